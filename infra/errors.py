@@ -1,0 +1,68 @@
+"""The program's errors, each with the exit status that a shell sees.
+
+OptimalTpError
+├── SettingsError      input that breaks a rule; lists every bad key            exit 2
+├── CapacityError      this machine or cluster cannot hold what was asked       exit 5
+├── ServerFailed       a server did not start, answered as another, or died     exit 5
+├── StorageFailed      results could not be kept (full disk, bucket gone)       exit 5
+├── InsufficientData   too little was measured to say anything                  exit 3
+└── Interrupted        SIGINT or SIGTERM ended the run                          exit 130
+"""
+
+import dataclasses
+import typing
+
+
+class OptimalTpError(Exception):
+    """Anything that ends the program with one clear sentence. ``exit_status`` is what the shell sees."""
+
+    exit_status: typing.ClassVar[int] = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One broken rule: where it is, the value found there, the rule, and what to do."""
+
+    path: str
+    value: object
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return the sentence a reader sees."""
+        return f"{self.path} is {self.value!r}; {self.rule}; {self.remedy}"
+
+
+class SettingsError(OptimalTpError):
+    """Input that breaks rules. ``problems`` has every broken rule, in the order of the input."""
+
+    exit_status = 2
+
+    def __init__(self, problems: typing.Sequence[Problem]) -> None:
+        """Keep ``problems`` (at least one) and join their sentences, one a line."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class CapacityError(OptimalTpError):
+    """This machine or cluster cannot hold what was asked."""
+
+
+class ServerFailed(OptimalTpError):  # noqa: N818 - reads as what happened
+    """A server did not start, is not the one that was asked for, or died."""
+
+
+class StorageFailed(OptimalTpError):  # noqa: N818 - reads as what happened
+    """Results could not be kept."""
+
+
+class InsufficientData(OptimalTpError):  # noqa: N818 - reads as what happened
+    """Too little was measured to say anything."""
+
+    exit_status = 3
+
+
+class Interrupted(OptimalTpError):  # noqa: N818 - reads as what happened
+    """A signal ended the run; what was measured until then is kept."""
+
+    exit_status = 130

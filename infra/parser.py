@@ -1,0 +1,87 @@
+"""The one parser of settings: plain data in, a frozen model out, or one error that lists every bad key."""
+
+import typing
+
+import pydantic
+import pydantic_core
+
+from infra.errors import Problem, SettingsError
+
+M = typing.TypeVar("M", bound=pydantic.BaseModel)
+
+
+class Section(pydantic.BaseModel):
+    """A part of the settings: frozen, strict about unknown keys, defaults checked like anything else."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def broken(rule: str, remedy: str = "", *, path: str = "", value: object = ...) -> pydantic_core.PydanticCustomError:
+    """Return the error that a validator raises when ``rule`` does not hold.
+
+    ``path`` is the key below the validated field, dotted, when the field is a section; ``value`` replaces the
+    field's value in the sentence; ``remedy`` replaces "edit <file>".
+    """
+    context: dict[str, typing.Any] = {"rule": rule, "remedy": remedy, "path": path}
+    if value is not ...:
+        context["value"] = value
+    return pydantic_core.PydanticCustomError("broken_rule", "{rule}", context)
+
+
+def parse(model: type[M], data: object, *, where: str, file: str) -> M:
+    """Return ``data`` as ``model``.
+
+    ``where`` is the path of ``data`` in the file ("workloads"), ``file`` its name, used in the remedy.
+    Raises SettingsError with every bad key: path, value, rule, remedy.
+    """
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise SettingsError([_problem(model, detail, where, file) for detail in error.errors()]) from None
+
+
+def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails, where: str, file: str) -> Problem:
+    context = detail.get("ctx", {})
+    path = _path(where, detail["loc"])
+    remedy = f"edit {file}"
+    if detail["type"] == "broken_rule":
+        path = f"{path}.{context['path']}" if context["path"] else path
+        value = context.get("value", detail["input"])
+        return Problem(path=path, value=value, rule=context["rule"], remedy=context["remedy"] or remedy)
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(model, detail["loc"][:-1]))
+        rule = f"no such key; known keys here: {known}"
+        return Problem(path=path, value=detail["input"], rule=rule, remedy=f"remove or rename it in {file}")
+    if detail["type"] == "missing":
+        return Problem(path=path, value=None, rule="this key is required", remedy=f"add it to {file}")
+    return Problem(path=path, value=detail["input"], rule=_lowered(detail["msg"]), remedy=remedy)
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _path(where: str, location: typing.Sequence[int | str]) -> str:
+    path = where
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _known_keys(model: type[pydantic.BaseModel], location: typing.Sequence[int | str]) -> list[str]:
+    current: object = model
+    for part in location:
+        fields = getattr(current, "model_fields", {})
+        current = _section_of(fields[part].annotation) if part in fields else current
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _section_of(annotation: object) -> object:
+    """Return the first settings model inside ``annotation`` (``Limits | None``, ``tuple[Model, ...]``)."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for part in typing.get_args(annotation):
+        found = _section_of(part)
+        if found is not None:
+            return found
+    return None

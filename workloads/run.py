@@ -1,0 +1,92 @@
+"""What a run keeps beside its samples: what was asked, what it ran on, its turns, and how it ended."""
+
+import dataclasses
+import json
+import typing
+
+from workloads.samples import Stage
+
+SCHEMA_VERSION = 1
+
+Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted", "failed"]
+"""How a run ended: settled before its budget, at the budget's end, after the last block, by a signal, by a failure."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """One stretch of load on one degree. Times are seconds from the run's origin."""
+
+    stage: Stage
+    degree: int
+    block: int | None
+    concurrency: int | None
+    rate_per_second: float | None
+    start_seconds: float
+    """First intended send."""
+    end_seconds: float
+    """Last byte of the last request."""
+    requests: int
+    """Requests sent; every one has a sample."""
+    send_lag_p99_ms: float | None
+    """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
+    foreign_cpu_share: float | None
+    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DegreeRecord:
+    """What stood behind one degree."""
+
+    degree: int
+    gate: typing.Literal["no-fit", "no-compile", "no-capacity"] | None
+    """The gate that ended it before any load; None for a degree that was measured."""
+    reason: str | None
+    """The number that decided the gate; None when ``gate`` is None."""
+    urls: tuple[str, ...]
+    """One base URL per replica; empty for a degree that was not measured."""
+    cores_used: int
+    """Logical cores of all replicas: degree x replicas."""
+    cores_allocated: int
+    """Logical cores reserved for them."""
+    ready_seconds: float | None
+    """From start to ready; None for a server that somebody else started."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything needed to derive the verdict again, beside the samples."""
+
+    run: str
+    """Name: UTC start as 20260701T120000Z plus four characters."""
+    started: str
+    """UTC, ISO 8601."""
+    place: typing.Literal["local", "cluster", "own-servers"]
+    settings: dict[str, typing.Any]
+    """The parsed ``workloads`` section, as data."""
+    pins: dict[str, str]
+    """What ran: code revision, versions of vLLM, Python and libraries, image, AMI, instance, processor."""
+    degrees: tuple[DegreeRecord, ...]
+    turns: tuple[Turn, ...]
+    ending: Ending
+    ending_detail: str | None
+    """One sentence for an ending that is not ``settled``."""
+    elapsed_seconds: float
+    schema_version: int = SCHEMA_VERSION
+
+
+def encode_run(record: RunRecord) -> str:
+    """Return ``record`` as indented JSON."""
+    return json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True, allow_nan=False)
+
+
+def decode_run(text: str) -> RunRecord:
+    """Return the record in ``text``. Raises ValueError for a text that is cut or of an unknown schema."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"a run record has schema_version {SCHEMA_VERSION}")
+    try:
+        data["degrees"] = tuple(DegreeRecord(**{**item, "urls": tuple(item["urls"])}) for item in data["degrees"])
+        data["turns"] = tuple(Turn(**item) for item in data["turns"])
+        return RunRecord(**data)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a run record: {error}") from error

@@ -1,0 +1,102 @@
+"""One record per request: what was planned, what happened and when; stored as JSON Lines."""
+
+import dataclasses
+import json
+import math
+import typing
+
+Stage = typing.Literal["warm_up", "idle", "rising", "block", "steady", "load"]
+Status = typing.Literal["ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One request. Times are seconds on one monotonic clock, from the run's origin."""
+
+    stage: Stage
+    degree: int
+    block: int | None
+    """Number of the block, from 0; None outside blocks."""
+    concurrency: int | None
+    """Requests kept in flight in this stretch; None with open arrivals."""
+    rate_per_second: float | None
+    """Planned arrival rate; None in a closed loop."""
+    request: int
+    """Number of the request in its stretch, from 0, in order of intended send."""
+    replica: int = 0
+    """Which of a degree's servers answered, from 0."""
+    intended_seconds: float
+    """When the plan wanted it sent: the start of its latency."""
+    sent_seconds: float | None
+    """When its first byte was written; None if it never was."""
+    token_seconds: tuple[float, ...]
+    """Arrival of each chunk that carried text, ascending; empty without streaming."""
+    end_seconds: float
+    """Last byte, or the moment of failure."""
+    prompt_tokens: int | None
+    """As the server counts; None where it did not say."""
+    output_tokens: int | None
+    """As the server counts; None where it did not say."""
+    status: Status
+    http_status: int | None
+    detail: str | None = None
+    """What failed, in words; None for ``ok``."""
+
+    @property
+    def total_latency_ms(self) -> float | None:
+        """``1000 * (end - intended)``; None for a failure."""
+        return 1000 * (self.end_seconds - self.intended_seconds) if self.status == "ok" else None
+
+    @property
+    def latency_from_send_ms(self) -> float | None:
+        """``1000 * (end - sent)``; None for a failure."""
+        if self.status != "ok" or self.sent_seconds is None:
+            return None
+        return 1000 * (self.end_seconds - self.sent_seconds)
+
+    @property
+    def schedule_delay_ms(self) -> float | None:
+        """``1000 * (sent - intended)``; None if it was never sent."""
+        return None if self.sent_seconds is None else 1000 * (self.sent_seconds - self.intended_seconds)
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """``1000 * (first token - intended)``; None for a failure or without streaming."""
+        if self.status != "ok" or not self.token_seconds:
+            return None
+        return 1000 * (self.token_seconds[0] - self.intended_seconds)
+
+    @property
+    def tpot_ms(self) -> float | None:
+        """``1000 * (last token - first token) / (output tokens - 1)``; None where that has no meaning."""
+        if self.status != "ok" or not self.token_seconds or self.output_tokens is None or self.output_tokens < 2:  # noqa: PLR2004
+            return None
+        return 1000 * (self.token_seconds[-1] - self.token_seconds[0]) / (self.output_tokens - 1)
+
+
+_FIELDS = {field.name: field for field in dataclasses.fields(Sample)}
+_DIGITS = 6  # microseconds: the clock is finer, the event loop is not
+
+
+def encode(sample: Sample) -> str:
+    """Return ``sample`` as one line of JSON without the line's end; times rounded to microseconds."""
+    record = {name: getattr(sample, name) for name in _FIELDS}
+    for name in ("intended_seconds", "sent_seconds", "end_seconds"):
+        record[name] = None if record[name] is None else round(record[name], _DIGITS)
+    record["token_seconds"] = [round(moment, _DIGITS) for moment in sample.token_seconds]
+    return json.dumps(record, separators=(",", ":"), allow_nan=False)
+
+
+def decode(line: str) -> Sample:
+    """Return the sample that ``line`` holds.
+
+    Raises ValueError for a line that is cut, has unknown or missing keys, or a time that is no finite number.
+    """
+    record = json.loads(line)
+    if not isinstance(record, dict) or set(record) != set(_FIELDS):
+        raise ValueError("a sample has exactly the keys " + ", ".join(_FIELDS))
+    record["token_seconds"] = tuple(record["token_seconds"])
+    moments = [record["intended_seconds"], record["end_seconds"], record["sent_seconds"], *record["token_seconds"]]
+    if not all(moment is None or (isinstance(moment, (int, float)) and math.isfinite(moment)) for moment in moments):
+        raise ValueError("a sample's times are finite numbers")
+    return Sample(**record)

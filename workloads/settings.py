@@ -1,0 +1,170 @@
+"""What a settings file may say about the experiment; the same model for this machine and for a cluster."""
+
+import itertools
+import typing
+
+import pydantic
+
+from infra.parser import Section, broken, parse
+
+LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
+Arrivals = typing.Literal["closed", "constant", "poisson"]
+
+
+class Model(Section):
+    """The model that every degree serves."""
+
+    name: str = pydantic.Field(default="Qwen/Qwen3-0.6B", min_length=1)
+    """The name that servers answer to and requests carry."""
+    revision: str = pydantic.Field(default="c1899de289a04d12100db370d81485cdf75e47ca", min_length=1)
+    """Commit of the model's repository, or a word for weights that have none ("random-weights")."""
+    max_model_len_tokens: int = pydantic.Field(default=128, ge=2)
+    """Prompt and output together, as vLLM's --max-model-len counts."""
+    max_num_seqs: int = pydantic.Field(default=1, ge=1)
+    """Requests that one server works on at a time, as vLLM's --max-num-seqs."""
+
+
+class Load(Section):
+    """The load and its stages. Every duration is per degree."""
+
+    seed: int = pydantic.Field(default=20260701, ge=0)
+    """Seeds arrivals, prompts and the order of degrees in blocks; the same seed gives the same run plan."""
+    prompt: typing.Literal["synthetic", "seed", "file"] = "synthetic"
+    """``synthetic``: random words, unique to each request; ``seed``: the seed experiment's sentence; ``file``."""
+    prompt_file: str | None = None
+    """Path of a text file with one prompt a line; absent unless ``prompt`` is ``file``."""
+    prompt_tokens: int = pydantic.Field(default=30, ge=1)
+    """Tokens of a synthetic prompt, as the server counts them."""
+    output_tokens: int = pydantic.Field(default=50, ge=1)
+    """Tokens that each request asks for."""
+    warm_up_requests: int = pydantic.Field(default=3, ge=1)
+    """Requests at the start of a degree's first turn, thrown away."""
+    idle_requests: int = pydantic.Field(default=20, ge=1)
+    """Requests one at a time: the seed's own measurement."""
+    concurrency: tuple[int, ...] = (1, 2, 4)
+    """Requests in flight at each step of the rising load, ascending."""
+    step_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
+    """Length of each step of the rising load."""
+    arrivals: Arrivals = "closed"
+    """How requests of a block arrive: a fixed number in flight, or at a constant or Poisson rate."""
+    utilisation: float = pydantic.Field(default=0.8, gt=0, lt=1)
+    """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
+    block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
+    """Length of each degree's turn in a block."""
+    pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
+    """Silence before each turn, so that the turn before has died down."""
+    request_timeout_seconds: float = pydantic.Field(default=60, gt=0, le=3600)
+    """A request that takes longer is a failed sample."""
+
+    @pydantic.field_validator("concurrency")
+    @classmethod
+    def _ascending(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
+            raise broken("steps are whole numbers of at least 1 in rising order, at least one of them")
+        return steps
+
+    @pydantic.field_validator("prompt_file")
+    @classmethod
+    def _file_with_file(cls, path: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if (info.data.get("prompt") == "file") != (path is not None):
+            raise broken("a prompt file is named exactly when prompt is 'file'")
+        return path
+
+
+class Limit(Section):
+    """The latency that a share of the requests must hold: ``percentile`` % of them take ``at_most_ms`` or less."""
+
+    percentile: float = pydantic.Field(default=99, gt=0, lt=100)
+    at_most_ms: float = pydantic.Field(gt=0)
+
+
+class Limits(Section):
+    """The latency limits; one that is absent is not asked for."""
+
+    total_latency_ms: Limit | None = None
+    """From the intended send to the last token."""
+    ttft_ms: Limit | None = None
+    """From the intended send to the first token."""
+    tpot_ms: Limit | None = None
+    """Mean time between tokens after the first."""
+
+    def asked(self) -> dict[LimitedMetric, Limit]:
+        """Return the limits that are set, by metric."""
+        pairs: tuple[tuple[LimitedMetric, Limit | None], ...] = (
+            ("total_latency_ms", self.total_latency_ms),
+            ("ttft_ms", self.ttft_ms),
+            ("tpot_ms", self.tpot_ms),
+        )
+        return {metric: limit for metric, limit in pairs if limit is not None}
+
+
+class Decision(Section):
+    """When the verdict is settled, and when to give up."""
+
+    confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
+    """Chance, at least, that everything the verdict declares is right, whenever the run stops."""
+    minimum_blocks: int = pydantic.Field(default=5, ge=2)
+    """Blocks before the first look."""
+    maximum_blocks: int = pydantic.Field(default=200, ge=2)
+    budget_seconds: float = pydantic.Field(default=1800, gt=0)
+    """Time from the first warm-up until the last block must be over."""
+    stop_when_settled: bool = True
+    """False measures until the budget ends, for narrower intervals."""
+
+    @pydantic.field_validator("maximum_blocks")
+    @classmethod
+    def _room_for_the_minimum(cls, most: int, info: pydantic.ValidationInfo) -> int:
+        if most < info.data.get("minimum_blocks", 0):
+            raise broken(f"it is at least minimum_blocks ({info.data['minimum_blocks']})")
+        return most
+
+
+class Price(Section):
+    """What an hour of the hardware costs, with where the figure comes from."""
+
+    usd_per_hour: float = pydantic.Field(gt=0)
+    """Of one billed unit: an instance with ``billed_cores`` logical cores."""
+    billed_cores: int = pydantic.Field(ge=1)
+    source: str = pydantic.Field(min_length=1)
+    date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+
+
+class WorkloadSettings(Section):
+    """The experiment: what is served, at which degrees, under which load, and what makes a degree good enough."""
+
+    model: Model = Model()
+    degrees: tuple[int, ...] = (1, 2, 4)
+    """Tensor-parallel degrees to compare: logical cores of one server."""
+    load: Load = Load()
+    limits: Limits = Limits()
+    decision: Decision = Decision()
+    price: Price | None = None
+    """Absent where cores cost nothing by the hour; then no cost is reported."""
+
+    @pydantic.field_validator("degrees")
+    @classmethod
+    def _powers_of_two(cls, degrees: tuple[int, ...]) -> tuple[int, ...]:
+        for index, degree in enumerate(degrees):
+            if degree < 1 or degree & (degree - 1):
+                rule = "a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, 8, 16, 32, 64)"
+                raise broken(rule, path=f"[{index}]", value=degree)
+        if not degrees or sorted(set(degrees)) != list(degrees):
+            raise broken("degrees are in rising order, each once, at least one of them")
+        return degrees
+
+    @pydantic.field_validator("load")
+    @classmethod
+    def _fits_the_model(cls, load: Load, info: pydantic.ValidationInfo) -> Load:
+        model = info.data.get("model")
+        if model is not None and load.prompt_tokens + load.output_tokens > model.max_model_len_tokens:
+            rule = (
+                f"prompt and output together ({load.prompt_tokens} + {load.output_tokens} tokens) "
+                f"stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
+            )
+            raise broken(rule, path="prompt_tokens", value=load.prompt_tokens)
+        return load
+
+
+def parse_workloads(data: object, *, file: str) -> WorkloadSettings:
+    """Return the ``workloads`` section of ``file``. Raises SettingsError with every bad key."""
+    return parse(WorkloadSettings, data, where="workloads", file=file)
