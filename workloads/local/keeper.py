@@ -1,7 +1,7 @@
 """Keeps one program and its children: ends them when it is told to, or when the process that started it is gone.
 
-``python -m workloads.local.keeper SECONDS COMMAND...`` starts COMMAND as the leader of a process group of its own,
-prints the group's id, and waits. When its standard input ends (whoever started it closed it, or died, even by
+``python -m workloads.local.keeper SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
+leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started it closed it, or died, even by
 SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed after SECONDS. Exits with the
 command's status, 128 + signal if a signal ended it.
 """
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-_ARGUMENTS = 3
+_ARGUMENTS = 4
 
 
 def keep(grace_seconds: float, command: list[str]) -> int:
@@ -50,5 +50,6 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) < _ARGUMENTS:
-        sys.exit("usage: python -m workloads.local.keeper SECONDS COMMAND...")
-    sys.exit(keep(float(sys.argv[1]), sys.argv[2:]))
+        sys.exit("usage: python -m workloads.local.keeper SECONDS CORES COMMAND...")
+    os.sched_setaffinity(0, {int(core) for core in sys.argv[2].split(",")})
+    sys.exit(keep(float(sys.argv[1]), sys.argv[3:]))

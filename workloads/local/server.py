@@ -89,7 +89,10 @@ class Server:
         """Start the server of ``plan``; it is not ready yet."""
         self.plan = plan
         self._log = plan.log.open("wb")
-        keeper = [sys.executable, "-m", "workloads.local.keeper", str(plan.local.stop_timeout_seconds)]
+        # The whole server is bound, not only its workers: a TP1 that borrows a second core for its HTTP side would be
+        # compared unfairly.
+        cores = ",".join(str(core) for core in plan.cores)
+        keeper = [sys.executable, "-m", "workloads.local.keeper", str(plan.local.stop_timeout_seconds), cores]
         self._keeper = subprocess.Popen(
             [*keeper, *command(plan)],
             stdin=subprocess.PIPE,

