@@ -1,1 +1,1 @@
-"""The load generator: plans arrivals, sends them on time, keeps one sample per request."""
+"""The load generator: schedule, client, audit, samples on disk, publication."""
