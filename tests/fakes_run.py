@@ -61,7 +61,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)  # noqa: S311 - planted noise, not a secret
 
-    def turn(  # noqa: PLR0913 - a turn is wide
+    def turn(
         self,
         truth: Planted,
         stage: Stage,
@@ -80,7 +80,6 @@ class Recorder:
             slot = min(range(concurrency), key=free.__getitem__)
             intended = free[slot]
             free[slot] = intended + level * self.random.lognormvariate(0, truth.jitter)
-            failed = self.random.random() < truth.failing
             status: Status = "timeout" if self.random.random() < truth.failing else "ok"
             blank = Sample(
                 stage=stage,

@@ -25,6 +25,8 @@ from workloads.statistics import Estimate
 NOISE_SHARE = 0.10
 """Largest residual, as a share of the latency, at which the split is still called a description of the data."""
 
+SHOWN_NOTES = 5
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Claim:
@@ -52,7 +54,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
             ("Cost", cost_claim(analysis)),
             ("Neighbouring blocks", autocorrelation_claim(analysis)),
         ]
-    found.append(("Run", run_claim(analysis)))
+    found += [("Left out", left_out_claim(analysis)), ("Run", run_claim(analysis))]
     return tuple(Claim(topic=topic, sentence=sentence) for topic, sentence in found if sentence)
 
 
@@ -184,6 +186,16 @@ def autocorrelation_claim(analysis: Analysis) -> str:
         for one in found
     ]
     return f"Paired differences of neighbouring blocks resemble each other: {'; '.join(parts)}."
+
+
+def left_out_claim(analysis: Analysis) -> str:
+    """Return what was left out; the first few in words, all of them counted."""
+    notes = analysis.verdict.notes
+    if not notes:
+        return ""
+    shown = "; ".join(note.rstrip(".") for note in notes[:SHOWN_NOTES])
+    rest = len(notes) - SHOWN_NOTES
+    return f"{shown}{f'; and {rest} more, listed in verdict.json' if rest > 0 else ''}."
 
 
 def run_claim(analysis: Analysis) -> str:

@@ -65,17 +65,28 @@ def _resembles(values: typing.Sequence[float]) -> bool:
     return autocorrelation is not None and autocorrelation.interval.is_above(0)
 
 
-def log_interval(comparisons: typing.Sequence[Comparison], first: int, second: int) -> Interval | None:
-    """Return the interval of log throughput per core of ``first`` less that of ``second``; None where there is none."""
+def relative(comparisons: typing.Sequence[Comparison], first: int, second: int) -> Estimate | None:
+    """Return throughput per core of ``first`` over that of ``second``; None where the two were not compared."""
     for comparison in comparisons:
-        if {comparison.first, comparison.second} == {first, second} and comparison.ratio is not None:
-            interval = _logarithm(comparison.ratio.interval)
-            return interval if comparison.first == first else interval.negated()
+        if comparison.ratio is None or {comparison.first, comparison.second} != {first, second}:
+            continue
+        ratio = comparison.ratio
+        if comparison.first == first:
+            return ratio
+        interval = logarithm(ratio.interval).negated().exponentiated()
+        return Estimate(value=1 / ratio.value, interval=interval)
     return None
 
 
-def _logarithm(interval: Interval) -> Interval:
+def log_interval(comparisons: typing.Sequence[Comparison], first: int, second: int) -> Interval | None:
+    """Return the interval of log throughput per core of ``first`` less that of ``second``; None where there is none."""
+    ratio = relative(comparisons, first, second)
+    return None if ratio is None else logarithm(ratio.interval)
+
+
+def logarithm(interval: Interval) -> Interval:
+    """Return the interval of the logarithm of a ratio; unbounded where the ratio's end is 0 or unbounded."""
     return Interval(
-        low=None if interval.low is None else math.log(interval.low),
+        low=math.log(interval.low) if interval.low else None,
         high=None if interval.high is None else math.log(interval.high),
     )

@@ -35,7 +35,7 @@ class Step:
     within_limits: bool
     """Whether the asked share of the requests seen holds every limit; no confidence is claimed."""
     pareto: bool
-    """Whether no other step has at least its throughput per core at no more median latency."""
+    """Whether no other step gives as much per core, less MARGIN, at a median latency lower by MARGIN or more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,12 +170,13 @@ def _power(step: Step) -> float:
 
 
 def _undominated(step: Step, every: typing.Sequence[Step]) -> bool:
+    """Whether no other step gives as much per core sooner; MARGIN on both keeps noise from making a difference."""
     if step.latency_p50_ms is None:
         return False
-    mine = (step.tokens_per_second_per_core, -step.latency_p50_ms.value)
-    for other in every:
-        if other.latency_p50_ms is not None:
-            theirs = (other.tokens_per_second_per_core, -other.latency_p50_ms.value)
-            if theirs != mine and theirs[0] >= mine[0] and theirs[1] >= mine[1]:
-                return False
-    return True
+    mine = step.latency_p50_ms.value
+    return not any(
+        other.latency_p50_ms is not None
+        and other.tokens_per_second_per_core >= step.tokens_per_second_per_core * (1 - MARGIN)
+        and other.latency_p50_ms.value <= mine * (1 - MARGIN)
+        for other in every
+    )

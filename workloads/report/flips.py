@@ -3,9 +3,9 @@
 import dataclasses
 import typing
 
-from workloads.report.comparison import log_interval
+from workloads.report.comparison import relative
 from workloads.report.curve import Step
-from workloads.report.findings import Comparison, Verdict
+from workloads.report.findings import Verdict
 from workloads.report.ranking import MARGIN
 from workloads.settings import LimitedMetric
 from workloads.statistics import Estimate
@@ -77,19 +77,10 @@ def price_flips(verdict: Verdict) -> tuple[PriceFlip, ...]:
         return ()
     flips = []
     for degree in verdict.degrees:
-        interval = None if degree.degree == named else log_interval(verdict.comparisons, degree.degree, named)
-        ratio = _ratio(verdict.comparisons, degree.degree, named)
-        if interval is not None and ratio is not None and degree.word in ("dominated", "inconclusive"):
-            band = Estimate(value=ratio, interval=interval.exponentiated())
-            flips.append(PriceFlip(degree=degree.degree, against=named, core_price_ratio=band))
+        ratio = relative(verdict.comparisons, degree.degree, named)
+        if ratio is not None and degree.word in ("dominated", "inconclusive"):
+            flips.append(PriceFlip(degree=degree.degree, against=named, core_price_ratio=ratio))
     return tuple(flips)
-
-
-def _ratio(comparisons: typing.Sequence[Comparison], first: int, second: int) -> float | None:
-    for comparison in comparisons:
-        if {comparison.first, comparison.second} == {first, second} and comparison.ratio is not None:
-            return comparison.ratio.value if comparison.first == first else 1 / comparison.ratio.value
-    return None
 
 
 def _latency(step: Step) -> float:

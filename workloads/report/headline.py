@@ -1,6 +1,7 @@
 """The first three lines of a report: the answer, how sure it is, and what choosing otherwise costs or gains."""
 
 from workloads.report.analysis import Analysis
+from workloads.report.comparison import relative
 from workloads.report.findings import DegreeVerdict, LimitFinding, Outlook, Verdict
 from workloads.report.latencies import medians_alone
 from workloads.report.ranking import MARGIN
@@ -81,28 +82,13 @@ def degree_of(verdict: Verdict, number: int) -> DegreeVerdict:
     return found
 
 
-def relative(verdict: Verdict, first: int, second: int) -> Estimate | None:
-    """Return throughput per core of ``first`` over that of ``second``; None where the two were not compared."""
-    for comparison in verdict.comparisons:
-        if comparison.ratio is None or {comparison.first, comparison.second} != {first, second}:
-            continue
-        if comparison.first == first:
-            return comparison.ratio
-        low, high = comparison.ratio.interval.low, comparison.ratio.interval.high
-        return Estimate(
-            value=1 / comparison.ratio.value,
-            interval=Interval(low=None if high is None else 1 / high, high=1 / low if low else None),
-        )
-    return None
-
-
 def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
     per_core = ranged(chosen.tokens_per_second_per_core, "output tokens/s per core")
     others = [degree for degree in verdict.degrees if degree.word == "dominated"]
     limited = "that holds the limits" if chosen.limits else "that was measured"
     if not others:
         return f"the only degree {limited}, with {per_core}"
-    ratios = {degree.degree: relative(verdict, degree.degree, chosen.degree) for degree in others}
+    ratios = {degree.degree: relative(verdict.comparisons, degree.degree, chosen.degree) for degree in others}
     tied = [number for number, ratio in ratios.items() if ratio is None or not ratio.interval.is_below(1.0)]
     if not tied:
         return (
@@ -149,7 +135,7 @@ def _open_answer(verdict: Verdict) -> str:
 def _instead(analysis: Analysis, named: int, degree: DegreeVerdict) -> str:
     if degree.word not in MEASURED or degree.tokens_per_second_per_core is None:
         return f"TP{degree.degree} is no choice ({degree.word}: {degree.ground.sentence})."
-    ratio = relative(analysis.verdict, degree.degree, named)
+    ratio = relative(analysis.verdict.comparisons, degree.degree, named)
     if ratio is None:
         return f"TP{degree.degree} cannot be held against it yet."
     medians = medians_alone(analysis.latencies)

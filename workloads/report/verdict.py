@@ -34,10 +34,16 @@ class ErrorBudget:
         return cls(per_pair=share / max(1, pairs), per_limit=share / max(1, degrees * limits))
 
 
-def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons = NO_REASONS) -> Verdict:
+def decide(
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    void_reasons: VoidReasons = NO_REASONS,
+    notes: typing.Sequence[str] = (),
+) -> Verdict:
     """Return the verdict on a run, finished or not.
 
-    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run.
+    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run. ``notes`` says
+    what was left out before ``record`` and ``samples`` were handed over.
     Raises SettingsError if the run's settings break a rule.
     """
     evidence = gather(record, samples, void_reasons)
@@ -66,6 +72,7 @@ def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
         provisional=_provisional(case) if outcome == "inconclusive" else None,
         reasons=reasons_of(case, outcome),
         degrees=tuple(degree_verdict(case, outcome, number) for number in _all_degrees(evidence)),
+        notes=(*notes, *evidence.soundness.notes),
         comparisons=comparisons,
         outlook=outlook,
         confidence=settings.decision.confidence,
