@@ -175,17 +175,17 @@ def cost_claim(analysis: Analysis) -> str:
 
 def autocorrelation_claim(analysis: Analysis) -> str:
     """Return whether neighbouring blocks resemble each other, and what was done about it."""
-    alike = [one for one in analysis.verdict.comparisons if one.autocorrelation is not None]
-    found = [one for one in alike if one.autocorrelation is not None and one.autocorrelation.interval.is_above(0)]
-    if not alike:
+    looked_at = [one for one in analysis.verdict.comparisons if one.autocorrelation is not None]
+    alike = [one for one in looked_at if one.batch > 1]
+    if not looked_at:
         return ""
-    if not found:
-        return "Paired differences of neighbouring blocks do not resemble each other (lag one, 95 %)."
+    if not alike:
+        return "Paired differences of neighbouring blocks show no resemblance that would widen an interval."
     parts = [
         f"TP{one.first} against TP{one.second} {ranged(one.autocorrelation)}, blocks averaged {one.batch} at a time"
-        for one in found
+        for one in alike
     ]
-    return f"Paired differences of neighbouring blocks resemble each other: {'; '.join(parts)}."
+    return f"Paired differences of neighbouring blocks resemble each other (lag one): {'; '.join(parts)}."
 
 
 def left_out_claim(analysis: Analysis) -> str:
