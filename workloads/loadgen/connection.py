@@ -116,7 +116,11 @@ class Connection(asyncio.Protocol):
             self.usable = False  # the answer is whole; what follows it is not ours
         if self._complete:
             self._finish(exchange)
-        elif self._in_head:
+        else:
+            self._hold_bounds(exchange)
+
+    def _hold_bounds(self, exchange: Exchange) -> None:
+        if self._in_head:
             if self._head_bytes > HEAD_BYTES:
                 self._fail("bad_response", f"the response's head takes more than {HEAD_BYTES} bytes")
         elif len(exchange.tokens) > self._most_chunks:
