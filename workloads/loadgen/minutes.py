@@ -39,7 +39,7 @@ class Values:
         self._greatest = -math.inf
 
     def add(self, value: float) -> None:
-        """Count ``value``; one that is no finite number is no value. Classes are of magnitude: 0 and below are one."""
+        """Count ``value``, unless it is no finite number. Classes are of magnitude; 0 and below are one class."""
         if not math.isfinite(value):
             return
         self._least, self._greatest = min(self._least, value), max(self._greatest, value)
@@ -87,7 +87,7 @@ class Minutes:
     """Collects samples and turns, and gives back whole minutes.
 
     A minute is whole ``settle_seconds`` after its end: a request is known only when it has ended, and it was offered
-    in an earlier minute. Samples may come from one thread while another takes the minutes. Metrics come from workloads.metrics alone.
+    in an earlier minute. Samples may come from one thread while another takes the minutes.
     """
 
     def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float) -> None:
