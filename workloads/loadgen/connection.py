@@ -153,6 +153,8 @@ class Connection(asyncio.Protocol):
         if exchange is None or self._complete:
             return
         exchange.http_status = self._parser.get_status_code()
+        if exchange.http_status < _OK:  # 1xx: the answer is still to come
+            return
         self._in_head = False
         self._streaming = self._between_events = self._streaming and exchange.http_status == _OK
         if not self._streaming:
@@ -178,8 +180,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note the end; the exchange is handed over when all that arrived with it is parsed."""
-        if self._parser.get_status_code() < _OK:  # 1xx: the answer is still to come
-            self._in_head = True
+        if self._in_head:  # of a 1xx
             return
         self._complete = True
         self.usable = self.usable and self._parser.should_keep_alive()
