@@ -6,7 +6,7 @@ import functools
 from workloads.report.analysis import Analysis
 from workloads.report.claims import flip_claim
 from workloads.report.curve import telling
-from workloads.report.drawing import Draw, by_degree, choices, load, picture
+from workloads.report.drawing import Draw, by_degree, choices, for_dark_pages, load, picture
 from workloads.report.wording import METRIC_WORDS, figure, ranged
 from workloads.statistics import Estimate
 
@@ -106,11 +106,12 @@ def _limit_ms(analysis: Analysis) -> float | None:
 
 
 def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.8) -> Plot:
+    svg = picture(draw, "svg", height_inches).decode()
     return Plot(
         name=name,
         title=title,
         alt=alt,
-        png=picture(draw, "light", "png", height_inches),
-        svg_light=picture(draw, "light", "svg", height_inches).decode(),
-        svg_dark=picture(draw, "dark", "svg", height_inches).decode(),
+        png=picture(draw, "png", height_inches),
+        svg_light=svg,
+        svg_dark=for_dark_pages(svg),
     )
