@@ -59,7 +59,7 @@ def _compare(arguments: typing.Sequence[str]) -> int:
     first, second = _read(options.first), _read(options.second)
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))
-    sys.stdout.write("\n".join(sentences(found, (first.record.run, second.record.run))) + "\n")
+    sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
     return 0
 
 
