@@ -136,7 +136,8 @@ def test_the_printed_plan_says_that_turns_are_taken() -> None:
             2,
             "take-turns",
             (
-                "TP1 alone needs 4 trn2.3xlarge in layout equal-cores, placement isolated, and infra.pool.nodes allows 2; "
+                "TP1 alone needs 4 trn2.3xlarge in layout equal-cores, placement isolated, and infra.pool.nodes "
+                "allows 2; "
                 "allow more nodes, drop degrees or choose another layout or placement"
             ),
         ),
