@@ -99,7 +99,7 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     owner = os.environ.get("HOSTNAME", "here")
     draft = folders.open_draft(folder, owner=owner, stale_after_seconds=2 * patience_seconds)
     _say(f"compiling into {draft}: {' '.join(command)}")
-    server = subprocess.Popen(command, env={**os.environ, ARTIFACTS_VARIABLE: str(draft)})  # noqa: S603 - the Job's own
+    server = subprocess.Popen(command, env={**os.environ, ARTIFACTS_VARIABLE: str(draft)})
     try:
         wait_until_healthy(server, url, patience_seconds=patience_seconds, poll_seconds=poll_seconds)
         ask(url, model)

@@ -194,8 +194,7 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
 
 
 def _s3() -> Store:
-    # Only a model from a bucket needs it, and it takes a while to import. It has no types of its own.
-    import boto3  # type: ignore[import-untyped] # noqa: PLC0415
+    import boto3  # noqa: PLC0415 - only a model from a bucket needs it, and it takes a while to import
 
     return typing.cast("Store", boto3.client("s3"))
 

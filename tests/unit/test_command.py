@@ -34,7 +34,7 @@ def test_the_fork_takes_its_configuration_as_an_override() -> None:
 
 
 def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> None:
-    """With vLLM 0.16.0 with the plugin: hyphens in the key would be ignored, blocks equal sequences, no prefix cache."""
+    """With vLLM 0.16.0 and its plugin: hyphens in the key would be lost, blocks equal sequences, no prefix cache."""
     command = serve_command(Model(max_num_seqs=4), PLUGIN, 4)
 
     assert json.loads(value_after(command, "--additional-config")) == {
