@@ -1,0 +1,503 @@
+"""A scripted server: OpenAI completions over real HTTP on 127.0.0.1, with planted service times and faults.
+
+Run as ``python -m tests.fakes_server '{"ttft_seconds": 0.02}'`` it prints its port and serves until it is ended.
+Its times are absolute: token k of a request whose service starts at s leaves at ``s + ttft + k * gap``.
+"""
+
+import asyncio
+import collections
+import dataclasses
+import functools
+import heapq
+import itertools
+import json
+import pathlib
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import types
+import typing
+
+import uvloop
+
+from workloads.loadgen.alarm import Alarm
+
+Fault = typing.Literal[
+    "close_at_once",  # reads the request, closes
+    "close_early",  # closes after half of the tokens
+    "no_answer",  # reads the request, says nothing
+    "slow_head",  # its head comes one byte at a time
+    "http_429",
+    "http_500",
+    "endless",  # never stops sending chunks
+    "big_head",  # a head that never ends
+    "no_done",  # ends the body without data: [DONE]
+    "garbage",  # an event that is no JSON
+    "stream_error",  # an error in the stream, as vLLM reports one
+    "not_http",
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Script:
+    """What a server does. Times are seconds."""
+
+    model: str = "scripted"
+    max_model_len: int | None = 4096
+    ttft_seconds: float = 0.0
+    """From the start of service to the first token."""
+    gap_seconds: float = 0.0
+    """Between tokens."""
+    tokens_per_chunk: int = 1
+    slots: int | None = None
+    """Requests served at a time, the others queue; None serves all."""
+    stall_every_seconds: float | None = None
+    """Every so often, counted from the first request, ..."""
+    stall_seconds: float = 1.0
+    """... nothing leaves for this long, at the end of each period."""
+    fault: Fault | None = None
+    fault_every: int = 1
+    """The fault strikes requests number n, 2n, ... from 1."""
+    retry_after_seconds: float | None = 1
+    usage: bool = True
+    output_tokens: int | None = None
+    """Tokens it makes whatever was asked; None makes what was asked."""
+    text: str = " tok"
+    greeting: bool = False
+    """True sends a chunk without text at once, as no token."""
+    silent: int = 0
+    """So many tokens at the start have no text yet, as halves of a character do."""
+    tokenizer: bool = True
+    line_end: str = "\n"
+    keep_alive_seconds: float | None = None
+    """Closes idle connections after this."""
+    certificate: str | None = None
+    """Path of a PEM file with key and certificate: serves TLS."""
+    port: int = 0
+
+
+class _Request(typing.NamedTuple):
+    number: int
+    connection: "_Connection"
+    body: dict[str, typing.Any]
+    received: float
+
+
+@functools.cache
+def _chunk(script: Script, text: str, finish: str | None) -> bytes:
+    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+    return _event(script, {**_ENVELOPE, "model": script.model, "choices": [choice], "usage": None})
+
+
+_ENVELOPE: typing.Final = {"id": "cmpl-0123456789abcdef", "object": "text_completion", "created": 1767225600}
+
+
+def _event(script: Script, content: object) -> bytes:
+    data = content if isinstance(content, str) else json.dumps(content, separators=(",", ":"))
+    return _framed(f"data: {data}{script.line_end * 2}".encode())
+
+
+def _framed(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 2026 00:00:00 GMT\r\nserver: uvicorn\r\n"
+    b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+_LAST = b"0\r\n\r\n"
+
+
+@functools.cache
+def _chunks(script: Script, count: int) -> tuple[bytes, ...]:
+    """Return the chunks of an answer of ``count`` tokens; the last one ends with the reason."""
+    sizes = [min(script.tokens_per_chunk, count - start) for start in range(0, count, script.tokens_per_chunk)]
+    made = 0
+    chunks = []
+    for size in sizes:
+        made += size
+        text = "" if made <= script.silent else script.text * size
+        chunks.append(_chunk(script, text, "length" if made == count else None))
+    return tuple(chunks)
+
+
+def _prompt_tokens(prompt: object) -> int:
+    return len(prompt.split()) if isinstance(prompt, str) else len(typing.cast("list[int]", prompt))
+
+
+def _plain(status: str, body: bytes, *headers: bytes, kind: bytes = b"application/json") -> bytes:
+    lines = [b"HTTP/1.1 " + status.encode(), b"content-type: " + kind, b"content-length: %d" % len(body), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+class _Engine:
+    """The queue and the clock behind all connections."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.truth: dict[str, tuple[float, float, float]] = {}
+        """Prompt as JSON: request read, first and last token written, by time.perf_counter()."""
+        self._numbers = itertools.count(1)
+        self._events: list[tuple[float, int, typing.Callable[[float], None]]] = []
+        self._order = itertools.count()
+        self._alarm = Alarm(asyncio.get_running_loop(), self._ring)
+        self._queue: collections.deque[_Request] = collections.deque()
+        self._busy = 0
+        self._first: float | None = None
+
+    def at(self, moment: float, call: typing.Callable[[float], None]) -> None:
+        """Call ``call`` with ``moment``, then; stalls put it off."""
+        heapq.heappush(self._events, (moment, next(self._order), call))
+        if self._events[0][0] == moment:
+            self._alarm.set(moment - time.perf_counter())
+
+    def _ring(self) -> None:
+        now = time.perf_counter()
+        wake = self._stalled_until(now)
+        while wake is None and self._events and self._events[0][0] <= now:
+            moment, _, call = heapq.heappop(self._events)
+            call(moment)
+        if self._events:
+            self._alarm.set((wake or self._events[0][0]) - time.perf_counter())
+
+    def _stalled_until(self, now: float) -> float | None:
+        every = self.script.stall_every_seconds
+        if every is None or self._first is None:
+            return None
+        into = (now - self._first) % every
+        return None if into < every - self.script.stall_seconds else now + every - into
+
+    def close(self) -> None:
+        """Stop the clock."""
+        self._alarm.close()
+
+    def take(self, connection: "_Connection", body: dict[str, typing.Any]) -> None:
+        """Serve or queue one completion."""
+        now = time.perf_counter()
+        self._first = now if self._first is None else self._first
+        request = _Request(next(self._numbers), connection, body, now)
+        if self.script.slots is not None and self._busy >= self.script.slots:
+            self._queue.append(request)
+        else:
+            self._serve(request, now)
+
+    def _serve(self, request: _Request, start: float) -> None:
+        self._busy += 1
+        script = self.script
+        if script.fault is not None and request.number % script.fault_every == 0:
+            request.connection.fail(script.fault, self)
+            self._free(start)
+            return
+        count = script.output_tokens or int(request.body.get("max_tokens", 16))
+        stalls = script.stall_every_seconds is not None
+        if script.ttft_seconds == script.gap_seconds == 0 and not stalls:
+            self._answer_at_once(request, count)
+        elif request.body.get("stream"):
+            request.connection.write(_STREAM_HEAD)
+            if script.greeting:
+                request.connection.write(_chunk(script, "", None))
+            stream = _Stream(self, request, count)
+            self.at(start + script.ttft_seconds, stream.step)
+        else:
+            seconds = script.ttft_seconds + (count - 1) * script.gap_seconds
+            self.at(start + seconds, lambda moment: self._answer_plain(request, count, moment))
+
+    def _free(self, moment: float) -> None:
+        self._busy -= 1
+        if self._queue:
+            self._serve(self._queue.popleft(), self.moment(moment))
+
+    def moment(self, planned: float) -> float:
+        """Return when what follows ``planned`` counts from: that moment, or now where a stall may have passed."""
+        return planned if self.script.stall_every_seconds is None else time.perf_counter()
+
+    def _answer_at_once(self, request: _Request, count: int) -> None:
+        if request.body.get("stream"):
+            greeting = _chunk(self.script, "", None) if self.script.greeting else b""
+            tokens = b"".join(_chunks(self.script, count))
+            request.connection.write(_STREAM_HEAD + greeting + tokens + self.farewell(request, count))
+            self._free(request.received)
+        else:
+            self._answer_plain(request, count, request.received)
+
+    def _answer_plain(self, request: _Request, count: int, moment: float) -> None:
+        choice = {"index": 0, "text": self.script.text * count, "logprobs": None, "finish_reason": "length"}
+        answer: dict[str, object] = {**_ENVELOPE, "model": self.script.model, "choices": [choice]}
+        if self.script.usage:
+            answer["usage"] = _usage(request, count)
+        request.connection.write(_plain("200 OK", json.dumps(answer).encode()))
+        self.note(request, time.perf_counter(), time.perf_counter())
+        self._free(moment)
+
+    def farewell(self, request: _Request, count: int) -> bytes:
+        """Return the end of a stream."""
+        script = self.script
+        asked = (request.body.get("stream_options") or {}).get("include_usage")
+        content = {**_ENVELOPE, "model": script.model, "choices": [], "usage": _usage(request, count)}
+        usage = _event(script, content) if script.usage and asked else b""
+        return usage + _event(script, "[DONE]") + _LAST
+
+    def ended(self, moment: float) -> None:
+        """Give the slot of a stream free."""
+        self._free(moment)
+
+    def note(self, request: _Request, first: float, last: float) -> None:
+        """Keep the truth about one request."""
+        self.truth[json.dumps(request.body.get("prompt"))] = (request.received, first, last)
+
+
+def _usage(request: _Request, count: int) -> dict[str, int]:
+    prompt = _prompt_tokens(request.body.get("prompt", ""))
+    return {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count}
+
+
+class _Stream:
+    """One answer under way."""
+
+    def __init__(self, engine: _Engine, request: _Request, count: int) -> None:
+        self._engine = engine
+        self._request = request
+        self._count = count
+        self._chunks = _chunks(engine.script, count)
+        self._index = 0
+        self._first = 0.0
+
+    def step(self, moment: float) -> None:
+        """Send the chunk that is due at ``moment``."""
+        script, request = self._engine.script, self._request
+        self._index += 1
+        if self._index == 1:
+            self._first = time.perf_counter()
+        if self._index < len(self._chunks):
+            request.connection.write(self._chunks[self._index - 1])
+            self._engine.at(self._engine.moment(moment) + script.gap_seconds * script.tokens_per_chunk, self.step)
+            return
+        request.connection.write(self._chunks[-1] + self._engine.farewell(request, self._count))
+        self._engine.note(request, self._first, time.perf_counter())
+        self._engine.ended(moment)
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, engine: _Engine) -> None:
+        self._engine = engine
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = typing.cast("asyncio.Transport", transport)
+        self._rest()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._transport = None
+
+    def _rest(self) -> None:
+        seconds = self._engine.script.keep_alive_seconds
+        if seconds is not None:
+            self._idle = asyncio.get_running_loop().call_later(seconds, self.close)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._buffer += data
+        while True:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            head = self._buffer[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._buffer) < end + 4 + length:
+                return
+            body = self._buffer[end + 4 : end + 4 + length]
+            self._buffer = self._buffer[end + 4 + length :]
+            self._route(head.split(b" ", 2)[1].decode(), body)
+
+    def _route(self, path: str, body: bytes) -> None:
+        script = self._engine.script
+        if path == "/v1/completions":
+            asked = json.loads(body)
+            if asked.get("model") != script.model:
+                error = {"error": {"message": f"The model `{asked.get('model')}` does not exist.", "code": 404}}
+                self.write(_plain("404 Not Found", json.dumps(error).encode()))
+            else:
+                self._engine.take(self, asked)
+        elif path == "/health":
+            self.write(_plain("200 OK", b""))
+        elif path == "/v1/models":
+            entry = {"id": script.model, "object": "model", "max_model_len": script.max_model_len}
+            self.write(_plain("200 OK", json.dumps({"object": "list", "data": [entry]}).encode()))
+        elif path == "/tokenize" and script.tokenizer:
+            ids = [sum(map(ord, word)) % 50_000 for word in json.loads(body)["prompt"].split()]
+            answer = {"count": len(ids), "max_model_len": script.max_model_len, "tokens": ids}
+            self.write(_plain("200 OK", json.dumps(answer).encode()))
+        elif path == "/truth":
+            self.write(_plain("200 OK", json.dumps(self._engine.truth).encode()))
+        else:
+            self.write(_plain("404 Not Found", b'{"detail":"Not Found"}'))
+
+    def fail(self, fault: Fault, engine: _Engine) -> None:
+        """Do what ``fault`` says in place of an answer."""
+        script = engine.script
+        tokens = _STREAM_HEAD + b"".join(_chunks(script, 4)[:2])
+        if fault == "http_429":
+            wait = script.retry_after_seconds
+            headers = () if wait is None else (b"retry-after: %g" % wait,)
+            self.write(_plain("429 Too Many Requests", b'{"error":{"message":"slow down"}}', *headers))
+        elif fault == "http_500":
+            self.write(_plain("500 Internal Server Error", b'{"error":{"message":"boom"}}'))
+        elif fault == "garbage":
+            self.write(_STREAM_HEAD + _framed(b"data: {broken\n\n") + _event(script, "[DONE]") + _LAST)
+        elif fault == "stream_error":
+            self.write(
+                tokens + _event(script, {"error": {"message": "engine died"}}) + _event(script, "[DONE]") + _LAST
+            )
+        elif fault == "no_done":
+            self.write(tokens + _LAST)
+        elif fault == "not_http":
+            self.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        elif fault in {"close_at_once", "close_early"}:
+            self.write(tokens if fault == "close_early" else b"")
+            self.close()
+        elif fault != "no_answer":
+            self._trickle(fault, 0)
+
+    def _trickle(self, fault: Fault, step: int) -> None:
+        """Send a little of what never ends, again and again."""
+        pieces = {
+            "slow_head": b"HTTP/1.1 200 OK\r\n"[step % 16 :][:1] if step < 16 else b"x",
+            "endless": (b"" if step else _STREAM_HEAD) + _chunk(self._engine.script, self._engine.script.text, None),
+            "big_head": (b"" if step else b"HTTP/1.1 200 OK\r\n") + b"x-filler: " + b"f" * 8000 + b"\r\n",
+        }
+        if self._transport is not None:
+            self.write(pieces[fault])
+            asyncio.get_running_loop().call_later(0.001, self._trickle, fault, step + 1)
+
+
+async def _serve(script: Script, ready: typing.Callable[[int], None], stop: asyncio.Event) -> None:
+    engine = _Engine(script)
+    context = None
+    if script.certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(script.certificate)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(engine), "127.0.0.1", script.port, ssl=context, backlog=1024
+    )
+    ready(server.sockets[0].getsockname()[1])
+    await stop.wait()
+    server.close()
+    engine.close()
+
+
+class ScriptedServer:
+    """Serves ``script`` while the block runs; ``url`` is where.
+
+    In a thread of this process by default: up within milliseconds, but it shares the interpreter with the client. With
+    ``process`` it has a process of its own, on ``core`` where given, ended by its id.
+    """
+
+    def __init__(self, script: Script | None = None, *, process: bool = False, core: int | None = None) -> None:
+        """Start nothing yet."""
+        self._script = script or Script()
+        self._in_process = process
+        self._core = core
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        return f"{'http' if self._script.certificate is None else 'https'}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Id of its own process."""
+        if self._process is None:
+            raise RuntimeError("this server runs in a thread")
+        return self._process.pid
+
+    def __enter__(self) -> typing.Self:
+        if self._in_process:
+            self._start_process()
+        else:
+            self._start_thread()
+        return self
+
+    def _start_process(self) -> None:
+        values = {key: value for key, value in dataclasses.asdict(self._script).items() if value is not None}
+        command = [sys.executable, "-m", "tests.fakes_server", json.dumps(values)]
+        if self._core is not None:
+            command = ["taskset", "-c", str(self._core), *command]
+        root = pathlib.Path(__file__).parents[1]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        self.port = int(line)
+
+    def _start_thread(self) -> None:
+        started = threading.Event()
+
+        def ready(port: int) -> None:
+            self.port = port
+            started.set()
+
+        async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._stop = asyncio.Event()
+            await _serve(self._script, ready, self._stop)
+
+        def run() -> None:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve())
+
+        self._thread = threading.Thread(target=run, daemon=True)
+        self._thread.start()
+        if not started.wait(10):
+            raise RuntimeError("the scripted server did not start within 10 s")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it; a second call does nothing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+        elif self._thread is not None and self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(10)
+
+
+def _main() -> None:
+    script = Script(**json.loads(sys.argv[1]))
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await _serve(script, lambda port: print(port, flush=True), stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""The load generator: schedule, client, audit, samples on disk, publication."""

@@ -1,0 +1,208 @@
+"""The client's audit of itself: reasons why a turn cannot be trusted, each with what was late and by how much."""
+
+import dataclasses
+import heapq
+import math
+import typing
+
+from workloads.run import Turn
+from workloads.samples import Sample
+
+LEAST_RATE_SHARE = 0.99
+"""Achieved rate of an open schedule, as a share of the planned one."""
+LATENESS_FLOOR_MS = 5.0
+"""The client may be this late at the 99th percentile, or 1 % of the limit where that is more."""
+LATENESS_SHARE = 0.01
+LONGEST_PAUSE_FACTOR = 10
+"""One pause of the client's clock may last so many times the lateness bound."""
+IN_FLIGHT_TOLERANCE = 0.05
+"""A closed loop's mean in flight may differ by this share: the turnaround of the client itself is part of it."""
+LITTLE_TOLERANCE = 0.01
+"""Mean in flight and rate x latency may differ by this share; both come from the same requests."""
+_FEWEST_FOR_MEANS = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a turn was meant to be, beside what Turn itself says. None is: not planned, not checked."""
+
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    """Exact only where the server was told not to stop early."""
+    limit_ms: float | None = None
+    """The strictest latency limit in force."""
+    max_in_flight: int | None = None
+    """Bound of an open schedule; waiting for a free place is the servers' doing."""
+    think_seconds: float = 0
+    longest_lag_ms: float | None = None
+    """Longest lateness of the client's clock, as Drive.lag_max_ms."""
+
+
+def audit_turn(turn: Turn, samples: typing.Sequence[Sample], expected: Expected) -> tuple[str, ...]:
+    """Return the reasons why ``turn`` is void, none for a clean one; ``samples`` are all of its requests."""
+    ordered = sorted(samples, key=lambda sample: sample.request)
+    bound = lateness_bound_ms(expected.limit_ms)
+    reasons = (
+        _count(turn, ordered),
+        _rate(turn, ordered),
+        _delay(ordered, expected, bound),
+        _lag(turn, bound),
+        _pause(expected.longest_lag_ms, bound),
+        _tokens("prompt", [sample.prompt_tokens for sample in _good(ordered)], expected.prompt_tokens),
+        _tokens("output", [sample.output_tokens for sample in _good(ordered)], expected.output_tokens),
+        _concurrency(turn, ordered, expected.think_seconds),
+        _little(turn, ordered),
+    )
+    return tuple(reason for reason in reasons if reason is not None)
+
+
+def lateness_bound_ms(limit_ms: float | None) -> float:
+    """Return how late the client may be at the 99th percentile under ``limit_ms``."""
+    return max(LATENESS_FLOOR_MS, 0.0 if limit_ms is None else LATENESS_SHARE * limit_ms)
+
+
+def _good(samples: typing.Sequence[Sample]) -> list[Sample]:
+    return [sample for sample in samples if sample.status == "ok"]
+
+
+def _count(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+    if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
+        return None
+    return f"{turn.requests} requests were made but {len(samples)} samples kept; every request has exactly one sample"
+
+
+def _rate(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved."""
+    sent = sorted(sample.sent_seconds for sample in samples if sample.sent_seconds is not None)
+    if turn.rate_per_second is None or len(samples) < _FEWEST_FOR_MEANS:
+        return None
+    first, last = samples[0].intended_seconds, samples[-1].intended_seconds
+    if last <= first:
+        return None
+    planned = (len(samples) - 1) / (last - first)
+    achieved = max(len(sent) - 1, 0) / (max(sent[-1], last) - first) if sent else 0.0
+    if achieved >= LEAST_RATE_SHARE * planned:
+        return None
+    return (
+        f"sent {achieved:.2f} requests/s of the {planned:.2f} planned ({100 * achieved / planned:.1f} %); "
+        f"a valid turn sends at least {100 * LEAST_RATE_SHARE:.0f} %"
+    )
+
+
+def _delay(samples: typing.Sequence[Sample], expected: Expected, bound: float) -> str | None:
+    late = _percentile99(own_delays_ms(samples, expected.max_in_flight))
+    if late is None or late <= bound:
+        return None
+    return (
+        f"requests were sent {late:.1f} ms late at the 99th percentile for no reason but the client; "
+        f"a valid turn has at most {bound:g} ms"
+    )
+
+
+def own_delays_ms(samples: typing.Sequence[Sample], max_in_flight: int | None) -> list[float]:
+    """Return how late each request was sent, in order, without its wait for a free place among ``max_in_flight``."""
+    delays = []
+    ends: list[float] = []
+    for sample in sorted(samples, key=lambda sample: sample.request):
+        if sample.sent_seconds is None:
+            continue
+        ready = sample.intended_seconds
+        while max_in_flight is not None and len(ends) >= max_in_flight:
+            ready = max(ready, heapq.heappop(ends))
+        heapq.heappush(ends, sample.end_seconds)
+        delays.append(1000 * (sample.sent_seconds - ready))
+    return delays
+
+
+def _percentile99(values: typing.Sequence[float]) -> float | None:
+    return sorted(values)[math.ceil(0.99 * len(values)) - 1] if values else None
+
+
+def _lag(turn: Turn, bound: float) -> str | None:
+    late = turn.send_lag_p99_ms
+    if late is None or late <= bound:
+        return None
+    return (
+        f"the client's own clock ticked {late:.1f} ms late at the 99th percentile; a valid turn has at most {bound:g} ms; "
+        "give the client a core of its own"
+    )
+
+
+def _pause(longest_ms: float | None, bound: float) -> str | None:
+    if longest_ms is None or longest_ms <= LONGEST_PAUSE_FACTOR * bound:
+        return None
+    return (
+        f"the client stood still for {longest_ms:.0f} ms; "
+        f"a valid turn has no pause of more than {LONGEST_PAUSE_FACTOR * bound:g} ms"
+    )
+
+
+def _tokens(kind: str, counts: typing.Sequence[int | None], planned: int | None) -> str | None:
+    if planned is None:
+        return None
+    silent = sum(count is None for count in counts)
+    if silent:
+        return f"the server counted no {kind} tokens for {silent} of {len(counts)} requests; {planned} were planned"
+    others = [count for count in counts if count is not None and count != planned]
+    if not others:
+        return None
+    return (
+        f"the server counted other {kind} tokens than the {planned} planned for {len(others)} of {len(counts)} "
+        f"requests (from {min(others)} to {max(others)})"
+    )
+
+
+def mean_in_flight(samples: typing.Iterable[Sample], start_seconds: float, end_seconds: float) -> float | None:
+    """Return the time average of requests in flight from start to end, by a sweep over sends and ends.
+
+    None for an empty stretch of time. A request that was never sent was never in flight.
+    """
+    if end_seconds <= start_seconds:
+        return None
+    steps = []
+    for sample in samples:
+        if sample.sent_seconds is not None:
+            steps.append((min(max(sample.sent_seconds, start_seconds), end_seconds), 1))
+            steps.append((min(max(sample.end_seconds, start_seconds), end_seconds), -1))
+    area, level, before = 0.0, 0, start_seconds
+    for moment, change in sorted(steps):
+        area += level * (moment - before)
+        level, before = level + change, moment
+    return area / (end_seconds - start_seconds)
+
+
+def _concurrency(turn: Turn, samples: typing.Sequence[Sample], think_seconds: float) -> str | None:
+    """Hold a closed loop's mean in flight against its slots, until the first of them found the time over."""
+    slots = turn.concurrency
+    failed = any(sample.status != "ok" for sample in samples)  # slots pause after failures
+    if slots is None or failed or len(samples) < _FEWEST_FOR_MEANS * slots:
+        return None
+    last = max(sample.intended_seconds for sample in samples)
+    observed = mean_in_flight(samples, turn.start_seconds, last)
+    if observed is None:
+        return None
+    pauses = think_seconds * sum(sample.end_seconds < last for sample in samples)
+    wanted = slots - pauses / (last - turn.start_seconds)
+    if abs(observed - wanted) <= IN_FLIGHT_TOLERANCE * wanted:
+        return None
+    return (
+        f"{observed:.2f} requests were in flight on average where the closed loop has {wanted:.2f}; "
+        f"a valid turn differs by at most {100 * IN_FLIGHT_TOLERANCE:.0f} %"
+    )
+
+
+def _little(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+    """Hold the sweep's mean in flight against rate x latency: lost, doubled or misdated samples break it."""
+    durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
+    observed = mean_in_flight(samples, turn.start_seconds, turn.end_seconds)
+    if observed is None or len(durations) < _FEWEST_FOR_MEANS:
+        return None
+    unsent = len(samples) - len(durations)
+    rate = (turn.requests - unsent) / (turn.end_seconds - turn.start_seconds)
+    wanted = rate * sum(durations) / len(durations)
+    if abs(observed - wanted) <= LITTLE_TOLERANCE * max(wanted, observed):
+        return None
+    return (
+        f"{observed:.3f} requests were in flight on average, but rate x latency gives {wanted:.3f} (Little's law); "
+        f"a valid turn differs by at most {100 * LITTLE_TOLERANCE:.0f} %"
+    )

@@ -1,0 +1,59 @@
+"""Connections over TCP and TLS; whoever has another way to a server passes its own connector."""
+
+import asyncio
+import socket
+import ssl
+import typing
+
+from workloads.loadgen.connection import Connection
+from workloads.loadgen.wire import Address
+
+MakeConnection = typing.Callable[[socket.socket | None], Connection]
+"""Makes the protocol; gets the socket where bytes may be written to it directly."""
+
+
+class Connector(typing.Protocol):
+    """A way to a server: the load generator's transport."""
+
+    async def connect(self, where: Address, make: MakeConnection) -> Connection:
+        """Return an open connection. Raises OSError (ssl.SSLError and TimeoutError among them) where there is none."""
+
+
+class Network:
+    """TCP, and TLS where the address asks for it. Names are resolved once, then kept."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """``tls`` replaces the system's trust."""
+        self._tls = tls
+        self._known: dict[tuple[str, int], tuple[socket.AddressFamily, typing.Any]] = {}
+
+    async def connect(self, where: Address, make: MakeConnection) -> Connection:
+        """Return an open connection. Raises OSError where there is none."""
+        loop = asyncio.get_running_loop()
+        family, target = await self._resolve(loop, where)
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(sock, target)
+            if not where.tls:
+                _, plain = await loop.create_connection(lambda: make(sock), sock=sock)
+                return plain
+            context = self._tls or ssl.create_default_context()
+            _, secure = await loop.create_connection(
+                lambda: make(None), sock=sock, ssl=context, server_hostname=where.host
+            )
+        except BaseException:
+            sock.close()
+            raise
+        return secure
+
+    async def _resolve(
+        self, loop: asyncio.AbstractEventLoop, where: Address
+    ) -> tuple[socket.AddressFamily, typing.Any]:
+        known = self._known.get((where.host, where.port))
+        if known is None:
+            found = await loop.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+            known = found[0][0], found[0][4]
+            self._known[where.host, where.port] = known
+        return known

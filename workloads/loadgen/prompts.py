@@ -1,0 +1,108 @@
+"""What requests ask: prompts of a planned length, and whether a prefix cache could serve them."""
+
+import dataclasses
+import itertools
+import random
+import typing
+
+SEED_PROMPT = (
+    "San Francisco is a coastal California city known for hills, bridges, fog, diverse neighborhoods, and tech culture."
+)
+"""The seed's only prompt. Source: its load generator's manifest, read 2026-11-23."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt."""
+
+    content: str | tuple[int, ...]
+    """Text, or token ids of the served model."""
+    tokens: int | None = None
+    """Planned length in tokens; None where no tokenizer said."""
+    output_tokens: int | None = None
+    """Tokens to ask for; None takes the stretch's number."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """A source of prompts without end, in the order of sends."""
+
+    each: typing.Iterator[Prompt]
+    unique: bool
+    """False if a prompt may come twice, so that a prefix cache could answer for the model."""
+    words: str
+    """What they are, for the report."""
+
+
+def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, seed: int) -> typing.Iterator[Prompt]:
+    """Yield prompts of exactly the ``lengths`` given, drawn at random from the token ``ids``.
+
+    Raises ValueError if ``ids`` has fewer than two different ids.
+    """
+    choices = sorted(set(ids))
+    if len(choices) < 2:  # noqa: PLR2004
+        raise ValueError(f"{len(choices)} token id(s) to draw from; random prompts need at least 2")
+    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    return (Prompt(tuple(draw(choices, k=length)), length) for length in lengths)
+
+
+def from_words(words: typing.Sequence[str], lengths: typing.Iterable[int], *, seed: int) -> typing.Iterator[Prompt]:
+    """Yield texts of as many random ``words`` as ``lengths`` says, for servers without a tokenizer to ask.
+
+    Their length in tokens is not known, so it is None. Raises ValueError if ``words`` has fewer than two.
+    """
+    if len(set(words)) < 2:  # noqa: PLR2004
+        raise ValueError(f"{len(set(words))} word(s) to draw from; random prompts need at least 2")
+    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    return (Prompt(" ".join(draw(words, k=length)), None) for length in lengths)
+
+
+def synthetic(ids: typing.Sequence[int] | None, tokens: int, *, seed: int) -> Prompts:
+    """Return random prompts of ``tokens`` tokens from the served model's ``ids``; of words where ``ids`` is None."""
+    lengths = itertools.repeat(tokens)
+    if ids is None:
+        each, exact = from_words(WORDS, lengths, seed=seed), "words (the server has no tokenizer to ask)"
+        return Prompts(each=each, unique=_spread(len(WORDS), tokens), words=f"{tokens} random {exact}")
+    each = from_tokens(ids, lengths, seed=seed)
+    return Prompts(each=each, unique=_spread(len(set(ids)), tokens), words=f"{tokens} random tokens")
+
+
+_PRACTICALLY_UNIQUE = 1e12  # among a million prompts two are equal with probability 0.4
+
+
+def _spread(choices: int, length: int) -> bool:
+    return float(choices) ** min(length, 64) >= _PRACTICALLY_UNIQUE
+
+
+def repeated(text: str = SEED_PROMPT, *, tokens: int | None = None) -> Prompts:
+    """Return one text again and again, as the seed does."""
+    return Prompts(each=itertools.repeat(Prompt(text, tokens)), unique=False, words="one sentence, repeated")
+
+
+def from_lines(lines: typing.Iterable[str]) -> Prompts:
+    """Return the prompts of a user's file, one a line, from the start again after its end.
+
+    Raises ValueError if no line has text.
+    """
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise ValueError("the prompt file has no line with text; it has one prompt a line")
+    each = itertools.cycle([Prompt(text, None) for text in texts])
+    return Prompts(each=each, unique=False, words=f"{len(texts)} prompts of a file, repeated")
+
+
+def for_trace(requests: typing.Iterable[typing.Any], lengths: typing.Iterator[Prompt]) -> typing.Iterator[Prompt]:
+    """Yield ``lengths``' prompts with the output lengths that a trace recorded."""
+    return (
+        dataclasses.replace(prompt, output_tokens=request.output_tokens)
+        for request, prompt in zip(requests, lengths, strict=False)
+    )
+
+
+_WORDS = """time year people way day man thing woman life child world school state family student group country problem
+hand part place case week company system program question work government number night point home water room mother
+area money story fact month lot right study book eye job word business issue side kind head house service friend
+father power hour game line end member law car city community name president team minute idea body information back
+parent face others level office door health person art war history party result change morning reason research"""
+WORDS: typing.Final = tuple(_WORDS.split())
+"""Common English nouns; most are one token each in the vocabularies of today's models."""

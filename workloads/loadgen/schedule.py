@@ -1,0 +1,208 @@
+"""When requests are meant to be sent: pure functions of a seed, in absolute seconds from the stretch's start."""
+
+import dataclasses
+import itertools
+import json
+import math
+import random
+import typing
+
+
+def _positive(value: float, name: str) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} is {value!r}; it is a finite number above 0")
+
+
+def _not_negative(value: float, name: str) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value!r}; it is a finite number of at least 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Closed:
+    """A fixed number of requests in flight: each slot sends its next one when its last one has ended.
+
+    Raises ValueError for a concurrency below 1 or a negative think time.
+    """
+
+    concurrency: int
+    think_seconds: float = 0
+    """Silence of a slot between the end of one request and the next."""
+    rate_per_second: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _positive(self.concurrency, "concurrency")
+        _not_negative(self.think_seconds, "think_seconds")
+
+    def pause_seconds(self, request: int) -> float:  # noqa: ARG002 - the same after every request
+        """Return the silence of its slot after ``request`` has ended."""
+        return self.think_seconds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """The seed's own pattern: one request at a time, server after server, and a sleep after each round.
+
+    Source: the seed's loadgen, which calls three servers in turn and sleeps 10 s. Raises ValueError as Closed does.
+    """
+
+    servers: int
+    sleep_seconds: float = 10
+    concurrency: typing.ClassVar[int] = 1
+    rate_per_second: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _positive(self.servers, "servers")
+        _not_negative(self.sleep_seconds, "sleep_seconds")
+
+    def pause_seconds(self, request: int) -> float:
+        """Return the silence after ``request`` (from 0) has ended: the sleep after the last of a round, else 0."""
+        return self.sleep_seconds if (request + 1) % self.servers == 0 else 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Constant:
+    """Requests at even distances, the first at 0. Raises ValueError for a rate of 0 or less."""
+
+    rate_per_second: float
+    concurrency: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _positive(self.rate_per_second, "rate_per_second")
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending, without end."""
+        return (request / self.rate_per_second for request in itertools.count())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Poisson:
+    """Independent arrivals: exponential gaps with mean 1 / rate; the same seed gives the same times.
+
+    Raises ValueError for a rate of 0 or less.
+    """
+
+    rate_per_second: float
+    seed: int
+    concurrency: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _positive(self.rate_per_second, "rate_per_second")
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending, without end."""
+        draw = random.Random(self.seed).expovariate  # noqa: S311 - arrivals are no secret
+        return itertools.accumulate(draw(self.rate_per_second) for _ in itertools.count())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rising:
+    """Even distances at one rate after another, each for ``step_seconds``; ends after the last step.
+
+    Raises ValueError for no rates, or a rate or step of 0 or less.
+    """
+
+    rates_per_second: tuple[float, ...]
+    step_seconds: float
+    concurrency: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if not self.rates_per_second:
+            raise ValueError("rates_per_second is empty; a rising schedule has at least one rate")
+        for rate in self.rates_per_second:
+            _positive(rate, "rates_per_second")
+        _positive(self.step_seconds, "step_seconds")
+
+    @property
+    def rate_per_second(self) -> float:
+        """Mean rate over all steps."""
+        return sum(self.rates_per_second) / len(self.rates_per_second)
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending."""
+        for step, rate in enumerate(self.rates_per_second):
+            start = step * self.step_seconds
+            for request in itertools.count():
+                if request / rate >= self.step_seconds:
+                    break
+                yield start + request / rate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """One request of a trace."""
+
+    seconds: float
+    """From the start of the trace."""
+    prompt_tokens: int
+    output_tokens: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A recorded trace, sent again at its own times. Raises ValueError if it is empty or not in ascending order."""
+
+    requests: tuple[Recorded, ...]
+    concurrency: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if not self.requests:
+            raise ValueError("the trace is empty; it has at least one request")
+        if any(later.seconds < earlier.seconds for earlier, later in itertools.pairwise(self.requests)):
+            raise ValueError("the trace is not in ascending order of time")
+
+    @property
+    def rate_per_second(self) -> float | None:
+        """Mean rate over the trace's length; None if it has no length."""
+        length = self.requests[-1].seconds
+        return len(self.requests) / length if length > 0 else None
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending."""
+        return (request.seconds for request in self.requests)
+
+
+OpenArrivals = Constant | Poisson | Rising | Replay
+"""Sends that do not wait for answers."""
+ClosedArrivals = Closed | Rotation
+"""Sends that follow the end of an earlier request."""
+Arrivals = OpenArrivals | ClosedArrivals
+
+
+def planned(arrivals: OpenArrivals, *, seconds: float | None, requests: int | None) -> typing.Iterator[float]:
+    """Yield the intended sends of a stretch of ``seconds`` (open end) with at most ``requests``; None is no bound."""
+    times = arrivals.times()
+    if seconds is not None:
+        times = itertools.takewhile(lambda moment: moment < seconds, times)
+    return times if requests is None else itertools.islice(times, requests)
+
+
+_TRACE_KEYS = {"seconds", "prompt_tokens", "output_tokens"}
+
+
+def read_trace(lines: typing.Iterable[str]) -> Replay:
+    """Return the trace in JSON Lines ``{"seconds": 0.5, "prompt_tokens": 30, "output_tokens": 50}``.
+
+    Raises ValueError that names the first bad line and its rule.
+    """
+    requests = [_recorded(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    for (number, later), earlier in zip(enumerate(requests[1:], start=2), requests, strict=False):
+        if later.seconds < earlier.seconds:
+            rule = "times are in ascending order"
+            raise ValueError(f"trace request {number} is at {later.seconds} s, after {earlier.seconds} s; {rule}")
+    return Replay(requests=tuple(requests))
+
+
+def _recorded(number: int, line: str) -> Recorded:
+    rule = "a line is one JSON object with exactly seconds (0 or more), prompt_tokens and output_tokens (1 or more)"
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or set(record) != _TRACE_KEYS:
+        raise ValueError(f"trace line {number} is {line.strip()[:80]!r}; {rule}")
+    seconds, *counts = record["seconds"], record["prompt_tokens"], record["output_tokens"]
+    good_time = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
+    if not good_time or not all(type(count) is int and count >= 1 for count in counts):
+        raise ValueError(f"trace line {number} is {line.strip()[:80]!r}; {rule}")
+    return Recorded(seconds=float(seconds), prompt_tokens=counts[0], output_tokens=counts[1])

@@ -1,0 +1,121 @@
+"""Samples on their way to disk: JSON Lines, a bounded buffer, whole lines whatever happens."""
+
+import contextlib
+import os
+import pathlib
+import types
+import typing
+
+from infra.errors import StorageFailed
+from workloads.samples import Sample, decode, encode
+
+_BUFFER_BYTES = 65_536
+
+
+class Spool:
+    """Appends samples to a file. At most 64 KiB wait in memory; a write goes to the system at once.
+
+    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line,
+    and the sentence says how many samples it holds.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """Open ``path`` for appending; a last line that an earlier run left cut is taken off."""
+        self.samples = 0
+        """Samples that the system has taken."""
+        self._path = path
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._end = _whole(self._fd)
+            os.ftruncate(self._fd, self._end)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def add(self, sample: Sample) -> None:
+        """Keep ``sample``; it is in the file after the next ``flush`` at the latest."""
+        line = encode(sample).encode() + b"\n"
+        self._lines.append(line)
+        self._bytes += len(line)
+        if self._bytes >= _BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give everything to the system."""
+        data, self._lines, self._bytes = b"".join(self._lines), [], 0
+        written = 0
+        try:
+            while written < len(data):
+                written += os.pwrite(self._fd, data[written:], self._end + written)
+        except OSError as error:
+            self._keep(data[: data.rfind(b"\n", 0, written) + 1])
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._end)
+            raise self._failed(error) from error
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._end += len(data)
+        self.samples += data.count(b"\n")
+
+    def close(self) -> None:
+        """Flush, wait until it is on the disk, close; a second call does nothing."""
+        if self._fd < 0:
+            return
+        try:
+            self.flush()
+            os.fsync(self._fd)
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _failed(self, error: OSError) -> StorageFailed:
+        return StorageFailed(
+            f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
+            f"are whole; make room there or name another folder"
+        )
+
+
+def _whole(fd: int) -> int:
+    """Return the length of the file up to the end of its last whole line."""
+    size = os.fstat(fd).st_size
+    position = size
+    while position > 0:
+        start = max(position - _BUFFER_BYTES, 0)
+        found = os.pread(fd, position - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        position = start
+    return 0
+
+
+def read(path: pathlib.Path, *, on_cut: typing.Callable[[str], None]) -> typing.Iterator[Sample]:
+    """Yield the samples in ``path``. A last line that was cut is left out, and ``on_cut`` gets the sentence for it.
+
+    Raises StorageFailed for a file that cannot be read or a bad line before the last.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                whole = line.endswith(b"\n")
+                try:
+                    yield decode(line.decode())
+                except (ValueError, TypeError) as error:
+                    if whole:
+                        raise StorageFailed(f"{path} line {number} is no sample: {error}") from error
+                    on_cut(f"{path} ends in the middle of line {number}; the {number - 1} samples before it are whole")
+                    return
+    except OSError as error:
+        raise StorageFailed(f"samples cannot be read from {path}: {error.strerror}") from error

@@ -1,0 +1,108 @@
+"""The bytes of a request: an address taken apart once, a body of which only the prompt changes."""
+
+import dataclasses
+import json
+import typing
+import urllib.parse
+
+from workloads.loadgen.prompts import Prompt
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+    tls: bool
+    path: str
+    """Prefix of every path, without a slash at its end."""
+
+    @property
+    def authority(self) -> str:
+        """Value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
+
+
+def address(url: str) -> Address:
+    """Return the address in ``url``; a trailing ``/v1`` is taken off, as people write it both ways.
+
+    Raises ValueError with the rule for a URL of another form.
+    """
+    rule = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{url!r} is no address of a server; {rule}") from None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"{url!r} is no address of a server; {rule}")
+    path = parts.path.rstrip("/").removesuffix("/v1")
+    default = _PORTS[parts.scheme]
+    return Address(host=parts.hostname, port=default if port is None else port, tls=parts.scheme == "https", path=path)
+
+
+def head(
+    where: Address, method: str, path: str, headers: typing.Sequence[tuple[str, str]], length: int | None
+) -> bytes:
+    """Return a request's head; with ``length`` None it ends in ``Content-Length: `` for the caller to go on.
+
+    Raises ValueError for a header with a line's end in it.
+    """
+    lines = [f"{method} {where.path}{path} HTTP/1.1", f"Host: {where.authority}", "Accept: */*"]
+    for name, value in headers:
+        if any(end in name + value for end in "\r\n"):
+            raise ValueError(f"header {name!r} has a line's end in it; a header is one line")
+        lines.append(f"{name}: {value}")
+    if length is None or length:
+        lines.append("Content-Type: application/json")
+    lines.append("Content-Length: " if length is None else f"Content-Length: {length}\r\n\r\n")
+    return "\r\n".join(lines).encode()
+
+
+class CompletionWriter:
+    """Writes POST /v1/completions for one server; what all requests share is encoded once."""
+
+    __slots__ = ("_after", "_before", "_head", "_max_tokens")
+
+    def __init__(
+        self,
+        where: Address,
+        shared: typing.Mapping[str, object],
+        *,
+        max_tokens: int,
+        headers: typing.Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Keep what all requests share: ``shared`` are the body's keys other than prompt and max_tokens."""
+        self._head = head(where, "POST", "/v1/completions", headers, None)
+        self._max_tokens = max_tokens
+        self._before = b'{"prompt":'
+        fixed = json.dumps(dict(shared), separators=(",", ":"), allow_nan=False)[1:-1]
+        self._after = f',{fixed},"max_tokens":'.encode() if fixed else b',"max_tokens":'
+
+    def request(self, prompt: Prompt) -> bytes:
+        """Return the whole request that asks for ``prompt``."""
+        wanted = self._max_tokens if prompt.output_tokens is None else prompt.output_tokens
+        content = prompt.content
+        text = json.dumps(content) if isinstance(content, str) else str(list(content))
+        body = b"%b%b%b%d}" % (self._before, text.encode(), self._after, wanted)
+        return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+
+
+def shared_body(model: str, *, stream: bool, temperature: float | None, ignore_eos: bool) -> dict[str, object]:
+    """Return what all requests of a stretch say beside prompt and length.
+
+    ``ignore_eos`` is vLLM's extension: output does not end before max_tokens. It is left out where False, because
+    other servers may refuse a key they do not know.
+    """
+    body: dict[str, object] = {"model": model}
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if temperature is not None:
+        body["temperature"] = temperature
+    if ignore_eos:
+        body["ignore_eos"] = True
+    return body
