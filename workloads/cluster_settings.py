@@ -99,10 +99,8 @@ class LoadTest(Section):
     """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
     package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")
     """Where dependencies are installed from; absent: pip's default. Hashes are checked in either case."""
-    pods: int = pydantic.Field(default=1, ge=1, le=32)
-    """Load generators; more than one runs as an Indexed Job, each with its slice of the load."""
     cpu_millicores: int = pydantic.Field(default=1000, ge=100)
-    """CPU that each load generator asks for. There is no limit: throttling would be lateness of the client."""
+    """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""
     memory_mib: int = pydantic.Field(default=1024, ge=256)
     grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
     """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
