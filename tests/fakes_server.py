@@ -487,13 +487,18 @@ class ScriptedServer:
             self._thread.join(10)
 
 
+def _announce(port: int) -> None:
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+
+
 def _main() -> None:
     script = Script(**json.loads(sys.argv[1]))
 
     async def serve() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await _serve(script, lambda port: print(port, flush=True), stop)
+        await _serve(script, _announce, stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -34,10 +34,16 @@ class ErrorBudget:
         return cls(per_pair=share / max(1, pairs), per_limit=share / max(1, degrees * limits))
 
 
-def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons = NO_REASONS) -> Verdict:
+def decide(
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    void_reasons: VoidReasons = NO_REASONS,
+    notes: typing.Sequence[str] = (),
+) -> Verdict:
     """Return the verdict on a run, finished or not.
 
-    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run.
+    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run. ``notes`` says
+    what was left out before ``record`` and ``samples`` were handed over.
     Raises SettingsError if the run's settings break a rule.
     """
     evidence = gather(record, samples, void_reasons)
@@ -63,9 +69,10 @@ def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
     return Verdict(
         outcome=outcome,
         chosen=ranking.leader if outcome == "settled" else None,
-        provisional=ranking.leader if outcome == "inconclusive" else None,
+        provisional=_provisional(case) if outcome == "inconclusive" else None,
         reasons=reasons_of(case, outcome),
         degrees=tuple(degree_verdict(case, outcome, number) for number in _all_degrees(evidence)),
+        notes=(*notes, *evidence.soundness.notes),
         comparisons=comparisons,
         outlook=outlook,
         confidence=settings.decision.confidence,
@@ -82,7 +89,7 @@ def is_settled(record: RunRecord, samples: typing.Sequence[Sample], void_reasons
 def standing_of(
     degree: DegreeEvidence, findings: tuple[LimitFinding, ...]
 ) -> typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]:
-    """Return where a measured degree stands after the gates before throughput."""
+    """Return where a degree with servers stands after the gates before throughput."""
     if degree.faults:
         return "invalid"
     if not degree.turns:
@@ -114,6 +121,17 @@ def _outcome(case: Case) -> Outcome:
     if case.evidence.unknown or case.short_of_blocks or standing & {"invalid", "unmeasured"}:
         return "inconclusive"
     return "inconclusive" if case.ranking.unsettled else "settled"
+
+
+def _provisional(case: Case) -> int | None:
+    """Return the degree the rule names if every limit turns out as it was seen so far; None if none qualifies."""
+    likely = [
+        number
+        for number, word in case.standing.items()
+        if word in ("passes", "open") and case.evidence.degrees[number].log_per_core()
+        if all(finding.hits >= finding.requests * finding.percent / 100 for finding in case.findings[number])
+    ]
+    return rank(likely, [], case.comparisons).leader
 
 
 def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outlook, ...]:
