@@ -445,7 +445,7 @@ class ScriptedServer:
         if self._core is not None:
             command = ["taskset", "-c", str(self._core), *command]
         root = pathlib.Path(__file__).parents[1]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         self.port = int(line)
 

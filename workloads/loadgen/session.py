@@ -109,7 +109,9 @@ class Session:
             yield minutes
         finally:
             left = publisher.finish()
-            if left:
+            if not left:
+                outbox.rmdir()
+            else:
                 self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
 
     def _experiment(self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float) -> Experiment:
