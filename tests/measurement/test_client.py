@@ -8,10 +8,11 @@ import typing
 import pytest
 
 from infra.errors import StorageFailed
-from tests.fakes_samples import drive_once, endless_prompts, run
+from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
 from tests.fakes_server import Script, ScriptedServer
 from workloads.loadgen import pool
-from workloads.loadgen.client import Stretch, Target, drive
+from workloads.loadgen.audit import Expected, audit_turn
+from workloads.loadgen.client import Drive, Stretch, Target, drive
 from workloads.loadgen.network import Network
 from workloads.loadgen.prompts import Prompt
 from workloads.loadgen.schedule import Closed, Constant, Poisson, Rotation
@@ -246,6 +247,44 @@ def test_the_clients_clock_is_watched(quick: ScriptedServer) -> None:
     assert done.lag_p99_ms is not None
     assert done.lag_max_ms is not None
     assert 0 <= done.lag_p99_ms <= done.lag_max_ms
+
+
+def test_a_busy_client_is_found_out(quick: ScriptedServer) -> None:
+    """A core that works 20 ms on something else with each sample: the clock lags and sends are late, so it is void."""
+
+    def busy(sample: Sample) -> None:
+        until = sample.end_seconds + origin + 0.02
+        while time.perf_counter() < until:
+            pass
+        samples.append(sample)
+
+    async def work() -> Drive:
+        stretch = Stretch(
+            stage="block",
+            degree=1,
+            block=0,
+            arrivals=Constant(rate_per_second=40),
+            seconds=0.5,
+            max_tokens=4,
+            origin=origin,
+        )
+        return await drive(Target(urls=(quick.url,), model="scripted"), stretch, endless_prompts(), on_sample=busy)
+
+    samples: list[Sample] = []
+    origin = time.perf_counter()
+    done = run(work())
+    turn = make_turn(
+        concurrency=None,
+        rate_per_second=40,
+        start_seconds=done.start_seconds,
+        end_seconds=done.end_seconds,
+        requests=done.intended,
+        send_lag_p99_ms=done.lag_p99_ms,
+    )
+    reasons = audit_turn(turn, samples, Expected(prompt_tokens=3, output_tokens=4, longest_lag_ms=done.lag_max_ms))
+
+    assert len(samples) == 20
+    assert any(reason.startswith("the client's own clock ticked ") for reason in reasons)
 
 
 class SlowConnector:
