@@ -45,7 +45,8 @@ def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails
     path = _path(where, detail["loc"])
     remedy = f"edit {file}"
     if detail["type"] == "broken_rule":
-        path = f"{path}.{context['path']}" if context["path"] else path
+        below = context["path"]
+        path += below if below.startswith("[") else f".{below}" if below else ""
         value = context.get("value", detail["input"])
         return Problem(path=path, value=value, rule=context["rule"], remedy=context["remedy"] or remedy)
     if detail["type"] == "extra_forbidden":
