@@ -17,9 +17,9 @@ _ENCRYPTION = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideE
 class ResultsBucket(pulumi.ComponentResource):
     """Where runs are kept.
 
-    Children: ``<name>-bucket``, ``-versions``, ``-encryption``, ``-public``, ``-tls``, ``-expiry``. Takes its AWS provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and all that protects it stay in the
-    account when the stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes
-    still billing.
+    Children: ``<name>-bucket``, ``-versions``, ``-encryption``, ``-public``, ``-tls``, ``-expiry``. Takes its AWS
+    provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and all that protects it stay in the account when
+    the stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes still billing.
     """
 
     name: pulumi.Output[str]
