@@ -98,7 +98,7 @@ class RecordingMonitor(mocks.MockMonitor):
     def RegisterResource(self, request: typing.Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802 - gRPC's name
         """Record ``request`` and answer as the mock monitor does."""
         with _event_loop():
-            response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)
+            response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             self.recording.resources.append(
                 Recorded(
@@ -120,7 +120,7 @@ class RecordingMonitor(mocks.MockMonitor):
     def Invoke(self, request: typing.Any) -> resource_pb2.ResourceInvokeRequest:  # noqa: N802 - gRPC's name
         """Answer an invoke as the mock monitor does."""
         with _event_loop():
-            response: resource_pb2.ResourceInvokeRequest = super().Invoke(request)
+            response: resource_pb2.ResourceInvokeRequest = super().Invoke(request)  # type: ignore[no-untyped-call]
         return response
 
 
@@ -254,12 +254,12 @@ class Answers(mocks.Mocks):
             raise LookupError(f"{args.typ} ({args.name}) is not a resource that the program is known to make")
         return physical_id(args.typ, args.name), {**args.inputs, **RESOURCES[args.typ](args.name, args.inputs)}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, typing.Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, typing.Any], list[tuple[str, str]]]:
         """Return the answer to an invoke, and record that it was asked."""
         self.recording.calls.append(args.token)
         if args.token not in CALLS:
             raise LookupError(f"{args.token} is not a question that a preview may ask")
-        return CALLS[args.token]
+        return CALLS[args.token], []
 
 
 def record(
@@ -284,7 +284,7 @@ def _run(
     pulumi.runtime.set_mocks(answers, project=PROJECT, stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> object:
         program()
         exported = getattr(settings.get_root_resource(), "outputs", {})

@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 import yaml
 from celpy import celtypes
+from celpy.adapter import json_to_cel
 
 from tests.fakes_pulumi import STACK_FILES, recorded
 
@@ -64,10 +65,10 @@ def program_of(rule: str) -> celpy.Runner:
     return environment.program(environment.compile(rule), functions={"find": _find, "split": _split})
 
 
-def broken_rules(schema: Schema, value: object, path: str = "") -> collections.abc.Iterator[str]:
+def broken_rules(schema: Schema, value: typing.Any, path: str = "") -> collections.abc.Iterator[str]:
     """Yield "path: message" for each rule of ``schema`` that ``value`` breaks; transition rules need an old object."""
     for rule in schema.get("x-kubernetes-validations", ()):
-        if "oldSelf" not in rule["rule"] and not program_of(rule["rule"]).evaluate({"self": celpy.json_to_cel(value)}):
+        if "oldSelf" not in rule["rule"] and not program_of(rule["rule"]).evaluate({"self": json_to_cel(value)}):
             yield f"{path}: {rule['message']}"
     if isinstance(value, dict):
         for key, part in value.items():
