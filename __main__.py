@@ -37,7 +37,12 @@ trial = experiment.build(
     experiment.Ground(
         name=base.cluster_name,
         region=base.place.region,
-        identity=Identity(provider_arn=base.oidc_provider_arn, issuer=base.oidc_issuer, partition=base.place.partition),
+        identity=Identity(
+            provider_arn=base.oidc_provider_arn,
+            issuer=base.oidc_issuer,
+            partition=base.place.partition,
+            tags=infra.tags,
+        ),
         kubernetes_provider=base.kubernetes_provider,
         volume_handle=pulumi.Output.concat(base.file_system_id, "::", base.access_point_id),
         pair=neuron.image_and_ami,

@@ -4,7 +4,7 @@ import copy
 import functools
 import typing
 
-from tests.fakes_pulumi import ACCOUNT, RESOURCES, Recording, run_main, stack_config
+from tests.fakes_pulumi import ACCOUNT, Recording, run_main, stack_config
 
 EXISTING: typing.Final = {
     "cluster_name": "theirs",
@@ -15,41 +15,6 @@ EXISTING: typing.Final = {
     "security_group_ids": ["sg-0123456789abcdef0"],
     "instance_profile": "their-nodes",
 }
-
-
-def _bucket(name: str, inputs: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    bucket = inputs.get("bucket", f"{name}-1a2b3c4")
-    return {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}"}
-
-
-def _nothing(_: str, __: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    return {}
-
-
-WORKLOAD_RESOURCES = {
-    "aws:cloudwatch/dashboard:Dashboard": _nothing,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": _nothing,
-    "aws:s3/bucket:Bucket": _bucket,
-    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _nothing,
-    "aws:s3/bucketPolicy:BucketPolicy": _nothing,
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _nothing,
-    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
-    "aws:s3/bucketVersioning:BucketVersioning": _nothing,
-    "kubernetes:apps/v1:Deployment": _nothing,
-    "kubernetes:batch/v1:Job": _nothing,
-    "kubernetes:core/v1:ConfigMap": _nothing,
-    "kubernetes:core/v1:Namespace": _nothing,
-    "kubernetes:core/v1:PersistentVolume": _nothing,
-    "kubernetes:core/v1:PersistentVolumeClaim": _nothing,
-    "kubernetes:core/v1:Service": _nothing,
-    "kubernetes:core/v1:ServiceAccount": _nothing,
-    "kubernetes:networking.k8s.io/v1:NetworkPolicy": _nothing,
-    "kubernetes:policy/v1:PodDisruptionBudget": _nothing,
-    "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
-    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
-}
-"""Every resource type of rows 9 to 11."""
-RESOURCES.update(WORKLOAD_RESOURCES)
 
 
 def changed(file: str, **changes: object) -> dict[str, typing.Any]:

@@ -106,7 +106,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
         providers,
     )
     servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
-    results = ResultsBucket("results", settings.loadtest.results)
+    results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
     LoadTest(
         "loadgen",
         LoadTestArgs(
@@ -130,6 +130,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             region=ground.region,
             usd_per_hour=cost.neuron_usd,
             alarms=settings.loadtest.alarms,
+            tags=ground.identity.tags,
         ),
     )
     return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)

@@ -108,6 +108,7 @@ class LoadTest(pulumi.ComponentResource):
             f"{self._name}-role",
             description="Load generator: publishes metrics and keeps results",
             assume_role_policy=trust,
+            tags=dict(args.identity.tags),
             opts=self._child,
         )
         prefix = args.settings.loadtest.results.prefix

@@ -1,5 +1,6 @@
 """The results bucket: versioned, encrypted, closed to the public, and kept when the stack goes unless told not to."""
 
+import collections.abc
 import json
 
 import pulumi
@@ -26,11 +27,21 @@ class ResultsBucket(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     uri: pulumi.Output[str]
 
-    def __init__(self, name: str, results: Results, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        results: Results,
+        tags: collections.abc.Mapping[str, str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("optimal-tp:workloads:ResultsBucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=results.on_destroy == "keep")
         bucket = aws.s3.Bucket(
-            f"{name}-bucket", bucket=results.bucket, force_destroy=results.on_destroy == "delete", opts=child
+            f"{name}-bucket",
+            bucket=results.bucket,
+            force_destroy=results.on_destroy == "delete",
+            tags=dict(tags),
+            opts=child,
         )
         aws.s3.BucketVersioning(
             f"{name}-versions",
