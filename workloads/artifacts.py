@@ -26,6 +26,8 @@ class Identity:
     issuer: pulumi.Input[str]
     """Without the scheme."""
     partition: str
+    tags: collections.abc.Mapping[str, str]
+    """On every AWS resource of the experiment."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role",
             description="Reads the model for the experiment",
             assume_role_policy=trust,
+            tags=dict(args.identity.tags),
             opts=self._child,
         )
         policy = identity.fetch_policy(partition=args.identity.partition, source=source)

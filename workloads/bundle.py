@@ -12,6 +12,7 @@ LIMIT_BYTES = 900 * 1024
 and names and metadata want room too."""
 PACKAGES = ("infra", "workloads")
 """Packages whose modules may travel."""
+_OURS = tuple(f"{package}." for package in PACKAGES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ def read_sources(root: pathlib.Path) -> dict[str, str]:
 def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc.Iterable[str]) -> dict[str, str]:
     """Return the files that ``entries`` (module names) need of ``sources``, themselves among them, by path.
 
-    Imports inside functions count, those under TYPE_CHECKING do not. Raises KeyError for an entry that is not there.
+    Imports inside functions count, and strings that are a module's name (commands imported when asked for); what is
+    under TYPE_CHECKING does not. Raises KeyError for an entry that is not there.
     """
     needed: dict[str, str] = {}
     waiting = list(entries)
@@ -112,5 +114,7 @@ def _imports(text: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             found.append(node.module)
             found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(_OURS):
+            found.append(node.value)
         waiting += ast.iter_child_nodes(node)
     return found

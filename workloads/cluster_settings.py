@@ -104,8 +104,6 @@ class LoadTest(Section):
     memory_mib: int = pydantic.Field(default=1024, ge=256)
     grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
     """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
-    keep_running: bool = True
-    """After the verdict: True goes on with a steady probe for ever, as the seed; False stops servers and load."""
     results: Results = Results()
     alarms: Alarms = Alarms()
 

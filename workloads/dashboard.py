@@ -26,6 +26,7 @@ class DashboardArgs:
     usd_per_hour: float | None
     """Of all Neuron nodes together; None leaves the cost out."""
     alarms: Alarms
+    tags: collections.abc.Mapping[str, str]
 
 
 class Dashboard(pulumi.ComponentResource):
@@ -75,6 +76,7 @@ class Dashboard(pulumi.ComponentResource):
             evaluation_periods=1,
             treat_missing_data="notBreaching",
             alarm_actions=self._actions,
+            tags=dict(self._args.tags),
             opts=self._child,
         )
 
@@ -111,5 +113,6 @@ class Dashboard(pulumi.ComponentResource):
             datapoints_to_alarm=minutes,
             treat_missing_data="breaching",
             alarm_actions=self._actions,
+            tags=dict(self._args.tags),
             opts=self._child,
         )

@@ -1,5 +1,6 @@
 """The results bucket: versioned, encrypted, closed to the public, and kept when the stack goes unless told not to."""
 
+import collections.abc
 import json
 
 import pulumi
@@ -17,20 +18,30 @@ _ENCRYPTION = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideE
 class ResultsBucket(pulumi.ComponentResource):
     """Where runs are kept.
 
-    Children: ``<name>-bucket``, ``-versions``, ``-encryption``, ``-public``, ``-tls``, ``-expiry``. Takes its AWS provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and all that protects it stay in the
-    account when the stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes
-    still billing.
+    Children: ``<name>-bucket``, ``-versions``, ``-encryption``, ``-public``, ``-tls``, ``-expiry``. Takes its AWS
+    provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and all that protects it stay in the account when
+    the stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes still billing.
     """
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     uri: pulumi.Output[str]
 
-    def __init__(self, name: str, results: Results, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        results: Results,
+        tags: collections.abc.Mapping[str, str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("optimal-tp:workloads:ResultsBucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, retain_on_delete=results.on_destroy == "keep")
         bucket = aws.s3.Bucket(
-            f"{name}-bucket", bucket=results.bucket, force_destroy=results.on_destroy == "delete", opts=child
+            f"{name}-bucket",
+            bucket=results.bucket,
+            force_destroy=results.on_destroy == "delete",
+            tags=dict(tags),
+            opts=child,
         )
         aws.s3.BucketVersioning(
             f"{name}-versions",

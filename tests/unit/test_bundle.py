@@ -39,6 +39,13 @@ def test_a_program_takes_along_what_it_imports_and_nothing_else() -> None:
     ]
 
 
+def test_a_command_that_is_imported_by_name_comes_along() -> None:
+    """A string that is a module's name counts, other words do not."""
+    sources = {**SOURCES, "workloads/menu.py": 'COMMANDS = {"run": "workloads.loadgen.run", "x": "workloads.none"}'}
+
+    assert "workloads/loadgen/run.py" in closure(sources, ["workloads.menu"])
+
+
 def test_an_entry_that_is_not_there_is_an_error() -> None:
     """A misspelt program is found here, not in the pod."""
     with pytest.raises(KeyError, match=r"there is no module workloads\.nothing in the bundle's sources"):
