@@ -298,7 +298,8 @@ class InfraSettings(Section):
     def _not_a_controllers_own(cls, tags: dict[str, str]) -> dict[str, str]:
         for key, prefix in itertools.product(tags, _RESERVED_TAGS):
             if key.startswith(prefix):
-                raise broken(f"AWS, EKS and Karpenter keep keys that begin with {prefix!r} to themselves", path=key)
+                rule = f"AWS, EKS and Karpenter keep keys that begin with {prefix!r} to themselves"
+                raise broken(rule, path=key, value=tags[key])
         return tags
 
     @pydantic.field_validator("network")
