@@ -23,10 +23,10 @@ _ON_DARK = {INK: "#e6e8eb", FAINT: "#454c56"}
 Draw = typing.Callable[[matplotlib.axes.Axes], None]
 
 
-def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.8) -> bytes:
+def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.4) -> bytes:
     """Return what ``draw`` puts on the axes; PNG on white, SVG on no ground. The same input gives the same bytes."""
-    with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 10.5}):
-        drawing = matplotlib.figure.Figure(figsize=(6.4, height_inches), layout="constrained")
+    with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 11}):
+        drawing = matplotlib.figure.Figure(figsize=(5.6, height_inches), layout="constrained")
         axes = drawing.add_subplot()
         _dress(axes)
         draw(axes)
@@ -97,7 +97,7 @@ def load(axes: matplotlib.axes.Axes, curves: typing.Sequence[LoadCurve], limit: 
             _write(axes, str(step.concurrency), (median, height), (0, 8), INK, "center")
         if known:
             _write(axes, f"TP{curve.degree}", (across[-1], up[-1]), (10, -4), colour)
-    axes.set_xlabel("median total latency, ms (numbers: requests in flight; filled: Pareto set)")
+    axes.set_xlabel("median total latency, ms")
     axes.set_ylabel("output tokens/s per core")
     axes.margins(x=0.14, y=0.16)
     axes.set_xlim(left=0)

@@ -51,7 +51,8 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     if analysis.curves:
         on_axis = limit if metric == "total_latency_ms" and percent == MEDIAN else None
         draw = functools.partial(load, curves=analysis.curves, limit=on_axis)
-        found.append(_plot("load", "Throughput against latency as load rises", _load_alt(analysis), draw))
+        title = "Throughput against latency as load rises (numbers: requests in flight; filled: Pareto set)"
+        found.append(_plot("load", title, _load_alt(analysis), draw))
     return tuple(found)
 
 
@@ -105,7 +106,7 @@ def _limit_ms(analysis: Analysis) -> float | None:
     return limits[metric].at_most_ms if metric in limits else None
 
 
-def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.8) -> Plot:
+def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.4) -> Plot:
     svg = picture(draw, "svg", height_inches).decode()
     return Plot(
         name=name,
