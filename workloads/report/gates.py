@@ -18,11 +18,12 @@ def limit_finding(
 ) -> LimitFinding:
     """Return whether ``turns`` hold ``limit``.
 
-    A failed request misses. Requests of one turn may resemble each other, so the counts are divided by the design
-    effect of the turns before the confidence sequence is formed. ``alpha`` is the decision's share of the error
-    budget, ``display_alpha`` that of the percentile's bounds.
+    A failed request misses. Where requests succeed but none has the figure (a time per token of one token, a time to
+    the first token without streaming) nothing was asked of any: no requests, in doubt. Requests of one turn may
+    resemble each other, so the counts are divided by the design effect of the turns before the confidence sequence is
+    formed. ``alpha`` is the decision's share of the error budget, ``display_alpha`` that of the percentile's bounds.
     """
-    groups = _groups(turns, metric, limit)
+    groups = _groups(turns, metric, limit) if _has_figure(turns, metric) else []
     hits, requests = sum(hits for hits, _ in groups), sum(trials for _, trials in groups)
     effect = design_effect(groups)
     share = share_sequence(hits / effect, requests / effect, alpha=alpha)
@@ -43,6 +44,11 @@ def limit_finding(
         latency_ms=latency_percentile(turns, metric, limit.percentile, alpha=display_alpha),
         word=word,
     )
+
+
+def _has_figure(turns: Turns, metric: LimitedMetric) -> bool:
+    good = [sample for _, samples in turns for sample in samples if sample.status == "ok"]
+    return not good or any(latency_ms(sample, metric) is not None for sample in good)
 
 
 def latency_percentile(turns: Turns, metric: LimitedMetric, percent: float, *, alpha: float) -> Estimate | None:
