@@ -20,7 +20,7 @@ def test_percentiles_are_off_by_less_than_their_class() -> None:
         exact = values[max(round(share * len(values)), 1) - 1]
         assert exact <= (made.percentile(share) or 0) * (1 + 1e-9)
         assert made.percentile(share) == pytest.approx(exact, rel=0.001)
-    assert made.record()["max"] == round(values[-1], 4)
+    assert made.record()["max"] == round(values[-1], 3)
     assert made.record()["mean"] == pytest.approx(sum(values) / len(values), rel=1e-4)
 
 
@@ -38,14 +38,16 @@ def test_one_value_is_every_percentile() -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_values() -> None:
-    """Values from a microsecond to an hour are at most some 22,000 classes."""
+    """Values from a microsecond to an hour: 20,000 are kept as they are, then classes take their place."""
     made = Distribution()
     value = 0.001
     while value < 3.6e6:
         made.add(value)
         value *= 1.0001
 
+    assert len(made._exact) <= 20_000
     assert len(made._classes) < 22_100
+    assert made.count > 200_000
 
 
 def test_latencies_are_those_of_requests_that_succeeded() -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import dataclasses
 import datetime as dt
 import pathlib
 import signal
@@ -14,7 +13,7 @@ import typing
 import uvloop
 
 from infra.errors import ServerFailed, SettingsError
-from workloads.loadgen import options, prompts, result, summary
+from workloads.loadgen import audit, options, prompts, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive
 from workloads.loadgen.cores import pin
@@ -55,13 +54,13 @@ async def _load(asked: Options) -> int:
     server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
     model = asked.model or (await server.models())[0].name
     source = await _prompts(asked, server, model)
-    counted, kept = summary.Summary(), list[Sample]()
+    counted, kept = summary.Summary(), list[audit.Row]()
     with Spool(asked.samples) as spool:
 
         def take(sample: Sample) -> None:
             spool.add(sample)
             counted.add(sample)
-            kept.append(dataclasses.replace(sample, token_seconds=(), detail=None))
+            kept.append(audit.row(sample))
 
         target = Target(urls=asked.urls, model=model, headers=asked.headers)
         started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
@@ -75,7 +74,7 @@ async def _load(asked: Options) -> int:
         cpu_seconds=time.process_time() - used,
         drive=done,
         counted=counted,
-        samples=kept,
+        rows=kept,
         stopped_by=received[0].name if received else None,
     )
     record = result.record(ended)

@@ -15,7 +15,6 @@ from workloads.loadgen.options import Options
 from workloads.loadgen.prompts import Prompts
 from workloads.loadgen.schedule import Closed, Replay
 from workloads.run import Turn
-from workloads.samples import Sample
 
 SCHEMA_VERSION = 1
 
@@ -34,8 +33,8 @@ class Ended:
     """Processor time of the client."""
     drive: Drive
     counted: summary.Summary
-    samples: typing.Sequence[Sample]
-    """All of them; their token times may be left out."""
+    rows: typing.Sequence[audit.Row]
+    """One per request."""
     stopped_by: str | None
     """Name of the signal that ended it."""
 
@@ -86,7 +85,7 @@ def _audit(ended: Ended) -> dict[str, object]:
         think_seconds=asked.arrivals.think_seconds if isinstance(asked.arrivals, Closed) else 0,
         longest_lag_ms=done.lag_max_ms,
     )
-    reasons = audit.audit_turn(turn, ended.samples, expected)
+    reasons = audit.audit_turn(turn, ended.rows, expected)
     return {
         "valid": not reasons,
         "reasons": list(reasons),

@@ -1,5 +1,6 @@
 """What one load came to: counts and percentiles in bounded memory, as data and as text."""
 
+import collections
 import itertools
 import math
 import typing
@@ -8,48 +9,61 @@ from workloads.samples import Sample
 
 _CLASS_WIDTH = 1.001
 _LOG_WIDTH = math.log(_CLASS_WIDTH)
-_LEAST_MS = 0.001
+_EXACT = 20_000
 
 
 class Distribution:
-    """Values in ms, kept as counts of classes 0.1 % wide; count, mean and max are exact.
+    """Values in ms, kept as counts of whole microseconds, in which samples are stored; count, mean and max likewise.
 
-    Values below 1 microsecond are one class: tokens that arrived in one read have no time between them.
+    Beyond 20,000 different values classes of 0.1 % take their place, so that memory is bounded.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._sum = 0.0
-        self._max = 0.0
-        self._classes: dict[int, int] = {}
+        self._sum = 0
+        self._max: int | None = None
+        self._exact: collections.Counter[int] = collections.Counter()
+        self._classes: collections.Counter[int] = collections.Counter()
 
-    def add(self, value_ms: float) -> None:
-        """Count ``value_ms``."""
-        self.count += 1
-        self._sum += value_ms
-        self._max = value_ms if self.count == 1 or value_ms > self._max else self._max
-        index = math.ceil(math.log(value_ms / _LEAST_MS) / _LOG_WIDTH) if value_ms > _LEAST_MS else 0
-        self._classes[index] = self._classes.get(index, 0) + 1
+    def add(self, *values_ms: float) -> None:
+        """Count ``values_ms``."""
+        values = [round(1000 * value) for value in values_ms]
+        if not values:
+            return
+        self.count += len(values)
+        self._sum += sum(values)
+        most = max(values)
+        self._max = most if self._max is None else max(self._max, most)
+        self._exact.update(values)
+        if len(self._exact) > _EXACT:
+            self._fold()
+
+    def _fold(self) -> None:
+        for value, count in self._exact.items():
+            self._classes[math.ceil(math.log(value) / _LOG_WIDTH) if value > 0 else -1] += count
+        self._exact.clear()
 
     def percentile(self, share: float) -> float | None:
         """Return the value that ``share`` (0 to 1) of all do not exceed, at most 0.1 % too high; None without any."""
+        if self._max is None:
+            return None
+        counts = [(float(value), count) for value, count in self._exact.items()]
+        counts += [(_CLASS_WIDTH**index if index >= 0 else 0.0, count) for index, count in self._classes.items()]
         rank = max(math.ceil(share * self.count), 1)
-        seen = 0
-        for index in sorted(self._classes):
-            seen += self._classes[index]
-            if seen >= rank:
-                return min(_LEAST_MS * _CLASS_WIDTH**index, self._max) if index else min(_LEAST_MS, self._max)
-        return None
+        ordered = sorted(counts)
+        reached = itertools.accumulate(count for _, count in ordered)
+        found = next(value for (value, _), seen in zip(ordered, reached, strict=True) if seen >= rank)
+        return min(found, self._max) / 1000
 
-    def record(self) -> dict[str, float | int | None]:
+    def record(self) -> dict[str, float | None]:
         """Return count, mean, p50, p90, p99 and max; None for each but the count if there are no values."""
         return {
             "count": self.count,
-            "mean": _rounded(self._sum / self.count) if self.count else None,
+            "mean": _rounded(self._sum / self.count / 1000) if self.count else None,
             "p50": _rounded(self.percentile(0.50)),
             "p90": _rounded(self.percentile(0.90)),
             "p99": _rounded(self.percentile(0.99)),
-            "max": _rounded(self._max) if self.count else None,
+            "max": None if self._max is None else self._max / 1000,
         }
 
 
@@ -95,9 +109,8 @@ class Summary:
                 if value is not None:
                     self._distributions[name].add(value)
         if sample.status == "ok":
-            between = self._distributions["inter_token_ms"]
-            for earlier, later in itertools.pairwise(sample.token_seconds):
-                between.add(1000 * (later - earlier))
+            gaps = [1000 * (later - earlier) for earlier, later in itertools.pairwise(sample.token_seconds)]
+            self._distributions["inter_token_ms"].add(*gaps)
 
     def record(self, *, intended: int, sent: int, planned_rate: float | None, seconds: float) -> dict[str, object]:
         """Return everything as data, for a load of ``seconds`` from the first intended send to the last byte."""
