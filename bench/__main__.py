@@ -15,7 +15,7 @@ from bench.cases import CASES, Figures, busy_core
 from bench.tools import ROOT, Ours, Peer, Tool
 
 ENVIRONMENT = ROOT / ".venv-bench"
-PEERS = ("locust", "aiohttp loop")
+PEERS = ("locust", "aiohttp loop", "aiohttp tuned")
 _HIGHER_IS_BETTER = ("requests/s", "chunks/s", "per second")
 
 Values = dict[str, dict[str, list[float]]]
@@ -46,9 +46,7 @@ def measured(tools: typing.Sequence[Tool], names: typing.Sequence[str], repeats:
             for tool in tools:
                 figures = case.run(tool)
                 told = ", ".join("-" if value is None else f"{value:.2f}" for value in figures.values())
-                print(
-                    f"{case.name} {repeat + 1} {tool.name}: {told} (load average {os.getloadavg()[0]:.1f})", flush=True
-                )
+                print(f"{case.name} {repeat + 1} {tool.name}: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
                 _keep(values, tool.name, figures)
     return values
 

@@ -146,7 +146,8 @@ class Peer:
         """Run ``load``."""
         with tempfile.TemporaryDirectory() as name:
             output = pathlib.Path(name) / "r.json"
-            asked = json.dumps(dataclasses.asdict(load) | {"output": str(output)})
+            more = {"output": str(output), "tuned": self.name == "aiohttp tuned"}
+            asked = json.dumps(dataclasses.asdict(load) | more)
             spawned, peak = _spawn(self._command(load, asked), {"BENCH_LOAD": asked})
             record = json.loads(output.read_text())
         return Result(
@@ -162,7 +163,7 @@ class Peer:
         )
 
     def _command(self, load: Load, asked: str) -> list[str]:
-        if self.name == "aiohttp loop":
+        if self.name.startswith("aiohttp"):
             return [str(self._python), "bench/peers/aiohttp_loop.py", asked]
         users = load.max_in_flight if load.rate else load.concurrency
         words = ["-f", "bench/peers/locust_file.py", "--headless", "--only-summary", "-u", str(users), "-r", "10000"]

@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._complete = False
         self._streaming = False
         self._between_events = False
+        self._like = _UNLIKE
         self._bytes = 0
         self._own_pieces = 0
         self._until_close = True
@@ -217,16 +218,20 @@ class Connection(asyncio.Protocol):
     # Within.
 
     def _read_body(self, exchange: Exchange) -> None:
-        """Take what has come of the body; one whole event with text and without usage, the common case, at once."""
-        pieces, now, token = self._pieces, self._now, exchange.tokens.append
+        """Take what has come of the body. Whole events with text and no usage, nearly all, are not parsed."""
+        pieces, now, token, like = self._pieces, self._now, exchange.tokens.append, self._like
         if exchange.body is not None:
             exchange.body.extend(pieces)
             pieces.clear()
             return
+        start, end, size, most = like
         for piece in pieces:
-            if self._between_events and piece.startswith(b"data: {") and piece.find(b"\n") == len(piece) - 2:
-                text = piece.find(b'"text":"')
-                if text > 0 and piece[text + 8] != _QUOTE and piece[-1] == _LF and piece.find(b'"usage":{', text) < 0:
+            if self._between_events:
+                if piece.startswith(start) and piece.endswith(end) and piece[size] != _QUOTE and len(piece) < most:
+                    token(now)
+                    continue
+                if piece.find(b"\n") == len(piece) - 2 and piece[-1] == _LF and _has_text(piece):
+                    start, end, size, most = self._like = _likeness(piece)
                     token(now)
                     continue
             for event in self._events.feed(piece):
@@ -288,6 +293,27 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             self.close()
         self._owner.finished(self, exchange)
+
+
+_Likeness = tuple[bytes, bytes, int, int]
+"""What the events of one stream have in common: how they start, up to their text, how they end, the length of the
+start, and a length that only one event has room in."""
+_UNLIKE: _Likeness = (b"\n", b"", 0, 0)
+
+
+def _has_text(event: bytes) -> bool:
+    """Tell if a whole event carries text and no usage. Quotes within JSON strings are escaped, so keys are keys."""
+    text = event.find(b'"text":"')
+    return text > 0 and event.startswith(b"data: {") and event[text + 8] != _QUOTE and b'"usage":{' not in event
+
+
+def _likeness(event: bytes) -> _Likeness:
+    """Return what later events must have in common with one that has text to be known for the same without a look."""
+    size = event.find(b'"text":"') + 8
+    close = event.rfind(b"}]")
+    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
+        return _UNLIKE
+    return event[:size], event[close:], size, 2 * size
 
 
 def _seconds(value: bytes) -> float | None:
