@@ -1,1 +1,1 @@
-"""Side-by-side measurements against named peers."""
+"""Measures the load generator beside its peers, in one run. The only place where times are judged."""
