@@ -69,6 +69,10 @@ KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
     "1.36": Kubernetes(minor="1.36", scheduler_tag="v1.36.4-eks-1-36-9", standard_support_ends=None),
 }
 
+PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
+"""Below an image registry: what the load generator and the fetch Job run in, the Python that requirements/loadgen.txt is
+compiled for. Amazon ECR Public mirrors Docker's official images under this path."""
+
 AddonName = typing.Literal["vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"]
 ADDONS: typing.Final[tuple[AddonName, ...]] = typing.get_args(AddonName)
 """EKS add-ons that the program installs."""

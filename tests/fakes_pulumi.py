@@ -159,6 +159,11 @@ def _nothing(_: str, __: dict[str, typing.Any]) -> dict[str, typing.Any]:
     return {}
 
 
+def _bucket(name: str, inputs: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    bucket = inputs.get("bucket", f"{name}-1a2b3c4")
+    return {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}"}
+
+
 def _control_plane(_: str, inputs: dict[str, typing.Any]) -> dict[str, typing.Any]:
     issuer = "oidc.eks.ap-southeast-4.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
     return {
@@ -215,6 +220,26 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:karpenter.sh/v1:NodePool": _nothing,
     "kubernetes:karpenter.sh/v1alpha1:NodeOverlay": _nothing,
     "pulumi:providers:kubernetes": _nothing,
+    "aws:cloudwatch/dashboard:Dashboard": _nothing,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _nothing,
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _nothing,
+    "aws:s3/bucketPolicy:BucketPolicy": _nothing,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _nothing,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
+    "aws:s3/bucketVersioning:BucketVersioning": _nothing,
+    "kubernetes:apps/v1:Deployment": _nothing,
+    "kubernetes:batch/v1:Job": _nothing,
+    "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:core/v1:Namespace": _nothing,
+    "kubernetes:core/v1:PersistentVolume": _nothing,
+    "kubernetes:core/v1:PersistentVolumeClaim": _nothing,
+    "kubernetes:core/v1:Service": _nothing,
+    "kubernetes:core/v1:ServiceAccount": _nothing,
+    "kubernetes:networking.k8s.io/v1:NetworkPolicy": _nothing,
+    "kubernetes:policy/v1:PodDisruptionBudget": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }
 """Every resource type that the program may register, with what AWS would compute for it."""
 

@@ -1,11 +1,12 @@
 """Runs with a planted truth, as the load generator would have recorded them."""
 
 import dataclasses
+import pathlib
 import random
 import typing
 
-from workloads.run import DegreeRecord, Ending, RunRecord, Turn
-from workloads.samples import Sample, Stage, Status
+from workloads.run import DegreeRecord, Ending, RunRecord, Turn, encode_run
+from workloads.samples import Sample, Stage, Status, encode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,9 @@ class Planted:
 
 
 SEED_EXPERIMENT = (
-    Planted(degree=1, latency_ms=290),
-    Planted(degree=2, latency_ms=255),
-    Planted(degree=4, latency_ms=205),
+    Planted(degree=1, latency_ms=290, noise=0.006),
+    Planted(degree=2, latency_ms=255, noise=0.006),
+    Planted(degree=4, latency_ms=205, noise=0.006),
 )
 """Latencies of about 50 tokens in the figure of the seed experiment."""
 
@@ -59,9 +60,9 @@ class Recorder:
     samples: list[Sample] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)  # noqa: S311 - planted noise, not a secret
+        self.random = random.Random(self.seed)
 
-    def turn(  # noqa: PLR0913 - a turn is wide
+    def turn(
         self,
         truth: Planted,
         stage: Stage,
@@ -80,7 +81,6 @@ class Recorder:
             slot = min(range(concurrency), key=free.__getitem__)
             intended = free[slot]
             free[slot] = intended + level * self.random.lognormvariate(0, truth.jitter)
-            failed = self.random.random() < truth.failing
             status: Status = "timeout" if self.random.random() < truth.failing else "ok"
             blank = Sample(
                 stage=stage,
@@ -204,6 +204,14 @@ def planted_run(  # noqa: PLR0913 - every part of a run may be planted
     recorder.blocks(truths, blocks, requests=requests)
     asked = [truth.degree for truth in truths] + [degree.degree for degree in ended]
     return recorder.record(truths, section or settings(degrees=asked), ended=ended), recorder.samples
+
+
+def store(folder: pathlib.Path, record: RunRecord, samples: typing.Iterable[Sample]) -> pathlib.Path:
+    """Write a run as the load generator keeps it, and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(encode_run(record))
+    (folder / "samples.jsonl").write_text("".join(f"{encode(sample)}\n" for sample in samples))
+    return folder
 
 
 def _served(blank: Sample, tokens: int = 50) -> Sample:

@@ -378,7 +378,7 @@ class _Connection(asyncio.Protocol):
     def _trickle(self, fault: Fault, step: int) -> None:
         """Send a little of what never ends, again and again."""
         pieces = {
-            "slow_head": b"HTTP/1.1 200 OK\r\n"[step % 16 :][:1] if step < 16 else b"x",
+            "slow_head": b"HTTP/1.1 200 OK\r\n"[step : step + 1] or b"x",
             "endless": (b"" if step else _STREAM_HEAD) + _chunk(self._engine.script, self._engine.script.text, None),
             "big_head": (b"" if step else b"HTTP/1.1 200 OK\r\n") + b"x-filler: " + b"f" * 8000 + b"\r\n",
         }
@@ -445,7 +445,7 @@ class ScriptedServer:
         if self._core is not None:
             command = ["taskset", "-c", str(self._core), *command]
         root = pathlib.Path(__file__).parents[1]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         self.port = int(line)
 
@@ -487,13 +487,18 @@ class ScriptedServer:
             self._thread.join(10)
 
 
+def _announce(port: int) -> None:
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+
+
 def _main() -> None:
     script = Script(**json.loads(sys.argv[1]))
 
     async def serve() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await _serve(script, lambda port: print(port, flush=True), stop)
+        await _serve(script, _announce, stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -16,6 +16,9 @@ and costs less than 10 % of width at 50 blocks against the best choice for that 
 NO_SPREAD = 1e-9
 """Standard deviation of log ratios below which values count as identical: times are kept to the microsecond."""
 
+LAG_FEWEST = 4
+"""Values below which no autocorrelation is estimated."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
@@ -175,7 +178,7 @@ def lag_one(values: typing.Sequence[float]) -> Estimate | None:
     and sampling properties of autocorrelated time-series", Supplement to the JRSS 8 (1946): deviation ``1/sqrt(n)``.
     """
     count = len(values)
-    if count < 4:  # noqa: PLR2004 - three products at least
+    if count < LAG_FEWEST:
         return None
     centred = np.asarray(values, dtype=float) - np.mean(values)
     power = float(centred @ centred)

@@ -97,12 +97,17 @@ def test_key_and_value_heads_per_core(kv_heads: int, degree: int, expected: int)
 
 
 def test_replicated_heads_cost_memory_on_every_core() -> None:
-    """Twice the cores than KV heads do not halve the weights: each core keeps its copy of a head."""
-    shape = SHAPES["Qwen/Qwen3-0.6B"]
-    eight, sixteen = on_trainium2(shape, 8), on_trainium2(shape, 16)
+    """With twice as many cores as KV heads each core keeps one whole head: its weights and its cache."""
+    result = on_trainium2(SHAPES["Qwen/Qwen3-0.6B"], 16)
+    queries_and_output = 2 * 1024 * 128
+    one_key_and_value_head = 2 * 1024 * 128
+    perceptron = 3 * 1024 * 192
+    norms = 28 * (2 * 1024 + 2 * 128) + 1024
+    embedding_and_head = 2 * 9496 * 1024
+    weights = 28 * (queries_and_output + one_key_and_value_head + perceptron) + norms + embedding_and_head
 
-    assert sixteen.weights_gib_per_core > eight.weights_gib_per_core / 2
-    assert sixteen.kv_gib_per_core == eight.kv_gib_per_core
+    assert result.weights_gib_per_core * BYTES_PER_GIB == 2 * weights
+    assert result.kv_gib_per_core * BYTES_PER_GIB == 2 * 28 * 128 * 128 * 2
 
 
 def test_a_shared_tied_head_is_counted_once() -> None:

@@ -123,8 +123,8 @@ def _lag(turn: Turn, bound: float) -> str | None:
     if late is None or late <= bound:
         return None
     return (
-        f"the client's own clock ticked {late:.1f} ms late at the 99th percentile; a valid turn has at most {bound:g} ms; "
-        "give the client a core of its own"
+        f"the client's own clock ticked {late:.1f} ms late at the 99th percentile; "
+        f"a valid turn has at most {bound:g} ms; give the client a core of its own"
     )
 
 
@@ -153,21 +153,17 @@ def _tokens(kind: str, counts: typing.Sequence[int | None], planned: int | None)
 
 
 def mean_in_flight(samples: typing.Iterable[Sample], start_seconds: float, end_seconds: float) -> float | None:
-    """Return the time average of requests in flight from start to end, by a sweep over sends and ends.
+    """Return the time average of requests in flight from start to end: each counts from its send to its end.
 
     None for an empty stretch of time. A request that was never sent was never in flight.
     """
     if end_seconds <= start_seconds:
         return None
-    steps = []
-    for sample in samples:
-        if sample.sent_seconds is not None:
-            steps.append((min(max(sample.sent_seconds, start_seconds), end_seconds), 1))
-            steps.append((min(max(sample.end_seconds, start_seconds), end_seconds), -1))
-    area, level, before = 0.0, 0, start_seconds
-    for moment, change in sorted(steps):
-        area += level * (moment - before)
-        level, before = level + change, moment
+    area = sum(
+        max(min(sample.end_seconds, end_seconds) - max(sample.sent_seconds, start_seconds), 0.0)
+        for sample in samples
+        if sample.sent_seconds is not None
+    )
     return area / (end_seconds - start_seconds)
 
 
@@ -192,7 +188,7 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample], think_seconds: fl
 
 
 def _little(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
-    """Hold the sweep's mean in flight against rate x latency: lost, doubled or misdated samples break it."""
+    """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
     observed = mean_in_flight(samples, turn.start_seconds, turn.end_seconds)
     if observed is None or len(durations) < _FEWEST_FOR_MEANS:

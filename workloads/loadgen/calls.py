@@ -10,7 +10,7 @@ from infra.errors import ServerFailed
 from workloads.loadgen import wire
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.network import Connector, Network
-from workloads.loadgen.pool import Pool
+from workloads.loadgen.pool import Bounds, Pool
 
 _OK = 200
 
@@ -117,9 +117,7 @@ class Server:
             [where],
             time.perf_counter,
             ended.set_result,
-            timeout_seconds=self.timeout_seconds,
-            max_in_flight=None,
-            most_chunks=1 << 30,
+            Bounds(timeout_seconds=self.timeout_seconds, max_in_flight=None, chunks=1),
         )
         pool.submit(Exchange(0, 0, 0, time.perf_counter(), request))
         try:

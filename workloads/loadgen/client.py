@@ -14,7 +14,7 @@ from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.lag import Ticker
 from workloads.loadgen.network import Connector, Network
 from workloads.loadgen.pacing import pace
-from workloads.loadgen.pool import Pool
+from workloads.loadgen.pool import Bounds, Pool
 from workloads.loadgen.prompts import Prompt
 from workloads.loadgen.schedule import Arrivals
 from workloads.samples import Sample, Stage
@@ -89,7 +89,7 @@ _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more 
 _MORE_CHUNKS = 64
 
 
-async def drive(
+async def drive(  # noqa: PLR0913 - the last four are seams
     target: Target,
     stretch: Stretch,
     prompts: typing.Iterator[Prompt],
@@ -149,9 +149,11 @@ class _Run:
             addresses,
             clock,
             self._take_back,
-            timeout_seconds=stretch.request_timeout_seconds,
-            max_in_flight=stretch.max_in_flight,
-            most_chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
+            Bounds(
+                timeout_seconds=stretch.request_timeout_seconds,
+                max_in_flight=stretch.max_in_flight,
+                chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
+            ),
         )
         self._pace = pace(stretch.arrivals, seconds=stretch.seconds, requests=stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency

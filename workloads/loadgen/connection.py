@@ -116,7 +116,11 @@ class Connection(asyncio.Protocol):
             self.usable = False  # the answer is whole; what follows it is not ours
         if self._complete:
             self._finish(exchange)
-        elif self._in_head:
+        else:
+            self._hold_bounds(exchange)
+
+    def _hold_bounds(self, exchange: Exchange) -> None:
+        if self._in_head:
             if self._head_bytes > HEAD_BYTES:
                 self._fail("bad_response", f"the response's head takes more than {HEAD_BYTES} bytes")
         elif len(exchange.tokens) > self._most_chunks:
@@ -149,6 +153,8 @@ class Connection(asyncio.Protocol):
         if exchange is None or self._complete:
             return
         exchange.http_status = self._parser.get_status_code()
+        if exchange.http_status < _OK:  # 1xx: the answer is still to come
+            return
         self._in_head = False
         self._streaming = self._between_events = self._streaming and exchange.http_status == _OK
         if not self._streaming:
@@ -174,8 +180,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note the end; the exchange is handed over when all that arrived with it is parsed."""
-        if self._parser.get_status_code() < _OK:  # 1xx: the answer is still to come
-            self._in_head = True
+        if self._in_head:  # of a 1xx
             return
         self._complete = True
         self.usable = self.usable and self._parser.should_keep_alive()

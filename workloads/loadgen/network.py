@@ -33,7 +33,7 @@ class Network:
         family, target = await self._resolve(loop, where)
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
+            sock.setblocking(False)  # noqa: FBT003 - its only argument
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(sock, target)
             if not where.tls:

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import dataclasses
 import itertools
 import socket
 import typing
@@ -17,6 +18,17 @@ IDLE_SECONDS = 4.0
 that moment would fail for no fault of the server's. Source: uvicorn's settings, timeout_keep_alive, read 2026-11-23."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What no exchange may exceed."""
+
+    timeout_seconds: float
+    max_in_flight: int | None
+    """None is no bound."""
+    chunks: int
+    """Token chunks of one stream."""
+
+
 class Pool:
     """Keeps connections alive between exchanges, newest first; opens one when none is free.
 
@@ -30,10 +42,7 @@ class Pool:
         addresses: typing.Sequence[Address],
         clock: typing.Callable[[], float],
         on_end: typing.Callable[[Exchange], None],
-        *,
-        timeout_seconds: float,
-        max_in_flight: int | None,
-        most_chunks: int,
+        bounds: Bounds,
     ) -> None:
         """Open nothing yet; ``addresses`` are the replicas'."""
         self.sent = 0
@@ -43,14 +52,15 @@ class Pool:
         self._addresses = addresses
         self._clock = clock
         self._on_end = on_end
-        self._timeout_seconds = timeout_seconds
-        self._max_in_flight = max_in_flight
-        self._most_chunks = most_chunks
+        self._timeout_seconds = bounds.timeout_seconds
+        self._max_in_flight = bounds.max_in_flight
+        self._most_chunks = bounds.chunks
         self._idle: list[list[Connection]] = [[] for _ in addresses]
         self._all: set[Connection] = set()
         self._opening: dict[asyncio.Task[None], Exchange] = {}
         self._waiting: collections.deque[Exchange] = collections.deque()
         self._cutoff: float | None = None
+        self._empty = asyncio.Event()
 
     async def warm(self, connections: int) -> None:
         """Open ``connections`` in advance, round the replicas; one that fails is left for its request to report."""
@@ -112,11 +122,13 @@ class Pool:
 
     async def _connect(self, replica: int) -> Connection:
         def make(sock: socket.socket | None) -> Connection:
-            connection = Connection(self, self._clock, replica=replica, most_chunks=self._most_chunks, sock=sock)
-            self._all.add(connection)
-            return connection
+            return Connection(self, self._clock, replica=replica, most_chunks=self._most_chunks, sock=sock)
 
-        return await self._transport.connect(self._addresses[replica], make)
+        connection = await self._transport.connect(self._addresses[replica], make)
+        if not connection.usable:
+            raise ConnectionResetError("the server closed it at once")
+        self._all.add(connection)
+        return connection
 
     def finished(self, connection: Connection, exchange: Exchange) -> None:
         """Take back a connection and its exchange."""
@@ -127,6 +139,8 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         """Forget a connection that is closed."""
         self._all.discard(connection)
+        if not self._all:
+            self._empty.set()
 
     def _end(self, exchange: Exchange, status: Status, detail: str) -> None:
         exchange.end = self._clock()
@@ -175,5 +189,6 @@ class Pool:
         await asyncio.gather(*self._opening, return_exceptions=True)
         for connection in list(self._all):
             connection.close()
-        while self._all:
-            await asyncio.sleep(0)
+        if self._all:
+            self._empty.clear()
+            await self._empty.wait()

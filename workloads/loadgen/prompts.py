@@ -5,6 +5,8 @@ import itertools
 import random
 import typing
 
+from workloads.loadgen.schedule import Recorded
+
 SEED_PROMPT = (
     "San Francisco is a coastal California city known for hills, bridges, fog, diverse neighborhoods, and tech culture."
 )
@@ -30,6 +32,8 @@ class Prompts:
     each: typing.Iterator[Prompt]
     unique: bool
     """False if a prompt may come twice, so that a prefix cache could answer for the model."""
+    tokens: int | None
+    """Length of each, where all have the same and a tokenizer said so."""
     words: str
     """What they are, for the report."""
 
@@ -42,7 +46,7 @@ def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, see
     choices = sorted(set(ids))
     if len(choices) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(choices)} token id(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(tuple(draw(choices, k=length)), length) for length in lengths)
 
 
@@ -53,7 +57,7 @@ def from_words(words: typing.Sequence[str], lengths: typing.Iterable[int], *, se
     """
     if len(set(words)) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(set(words))} word(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(" ".join(draw(words, k=length)), None) for length in lengths)
 
 
@@ -61,10 +65,13 @@ def synthetic(ids: typing.Sequence[int] | None, tokens: int, *, seed: int) -> Pr
     """Return random prompts of ``tokens`` tokens from the served model's ``ids``; of words where ``ids`` is None."""
     lengths = itertools.repeat(tokens)
     if ids is None:
-        each, exact = from_words(WORDS, lengths, seed=seed), "words (the server has no tokenizer to ask)"
-        return Prompts(each=each, unique=_spread(len(WORDS), tokens), words=f"{tokens} random {exact}")
+        each, words = (
+            from_words(WORDS, lengths, seed=seed),
+            f"{tokens} random words (the server has no tokenizer to ask)",
+        )
+        return Prompts(each=each, unique=_spread(len(WORDS), tokens), tokens=None, words=words)
     each = from_tokens(ids, lengths, seed=seed)
-    return Prompts(each=each, unique=_spread(len(set(ids)), tokens), words=f"{tokens} random tokens")
+    return Prompts(each=each, unique=_spread(len(set(ids)), tokens), tokens=tokens, words=f"{tokens} random tokens")
 
 
 _PRACTICALLY_UNIQUE = 1e12  # among a million prompts two are equal with probability 0.4
@@ -76,7 +83,9 @@ def _spread(choices: int, length: int) -> bool:
 
 def repeated(text: str = SEED_PROMPT, *, tokens: int | None = None) -> Prompts:
     """Return one text again and again, as the seed does."""
-    return Prompts(each=itertools.repeat(Prompt(text, tokens)), unique=False, words="one sentence, repeated")
+    return Prompts(
+        each=itertools.repeat(Prompt(text, tokens)), unique=False, tokens=tokens, words="one sentence, repeated"
+    )
 
 
 def from_lines(lines: typing.Iterable[str]) -> Prompts:
@@ -88,15 +97,19 @@ def from_lines(lines: typing.Iterable[str]) -> Prompts:
     if not texts:
         raise ValueError("the prompt file has no line with text; it has one prompt a line")
     each = itertools.cycle([Prompt(text, None) for text in texts])
-    return Prompts(each=each, unique=False, words=f"{len(texts)} prompts of a file, repeated")
+    return Prompts(each=each, unique=False, tokens=None, words=f"{len(texts)} prompts of a file, repeated")
 
 
-def for_trace(requests: typing.Iterable[typing.Any], lengths: typing.Iterator[Prompt]) -> typing.Iterator[Prompt]:
-    """Yield ``lengths``' prompts with the output lengths that a trace recorded."""
-    return (
+def for_trace(ids: typing.Sequence[int] | None, requests: typing.Sequence[Recorded], *, seed: int) -> Prompts:
+    """Return random prompts with the lengths that a trace recorded, asking for the outputs that it recorded."""
+    lengths = [request.prompt_tokens for request in requests]
+    plain = from_words(WORDS, lengths, seed=seed) if ids is None else from_tokens(ids, lengths, seed=seed)
+    each = (
         dataclasses.replace(prompt, output_tokens=request.output_tokens)
-        for request, prompt in zip(requests, lengths, strict=False)
+        for request, prompt in zip(requests, plain, strict=True)
     )
+    unit = "words" if ids is None else "tokens"
+    return Prompts(each=each, unique=True, tokens=None, words=f"random {unit}, as many as the trace recorded")
 
 
 _WORDS = """time year people way day man thing woman life child world school state family student group country problem

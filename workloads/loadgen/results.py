@@ -57,6 +57,15 @@ class Bucket:
             del self._waiting[name]
 
 
+def new_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Make ``folder``, which is not there yet, and return its absolute path. Raises StorageFailed if it cannot."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_failed(folder, error) from None
+    return folder.resolve()
+
+
 def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
     """Write ``record`` into ``folder`` whole or not at all, and return its path.
 

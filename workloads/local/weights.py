@@ -7,6 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from infra.errors import Problem, SettingsError
 from workloads.fit import ModelShape, shape_from_config
+from workloads.loadgen.prompts import WORDS
 
 _UNKNOWN = "<unk>"
 _END = "<eos>"
@@ -15,11 +16,13 @@ _END = "<eos>"
 def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens: int) -> None:
     """Write into ``folder`` what vLLM reads of a Qwen3 model before its weights: configuration and tokenizer.
 
-    Every id of the vocabulary is one word ("w17"), so that any text the random weights produce can be decoded and a
-    prompt of n words is n tokens.
+    Every id of the vocabulary is one word (the words of synthetic prompts, then "w2000" and so on), so that any text
+    the random weights produce can be decoded and a prompt of n such words is n tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    words = {_UNKNOWN: 0, _END: 1} | {f"w{index}": index for index in range(2, shape.vocab)}
+    known = [_UNKNOWN, _END, *dict.fromkeys(WORDS)]
+    words = {word: index for index, word in enumerate(known)}
+    words |= {f"w{index}": index for index in range(len(known), shape.vocab)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))

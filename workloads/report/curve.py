@@ -35,7 +35,7 @@ class Step:
     within_limits: bool
     """Whether the asked share of the requests seen holds every limit; no confidence is claimed."""
     pareto: bool
-    """Whether no other step has at least its throughput per core at no more median latency."""
+    """Whether no other step gives as much per core, less MARGIN, at a median latency lower by MARGIN or more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,13 @@ class LoadCurve:
     steps: tuple[Step, ...]
     """Ascending concurrency."""
     saturation: Step
-    """The step of highest throughput."""
+    """The lowest step within MARGIN of the highest throughput."""
     knee: Step | None
     """The step of highest throughput per median latency: beyond it waiting grows faster than work gets done.
     Source: Kleinrock, "Power and deterministic rules of thumb for probabilistic problems in computer
     communications", ICC (1979). None where no step has a median."""
     at_limit: Step | None
-    """The step of highest throughput within the limits; None if none is. The saturation step without limits."""
+    """The lowest step within MARGIN of the highest throughput within the limits; None if no step is within them."""
 
 
 def operating_point(turns: typing.Sequence[Turn], samples: typing.Iterable[Sample], limits: Limits) -> dict[int, int]:
@@ -62,11 +62,9 @@ def operating_point(turns: typing.Sequence[Turn], samples: typing.Iterable[Sampl
     the requests holds every limit; the lowest step where none does. Degrees without rising turns are absent.
     """
     chosen: dict[int, int] = {}
-    for degree, steps in _steps(turns, samples, limits, {}, stages=("rising",)).items():
+    for degree, steps in load_steps(turns, samples, limits, {}, stages=("rising",)).items():
         usable = [step for step in steps if step.within_limits]
-        best = max((step.tokens_per_second for step in usable), default=0.0)
-        enough = [step for step in usable if step.tokens_per_second >= best * (1 - MARGIN)]
-        chosen[degree] = min(enough or steps, key=lambda step: step.concurrency).concurrency
+        chosen[degree] = (_highest(usable) or steps[0]).concurrency
     return chosen
 
 
@@ -77,7 +75,7 @@ def load_curves(
     cores_used: typing.Mapping[int, int],
 ) -> tuple[LoadCurve, ...]:
     """Return the curve of every degree that has rising turns, ascending; block turns add to their step."""
-    by_degree = _steps(turns, samples, limits, cores_used, stages=("rising", "block"))
+    by_degree = load_steps(turns, samples, limits, cores_used, stages=("rising", "block"))
     rising = {turn.degree for turn in turns if turn.stage == "rising"}
     every = [step for degree, steps in by_degree.items() if degree in rising for step in steps]
     curves = []
@@ -89,15 +87,21 @@ def load_curves(
             LoadCurve(
                 degree=degree,
                 steps=steps,
-                saturation=max(steps, key=lambda step: step.tokens_per_second),
+                saturation=_highest(steps) or steps[0],
                 knee=max(with_median, key=_power, default=None),
-                at_limit=max(within, key=lambda step: step.tokens_per_second, default=None),
+                at_limit=_highest(within),
             )
         )
     return tuple(curves)
 
 
-def _steps(
+def _highest(steps: typing.Sequence[Step]) -> Step | None:
+    """Return the first of ``steps``, by concurrency, within MARGIN of the highest throughput; None of none."""
+    best = max((step.tokens_per_second for step in steps), default=0.0)
+    return next((step for step in steps if step.tokens_per_second >= best * (1 - MARGIN)), None)
+
+
+def load_steps(
     turns: typing.Sequence[Turn],
     samples: typing.Iterable[Sample],
     limits: Limits,
@@ -150,7 +154,7 @@ def _step(
 
 
 def telling(limits: Limits) -> tuple[LimitedMetric, float]:
-    """Return the metric and percentile that latency is shown by: the first limit's, else the median of total latency."""
+    """Return the metric and percentile that latency is shown by: the first limit's, else the median total latency."""
     for metric, limit in limits.items():
         return metric, limit.percentile
     return "total_latency_ms", 50.0
@@ -166,12 +170,13 @@ def _power(step: Step) -> float:
 
 
 def _undominated(step: Step, every: typing.Sequence[Step]) -> bool:
+    """Whether no other step gives as much per core sooner; MARGIN on both keeps noise from making a difference."""
     if step.latency_p50_ms is None:
         return False
-    mine = (step.tokens_per_second_per_core, -step.latency_p50_ms.value)
-    for other in every:
-        if other.latency_p50_ms is not None:
-            theirs = (other.tokens_per_second_per_core, -other.latency_p50_ms.value)
-            if theirs != mine and theirs[0] >= mine[0] and theirs[1] >= mine[1]:
-                return False
-    return True
+    mine = step.latency_p50_ms.value
+    return not any(
+        other.latency_p50_ms is not None
+        and other.tokens_per_second_per_core >= step.tokens_per_second_per_core * (1 - MARGIN)
+        and other.latency_p50_ms.value <= mine * (1 - MARGIN)
+        for other in every
+    )

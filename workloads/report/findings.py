@@ -18,6 +18,9 @@ Word = typing.Literal[
 ]
 Outcome = typing.Literal["settled", "inconclusive", "void"]
 
+EXIT_STATUS: dict[Outcome, int] = {"settled": 0, "inconclusive": 3, "void": 4}
+"""What a shell sees at the end of a run."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ground:
@@ -123,6 +126,9 @@ class Verdict:
     provisional: int | None
     """Where the run does not settle it: the degree the rule would name on what was seen; else None."""
     reasons: tuple[str, ...]
+    """Why a run is void or not settled; empty for a settled one."""
+    notes: tuple[str, ...]
+    """What was left out, one sentence each."""
     degrees: tuple[DegreeVerdict, ...]
     """In rising order."""
     comparisons: tuple[Comparison, ...]

@@ -10,7 +10,7 @@ from workloads.report.evidence import DegreeEvidence, Evidence, VoidReasons, gat
 from workloads.report.findings import Comparison, LimitFinding, Outcome, Outlook, Verdict
 from workloads.report.gates import limit_finding
 from workloads.report.outlook import limit_question, priced, throughput_question
-from workloads.report.ranking import MARGIN, rank
+from workloads.report.ranking import MARGIN, is_better, rank
 from workloads.report.words import Case, degree_verdict, reasons_of
 from workloads.run import RunRecord
 from workloads.samples import Sample
@@ -34,10 +34,16 @@ class ErrorBudget:
         return cls(per_pair=share / max(1, pairs), per_limit=share / max(1, degrees * limits))
 
 
-def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons = NO_REASONS) -> Verdict:
+def decide(
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    void_reasons: VoidReasons = NO_REASONS,
+    notes: typing.Sequence[str] = (),
+) -> Verdict:
     """Return the verdict on a run, finished or not.
 
-    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run.
+    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run. ``notes`` says
+    what was left out before ``record`` and ``samples`` were handed over.
     Raises SettingsError if the run's settings break a rule.
     """
     evidence = gather(record, samples, void_reasons)
@@ -63,9 +69,10 @@ def decide(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
     return Verdict(
         outcome=outcome,
         chosen=ranking.leader if outcome == "settled" else None,
-        provisional=ranking.leader if outcome == "inconclusive" else None,
+        provisional=_provisional(case) if outcome == "inconclusive" else None,
         reasons=reasons_of(case, outcome),
         degrees=tuple(degree_verdict(case, outcome, number) for number in _all_degrees(evidence)),
+        notes=(*notes, *evidence.soundness.notes),
         comparisons=comparisons,
         outlook=outlook,
         confidence=settings.decision.confidence,
@@ -82,7 +89,7 @@ def is_settled(record: RunRecord, samples: typing.Sequence[Sample], void_reasons
 def standing_of(
     degree: DegreeEvidence, findings: tuple[LimitFinding, ...]
 ) -> typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]:
-    """Return where a measured degree stands after the gates before throughput."""
+    """Return where a degree with servers stands after the gates before throughput."""
     if degree.faults:
         return "invalid"
     if not degree.turns:
@@ -116,12 +123,23 @@ def _outcome(case: Case) -> Outcome:
     return "inconclusive" if case.ranking.unsettled else "settled"
 
 
+def _provisional(case: Case) -> int | None:
+    """Return the degree the rule names if every limit turns out as it was seen so far; None if none qualifies."""
+    likely = [
+        number
+        for number, word in case.standing.items()
+        if word in ("passes", "open") and case.evidence.degrees[number].log_per_core()
+        if all(finding.hits >= finding.requests * finding.percent / 100 for finding in case.findings[number])
+    ]
+    return rank(likely, [], case.comparisons).leader
+
+
 def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outlook, ...]:
     price = case.evidence.settings.price
     questions: list[tuple[str, int | None]] = []
     if case.short_of_blocks:
         least = case.evidence.settings.decision.minimum_blocks
-        questions.append((f"anything at all: a first look takes {least} blocks", case.short_of_blocks))
+        questions.append((f"everything, as a first look takes {least} blocks", case.short_of_blocks))
     for number in case.open_limits():
         questions.extend(
             limit_question(number, finding, len(case.evidence.degrees[number].turns), budget.per_limit)
@@ -131,6 +149,8 @@ def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outloo
     leader = case.ranking.leader
     if leader is not None:
         questions.extend(
-            throughput_question(leader, other, case.comparison(leader, other)) for other in case.ranking.unsettled
+            throughput_question(leader, other, case.comparison(leader, other))
+            for other in case.ranking.unsettled
+            if not is_better(case.comparisons, other, leader)
         )
     return tuple(priced(question, blocks, record, price) for question, blocks in questions)

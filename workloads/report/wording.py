@@ -8,6 +8,8 @@ from workloads.statistics import Estimate, Interval
 MISSING = "—"
 """Stands where there is no figure; never 0."""
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+
 METRIC_WORDS: dict[LimitedMetric, str] = {
     "total_latency_ms": "total latency",
     "ttft_ms": "time to first token",

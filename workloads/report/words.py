@@ -6,6 +6,7 @@ import typing
 
 import numpy as np
 
+from workloads.report.comparison import relative
 from workloads.report.evidence import DegreeEvidence, Evidence
 from workloads.report.findings import (
     Comparison,
@@ -15,7 +16,7 @@ from workloads.report.findings import (
     Outcome,
     Word,
 )
-from workloads.report.ranking import MARGIN, Ranking
+from workloads.report.ranking import MARGIN, Ranking, is_better
 from workloads.report.wording import (
     METRIC_WORDS,
     degree_list,
@@ -143,7 +144,7 @@ def _throughput_word(case: Case, outcome: Outcome, number: int, degree: DegreeEv
     if number in case.ranking.beaten:
         return "dominated", _against(case, number, case.ranking.beaten[number], "")
     if outcome == "settled" and number == leader:
-        return "chosen", _chosen_ground(case, degree)
+        return "chosen", _chosen_ground(case, number, degree)
     if outcome == "settled" and leader is not None:
         tail = f": not {percent(MARGIN)} more, and it takes {number} cores a server where {leader} would do"
         return "dominated", _against(case, number, leader, tail)
@@ -158,33 +159,41 @@ def _failing_ground(degree: DegreeEvidence) -> Ground:
     return dataclasses.replace(_gate_ground("RunValid", sentence), observed=float(empty), threshold=0.0)
 
 
-def _chosen_ground(case: Case, degree: DegreeEvidence) -> Ground:
+def _chosen_ground(case: Case, number: int, degree: DegreeEvidence) -> Ground:
+    """Return the degree's own figure, and how near the next best of those in question comes."""
     per_core = _per_core(list(degree.log_per_core().values()), case.evidence.settings.decision.confidence)
+    rivals = [other for other, word in case.standing.items() if word in ("passes", "open") and other != number]
+    ratios = {other: ratio for other in rivals if (ratio := relative(case.comparisons, other, number)) is not None}
+    sentence = ranged(per_core, "output tokens/s per core")
+    if ratios:
+        nearest = max(ratios, key=lambda other: ratios[other].value)
+        sentence += f"; TP{nearest} comes nearest with {ranged(ratios[nearest])} times that"
     return Ground(
         metric=PER_CORE,
         observed=None if per_core is None else per_core.value,
         interval=None if per_core is None else per_core.interval,
         threshold=None,
         unit="Count/Second",
-        sentence=f"{ranged(per_core, 'output tokens/s per core')}",
+        sentence=sentence,
     )
 
 
 def _open_ground(case: Case, number: int, degree: DegreeEvidence) -> Ground:
     rival = case.ranking.leader if case.ranking.leader != number else next(iter(case.ranking.unsettled), None)
     if rival is None:
-        return _chosen_ground(case, degree)
+        return _chosen_ground(case, number, degree)
+    ratio = relative(case.comparisons, number, rival)
+    if case.standing[rival] == "open" and ratio is not None and ratio.interval.is_below(1.0):
+        return _against(case, number, rival, f"; it is the answer only if TP{rival} misses a limit")
     return _against(case, number, rival, ": not told apart")
 
 
 def _against(case: Case, number: int, rival: int, tail: str) -> Ground:
-    comparison = case.comparison(number, rival)
-    if comparison is None or comparison.ratio is None:
+    ratio = relative(case.comparisons, number, rival)
+    if ratio is None:
+        comparison = case.comparison(number, rival)
         why = "it was never measured beside it" if comparison is None else comparison.why_no_ratio
         return _gate_ground(PER_CORE, f"against TP{rival}: {why}")
-    ratio = comparison.ratio
-    if comparison.first != number:
-        ratio = Estimate(value=1 / ratio.value, interval=_inverse(ratio.interval))
     return Ground(
         metric=PER_CORE,
         observed=ratio.value,
@@ -192,13 +201,6 @@ def _against(case: Case, number: int, rival: int, tail: str) -> Ground:
         threshold=1.0,
         unit="ratio",
         sentence=f"{ranged(ratio)} times TP{rival}'s output tokens/s per core{tail}",
-    )
-
-
-def _inverse(interval: Interval) -> Interval:
-    return Interval(
-        low=None if interval.high is None else 1 / interval.high,
-        high=None if not interval.low else 1 / interval.low,
     )
 
 
@@ -253,11 +255,20 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     if outcome == "inconclusive" and case.short_of_blocks:
         least = evidence.settings.decision.minimum_blocks
         sentences.append(f"{plural(evidence.blocks, 'block')} completed; a first look takes {least}")
-    if outcome == "inconclusive" and case.ranking.unsettled:
-        names = degree_list(case.ranking.unsettled)
-        sentences.append(
-            f"{names} might still be the better answer"
-            if case.ranking.leader is not None
-            else f"whether {names} hold the limits is undecided"
-        )
-    return (*sentences, *evidence.soundness.notes)
+    if outcome == "inconclusive":
+        sentences += _open_points(case)
+    return tuple(sentences)
+
+
+def _open_points(case: Case) -> list[str]:
+    """Return what is undecided between the degrees that might be the answer."""
+    limits = case.open_limits()
+    found = [f"whether {degree_list(limits)} {'holds' if len(limits) == 1 else 'hold'} the limits is undecided"]
+    leader = case.ranking.leader
+    alike = (
+        []
+        if leader is None
+        else [other for other in case.ranking.unsettled if not is_better(case.comparisons, other, leader)]
+    )
+    together = degree_list(sorted([*alike, *([] if leader is None else [leader])]))
+    return [*(found if limits else []), *([f"{together} are not told apart"] if alike else [])]

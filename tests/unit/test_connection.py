@@ -1,0 +1,350 @@
+"""One connection fed by hand: any split of a response's bytes gives the same sample."""
+
+import asyncio
+import json
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workloads.loadgen import connection as connections
+from workloads.loadgen.connection import Connection
+from workloads.loadgen.exchange import Exchange, Origin, sample
+from workloads.samples import Sample
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+ORIGIN = Origin(stage="block", degree=1, block=0, concurrency=1, rate_per_second=None, seconds=0.0)
+
+
+class Wire(asyncio.Transport):
+    """A transport that goes nowhere."""
+
+    def __init__(self) -> None:
+        """Start open."""
+        super().__init__()
+        self.written = b""
+        self.aborted = False
+
+    def write(self, data: "bytes | bytearray | memoryview[typing.Any]") -> None:
+        """Keep what was written."""
+        self.written += bytes(data)
+
+    def abort(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+
+class Owner:
+    """Keeps what a connection tells."""
+
+    def __init__(self) -> None:
+        """Nothing has ended yet."""
+        self.ended: list[Exchange] = []
+
+    def finished(self, connection: Connection, exchange: Exchange) -> None:  # noqa: ARG002 - the seam's signature
+        """Keep the exchange."""
+        self.ended.append(exchange)
+
+    def lost(self, connection: Connection) -> None:
+        """Do nothing."""
+
+
+class Scene:
+    """A connection with a request under way and a clock that moves one second per read."""
+
+    def __init__(self, *, most_chunks: int = 100) -> None:
+        """Send one request at second 1."""
+        self.now = 0.0
+        self.owner = Owner()
+        self.wire = Wire()
+        self.connection = Connection(self.owner, self.tick, replica=0, most_chunks=most_chunks)
+        self.connection.connection_made(self.wire)
+        self.ask()
+
+    def tick(self) -> float:
+        """Return the next second."""
+        self.now += 1
+        return self.now
+
+    def ask(self) -> None:
+        """Send a request."""
+        exchange = Exchange(0, 0, 0, self.now, b"POST")
+        exchange.deadline = 1e9
+        self.connection.send(exchange, self.now)
+
+    def feed(self, *pieces: bytes) -> Sample:
+        """Receive ``pieces``; return the sample of the exchange that has ended."""
+        for piece in pieces:
+            if piece:
+                self.connection.data_received(piece)
+        (ended,) = self.owner.ended
+        return sample(ended, ORIGIN)
+
+
+def framed(data: bytes) -> bytes:
+    """Return one HTTP chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(text: str | None, *, end: str = "\n", usage: object = None, compact: bool = True) -> bytes:
+    """Return one event of a completion; None has no choices."""
+    choices = [] if text is None else [{"index": 0, "text": text, "logprobs": None, "finish_reason": None}]
+    content = {"id": "cmpl-1", "model": "m", "choices": choices, "usage": usage}
+    separators = (",", ":") if compact else (", ", ": ")
+    return f"data: {json.dumps(content, ensure_ascii=False, separators=separators)}{end}{end}".encode()
+
+
+def stream(texts: typing.Sequence[str], *, end: str = "\n", tokens: int | None = None, compact: bool = True) -> bytes:
+    """Return the body of a whole stream, as events without framing."""
+    usage = {"prompt_tokens": 7, "completion_tokens": len(texts) if tokens is None else tokens}
+    parts = [event(text, end=end, compact=compact) for text in texts]
+    return b"".join([*parts, event(None, end=end, usage=usage, compact=compact), f"data: [DONE]{end}{end}".encode()])
+
+
+def cut(data: bytes, cuts: typing.Iterable[int]) -> list[bytes]:
+    """Return ``data`` in pieces."""
+    places = sorted({place % (len(data) + 1) for place in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+CUTS = st.lists(st.integers(0, 100_000), max_size=40)
+TEXTS = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6)
+
+
+@given(TEXTS, st.sampled_from(["\n", "\r\n"]), st.booleans(), CUTS, CUTS)
+def test_no_split_of_bytes_changes_what_is_counted(
+    texts: list[str],
+    end: str,
+    compact: bool,  # noqa: FBT001 - drawn
+    chunk_cuts: list[int],
+    read_cuts: list[int],
+) -> None:
+    """HTTP chunks and reads may end anywhere, within a character too: tokens, counts and status are the same."""
+    body = stream(texts, end=end, compact=compact)
+    response = HEAD + b"".join(framed(piece) for piece in cut(body, chunk_cuts) if piece) + b"0\r\n\r\n"
+    result = Scene().feed(*cut(response, read_cuts))
+
+    assert (result.status, result.detail) == ("ok", None)
+    assert len(result.token_seconds) == len(texts)
+    assert (result.prompt_tokens, result.output_tokens) == (7, len(texts))
+
+
+def test_every_token_has_the_time_of_its_own_arrival() -> None:
+    """The stamp is that of the read which completed the chunk, not of the one which began it."""
+    one, two = framed(event("a")), framed(event("b"))
+    result = Scene().feed(HEAD + one[:5], one[5:], two + framed(stream([], tokens=2)) + b"0\r\n\r\n")
+
+    assert result.sent_seconds == 0
+    assert result.token_seconds == (2, 3)
+    assert result.end_seconds == 3
+
+
+def test_text_that_looks_like_protocol_is_text() -> None:
+    """Quoted keys, event endings and [DONE] within a token do not mislead the short cut."""
+    texts = ['"usage":{', '"text":""', "data: [DONE]\n\n", '{"error":1}']
+    result = Scene().feed(
+        HEAD + b"".join(framed(event(text)) for text in texts) + framed(stream([], tokens=4)) + b"0\r\n\r\n"
+    )
+
+    assert result.status == "ok"
+    assert len(result.token_seconds) == 4
+
+
+@pytest.mark.parametrize(
+    ("texts", "tokens", "expected"),
+    [
+        (["", "", "a", "b"], 4, (1, 2, 3, 4)),
+        (["", "a", "b"], 2, (2, 3)),
+        (["a", "b", ""], 2, (1, 2)),
+        (["", ""], 2, (1, 2)),
+    ],
+    ids=["tokens that do not print", "a greeting", "a farewell", "nothing prints"],
+)
+def test_the_servers_count_decides_what_a_chunk_without_text_is(
+    texts: list[str], tokens: int, expected: tuple[float, ...]
+) -> None:
+    """A chunk without text is a token as long as the server counted that many, and else it is none."""
+    scene = Scene()
+    scene.connection.data_received(HEAD)
+    scene.now = 0.0
+    result = scene.feed(*[framed(event(text)) for text in texts], framed(stream([], tokens=tokens)) + b"0\r\n\r\n")
+
+    assert result.token_seconds == expected
+
+
+def test_a_server_that_counts_nothing_leaves_none() -> None:
+    """No usage is None, never a count of chunks and never 0."""
+    result = Scene().feed(HEAD + framed(event("a")) + framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    assert result.status == "ok"
+    assert (result.prompt_tokens, result.output_tokens) == (None, None)
+
+
+def test_an_answer_without_streaming_is_counted() -> None:
+    """Counts come from the body's usage; there are no token times."""
+    body = b'{"choices":[{"text":"x"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
+    result = Scene().feed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    assert (result.status, result.prompt_tokens, result.output_tokens) == ("ok", 3, 4)
+    assert result.token_seconds == ()
+    assert result.ttft_ms is None
+
+
+def test_an_answer_that_ends_with_the_connection_is_whole() -> None:
+    """HTTP/1.0 servers give no length."""
+    scene = Scene()
+    scene.connection.data_received(b'HTTP/1.0 200 OK\r\n\r\n{"choices":[{"text":"x"}]}')
+    scene.connection.connection_lost(None)
+    result = scene.feed()
+
+    assert result.status == "ok"
+
+
+def test_a_100_continue_is_no_answer() -> None:
+    """The answer comes after it."""
+    result = Scene().feed(b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + framed(stream(["a"])) + b"0\r\n\r\n")
+
+    assert (result.status, result.http_status) == ("ok", 200)
+
+
+def failure(*pieces: bytes, lost: bool = False, most_chunks: int = 100) -> tuple[str, str | None, int | None]:
+    """Return status, detail and HTTP status of a response of ``pieces``."""
+    scene = Scene(most_chunks=most_chunks)
+    for piece in pieces:
+        if not scene.owner.ended:
+            scene.connection.data_received(piece)
+    if lost:
+        scene.connection.connection_lost(None)
+    result = scene.feed()
+    return result.status, result.detail, result.http_status
+
+
+def test_an_error_status_is_labelled_with_what_the_server_said() -> None:
+    """429 with retry-after is a failed sample that says so."""
+    answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\nslow down"
+
+    assert failure(answer) == ("http_error", "HTTP status 429, retry after 7 s: slow down", 429)
+
+
+def test_a_connection_closed_early_is_labelled() -> None:
+    """Half a stream is no answer."""
+    detail = "the server closed the connection before the response was complete"
+
+    assert failure(HEAD + framed(event("a")), lost=True) == ("closed_early", detail, 200)
+    assert failure(lost=True) == ("closed_early", detail, None)
+
+
+def test_a_stream_without_done_is_labelled() -> None:
+    """A clean end of the body is not the end of the stream."""
+    assert failure(HEAD + framed(event("a")) + b"0\r\n\r\n") == (
+        "closed_early",
+        "the stream ended without data: [DONE]",
+        200,
+    )
+
+
+def test_a_broken_event_is_labelled() -> None:
+    """What is no JSON object is named."""
+    status = failure(HEAD + framed(b"data: {oops\n\n") + framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    assert status == ("bad_response", "an event of the stream is no JSON object: b'{oops'", 200)
+
+
+def test_an_error_within_the_stream_is_labelled() -> None:
+    """So does vLLM report its engine's death, in a stream whose status was 200."""
+    error = b'data: {"error": {"message": "engine died"}}\n\n'
+    status = failure(HEAD + framed(error) + framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    assert status == ("bad_response", 'the stream reported an error: {"message": "engine died"}', 200)
+
+
+def test_what_is_no_http_is_labelled() -> None:
+    """A server of another kind is a bad response, not an exception."""
+    status, detail, http_status = failure(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    assert (status, http_status) == ("bad_response", None)
+    assert detail is not None
+    assert detail.startswith("the response is no HTTP/1.1: ")
+
+
+def test_a_body_that_is_no_completion_is_labelled() -> None:
+    """A proxy's page with status 200 is no answer."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"
+
+    assert failure(answer) == ("bad_response", "the body is no JSON object of a completion", 200)
+
+
+def test_an_endless_stream_is_bounded() -> None:
+    """More chunks than the request could ask for end it."""
+    pieces = [HEAD, *[framed(event("a"))] * 6]
+
+    assert failure(*pieces, most_chunks=5) == ("bad_response", "the stream did not end after 5 chunks", 200)
+
+
+def test_an_endless_head_is_bounded() -> None:
+    """64 KiB of head end it."""
+    pieces = [b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"f" * 8000 + b"\r\n"] * 9]
+
+    assert failure(*pieces) == ("bad_response", "the response's head takes more than 65536 bytes", None)
+
+
+def test_an_endless_event_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that never ends does not fill the memory."""
+    monkeypatch.setattr(connections, "EVENT_BYTES", 1000)
+    pieces = [HEAD, *[framed(b"data: " + b"f" * 300)] * 5]
+
+    assert failure(*pieces) == ("bad_response", "one event of the stream takes more than 1000 bytes", 200)
+
+
+def test_an_endless_body_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that never ends, comments for one, does not either."""
+    monkeypatch.setattr(connections, "BODY_BYTES", 1000)
+    pieces = [HEAD, *[framed(b": " + b"f" * 300 + b"\n\n")] * 5]
+
+    assert failure(*pieces) == ("bad_response", "the response takes more than 1000 bytes", 200)
+
+
+def test_a_connection_serves_one_answer_after_another() -> None:
+    """Keep-alive: what one response left behind does not touch the next."""
+    scene = Scene()
+    whole = HEAD + framed(stream(["a"])) + b"0\r\n\r\n"
+    scene.connection.data_received(whole)
+    scene.ask()
+    scene.connection.data_received(whole)
+
+    assert [exchange.status for exchange in scene.owner.ended] == ["ok", "ok"]
+    assert scene.connection.usable
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b"garbage"],
+    ids=["another answer", "garbage"],
+)
+def test_bytes_after_the_answer_end_the_connection_not_the_sample(tail: bytes) -> None:
+    """The answer was whole; its connection cannot be trusted with the next request."""
+    scene = Scene()
+    result = scene.feed(HEAD + framed(stream(["a"])) + b"0\r\n\r\n" + tail)
+
+    assert result.status == "ok"
+    assert not scene.connection.usable
+    assert scene.wire.aborted
+
+
+def test_a_server_that_wants_to_close_is_not_asked_again() -> None:
+    """Connection: close makes the connection unusable."""
+    scene = Scene()
+    scene.feed(b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{"choices":[]}')
+
+    assert not scene.connection.usable
+
+
+def test_bytes_that_nobody_asked_for_close_an_idle_connection() -> None:
+    """A 408 on an idle connection belongs to no request."""
+    scene = Scene()
+    scene.feed(HEAD + framed(stream(["a"])) + b"0\r\n\r\n")
+    scene.connection.data_received(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+
+    assert not scene.connection.usable
+    assert len(scene.owner.ended) == 1

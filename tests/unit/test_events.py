@@ -1,0 +1,75 @@
+"""Server-sent events survive any split of their bytes."""
+
+import json
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workloads.loadgen.events import EventStream
+
+PAYLOADS = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(str.strip).filter(bool), max_size=6
+)
+
+
+def split(data: bytes, cuts: typing.Iterable[int]) -> list[bytes]:
+    """Return ``data`` in pieces, cut at ``cuts``."""
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def read(pieces: typing.Iterable[bytes]) -> list[bytes]:
+    """Return the events in ``pieces``."""
+    stream = EventStream()
+    return [event for piece in pieces for event in stream.feed(piece)] + stream.finish()
+
+
+@given(PAYLOADS, st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 5000), max_size=30))
+def test_events_do_not_depend_on_how_bytes_were_cut(payloads: list[str], end: str, cuts: list[int]) -> None:
+    """LF, CRLF and CR end lines; comments and other fields do not matter; multi-byte characters may be cut."""
+    text = "".join(f": ping{end}event: x{end}data: {payload}{end}{end}" for payload in payloads)
+
+    assert read(split(text.encode(), cuts)) == [payload.encode() for payload in payloads]
+
+
+@given(st.text(min_size=1, max_size=40), st.lists(st.integers(0, 5000), max_size=30))
+def test_json_of_any_text_comes_through_whole(text: str, cuts: list[int]) -> None:
+    """A token's text, whatever its characters, is what was sent."""
+    data = f"data: {json.dumps({'text': text}, ensure_ascii=False)}\n\n".encode(errors="replace")
+
+    assert [json.loads(event) for event in read(split(data, cuts))] == [json.loads(data[6:])]
+
+
+def test_several_data_lines_are_one_event() -> None:
+    """They are joined with LF, as the standard says; the space after the colon is optional."""
+    assert read([b"data: a\ndata:b\n\n"]) == [b"a\nb"]
+
+
+def test_an_event_without_its_last_blank_line_is_kept() -> None:
+    """Some servers end with data: [DONE] and nothing after it."""
+    assert read([b"data: 1\n\ndata: [DO", b"NE]"]) == [b"1", b"[DONE]"]
+
+
+def test_comments_alone_are_no_events() -> None:
+    """Keep-alive comments carry nothing."""
+    assert read([b": ping\n\n", b":\n\n\n\n"]) == []
+
+
+@pytest.mark.parametrize(("pieces", "empty"), [([b"data: 1\n\n"], True), ([b"data: 1\n"], False), ([b"da"], False)])
+def test_the_stream_knows_if_it_is_between_events(pieces: list[bytes], empty: object) -> None:
+    """The client's short cut for whole events is right only then."""
+    stream = EventStream()
+    for piece in pieces:
+        stream.feed(piece)
+
+    assert stream.empty == empty
+
+
+def test_what_is_not_whole_is_counted() -> None:
+    """The bound on an event's size needs to know what is kept."""
+    stream = EventStream()
+    stream.feed(b"data: 12345\ndata: 678")
+
+    assert stream.kept_bytes == len(b"12345") + len(b"data: 678")

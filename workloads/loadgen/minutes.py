@@ -1,0 +1,195 @@
+"""Samples and turns as CloudWatch data: one set of values per metric, model and minute, however many requests."""
+
+import dataclasses
+import math
+import threading
+import typing
+
+from workloads.metrics import METRICS, Metric, model_dimension
+from workloads.samples import Sample
+
+MOST_VALUES = 150
+"""Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""
+_SECONDS = 60
+_FIRST_WIDTH = 1.005
+
+
+class Datum(typing.TypedDict):
+    """One entry of PutMetricData, with its time as seconds since 1970, so that it can wait on disk."""
+
+    MetricName: str
+    Dimensions: list[dict[str, str]]
+    Timestamp: int
+    Unit: str
+    Values: list[float]
+    Counts: list[float]
+
+
+class Values:
+    """Values of one metric in one minute, as at most 150 with their counts.
+
+    Count, sum, least and greatest stay exact. Values share a class of 0.5 % width, which doubles until the classes fit,
+    and stand for each other by their mean, so a percentile is off by less than its class.
+    """
+
+    def __init__(self) -> None:
+        self._width = math.log(_FIRST_WIDTH)
+        self._classes: dict[int, tuple[int, float]] = {}
+        self._least = math.inf
+        self._greatest = -math.inf
+
+    def add(self, value: float) -> None:
+        """Count ``value``, unless it is no finite number. Classes are of magnitude; 0 and below are one class."""
+        if not math.isfinite(value):
+            return
+        self._least, self._greatest = min(self._least, value), max(self._greatest, value)
+        index = math.floor(math.log(value) / self._width) if value > 0 else -(1 << 40)
+        count, total = self._classes.get(index, (0, 0.0))
+        self._classes[index] = count + 1, total + value
+        while len(self._classes) > MOST_VALUES - 2:
+            self._widen()
+
+    def _widen(self) -> None:
+        self._width *= 2
+        wider: dict[int, tuple[int, float]] = {}
+        for index, (count, total) in self._classes.items():
+            other_count, other_total = wider.get(index // 2, (0, 0.0))
+            wider[index // 2] = count + other_count, total + other_total
+        self._classes = wider
+
+    def arrays(self) -> tuple[list[float], list[float]]:
+        """Return values and counts, ascending, the least and the greatest as they were."""
+        counts: dict[float, float] = {}
+        classes = dict(self._classes)
+        for extreme, index in ((self._least, min), (self._greatest, max)):
+            if classes and (extreme not in counts or self._least != self._greatest):
+                key = index(classes)
+                count, total = classes.pop(key)
+                counts[extreme] = counts.get(extreme, 0) + 1
+                if count > 1:
+                    classes[key] = count - 1, total - extreme
+        for count, total in classes.values():
+            mean = min(max(total / count, self._least), self._greatest)  # rounding may carry it beyond
+            counts[mean] = counts.get(mean, 0) + count
+        ordered = sorted(counts.items())
+        return [value for value, _ in ordered], [float(count) for _, count in ordered]
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Minute:
+    """What is known of one model in one minute."""
+
+    values: dict[str, Values] = dataclasses.field(default_factory=dict)
+    ended: dict[str, int] = dataclasses.field(default_factory=lambda: {"Success": 0, "Error": 0})
+    offered: int = 0
+
+
+class Minutes:
+    """Collects samples and turns, and gives back whole minutes.
+
+    A minute is whole ``settle_seconds`` after its end: a request is known only when it has ended, and it was offered
+    in an earlier minute. Samples may come from one thread while another takes the minutes.
+    """
+
+    def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float) -> None:
+        """``origin_epoch_seconds`` is the wall clock, since 1970, at the run's origin."""
+        self.late = 0
+        """Requests that ended after the minute they were offered in was given back; not in its OfferedRPS."""
+        self._origin = origin_epoch_seconds
+        self._settle = settle_seconds
+        self._open: dict[tuple[int, int], _Minute] = {}
+        self._given_to = -1
+        self._lock = threading.Lock()
+
+    def add(self, sample: Sample) -> None:
+        """Count one request."""
+        with self._lock:
+            self._add(sample)
+
+    def _add(self, sample: Sample) -> None:
+        ended = self._at(sample.degree, sample.end_seconds)
+        ended.ended["Success" if sample.status == "ok" else "Error"] += 1
+        for metric in METRICS:
+            value = _of_request(metric, sample)
+            if value is not None:
+                ended.values.setdefault(metric.name, Values()).add(value)
+        if self._minute(sample.intended_seconds) <= self._given_to:
+            self.late += 1
+        else:
+            self._at(sample.degree, sample.intended_seconds).offered += 1
+
+    def add_turn(self, degree: int, end_seconds: float, values: typing.Mapping[str, float | None]) -> None:
+        """Count one turn's values by metric name; None is no value. Raises KeyError for one that is not per turn."""
+        known = {metric.name for metric in METRICS if metric.per == "turn"}
+        for name, value in values.items():
+            if name not in known:
+                raise KeyError(f"{name} is no metric per turn; these are: {', '.join(sorted(known))}")
+            if value is not None:
+                with self._lock:
+                    self._at(degree, end_seconds).values.setdefault(name, Values()).add(value)
+
+    def _minute(self, seconds: float) -> int:
+        return int((self._origin + seconds) // _SECONDS)
+
+    def _at(self, degree: int, seconds: float) -> _Minute:
+        minute = max(self._minute(seconds), self._given_to + 1)
+        return self._open.setdefault((minute, degree), _Minute())
+
+    def whole(self, epoch_seconds: float) -> list[Datum]:
+        """Return the data of all minutes that are whole at ``epoch_seconds``, oldest first, each minute once."""
+        return self._give(math.floor((epoch_seconds - self._settle) // _SECONDS) - 1)
+
+    def rest(self) -> list[Datum]:
+        """Return the data of all minutes left, at the end of a run."""
+        return self._give(None)
+
+    def _give(self, last: int | None) -> list[Datum]:
+        with self._lock:
+            if last is None:
+                last = max((minute for minute, _ in self._open), default=self._given_to)
+            self._given_to = max(self._given_to, last)
+            ready = [(key, self._open.pop(key)) for key in sorted(key for key in self._open if key[0] <= last)]
+        return [datum for (minute, degree), known in ready for datum in _data(minute, degree, known)]
+
+
+_PER_REQUEST: typing.Final = {
+    "TotalLatency_ms": "total_latency_ms",
+    "TTFT_ms": "ttft_ms",
+    "TPOT_ms": "tpot_ms",
+    "ScheduleDelay_ms": "schedule_delay_ms",
+}
+
+
+def _of_request(metric: Metric, sample: Sample) -> float | None:
+    if metric.per != "request" or sample.status != "ok":
+        return None
+    value: float | None = getattr(sample, _PER_REQUEST[metric.name])
+    return value
+
+
+def _data(minute: int, degree: int, known: _Minute) -> typing.Iterator[Datum]:
+    for metric in METRICS:
+        if metric.name == "RPS" and any(known.ended.values()):
+            for status, count in known.ended.items():
+                yield _datum(metric, minute, degree, [count / _SECONDS], [1.0], status)
+        elif metric.name == "OfferedRPS" and known.offered:
+            yield _datum(metric, minute, degree, [known.offered / _SECONDS], [1.0])
+        elif metric.name in known.values:
+            values, counts = known.values[metric.name].arrays()
+            yield _datum(metric, minute, degree, values, counts)
+
+
+def _datum(
+    metric: Metric, minute: int, degree: int, values: list[float], counts: list[float], status: str | None = None
+) -> Datum:
+    dimensions = [{"Name": "Model", "Value": model_dimension(degree)}]
+    if status is not None:
+        dimensions.append({"Name": "Status", "Value": status})
+    return Datum(
+        MetricName=metric.name,
+        Dimensions=dimensions,
+        Timestamp=minute * _SECONDS,
+        Unit=metric.unit,
+        Values=values,
+        Counts=counts,
+    )
