@@ -29,9 +29,9 @@ def levels(recording: Recording) -> list[list[Recorded]]:
 
 
 def edges(recording: Recording) -> list[tuple[str, str]]:
-    """Return which component needs which, directly: (needing, needed), by name."""
+    """Return which component needs which, directly: (needing, needed), by name; a lone resource is its own."""
     owners = {each.urn: each.name for each in recording.resources if each.type.startswith(HOUSE)}
-    owner_of = {each.urn: owners.get(each.urn) or owners.get(each.parent, "") for each in recording.resources}
+    owner_of = {each.urn: owners.get(each.urn) or owners.get(each.parent, each.name) for each in recording.resources}
     found = {
         (owner_of[each.urn], owner_of[other])
         for each in recording.resources

@@ -25,11 +25,19 @@ def test_levels_hold_the_dependencies(file: str) -> None:
     assert len(level_of) == len([each for each in recording.resources if not each.type.startswith("optimal-tp:")])
 
 
-def test_last_made_first_deleted() -> None:
-    """The node pool is alone in the last level: destroy begins with it."""
-    last = levels(recorded("Pulumi.dev.yaml"))[-1]
+def test_pods_that_use_cores_go_before_the_pool() -> None:
+    """Whatever runs on Neuron nodes is made after the pool and deleted before it: a pod that stays keeps its node."""
+    grouped = levels(recorded("Pulumi.dev.yaml"))
+    level_of = {each.key: number for number, group in enumerate(grouped) for each in group}
+    users = [
+        each
+        for group in grouped
+        for each in group
+        if each.type.endswith((":Deployment", ":Job")) and "aws.amazon.com/neuroncore" in str(each.inputs)
+    ]
 
-    assert [each.key for each in last] == ["NodePool pool-nodes"]
+    assert users
+    assert all(level_of[each.key] > level_of["NodePool pool-nodes"] for each in users)
 
 
 def test_components_need_each_other_in_one_direction() -> None:
