@@ -27,9 +27,9 @@ class Planted:
 
 
 SEED_EXPERIMENT = (
-    Planted(degree=1, latency_ms=290),
-    Planted(degree=2, latency_ms=255),
-    Planted(degree=4, latency_ms=205),
+    Planted(degree=1, latency_ms=290, noise=0.006),
+    Planted(degree=2, latency_ms=255, noise=0.006),
+    Planted(degree=4, latency_ms=205, noise=0.006),
 )
 """Latencies of about 50 tokens in the figure of the seed experiment."""
 

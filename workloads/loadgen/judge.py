@@ -6,7 +6,7 @@ from workloads.report.verdict import decide
 from workloads.report.wording import ranged
 from workloads.selfaudit import audit_run
 from workloads.settings import WorkloadSettings
-from workloads.turns import samples_by_turn, key
+from workloads.turns import key, samples_by_turn
 
 
 class Judge:
@@ -46,7 +46,7 @@ class Judge:
             for pair in verdict.comparisons
             if pair.ratio is not None
         ]
-        self._words = "; ".join([verdict.outcome, *pairs])
+        self._words = "; ".join([verdict.outcome, *verdict.reasons[:1], *pairs])
         return verdict.outcome == "settled"
 
     def words(self) -> str:

@@ -69,7 +69,8 @@ class Values:
                 if count > 1:
                     classes[key] = count - 1, total - extreme
         for count, total in classes.values():
-            counts[total / count] = counts.get(total / count, 0) + count
+            mean = min(max(total / count, self._least), self._greatest)  # rounding may carry it beyond
+            counts[mean] = counts.get(mean, 0) + count
         ordered = sorted(counts.items())
         return [value for value, _ in ordered], [float(count) for _, count in ordered]
 

@@ -122,11 +122,13 @@ class Pool:
 
     async def _connect(self, replica: int) -> Connection:
         def make(sock: socket.socket | None) -> Connection:
-            connection = Connection(self, self._clock, replica=replica, most_chunks=self._most_chunks, sock=sock)
-            self._all.add(connection)
-            return connection
+            return Connection(self, self._clock, replica=replica, most_chunks=self._most_chunks, sock=sock)
 
-        return await self._transport.connect(self._addresses[replica], make)
+        connection = await self._transport.connect(self._addresses[replica], make)
+        if not connection.usable:
+            raise ConnectionResetError("the server closed it at once")
+        self._all.add(connection)
+        return connection
 
     def finished(self, connection: Connection, exchange: Exchange) -> None:
         """Take back a connection and its exchange."""

@@ -46,7 +46,7 @@ def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, see
     choices = sorted(set(ids))
     if len(choices) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(choices)} token id(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(tuple(draw(choices, k=length)), length) for length in lengths)
 
 
@@ -57,7 +57,7 @@ def from_words(words: typing.Sequence[str], lengths: typing.Iterable[int], *, se
     """
     if len(set(words)) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(set(words))} word(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(" ".join(draw(words, k=length)), None) for length in lengths)
 
 

@@ -29,8 +29,9 @@ Say = typing.Callable[[str], None]
 class CloudWatch(typing.Protocol):
     """What is needed of a boto3 CloudWatch client."""
 
-    def put_metric_data(self, **request: typing.Any) -> object:  # noqa: ANN401 - boto3's own signature is generated
-        """Take one request."""
+    @property
+    def put_metric_data(self) -> typing.Callable[..., object]:
+        """Take one request: ``Namespace`` and ``MetricData``."""
 
 
 class Outbox:

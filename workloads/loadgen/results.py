@@ -6,9 +6,6 @@ import typing
 
 import botocore.exceptions
 
-if typing.TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 from infra.errors import StorageFailed
 from workloads.run import RunRecord, encode_run
 
@@ -60,6 +57,15 @@ class Bucket:
             del self._waiting[name]
 
 
+def new_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Make ``folder``, which is not there yet, and return its absolute path. Raises StorageFailed if it cannot."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_failed(folder, error) from None
+    return folder.resolve()
+
+
 def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
     """Write ``record`` into ``folder`` whole or not at all, and return its path.
 
@@ -81,14 +87,3 @@ def storage_failed(folder: pathlib.Path, error: OSError) -> StorageFailed:
         f"results cannot be written to {folder} ({error.strerror}); what was written before is whole; "
         "free room there or name another folder"
     )
-
-
-def fetch(s3: "S3Client", bucket: str, prefix: str, folder: pathlib.Path) -> None:
-    """Copy every object below ``prefix`` into ``folder``, under its name. Raises StorageFailed when it takes no more."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
-        for item in page.get("Contents", []):
-            body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
-            try:
-                (folder / item["Key"].rpartition("/")[2]).write_bytes(body)
-            except OSError as error:
-                raise storage_failed(folder, error) from None

@@ -4,14 +4,16 @@ import asyncio
 import collections.abc
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import pathlib
 import secrets
 import signal
 import time
 import typing
 
-from infra.errors import Interrupted, SettingsError, Problem
+import botocore.exceptions
+
+from infra.errors import Interrupted, Problem, ServerFailed, SettingsError
 from workloads.loadgen import prompts
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.calls import Server
@@ -19,8 +21,10 @@ from workloads.loadgen.client import Target
 from workloads.loadgen.experiment import Experiment
 from workloads.loadgen.identity import check_targets, wait_until_healthy
 from workloads.loadgen.judge import Judge
-from workloads.loadgen.ledger import Ledger, Publisher
+from workloads.loadgen.ledger import Ledger
+from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.progress import Watcher
+from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
 from workloads.loadgen.turns import Halt, Turns
 from workloads.run import DegreeRecord, RunRecord
@@ -38,8 +42,10 @@ class Session:
     """All degrees that the settings ask for; the ones with a gate are not measured."""
     arena: Arena
     folder: pathlib.Path
+    """Where samples and record are kept."""
     bucket: Bucket | None
-    publisher: Publisher | None
+    cloudwatch: CloudWatch | None
+    """None publishes nothing."""
     pins: dict[str, str]
     watcher: Watcher
     halt: Halt
@@ -53,24 +59,64 @@ class Session:
         Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
         Interrupted when ``halt`` was set before anything was measured.
         """
-        measured = {degree.degree: degree.urls for degree in self.degrees if degree.gate is None}
+        measured = self._measured()
         self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
         await wait_until_healthy(measured, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
         if self.halt.event.is_set():
             raise Interrupted("interrupted before anything was measured")
         await check_targets(measured, self.settings)
-        sources = {degree: await self._prompts(degree, urls) for degree, urls in measured.items()}
-        started = datetime.datetime.now(datetime.UTC)
+        sources = await self.sources()
         origin = time.perf_counter()
-        ledger = Ledger(
-            self._record(started, sources),
-            self.folder,
-            bucket=self.bucket,
-            publisher=self.publisher,
-            elapsed=lambda: time.perf_counter() - origin,
+        with self.published() as minutes:
+            ledger = Ledger(
+                self._record(sources),
+                self.folder,
+                bucket=self.bucket,
+                minutes=minutes,
+                elapsed=lambda: time.perf_counter() - origin,
+            )
+            ended = await self._experiment(sources, ledger, origin).run()
+            record = ledger.end(ended.ending, ended.detail)
+        if ledger.bucket_failure is not None:
+            self.watcher.say(ledger.bucket_failure)
+        return record
+
+    def _measured(self) -> dict[int, tuple[str, ...]]:
+        return {degree.degree: degree.urls for degree in self.degrees if degree.gate is None}
+
+    def targets(self) -> dict[int, Target]:
+        """Return the servers that are measured, by degree."""
+        return {degree: Target(urls=urls, model=self.settings.model.name) for degree, urls in self._measured().items()}
+
+    async def sources(self) -> dict[int, prompts.Prompts]:
+        """Return the prompts by degree: the same sequence for each, so that their work is the same."""
+        return {degree: await self._prompts(urls) for degree, urls in self._measured().items()}
+
+    @contextlib.contextmanager
+    def published(self) -> collections.abc.Iterator[Minutes | None]:
+        """Yield what collects metrics, and publish it meanwhile, off the event loop that measures."""
+        if self.cloudwatch is None:
+            yield None
+            return
+        minutes = Minutes(origin_epoch_seconds=time.time(), settle_seconds=self.settings.load.request_timeout_seconds)
+        outbox = self.folder / "outbox"
+        failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+        publisher = Publisher(
+            minutes, self.cloudwatch, Outbox(outbox, self.watcher.say), self.watcher.say, failures=failures
         )
+        publisher.start()
+        try:
+            yield minutes
+        finally:
+            left = publisher.finish()
+            if not left:
+                outbox.rmdir()
+            else:
+                self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
+
+    def _experiment(self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float) -> Experiment:
         turns = Turns(
-            targets={degree: Target(urls=urls, model=self.settings.model.name) for degree, urls in measured.items()},
+            targets=self.targets(),
             prompts={degree: source.each for degree, source in sources.items()},
             arena=self.arena,
             halt=self.halt,
@@ -79,9 +125,9 @@ class Session:
             origin=origin,
             on_sample=ledger.add_sample,
         )
-        experiment = Experiment(
+        return Experiment(
             settings=self.settings,
-            degrees=tuple(measured),
+            degrees=tuple(sources),
             turns=turns,
             judge=Judge(self.settings, ledger),
             ledger=ledger,
@@ -90,10 +136,8 @@ class Session:
             clock=time.perf_counter,
             ignore_eos=self.ignore_eos,
         )
-        ended = await experiment.run()
-        return ledger.end(ended.ending, ended.detail)
 
-    def _record(self, started: datetime.datetime, sources: dict[int, prompts.Prompts]) -> RunRecord:
+    def _record(self, sources: dict[int, prompts.Prompts]) -> RunRecord:
         first = next(iter(sources.values()))
         said = {
             "prompts": f"{first.words}, {'unique' if first.unique else 'repeated: a prefix cache may answer'}",
@@ -101,7 +145,7 @@ class Session:
         }
         return RunRecord(
             run=self.run,
-            started=started.isoformat(timespec="seconds"),
+            started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             place=self.place,
             settings=self.settings.model_dump(mode="json"),
             pins=self.pins | said,
@@ -112,8 +156,7 @@ class Session:
             elapsed_seconds=0.0,
         )
 
-    async def _prompts(self, degree: int, urls: tuple[str, ...]) -> prompts.Prompts:
-        """Return the prompts for ``degree``: the same sequence for every degree, so that their work is the same."""
+    async def _prompts(self, urls: tuple[str, ...]) -> prompts.Prompts:
         load = self.settings.load
         if load.prompt == "seed":
             return prompts.repeated()
@@ -134,9 +177,17 @@ def _lines(path: str) -> list[str]:
         raise SettingsError([problem]) from None
 
 
-def run_name(now: datetime.datetime) -> str:
+def run_name(now: dt.datetime) -> str:
     """Return a name for a run that starts ``now``: UTC time and four characters, so that no two collide."""
-    return f"{now.astimezone(datetime.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def raise_ending(record: RunRecord) -> None:
+    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
+    if record.ending == "interrupted":
+        raise Interrupted(str(record.ending_detail))
+    if record.ending == "failed":
+        raise ServerFailed(str(record.ending_detail))
 
 
 @contextlib.contextmanager

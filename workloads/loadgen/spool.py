@@ -30,7 +30,8 @@ class Spool:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             self._end = _whole(self._fd)
-            os.ftruncate(self._fd, self._end)
+            if self._end != os.fstat(self._fd).st_size:
+                os.ftruncate(self._fd, self._end)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -81,6 +81,6 @@ class Turns:
 
     async def _look_out(self) -> None:
         """End the run as soon as a server of ours has died."""
-        while (failure := self.arena.failure()) is None:
+        while (failure := self.arena.failure()) is None:  # noqa: ASYNC110 - a process's end sets no event
             await asyncio.sleep(_LOOK_SECONDS)
         self.halt.set("failed", failure)

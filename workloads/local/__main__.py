@@ -16,7 +16,6 @@ from workloads.loadgen.session import halting_on_signals
 from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, run_locally
 from workloads.local.settings import read_profile
-from workloads.report.__main__ import main as report
 
 
 def main(words: list[str]) -> int:
@@ -44,8 +43,7 @@ def main(words: list[str]) -> int:
 async def _run(request: Request) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        folder = await run_locally(request, watcher=watching, halt=halt)
-    return report([str(folder)])
+        return await run_locally(request, watcher=watching, halt=halt)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Keeps one program and its children: ends them when it is told to, or when the process that started it is gone.
 
 ``python -m workloads.local.keeper SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
-leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started it closed it, or died, even by
-SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed after SECONDS. Exits with the
-command's status, 128 + signal if a signal ended it.
+leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started
+it closed it, or died, even by SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed
+after SECONDS. Exits with the command's status, 128 + signal if a signal ended it.
 """
 
 import contextlib

@@ -1,10 +1,13 @@
 """The whole experiment on this machine: servers, endpoints, load, and the stored results fetched from the bucket."""
 
+import collections.abc
+import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import os
 import pathlib
 import tempfile
+import typing
 
 import boto3
 import psutil
@@ -12,8 +15,9 @@ import psutil
 from infra.errors import CapacityError
 from workloads.fit import SHAPES, ModelShape
 from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import Bucket, fetch, storage_failed
-from workloads.loadgen.session import Session, run_name
+from workloads.loadgen.publish import CloudWatch
+from workloads.loadgen.results import Bucket, new_folder
+from workloads.loadgen.session import Session, raise_ending, run_name
 from workloads.loadgen.turns import Halt
 from workloads.local.arena import MachineArena
 from workloads.local.endpoints import local_endpoints
@@ -23,6 +27,8 @@ from workloads.local.server import ServerPlan
 from workloads.local.settings import Profile
 from workloads.local.startup import Started, log_path, ports, running_servers
 from workloads.local.weights import read_shape, write_model
+from workloads.report.conclusion import conclude
+from workloads.report.source import read
 from workloads.run import DegreeRecord
 
 BUCKET = "optimal-tp-results"
@@ -42,16 +48,14 @@ class Request:
     """Interpreter of the environment that holds vLLM."""
 
 
-async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> pathlib.Path:
-    """Run the experiment of ``request`` and return the run's folder, fetched from the bucket on loopback.
+async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
+    """Run the experiment of ``request``, end with its verdict, and return the exit status.
 
-    Raises SettingsError, CapacityError, ServerFailed, StorageFailed or Interrupted. Whatever happens, no process is
-    left running, and what was measured until then is in the run's folder.
+    The report is made from what the bucket on loopback holds. Raises SettingsError, CapacityError, ServerFailed,
+    StorageFailed or Interrupted. Whatever happens, no process is left running, and what was measured until then is in
+    the run's folder.
     """
-    if not request.python.is_file():
-        raise CapacityError(
-            f"no vLLM: {request.python} is not there; `make local` installs it, VLLM=PYTHON names another"
-        )
+    _check_python(request.python)
     own = request.model_directory
     shape = SHAPES[request.profile.local.shape] if own is None else read_shape(own)
     found = _places(request.profile, shape)
@@ -60,16 +64,11 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> path
         watcher.say(place.reason or f"TP{place.degree}: {where} {', '.join(map(str, place.cores))}")
     if all(place.reason is not None for place in found):
         raise CapacityError("no degree fits this machine: " + "; ".join(str(place.reason) for place in found))
-    run = run_name(datetime.datetime.now(datetime.UTC))
-    folder = _new_folder(request.out / run)
-    with tempfile.TemporaryDirectory(prefix="optimal-tp-") as scratch, local_endpoints() as endpoint:
-        model = pathlib.Path(scratch, "model") if own is None else own.resolve()
-        if own is None:
-            write_model(model, shape, max_position_tokens=request.profile.workloads.model.max_model_len_tokens)
-        results = pathlib.Path(scratch, "results")
-        results.mkdir()
-        plans = _server_plans(request, found, model, folder)
+    run = run_name(dt.datetime.now(dt.UTC))
+    folder = new_folder(request.out / run)
+    with _model_directory(request, shape) as model, local_endpoints() as endpoint:
         aws = Aws(endpoint, prefix=f"runs/{run}")
+        plans = _server_plans(request, found, model, folder)
         async with running_servers(plans, halt=halt, watcher=watcher) as started:
             session = Session(
                 run=run,
@@ -77,20 +76,35 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> path
                 settings=request.profile.workloads,
                 degrees=tuple(_degree_record(place, started) for place in found),
                 arena=MachineArena(started.servers),
-                folder=results,
+                folder=folder,
                 bucket=aws.bucket,
-                publisher=None,
+                cloudwatch=aws.cloudwatch,
                 pins=machine_pins(request.python, request.profile.local, own),
                 watcher=watcher,
                 halt=halt,
                 ignore_eos=True,
                 ready_timeout_seconds=request.profile.local.ready_timeout_seconds,
             )
-            try:
-                await session.conduct()
-            finally:
-                fetch(aws.s3, BUCKET, aws.prefix, folder)
-    return folder
+            record = await session.conduct()
+        status = conclude(read(aws.bucket.uri, aws.s3), folder)
+    raise_ending(record)
+    return status
+
+
+def _check_python(python: pathlib.Path) -> None:
+    if not python.is_file():
+        raise CapacityError(f"no vLLM: {python} is not there; `make local` installs it, VLLM=PYTHON names another")
+
+
+@contextlib.contextmanager
+def _model_directory(request: Request, shape: ModelShape) -> collections.abc.Iterator[pathlib.Path]:
+    if request.model_directory is not None:
+        yield request.model_directory.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="optimal-tp-") as scratch:
+        folder = pathlib.Path(scratch, "model")
+        write_model(folder, shape, max_position_tokens=request.profile.workloads.model.max_model_len_tokens)
+        yield folder
 
 
 class Aws:
@@ -104,7 +118,8 @@ class Aws:
             region_name="us-east-1",
         )
         self.s3 = session.client("s3", endpoint_url=endpoint)
-        self.cloudwatch = session.client("cloudwatch", endpoint_url=endpoint)
+        # boto3's generated signature is narrower than the keyword arguments that the publisher passes.
+        self.cloudwatch = typing.cast("CloudWatch", session.client("cloudwatch", endpoint_url=endpoint))
         self.s3.create_bucket(Bucket=BUCKET)
         self.prefix = prefix
         self.bucket = Bucket(self.s3, BUCKET, prefix)
@@ -119,14 +134,6 @@ def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
         model=profile.workloads.model,
         local=profile.local,
     )
-
-
-def _new_folder(folder: pathlib.Path) -> pathlib.Path:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise storage_failed(folder, error) from None
-    return folder.resolve()
 
 
 def _server_plans(

@@ -4,10 +4,8 @@ import pathlib
 import typing
 
 import pydantic
-import yaml
 
-from infra.errors import Problem, SettingsError
-from infra.parser import Section, broken, parse
+from infra.parser import Section, broken, parse, read_yaml
 from workloads.fit import SHAPES
 from workloads.settings import WorkloadSettings
 
@@ -56,21 +54,6 @@ def read_profile(name: str) -> tuple[Profile, str]:
     Raises SettingsError with every bad key, or for a profile that is not there or is no YAML.
     """
     path = pathlib.Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    return parse(Profile, read_yaml(path, key="PROFILE", value=name), where="", file=str(path)), str(path)
-
-
-def read_yaml(path: pathlib.Path, *, key: str, value: str) -> object:
-    """Return the plain data in ``path``.
-
-    ``key`` and ``value`` name what the user said that led here. Raises SettingsError if it cannot be read as YAML.
-    """
     known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        rule = f"it names a readable file ({error.strerror})"
-        remedy = f"name a YAML file, or for PROFILE one of {known}"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        rule = f"it holds YAML ({' '.join(str(error).split())})"
-        remedy = f"mend {path}"
-    raise SettingsError([Problem(path=key, value=value, rule=rule, remedy=remedy)])
+    data = read_yaml(path, key="PROFILE", value=name, remedy=f"choose {known}, or name a YAML file")
+    return parse(Profile, data, where="", file=str(path)), str(path)

@@ -13,19 +13,15 @@ import typing
 
 import boto3
 import botocore.exceptions
-import rich.console
 
 from infra.errors import OptimalTpError, Problem, SettingsError
-from workloads.report.analysis import analyse
 from workloads.report.compare import changes, refuse_different, sentences
+from workloads.report.conclusion import conclude
 from workloads.report.document import schema
-from workloads.report.findings import EXIT_STATUS
 from workloads.report.measurement import measurement_page
-from workloads.report.rendering import write
 from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
-from workloads.report.terminal import show
 
 
 def main(arguments: typing.Sequence[str]) -> int:
@@ -49,16 +45,9 @@ def _report(arguments: typing.Sequence[str]) -> int:
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
     options = parser.parse_args(arguments)
     source = _read(options.source)
-    again = retry(source)
-    analysis = analyse(again.record, again.samples, again.verdict)
     remote = options.source.startswith("s3://")
     folder = options.output or (pathlib.Path("out") / source.record.run if remote else pathlib.Path(options.source))
-    files = write(folder, analysis)
-    console = rich.console.Console(highlight=False)
-    show(console, analysis, files)
-    if again.difference is not None:
-        console.print(again.difference, soft_wrap=True)
-    return EXIT_STATUS[again.verdict.outcome]
+    return conclude(source, folder)
 
 
 def _compare(arguments: typing.Sequence[str]) -> int:
@@ -70,7 +59,7 @@ def _compare(arguments: typing.Sequence[str]) -> int:
     first, second = _read(options.first), _read(options.second)
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))
-    sys.stdout.write("\n".join(sentences(found, (first.record.run, second.record.run))) + "\n")
+    sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
     return 0
 
 

@@ -94,7 +94,7 @@ def sentences(found: tuple[Change, ...], names: tuple[str, str]) -> tuple[str, .
         if change.ratio is not None
     ]
     absent = tuple(change.degree for change in alike if change.ratio is None)
-    return (*lines, *([f"{degree_list(absent)} has no figure in one of the two."] if absent else []))
+    return (*lines, *([f"One of the two has no interval for {degree_list(absent)}."] if absent else []))
 
 
 def _logs(run: Retrial) -> dict[int, list[float]]:

@@ -37,7 +37,7 @@ def certainty(verdict: Verdict) -> str:
     """Return the second line: how sure the first is, or what would make it sure."""
     requests = sum(degree.requests for degree in verdict.degrees)
     failures = sum(degree.failures for degree in verdict.degrees)
-    basis = f"{plural(verdict.blocks, 'block')}, {plural(requests, 'request')}, {failures:,} of them failed"
+    basis = f"{plural(verdict.blocks, 'block')}, {plural(requests, 'request')}, {failures or 'none'} of them failed"
     if verdict.outcome == "settled":
         return f"Sure to at least {percent(verdict.confidence)}, however often the run was looked at: {basis}."
     if verdict.outcome == "void":
@@ -65,7 +65,7 @@ def _open_questions(outlook: tuple[Outlook, ...]) -> str:
         return f"Open: {listed}."
     time = "" if longest.seconds is None else f", {duration(longest.seconds)}"
     cost = "" if longest.usd is None else f", {usd(longest.usd)}"
-    return f"Open: {listed}. {_more(longest).capitalize()}{time}{cost} would settle it, if what was seen goes on."
+    return f"Open: {listed}. {_more(longest).capitalize()}{time}{cost} may settle it, if what was seen goes on."
 
 
 def _more(outlook: Outlook) -> str:
@@ -87,16 +87,15 @@ def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
     others = [degree for degree in verdict.degrees if degree.word == "dominated"]
     limited = "that holds the limits" if chosen.limits else "that was measured"
     if not others:
-        return f"the only degree {limited}, with {per_core}"
+        return f"it is the only degree {limited}, with {per_core}"
     ratios = {degree.degree: relative(verdict.comparisons, degree.degree, chosen.degree) for degree in others}
     tied = [number for number, ratio in ratios.items() if ratio is None or not ratio.interval.is_below(1.0)]
     if not tied:
-        return (
-            f"the most output tokens/s per core of every degree {limited}, {ranged(chosen.tokens_per_second_per_core)}"
-        )
+        own = ranged(chosen.tokens_per_second_per_core)
+        return f"it gives the most output tokens/s per core of every degree {limited}, {own}"
     return (
-        f"the smallest degree {limited} that no other is shown to beat; {degree_list(tied)} "
-        f"would give less than {percent(MARGIN)} more output tokens/s per core, if any; it gives "
+        f"it is the smallest degree {limited} that no other is shown to beat; {degree_list(tied)} "
+        f"would give less than {percent(MARGIN)} more output tokens/s per core, if any; its own are "
         f"{ranged(chosen.tokens_per_second_per_core)}"
     )
 
@@ -127,8 +126,8 @@ def _open_answer(verdict: Verdict) -> str:
     if verdict.provisional is None:
         return f"Not settled: no degree qualifies on what was seen. {_capital('; '.join(verdict.reasons))}."
     return (
-        f"Not settled. On what was seen the answer would be TP{verdict.provisional}; "
-        f"{'; '.join(verdict.reasons) or 'no reason was recorded'}."
+        f"Not settled: on what was seen the answer would be TP{verdict.provisional}, "
+        f"but {'; '.join(verdict.reasons) or 'no reason was recorded'}."
     )
 
 

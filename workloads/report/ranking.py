@@ -50,6 +50,11 @@ def rank(
     return Ranking(leader=leader, beaten=beaten, equal=equal, unsettled=unsettled)
 
 
+def is_better(comparisons: typing.Sequence[Comparison], first: int, second: int) -> bool:
+    """Whether ``first`` gives more per core than ``second`` beyond doubt."""
+    return _least_lead(comparisons, first, second) > 0
+
+
 def _least_lead(comparisons: typing.Sequence[Comparison], first: int, second: int) -> float:
     """Return by how much, in logarithms, ``first`` beats ``second`` at the least; minus infinity if unknown."""
     interval = log_interval(comparisons, first, second)

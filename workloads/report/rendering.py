@@ -27,17 +27,9 @@ def render(
 
 def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
     """Write the report of ``analysis`` into ``folder`` and return the files' paths, the page first."""
-    found = document(analysis)
-    rows = tables(analysis, found)
-    pictures = plots(analysis)
-    files: dict[str, bytes] = {
-        "report.html": html(analysis, found.claims, rows, pictures).encode(),
-        "report.md": markdown(found.claims, rows, pictures).encode(),
-        "verdict.json": encode_document(found).encode(),
-        **{f"{picture.name}.png": picture.png for picture in pictures},
-    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        files = _files(analysis)
         for name, content in files.items():
             _replace(folder / name, content)
     except OSError as error:
@@ -46,6 +38,18 @@ def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
             "folder, then run python -m workloads.report again"
         ) from error
     return [folder / name for name in files]
+
+
+def _files(analysis: Analysis) -> dict[str, bytes]:
+    found = document(analysis)
+    rows = tables(analysis, found)
+    pictures = plots(analysis)
+    return {
+        "report.html": html(analysis, found.claims, rows, pictures).encode(),
+        "report.md": markdown(found.claims, rows, pictures).encode(),
+        "verdict.json": encode_document(found).encode(),
+        **{f"{picture.name}.png": picture.png for picture in pictures},
+    }
 
 
 def _replace(path: pathlib.Path, content: bytes) -> None:

@@ -87,11 +87,14 @@ def _is_wanted(name: str) -> bool:
 
 def _record(source: str, text: str) -> RunRecord:
     try:
-        record = _RECORD.validate_python(decode_run(text))
-        _RECORD.validate_python({field.name: getattr(record, field.name) for field in dataclasses.fields(record)})
+        record = _RECORD.validate_python(dataclasses.asdict(decode_run(text)))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        rule = f"its run.json holds no run: {where} is {first['input']!r}"
+        raise _unreadable(source, rule, "copy the file again") from error
     except (ValueError, TypeError) as error:
-        first = str(error).splitlines()[0]
-        raise _unreadable(source, f"its run.json holds no run: {first}", "copy the file again") from error
+        raise _unreadable(source, f"its run.json holds no run: {error}", "copy the file again") from error
     for degree in record.degrees:
         if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
             rule = f"its run.json says that TP{degree.degree} used {degree.cores_used} cores"

@@ -20,7 +20,8 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
     """Print the verdict and the paths of ``files``, the page first; plain lines where the console is no terminal."""
     verdict = analysis.verdict
     first, *rest = claims(analysis)
-    console.print(_degrees(analysis, plain=not console.is_terminal))
+    plain = not console.is_terminal
+    console.print(_degrees(analysis, plain=plain), soft_wrap=plain)
     for claim in rest[2:]:
         console.print(rich.text.Text.assemble((f"{claim.topic}: ", "bold"), claim.sentence), soft_wrap=True)
     console.print()

@@ -10,7 +10,7 @@ from workloads.report.evidence import DegreeEvidence, Evidence, VoidReasons, gat
 from workloads.report.findings import Comparison, LimitFinding, Outcome, Outlook, Verdict
 from workloads.report.gates import limit_finding
 from workloads.report.outlook import limit_question, priced, throughput_question
-from workloads.report.ranking import MARGIN, rank
+from workloads.report.ranking import MARGIN, is_better, rank
 from workloads.report.words import Case, degree_verdict, reasons_of
 from workloads.run import RunRecord
 from workloads.samples import Sample
@@ -139,7 +139,7 @@ def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outloo
     questions: list[tuple[str, int | None]] = []
     if case.short_of_blocks:
         least = case.evidence.settings.decision.minimum_blocks
-        questions.append((f"anything at all: a first look takes {least} blocks", case.short_of_blocks))
+        questions.append((f"everything, as a first look takes {least} blocks", case.short_of_blocks))
     for number in case.open_limits():
         questions.extend(
             limit_question(number, finding, len(case.evidence.degrees[number].turns), budget.per_limit)
@@ -149,6 +149,8 @@ def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outloo
     leader = case.ranking.leader
     if leader is not None:
         questions.extend(
-            throughput_question(leader, other, case.comparison(leader, other)) for other in case.ranking.unsettled
+            throughput_question(leader, other, case.comparison(leader, other))
+            for other in case.ranking.unsettled
+            if not is_better(case.comparisons, other, leader)
         )
     return tuple(priced(question, blocks, record, price) for question, blocks in questions)

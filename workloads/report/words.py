@@ -16,7 +16,7 @@ from workloads.report.findings import (
     Outcome,
     Word,
 )
-from workloads.report.ranking import MARGIN, Ranking
+from workloads.report.ranking import MARGIN, Ranking, is_better
 from workloads.report.wording import (
     METRIC_WORDS,
     degree_list,
@@ -182,6 +182,9 @@ def _open_ground(case: Case, number: int, degree: DegreeEvidence) -> Ground:
     rival = case.ranking.leader if case.ranking.leader != number else next(iter(case.ranking.unsettled), None)
     if rival is None:
         return _chosen_ground(case, number, degree)
+    ratio = relative(case.comparisons, number, rival)
+    if case.standing[rival] == "open" and ratio is not None and ratio.interval.is_below(1.0):
+        return _against(case, number, rival, f"; it is the answer only if TP{rival} misses a limit")
     return _against(case, number, rival, ": not told apart")
 
 
@@ -252,11 +255,20 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     if outcome == "inconclusive" and case.short_of_blocks:
         least = evidence.settings.decision.minimum_blocks
         sentences.append(f"{plural(evidence.blocks, 'block')} completed; a first look takes {least}")
-    if outcome == "inconclusive" and case.ranking.unsettled:
-        names = degree_list(case.ranking.unsettled)
-        sentences.append(
-            f"{names} might still be the better answer"
-            if case.ranking.leader is not None
-            else f"whether {names} hold the limits is undecided"
-        )
+    if outcome == "inconclusive":
+        sentences += _open_points(case)
     return tuple(sentences)
+
+
+def _open_points(case: Case) -> list[str]:
+    """Return what is undecided between the degrees that might be the answer."""
+    limits = case.open_limits()
+    found = [f"whether {degree_list(limits)} {'holds' if len(limits) == 1 else 'hold'} the limits is undecided"]
+    leader = case.ranking.leader
+    alike = (
+        []
+        if leader is None
+        else [other for other in case.ranking.unsettled if not is_better(case.comparisons, other, leader)]
+    )
+    together = degree_list(sorted([*alike, *([] if leader is None else [leader])]))
+    return [*(found if limits else []), *([f"{together} are not told apart"] if alike else [])]

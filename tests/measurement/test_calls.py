@@ -1,0 +1,74 @@
+"""Single calls to a server."""
+
+import typing
+
+import pytest
+
+from infra.errors import ServerFailed
+from tests.fakes_samples import run, whole
+from tests.fakes_server import Script, ScriptedServer
+from workloads.loadgen.calls import Completion, ServedModel, Server
+
+
+@pytest.fixture(scope="module")
+def server() -> typing.Iterator[ScriptedServer]:
+    """Return a server that answers at once."""
+    with ScriptedServer(Script(max_model_len=128)) as made:
+        yield made
+
+
+def test_a_server_that_answers_is_healthy(server: ScriptedServer) -> None:
+    """GET /health answers 200."""
+    assert run(Server(url=server.url).healthy())
+
+
+def test_a_server_that_is_not_there_is_not_healthy() -> None:
+    """That is no error: it may not be ready yet."""
+    with ScriptedServer() as gone:
+        url = gone.url
+
+    assert not run(Server(url=url).healthy())
+
+
+def test_served_models_are_listed(server: ScriptedServer) -> None:
+    """Name and length are what the identity check needs."""
+    assert run(Server(url=server.url).models()) == (ServedModel(name="scripted", max_model_len_tokens=128),)
+
+
+def test_a_completion_has_text_and_counts(server: ScriptedServer) -> None:
+    """Counts are the server's."""
+    answer = run(Server(url=server.url).complete("scripted", [1, 2, 3], max_tokens=2))
+
+    assert answer == Completion(text=" tok tok", prompt_tokens=3, output_tokens=2)
+
+
+def test_a_model_that_is_not_served_is_refused(server: ScriptedServer) -> None:
+    """The sentence has what the server said."""
+    said = '{"error": {"message": "The model `other` does not exist.", "code": 404}}'
+
+    with pytest.raises(ServerFailed, match=whole(f"{server.url}/v1/completions failed: HTTP status 404: {said}")):
+        run(Server(url=server.url).complete("other", "hi", max_tokens=2))
+
+
+def test_tokens_come_from_the_servers_tokenizer(server: ScriptedServer) -> None:
+    """One id for each word of this server."""
+    ids = run(Server(url=server.url).tokens("scripted", "a b a"))
+
+    assert ids is not None
+    assert len(ids) == 3
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_server_without_a_tokenizer_says_nothing() -> None:
+    """Other servers than vLLM have no such call: None, not an error."""
+    with ScriptedServer(Script(tokenizer=False)) as plain:
+        assert run(Server(url=plain.url).tokens("scripted", "a b")) is None
+
+
+def test_a_silent_server_does_not_hold_the_caller() -> None:
+    """The time-out ends the call with a sentence."""
+    with ScriptedServer(Script(fault="no_answer")) as silent:
+        sentence = f"{silent.url}/v1/completions failed: no complete response within 0.1 s"
+
+        with pytest.raises(ServerFailed, match=whole(sentence)):
+            run(Server(url=silent.url, timeout_seconds=0.1).complete("scripted", "hi", max_tokens=1))

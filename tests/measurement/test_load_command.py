@@ -1,0 +1,172 @@
+"""The load command as people run it: a process, its files, its exit status."""
+
+import json
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+import typing
+
+import pytest
+
+from tests.fakes_server import Script, ScriptedServer
+from workloads.loadgen import spool
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server() -> typing.Iterator[ScriptedServer]:
+    """Return a server with 5 ms to the first token and 1 ms between."""
+    with ScriptedServer(Script(ttft_seconds=0.005, gap_seconds=0.001), process=True) as made:
+        yield made
+
+
+def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
+    """Return the command line of a load."""
+    fixed = ["load", "--url", url, "--output", str(output), "--stream", "--max-tokens", "4"]
+    return [sys.executable, "-m", "workloads.loadgen", *fixed, *words]
+
+
+def run(url: str, output: pathlib.Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a load to its end."""
+    return subprocess.run(  # noqa: S603 - our own
+        command(url, output, *words), capture_output=True, text=True, cwd=ROOT, check=False, timeout=30
+    )
+
+
+def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """The result has everything that docs/load-json.md lists, and the samples are as many as it says."""
+    output = tmp_path / "r.json"
+    ended = run(server.url, output, "--concurrency", "3", "--requests", "30", "--limit-ms", "20000")
+    record = json.loads(output.read_text())
+    samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
+    documented = (ROOT / "docs" / "load-json.md").read_text()
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert record["requests"] == {"intended": 30, "sent": 30, "ok": 30, "failed": 0}
+    assert record["tokens"]["output"] == 120
+    assert record["total_latency_ms"]["p50"] > 7.5
+    assert record["audit"]["valid"]
+    assert len(samples) == 30
+    assert ended.stdout.startswith("requests   30 ok, 0 failed in ")
+    assert all(f"`{key}`" in documented for key in _keys(record))
+
+
+def _keys(record: typing.Mapping[str, typing.Any], path: str = "") -> typing.Iterator[str]:
+    """Yield the dotted keys of a result; those of distributions once."""
+    for key, value in record.items():
+        if isinstance(value, dict) and "p50" not in value:
+            yield from _keys(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("after_seconds", [0.05, 0.3])
+def test_a_signal_ends_the_load_without_losing_a_sample(
+    server: ScriptedServer, tmp_path: pathlib.Path, number: signal.Signals, status: int, after_seconds: float
+) -> None:
+    """At any moment: what was sent has a sample, the result is written, and the exit status is documented."""
+    output = tmp_path / "r.json"
+    words = ["--concurrency", "8", "--seconds", "60", "--grace-seconds", "1"]
+    with subprocess.Popen(  # noqa: S603 - our own
+        command(server.url, output, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as load:
+        started = tmp_path / "r.samples.jsonl"
+        until = time.monotonic() + 10
+        while not started.exists() and time.monotonic() < until:
+            time.sleep(0.01)  # until the load has begun
+        time.sleep(after_seconds)
+        load.send_signal(number)
+        _, errors = load.communicate(timeout=10)
+    record = json.loads(output.read_text())
+    samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
+
+    assert (load.returncode, errors) == (status, b"")
+    assert record["stopped_by"] == number.name
+    assert record["requests"]["intended"] == len(samples)
+    assert sorted(sample.request for sample in samples) == list(range(len(samples)))
+
+
+def test_bad_options_are_refused_before_anything_is_sent(tmp_path: pathlib.Path) -> None:
+    """Exit status 2, one sentence each, no traceback."""
+    ended = run("http://127.0.0.1:9", tmp_path / "r.json", "--rate", "-1", "--seconds", "1")
+
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "--rate is -1.0; it is a finite number above 0; give another one\n"
+        "--rate is -1.0; it is given exactly with --mode constant or poisson; give another one\n"
+    )
+
+
+def test_a_server_that_is_not_there_is_a_failure(tmp_path: pathlib.Path) -> None:
+    """Exit status 5 and one sentence."""
+    with ScriptedServer() as gone:
+        url = gone.url
+    ended = run(url, tmp_path / "r.json", "--seconds", "1")
+
+    assert ended.returncode == 5
+    assert ended.stderr.startswith(f"{url}/v1/models failed: no connection to 127.0.0.1:")
+
+
+def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """Stopped for 0.4 s, as a debugger does: exit status 4, and the reasons say by how much."""
+    output = tmp_path / "r.json"
+    words = ["--mode", "constant", "--rate", "200", "--seconds", "1.5"]
+    with subprocess.Popen(  # noqa: S603 - our own
+        command(server.url, output, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as load:
+        until = time.monotonic() + 10
+        while not (tmp_path / "r.samples.jsonl").exists() and time.monotonic() < until:
+            time.sleep(0.01)  # until the load has begun
+        time.sleep(0.5)
+        load.send_signal(signal.SIGSTOP)
+        time.sleep(0.4)
+        load.send_signal(signal.SIGCONT)
+        load.communicate(timeout=10)
+    record = json.loads(output.read_text())
+    reasons = " ".join(record["audit"]["reasons"])
+
+    assert load.returncode == 4
+    assert "the client's own clock ticked " in reasons
+    assert "the client stood still for 4" in reasons
+    assert "late at the 99th percentile for no reason but the client" in reasons
+    assert record["requests"]["intended"] == 300
+
+
+def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """The file may grow to 100 kB: exit status 5, one sentence, and every line in it is whole."""
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    output = tmp_path / "r.json"
+    with subprocess.Popen(  # noqa: S603 - our own
+        command(server.url, output, "--concurrency", "32", "--requests", "2000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=small_files,  # noqa: PLW1509 - no other thread holds a lock here
+    ) as load:
+        _, errors = load.communicate(timeout=20)
+    samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
+
+    assert load.returncode == 5
+    assert errors.decode() == (
+        f"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
+        "written before are whole; make room there or name another folder\n"
+    )
+    assert len(samples) > 100
+
+
+def test_the_command_needs_no_heavy_library() -> None:
+    """The first request leaves within half a second: settings models, numbers and clouds are imported elsewhere."""
+    heavy = "pydantic numpy scipy boto3 botocore rich psutil"
+    code = f"import sys, workloads.loadgen.load; print(*(set('{heavy}'.split()) & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)  # noqa: S603 - our own
+
+    assert ended.stdout.strip() == ""

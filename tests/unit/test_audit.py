@@ -1,0 +1,234 @@
+"""The client's audit of itself: clean turns pass, each planted fault is named with its number."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from tests.fakes_samples import make_sample, make_turn
+from workloads.loadgen.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms
+from workloads.run import Turn
+from workloads.samples import Sample
+
+
+def closed(slots: int = 2, rounds: int = 20, service: float = 0.1, gap: float = 0.0) -> tuple[Turn, list[Sample]]:
+    """Return a closed loop whose slots each make ``rounds`` requests, with ``gap`` between end and next send."""
+    samples = []
+    for number in range(slots * rounds):
+        start = (number // slots) * (service + gap)
+        samples.append(
+            make_sample(
+                request=number,
+                concurrency=slots,
+                intended_seconds=start,
+                sent_seconds=start + gap,
+                end_seconds=start + gap + service,
+            )
+        )
+    turn = make_turn(concurrency=slots, requests=len(samples), end_seconds=samples[-1].end_seconds)
+    return turn, samples
+
+
+def opened(rate: float = 50, count: int = 100, late: float = 0.0, service: float = 0.05) -> tuple[Turn, list[Sample]]:
+    """Return constant arrivals, each sent ``late`` seconds after its plan."""
+    samples = [
+        make_sample(
+            request=number,
+            concurrency=None,
+            rate_per_second=rate,
+            intended_seconds=number / rate,
+            sent_seconds=number / rate + late,
+            end_seconds=number / rate + late + service,
+        )
+        for number in range(count)
+    ]
+    end = samples[-1].end_seconds
+    return make_turn(concurrency=None, rate_per_second=rate, requests=count, end_seconds=end), samples
+
+
+PLAN = Expected(prompt_tokens=30, output_tokens=2, limit_ms=500, longest_lag_ms=3)
+
+
+@pytest.mark.parametrize("make", [closed, opened, lambda: closed(1, 5), lambda: opened(late=0.0049)])
+def test_a_clean_turn_is_valid(make: typing.Callable[[], tuple[Turn, list[Sample]]]) -> None:
+    """Closed and open, short and a little late: nothing to say."""
+    assert audit_turn(*make(), PLAN) == ()
+
+
+def test_a_lost_sample_is_named() -> None:
+    """Every request has exactly one sample."""
+    turn, samples = closed()
+
+    assert audit_turn(turn, samples[:-1], PLAN)[0] == (
+        "40 requests were made but 39 samples kept; every request has exactly one sample"
+    )
+    assert audit_turn(turn, [*samples[:-1], samples[0]], PLAN)[0] == (
+        "40 requests were made but 40 samples kept; every request has exactly one sample"
+    )
+
+
+def test_a_rate_that_was_not_achieved_is_named() -> None:
+    """A client that falls behind by 2 % of the schedule's length is found out."""
+    turn, samples = opened()
+    slow = [
+        dataclasses.replace(s, sent_seconds=s.intended_seconds * 1.02, end_seconds=s.end_seconds + 0.1) for s in samples
+    ]
+    turn = dataclasses.replace(turn, end_seconds=slow[-1].end_seconds)
+
+    assert audit_turn(turn, slow, dataclasses.replace(PLAN, limit_ms=10_000))[0] == (
+        "sent 49.02 requests/s of the 50.00 planned (98.0 %); a valid turn sends at least 99 %"
+    )
+
+
+def test_requests_that_were_never_sent_were_not_achieved() -> None:
+    """Two of a hundred that found no place are more than 1 %."""
+    turn, samples = opened()
+    samples[40:42] = [dataclasses.replace(s, sent_seconds=None, status="timeout") for s in samples[40:42]]
+
+    assert audit_turn(turn, samples, PLAN)[0] == (
+        "sent 48.99 requests/s of the 50.00 planned (98.0 %); a valid turn sends at least 99 %"
+    )
+
+
+def test_late_sends_are_named() -> None:
+    """6 ms late at the 99th percentile is too late under a limit of 500 ms, and fine under one of 601 ms."""
+    turn, samples = opened(late=0.006)
+
+    assert audit_turn(turn, samples, PLAN) == (
+        (
+            "requests were sent 6.0 ms late at the 99th percentile for no reason but the client; "
+            "a valid turn has at most 5 ms"
+        ),
+    )
+    assert audit_turn(turn, samples, dataclasses.replace(PLAN, limit_ms=601)) == ()
+
+
+def test_one_late_send_in_two_hundred_is_no_reason() -> None:
+    """The rule is about the 99th percentile."""
+    turn, samples = opened(count=200)
+    samples[50] = dataclasses.replace(samples[50], sent_seconds=samples[50].intended_seconds + 0.02)
+
+    assert audit_turn(turn, samples, PLAN) == ()
+
+
+def test_waiting_for_a_free_place_is_not_the_clients_doing() -> None:
+    """One place and slow servers: requests wait long, but are sent the moment the place is free."""
+    samples = [
+        make_sample(request=n, intended_seconds=n * 0.01, sent_seconds=n * 0.1, end_seconds=(n + 1) * 0.1)
+        for n in range(10)
+    ]
+
+    assert max(own_delays_ms(samples, None)) == pytest.approx(810)
+    assert max(own_delays_ms(samples, 1)) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_place_that_was_free_is_no_excuse() -> None:
+    """Sent 50 ms after the place became free: that is the client's."""
+    samples = [
+        make_sample(request=0, intended_seconds=0, sent_seconds=0, end_seconds=0.1),
+        make_sample(request=1, intended_seconds=0.01, sent_seconds=0.15, end_seconds=0.2),
+    ]
+
+    assert own_delays_ms(samples, 1) == pytest.approx([0, 50])
+
+
+def test_a_client_whose_clock_lags_is_named() -> None:
+    """The limit's 1 % is the bound where it is more than 5 ms."""
+    turn, samples = closed()
+    turn = dataclasses.replace(turn, send_lag_p99_ms=34.25)
+
+    assert audit_turn(turn, samples, PLAN) == (
+        (
+            "the client's own clock ticked 34.2 ms late at the 99th percentile; a valid turn has at most 5 ms; "
+            "give the client a core of its own"
+        ),
+    )
+    assert audit_turn(turn, samples, dataclasses.replace(PLAN, limit_ms=4000)) == ()
+
+
+def test_a_clock_that_was_not_watched_is_no_reason() -> None:
+    """None is not known, not 0 and not late."""
+    turn, samples = closed()
+
+    assert audit_turn(dataclasses.replace(turn, send_lag_p99_ms=None), samples, PLAN) == ()
+
+
+def test_one_long_pause_is_named() -> None:
+    """Too short to move the 99th percentile, too long to trust the requests it fell on."""
+    turn, samples = closed()
+
+    assert audit_turn(turn, samples, dataclasses.replace(PLAN, longest_lag_ms=51)) == (
+        "the client stood still for 51 ms; a valid turn has no pause of more than 50 ms",
+    )
+
+
+def test_tokens_other_than_planned_are_named() -> None:
+    """The server's count is the truth about what was asked and what came."""
+    turn, samples = closed()
+    samples[3] = dataclasses.replace(samples[3], prompt_tokens=1, output_tokens=1)
+    samples[4] = dataclasses.replace(samples[4], prompt_tokens=31)
+
+    assert audit_turn(turn, samples, PLAN) == (
+        "the server counted other prompt tokens than the 30 planned for 2 of 40 requests (from 1 to 31)",
+        "the server counted other output tokens than the 2 planned for 1 of 40 requests (from 1 to 1)",
+    )
+    assert audit_turn(turn, samples, Expected(limit_ms=500)) == ()
+
+
+def test_a_server_that_counts_nothing_cannot_be_checked() -> None:
+    """A plan without a count beside it is a reason; failed requests have no count and are none."""
+    turn, samples = closed()
+    samples[0] = dataclasses.replace(samples[0], output_tokens=None)
+    samples[1] = dataclasses.replace(samples[1], output_tokens=None, status="http_error")
+
+    assert audit_turn(turn, samples, PLAN) == (
+        "the server counted no output tokens for 1 of 39 requests; 2 were planned",
+    )
+
+
+def test_slots_that_stood_idle_are_named() -> None:
+    """A client that takes 20 ms to turn round between requests of 100 ms does not keep two in flight."""
+    reasons = audit_turn(*closed(gap=0.02), dataclasses.replace(PLAN, limit_ms=10_000))
+
+    assert reasons == (
+        "1.67 requests were in flight on average where the closed loop has 2.00; a valid turn differs by at most 5 %",
+    )
+
+
+def test_think_time_is_no_idleness() -> None:
+    """Slots that were to pause 20 ms did so."""
+    turn, samples = closed(gap=0.02)
+    samples = [dataclasses.replace(s, intended_seconds=s.sent_seconds or 0) for s in samples]
+
+    assert audit_turn(turn, samples, dataclasses.replace(PLAN, think_seconds=0.02)) == ()
+
+
+def test_littles_law_finds_misdated_samples() -> None:
+    """Ends outside the turn cannot be right: the sweep and rate x latency disagree."""
+    turn, samples = opened()
+    turn = dataclasses.replace(turn, end_seconds=turn.end_seconds - 0.5)
+
+    assert audit_turn(turn, samples, PLAN) == (
+        (
+            "2.477 requests were in flight on average, but rate x latency gives 3.268 (Little's law); "
+            "a valid turn differs by at most 1 %"
+        ),
+    )
+
+
+@pytest.mark.parametrize(("limit", "bound"), [(None, 5), (100, 5), (500, 5), (501, 5.01), (8000, 80)])
+def test_the_lateness_bound_follows_the_limit(limit: float | None, bound: float) -> None:
+    """5 ms or 1 % of the limit, whichever is more."""
+    assert lateness_bound_ms(limit) == pytest.approx(bound)
+
+
+def test_mean_in_flight_is_a_time_average() -> None:
+    """One request for the whole second and one for half of it; what was never sent was never in flight."""
+    samples = [
+        make_sample(sent_seconds=-1.0, end_seconds=5),
+        make_sample(sent_seconds=0.25, end_seconds=0.75),
+        make_sample(sent_seconds=None, end_seconds=0.75),
+    ]
+
+    assert mean_in_flight(samples, 0, 1) == pytest.approx(1.5)
+    assert mean_in_flight(samples, 1, 1) is None

@@ -1,0 +1,138 @@
+"""Samples on disk: whole lines whatever happens."""
+
+import errno
+import os
+import pathlib
+import typing
+
+import pytest
+
+from infra.errors import StorageFailed
+from tests.fakes_samples import make_sample, whole
+from workloads.loadgen import spool
+from workloads.samples import encode
+
+
+def cuts() -> tuple[list[str], typing.Callable[[str], None]]:
+    """Return a list and what fills it."""
+    said: list[str] = []
+    return said, said.append
+
+
+def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
+    """Order, values and times, over more than one buffer."""
+    samples = [make_sample(request=number, intended_seconds=float(number)) for number in range(1000)]
+    path = tmp_path / "deep" / "samples.jsonl"
+    with spool.Spool(path) as kept:
+        for sample in samples:
+            kept.add(sample)
+    said, on_cut = cuts()
+
+    assert list(spool.read(path, on_cut=on_cut)) == samples
+    assert said == []
+    assert kept.samples == 1000
+
+
+def test_memory_is_bounded(tmp_path: pathlib.Path) -> None:
+    """What was added is in the file without waiting for the end, but for one buffer."""
+    path = tmp_path / "samples.jsonl"
+    size = len(encode(make_sample())) + 1
+    with spool.Spool(path) as kept:
+        for _ in range(1000):
+            kept.add(make_sample())
+
+        assert 1000 * size - path.stat().st_size <= 65_536
+
+
+def test_a_cut_last_line_is_left_out_and_said(tmp_path: pathlib.Path) -> None:
+    """A machine that lost power leaves half a line; the samples before it are good."""
+    path = tmp_path / "samples.jsonl"
+    line = encode(make_sample())
+    path.write_text(f"{line}\n{line}\n{line[:40]}")
+    said, on_cut = cuts()
+
+    assert len(list(spool.read(path, on_cut=on_cut))) == 2
+    assert said == [f"{path} ends in the middle of line 3; the 2 samples before it are whole"]
+
+
+def test_a_spool_goes_on_after_a_cut_line(tmp_path: pathlib.Path) -> None:
+    """The cut line is taken off before anything is added."""
+    path = tmp_path / "samples.jsonl"
+    line = encode(make_sample())
+    path.write_text(f"{line}\n{line[:40]}")
+    with spool.Spool(path) as kept:
+        kept.add(make_sample(request=7))
+    said, on_cut = cuts()
+
+    assert [sample.request for sample in spool.read(path, on_cut=on_cut)] == [0, 7]
+    assert said == []
+
+
+def test_a_file_without_a_whole_line_starts_again(tmp_path: pathlib.Path) -> None:
+    """Half a line is no sample, however long it is."""
+    path = tmp_path / "samples.jsonl"
+    path.write_text("x" * 200_000)
+    with spool.Spool(path) as kept:
+        kept.add(make_sample())
+
+    assert path.read_text() == encode(make_sample()) + "\n"
+
+
+def test_a_bad_line_in_the_middle_is_named(tmp_path: pathlib.Path) -> None:
+    """That is no cut: something else wrote there."""
+    path = tmp_path / "samples.jsonl"
+    path.write_text(f"{encode(make_sample())}\n{{}}\n{encode(make_sample())}\n")
+    _, on_cut = cuts()
+
+    with pytest.raises(StorageFailed, match=f"^{path} line 2 is no sample: a sample has exactly the keys stage, "):
+        list(spool.read(path, on_cut=on_cut))
+
+
+def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
+    """The sentence has the path and the reason."""
+    path = tmp_path / "none.jsonl"
+
+    with pytest.raises(StorageFailed, match=whole(f"samples cannot be read from {path}: No such file or directory")):
+        list(spool.read(path, on_cut=print))
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 700, 5000])
+def test_a_full_disk_leaves_whole_lines_and_says_how_many(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them."""
+    path = tmp_path / "samples.jsonl"
+    real, left = os.pwrite, [room]
+
+    def short(fd: int, data: bytes, offset: int) -> int:
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        taken = real(fd, data[: left[0]], offset)
+        left[0] -= taken
+        return taken
+
+    kept = spool.Spool(path)
+    for number in range(50):
+        kept.add(make_sample(request=number))
+    monkeypatch.setattr(os, "pwrite", short)
+    lines = room // (len(encode(make_sample(request=9))) + 1)
+    sentence = (
+        f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole; "
+        "make room there or name another folder"
+    )
+    with pytest.raises(StorageFailed, match=whole(sentence)):
+        kept.flush()
+    kept.close()
+    said, on_cut = cuts()
+
+    assert [sample.request for sample in spool.read(path, on_cut=on_cut)] == list(range(lines))
+    assert said == []
+
+
+def test_a_really_full_device_is_told() -> None:
+    """Linux has a device that is always full."""
+    kept = spool.Spool(pathlib.Path("/dev/full"))
+    kept.add(make_sample())
+
+    with pytest.raises(StorageFailed, match=r"^samples cannot be written to /dev/full: No space left on device; "):
+        kept.flush()
