@@ -112,9 +112,7 @@ class LoadTest(pulumi.ComponentResource):
             opts=self._child,
         )
         prefix = args.settings.loadtest.results.prefix
-        policy = args.results.arn.apply(
-            lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix))
-        )
+        policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
         return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
 
     def _settings(self) -> ConfigMap:
