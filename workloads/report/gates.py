@@ -7,7 +7,7 @@ from workloads.report.findings import LimitFinding
 from workloads.run import Turn
 from workloads.samples import Sample
 from workloads.settings import Limit, LimitedMetric
-from workloads.statistics import Estimate, design_effect, percentile, share_sequence
+from workloads.statistics import Estimate, design_effect, percentile, percentile_point, share_sequence
 from workloads.turns import holds, latency_ms
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
@@ -57,11 +57,10 @@ def latency_percentile(turns: Turns, metric: LimitedMetric, percent: float, *, a
     Its bounds allow for turns that differ more than independent requests would, as seen at the percentile itself.
     """
     values = latencies(turns, metric)
-    plain = percentile(values, percent, alpha=alpha)
-    if plain is None:
+    point = percentile_point(values, percent)
+    if point is None or point <= 0:
         return None
-    limit = Limit(percentile=percent, at_most_ms=plain.value)
-    effect = design_effect(_groups(turns, metric, limit))
+    effect = design_effect(_groups(turns, metric, Limit(percentile=percent, at_most_ms=point)))
     return percentile(values, percent, alpha=alpha, design_effect=effect)
 
 
