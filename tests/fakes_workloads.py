@@ -1,5 +1,6 @@
 """What AWS and Kubernetes would compute for the experiment's own resources, and one run of the program for tests."""
 
+import collections.abc
 import copy
 import functools
 import typing
@@ -37,22 +38,25 @@ def program(file: str = "Pulumi.dev.yaml", **changes: object) -> Recording:
     return run_main(changed(file, **changes), stack=file.split(".")[1])
 
 
-@functools.cache
-def seed_program() -> Recording:
-    """Return one run of the dev stack as it is; shared, so nobody changes it."""
-    return program()
-
-
-@functools.cache
-def equal_cores_program() -> Recording:
-    """Return one run of the dev stack with equal cores on three nodes; shared."""
-    return program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)
-
-
-@functools.cache
-def existing_program() -> Recording:
-    """Return one run of the dev stack on a cluster that is there already; shared."""
-    config = changed("Pulumi.dev.yaml", infra__existing=EXISTING)
+def on_existing(**changes: object) -> Recording:
+    """Run the program on a cluster that is there already."""
+    config = changed("Pulumi.dev.yaml", infra__existing=EXISTING, **changes)
     for key in ("network", "control_plane", "system_nodes", "addons"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")
+
+
+PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recording]]] = {
+    "one-each": functools.cache(program),
+    "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
+    "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
+    "plugin-on-large-node": functools.cache(lambda: program("Pulumi.prod.yaml")),
+    "own-model-and-image": functools.cache(
+        lambda: on_existing(
+            workloads__model={"name": "mine", "revision": "v3"},
+            serving={"model_source": "s3://models/mine", "shape_as": "Qwen/Qwen3-0.6B", "run_as_user": 1000},
+            loadtest={"image": "example.org/loadgen:1", "results": {"bucket": "mine", "on_destroy": "delete"}},
+        )
+    ),
+}
+"""Runs of the real program by name; each is made once and shared, so nobody changes it."""

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
 
-from workloads import identity
+from workloads import rights
 from workloads.code import bundle, config_maps
 from workloads.manifests import cores, jobs, python, volumes
 from workloads.plan import Plan
@@ -136,7 +136,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         args = self._args
         trust = pulumi.Output.all(args.identity.provider_arn, args.identity.issuer).apply(
             lambda known: json.dumps(
-                identity.account_trust(
+                rights.account_trust(
                     provider_arn=known[0],
                     issuer=known[1],
                     namespace=args.site.serving.namespace,
@@ -151,7 +151,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             tags=dict(args.identity.tags),
             opts=self._child,
         )
-        policy = identity.fetch_policy(partition=args.identity.partition, source=source)
+        policy = rights.fetch_policy(partition=args.identity.partition, source=source)
         return role, aws.iam.RolePolicy(
             f"{self._name}-fetch-role", role=role.name, policy=json.dumps(policy), opts=self._child
         )

@@ -13,7 +13,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from workloads import identity
+from workloads import rights
 from workloads.artifacts import Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
@@ -96,7 +96,7 @@ class LoadTest(pulumi.ComponentResource):
         args = self._args
         trust = pulumi.Output.all(args.identity.provider_arn, args.identity.issuer).apply(
             lambda known: json.dumps(
-                identity.account_trust(
+                rights.account_trust(
                     provider_arn=known[0],
                     issuer=known[1],
                     namespace=args.settings.serving.namespace,
@@ -112,9 +112,7 @@ class LoadTest(pulumi.ComponentResource):
             opts=self._child,
         )
         prefix = args.settings.loadtest.results.prefix
-        policy = args.results.arn.apply(
-            lambda arn: json.dumps(identity.generator_policy(bucket_arn=arn, prefix=prefix))
-        )
+        policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
         return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
 
     def _settings(self) -> ConfigMap:

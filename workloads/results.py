@@ -6,7 +6,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from workloads import identity
+from workloads import rights
 from workloads.cluster_settings import Results
 
 _UNFINISHED_DAYS = 7
@@ -71,7 +71,7 @@ class ResultsBucket(pulumi.ComponentResource):
         aws.s3.BucketPolicy(
             f"{name}-tls",
             bucket=bucket.id,
-            policy=bucket.arn.apply(lambda arn: json.dumps(identity.bucket_policy(arn))),
+            policy=bucket.arn.apply(lambda arn: json.dumps(rights.bucket_policy(arn))),
             # S3 refuses two changes of a bucket's access at the same time.
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[closed], retain_on_delete=results.on_destroy == "keep"

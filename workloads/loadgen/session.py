@@ -27,7 +27,7 @@ from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
 from workloads.loadgen.turns import Halt, Turns
-from workloads.run import DegreeRecord, RunRecord
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
 
 
@@ -110,7 +110,8 @@ class Session:
         finally:
             left = publisher.finish()
             if not left:
-                outbox.rmdir()
+                with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
+                    outbox.rmdir()
             else:
                 self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
 
@@ -141,7 +142,8 @@ class Session:
         first = next(iter(sources.values()))
         said = {
             "prompts": f"{first.words}, {'unique' if first.unique else 'repeated: a prefix cache may answer'}",
-            "output_tokens": "exact" if self.ignore_eos else "at most",
+            PROMPT_TOKENS: EXACT if first.exact else "as the server counts",
+            OUTPUT_TOKENS: EXACT if self.ignore_eos else "at most",
         }
         return RunRecord(
             run=self.run,
