@@ -36,6 +36,8 @@ class Ground:
     node_pool: str
     pool: pulumi.Resource
     foundation: collections.abc.Sequence[pulumi.Resource]
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on: instance type, image and AMI."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             region=ground.region,
             identity=ground.identity,
             results=results,
+            pins=ground.pins,
             servers=servers,
         ),
         providers,
