@@ -7,7 +7,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import nodes
-from infra.settings import Neuron, Registries
+from infra.capacity import Neuron
+from infra.settings import Registries
 from infra.versions import NEURON, KubernetesMinor
 
 _RELEASE_TIMEOUT_SECONDS = 600

@@ -3,8 +3,9 @@
 import collections.abc
 import typing
 
+from infra.capacity import Neuron
 from infra.hardware import NEURON_RESOURCE
-from infra.settings import Neuron, Registries
+from infra.settings import Registries
 from infra.versions import KUBERNETES, KubernetesMinor
 
 if typing.TYPE_CHECKING:

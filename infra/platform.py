@@ -55,33 +55,14 @@ def build(settings: InfraSettings) -> Platform:
     )
     if settings.existing is not None:
         return _on_existing(settings, settings.existing, place)
+    return _on_new(settings, place)
+
+
+def _on_new(settings: InfraSettings, place: Place) -> Platform:
     subnets = _subnets(settings, place)
-    cluster = Cluster(
-        "cluster",
-        ClusterArgs(
-            cluster_name=settings.cluster_name,
-            kubernetes=settings.kubernetes,
-            subnets=subnets,
-            control_plane=settings.control_plane,
-            system_nodes=settings.system_nodes,
-            addons=settings.addons,
-            place=place,
-            tags=settings.tags,
-        ),
-    )
+    cluster = _cluster(settings, subnets, place)
     in_cluster = pulumi.ResourceOptions(providers=[cluster.kubernetes_provider])
-    karpenter = Karpenter(
-        "karpenter",
-        KarpenterArgs(
-            cluster_name=settings.cluster_name,
-            cluster=cluster,
-            overlays=settings.neuron.price_usd_per_hour is not None,
-            registries=settings.registries,
-            place=place,
-            tags=settings.tags,
-        ),
-        in_cluster,
-    )
+    karpenter = _karpenter(settings, cluster, place, in_cluster)
     scheduling = NeuronScheduling(
         "neuron",
         NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=[cluster]),
@@ -120,6 +101,32 @@ def build(settings: InfraSettings) -> Platform:
         pool=pool,
         foundation=(cluster, karpenter, scheduling, storage),
     )
+
+
+def _cluster(settings: InfraSettings, subnets: Subnets, place: Place) -> Cluster:
+    args = ClusterArgs(
+        cluster_name=settings.cluster_name,
+        kubernetes=settings.kubernetes,
+        subnets=subnets,
+        control_plane=settings.control_plane,
+        system_nodes=settings.system_nodes,
+        addons=settings.addons,
+        place=place,
+        tags=settings.tags,
+    )
+    return Cluster("cluster", args)
+
+
+def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pulumi.ResourceOptions) -> Karpenter:
+    args = KarpenterArgs(
+        cluster_name=settings.cluster_name,
+        cluster=cluster,
+        overlays=settings.neuron.price_usd_per_hour is not None,
+        registries=settings.registries,
+        place=place,
+        tags=settings.tags,
+    )
+    return Karpenter("karpenter", args, opts)
 
 
 def _subnets(settings: InfraSettings, place: Place) -> Subnets:

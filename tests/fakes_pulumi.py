@@ -110,7 +110,8 @@ class RecordingMonitor(mocks.MockMonitor):
                     parent=request.parent,
                     depends_on=frozenset(request.dependencies)
                     | frozenset(urn for each in request.propertyDependencies.values() for urn in each.urns),
-                    provider=request.provider or dict(request.providers).get("kubernetes", ""),
+                    # A component only passes its providers on: it does not use one, so none must outlive it.
+                    provider=request.provider if request.custom else "",
                     delete_timeout=request.customTimeouts.delete,
                     protect=request.protect,
                 )

@@ -23,6 +23,7 @@ DEV = "Pulumi.dev.yaml"
 ORPHAN = "instances run on and bill, because nobody is left who may end them"
 HANG = "the delete waits for ever, because its finalizer cannot be served"
 DRAIN = "nodes do not drain, because their kubelets are cut off"
+BLIND = "the controller runs without what it works with, on the way down and, in reverse, on the way up"
 BLOCKED = "AWS refuses the delete while something still uses it"
 
 POOL, NODE_CLASS = "NodePool pool-nodes", "EC2NodeClass pool-class"
@@ -61,6 +62,12 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     (POOL, CLUSTER, ORPHAN),
     (CONTROLLER, SYSTEM, ORPHAN),
     (CONTROLLER, "Addon cluster-coredns", ORPHAN),
+    *((CONTROLLER, attachment, BLIND) for attachment in CONTROLLER_ATTACHMENTS),
+    *((CONTROLLER, attachment, BLIND) for attachment in NODES_ATTACHMENTS),
+    (CONTROLLER, "PodIdentityAssociation karpenter-controller", BLIND),
+    (CONTROLLER, "AccessEntry karpenter-node", BLIND),
+    (CONTROLLER, "QueuePolicy karpenter-interruptions", BLIND),
+    (CONTROLLER, "EventTarget karpenter-spot", BLIND),
     (SYSTEM, "Addon cluster-vpc-cni", BLOCKED),
     (SYSTEM, "RolePolicyAttachment cluster-nodes-AmazonEKS_CNI_Policy", BLOCKED),
     (SYSTEM, "RolePolicyAttachment cluster-nodes-AmazonEKSWorkerNodePolicy", DRAIN),

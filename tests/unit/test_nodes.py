@@ -4,6 +4,7 @@ import typing
 
 import pytest
 
+from infra.capacity import Neuron
 from infra.nodes import (
     NODE_CLASS,
     SCHEDULER,
@@ -13,7 +14,7 @@ from infra.nodes import (
     node_overlay_spec,
     node_pool_spec,
 )
-from infra.settings import Neuron, Registries
+from infra.settings import Registries
 from infra.versions import KubernetesMinor
 
 
