@@ -6,11 +6,13 @@ Its times are absolute: token k of a request whose service starts at s leaves at
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import functools
 import heapq
 import itertools
 import json
+import os
 import pathlib
 import signal
 import ssl
@@ -146,7 +148,8 @@ class _Engine:
         self._alarm = Alarm(asyncio.get_running_loop(), self._ring)
         self._queue: collections.deque[_Request] = collections.deque()
         self._busy = 0
-        self._first: float | None = None
+        self.first: float | None = None
+        """When the first request was read."""
 
     def at(self, moment: float, call: typing.Callable[[float], None]) -> None:
         """Call ``call`` with ``moment``, then; stalls put it off."""
@@ -165,9 +168,9 @@ class _Engine:
 
     def _stalled_until(self, now: float) -> float | None:
         every = self.script.stall_every_seconds
-        if every is None or self._first is None:
+        if every is None or self.first is None:
             return None
-        into = (now - self._first) % every
+        into = (now - self.first) % every
         return None if into < every - self.script.stall_seconds else now + every - into
 
     def close(self) -> None:
@@ -177,7 +180,7 @@ class _Engine:
     def take(self, connection: "_Connection", body: dict[str, typing.Any]) -> None:
         """Serve or queue one completion."""
         now = time.perf_counter()
-        self._first = now if self._first is None else self._first
+        self.first = now if self.first is None else self.first
         request = _Request(next(self._numbers), connection, body, now)
         if self.script.slots is not None and self._busy >= self.script.slots:
             self._queue.append(request)
@@ -249,6 +252,16 @@ class _Engine:
         self.truth[json.dumps(request.body.get("prompt"))] = (request.received, first, last)
 
 
+def fixed_answers(script: Script, count: int) -> tuple[bytes, bytes]:
+    """Return whole answers of ``count`` tokens, plain and streamed, for a server that looks at no request."""
+    usage = {"prompt_tokens": 1, "completion_tokens": count, "total_tokens": 1 + count}
+    choice = {"index": 0, "text": script.text * count, "logprobs": None, "finish_reason": "length"}
+    answer = {**_ENVELOPE, "model": script.model, "choices": [choice], "usage": usage}
+    last = _event(script, {**_ENVELOPE, "model": script.model, "choices": [], "usage": usage})
+    stream = _STREAM_HEAD + b"".join(_chunks(script, count)) + last + _event(script, "[DONE]") + _LAST
+    return _plain("200 OK", json.dumps(answer).encode()), stream
+
+
 def _usage(request: _Request, count: int) -> dict[str, int]:
     prompt = _prompt_tokens(request.body.get("prompt", ""))
     return {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count}
@@ -286,11 +299,14 @@ class _Connection(asyncio.Protocol):
     def __init__(self, engine: _Engine) -> None:
         self._engine = engine
         self._buffer = b""
+        self._fd = -1
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = typing.cast("asyncio.Transport", transport)
+        if self._engine.script.certificate is None:
+            self._fd = transport.get_extra_info("socket").fileno()
         self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -302,8 +318,15 @@ class _Connection(asyncio.Protocol):
             self._idle = asyncio.get_running_loop().call_later(seconds, self.close)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        """Write at once where that is possible: the event loop would wait for the end of its turn."""
+        if self._transport is None:
+            return
+        sent = 0
+        if self._fd >= 0 and not self._transport.get_write_buffer_size():
+            with contextlib.suppress(OSError):
+                sent = os.write(self._fd, data)
+        if sent < len(data):
+            self._transport.write(data[sent:])
 
     def close(self) -> None:
         if self._transport is not None:
@@ -345,7 +368,8 @@ class _Connection(asyncio.Protocol):
             answer = {"count": len(ids), "max_model_len": script.max_model_len, "tokens": ids}
             self.write(_plain("200 OK", json.dumps(answer).encode()))
         elif path == "/truth":
-            self.write(_plain("200 OK", json.dumps(self._engine.truth).encode()))
+            truth = {"first": self._engine.first, "requests": self._engine.truth}
+            self.write(_plain("200 OK", json.dumps(truth).encode()))
         else:
             self.write(_plain("404 Not Found", b'{"detail":"Not Found"}'))
 

@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from workloads.loadgen.audit import Expected, audit_turn
-from workloads.run import RunRecord, Turn
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
 from workloads.samples import Sample
 from workloads.settings import WorkloadSettings, parse_workloads
 from workloads.turns import key, samples_by_turn
@@ -36,7 +36,7 @@ def audit_run(record: RunRecord, samples: typing.Sequence[Sample]) -> Audited:
     """
     settings = parse_workloads(record.settings, file="run.json")
     grouped = samples_by_turn(samples)
-    faults = {key(turn): turn_reasons(turn, grouped.get(key(turn), ()), settings) for turn in record.turns}
+    faults = {key(turn): turn_reasons(turn, grouped.get(key(turn), ()), settings, record.pins) for turn in record.turns}
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     dropped = {key(turn) for turn in bad}
@@ -58,11 +58,14 @@ def audit_run(record: RunRecord, samples: typing.Sequence[Sample]) -> Audited:
     )
 
 
-def turn_reasons(turn: Turn, samples: typing.Sequence[Sample], settings: WorkloadSettings) -> tuple[str, ...]:
-    """Return why ``turn`` cannot be trusted, none for a clean one."""
+def turn_reasons(
+    turn: Turn, samples: typing.Sequence[Sample], settings: WorkloadSettings, pins: typing.Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return why ``turn`` cannot be trusted, none for a clean one. ``pins`` are the run's."""
     limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
     expected = Expected(
-        prompt_tokens=settings.load.prompt_tokens if settings.load.prompt == "synthetic" else None,
+        prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
+        output_tokens=settings.load.output_tokens if pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
     )
     foreign = turn.foreign_cpu_share

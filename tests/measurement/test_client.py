@@ -175,7 +175,7 @@ def test_what_outlasts_the_grace_time_is_cancelled() -> None:
             arrivals=Constant(rate_per_second=1000),
             requests=5,
             max_in_flight=2,
-            stop_after_seconds=0.05,
+            stop_after_seconds=0.3,
             grace_seconds=0.05,
         )
 
@@ -183,7 +183,7 @@ def test_what_outlasts_the_grace_time_is_cancelled() -> None:
     assert [sample.sent_seconds is None for sample in samples] == [False, False, True, True, True]
     assert samples[0].detail == "the run was stopped and the grace time is over"
     assert samples[4].detail == "the run was stopped before it was sent"
-    assert done.end_seconds < 0.5
+    assert done.end_seconds < 1.0
 
 
 def test_an_idle_connection_is_not_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:

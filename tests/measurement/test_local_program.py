@@ -96,10 +96,8 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
     """Any honest end will do; every degree has its word, and the last line is where the report is."""
     ended = _run(tmp_path)
     names = {path.name for path in ended.folder.iterdir()}
-    words = {
-        item["degree"]: item["word"]
-        for item in json.loads((ended.folder / "verdict.json").read_text())["verdict"]["degrees"]
-    }
+    verdict = json.loads((ended.folder / "verdict.json").read_text())["verdict"]
+    words = {item["degree"]: item["word"] for item in verdict["degrees"]}
 
     assert ended.status in {0, 3, 4}, ended.errors
     assert names >= {"run.json", "samples-0000.jsonl", "verdict.json", "report.md", "report.html", "server-tp1.log"}

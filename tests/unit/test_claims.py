@@ -304,12 +304,12 @@ def test_autocorrelation_is_looked_at() -> None:
 
 
 def test_what_was_left_out_is_counted() -> None:
-    """The first five in words, the rest as a number."""
+    """The first two in words, the rest as a number."""
     analysis = analysed()
     notes = tuple(f"note {number}" for number in range(7))
     noted = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, notes=notes))
 
-    assert left_out_claim(noted) == "note 0; note 1; note 2; note 3; note 4; and 2 more, listed in verdict.json."
+    assert left_out_claim(noted) == "note 0; note 1; and 5 more, listed in verdict.json."
 
 
 def test_the_run_claim_says_how_it_ended() -> None:

@@ -48,7 +48,10 @@ def test_lists_every_bad_key_at_once() -> None:
         "top.name is None; this key is required; add it to a.yaml",
         "top.inner.size is 0; input should be greater than or equal to 1; edit a.yaml",
         "top.inner.sice is 3; no such key; known keys here: size; remove or rename it in a.yaml",
-        "top.several[1].size is 'x'; input should be a valid integer, unable to parse string as an integer; edit a.yaml",
+        (
+            "top.several[1].size is 'x'; input should be a valid integer, "
+            "unable to parse string as an integer; edit a.yaml"
+        ),
         "top.nmae is 'abc'; no such key; known keys here: inner, maybe, name, several; remove or rename it in a.yaml",
     ]
 

@@ -6,7 +6,7 @@ import math
 import typing
 
 from workloads.run import Turn
-from workloads.samples import Sample
+from workloads.samples import Sample, Status
 
 LEAST_RATE_SHARE = 0.99
 """Achieved rate of an open schedule, as a share of the planned one."""
@@ -20,6 +20,31 @@ IN_FLIGHT_TOLERANCE = 0.05
 LITTLE_TOLERANCE = 0.01
 """Mean in flight and rate x latency may differ by this share; both come from the same requests."""
 _FEWEST_FOR_MEANS = 5
+
+
+class Row(typing.NamedTuple):
+    """What the audit needs of a sample: a long run keeps these in memory and its samples on disk."""
+
+    request: int
+    intended_seconds: float
+    sent_seconds: float | None
+    end_seconds: float
+    prompt_tokens: int | None
+    output_tokens: int | None
+    status: Status
+
+
+def row(sample: Sample) -> Row:
+    """Return what the audit needs of ``sample``."""
+    return Row(
+        sample.request,
+        sample.intended_seconds,
+        sample.sent_seconds,
+        sample.end_seconds,
+        sample.prompt_tokens,
+        sample.output_tokens,
+        sample.status,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +63,7 @@ class Expected:
     """Longest lateness of the client's clock, as Drive.lag_max_ms."""
 
 
-def audit_turn(turn: Turn, samples: typing.Sequence[Sample], expected: Expected) -> tuple[str, ...]:
+def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Expected) -> tuple[str, ...]:
     """Return the reasons why ``turn`` is void, none for a clean one; ``samples`` are all of its requests."""
     ordered = sorted(samples, key=lambda sample: sample.request)
     bound = lateness_bound_ms(expected.limit_ms)
@@ -61,17 +86,17 @@ def lateness_bound_ms(limit_ms: float | None) -> float:
     return max(LATENESS_FLOOR_MS, 0.0 if limit_ms is None else LATENESS_SHARE * limit_ms)
 
 
-def _good(samples: typing.Sequence[Sample]) -> list[Sample]:
+def _good(samples: typing.Sequence[Sample | Row]) -> list[Sample | Row]:
     return [sample for sample in samples if sample.status == "ok"]
 
 
-def _count(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
     return f"{turn.requests} requests were made but {len(samples)} samples kept; every request has exactly one sample"
 
 
-def _rate(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved."""
     sent = sorted(sample.sent_seconds for sample in samples if sample.sent_seconds is not None)
     if turn.rate_per_second is None or len(samples) < _FEWEST_FOR_MEANS:
@@ -89,7 +114,7 @@ def _rate(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
     )
 
 
-def _delay(samples: typing.Sequence[Sample], expected: Expected, bound: float) -> str | None:
+def _delay(samples: typing.Sequence[Sample | Row], expected: Expected, bound: float) -> str | None:
     late = _percentile99(own_delays_ms(samples, expected.max_in_flight))
     if late is None or late <= bound:
         return None
@@ -99,7 +124,7 @@ def _delay(samples: typing.Sequence[Sample], expected: Expected, bound: float) -
     )
 
 
-def own_delays_ms(samples: typing.Sequence[Sample], max_in_flight: int | None) -> list[float]:
+def own_delays_ms(samples: typing.Sequence[Sample | Row], max_in_flight: int | None) -> list[float]:
     """Return how late each request was sent, in order, without its wait for a free place among ``max_in_flight``."""
     delays = []
     ends: list[float] = []
@@ -152,7 +177,7 @@ def _tokens(kind: str, counts: typing.Sequence[int | None], planned: int | None)
     )
 
 
-def mean_in_flight(samples: typing.Iterable[Sample], start_seconds: float, end_seconds: float) -> float | None:
+def mean_in_flight(samples: typing.Iterable[Sample | Row], start_seconds: float, end_seconds: float) -> float | None:
     """Return the time average of requests in flight from start to end: each counts from its send to its end.
 
     None for an empty stretch of time. A request that was never sent was never in flight.
@@ -167,7 +192,7 @@ def mean_in_flight(samples: typing.Iterable[Sample], start_seconds: float, end_s
     return area / (end_seconds - start_seconds)
 
 
-def _concurrency(turn: Turn, samples: typing.Sequence[Sample], think_seconds: float) -> str | None:
+def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_seconds: float) -> str | None:
     """Hold a closed loop's mean in flight against its slots, until the first of them found the time over."""
     slots = turn.concurrency
     failed = any(sample.status != "ok" for sample in samples)  # slots pause after failures
@@ -187,7 +212,7 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample], think_seconds: fl
     )
 
 
-def _little(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
+def _little(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
     observed = mean_in_flight(samples, turn.start_seconds, turn.end_seconds)

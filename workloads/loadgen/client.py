@@ -107,7 +107,6 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(), clock)
     collected = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:

@@ -18,7 +18,7 @@ BODY_BYTES = 64 * 1024 * 1024
 EVENT_BYTES = 4 * 1024 * 1024
 """Most that one event of a stream may take."""
 _OK = 200
-_QUOTE = 34
+_QUOTE, _LF = b'"\n'
 
 
 class Owner(typing.Protocol):
@@ -58,18 +58,21 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._now = 0.0
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # called by httptools, for each chunk: in C, without a frame of Python
         self._parser = httptools.HttpResponseParser(self)
         self._expect()
 
     def _expect(self) -> None:
         """Be ready for the next response."""
         self._events = EventStream()
-        self._head_bytes = 0
         self._in_head = True
         self._complete = False
         self._streaming = False
         self._between_events = False
-        self._body_bytes = 0
+        self._like = _UNLIKE
+        self._bytes = 0
+        self._own_pieces = 0
         self._until_close = True
 
     # What asyncio calls.
@@ -103,8 +106,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # nothing was asked
             self.close()
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -114,6 +116,10 @@ class Connection(asyncio.Protocol):
                 self._fail("bad_response", f"the response is no HTTP/1.1: {error}")
                 return
             self.usable = False  # the answer is whole; what follows it is not ours
+        if self._pieces:
+            if self._complete:
+                del self._pieces[self._own_pieces :]
+            self._read_body(exchange)
         if self._complete:
             self._finish(exchange)
         else:
@@ -121,11 +127,11 @@ class Connection(asyncio.Protocol):
 
     def _hold_bounds(self, exchange: Exchange) -> None:
         if self._in_head:
-            if self._head_bytes > HEAD_BYTES:
+            if self._bytes > HEAD_BYTES:
                 self._fail("bad_response", f"the response's head takes more than {HEAD_BYTES} bytes")
         elif len(exchange.tokens) > self._most_chunks:
             self._fail("bad_response", f"the stream did not end after {self._most_chunks} chunks")
-        elif self._body_bytes > BODY_BYTES:
+        elif self._bytes > BODY_BYTES:
             self._fail("bad_response", f"the response takes more than {BODY_BYTES} bytes")
         elif not self._between_events and self._events.kept_bytes > EVENT_BYTES:
             self._fail("bad_response", f"one event of the stream takes more than {EVENT_BYTES} bytes")
@@ -160,30 +166,14 @@ class Connection(asyncio.Protocol):
         if not self._streaming:
             exchange.body = []
 
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; one whole event with text and without usage, the common case, at once."""
-        exchange = self._exchange
-        if exchange is None:
-            return
-        self._body_bytes += len(body)
-        if self._between_events and body.startswith(b"data: {") and body.find(b"\n") == len(body) - 2:
-            text = body.find(b'"text":"')
-            if text > 0 and body[text + 8] != _QUOTE and body[-1:] == b"\n" and body.find(b'"usage":{') < 0:
-                exchange.tokens.append(self._now)
-                return
-        if self._streaming:
-            for event in self._events.feed(body):
-                self._take(exchange, event)
-            self._between_events = self._events.empty
-        elif exchange.body is not None:
-            exchange.body.append(body)
-
     def on_message_complete(self) -> None:
         """Note the end; the exchange is handed over when all that arrived with it is parsed."""
         if self._in_head:  # of a 1xx
             return
-        self._complete = True
-        self.usable = self.usable and self._parser.should_keep_alive()
+        if not self._complete:
+            self._complete = True
+            self._own_pieces = len(self._pieces)
+            self.usable = self.usable and self._parser.should_keep_alive()
 
     # What the client calls.
 
@@ -227,6 +217,28 @@ class Connection(asyncio.Protocol):
 
     # Within.
 
+    def _read_body(self, exchange: Exchange) -> None:
+        """Take what has come of the body. Whole events with text and no usage, nearly all, are not parsed."""
+        pieces, now, token, like = self._pieces, self._now, exchange.tokens.append, self._like
+        if exchange.body is not None:
+            exchange.body.extend(pieces)
+            pieces.clear()
+            return
+        start, end, size, most = like
+        for piece in pieces:
+            if self._between_events:
+                if piece.startswith(start) and piece.endswith(end) and piece[size] != _QUOTE and len(piece) < most:
+                    token(now)
+                    continue
+                if piece.find(b"\n") == len(piece) - 2 and piece[-1] == _LF and _has_text(piece):
+                    start, end, size, most = self._like = _likeness(piece)
+                    token(now)
+                    continue
+            for event in self._events.feed(piece):
+                self._take(exchange, event)
+            self._between_events = self._events.empty
+        pieces.clear()
+
     def _take(self, exchange: Exchange, event: bytes) -> None:
         if event == DONE:
             exchange.done = True
@@ -243,7 +255,7 @@ class Connection(asyncio.Protocol):
             exchange.status = "bad_response"
             exchange.detail = f"the stream reported an error: {json.dumps(content['error'])[:200]}"
         if isinstance(content.get("usage"), dict):
-            exchange.usage = event
+            exchange.usage = content["usage"]
         choices = content.get("choices")
         if isinstance(choices, list) and choices:
             if not any(isinstance(choice, dict) and choice.get("text") for choice in choices):
@@ -281,6 +293,27 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             self.close()
         self._owner.finished(self, exchange)
+
+
+_Likeness = tuple[bytes, bytes, int, int]
+"""What the events of one stream have in common: how they start, up to their text, how they end, the length of the
+start, and a length that only one event has room in."""
+_UNLIKE: _Likeness = (b"\n", b"", 0, 0)
+
+
+def _has_text(event: bytes) -> bool:
+    """Tell if a whole event carries text and no usage. Quotes within JSON strings are escaped, so keys are keys."""
+    text = event.find(b'"text":"')
+    return text > 0 and event.startswith(b"data: {") and event[text + 8] != _QUOTE and b'"usage":{' not in event
+
+
+def _likeness(event: bytes) -> _Likeness:
+    """Return what later events must have in common with one that has text to be known for the same without a look."""
+    size = event.find(b'"text":"') + 8
+    close = event.rfind(b"}]")
+    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
+        return _UNLIKE
+    return event[:size], event[close:], size, 2 * size
 
 
 def _seconds(value: bytes) -> float | None:

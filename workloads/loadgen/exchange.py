@@ -46,8 +46,8 @@ class Exchange:
         """Reading at each chunk of the stream that had a choice in it."""
         self.empty_at: list[int] | None = None
         """Indexes in ``tokens`` of chunks without text."""
-        self.usage: bytes | None = None
-        """The last event that had a usage in it."""
+        self.usage: dict[str, typing.Any] | None = None
+        """The usage of the last event that had one."""
         self.body: list[bytes] | None = None
         """Pieces of a body that is no stream."""
         self.done = False
@@ -76,11 +76,11 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
     status, detail = exchange.status or "closed_early", exchange.detail
     prompt_tokens = output_tokens = None
     if status == "ok":
-        answer = _answer(exchange)
-        if answer is None:
+        usage = exchange.usage if exchange.body is None else _usage(exchange.body)
+        if usage is _NO_COMPLETION:
             status, detail = "bad_response", "the body is no JSON object of a completion"
-        else:
-            prompt_tokens, output_tokens = _counts(answer)
+        elif usage is not None:
+            prompt_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     elif status == "http_error" and exchange.body:
         text = b"".join(exchange.body)[:_DETAIL_CHARACTERS].decode(errors="replace")
         detail = f"{detail}: {text}"
@@ -118,22 +118,20 @@ def _token_moments(exchange: Exchange, output_tokens: int | None) -> list[float]
     return [moment for index, moment in enumerate(exchange.tokens) if index not in empty]
 
 
-def _answer(exchange: Exchange) -> dict[str, typing.Any] | None:
-    """Return what holds the usage; an empty one for a stream whose server sent none; None for what is no answer."""
-    if exchange.body is None and exchange.usage is None:
-        return {}
-    raw = exchange.usage if exchange.body is None else b"".join(exchange.body)
+_NO_COMPLETION: dict[str, typing.Any] = {}
+
+
+def _usage(body: list[bytes]) -> dict[str, typing.Any] | None:
+    """Return the usage in a body that is no stream; None without one; _NO_COMPLETION for what is no completion."""
     try:
-        answer = json.loads(raw or b"")
+        answer = json.loads(b"".join(body).decode())
     except ValueError:
-        return None
-    whole = isinstance(answer, dict) and (exchange.body is None or isinstance(answer.get("choices"), list))
-    return answer if whole else None
-
-
-def _counts(answer: dict[str, typing.Any]) -> tuple[int | None, int | None]:
+        return _NO_COMPLETION
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        return _NO_COMPLETION
     usage = answer.get("usage")
-    if not isinstance(usage, dict):
-        return None, None
-    prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return (prompt if type(prompt) is int else None), (output if type(output) is int else None)
+    return usage if isinstance(usage, dict) else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None

@@ -94,7 +94,7 @@ class Ledger:
             "OutputTokensPerSecond": rate,
             "OutputTokensPerSecondPerCore": None if rate is None else rate / self._cores_used(turn.degree),
             "Goodput": None if good is None else 100 * good,
-            "RunValid": 0 if turn_reasons(turn, samples, self._settings) else 1,
+            "RunValid": 0 if turn_reasons(turn, samples, self._settings, self.record.pins) else 1,
         }
 
     def _figures(self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None) -> str:

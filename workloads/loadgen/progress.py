@@ -58,8 +58,10 @@ class TerminalWatcher(PlainWatcher):
         self._bar.reset(self._task, description=name, total=total, detail="")
 
     def advance(self, detail: str, *, done: float) -> None:
-        """Move the bar."""
-        self._bar.update(self._task, completed=done, detail=detail)
+        """Move the bar, and tell how much of the planned time is left."""
+        total = self._bar.tasks[self._task].total
+        left = "" if total is None else f", at most {max(0.0, total - done):.0f} s left"
+        self._bar.update(self._task, completed=done, detail=f"{detail}{left}")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
 from workloads.loadgen.rota import Rounds
 from workloads.loadgen.turns import Halt, Turns
-from workloads.run import DegreeRecord, RunRecord
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
 
 
@@ -122,7 +122,8 @@ class Session:
         finally:
             left = publisher.finish()
             if not left:
-                outbox.rmdir()
+                with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
+                    outbox.rmdir()
             else:
                 self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
 
@@ -154,7 +155,8 @@ class Session:
         first = next(iter(sources.values()))
         said = {
             "prompts": f"{first.words}, {'unique' if first.unique else 'repeated: a prefix cache may answer'}",
-            "output_tokens": "exact" if self.ignore_eos else "at most",
+            PROMPT_TOKENS: EXACT if first.exact else "as the server counts",
+            OUTPUT_TOKENS: EXACT if self.ignore_eos else "at most",
         }
         return RunRecord(
             run=self.run,

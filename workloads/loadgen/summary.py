@@ -1,55 +1,78 @@
 """What one load came to: counts and percentiles in bounded memory, as data and as text."""
 
+import collections
 import itertools
 import math
+import operator
 import typing
 
 from workloads.samples import Sample
 
 _CLASS_WIDTH = 1.001
 _LOG_WIDTH = math.log(_CLASS_WIDTH)
-_LEAST_MS = 0.001
+_EXACT = 20_000
+_PENDING = 1024  # some 0.2 ms of work: no stamp may wait longer
 
 
 class Distribution:
-    """Values in ms, kept as counts of classes 0.1 % wide; count, mean and max are exact.
+    """Values of 0 or more, kept as counts of whole microseconds, as samples are stored; count, mean, max likewise.
 
-    Values below 1 microsecond are one class: tokens that arrived in one read have no time between them.
+    Beyond 20,000 different values classes of 0.1 % take their place, so that memory is bounded.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum = 0.0
-        self._max = 0.0
-        self._classes: dict[int, int] = {}
+    def __init__(self, *, unit_microseconds: float) -> None:
+        """Values come in units of ``unit_microseconds``; everything is told in ms."""
+        self.pending: list[float] = []
+        """Values not counted yet; add to it, and call ``settle`` now and then."""
+        self._unit = unit_microseconds
+        self._count = 0
+        self._sum = 0
+        self._max: int | None = None
+        self._exact: collections.Counter[int] = collections.Counter()
+        self._classes: collections.Counter[int] = collections.Counter()
 
-    def add(self, value_ms: float) -> None:
-        """Count ``value_ms``."""
-        self.count += 1
-        self._sum += value_ms
-        self._max = value_ms if self.count == 1 or value_ms > self._max else self._max
-        index = math.ceil(math.log(value_ms / _LEAST_MS) / _LOG_WIDTH) if value_ms > _LEAST_MS else 0
-        self._classes[index] = self._classes.get(index, 0) + 1
+    def settle(self) -> None:
+        """Count what is pending: in bulk, where one at a time would cost more than the request itself."""
+        unit = self._unit
+        values = [int(unit * value + 0.5) for value in self.pending]
+        if not values:
+            return
+        self.pending.clear()
+        self._count += len(values)
+        self._sum += sum(values)
+        self._max = max(values if self._max is None else (self._max, *values))
+        self._exact.update(values)
+        if len(self._exact) > _EXACT:
+            self._fold()
+
+    def _fold(self) -> None:
+        for value, count in self._exact.items():
+            self._classes[math.ceil(math.log(value) / _LOG_WIDTH) if value > 0 else -1] += count
+        self._exact.clear()
 
     def percentile(self, share: float) -> float | None:
-        """Return the value that ``share`` (0 to 1) of all do not exceed, at most 0.1 % too high; None without any."""
-        rank = max(math.ceil(share * self.count), 1)
-        seen = 0
-        for index in sorted(self._classes):
-            seen += self._classes[index]
-            if seen >= rank:
-                return min(_LEAST_MS * _CLASS_WIDTH**index, self._max) if index else min(_LEAST_MS, self._max)
-        return None
+        """Return the ms that ``share`` (0 to 1) of all do not exceed, at most 0.1 % too high; None without any."""
+        self.settle()
+        if self._max is None:
+            return None
+        counts = [(float(value), count) for value, count in self._exact.items()]
+        counts += [(_CLASS_WIDTH**index if index >= 0 else 0.0, count) for index, count in self._classes.items()]
+        rank = max(math.ceil(share * self._count), 1)
+        ordered = sorted(counts)
+        reached = itertools.accumulate(count for _, count in ordered)
+        found = next(value for (value, _), seen in zip(ordered, reached, strict=True) if seen >= rank)
+        return min(found, self._max) / 1000
 
-    def record(self) -> dict[str, float | int | None]:
-        """Return count, mean, p50, p90, p99 and max; None for each but the count if there are no values."""
+    def record(self) -> dict[str, float | None]:
+        """Return count, mean, p50, p90, p99 and max in ms; None for each but the count if there are no values."""
+        self.settle()
         return {
-            "count": self.count,
-            "mean": _rounded(self._sum / self.count) if self.count else None,
+            "count": self._count,
+            "mean": _rounded(self._sum / self._count / 1000) if self._count else None,
             "p50": _rounded(self.percentile(0.50)),
             "p90": _rounded(self.percentile(0.90)),
             "p99": _rounded(self.percentile(0.99)),
-            "max": _rounded(self._max) if self.count else None,
+            "max": None if self._max is None else self._max / 1000,
         }
 
 
@@ -78,7 +101,8 @@ class Summary:
         self.first_failure: str | None = None
         self._prompt_tokens: int | None = None
         self._output_tokens: int | None = None
-        self._distributions = {name: Distribution() for name in MEASURES}
+        self._between = Distribution(unit_microseconds=1e6)
+        self._per_request = {name: Distribution(unit_microseconds=1e3) for name in MEASURES if name != "inter_token_ms"}
 
     def add(self, sample: Sample) -> None:
         """Count ``sample``. Latencies are those of requests that succeeded; delays those of all that were sent."""
@@ -89,15 +113,16 @@ class Summary:
             self.first_failure = self.first_failure or sample.detail
         self._prompt_tokens = _plus(self._prompt_tokens, sample.prompt_tokens)
         self._output_tokens = _plus(self._output_tokens, sample.output_tokens)
-        for name in MEASURES:
-            if name != "inter_token_ms":
-                value = getattr(sample, name)
-                if value is not None:
-                    self._distributions[name].add(value)
+        for name, distribution in self._per_request.items():
+            value = getattr(sample, name)
+            if value is not None:
+                distribution.pending.append(value)
         if sample.status == "ok":
-            between = self._distributions["inter_token_ms"]
-            for earlier, later in itertools.pairwise(sample.token_seconds):
-                between.add(1000 * (later - earlier))
+            moments = sample.token_seconds
+            self._between.pending.extend(map(operator.sub, moments[1:], moments))
+        if len(self._between.pending) > _PENDING or (self.ok + sum(self.failures.values())) % _PENDING == 0:
+            for distribution in (self._between, *self._per_request.values()):
+                distribution.settle()
 
     def record(self, *, intended: int, sent: int, planned_rate: float | None, seconds: float) -> dict[str, object]:
         """Return everything as data, for a load of ``seconds`` from the first intended send to the last byte."""
@@ -111,7 +136,8 @@ class Summary:
                 "output": self._output_tokens,
                 "output_per_second": _rate(self._output_tokens, seconds),
             },
-            **{name: distribution.record() for name, distribution in self._distributions.items()},
+            **{name: distribution.record() for name, distribution in self._per_request.items()},
+            "inter_token_ms": self._between.record(),
         }
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import typing
 import urllib.parse
+from json.encoder import encode_basestring_ascii
 
 from workloads.loadgen.prompts import Prompt
 
@@ -87,7 +88,7 @@ class CompletionWriter:
         """Return the whole request that asks for ``prompt``."""
         wanted = self._max_tokens if prompt.output_tokens is None else prompt.output_tokens
         content = prompt.content
-        text = json.dumps(content) if isinstance(content, str) else str(list(content))
+        text = encode_basestring_ascii(content) if isinstance(content, str) else str(list(content))
         body = b"%b%b%b%d}" % (self._before, text.encode(), self._after, wanted)
         return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 

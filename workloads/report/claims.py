@@ -25,7 +25,7 @@ from workloads.statistics import Estimate
 NOISE_SHARE = 0.10
 """Largest residual, as a share of the latency, at which the split is still called a description of the data."""
 
-SHOWN_NOTES = 5
+SHOWN_NOTES = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

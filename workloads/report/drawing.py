@@ -17,20 +17,19 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LIMIT_COLOUR = "#D55E00"
 
-Theme = typing.Literal["light", "dark"]
-Draw = typing.Callable[[matplotlib.axes.Axes, Theme], None]
+INK, FAINT = "#1b1f24", "#c9ced6"
+_ON_DARK = {INK: "#e6e8eb", FAINT: "#454c56"}
 
-_INK: dict[Theme, str] = {"light": "#1b1f24", "dark": "#e6e8eb"}
-_FAINT: dict[Theme, str] = {"light": "#c9ced6", "dark": "#454c56"}
+Draw = typing.Callable[[matplotlib.axes.Axes], None]
 
 
-def picture(draw: Draw, theme: Theme, form: typing.Literal["png", "svg"], height_inches: float = 3.8) -> bytes:
+def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.4) -> bytes:
     """Return what ``draw`` puts on the axes; PNG on white, SVG on no ground. The same input gives the same bytes."""
-    with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 10.5}):
-        drawing = matplotlib.figure.Figure(figsize=(6.4, height_inches), layout="constrained")
+    with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 11}):
+        drawing = matplotlib.figure.Figure(figsize=(5.6, height_inches), layout="constrained")
         axes = drawing.add_subplot()
-        _dress(axes, theme)
-        draw(axes, theme)
+        _dress(axes)
+        draw(axes)
         target = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         ground = "none" if form == "svg" else "white"
@@ -38,19 +37,26 @@ def picture(draw: Draw, theme: Theme, form: typing.Literal["png", "svg"], height
     return target.getvalue()
 
 
-def _dress(axes: matplotlib.axes.Axes, theme: Theme) -> None:
+def for_dark_pages(svg: str) -> str:
+    """Return ``svg`` with its ink and its faint lines in colours that show on a dark ground."""
+    for light, dark in _ON_DARK.items():
+        svg = svg.replace(light, dark)
+    return svg
+
+
+def _dress(axes: matplotlib.axes.Axes) -> None:
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_FAINT[theme])
-    axes.tick_params(colors=_INK[theme], length=0)
-    axes.grid(axis="y", color=_FAINT[theme], linewidth=0.6, alpha=0.6)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=INK, length=0)
+    axes.grid(axis="y", color=FAINT, linewidth=0.6, alpha=0.6)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(_INK[theme])
+        label.set_color(INK)
 
 
 def by_degree(
-    axes: matplotlib.axes.Axes, theme: Theme, points: typing.Mapping[int, Estimate], label: str, limit: float | None
+    axes: matplotlib.axes.Axes, points: typing.Mapping[int, Estimate], label: str, limit: float | None
 ) -> None:
     """Draw one point with its range per degree, and the limit as a line across."""
     ends = [end for one in points.values() for end in (one.value, one.interval.high) if end is not None]
@@ -66,7 +72,7 @@ def by_degree(
         if low is None or high is None:  # the range has no end that the sample could show: a line without a cap
             start, end = 0.0 if low is None else one.value, top if high is None else one.value
             axes.vlines(place, start, end, color=colour, linewidth=2, linestyle=(0, (1, 2)))
-        _write(axes, figure(one.value), (place, one.value), (16, -4), _INK[theme])
+        _write(axes, figure(one.value), (place, one.value), (16, -4), INK)
     if limit is not None:
         axes.axhline(limit, color=LIMIT_COLOUR, linewidth=1.4, linestyle=(0, (5, 3)))
         _write(axes, f"limit {figure(limit)}", (len(points) - 0.52, limit), (0, 4), LIMIT_COLOUR, "right")
@@ -76,7 +82,7 @@ def by_degree(
     axes.set_ylabel(label)
 
 
-def load(axes: matplotlib.axes.Axes, theme: Theme, curves: typing.Sequence[LoadCurve], limit: float | None) -> None:
+def load(axes: matplotlib.axes.Axes, curves: typing.Sequence[LoadCurve], limit: float | None) -> None:
     """Draw throughput per core against median latency, a line per degree and a point per step."""
     for curve in curves:
         colour, marker = _look(curve.degree)
@@ -88,10 +94,10 @@ def load(axes: matplotlib.axes.Axes, theme: Theme, curves: typing.Sequence[LoadC
             height = step.tokens_per_second_per_core
             inside = colour if step.pareto else "none"
             axes.plot(median, height, marker=marker, color=colour, markersize=8, markerfacecolor=inside)
-            _write(axes, str(step.concurrency), (median, height), (0, 8), _INK[theme], "center")
+            _write(axes, str(step.concurrency), (median, height), (0, 8), INK, "center")
         if known:
             _write(axes, f"TP{curve.degree}", (across[-1], up[-1]), (10, -4), colour)
-    axes.set_xlabel("median total latency, ms (numbers: requests in flight; filled: Pareto set)")
+    axes.set_xlabel("median total latency, ms")
     axes.set_ylabel("output tokens/s per core")
     axes.margins(x=0.14, y=0.16)
     axes.set_xlim(left=0)
@@ -101,7 +107,7 @@ def load(axes: matplotlib.axes.Axes, theme: Theme, curves: typing.Sequence[LoadC
         _write(axes, f"limit {figure(limit)}", (limit, 0), (4, 5), LIMIT_COLOUR)
 
 
-def choices(axes: matplotlib.axes.Axes, theme: Theme, ranges: typing.Sequence[LimitRange], limit: float | None) -> None:
+def choices(axes: matplotlib.axes.Axes, ranges: typing.Sequence[LimitRange], limit: float | None) -> None:
     """Draw the choice along the latency limit: a band per degree, its lower end with its range."""
     last = ranges[-1].from_ms
     right = 1.25 * max(0.0 if last is None else last.value, 0.0 if limit is None else limit)
@@ -109,22 +115,22 @@ def choices(axes: matplotlib.axes.Axes, theme: Theme, ranges: typing.Sequence[Li
     for one in ranges:
         start = left if one.from_ms is None else one.from_ms.value
         end = right if one.to_ms is None else one.to_ms
-        colour = _FAINT[theme] if one.degree is None else _look(one.degree)[0]
+        colour = FAINT if one.degree is None else _look(one.degree)[0]
         axes.barh(0, end - start, left=start, height=0.6, color=colour, alpha=0.35 if one.degree is None else 0.85)
         _write(
             axes,
             "none" if one.degree is None else f"TP{one.degree}",
             ((start + end) / 2, 0.34),
             (0, 3),
-            _INK[theme],
+            INK,
             "center",
         )
         if one.from_ms is not None:
             low = start if one.from_ms.interval.low is None else one.from_ms.interval.low
             high = start if one.from_ms.interval.high is None else one.from_ms.interval.high
             spread = [[max(0.0, start - low)], [max(0.0, high - start)]]
-            axes.errorbar(start, 0, xerr=spread, color=_INK[theme], capsize=5, linewidth=1.6)
-            _write(axes, figure(start), (start, -0.34), (0, -12), _INK[theme], "center")
+            axes.errorbar(start, 0, xerr=spread, color=INK, capsize=5, linewidth=1.6)
+            _write(axes, figure(start), (start, -0.34), (0, -12), INK, "center")
     if limit is not None:
         axes.axvline(limit, color=LIMIT_COLOUR, linewidth=1.6, linestyle=(0, (5, 3)))
         _write(axes, f"limit {figure(limit)}", (limit, 0.85), (4, 0), LIMIT_COLOUR)

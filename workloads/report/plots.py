@@ -6,7 +6,7 @@ import functools
 from workloads.report.analysis import Analysis
 from workloads.report.claims import flip_claim
 from workloads.report.curve import telling
-from workloads.report.drawing import Draw, by_degree, choices, load, picture
+from workloads.report.drawing import Draw, by_degree, choices, for_dark_pages, load, picture
 from workloads.report.wording import METRIC_WORDS, figure, ranged
 from workloads.statistics import Estimate
 
@@ -51,7 +51,8 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     if analysis.curves:
         on_axis = limit if metric == "total_latency_ms" and percent == MEDIAN else None
         draw = functools.partial(load, curves=analysis.curves, limit=on_axis)
-        found.append(_plot("load", "Throughput against latency as load rises", _load_alt(analysis), draw))
+        title = "Throughput against latency as load rises (numbers: requests in flight; filled: Pareto set)"
+        found.append(_plot("load", title, _load_alt(analysis), draw))
     return tuple(found)
 
 
@@ -105,12 +106,13 @@ def _limit_ms(analysis: Analysis) -> float | None:
     return limits[metric].at_most_ms if metric in limits else None
 
 
-def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.8) -> Plot:
+def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.4) -> Plot:
+    svg = picture(draw, "svg", height_inches).decode()
     return Plot(
         name=name,
         title=title,
         alt=alt,
-        png=picture(draw, "light", "png", height_inches),
-        svg_light=picture(draw, "light", "svg", height_inches).decode(),
-        svg_dark=picture(draw, "dark", "svg", height_inches).decode(),
+        png=picture(draw, "png", height_inches),
+        svg_light=svg,
+        svg_dark=for_dark_pages(svg),
     )

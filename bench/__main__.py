@@ -1,0 +1,104 @@
+"""``python -m bench``: the load generator beside its peers, in one run; prints a table with medians and ratios."""
+
+import argparse
+import collections
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import typing
+import venv
+
+from bench.cases import CASES, Figures, busy_core
+from bench.tools import ROOT, Ours, Peer, Tool
+
+ENVIRONMENT = ROOT / ".venv-bench"
+PEERS = ("locust", "aiohttp loop", "aiohttp tuned")
+_HIGHER_IS_BETTER = ("requests/s", "chunks/s", "per second")
+
+Values = dict[str, dict[str, list[float]]]
+"""Row to tool to the values of all repeats."""
+
+
+def peers_python() -> pathlib.Path:
+    """Return the interpreter of the peers' environment, made from bench/requirements.txt if it is not there."""
+    python = ENVIRONMENT / "bin" / "python"
+    ready = ENVIRONMENT / "ready"
+    pins = ROOT / "bench" / "requirements.txt"
+    if not ready.exists() or ready.read_text() != pins.read_text():
+        print("installing the peers into", ENVIRONMENT.name)
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(pins)]
+        subprocess.run(install, check=True)
+        ready.write_text(pins.read_text())
+    return python
+
+
+def measured(tools: typing.Sequence[Tool], names: typing.Sequence[str], repeats: int) -> Values:
+    """Run the cases ``names``; tools take turns within each repeat, so that drift hits all alike."""
+    values: Values = collections.defaultdict(lambda: collections.defaultdict(list))
+    for case in CASES:
+        if case.name not in names:
+            continue
+        for repeat in range(repeats if case.repeated else 1):
+            for tool in tools:
+                figures = case.run(tool)
+                told = ", ".join("-" if value is None else f"{value:.2f}" for value in figures.values())
+                print(f"{case.name} {repeat + 1} {tool.name}: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
+                _keep(values, tool.name, figures)
+    return values
+
+
+def _keep(values: Values, tool: str, figures: Figures) -> None:
+    for row, value in figures.items():
+        values[row][tool] += [] if value is None else [value]
+
+
+def table(values: Values, tools: typing.Sequence[str]) -> str:
+    """Return the medians as Markdown, with the ratio of ours to the best peer where more is better."""
+    lines = [f"| | {' | '.join(tools)} | ours / best peer |", "| --- |" + " --- |" * (len(tools) + 1)]
+    for row, by_tool in values.items():
+        medians = {tool: statistics.median(by_tool[tool]) if by_tool[tool] else None for tool in tools}
+        peers = [value for tool, value in medians.items() if tool != "ours" and value is not None]
+        ratio, ours = "", medians["ours"]
+        if ours is not None and peers and any(word in row for word in _HIGHER_IS_BETTER):
+            ratio = f"{ours / max(peers):.1f}"
+        cells = [_cell(medians[tool], by_tool[tool]) for tool in tools]
+        lines.append(f"| {row} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def _cell(median: float | None, values: typing.Sequence[float]) -> str:
+    if median is None:
+        return "-"
+    digits = 0 if abs(median) >= 1000 else 1 if abs(median) >= 10 else 2  # noqa: PLR2004 - for reading
+    spread = f" ({min(values):,.{digits}f} to {max(values):,.{digits}f})" if len(values) > 1 else ""
+    return f"{median:,.{digits}f}{spread}"
+
+
+def main() -> int:
+    """Measure and print."""
+    names = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="of each case (default %(default)s)")
+    parser.add_argument("--only", choices=[*names, "audit"], action="append", help="a case; again for more")
+    parser.add_argument("--without-peers", action="store_true", help="our own figures only")
+    arguments = parser.parse_args()
+    chosen = arguments.only or [*names, "audit"]
+    tools: list[Tool] = [Ours()]
+    if not arguments.without_peers:
+        python = peers_python()
+        tools += [Peer(name, python) for name in PEERS]
+    values = measured(tools, chosen, arguments.repeats)
+    audits = busy_core() if "audit" in chosen else None
+    print(f"\n{os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}\n")
+    print(table(values, [tool.name for tool in tools]))
+    if audits is not None:
+        print(f"\naudit: clean run {'valid' if audits[0] else 'VOID'}, busy core {'valid' if audits[1] else 'void'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

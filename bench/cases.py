@@ -1,0 +1,165 @@
+"""What is measured: each case puts the same load on every tool and reads one or more figures from its result."""
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+import sys
+import typing
+import urllib.request
+
+from bench.tools import CLIENT_CORE, ROOT, SERVER_CORE, Load, Ours, Result, Tool
+from tests.fakes_server import Script, ScriptedServer
+
+Figures = dict[str, float | None]
+"""Row of the table to value; None where the tool has no such figure."""
+
+
+@contextlib.contextmanager
+def flood() -> typing.Iterator[str]:
+    """Serve fixed answers as fast as they are asked for; yield the URL."""
+    command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bench.flood"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            line = process.stdout.readline() if process.stdout is not None else ""
+            yield f"http://127.0.0.1:{int(line)}"
+        finally:
+            process.kill()
+
+
+def _truth(url: str) -> dict[str, typing.Any]:
+    with urllib.request.urlopen(f"{url}/truth", timeout=30) as answer:  # noqa: S310 - loopback
+        truth: dict[str, typing.Any] = json.loads(answer.read())
+        return truth
+
+
+def _p99(values: typing.Sequence[float]) -> float | None:
+    return sorted(values)[int(0.99 * (len(values) - 1))] if values else None
+
+
+def requests_per_second(tool: Tool) -> Figures:
+    """Put 64 in flight, without streaming, against a server that answers at once."""
+    with flood() as url:
+        result = tool.run(Load(url=url, concurrency=64))
+    return {
+        "requests/s, 64 in flight": result.requests / result.seconds,
+        "requests per second of the client's processor": result.requests / result.cpu_seconds,
+    }
+
+
+def chunks_per_second(tool: Tool) -> Figures:
+    """Put 64 in flight, 32 tokens streamed each, against a server that answers at once."""
+    with flood() as url:
+        result = tool.run(Load(url=url, concurrency=64, stream=True))
+    return {
+        "streamed chunks/s, 64 in flight": result.chunks / result.seconds,
+        "chunks per second of the client's processor": result.chunks / result.cpu_seconds,
+    }
+
+
+PACED = Script(ttft_seconds=0.02, gap_seconds=0.005)
+_PACED_SECONDS = 0.02 + 31 * 0.005
+
+
+def paced(tool: Tool, streams: int) -> Figures:
+    """Streams of 20 ms + 31 x 5 ms: the share of the schedule held, and how late the first token was stamped."""
+    with ScriptedServer(PACED, process=True, core=SERVER_CORE) as server:
+        result = tool.run(Load(url=server.url, concurrency=streams, stream=True, truth=True))
+        truth = _truth(server.url)["requests"]
+    errors, stamps = _first_token_errors(result, truth)
+    held = result.requests * _PACED_SECONDS / (streams * result.seconds)
+    return {
+        f"{streams} streams: share of the schedule held, %": 100 * held,
+        f"{streams} streams: error of TTFT p99, ms": _p99(errors),
+        f"{streams} streams: first token stamped late by, p99, ms": _p99(stamps),
+    }
+
+
+def _first_token_errors(
+    result: Result, truth: dict[str, tuple[float, float, float]]
+) -> tuple[list[float], list[float]]:
+    """Return errors of TTFT against the server's own times, and how long after its write a first token was stamped."""
+    errors, stamps = [], []
+    for number, (sent, first) in result.firsts.items():
+        known = truth.get(json.dumps(number))
+        if known is not None:
+            received, written, _ = known
+            errors.append(1000 * abs((first - sent) - (written - received)))
+            stamps.append(1000 * (first - written))
+    return errors, stamps
+
+
+def lateness(tool: Tool) -> Figures:
+    """1,000 arrivals a second: how late requests are sent."""
+    name = "1,000/s: lateness of sends p99, ms"
+    if tool.name == "locust":  # its users wait, it has no schedule
+        return {name: None}
+    with ScriptedServer(process=True, core=SERVER_CORE) as server:
+        result = tool.run(Load(url=server.url, rate=1000, stream=True, max_tokens=4))
+    return {name: result.lateness_p99_ms}
+
+
+def stall(tool: Tool) -> Figures:
+    """100 arrivals a second, at most 4 in flight, a server that stands still 1 s in every 10: the headline p99."""
+    script = Script(ttft_seconds=0.002, stall_every_seconds=10, stall_seconds=1)
+    with ScriptedServer(script, process=True, core=SERVER_CORE) as server:
+        result = tool.run(
+            Load(url=server.url, rate=100, seconds=20, concurrency=4, max_in_flight=4, stream=True, max_tokens=1)
+        )
+    return {"1 s stall in 10 s: headline p99, ms (truth about 900)": result.headline_p99_ms}
+
+
+def start(tool: Tool) -> Figures:
+    """From the command to the first request at the server."""
+    with ScriptedServer(process=True, core=SERVER_CORE) as server:
+        result = tool.run(Load(url=server.url, seconds=3, stream=True, max_tokens=4))
+        first = _truth(server.url)["first"]
+    return {"start to first request, s": first - result.spawned}
+
+
+def memory(tool: Tool) -> Figures:
+    """Peak memory over 100,000 requests of 32 tokens each."""
+    with flood() as url:
+        result = tool.run(Load(url=url, concurrency=64, requests=100_000, seconds=600, stream=True))
+    return {"peak memory, 100,000 x 32 tokens, MB": result.peak_mb, "requests in that": float(result.requests)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """One measurement, repeated ``repeats`` times unless the command says otherwise."""
+
+    name: str
+    run: typing.Callable[[Tool], Figures]
+    repeated: bool = True
+    """False for one that is long and hardly varies."""
+
+
+CASES = (
+    Case(name="requests", run=requests_per_second),
+    Case(name="chunks", run=chunks_per_second),
+    Case(name="paced64", run=lambda tool: paced(tool, 64)),
+    Case(name="paced256", run=lambda tool: paced(tool, 256)),
+    Case(name="lateness", run=lateness),
+    Case(name="start", run=start),
+    Case(name="stall", run=stall, repeated=False),
+    Case(name="memory", run=memory, repeated=False),
+)
+
+
+def busy_core() -> tuple[bool, bool]:
+    """Return whether our own audit passes a clean run, and whether it passes one whose core a busy loop shares.
+
+    The truth is (True, False).
+    """
+    with ScriptedServer(Script(ttft_seconds=0.005), process=True, core=SERVER_CORE) as server:
+        load = Load(url=server.url, concurrency=8, stream=True, max_tokens=8)
+        clean = Ours().run(load)
+        burn = ["taskset", "-c", str(CLIENT_CORE), sys.executable, "-c", "while True: pass"]
+        others = [subprocess.Popen(burn) for _ in range(3)]
+        try:
+            busy = Ours().run(load)
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+    return bool(clean.audit), bool(busy.audit)

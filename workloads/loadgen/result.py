@@ -1,0 +1,137 @@
+"""What the ``load`` command writes: the JSON of docs/load-json.md, and the same for a terminal."""
+
+import dataclasses
+import datetime as dt
+import json
+import pathlib
+import platform
+import typing
+from importlib.metadata import version
+
+from infra.errors import StorageFailed
+from workloads.loadgen import audit, summary
+from workloads.loadgen.client import Drive
+from workloads.loadgen.options import Options
+from workloads.loadgen.prompts import Prompts
+from workloads.loadgen.schedule import Closed, Replay
+from workloads.run import Turn
+
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A load that has ended."""
+
+    asked: Options
+    model: str
+    source: Prompts
+    started: dt.datetime
+    origin_seconds: float
+    """The monotonic clock at second 0 of the samples."""
+    cpu_seconds: float
+    """Processor time of the client."""
+    drive: Drive
+    counted: summary.Summary
+    rows: typing.Sequence[audit.Row]
+    """One per request."""
+    stopped_by: str | None
+    """Name of the signal that ended it."""
+
+
+def record(ended: Ended) -> dict[str, typing.Any]:
+    """Return the result as docs/load-json.md describes it."""
+    drive = ended.drive
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "started": ended.started.isoformat(timespec="milliseconds"),
+        "stopped_by": ended.stopped_by,
+        "load": _asked_record(ended.asked, ended.model, ended.source),
+        **ended.counted.record(
+            intended=drive.intended,
+            sent=drive.sent,
+            planned_rate=ended.asked.arrivals.rate_per_second,
+            seconds=drive.end_seconds - drive.start_seconds,
+        ),
+        "audit": _audit(ended),
+        "client": {
+            "cpu_seconds": round(ended.cpu_seconds, 4),
+            "clock_origin_seconds": ended.origin_seconds,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("uvloop", "httptools")},
+        },
+    }
+
+
+def _audit(ended: Ended) -> dict[str, object]:
+    asked, done = ended.asked, ended.drive
+    turn = Turn(
+        stage="load",
+        degree=1,
+        block=None,
+        concurrency=asked.arrivals.concurrency,
+        rate_per_second=asked.arrivals.rate_per_second,
+        start_seconds=done.start_seconds,
+        end_seconds=done.end_seconds,
+        requests=done.intended,
+        send_lag_p99_ms=done.lag_p99_ms,
+        foreign_cpu_share=None,
+    )
+    expected = audit.Expected(
+        prompt_tokens=ended.source.tokens,
+        output_tokens=asked.max_tokens if asked.ignore_eos and not isinstance(asked.arrivals, Replay) else None,
+        limit_ms=asked.limit_ms,
+        max_in_flight=asked.max_in_flight,
+        think_seconds=asked.arrivals.think_seconds if isinstance(asked.arrivals, Closed) else 0,
+        longest_lag_ms=done.lag_max_ms,
+    )
+    reasons = audit.audit_turn(turn, ended.rows, expected)
+    return {
+        "valid": not reasons,
+        "reasons": list(reasons),
+        "clock_lag_p99_ms": done.lag_p99_ms,
+        "clock_lag_max_ms": done.lag_max_ms,
+        "in_flight_at_end": done.in_flight_at_end,
+    }
+
+
+def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, object]:
+    arrivals = dataclasses.asdict(asked.arrivals)
+    if isinstance(asked.arrivals, Replay):
+        arrivals = {"requests": len(asked.arrivals.requests)}
+    return {
+        "urls": list(asked.urls),
+        "model": model,
+        "arrivals": {"kind": type(asked.arrivals).__name__.lower(), **arrivals},
+        "seconds": asked.seconds,
+        "requests": asked.requests,
+        "stream": asked.stream,
+        "max_tokens": asked.max_tokens,
+        "temperature": asked.temperature,
+        "ignore_eos": asked.ignore_eos,
+        "prompts": {"what": source.words, "unique": source.unique},
+        "seed": asked.seed,
+        "request_timeout_seconds": asked.request_timeout_seconds,
+        "max_in_flight": asked.max_in_flight,
+        "limit_ms": asked.limit_ms,
+        "samples": str(asked.samples),
+    }
+
+
+def write(path: pathlib.Path, content: dict[str, typing.Any]) -> None:
+    """Write the result to ``path``. Raises StorageFailed."""
+    try:
+        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file") from error
+
+
+def as_text(content: dict[str, typing.Any], asked: Options) -> str:
+    """Return the result for a terminal."""
+    asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
+    lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
+    if not asked_prompts["unique"]:
+        lines.append("           they repeat: a prefix cache may have answered for the model")
+    lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
+    lines.append(f"written    {asked.output}, {asked.samples}")
+    return "\n".join(lines)
