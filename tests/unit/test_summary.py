@@ -55,11 +55,11 @@ def test_memory_does_not_grow_with_the_number_of_values() -> None:
     while value < 3.6e6:
         made.pending.append(value)
         made.settle()
-        value *= 1.0001
+        value *= 1.0003
 
     assert len(made._exact) <= 20_000
     assert len(made._classes) < 22_100
-    assert (made.record()["count"] or 0) > 200_000
+    assert (made.record()["count"] or 0) > 70_000
 
 
 def test_latencies_are_those_of_requests_that_succeeded() -> None:

@@ -107,15 +107,12 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(), clock)
     collected = gc.isenabled()
-    gc.collect()
-    gc.freeze()
     gc.disable()
     try:
         return await run.go(stop)
     finally:
         if collected:
             gc.enable()
-        gc.unfreeze()
 
 
 class _Run:
