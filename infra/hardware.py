@@ -1,5 +1,6 @@
 """Trainium2 as the program counts it: chips, physical and logical cores, instance types and where they are offered."""
 
+import dataclasses
 import typing
 
 # Kinds of core are different types so that a throughput per one of them cannot be compared with a throughput
@@ -12,3 +13,96 @@ AllocatedCores = typing.NewType("AllocatedCores", int)
 """Logical cores that a pod reserves, used or not."""
 BilledCores = typing.NewType("BilledCores", int)
 """Logical cores of the instances that are paid for, so that stranded cores count."""
+
+NEURONCORE_RESOURCE = "aws.amazon.com/neuroncore"
+"""What a pod asks for, in logical cores. Karpenter 1.14 counts physical cores under the same name, twice as many
+(pkg/providers/instancetype/types.go), so CPU requests, which both count alike, must decide the packing."""
+NEURON_RESOURCE = "aws.amazon.com/neuron"
+"""Whole chips; also the key of the taint that keeps other pods off Neuron nodes."""
+
+PHYSICAL_CORES_PER_CHIP = 8
+"""AWS Neuron documentation, about-neuron/arch/neuron-hardware/trainium2.rst, read 2026-08-21."""
+LOGICAL_CORES_PER_CHIP = 4
+"""At LNC=2, the default (neuron-features/logical-neuroncore-config.rst, read 2026-08-21)."""
+MEMORY_PER_LOGICAL_CORE_GB = 24
+"""One of the chip's four 24 GB banks (logical-neuroncore-config.rst). The EC2 API says 512 GiB a chip: wrong."""
+
+InstanceTypeName = typing.Literal["trn2.3xlarge", "trn2.48xlarge"]
+"""trn2u.48xlarge is left out: the EC2 API describes it without Neuron devices, so Karpenter never launches it for a
+pod that asks for cores (moto 5.2.5's copy of DescribeInstanceTypes, 2026-10-03)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """One size of Trainium2 instance and what Karpenter 1.14.1 was seen to allow pods on it (2026-11-23)."""
+
+    name: InstanceTypeName
+    chips: int
+    vcpus: int
+    memory_gib: int
+    allocatable_cpu_millicores: int
+    """What pods and DaemonSets share: vCPUs less what kubelet and system keep."""
+    allocatable_memory_mib: int
+    allocatable_pods: int
+    instance_store_gb: int
+    """Local NVMe, 10^9 bytes."""
+
+    @property
+    def physical_cores(self) -> PhysicalCores:
+        """NeuronCores of all chips: what Karpenter believes a node offers as ``neuroncore``."""
+        return PhysicalCores(self.chips * PHYSICAL_CORES_PER_CHIP)
+
+    @property
+    def logical_cores(self) -> LogicalCores:
+        """Cores of all chips at LNC=2: what the device plugin offers as ``neuroncore``."""
+        return LogicalCores(self.chips * LOGICAL_CORES_PER_CHIP)
+
+    @property
+    def billed_cores(self) -> BilledCores:
+        """Logical cores that one hour of the instance pays for."""
+        return BilledCores(self.logical_cores)
+
+    @property
+    def memory_per_logical_core_gb(self) -> int:
+        """Device memory, 10^9 bytes, of one logical core."""
+        return MEMORY_PER_LOGICAL_CORE_GB
+
+
+INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {
+    "trn2.3xlarge": InstanceType(
+        name="trn2.3xlarge",
+        chips=1,
+        vcpus=12,
+        memory_gib=128,
+        allocatable_cpu_millicores=11900,
+        allocatable_memory_mib=120556,
+        allocatable_pods=30,
+        instance_store_gb=470,
+    ),
+    "trn2.48xlarge": InstanceType(
+        name="trn2.48xlarge",
+        chips=16,
+        vcpus=192,
+        memory_gib=2048,
+        allocatable_cpu_millicores=191450,
+        allocatable_memory_mib=1938410,
+        allocatable_pods=100,
+        instance_store_gb=7600,
+    ),
+}
+
+OFFERINGS_READ_ON = "2026-10-03"
+"""Day of the reading behind OFFERINGS; the preflight command asks the account itself."""
+OFFERINGS: typing.Final[typing.Mapping[InstanceTypeName, typing.Mapping[str, tuple[str, ...]]]] = {
+    "trn2.3xlarge": {
+        "ap-southeast-4": ("ap-southeast-4c",),
+        "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
+        "sa-east-1": ("sa-east-1a", "sa-east-1b", "sa-east-1c"),
+    },
+    "trn2.48xlarge": {
+        "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),
+        "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
+    },
+}
+"""Zones, by region, in which a type was offered (DescribeInstanceTypeOfferings as kept by moto 5.2.5). Zone names are
+an account's own view of the zones, so another account may see another letter."""

@@ -1,9 +1,11 @@
 """The one parser of settings: plain data in, a frozen model out, or one error that lists every bad key."""
 
+import pathlib
 import typing
 
 import pydantic
 import pydantic_core
+import yaml
 
 from infra.errors import Problem, SettingsError
 
@@ -40,12 +42,29 @@ def parse(model: type[M], data: object, *, where: str, file: str) -> M:
         raise SettingsError([_problem(model, detail, where, file) for detail in error.errors()]) from None
 
 
+def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> object:
+    """Return the plain data in ``path``; an empty file is an empty mapping.
+
+    ``key`` and ``value`` are what the user said that led here. Raises SettingsError if it cannot be read as YAML.
+    """
+    try:
+        data: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        rule = f"it names a readable file ({error.strerror})"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        rule, remedy = f"it holds YAML ({' '.join(str(error).split())})", f"mend {path}"
+    else:
+        return {} if data is None else data
+    raise SettingsError([Problem(path=key, value=value, rule=rule, remedy=remedy)])
+
+
 def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails, where: str, file: str) -> Problem:
     context = detail.get("ctx", {})
     path = _path(where, detail["loc"])
     remedy = f"edit {file}"
     if detail["type"] == "broken_rule":
-        path = f"{path}.{context['path']}" if context["path"] else path
+        below = context["path"]
+        path += below if below.startswith("[") else f".{below}" if below else ""
         value = context.get("value", detail["input"])
         return Problem(path=path, value=value, rule=context["rule"], remedy=context["remedy"] or remedy)
     if detail["type"] == "extra_forbidden":

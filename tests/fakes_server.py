@@ -288,8 +288,9 @@ class _Stream:
             request.connection.write(self._chunks[self._index - 1])
             self._engine.at(self._engine.moment(moment) + script.gap_seconds * script.tokens_per_chunk, self.step)
             return
+        last = time.perf_counter()
         request.connection.write(self._chunks[-1] + self._engine.farewell(request, self._count))
-        self._engine.note(request, self._first, time.perf_counter())
+        self._engine.note(request, self._first, last)
         self._engine.ended(moment)
 
 
@@ -469,7 +470,7 @@ class ScriptedServer:
         if self._core is not None:
             command = ["taskset", "-c", str(self._core), *command]
         root = pathlib.Path(__file__).parents[1]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         self.port = int(line)
 

@@ -8,6 +8,13 @@ from workloads.samples import Stage
 
 SCHEMA_VERSION = 1
 
+PROMPT_TOKENS = "prompt_tokens"
+"""Pin that says whether prompts have the planned tokens: EXACT, or other words."""
+OUTPUT_TOKENS = "output_tokens"
+"""Pin that says whether answers have the planned tokens: EXACT, or other words."""
+EXACT = "exact"
+"""The value of both where the server's count must be the plan's."""
+
 Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted", "failed"]
 """How a run ended: settled before its budget, at the budget's end, after the last block, by a signal, by a failure."""
 

@@ -34,7 +34,7 @@ def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
 
 def run(url: str, output: pathlib.Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a load to its end."""
-    return subprocess.run(  # noqa: S603 - our own
+    return subprocess.run(
         command(url, output, *words), capture_output=True, text=True, cwd=ROOT, check=False, timeout=30
     )
 
@@ -73,14 +73,14 @@ def test_a_signal_ends_the_load_without_losing_a_sample(
     """At any moment: what was sent has a sample, the result is written, and the exit status is documented."""
     output = tmp_path / "r.json"
     words = ["--concurrency", "8", "--seconds", "60", "--grace-seconds", "1"]
-    with subprocess.Popen(  # noqa: S603 - our own
+    with subprocess.Popen(
         command(server.url, output, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as load:
         started = tmp_path / "r.samples.jsonl"
         until = time.monotonic() + 10
         while not started.exists() and time.monotonic() < until:
             time.sleep(0.01)  # until the load has begun
-        time.sleep(random.random() / 4)  # noqa: S311 - any moment
+        time.sleep(random.random() / 4)
         load.send_signal(number)
         _, errors = load.communicate(timeout=10)
     record = json.loads(output.read_text())
@@ -117,7 +117,7 @@ def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pat
     """Stopped for 0.3 s, as a debugger does: exit status 4, and the reasons say by how much."""
     output = tmp_path / "r.json"
     words = ["--mode", "constant", "--rate", "200", "--seconds", "0.8"]
-    with subprocess.Popen(  # noqa: S603 - our own
+    with subprocess.Popen(
         command(server.url, output, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as load:
         until = time.monotonic() + 10
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(server: ScriptedServ
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     output = tmp_path / "r.json"
-    with subprocess.Popen(  # noqa: S603 - our own
+    with subprocess.Popen(
         command(server.url, output, "--concurrency", "32", "--requests", "2000"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -168,6 +168,6 @@ def test_the_command_needs_no_heavy_library() -> None:
     """The first request leaves within half a second: settings models, numbers and clouds are imported elsewhere."""
     heavy = "pydantic numpy scipy boto3 botocore rich psutil"
     code = f"import sys, workloads.loadgen.load; print(*(set('{heavy}'.split()) & set(sys.modules)))"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)  # noqa: S603 - our own
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
 
     assert ended.stdout.strip() == ""

@@ -10,7 +10,7 @@ from workloads.loadgen.summary import Distribution, Summary, as_text
 
 def test_percentiles_are_off_by_less_than_their_class() -> None:
     """Over six orders of magnitude p50, p90 and p99 are at most 0.1 % too high; the maximum is exact."""
-    draw = random.Random(1)  # noqa: S311 - test data
+    draw = random.Random(1)
     drawn = [10 ** draw.uniform(-2, 4) for _ in range(20_000)]
     values = sorted(drawn)
     made = Distribution(unit_microseconds=1000)

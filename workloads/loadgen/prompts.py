@@ -36,6 +36,8 @@ class Prompts:
     """Length of each, where all have the same and a tokenizer said so."""
     words: str
     """What they are, for the report."""
+    exact: bool = False
+    """True if every prompt has its planned length in tokens."""
 
 
 def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, seed: int) -> typing.Iterator[Prompt]:
@@ -46,7 +48,7 @@ def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, see
     choices = sorted(set(ids))
     if len(choices) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(choices)} token id(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(tuple(draw(choices, k=length)), length) for length in lengths)
 
 
@@ -57,7 +59,7 @@ def from_words(words: typing.Sequence[str], lengths: typing.Iterable[int], *, se
     """
     if len(set(words)) < 2:  # noqa: PLR2004
         raise ValueError(f"{len(set(words))} word(s) to draw from; random prompts need at least 2")
-    draw = random.Random(seed).choices  # noqa: S311 - prompts are no secret
+    draw = random.Random(seed).choices
     return (Prompt(" ".join(draw(words, k=length)), None) for length in lengths)
 
 
@@ -71,7 +73,9 @@ def synthetic(ids: typing.Sequence[int] | None, tokens: int, *, seed: int) -> Pr
         )
         return Prompts(each=each, unique=_spread(len(WORDS), tokens), tokens=None, words=words)
     each = from_tokens(ids, lengths, seed=seed)
-    return Prompts(each=each, unique=_spread(len(set(ids)), tokens), tokens=tokens, words=f"{tokens} random tokens")
+    return Prompts(
+        each=each, unique=_spread(len(set(ids)), tokens), tokens=tokens, words=f"{tokens} random tokens", exact=True
+    )
 
 
 _PRACTICALLY_UNIQUE = 1e12  # among a million prompts two are equal with probability 0.4

@@ -91,7 +91,7 @@ class Poisson:
 
     def times(self) -> typing.Iterator[float]:
         """Yield intended sends, seconds from the start, ascending, without end."""
-        draw = random.Random(self.seed).expovariate  # noqa: S311 - arrivals are no secret
+        draw = random.Random(self.seed).expovariate
         return itertools.accumulate(draw(self.rate_per_second) for _ in itertools.count())
 
 

@@ -1,0 +1,92 @@
+"""Which Trainium2 nodes may be launched, as what, and at which price: the ``neuron`` section of the settings."""
+
+import typing
+
+import pydantic
+
+from infra.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
+from infra.parser import Section, broken
+from infra.versions import PAIRS, Pair, PairName, pair_conflict
+
+CapacityType = typing.Literal["reserved", "on-demand", "spot"]
+Zone = typing.Annotated[str, pydantic.Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
+ReservationId = typing.Annotated[str, pydantic.Field(pattern=r"^cr-[0-9a-z]+$")]
+
+_LONGEST_PODS_TO_STOP_MINUTES = 45
+"""Deleting the NodePool is given 60 minutes; draining must end well before."""
+
+
+class Neuron(Section):
+    """The Trainium2 nodes that Karpenter launches, and what runs on them."""
+
+    instance_type: InstanceTypeName = "trn2.3xlarge"
+    zones: tuple[Zone, ...]
+    """Where nodes may be launched; with a capacity reservation, its zone."""
+    pair: PairName = "neuronx-0.9.1"
+    """vLLM image and AMI whose driver fits it."""
+    ami_release: str | None = pydantic.Field(default=None, pattern=r"^v\d{8}$")
+    """Another AMI release for the pair's image; absent takes the pair's own."""
+    capacity_types: tuple[CapacityType, ...] = ("reserved", "on-demand")
+    """Karpenter takes ``reserved`` first, whatever the order."""
+    reservation_ids: tuple[ReservationId, ...] = ()
+    """Capacity reservations or Capacity Blocks, by id; Karpenter takes none that is not named."""
+    price_usd_per_hour: float | None = pydantic.Field(default=None, gt=0)
+    """What an hour of one node costs. AWS publishes no on-demand price for trn2, and Karpenter never launches what has
+    no price; this one is told to it."""
+    maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
+    root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
+    """Holds images (8 GiB compressed each) and everything pods write locally."""
+    consolidate_after_minutes: int = pydantic.Field(default=60, ge=1, le=1440)
+    """An empty node stays that long, so that what was launched to compile is still there to serve."""
+    expire_after_hours: int | None = pydantic.Field(default=None, ge=1)
+    """A node's longest life; absent lets an experiment run on."""
+    termination_grace_minutes: int = pydantic.Field(default=10, ge=1, le=_LONGEST_PODS_TO_STOP_MINUTES)
+    """Pods of a node that is going are ended by then, whatever protects them."""
+
+    @property
+    def hardware(self) -> InstanceType:
+        """What is known of the pinned instance type."""
+        return INSTANCE_TYPES[self.instance_type]
+
+    @property
+    def image_and_ami(self) -> Pair:
+        """The pair by its name."""
+        return PAIRS[self.pair]
+
+    @property
+    def ami(self) -> str:
+        """The AMI release in use, ``vYYYYMMDD``."""
+        return self.image_and_ami.ami_release if self.ami_release is None else self.ami_release
+
+    @pydantic.field_validator("ami_release")
+    @classmethod
+    def _fits_the_image(cls, release: str | None, info: pydantic.ValidationInfo) -> str | None:
+        pair = info.data.get("pair")
+        conflict = None if release is None or pair is None else pair_conflict(PAIRS[pair], release)
+        if conflict is not None:
+            raise broken(f"image and AMI fit each other, but {conflict}", "remove ami_release or choose another pair")
+        return release
+
+    @pydantic.field_validator("zones", "capacity_types", "reservation_ids")
+    @classmethod
+    def _each_once(cls, values: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+        if len(set(values)) != len(values):
+            raise broken("each is named once")
+        if not values and info.field_name != "reservation_ids":
+            raise broken("at least one is named")
+        return values
+
+    @pydantic.field_validator("reservation_ids")
+    @classmethod
+    def _with_reserved(cls, ids: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+        if "capacity_types" in info.data and bool(ids) != ("reserved" in info.data["capacity_types"]):
+            raise broken("reservations are named exactly when capacity_types has 'reserved'")
+        return ids
+
+    @pydantic.field_validator("price_usd_per_hour")
+    @classmethod
+    def _opens_the_price_gate(cls, price: float | None, info: pydantic.ValidationInfo) -> float | None:
+        if price is None and set(info.data.get("capacity_types", ())) - {"reserved"}:
+            rule = "on-demand and spot need a price, or Karpenter never launches a trn2 node"
+            raise broken(rule, "set it, or leave only 'reserved' in capacity_types")
+        return price

@@ -1,0 +1,283 @@
+"""The EKS cluster: control plane, its logs and keys, two system nodes, add-ons, and the way to talk to it."""
+
+import collections.abc
+import dataclasses
+import json
+import typing
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_eks as eks
+import pulumi_kubernetes as kubernetes
+
+from infra import policies
+from infra.network import Subnets
+from infra.settings import AddonVersions, ControlPlane, SystemNodes
+from infra.versions import AddonName, KubernetesMinor
+
+SYSTEM_NODES = 2
+"""Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
+_NODE_POLICIES = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonSSMManagedInstanceCore",
+)
+_CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
+    # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
+    "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
+}
+_EFS_DRIVER_POLICY = "service-role/AmazonEFSCSIDriverPolicy"
+_EFS_DRIVER_ACCOUNT = "efs-csi-controller-sa"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """What the cluster needs. ``cluster_name`` is its physical name."""
+
+    cluster_name: str
+    kubernetes: KubernetesMinor
+    subnets: Subnets
+    control_plane: ControlPlane
+    system_nodes: SystemNodes
+    addons: AddonVersions
+    place: policies.Place
+    tags: collections.abc.Mapping[str, str]
+
+
+class Cluster(pulumi.ComponentResource):
+    """An EKS cluster with everything on it that is not Neuron. Children: ``<name>-control-plane``, ``-nodes``, add-ons.
+
+    Takes its AWS provider from ``opts``. ``kubernetes_provider`` speaks to the cluster through the ``aws`` command.
+    ``security_group_id`` is the group that EKS makes: control plane and nodes reach each other through it.
+    """
+
+    kubernetes_provider: kubernetes.Provider
+    oidc_provider_arn: pulumi.Output[str]
+    oidc_issuer: pulumi.Output[str]
+    security_group_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:infra:Cluster", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        control_plane = self._control_plane()
+        oidc = aws.iam.OpenIdConnectProvider(
+            f"{name}-oidc",
+            url=control_plane.oidc_provider_url,
+            client_id_lists=["sts.amazonaws.com"],
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        for arn in args.control_plane.admin_role_arns:
+            self._administrator(arn, control_plane)
+        # Without the network plugin no node becomes ready; taken away before the nodes, it leaves their network
+        # interfaces behind, and those keep subnets and security group from being deleted.
+        network_plugin = self._addon("vpc-cni", args.addons.vpc_cni, after=[control_plane])
+        proxy = self._addon("kube-proxy", args.addons.kube_proxy, after=[control_plane])
+        nodes = self._nodes(after=[control_plane, network_plugin, proxy])
+        # Before any node exists coredns never becomes active, and the add-on fails after 20 minutes.
+        self._addon("coredns", args.addons.coredns, after=[nodes])
+        agent = self._addon("eks-pod-identity-agent", args.addons.pod_identity_agent, after=[nodes])
+        self._efs_driver(after=[nodes, agent])
+        self.kubernetes_provider = kubernetes.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=control_plane.kubeconfig_json,
+            # Without it an unknown kubeconfig in a preview plans to replace the provider, and with it everything in
+            # the cluster, the node pool included.
+            cluster_identifier=args.place.cluster(args.cluster_name),
+            opts=self._child,
+        )
+        self.oidc_provider_arn, self.oidc_issuer = oidc.arn, control_plane.oidc_issuer
+        self.security_group_id = control_plane.cluster_security_group_id
+        self.register_outputs(
+            {
+                "oidc_provider_arn": self.oidc_provider_arn,
+                "oidc_issuer": self.oidc_issuer,
+                "security_group_id": self.security_group_id,
+            }
+        )
+
+    def _control_plane(self) -> eks.Cluster:
+        args, wanted = self._args, self._args.control_plane
+        key = aws.kms.Key(
+            f"{self._name}-secrets",
+            description=f"Kubernetes secrets of {args.cluster_name}",
+            enable_key_rotation=True,
+            deletion_window_in_days=wanted.key_deletion_days,
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        # EKS writes to this name and makes the group itself when it is missing, without a retention.
+        logs = aws.cloudwatch.LogGroup(
+            f"{self._name}-logs",
+            name=f"/aws/eks/{args.cluster_name}/cluster",
+            retention_in_days=wanted.log_retention_days,
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        after: list[pulumi.Resource] = [logs]
+        if args.subnets.network is not None:
+            # Nodes and control plane talk through these routes until the last of them is gone.
+            after.append(args.subnets.network)
+        is_public = bool(wanted.public_access_cidrs)
+        return eks.Cluster(
+            f"{self._name}-control-plane",
+            name=args.cluster_name,
+            version=args.kubernetes,
+            vpc_id=args.subnets.vpc_id,
+            private_subnet_ids=list(args.subnets.private_ids.values()),
+            authentication_mode=eks.AuthenticationMode.API,
+            encryption_config_key_arn=key.arn,
+            endpoint_private_access=True,
+            endpoint_public_access=is_public,
+            public_access_cidrs=list(wanted.public_access_cidrs) if is_public else None,
+            enabled_cluster_log_types=list(wanted.log_types),
+            deletion_protection=wanted.deletion_protection,
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
+            skip_default_node_group=True,
+            skip_default_security_groups=True,
+            # The component's own provider is made by a connection to the issuer during preview; ours is not.
+            create_oidc_provider=False,
+            # Add-ons are made below, so that their order against the nodes is ours and shows in previews.
+            bootstrap_self_managed_addons=False,
+            use_default_vpc_cni=True,
+            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            tags=dict(args.tags),
+            # Late events would bring a log group back that is deleted before the cluster.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )
+
+    def _administrator(self, role_arn: str, control_plane: eks.Cluster) -> None:
+        name = f"{self._name}-admin-{role_arn.rsplit('/', maxsplit=1)[-1]}"
+        after = pulumi.ResourceOptions(parent=self, depends_on=[control_plane])
+        entry = aws.eks.AccessEntry(
+            name,
+            cluster_name=self._args.cluster_name,
+            principal_arn=role_arn,
+            type="STANDARD",
+            tags=dict(self._args.tags),
+            opts=after,
+        )
+        aws.eks.AccessPolicyAssociation(
+            name,
+            cluster_name=self._args.cluster_name,
+            principal_arn=entry.principal_arn,
+            policy_arn=f"arn:{self._args.place.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+            access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster"),
+            opts=after,
+        )
+
+    def _addon(
+        self,
+        addon: AddonName,
+        version: str | None,
+        *,
+        after: collections.abc.Sequence[pulumi.Resource],
+        identity: aws.eks.AddonPodIdentityAssociationArgs | None = None,
+    ) -> aws.eks.Addon:
+        return aws.eks.Addon(
+            f"{self._name}-{addon}",
+            cluster_name=self._args.cluster_name,
+            addon_name=addon,
+            addon_version=version,
+            configuration_values=_CONFIGURATION.get(addon),
+            pod_identity_associations=None if identity is None else [identity],
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            tags=dict(self._args.tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )
+
+    def _efs_driver(self, *, after: collections.abc.Sequence[pulumi.Resource]) -> None:
+        args = self._args
+        trust = policies.pod_identity_trust(
+            args.place, cluster_name=args.cluster_name, namespace="kube-system", service_account=_EFS_DRIVER_ACCOUNT
+        )
+        role = aws.iam.Role(
+            f"{self._name}-efs-driver",
+            description="EFS CSI driver: makes and removes access points",
+            assume_role_policy=json.dumps(trust),
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        attachment = aws.iam.RolePolicyAttachment(
+            f"{self._name}-efs-driver",
+            role=role.name,
+            policy_arn=args.place.managed_policy(_EFS_DRIVER_POLICY),
+            opts=self._child,
+        )
+        identity = aws.eks.AddonPodIdentityAssociationArgs(role_arn=role.arn, service_account=_EFS_DRIVER_ACCOUNT)
+        # A driver without its role fails every call to EFS, and volumes are then neither mounted nor let go.
+        self._addon("aws-efs-csi-driver", args.addons.efs_csi_driver, after=[*after, attachment], identity=identity)
+
+    def _nodes(self, *, after: collections.abc.Sequence[pulumi.Resource]) -> aws.eks.NodeGroup:
+        name, args = f"{self._name}-nodes", self._args
+        role = aws.iam.Role(
+            name,
+            description=f"System nodes of {args.cluster_name}",
+            assume_role_policy=json.dumps(policies.service_trust("ec2.amazonaws.com")),
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in _NODE_POLICIES])
+        template = aws.ec2.LaunchTemplate(
+            name,
+            block_device_mappings=[
+                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                    device_name="/dev/xvda",
+                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                        volume_size=args.system_nodes.disk_gib,
+                        volume_type="gp3",
+                        encrypted="true",
+                        delete_on_termination="true",
+                    ),
+                )
+            ],
+            metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+                http_tokens="required", http_put_response_hop_limit=1
+            ),
+            # A managed node group does not pass its tags on to instances and volumes.
+            tag_specifications=[
+                aws.ec2.LaunchTemplateTagSpecificationArgs(
+                    resource_type=kind, tags={**args.tags, "Name": f"{args.cluster_name}-system"}
+                )
+                for kind in ("instance", "volume")
+            ],
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        return aws.eks.NodeGroup(
+            name,
+            cluster_name=args.cluster_name,
+            version=args.kubernetes,
+            node_role_arn=role.arn,
+            subnet_ids=list(args.subnets.private_ids.values()),
+            ami_type="AL2023_x86_64_STANDARD",
+            instance_types=[args.system_nodes.instance_type],
+            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
+                min_size=SYSTEM_NODES, desired_size=SYSTEM_NODES, max_size=SYSTEM_NODES + 1
+            ),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
+            launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
+                id=template.id, version=template.latest_version.apply(str)
+            ),
+            tags=dict(args.tags),
+            # A node whose role has lost a policy leaves the cluster while Karpenter still runs on it.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*after, *attachments]),
+        )
+
+
+def attach(
+    parent: pulumi.Resource, name: str, role: aws.iam.Role, policy_arns: collections.abc.Sequence[str]
+) -> list[pulumi.Resource]:
+    """Attach AWS's managed policies to ``role``, under ``parent``; return what dependents must outlive."""
+    return [
+        aws.iam.RolePolicyAttachment(
+            f"{name}-{arn.rsplit('/', maxsplit=1)[-1]}",
+            role=role.name,
+            policy_arn=arn,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+        for arn in policy_arns
+    ]

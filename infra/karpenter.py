@@ -1,0 +1,199 @@
+"""Karpenter: its identity, the nodes' identity, its queue of interruptions, and its two charts."""
+
+import collections.abc
+import dataclasses
+import json
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from infra import policies
+from infra.cluster import Cluster, attach
+from infra.nodes import SYSTEM_NAMESPACE, karpenter_values
+from infra.settings import Registries
+from infra.versions import KARPENTER, KARPENTER_CRD, Chart
+
+SERVICE_ACCOUNT = "karpenter"
+_NODE_POLICIES = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonSSMManagedInstanceCore",
+)
+_EVENTS = {
+    "health": ("aws.health", "AWS Health Event"),
+    "spot": ("aws.ec2", "EC2 Spot Instance Interruption Warning"),
+    "rebalance": ("aws.ec2", "EC2 Instance Rebalance Recommendation"),
+    "state": ("aws.ec2", "EC2 Instance State-change Notification"),
+    "reservation": ("aws.ec2", "EC2 Capacity Reservation Instance Interruption Warning"),
+}
+_RELEASE_TIMEOUT_SECONDS = 600
+_QUEUE_RETENTION_SECONDS = 300
+"""An interruption is two minutes away when it is announced; older news is of no use."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KarpenterArgs:
+    """What Karpenter needs. ``overlays`` opens the gate of NodeOverlay."""
+
+    cluster_name: str
+    cluster: Cluster
+    overlays: bool
+    registries: Registries
+    place: policies.Place
+    tags: collections.abc.Mapping[str, str]
+
+
+class Karpenter(pulumi.ComponentResource):
+    """Karpenter and what it works with. Children: ``<name>-controller``, ``-node``, ``-interruptions``, ``-crds``.
+
+    Takes its AWS and Kubernetes providers from ``opts``. ``instance_profile_name`` is for the nodes it launches.
+    """
+
+    instance_profile_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: KarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:infra:Karpenter", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        queue, events = self._interruptions()
+        node_role, node_ready = self._node_role()
+        profile = aws.iam.InstanceProfile(f"{name}-node", role=node_role.name, tags=dict(args.tags), opts=self._child)
+        identity = self._controller_identity(queue, node_role)
+        # While Karpenter runs it must be able to end what it launched: without its rights instances run on and bill,
+        # without the nodes' rights they do not drain. So everything here is deleted after the chart.
+        crds = self._release("crds", KARPENTER_CRD, {}, after=[args.cluster])
+        values = karpenter_values(
+            cluster_name=args.cluster_name,
+            region=args.place.region,
+            queue_name=queue.name,
+            overlays=args.overlays,
+            registries=args.registries,
+        )
+        self._release(
+            "controller",
+            KARPENTER,
+            values,
+            # Deleted before the chart, the definitions would take every node pool with them, and the controller
+            # would be gone before the instances.
+            after=[args.cluster, crds, profile, *identity, *node_ready, *events],
+        )
+        self.instance_profile_name = profile.name
+        self.register_outputs({"instance_profile_name": self.instance_profile_name})
+
+    def _interruptions(self) -> tuple[aws.sqs.Queue, list[pulumi.Resource]]:
+        name, tags = f"{self._name}-interruptions", dict(self._args.tags)
+        queue = aws.sqs.Queue(
+            name,
+            message_retention_seconds=_QUEUE_RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
+            tags=tags,
+            opts=self._child,
+        )
+        rules = {
+            event: aws.cloudwatch.EventRule(
+                f"{self._name}-{event}",
+                description=f"{kind} to Karpenter",
+                event_pattern=json.dumps({"source": [source], "detail-type": [kind]}),
+                tags=tags,
+                opts=self._child,
+            )
+            for event, (source, kind) in _EVENTS.items()
+        }
+        policy = aws.sqs.QueuePolicy(
+            name,
+            queue_url=queue.url,
+            policy=pulumi.Output.all(queue.arn, *(rule.arn for rule in rules.values())).apply(
+                lambda arns: json.dumps(policies.interruption_queue(arns[0], arns[1:]))
+            ),
+            opts=self._child,
+        )
+        targets = [
+            aws.cloudwatch.EventTarget(f"{self._name}-{event}", rule=rule.name, arn=queue.arn, opts=self._child)
+            for event, rule in rules.items()
+        ]
+        return queue, [policy, *targets]
+
+    def _node_role(self) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
+        args, name = self._args, f"{self._name}-node"
+        role = aws.iam.Role(
+            name,
+            description=f"Nodes that Karpenter launches for {args.cluster_name}",
+            assume_role_policy=json.dumps(policies.service_trust("ec2.amazonaws.com")),
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in _NODE_POLICIES])
+        # A kubelet whose entry is gone is locked out of the cluster and its node never drains.
+        entry = aws.eks.AccessEntry(
+            name,
+            cluster_name=args.cluster_name,
+            principal_arn=role.arn,
+            type="EC2_LINUX",
+            tags=dict(args.tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster]),
+        )
+        return role, [*attachments, entry]
+
+    def _controller_identity(self, queue: aws.sqs.Queue, node_role: aws.iam.Role) -> list[pulumi.Resource]:
+        args, place, name = self._args, self._args.place, f"{self._name}-controller"
+        trust = policies.pod_identity_trust(
+            place, cluster_name=args.cluster_name, namespace=SYSTEM_NAMESPACE, service_account=SERVICE_ACCOUNT
+        )
+        role = aws.iam.Role(
+            name,
+            description=f"Karpenter of {args.cluster_name}",
+            assume_role_policy=json.dumps(trust),
+            tags=dict(args.tags),
+            opts=self._child,
+        )
+        documents: dict[str, pulumi.Input[str]] = {
+            "node-lifecycle": json.dumps(policies.karpenter_node_lifecycle(place, args.cluster_name)),
+            "iam-integration": node_role.arn.apply(lambda arn: json.dumps(policies.karpenter_iam_integration(arn))),
+            "eks-integration": json.dumps(policies.karpenter_eks_integration(place, args.cluster_name)),
+            "interruption": queue.arn.apply(lambda arn: json.dumps(policies.karpenter_interruption(arn))),
+            "zonal-shift": json.dumps(policies.karpenter_zonal_shift(place, args.cluster_name)),
+            "resource-discovery": json.dumps(policies.karpenter_resource_discovery(place)),
+        }
+        attachments = [self._allow(role, part, document) for part, document in documents.items()]
+        # The credentials are put into a pod when it is admitted: an association made later reaches no running pod.
+        association = aws.eks.PodIdentityAssociation(
+            name,
+            cluster_name=args.cluster_name,
+            namespace=SYSTEM_NAMESPACE,
+            service_account=SERVICE_ACCOUNT,
+            role_arn=role.arn,
+            tags=dict(args.tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster]),
+        )
+        return [*attachments, association]
+
+    def _allow(self, role: aws.iam.Role, part: str, document: pulumi.Input[str]) -> pulumi.Resource:
+        """Make and attach one policy; six, because one document would be over IAM's 6,144 characters."""
+        name = f"{self._name}-{part}"
+        policy = aws.iam.Policy(
+            name,
+            description=f"Karpenter of {self._args.cluster_name}: {part}",
+            policy=document,
+            tags=dict(self._args.tags),
+            opts=self._child,
+        )
+        return aws.iam.RolePolicyAttachment(name, role=role.name, policy_arn=policy.arn, opts=self._child)
+
+    def _release(
+        self, part: str, chart: Chart, values: dict[str, object], *, after: collections.abc.Sequence[pulumi.Resource]
+    ) -> kubernetes.helm.v3.Release:
+        return kubernetes.helm.v3.Release(
+            f"{self._name}-{part}",
+            name=chart.path.rsplit("/", maxsplit=1)[-1],
+            namespace=SYSTEM_NAMESPACE,
+            chart=chart.reference(self._args.registries.charts),
+            version=chart.version,
+            values=values,
+            # The definitions have a chart of their own, which upgrades them; Helm never upgrades those of a chart.
+            skip_crds=True,
+            atomic=True,
+            cleanup_on_fail=True,
+            timeout=_RELEASE_TIMEOUT_SECONDS,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+        )

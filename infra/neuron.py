@@ -1,0 +1,122 @@
+"""The Neuron nodes: what runs on each of them, and the pool that Karpenter launches them from."""
+
+import collections.abc
+import dataclasses
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra import nodes
+from infra.capacity import Neuron
+from infra.settings import Registries
+from infra.versions import NEURON, KubernetesMinor
+
+_RELEASE_TIMEOUT_SECONDS = 600
+_READY = {"pulumi.com/waitFor": "condition=Ready"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeuronSchedulingArgs:
+    """What the Neuron chart needs. ``kubernetes`` is the cluster's minor version."""
+
+    kubernetes: KubernetesMinor
+    registries: Registries
+    after: collections.abc.Sequence[pulumi.Resource]
+    """Nodes to run on and the DNS that the schedulers find each other by."""
+
+
+class NeuronScheduling(pulumi.ComponentResource):
+    """Device plugin, scheduler extension and ``my-scheduler``. Child: ``<name>-chart``.
+
+    Takes its Kubernetes provider from ``opts``. Without it no Neuron pod is ever marked unschedulable, and Karpenter,
+    which waits for that mark, never launches a node.
+    """
+
+    scheduler_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NeuronSchedulingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:infra:NeuronScheduling", name, None, opts)
+        release = kubernetes.helm.v3.Release(
+            f"{name}-chart",
+            name="neuron",
+            # The scheduler asks its extension under a name that the chart fixes to this namespace.
+            namespace=nodes.SYSTEM_NAMESPACE,
+            chart=NEURON.reference(args.registries.charts),
+            version=NEURON.version,
+            values=nodes.neuron_values(args.kubernetes, args.registries),
+            atomic=True,
+            cleanup_on_fail=True,
+            timeout=_RELEASE_TIMEOUT_SECONDS,
+            # The schedulers run on the system nodes and find each other by DNS; before either is there, or after it is
+            # gone, Helm waits for them in vain.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
+        )
+        self.scheduler_name = release.status.apply(lambda _: nodes.SCHEDULER)
+        self.register_outputs({"scheduler_name": self.scheduler_name})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeuronPoolArgs:
+    """What the pool needs. Sequences have at least one entry."""
+
+    neuron: Neuron
+    instance_profile: pulumi.Input[str]
+    subnet_ids: collections.abc.Sequence[pulumi.Input[str]]
+    security_group_ids: collections.abc.Sequence[pulumi.Input[str]]
+    tags: collections.abc.Mapping[str, str]
+    after: collections.abc.Sequence[pulumi.Resource]
+    """Everything that launching and ending a node needs: Karpenter, the Neuron chart, the cluster, the routes."""
+
+
+class NeuronPool(pulumi.ComponentResource):
+    """The nodes that may be launched. Children: ``<name>-price`` (with a price), ``<name>-class``, ``<name>-nodes``.
+
+    Takes its Kubernetes provider from ``opts``. Pods that depend on this component are gone before its nodes are;
+    pods that do not keep a node from draining until ``terminationGracePeriod`` forces it.
+    """
+
+    node_pool_name: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NeuronPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:infra:NeuronPool", name, None, opts)
+        self._after: list[pulumi.Resource] = list(args.after)
+        if args.neuron.price_usd_per_hour is not None:
+            price = nodes.node_overlay_spec(args.neuron, args.neuron.price_usd_per_hour)
+            # An offer that Karpenter has once found without a price stays unavailable for five minutes.
+            self._after.append(self._object(f"{name}-price", nodes.NODE_OVERLAY, "NodeOverlay", price))
+        node_class = nodes.node_class_spec(
+            args.neuron,
+            instance_profile=args.instance_profile,
+            subnet_ids=args.subnet_ids,
+            security_group_ids=args.security_group_ids,
+            tags=args.tags,
+        )
+        # Its finalizer waits until no node refers to it, and needs the controller's rights to get there.
+        self._after.append(self._object(f"{name}-class", nodes.NODE_CLASS, "EC2NodeClass", node_class))
+        # Foreground deletion, Pulumi's default: the pool is gone when EC2 says that its instances are terminated.
+        pool = self._object(f"{name}-nodes", nodes.NODE_POOL, "NodePool", nodes.node_pool_spec(args.neuron))
+        self.node_pool_name = pool.id.apply(lambda _: nodes.NODE_POOL)
+        self.register_outputs({"node_pool_name": self.node_pool_name})
+
+    def _object(
+        self, name: str, object_name: str, kind: str, spec: nodes.Spec
+    ) -> kubernetes.apiextensions.CustomResource:
+        versions = {
+            "NodeOverlay": nodes.NODE_OVERLAY_VERSION,
+            "EC2NodeClass": nodes.NODE_CLASS_VERSION,
+            "NodePool": nodes.NODE_POOL_VERSION,
+        }
+        return kubernetes.apiextensions.CustomResource(
+            name,
+            api_version=versions[kind],
+            kind=kind,
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=object_name, annotations=_READY),
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=self._after,
+                # The provider gives up after 10 minutes; draining and terminating a trn2 node can take longer, and a
+                # destroy that fails here leaves it running.
+                custom_timeouts=pulumi.CustomTimeouts(create="15m", delete="60m"),
+            ),
+        )

@@ -1,0 +1,158 @@
+"""What Karpenter and the Neuron chart are told: NodeOverlay, EC2NodeClass and NodePool specs, chart values."""
+
+import collections.abc
+import typing
+
+from infra.capacity import Neuron
+from infra.hardware import NEURON_RESOURCE
+from infra.settings import Registries
+from infra.versions import KUBERNETES, KubernetesMinor
+
+if typing.TYPE_CHECKING:
+    import pulumi
+
+Spec = dict[str, typing.Any]
+
+NODE_CLASS = "neuron-al2023"
+NODE_POOL = "neuron-trn-2"
+NODE_OVERLAY = "neuron-trn-2-price"
+SCHEDULER = "my-scheduler"
+"""Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""
+SYSTEM_NAMESPACE = "kube-system"
+
+KARPENTER_GROUP = "karpenter.sh"
+NODE_CLASS_GROUP = "karpenter.k8s.aws"
+NODE_POOL_VERSION = f"{KARPENTER_GROUP}/v1"
+NODE_OVERLAY_VERSION = f"{KARPENTER_GROUP}/v1alpha1"
+NODE_CLASS_VERSION = f"{NODE_CLASS_GROUP}/v1"
+
+NEURON_TAINT: typing.Final = {"key": NEURON_RESOURCE, "value": "true", "effect": "NoSchedule"}
+"""Keeps pods without a toleration off the expensive nodes; the device plugin tolerates it (chart 1.10.0)."""
+EFS_STARTUP_TAINT: typing.Final = {"key": "efs.csi.aws.com/agent-not-ready", "effect": "NoExecute"}
+"""Holds pods back until the EFS driver runs there; the driver removes it (aws-efs-csi-driver, docs/install.md)."""
+
+
+def node_overlay_spec(neuron: Neuron, usd_per_hour: float) -> Spec:
+    """Tell Karpenter what an hour of the pinned type costs; without a price it never launches it on demand."""
+    kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [neuron.instance_type]}
+    return {"requirements": [kind], "price": f"{usd_per_hour:.4f}"}
+
+
+def node_class_spec(
+    neuron: Neuron,
+    *,
+    instance_profile: "pulumi.Input[str]",
+    subnet_ids: "collections.abc.Sequence[pulumi.Input[str]]",
+    security_group_ids: "collections.abc.Sequence[pulumi.Input[str]]",
+    tags: collections.abc.Mapping[str, str],
+) -> Spec:
+    """Say what a node is made of. Everything is named by id, so that no other cluster's tags can match."""
+    disk = {
+        "volumeSize": f"{neuron.root_volume_gib}Gi",
+        "volumeType": "gp3",
+        "encrypted": True,
+        "deleteOnTermination": True,
+    }
+    spec: Spec = {
+        "amiSelectorTerms": [{"alias": f"al2023@{neuron.ami}"}],
+        "instanceProfile": instance_profile,
+        "subnetSelectorTerms": [{"id": subnet} for subnet in subnet_ids],
+        "securityGroupSelectorTerms": [{"id": group} for group in security_group_ids],
+        "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": disk}],
+        # One hop: pods off the host network cannot take the node's role.
+        "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
+        # The AWS provider's default tags do not reach what Karpenter launches.
+        "tags": dict(tags),
+    }
+    if neuron.reservation_ids:
+        spec["capacityReservationSelectorTerms"] = [{"id": reservation} for reservation in neuron.reservation_ids]
+    return spec
+
+
+def node_pool_spec(neuron: Neuron) -> Spec:
+    """Say which nodes may exist, how many, and what may remove them.
+
+    The instance type is pinned: left to "any trn2", Karpenter packs the most pods on one node and was seen to launch
+    one trn2.48xlarge for three small pods, at eight times the cost of two trn2.3xlarge.
+    """
+    expire = "Never" if neuron.expire_after_hours is None else f"{neuron.expire_after_hours}h"
+    template: Spec = {
+        "nodeClassRef": {"group": NODE_CLASS_GROUP, "kind": "EC2NodeClass", "name": NODE_CLASS},
+        "requirements": [
+            _one_of("node.kubernetes.io/instance-type", [neuron.instance_type]),
+            _one_of("karpenter.sh/capacity-type", neuron.capacity_types),
+            _one_of("topology.kubernetes.io/zone", neuron.zones),
+            _one_of("kubernetes.io/arch", ["amd64"]),
+            _one_of("kubernetes.io/os", ["linux"]),
+        ],
+        "taints": [dict(NEURON_TAINT)],
+        "startupTaints": [dict(EFS_STARTUP_TAINT)],
+        "expireAfter": expire,
+        "terminationGracePeriod": f"{neuron.termination_grace_minutes}m",
+    }
+    return {
+        "template": {"spec": template},
+        "limits": {
+            "nodes": str(neuron.maximum_nodes),
+            NEURON_RESOURCE: str(neuron.maximum_nodes * neuron.hardware.chips),
+        },
+        "disruption": {
+            "consolidationPolicy": "WhenEmpty",
+            "consolidateAfter": f"{neuron.consolidate_after_minutes}m",
+            # A drifted node is replaced by launching another first, which a quota of one node never allows; and a
+            # replacement in the middle of a measurement spoils it.
+            "budgets": [{"nodes": "0", "reasons": ["Drifted"]}, {"nodes": "100%", "reasons": ["Empty"]}],
+        },
+    }
+
+
+def karpenter_values(
+    *,
+    cluster_name: str,
+    region: str,
+    queue_name: "pulumi.Input[str]",
+    overlays: bool,
+    registries: Registries,
+) -> Spec:
+    """Return the values of Karpenter's chart. ``overlays`` opens the gate of NodeOverlay, an alpha feature."""
+    return {
+        "serviceAccount": {"name": "karpenter"},
+        "settings": {
+            "clusterName": cluster_name,
+            "interruptionQueue": queue_name,
+            "eksControlPlane": True,
+            "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
+        },
+        "controller": {
+            "image": {"repository": f"{registries.images}/karpenter/controller"},
+            # Named, so that the controller does not ask the instance metadata, which is one hop too far for a pod.
+            "env": [{"name": "AWS_REGION", "value": region}],
+            "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+        },
+    }
+
+
+def neuron_values(minor: KubernetesMinor, registries: Registries) -> Spec:
+    """Return the values of the Neuron chart: device plugin, scheduler extension, and a scheduler that asks it."""
+    kubernetes = KUBERNETES[minor]
+    return {
+        "devicePlugin": {"image": {"repository": f"{registries.images}/neuron/neuron-device-plugin"}},
+        "scheduler": {
+            "enabled": True,
+            "image": {"repository": f"{registries.images}/neuron/neuron-scheduler"},
+            "customScheduler": {
+                "enabled": True,
+                "fullnameOverride": SCHEDULER,
+                "image": {
+                    "repository": f"{registries.images}/{kubernetes.scheduler_image()}",
+                    "tag": kubernetes.scheduler_tag,
+                },
+            },
+        },
+        # The node problem detector would replace nodes in the middle of a measurement, and wants a role of its own.
+        "npd": {"enabled": False},
+    }
+
+
+def _one_of(key: str, values: collections.abc.Iterable[str]) -> Spec:
+    return {"key": key, "operator": "In", "values": list(values)}

@@ -1,0 +1,185 @@
+"""Rows 1 to 8 put together: a cluster that can launch Trainium2 nodes, made by the program or there already."""
+
+import dataclasses
+import typing
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from infra.cluster import Cluster, ClusterArgs
+from infra.expectations import expectations
+from infra.karpenter import Karpenter, KarpenterArgs
+from infra.network import Network, NetworkArgs, Subnets, given, made
+from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
+from infra.policies import Place
+from infra.settings import ExistingCluster, InfraSettings
+from infra.storage import SharedStorage, SharedStorageArgs, access_point
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What workloads build on. Resources that need nodes or the file system depend on ``pool`` and ``foundation``."""
+
+    cluster_name: str
+    place: Place
+    kubernetes_provider: kubernetes.Provider
+    oidc_provider_arn: pulumi.Output[str]
+    oidc_issuer: pulumi.Output[str]
+    """Without the scheme, as conditions of IRSA trust policies name it."""
+    file_system_id: pulumi.Output[str]
+    access_point_id: pulumi.Output[str]
+    pool: NeuronPool
+    foundation: tuple[pulumi.Resource, ...]
+    """What pods need while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
+
+    def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
+        """Return the stack outputs of these rows."""
+        region = self.place.region
+        return {
+            "region": region,
+            "cluster_name": self.cluster_name,
+            "kubeconfig_command": f"aws eks update-kubeconfig --region {region} --name {self.cluster_name}",
+            "oidc_provider_arn": self.oidc_provider_arn,
+            "file_system_id": self.file_system_id,
+            "access_point_id": self.access_point_id,
+            "node_pool_name": self.pool.node_pool_name,
+        }
+
+
+def build(settings: InfraSettings) -> Platform:
+    """Make what ``settings`` ask for, with the default AWS provider."""
+    place = Place(
+        partition=aws.get_partition().partition,
+        region=settings.region,
+        account_id=aws.get_caller_identity().account_id,
+    )
+    if settings.existing is not None:
+        return _on_existing(settings, settings.existing, place)
+    return _on_new(settings, place)
+
+
+def _on_new(settings: InfraSettings, place: Place) -> Platform:
+    subnets = _subnets(settings, place)
+    cluster = _cluster(settings, subnets, place)
+    in_cluster = pulumi.ResourceOptions(providers=[cluster.kubernetes_provider])
+    karpenter = _karpenter(settings, cluster, place, in_cluster)
+    scheduling = NeuronScheduling(
+        "neuron",
+        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=[cluster]),
+        in_cluster,
+    )
+    storage = SharedStorage(
+        "storage",
+        SharedStorageArgs(
+            subnets=subnets,
+            client_security_group_id=cluster.security_group_id,
+            storage=settings.storage,
+            tags=settings.tags,
+        ),
+    )
+    pool = NeuronPool(
+        "pool",
+        NeuronPoolArgs(
+            neuron=settings.neuron,
+            instance_profile=karpenter.instance_profile_name,
+            subnet_ids=[subnets.private_ids[zone] for zone in settings.neuron.zones],
+            security_group_ids=[cluster.security_group_id],
+            tags=settings.tags,
+            # Karpenter and all it needs end the instances; the Neuron chart starts the pods that make a node count.
+            after=[karpenter, scheduling, cluster],
+        ),
+        in_cluster,
+    )
+    return Platform(
+        cluster_name=settings.cluster_name,
+        place=place,
+        kubernetes_provider=cluster.kubernetes_provider,
+        oidc_provider_arn=cluster.oidc_provider_arn,
+        oidc_issuer=cluster.oidc_issuer,
+        file_system_id=storage.file_system_id,
+        access_point_id=storage.access_point_id,
+        pool=pool,
+        foundation=(cluster, karpenter, scheduling, storage),
+    )
+
+
+def _cluster(settings: InfraSettings, subnets: Subnets, place: Place) -> Cluster:
+    args = ClusterArgs(
+        cluster_name=settings.cluster_name,
+        kubernetes=settings.kubernetes,
+        subnets=subnets,
+        control_plane=settings.control_plane,
+        system_nodes=settings.system_nodes,
+        addons=settings.addons,
+        place=place,
+        tags=settings.tags,
+    )
+    return Cluster("cluster", args)
+
+
+def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pulumi.ResourceOptions) -> Karpenter:
+    args = KarpenterArgs(
+        cluster_name=settings.cluster_name,
+        cluster=cluster,
+        overlays=settings.neuron.price_usd_per_hour is not None,
+        registries=settings.registries,
+        place=place,
+        tags=settings.tags,
+    )
+    return Karpenter("karpenter", args, opts)
+
+
+def _subnets(settings: InfraSettings, place: Place) -> Subnets:
+    if settings.network.existing is not None:
+        return given(settings.network.existing)
+    network = Network(
+        "network",
+        NetworkArgs(
+            cidr=settings.network.cidr,
+            zones=settings.zones,
+            nat_gateway_per_zone=settings.network.nat_gateways == "per-zone",
+            flow_log_days=settings.network.flow_log_days,
+            place=place,
+            tags=settings.tags,
+        ),
+    )
+    return made(network)
+
+
+def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Place) -> Platform:
+    """Make only the access point and the node pool; rows 1 to 7 are expected to be there."""
+    for sentence in expectations(settings, existing):
+        pulumi.log.info(sentence)
+    provider = kubernetes.Provider(
+        "existing-kubernetes",
+        kubeconfig=existing.kubeconfig,
+        context=existing.context,
+        cluster_identifier=place.cluster(existing.cluster_name),
+    )
+    access = access_point(
+        "existing-access", existing.file_system_id, settings.storage, settings.tags, pulumi.ResourceOptions()
+    )
+    pool = NeuronPool(
+        "pool",
+        NeuronPoolArgs(
+            neuron=settings.neuron,
+            instance_profile=existing.instance_profile,
+            subnet_ids=existing.subnet_ids,
+            security_group_ids=existing.security_group_ids,
+            tags=settings.tags,
+            after=[],
+        ),
+        pulumi.ResourceOptions(providers=[provider]),
+    )
+    return Platform(
+        cluster_name=existing.cluster_name,
+        place=place,
+        kubernetes_provider=provider,
+        oidc_provider_arn=pulumi.Output.from_input(existing.oidc_provider_arn),
+        oidc_issuer=pulumi.Output.from_input(existing.oidc_issuer),
+        file_system_id=pulumi.Output.from_input(existing.file_system_id),
+        access_point_id=access.id,
+        pool=pool,
+        foundation=(access,),
+    )

@@ -1,0 +1,268 @@
+"""What a stack file may say about the infrastructure: its ``infra`` section, parsed and checked as a whole."""
+
+import ipaddress
+import itertools
+import typing
+
+import pydantic
+
+from infra.capacity import Neuron, Zone
+from infra.errors import Problem, SettingsError
+from infra.hardware import OFFERINGS, OFFERINGS_READ_ON
+from infra.parser import Section, broken, parse
+from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
+
+LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
+RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
+"""What CloudWatch Logs accepts (PutRetentionPolicy), less the longest."""
+
+SubnetId = typing.Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-z]+$")]
+SecurityGroupId = typing.Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-z]+$")]
+RoleArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$")]
+TagKey = typing.Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.:/=+@ -]+$", max_length=128)]
+TagValue = typing.Annotated[str, pydantic.Field(min_length=1, max_length=256)]
+
+_SMALLEST_VPC_PREFIX, _LARGEST_VPC_PREFIX = 20, 16
+_FEWEST_ZONES, _MOST_ZONES = 2, 6
+# Karpenter and EKS set these themselves; its CRD refuses them in EC2NodeClass.spec.tags.
+_RESERVED_TAGS = ("aws:", "eks:", "karpenter.sh/", "karpenter.k8s.aws/", "kubernetes.io/cluster")
+
+
+class ExistingNetwork(Section):
+    """A VPC that is there already; nothing in it is changed or deleted."""
+
+    vpc_id: str = pydantic.Field(pattern=r"^vpc-[0-9a-z]+$")
+    private_subnet_ids: dict[Zone, SubnetId]
+    """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
+
+
+class Network(Section):
+    """The VPC, made by the program or there already."""
+
+    cidr: str = "10.42.0.0/16"
+    """IPv4 range of the VPC that the program makes, /16 to /20."""
+    nat_gateways: typing.Literal["one", "per-zone"] = "one"
+    """``one`` is cheaper; ``per-zone`` outlives a zone."""
+    flow_log_days: RetentionDays | None = None
+    """Keeps VPC flow logs that long; absent makes none."""
+    existing: ExistingNetwork | None = None
+    """Absent makes a VPC."""
+
+    @pydantic.field_validator("cidr")
+    @classmethod
+    def _is_a_network(cls, cidr: str) -> str:
+        rule = "it is an IPv4 network of /16 to /20, such as 10.42.0.0/16"
+        try:
+            network = ipaddress.IPv4Network(cidr)
+        except ValueError:
+            raise broken(rule) from None
+        if not _LARGEST_VPC_PREFIX <= network.prefixlen <= _SMALLEST_VPC_PREFIX:
+            raise broken(rule)
+        return cidr
+
+    @pydantic.field_validator("existing")
+    @classmethod
+    def _nothing_asked_of_an_existing_one(
+        cls, existing: ExistingNetwork | None, info: pydantic.ValidationInfo
+    ) -> ExistingNetwork | None:
+        made = {"cidr": "10.42.0.0/16", "nat_gateways": "one", "flow_log_days": None}
+        for key, default in made.items():
+            if existing is not None and info.data.get(key, default) != default:
+                rule = f"a VPC that exists is not changed, so {key} has no effect beside it"
+                raise broken(rule, f"remove network.{key} or network.existing")
+        return existing
+
+
+class ControlPlane(Section):
+    """The EKS control plane."""
+
+    public_access_cidrs: tuple[str, ...] = ()
+    """Who may reach the API server from the internet; empty keeps it private to the VPC."""
+    log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
+    log_retention_days: RetentionDays = 7
+    deletion_protection: bool = False
+    """True makes ``pulumi destroy`` stop at the cluster until an ``up`` has switched it off."""
+    key_deletion_days: int = pydantic.Field(default=7, ge=7, le=30)
+    """How long the KMS key of the cluster's secrets can be brought back after destroy."""
+    admin_role_arns: tuple[RoleArn, ...] = ()
+    """Roles that administer the cluster beside the one that made it."""
+
+    @pydantic.field_validator("public_access_cidrs")
+    @classmethod
+    def _named_networks(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
+        for index, cidr in enumerate(cidrs):
+            try:
+                network = ipaddress.IPv4Network(cidr)
+            except ValueError:
+                raise broken("it is an IPv4 network such as 203.0.113.7/32", path=f"[{index}]", value=cidr) from None
+            if network.prefixlen == 0:
+                rule = "the API server is not opened to the whole internet"
+                raise broken(rule, "name the networks you work from", path=f"[{index}]", value=cidr)
+        return cidrs
+
+
+class SystemNodes(Section):
+    """The managed node group under everything that is not a Neuron pod: two nodes, untainted."""
+
+    instance_type: str = pydantic.Field(default="m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
+    """An x86-64 type that the region offers."""
+    disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
+
+
+class AddonVersions(Section):
+    """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
+
+    vpc_cni: str | None = None
+    kube_proxy: str | None = None
+    coredns: str | None = None
+    efs_csi_driver: str | None = None
+    pod_identity_agent: str | None = None
+
+
+class Registries(Section):
+    """Where charts and images come from, for accounts that keep private mirrors."""
+
+    charts: str = pydantic.Field(default=CHART_REGISTRY, min_length=1)
+    """``oci://host[/prefix]`` with the upstream paths below it, or a local directory of unpacked charts."""
+    images: str = pydantic.Field(default=IMAGE_REGISTRY, pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$")
+    """Host, perhaps with a prefix, and the upstream paths below it."""
+
+
+class Storage(Section):
+    """The file system that compile Jobs fill and servers read."""
+
+    throughput: typing.Literal["elastic", "bursting"] = "elastic"
+    owner_uid: int = pydantic.Field(default=1000, ge=0, le=4294967295)
+    """User and group that own everything on the access point, whoever writes."""
+
+
+class ExistingCluster(Section):
+    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
+
+    cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    oidc_provider_arn: str = pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$")
+    kubeconfig: str | None = None
+    """Path of a kubeconfig; absent takes the environment's."""
+    context: str | None = None
+    """Context in that kubeconfig; absent takes its current one."""
+    file_system_id: str = pydantic.Field(pattern=r"^fs-[0-9a-f]+$")
+    """EFS file system with a mount target in every zone of ``neuron.zones``; an access point is made on it."""
+    subnet_ids: tuple[SubnetId, ...] = pydantic.Field(min_length=1)
+    """Where Neuron nodes go."""
+    security_group_ids: tuple[SecurityGroupId, ...] = pydantic.Field(min_length=1)
+    """Of Neuron nodes: the cluster's own, as a rule."""
+    instance_profile: str = pydantic.Field(min_length=1, max_length=128)
+    """Of Neuron nodes; its role has an access entry of type EC2_LINUX."""
+
+    @pydantic.field_validator("context")
+    @classmethod
+    def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if context is None and info.data.get("kubeconfig") is None:
+            raise broken("a kubeconfig, a context or both say how to reach the cluster")
+        return context
+
+    @property
+    def oidc_issuer(self) -> str:
+        """The issuer without its scheme, as IAM conditions name it."""
+        return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
+
+
+_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons")
+
+
+class InfraSettings(Section):
+    """Everything that the ``infra`` section may say."""
+
+    cluster_name: str = pydantic.Field(default="optimal-tp", pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=40)
+    """Physical name of the cluster: log group, tags and people address it by this name."""
+    zones: tuple[Zone, ...]
+    """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
+    kubernetes: KubernetesMinor = "1.35"
+    tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
+    """On every AWS resource, and on the instances and volumes that Karpenter launches."""
+    registries: Registries = Registries()
+    network: Network = Network()
+    control_plane: ControlPlane = ControlPlane()
+    system_nodes: SystemNodes = SystemNodes()
+    addons: AddonVersions = AddonVersions()
+    neuron: Neuron
+    storage: Storage = Storage()
+    existing: ExistingCluster | None = None
+    """Absent makes a cluster."""
+
+    @property
+    def region(self) -> str:
+        """The region that the zones lie in."""
+        return self.zones[0][:-1]
+
+    @pydantic.field_validator("zones")
+    @classmethod
+    def _two_of_one_region(cls, zones: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(zones)) != len(zones) or not _FEWEST_ZONES <= len(zones) <= _MOST_ZONES:
+            raise broken("there are two to six zones (EKS wants two), each named once")
+        for index, zone in enumerate(zones):
+            if zone[:-1] != zones[0][:-1]:
+                raise broken(f"all zones lie in one region ({zones[0][:-1]})", path=f"[{index}]", value=zone)
+        return zones
+
+    @pydantic.field_validator("tags")
+    @classmethod
+    def _not_a_controllers_own(cls, tags: dict[str, str]) -> dict[str, str]:
+        for key, prefix in itertools.product(tags, _RESERVED_TAGS):
+            if key.startswith(prefix):
+                rule = f"AWS, EKS and Karpenter keep keys that begin with {prefix!r} to themselves"
+                raise broken(rule, path=key, value=tags[key])
+        return tags
+
+    @pydantic.field_validator("network")
+    @classmethod
+    def _has_a_subnet_for_each_zone(cls, network: Network, info: pydantic.ValidationInfo) -> Network:
+        zones = info.data.get("zones")
+        if network.existing is not None and zones is not None and set(network.existing.private_subnet_ids) != {*zones}:
+            rule = f"there is one subnet for each of infra.zones ({', '.join(zones)})"
+            found = sorted(network.existing.private_subnet_ids)
+            raise broken(rule, path="existing.private_subnet_ids", value=found)
+        return network
+
+    @pydantic.field_validator("neuron")
+    @classmethod
+    def _can_be_launched(cls, neuron: Neuron, info: pydantic.ValidationInfo) -> Neuron:
+        minor, zones = info.data.get("kubernetes"), info.data.get("zones")
+        if minor is not None and minor not in neuron.image_and_ami.kubernetes:
+            known = ", ".join(neuron.image_and_ami.kubernetes)
+            rule = f"no AMI of Kubernetes {minor} has a driver that its image accepts; it runs on {known}"
+            raise broken(rule, "choose another pair or another infra.kubernetes", path="pair", value=neuron.pair)
+        for index, zone in enumerate(neuron.zones):
+            if zones is not None and zone not in zones:
+                raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
+        offered = OFFERINGS[neuron.instance_type]
+        if zones is not None and zones[0][:-1] not in offered:
+            rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
+            remedy = "move the stack, or add the region to infra/hardware.py if AWS offers it by now"
+            raise broken(rule, remedy, path="instance_type", value=neuron.instance_type)
+        return neuron
+
+    @pydantic.field_validator("existing")
+    @classmethod
+    def _leaves_the_cluster_alone(
+        cls, existing: ExistingCluster | None, info: pydantic.ValidationInfo
+    ) -> ExistingCluster | None:
+        if existing is None:
+            return existing
+        for key in _OF_A_NEW_CLUSTER:
+            if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
+                rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
+                raise broken(rule, f"remove infra.{key} or infra.existing")
+        return existing
+
+
+def parse_infra(data: object, *, file: str) -> InfraSettings:
+    """Return the ``infra`` section of ``file``. Raises SettingsError with every bad key."""
+    return parse(InfraSettings, data, where="infra", file=file)
+
+
+def require_region(settings: InfraSettings, region: str, *, file: str) -> None:
+    """Check that ``aws:region``, which every AWS call goes to, is where the zones lie. Raises SettingsError if not."""
+    if region != settings.region:
+        rule = f"it is the region of infra.zones ({settings.region})"
+        raise SettingsError([Problem(path="aws:region", value=region, rule=rule, remedy=f"edit {file}")])

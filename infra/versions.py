@@ -1,0 +1,176 @@
+"""Every pin in one place: Kubernetes, charts, scheduler image, and vLLM images paired with the AMIs whose driver fits.
+
+A digest or an add-on version that nobody here could look up is not invented: images are pinned by exact tag, and EKS
+picks an add-on's default version for the Kubernetes minor unless a setting names one.
+"""
+
+import dataclasses
+import datetime as dt
+import itertools
+import typing
+
+CHART_REGISTRY = "oci://public.ecr.aws"
+"""Where charts come from unless a setting names a mirror or a local directory."""
+IMAGE_REGISTRY = "public.ecr.aws"
+"""Where images come from unless a setting names a mirror."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A Helm chart: its path below a chart registry and its version."""
+
+    path: str
+    version: str
+
+    def reference(self, registry: str) -> str:
+        """Return what Helm calls ``chart``: an OCI reference, or a directory when ``registry`` is a directory.
+
+        A mirror keeps the whole path; a directory holds unpacked charts under their last name.
+        """
+        if registry.startswith("oci://"):
+            return f"{registry.rstrip('/')}/{self.path}"
+        return f"{registry.rstrip('/')}/{self.path.rsplit('/', maxsplit=1)[-1]}"
+
+
+KARPENTER = Chart(path="karpenter/karpenter", version="1.14.1")
+"""Newest release whose source was read here (2026-08-21); covers Kubernetes 1.26 to 1.36."""
+KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
+"""The same release's resource definitions, as a chart that upgrades and removes them."""
+NEURON = Chart(path="neuron/neuron-helm-chart", version="1.10.0")
+"""First version seen whose device plugin knows trn2.3xlarge (values read 2026-09-11)."""
+
+
+KubernetesMinor = typing.Literal["1.35", "1.36"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kubernetes:
+    """One Kubernetes minor version as EKS offers it."""
+
+    minor: KubernetesMinor
+    scheduler_tag: str
+    """Tag of EKS Distro's kube-scheduler for this minor: what the Neuron chart's ``my-scheduler`` runs."""
+    standard_support_ends: dt.date | None
+    """First day of paid extended support; None where no source was found."""
+
+    def scheduler_image(self) -> str:
+        """Return the image's path below an image registry, without the tag."""
+        return "eks-distro/kubernetes/kube-scheduler"
+
+
+KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
+    # Tags: releases v1-35-eks-15 and v1-36-eks-9 of github.com/aws/eks-distro, 2026-10-02.
+    # Support date: endoflife.date/amazon-eks, read 2026-11-23.
+    "1.35": Kubernetes(
+        minor="1.35",
+        scheduler_tag="v1.35.8-eks-1-35-15",
+        standard_support_ends=dt.date(2027, 3, 27),
+    ),
+    "1.36": Kubernetes(minor="1.36", scheduler_tag="v1.36.4-eks-1-36-9", standard_support_ends=None),
+}
+
+PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
+"""Below an image registry: the Python of the load generator and the fetch Job, for which requirements/loadgen.txt
+is compiled. Amazon ECR Public mirrors Docker's official images under this path."""
+
+AddonName = typing.Literal["vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"]
+ADDONS: typing.Final[tuple[AddonName, ...]] = typing.get_args(AddonName)
+"""EKS add-ons that the program installs."""
+
+PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A vLLM image and an AMI release whose host driver its runtime accepts."""
+
+    name: PairName
+    image_path: str
+    """Below an image registry, without the tag."""
+    image_tag: str
+    vllm: str
+    sdk: str
+    """AWS Neuron SDK in the image."""
+    runtime: str
+    """Version of the Neuron runtime library in the image."""
+    line: typing.Literal["fork-v0", "plugin-v1"]
+    """Which vLLM this is: AWS's fork with engine V0 (flag --override-neuron-config) or vLLM with the Neuron plugin and
+    engine V1 (flag --additional-config)."""
+    ami_release: str
+    """Release of the EKS-optimised AL2023 AMI, ``vYYYYMMDD``."""
+    kubernetes: tuple[KubernetesMinor, ...]
+    """Minors for which that AMI release exists."""
+
+    def image(self, registry: str = IMAGE_REGISTRY) -> str:
+        """Return the image reference at ``registry``."""
+        return f"{registry.rstrip('/')}/{self.image_path}:{self.image_tag}"
+
+
+_VLLM_IMAGE = "neuron/pytorch-inference-vllm-neuronx"
+PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
+    # Image tags and runtimes: aws-neuron/deep-learning-containers README (2026-08-17) and the SDK's
+    # n2-manifest.json. AMI releases: awslabs/amazon-eks-ami CHANGELOG (v20260423 lists 1.30 to 1.35 and driver
+    # 2.27.4.0); v20260903 was seen in use with Kubernetes 1.36 and is in none of the changelogs read here.
+    "neuronx-0.9.1": Pair(
+        name="neuronx-0.9.1",
+        image_path=_VLLM_IMAGE,
+        image_tag="0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04",
+        vllm="0.9.1",
+        sdk="2.26.1",
+        runtime="2.28.23.0",
+        line="fork-v0",
+        ami_release="v20260423",
+        kubernetes=("1.35",),
+    ),
+    "neuronx-0.16.0": Pair(
+        name="neuronx-0.16.0",
+        image_path=_VLLM_IMAGE,
+        image_tag="0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04",
+        vllm="0.16.0",
+        sdk="2.31.1",
+        runtime="2.33.10.0",
+        line="plugin-v1",
+        ami_release="v20260903",
+        kubernetes=("1.35", "1.36"),
+    ),
+}
+
+_DRIVER_STEPS: typing.Final[tuple[tuple[str, str], ...]] = (
+    # First AMI release with each driver (aws-neuronx-dkms), from the package tables of awslabs/amazon-eks-ami's
+    # CHANGELOG, read 2026-11-23. The last step is SDK 2.32's driver, by its date (2026-08-17).
+    ("v20250920", "2.24.7.0"),
+    ("v20260107", "2.25.4.0"),
+    ("v20260304", "2.26.5.0"),
+    ("v20260318", "2.26.10.0"),
+    ("v20260409", "2.27.4.0"),
+    ("v20260610", "2.28.0.0"),
+    ("v20260714", "2.29.0.0"),
+    ("v20260818", "2.30.2.0"),
+)
+
+
+def host_driver(ami_release: str) -> str | None:
+    """Return the Neuron driver on the AMI of ``ami_release`` (``vYYYYMMDD``); None before the first known release."""
+    known = itertools.takewhile(lambda step: step[0] <= ami_release, _DRIVER_STEPS)
+    return next((driver for _, driver in reversed(tuple(known))), None)
+
+
+def pair_conflict(pair: Pair, ami_release: str) -> str | None:
+    """Return why ``pair``'s image cannot run on ``ami_release``, or None when its driver and runtime accept each other.
+
+    Rules: driver 2.29 wants runtime 2.33 or newer; runtime 2.32 wants a driver newer than 2.26 (AWS Neuron
+    release-notes/components/runtime.rst, SDK 2.31 and 2.30).
+    """
+    driver = host_driver(ami_release)
+    image = f"{pair.image_tag} (runtime {pair.runtime})"
+    if driver is None:
+        return f"the Neuron driver of AMI releases before {_DRIVER_STEPS[0][0]} is not known here"
+    if _number(driver) >= (2, 29) and _number(pair.runtime) < (2, 33):
+        return f"its driver {driver} wants a runtime of 2.33 or newer, and the image is {image}"
+    if _number(driver) < (2, 27) and _number(pair.runtime) >= (2, 32):
+        return f"its driver {driver} is older than 2.27, and the image {image} wants a newer one"
+    return None
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

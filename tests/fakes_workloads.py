@@ -1,0 +1,62 @@
+"""What AWS and Kubernetes would compute for the experiment's own resources, and one run of the program for tests."""
+
+import collections.abc
+import copy
+import functools
+import typing
+
+from tests.fakes_pulumi import ACCOUNT, Recording, run_main, stack_config
+
+EXISTING: typing.Final = {
+    "cluster_name": "theirs",
+    "oidc_provider_arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.ap-southeast-4.amazonaws.com/id/ABC",
+    "context": "theirs",
+    "file_system_id": "fs-0123456789abcdef0",
+    "subnet_ids": ["subnet-0123456789abcdef0"],
+    "security_group_ids": ["sg-0123456789abcdef0"],
+    "instance_profile": "their-nodes",
+}
+
+
+def changed(file: str, /, **changes: object) -> dict[str, typing.Any]:
+    """Return ``file``'s config with keys set: ``infra__neuron__maximum_nodes=1`` goes three levels down."""
+    config = copy.deepcopy(stack_config(file))
+    for path, value in changes.items():
+        section, *keys = path.split("__")
+        if not keys:
+            config[f"optimal-tp:{section}"] = value
+            continue
+        place = config.setdefault(f"optimal-tp:{section}", {})
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        place[keys[-1]] = value
+    return config
+
+
+def program(file: str = "Pulumi.dev.yaml", /, **changes: object) -> Recording:
+    """Run the real ``__main__.py`` with ``file`` as it is but for ``changes``."""
+    return run_main(changed(file, **changes), stack=file.split(".")[1])
+
+
+def on_existing(**changes: object) -> Recording:
+    """Run the program on a cluster that is there already."""
+    config = changed("Pulumi.dev.yaml", infra__existing=EXISTING, **changes)
+    for key in ("network", "control_plane", "system_nodes", "addons"):
+        config["optimal-tp:infra"].pop(key, None)
+    return run_main(config, stack="dev")
+
+
+PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recording]]] = {
+    "one-each": functools.cache(program),
+    "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
+    "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
+    "plugin-on-large-node": functools.cache(lambda: program("Pulumi.prod.yaml")),
+    "own-model-and-image": functools.cache(
+        lambda: on_existing(
+            workloads__model={"name": "mine", "revision": "v3"},
+            serving={"model_source": "s3://models/mine", "shape_as": "Qwen/Qwen3-0.6B", "run_as_user": 1000},
+            loadtest={"image": "example.org/loadgen:1", "results": {"bucket": "mine", "on_destroy": "delete"}},
+        )
+    ),
+}
+"""Runs of the real program by name; each is made once and shared, so nobody changes it."""

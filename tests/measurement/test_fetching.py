@@ -1,0 +1,212 @@
+"""The fetch Job's program against a hub on loopback and a bucket in memory."""
+
+import collections.abc
+import contextlib
+import hashlib
+import http.server
+import json
+import pathlib
+import threading
+import typing
+
+import pytest
+
+from workloads import fetching
+from workloads import folder as folders
+
+CONFIG = {
+    "model_type": "qwen3",
+    "hidden_size": 1024,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "intermediate_size": 3072,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+FILES = {
+    "config.json": json.dumps(CONFIG).encode(),
+    "model.safetensors": b"weights" * 1000,
+    "tokenizer.json": b"{}",
+    "README.md": b"not needed",
+}
+
+
+def listing() -> dict[str, typing.Any]:
+    """Return what a hub says about FILES: weights in large-file storage, the rest in git."""
+    siblings = []
+    for name, content in FILES.items():
+        item: dict[str, typing.Any] = {
+            "rfilename": name,
+            "size": len(content),
+            "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest(),
+        }
+        if name.endswith(".safetensors"):
+            item["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+            item["blobId"] = "0" * 40
+        siblings.append(item)
+    return {"siblings": siblings}
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """Answers as huggingface.co does; ``spoilt`` counts the answers that are still to be spoilt, by file."""
+
+    asked: typing.ClassVar[list[str]] = []
+    spoilt: typing.ClassVar[dict[str, int]] = {}
+
+    def do_GET(self) -> None:
+        """Answer the listing of one revision, or one file."""
+        self.asked.append(self.path)
+        if self.path == "/api/models/Qwen/Qwen3-0.6B/revision/abc?blobs=true":
+            content = json.dumps(listing()).encode()
+        elif self.path.startswith("/Qwen/Qwen3-0.6B/resolve/abc/"):
+            name = self.path.rsplit("/", maxsplit=1)[-1]
+            content = FILES[name]
+            if self.spoilt.get(name, 0) > 0:
+                self.spoilt[name] -= 1
+                content = content[:-1] + b"?"
+        else:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub() -> collections.abc.Iterator[str]:
+    """Return the URL of a hub that serves FILES."""
+    Hub.asked.clear()
+    Hub.spoilt.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with contextlib.closing(server.socket):
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Bucket:
+    """An S3 client with one bucket in memory; ``cut`` bytes are lost at each file's end."""
+
+    def __init__(self, objects: dict[str, bytes], cut: int = 0) -> None:
+        self.objects = objects
+        self.cut = cut
+
+    def get_paginator(self, operation_name: typing.Literal["list_objects_v2"], /) -> "Bucket":
+        """Return itself."""
+        assert operation_name == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, typing.Any]]:  # noqa: N803 - boto3's names
+        """Return one page per object."""
+        assert Bucket == "models"
+        found = [name for name in self.objects if name.startswith(Prefix)]
+        return [{"Contents": [{"Key": name, "Size": len(self.objects[name])}]} for name in found] or [{}]
+
+    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:  # noqa: N803 - boto3's names
+        """Write one object to a file."""
+        assert Bucket == "models"
+        content = self.objects[Key]
+        pathlib.Path(Filename).write_bytes(content[: len(content) - self.cut])
+
+
+def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: Bucket | None = None) -> int:
+    """Run the program; returns its exit status."""
+    arguments = ["--source", source, "--model", "Qwen/Qwen3-0.6B", "--revision", "abc", "--shape", shape]
+    return fetching.main([*arguments, "--folder", str(folder)], store=lambda: store or Bucket({}))
+
+
+def test_a_model_is_fetched_whole(tmp_path: pathlib.Path, hub: str) -> None:
+    """Every file a server needs is there, checked, and nothing else is asked for."""
+    folder = tmp_path / "models" / "qwen"
+
+    assert run(folder, hub) == 0
+    assert folders.is_complete(folder)
+    assert (folder / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert not any("README" in path for path in Hub.asked)
+
+
+def test_a_model_that_is_there_is_not_fetched_again(tmp_path: pathlib.Path, hub: str) -> None:
+    """The second Job asks the hub nothing."""
+    run(tmp_path / "qwen", hub)
+    Hub.asked.clear()
+
+    assert run(tmp_path / "qwen", hub) == 0
+    assert Hub.asked == []
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"], ids=["by SHA-256", "by git's name"])
+def test_a_spoilt_answer_is_asked_for_again(tmp_path: pathlib.Path, hub: str, name: str) -> None:
+    """Two spoilt answers and a good one make a good file."""
+    Hub.spoilt[name] = 2
+
+    assert run(tmp_path / "qwen", hub) == 0
+    assert (tmp_path / "qwen" / name).read_bytes() == FILES[name]
+
+
+def test_a_file_that_stays_spoilt_fails_the_job(
+    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights with another hash than the hub's are never served."""
+    Hub.spoilt["model.safetensors"] = 3
+
+    assert run(tmp_path / "qwen", hub) != 0
+    assert not (tmp_path / "qwen").exists()
+    assert "was not fetched in 3 tries: the content does not have the hub's hash" in capsys.readouterr().out
+
+
+def test_a_model_of_another_size_than_planned_is_refused(
+    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan's memory arithmetic was for another model: say so before any core is taken."""
+    assert run(tmp_path / "qwen", hub, shape="Qwen/Qwen3-8B") != 0
+    assert not (tmp_path / "qwen").exists()
+    assert "not fetched: the plan was computed for Qwen/Qwen3-8B" in capsys.readouterr().out
+
+
+def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
+    """Files below the prefix keep their names; a neighbour with the same beginning is not taken."""
+    objects = {f"mine/{name}": content for name, content in FILES.items()} | {"mine-too/config.json": b"no"}
+
+    assert run(tmp_path / "qwen", "s3://models/mine", store=Bucket(objects)) == 0
+    assert sorted(path.name for path in (tmp_path / "qwen").iterdir()) == [
+        "complete.json",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+
+
+def test_an_empty_prefix_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prefix with no model is said by name."""
+    assert run(tmp_path / "qwen", "s3://models/none", store=Bucket({})) != 0
+    assert "not fetched: there is no model below s3://models/none" in capsys.readouterr().out
+
+
+def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer bytes than the bucket lists are seen."""
+    objects = {f"mine/{name}": content for name, content in FILES.items()}
+
+    assert run(tmp_path / "qwen", "s3://models/mine", store=Bucket(objects, cut=1)) != 0
+    assert "and fewer arrived" in capsys.readouterr().out
+
+
+def test_a_name_outside_the_folder_is_refused() -> None:
+    """A hub cannot write where it likes."""
+    item = {"rfilename": "../../etc/passwd.json", "size": 1, "blobId": "0"}
+    with pytest.raises(fetching.FetchError, match="which is outside the model's folder"):
+        fetching.hub_files({"siblings": [item]})
+
+
+def test_weights_in_another_format_are_refused() -> None:
+    """A model with pickled weights alone is not fetched."""
+    item = {"rfilename": "config.json", "size": 1, "blobId": "0"}
+    with pytest.raises(fetching.FetchError, match=r"no \.safetensors file"):
+        fetching.hub_files({"siblings": [item]})

@@ -1,0 +1,275 @@
+"""The whole experiment against scripted servers with a planted truth: the verdict must find it, no sample be lost."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import errno
+import os
+import pathlib
+import typing
+
+import pytest
+from rich.console import Console
+
+from infra.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
+from tests.fakes_server import Script, ScriptedServer
+from workloads.loadgen.arena import Arena, OpenArena
+from workloads.loadgen.progress import PlainWatcher
+from workloads.loadgen.session import Session, raise_ending
+from workloads.loadgen.turns import Halt
+from workloads.report.findings import Verdict
+from workloads.report.retrial import retry
+from workloads.report.source import read
+from workloads.run import DegreeRecord, RunRecord
+from workloads.settings import WorkloadSettings, parse_workloads
+
+MODEL = "planted"
+PROMPT_TOKENS = 7
+OUTPUT_TOKENS = 8
+
+
+def _settings(**changes: typing.Any) -> WorkloadSettings:
+    load = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "output_tokens": OUTPUT_TOKENS,
+        "warm_up_requests": 1,
+        "idle_requests": 2,
+        "concurrency": [1, 2],
+        "step_seconds": 0.03,
+        "block_seconds": 0.04,
+        "pause_seconds": 0,
+        "request_timeout_seconds": 5,
+    }
+    data = {
+        "model": {"name": MODEL, "revision": "none"},
+        "degrees": [1, 2],
+        "load": load | changes.pop("load", {}),
+        "decision": {"minimum_blocks": 5, "maximum_blocks": 12, "budget_seconds": 20},
+        **changes,
+    }
+    return parse_workloads(data, file="test")
+
+
+def _script(token_seconds: float) -> Script:
+    """One request at a time, each token after ``token_seconds``: throughput is exactly 1 / token_seconds."""
+    return Script(model=MODEL, ttft_seconds=token_seconds, gap_seconds=token_seconds, slots=1)
+
+
+class _Arena(OpenArena):
+    """An open arena that can tell of a failure."""
+
+    def __init__(self, fails_after: int | None = None) -> None:
+        self.turns = 0
+        self._fails_after = fails_after
+
+    async def admit(self, degree: int) -> None:  # noqa: ARG002 - the protocol's
+        self.turns += 1
+
+    def failure(self) -> str | None:
+        if self._fails_after is not None and self.turns > self._fails_after:
+            return "the server of TP2 ended with status 1"
+        return None
+
+
+@contextlib.contextmanager
+def _session(
+    folder: pathlib.Path, token_seconds: dict[int, float], settings: WorkloadSettings, arena: Arena | None = None
+) -> collections.abc.Iterator[Session]:
+    with contextlib.ExitStack() as servers:
+        urls = {
+            degree: servers.enter_context(ScriptedServer(_script(seconds))).url
+            for degree, seconds in token_seconds.items()
+        }
+        yield Session(
+            run="test",
+            place="own-servers",
+            settings=settings,
+            degrees=tuple(
+                DegreeRecord(
+                    degree=degree,
+                    gate=None,
+                    reason=None,
+                    urls=(url,),
+                    cores_used=degree,
+                    cores_allocated=degree,
+                    ready_seconds=None,
+                )
+                for degree, url in urls.items()
+            ),
+            arena=arena or OpenArena(),
+            folder=folder,
+            bucket=None,
+            cloudwatch=None,
+            pins={},
+            watcher=PlainWatcher(Console(quiet=True)),
+            halt=None,  # type: ignore[arg-type]  # made in the loop that waits for it
+            ignore_eos=True,
+            ready_timeout_seconds=2,
+        )
+
+
+def _conduct(session: Session, *, halt_after_seconds: float | None = None) -> RunRecord:
+    async def conduct() -> RunRecord:
+        halt = Halt(event=asyncio.Event())
+        if halt_after_seconds is not None:
+            asyncio.get_running_loop().call_later(halt_after_seconds, halt.set, "interrupted", "Ctrl-C ended the run")
+        return await dataclasses.replace(session, halt=halt).conduct()
+
+    return asyncio.run(conduct())
+
+
+def _verdict(folder: pathlib.Path) -> Verdict:
+    return retry(read(str(folder))).verdict
+
+
+def _settled(
+    folder: pathlib.Path, token_seconds: dict[int, float], settings: WorkloadSettings, *, right: int
+) -> Verdict:
+    """Return the first settled verdict of three runs; each must be right or in doubt.
+
+    A busy machine makes the client late, and the run then says so instead of deciding: that is no failure.
+    """
+    for attempt in range(3):
+        part = folder / str(attempt)
+        part.mkdir()
+        with _session(part, token_seconds, settings) as session:
+            _conduct(session)
+        verdict = _verdict(part)
+        assert verdict.chosen in (right, None)
+        if verdict.chosen is not None:
+            return verdict
+    pytest.fail("three runs, none settled")
+
+
+@pytest.mark.parametrize(
+    ("token_seconds", "best"),
+    [
+        pytest.param({1: 0.002, 2: 0.0016}, 1, id="TP2 faster, but not twice as fast"),
+        pytest.param({1: 0.003, 2: 0.001}, 2, id="TP2 three times as fast"),
+    ],
+)
+def test_the_planted_best_degree_is_chosen(tmp_path: pathlib.Path, token_seconds: dict[int, float], best: int) -> None:
+    """The degree with the higher throughput per core wins, whichever it is, and the run stops as soon as it is sure."""
+    decision = {"minimum_blocks": 5, "maximum_blocks": 40, "budget_seconds": 20}
+    verdict = _settled(tmp_path, token_seconds, _settings(decision=decision), right=best)
+
+    assert verdict.blocks < 40
+
+
+def test_a_planted_tie_ends_in_the_smaller_degree_or_in_doubt(tmp_path: pathlib.Path) -> None:
+    """TP2 exactly twice as fast is a tie per core: never a win for TP2."""
+    with _session(tmp_path, {1: 0.004, 2: 0.002}, _settings()) as session:
+        _conduct(session)
+    verdict = _verdict(tmp_path)
+
+    assert (verdict.outcome, verdict.chosen) in {("settled", 1), ("inconclusive", None)}
+
+
+def test_a_degree_over_the_limit_is_not_chosen(tmp_path: pathlib.Path) -> None:
+    """TP1 has the throughput, but misses the limit: TP2 is chosen, and TP1's word says why."""
+    limits = {"total_latency_ms": {"percentile": 50, "at_most_ms": 30}}
+    verdict = _settled(tmp_path, {1: 0.005, 2: 0.0028}, _settings(limits=limits), right=2)
+
+    assert {degree.degree: degree.word for degree in verdict.degrees} == {1: "misses-slo", 2: "chosen"}
+
+
+def test_tokens_are_exact_and_every_request_has_its_sample(tmp_path: pathlib.Path) -> None:
+    """What the turns count as requests is on disk, each with the planned tokens as the server counted them."""
+    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings()) as session:
+        record = _conduct(session)
+    samples = read(str(tmp_path)).samples
+
+    assert len(samples) == sum(turn.requests for turn in record.turns)
+    assert {(s.prompt_tokens, s.output_tokens, len(s.token_seconds)) for s in samples} == {
+        (PROMPT_TOKENS, OUTPUT_TOKENS, OUTPUT_TOKENS)
+    }
+
+
+def test_stages_come_in_their_order_and_blocks_are_whole(tmp_path: pathlib.Path) -> None:
+    """Warm-up, idle, rising, blocks; in each block every degree once, not always in the same order."""
+    decision = {"minimum_blocks": 12, "maximum_blocks": 12, "budget_seconds": 30}
+    with _session(tmp_path, {1: 0, 2: 0}, _settings(decision=decision, load={"block_seconds": 0.005})) as session:
+        turns = _conduct(session).turns
+    stages = list(dict.fromkeys(turn.stage for turn in turns))
+    orders = {
+        tuple(turn.degree for turn in turns if turn.stage == "block" and turn.block == block) for block in range(12)
+    }
+
+    assert stages == ["warm_up", "idle", "rising", "block"]
+    assert orders == {(1, 2), (2, 1)}
+
+
+def test_a_server_that_dies_ends_the_run_with_a_sentence_and_its_samples(tmp_path: pathlib.Path) -> None:
+    """The samples until then are on disk; the record says how it ended."""
+    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings(), arena=_Arena(fails_after=5)) as session:
+        record = _conduct(session)
+
+    assert (record.ending, record.ending_detail) == ("failed", "the server of TP2 ended with status 1")
+    assert len(read(str(tmp_path)).samples) == sum(turn.requests for turn in record.turns) > 0
+    with pytest.raises(ServerFailed, match=r"^the server of TP2 ended with status 1$"):
+        raise_ending(record)
+
+
+def test_an_interrupt_keeps_every_sample(tmp_path: pathlib.Path) -> None:
+    """Requests in flight are finished or labelled; none is lost, and the verdict on the rest is no traceback."""
+    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings()) as session:
+        record = _conduct(session, halt_after_seconds=0.15)
+
+    assert record.ending == "interrupted"
+    assert len(read(str(tmp_path)).samples) == sum(turn.requests for turn in record.turns) > 0
+    assert _verdict(tmp_path).outcome == "inconclusive"
+    with pytest.raises(Interrupted, match=r"^Ctrl-C ended the run$"):
+        raise_ending(record)
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_written_stays_whole(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC in the third part: the parts before it can be read, and the sentence names the folder."""
+    real, writes = os.pwrite, iter(range(1_000_000))
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        if next(writes) >= 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with (
+        _session(tmp_path, {1: 0.002, 2: 0.001}, _settings()) as session,
+        pytest.raises(StorageFailed, match=f"cannot be written to {tmp_path}.*No space left on device"),
+    ):
+        _conduct(session)
+    monkeypatch.undo()
+
+    assert {sample.stage for sample in read(str(tmp_path)).samples} == {"warm_up", "idle"}
+
+
+@pytest.mark.parametrize("down", [pytest.param(False, id="all up"), pytest.param(True, id="one down")])
+def test_wrong_targets_are_told_together(tmp_path: pathlib.Path, *, down: bool) -> None:
+    """Another model, too short a length, and nobody there: each is its own sentence before any load."""
+    settings = _settings(model={"name": "wanted", "revision": "none"}, load={"prompt_tokens": 100})
+    script = Script(model="qwen-vllm-tp4", max_model_len=64)
+    with ScriptedServer(script) as server:
+        url = "http://127.0.0.1:9" if down else server.url
+        with _session(tmp_path, {1: 0.001}, settings) as session:
+            degrees = (
+                dataclasses.replace(session.degrees[0], urls=(server.url,)),
+                dataclasses.replace(session.degrees[0], degree=2, urls=(url,)),
+            )
+            wrong = dataclasses.replace(session, degrees=degrees, ready_timeout_seconds=0.01)
+            with pytest.raises(SettingsError) as caught:
+                _conduct(wrong)
+    second = 1 if down else 3
+
+    assert [problem.path for problem in caught.value.problems] == ["target 1"] * 3 + ["target 2"] * second
+    assert str(caught.value.problems[0]) == (
+        f"target 1 is '{server.url}'; it serves wanted (workloads.model.name); it serves qwen-vllm-tp4; "
+        "correct the URL, workloads.model.name, or the server's --served-model-name"
+    )
+    assert str(caught.value.problems[1]) == (
+        f"target 1 is '{server.url}'; it serves degree 1; its name qwen-vllm-tp4 says another; "
+        "exchange the URLs of the targets"
+    )
+    assert "its max_model_len is 64" in str(caught.value.problems[2])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,188 @@
+"""The house's rules that no linter knows: sizes, pins, tests that are collected, words that have no place here."""
+
+import ast
+import io
+import pathlib
+import re
+import subprocess
+import tokenize
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).parents[2]
+MOST_MODULE_LINES = 250
+MOST_FUNCTION_LINES = 60
+BROAD = {"Exception", "BaseException"}
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
+
+
+def _tracked(*patterns: str) -> list[pathlib.Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],  # noqa: S607 - git of the machine
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def _program() -> list[pathlib.Path]:
+    return _tracked("__main__.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
+
+
+def _code_lines(text: str) -> set[int]:
+    """Return the numbers of lines that hold code: no blanks, comments or docstrings."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                lines -= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    return lines
+
+
+def test_modules_are_small() -> None:
+    """No module of the program has more than 250 lines of code."""
+    sizes = {str(path.relative_to(ROOT)): len(_code_lines(path.read_text())) for path in _program()}
+
+    assert {name: size for name, size in sizes.items() if size > MOST_MODULE_LINES} == {}
+
+
+def test_functions_are_small() -> None:
+    """No function of the program has more than 60 lines of code."""
+    long = {}
+    for path in _program():
+        text = path.read_text()
+        lines = _code_lines(text)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                size = len([line for line in lines if node.lineno <= line <= (node.end_lineno or 0)])
+                if size > MOST_FUNCTION_LINES:
+                    long[f"{path.relative_to(ROOT)}:{node.name}"] = size
+
+    assert long == {}
+
+
+def test_no_module_is_a_junk_drawer() -> None:
+    """A module is one noun that says what is in it."""
+    names = {path.stem for path in _program()} | {path.parent.name for path in _program()}
+
+    assert names & {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler", "misc"} == set()
+
+
+def test_the_first_screen_fits() -> None:
+    """``__main__.py`` is a table of contents of at most 60 lines."""
+    assert len((ROOT / "__main__.py").read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize("path", _tracked("requirements.txt", "requirements/*.txt"), ids=lambda path: path.name)
+def test_every_requirement_is_pinned_with_hashes(path: pathlib.Path) -> None:
+    """What is installed is what was compiled, byte for byte; a registry's host is nowhere named."""
+    if path.name.endswith("-overrides.txt"):
+        pytest.skip("input of the compiler, not installed")
+    text = path.read_text()
+    entries = re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).strip())
+
+    assert [
+        entry.split()[0] for entry in entries if not re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[^ ]+ ", entry)
+    ] == []
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert re.search(r"--(extra-)?index-url|--find-links|https?://", text) is None
+
+
+@pytest.mark.parametrize("path", _tracked("requirements/*.in", "bench/*.in"), ids=lambda path: path.name)
+def test_every_dependency_says_why(path: pathlib.Path) -> None:
+    """The hand-written lists have a reason on each line."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-"))]
+
+    assert lines
+    assert [line for line in lines if " # " not in line] == []
+
+
+def test_every_test_file_is_collected() -> None:
+    """A file below tests/ is a test, a fake, a fixture or data."""
+    names = [str(path.relative_to(ROOT)) for path in _tracked("tests/*.py")]
+    good = re.compile(r"tests/(.+/)?(test_\w+|conftest|fakes_\w+)\.py|tests/fakes_\w+/.+\.py")
+
+    assert [name for name in names if not good.fullmatch(name)] == []
+
+
+def test_test_files_have_different_names() -> None:
+    """Test folders are not packages: two files of one name would shadow each other."""
+    names = [path.name for path in _tracked("tests/**/test_*.py")]
+
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_no_reference_moves() -> None:
+    """Nothing that is deployed or installed is named by a tag that moves."""
+    moving = re.compile(r":latest\b|@latest\b|@master\b|@main\b|/(master|main)/[\w/.-]+\.ya?ml")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in (*_program(), *_tracked("*.yaml", "*.yml", "Dockerfile", "Makefile"))
+        if "tests/crds" not in str(path) and (match := moving.search(path.read_text()))
+    ]
+
+    assert found == []
+
+
+def test_pre_commit_runs_what_make_test_runs() -> None:
+    """A commit is held to the rules of ``make test`` that take seconds."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    recipe = (ROOT / "Makefile").read_text()
+
+    assert [hook["entry"] for hook in hooks if hook["entry"].split("/")[-1] not in recipe] == []
+
+
+def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
+    """``ClassVar`` silences the linter's rule on shared lists and dicts: none is one (ctypes' own ``_fields_`` aside)."""
+    found = [
+        f"{path.relative_to(ROOT)}:{statement.lineno}"
+        for path in _program()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(statement.value, (ast.List, ast.Dict, ast.Set))
+        and ast.unparse(statement.target) != "_fields_"
+    ]
+
+    assert found == []
+
+
+def test_nothing_swallows_everything() -> None:
+    """``except Exception`` hides what nobody thought of, unless it only cleans up and raises again."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in _program()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_again(node)
+    ]
+
+    assert found == []
+
+
+def _is_broad(kind: ast.expr | None) -> bool:
+    names = list(kind.elts) if isinstance(kind, ast.Tuple) else [kind]
+    return any(name is None or (isinstance(name, ast.Name) and name.id in BROAD) for name in names)
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None

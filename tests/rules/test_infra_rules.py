@@ -1,0 +1,163 @@
+"""Rules of the infrastructure's code that no linter knows."""
+
+import ast
+import collections.abc
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from infra.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
+from tests.fakes_pulumi import ROOT, STACK_FILES, stack_config
+
+MODULES = sorted((ROOT / "infra").glob("*.py"))
+TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+PACKAGES = ("aws", "eks", "kubernetes")
+
+
+def calls(tree: ast.AST) -> collections.abc.Iterator[ast.Call]:
+    """Yield every call in ``tree``."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def dotted(node: ast.AST) -> str:
+    """Return ``a.b.c`` for an attribute of names, and nothing for anything else."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def test_type_tokens_are_literal_and_unique() -> None:
+    """A component's token is project, package and class name: it is identity, and renaming it makes all anew."""
+    components = {
+        node.name: [
+            call.args[0].value
+            for call in calls(node)
+            if isinstance(call.func, ast.Attribute)
+            and call.func.attr == "__init__"
+            and isinstance(call.args[0], ast.Constant)
+        ]
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(dotted(base) == "pulumi.ComponentResource" for base in node.bases)
+    }
+
+    assert components == {name: [f"optimal-tp:infra:{name}"] for name in components}
+    assert set(components) == {"Cluster", "Karpenter", "Network", "NeuronPool", "NeuronScheduling", "SharedStorage"}
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_no_resource_is_made_in_apply(module: str) -> None:
+    """A resource made inside ``apply`` is missing from previews whenever the value is unknown."""
+    inside = [
+        dotted(inner.func)
+        for call in calls(TREES[module])
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "apply"
+        for inner in calls(ast.Module(body=[ast.Expr(argument) for argument in call.args], type_ignores=[]))
+    ]
+
+    assert [name for name in inside if name.split(".")[0] in PACKAGES] == []
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_only_main_reads_the_stacks_config(module: str) -> None:
+    """Everything below ``__main__`` is given its settings."""
+    names = {dotted(node) for node in ast.walk(TREES[module]) if isinstance(node, ast.Attribute)}
+
+    assert names & {"pulumi.Config", "aws.config", "os.environ"} == set()
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_constructors_ask_no_clock_and_no_network(module: str) -> None:
+    """What is built depends on the settings alone."""
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(TREES[module])
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+    assert (
+        imported & {"boto3", "botocore", "random", "requests", "secrets", "socket", "time", "urllib", "uuid"} == set()
+    )
+
+
+def test_main_is_a_table_of_contents() -> None:
+    """The program reads in one glance."""
+    lines = (ROOT / "__main__.py").read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) <= 60
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        *(chart.version for chart in (KARPENTER, KARPENTER_CRD, NEURON)),
+        *(kubernetes.scheduler_tag for kubernetes in KUBERNETES.values()),
+        *(pair.image_tag for pair in PAIRS.values()),
+        *(pair.ami_release for pair in PAIRS.values()),
+    ],
+)
+def test_pins_do_not_move(pin: str) -> None:
+    """A pin is an exact version: it has digits and none of the words that move."""
+    assert re.search(r"\d", pin)
+    assert not re.search(r"latest|main|master|stable|recommended", pin)
+
+
+def test_karpenter_and_its_definitions_are_one_version() -> None:
+    """A controller and definitions of different versions do not understand each other."""
+    assert KARPENTER.version == KARPENTER_CRD.version
+    assert KARPENTER.version in (ROOT / "tests" / "crds" / "README.md").read_text(encoding="utf-8")
+
+
+def test_project_file_describes_its_configuration() -> None:
+    """`pulumi config` and `pulumi new` can explain every key that a stack file has."""
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    keys = {key.removeprefix("optimal-tp:") for file in STACK_FILES for key in stack_config(file)}
+
+    assert {*project["config"], *project["template"]["config"]} == keys
+    assert all(each["description"] for each in project["config"].values())
+
+
+@pytest.mark.parametrize("file", STACK_FILES)
+def test_stack_files_explain_their_keys(file: str) -> None:
+    """Each section of a stack file has a comment, and the dev file has one for each key of its infra section."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    sections = {"network", "control_plane", "system_nodes", "neuron", "storage", "limits"}
+    unexplained = [
+        line.strip()
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r" {4,6}[a-z_]+:", line)
+        and line.split(":")[0].strip() not in sections
+        and not before.strip().startswith("#")
+    ]
+
+    assert len(unexplained) <= (6 if file == "Pulumi.dev.yaml" else 30), unexplained
+
+
+def test_no_module_is_too_long() -> None:
+    """A module has at most 250 lines of code (blank lines, comments and docstrings do not count)."""
+    sizes = {path.stem: _code_lines(path) for path in MODULES}
+
+    assert {name: size for name, size in sizes.items() if size > 250} == {}
+
+
+def _code_lines(path: pathlib.Path) -> int:
+    text = path.read_text(encoding="utf-8")
+    strings = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    prose = {number for node in strings for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return sum(
+        1
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.strip().startswith("#") and number not in prose
+    )

@@ -1,0 +1,143 @@
+"""The code bundle."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from workloads.bundle import closure, imports, parts, read_sources
+
+ROOT = pathlib.Path(__file__).parents[2]
+SOURCES = {
+    "workloads/__init__.py": '"""Package."""',
+    "workloads/loadgen/__init__.py": "",
+    "workloads/loadgen/run.py": "import json\nfrom workloads import metrics\nfrom workloads.loadgen.wire import read\n",
+    "workloads/loadgen/wire.py": "def read():\n    from infra.errors import Problem\n    return Problem\n",
+    "workloads/metrics.py": "import typing\nif typing.TYPE_CHECKING:\n    from workloads.serving import VllmServer\n",
+    "workloads/serving.py": "import pulumi\n",
+    "infra/__init__.py": "",
+    "infra/errors.py": "",
+    "infra/network.py": "import pulumi\n",
+}
+
+
+def unpack(program: str, folder: pathlib.Path) -> None:
+    """Write ``program``'s real bundle into ``folder``, as the pod sees it."""
+    for part in parts("code", closure(read_sources(ROOT), [program])):
+        for key, text in part.data.items():
+            path = folder / part.paths[key]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def test_a_program_takes_along_what_it_imports_and_nothing_else() -> None:
+    """Packages above, modules imported as names and inside functions come along; types and neighbours stay."""
+    assert list(closure(SOURCES, ["workloads.loadgen.run"])) == [
+        "infra/__init__.py",
+        "infra/errors.py",
+        "workloads/__init__.py",
+        "workloads/loadgen/__init__.py",
+        "workloads/loadgen/run.py",
+        "workloads/loadgen/wire.py",
+        "workloads/metrics.py",
+    ]
+
+
+def test_a_command_that_is_imported_by_name_comes_along() -> None:
+    """A string that is a module's name counts, other words do not."""
+    sources = {**SOURCES, "workloads/menu.py": 'COMMANDS = {"run": "workloads.loadgen.run", "x": "workloads.none"}'}
+
+    assert "workloads/loadgen/run.py" in closure(sources, ["workloads.menu"])
+
+
+def test_an_entry_that_is_not_there_is_an_error() -> None:
+    """A misspelt program is found here, not in the pod."""
+    with pytest.raises(KeyError, match=r"there is no module workloads\.nothing in the bundle's sources"):
+        closure(SOURCES, ["workloads.nothing"])
+
+
+def test_a_small_bundle_is_one_part_named_by_its_content() -> None:
+    """The same files give the same name, whatever their order; one changed letter gives another."""
+    (one,) = parts("code", SOURCES)
+    (again,) = parts("code", dict(reversed(SOURCES.items())))
+    (other,) = parts("code", {**SOURCES, "infra/errors.py": "#"})
+
+    assert one == again
+    assert one.name != other.name
+    assert re.fullmatch(r"code-[0-9a-f]{12}", one.name)
+
+
+@hypothesis.given(sizes=st.lists(st.integers(0, 100), max_size=12))
+def test_parts_stay_below_the_limit_and_lose_nothing(sizes: list[int]) -> None:
+    """However large the files are, each is in one part, and no part is above the limit."""
+    files = {f"workloads/file_{number}.py": "x" * size for number, size in enumerate(sizes)}
+    made = parts("code", files, limit_bytes=128)
+    found = {part.paths[key]: text for part in made for key, text in part.data.items()}
+
+    assert found == files
+    assert all(sum(len(text) for text in part.data.values()) <= 128 for part in made)
+
+
+def test_a_file_above_the_limit_is_an_error() -> None:
+    """It could never be stored."""
+    with pytest.raises(ValueError, match=r"big\.py has 135 bytes; a part of the bundle holds 128"):
+        parts("code", {"big.py": "x" * 129}, limit_bytes=128)
+
+
+def test_keys_are_what_kubernetes_takes() -> None:
+    """Keys have no slash; paths keep theirs."""
+    (part,) = parts("code", SOURCES)
+
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) for key in part.data)
+    assert set(part.paths.values()) == set(SOURCES)
+
+
+def test_texts_come_along_with_their_package() -> None:
+    """A template below a package that is needed travels, one below another does not."""
+    sources = {**SOURCES, "workloads/loadgen/templates/a.j2": "x", "workloads/local/full.yaml": "y"}
+    sources["workloads/local/__init__.py"] = ""
+    files = closure(sources, ["workloads.loadgen.run"])
+
+    assert "workloads/loadgen/templates/a.j2" in files
+    assert "workloads/local/full.yaml" not in files
+
+
+@pytest.mark.slow  # it imports every library anew
+def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -> None:
+    """Unpacked elsewhere and started there with the libraries alone, the run command reads its arguments."""
+    unpack("workloads.loadgen.__main__", tmp_path)
+    command = [sys.executable, "-m", "workloads.loadgen", "run", "--settings", "none.yaml", "--results", "out"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "--settings is 'none.yaml'" in done.stderr
+    assert (tmp_path / "workloads/report/templates/report.html.j2").exists()
+
+
+def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
+    """Every library that the load generator imports is in the requirements that its pod installs."""
+    names = {"yaml": "pyyaml", "pydantic_core": "pydantic", "botocore": "boto3"}
+    asked_for = (ROOT / "requirements/loadgen.in").read_text()
+    installed = set(re.findall(r"^([a-z0-9-]+)==", asked_for, re.MULTILINE))
+    files = closure(read_sources(ROOT), ["workloads.loadgen.__main__"])
+    imported = {name.split(".")[0] for path, text in files.items() if path.endswith(".py") for name in imports(text)}
+    libraries = imported - set(sys.stdlib_module_names) - {"infra", "workloads"}
+
+    assert "boto3" in libraries
+    assert {names.get(library, library) for library in libraries} - installed == set()
+
+
+@pytest.mark.parametrize("program", ["workloads.compiling", "workloads.fetching"])
+def test_the_real_programs_run_from_their_bundle_alone(program: str, tmp_path: pathlib.Path) -> None:
+    """Unpacked elsewhere and started there, each prints its usage: nothing is missing."""
+    unpack(program, tmp_path)
+    command = [sys.executable, "-S", "-E", "-m", program, "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout

@@ -1,0 +1,57 @@
+"""The neuron section by itself: what it derives from its keys. What it refuses is in test_infra_settings.py."""
+
+import pydantic
+import pytest
+
+from infra.capacity import Neuron
+
+
+def neuron(**changes: object) -> Neuron:
+    """Return a reserved pool, with ``changes``."""
+    least: dict[str, object] = {"zones": ["sa-east-1a"], "capacity_types": ["reserved"], "reservation_ids": ["cr-0a"]}
+    return Neuron.model_validate({**least, **changes})
+
+
+def test_hardware_is_that_of_the_type() -> None:
+    """The section knows the cores of the type that it pins."""
+    section = neuron(instance_type="trn2.48xlarge")
+
+    assert (section.hardware.chips, section.hardware.logical_cores) == (16, 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ami"),
+    [
+        ({}, "v20260423"),
+        ({"pair": "neuronx-0.16.0"}, "v20260903"),
+        ({"ami_release": "v20260415"}, "v20260415"),
+    ],
+    ids=["default pair", "other pair", "release named"],
+)
+def test_ami_in_use(changes: dict[str, object], ami: str) -> None:
+    """The pair's AMI, unless a release that fits is named."""
+    section = neuron(**changes)
+
+    assert section.ami == ami
+
+
+def test_image_is_that_of_the_pair() -> None:
+    """The section leads to image and flags of its pair."""
+    section = neuron(pair="neuronx-0.16.0")
+
+    assert (section.image_and_ami.vllm, section.image_and_ami.line) == ("0.16.0", "plugin-v1")
+
+
+def test_defaults_are_the_cheap_ones() -> None:
+    """Two of the smallest type, no expiry, an hour of patience with empty nodes."""
+    section = neuron()
+
+    assert section.instance_type == "trn2.3xlarge"
+    assert (section.maximum_nodes, section.expire_after_hours, section.consolidate_after_minutes) == (2, None, 60)
+
+
+@pytest.mark.parametrize("minutes", [0, 46])
+def test_draining_leaves_time_to_delete(minutes: int) -> None:
+    """Draining ends before the provider, which waits an hour, gives up on the pool."""
+    with pytest.raises(pydantic.ValidationError, match="termination_grace_minutes"):
+        neuron(termination_grace_minutes=minutes)

@@ -1,0 +1,117 @@
+"""The stack file's sections about the experiment in a cluster."""
+
+import typing
+
+import pytest
+
+from infra.errors import SettingsError
+from workloads.cluster_settings import parse_cluster
+
+
+def problems_of(sections: typing.Mapping[str, object]) -> list[str]:
+    """Return the sentences of the error that ``sections`` end in."""
+    with pytest.raises(SettingsError) as caught:
+        parse_cluster(sections, file="Pulumi.dev.yaml")
+    return str(caught.value).splitlines()
+
+
+def test_an_empty_file_is_the_seeds_experiment() -> None:
+    """Without a word in the file: the seed's degrees, one server each, its claim and its patience of 85 minutes."""
+    settings = parse_cluster({}, file="Pulumi.dev.yaml")
+
+    assert settings.wish.degrees == (1, 2, 4)
+    assert (settings.serving.layout, settings.serving.placement) == ("one-each", "packed")
+    assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
+    assert settings.serving.start_patience_seconds == 85 * 60
+    assert settings.loadtest.results.on_destroy == "keep"
+
+
+def test_equal_cores_are_the_largest_degree_unless_said() -> None:
+    """The largest degree is one server, the others as many as fill the same cores."""
+    settings = parse_cluster({"serving": {"layout": "equal-cores"}}, file="Pulumi.dev.yaml")
+
+    assert [settings.wish.replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
+
+
+def test_bad_keys_of_all_sections_come_in_one_error() -> None:
+    """A reader mends the file once, not once a section."""
+    sections = {
+        "workloads": {"degrees": [1, 3]},
+        "serving": {"replicas": 2, "shared_memory_gib": 0},
+        "loadtest": {"results": {"bucket": "Not_a_bucket"}},
+    }
+
+    assert [sentence.split(" is ")[0] for sentence in problems_of(sections)] == [
+        "workloads.degrees[1]",
+        "serving.shared_memory_gib",
+        "serving.replicas",
+        "loadtest.results.bucket",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        (
+            {"workloads": {"model": {"name": "example/Other-1B"}}},
+            (
+                "workloads.model.name is 'example/Other-1B'; the model's sizes are known, to compute its memory before "
+                "anything is spent: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, "
+                "Qwen/Qwen3-32B; set serving.shape_as in Pulumi.dev.yaml to the model with the same sizes"
+            ),
+        ),
+        (
+            {"serving": {"layout": "equal-cores", "equal_cores": 6}},
+            (
+                "workloads.degrees[2] is 4; with layout 'equal-cores' every degree divides serving.equal_cores (6); "
+                "edit Pulumi.dev.yaml"
+            ),
+        ),
+        (
+            {"serving": {"model_source": "s3://mine/models"}, "loadtest": {"results": {"bucket": "mine"}}},
+            (
+                "loadtest.results.bucket is 'mine'; results have a bucket of their own, and serving.model_source "
+                "(s3://mine/models) is in this one; edit Pulumi.dev.yaml"
+            ),
+        ),
+        (
+            {"workloads": {"model": {"name": "mine"}}, "serving": {"shape_as": "Qwen/Qwen3-8B"}},
+            "workloads.model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
+        ),
+        (
+            {"serving": {"equal_cores": 4}},
+            "serving.equal_cores is 4; it has a meaning only with layout 'equal-cores'; edit Pulumi.dev.yaml",
+        ),
+        (
+            {"serving": {"namespace": "kube-system"}},
+            (
+                "serving.namespace is 'kube-system'; the experiment has a namespace of its own, made and deleted with "
+                "it; edit Pulumi.dev.yaml"
+            ),
+        ),
+        (
+            {"serving": {"shape_as": "gpt"}},
+            (
+                "serving.shape_as is 'gpt'; it is a model whose sizes are known: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, "
+                "Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, Qwen/Qwen3-32B; edit Pulumi.dev.yaml"
+            ),
+        ),
+    ],
+    ids=["unknown model", "degree does not divide", "bucket taken", "no owner", "no layout", "not its own", "shape"],
+)
+def test_contradictions_are_refused(sections: typing.Mapping[str, object], sentence: str) -> None:
+    """Each contradiction is one sentence: what, value, rule, remedy."""
+    assert problems_of(sections) == [sentence]
+
+
+def test_a_fine_tuned_model_says_whose_sizes_it_has() -> None:
+    """A model from a bucket needs no hub's name when the file says whose shape it is."""
+    settings = parse_cluster(
+        {
+            "workloads": {"model": {"name": "mine", "revision": "v3"}},
+            "serving": {"model_source": "s3://models/mine", "shape_as": "Qwen/Qwen3-8B"},
+        },
+        file="Pulumi.dev.yaml",
+    )
+
+    assert settings.shape_name == "Qwen/Qwen3-8B"

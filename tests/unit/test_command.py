@@ -1,0 +1,97 @@
+"""The servers' commands, for both pairs of image and AMI."""
+
+import json
+
+from infra.versions import PAIRS
+from workloads.command import artifacts_folder, environment, expected_files, model_folder, serve_command, served_names
+from workloads.settings import Model
+
+MODEL = Model()
+FORK = PAIRS["neuronx-0.9.1"]
+PLUGIN = PAIRS["neuronx-0.16.0"]
+
+
+def value_after(command: tuple[str, ...], flag: str) -> str:
+    """Return the argument after ``flag``."""
+    return command[command.index(flag) + 1]
+
+
+def test_the_fork_takes_its_configuration_as_an_override() -> None:
+    """With vLLM 0.9.1 on Neuron: the seed's flags, --override-neuron-config, and the framework by name."""
+    command = serve_command(MODEL, FORK, 2)
+
+    assert command[:3] == (
+        "vllm",
+        "serve",
+        "/var/mdl/models/Qwen-Qwen3-0.6B-c1899de289a04d12100db370d81485cdf75e47ca",
+    )
+    assert value_after(command, "--tensor-parallel-size") == "2"
+    assert value_after(command, "--max-num-seqs") == "1"
+    assert value_after(command, "--max-model-len") == "128"
+    assert json.loads(value_after(command, "--override-neuron-config")) == {"save_sharded_checkpoint": True}
+    assert "--additional-config" not in command
+    assert environment(MODEL, FORK, 2)["VLLM_NEURON_FRAMEWORK"] == "neuronx-distributed-inference"
+
+
+def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> None:
+    """With vLLM 0.16.0 and its plugin: hyphens in the key would be lost, blocks equal sequences, no prefix cache."""
+    command = serve_command(Model(max_num_seqs=4), PLUGIN, 4)
+
+    assert json.loads(value_after(command, "--additional-config")) == {
+        "override_neuron_config": {"save_sharded_checkpoint": True}
+    }
+    assert value_after(command, "--num-gpu-blocks-override") == "4"
+    assert "--no-enable-prefix-caching" in command
+    assert "--override-neuron-config" not in command
+    assert "VLLM_NEURON_FRAMEWORK" not in environment(MODEL, PLUGIN, 4)
+
+
+def test_a_server_answers_to_a_name_with_its_degree() -> None:
+    """Who asks a server for its models learns the degree, beside the name that requests carry."""
+    assert served_names(MODEL, 4) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4")
+    command = serve_command(MODEL, FORK, 4)
+    start = command.index("--served-model-name") + 1
+
+    assert command[start : start + 2] == served_names(MODEL, 4)
+
+
+def test_the_artifacts_folder_tells_all_that_artifacts_depend_on() -> None:
+    """Each of model, revision, degree, batch, length and image has a folder of its own."""
+    folders = {
+        artifacts_folder(MODEL, FORK, 1),
+        artifacts_folder(MODEL, FORK, 2),
+        artifacts_folder(MODEL, PLUGIN, 1),
+        artifacts_folder(Model(name="Qwen/Qwen3-8B"), FORK, 1),
+        artifacts_folder(Model(revision="other"), FORK, 1),
+        artifacts_folder(Model(max_num_seqs=2), FORK, 1),
+        artifacts_folder(Model(max_model_len_tokens=256), FORK, 1),
+    }
+
+    assert len(folders) == 7
+    assert artifacts_folder(MODEL, FORK, 1) == (
+        "compiled/Qwen-Qwen3-0.6B-c1899de289a04d12100db370d81485cdf75e47ca-tp1-bs1-sl128-"
+        "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04"
+    )
+
+
+def test_the_server_loads_from_its_artifacts_folder() -> None:
+    """The environment names the folder below the place where the volume is mounted."""
+    variables = environment(MODEL, FORK, 2)
+
+    assert variables["NEURON_COMPILED_ARTIFACTS"] == f"/var/mdl/{artifacts_folder(MODEL, FORK, 2)}"
+    assert "NEURON_RT_VISIBLE_CORES" not in variables
+
+
+def test_every_core_has_its_shard_of_the_weights() -> None:
+    """Compiled with sharded weights, a folder is whole with one file per core."""
+    assert expected_files(2) == (
+        "neuron_config.json",
+        "model.pt",
+        "weights/tp0_sharded_checkpoint.safetensors",
+        "weights/tp1_sharded_checkpoint.safetensors",
+    )
+
+
+def test_a_name_with_a_slash_is_one_folder() -> None:
+    """Owner and model do not become two levels."""
+    assert model_folder(MODEL).count("/") == 1

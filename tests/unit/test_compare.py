@@ -1,0 +1,120 @@
+"""Comparing two runs: refused with names, or judged with intervals."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from infra.errors import SettingsError
+from tests.fakes_run import Planted, planted_run, settings
+from workloads.report.compare import changes, refuse_different, sentences
+from workloads.report.retrial import Retrial
+from workloads.report.verdict import decide
+from workloads.run import RunRecord
+
+
+def judged(latency_ms: float, *, seed: int = 1, blocks: int = 12, void: bool = False) -> Retrial:
+    """Return a run of TP1 at ``latency_ms`` beside a TP2 that never changes."""
+    truths = (Planted(degree=1, latency_ms=latency_ms, noise=0.01), Planted(degree=2, latency_ms=180, noise=0.01))
+    record, samples = planted_run(truths, blocks=blocks, seed=seed)
+    verdict = decide(record, samples, {None: ("late",)} if void else {})
+    return Retrial(record=record, samples=tuple(samples), verdict=verdict, difference=None)
+
+
+def test_a_faster_run_is_better_where_it_is_faster() -> None:
+    """TP1 answers a tenth sooner: better, by that much; TP2 is not distinguishable."""
+    found = changes(judged(300), judged(270, seed=2))
+
+    assert [(change.degree, change.word) for change in found] == [(1, "better"), (2, "not distinguishable")]
+    assert found[0].ratio is not None
+    assert found[0].ratio.value == pytest.approx(300 / 270, rel=0.02)
+
+
+def test_a_slower_run_is_worse() -> None:
+    """The other way round."""
+    assert changes(judged(270), judged(300, seed=2))[0].word == "worse"
+
+
+def test_a_run_against_itself_is_not_distinguishable() -> None:
+    """The ratio is 1, and its interval holds it."""
+    run = judged(300)
+
+    assert [change.word for change in changes(run, run)] == ["not distinguishable"] * 2
+
+
+def test_a_run_with_too_few_blocks_is_not_distinguishable() -> None:
+    """One block has no interval: no ratio is made up."""
+    found = changes(judged(300, blocks=1), judged(150))
+
+    assert [(change.word, change.ratio) for change in found] == [("not distinguishable", None)] * 2
+    assert sentences(found, ("A", "B")) == ("One of the two has no interval for TP1 and TP2.",)
+
+
+def test_the_comparison_in_words() -> None:
+    """Each degree's word, ratio and range, in the names the reader gave."""
+    lines = sentences(changes(judged(300), judged(270, seed=2)), ("before", "after"))
+
+    assert lines[0].startswith("TP1 is better in after than in before: 1.1")
+    assert lines[0].endswith(" times the output tokens/s per core.")
+    assert lines[1].startswith("TP2 is not distinguishable between before and after: ")
+
+
+def test_a_void_run_is_not_compared() -> None:
+    """Its figures carry nothing."""
+    with pytest.raises(SettingsError, match=r"^B is 'void'; a void run carries no figures; measure it again$"):
+        changes(judged(300), judged(300, void=True))
+
+
+def changed(record: RunRecord, key: str, value: typing.Any) -> RunRecord:
+    """Return ``record`` with one checked key changed."""
+    if key.startswith("pins."):
+        return dataclasses.replace(record, pins=record.pins | {key.removeprefix("pins."): value})
+    if key.startswith("settings."):
+        _, section, name = key.split(".")
+        part = {**record.settings.get(section, {}), name: value}
+        return dataclasses.replace(record, settings={**record.settings, section: part})
+    if key == "place":
+        return dataclasses.replace(record, place=value)
+    degrees = tuple(dataclasses.replace(degree, cores_used=value) for degree in record.degrees[:1])
+    return dataclasses.replace(record, degrees=(*degrees, *record.degrees[1:]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("settings.model.name", "another/model"),
+        ("settings.model.revision", "0" * 40),
+        ("settings.model.max_num_seqs", 4),
+        ("settings.model.max_model_len_tokens", 256),
+        ("settings.load.output_tokens", 64),
+        ("settings.load.seed", 7),
+        ("settings.load.concurrency", [1, 2]),
+        ("pins.image", "vllm@sha256:0"),
+        ("pins.ami", "ami-0"),
+        ("pins.instance", "trn2.48xlarge"),
+        ("place", "cluster"),
+        ("degrees.TP1.cores_used", 4),
+    ],
+)
+def test_a_checked_key_that_differs_is_named(key: str, value: object) -> None:
+    """Model, revision, batch, length, load, seed, image, AMI, instance, place, layout."""
+    record, _ = planted_run(section=settings(model={"name": "a/model"}), blocks=1)
+
+    with pytest.raises(SettingsError) as caught:
+        refuse_different(record, changed(record, key, value))
+    assert [problem.path for problem in caught.value.problems] == [key]
+    assert f"add --allow {key} if that is what you want to compare" in str(caught.value)
+
+
+def test_an_allowed_key_may_differ() -> None:
+    """Comparing two images is a purpose, once it is said."""
+    record, _ = planted_run(blocks=1)
+
+    refuse_different(record, changed(record, "pins.image", "another"), ["pins.image"])
+
+
+def test_the_revision_of_this_program_may_differ() -> None:
+    """It is not what is measured."""
+    record, _ = planted_run(blocks=1)
+
+    refuse_different(record, changed(record, "pins.code", "0" * 40))

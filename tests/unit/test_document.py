@@ -1,0 +1,92 @@
+"""``verdict.json``: its published schema, its stability, and what older versions say."""
+
+import json
+import pathlib
+import typing
+
+import jsonschema
+import pytest
+
+from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
+from workloads.report.analysis import analyse
+from workloads.report.document import SCHEMA_FILE, document, encode_document, read_stored, schema
+from workloads.report.verdict import decide
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "verdict-v1.json"
+
+
+def encoded(**plan: typing.Any) -> str:
+    """Return the verdict.json of a planted run."""
+    void = plan.pop("void", {})
+    record, samples = planted_run(**plan)
+    return encode_document(document(analyse(record, samples, decide(record, samples, void))))
+
+
+PLANS: dict[str, dict[str, typing.Any]] = {
+    "settled": {"section": settings(price=price(), limits=total_limit(270, 75)), "rising": (1, 2)},
+    "inconclusive": {"blocks": 1},
+    "void": {"void": {None: ("late",)}},
+    "nothing measured": {"blocks": 0},
+    "no fit": {"truths": SEED_EXPERIMENT[:1], "ended": [no_fit(4)]},
+    "all fail": {"truths": (Planted(degree=1, latency_ms=290, failing=1),)},
+}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_verdict_obeys_the_published_schema(plan: dict[str, typing.Any]) -> None:
+    """Settled or not, full or empty: the same form, and no number that JSON cannot hold."""
+    jsonschema.validate(json.loads(encoded(**plan)), json.loads(SCHEMA_FILE.read_text()))
+
+
+def test_the_published_schema_is_fresh() -> None:
+    """The file is what ``python -m workloads.report schema`` prints."""
+    assert SCHEMA_FILE.read_text() == schema()
+
+
+def test_the_schema_refuses_another_form() -> None:
+    """A verdict without its outcome, or with a word that does not exist, is none."""
+    published = json.loads(SCHEMA_FILE.read_text())
+    found = json.loads(encoded())
+    found["verdict"]["degrees"][0]["word"] = "splendid"
+
+    with pytest.raises(jsonschema.ValidationError, match="'splendid' is not one of"):
+        jsonschema.validate(found, published)
+
+
+def test_the_same_run_gives_the_same_text() -> None:
+    """Byte for byte, so that a change is a change."""
+    assert encoded() == encoded()
+
+
+def test_what_is_not_known_is_null() -> None:
+    """A degree that does not fit has no throughput, no goodput and no cost: null, never 0."""
+    found = json.loads(encoded(**PLANS["no fit"]))
+    degree = found["verdict"]["degrees"][1]
+
+    assert degree["word"] == "no-fit"
+    assert (degree["tokens_per_second"], degree["tokens_per_second_per_core"], degree["goodput"]) == (None,) * 3
+    assert found["money"] is None
+
+
+def test_a_stored_verdict_of_version_1_stays_readable() -> None:
+    """This file is never made again: it is what a user kept."""
+    stored = read_stored(GOLDEN.read_text())
+
+    assert (stored.schema_version, stored.outcome, stored.chosen) == (1, "settled", 2)
+    jsonschema.validate(json.loads(GOLDEN.read_text()), json.loads(SCHEMA_FILE.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ('{"schema_version": 2}', "a verdict has a schema_version from 1 to 1; this one has 2"),
+        ("[]", "this one has None"),
+        ('{"schema_version": 1, "verdict": {"outcome": "fine"}}', "outcome is one of settled, inconclusive, void"),
+        ('{"schema_version": 1, "verd', "Unterminated string"),
+    ],
+    ids=["newer", "a list", "no outcome", "cut"],
+)
+def test_what_is_no_verdict_is_refused(text: str, rule: str) -> None:
+    """Newer, foreign or cut texts are not guessed at."""
+    with pytest.raises(ValueError, match=rule):
+        read_stored(text)

@@ -1,0 +1,54 @@
+"""The Trainium2 facts hold together, and the table of offerings says what its source says."""
+
+import gzip
+import json
+import pathlib
+import typing
+
+import moto
+import pytest
+
+from infra.hardware import INSTANCE_TYPES, OFFERINGS, InstanceTypeName
+
+
+@pytest.mark.parametrize(
+    ("name", "physical", "logical"),
+    [("trn2.3xlarge", 8, 4), ("trn2.48xlarge", 128, 64)],
+)
+def test_cores_of_a_type(name: InstanceTypeName, physical: int, logical: int) -> None:
+    """Eight physical and four logical cores a chip: Karpenter's count and the device plugin's."""
+    kind = INSTANCE_TYPES[name]
+
+    assert (kind.physical_cores, kind.logical_cores, kind.billed_cores) == (physical, logical, logical)
+
+
+@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+def test_every_type_is_described_and_offered_somewhere(name: InstanceTypeName) -> None:
+    """A type that settings accept has its facts and a region."""
+    kind = INSTANCE_TYPES[name]
+
+    assert kind.name == name
+    assert OFFERINGS[name]
+
+
+@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+def test_allocatable_leaves_something_to_the_system(name: InstanceTypeName) -> None:
+    """Pods get less than the instance has, in CPU and in memory."""
+    kind = INSTANCE_TYPES[name]
+
+    assert kind.allocatable_cpu_millicores < kind.vcpus * 1000
+    assert kind.allocatable_memory_mib < kind.memory_gib * 1024
+
+
+@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+def test_offerings_are_those_of_the_source(name: InstanceTypeName) -> None:
+    """The zones of the table are exactly those in the copy of DescribeInstanceTypeOfferings that moto carries."""
+    folder = pathlib.Path(moto.__file__).parent / "ec2/resources/instance_type_offerings/availability-zone"
+    found: dict[str, tuple[str, ...]] = {}
+    for file in sorted(folder.iterdir()):
+        rows = json.loads(gzip.decompress(file.read_bytes()))
+        zones = sorted(row["Location"] for row in rows if row["InstanceType"] == name)
+        if zones:
+            found[file.name.removesuffix(".json.gz")] = tuple(zones)
+
+    assert found == dict(OFFERINGS[name])

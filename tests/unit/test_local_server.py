@@ -1,0 +1,78 @@
+"""How a local server is started, and how much of its cores others took."""
+
+import pathlib
+
+import pytest
+
+from workloads.local.arena import _Reading, foreign_share
+from workloads.local.server import ServerPlan, command, environment
+from workloads.local.settings import LocalSettings
+from workloads.settings import Model
+
+
+def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
+    return ServerPlan(
+        degree=degree,
+        cores=tuple(range(degree)),
+        port=8101,
+        model_directory=pathlib.Path("/models/own"),
+        random_weights=random_weights,
+        model=Model(max_num_seqs=4, max_model_len_tokens=128),
+        local=LocalSettings(kv_cache_gib=3),
+        log=pathlib.Path("/tmp/log"),  # noqa: S108 - never opened
+        python=pathlib.Path("/env/bin/python"),
+    )
+
+
+def _option(name: str, words: list[str]) -> str:
+    return words[words.index(name) + 1]
+
+
+def test_the_command_carries_degree_batch_and_length() -> None:
+    """What the settings say is what vLLM is told; it listens on loopback only."""
+    words = command(_plan())
+
+    assert words[:3] == ["/env/bin/python", "-m", "vllm.entrypoints.openai.api_server"]
+    assert [
+        _option(name, words)
+        for name in ("--tensor-parallel-size", "--max-num-seqs", "--max-model-len", "--host", "--port", "--dtype")
+    ] == ["2", "4", "128", "127.0.0.1", "8101", "bfloat16"]
+
+
+def test_the_served_names_are_the_models_and_the_degrees() -> None:
+    """Requests carry the first, the identity check reads the second."""
+    words = command(_plan(degree=4))
+    names = words[words.index("--served-model-name") + 1 :][:2]
+
+    assert names == ["Qwen/Qwen3-0.6B", "qwen-vllm-tp4"]
+
+
+@pytest.mark.parametrize("random_weights", [True, False])
+def test_only_made_models_get_random_weights(*, random_weights: bool) -> None:
+    """A user's model is loaded as it is."""
+    assert ("dummy" in command(_plan(random_weights=random_weights))) == random_weights
+
+
+def test_the_environment_binds_one_worker_a_core() -> None:
+    """Cores of the workers, memory of the cache, no telemetry, no model hub."""
+    names = ("VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_KVCACHE_SPACE", "VLLM_NO_USAGE_STATS", "HF_HUB_OFFLINE")
+    values = environment(_plan(degree=4))
+
+    assert [values[name] for name in names] == ["0|1|2|3", "3", "1", "1"]
+
+
+BEFORE = _Reading(at=10.0, busy=100.0, server=50.0, own=1.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "cores", "share"),
+    [
+        pytest.param(_Reading(at=12.0, busy=104.0, server=53.9, own=1.1), 2, 0.0, id="all of it is ours"),
+        pytest.param(_Reading(at=12.0, busy=104.0, server=53.0, own=1.0), 2, 0.25, id="a quarter is not"),
+        pytest.param(_Reading(at=12.0, busy=101.0, server=52.0, own=1.0), 2, 0.0, id="never below nothing"),
+        pytest.param(_Reading(at=10.0, busy=100.0, server=50.0, own=1.0), 2, None, id="no time at all"),
+    ],
+)
+def test_what_others_took(after: _Reading, cores: int, share: float | None) -> None:
+    """Busy time of the cores, less the server's and the client's, over all the time there was."""
+    assert foreign_share(BEFORE, after, cores=cores) == (None if share is None else pytest.approx(share, abs=1e-9))

@@ -1,0 +1,66 @@
+"""What a machine can hold: the number that decides is in the reason."""
+
+import pytest
+
+from workloads.fit import SHAPES
+from workloads.local.machine import Place, places
+from workloads.local.settings import LocalSettings
+from workloads.settings import Model
+
+
+def _places(
+    *, cores: tuple[int, ...] = (4, 5), available_gib: float = 20.0, shape: str = "Qwen/Qwen3-0.6B"
+) -> dict[int, Place]:
+    found = places(
+        (1, 2, 4),
+        cores=cores,
+        available_gib=available_gib,
+        shape=SHAPES[shape],
+        model=Model(),
+        local=LocalSettings(),
+    )
+    return {place.degree: place for place in found}
+
+
+def test_binds_each_degree_to_as_many_cores() -> None:
+    """One core a logical core, from the first that this process may use."""
+    found = _places()
+
+    assert (found[1].cores, found[2].cores) == ((4,), (4, 5))
+
+
+def test_a_degree_above_the_cores_does_not_fit() -> None:
+    """The reason has both numbers."""
+    found = _places()
+
+    assert found[4] == Place(
+        degree=4,
+        cores=(),
+        reason="TP4 needs 4 CPU cores, one a logical core; this machine offers 2",
+        host_gib=None,
+    )
+
+
+def test_servers_add_up_in_memory() -> None:
+    """Each server holds its memory while another is measured: the second finds less."""
+    found = _places(available_gib=9.0)
+
+    assert found[1].reason is None
+    assert found[2].reason == "the server of TP2 needs about 7.1 GiB; 2.9 GiB of memory are free"
+
+
+def test_a_model_too_large_for_a_core_does_not_fit_it() -> None:
+    """The fit arithmetic decides before a server is started: 8B in bfloat16 is 15 GiB, a core holds 6."""
+    found = _places(shape="Qwen/Qwen3-8B", cores=(0, 1, 2, 3), available_gib=100.0)
+
+    assert str(found[1].reason).startswith("TP1 needs 15.27 GiB of the 6 GiB of each core")
+    assert found[2].reason is not None
+    assert found[4].reason is None
+
+
+@pytest.mark.parametrize("cores", [(), (3,)], ids=["none", "one"])
+def test_fewer_cores_fit_fewer_degrees(cores: tuple[int, ...]) -> None:
+    """A machine with one core holds TP1 only, one with none nothing."""
+    fitting = [degree for degree, place in _places(cores=cores).items() if place.reason is None]
+
+    assert fitting == list(range(1, len(cores) + 1))

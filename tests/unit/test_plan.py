@@ -1,0 +1,182 @@
+"""The plan of servers, nodes and turns."""
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from infra.errors import CapacityError
+from infra.hardware import INSTANCE_TYPES, InstanceType
+from workloads.plan import Layout, Placement, Plan, Shortage, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
+
+SMALL = INSTANCE_TYPES["trn2.3xlarge"]
+LARGE = INSTANCE_TYPES["trn2.48xlarge"]
+
+
+def wish(
+    layout: Layout = "one-each", placement: Placement = "packed", degrees: tuple[int, ...] = (1, 2, 4), cores: int = 4
+) -> Wish:
+    """Return the wish for ``degrees`` with ``cores`` each where cores are equal."""
+    return Wish(degrees=degrees, layout=layout, placement=placement, equal_cores=cores)
+
+
+def planned(wanted: Wish, nodes: int, shortage: Shortage = "take-turns") -> Plan:
+    """Return the plan on ``nodes`` small nodes."""
+    return plan(wanted, SMALL, nodes_available=nodes, limited_by="infra.pool.nodes", shortage=shortage)
+
+
+def places(result: Plan) -> dict[str, tuple[int, int]]:
+    """Return phase and node by server."""
+    return {server.name: (server.phase, server.node) for server in result.servers}
+
+
+def test_the_seeds_layout_takes_two_small_nodes() -> None:
+    """TP4 fills one trn2.3xlarge; TP1 and TP2 share the other, as in the seed."""
+    result = planned(wish(), nodes=2)
+
+    assert places(result) == {"qwen-vllm-tp1": (0, 1), "qwen-vllm-tp2": (0, 1), "qwen-vllm-tp4": (0, 0)}
+    assert (result.nodes, result.takes_turns, result.billed_cores) == (2, False, 8)
+
+
+def test_equal_cores_take_one_node_per_degree() -> None:
+    """Four TP1, two TP2 and one TP4 hold four cores each: three full trn2.3xlarge."""
+    result = planned(wish("equal-cores"), nodes=3)
+
+    assert places(result) == {
+        "qwen-vllm-tp1-0": (0, 2),
+        "qwen-vllm-tp1-1": (0, 2),
+        "qwen-vllm-tp1-2": (0, 2),
+        "qwen-vllm-tp1-3": (0, 2),
+        "qwen-vllm-tp2-0": (0, 1),
+        "qwen-vllm-tp2-1": (0, 1),
+        "qwen-vllm-tp4": (0, 0),
+    }
+    assert [result.cores_used(degree) for degree in (1, 2, 4)] == [4, 4, 4]
+
+
+def test_isolated_servers_have_a_node_each() -> None:
+    """No two servers share a node, whatever room is left."""
+    result = planned(wish(placement="isolated"), nodes=3)
+
+    assert sorted(server.node for server in result.servers) == [0, 1, 2]
+
+
+def test_everything_fits_one_large_node() -> None:
+    """A trn2.48xlarge has 64 logical cores: both layouts fit one."""
+    results = [
+        plan(wish(layout), LARGE, nodes_available=1, limited_by="infra.pool.nodes")
+        for layout in ("one-each", "equal-cores")
+    ]
+
+    assert [result.nodes for result in results] == [1, 1]
+
+
+def test_one_node_makes_the_servers_take_turns() -> None:
+    """A Capacity Block of one trn2.3xlarge holds TP1 and TP2, then TP4."""
+    result = planned(wish(), nodes=1)
+
+    assert result.phases == ((1, 2), (4,))
+    assert places(result) == {"qwen-vllm-tp1": (0, 0), "qwen-vllm-tp2": (0, 0), "qwen-vllm-tp4": (1, 0)}
+    assert (result.nodes, result.nodes_for_all) == (1, 2)
+
+
+def test_equal_cores_on_one_node_take_three_turns() -> None:
+    """Each degree fills the node, so each has a turn of its own."""
+    assert planned(wish("equal-cores"), nodes=1).phases == ((1,), (2,), (4,))
+
+
+def test_the_printed_plan_says_who_shares_a_node() -> None:
+    """Preview shows nodes, servers, cores, CPUs, memory and what stays idle."""
+    assert planned(wish(), nodes=2).lines() == [
+        "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each",
+        "node 0: qwen-vllm-tp4 (4 cores, 10.88 CPUs, 112 GiB); 0 cores idle",
+        "node 1: qwen-vllm-tp1 (1 cores, 2.72 CPUs, 28 GiB), qwen-vllm-tp2 (2 cores, 5.44 CPUs, 56 GiB); 1 cores idle",
+    ]
+
+
+def test_the_printed_plan_says_that_turns_are_taken() -> None:
+    """Preview says why not all run at once."""
+    lines = planned(wish(), nodes=1).lines()
+
+    assert lines[0].endswith("; all at once would need 2, so they take turns")
+    assert [line.split(":")[0] for line in lines[1:]] == ["turn 1, node 0", "turn 2, node 0"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nodes", "shortage", "message"),
+    [
+        (
+            wish(degrees=(1, 8)),
+            9,
+            "take-turns",
+            (
+                "workloads.degrees has 8; one server's cores are on one node and trn2.3xlarge has 4 logical cores; "
+                "drop the degree or choose a larger instance type"
+            ),
+        ),
+        (
+            wish(),
+            1,
+            "refuse",
+            (
+                "the servers need 2 trn2.3xlarge in layout one-each, placement packed, and infra.pool.nodes allows 1; "
+                "allow more nodes, drop degrees or choose another layout or placement"
+            ),
+        ),
+        (
+            wish(),
+            0,
+            "take-turns",
+            (
+                "TP1 alone needs 1 trn2.3xlarge in layout one-each, placement packed, and infra.pool.nodes allows 0; "
+                "allow more nodes, drop degrees or choose another layout or placement"
+            ),
+        ),
+        (
+            wish("equal-cores", "isolated"),
+            2,
+            "take-turns",
+            (
+                "TP1 alone needs 4 trn2.3xlarge in layout equal-cores, placement isolated, and infra.pool.nodes "
+                "allows 2; "
+                "allow more nodes, drop degrees or choose another layout or placement"
+            ),
+        ),
+    ],
+    ids=["degree above the instance", "turns refused", "no node at all", "one degree needs more"],
+)
+def test_what_cannot_be_held_is_refused(wanted: Wish, nodes: int, shortage: Shortage, message: str) -> None:
+    """One sentence says who needs how many nodes and what allows fewer."""
+    with pytest.raises(CapacityError) as caught:
+        planned(wanted, nodes, shortage)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("node", [SMALL, LARGE], ids=lambda node: node.name)
+def test_cpu_keeps_karpenter_from_believing_in_more_cores(node: InstanceType) -> None:
+    """All logical cores' CPUs fit the node and one core's more do not, though Karpenter counts twice the cores."""
+    per_core = cpu_millicores_per_core(node)
+
+    assert per_core * node.logical_cores < node.allocatable_cpu_millicores < per_core * (node.logical_cores + 1)
+    assert memory_mib_per_core(node) * node.logical_cores < node.allocatable_memory_mib
+
+
+@hypothesis.given(
+    exponents=st.sets(st.integers(0, 2), min_size=1),
+    layout=st.sampled_from(["one-each", "equal-cores"]),
+    placement=st.sampled_from(["packed", "isolated"]),
+    nodes=st.integers(4, 9),
+)
+def test_every_plan_is_sound(exponents: set[int], layout: Layout, placement: Placement, nodes: int) -> None:
+    """No node holds more cores than it has, no turn more nodes than there are, and every server is there once."""
+    degrees = tuple(sorted(2**exponent for exponent in exponents))
+    result = planned(wish(layout, placement, degrees), nodes)
+    used: dict[tuple[int, int], list[int]] = {}
+    for server in result.servers:
+        used.setdefault((server.phase, server.node), []).append(server.degree)
+
+    assert all(sum(cores) <= SMALL.logical_cores for cores in used.values())
+    assert all(len(cores) == 1 for cores in used.values()) or placement == "packed"
+    assert max(node for _, node in used) < min(result.nodes, nodes)
+    assert sorted(degree for phase in result.phases for degree in phase) == list(degrees)
+    assert len({server.name for server in result.servers}) == len(result.servers)

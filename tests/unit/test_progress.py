@@ -1,0 +1,35 @@
+"""Progress for people: a bar on a terminal, plain lines for logs."""
+
+import io
+import re
+
+from rich.console import Console
+
+from workloads.loadgen.progress import PlainWatcher, TerminalWatcher, watcher
+
+
+def test_without_a_terminal_each_thing_is_one_plain_line() -> None:
+    """Time since the start, then the words as they are: no markup, no wrapping, no control characters."""
+    written = io.StringIO()
+    with watcher(Console(file=written, width=20)) as watching:
+        watching.say("TP1 [bold]is ready[/bold] after 31 s, which is a long line")
+        watching.stage("blocks", total=120)
+        watching.advance("block 1", done=3)
+    lines = written.getvalue().splitlines()
+
+    assert isinstance(watching, PlainWatcher)
+    assert re.fullmatch(r" +\d\.\d s  TP1 \[bold\]is ready\[/bold\] after 31 s, which is a long line", lines[0])
+    assert lines[1].endswith("blocks (at most 120 s)")
+    assert len(lines) == 2
+
+
+def test_a_terminal_gets_a_bar_with_stage_detail_and_time_left() -> None:
+    """What is under way can be seen without scrolling."""
+    written = io.StringIO()
+    with watcher(Console(file=written, force_terminal=True, width=100)) as watching:
+        watching.stage("blocks", total=100)
+        watching.advance("block 3", done=50)
+
+    assert isinstance(watching, TerminalWatcher)
+    assert "blocks" in written.getvalue()
+    assert "block 3, at most 50 s left" in written.getvalue()

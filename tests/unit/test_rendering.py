@@ -1,0 +1,125 @@
+"""The report's files: complete, self-contained, the same each time, and safe to open."""
+
+import dataclasses
+import pathlib
+import re
+import typing
+
+import pytest
+
+from infra.errors import StorageFailed
+from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
+from workloads.report.rendering import render
+from workloads.report.verdict import decide
+
+
+def rendered(folder: pathlib.Path, **plan: typing.Any) -> dict[str, pathlib.Path]:
+    """Return the report's files of a planted run, by name."""
+    name = plan.pop("model_name", None)
+    record, samples = planted_run(**plan)
+    if name is not None:
+        record = dataclasses.replace(record, settings={**record.settings, "model": {"name": name}})
+    return {path.name: path for path in render(folder, decide(record, samples), record, samples)}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
+    """Return the files of a run that has everything."""
+    section = settings(price=price(), limits=total_limit(270, 75))
+    return rendered(tmp_path_factory.mktemp("full"), section=section, rising=(1, 2, 4))
+
+
+def test_a_full_report_has_all_its_files(full: dict[str, pathlib.Path]) -> None:
+    """The page first, then text, data and pictures."""
+    pictures = ["latency.png", "throughput.png", "choice.png", "load.png"]
+
+    assert list(full) == ["report.html", "report.md", "verdict.json", *pictures]
+    assert all(full[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+def test_nothing_partial_is_left(full: dict[str, pathlib.Path]) -> None:
+    """Files are replaced whole."""
+    folder = full["report.html"].parent
+
+    assert sorted(path.name for path in folder.iterdir()) == sorted(full)
+
+
+def test_the_same_run_renders_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    """No clock, no random identifier."""
+    first = rendered(tmp_path / "a", blocks=0)
+    second = rendered(tmp_path / "b", blocks=0)
+
+    assert {name: path.read_bytes() for name, path in first.items()} == {
+        name: path.read_bytes() for name, path in second.items()
+    }
+
+
+def test_the_page_loads_nothing(full: dict[str, pathlib.Path]) -> None:
+    """Every picture is data in the page; there is no script, no link and no address to fetch."""
+    page = full["report.html"].read_text()
+    sources = re.findall(r"(?:src|srcset|href)=\"([^\"]*)\"", page)
+
+    assert sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "<script" not in page
+    assert "url(" not in page
+
+
+def test_every_picture_has_words_and_a_dark_form(full: dict[str, pathlib.Path]) -> None:
+    """Alt texts carry the numbers; each picture has a source for dark pages and one for paper."""
+    page = full["report.html"].read_text()
+
+    assert page.count('media="(prefers-color-scheme: dark)"') == 4
+    assert 'alt="p75 of total latency in ms, by degree: TP1 29' in page
+    assert "the limit is 270 ms" in page
+
+
+def test_the_page_is_made_for_phone_and_paper(full: dict[str, pathlib.Path]) -> None:
+    """It says its width, its colour schemes and how it prints."""
+    page = full["report.html"].read_text()
+
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert '<meta name="color-scheme" content="light dark">' in page
+    assert "@media print" in page
+
+
+def test_markdown_answers_in_its_first_three_lines(full: dict[str, pathlib.Path]) -> None:
+    """The answer, how sure, what otherwise."""
+    lines = [line for line in full["report.md"].read_text().splitlines() if line]
+
+    assert lines[0].startswith("# Serve with TP2: ")
+    assert lines[1].startswith("Sure to at least 95 %")
+    assert lines[2].startswith("TP1 instead would break the limits and give 7")
+
+
+def test_markdown_tables_are_whole(full: dict[str, pathlib.Path]) -> None:
+    """Every row of a table has as many cells as its head."""
+    text = full["report.md"].read_text()
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        widths = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+
+        assert len(widths) <= 1
+
+
+def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
+    """A model's name that is markup stays a name, in the page and in Markdown."""
+    files = rendered(tmp_path, blocks=0, model_name="<script>alert(1)</script>|x")
+
+    assert "<script>alert" not in files["report.html"].read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\|x" in files["report.md"].read_text()
+
+
+def test_a_run_without_blocks_has_a_report_without_their_pictures(tmp_path: pathlib.Path) -> None:
+    """Idle latency alone draws the choice by the limit; nothing is drawn of what is not there."""
+    files = rendered(tmp_path, truths=SEED_EXPERIMENT, blocks=0)
+
+    assert list(files) == ["report.html", "report.md", "verdict.json", "choice.png"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "taken").write_text("")
+
+    with pytest.raises(StorageFailed, match=r"^the report cannot be written to .*taken: File exists; free space or "):
+        rendered(tmp_path / "taken", blocks=0)

@@ -1,0 +1,171 @@
+"""``python -m workloads.report``: exit statuses, what it prints, and that it says the same again."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
+from workloads.report import rendering
+from workloads.report.__main__ import main
+from workloads.report.measurement import measurement_page
+from workloads.run import RunRecord
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures to their own tests: they take most of a report's time."""
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+
+
+def late(record: RunRecord) -> RunRecord:
+    """Return ``record`` as a client without headroom leaves it: its clock half a second late."""
+    turns = tuple(dataclasses.replace(turn, send_lag_p99_ms=500.0) for turn in record.turns)
+    return dataclasses.replace(record, turns=turns)
+
+
+def test_a_settled_run_ends_with_0_and_its_answer(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last lines are the answer, how sure, what otherwise, and where the report is."""
+    folder = store(tmp_path, *planted_run())
+    status = main([str(folder)])
+    last = capsys.readouterr().out.splitlines()[-4:]
+
+    assert status == 0
+    assert last[0].startswith("Serve with TP1: it gives the most output tokens/s per core")
+    assert last[1].startswith("Sure to at least 95 %")
+    assert last[2].startswith("TP2 instead would give 43")
+    assert last[3] == f"Report: {folder / 'report.html'}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "first"),
+    [("short", 3, "Not settled: "), ("late", 4, "No verdict: the run is void. ")],
+)
+def test_doubt_and_void_have_their_own_exit_status(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], kind: str, status: int, first: str
+) -> None:
+    """3 for inconclusive, 4 for void; the answer says which."""
+    record, samples = planted_run(blocks=1 if kind == "short" else 5)
+    folder = store(tmp_path, late(record) if kind == "late" else record, samples)
+    found = main([str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert found == status
+    assert any(line.startswith(first) for line in lines)
+
+
+def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback for a folder that is not there."""
+    missing = tmp_path / "nowhere"
+
+    assert main([str(missing)]) == 2
+    assert capsys.readouterr().err == (
+        f"SOURCE is '{missing}'; there is no such folder; name the folder that a run wrote\n"
+    )
+
+
+def test_settings_that_break_a_rule_end_with_2(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stored section that this program would refuse is refused here too, by key."""
+    record, samples = planted_run(blocks=1)
+    folder = store(tmp_path, dataclasses.replace(record, settings={"degrees": [3]}), samples)
+
+    assert main([str(folder)]) == 2
+    assert capsys.readouterr().err.startswith("workloads.degrees[0] is 3; a degree is a power of two")
+
+
+def test_the_report_may_go_elsewhere(tmp_path: pathlib.Path) -> None:
+    """A source that must not be written to stays as it is."""
+    folder = store(tmp_path / "run", *planted_run(blocks=0))
+    main([str(folder), "--output", str(tmp_path / "out")])
+
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (folder / "report.html").exists()
+
+
+def test_the_same_source_gives_the_same_verdict_again(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Offline, from the stored samples, byte for byte; a stored verdict that says the same is not mentioned."""
+    folder = store(tmp_path, *planted_run(blocks=6))
+    main([str(folder)])
+    first = (folder / "verdict.json").read_bytes()
+    main([str(folder)])
+
+    assert (folder / "verdict.json").read_bytes() == first
+    assert "The stored verdict" not in capsys.readouterr().out
+
+
+def test_a_stored_verdict_that_differs_is_pointed_out(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody changed the answer, or the rule changed: the reader is told."""
+    folder = store(tmp_path, *planted_run(blocks=6))
+    other = {"schema_version": 1, "verdict": {"outcome": "settled", "chosen": 4}}
+    (folder / "verdict.json").write_text(json.dumps(other))
+    main([str(folder), "--output", str(tmp_path / "out")])
+
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "The stored verdict was settled, TP4; from the samples it is settled, TP1: they or the rule have changed since."
+    )
+
+
+def test_turns_that_fail_the_audit_are_listed_as_left_out(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One late turn of eight: the run stands, without it, and says so."""
+    record, samples = planted_run(blocks=8)
+    turns = [dataclasses.replace(turn, send_lag_p99_ms=500.0) if turn.block == 3 else turn for turn in record.turns]
+    folder = store(tmp_path, dataclasses.replace(record, turns=tuple(turns)), samples)
+
+    assert main([str(folder)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Left out: ")]
+    assert "TP1 block 3: " in line
+
+
+def test_compare_says_what_changed(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs of the same truth are not distinguishable."""
+    folders = [str(store(tmp_path / str(seed), *planted_run(seed=seed))) for seed in (1, 2)]
+
+    assert main(["compare", *folders]) == 0
+    assert capsys.readouterr().out.count("is not distinguishable between") == 3
+
+
+def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another limit is another question; allowed by name it is not refused."""
+    one = str(store(tmp_path / "1", *planted_run(SEED_EXPERIMENT, settings(limits=total_limit(270)))))
+    two = str(store(tmp_path / "2", *planted_run(SEED_EXPERIMENT, settings(limits=total_limit(280)))))
+    key = "settings.limits.total_latency_ms.at_most_ms"
+
+    assert main(["compare", one, two]) == 2
+    assert capsys.readouterr().err.startswith(f"{key} is (270, 280); runs are compared where it is the same in both")
+    assert main(["compare", one, two, "--allow", key]) == 0
+
+
+def test_the_measurement_page_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/measurement.md is what the metric table says."""
+    assert main(["measurement"]) == 0
+    assert (ROOT / "docs" / "measurement.md").read_text() == capsys.readouterr().out == measurement_page()
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reads verdict.json can have its form."""
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Document"
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without credentials nothing is read, and the remedy is named."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
+
+    assert main(["s3://bucket/run"]) == 2
+    assert capsys.readouterr().err.endswith("check the name, your credentials and AWS_ENDPOINT_URL\n")

@@ -1,0 +1,111 @@
+"""The self-audit of a run: a few disturbed turns are left out, many void the degree, all of them the run."""
+
+import dataclasses
+
+import pytest
+
+from tests.fakes_run import planted_run
+from workloads.report.verdict import decide
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from workloads.selfaudit import FOREIGN_CPU_SHARE, audit_run
+
+BLOCKS = 12
+
+
+def _disturbed(record: RunRecord, wanted: dict[int, int], **change: float) -> RunRecord:
+    """Return ``record`` with the first so many block turns of each degree in ``wanted`` changed."""
+    left = dict(wanted)
+    turns: list[Turn] = []
+    for turn in record.turns:
+        hit = turn.stage == "block" and left.get(turn.degree, 0) > 0
+        if hit:
+            left[turn.degree] -= 1
+        turns.append(dataclasses.replace(turn, **change) if hit else turn)  # type: ignore[arg-type]  # one of its floats
+    return dataclasses.replace(record, turns=tuple(turns))
+
+
+def test_a_clean_run_passes_whole() -> None:
+    """No turn is left out, nothing is void."""
+    record, samples = planted_run(blocks=BLOCKS)
+    audited = audit_run(record, samples)
+
+    assert (audited.record, audited.samples) == (record, tuple(samples))
+    assert (dict(audited.void_reasons), audited.left_out) == ({}, ())
+
+
+def test_a_few_disturbed_turns_are_left_out_with_their_samples() -> None:
+    """Two of twelve: the rest decides, and each turn that is missing is named with its number."""
+    record, samples = planted_run(blocks=BLOCKS)
+    audited = audit_run(_disturbed(record, {2: 2}, foreign_cpu_share=0.4), samples)
+
+    assert len(audited.record.turns) == len(record.turns) - 2
+    assert {(s.degree, s.block) for s in samples} - {(s.degree, s.block) for s in audited.samples} == {(2, 0), (2, 1)}
+    assert dict(audited.void_reasons) == {}
+    assert audited.left_out[0] == (
+        "TP2 block 0: other processes took 40 % of the measured cores; a valid turn has at most 15 %; "
+        "end what else runs on this machine"
+    )
+
+
+def test_many_disturbed_turns_void_the_degree_only() -> None:
+    """Four of twelve: what disturbed them is part of what was measured."""
+    record, samples = planted_run(blocks=BLOCKS)
+    audited = audit_run(_disturbed(record, {2: 4}, foreign_cpu_share=0.4), samples)
+
+    assert list(audited.void_reasons) == [2]
+    assert audited.void_reasons[2][0].startswith("4 of 12 turns failed the self-audit; the first: TP2 block 0: other ")
+    assert decide(audited.record, audited.samples, audited.void_reasons).outcome == "inconclusive"
+
+
+def test_when_every_degree_is_void_the_run_is() -> None:
+    """No degree is left to believe."""
+    record, samples = planted_run(blocks=BLOCKS)
+    audited = audit_run(_disturbed(record, {1: 9, 2: 9, 4: 9}, foreign_cpu_share=0.4), samples)
+
+    assert set(audited.void_reasons) == {1, 2, 4, None}
+    assert decide(audited.record, audited.samples, audited.void_reasons).outcome == "void"
+
+
+def test_disturbance_of_other_stages_voids_nothing() -> None:
+    """The verdict is made of blocks: a noisy warm-up is no fault of theirs."""
+    record, samples = planted_run(blocks=BLOCKS)
+    turns = tuple(
+        turn if turn.stage == "block" else dataclasses.replace(turn, foreign_cpu_share=0.9) for turn in record.turns
+    )
+    audited = audit_run(dataclasses.replace(record, turns=turns), samples)
+
+    assert (dict(audited.void_reasons), audited.left_out) == ({}, ())
+
+
+@pytest.mark.parametrize("share", [None, FOREIGN_CPU_SHARE], ids=["not seen", "at the bound"])
+def test_what_cannot_be_seen_or_is_within_the_bound_is_no_fault(share: float | None) -> None:
+    """On other machines the cores cannot be watched; that voids nothing."""
+    record, samples = planted_run(blocks=BLOCKS)
+    turns = tuple(dataclasses.replace(turn, foreign_cpu_share=share) for turn in record.turns)
+
+    assert dict(audit_run(dataclasses.replace(record, turns=turns), samples).void_reasons) == {}
+
+
+@pytest.mark.parametrize(
+    ("pin", "word"),
+    [pytest.param(PROMPT_TOKENS, "prompt", id="prompts"), pytest.param(OUTPUT_TOKENS, "output", id="answers")],
+)
+def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str, word: str) -> None:
+    """A prompt that the server counts as one word is how a peer's "16K input" came about."""
+    record, samples = planted_run(blocks=BLOCKS)
+    others = [
+        dataclasses.replace(sample, prompt_tokens=1, output_tokens=49) if sample.degree == 1 else sample
+        for sample in samples
+    ]
+    exact = dataclasses.replace(record, pins=record.pins | {pin: EXACT})
+
+    assert dict(audit_run(record, others).void_reasons) == {}
+    assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[1][0]
+
+
+def test_a_late_client_voids_what_it_measured() -> None:
+    """The client's own clock ticked 80 ms late: that is the client's latency, not the server's."""
+    record, samples = planted_run(blocks=BLOCKS)
+    audited = audit_run(_disturbed(record, {1: 12}, send_lag_p99_ms=80.0), samples)
+
+    assert "the client's own clock ticked 80.0 ms late" in audited.void_reasons[1][0]

@@ -1,0 +1,94 @@
+"""The workloads section: what it refuses, each with its whole sentence."""
+
+import pytest
+
+from infra.errors import SettingsError
+from workloads.settings import WorkloadSettings, parse_workloads
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        pytest.param(
+            {"degrees": [1, 3]},
+            "workloads.degrees[1] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are "
+            "1, 2, 4, 8, 16, 32, 64); edit x.yaml",
+            id="degree of 3",
+        ),
+        pytest.param(
+            {"degrees": [2, 1]},
+            "workloads.degrees is [2, 1]; degrees are in rising order, each once, at least one of them; edit x.yaml",
+            id="degrees out of order",
+        ),
+        pytest.param(
+            {"model": {"max_model_len_tokens": 64}, "load": {"prompt_tokens": 30, "output_tokens": 50}},
+            "workloads.load.prompt_tokens is 30; prompt and output together (30 + 50 tokens) stay within "
+            "model.max_model_len_tokens (64); edit x.yaml",
+            id="prompt longer than the model's length",
+        ),
+        pytest.param(
+            {"limits": {"ttft_ms": {"at_most_ms": 0}}},
+            "workloads.limits.ttft_ms.at_most_ms is 0; input should be greater than 0; edit x.yaml",
+            id="limit of 0",
+        ),
+        pytest.param(
+            {"load": {"concurrency": [4, 2]}},
+            "workloads.load.concurrency is [4, 2]; steps are whole numbers of at least 1 in rising order, "
+            "at least one of them; edit x.yaml",
+            id="falling steps",
+        ),
+        pytest.param(
+            {"load": {"prompt": "file"}},
+            "workloads.load.prompt_file is None; a prompt file is named exactly when prompt is 'file'; edit x.yaml",
+            id="file without a name",
+        ),
+        pytest.param(
+            {"decision": {"minimum_blocks": 9, "maximum_blocks": 8}},
+            "workloads.decision.maximum_blocks is 8; it is at least minimum_blocks (9); edit x.yaml",
+            id="no room for the minimum",
+        ),
+    ],
+)
+def test_refuses(data: object, sentence: str) -> None:
+    """One mistake is one whole sentence: path, value, rule, remedy."""
+    with pytest.raises(SettingsError) as caught:
+        parse_workloads(data, file="x.yaml")
+
+    assert str(caught.value) == sentence
+
+
+def test_mistakes_in_different_sections_are_told_together() -> None:
+    """A bad degree does not hide a bad limit or an unknown key."""
+    data = {"degrees": [3], "limits": {"tpot_ms": {"at_most_ms": -1}}, "colour": "red"}
+
+    with pytest.raises(SettingsError) as caught:
+        parse_workloads(data, file="x.yaml")
+
+    assert [problem.path for problem in caught.value.problems] == [
+        "workloads.degrees[0]",
+        "workloads.limits.tpot_ms.at_most_ms",
+        "workloads.colour",
+    ]
+
+
+def test_every_bad_degree_is_told() -> None:
+    """Two bad degrees are two sentences."""
+    with pytest.raises(SettingsError) as caught:
+        parse_workloads({"degrees": [3, 5]}, file="x.yaml")
+
+    assert [problem.path for problem in caught.value.problems] == ["workloads.degrees[0]", "workloads.degrees[1]"]
+
+
+def test_defaults_are_the_seeds_experiment() -> None:
+    """Without a word, degrees, lengths and batch are the seed's."""
+    settings = parse_workloads({}, file="x.yaml")
+
+    assert settings == WorkloadSettings()
+    assert (settings.degrees, settings.model.max_num_seqs, settings.model.max_model_len_tokens) == ((1, 2, 4), 1, 128)
+
+
+def test_only_the_limits_that_are_set_are_asked() -> None:
+    """An absent limit is absent, not zero."""
+    settings = parse_workloads({"limits": {"ttft_ms": {"percentile": 90, "at_most_ms": 5}}}, file="x.yaml")
+
+    assert list(settings.limits.asked()) == ["ttft_ms"]

@@ -1,0 +1,184 @@
+"""Reading stored runs: from a folder or a bucket, whole, cut, or not at all."""
+
+import json
+import pathlib
+import typing
+
+import pytest
+
+from infra.errors import SettingsError
+from tests.fakes_run import planted_run, store
+from workloads.report.source import read
+
+
+@pytest.fixture
+def stored(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Return the folder of a run."""
+    return store(tmp_path / "run", *planted_run(blocks=5))
+
+
+def edit_record(folder: pathlib.Path, change: typing.Callable[[dict[str, typing.Any]], None]) -> None:
+    """Change run.json in place."""
+    path = folder / "run.json"
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_a_stored_run_is_read_back_whole(stored: pathlib.Path) -> None:
+    """What was written is what is read."""
+    record, samples = planted_run(blocks=5)
+    source = read(str(stored))
+
+    assert (source.record, list(source.samples), source.notes) == (record, samples, ())
+
+
+def test_a_cut_last_line_is_left_out_and_said(stored: pathlib.Path) -> None:
+    """A full disk or a killed client cuts the last line; the others stand."""
+    path = stored / "samples.jsonl"
+    path.write_text(path.read_text()[:-40])
+    source = read(str(stored))
+
+    assert len(source.samples) == len(planted_run(blocks=5)[1]) - 1
+    assert source.notes == ("samples.jsonl ends in a cut line, which is left out",)
+
+
+def test_lines_that_hold_no_sample_are_counted(stored: pathlib.Path) -> None:
+    """NaN, nonsense and foreign records: how many, and where the first is."""
+    path = stored / "samples.jsonl"
+    lines = path.read_text().splitlines()
+    lines[3] = lines[3].replace('"end_seconds":', '"end_seconds":NaN,"x":')
+    lines[5] = "[]"
+    path.write_text("\n".join(lines) + "\n")
+    source = read(str(stored))
+
+    assert source.notes == (
+        f"2 of {len(lines)} lines of samples.jsonl hold no sample and are left out; the first is line 4",
+    )
+
+
+def test_several_sample_files_are_one_run(stored: pathlib.Path) -> None:
+    """Parts are read in the order of their names; other files are left alone."""
+    whole = (stored / "samples.jsonl").read_text().splitlines(keepends=True)
+    (stored / "samples.jsonl").unlink()
+    (stored / "samples-0001.jsonl").write_text("".join(whole[:100]))
+    (stored / "samples-0002.jsonl").write_text("".join(whole[100:]))
+    (stored / "notes.jsonl").write_text("not a sample\n")
+
+    assert read(str(stored)).samples == tuple(planted_run(blocks=5)[1])
+
+
+def test_a_run_without_samples_is_read(stored: pathlib.Path) -> None:
+    """A run that ended before its first request has a record and nothing else."""
+    (stored / "samples.jsonl").unlink()
+
+    assert read(str(stored)).samples == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("nowhere", "there is no such folder; name the folder that a run wrote"), ("empty", "it has no run.json")],
+)
+def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str, rule: str) -> None:
+    """One sentence with the path and the remedy."""
+    (tmp_path / "empty").mkdir()
+    source = str(tmp_path / name)
+
+    with pytest.raises(SettingsError) as caught:
+        read(source)
+    assert str(caught.value).startswith(f"SOURCE is '{source}'; {rule}")
+
+
+def test_a_cut_record_is_refused(stored: pathlib.Path) -> None:
+    """Half a run.json is no run."""
+    path = stored / "run.json"
+    path.write_text(path.read_text()[:200])
+
+    with pytest.raises(SettingsError, match=r"its run\.json holds no run: .*; copy the file again$"):
+        read(str(stored))
+
+
+def no_cores(data: dict[str, typing.Any]) -> None:
+    """Make the first degree use no cores."""
+    data["degrees"][0]["cores_used"] = 0
+
+
+def words_for_cores(data: dict[str, typing.Any]) -> None:
+    """Make the first degree use "many" cores."""
+    data["degrees"][0]["cores_used"] = "many"
+
+
+def newer(data: dict[str, typing.Any]) -> None:
+    """Make the record of a schema that this program does not know."""
+    data["schema_version"] = 99
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (no_cores, r"its run\.json says that TP1 used 0 cores"),
+        (words_for_cores, r"its run\.json holds no run: degrees\.0\.cores_used is 'many'"),
+        (newer, r"its run\.json holds no run: a run record has schema_version 1"),
+    ],
+    ids=["no cores", "words for cores", "newer"],
+)
+def test_an_impossible_record_is_refused(
+    stored: pathlib.Path, change: typing.Callable[[dict[str, typing.Any]], None], rule: str
+) -> None:
+    """Nothing is divided by a core that is not there."""
+    edit_record(stored, change)
+
+    with pytest.raises(SettingsError, match=rule):
+        read(str(stored))
+
+
+class FakeBucket:
+    """An S3 client that pages over objects in memory."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        """Hold ``objects`` by key."""
+        self._objects = objects
+
+    def get_paginator(self, operation: str) -> "FakeBucket":
+        """Return itself for the one listing that is used."""
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **asked: str) -> list[dict[str, typing.Any]]:
+        """Return two pages and an empty one."""
+        keys = [{"Key": key} for key in sorted(self._objects) if key.startswith(asked["Prefix"])]
+        return [{"Contents": keys[:1]}, {"Contents": keys[1:]}, {}]
+
+    def get_object(self, **asked: str) -> dict[str, typing.Any]:
+        """Return one object."""
+        return {"Body": Body(self._objects[asked["Key"]])}
+
+
+class Body:
+    """Bytes that are read once."""
+
+    def __init__(self, content: bytes) -> None:
+        """Hold ``content``."""
+        self._content = content
+
+    def read(self) -> bytes:
+        """Return all of it."""
+        return self._content
+
+
+@pytest.mark.parametrize("prefix", ["", "runs/one", "runs/one/"])
+def test_a_bucket_holds_a_run_as_a_folder_does(stored: pathlib.Path, prefix: str) -> None:
+    """Objects below the prefix are read over all pages; deeper ones and neighbours are not."""
+    start = f"{prefix.rstrip('/')}/" if prefix else ""
+    objects = {f"{start}{path.name}": path.read_bytes() for path in stored.iterdir()}
+    objects["runs/one-more/run.json"] = b"{}"
+    bucket = FakeBucket(objects)
+
+    found = read(f"s3://bucket/{prefix}", typing.cast("typing.Any", bucket))
+    assert found.samples == read(str(stored)).samples
+
+
+def test_a_bucket_without_a_client_is_refused() -> None:
+    """The caller brings the client."""
+    with pytest.raises(SettingsError, match=r"a bucket is read through a client; name it as s3://bucket/prefix$"):
+        read("s3://bucket/run")

@@ -1,0 +1,45 @@
+"""The verdict on a terminal and in a log."""
+
+import io
+import pathlib
+
+import rich.console
+
+from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run
+from workloads.report.analysis import analyse
+from workloads.report.terminal import show
+from workloads.report.verdict import decide
+
+
+def shown(*, terminal: bool) -> str:
+    """Return what a console of 100 columns shows of a planted run."""
+    record, samples = planted_run(SEED_EXPERIMENT[:2], ended=[no_fit(4)])
+    target = io.StringIO()
+    console = rich.console.Console(file=target, width=100, force_terminal=terminal, color_system=None, highlight=False)
+    show(console, analyse(record, samples, decide(record, samples)), [pathlib.Path("out/run/report.html")])
+    return target.getvalue()
+
+
+def test_a_log_has_one_plain_line_per_degree() -> None:
+    """Lines are whole, however long: a log is searched."""
+    lines = shown(terminal=False).splitlines()
+
+    assert lines[0].startswith("TP1  chosen  17")
+    assert lines[2] == "TP4  no-fit  —  needs 4 cores; this machine has 2"
+
+
+def test_a_terminal_has_a_table() -> None:
+    """Columns with heads, within the width."""
+    lines = shown(terminal=True).splitlines()
+
+    assert lines[0].split() == ["Degree", "Word", "Tokens/s", "per", "core", "Decided", "by"]
+    assert any(line.startswith("TP4") and "no-fit" in line for line in lines)
+
+
+def test_the_last_lines_are_the_verdict_and_the_report() -> None:
+    """In both: the answer is where the eye is when it ends."""
+    for terminal in (True, False):
+        last = shown(terminal=terminal).splitlines()[-4:]
+
+        assert last[0].startswith("Serve with TP1: ")
+        assert last[3] == "Report: out/run/report.html"

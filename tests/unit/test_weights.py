@@ -1,0 +1,63 @@
+"""Model directories: the one we make, and what a user's own is refused for."""
+
+import json
+import pathlib
+
+import pytest
+from tokenizers import Tokenizer
+
+from infra.errors import SettingsError
+from workloads.fit import SHAPES
+from workloads.loadgen.prompts import WORDS
+from workloads.local.weights import read_shape, write_model
+
+SHAPE = SHAPES["Qwen/Qwen3-0.6B"]
+
+
+def test_a_made_model_has_the_real_shape(tmp_path: pathlib.Path) -> None:
+    """Its configuration, read back, is the shape that it was made from."""
+    write_model(tmp_path, SHAPE, max_position_tokens=128)
+
+    assert read_shape(tmp_path) == SHAPE
+
+
+def test_a_made_tokenizer_knows_every_id_and_every_prompt_word(tmp_path: pathlib.Path) -> None:
+    """Whatever random weights sample can be decoded, and a prompt of n words is n different tokens."""
+    write_model(tmp_path, SHAPE, max_position_tokens=128)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    words = list(dict.fromkeys(WORDS))
+    ids = tokenizer.encode(" ".join(words)).ids
+
+    assert tokenizer.get_vocab_size() == SHAPE.vocab
+    assert len(set(ids)) == len(words)
+    assert tokenizer.decode([SHAPE.vocab - 1]) == f"w{SHAPE.vocab - 1}"
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        pytest.param(None, "a model directory has a readable config.json (No such file or directory: ", id="none"),
+        pytest.param("{", "its config.json holds JSON (", id="cut"),
+        pytest.param("[]", "its config.json holds one JSON object; ", id="a list"),
+    ],
+)
+def test_refuses_a_directory_without_a_configuration(tmp_path: pathlib.Path, config: str | None, sentence: str) -> None:
+    """One sentence that names MODEL, its value, the rule and the remedy."""
+    if config is not None:
+        (tmp_path / "config.json").write_text(config, encoding="utf-8")
+
+    with pytest.raises(SettingsError) as caught:
+        read_shape(tmp_path)
+
+    assert str(caught.value).startswith(f"MODEL is '{tmp_path}'; {sentence}")
+    assert str(caught.value).endswith(
+        "; set MODEL to a directory as downloaded from a model hub, with config.json, tokenizer and weights"
+    )
+
+
+def test_refuses_a_family_whose_memory_is_not_known(tmp_path: pathlib.Path) -> None:
+    """An encoder is no model to serve here: the family is named."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
+
+    with pytest.raises(SettingsError, match="model_type is 'bert'; the model's family is one whose memory"):
+        read_shape(tmp_path)

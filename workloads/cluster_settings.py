@@ -1,0 +1,181 @@
+"""What the stack file may say about the experiment in a cluster, beside the experiment itself."""
+
+import dataclasses
+import typing
+
+import pydantic
+
+from infra.errors import Problem, SettingsError
+from infra.parser import Section, broken, parse
+from workloads.fit import SHAPES
+from workloads.plan import Layout, Placement, Shortage, Wish
+from workloads.settings import WorkloadSettings
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
+_KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+class Serving(Section):
+    """The servers: where they run, how patient their probes are, where model and compiled artifacts are kept."""
+
+    namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
+    """Kubernetes namespace of everything that the experiment runs; made by the program."""
+    layout: Layout = "one-each"
+    """``one-each``: one server per degree; ``equal-cores``: as many servers per degree as fill ``equal_cores``."""
+    equal_cores: int | None = pydantic.Field(default=None, ge=1)
+    """Logical cores of each degree's servers together, with ``equal-cores``; absent: the largest degree."""
+    placement: Placement = "packed"
+    """``packed``: servers share nodes; ``isolated``: a node per server."""
+    when_nodes_are_few: Shortage = "take-turns"
+    """Where limits or reservation hold fewer nodes than all servers need: ``take-turns`` or ``refuse``."""
+    model_source: str = pydantic.Field(
+        default="https://huggingface.co", pattern=r"^(https://|s3://[a-z0-9.-]{3,63}/?).*$"
+    )
+    """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files."""
+    shape_as: str | None = None
+    """Model whose sizes ``workloads.model`` has, where its own name is not in the table of ``workloads/fit.py``."""
+    volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
+    """Name of the claim on the shared file system that holds model and artifacts; the seed's by default."""
+    start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)
+    """How long a server may take to answer, and a compile Job to end; the seed allows 85 minutes."""
+    probe_patience_seconds: int = pydantic.Field(default=180, ge=30, le=3600)
+    """How long a running server may fail its probes before it is taken out or restarted; the seed allows 3 minutes."""
+    stop_patience_seconds: int = pydantic.Field(default=60, ge=1, le=600)
+    """From SIGTERM to SIGKILL."""
+    shared_memory_gib: int = pydantic.Field(default=4, ge=1, le=64)
+    """Size of /dev/shm; it counts as the pod's memory. One process drives all cores, so little is needed."""
+    run_as_user: int | None = pydantic.Field(default=None, ge=1)
+    """User id of the servers. Absent: the image's own, root, the only one that AWS's images are tried with."""
+
+    @pydantic.field_validator("namespace")
+    @classmethod
+    def _its_own(cls, namespace: str) -> str:
+        if namespace in _KUBERNETES_OWN:
+            raise broken("the experiment has a namespace of its own, made and deleted with it")
+        return namespace
+
+    @pydantic.field_validator("equal_cores")
+    @classmethod
+    def _only_with_equal_cores(cls, cores: int | None, info: pydantic.ValidationInfo) -> int | None:
+        if cores is not None and info.data.get("layout") != "equal-cores":
+            raise broken("it has a meaning only with layout 'equal-cores'")
+        return cores
+
+    @pydantic.field_validator("shape_as")
+    @classmethod
+    def _known_shape(cls, name: str | None) -> str | None:
+        if name is not None and name not in SHAPES:
+            raise broken(f"it is a model whose sizes are known: {', '.join(SHAPES)}")
+        return name
+
+
+class Results(Section):
+    """The bucket of samples, records and verdicts."""
+
+    bucket: str | None = pydantic.Field(default=None, pattern=_BUCKET)
+    """Name; absent: one is made up that is free."""
+    prefix: str = pydantic.Field(default="runs", pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]*[A-Za-z0-9]$")
+    """Key prefix of all runs; the load generator may touch nothing else."""
+    on_destroy: typing.Literal["keep", "delete"] = "keep"
+    """``keep`` leaves the bucket to you when the stack is destroyed; ``delete`` removes it with every result."""
+    expire_after_days: int | None = pydantic.Field(default=365, ge=1)
+    """Results older than this are deleted; absent: never."""
+
+
+class Alarms(Section):
+    """The alarms of the dashboard."""
+
+    topic_arn: str | None = pydantic.Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$")
+    """SNS topic that is told; absent: alarms only change their colour."""
+    silent_after_minutes: int = pydantic.Field(default=15, ge=5, le=180)
+    """Minutes without any request before the load generator counts as silent."""
+
+
+class LoadTest(Section):
+    """The load generator and what becomes of its results."""
+
+    image: str | None = pydantic.Field(default=None, pattern=r"^[a-z0-9][^\s]*[:@][^\s]+$")
+    """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
+    package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")
+    """Where dependencies are installed from; absent: pip's default. Hashes are checked in either case."""
+    cpu_millicores: int = pydantic.Field(default=1000, ge=100)
+    """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""
+    memory_mib: int = pydantic.Field(default=1024, ge=256)
+    grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
+    """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
+    results: Results = Results()
+    alarms: Alarms = Alarms()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """The three sections of a stack file that describe the experiment."""
+
+    workloads: WorkloadSettings
+    serving: Serving
+    loadtest: LoadTest
+
+    @property
+    def wish(self) -> Wish:
+        """Return what is to be placed on nodes."""
+        return Wish(
+            degrees=self.workloads.degrees,
+            layout=self.serving.layout,
+            placement=self.serving.placement,
+            equal_cores=self.serving.equal_cores or max(self.workloads.degrees),
+        )
+
+    @property
+    def shape_name(self) -> str:
+        """Return the key of the model's sizes in ``workloads.fit.SHAPES``."""
+        return self.serving.shape_as or self.workloads.model.name
+
+
+def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> ClusterSettings:
+    """Return the sections ``workloads``, ``serving`` and ``loadtest`` of ``file``; one that is absent has defaults.
+
+    Raises SettingsError with every bad key of all three, then with every pair of keys that contradict each other.
+    """
+    models: dict[str, type[Section]] = {"workloads": WorkloadSettings, "serving": Serving, "loadtest": LoadTest}
+    parsed: dict[str, typing.Any] = {}
+    problems: list[Problem] = []
+    for name, model in models.items():
+        data = sections.get(name)
+        try:
+            parsed[name] = parse(model, {} if data is None else data, where=name, file=file)
+        except SettingsError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    settings = ClusterSettings(**parsed)
+    problems = _contradictions(settings, file)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
+    problems = []
+    remedy = f"edit {file}"
+    if settings.shape_name not in SHAPES:
+        rule = f"the model's sizes are known, to compute its memory before anything is spent: {', '.join(SHAPES)}"
+        hint = f"set serving.shape_as in {file} to the model with the same sizes"
+        problems.append(
+            Problem(path="workloads.model.name", value=settings.workloads.model.name, rule=rule, remedy=hint)
+        )
+    cores = settings.wish.equal_cores
+    for index, degree in enumerate(settings.workloads.degrees):
+        if settings.serving.layout == "equal-cores" and cores % degree:
+            rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"
+            problems.append(Problem(path=f"workloads.degrees[{index}]", value=degree, rule=rule, remedy=remedy))
+    bucket = settings.loadtest.results.bucket
+    source = settings.serving.model_source
+    if bucket is not None and source.startswith("s3://") and source.removeprefix("s3://").split("/")[0] == bucket:
+        rule = f"results have a bucket of their own, and serving.model_source ({source}) is in this one"
+        problems.append(Problem(path="loadtest.results.bucket", value=bucket, rule=rule, remedy=remedy))
+    if settings.serving.model_source.startswith("https://") and "/" not in settings.workloads.model.name:
+        rule = "a model from a hub is named owner/model"
+        name = settings.workloads.model.name
+        problems.append(Problem(path="workloads.model.name", value=name, rule=rule, remedy=remedy))
+    return problems

@@ -1,0 +1,35 @@
+"""Our own code in the cluster: the bundle's ConfigMaps."""
+
+import collections.abc
+import pathlib
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ConfigMap
+
+from workloads.bundle import Part, closure, parts, read_sources
+from workloads.manifests.python import REQUIREMENTS
+
+ROOT = pathlib.Path(__file__).parents[1]
+"""The repository: what travels is what stands here."""
+
+
+def bundle(prefix: str, programs: collections.abc.Iterable[str]) -> tuple[Part, ...]:
+    """Return the parts that ``programs`` (module names) need, with the requirements of the load generator."""
+    files = closure(read_sources(ROOT), programs)
+    return parts(prefix, {**files, REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")})
+
+
+def config_maps(
+    name: str, made: collections.abc.Sequence[Part], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> list[ConfigMap]:
+    """Make one ConfigMap per part, ``<name>-<number>``. Their names change with their content, so pods follow it."""
+    return [
+        ConfigMap(
+            f"{name}-{number}",
+            metadata={"name": part.name, "namespace": namespace},
+            data=part.data,
+            immutable=True,
+            opts=opts,
+        )
+        for number, part in enumerate(made)
+    ]

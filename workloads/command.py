@@ -1,0 +1,95 @@
+"""How a vLLM server is started on Neuron: command, environment, names, and where its files lie on the shared volume."""
+
+import json
+import re
+import typing
+
+from infra.versions import Pair
+from workloads.settings import Model
+
+PORT = 8000
+VOLUME_PATH = "/var/mdl"
+"""Where every pod mounts the shared volume, as in the seed."""
+ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
+"""Names the folder that NxDI loads compiled artifacts from, or compiles them into."""
+
+# Sharded weights are kept with the artifacts, as in the seed: the server then needs no host memory to shard them. It
+# holds for compiling and serving alike: asked for at run time only, NxDI finds no weights and compiles again.
+_NEURON_CONFIG = {"save_sharded_checkpoint": True}
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text)
+
+
+def model_folder(model: Model) -> str:
+    """Return the path of the model's files below the volume."""
+    return f"models/{_slug(model.name)}-{_slug(model.revision)}"
+
+
+def artifacts_folder(model: Model, pair: Pair, degree: int) -> str:
+    """Return the path of one degree's artifacts below the volume.
+
+    NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
+    0.6), so the name carries all that they depend on; the image's tag carries the SDK.
+    """
+    sizes = f"tp{degree}-bs{model.max_num_seqs}-sl{model.max_model_len_tokens}"
+    return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
+
+
+def expected_files(degree: int) -> tuple[str, ...]:
+    """Return the files without which a folder of artifacts is not complete (NxDI 0.6, application_base.py)."""
+    shards = tuple(f"weights/tp{rank}_sharded_checkpoint.safetensors" for rank in range(degree))
+    return ("neuron_config.json", "model.pt", *shards)
+
+
+def served_names(model: Model, degree: int) -> tuple[str, str]:
+    """Return the names a server answers to: the model's, and one with the degree that tells whom one talks to."""
+    return model.name, f"{model.name}-tp{degree}"
+
+
+def serve_command(model: Model, pair: Pair, degree: int) -> tuple[str, ...]:
+    """Return the arguments that start one server; a compile Job runs the very same.
+
+    ``vllm`` is the first process of its container, so that SIGTERM arrives. A local path, not a hub's name: with tied
+    embeddings the latter fails in NxDI (AWS's vLLM guides, known issue 3).
+    """
+    command = (
+        "vllm",
+        "serve",
+        f"{VOLUME_PATH}/{model_folder(model)}",
+        "--served-model-name",
+        *served_names(model, degree),
+        "--port",
+        str(PORT),
+        "--tensor-parallel-size",
+        str(degree),
+        "--max-num-seqs",
+        str(model.max_num_seqs),
+        "--max-model-len",
+        str(model.max_model_len_tokens),
+    )
+    if pair.line == "fork-v0":
+        return (*command, "--override-neuron-config", json.dumps(_NEURON_CONFIG))
+    # The plugin reads the key with underscores only. It wants as many blocks as sequences where prefixes are not
+    # cached, and caching them gives wrong output with one sequence (vllm-neuron 0.2 README; V1 guide, known issue 2).
+    return (
+        *command,
+        "--additional-config",
+        json.dumps({"override_neuron_config": _NEURON_CONFIG}),
+        "--num-gpu-blocks-override",
+        str(model.max_num_seqs),
+        "--no-enable-prefix-caching",
+    )
+
+
+def environment(model: Model, pair: Pair, degree: int) -> dict[str, str]:
+    """Return a server's environment variables. The device plugin adds NEURON_RT_VISIBLE_CORES: never set it here."""
+    variables = {
+        ARTIFACTS_VARIABLE: f"{VOLUME_PATH}/{artifacts_folder(model, pair, degree)}",
+        "HF_HUB_OFFLINE": "1",
+        "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod's own
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    framework: typing.Final = {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"}
+    return {**variables, **framework} if pair.line == "fork-v0" else variables

@@ -1,0 +1,169 @@
+"""Rows 9 to 11 put together: artifacts, servers, load generator, results and dashboard, in a namespace of their own."""
+
+import collections.abc
+import dataclasses
+import typing
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra.versions import PYTHON_IMAGE, Pair
+from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
+from workloads.cluster_settings import ClusterSettings
+from workloads.cost import HourlyCost
+from workloads.dashboard import Dashboard, DashboardArgs
+from workloads.loadtest import LoadTest, LoadTestArgs
+from workloads.manifests.cores import Site
+from workloads.plan import Plan
+from workloads.results import ResultsBucket
+from workloads.serving import PART, VllmServer, VllmServerArgs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What the experiment stands on: a cluster that can launch Neuron nodes."""
+
+    name: str
+    """Unique in the account: the stack's cluster."""
+    region: str
+    identity: Identity
+    kubernetes_provider: kubernetes.Provider
+    volume_handle: pulumi.Input[str]
+    """EFS file system and access point, as ``fs-…::fsap-…``."""
+    pair: Pair
+    image_registry: str
+    scheduler: str
+    node_pool: str
+    pool: pulumi.Resource
+    foundation: collections.abc.Sequence[pulumi.Resource]
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on: instance type, image and AMI."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What a person wants to know of it."""
+
+    settings: ClusterSettings
+    plan: Plan
+    cost: HourlyCost
+    dashboard: Dashboard
+    results: ResultsBucket
+
+    def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
+        """Return the stack outputs of these rows."""
+        namespace = self.settings.serving.namespace
+        uri = self.results.uri
+        kept = self.settings.loadtest.results.on_destroy == "keep"
+        after = "stays after destroy: " if kept else "is deleted by destroy with every result; fetch them first: "
+        return {
+            "plan": self.plan.lines(),
+            "dashboard_url": self.dashboard.url,
+            "results_uri": uri,
+            "results_on_destroy": pulumi.Output.concat(after, uri),
+            "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
+            "cost": self.cost.sentence(),
+            "usd_per_hour": self.cost.now_usd,
+            "usd_per_hour_idle": self.cost.idle_usd,
+            "stop_servers_command": (
+                f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
+            ),
+            "end_all_spend_command": f"pulumi destroy --stack {pulumi.get_stack()}",
+        }
+
+
+def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Ground) -> Experiment:
+    """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
+    for line in (*plan.lines(), cost.sentence()):
+        pulumi.log.info(line)
+    # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
+    in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
+    namespace = kubernetes.core.v1.Namespace(
+        "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
+    ).metadata.name
+    site = _site(settings, ground)
+    python_image = f"{ground.image_registry}/{PYTHON_IMAGE}"
+    providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
+    artifacts = CompiledArtifacts(
+        "artifacts",
+        CompiledArtifactsArgs(
+            namespace=namespace,
+            site=site,
+            plan=plan,
+            shape_name=settings.shape_name,
+            python_image=python_image,
+            package_index_url=settings.loadtest.package_index_url,
+            volume_handle=ground.volume_handle,
+            identity=ground.identity,
+            foundation=ground.foundation,
+            pool=ground.pool,
+        ),
+        providers,
+    )
+    servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
+    results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
+    LoadTest(
+        "loadgen",
+        LoadTestArgs(
+            namespace=namespace,
+            settings=settings,
+            plan=plan,
+            python_image=python_image,
+            region=ground.region,
+            identity=ground.identity,
+            results=results,
+            pins=ground.pins,
+            servers=servers,
+        ),
+        providers,
+    )
+    dashboard = Dashboard(
+        "dashboard",
+        DashboardArgs(
+            physical_name=ground.name,
+            degrees=settings.workloads.degrees,
+            limits=settings.workloads.limits,
+            region=ground.region,
+            usd_per_hour=cost.neuron_usd,
+            alarms=settings.loadtest.alarms,
+            tags=ground.identity.tags,
+        ),
+    )
+    return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)
+
+
+def _site(settings: ClusterSettings, ground: Ground) -> Site:
+    return Site(
+        model=settings.workloads.model,
+        serving=settings.serving,
+        pair=ground.pair,
+        image=ground.pair.image(ground.image_registry),
+        scheduler=ground.scheduler,
+        node_pool=ground.node_pool,
+    )
+
+
+def _servers(
+    namespace: pulumi.Input[str],
+    site: Site,
+    plan: Plan,
+    artifacts: CompiledArtifacts,
+    pool: pulumi.Resource,
+    opts: pulumi.ResourceOptions,
+) -> list[VllmServer]:
+    everything = list(artifacts.compiled.values())
+    return [
+        VllmServer(
+            server.name.removeprefix("qwen-vllm-"),
+            VllmServerArgs(
+                namespace=namespace,
+                site=site,
+                server=server,
+                is_scaled=plan.takes_turns,
+                # Where turns are taken a server would hold the only node that the next degree's Job waits for.
+                after=[pool, *(everything if plan.takes_turns else [artifacts.compiled[server.degree]])],
+            ),
+            opts,
+        )
+        for server in plan.servers
+    ]

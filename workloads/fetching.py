@@ -1,0 +1,205 @@
+"""Fetch a model onto the shared volume once: the program of the fetch Job.
+
+``python -m workloads.fetching --source S --model OWNER/NAME --revision R --shape NAME --folder F`` takes the files from
+a hub that answers as huggingface.co does, each checked against the hub's own hash, or from an S3 prefix, each against
+its size.
+"""
+
+import argparse
+import collections.abc
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import sys
+import typing
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from infra.errors import OptimalTpError, SettingsError
+from workloads import folder as folders
+from workloads.fit import SHAPES, shape_from_config
+
+_CHUNK_BYTES = 4 * 2**20
+_TRIES = 3
+_STALE_SECONDS = 86_400
+_NEEDED = (".json", ".safetensors", ".txt", ".model", ".jinja")
+"""Endings of what a server reads: configuration, weights, tokenizer, chat template."""
+
+
+class FetchError(OptimalTpError):
+    """The model could not be fetched; the message says which file and why."""
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+class HubFile(typing.NamedTuple):
+    """One file of a model on a hub."""
+
+    name: str
+    size_bytes: int
+    sha256: str | None
+    """Of the content, for files in large-file storage; None for the others."""
+    blob: str
+    """Git's own name of the file: SHA-1 of a header and the content."""
+
+
+def hub_files(listing: typing.Mapping[str, typing.Any]) -> list[HubFile]:
+    """Return the files that a server needs from the hub's answer about one revision.
+
+    Raises FetchError when there are no weights among them, or a name leaves the folder.
+    """
+    files = [
+        HubFile(
+            name=item["rfilename"],
+            size_bytes=item["size"],
+            sha256=(item.get("lfs") or {}).get("sha256"),
+            blob=item["blobId"],
+        )
+        for item in listing["siblings"]
+        if item["rfilename"].endswith(_NEEDED)
+    ]
+    for file in files:
+        if pathlib.PurePosixPath(file.name).is_absolute() or ".." in pathlib.PurePosixPath(file.name).parts:
+            raise FetchError(f"the hub lists {file.name!r}, which is outside the model's folder")
+    if not any(file.name.endswith(".safetensors") for file in files):
+        raise FetchError("the hub lists no .safetensors file, and weights in other formats are not served")
+    return files
+
+
+def _download(url: str, path: pathlib.Path, digests: typing.Sequence[typing.Any]) -> None:
+    with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as target:  # noqa: S310 - https by settings
+        while chunk := answer.read(_CHUNK_BYTES):
+            target.write(chunk)
+            for digest in digests:
+                digest.update(chunk)
+
+
+def fetch_file(url: str, file: HubFile, path: pathlib.Path) -> None:
+    """Download ``file`` from ``url`` to ``path``. Raises FetchError after three tries without the hub's hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reason = ""
+    for _ in range(_TRIES):
+        sha256 = hashlib.sha256()
+        blob = hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
+        try:
+            _download(url, path, (sha256, blob))
+        except OSError as error:
+            reason = str(error)
+            continue
+        if (sha256.hexdigest() == file.sha256) if file.sha256 is not None else (blob.hexdigest() == file.blob):
+            return
+        reason = f"the content does not have the hub's hash {file.sha256 or file.blob}"
+    raise FetchError(f"{url} was not fetched in {_TRIES} tries: {reason}")
+
+
+def fetch_from_hub(source: str, model: str, revision: str, draft: pathlib.Path) -> None:
+    """Put the model's files into ``draft``. Raises FetchError."""
+    owner_name, commit = urllib.parse.quote(model), urllib.parse.quote(revision, safe="")
+    about = f"{source.rstrip('/')}/api/models/{owner_name}/revision/{commit}?blobs=true"
+    try:
+        with urllib.request.urlopen(about, timeout=60) as answer:  # noqa: S310 - https by settings
+            listing = json.load(answer)
+        files = hub_files(listing)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FetchError(f"{about} did not list the model's files: {error}") from error
+    for file in files:
+        _say(f"fetching {file.name}, {file.size_bytes / 1e6:.1f} MB")
+        url = f"{source.rstrip('/')}/{owner_name}/resolve/{commit}/{urllib.parse.quote(file.name)}"
+        fetch_file(url, file, draft / file.name)
+
+
+class Store(typing.Protocol):
+    """The calls of boto3's S3 client that fetching needs."""
+
+    def get_paginator(self, operation_name: typing.Literal["list_objects_v2"], /) -> typing.Any:  # noqa: ANN401 - boto3's
+        """Return the pages of a listing."""
+
+    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:  # noqa: N803 - boto3's names
+        """Write one object to a file."""
+
+
+def fetch_from_bucket(source: str, store: Store, draft: pathlib.Path) -> None:
+    """Put the files below the S3 prefix ``source`` into ``draft``. Raises FetchError for an empty prefix."""
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    below = f"{prefix.rstrip('/')}/" if prefix else ""
+    fetched = 0
+    for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below):
+        for item in page.get("Contents", ()):
+            name = item["Key"].removeprefix(below)
+            if not name.endswith(_NEEDED) or ".." in pathlib.PurePosixPath(name).parts:
+                continue
+            path = draft / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _say(f"fetching {name}, {item['Size'] / 1e6:.1f} MB")
+            store.download_file(bucket, item["Key"], str(path))
+            if path.stat().st_size != item["Size"]:
+                raise FetchError(f"s3://{bucket}/{item['Key']} has {item['Size']} bytes and fewer arrived")
+            fetched += 1
+    if not fetched:
+        raise FetchError(f"there is no model below {source}")
+
+
+def check_shape(draft: pathlib.Path, shape_name: str) -> None:
+    """Hold the fetched config.json against the sizes that the plan was computed with.
+
+    Raises FetchError when they differ, SettingsError when the config has none.
+    """
+    path = draft / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FetchError(f"the model has no readable config.json: {error}") from error
+    found = shape_from_config(config, where="config.json")
+    if found != SHAPES[shape_name]:
+        raise FetchError(f"the plan was computed for {shape_name} ({SHAPES[shape_name]}), and the model is {found}")
+
+
+def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], Store]) -> int:
+    """Run the program; returns 0 when the folder is complete. ``store`` makes an S3 client when one is needed."""
+    parser = argparse.ArgumentParser(prog="python -m workloads.fetching")
+    for name in ("source", "model", "revision", "shape"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    given = parser.parse_args(arguments)
+    if folders.is_complete(given.folder):
+        _say(f"already complete: {given.folder}")
+        return 0
+    owner = os.environ.get("HOSTNAME", "here")
+    try:
+        draft = folders.open_draft(given.folder, owner=owner, stale_after_seconds=_STALE_SECONDS)
+        if given.source.startswith("s3://"):
+            fetch_from_bucket(given.source, store(), draft)
+        else:
+            fetch_from_hub(given.source, given.model, given.revision, draft)
+        check_shape(draft, given.shape)
+        folders.publish(draft, given.folder, {"source": given.source, "revision": given.revision})
+    except (FetchError, SettingsError) as error:
+        _say(f"not fetched: {error}")
+        return error.exit_status
+    except OSError as error:
+        _say(f"not fetched: {given.folder} cannot be written ({error.strerror})")
+        return FetchError.exit_status
+    _say(f"complete: {given.folder}")
+    return 0
+
+
+def _s3() -> Store:
+    import boto3  # noqa: PLC0415 - only a model from a bucket needs it, and it takes a while to import
+
+    return typing.cast("Store", boto3.client("s3"))
+
+
+if __name__ == "__main__":
+    # The first process of a container ignores SIGTERM unless it says otherwise.
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(main(sys.argv[1:], store=_s3))

@@ -1,0 +1,201 @@
+"""Whether a model fits a tensor-parallel degree: head and memory arithmetic per core, before anything is spent."""
+
+import dataclasses
+import math
+import typing
+
+from infra.errors import Problem, SettingsError
+
+BYTES_PER_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelShape:
+    """The sizes of a dense decoder that decide its memory. All are counts except ``tied``."""
+
+    hidden: int
+    layers: int
+    q_heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    tied: bool
+    """True if the output head is the embedding's transpose."""
+    qk_norms: bool = True
+    """True if queries and keys are normalised per head, as Qwen3 does: 2 x head_dim weights a layer."""
+    qkv_biases: bool = False
+    """True if the query, key and value projections have biases, as Qwen2 does."""
+
+
+def _qwen3(hidden: int, layers: int, q_heads: int, intermediate: int, *, tied: bool) -> ModelShape:
+    return ModelShape(
+        hidden=hidden,
+        layers=layers,
+        q_heads=q_heads,
+        kv_heads=8,
+        head_dim=128,
+        intermediate=intermediate,
+        vocab=151_936,
+        tied=tied,
+    )
+
+
+# Layers, heads and ties: Qwen3 technical report (arXiv 2505.09388), table 1. Hidden, intermediate and vocabulary:
+# config.json of each model on huggingface.co/Qwen, read 2026-11. The parameter counts that follow (0.596, 1.72, 4.02,
+# 8.19, 14.77 and 32.76 billion) agree with the model cards.
+SHAPES: dict[str, ModelShape] = {
+    "Qwen/Qwen3-0.6B": _qwen3(1024, 28, 16, 3072, tied=True),
+    "Qwen/Qwen3-1.7B": _qwen3(2048, 28, 16, 6144, tied=True),
+    "Qwen/Qwen3-4B": _qwen3(2560, 36, 32, 9728, tied=True),
+    "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12288, tied=False),
+    "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17408, tied=False),
+    "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
+}
+"""The Qwen3 dense family by model name."""
+
+_FAMILIES: dict[str, dict[str, bool]] = {
+    "qwen3": {"qk_norms": True, "qkv_biases": False},
+    "qwen2": {"qk_norms": False, "qkv_biases": True},
+    "llama": {"qk_norms": False, "qkv_biases": False},
+}
+"""``model_type`` of the dense families whose layers are counted here, with what sets them apart."""
+
+_REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+
+
+def shape_from_config(config: typing.Mapping[str, typing.Any], *, where: str) -> ModelShape:
+    """Return the shape that a model directory's ``config.json`` describes.
+
+    ``where`` names the file in errors. Raises SettingsError for a family whose layers are not counted here and for
+    sizes that are missing or no whole numbers of at least 1; every bad key is listed.
+    """
+    family = config.get("model_type")
+    if family not in _FAMILIES:
+        rule = f"the model's family is one whose memory can be computed: {', '.join(_FAMILIES)}"
+        remedy = "serve a model of such a family"
+        raise SettingsError([Problem(path=f"{where}: model_type", value=family, rule=rule, remedy=remedy)])
+    optional = [key for key in ("num_key_value_heads", "head_dim") if config.get(key) is not None]
+    problems = [
+        Problem(
+            path=f"{where}: {key}",
+            value=config.get(key),
+            rule="it is a whole number of at least 1",
+            remedy="take the config.json that came with the model's weights",
+        )
+        for key in (*_REQUIRED, *optional)
+        if not _is_count(config.get(key))
+    ]
+    if problems:
+        raise SettingsError(problems)
+    heads = config["num_attention_heads"]
+    return ModelShape(
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        q_heads=heads,
+        kv_heads=config["num_key_value_heads"] if "num_key_value_heads" in optional else heads,
+        head_dim=config["head_dim"] if "head_dim" in optional else config["hidden_size"] // heads,
+        intermediate=config["intermediate_size"],
+        vocab=config["vocab_size"],
+        # The three families' configuration classes have False as their default (transformers 4.51).
+        tied=config.get("tie_word_embeddings") is True,
+        **_FAMILIES[family],
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def parameters(shape: ModelShape, *, tied_head_cloned: bool = False) -> int:
+    """Return the number of weights; a tied head counts only where the engine clones it."""
+    heads = 2 if tied_head_cloned or not shape.tied else 1
+    return heads * shape.vocab * shape.hidden + _split(shape, shape.kv_heads) + _whole(shape)
+
+
+def _split(shape: ModelShape, kv_heads: int) -> int:
+    """Return the weights of all layers that tensor parallelism splits, with ``kv_heads`` key and value heads each."""
+    attention = 2 * shape.hidden * shape.q_heads * shape.head_dim + 2 * shape.hidden * kv_heads * shape.head_dim
+    biases = (shape.q_heads + 2 * kv_heads) * shape.head_dim if shape.qkv_biases else 0
+    return shape.layers * (attention + biases + 3 * shape.hidden * shape.intermediate)
+
+
+def _whole(shape: ModelShape) -> int:
+    """Return the weights that every core holds whole: the norms."""
+    per_layer = 2 * shape.hidden + (2 * shape.head_dim if shape.qk_norms else 0)
+    return shape.layers * per_layer + shape.hidden
+
+
+def kv_heads_per_core(shape: ModelShape, degree: int) -> int:
+    """Return the key and value heads that one core holds at ``degree``.
+
+    More cores than heads: each head is replicated. Where neither divides the other, NxDI pads them up to the query
+    heads (CONVERT_TO_MHA; neuronx-distributed-inference 0.6, modules/attention/gqa.py).
+    """
+    if shape.kv_heads % degree == 0:
+        return shape.kv_heads // degree
+    if degree % shape.kv_heads == 0:
+        return 1
+    return math.ceil(shape.q_heads / degree)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What one degree's arithmetic says."""
+
+    degree: int
+    fits: bool
+    weights_gib_per_core: float
+    kv_gib_per_core: float
+    gib_per_core: float
+    """What one core has."""
+    arithmetic: str
+    """The arithmetic in one sentence, with the number that decided it."""
+
+
+def fit(  # noqa: PLR0913 - seven numbers decide, each is named at the call
+    shape: ModelShape,
+    degree: int,
+    *,
+    max_model_len_tokens: int,
+    max_num_seqs: int,
+    dtype_bytes: int,
+    gib_per_core: float,
+    tied_head_cloned: bool = True,
+) -> Fit:
+    """Return whether one server of ``shape`` fits ``degree`` cores, and the arithmetic.
+
+    The rule is Neuron's: heads divisible by the degree, weights plus KV cache below the memory of the cores (Neuron
+    SDK 2.32, nxd-inference feature guide, "Tensor parallelism"). The KV cache is allocated whole at load. Compiled
+    code, scratch space and collectives are not in the rule: Neuron gives no figure for them, so a fit near the limit
+    can still fail. ``tied_head_cloned``: NxDI keeps a copy of a tied head, other engines share it.
+    """
+    kv_heads = kv_heads_per_core(shape, degree)
+    heads = 2 if tied_head_cloned or not shape.tied else 1
+    # A core holds at least its own heads, so what is replicated over cores is counted on each of them.
+    split = _split(shape, kv_heads * degree) / degree
+    weights = heads * math.ceil(shape.vocab / degree) * shape.hidden + split + _whole(shape)
+    weights_gib = weights * dtype_bytes / BYTES_PER_GIB
+    cache = 2 * shape.layers * kv_heads * shape.head_dim * max_model_len_tokens * max_num_seqs * dtype_bytes
+    cache_gib = cache / BYTES_PER_GIB
+    indivisible = [
+        f"{count} {what} do not divide by {degree}"
+        for what, count in (("query heads", shape.q_heads), ("intermediate columns", shape.intermediate))
+        if count % degree
+    ]
+    needed = weights_gib + cache_gib
+    head = "; its tied head is cloned" if shape.tied and tied_head_cloned else ""
+    words = (
+        f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core: weights {weights_gib:.2f} GiB "
+        f"(the model has {parameters(shape) / 1e9:.2f} billion parameters of {dtype_bytes} bytes{head}) and KV cache "
+        f"{cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x {shape.head_dim} x "
+        f"{max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
+    )
+    return Fit(
+        degree=degree,
+        fits=needed < gib_per_core and not indivisible,
+        weights_gib_per_core=weights_gib,
+        kv_gib_per_core=cache_gib,
+        gib_per_core=gib_per_core,
+        arithmetic="; ".join([*indivisible, words]),
+    )

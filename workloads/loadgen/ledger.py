@@ -1,0 +1,113 @@
+"""What a run has measured so far: on disk whole, in memory only what decisions need."""
+
+import collections.abc
+import dataclasses
+import pathlib
+
+from workloads.loadgen.minutes import Minutes
+from workloads.loadgen.results import RECORD, Bucket, samples_name, write_record
+from workloads.loadgen.spool import Spool
+from workloads.run import Ending, RunRecord, Turn
+from workloads.samples import Sample
+from workloads.selfaudit import turn_reasons
+from workloads.settings import parse_workloads
+from workloads.turns import goodput, output_tokens_per_second
+
+
+class Ledger:
+    """One run's samples and turns. Raises StorageFailed from every method when the disk takes no more."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        folder: pathlib.Path,
+        *,
+        bucket: Bucket | None,
+        minutes: Minutes | None,
+        elapsed: collections.abc.Callable[[], float],
+    ) -> None:
+        """Keep the run that ``record`` describes in ``folder``; ``elapsed`` returns seconds since its origin."""
+        self.record = record
+        self.samples: list[Sample] = []
+        """Every sample, its tokens' times cut down to the first and the last."""
+        self._folder = folder
+        self._bucket = bucket
+        self._minutes = minutes
+        self._settings = parse_workloads(record.settings, file=RECORD)
+        self._elapsed = elapsed
+        self._part = 0
+        self._spool: Spool | None = None
+        self._turn: list[Sample] = []
+
+    @property
+    def bucket_failure(self) -> str | None:
+        """Why the bucket does not hold everything; None if it does or there is none."""
+        return None if self._bucket is None else self._bucket.failure
+
+    def add_sample(self, sample: Sample) -> None:
+        """Keep ``sample`` of the turn under way."""
+        if self._spool is None:
+            self._spool = Spool(self._folder / samples_name(self._part))
+        self._spool.add(sample)
+        self._turn.append(dataclasses.replace(sample, token_seconds=_ends(sample.token_seconds)))
+        if self._minutes is not None:
+            self._minutes.add(sample)
+
+    def add_turn(self, turn: Turn) -> str:
+        """Keep ``turn``, whose samples were added before; returns its figures in one line."""
+        own, self._turn = self._turn, []
+        self.samples.extend(own)
+        self.record = dataclasses.replace(self.record, turns=(*self.record.turns, turn))
+        rate = output_tokens_per_second(turn, own)
+        if self._minutes is not None and turn.stage != "warm_up":
+            self._minutes.add_turn(turn.degree, turn.end_seconds, self._values(turn, own, rate))
+        return self._figures(turn, own, rate)
+
+    def close_part(self) -> None:
+        """Make everything kept so far safe: in the folder, then in the bucket."""
+        files = []
+        if self._spool is not None:
+            self._spool.close()
+            files.append(self._folder / samples_name(self._part))
+            self._spool = None
+            self._part += 1
+        self.record = dataclasses.replace(self.record, elapsed_seconds=self._elapsed())
+        files.append(write_record(self._folder, self.record))
+        if self._bucket is not None:
+            self._bucket.store(files)
+
+    def end(self, ending: Ending, detail: str | None) -> RunRecord:
+        """Keep how the run ended, and return its whole record."""
+        self.record = dataclasses.replace(self.record, ending=ending, ending_detail=detail)
+        self.close_part()
+        return self.record
+
+    def _cores_used(self, degree: int) -> int:
+        return next(item.cores_used for item in self.record.degrees if item.degree == degree)
+
+    def _values(
+        self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None
+    ) -> dict[str, float | None]:
+        """Return the turn's values by the names of the metric table."""
+        good = goodput(samples, self._settings.limits.asked())
+        return {
+            "OutputTokensPerSecond": rate,
+            "OutputTokensPerSecondPerCore": None if rate is None else rate / self._cores_used(turn.degree),
+            "Goodput": None if good is None else 100 * good,
+            "RunValid": 0 if turn_reasons(turn, samples, self._settings, self.record.pins) else 1,
+        }
+
+    def _figures(self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None) -> str:
+        latencies = sorted(value for sample in samples if (value := sample.total_latency_ms) is not None)
+        failed = len(samples) - len(latencies)
+        where = turn.stage if turn.block is None else f"block {turn.block + 1}"
+        load = f"{turn.rate_per_second:.3g}/s" if turn.concurrency is None else f"{turn.concurrency} in flight"
+        count = f"{len(samples)} requests" + (f" ({failed} failed)" if failed else "")
+        median = f"median {latencies[len(latencies) // 2]:,.0f} ms" if latencies else "no request succeeded"
+        cores = self._cores_used(turn.degree)
+        speed = "no token count" if rate is None else f"{rate:,.1f} tok/s, {rate / cores:,.1f} per core"
+        return "  ".join((f"{where:<8}", f"TP{turn.degree}", load, count, median, speed))
+
+
+def _ends(moments: tuple[float, ...]) -> tuple[float, ...]:
+    return moments if len(moments) < 2 else (moments[0], moments[-1])  # noqa: PLR2004

@@ -1,0 +1,81 @@
+"""What a person who watches sees: a line that is rewritten on a terminal, plain lines elsewhere."""
+
+import contextlib
+import time
+import typing
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Watcher(typing.Protocol):
+    """Who is told how the run goes."""
+
+    def say(self, line: str) -> None:
+        """Tell one thing that happened."""
+
+    def stage(self, name: str, *, total: float | None) -> None:
+        """Tell that a stage began; ``total`` is its planned length in seconds, None if unknown."""
+
+    def advance(self, detail: str, *, done: float) -> None:
+        """Tell how far the stage is: ``done`` seconds of its total."""
+
+
+class PlainWatcher:
+    """One line for each thing that happened, each with the time since the start: for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to ``console``."""
+        self._console = console
+        self._start = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Write ``line``."""
+        self._console.print(
+            f"{time.monotonic() - self._start:7.1f} s  {line}", highlight=False, markup=False, soft_wrap=True
+        )
+
+    def stage(self, name: str, *, total: float | None) -> None:
+        """Write the stage's name and planned length."""
+        self.say(name if total is None else f"{name} (at most {total:.0f} s)")
+
+    def advance(self, detail: str, *, done: float) -> None:
+        """Write nothing: lines that only differ in the clock help nobody."""
+
+
+class TerminalWatcher(PlainWatcher):
+    """The same lines above a bar with the stage and the time left."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        """Write to ``console`` above ``bar``."""
+        super().__init__(console)
+        self._bar = bar
+        self._task = bar.add_task("", total=None, detail="")
+
+    def stage(self, name: str, *, total: float | None) -> None:
+        """Start the bar anew."""
+        self.say(name)
+        self._bar.reset(self._task, description=name, total=total, detail="")
+
+    def advance(self, detail: str, *, done: float) -> None:
+        """Move the bar, and tell how much of the planned time is left."""
+        total = self._bar.tasks[self._task].total
+        left = "" if total is None else f", at most {max(0.0, total - done):.0f} s left"
+        self._bar.update(self._task, completed=done, detail=f"{detail}{left}")
+
+
+@contextlib.contextmanager
+def watcher(console: Console | None = None) -> typing.Iterator[Watcher]:
+    """Yield what suits the console: a bar on a terminal, plain lines elsewhere."""
+    console = console or Console()
+    if not console.is_terminal:
+        yield PlainWatcher(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield TerminalWatcher(console, bar)

@@ -1,0 +1,89 @@
+"""Where a run's record and samples are kept: a folder first, then a bucket beside it where there is one."""
+
+import collections.abc
+import pathlib
+import typing
+
+import botocore.exceptions
+
+from infra.errors import StorageFailed
+from workloads.run import RunRecord, encode_run
+
+RECORD = "run.json"
+"""Name of the run's record."""
+
+
+def samples_name(part: int) -> str:
+    """Return the name of one part of the samples: "samples-0000.jsonl"."""
+    return f"samples-{part:04d}.jsonl"
+
+
+class ObjectStore(typing.Protocol):
+    """The call of S3 that results need, as boto3's client has it."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
+        """Store ``Body`` in ``Bucket`` as ``Key``."""
+
+
+class Bucket:
+    """A prefix of an S3 bucket. What could not be stored is tried again at the next call."""
+
+    def __init__(self, client: ObjectStore, bucket: str, prefix: str) -> None:
+        """Put objects into ``bucket`` below ``prefix`` (no slash at its end)."""
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._waiting: dict[str, pathlib.Path] = {}
+        self.failure: str | None = None
+        """Why the last call stored less than it was given; None when all is stored."""
+
+    @property
+    def uri(self) -> str:
+        """Where the objects are: ``s3://bucket/prefix``."""
+        return f"s3://{self._bucket}/{self._prefix}"
+
+    def store(self, files: collections.abc.Iterable[pathlib.Path]) -> None:
+        """Store ``files`` under their names, and what is left from earlier calls; ``failure`` says what was not."""
+        self._waiting |= {file.name: file for file in files}
+        self.failure = None
+        for name, file in list(self._waiting.items()):
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=file.read_bytes())
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                self.failure = (
+                    f"{len(self._waiting)} files are not in {self.uri} yet ({error}); they are in {file.parent}"
+                )
+                return
+            del self._waiting[name]
+
+
+def new_folder(folder: pathlib.Path) -> pathlib.Path:
+    """Make ``folder``, which is not there yet, and return its absolute path. Raises StorageFailed if it cannot."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise storage_failed(folder, error) from None
+    return folder.resolve()
+
+
+def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
+    """Write ``record`` into ``folder`` whole or not at all, and return its path.
+
+    Raises StorageFailed when the folder takes no more.
+    """
+    path = folder / RECORD
+    draft = path.with_suffix(".tmp")
+    try:
+        draft.write_text(encode_run(record), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise storage_failed(folder, error) from None
+    return path
+
+
+def storage_failed(folder: pathlib.Path, error: OSError) -> StorageFailed:
+    """Return the error that tells that ``folder`` could not be written."""
+    return StorageFailed(
+        f"results cannot be written to {folder} ({error.strerror}); what was written before is whole; "
+        "free room there or name another folder"
+    )

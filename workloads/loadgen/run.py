@@ -1,0 +1,248 @@
+"""The ``run`` command: the whole experiment against servers that somebody else started.
+
+Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 storage failed, 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import collections.abc
+import dataclasses
+import datetime as dt
+import pathlib
+import platform
+import re
+import typing
+import urllib.parse
+
+import boto3
+import uvloop
+
+from infra.errors import Problem, SettingsError
+from infra.parser import Section, parse, read_yaml
+from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.progress import Watcher, watcher
+from workloads.loadgen.publish import CloudWatch
+from workloads.loadgen.results import Bucket, new_folder
+from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
+from workloads.loadgen.steady import probe_for_ever
+from workloads.loadgen.turns import Halt
+from workloads.report.conclusion import conclude
+from workloads.report.source import read
+from workloads.run import DegreeRecord
+from workloads.settings import WorkloadSettings
+
+_TARGET = re.compile(r"(\d+)=(\S+)")
+
+
+class SettingsFile(Section):
+    """A settings file as ``run`` reads it."""
+
+    workloads: WorkloadSettings = WorkloadSettings()
+    local: object = None
+    """A local profile's section: not for servers that somebody else started, so it is left alone."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the command line asked for, checked."""
+
+    settings: WorkloadSettings
+    targets: dict[int, tuple[str, ...]]
+    """URLs by degree, ascending; several are replicas."""
+    folder: pathlib.Path
+    """Where the run is kept on this machine."""
+    bucket: tuple[str, str] | None
+    """Bucket and prefix of ``s3://bucket/prefix``."""
+    publish: bool
+    steady: bool
+    ignore_eos: bool
+    ready_timeout_seconds: float
+    pins: dict[str, str]
+    rounds: Rounds | None
+    """Degrees that run at the same time; None where all do."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
+    parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="DEGREE=URL",
+        help="a server at this degree; again for each degree and replica",
+    )
+    parser.add_argument("--results", required=True, metavar="DIR", help="folder for the run, or s3://bucket/prefix")
+    parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
+    parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
+    parser.add_argument(
+        "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
+    )
+    parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
+    parser.add_argument(
+        "--turns",
+        metavar="1,2/4",
+        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
+    )
+    parser.add_argument(
+        "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the experiment that ``arguments`` describe; return the exit status."""
+    return uvloop.run(_run(_order(arguments)))
+
+
+async def _run(order: Order) -> int:
+    halt = Halt(event=asyncio.Event())
+    with watcher() as watching, halting_on_signals(halt):
+        session = _session(order, watching, halt)
+        record = await session.conduct()
+        status = conclude(read(str(session.folder)), session.folder)
+        if session.bucket is not None:
+            session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
+            watching.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
+        if order.steady and not halt.event.is_set():
+            await probe_for_ever(session)
+            return status
+    raise_ending(record)
+    return status
+
+
+def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
+    run = run_name(dt.datetime.now(dt.UTC))
+    folder = new_folder(order.folder / run)
+    bucket = None
+    if order.bucket is not None:
+        name, prefix = order.bucket
+        bucket = Bucket(boto3.client("s3"), name, f"{prefix}/{run}" if prefix else run)
+    return Session(
+        run=run,
+        place="own-servers" if order.bucket is None else "cluster",
+        settings=order.settings,
+        degrees=tuple(_degree(degree, order.targets.get(degree, ())) for degree in order.settings.degrees),
+        arena=OpenArena() if order.rounds is None else _rota(order, order.rounds, halt),
+        folder=folder,
+        bucket=bucket,
+        cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
+        pins={"python": platform.python_version(), **order.pins},
+        watcher=watching,
+        halt=halt,
+        ignore_eos=order.ignore_eos,
+        ready_timeout_seconds=order.ready_timeout_seconds,
+        rounds=order.rounds,
+    )
+
+
+def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
+    return Rota(
+        rounds=rounds,
+        targets=order.targets,
+        # A server's Deployment and Service have one name, the host of its URL.
+        names={
+            degree: tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
+            for degree, urls in order.targets.items()
+        },
+        scaler=in_pod(),
+        ready_timeout_seconds=order.ready_timeout_seconds,
+        stop=halt.event,
+    )
+
+
+def _degree(degree: int, urls: tuple[str, ...]) -> DegreeRecord:
+    cores = degree * len(urls)
+    return DegreeRecord(
+        degree=degree,
+        gate=None if urls else "no-capacity",
+        reason=None if urls else f"no --target {degree}=URL was given",
+        urls=urls,
+        cores_used=cores,
+        cores_allocated=cores,
+        ready_seconds=None,
+    )
+
+
+def _order(arguments: argparse.Namespace) -> Order:
+    """Return the checked order. Raises SettingsError with everything that is wrong in file and command line."""
+    problems: list[Problem] = []
+    settings = None
+    try:
+        settings = _settings(arguments.settings)
+    except SettingsError as error:
+        problems += error.problems
+    targets = _targets(arguments.target, settings, problems)
+    pins = dict(_pairs(arguments.pin, problems))
+    bucket = _bucket(arguments.results, problems)
+    rounds = _rounds(arguments.turns, targets, problems)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return Order(
+        settings=settings,
+        targets=targets,
+        folder=pathlib.Path("." if bucket else arguments.results),
+        bucket=bucket,
+        publish=arguments.publish,
+        steady=arguments.steady,
+        ignore_eos=not arguments.no_ignore_eos,
+        ready_timeout_seconds=arguments.ready_timeout_seconds,
+        pins=pins,
+        rounds=rounds,
+    )
+
+
+def _settings(file: str) -> WorkloadSettings:
+    data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
+    return parse(SettingsFile, data, where="", file=file).workloads
+
+
+def _targets(
+    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
+) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for index, word in enumerate(words):
+        path = f"--target[{index}]"
+        match = _TARGET.fullmatch(word)
+        url = urllib.parse.urlsplit(match[2]) if match else None
+        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
+            rule = "a target is DEGREE=URL with a URL of http or https"
+            problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
+        elif settings is not None and int(match[1]) not in settings.degrees:
+            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
+            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
+        else:
+            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
+    if not words:
+        rule = "the experiment has at least one server"
+        problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
+    return dict(sorted(found.items()))
+
+
+def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
+    if words is None:
+        return None
+    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
+    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
+        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
+        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
+    return found
+
+
+def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:
+    for index, word in enumerate(words):
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            remedy = "write it as image=NAME"
+            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
+        yield key, value
+
+
+def _bucket(results: str, problems: list[Problem]) -> tuple[str, str] | None:
+    if not results.startswith("s3://"):
+        return None
+    name, _, prefix = results.removeprefix("s3://").partition("/")
+    if not name:
+        rule = "an S3 address names a bucket"
+        problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
+    return name, prefix.strip("/")

@@ -1,0 +1,157 @@
+"""The load generator in the cluster: who it is, its code, its settings, its pod."""
+
+import collections.abc
+import dataclasses
+import hashlib
+import json
+
+import pulumi
+import pulumi_aws as aws
+import yaml
+from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
+
+from workloads import rights
+from workloads.artifacts import Identity
+from workloads.cluster_settings import ClusterSettings
+from workloads.code import bundle, config_maps
+from workloads.manifests import generator, python
+from workloads.manifests.servers import GENERATOR
+from workloads.plan import Plan
+from workloads.results import ResultsBucket
+
+PROGRAM = "workloads.loadgen.__main__"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadTestArgs:
+    """What the load generator needs."""
+
+    namespace: pulumi.Input[str]
+    settings: ClusterSettings
+    plan: Plan
+    python_image: str
+    region: str
+    identity: Identity
+    results: ResultsBucket
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on, kept with every run."""
+    servers: collections.abc.Sequence[pulumi.Resource]
+
+
+class LoadTest(pulumi.ComponentResource):
+    """The load generator.
+
+    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (where
+    servers take turns), ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
+    """
+
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: LoadTestArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:workloads:LoadTest", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        role, rights = self._role()
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata={
+                "name": GENERATOR,
+                "namespace": args.namespace,
+                "annotations": {"eks.amazonaws.com/role-arn": role.arn},
+            },
+            opts=self._child,
+        )
+        wanted = args.settings.loadtest
+        parts = bundle(f"{GENERATOR}-code", [PROGRAM])
+        code = config_maps(f"{name}-code", parts, args.namespace, self._child)
+        settings = self._settings()
+        runtime = python.Runtime(
+            image=args.python_image if wanted.image is None else wanted.image,
+            installs=wanted.image is None,
+            package_index_url=wanted.package_index_url,
+            parts=parts,
+        )
+        pod = generator.Generator(
+            settings=wanted,
+            runtime=runtime,
+            plan=args.plan,
+            region=args.region,
+            settings_name=settings.metadata.name,
+            results_uri=args.results.uri,
+            ready_timeout_seconds=args.settings.serving.start_patience_seconds,
+            pins=args.pins,
+        )
+        meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
+        Deployment(
+            f"{name}-pods",
+            metadata=meta,
+            spec=generator.deployment_spec(pod),
+            # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first
+            # would be measured as failing.
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[account, rights, args.results, *code, *self._scaling(account), *args.servers]
+            ),
+        )
+        PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(), opts=self._child)
+        self.role_arn = role.arn
+        self.register_outputs({"role_arn": self.role_arn})
+
+    def _role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        args = self._args
+        trust = pulumi.Output.all(args.identity.provider_arn, args.identity.issuer).apply(
+            lambda known: json.dumps(
+                rights.account_trust(
+                    provider_arn=known[0],
+                    issuer=known[1],
+                    namespace=args.settings.serving.namespace,
+                    service_account=GENERATOR,
+                )
+            )
+        )
+        role = aws.iam.Role(
+            f"{self._name}-role",
+            description="Load generator: publishes metrics and keeps results",
+            assume_role_policy=trust,
+            tags=dict(args.identity.tags),
+            opts=self._child,
+        )
+        prefix = args.settings.loadtest.results.prefix
+        policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
+        return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
+
+    def _scaling(self, account: ServiceAccount) -> list[pulumi.Resource]:
+        """Let the load generator start and stop servers, where they take turns."""
+        plan, namespace = self._args.plan, self._args.namespace
+        if not plan.takes_turns:
+            return []
+        meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=namespace)
+        role = Role(
+            f"{self._name}-scaling",
+            metadata=meta,
+            rules=generator.scaling_rules(server.name for server in plan.servers),
+            opts=self._child,
+        )
+        binding = RoleBinding(
+            f"{self._name}-scaling",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        return [role, binding]
+
+    def _settings(self) -> ConfigMap:
+        """Make the settings file. Its name follows its content, so that a change starts the experiment anew."""
+        data = {"workloads": self._args.settings.workloads.model_dump(mode="json")}
+        text = yaml.safe_dump(data, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return ConfigMap(
+            f"{self._name}-settings",
+            metadata={"name": f"{GENERATOR}-settings-{digest}", "namespace": self._args.namespace},
+            data={generator.SETTINGS_FILE: text},
+            immutable=True,
+            opts=self._child,
+        )

@@ -1,0 +1,1 @@
+"""The same experiment on one machine: vLLM on CPU cores, CloudWatch and S3 on loopback."""

@@ -1,0 +1,50 @@
+"""``make local``: the whole experiment on this machine, from servers to verdict.
+
+Exit status: 0 settled, 2 bad settings, 3 inconclusive, 4 void, 5 a server, port, disk or core failed, 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import pathlib
+import sys
+
+import uvloop
+
+from infra.errors import OptimalTpError
+from workloads.loadgen.progress import watcher
+from workloads.loadgen.session import halting_on_signals
+from workloads.loadgen.turns import Halt
+from workloads.local.program import Request, run_locally
+from workloads.local.settings import read_profile
+
+
+def main(words: list[str]) -> int:
+    """Run with the command line's ``words``; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m workloads.local", description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="quick", help="quick, full, or a YAML file")
+    parser.add_argument("--model", help="a model directory to serve instead of random weights")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"), help="folder for runs")
+    parser.add_argument("--vllm-python", type=pathlib.Path, required=True, help="interpreter that has vLLM")
+    asked = parser.parse_args(words)
+    try:
+        profile, _ = read_profile(asked.profile)
+        request = Request(
+            profile=profile,
+            model_directory=pathlib.Path(asked.model) if asked.model else None,
+            out=asked.out,
+            python=asked.vllm_python,
+        )
+        return uvloop.run(_run(request))
+    except OptimalTpError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+
+
+async def _run(request: Request) -> int:
+    halt = Halt(event=asyncio.Event())
+    with watcher() as watching, halting_on_signals(halt):
+        return await run_locally(request, watcher=watching, halt=halt)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

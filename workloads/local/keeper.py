@@ -1,0 +1,55 @@
+"""Keeps one program and its children: ends them when it is told to, or when the process that started it is gone.
+
+``python -m workloads.local.keeper SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
+leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started
+it closed it, or died, even by SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed
+after SECONDS. Exits with the command's status, 128 + signal if a signal ended it.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+
+_ARGUMENTS = 4
+
+
+def keep(grace_seconds: float, command: list[str]) -> int:
+    """Run ``command`` until it ends or standard input does. Returns its exit status as a shell would give it."""
+    # Ctrl-C in a terminal reaches the whole session; the runner decides what it means.
+    program = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
+    print(program.pid, flush=True)  # noqa: T201 - the protocol with the starter
+    watched = selectors.DefaultSelector()
+    ended = os.pidfd_open(program.pid)
+    watched.register(ended, selectors.EVENT_READ)
+    watched.register(sys.stdin, selectors.EVENT_READ)
+    watched.select()
+    _end(program, grace_seconds)
+    os.close(ended)
+    return program.returncode if program.returncode >= 0 else 128 - program.returncode
+
+
+def _end(program: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    _signal_group(program.pid, signal.SIGCONT)
+    _signal_group(program.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(grace_seconds)
+    # The leader may be gone before its children are.
+    _signal_group(program.pid, signal.SIGKILL)
+    program.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < _ARGUMENTS:
+        sys.exit("usage: python -m workloads.local.keeper SECONDS CORES COMMAND...")
+    os.sched_setaffinity(0, {int(core) for core in sys.argv[2].split(",")})
+    sys.exit(keep(float(sys.argv[1]), sys.argv[3:]))

@@ -1,0 +1,76 @@
+"""What this machine can hold: one degree needs so many cores and so much memory."""
+
+import collections.abc
+import dataclasses
+
+from workloads.fit import ModelShape, fit
+from workloads.local.settings import LocalSettings
+from workloads.settings import Model
+
+_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one degree's server runs, or why it cannot."""
+
+    degree: int
+    cores: tuple[int, ...]
+    """Numbers of the CPU cores it is bound to; empty for a degree that does not fit."""
+    reason: str | None
+    """The number that decided against it; None for a degree that fits."""
+    host_gib: float | None
+    """Host memory that its server is expected to take, GiB; None for a degree that does not fit."""
+
+
+def places(
+    degrees: collections.abc.Sequence[int],
+    *,
+    cores: collections.abc.Sequence[int],
+    available_gib: float,
+    shape: ModelShape,
+    model: Model,
+    local: LocalSettings,
+) -> tuple[Place, ...]:
+    """Return a place for each of ``degrees``, in their order.
+
+    ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Servers share cores
+    (only one runs at a time) but not memory: a degree for which the smaller ones left too little does not fit.
+    """
+    found: list[Place] = []
+    left_gib = available_gib
+    for degree in degrees:
+        place = _place(degree, cores=cores, left_gib=left_gib, shape=shape, model=model, local=local)
+        left_gib -= place.host_gib or 0
+        found.append(place)
+    return tuple(found)
+
+
+def _place(
+    degree: int,
+    *,
+    cores: collections.abc.Sequence[int],
+    left_gib: float,
+    shape: ModelShape,
+    model: Model,
+    local: LocalSettings,
+) -> Place:
+    if degree > len(cores):
+        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {len(cores)}"
+        return Place(degree=degree, cores=(), reason=reason, host_gib=None)
+    arithmetic = fit(
+        shape,
+        degree,
+        max_model_len_tokens=model.max_model_len_tokens,
+        max_num_seqs=model.max_num_seqs,
+        dtype_bytes=_BYTES[local.dtype],
+        gib_per_core=local.gib_per_core,
+        tied_head_cloned=False,
+    )
+    if not arithmetic.fits:
+        return Place(degree=degree, cores=(), reason=arithmetic.arithmetic, host_gib=None)
+    host_gib = degree * (arithmetic.weights_gib_per_core + local.kv_cache_gib) + local.server_overhead_gib
+    if host_gib > left_gib:
+        reason = f"the server of TP{degree} needs about {host_gib:.1f} GiB; {left_gib:.1f} GiB of memory are free"
+        return Place(degree=degree, cores=(), reason=reason, host_gib=None)
+    return Place(degree=degree, cores=tuple(cores[:degree]), reason=None, host_gib=host_gib)

@@ -1,0 +1,179 @@
+"""The whole experiment on this machine: servers, endpoints, load, and the stored results fetched from the bucket."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import pathlib
+import tempfile
+import typing
+
+import boto3
+import psutil
+
+from infra.errors import CapacityError
+from workloads.fit import SHAPES, ModelShape
+from workloads.loadgen.progress import Watcher
+from workloads.loadgen.publish import CloudWatch
+from workloads.loadgen.results import Bucket, new_folder
+from workloads.loadgen.session import Session, raise_ending, run_name
+from workloads.loadgen.turns import Halt
+from workloads.local.arena import MachineArena
+from workloads.local.endpoints import local_endpoints
+from workloads.local.machine import Place, places
+from workloads.local.pins import machine_pins
+from workloads.local.server import ServerPlan
+from workloads.local.settings import Profile
+from workloads.local.startup import Started, log_path, ports, running_servers
+from workloads.local.weights import read_shape, write_model
+from workloads.report.conclusion import conclude
+from workloads.report.source import read
+from workloads.run import DegreeRecord
+
+BUCKET = "optimal-tp-results"
+"""Name of the results bucket on loopback."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for."""
+
+    profile: Profile
+    model_directory: pathlib.Path | None
+    """The user's own model; None makes random weights."""
+    out: pathlib.Path
+    """Folder that gets a folder per run."""
+    python: pathlib.Path
+    """Interpreter of the environment that holds vLLM."""
+
+
+async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
+    """Run the experiment of ``request``, end with its verdict, and return the exit status.
+
+    The report is made from what the bucket on loopback holds. Raises SettingsError, CapacityError, ServerFailed,
+    StorageFailed or Interrupted. Whatever happens, no process is left running, and what was measured until then is in
+    the run's folder.
+    """
+    _check_python(request.python)
+    own = request.model_directory
+    shape = SHAPES[request.profile.local.shape] if own is None else read_shape(own)
+    found = _places(request.profile, shape)
+    for place in found:
+        where = "core" if place.degree == 1 else "cores"
+        watcher.say(place.reason or f"TP{place.degree}: {where} {', '.join(map(str, place.cores))}")
+    if all(place.reason is not None for place in found):
+        raise CapacityError("no degree fits this machine: " + "; ".join(str(place.reason) for place in found))
+    run = run_name(dt.datetime.now(dt.UTC))
+    folder = new_folder(request.out / run)
+    _point_to(folder, request.out / "last")
+    with _model_directory(request, shape) as model, local_endpoints() as endpoint:
+        aws = Aws(endpoint, prefix=f"runs/{run}")
+        plans = _server_plans(request, found, model, folder)
+        async with running_servers(plans, halt=halt, watcher=watcher) as started:
+            session = Session(
+                run=run,
+                place="local",
+                settings=request.profile.workloads,
+                degrees=tuple(_degree_record(place, started) for place in found),
+                arena=MachineArena(started.servers),
+                folder=folder,
+                bucket=aws.bucket,
+                cloudwatch=aws.cloudwatch,
+                pins=machine_pins(request.python, request.profile.local, own),
+                watcher=watcher,
+                halt=halt,
+                ignore_eos=True,
+                ready_timeout_seconds=request.profile.local.ready_timeout_seconds,
+            )
+            record = await session.conduct()
+        status = conclude(read(aws.bucket.uri, aws.s3), folder)
+    raise_ending(record)
+    return status
+
+
+def _point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
+    """Let ``link`` be the newest run; anything else of that name is the user's and stays."""
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists():
+        link.symlink_to(folder.name)
+
+
+def _check_python(python: pathlib.Path) -> None:
+    if not python.is_file():
+        raise CapacityError(f"no vLLM: {python} is not there; `make local` installs it, VLLM=PYTHON names another")
+
+
+@contextlib.contextmanager
+def _model_directory(request: Request, shape: ModelShape) -> collections.abc.Iterator[pathlib.Path]:
+    if request.model_directory is not None:
+        yield request.model_directory.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="optimal-tp-") as scratch:
+        folder = pathlib.Path(scratch, "model")
+        write_model(folder, shape, max_position_tokens=request.profile.workloads.model.max_model_len_tokens)
+        yield folder
+
+
+class Aws:
+    """The clients of the endpoints on loopback, made as in a cluster but for the endpoint and its credentials."""
+
+    def __init__(self, endpoint: str, *, prefix: str) -> None:
+        """Make the clients and the bucket."""
+        session = boto3.Session(
+            aws_access_key_id="loopback",
+            aws_secret_access_key="loopback",  # noqa: S106 - moto takes any
+            region_name="us-east-1",
+        )
+        self.s3 = session.client("s3", endpoint_url=endpoint)
+        # boto3's generated signature is narrower than the keyword arguments that the publisher passes.
+        self.cloudwatch = typing.cast("CloudWatch", session.client("cloudwatch", endpoint_url=endpoint))
+        self.s3.create_bucket(Bucket=BUCKET)
+        self.prefix = prefix
+        self.bucket = Bucket(self.s3, BUCKET, prefix)
+
+
+def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
+    return places(
+        profile.workloads.degrees,
+        cores=sorted(os.sched_getaffinity(0)),
+        available_gib=psutil.virtual_memory().available / 2**30,
+        shape=shape,
+        model=profile.workloads.model,
+        local=profile.local,
+    )
+
+
+def _server_plans(
+    request: Request, found: tuple[Place, ...], model: pathlib.Path, folder: pathlib.Path
+) -> tuple[ServerPlan, ...]:
+    fitting = [place for place in found if place.reason is None]
+    chosen = ports(len(fitting), first=request.profile.local.first_port)
+    return tuple(
+        ServerPlan(
+            degree=place.degree,
+            cores=place.cores,
+            port=port,
+            model_directory=model,
+            random_weights=request.model_directory is None,
+            model=request.profile.workloads.model,
+            local=request.profile.local,
+            log=log_path(folder, place.degree),
+            python=request.python.absolute(),
+        )
+        for place, port in zip(fitting, chosen, strict=True)
+    )
+
+
+def _degree_record(place: Place, started: Started) -> DegreeRecord:
+    server = started.servers.get(place.degree)
+    return DegreeRecord(
+        degree=place.degree,
+        gate=None if place.reason is None else "no-fit",
+        reason=place.reason,
+        urls=() if server is None else (server.plan.url,),
+        cores_used=len(place.cores),
+        cores_allocated=len(place.cores),
+        ready_seconds=started.ready_seconds.get(place.degree),
+    )

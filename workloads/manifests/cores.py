@@ -1,0 +1,142 @@
+"""A pod that holds cores of a Neuron node: the same for a server and for the Job that compiles for it."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
+from infra.versions import Pair
+from workloads.cluster_settings import Serving
+from workloads.plan import PlannedServer
+from workloads.settings import Model
+
+if typing.TYPE_CHECKING:
+    from pulumi_kubernetes.core.v1 import (
+        AffinityArgsDict,
+        ContainerArgsDict,
+        EnvVarArgsDict,
+        PodAffinityTermArgsDict,
+        PodSpecArgsDict,
+        PodTemplateSpecArgsDict,
+        ResourceRequirementsArgsDict,
+        SecurityContextArgsDict,
+    )
+
+NODE_LABEL = "optimal-tp/planned-node"
+"""On every pod that holds cores: the node that the plan gave it. Pods with one number share a node with no other."""
+NODE_LAUNCH_SECONDS = 1200
+"""Time for a node to come: Karpenter allows 5 minutes for the launch and 15 for the registration of each try."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Site:
+    """What all pods on Neuron nodes share."""
+
+    model: Model
+    serving: Serving
+    pair: Pair
+    image: str
+    scheduler: str
+    """Name of the scheduler that knows which cores of a chip are free."""
+    node_pool: str
+
+
+def labels(server: PlannedServer, app: str) -> dict[str, str]:
+    """Return the labels of a pod that holds ``server``'s cores."""
+    return {"app": app, NODE_LABEL: str(server.node)}
+
+
+def _affinity(node: int) -> "AffinityArgsDict":
+    """Keep pods of one planned node together and all others away.
+
+    Left to its own spreading the scheduler was seen to put TP1 and TP2 on one node each, so that TP4 fitted nowhere
+    and a third node was launched for it.
+    """
+    together: PodAffinityTermArgsDict = {
+        "label_selector": {"match_labels": {NODE_LABEL: str(node)}},
+        "topology_key": "kubernetes.io/hostname",
+    }
+    apart: PodAffinityTermArgsDict = {
+        "label_selector": {
+            "match_expressions": [
+                {"key": NODE_LABEL, "operator": "Exists"},
+                {"key": NODE_LABEL, "operator": "NotIn", "values": [str(node)]},
+            ]
+        },
+        "topology_key": "kubernetes.io/hostname",
+    }
+    return {
+        "pod_affinity": {"required_during_scheduling_ignored_during_execution": [together]},
+        "pod_anti_affinity": {"required_during_scheduling_ignored_during_execution": [apart]},
+    }
+
+
+def resources(server: PlannedServer) -> "ResourceRequirementsArgsDict":
+    """Return cores, and CPU and memory in proportion to them; requests equal limits: none has more."""
+    amounts = {
+        NEURONCORE_RESOURCE: str(server.degree),
+        "cpu": f"{server.cpu_millicores}m",
+        "memory": f"{server.memory_mib}Mi",
+    }
+    return {"requests": amounts, "limits": amounts}
+
+
+def confined(*, read_only_root: bool) -> "SecurityContextArgsDict":
+    """Return the security context of a container: no capability, no way to gain one."""
+    return {
+        "allow_privilege_escalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "read_only_root_filesystem": read_only_root,
+    }
+
+
+def variables(values: collections.abc.Mapping[str, str]) -> "list[EnvVarArgsDict]":
+    """Return ``values`` as a container takes them, by name."""
+    return [{"name": name, "value": value} for name, value in sorted(values.items())]
+
+
+def container(site: Site, server: PlannedServer) -> "ContainerArgsDict":
+    """Return the part of a container that server and compile Job have in common: image, cores, rights."""
+    return {
+        "name": "vllm",
+        "image": site.image,
+        "image_pull_policy": "IfNotPresent",
+        "resources": resources(server),
+        # vLLM and torch-neuronx write caches below the image's root; nobody has listed where.
+        "security_context": confined(read_only_root=False),
+    }
+
+
+def pod(
+    site: Site, server: PlannedServer, *, app: str, stop_seconds: int, rest: "PodSpecArgsDict"
+) -> "PodTemplateSpecArgsDict":
+    """Return the pod that holds ``server``'s cores; ``rest`` has its containers and volumes."""
+    spec: PodSpecArgsDict = {
+        **rest,
+        "affinity": _affinity(server.node),
+        "automount_service_account_token": False,
+        # Services in the namespace would become environment variables beside vLLM's own VLLM_*.
+        "enable_service_links": False,
+        "node_selector": {"karpenter.sh/nodepool": site.node_pool},
+        "scheduler_name": site.scheduler,
+        "security_context": {"seccomp_profile": {"type": "RuntimeDefault"}},
+        "termination_grace_period_seconds": stop_seconds,
+        "tolerations": [{"key": NEURON_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    user = site.serving.run_as_user
+    if user is not None:
+        spec["security_context"] = {
+            "seccomp_profile": {"type": "RuntimeDefault"},
+            "run_as_user": user,
+            "run_as_group": user,
+            "run_as_non_root": True,
+        }
+    # A node's voluntary disruption in the middle of a measurement spoils it.
+    annotations = {"karpenter.sh/do-not-disrupt": "true"}
+    return {"metadata": {"labels": labels(server, app), "annotations": annotations}, "spec": spec}
+
+
+def await_seconds(serving: Serving) -> int:
+    """Return how long one server or Job may take from its creation: a node's launch and the probes' patience."""
+    return serving.start_patience_seconds + NODE_LAUNCH_SECONDS

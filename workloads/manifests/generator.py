@@ -1,0 +1,118 @@
+"""The load generator as Kubernetes is told: its Deployment, its disruption budget and its right to scale servers."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from workloads.cluster_settings import LoadTest
+from workloads.command import PORT
+from workloads.manifests import cores, python
+from workloads.manifests.servers import GENERATOR
+from workloads.plan import Plan
+
+if typing.TYPE_CHECKING:
+    import pulumi
+    from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
+    from pulumi_kubernetes.policy.v1 import PodDisruptionBudgetSpecArgsDict
+    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+
+SETTINGS_PATH = "/etc/optimal-tp"
+SETTINGS_FILE = "settings.yaml"
+"""Key of the settings' ConfigMap and name of the file."""
+RESULTS_PATH = "/results"
+"""Where samples are kept until the bucket has them."""
+_RESULTS_GIB = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generator:
+    """What the load generator's pod is made of."""
+
+    settings: LoadTest
+    runtime: python.Runtime
+    plan: Plan
+    region: str
+    settings_name: "pulumi.Input[str]"
+    """Name of the ConfigMap with the settings file."""
+    results_uri: "pulumi.Input[str]"
+    """``s3://bucket/prefix``"""
+    ready_timeout_seconds: int
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on, kept with every run."""
+
+
+def targets(plan: Plan) -> list[str]:
+    """Return ``DEGREE=URL`` of every server, by degree and replica."""
+    return [f"{server.degree}=http://{server.name}:{PORT}" for server in plan.servers]
+
+
+def turns(plan: Plan) -> str:
+    """Return the degrees of each turn as the ``run`` command takes them: ``1,2/4``."""
+    return "/".join(",".join(str(degree) for degree in degrees) for degrees in plan.phases)
+
+
+def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
+    """Return the Deployment: one pod that runs the experiment. Recreate: two would load the servers twice."""
+    settings = generator.settings
+    container: ContainerArgsDict = {
+        "name": "loadgen",
+        "command": ["python", "-m", "workloads.loadgen", "run"],
+        "args": [
+            *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
+            *(part for target in targets(generator.plan) for part in ("--target", target)),
+            *("--results", generator.results_uri, "--publish", "--steady"),
+            *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
+            *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
+            *(("--turns", turns(generator.plan)) if generator.plan.takes_turns else ()),
+        ],
+        "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
+        # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
+        "resources": {
+            "requests": {"cpu": f"{settings.cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
+            "limits": {"memory": f"{settings.memory_mib}Mi"},
+        },
+        "working_dir": RESULTS_PATH,
+    }
+    spec: PodSpecArgsDict = {
+        **python.pod_spec(
+            generator.runtime, container, _mounts(generator.settings_name), stop_seconds=settings.grace_seconds
+        ),
+        "service_account_name": GENERATOR,
+        # The API server's token, for the one who starts and stops servers; AWS's comes by itself.
+        "automount_service_account_token": generator.plan.takes_turns,
+    }
+    labels = {"app": GENERATOR}
+    return {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"match_labels": labels},
+        "revision_history_limit": 1,
+        "template": {"metadata": {"labels": labels}, "spec": spec},
+    }
+
+
+def _mounts(settings_name: "pulumi.Input[str]") -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
+    settings: VolumeArgsDict = {"name": "settings", "config_map": {"name": settings_name}}
+    results: VolumeArgsDict = {"name": "results", "empty_dir": {"size_limit": f"{_RESULTS_GIB}Gi"}}
+    return [
+        (settings, {"name": "settings", "mount_path": SETTINGS_PATH, "read_only": True}),
+        (results, {"name": "results", "mount_path": RESULTS_PATH}),
+    ]
+
+
+def budget_spec() -> "PodDisruptionBudgetSpecArgsDict":
+    """Keep a drained system node from ending a run in its middle."""
+    return {"min_available": 1, "selector": {"match_labels": {"app": GENERATOR}}}
+
+
+def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]":
+    """Return the right to start and stop the servers called ``names``, and nothing else of them."""
+    return [
+        {
+            "api_groups": ["apps"],
+            "resources": ["deployments/scale"],
+            "resource_names": sorted(names),
+            "verbs": ["get", "patch"],
+        }
+    ]

@@ -1,0 +1,85 @@
+"""The Jobs that fill the shared volume: one fetches the model, one per degree compiles for it."""
+
+import collections.abc
+import typing
+
+from workloads.bundle import Part
+from workloads.cluster_settings import Serving
+from workloads.command import VOLUME_PATH, artifacts_folder, environment, expected_files, model_folder, serve_command
+from workloads.manifests import cores, python, volumes
+from workloads.plan import PlannedServer
+from workloads.settings import Model
+
+if typing.TYPE_CHECKING:
+    from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, PodTemplateSpecArgsDict
+
+_RETRIES = 3
+_COMPILER_STOP_SECONDS = 90
+"""The compile program gives its server a minute to stop."""
+_FETCH_STOP_SECONDS = 10
+FETCH = "qwen-vllm-fetch"
+"""Name and ``app`` label of the Job that fetches the model."""
+
+
+def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]) -> "JobSpecArgsDict":
+    """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program."""
+    serving = site.serving
+    mounts = [
+        volumes.shared(serving.volume_claim, read_only=False),
+        volumes.code(parts),
+        volumes.scratch("shm", "/dev/shm", size_gib=serving.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
+        volumes.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
+    ]
+    arguments = [
+        *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.degree)}"),
+        *("--model", site.model.name),
+        *(part for name in expected_files(server.degree) for part in ("--expect", name)),
+        *("--patience-seconds", str(serving.start_patience_seconds)),
+    ]
+    python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
+    container: ContainerArgsDict = {
+        **cores.container(site, server),
+        "command": ["python", "-m", "workloads.compiling", *arguments, "--"],
+        "args": list(serve_command(site.model, site.pair, server.degree)),
+        "env": cores.variables(environment(site.model, site.pair, server.degree) | python),
+        "volume_mounts": [mount for _, mount in mounts],
+    }
+    rest: PodSpecArgsDict = {
+        "containers": [container],
+        "restart_policy": "Never",
+        "volumes": [volume for volume, _ in mounts],
+    }
+    template = cores.pod(site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest)
+    return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}
+
+
+def fetch_spec(
+    model: Model, serving: Serving, runtime: python.Runtime, *, shape_name: str, service_account: str
+) -> "JobSpecArgsDict":
+    """Return the Job that fetches the model, on a system node: it needs no core."""
+    arguments = [
+        *("--source", serving.model_source),
+        *("--model", model.name),
+        *("--revision", model.revision),
+        *("--shape", shape_name),
+        *("--folder", f"{VOLUME_PATH}/{model_folder(model)}"),
+    ]
+    container: ContainerArgsDict = {
+        "name": "fetch",
+        "command": ["python", "-m", "workloads.fetching", *arguments],
+        "env": cores.variables(python.variables(runtime)),
+        "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+    }
+    spec: PodSpecArgsDict = {
+        **python.pod_spec(
+            runtime,
+            container,
+            [volumes.shared(serving.volume_claim, read_only=False)],
+            stop_seconds=_FETCH_STOP_SECONDS,
+        ),
+        "restart_policy": "Never",
+        "service_account_name": service_account,
+    }
+    template: PodTemplateSpecArgsDict = {"metadata": {"labels": {"app": FETCH}}, "spec": spec}
+    return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}

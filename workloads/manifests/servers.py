@@ -1,0 +1,80 @@
+"""A vLLM server as Kubernetes is told: its Deployment, its Service and who may talk to it."""
+
+import math
+import typing
+
+from workloads.command import PORT, environment, serve_command
+from workloads.manifests import cores, volumes
+from workloads.plan import PlannedServer
+
+if typing.TYPE_CHECKING:
+    from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, ProbeArgsDict, ServiceSpecArgsDict
+    from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
+
+GENERATOR = "qwen-vllm-loadgen"
+"""The load generator's name and ``app`` label, as in the seed."""
+_PROBE_SECONDS = 10
+_RUNNING_PROBE_SECONDS = 20
+
+
+def _probe(period_seconds: int, patience_seconds: int) -> "ProbeArgsDict":
+    return {
+        "http_get": {"path": "/health", "port": PORT},
+        "period_seconds": period_seconds,
+        "timeout_seconds": 5,
+        "failure_threshold": math.ceil(patience_seconds / period_seconds),
+    }
+
+
+def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int) -> "DeploymentSpecArgsDict":
+    """Return one server's Deployment. Recreate: its cores are free only once the old pod is gone."""
+    patience = site.serving
+    mounts = [
+        volumes.shared(site.serving.volume_claim, read_only=True),
+        volumes.scratch("shm", "/dev/shm", size_gib=patience.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
+        volumes.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
+    ]
+    container: ContainerArgsDict = {
+        **cores.container(site, server),
+        "command": list(serve_command(site.model, site.pair, server.degree)),
+        "env": cores.variables(environment(site.model, site.pair, server.degree)),
+        "ports": [{"name": "http", "container_port": PORT}],
+        "startup_probe": _probe(_PROBE_SECONDS, patience.start_patience_seconds),
+        "readiness_probe": _probe(_RUNNING_PROBE_SECONDS, patience.probe_patience_seconds),
+        "liveness_probe": _probe(_RUNNING_PROBE_SECONDS, patience.probe_patience_seconds),
+        "volume_mounts": [mount for _, mount in mounts],
+    }
+    rest: PodSpecArgsDict = {"containers": [container], "volumes": [volume for volume, _ in mounts]}
+    return {
+        "replicas": replicas,
+        "strategy": {"type": "Recreate"},
+        "selector": {"match_labels": {"app": server.name}},
+        "progress_deadline_seconds": cores.await_seconds(site.serving),
+        "revision_history_limit": 1,
+        "template": cores.pod(site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest),
+    }
+
+
+def service_spec(server: PlannedServer) -> "ServiceSpecArgsDict":
+    """Return the address of one server inside the cluster."""
+    return {
+        "type": "ClusterIP",
+        "selector": {"app": server.name},
+        "ports": [{"name": "http", "port": PORT, "target_port": "http"}],
+    }
+
+
+def policy_spec(server: PlannedServer) -> "NetworkPolicySpecArgsDict":
+    """Admit the load generator alone, and let nothing out: a server has all it needs on the volume."""
+    return {
+        "pod_selector": {"match_labels": {"app": server.name}},
+        "policy_types": ["Ingress", "Egress"],
+        "ingress": [
+            {
+                "from_": [{"pod_selector": {"match_labels": {"app": GENERATOR}}}],
+                "ports": [{"protocol": "TCP", "port": PORT}],
+            }
+        ],
+        "egress": [],
+    }

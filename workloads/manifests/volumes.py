@@ -1,0 +1,88 @@
+"""The shared volume and the code bundle, as the API server and pods are told."""
+
+import collections.abc
+import typing
+
+from workloads.bundle import Part
+from workloads.command import VOLUME_PATH
+
+if typing.TYPE_CHECKING:
+    import pulumi
+    from pulumi_kubernetes.core.v1 import (
+        PersistentVolumeClaimSpecArgsDict,
+        PersistentVolumeSpecArgsDict,
+        VolumeArgsDict,
+        VolumeMountArgsDict,
+    )
+
+CODE_PATH = "/opt/optimal-tp"
+"""Where the bundle is mounted; Python's path in every pod that runs our code."""
+EFS_DRIVER = "efs.csi.aws.com"
+_CAPACITY = "100Gi"
+"""Kubernetes wants a size; EFS has none and grows as it is written (aws-efs-csi-driver, static provisioning)."""
+
+
+def volume_spec(handle: "pulumi.Input[str]", claim: str, namespace: str) -> "PersistentVolumeSpecArgsDict":
+    """Return the volume behind ``handle`` (file system::access point), kept for one claim; no file goes with it."""
+    return {
+        "access_modes": ["ReadWriteMany"],
+        "capacity": {"storage": _CAPACITY},
+        "claim_ref": {"api_version": "v1", "kind": "PersistentVolumeClaim", "name": claim, "namespace": namespace},
+        "csi": {"driver": EFS_DRIVER, "volume_handle": handle},
+        "persistent_volume_reclaim_policy": "Retain",
+        "storage_class_name": "",
+        "volume_mode": "Filesystem",
+    }
+
+
+def claim_spec(volume: str) -> "PersistentVolumeClaimSpecArgsDict":
+    """Return the claim on ``volume`` and no other: the empty class keeps every provisioner away."""
+    return {
+        "access_modes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": _CAPACITY}},
+        "storage_class_name": "",
+        "volume_name": volume,
+        "volume_mode": "Filesystem",
+    }
+
+
+def shared(claim: str, *, read_only: bool) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return the shared volume and its mount.
+
+    Servers mount it read-only: NxDI compiles again where it cannot load, and that must fail loudly, not take minutes
+    inside a server or overwrite what another one reads.
+    """
+    volume: VolumeArgsDict = {
+        "name": "shared",
+        "persistent_volume_claim": {"claim_name": claim, "read_only": read_only},
+    }
+    return volume, {"name": "shared", "mount_path": VOLUME_PATH, "read_only": read_only}
+
+
+def code(parts: collections.abc.Sequence[Part]) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return the bundle as one folder, and its mount."""
+    volume: VolumeArgsDict = {
+        "name": "code",
+        "projected": {
+            "sources": [
+                {
+                    "config_map": {
+                        "name": part.name,
+                        "items": [{"key": key, "path": path} for key, path in sorted(part.paths.items())],
+                    }
+                }
+                for part in parts
+            ]
+        },
+    }
+    return volume, {"name": "code", "mount_path": CODE_PATH, "read_only": True}
+
+
+def scratch(
+    name: str, path: str, *, size_gib: int | None = None, in_memory: bool = False
+) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return a folder that lives as long as its pod, and its mount; ``in_memory`` counts as the pod's memory."""
+    volume: VolumeArgsDict = {"name": name, "empty_dir": {}}
+    if in_memory:
+        volume = {"name": name, "empty_dir": {"medium": "Memory", "size_limit": f"{size_gib}Gi"}}
+    return volume, {"name": name, "mount_path": path}

@@ -1,0 +1,216 @@
+"""Which server runs on which node, with which cores, CPUs and memory, and whether the servers must take turns."""
+
+import dataclasses
+import typing
+
+from infra.errors import CapacityError
+from infra.hardware import BilledCores, InstanceType, LogicalCores
+
+Layout = typing.Literal["one-each", "equal-cores"]
+"""``one-each``: one server per degree, as the seed; ``equal-cores``: as many servers per degree as fill equal cores."""
+Placement = typing.Literal["packed", "isolated"]
+"""``packed``: servers share nodes; ``isolated``: a node per server."""
+Shortage = typing.Literal["take-turns", "refuse"]
+"""What to do when there are fewer nodes than all servers together need."""
+
+SERVER_PREFIX = "qwen-vllm-tp"
+"""Servers are named as in the seed: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""
+
+# Kept free on every Neuron node for DaemonSets: aws-node, kube-proxy, the EFS driver, the Neuron device plugin and the
+# pod identity agent ask for about 0.3 CPUs and 0.4 GiB together. It must stay below the CPUs of one core, or Karpenter,
+# which counts twice the cores, would believe in one server more than the node holds.
+DAEMONS_CPU_MILLICORES = 1000
+DAEMONS_MEMORY_MIB = 2048
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlannedServer:
+    """One vLLM server: a pod that holds ``degree`` logical cores."""
+
+    name: str
+    degree: int
+    replica: int
+    """Which of its degree's servers, from 0."""
+    phase: int
+    """Which turn it takes, from 0; every server has 0 when all run at once."""
+    node: int
+    """Planned node within its phase, from 0. Servers with the same number share a node."""
+    cpu_millicores: int
+    memory_mib: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All servers of one experiment and the nodes that they need."""
+
+    instance_type: InstanceType
+    layout: Layout
+    placement: Placement
+    servers: tuple[PlannedServer, ...]
+    """By degree, then replica."""
+    phases: tuple[tuple[int, ...], ...]
+    """Degrees that run at the same time, one tuple per turn; one tuple with all degrees when all run at once."""
+    nodes: int
+    """Nodes that run at the same time, at most."""
+    nodes_for_all: int
+    """Nodes that all servers at once would need."""
+
+    @property
+    def takes_turns(self) -> bool:
+        """True if some degrees run only while others are stopped."""
+        return len(self.phases) > 1
+
+    @property
+    def billed_cores(self) -> BilledCores:
+        """Logical cores of the nodes that are paid for at the same time."""
+        return BilledCores(self.nodes * self.instance_type.logical_cores)
+
+    def of_degree(self, degree: int) -> tuple[PlannedServer, ...]:
+        """Return the servers of ``degree``, by replica."""
+        return tuple(server for server in self.servers if server.degree == degree)
+
+    def cores_used(self, degree: int) -> LogicalCores:
+        """Return the logical cores of all servers of ``degree``."""
+        return LogicalCores(degree * len(self.of_degree(degree)))
+
+    def lines(self) -> list[str]:
+        """Return the plan for people, one line per turn and node."""
+        kind = self.instance_type
+        head = (
+            f"{len(self.servers)} servers ({self.layout}, {self.placement}) on {self.nodes} x {kind.name} "
+            f"with {kind.logical_cores} logical cores each"
+        )
+        if self.takes_turns:
+            head += f"; all at once would need {self.nodes_for_all}, so they take turns"
+        return [head, *(line for phase in range(len(self.phases)) for line in self._phase_lines(phase))]
+
+    def _phase_lines(self, phase: int) -> list[str]:
+        turn = f"turn {phase + 1}, " if self.takes_turns else ""
+        running = [server for server in self.servers if server.phase == phase]
+        lines = []
+        for node in sorted({server.node for server in running}):
+            here = [server for server in running if server.node == node]
+            words = ", ".join(
+                f"{server.name} ({server.degree} cores, {server.cpu_millicores / 1000:g} CPUs, "
+                f"{server.memory_mib / 1024:g} GiB)"
+                for server in here
+            )
+            idle = self.instance_type.logical_cores - sum(server.degree for server in here)
+            lines.append(f"{turn}node {node}: {words}; {idle} cores idle")
+        return lines
+
+
+def cpu_millicores_per_core(kind: InstanceType) -> int:
+    """Return the CPU that a pod asks for with each logical core, in steps of 10 millicores."""
+    return (kind.allocatable_cpu_millicores - DAEMONS_CPU_MILLICORES) // kind.logical_cores // 10 * 10
+
+
+def memory_mib_per_core(kind: InstanceType) -> int:
+    """Return the host memory that a pod asks for with each logical core, in whole GiB."""
+    return (kind.allocatable_memory_mib - DAEMONS_MEMORY_MIB) // kind.logical_cores // 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be placed. ``degrees`` ascend; each divides ``equal_cores`` in the layout of that name."""
+
+    degrees: tuple[int, ...]
+    layout: Layout
+    placement: Placement
+    equal_cores: int
+    """Cores of each degree's servers together, in the layout ``equal-cores``."""
+
+    def replicas(self, degree: int) -> int:
+        """Return how many servers ``degree`` gets."""
+        return self.equal_cores // degree if self.layout == "equal-cores" else 1
+
+
+def plan(
+    wish: Wish, kind: InstanceType, *, nodes_available: int, limited_by: str, shortage: Shortage = "take-turns"
+) -> Plan:
+    """Return where every server of ``wish`` runs.
+
+    ``nodes_available``: nodes of ``kind`` that limits and reservation allow at the same time; ``limited_by`` says in
+    words what allows no more. Raises CapacityError when one server is larger than a node, when one degree alone needs
+    more nodes than there are, or when all together do and ``shortage`` is ``refuse``.
+    """
+    too_large = [degree for degree in wish.degrees if degree > kind.logical_cores]
+    if too_large:
+        raise CapacityError(
+            f"workloads.degrees has {too_large[0]}; one server's cores are on one node and {kind.name} has "
+            f"{kind.logical_cores} logical cores; drop the degree or choose a larger instance type"
+        )
+    for_all = _nodes_needed(wish, wish.degrees, kind)
+    phases: tuple[tuple[int, ...], ...] = (wish.degrees,)
+    if for_all > nodes_available:
+        hungriest = max(wish.degrees, key=lambda degree: _nodes_needed(wish, (degree,), kind))
+        least = _nodes_needed(wish, (hungriest,), kind)
+        if shortage == "refuse" or least > nodes_available:
+            who = f"TP{hungriest} alone needs {least}" if least > nodes_available else f"the servers need {for_all}"
+            raise CapacityError(
+                f"{who} {kind.name} in layout {wish.layout}, placement {wish.placement}, and {limited_by} allows "
+                f"{nodes_available}; allow more nodes, drop degrees or choose another layout or placement"
+            )
+        phases = _phases(wish, kind, nodes_available)
+    servers = [server for phase, degrees in enumerate(phases) for server in _placed(wish, degrees, kind, phase)]
+    return Plan(
+        instance_type=kind,
+        layout=wish.layout,
+        placement=wish.placement,
+        servers=tuple(sorted(servers, key=lambda server: (server.degree, server.replica))),
+        phases=phases,
+        nodes=max(_nodes_needed(wish, degrees, kind) for degrees in phases),
+        nodes_for_all=for_all,
+    )
+
+
+def _bins(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType) -> list[list[tuple[int, int]]]:
+    """Return (degree, replica) per node: the largest first, each on the first node with room.
+
+    For powers of two on a node that holds a power of two this leaves the fewest nodes.
+    """
+    nodes: list[list[tuple[int, int]]] = []
+    for degree in sorted(degrees, reverse=True):
+        for replica in range(wish.replicas(degree)):
+            room = [
+                node
+                for node in nodes
+                if wish.placement == "packed" and sum(size for size, _ in node) + degree <= kind.logical_cores
+            ]
+            if room:
+                room[0].append((degree, replica))
+            else:
+                nodes.append([(degree, replica)])
+    return nodes
+
+
+def _nodes_needed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType) -> int:
+    return len(_bins(wish, degrees, kind))
+
+
+def _phases(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[int, ...], ...]:
+    """Return the degrees of each turn: as few turns as first-fit finds, the one with the smallest degree first."""
+    turns: list[list[int]] = []
+    for degree in sorted(wish.degrees, reverse=True):
+        room = [turn for turn in turns if _nodes_needed(wish, [*turn, degree], kind) <= nodes_available]
+        if room:
+            room[0].append(degree)
+        else:
+            turns.append([degree])
+    return tuple(sorted(tuple(sorted(turn)) for turn in turns))
+
+
+def _placed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType, phase: int) -> list[PlannedServer]:
+    return [
+        PlannedServer(
+            name=f"{SERVER_PREFIX}{degree}" + (f"-{replica}" if wish.replicas(degree) > 1 else ""),
+            degree=degree,
+            replica=replica,
+            phase=phase,
+            node=node,
+            cpu_millicores=degree * cpu_millicores_per_core(kind),
+            memory_mib=degree * memory_mib_per_core(kind),
+        )
+        for node, servers in enumerate(_bins(wish, degrees, kind))
+        for degree, replica in servers
+    ]

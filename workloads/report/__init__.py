@@ -1,0 +1,1 @@
+"""The verdict on a run, and the report that carries it."""

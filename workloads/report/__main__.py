@@ -1,0 +1,98 @@
+"""``python -m workloads.report``: the verdict on a stored run, comparison of two runs, and what the documents quote.
+
+python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read
+python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
+python -m workloads.report simulate [--experiments N]     the table in docs/verdict.md
+python -m workloads.report schema | measurement           verdict.schema.json and docs/measurement.md
+"""
+
+import argparse
+import pathlib
+import sys
+import typing
+
+import boto3
+import botocore.exceptions
+
+from infra.errors import OptimalTpError, Problem, SettingsError
+from workloads.report.compare import changes, refuse_different, sentences
+from workloads.report.conclusion import conclude
+from workloads.report.document import schema
+from workloads.report.measurement import measurement_page
+from workloads.report.retrial import retry
+from workloads.report.simulate import EXPERIMENTS, table
+from workloads.report.source import Source, read
+
+
+def main(arguments: typing.Sequence[str]) -> int:
+    """Run the command in ``arguments`` and return the exit status."""
+    commands = {"compare": _compare, "simulate": _simulate, "schema": _schema, "measurement": _measurement}
+    try:
+        if arguments and arguments[0] in commands:
+            return commands[arguments[0]](arguments[1:])
+        return _report(arguments)
+    except OptimalTpError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+
+
+def _report(arguments: typing.Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m workloads.report",
+        description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="a run's folder, or s3://bucket/prefix")
+    parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
+    options = parser.parse_args(arguments)
+    source = _read(options.source)
+    remote = options.source.startswith("s3://")
+    folder = options.output or (pathlib.Path("out") / source.record.run if remote else pathlib.Path(options.source))
+    return conclude(source, folder)
+
+
+def _compare(arguments: typing.Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workloads.report compare", description="Two runs, B against A.")
+    parser.add_argument("first", metavar="A")
+    parser.add_argument("second", metavar="B")
+    parser.add_argument("--allow", metavar="KEY", action="append", default=[], help="a checked key that may differ")
+    options = parser.parse_args(arguments)
+    first, second = _read(options.first), _read(options.second)
+    refuse_different(first.record, second.record, options.allow)
+    found = changes(retry(first), retry(second))
+    sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
+    return 0
+
+
+def _simulate(arguments: typing.Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workloads.report simulate", description="Planted truths, judged.")
+    parser.add_argument("--experiments", type=int, default=EXPERIMENTS, help="simulated experiments per row")
+    options = parser.parse_args(arguments)
+    sys.stdout.write(table(options.experiments))
+    return 0
+
+
+def _schema(arguments: typing.Sequence[str]) -> int:
+    argparse.ArgumentParser(prog="python -m workloads.report schema").parse_args(arguments)
+    sys.stdout.write(schema())
+    return 0
+
+
+def _measurement(arguments: typing.Sequence[str]) -> int:
+    argparse.ArgumentParser(prog="python -m workloads.report measurement").parse_args(arguments)
+    sys.stdout.write(measurement_page())
+    return 0
+
+
+def _read(source: str) -> Source:
+    if not source.startswith("s3://"):
+        return read(source)
+    try:
+        return read(source, boto3.client("s3"))
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        remedy = "check the name, your credentials and AWS_ENDPOINT_URL"
+        rule = f"the bucket cannot be read: {error}"
+        raise SettingsError([Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)]) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""``report.html``: one self-contained page, for a phone, a screen or paper, in light or dark."""
+
+import base64
+import json
+import pathlib
+
+import jinja2
+
+from workloads.report.analysis import Analysis
+from workloads.report.claims import Claim
+from workloads.report.plots import Plot
+from workloads.report.tables import Table
+from workloads.report.wording import MISSING, bounds, figure
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
+    """Return the page. Everything from the run is escaped; pictures are data in the page."""
+    return _TEMPLATES.get_template("report.html.j2").render(
+        title=f"{analysis.verdict.outcome}: {analysis.record.run}",
+        verdict=analysis.verdict,
+        record=analysis.record,
+        model=analysis.settings.model.name,
+        claims=claims,
+        tables=tables,
+        plots=plots,
+        pins=sorted(analysis.record.pins.items()),
+        settings=json.dumps(analysis.record.settings, indent=2, sort_keys=True),
+        figure=figure,
+        bounds=bounds,
+        missing=MISSING,
+        data_uri=_data_uri,
+    )
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,0 +1,127 @@
+"""Reads what a run stored, from a folder or a bucket, and says what of it could not be read."""
+
+import dataclasses
+import pathlib
+import re
+import typing
+
+import pydantic
+
+from infra.errors import Problem, SettingsError
+from workloads.run import RunRecord, decode_run
+from workloads.samples import Sample, decode
+
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_SAMPLES = re.compile(r"samples[^/]*\.jsonl")
+_RECORD = pydantic.TypeAdapter(RunRecord)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A run as it was stored."""
+
+    name: str
+    record: RunRecord
+    samples: tuple[Sample, ...]
+    notes: tuple[str, ...]
+    """A sentence for each file with lines that hold no sample."""
+    stored_verdict: str | None
+    """Text of the verdict stored beside it; None if there is none."""
+
+
+def read(source: str, s3: "S3Client | None" = None) -> Source:
+    """Return the run in ``source``: a folder, or ``s3://bucket/prefix`` read through ``s3``.
+
+    A samples file may end in a cut line. Raises SettingsError where there is no run to read.
+    """
+    texts = _from_bucket(source, s3) if source.startswith("s3://") else _from_folder(source)
+    if "run.json" not in texts:
+        raise _unreadable(source, "it has no run.json", "name the folder or prefix that a run wrote")
+    record = _record(source, texts["run.json"])
+    samples: list[Sample] = []
+    notes = []
+    for name in sorted(name for name in texts if _SAMPLES.fullmatch(name)):
+        found, note = _samples(name, texts[name])
+        samples += found
+        notes += [note] if note else []
+    return Source(
+        name=source,
+        record=record,
+        samples=tuple(samples),
+        notes=tuple(notes),
+        stored_verdict=texts.get("verdict.json"),
+    )
+
+
+def _from_folder(source: str) -> dict[str, str]:
+    folder = pathlib.Path(source)
+    if not folder.is_dir():
+        raise _unreadable(source, "there is no such folder", "name the folder that a run wrote")
+    wanted = (path for path in sorted(folder.iterdir()) if _is_wanted(path.name))
+    try:
+        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in wanted}
+    except OSError as error:
+        raise _unreadable(source, f"it cannot be read: {error.strerror}", "make it readable") from error
+
+
+def _from_bucket(source: str, s3: "S3Client | None") -> dict[str, str]:
+    bucket, _, prefix = source.removeprefix("s3://").partition("/")
+    if s3 is None or not bucket:
+        raise _unreadable(source, "a bucket is read through a client", "name it as s3://bucket/prefix")
+    start = f"{prefix.rstrip('/')}/" if prefix else ""
+    texts = {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
+        for item in page.get("Contents", []):
+            name = item["Key"].removeprefix(start)
+            if _is_wanted(name):
+                body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                texts[name] = body.decode("utf-8", errors="replace")
+    return texts
+
+
+def _is_wanted(name: str) -> bool:
+    return name in ("run.json", "verdict.json") or _SAMPLES.fullmatch(name) is not None
+
+
+def _record(source: str, text: str) -> RunRecord:
+    try:
+        record = _RECORD.validate_python(dataclasses.asdict(decode_run(text)))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        rule = f"its run.json holds no run: {where} is {first['input']!r}"
+        raise _unreadable(source, rule, "copy the file again") from error
+    except (ValueError, TypeError) as error:
+        raise _unreadable(source, f"its run.json holds no run: {error}", "copy the file again") from error
+    for degree in record.degrees:
+        if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
+            rule = f"its run.json says that TP{degree.degree} used {degree.cores_used} cores"
+            raise _unreadable(source, rule, "copy the file again")
+    return record
+
+
+def _samples(name: str, text: str) -> tuple[list[Sample], str | None]:
+    found: list[Sample] = []
+    bad: list[int] = []
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(decode(line))
+        except (ValueError, TypeError):
+            bad.append(number)
+    if not bad:
+        return found, None
+    if bad == [len(lines)]:
+        return found, f"{name} ends in a cut line, which is left out"
+    return (
+        found,
+        f"{len(bad)} of {len(lines)} lines of {name} hold no sample and are left out; the first is line {bad[0]}",
+    )
+
+
+def _unreadable(source: str, rule: str, remedy: str) -> SettingsError:
+    return SettingsError([Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)])

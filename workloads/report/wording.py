@@ -1,0 +1,90 @@
+"""How numbers are written: three telling digits, ranges in brackets, a dash for what is not there."""
+
+import math
+
+from workloads.settings import LimitedMetric
+from workloads.statistics import Estimate, Interval
+
+MISSING = "—"
+"""Stands where there is no figure; never 0."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+METRIC_WORDS: dict[LimitedMetric, str] = {
+    "total_latency_ms": "total latency",
+    "ttft_ms": "time to first token",
+    "tpot_ms": "time per output token",
+}
+
+
+def figure(value: float | None) -> str:
+    """Return ``value`` with three significant digits, whole from 1000 up; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 6)}f}"
+
+
+def bounds(interval: Interval) -> str:
+    """Return ``interval`` in words: "1.70 to 1.84", "at least 1.70", "unbounded"."""
+    if interval.low is None and interval.high is None:
+        return "unbounded"
+    if interval.high is None:
+        return f"at least {figure(interval.low)}"
+    if interval.low is None:
+        return f"at most {figure(interval.high)}"
+    return f"{figure(interval.low)} to {figure(interval.high)}"
+
+
+def ranged(estimate: Estimate | None, unit: str = "") -> str:
+    """Return a value, its unit and its range: "172 tok/s (170 to 175)"."""
+    if estimate is None:
+        return MISSING
+    return f"{figure(estimate.value)}{unit and ' ' + unit} ({bounds(estimate.interval)})"
+
+
+def percent(share: float | None) -> str:
+    """Return a share between 0 and 1 in percent; shares that are not quite all or nothing never round to it."""
+    if share is None:
+        return MISSING
+    value = 100 * share
+    if 0 < share < 1:
+        value = min(max(value, 0.01), 99.99)
+    decimals = 2 if value > 99 or 0 < value < 1 else 1  # noqa: PLR2004 - the ends need the digit
+    return f"{value:.{decimals}f} %".replace(".00 %", " %").replace(".0 %", " %")
+
+
+def percent_bounds(interval: Interval) -> str:
+    """Return an interval of shares in percent: "97.1 % to 99.4 %"."""
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return ``seconds`` as a person would say them: "40 s", "12 min", "3.5 h"."""
+    if seconds is None:
+        return MISSING
+    if seconds < 90:  # noqa: PLR2004 - below it seconds read best
+        return f"{seconds:.0f} s"
+    if seconds < 5400:  # noqa: PLR2004 - below it minutes read best
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def usd(amount: float | None) -> str:
+    """Return an amount of dollars with two decimals, four below a cent; a dash for None."""
+    if amount is None:
+        return MISSING
+    return f"${amount:,.4f}" if 0 < amount < 0.01 else f"${amount:,.2f}"  # noqa: PLR2004 - a cent
+
+
+def degree_list(degrees: tuple[int, ...] | list[int]) -> str:
+    """Return "TP1", "TP1 and TP2", "TP1, TP2 and TP4"."""
+    names = [f"TP{degree}" for degree in degrees]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else MISSING
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 block", "2 blocks"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,79 @@
+"""The self-audit of a whole run: turns that cannot be trusted are left out, too many of them void the degree."""
+
+import dataclasses
+import typing
+
+from workloads.loadgen.audit import Expected, audit_turn
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from workloads.samples import Sample
+from workloads.settings import WorkloadSettings, parse_workloads
+from workloads.turns import key, samples_by_turn
+
+FOREIGN_CPU_SHARE = 0.15
+"""Share of the measured cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
+0 to 0.07, a busy loop on one of TP2's cores 0.3 and more."""
+TRUSTED_SHARE = 0.75
+"""Share of a degree's block turns that must pass; below it what disturbed them is part of what was measured."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Audited:
+    """A run without the turns that failed the audit."""
+
+    record: RunRecord
+    samples: tuple[Sample, ...]
+    void_reasons: typing.Mapping[int | None, tuple[str, ...]]
+    """Why a degree's measurement is void, by degree; under None, why the whole run is."""
+    left_out: tuple[str, ...]
+    """One sentence for each block turn that was left out."""
+
+
+def audit_run(record: RunRecord, samples: typing.Sequence[Sample]) -> Audited:
+    """Return ``record`` without its untrusted block turns, and what is void. Raises SettingsError for bad settings.
+
+    A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
+    out does not choose among results.
+    """
+    settings = parse_workloads(record.settings, file="run.json")
+    grouped = samples_by_turn(samples)
+    faults = {key(turn): turn_reasons(turn, grouped.get(key(turn), ()), settings, record.pins) for turn in record.turns}
+    blocks = [turn for turn in record.turns if turn.stage == "block"]
+    bad = [turn for turn in blocks if faults[key(turn)]]
+    dropped = {key(turn) for turn in bad}
+    reasons: dict[int | None, tuple[str, ...]] = {}
+    for degree in sorted({turn.degree for turn in bad}):
+        own = [turn for turn in bad if turn.degree == degree]
+        of_all = sum(turn.degree == degree for turn in blocks)
+        if len(own) > (1 - TRUSTED_SHARE) * of_all:
+            first = f"TP{degree} block {own[0].block}: {faults[key(own[0])][0]}"
+            reasons[degree] = (f"{len(own)} of {of_all} turns failed the self-audit; the first: {first}",)
+    measured = {turn.degree for turn in blocks}
+    if measured and measured <= set(reasons):
+        reasons[None] = tuple(sentence for degree in sorted(measured) for sentence in reasons[degree])
+    return Audited(
+        record=dataclasses.replace(record, turns=tuple(turn for turn in record.turns if key(turn) not in dropped)),
+        samples=tuple(sample for sample in samples if key(sample) not in dropped),
+        void_reasons=reasons,
+        left_out=tuple(f"TP{turn.degree} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
+    )
+
+
+def turn_reasons(
+    turn: Turn, samples: typing.Sequence[Sample], settings: WorkloadSettings, pins: typing.Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return why ``turn`` cannot be trusted, none for a clean one. ``pins`` are the run's."""
+    limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
+    expected = Expected(
+        prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
+        output_tokens=settings.load.output_tokens if pins.get(OUTPUT_TOKENS) == EXACT else None,
+        limit_ms=min(limits, default=None),
+    )
+    foreign = turn.foreign_cpu_share
+    reasons = audit_turn(turn, samples, expected)
+    if foreign is None or foreign <= FOREIGN_CPU_SHARE:
+        return reasons
+    sentence = (
+        f"other processes took {100 * foreign:.0f} % of the measured cores; "
+        f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; end what else runs on this machine"
+    )
+    return (*reasons, sentence)

@@ -1,0 +1,65 @@
+"""What one turn measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
+
+import math
+import typing
+
+from workloads.run import Turn
+from workloads.samples import Sample
+from workloads.settings import Limit, LimitedMetric
+
+Key = tuple[str, int, int | None, int | None, float | None]
+
+
+def key(item: Turn | Sample) -> Key:
+    """Return what a turn and its samples have in common: stage, degree, block, concurrency, rate."""
+    return (item.stage, item.degree, item.block, item.concurrency, item.rate_per_second)
+
+
+def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]:
+    """Return the samples of each turn, in the order given."""
+    grouped: dict[Key, list[Sample]] = {}
+    for sample in samples:
+        grouped.setdefault(key(sample), []).append(sample)
+    return grouped
+
+
+def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
+    """Return the output tokens per second of ``turn``; None where nothing was sent or a server kept its count.
+
+    Closed loop: ``concurrency * sum(output_tokens of ok) / sum(end_seconds - intended_seconds of all)``. Every slot is
+    busy from the first request to its last, so Little's law makes this exact, with no edge at the turn's end; failed
+    requests cost time and give no tokens. Otherwise
+    ``sum(output_tokens of ok) / (turn.end_seconds - turn.start_seconds)``.
+    """
+    counts = [sample.output_tokens for sample in samples if sample.status == "ok"]
+    tokens = [count for count in counts if count is not None]
+    if not samples or len(tokens) < len(counts):
+        return None
+    if turn.concurrency is not None and turn.rate_per_second is None:
+        busy_seconds = math.fsum(sample.end_seconds - sample.intended_seconds for sample in samples)
+        return turn.concurrency * sum(tokens) / busy_seconds if busy_seconds > 0 else None
+    elapsed_seconds = turn.end_seconds - turn.start_seconds
+    return sum(tokens) / elapsed_seconds if elapsed_seconds > 0 else None
+
+
+def holds(sample: Sample, metric: LimitedMetric, limit: Limit) -> bool:
+    """Whether ``sample`` succeeded within ``limit``; a failure, or a success without the figure, does not."""
+    value = latency_ms(sample, metric)
+    return value is not None and value <= limit.at_most_ms
+
+
+def latency_ms(sample: Sample, metric: LimitedMetric) -> float | None:
+    """Return the limited figure of ``sample``; None for a failure."""
+    value: float | None = getattr(sample, metric)
+    return value
+
+
+def goodput(samples: typing.Sequence[Sample], limits: typing.Mapping[LimitedMetric, Limit]) -> float | None:
+    """Return the share of requests, 0 to 1, that succeed and hold every limit; None where nothing was sent."""
+    if not samples:
+        return None
+    good = sum(
+        sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
+        for sample in samples
+    )
+    return good / len(samples)
