@@ -51,6 +51,7 @@ trial = experiment.build(
         node_pool=nodes.NODE_POOL,
         pool=base.pool,
         foundation=base.foundation,
+        pins={"ami": neuron.ami, "instance": neuron.instance_type, "pair": neuron.pair},
     ),
 )
 

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import json
+import typing
 
 import pulumi
 import pulumi_aws as aws
@@ -17,6 +18,10 @@ from infra.versions import AddonName, KubernetesMinor
 
 SYSTEM_NODES = 2
 """Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
+_CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
+    # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
+    "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
+}
 _EFS_DRIVER_POLICY = "service-role/AmazonEFSCSIDriverPolicy"
 _EFS_DRIVER_ACCOUNT = "efs-csi-controller-sa"
 
@@ -171,6 +176,7 @@ class Cluster(pulumi.ComponentResource):
             cluster_name=self._args.cluster_name,
             addon_name=addon,
             addon_version=version,
+            configuration_values=_CONFIGURATION.get(addon),
             pod_identity_associations=None if identity is None else [identity],
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster import Cluster, ClusterArgs
+from infra.expectations import expectations
 from infra.karpenter import Karpenter, KarpenterArgs
 from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
@@ -148,6 +149,8 @@ def _subnets(settings: InfraSettings, place: Place) -> Subnets:
 
 def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Place) -> Platform:
     """Make only the access point and the node pool; rows 1 to 7 are expected to be there."""
+    for sentence in expectations(settings, existing):
+        pulumi.log.info(sentence)
     provider = kubernetes.Provider(
         "existing-kubernetes",
         kubeconfig=existing.kubeconfig,

@@ -70,8 +70,8 @@ KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
 }
 
 PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
-"""Below an image registry: what the load generator and the fetch Job run in, the Python that requirements/loadgen.txt
-is compiled for. Amazon ECR Public mirrors Docker's official images under this path."""
+"""Below an image registry: the Python of the load generator and the fetch Job, for which requirements/loadgen.txt
+is compiled. Amazon ECR Public mirrors Docker's official images under this path."""
 
 AddonName = typing.Literal["vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"]
 ADDONS: typing.Final[tuple[AddonName, ...]] = typing.get_args(AddonName)

@@ -18,7 +18,7 @@ EXISTING: typing.Final = {
 }
 
 
-def changed(file: str, **changes: object) -> dict[str, typing.Any]:
+def changed(file: str, /, **changes: object) -> dict[str, typing.Any]:
     """Return ``file``'s config with keys set: ``infra__neuron__maximum_nodes=1`` goes three levels down."""
     config = copy.deepcopy(stack_config(file))
     for path, value in changes.items():
@@ -33,7 +33,7 @@ def changed(file: str, **changes: object) -> dict[str, typing.Any]:
     return config
 
 
-def program(file: str = "Pulumi.dev.yaml", **changes: object) -> Recording:
+def program(file: str = "Pulumi.dev.yaml", /, **changes: object) -> Recording:
     """Run the real ``__main__.py`` with ``file`` as it is but for ``changes``."""
     return run_main(changed(file, **changes), stack=file.split(".")[1])
 

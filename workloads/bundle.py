@@ -12,6 +12,7 @@ LIMIT_BYTES = 900 * 1024
 and names and metadata want room too."""
 PACKAGES = ("infra", "workloads")
 """Packages whose modules may travel."""
+_TEXTS = (".py", ".json", ".j2", ".css", ".yaml")
 _OURS = tuple(f"{package}." for package in PACKAGES)
 
 
@@ -25,19 +26,21 @@ class Part:
 
 
 def read_sources(root: pathlib.Path) -> dict[str, str]:
-    """Return the text of every module below ``root``'s packages, by path relative to ``root``."""
+    """Return every module below ``root``'s packages and the texts that lie with them, by path relative to ``root``."""
     return {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
         for package in PACKAGES
-        for path in sorted((root / package).rglob("*.py"))
+        for path in sorted((root / package).rglob("*"))
+        if path.suffix in _TEXTS
     }
 
 
 def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc.Iterable[str]) -> dict[str, str]:
     """Return the files that ``entries`` (module names) need of ``sources``, themselves among them, by path.
 
-    Imports inside functions count, and strings that are a module's name (commands imported when asked for); what is
-    under TYPE_CHECKING does not. Raises KeyError for an entry that is not there.
+    What is no module comes along with its package. Imports inside functions count, and strings that are a module's
+    name (commands imported when asked for); what is under TYPE_CHECKING does not. Raises KeyError for an entry that is
+    not there.
     """
     needed: dict[str, str] = {}
     waiting = list(entries)
@@ -50,8 +53,17 @@ def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc
             continue
         needed[path] = sources[path]
         waiting += _packages_above(module)
-        waiting += [name for name in _imports(sources[path]) if _path_of(sources, name) is not None]
-    return dict(sorted(needed.items()))
+        waiting += [name for name in imports(sources[path]) if _path_of(sources, name) is not None]
+    texts = {
+        path: text for path, text in sources.items() if not path.endswith(".py") and _package(path, sources) in needed
+    }
+    return dict(sorted((needed | texts).items()))
+
+
+def _package(path: str, sources: collections.abc.Mapping[str, str]) -> str | None:
+    """Return the ``__init__.py`` of the innermost package that ``path`` lies in."""
+    above = (f"{parent}/__init__.py" for parent in pathlib.PurePosixPath(path).parents)
+    return next((each for each in above if each in sources), None)
 
 
 def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes: int = LIMIT_BYTES) -> tuple[Part, ...]:
@@ -100,8 +112,8 @@ def _packages_above(module: str) -> list[str]:
     return [".".join(names[:depth]) for depth in range(1, len(names))]
 
 
-def _imports(text: str) -> list[str]:
-    """Return the names that ``text`` imports, as modules that may or may not be ours."""
+def imports(text: str) -> list[str]:
+    """Return every name that ``text`` imports, and every string that may be the name of a module of ours."""
     found: list[str] = []
     waiting: list[ast.AST] = [ast.parse(text)]
     while waiting:

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-# List prices of us-east-2, USD an hour, read 2026-11 (aws.amazon.com: eks/pricing, vpc/pricing, ec2/pricing/on-demand).
-# Other regions ask up to about half more; the sum is an estimate and says so.
+# USD an hour in us-east-1. Control plane and NAT gateway as public guides of 2026-03 and 2026-04 cite AWS's price pages
+# (cloudburn.io/blog/amazon-eks-pricing, backendstack.dev); the price of m7i.large was not confirmed. Other regions ask
+# up to about half more, and data costs extra: the sum is an estimate and says so.
 CONTROL_PLANE_USD_PER_HOUR = 0.10
 NAT_GATEWAY_USD_PER_HOUR = 0.045
 SYSTEM_NODES_USD_PER_HOUR = 2 * 0.1008
@@ -32,7 +33,7 @@ class HourlyCost:
 
     def sentence(self) -> str:
         """Return the estimate for people."""
-        idle = f"{self.idle_usd:.2f} USD an hour idle (control plane, system nodes, NAT; list prices, an estimate)"
+        idle = f"{self.idle_usd:.2f} USD an hour idle (control plane, system nodes, NAT: an estimate)"
         if self.now_usd is None:
             return f"cost while serving unknown: set workloads.price to the price of one node's hour; {idle}"
         return (

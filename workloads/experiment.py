@@ -36,6 +36,8 @@ class Ground:
     node_pool: str
     pool: pulumi.Resource
     foundation: collections.abc.Sequence[pulumi.Resource]
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on: instance type, image and AMI."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,14 +81,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
     namespace = kubernetes.core.v1.Namespace(
         "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
     ).metadata.name
-    site = Site(
-        model=settings.workloads.model,
-        serving=settings.serving,
-        pair=ground.pair,
-        image=ground.pair.image(ground.image_registry),
-        scheduler=ground.scheduler,
-        node_pool=ground.node_pool,
-    )
+    site = _site(settings, ground)
     python_image = f"{ground.image_registry}/{PYTHON_IMAGE}"
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
     artifacts = CompiledArtifacts(
@@ -117,6 +112,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             region=ground.region,
             identity=ground.identity,
             results=results,
+            pins=ground.pins,
             servers=servers,
         ),
         providers,
@@ -134,6 +130,17 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
         ),
     )
     return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)
+
+
+def _site(settings: ClusterSettings, ground: Ground) -> Site:
+    return Site(
+        model=settings.workloads.model,
+        serving=settings.serving,
+        pair=ground.pair,
+        image=ground.pair.image(ground.image_registry),
+        scheduler=ground.scheduler,
+        node_pool=ground.node_pool,
+    )
 
 
 def _servers(

@@ -12,6 +12,7 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from workloads import rights
 from workloads.artifacts import Identity
@@ -36,14 +37,16 @@ class LoadTestArgs:
     region: str
     identity: Identity
     results: ResultsBucket
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on, kept with every run."""
     servers: collections.abc.Sequence[pulumi.Resource]
 
 
 class LoadTest(pulumi.ComponentResource):
     """The load generator.
 
-    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-pods``, ``-budget``. Takes
-    its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (where
+    servers take turns), ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     role_arn: pulumi.Output[str]
@@ -78,6 +81,8 @@ class LoadTest(pulumi.ComponentResource):
             region=args.region,
             settings_name=settings.metadata.name,
             results_uri=args.results.uri,
+            ready_timeout_seconds=args.settings.serving.start_patience_seconds,
+            pins=args.pins,
         )
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
         Deployment(
@@ -86,7 +91,9 @@ class LoadTest(pulumi.ComponentResource):
             spec=generator.deployment_spec(pod),
             # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first
             # would be measured as failing.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[account, rights, args.results, *code, *args.servers]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[account, rights, args.results, *code, *self._scaling(account), *args.servers]
+            ),
         )
         PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(), opts=self._child)
         self.role_arn = role.arn
@@ -114,6 +121,27 @@ class LoadTest(pulumi.ComponentResource):
         prefix = args.settings.loadtest.results.prefix
         policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
         return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
+
+    def _scaling(self, account: ServiceAccount) -> list[pulumi.Resource]:
+        """Let the load generator start and stop servers, where they take turns."""
+        plan, namespace = self._args.plan, self._args.namespace
+        if not plan.takes_turns:
+            return []
+        meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=namespace)
+        role = Role(
+            f"{self._name}-scaling",
+            metadata=meta,
+            rules=generator.scaling_rules(server.name for server in plan.servers),
+            opts=self._child,
+        )
+        binding = RoleBinding(
+            f"{self._name}-scaling",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        return [role, binding]
 
     def _settings(self) -> ConfigMap:
         """Make the settings file. Its name follows its content, so that a change starts the experiment anew."""

@@ -197,12 +197,19 @@ def test_outputs_are_what_a_person_wants() -> None:
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"
 
 
+def test_a_cost_that_is_not_known_is_not_zero() -> None:
+    """Without any price the estimate says what is missing."""
+    outputs = program(workloads__price=None).outputs
+
+    assert outputs["usd_per_hour"] is None
+    assert outputs["cost"].startswith("cost while serving unknown: set workloads.price to the price of one node's hour")
+
+
 def test_the_cost_is_known_before_anything_is_made() -> None:
     """Two nodes at the price of the settings, and what runs beside them."""
-    price = {"usd_per_hour": 2.25, "billed_cores": 4, "source": "a quote", "date": "2026-11-01"}
-    outputs = program(workloads__price=price).outputs
+    outputs = PROGRAMS["one-each"]().outputs
 
-    assert outputs["usd_per_hour"] == pytest.approx(4.5 + outputs["usd_per_hour_idle"])
+    assert outputs["usd_per_hour"] == pytest.approx(2 * 2.25 + outputs["usd_per_hour_idle"])
     assert outputs["cost"].startswith(
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle"
     )
@@ -213,7 +220,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "model too large",
         {"workloads__model": {"name": "Qwen/Qwen3-14B"}, "workloads__degrees": [1, 2]},
         SettingsError,
-        r"^workloads\.degrees\[0\] is 1; the model does not fit it: TP1 needs 27\.53 GiB of the 22\.35 GiB of each core",
+        r"^workloads\.degrees\[0\] is 1; the model does not fit it: TP1 needs 27\.53 GiB of the 22\.35 GiB",
     ),
     (
         "unknown model",
@@ -256,7 +263,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "too few nodes",
         {"infra__neuron__maximum_nodes": 1, "serving__when_nodes_are_few": "refuse"},
         CapacityError,
-        r"^the servers need 2 trn2\.3xlarge in layout one-each, placement packed, and infra\.neuron\.maximum_nodes allows 1",
+        r"^the servers need 2 trn2\.3xlarge in layout one-each, placement packed, and infra\.neuron\.maximum",
     ),
     (
         "no memory left",

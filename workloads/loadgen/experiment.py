@@ -7,6 +7,7 @@ import typing
 
 from workloads.loadgen.client import Stretch
 from workloads.loadgen.progress import Watcher
+from workloads.loadgen.rota import Rounds, block_order
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
 from workloads.loadgen.turns import Halt, Turns
 from workloads.run import Ending, Turn
@@ -61,6 +62,8 @@ class Experiment:
     halt: Halt
     clock: collections.abc.Callable[[], float]
     ignore_eos: bool
+    rounds: Rounds | None = None
+    """Degrees whose servers run at the same time, where all of them cannot."""
 
     async def run(self) -> Ended:
         """Run every stage; returns how it ended, with everything measured in the ledger."""
@@ -101,7 +104,7 @@ class Experiment:
             start = self.clock()
             if block >= 1 and start + longest > deadline:
                 return Ended(ending="budget", detail=self._spent(block))
-            for degree in order.sample(self.degrees, len(self.degrees)):
+            for degree in self._order(block, order):
                 await self._take("block", degree, self._arrivals(degree, block), block=block)
                 self.watcher.advance(f"block {block + 1}", done=self.clock() - began)
             self.ledger.close_part()
@@ -111,6 +114,11 @@ class Experiment:
             if self._settled(block + 1):
                 return Ended(ending="settled", detail=None)
         return Ended(ending="blocks", detail=f"all {decision.maximum_blocks} blocks were measured")
+
+    def _order(self, block: int, order: random.Random) -> list[int]:
+        if self.rounds is None:
+            return order.sample(self.degrees, len(self.degrees))
+        return [degree for degree in block_order(self.rounds, block, order) if degree in self.degrees]
 
     def _settled(self, blocks: int) -> bool:
         """Look after a block, and say what was seen."""

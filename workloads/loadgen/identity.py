@@ -54,11 +54,8 @@ async def _problems(degree: int, url: str, settings: WorkloadSettings) -> list[P
 
 async def wait_until_healthy(
     targets: collections.abc.Mapping[int, tuple[str, ...]], *, timeout_seconds: float, stop: asyncio.Event
-) -> None:
-    """Wait until every URL answers /health, at most ``timeout_seconds``, or ``stop`` is set; then just return.
-
-    Who is still down after it is named by ``check_targets``.
-    """
+) -> list[str]:
+    """Wait until every URL answers /health, at most ``timeout_seconds``, or ``stop`` is set; return who is down."""
     waiting = {url for urls in targets.values() for url in urls}
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
@@ -67,8 +64,9 @@ async def wait_until_healthy(
         healthy = await asyncio.gather(*(Server(url=url).healthy() for url in urls))
         waiting -= {url for url, answers in zip(urls, healthy, strict=True) if answers}
         if not waiting or loop.time() >= deadline:
-            return
+            break
         try:
             await asyncio.wait_for(stop.wait(), 1.0)
         except TimeoutError:
             continue
+    return sorted(waiting)

@@ -23,6 +23,7 @@ from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
+from workloads.loadgen.rota import Rota, Rounds, in_pod
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
@@ -58,6 +59,8 @@ class Order:
     ignore_eos: bool
     ready_timeout_seconds: float
     pins: dict[str, str]
+    rounds: Rounds | None
+    """Degrees that run at the same time; None where all do."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
+    parser.add_argument(
+        "--turns",
+        metavar="1,2/4",
+        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
+    )
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -115,7 +123,7 @@ def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
         place="own-servers" if order.bucket is None else "cluster",
         settings=order.settings,
         degrees=tuple(_degree(degree, order.targets.get(degree, ())) for degree in order.settings.degrees),
-        arena=OpenArena(),
+        arena=OpenArena() if order.rounds is None else _rota(order, order.rounds, halt),
         folder=folder,
         bucket=bucket,
         cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
@@ -124,6 +132,22 @@ def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
         halt=halt,
         ignore_eos=order.ignore_eos,
         ready_timeout_seconds=order.ready_timeout_seconds,
+        rounds=order.rounds,
+    )
+
+
+def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
+    return Rota(
+        rounds=rounds,
+        targets=order.targets,
+        # A server's Deployment and Service have one name, the host of its URL.
+        names={
+            degree: tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
+            for degree, urls in order.targets.items()
+        },
+        scaler=in_pod(),
+        ready_timeout_seconds=order.ready_timeout_seconds,
+        stop=halt.event,
     )
 
 
@@ -151,6 +175,7 @@ def _order(arguments: argparse.Namespace) -> Order:
     targets = _targets(arguments.target, settings, problems)
     pins = dict(_pairs(arguments.pin, problems))
     bucket = _bucket(arguments.results, problems)
+    rounds = _rounds(arguments.turns, targets, problems)
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -163,6 +188,7 @@ def _order(arguments: argparse.Namespace) -> Order:
         ignore_eos=not arguments.no_ignore_eos,
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
+        rounds=rounds,
     )
 
 
@@ -191,6 +217,16 @@ def _targets(
         rule = "the experiment has at least one server"
         problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
     return dict(sorted(found.items()))
+
+
+def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
+    if words is None:
+        return None
+    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
+    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
+        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
+        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
+    return found
 
 
 def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:

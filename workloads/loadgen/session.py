@@ -26,6 +26,7 @@ from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
+from workloads.loadgen.rota import Rounds
 from workloads.loadgen.turns import Halt, Turns
 from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
@@ -52,6 +53,8 @@ class Session:
     ignore_eos: bool
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float
+    rounds: Rounds | None = None
+    """Degrees whose servers run at the same time, where all of them cannot; None where they can."""
 
     async def conduct(self) -> RunRecord:
         """Run the experiment and return its record.
@@ -59,13 +62,12 @@ class Session:
         Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
         Interrupted when ``halt`` was set before anything was measured.
         """
-        measured = self._measured()
         self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
-        await wait_until_healthy(measured, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
-        if self.halt.event.is_set():
-            raise Interrupted("interrupted before anything was measured")
-        await check_targets(measured, self.settings)
-        sources = await self.sources()
+        sources: dict[int, prompts.Prompts] = {}
+        for together in self.rounds or (tuple(self._measured()),):
+            await self._meet(together)
+            sources |= await self.sources(together)
+        sources = dict(sorted(sources.items()))
         origin = time.perf_counter()
         with self.published() as minutes:
             ledger = Ledger(
@@ -81,6 +83,16 @@ class Session:
             self.watcher.say(ledger.bucket_failure)
         return record
 
+    async def _meet(self, together: tuple[int, ...]) -> None:
+        """Wait for the servers of ``together`` and see that they are what they should be."""
+        if self.rounds is not None:
+            await self.arena.admit(together[0])
+        here = {degree: urls for degree, urls in self._measured().items() if degree in together}
+        await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+        if self.halt.event.is_set():
+            raise Interrupted("interrupted before anything was measured")
+        await check_targets(here, self.settings)
+
     def _measured(self) -> dict[int, tuple[str, ...]]:
         return {degree.degree: degree.urls for degree in self.degrees if degree.gate is None}
 
@@ -88,9 +100,9 @@ class Session:
         """Return the servers that are measured, by degree."""
         return {degree: Target(urls=urls, model=self.settings.model.name) for degree, urls in self._measured().items()}
 
-    async def sources(self) -> dict[int, prompts.Prompts]:
-        """Return the prompts by degree: the same sequence for each, so that their work is the same."""
-        return {degree: await self._prompts(urls) for degree, urls in self._measured().items()}
+    async def sources(self, together: tuple[int, ...]) -> dict[int, prompts.Prompts]:
+        """Return the prompts of ``together`` by degree: the same sequence for each, so that their work is the same."""
+        return {degree: await self._prompts(urls) for degree, urls in self._measured().items() if degree in together}
 
     @contextlib.contextmanager
     def published(self) -> collections.abc.Iterator[Minutes | None]:
@@ -136,6 +148,7 @@ class Session:
             halt=self.halt,
             clock=time.perf_counter,
             ignore_eos=self.ignore_eos,
+            rounds=self.rounds,
         )
 
     def _record(self, sources: dict[int, prompts.Prompts]) -> RunRecord:

@@ -19,13 +19,18 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
     """Probe ``session``'s servers until its halt is set. Its samples go to CloudWatch only: no run has an end here."""
     halted = session.halt.event
     load = session.settings.load
-    sources = await session.sources()
     targets = session.targets()
+    together = tuple(targets)
+    if session.rounds is not None:
+        # Servers that take turns are not changed every few seconds for ever: the first round stays.
+        together = session.rounds[0]
+        await session.arena.admit(together[0])
+    sources = await session.sources(together)
     session.watcher.stage("steady probe, until it is stopped", total=None)
     with session.published() as minutes:
         origin = time.perf_counter()
         while not halted.is_set():
-            for degree, target in targets.items():
+            for degree in sources:
                 stretch = Stretch(
                     stage="steady",
                     degree=degree,
@@ -40,6 +45,6 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
                     origin=origin,
                 )
                 on_sample = (lambda _: None) if minutes is None else minutes.add
-                await drive(target, stretch, sources[degree].each, on_sample=on_sample, stop=halted)
+                await drive(targets[degree], stretch, sources[degree].each, on_sample=on_sample, stop=halted)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(halted.wait(), pause_seconds)

@@ -37,11 +37,19 @@ class Generator:
     """Name of the ConfigMap with the settings file."""
     results_uri: "pulumi.Input[str]"
     """``s3://bucket/prefix``"""
+    ready_timeout_seconds: int
+    pins: collections.abc.Mapping[str, str]
+    """What the servers run on, kept with every run."""
 
 
 def targets(plan: Plan) -> list[str]:
     """Return ``DEGREE=URL`` of every server, by degree and replica."""
     return [f"{server.degree}=http://{server.name}:{PORT}" for server in plan.servers]
+
+
+def turns(plan: Plan) -> str:
+    """Return the degrees of each turn as the ``run`` command takes them: ``1,2/4``."""
+    return "/".join(",".join(str(degree) for degree in degrees) for degrees in plan.phases)
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
@@ -53,9 +61,10 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),
-            "--results",
-            generator.results_uri,
-            "--publish",
+            *("--results", generator.results_uri, "--publish", "--steady"),
+            *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
+            *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
+            *(("--turns", turns(generator.plan)) if generator.plan.takes_turns else ()),
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
@@ -70,6 +79,8 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
             generator.runtime, container, _mounts(generator.settings_name), stop_seconds=settings.grace_seconds
         ),
         "service_account_name": GENERATOR,
+        # The API server's token, for the one who starts and stops servers; AWS's comes by itself.
+        "automount_service_account_token": generator.plan.takes_turns,
     }
     labels = {"app": GENERATOR}
     return {

@@ -1,0 +1,31 @@
+"""What is expected of a cluster that is there already."""
+
+import pytest
+
+from infra.expectations import expectations
+from infra.settings import parse_infra
+from tests.fakes_pulumi import stack_config
+from tests.fakes_workloads import EXISTING, on_existing
+
+
+def test_an_existing_cluster_is_told_what_is_expected_of_it() -> None:
+    """Each thing that rows 1 to 7 would have made is named, with the settings' own names."""
+    infra = stack_config("Pulumi.dev.yaml")["optimal-tp:infra"]
+    kept = {key: infra[key] for key in ("zones", "tags", "neuron", "storage")}
+    settings = parse_infra({**kept, "existing": EXISTING}, file="f")
+    assert settings.existing is not None
+    text = "\n".join(expectations(settings, settings.existing))
+
+    for word in ("theirs", "Karpenter", "my-scheduler", "EFS CSI driver", "fs-0123456789abcdef0", "their-nodes"):
+        assert word in text
+
+
+def test_preview_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is expected, the plan and the cost are said before anything is made."""
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", said.append)
+    on_existing()
+
+    assert "expected: cluster theirs, with nodes for pods that are not Neuron's" in said
+    assert "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each" in said
+    assert any(line.startswith("about 4.50 USD an hour while serving") for line in said)

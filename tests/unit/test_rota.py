@@ -1,0 +1,202 @@
+"""Servers that take turns."""
+
+import asyncio
+import collections.abc
+import contextlib
+import http.server
+import json
+import pathlib
+import random
+import threading
+import typing
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from infra.errors import ServerFailed
+from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order, in_pod
+
+ROUNDS: Rounds = ((1, 2), (4,))
+
+
+@hypothesis.given(seed=st.integers(0, 1000))
+def test_rounds_go_there_and_back(seed: int) -> None:
+    """A B, B A, A B: every two blocks change the servers once between them, and each degree has one turn a block."""
+    draw = random.Random(seed)
+    blocks = [block_order(ROUNDS, block, draw) for block in range(4)]
+
+    assert [sorted(block) for block in blocks] == [[1, 2, 4]] * 4
+    assert [block.index(4) for block in blocks] == [2, 0, 2, 0]
+
+
+def test_within_a_round_the_order_is_drawn() -> None:
+    """Neither of the degrees that run together is always first."""
+    draw = random.Random(7)
+
+    assert {block_order(ROUNDS, 0, draw)[0] for _ in range(50)} == {1, 2}
+
+
+class Cluster(http.server.BaseHTTPRequestHandler):
+    """An API server and the vLLM servers behind it, as far as turns need them, on one port of loopback."""
+
+    replicas: typing.ClassVar[dict[str, int]] = {}
+    asked: typing.ClassVar[list[tuple[str, str, str]]] = []
+    refuses: typing.ClassVar[bool] = False
+    ailing: typing.ClassVar[bool] = False
+
+    def do_PATCH(self) -> None:
+        """Scale a Deployment, or refuse."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        name = self.path.split("/")[-2]
+        self.asked.append((self.path, self.headers["authorization"], self.headers["content-type"]))
+        if self.refuses:
+            self._answer(403, b'{"message": "forbidden"}')
+            return
+        self.replicas[name] = body["spec"]["replicas"]
+        self._answer(200, b"{}")
+
+    def do_GET(self) -> None:
+        """Be healthy, or not."""
+        self._answer(503 if self.ailing else 200, b"")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def api(tmp_path: pathlib.Path) -> collections.abc.Iterator[Deployments]:
+    """Return the scale subresource of a cluster on loopback."""
+    Cluster.replicas.clear()
+    Cluster.asked.clear()
+    Cluster.refuses = Cluster.ailing = False
+    (tmp_path / "token").write_text("secret\n")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with contextlib.closing(server.socket):
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield Deployments(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
+        server.shutdown()
+        thread.join()
+
+
+class Recorder:
+    """Passes every order on, and keeps it with the state that it was given in."""
+
+    def __init__(self, inner: Deployments) -> None:
+        self.inner = inner
+        self.orders: list[tuple[str, int]] = []
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Scale."""
+        self.orders.append((name, replicas))
+        self.inner.scale(name, replicas)
+
+
+def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: float = 5) -> Rota:
+    """Return a rota whose servers all answer at the cluster on loopback."""
+    return Rota(
+        rounds=ROUNDS,
+        targets=dict.fromkeys((1, 2, 4), (api.url,)),
+        names={1: ("tp1-0", "tp1-1"), 2: ("tp2",), 4: ("tp4",)},
+        scaler=scaler or Recorder(api),
+        ready_timeout_seconds=timeout_seconds,
+        stop=asyncio.Event(),
+    )
+
+
+def test_scaling_is_one_patch_with_the_pods_own_token(api: Deployments) -> None:
+    """The scale subresource of one Deployment of the namespace, as a merge patch."""
+    api.scale("qwen-vllm-tp4", 1)
+
+    assert Cluster.asked == [
+        (
+            "/apis/apps/v1/namespaces/optimal-tp/deployments/qwen-vllm-tp4/scale",
+            "Bearer secret",
+            "application/merge-patch+json",
+        )
+    ]
+    assert Cluster.replicas == {"qwen-vllm-tp4": 1}
+
+
+def test_a_refusal_says_what_the_api_server_said(api: Deployments) -> None:
+    """Without the right to scale, the reason is in the sentence."""
+    Cluster.refuses = True
+
+    with pytest.raises(ServerFailed, match=r"did not scale qwen-vllm-tp4 to 1: 403 .*forbidden"):
+        api.scale("qwen-vllm-tp4", 1)
+
+
+def test_nobody_answers(tmp_path: pathlib.Path) -> None:
+    """An API server that cannot be reached is one clear sentence."""
+    (tmp_path / "token").write_text("secret")
+    nowhere = Deployments(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
+
+    with pytest.raises(ServerFailed, match=r"the Kubernetes API at http://127\.0\.0\.1:1 did not scale tp1: "):
+        nowhere.scale("tp1", 1)
+
+
+def test_outside_a_pod_there_is_no_account(tmp_path: pathlib.Path) -> None:
+    """The sentence says what is missing."""
+    with pytest.raises(ServerFailed, match="servers that take turns need a Kubernetes service account: "):
+        in_pod(tmp_path)
+
+
+def test_inside_a_pod_everything_is_read_from_its_account(tmp_path: pathlib.Path) -> None:
+    """Namespace, token and certificate are where Kubernetes puts them."""
+    for name in ("namespace", "token", "ca.crt"):
+        (tmp_path / name).write_text(f"{name}\n")
+    found = in_pod(tmp_path)
+
+    assert (found.namespace, found.token_file, found.certificate) == (
+        "namespace",
+        tmp_path / "token",
+        tmp_path / "ca.crt",
+    )
+
+
+def test_a_turn_stops_the_others_first(api: Deployments) -> None:
+    """The others' cores are what the next round waits for; within a round nothing is done."""
+    scaler = Recorder(api)
+    arena = rota(api, scaler)
+
+    async def turns() -> None:
+        for degree in (1, 2, 4, 4, 2):
+            await arena.admit(degree)
+
+    asyncio.run(turns())
+
+    assert scaler.orders == [
+        *[("tp4", 0), ("tp1-0", 1), ("tp1-1", 1), ("tp2", 1)],
+        *[("tp1-0", 0), ("tp1-1", 0), ("tp2", 0), ("tp4", 1)],
+        *[("tp4", 0), ("tp1-0", 1), ("tp1-1", 1), ("tp2", 1)],
+    ]
+    assert arena.failure() is None
+
+
+def test_a_server_that_does_not_come_ends_the_run(api: Deployments) -> None:
+    """The failure names who did not answer and for how long."""
+    Cluster.ailing = True
+    arena = rota(api, timeout_seconds=0.01)
+    asyncio.run(arena.admit(4))
+
+    assert arena.failure() == f"after 0.01 s of its turn no answer from {arena.targets[4][0]}"
+
+
+def test_a_refused_turn_ends_the_run(api: Deployments) -> None:
+    """The failure is what the API server said, and nothing more is tried."""
+    Cluster.refuses = True
+    scaler = Recorder(api)
+    arena = rota(api, scaler)
+    asyncio.run(arena.admit(1))
+    asyncio.run(arena.admit(4))
+
+    assert "did not scale tp4 to 0: 403" in str(arena.failure())
+    assert len(scaler.orders) == 1

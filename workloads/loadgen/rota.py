@@ -1,0 +1,142 @@
+"""Servers that take turns on too few nodes: each turn's servers are started, the others stopped, through Kubernetes."""
+
+import asyncio
+import collections.abc
+import dataclasses
+import http.client
+import json
+import pathlib
+import random
+import ssl
+import typing
+import urllib.parse
+
+from infra.errors import ServerFailed
+from workloads.loadgen.identity import wait_until_healthy
+
+Rounds = tuple[tuple[int, ...], ...]
+"""Degrees that run at the same time, one tuple per turn."""
+
+ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""
+_TIMEOUT_SECONDS = 30
+_LOWEST_ERROR = 400
+
+
+def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
+    """Return the degrees of ``block`` (from 0) in the order of their turns.
+
+    Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
+    one change of servers; within a round the order is drawn.
+    """
+    there = rounds if block % 2 == 0 else rounds[::-1]
+    return [degree for each in there for degree in draw.sample(each, len(each))]
+
+
+class Scaler(typing.Protocol):
+    """Who sets how many pods a Deployment has."""
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Ask for ``replicas`` pods. Raises ServerFailed when that is refused."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployments:
+    """The scale subresource of a namespace's Deployments, as the API server offers it."""
+
+    url: str
+    namespace: str
+    token_file: pathlib.Path
+    """Read at each call: Kubernetes renews the token within the hour."""
+    certificate: pathlib.Path | None
+    """Of the API server; None for plain HTTP."""
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Ask for ``replicas`` pods. Raises ServerFailed when that is refused or nobody answers."""
+        try:
+            token = self.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ServerFailed(f"servers that take turns need a Kubernetes service account: {error}") from error
+        parts = urllib.parse.urlsplit(self.url)
+        host, port = str(parts.hostname), parts.port
+        connection = (
+            http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+            if self.certificate is None
+            else http.client.HTTPSConnection(
+                host,
+                port,
+                timeout=_TIMEOUT_SECONDS,
+                context=ssl.create_default_context(cafile=str(self.certificate)),
+            )
+        )
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/scale"
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/merge-patch+json"}
+        try:
+            connection.request("PATCH", path, json.dumps({"spec": {"replicas": replicas}}), headers)
+            answer = connection.getresponse()
+            body = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFailed(f"the Kubernetes API at {self.url} did not scale {name}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status >= _LOWEST_ERROR:
+            raise ServerFailed(f"the Kubernetes API did not scale {name} to {replicas}: {answer.status} {body[:300]}")
+
+
+def in_pod(account: pathlib.Path = ACCOUNT) -> Deployments:
+    """Return the Deployments of this pod's own namespace. Raises ServerFailed outside a pod."""
+    try:
+        return Deployments(
+            url="https://kubernetes.default.svc:443",
+            namespace=(account / "namespace").read_text(encoding="utf-8").strip(),
+            token_file=account / "token",
+            certificate=account / "ca.crt",
+        )
+    except OSError as error:
+        raise ServerFailed(f"servers that take turns need a Kubernetes service account: {error}") from error
+
+
+@dataclasses.dataclass(kw_only=True)
+class Rota:
+    """The surroundings of servers that take turns."""
+
+    rounds: Rounds
+    targets: collections.abc.Mapping[int, tuple[str, ...]]
+    """URLs by degree."""
+    names: collections.abc.Mapping[int, tuple[str, ...]]
+    """Deployments by degree."""
+    scaler: Scaler
+    ready_timeout_seconds: float
+    stop: asyncio.Event
+    _running: tuple[int, ...] | None = None
+    _failure: str | None = None
+
+    async def admit(self, degree: int) -> None:
+        """Start the servers of ``degree``'s round and stop all others, unless they run already."""
+        (wanted,) = [each for each in self.rounds if degree in each]
+        if wanted == self._running or self._failure is not None:
+            return
+        try:
+            # Stopped first: the others' cores are what the next round waits for.
+            for each in sorted(self.names, key=lambda each: each in wanted):
+                for name in self.names[each]:
+                    await asyncio.to_thread(self.scaler.scale, name, 1 if each in wanted else 0)
+        except ServerFailed as error:
+            self._failure = str(error)
+            return
+        self._running = wanted
+        targets = {each: self.targets[each] for each in wanted if each in self.targets}
+        late = await wait_until_healthy(targets, timeout_seconds=self.ready_timeout_seconds, stop=self.stop)
+        if late:
+            self._failure = f"after {self.ready_timeout_seconds:g} s of its turn no answer from {', '.join(late)}"
+
+    def start_watch(self, degree: int) -> None:
+        """Do nothing: each server has its own cores."""
+
+    def foreign_cpu_share(self) -> float | None:
+        """Return None: other machines' processors cannot be seen from here."""
+        return None
+
+    def failure(self) -> str | None:
+        """Return why a round could not be started; None while all is well."""
+        return self._failure
