@@ -160,10 +160,31 @@ def test_pods_name_the_scheduler_and_the_pool_of_the_cluster(name: str) -> None:
             assert spec["nodeSelector"] == {"karpenter.sh/nodepool": NODE_POOL}
 
 
+def test_pulumi_leaves_the_pods_of_scaled_servers_alone() -> None:
+    """A second `up` in the middle of TP4's turn must not start TP1 again; where nobody scales, Pulumi does."""
+    ignored = {
+        name: {each.ignored for each in PROGRAMS[name]().resources if each.key.startswith("Deployment tp")}
+        for name in ("turns", "one-each")
+    }
+
+    assert ignored == {"turns": {("spec.replicas",)}, "one-each": {()}}
+
+
+def test_pulumi_waits_as_long_as_the_probes() -> None:
+    """85 minutes of patience and 20 for a node to come; Pulumi's own is 10 minutes."""
+    awaited = [each for each in PROGRAMS["one-each"]().resources if each.key.startswith(("Job ", "Deployment tp"))]
+
+    assert len(awaited) == 7
+    assert {each.create_timeout for each in awaited} == {f"{85 * 60 + 20 * 60}s"}
+
+
 def test_results_stay_when_the_stack_goes() -> None:
     """By default the bucket is kept and said to be; told to, it is deleted with what is in it."""
     kept, deleted = PROGRAMS["one-each"](), PROGRAMS["own-model-and-image"]()
 
+    assert {each.retained for each in kept.resources if each.name.startswith("results-")} == {True}
+    assert {each.retained for each in deleted.resources if each.name.startswith("results-")} == {False}
+    assert not [each.key for each in kept.resources if each.retained and not each.name.startswith("results-")]
     assert kept.one("Bucket results-bucket").inputs["forceDestroy"] is False
     assert kept.outputs["results_on_destroy"].startswith("stays after destroy: s3://")
     assert deleted.one("Bucket results-bucket").inputs["forceDestroy"] is True
