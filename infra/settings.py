@@ -167,7 +167,7 @@ class ExistingCluster(Section):
         return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
 
 
-_OF_A_NEW_CLUSTER: typing.Final = ("network", "control_plane", "system_nodes", "addons")
+_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons")
 
 
 class InfraSettings(Section):
@@ -247,9 +247,10 @@ class InfraSettings(Section):
     def _leaves_the_cluster_alone(
         cls, existing: ExistingCluster | None, info: pydantic.ValidationInfo
     ) -> ExistingCluster | None:
+        if existing is None:
+            return existing
         for key in _OF_A_NEW_CLUSTER:
-            section = info.data.get(key)
-            if existing is not None and section is not None and section != type(section)():
+            if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
                 rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
                 raise broken(rule, f"remove infra.{key} or infra.existing")
         return existing

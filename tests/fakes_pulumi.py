@@ -61,6 +61,7 @@ class Recording:
     resources: list[Recorded] = dataclasses.field(default_factory=list)
     calls: list[str] = dataclasses.field(default_factory=list)
     outputs: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+    refused: list[str] = dataclasses.field(default_factory=list)
 
     def one(self, key: str) -> Recorded:
         """Return the resource with this ``key``; fails when there is none or more than one."""
@@ -275,7 +276,7 @@ CALLS: dict[str, dict[str, typing.Any]] = {
 
 
 class Answers(mocks.Mocks):
-    """Answers for the types in RESOURCES and the questions in CALLS; anything else is an error."""
+    """Answers for the types in RESOURCES and the questions in CALLS; anything else is refused."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -285,7 +286,9 @@ class Answers(mocks.Mocks):
         if args.typ.startswith(f"{PROJECT}:"):
             return None, {}
         if args.typ not in RESOURCES:
-            raise LookupError(f"{args.typ} ({args.name}) is not a resource that the program is known to make")
+            # Raised when the run is over: an error here comes back once for everything that depends on the resource.
+            self.recording.refused.append(f"{args.typ} ({args.name})")
+            return None, {}
         return physical_id(args.typ, args.name), {**args.inputs, **RESOURCES[args.typ](args.name, args.inputs)}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, typing.Any], list[tuple[str, str]]]:
@@ -302,11 +305,16 @@ def record(
     config: collections.abc.Mapping[str, str] | None = None,
     stack: str = "dev",
 ) -> Recording:
-    """Run ``program`` against a fresh recording until nothing is outstanding, and return the recording."""
+    """Run ``program`` against a fresh recording until nothing is outstanding, and return the recording.
+
+    Raises LookupError for a resource type that is not in RESOURCES.
+    """
     recording = Recording()
     # A context and an event loop of its own: nothing of one run, its root stack above all, is left for the next.
     with _event_loop():
         contextvars.copy_context().run(_run, program, recording, dict(config or {}), stack)
+    if recording.refused:
+        raise LookupError(f"not resources that the program is known to make: {', '.join(sorted(recording.refused))}")
     return recording
 
 

@@ -195,6 +195,26 @@ def planted_run(  # noqa: PLR0913 - every part of a run may be planted
     ended: typing.Sequence[DegreeRecord] = (),
 ) -> tuple[RunRecord, list[Sample]]:
     """Return a whole run: idle turns, a rising load over ``rising``, then ``blocks`` blocks."""
+    plan = repr((truths, section, blocks, requests, seed, rising, ended))
+    if plan not in _PLANTED:
+        _PLANTED[plan] = _planted_run(truths, section, blocks, requests, seed, rising, ended)
+    record, samples = _PLANTED[plan]
+    return record, list(samples)
+
+
+_PLANTED: dict[str, tuple[RunRecord, list[Sample]]] = {}
+"""Runs that were planted already; records are frozen, lists of samples are copied."""
+
+
+def _planted_run(  # noqa: PLR0917, PLR0913 - as planted_run
+    truths: typing.Sequence[Planted],
+    section: dict[str, typing.Any] | None,
+    blocks: int,
+    requests: int,
+    seed: int,
+    rising: typing.Sequence[int],
+    ended: typing.Sequence[DegreeRecord],
+) -> tuple[RunRecord, list[Sample]]:
     recorder = Recorder(seed=seed)
     for truth in truths:
         recorder.turn(truth, "idle", requests=20)

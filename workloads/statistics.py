@@ -156,19 +156,29 @@ def percentile(
     """
     ordered = sorted(values)
     count = len(ordered)
-    if count == 0:
-        return None
-    share = percent / 100
-    point = ordered[max(0, math.ceil(round(share * count, 9)) - 1)]
-    if math.isinf(point):
+    point = _percentile_of(ordered, percent)
+    if point is None:
         return None
     # The order statistic of rank r lies at or below the percentile with probability P(Binomial(n, share) >= r).
     telling = max(1, math.floor(count / design_effect))
-    below = math.floor(int(scipy.stats.binom.ppf(alpha / 2, telling, share)) * count / telling)
-    above = math.ceil((int(scipy.stats.binom.ppf(1 - alpha / 2, telling, share)) + 1) * count / telling)
+    ranks = np.asarray(scipy.stats.binom.ppf([alpha / 2, 1 - alpha / 2], telling, percent / 100))
+    below = math.floor(int(ranks[0]) * count / telling)
+    above = math.ceil((int(ranks[1]) + 1) * count / telling)
     low = ordered[below - 1] if below >= 1 else None
     high = ordered[above - 1] if above <= count and math.isfinite(ordered[above - 1]) else None
     return Estimate(value=point, interval=Interval(low=low, high=high))
+
+
+def percentile_point(values: typing.Iterable[float], percent: float) -> float | None:
+    """Return the percentile alone; None without values, and where it is infinite."""
+    return _percentile_of(sorted(values), percent)
+
+
+def _percentile_of(ordered: typing.Sequence[float], percent: float) -> float | None:
+    if not ordered:
+        return None
+    point = ordered[max(0, math.ceil(round(percent / 100 * len(ordered), 9)) - 1)]
+    return point if math.isfinite(point) else None
 
 
 def lag_one(values: typing.Sequence[float]) -> Estimate | None:

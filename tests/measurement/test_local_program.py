@@ -104,6 +104,7 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
     assert sum(name.endswith(".png") for name in names) >= 2
     assert set(words) == {1, 2, 1024}
     assert words[1024] == "no-fit"
+    assert (tmp_path / "out" / "last").resolve() == ended.folder
     assert ended.lines[-1] == f"Report: {ended.folder / 'report.html'}"
     assert ended.survivors == []
 

@@ -186,21 +186,23 @@ def test_the_linter_can_disagree() -> None:
     assert len(_linted({"Policy wrong": wrong})) == 2
 
 
+TEMPLATES: dict[str, tuple[str, str, Document]] = {
+    "Policy": ("AWS::IAM::ManagedPolicy", "PolicyDocument", {}),
+    "Role": ("AWS::IAM::Role", "AssumeRolePolicyDocument", {}),
+    "QueuePolicy": ("AWS::SQS::QueuePolicy", "PolicyDocument", {"Queues": ["https://sqs.us-east-2.amazonaws.com/1/a"]}),
+    "BucketPolicy": ("AWS::S3::BucketPolicy", "PolicyDocument", {"Bucket": "one"}),
+}
+"""By kind of resource: type in CloudFormation, where the document stands, and what else it wants."""
+
+
 def _linted(found: dict[str, Document]) -> list[str]:
     from cfnlint.api import lint  # noqa: PLC0415 - three seconds, paid by the slow tests only
     from cfnlint.config import ManualArgs  # noqa: PLC0415 - likewise
 
     resources = {}
     for number, (key, document) in enumerate(found.items()):
-        kind = key.split(" ")[0]
-        if kind == "Role":
-            properties: Document = {"AssumeRolePolicyDocument": document}
-        elif kind == "QueuePolicy":
-            properties = {"PolicyDocument": document, "Queues": ["https://sqs.us-east-2.amazonaws.com/1/one"]}
-        else:
-            properties = {"PolicyDocument": document}
-        types = {"Role": "AWS::IAM::Role", "QueuePolicy": "AWS::SQS::QueuePolicy"}
-        resources[f"R{number}"] = {"Type": types.get(kind, "AWS::IAM::ManagedPolicy"), "Properties": properties}
+        type_, member, others = TEMPLATES.get(key.split(" ")[0], TEMPLATES["Policy"])
+        resources[f"R{number}"] = {"Type": type_, "Properties": {member: document, **others}}
     template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
-    # W2511 asks for a policy version that all documents have; the informational I3510 is what matches resources.
+    # The informational checks are those that hold resources against actions.
     return [str(match) for match in lint(template, config=ManualArgs(regions=["us-east-2"], include_checks=["I"]))]

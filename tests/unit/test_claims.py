@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
+from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 from workloads.report.analysis import Analysis, analyse
 from workloads.report.claims import (
     Claim,
@@ -192,6 +192,18 @@ def test_the_latency_claim_contradicts_the_seeds_text() -> None:
     line = latency_claim(analysed())
 
     assert line.startswith("TP4 has the lowest latency, TP1 the highest; median, one request at a time: TP4 20")
+
+
+def test_latency_alone_is_not_latency_under_load() -> None:
+    """Blocks at four in flight quadruple the latency; the claim is about one request at a time."""
+    recorder = Recorder()
+    for truth in STEADY:
+        recorder.turn(truth, "idle", requests=20)
+    recorder.blocks(STEADY, 6, concurrency=4)
+    record = recorder.record(STEADY)
+    analysis = analyse(record, recorder.samples, decide(record, recorder.samples))
+
+    assert "TP4 205 ms" in latency_claim(analysis)
 
 
 def test_equal_latencies_are_not_ordered() -> None:

@@ -215,6 +215,13 @@ REFUSED: dict[str, tuple[Data, str]] = {
             "beside it; remove infra.system_nodes or infra.existing"
         ),
     ),
+    "a name for a cluster that has one": (
+        changed(existing=EXISTING, cluster_name="ours"),
+        (
+            f"infra.existing is {EXISTING!r}; a cluster that exists is not changed, so infra.cluster_name has no "
+            "effect beside it; remove infra.cluster_name or infra.existing"
+        ),
+    ),
     "no way to an existing cluster": (
         changed(existing={key: value for key, value in EXISTING.items() if key != "context"}),
         (

@@ -83,6 +83,14 @@ def test_a_wrong_claim_is_counted() -> None:
     assert settle(logs, (0.1, 0.0), alpha=0.05, minimum_blocks=5).claimed.tolist() == [False]
 
 
+def test_the_first_look_is_not_before_its_block() -> None:
+    """However clear the data, nothing settles before the first look."""
+    generator = np.random.default_rng(2)
+    logs = np.array([1.0, 0.0]) + 0.001 * generator.standard_normal((1, 20, 2))
+
+    assert settle(logs, (1.0, 0.0), alpha=0.05, minimum_blocks=7).blocks.tolist() == [7]
+
+
 def test_the_margin_is_two_percent() -> None:
     """The documents quote it."""
     assert MARGIN == 0.02

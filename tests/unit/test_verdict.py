@@ -140,6 +140,41 @@ def test_failures_count_as_misses_of_the_limit() -> None:
     assert words(verdict) == {1: "misses-slo"}
 
 
+@pytest.mark.parametrize(
+    ("metric", "at_most_ms", "word"),
+    [
+        ("ttft_ms", 35, "chosen"),
+        ("ttft_ms", 25, "misses-slo"),
+        ("tpot_ms", 6, "chosen"),
+        ("tpot_ms", 5, "misses-slo"),
+    ],
+)
+def test_each_latency_may_be_limited(metric: str, at_most_ms: float, word: str) -> None:
+    """290 ms of which the first token takes a tenth, and 49 more tokens the rest: 29 ms and 5.3 ms."""
+    limits = {metric: {"percentile": 75, "at_most_ms": at_most_ms}}
+    verdict = decide(*planted_run(SEED_EXPERIMENT[:1], settings(degrees=[1], limits=limits)))
+
+    assert words(verdict) == {1: word}
+    assert [finding.metric for finding in verdict.degrees[0].limits] == [metric]
+
+
+def test_a_limit_on_a_figure_that_no_request_has_is_in_doubt() -> None:
+    """Without streaming there is no time to the first token: not held, not missed, and said."""
+    limits = {"ttft_ms": {"percentile": 75, "at_most_ms": 35}}
+    record, samples = planted_run(SEED_EXPERIMENT[:1], settings(degrees=[1], limits=limits))
+    verdict = decide(record, [dataclasses.replace(sample, token_seconds=()) for sample in samples])
+
+    assert (verdict.outcome, words(verdict)) == ("inconclusive", {1: "inconclusive"})
+    assert verdict.degrees[0].ground.sentence == "no request has a time to first token to hold against 35.0 ms"
+
+
+def test_goodput_is_the_share_that_holds_every_limit() -> None:
+    """Half of the requests miss the limit of total latency: half are good."""
+    verdict = decide(*planted_run(SEED_EXPERIMENT[:1], settings(degrees=[1], limits=total_limit(290, 50)), blocks=40))
+
+    assert verdict.degrees[0].goodput == pytest.approx(0.5, abs=0.1)
+
+
 def test_a_degree_without_record_is_inconclusive() -> None:
     """The settings ask for TP4, the run says nothing of it."""
     record, samples = planted_run(SEED_EXPERIMENT[:2], settings(degrees=[1, 2, 4]))

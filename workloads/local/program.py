@@ -66,6 +66,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         raise CapacityError("no degree fits this machine: " + "; ".join(str(place.reason) for place in found))
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(request.out / run)
+    _point_to(folder, request.out / "last")
     with _model_directory(request, shape) as model, local_endpoints() as endpoint:
         aws = Aws(endpoint, prefix=f"runs/{run}")
         plans = _server_plans(request, found, model, folder)
@@ -89,6 +90,14 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         status = conclude(read(aws.bucket.uri, aws.s3), folder)
     raise_ending(record)
     return status
+
+
+def _point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
+    """Let ``link`` be the newest run; anything else of that name is the user's and stays."""
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists():
+        link.symlink_to(folder.name)
 
 
 def _check_python(python: pathlib.Path) -> None:

@@ -7,7 +7,7 @@ from workloads.report.findings import LimitFinding
 from workloads.run import Turn
 from workloads.samples import Sample
 from workloads.settings import Limit, LimitedMetric
-from workloads.statistics import Estimate, design_effect, percentile, share_sequence
+from workloads.statistics import Estimate, design_effect, percentile, percentile_point, share_sequence
 from workloads.turns import holds, latency_ms
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
@@ -18,11 +18,12 @@ def limit_finding(
 ) -> LimitFinding:
     """Return whether ``turns`` hold ``limit``.
 
-    A failed request misses. Requests of one turn may resemble each other, so the counts are divided by the design
-    effect of the turns before the confidence sequence is formed. ``alpha`` is the decision's share of the error
-    budget, ``display_alpha`` that of the percentile's bounds.
+    A failed request misses. Where requests succeed but none has the figure (a time per token of one token, a time to
+    the first token without streaming) nothing was asked of any: no requests, in doubt. Requests of one turn may
+    resemble each other, so the counts are divided by the design effect of the turns before the confidence sequence is
+    formed. ``alpha`` is the decision's share of the error budget, ``display_alpha`` that of the percentile's bounds.
     """
-    groups = _groups(turns, metric, limit)
+    groups = _groups(turns, metric, limit) if _has_figure(turns, metric) else []
     hits, requests = sum(hits for hits, _ in groups), sum(trials for _, trials in groups)
     effect = design_effect(groups)
     share = share_sequence(hits / effect, requests / effect, alpha=alpha)
@@ -45,17 +46,21 @@ def limit_finding(
     )
 
 
+def _has_figure(turns: Turns, metric: LimitedMetric) -> bool:
+    good = [sample for _, samples in turns for sample in samples if sample.status == "ok"]
+    return not good or any(latency_ms(sample, metric) is not None for sample in good)
+
+
 def latency_percentile(turns: Turns, metric: LimitedMetric, percent: float, *, alpha: float) -> Estimate | None:
     """Return the percentile in milliseconds over all requests, failures as infinity; None where it is one of those.
 
     Its bounds allow for turns that differ more than independent requests would, as seen at the percentile itself.
     """
     values = latencies(turns, metric)
-    plain = percentile(values, percent, alpha=alpha)
-    if plain is None:
+    point = percentile_point(values, percent)
+    if point is None or point <= 0:
         return None
-    limit = Limit(percentile=percent, at_most_ms=plain.value)
-    effect = design_effect(_groups(turns, metric, limit))
+    effect = design_effect(_groups(turns, metric, Limit(percentile=percent, at_most_ms=point)))
     return percentile(values, percent, alpha=alpha, design_effect=effect)
 
 

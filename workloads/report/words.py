@@ -218,10 +218,13 @@ def _limit_ground(findings: tuple[LimitFinding, ...], word: str) -> Ground:
 
 def limit_sentence(finding: LimitFinding) -> str:
     """Return what was found about one limit, with its numbers."""
-    seen = percent(finding.hits / finding.requests) if finding.requests else "none"
+    if not finding.requests:
+        return f"no request has a {METRIC_WORDS[finding.metric]} to hold against {figure(finding.at_most_ms)} ms"
+    within = f"within {figure(finding.at_most_ms)} ms {METRIC_WORDS[finding.metric]}"
+    asked = percent(finding.percent / 100)
     sentence = (
-        f"{seen} of {plural(finding.requests, 'request')} within {figure(finding.at_most_ms)} ms "
-        f"{METRIC_WORDS[finding.metric]} ({percent_bounds(finding.share)}; {percent(finding.percent / 100)} asked)"
+        f"{percent(finding.hits / finding.requests)} of {plural(finding.requests, 'request')} {within} "
+        f"({percent_bounds(finding.share)}; {asked} asked)"
     )
     if finding.latency_ms is not None:
         sentence += f"; p{finding.percent:g} is {ranged(finding.latency_ms, 'ms')}"

@@ -1,0 +1,32 @@
+"""The whole text of a report, as a reader gets it: the seed's figure at a limit of 270 ms.
+
+REWRITE_GOLDEN=1 rewrites the file and fails, so that a change is looked at.
+"""
+
+import os
+import pathlib
+
+import pytest
+
+from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run, price, settings, total_limit
+from workloads.report.analysis import analyse
+from workloads.report.claims import claims
+from workloads.report.document import document
+from workloads.report.markdown import markdown
+from workloads.report.tables import tables
+from workloads.report.verdict import decide
+
+GOLDEN = pathlib.Path(__file__).with_name("seed-report.md")
+
+
+def test_the_seeds_figure_as_a_report() -> None:
+    """Answer, certainty, what otherwise, every claim and every table."""
+    section = settings(degrees=[1, 2, 4, 8], price=price(), limits=total_limit(270, 75))
+    record, samples = planted_run(SEED_EXPERIMENT, section, rising=(1, 2), ended=[no_fit(8, 4)])
+    analysis = analyse(record, samples, decide(record, samples))
+    text = markdown(claims(analysis), tables(analysis, document(analysis)), ())
+    if os.environ.get("REWRITE_GOLDEN"):
+        GOLDEN.write_text(text)
+        pytest.fail(f"{GOLDEN.name} was rewritten; look at what changed")
+
+    assert text == GOLDEN.read_text()
