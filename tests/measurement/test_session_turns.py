@@ -4,7 +4,10 @@ import asyncio
 import dataclasses
 import pathlib
 
+import pytest
+
 from tests.measurement.test_session import _session, _settings
+from workloads.loadgen.client import Stretch, Target
 from workloads.loadgen.rota import Rota
 from workloads.loadgen.session import Session
 from workloads.loadgen.steady import probe_for_ever
@@ -69,10 +72,18 @@ def test_no_two_rounds_run_at_once(tmp_path: pathlib.Path) -> None:
     assert set(cluster.states) == {("tp1",), ("tp2",)}
 
 
-def test_the_steady_probe_changes_no_servers(tmp_path: pathlib.Path) -> None:
-    """After the experiment the first round stays; nothing is started and stopped for ever."""
+def test_the_steady_probe_changes_no_servers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the experiment the first round stays and is probed alone; nothing is started and stopped for ever."""
     cluster = Cluster()
+    probed: set[int] = set()
+
+    async def drive(target: Target, stretch: Stretch, *_: object, **__: object) -> None:
+        assert target.urls
+        probed.add(stretch.degree)
+
+    monkeypatch.setattr("workloads.loadgen.steady.drive", drive)
     with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
         asyncio.run(conducted(session, cluster, probes=True))
 
     assert cluster.states == [("tp1",)]
+    assert probed == {1}
