@@ -218,14 +218,6 @@ def test_outputs_are_what_a_person_wants() -> None:
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"
 
 
-def test_a_cost_that_is_not_known_is_not_zero() -> None:
-    """Without any price the estimate says what is missing."""
-    outputs = program(workloads__price=None).outputs
-
-    assert outputs["usd_per_hour"] is None
-    assert outputs["cost"].startswith("cost while serving unknown: set workloads.price to the price of one node's hour")
-
-
 def test_the_cost_is_known_before_anything_is_made() -> None:
     """Two nodes at the price of the settings, and what runs beside them."""
     outputs = PROGRAMS["one-each"]().outputs
