@@ -92,6 +92,7 @@ PAIRS = (
     ("Deployment loadgen-pods", "BucketPolicy results-tls", FLUSH),
     *(("Deployment loadgen-pods", f"Deployment tp{degree}-pods", NOISE) for degree in (1, 2, 4)),
     ("Deployment loadgen-pods", "Release karpenter-controller", DRAIN),
+    ("MetricAlarm dashboard-silent", "Deployment loadgen-pods", "destroy itself raises the alarm"),
     ("Namespace experiment", "Cluster cluster-control-plane", "nobody is left to empty the namespace"),
     ("Namespace experiment", "NodeGroup cluster-nodes", "the load generator cannot stop, and the namespace stays"),
     ("Deployment tp1-pods", "Namespace experiment", "the namespace is emptied in no order"),

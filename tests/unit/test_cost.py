@@ -12,8 +12,8 @@ def test_nodes_and_what_runs_beside_them() -> None:
     assert cost.idle_usd == pytest.approx(0.3466)
     assert cost.now_usd == pytest.approx(4.8466)
     assert cost.sentence() == (
-        "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, "
-        "NAT: an estimate)"
+        "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle "
+        "(control plane, system nodes, NAT: an estimate)"
     )
 
 
