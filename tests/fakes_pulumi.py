@@ -42,6 +42,11 @@ class Recorded:
     depends_on: frozenset[str]
     provider: str
     delete_timeout: str
+    create_timeout: str
+    retained: bool
+    """True if destroy leaves it where it is."""
+    ignored: tuple[str, ...]
+    """Inputs whose changes Pulumi leaves alone."""
     protect: bool
 
     @property
@@ -115,6 +120,9 @@ class RecordingMonitor(mocks.MockMonitor):
                     # A component only passes its providers on: it does not use one, so none must outlive it.
                     provider=request.provider if request.custom else "",
                     delete_timeout=request.customTimeouts.delete,
+                    create_timeout=request.customTimeouts.create,
+                    retained=request.retainOnDelete,
+                    ignored=tuple(request.ignoreChanges),
                     protect=request.protect,
                 )
             )
