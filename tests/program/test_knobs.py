@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from infra.settings import InfraSettings
-from tests.fakes_pulumi import Recording, recorded, run_main, stack_config
+from tests.fakes_pulumi import CLUSTER, Recording, recorded, run_main, stack_config
 
 DEV, INFRA = "Pulumi.dev.yaml", "optimal-tp:infra"
 
@@ -128,7 +128,7 @@ KNOBS = (
         where="NodePool pool-nodes",
         shows='"values": ["ap-southeast-4b"]',
     ),
-    Knob(path="neuron.pair", value="neuronx-0.16.0", where="EC2NodeClass pool-class", shows="al2023@v2026"),
+    Knob(path="neuron.pair", value="neuronx-0.16.0", where="Deployment tp1-pods", shows="0.16.0-neuronx-py312"),
     Knob(path="neuron.ami_release", value="v20260728", where="EC2NodeClass pool-class", shows="al2023@v20260728"),
     Knob(
         path="neuron.capacity_types",
@@ -222,7 +222,7 @@ def test_knob(knob: Knob) -> None:
     before, after = shown(recorded(DEV), knob.where), shown(all_turned(), knob.where)
 
     assert knob.shows in after
-    assert knob.shows not in before or knob.path in ("neuron.pair", "network.nat_gateways")
+    assert knob.shows not in before or knob.path == "network.nat_gateways"
 
 
 def test_nat_gateways() -> None:
@@ -230,14 +230,6 @@ def test_nat_gateways() -> None:
     gateways = [len(run.of_type(":NatGateway")) for run in (recorded(DEV), all_turned())]
 
     assert gateways == [1, 2]
-
-
-def test_pair() -> None:
-    """The pair decides the AMI when no release is named."""
-    config = turned(Knob(path="neuron.pair", value="neuronx-0.16.0", where="", shows=""))
-
-    assert "al2023@v20260423" in shown(recorded(DEV), "EC2NodeClass pool-class")
-    assert "al2023@v20260903" in shown(run_main(config), "EC2NodeClass pool-class")
 
 
 def test_instance_type() -> None:
@@ -277,6 +269,7 @@ def test_existing_knobs() -> None:
 
     assert {key for key, text in found.items() if str(wanted[key]) not in text} == set()
     assert set(EXISTING) == set(leaves(_existing_model()))
+    assert recording.of_type(CLUSTER) == recording.of_type(":Release") == recording.of_type(":Vpc") == []
 
 
 def _existing_model() -> type[pydantic.BaseModel]:

@@ -2,20 +2,28 @@
 
 import functools
 import gzip
+import importlib.util
 import json
 import pathlib
 
-import moto
 import pytest
 
 from infra.settings import InfraSettings, parse_infra
 from tests.fakes_pulumi import STACK_FILES, stack_config
 
 
+def moto_folder() -> pathlib.Path:
+    """Return where moto is installed, without the second that importing it takes."""
+    found = importlib.util.find_spec("moto")
+    if found is None or found.origin is None:
+        raise LookupError("moto is not installed")
+    return pathlib.Path(found.origin).parent
+
+
 @functools.cache
 def offered(region: str) -> frozenset[tuple[str, str]]:
     """Return (type, zone) for every offering in ``region``."""
-    folder = pathlib.Path(moto.__file__).parent / "ec2/resources/instance_type_offerings/availability-zone"
+    folder = moto_folder() / "ec2/resources/instance_type_offerings/availability-zone"
     rows = json.loads(gzip.decompress((folder / f"{region}.json.gz").read_bytes()))
     return frozenset((row["InstanceType"], row["Location"]) for row in rows)
 

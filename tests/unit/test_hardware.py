@@ -1,14 +1,22 @@
 """The Trainium2 facts hold together, and the table of offerings says what its source says."""
 
 import gzip
+import importlib.util
 import json
 import pathlib
 import typing
 
-import moto
 import pytest
 
 from infra.hardware import INSTANCE_TYPES, OFFERINGS, InstanceTypeName
+
+
+def moto_folder() -> pathlib.Path:
+    """Return where moto is installed, without the second that importing it takes."""
+    found = importlib.util.find_spec("moto")
+    if found is None or found.origin is None:
+        raise LookupError("moto is not installed")
+    return pathlib.Path(found.origin).parent
 
 
 @pytest.mark.parametrize(
@@ -43,7 +51,7 @@ def test_allocatable_leaves_something_to_the_system(name: InstanceTypeName) -> N
 @pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
 def test_offerings_are_those_of_the_source(name: InstanceTypeName) -> None:
     """The zones of the table are exactly those in the copy of DescribeInstanceTypeOfferings that moto carries."""
-    folder = pathlib.Path(moto.__file__).parent / "ec2/resources/instance_type_offerings/availability-zone"
+    folder = moto_folder() / "ec2/resources/instance_type_offerings/availability-zone"
     found: dict[str, tuple[str, ...]] = {}
     for file in sorted(folder.iterdir()):
         rows = json.loads(gzip.decompress(file.read_bytes()))
