@@ -12,17 +12,12 @@ import pulumi_kubernetes as kubernetes
 
 from infra import policies
 from infra.network import Subnets
+from infra.nodes import SYSTEM_NAMESPACE
 from infra.settings import AddonVersions, ControlPlane, SystemNodes
 from infra.versions import AddonName, KubernetesMinor
 
 SYSTEM_NODES = 2
 """Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
-_NODE_POLICIES = (
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-    "AmazonSSMManagedInstanceCore",
-)
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
     "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
@@ -192,7 +187,7 @@ class Cluster(pulumi.ComponentResource):
     def _efs_driver(self, *, after: collections.abc.Sequence[pulumi.Resource]) -> None:
         args = self._args
         trust = policies.pod_identity_trust(
-            args.place, cluster_name=args.cluster_name, namespace="kube-system", service_account=_EFS_DRIVER_ACCOUNT
+            args.place, cluster_name=args.cluster_name, namespace=SYSTEM_NAMESPACE, service_account=_EFS_DRIVER_ACCOUNT
         )
         role = aws.iam.Role(
             f"{self._name}-efs-driver",
@@ -220,7 +215,7 @@ class Cluster(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=self._child,
         )
-        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in _NODE_POLICIES])
+        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES])
         template = aws.ec2.LaunchTemplate(
             name,
             block_device_mappings=[

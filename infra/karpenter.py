@@ -15,12 +15,6 @@ from infra.settings import Registries
 from infra.versions import KARPENTER, KARPENTER_CRD, Chart
 
 SERVICE_ACCOUNT = "karpenter"
-_NODE_POLICIES = (
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-    "AmazonSSMManagedInstanceCore",
-)
 _EVENTS = {
     "health": ("aws.health", "AWS Health Event"),
     "spot": ("aws.ec2", "EC2 Spot Instance Interruption Warning"),
@@ -123,7 +117,7 @@ class Karpenter(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=self._child,
         )
-        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in _NODE_POLICIES])
+        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES])
         # A kubelet whose entry is gone is locked out of the cluster and its node never drains.
         entry = aws.eks.AccessEntry(
             name,

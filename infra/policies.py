@@ -11,6 +11,14 @@ import typing
 Statement = dict[str, typing.Any]
 Document = dict[str, typing.Any]
 
+NODE_POLICIES = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonSSMManagedInstanceCore",
+)
+"""What AWS asks of every node's role: join, give pods addresses, pull images, and let people in without SSH keys."""
+
 _LAUNCHES = ("RunInstances", "CreateFleet", "CreateLaunchTemplate")
 _LAUNCHED = ("fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request")
 

@@ -10,6 +10,7 @@ from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
 
 from workloads import rights
+from workloads.bundle import with_fixed_names
 from workloads.code import bundle, config_maps
 from workloads.manifests import cores, jobs, python, volumes
 from workloads.plan import Plan
@@ -65,7 +66,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        self._parts = bundle(f"{jobs.FETCH}-code", [COMPILING, FETCHING])
+        self._parts = with_fixed_names(f"{jobs.FETCH}-code", bundle(jobs.FETCH, [COMPILING, FETCHING]))
         self._code = config_maps(f"{name}-code", self._parts, args.namespace, self._child)
         claim = self._claim()
         self.claim_name = claim.metadata.name

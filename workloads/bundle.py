@@ -85,6 +85,15 @@ def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes:
     return tuple(_part(prefix, group) for group in groups)
 
 
+def with_fixed_names(prefix: str, made: collections.abc.Iterable[Part]) -> tuple[Part, ...]:
+    """Return ``made`` under names that do not follow their content: ``<prefix>-<number>``.
+
+    For pods that have ended: a Job whose pod names its code by content would run again, and want its cores back, for
+    every changed line.
+    """
+    return tuple(dataclasses.replace(part, name=f"{prefix}-{number}") for number, part in enumerate(made))
+
+
 def _part(prefix: str, files: collections.abc.Mapping[str, str]) -> Part:
     digest = hashlib.sha256()
     for path, text in sorted(files.items()):

@@ -22,7 +22,7 @@ def bundle(prefix: str, programs: collections.abc.Iterable[str]) -> tuple[Part, 
 def config_maps(
     name: str, made: collections.abc.Sequence[Part], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> list[ConfigMap]:
-    """Make one ConfigMap per part, ``<name>-<number>``. Their names change with their content, so pods follow it."""
+    """Make one ConfigMap per part, ``<name>-<number>``; immutable, so that another content is another object."""
     return [
         ConfigMap(
             f"{name}-{number}",

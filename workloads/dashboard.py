@@ -27,6 +27,8 @@ class DashboardArgs:
     """Of all Neuron nodes together; None leaves the cost out."""
     alarms: Alarms
     tags: collections.abc.Mapping[str, str]
+    generator: pulumi.Resource
+    """The load generator, whose silence is an alarm."""
 
 
 class Dashboard(pulumi.ComponentResource):
@@ -114,5 +116,6 @@ class Dashboard(pulumi.ComponentResource):
             treat_missing_data="breaching",
             alarm_actions=self._actions,
             tags=dict(self._args.tags),
-            opts=self._child,
+            # Before the load generator is there, and while it is deleted, silence is nothing to be told.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.generator]),
         )

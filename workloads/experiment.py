@@ -102,7 +102,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
     )
     servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
     results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
-    LoadTest(
+    load_test = LoadTest(
         "loadgen",
         LoadTestArgs(
             namespace=namespace,
@@ -127,6 +127,7 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             usd_per_hour=cost.neuron_usd,
             alarms=settings.loadtest.alarms,
             tags=ground.identity.tags,
+            generator=load_test,
         ),
     )
     return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)

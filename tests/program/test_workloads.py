@@ -92,6 +92,7 @@ PAIRS = (
     ("Deployment loadgen-pods", "BucketPolicy results-tls", FLUSH),
     *(("Deployment loadgen-pods", f"Deployment tp{degree}-pods", NOISE) for degree in (1, 2, 4)),
     ("Deployment loadgen-pods", "Release karpenter-controller", DRAIN),
+    ("MetricAlarm dashboard-silent", "Deployment loadgen-pods", "destroy itself raises the alarm"),
     ("Namespace experiment", "Cluster cluster-control-plane", "nobody is left to empty the namespace"),
     ("Namespace experiment", "NodeGroup cluster-nodes", "the load generator cannot stop, and the namespace stays"),
     ("Deployment tp1-pods", "Namespace experiment", "the namespace is emptied in no order"),
@@ -160,10 +161,31 @@ def test_pods_name_the_scheduler_and_the_pool_of_the_cluster(name: str) -> None:
             assert spec["nodeSelector"] == {"karpenter.sh/nodepool": NODE_POOL}
 
 
+def test_pulumi_leaves_the_pods_of_scaled_servers_alone() -> None:
+    """A second `up` in the middle of TP4's turn must not start TP1 again; where nobody scales, Pulumi does."""
+    ignored = {
+        name: {each.ignored for each in PROGRAMS[name]().resources if each.key.startswith("Deployment tp")}
+        for name in ("turns", "one-each")
+    }
+
+    assert ignored == {"turns": {("spec.replicas",)}, "one-each": {()}}
+
+
+def test_pulumi_waits_as_long_as_the_probes() -> None:
+    """85 minutes of patience and 20 for a node to come; Pulumi's own is 10 minutes."""
+    awaited = [each for each in PROGRAMS["one-each"]().resources if each.key.startswith(("Job ", "Deployment tp"))]
+
+    assert len(awaited) == 7
+    assert {each.create_timeout for each in awaited} == {f"{85 * 60 + 20 * 60}s"}
+
+
 def test_results_stay_when_the_stack_goes() -> None:
     """By default the bucket is kept and said to be; told to, it is deleted with what is in it."""
     kept, deleted = PROGRAMS["one-each"](), PROGRAMS["own-model-and-image"]()
 
+    assert {each.retained for each in kept.resources if each.name.startswith("results-")} == {True}
+    assert {each.retained for each in deleted.resources if each.name.startswith("results-")} == {False}
+    assert not [each.key for each in kept.resources if each.retained and not each.name.startswith("results-")]
     assert kept.one("Bucket results-bucket").inputs["forceDestroy"] is False
     assert kept.outputs["results_on_destroy"].startswith("stays after destroy: s3://")
     assert deleted.one("Bucket results-bucket").inputs["forceDestroy"] is True
@@ -195,14 +217,6 @@ def test_outputs_are_what_a_person_wants() -> None:
     assert outputs["fetch_results_command"] == "aws s3 sync s3://results-bucket-id/runs out/cluster"
     assert outputs["end_all_spend_command"] == "pulumi destroy --stack dev"
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"
-
-
-def test_a_cost_that_is_not_known_is_not_zero() -> None:
-    """Without any price the estimate says what is missing."""
-    outputs = program(workloads__price=None).outputs
-
-    assert outputs["usd_per_hour"] is None
-    assert outputs["cost"].startswith("cost while serving unknown: set workloads.price to the price of one node's hour")
 
 
 def test_the_cost_is_known_before_anything_is_made() -> None:

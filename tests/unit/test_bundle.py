@@ -10,7 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from workloads.bundle import closure, imports, parts, read_sources
+from workloads.bundle import closure, imports, parts, read_sources, with_fixed_names
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCES = {
@@ -87,6 +87,14 @@ def test_a_file_above_the_limit_is_an_error() -> None:
     """It could never be stored."""
     with pytest.raises(ValueError, match=r"big\.py has 135 bytes; a part of the bundle holds 128"):
         parts("code", {"big.py": "x" * 129}, limit_bytes=128)
+
+
+def test_names_for_jobs_do_not_follow_the_content() -> None:
+    """A changed line must not make a Job run again: its servers hold the cores that it would want."""
+    made = [with_fixed_names("jobs", parts("x", {"a.py": text}, limit_bytes=99)) for text in ("1", "2")]
+
+    assert [part.name for each in made for part in each] == ["jobs-0", "jobs-0"]
+    assert [part.data for each in made for part in each] == [{"a.py": "1"}, {"a.py": "2"}]
 
 
 def test_keys_are_what_kubernetes_takes() -> None:

@@ -1,0 +1,89 @@
+"""The whole experiment with servers that take turns: never two rounds at once, there and back over the blocks."""
+
+import asyncio
+import dataclasses
+import pathlib
+
+import pytest
+
+from tests.measurement.test_session import _session, _settings
+from workloads.loadgen.client import Stretch, Target
+from workloads.loadgen.rota import Rota
+from workloads.loadgen.session import Session
+from workloads.loadgen.steady import probe_for_ever
+from workloads.loadgen.turns import Halt
+from workloads.run import RunRecord
+
+ROUNDS = ((1,), (2,))
+
+
+class Cluster:
+    """Keeps what was asked of it; ``running`` is what runs after each order."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, int] = {"tp1": 0, "tp2": 0}
+        self.states: list[tuple[str, ...]] = []
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Have so many pods from now on."""
+        self.pods[name] = replicas
+        running = tuple(name for name, pods in self.pods.items() if pods)
+        if running and (not self.states or self.states[-1] != running):
+            self.states.append(running)
+
+
+async def conducted(session: Session, cluster: Cluster, *, probes: bool = False) -> RunRecord | None:
+    """Run ``session`` in turns on ``cluster``: the experiment, or the steady probe for a moment."""
+    halt = Halt(event=asyncio.Event())
+    urls = {degree.degree: degree.urls for degree in session.degrees}
+    rota = Rota(
+        rounds=ROUNDS,
+        targets=urls,
+        names={1: ("tp1",), 2: ("tp2",)},
+        scaler=cluster,
+        ready_timeout_seconds=2,
+        stop=halt.event,
+    )
+    taking_turns = dataclasses.replace(session, arena=rota, halt=halt, rounds=ROUNDS)
+    if not probes:
+        return await taking_turns.conduct()
+    asyncio.get_running_loop().call_later(0.2, halt.set, "interrupted", "enough")
+    await probe_for_ever(taking_turns, pause_seconds=0.01)
+    return None
+
+
+def test_blocks_go_there_and_back(tmp_path: pathlib.Path) -> None:
+    """TP1 TP2, TP2 TP1, TP1 TP2: each block has both, and each pair of blocks one change between them."""
+    with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
+        record = asyncio.run(conducted(session, Cluster()))
+
+    assert record is not None
+    blocks = [turn.degree for turn in record.turns if turn.stage == "block"]
+    assert blocks[:8] == [1, 2, 2, 1, 1, 2, 2, 1]
+    assert record.ending in ("settled", "blocks")
+
+
+def test_no_two_rounds_run_at_once(tmp_path: pathlib.Path) -> None:
+    """One node holds one round: whenever one is started the other has been stopped."""
+    cluster = Cluster()
+    with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
+        asyncio.run(conducted(session, cluster))
+
+    assert set(cluster.states) == {("tp1",), ("tp2",)}
+
+
+def test_the_steady_probe_changes_no_servers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the experiment the first round stays and is probed alone; nothing is started and stopped for ever."""
+    cluster = Cluster()
+    probed: set[int] = set()
+
+    async def drive(target: Target, stretch: Stretch, *_: object, **__: object) -> None:
+        assert target.urls
+        probed.add(stretch.degree)
+
+    monkeypatch.setattr("workloads.loadgen.steady.drive", drive)
+    with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
+        asyncio.run(conducted(session, cluster, probes=True))
+
+    assert cluster.states == [("tp1",)]
+    assert probed == {1}
