@@ -42,6 +42,8 @@ class Result:
     seconds: float
     cpu_seconds: float
     """Processor time of the tool during the load."""
+    slot_seconds: float
+    """Time that all slots of a closed loop spent, from the start or a request's end to the next one's end, summed."""
     headline_p99_ms: float | None
     """What the tool calls latency, at its 99th percentile."""
     lateness_p99_ms: float | None
@@ -125,6 +127,7 @@ class Ours:
             chunks=chunks,
             seconds=record["seconds"],
             cpu_seconds=record["client"]["cpu_seconds"],
+            slot_seconds=record["total_latency_ms"]["mean"] * record["total_latency_ms"]["count"] / 1000,
             headline_p99_ms=record["total_latency_ms"]["p99"],
             lateness_p99_ms=record["schedule_delay_ms"]["p99"] if load.rate else None,
             firsts=firsts,
@@ -155,6 +158,7 @@ class Peer:
             chunks=record["chunks"],
             seconds=record["seconds"],
             cpu_seconds=record["cpu_seconds"],
+            slot_seconds=record["slot_seconds"],
             headline_p99_ms=_percentile99(record["latencies_ms"]),
             lateness_p99_ms=_percentile99(record.get("lateness_ms", [])),
             firsts={key: (sent, first) for key, (sent, first) in record["firsts"].items()},

@@ -51,6 +51,8 @@ class Script:
     max_model_len: int | None = 4096
     ttft_seconds: float = 0.0
     """From the start of service to the first token."""
+    spread_seconds: float = 0.0
+    """Width of an even spread around ``ttft_seconds``, in a fixed order, so that streams do not march in step."""
     gap_seconds: float = 0.0
     """Between tokens."""
     tokens_per_chunk: int = 1
@@ -135,6 +137,9 @@ def _plain(status: str, body: bytes, *headers: bytes, kind: bytes = b"applicatio
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
+_GOLDEN = 0.6180339887498949  # its multiples, less their whole parts, fill 0 to 1 evenly
+
+
 class _Engine:
     """The queue and the clock behind all connections."""
 
@@ -203,7 +208,8 @@ class _Engine:
             if script.greeting:
                 request.connection.write(_chunk(script, "", None))
             stream = _Stream(self, request, count)
-            self.at(start + script.ttft_seconds, stream.step)
+            spread = script.spread_seconds * (request.number * _GOLDEN % 1 - 0.5)
+            self.at(start + script.ttft_seconds + spread, stream.step)
         else:
             seconds = script.ttft_seconds + (count - 1) * script.gap_seconds
             self.at(start + seconds, lambda moment: self._answer_plain(request, count, moment))
@@ -288,8 +294,9 @@ class _Stream:
             request.connection.write(self._chunks[self._index - 1])
             self._engine.at(self._engine.moment(moment) + script.gap_seconds * script.tokens_per_chunk, self.step)
             return
+        last = time.perf_counter()
         request.connection.write(self._chunks[-1] + self._engine.farewell(request, self._count))
-        self._engine.note(request, self._first, time.perf_counter())
+        self._engine.note(request, self._first, last)
         self._engine.ended(moment)
 
 

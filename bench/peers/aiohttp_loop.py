@@ -29,6 +29,7 @@ class Loop:
         self.firsts: dict[str, tuple[float, float]] = {}
         self.lateness_ms: list[float] = []
         self.until = 0.0
+        self.slot_seconds = 0.0
 
     async def one(self, session: typing.Any) -> None:  # noqa: ANN401 - aiohttp's
         """Make one request."""
@@ -75,8 +76,12 @@ class Loop:
     async def slot(self, session: typing.Any) -> None:  # noqa: ANN401 - aiohttp's
         """Make one request after another."""
         most = self.load.get("requests")
-        while time.perf_counter() < self.until and (most is None or self.number < most):
+        before = time.perf_counter()
+        while before < self.until and (most is None or self.number < most):
             await self.one(session)
+            now = time.perf_counter()
+            self.slot_seconds += now - before
+            before = now
 
     async def arrive(self, session: typing.Any) -> None:  # noqa: ANN401 - aiohttp's
         """Start a task at each planned time; at most so many at once."""
@@ -110,6 +115,7 @@ class Loop:
                 "chunks": self.chunks,
                 "seconds": time.perf_counter() - start,
                 "cpu_seconds": time.process_time() - used,
+                "slot_seconds": self.slot_seconds,
                 "latencies_ms": self.latencies_ms,
                 "lateness_ms": self.lateness_ms,
                 "firsts": self.firsts,

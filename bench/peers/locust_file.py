@@ -12,7 +12,14 @@ import typing
 
 locust: typing.Any = importlib.import_module("locust")  # in the peers' environment only
 LOAD = json.loads(os.environ["BENCH_LOAD"])
-RESULT: dict[str, typing.Any] = {"requests": 0, "chunks": 0, "number": 0, "firsts": {}, "latencies_ms": []}
+RESULT: dict[str, typing.Any] = {
+    "requests": 0,
+    "chunks": 0,
+    "number": 0,
+    "slot_seconds": 0.0,
+    "firsts": {},
+    "latencies_ms": [],
+}
 PER_USER = None if not LOAD.get("rate") else LOAD["rate"] / LOAD["concurrency"]
 
 
@@ -21,6 +28,10 @@ class LoadUser(locust.FastHttpUser):  # type: ignore[misc]  # locust is in the p
 
     host = LOAD["url"]
     wait_time = locust.constant(0) if PER_USER is None else locust.constant_throughput(PER_USER)
+
+    def on_start(self) -> None:
+        """Note the start."""
+        self.before = time.perf_counter()
 
     @locust.task  # type: ignore[untyped-decorator]  # likewise
     def one(self) -> None:
@@ -37,7 +48,10 @@ class LoadUser(locust.FastHttpUser):  # type: ignore[misc]  # locust is in the p
             usage = json.loads(answer.content)["usage"]
         else:
             usage = self.stream(body, number, sent)
-        RESULT["latencies_ms"].append(1000 * (time.perf_counter() - sent))
+        now = time.perf_counter()
+        RESULT["latencies_ms"].append(1000 * (now - sent))
+        RESULT["slot_seconds"] += now - self.before
+        self.before = now
         RESULT["requests"] += usage["completion_tokens"] > 0
 
     def stream(self, body: dict[str, typing.Any], number: int, sent: float) -> dict[str, int]:

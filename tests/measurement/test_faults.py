@@ -83,10 +83,10 @@ def test_a_server_that_dies_and_comes_back_loses_no_sample() -> None:
             first.end()
             restarted.__enter__()
 
-        timer = threading.Timer(0.3, restart)
+        timer = threading.Timer(0.2, restart)
         timer.start()
         try:
-            done, samples = drive_once(first.url, arrivals=Closed(concurrency=4), seconds=1.5)
+            done, samples = drive_once(first.url, arrivals=Closed(concurrency=4), seconds=1.2)
         finally:
             timer.join()
             restarted.end()

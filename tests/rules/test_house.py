@@ -151,7 +151,7 @@ def test_pre_commit_runs_what_make_test_runs() -> None:
 
 
 def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
-    """``ClassVar`` silences the linter's rule on shared lists and dicts: none is one (ctypes' own ``_fields_`` aside)."""
+    """``ClassVar`` silences the rule on shared lists and dicts: none is one (ctypes' ``_fields_`` aside)."""
     found = [
         f"{path.relative_to(ROOT)}:{statement.lineno}"
         for path in _program()

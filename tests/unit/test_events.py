@@ -47,6 +47,15 @@ def test_several_data_lines_are_one_event() -> None:
     assert read([b"data: a\ndata:b\n\n"]) == [b"a\nb"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_event_of_several_lines_survives_any_split(end: str) -> None:
+    """A CRLF cut in its middle ends one line, not two: two would end the event."""
+    data = f"data: a{end}data: b{end}{end}".encode()
+
+    assert all(read([data[:cut], data[cut:]]) == [b"a\nb"] for cut in range(len(data) + 1))
+    assert read([data[cut : cut + 1] for cut in range(len(data))]) == [b"a\nb"]
+
+
 def test_an_event_without_its_last_blank_line_is_kept() -> None:
     """Some servers end with data: [DONE] and nothing after it."""
     assert read([b"data: 1\n\ndata: [DO", b"NE]"]) == [b"1", b"[DONE]"]

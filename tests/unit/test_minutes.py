@@ -39,6 +39,16 @@ def test_arrays_keep_count_sum_least_and_greatest(values: list[float]) -> None:
     assert (arrays[0], arrays[-1]) == (min(values), max(values))
 
 
+def test_there_are_never_more_values_than_cloudwatch_takes() -> None:
+    """Also while classes fill up, with several values in the first and the last."""
+    kept = Values()
+    for step in range(400):
+        kept.add(1.006**step)
+        kept.add(1.006**step * 1.001)
+
+        assert len(kept.arrays()[0]) <= MOST_VALUES
+
+
 def test_percentiles_survive_the_classes() -> None:
     """100,000 latencies between 100 ms and 1 s: p50 and p99 are within 2 %."""
     draw = random.Random(3)

@@ -72,13 +72,15 @@ class Scene:
 
     def minute(self, number: int, *, count: int = 10) -> None:
         """Let minute ``number`` pass with ``count`` requests at each of three degrees, pumping every 5 s."""
-        for degree in (1, 2, 4):
-            for request in range(count):
-                moment = 60 * number + 50 * request / count
-                self.minutes.add(make_sample(degree=degree, intended_seconds=moment))
-        for _ in range(12):
+        for step in range(10):
+            for degree in (1, 2, 4):
+                for request in range(count // 10):
+                    moment = 60 * number + 5 * step + 40 * request / count
+                    self.minutes.add(make_sample(degree=degree, intended_seconds=moment))
             self.now += 5
             self.publisher.pump()
+        self.now += 10
+        self.publisher.pump()
 
     def latencies(self) -> float:
         """Return how many latencies CloudWatch has."""

@@ -11,10 +11,12 @@ from workloads.loadgen.summary import Distribution, Summary, as_text
 def test_percentiles_are_off_by_less_than_their_class() -> None:
     """Over six orders of magnitude p50, p90 and p99 are at most 0.1 % too high; the maximum is exact."""
     draw = random.Random(1)
-    values = sorted(10 ** draw.uniform(-2, 4) for _ in range(20_000))
+    drawn = [10 ** draw.uniform(-2, 4) for _ in range(20_000)]
+    values = sorted(drawn)
     made = Distribution(unit_microseconds=1000)
-    for value in values:
-        made.pending.append(value)
+    for start in range(0, len(drawn), 100):
+        made.pending.extend(drawn[start : start + 100])
+        made.settle()
 
     for share in (0.5, 0.9, 0.99, 1):
         exact = values[max(round(share * len(values)), 1) - 1]
@@ -53,11 +55,11 @@ def test_memory_does_not_grow_with_the_number_of_values() -> None:
     while value < 3.6e6:
         made.pending.append(value)
         made.settle()
-        value *= 1.0001
+        value *= 1.0003
 
     assert len(made._exact) <= 20_000
     assert len(made._classes) < 22_100
-    assert (made.record()["count"] or 0) > 200_000
+    assert (made.record()["count"] or 0) > 70_000
 
 
 def test_latencies_are_those_of_requests_that_succeeded() -> None:

@@ -107,14 +107,12 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(), clock)
     collected = gc.isenabled()
-    gc.freeze()
     gc.disable()
     try:
         return await run.go(stop)
     finally:
         if collected:
             gc.enable()
-        gc.unfreeze()
 
 
 class _Run:
@@ -168,13 +166,13 @@ class _Run:
 
     async def go(self, stop: asyncio.Event | None) -> Drive:
         """Run it to its end."""
-        await self._pool.warm(min(self._stretch.arrivals.concurrency or _WARM, self._stretch.requests or _WARM))
         handler = self._loop.get_exception_handler()
         self._loop.set_exception_handler(self._broken)
         aside = [self._loop.create_task(self._hand_over())]
         if stop is not None:
             aside.append(self._loop.create_task(self._watch(stop)))
         try:
+            await self._pool.warm(self._connections())
             self._start = self._last_end = self._clock()
             self._ticker.start()
             self._pace.begin(self._start)
@@ -184,6 +182,11 @@ class _Run:
             self._loop.set_exception_handler(handler)
             await self._clean_up(aside)
         return self._result()
+
+    def _connections(self) -> int:
+        """Return how many connections the first sends need."""
+        slots, requests = self._stretch.arrivals.concurrency, self._stretch.requests
+        return min(_WARM if slots is None else slots, slots or _WARM if requests is None else requests)
 
     async def _clean_up(self, aside: list[asyncio.Task[None]]) -> None:
         """Leave nothing behind, whatever ended the stretch; what is still under way becomes a cancelled sample."""
