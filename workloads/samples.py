@@ -30,7 +30,7 @@ class Sample:
     sent_seconds: float | None
     """When its first byte was written; None if it never was."""
     token_seconds: tuple[float, ...]
-    """Arrival of each chunk that carried text, ascending; empty without streaming."""
+    """Arrival of each chunk that carried a token (docs/decisions/0022), ascending; empty without streaming."""
     end_seconds: float
     """Last byte, or the moment of failure."""
     prompt_tokens: int | None
