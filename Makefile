@@ -27,7 +27,7 @@ INSTALL_VLLM := uv pip install --quiet --python .venv-vllm
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow format pins bench clean
+.PHONY: help local test test-slow format docs pins bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,12 +79,20 @@ $(VENV)/dev.ready: requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
 
+bench: $(VENV)/dev.ready ## the load generator beside its peers, some 10 minutes
+	$(BIN)/python -m bench
+
+docs: $(VENV)/dev.ready ## write the generated pages again
+	$(BIN)/python -m tests.fakes_graph
+	$(BIN)/python -m workloads.report measurement > docs/measurement.md
+
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt requirements/local.in -o requirements/local.txt
 	$(COMPILE) -c requirements/dev.txt requirements/loadgen.in -o requirements/loadgen.txt
 	$(COMPILE) -c requirements/dev.txt requirements/pulumi.in -o requirements.txt
+	$(COMPILE) bench/requirements.in -o bench/requirements.txt
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
 
 clean: ## remove environments and results
-	rm -rf .venv .venv-local .venv-vllm .venv-vllm-wheel out
+	rm -rf .venv .venv-local .venv-bench .venv-vllm .venv-vllm-wheel out
