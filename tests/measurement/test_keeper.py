@@ -10,6 +10,8 @@ import typing
 import psutil
 import pytest
 
+from workloads.local.keeper import NICE
+
 ROOT = pathlib.Path(__file__).parents[2]
 CORE = str(min(os.sched_getaffinity(0)))
 # A leader with a child, as vLLM has workers; it says when both are there.
@@ -103,3 +105,12 @@ def test_binds_the_program_to_its_cores() -> None:
         keeper.wait(20)
 
     assert bound == f"[{CORE}]"
+
+
+def test_the_program_steps_back_for_its_client() -> None:
+    """A client that waits for a core would measure itself."""
+    with _keep("import os, sys, time; time.sleep(0.3); print(os.nice(0), file=sys.stderr)") as keeper:
+        nice = _line(keeper.stderr)
+        keeper.wait(20)
+
+    assert nice == str(NICE)
