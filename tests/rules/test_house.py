@@ -1,6 +1,7 @@
 """The house's rules that no linter knows: sizes, pins, tests that are collected, words that have no place here."""
 
 import ast
+import functools
 import io
 import pathlib
 import re
@@ -35,11 +36,17 @@ def _tracked(*patterns: str) -> list[pathlib.Path]:
     return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
+@functools.cache
+def _tree(path: pathlib.Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def _program() -> list[pathlib.Path]:
     return _tracked("__main__.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
 
 
-def _code_lines(text: str) -> set[int]:
+@functools.cache
+def _code_lines(text: str) -> frozenset[int]:
     """Return the numbers of lines that hold code: no blanks, comments or docstrings."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -54,7 +61,7 @@ def _code_lines(text: str) -> set[int]:
                 and isinstance(first.value.value, str)
             ):
                 lines -= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    return lines
+    return frozenset(lines)
 
 
 def test_modules_are_small() -> None:
@@ -70,7 +77,7 @@ def test_functions_are_small() -> None:
     for path in _program():
         text = path.read_text()
         lines = _code_lines(text)
-        for node in ast.walk(ast.parse(text)):
+        for node in _tree(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 size = len([line for line in lines if node.lineno <= line <= (node.end_lineno or 0)])
                 if size > MOST_FUNCTION_LINES:
@@ -155,7 +162,7 @@ def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{statement.lineno}"
         for path in _program()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in _tree(path)
         if isinstance(node, ast.ClassDef)
         for statement in node.body
         if isinstance(statement, ast.AnnAssign)
@@ -171,7 +178,7 @@ def test_nothing_swallows_everything() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in _program()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in _tree(path)
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_again(node)
     ]
 
