@@ -30,6 +30,16 @@ class Identity:
     tags: collections.abc.Mapping[str, str]
     """On every AWS resource of the experiment."""
 
+    def trust(self, *, namespace: str, service_account: str) -> pulumi.Output[str]:
+        """Return the trust document of a role that this service account alone may take, as JSON."""
+        return pulumi.Output.all(self.provider_arn, self.issuer).apply(
+            lambda known: json.dumps(
+                rights.account_trust(
+                    provider_arn=known[0], issuer=known[1], namespace=namespace, service_account=service_account
+                )
+            )
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledArtifactsArgs:
@@ -135,16 +145,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
 
     def _fetch_role(self, source: str) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         args = self._args
-        trust = pulumi.Output.all(args.identity.provider_arn, args.identity.issuer).apply(
-            lambda known: json.dumps(
-                rights.account_trust(
-                    provider_arn=known[0],
-                    issuer=known[1],
-                    namespace=args.site.serving.namespace,
-                    service_account=jobs.FETCH,
-                )
-            )
-        )
+        trust = args.identity.trust(namespace=args.site.serving.namespace, service_account=jobs.FETCH)
         role = aws.iam.Role(
             f"{self._name}-fetch-role",
             description="Reads the model for the experiment",

@@ -101,16 +101,7 @@ class LoadTest(pulumi.ComponentResource):
 
     def _role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         args = self._args
-        trust = pulumi.Output.all(args.identity.provider_arn, args.identity.issuer).apply(
-            lambda known: json.dumps(
-                rights.account_trust(
-                    provider_arn=known[0],
-                    issuer=known[1],
-                    namespace=args.settings.serving.namespace,
-                    service_account=GENERATOR,
-                )
-            )
-        )
+        trust = args.identity.trust(namespace=args.settings.serving.namespace, service_account=GENERATOR)
         role = aws.iam.Role(
             f"{self._name}-role",
             description="Load generator: publishes metrics and keeps results",
