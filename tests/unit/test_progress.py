@@ -29,7 +29,14 @@ def test_a_terminal_gets_a_bar_with_stage_detail_and_time_left() -> None:
     with watcher(Console(file=written, force_terminal=True, width=100)) as watching:
         watching.stage("blocks", total=100)
         watching.advance("block 3", done=50)
+        watching.end()
+        before = written.tell()
+        watching.advance("block 4", done=60)
+        watching.say("the verdict")
 
     assert isinstance(watching, TerminalWatcher)
     assert "blocks" in written.getvalue()
     assert "block 3, at most 50 s left" in written.getvalue()
+    assert re.fullmatch(
+        r" +\d+\.\d s  the verdict", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue()[before:]).strip("\r\n")
+    )

@@ -20,6 +20,9 @@ class Watcher(typing.Protocol):
     def advance(self, detail: str, *, done: float) -> None:
         """Tell how far the stage is: ``done`` seconds of its total."""
 
+    def end(self) -> None:
+        """Leave the screen to what comes after the run."""
+
 
 class PlainWatcher:
     """One line for each thing that happened, each with the time since the start: for logs and pipes."""
@@ -42,6 +45,9 @@ class PlainWatcher:
     def advance(self, detail: str, *, done: float) -> None:
         """Write nothing: lines that only differ in the clock help nobody."""
 
+    def end(self) -> None:
+        """Do nothing: lines are in nobody's way."""
+
 
 class TerminalWatcher(PlainWatcher):
     """The same lines above a bar with the stage and the time left."""
@@ -62,6 +68,10 @@ class TerminalWatcher(PlainWatcher):
         total = self._bar.tasks[self._task].total
         left = "" if total is None else f", at most {max(0.0, total - done):.0f} s left"
         self._bar.update(self._task, completed=done, detail=f"{detail}{left}")
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
 
 
 @contextlib.contextmanager

@@ -100,6 +100,7 @@ async def _run(order: Order) -> int:
     with watcher() as watching, halting_on_signals(halt):
         session = _session(order, watching, halt)
         record = await session.conduct()
+        watching.end()
         status = conclude(read(str(session.folder)), session.folder)
         if session.bucket is not None:
             session.bucket.store(path for path in session.folder.iterdir() if path.is_file())

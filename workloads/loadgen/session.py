@@ -13,7 +13,7 @@ import typing
 
 import botocore.exceptions
 
-from infra.errors import Interrupted, Problem, ServerFailed, SettingsError
+from infra.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
 from workloads.loadgen import prompts
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.calls import Server
@@ -120,12 +120,20 @@ class Session:
         try:
             yield minutes
         finally:
+            self._finish(publisher, outbox)
+
+    def _finish(self, publisher: Publisher, outbox: pathlib.Path) -> None:
+        """Send what is left. Metrics that cannot be kept are said, not raised: the run's own end matters more."""
+        try:
             left = publisher.finish()
-            if not left:
-                with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
-                    outbox.rmdir()
-            else:
-                self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
+        except StorageFailed as error:
+            self.watcher.say(str(error))
+            return
+        if left:
+            self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
+            return
+        with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
+            outbox.rmdir()
 
     def _experiment(self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float) -> Experiment:
         turns = Turns(

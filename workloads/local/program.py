@@ -87,6 +87,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 ready_timeout_seconds=request.profile.local.ready_timeout_seconds,
             )
             record = await session.conduct()
+        watcher.end()
         status = conclude(read(aws.bucket.uri, aws.s3), folder)
     raise_ending(record)
     return status
