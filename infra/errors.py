@@ -5,7 +5,6 @@ OptimalTpError
 ├── CapacityError      this machine or cluster cannot hold what was asked       exit 5
 ├── ServerFailed       a server did not start, answered as another, or died     exit 5
 ├── StorageFailed      results could not be kept (full disk, bucket gone)       exit 5
-├── InsufficientData   too little was measured to say anything                  exit 3
 └── Interrupted        SIGINT or SIGTERM ended the run                          exit 130
 """
 
@@ -54,12 +53,6 @@ class ServerFailed(OptimalTpError):  # noqa: N818 - reads as what happened
 
 class StorageFailed(OptimalTpError):  # noqa: N818 - reads as what happened
     """Results could not be kept."""
-
-
-class InsufficientData(OptimalTpError):  # noqa: N818 - reads as what happened
-    """Too little was measured to say anything."""
-
-    exit_status = 3
 
 
 class Interrupted(OptimalTpError):  # noqa: N818 - reads as what happened

@@ -23,6 +23,7 @@ from workloads.report.retrial import retry
 from workloads.report.source import read
 from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings, parse_workloads
+from workloads.turns import key
 
 MODEL = "planted"
 PROMPT_TOKENS = 7
@@ -198,6 +199,27 @@ def test_stages_come_in_their_order_and_blocks_are_whole(tmp_path: pathlib.Path)
 
     assert stages == ["warm_up", "idle", "rising", "block"]
     assert orders == {(1, 2), (2, 1)}
+
+
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_open_arrivals_come_at_a_share_of_the_highest_rate(tmp_path: pathlib.Path, arrivals: str) -> None:
+    """The rising load's best rate times the utilisation, for each degree its own."""
+    load = {"arrivals": arrivals, "utilisation": 0.5, "step_seconds": 0.1}
+    decision = {"minimum_blocks": 2, "maximum_blocks": 2, "budget_seconds": 20}
+    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings(load=load, decision=decision)) as session:
+        turns = _conduct(session).turns
+    samples = read(str(tmp_path)).samples
+    highest = {
+        degree: max(
+            sum(key(sample) == key(turn) for sample in samples) / (turn.end_seconds - turn.start_seconds)
+            for turn in turns
+            if turn.stage == "rising" and turn.degree == degree
+        )
+        for degree in (1, 2)
+    }
+    planned = {turn.degree: turn.rate_per_second for turn in turns if turn.stage == "block"}
+
+    assert planned == {degree: pytest.approx(0.5 * rate) for degree, rate in highest.items()}
 
 
 def test_a_server_that_dies_ends_the_run_with_a_sentence_and_its_samples(tmp_path: pathlib.Path) -> None:

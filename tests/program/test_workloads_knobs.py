@@ -1,6 +1,5 @@
 """No dead knobs: every key of the sections ``serving`` and ``loadtest`` shows in what is made, where it is meant to."""
 
-import dataclasses
 import functools
 import json
 
@@ -9,19 +8,8 @@ import pytest
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS, program
-from tests.program.test_knobs import leaves
+from tests.program.test_knobs import Knob, leaves
 from workloads.cluster_settings import LoadTest, Serving
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Knob:
-    """A key, another value for it, and the resource and text in which the value shows and did not before."""
-
-    path: str
-    value: object
-    where: str
-    shows: str
-
 
 KNOBS = (
     Knob(path="serving.namespace", value="other", where="Namespace experiment", shows='"name": "other"'),

@@ -138,8 +138,8 @@ class Experiment:
 
     def _arrivals(self, degree: int, block: int) -> Arrivals:
         load = self.settings.load
-        rate = self.judge.highest_rate_per_second(degree)
-        if load.arrivals == "closed" or rate is None:
+        rate = None if load.arrivals == "closed" else self.judge.highest_rate_per_second(degree)
+        if rate is None:
             return Closed(concurrency=self.judge.operating_concurrency(degree))
         if load.arrivals == "constant":
             return Constant(rate_per_second=rate * load.utilisation)
