@@ -29,10 +29,12 @@ class DashboardArgs:
     tags: collections.abc.Mapping[str, str]
     generator: pulumi.Resource
     """The load generator, whose silence is an alarm."""
+    probes_for_ever: bool
+    """False where it falls silent with the verdict, so that silence is nothing to be told."""
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, ``<name>-silent``.
+    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, and of an endless probe ``-silent``.
 
     Takes its AWS provider from ``opts``.
     """
@@ -51,7 +53,8 @@ class Dashboard(pulumi.ComponentResource):
         )
         for degree in args.degrees:
             self._void_alarm(degree)
-        self._silent_alarm()
+        if args.probes_for_ever:
+            self._silent_alarm()
         console = f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
         self.url = pulumi.Output.concat(console, "#dashboards/dashboard/", board.dashboard_name)
         self.register_outputs({"url": self.url})

@@ -12,6 +12,7 @@ from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identi
 from workloads.cluster_settings import ClusterSettings
 from workloads.cost import Forecast
 from workloads.dashboard import Dashboard, DashboardArgs
+from workloads.guard import Guard, GuardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
 from workloads.plan import Plan
@@ -39,6 +40,11 @@ class Ground:
     pins: collections.abc.Mapping[str, str]
     """What the servers run on: instance type, image and AMI."""
 
+    @property
+    def python_image(self) -> str:
+        """The image of our own programs."""
+        return f"{self.image_registry}/{PYTHON_IMAGE}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
@@ -49,6 +55,8 @@ class Experiment:
     money: Forecast
     dashboard: Dashboard
     results: ResultsBucket
+    guard: Guard | None
+    """Who stops the servers at the latest; None where they are kept running."""
 
     def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
         """Return the stack outputs of these rows."""
@@ -67,6 +75,8 @@ class Experiment:
             "usd_per_hour_idle": self.money.cost.idle_usd,
             "usd_expected": round(self.money.usd, 2),
             "budget_usd": self.money.spend.budget_usd,
+            "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
+            "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
             "stop_servers_command": (
                 f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
             ),
@@ -84,8 +94,10 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
         "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
     ).metadata.name
     site = _site(settings, ground)
-    python_image = f"{ground.image_registry}/{PYTHON_IMAGE}"
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
+    guard = _guard(namespace, settings, plan, money, ground, providers)
+    # No Neuron node before the one who gives it back.
+    before_nodes = [ground.pool] if guard is None else [ground.pool, guard]
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
@@ -93,16 +105,16 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
             site=site,
             plan=plan,
             shape_name=settings.shape_name,
-            python_image=python_image,
+            python_image=ground.python_image,
             package_index_url=settings.loadtest.package_index_url,
             volume_handle=ground.volume_handle,
             identity=ground.identity,
             foundation=ground.foundation,
-            pool=ground.pool,
+            before_nodes=before_nodes,
         ),
         providers,
     )
-    servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
+    servers = _servers(namespace, site, plan, artifacts, before_nodes, providers)
     results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
     load_test = LoadTest(
         "loadgen",
@@ -110,16 +122,46 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
             namespace=namespace,
             settings=settings,
             plan=plan,
-            python_image=python_image,
+            python_image=ground.python_image,
             region=ground.region,
             identity=ground.identity,
             results=results,
             pins=ground.pins,
             servers=servers,
+            keeps_running=money.spend.keep_running,
         ),
         providers,
     )
-    dashboard = Dashboard(
+    dashboard = _dashboard(settings, money, ground, load_test)
+    return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results, guard=guard)
+
+
+def _guard(
+    namespace: pulumi.Input[str],
+    settings: ClusterSettings,
+    plan: Plan,
+    money: Forecast,
+    ground: Ground,
+    opts: pulumi.ResourceOptions,
+) -> Guard | None:
+    if money.spend.keep_running:
+        return None
+    return Guard(
+        "guard",
+        GuardArgs(
+            namespace=namespace,
+            plan=plan,
+            run=settings.loadtest.run,
+            stop_after_seconds=money.stop_after_seconds,
+            python_image=ground.python_image,
+            after=[ground.pool],
+        ),
+        opts,
+    )
+
+
+def _dashboard(settings: ClusterSettings, money: Forecast, ground: Ground, load_test: LoadTest) -> Dashboard:
+    return Dashboard(
         "dashboard",
         DashboardArgs(
             physical_name=ground.name,
@@ -130,9 +172,9 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
             alarms=settings.loadtest.alarms,
             tags=ground.identity.tags,
             generator=load_test,
+            probes_for_ever=money.spend.keep_running,
         ),
     )
-    return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results)
 
 
 def _site(settings: ClusterSettings, ground: Ground) -> Site:
@@ -151,7 +193,7 @@ def _servers(
     site: Site,
     plan: Plan,
     artifacts: CompiledArtifacts,
-    pool: pulumi.Resource,
+    before_nodes: collections.abc.Sequence[pulumi.Resource],
     opts: pulumi.ResourceOptions,
 ) -> list[VllmServer]:
     everything = list(artifacts.compiled.values())
@@ -162,9 +204,8 @@ def _servers(
                 namespace=namespace,
                 site=site,
                 server=server,
-                is_scaled=plan.takes_turns,
                 # Where turns are taken a server would hold the only node that the next degree's Job waits for.
-                after=[pool, *(everything if plan.takes_turns else [artifacts.compiled[server.degree]])],
+                after=[*before_nodes, *(everything if plan.takes_turns else [artifacts.compiled[server.degree]])],
             ),
             opts,
         )

@@ -15,6 +15,7 @@ import hypothesis.strategies as st
 import pytest
 
 from infra.errors import ServerFailed
+from workloads.apiserver import ApiServer
 from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order, in_pod
 
 ROUNDS: Rounds = ((1, 2), (4,))
@@ -82,7 +83,9 @@ def api(tmp_path: pathlib.Path) -> collections.abc.Iterator[Deployments]:
     thread.start()
     with contextlib.closing(server.socket):
         url = f"http://127.0.0.1:{server.server_port}"
-        yield Deployments(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
+        yield Deployments(
+            api=ApiServer(url=url, token_file=tmp_path / "token", certificate=None), namespace="optimal-tp"
+        )
         server.shutdown()
         thread.join()
 
@@ -104,7 +107,7 @@ def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: f
     """Return a rota whose servers all answer at the cluster on loopback."""
     return Rota(
         rounds=ROUNDS,
-        targets=dict.fromkeys((1, 2, 4), (api.url,)),
+        targets=dict.fromkeys((1, 2, 4), (api.api.url,)),
         names={1: ("tp1-0", "tp1-1"), 2: ("tp2",), 4: ("tp4",)},
         scaler=scaler or Recorder(api),
         ready_timeout_seconds=timeout_seconds,
@@ -137,15 +140,15 @@ def test_a_refusal_says_what_the_api_server_said(api: Deployments) -> None:
 def test_nobody_answers(tmp_path: pathlib.Path) -> None:
     """An API server that cannot be reached is one clear sentence."""
     (tmp_path / "token").write_text("secret")
-    nowhere = Deployments(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
+    nowhere = ApiServer(url="http://127.0.0.1:1", token_file=tmp_path / "token", certificate=None)
 
-    with pytest.raises(ServerFailed, match=r"the Kubernetes API at http://127\.0\.0\.1:1 did not scale tp1: "):
-        nowhere.scale("tp1", 1)
+    with pytest.raises(ServerFailed, match=r"the Kubernetes API at http://127\.0\.0\.1:1 does not answer: "):
+        Deployments(api=nowhere, namespace="n").scale("tp1", 1)
 
 
 def test_outside_a_pod_there_is_no_account(tmp_path: pathlib.Path) -> None:
     """The sentence says what is missing."""
-    with pytest.raises(ServerFailed, match="servers that take turns need a Kubernetes service account: "):
+    with pytest.raises(ServerFailed, match="the Kubernetes API wants a service account: "):
         in_pod(tmp_path)
 
 
@@ -155,11 +158,26 @@ def test_inside_a_pod_everything_is_read_from_its_account(tmp_path: pathlib.Path
         (tmp_path / name).write_text(f"{name}\n")
     found = in_pod(tmp_path)
 
-    assert (found.namespace, found.token_file, found.certificate) == (
+    assert (found.namespace, found.api.token_file, found.api.certificate) == (
         "namespace",
         tmp_path / "token",
         tmp_path / "ca.crt",
     )
+
+
+def test_stopping_all_goes_on_where_one_is_refused(api: Deployments) -> None:
+    """Every server is asked to stop, and all that refused are named at the end."""
+    scaler = Recorder(api)
+    arena = rota(api, scaler)
+    asyncio.run(arena.stop_all())
+    Cluster.refuses = True
+
+    assert Cluster.replicas == {"tp1-0": 0, "tp1-1": 0, "tp2": 0, "tp4": 0}
+    with pytest.raises(ServerFailed) as refused:
+        asyncio.run(arena.stop_all())
+    assert [name for name in Cluster.replicas if f"did not scale {name} to 0: 403" in str(refused.value)] == [
+        *("tp1-0", "tp1-1", "tp2", "tp4")
+    ]
 
 
 def test_a_turn_stops_the_others_first(api: Deployments) -> None:

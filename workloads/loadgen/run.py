@@ -20,6 +20,7 @@ import uvloop
 from infra.errors import Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
@@ -61,6 +62,12 @@ class Order:
     pins: dict[str, str]
     rounds: Rounds | None
     """Degrees that run at the same time; None where all do."""
+    stops_servers: bool
+    """Stop the servers of ``rounds`` when the run has ended."""
+    deadline_file: pathlib.Path | None
+    """Where the date stands before which the run ends."""
+    stays: bool
+    """Wait for a signal when all is done: a Deployment would begin again."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
     )
     parser.add_argument(
+        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
+    )
+    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
+    parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
 
@@ -98,8 +110,11 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = _session(order, watching, halt)
-        record = await session.conduct()
+        async with within_budget(order.deadline_file, halt):
+            session = _session(order, watching, halt)
+            servers = session.arena if order.stops_servers and isinstance(session.arena, Rota) else None
+            async with servers_stop_after(servers, halt, watching):
+                record = await session.conduct()
         watching.end()
         status = conclude(read(str(session.folder)), session.folder)
         if session.bucket is not None:
@@ -107,6 +122,9 @@ async def _run(order: Order) -> int:
             watching.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
+            return status
+        if order.stays:
+            await until_signalled(halt)
             return status
     raise_ending(record)
     return status
@@ -177,6 +195,9 @@ def _order(arguments: argparse.Namespace) -> Order:
     pins = dict(_pairs(arguments.pin, problems))
     bucket = _bucket(arguments.results, problems)
     rounds = _rounds(arguments.turns, targets, problems)
+    if arguments.stop_servers and arguments.turns is None:
+        rule = "only servers that are started through Kubernetes are stopped"
+        problems.append(Problem(path="--stop-servers", value=True, rule=rule, remedy="add --turns, or leave it out"))
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -190,6 +211,9 @@ def _order(arguments: argparse.Namespace) -> Order:
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
         rounds=rounds,
+        stops_servers=arguments.stop_servers,
+        deadline_file=arguments.deadline_file,
+        stays=arguments.stay,
     )
 
 
