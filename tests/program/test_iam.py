@@ -2,33 +2,19 @@
 
 import functools
 import json
-import typing
 
 import pytest
+from iam_rules import (
+    DOCUMENTS,
+    WILDCARD_ACTIONS,
+    WILDCARD_PRINCIPALS,
+    WILDCARD_RESOURCES,
+    Document,
+    unexplained_wildcards,
+)
+from rulebook import listed
 
 from tests.fakes_pulumi import STACK_FILES, recorded, stack_config
-
-Document = dict[str, typing.Any]
-
-DOCUMENTS = {
-    "aws:iam/policy:Policy": "policy",
-    "aws:iam/role:Role": "assumeRolePolicy",
-    "aws:iam/rolePolicy:RolePolicy": "policy",
-    "aws:s3/bucketPolicy:BucketPolicy": "policy",
-    "aws:sqs/queuePolicy:QueuePolicy": "policy",
-}
-"""Where a resource type keeps its document."""
-
-WILDCARD_RESOURCES = {
-    "DescribeTheRegion": "EC2's Describe actions know no resource; the condition keeps them to the region",
-    "ReadPrices": "pricing:GetProducts knows no resource; the price list is public",
-    "ListInstanceProfiles": "Karpenter lists profiles under a path to delete its own; without it node classes never go",
-    "Publish": "cloudwatch:PutMetricData knows no resource; the condition names the namespace",
-    "SeeZonalShifts": "the action knows no resource; the condition names the cluster",
-}
-"""Statements, by Sid, that may say ``Resource: *``, and why."""
-WILDCARD_ACTIONS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
-WILDCARD_PRINCIPALS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
 
 
 @functools.cache
@@ -46,26 +32,9 @@ def statements(file: str) -> list[tuple[str, Document]]:
     return [(key, statement) for key, document in documents(file).items() for statement in document["Statement"]]
 
 
-def _listed(value: object) -> list[typing.Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def unexplained_wildcards(key: str, statement: Document) -> list[str]:
-    """Return what ``statement`` leaves open without standing on a list with the reason."""
-    sid = statement.get("Sid", "")
-    found = []
-    if "*" in _listed(statement.get("Resource", [])) and sid not in WILDCARD_RESOURCES:
-        found.append(f"{key} {sid}: any resource")
-    if any("*" in action for action in _listed(statement["Action"])) and sid not in WILDCARD_ACTIONS:
-        found.append(f"{key} {sid}: any action")
-    if statement.get("Principal") == "*" and sid not in WILDCARD_PRINCIPALS:
-        found.append(f"{key} {sid}: anybody")
-    return found
-
-
 @pytest.mark.parametrize("file", STACK_FILES)
 def test_wildcards_have_reasons(file: str) -> None:
-    """No statement names every resource, action or principal unless the lists above say why."""
+    """No statement names every resource, action or principal unless the policy pack's lists say why."""
     found = [problem for key, statement in statements(file) for problem in unexplained_wildcards(key, statement)]
 
     assert found == []
@@ -73,8 +42,15 @@ def test_wildcards_have_reasons(file: str) -> None:
 
 @pytest.mark.parametrize(
     "spoiled",
-    [{"Resource": "*"}, {"Resource": ["arn:aws:s3:::one", "*"]}, {"Action": "ec2:*"}, {"Principal": "*"}],
-    ids=["resource", "one of the resources", "action", "principal"],
+    [
+        {"Resource": "*"},
+        {"Resource": ["arn:aws:s3:::one", "*"]},
+        {"Action": "ec2:*"},
+        {"Principal": "*"},
+        {"Principal": {"AWS": "*"}},
+        {"NotAction": "s3:GetObject"},
+    ],
+    ids=["resource", "one of the resources", "action", "principal", "any account", "all but"],
 )
 def test_a_new_wildcard_is_found(spoiled: Document) -> None:
     """The test above fails on a wildcard that nobody explained."""
@@ -146,7 +122,7 @@ def test_only_the_nodes_role_is_passed() -> None:
     passed = [
         statement["Resource"]
         for _, statement in statements("Pulumi.dev.yaml")
-        if "iam:PassRole" in _listed(statement["Action"])
+        if "iam:PassRole" in listed(statement["Action"])
     ]
 
     assert passed == [["arn:aws:iam::111122223333:role/karpenter-node-1a2b3c4"]]

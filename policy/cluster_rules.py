@@ -1,0 +1,96 @@
+"""Rules for what runs in the cluster: images and charts by pin, bounded pools, a budget and a guard."""
+
+import collections.abc
+import re
+import typing
+
+from rulebook import Found, Options, Resource, inner, listed
+
+NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
+_POD_SPECS = {
+    "kubernetes:apps/v1:DaemonSet": "spec.template.spec",
+    "kubernetes:apps/v1:Deployment": "spec.template.spec",
+    "kubernetes:apps/v1:StatefulSet": "spec.template.spec",
+    "kubernetes:batch/v1:CronJob": "spec.jobTemplate.spec.template.spec",
+    "kubernetes:batch/v1:Job": "spec.template.spec",
+    "kubernetes:core/v1:Pod": "spec",
+}
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+_EXACT_TAG = re.compile(r":v?\d+\.\d+\.\d+[\w.-]*$")
+"""A tag that names one release, as three numbers; ``latest``, ``3`` and ``3.11`` move."""
+_NEURON = "aws.amazon.com/neuron"
+BUDGET = "optimal-tp/budget-usd"
+"""Annotation of the experiment's namespace: the budget that the stack file sets."""
+
+
+def images_are_pinned(resource: Resource, _: Options) -> Found:
+    """Every image is named by digest or by a tag of one release."""
+    for container in _containers(resource):
+        image = str(container.get("image"))
+        if not _DIGEST.search(image) and not _EXACT_TAG.search(image):
+            yield f"{resource.name} runs {image}; an image is named by digest or by the tag of one release"
+
+
+def charts_are_pinned(resource: Resource, _: Options) -> Found:
+    """Every chart has an exact version; one from a local directory is what lies there."""
+    if resource.type != "kubernetes:helm.sh/v3:Release" or str(resource.properties.get("chart", "")).startswith("/"):
+        return
+    version = str(resource.properties.get("version", ""))
+    if not re.fullmatch(r"v?\d+\.\d+\.\d+([+-][\w.-]+)?", version):
+        yield f"{resource.name} has version {version!r}; a chart has one exact version"
+
+
+def pools_are_bounded(resource: Resource, _: Options) -> Found:
+    """Give a node pool a limit, one instance type, and an end for pods that will not go."""
+    if resource.type != NODE_POOL:
+        return
+    limits = inner(resource.properties, "spec.limits") or {}
+    if not limits.keys() & {"nodes", _NEURON}:
+        yield f"{resource.name} has limits {dict(limits)!r}; a pool says how many nodes or chips it may launch at most"
+    if not inner(resource.properties, "spec.template.spec.terminationGracePeriod"):
+        yield f"{resource.name} has no terminationGracePeriod; without it a pod that will not go keeps a node billed"
+    wanted = listed(inner(resource.properties, "spec.template.spec.requirements"))
+    pinned = [
+        each
+        for each in wanted
+        if each.get("key") == "node.kubernetes.io/instance-type" and each.get("operator") == "In"
+    ]
+    if not pinned:
+        yield f"{resource.name} pins no instance type; Karpenter may then launch the largest"
+
+
+def services_stay_inside(resource: Resource, _: Options) -> Found:
+    """Keep Services reachable from the cluster only."""
+    kind = inner(resource.properties, "spec.type")
+    if resource.type == "kubernetes:core/v1:Service" and kind not in (None, "ClusterIP"):
+        yield f"{resource.name} is a {kind}; servers have no authentication, so a Service is a ClusterIP"
+
+
+def spending_is_bounded(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
+    """Where a pod asks for Neuron cores there is a budget, and a guard that ends the spend by itself."""
+    spenders = [each for each in resources if _asks_for_neuron(each)]
+    if not spenders:
+        return
+    namespaces = [each for each in resources if each.type == "kubernetes:core/v1:Namespace"]
+    budgets = [inner(each.properties, "metadata.annotations") or {} for each in namespaces]
+    if not any(_is_an_amount(each.get(BUDGET)) for each in budgets):
+        yield f"{spenders[0].name} asks for Neuron cores and no namespace carries {BUDGET} with an amount above 0"
+    if not any(each.type == "kubernetes:batch/v1:CronJob" for each in resources):
+        yield f"{spenders[0].name} asks for Neuron cores and no CronJob guards the deadline"
+
+
+def _containers(resource: Resource) -> list[typing.Mapping[str, typing.Any]]:
+    pod = inner(resource.properties, _POD_SPECS.get(resource.type, "-")) or {}
+    return [*listed(pod.get("initContainers")), *listed(pod.get("containers"))]
+
+
+def _asks_for_neuron(resource: Resource) -> bool:
+    wishes = (inner(container, "resources.limits") or {} for container in _containers(resource))
+    return any(key.startswith(_NEURON) for wish in wishes for key in wish)
+
+
+def _is_an_amount(value: object) -> bool:
+    try:
+        return float(str(value)) > 0
+    except ValueError:
+        return False
