@@ -1,11 +1,9 @@
 """Every IAM document of the program: who may assume what, no wildcard without a reason, and a linter's opinion."""
 
-import functools
 import json
 
 import pytest
 from iam_rules import (
-    DOCUMENTS,
     WILDCARD_ACTIONS,
     WILDCARD_PRINCIPALS,
     WILDCARD_RESOURCES,
@@ -14,17 +12,8 @@ from iam_rules import (
 )
 from rulebook import listed
 
-from tests.fakes_pulumi import STACK_FILES, recorded, stack_config
-
-
-@functools.cache
-def documents(file: str) -> dict[str, Document]:
-    """Return every document of a stack by the resource that has it."""
-    return {
-        resource.key: json.loads(resource.inputs[DOCUMENTS[resource.type]])
-        for resource in recorded(file).resources
-        if resource.type in DOCUMENTS
-    }
+from tests.fakes_iam import as_template, documents
+from tests.fakes_pulumi import STACK_FILES, stack_config
 
 
 def statements(file: str) -> list[tuple[str, Document]]:
@@ -162,23 +151,10 @@ def test_the_linter_can_disagree() -> None:
     assert len(_linted({"Policy wrong": wrong})) == 2
 
 
-TEMPLATES: dict[str, tuple[str, str, Document]] = {
-    "Policy": ("AWS::IAM::ManagedPolicy", "PolicyDocument", {}),
-    "Role": ("AWS::IAM::Role", "AssumeRolePolicyDocument", {}),
-    "QueuePolicy": ("AWS::SQS::QueuePolicy", "PolicyDocument", {"Queues": ["https://sqs.us-east-2.amazonaws.com/1/a"]}),
-    "BucketPolicy": ("AWS::S3::BucketPolicy", "PolicyDocument", {"Bucket": "one"}),
-}
-"""By kind of resource: type in CloudFormation, where the document stands, and what else it wants."""
-
-
 def _linted(found: dict[str, Document]) -> list[str]:
     from cfnlint.api import lint  # noqa: PLC0415 - three seconds, paid by the slow tests only
     from cfnlint.config import ManualArgs  # noqa: PLC0415 - likewise
 
-    resources = {}
-    for number, (key, document) in enumerate(found.items()):
-        type_, member, others = TEMPLATES.get(key.split(" ")[0], TEMPLATES["Policy"])
-        resources[f"R{number}"] = {"Type": type_, "Properties": {member: document, **others}}
-    template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+    template = json.dumps(as_template(found))
     # The informational checks are those that hold resources against actions.
     return [str(match) for match in lint(template, config=ManualArgs(regions=["us-east-2"], include_checks=["I"]))]
