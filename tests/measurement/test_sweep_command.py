@@ -228,15 +228,18 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
 
     assert str(caught.value).splitlines() == [
         (
-            "--target[0] is '1=http://a'; it begins with a model of the settings and @ (me/small, me/large); write it as "
+            "--target[0] is '1=http://a'; it begins with a model of the settings and @ (me/small, me/large); "
+            "write it as "
             "me/small@1=http://127.0.0.1:8001"
         ),
         (
-            "--turns is ['me/small@1,2']; where models take turns, every model has its own; add --turns MODEL@1,2/4 for "
+            "--turns is ['me/small@1,2']; where models take turns, every model has its own; add --turns "
+            "MODEL@1,2/4 for "
             "me/large"
         ),
         (
-            "--target[0] of me/small is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct the degree or "
+            "--target[0] of me/small is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct "
+            "the degree or "
             "the settings"
         ),
         "--turns of me/small is '1,2'; every degree with a target () has one turn; write it as 1,2/4",
