@@ -56,8 +56,7 @@ def _sent(arrivals: OpenArrivals, share: Share, *, seconds: float, requests: int
         own.append(intended)
         return True
 
-    bound = None if requests is None else share.of(requests)
-    pacer = pace(sliced(arrivals, share), seconds=seconds, requests=bound, launch=launch)
+    pacer = pace(arrivals, share, seconds, requests, launch=launch)
     pacer.begin(0.0)
     while not pacer.over and len(own) < 400:
         pacer.due(math.inf if requests is not None else seconds)

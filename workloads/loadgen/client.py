@@ -16,7 +16,7 @@ from workloads.loadgen.network import Connector, Network
 from workloads.loadgen.pacing import pace
 from workloads.loadgen.pool import Bounds, Pool
 from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.schedule import Arrivals, sliced
+from workloads.loadgen.schedule import Arrivals
 from workloads.samples import Sample, Stage
 from workloads.shares import WHOLE, Share
 
@@ -157,9 +157,7 @@ class _Run:
                 chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
             ),
         )
-        self._mine = sliced(stretch.arrivals, stretch.share)
-        requests = None if stretch.requests is None else stretch.share.of(stretch.requests)
-        self._pace = pace(self._mine, seconds=stretch.seconds, requests=requests, launch=self._launch)
+        self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency
         self._per_slot = slots is not None and slots >= len(addresses)
         self._alarm = Alarm(self._loop, self._advance)
@@ -195,8 +193,10 @@ class _Run:
 
     def _connections(self) -> int:
         """Return how many connections the first sends need."""
-        slots, requests = self._mine.concurrency, self._stretch.requests
-        return min(_WARM if slots is None else slots, slots or _WARM if requests is None else requests)
+        slots, requests = self._stretch.arrivals.concurrency, self._stretch.requests
+        return min(
+            _WARM if slots is None else self._stretch.share.of(slots), slots or _WARM if requests is None else requests
+        )
 
     async def _clean_up(self, aside: list[asyncio.Task[None]]) -> None:
         """Leave nothing behind, whatever ended the stretch; what is still under way becomes a cancelled sample."""
@@ -237,8 +237,7 @@ class _Run:
             return False
         number = self._launched * self._shares + self._share
         self._launched += 1
-        which = slot * self._shares + self._share if self._per_slot else number
-        replica = which % len(self._writers)
+        replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
         self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt)))
         return True
 
