@@ -179,8 +179,7 @@ class _Run:
             aside.append(self._loop.create_task(self._watch(stop)))
         try:
             await self._pool.warm(self._connections())
-            begin = self._stretch.begin
-            self._start = self._last_end = self._clock() if begin is None else begin
+            self._start = self._last_end = self._clock() if self._stretch.begin is None else self._stretch.begin
             self._ticker.start()
             if not self._stopped:
                 self._pace.begin(self._start)
@@ -193,10 +192,8 @@ class _Run:
 
     def _connections(self) -> int:
         """Return how many connections the first sends need."""
-        slots, requests = self._stretch.arrivals.concurrency, self._stretch.requests
-        return min(
-            _WARM if slots is None else self._stretch.share.of(slots), slots or _WARM if requests is None else requests
-        )
+        slots = self._stretch.share.of(self._stretch.arrivals.concurrency or _WARM)
+        return slots if self._stretch.requests is None else min(slots, self._stretch.requests)
 
     async def _clean_up(self, aside: list[asyncio.Task[None]]) -> None:
         """Leave nothing behind, whatever ended the stretch; what is still under way becomes a cancelled sample."""
