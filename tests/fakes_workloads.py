@@ -41,7 +41,7 @@ def program(file: str = "Pulumi.dev.yaml", /, **changes: object) -> Recording:
 def on_existing(**changes: object) -> Recording:
     """Run the program on a cluster that is there already."""
     config = changed("Pulumi.dev.yaml", infra__existing=EXISTING, **changes)
-    for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons"):
+    for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")
 

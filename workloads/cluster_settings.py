@@ -7,9 +7,10 @@ import pydantic
 
 from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse
+from infra.prices import HourPrice
 from workloads.fit import SHAPES
 from workloads.plan import Layout, Placement, Shortage, Wish
-from workloads.settings import WorkloadSettings
+from workloads.settings import Price, WorkloadSettings
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
@@ -126,6 +127,12 @@ class ClusterSettings:
             equal_cores=self.serving.equal_cores or max(self.workloads.degrees),
         )
 
+    def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
+        """Return the same with the price of a node, which has ``billed_cores`` logical cores, for the report."""
+        of_units = Price(**price.model_dump(), billed_cores=billed_cores)
+        workloads = self.workloads.model_copy(update={"price": of_units})
+        return dataclasses.replace(self, workloads=workloads)
+
     @property
     def shape_name(self) -> str:
         """Return the key of the model's sizes in ``workloads.fit.SHAPES``."""
@@ -169,6 +176,11 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
         if settings.serving.layout == "equal-cores" and cores % degree:
             rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"
             problems.append(Problem(path=f"workloads.degrees[{index}]", value=degree, rule=rule, remedy=remedy))
+    if settings.workloads.price is not None:
+        rule = "on a cluster an hour's price is said once, in infra.neuron.price"
+        usd = settings.workloads.price.usd_per_hour
+        hint = f"move it there in {file}"
+        problems.append(Problem(path="workloads.price.usd_per_hour", value=usd, rule=rule, remedy=hint))
     bucket = settings.loadtest.results.bucket
     source = settings.serving.model_source
     if bucket is not None and source.startswith("s3://") and source.removeprefix("s3://").split("/")[0] == bucket:

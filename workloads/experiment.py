@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from infra.versions import PYTHON_IMAGE, Pair
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.cluster_settings import ClusterSettings
-from workloads.cost import HourlyCost
+from workloads.cost import Forecast
 from workloads.dashboard import Dashboard, DashboardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
@@ -46,7 +46,7 @@ class Experiment:
 
     settings: ClusterSettings
     plan: Plan
-    cost: HourlyCost
+    money: Forecast
     dashboard: Dashboard
     results: ResultsBucket
 
@@ -62,9 +62,11 @@ class Experiment:
             "results_uri": uri,
             "results_on_destroy": pulumi.Output.concat(after, uri),
             "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
-            "cost": self.cost.sentence(),
-            "usd_per_hour": self.cost.now_usd,
-            "usd_per_hour_idle": self.cost.idle_usd,
+            "cost": self.money.lines(),
+            "usd_per_hour": self.money.cost.now_usd,
+            "usd_per_hour_idle": self.money.cost.idle_usd,
+            "usd_expected": round(self.money.usd, 2),
+            "budget_usd": self.money.spend.budget_usd,
             "stop_servers_command": (
                 f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
             ),
@@ -72,9 +74,9 @@ class Experiment:
         }
 
 
-def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Ground) -> Experiment:
+def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in (*plan.lines(), cost.sentence()):
+    for line in (*plan.lines(), *money.lines()):
         pulumi.log.info(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
@@ -124,13 +126,13 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             degrees=settings.workloads.degrees,
             limits=settings.workloads.limits,
             region=ground.region,
-            usd_per_hour=cost.neuron_usd,
+            usd_per_hour=money.cost.neuron_usd,
             alarms=settings.loadtest.alarms,
             tags=ground.identity.tags,
             generator=load_test,
         ),
     )
-    return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)
+    return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results)
 
 
 def _site(settings: ClusterSettings, ground: Ground) -> Site:

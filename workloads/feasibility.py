@@ -34,13 +34,6 @@ def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_node
             problems.append(Problem(path=f"workloads.degrees[{index}]", value=degree, rule=rule, remedy=remedy))
     if problems:
         raise SettingsError(problems)
-    price = settings.workloads.price
-    if price is not None and price.billed_cores != kind.billed_cores:
-        rule = f"an hour of {kind.name} pays for {kind.billed_cores} logical cores"
-        problem = Problem(
-            path="workloads.price.billed_cores", value=price.billed_cores, rule=rule, remedy=f"edit {file}"
-        )
-        raise SettingsError([problem])
     made = plan(
         settings.wish,
         kind,

@@ -6,6 +6,7 @@ import typing
 import pydantic
 
 from infra.parser import Section, broken, parse
+from infra.prices import HourPrice
 
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 Arrivals = typing.Literal["closed", "constant", "poisson"]
@@ -129,14 +130,10 @@ class Decision(Section):
         return most
 
 
-class Price(Section):
-    """What an hour of the hardware costs, with where the figure comes from."""
+class Price(HourPrice):
+    """What an hour of one billed unit costs: an instance with ``billed_cores`` logical cores."""
 
-    usd_per_hour: float = pydantic.Field(gt=0)
-    """Of one billed unit: an instance with ``billed_cores`` logical cores."""
     billed_cores: int = pydantic.Field(ge=1)
-    source: str = pydantic.Field(min_length=1)
-    date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 
 
 class WorkloadSettings(Section):
@@ -149,7 +146,7 @@ class WorkloadSettings(Section):
     limits: Limits = Limits()
     decision: Decision = Decision()
     price: Price | None = None
-    """Absent where cores cost nothing by the hour; then no cost is reported."""
+    """Absent where cores cost nothing by the hour; then no cost is reported. A stack file has it in infra.neuron."""
 
     @pydantic.field_validator("degrees")
     @classmethod

@@ -5,6 +5,7 @@ import json
 import typing
 
 import pytest
+import yaml
 
 from infra.errors import CapacityError, SettingsError
 from infra.nodes import NODE_POOL, SCHEDULER
@@ -224,9 +225,22 @@ def test_the_cost_is_known_before_anything_is_made() -> None:
     outputs = PROGRAMS["one-each"]().outputs
 
     assert outputs["usd_per_hour"] == pytest.approx(2 * 2.25 + outputs["usd_per_hour_idle"])
-    assert outputs["cost"].startswith(
+    assert outputs["cost"][0].startswith(
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle"
     )
+    assert (outputs["usd_expected"], outputs["budget_usd"]) == (7.41, 20)
+
+
+def test_the_report_knows_the_price_of_the_stack_file() -> None:
+    """The load generator's settings have what infra.neuron.price says, of a node with four logical cores."""
+    settings = yaml.safe_load(PROGRAMS["one-each"]().one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"])
+
+    assert settings["workloads"]["price"] == {
+        "usd_per_hour": 2.25,
+        "billed_cores": 4,
+        "source": "Capacity Block, ap-southeast-4",
+        "date": "2026-10-03",
+    }
 
 
 REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = (
@@ -286,10 +300,17 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         r"^serving\.shared_memory_gib is 20; shared memory counts as the pod's",
     ),
     (
-        "price of another instance",
+        "a second price",
         {"workloads__price": {"usd_per_hour": 1, "billed_cores": 2, "source": "x", "date": "2026-11-01"}},
         SettingsError,
-        r"^workloads\.price\.billed_cores is 2; an hour of trn2\.3xlarge pays for 4 logical cores",
+        r"^workloads\.price\.usd_per_hour is 1\.0; on a cluster an hour's price is said once, in infra\.neuron\.price",
+    ),
+    ("no budget", {"spend": {}}, SettingsError, r"^spend\.budget_usd is None; this key is required; add it to "),
+    (
+        "more than the budget",
+        {"spend__budget_usd": 5},
+        SettingsError,
+        r"^spend\.budget_usd is 5\.0; the experiment is expected to cost 7\.41 USD",
     ),
     ("unknown key", {"loadtest__pod": 2}, SettingsError, r"^loadtest\.pod is 2; no such key; known keys here: "),
 )

@@ -79,6 +79,13 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             "workloads.model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
         ),
         (
+            {"workloads": {"price": {"usd_per_hour": 2.5, "billed_cores": 4, "source": "x", "date": "2026-11-01"}}},
+            (
+                "workloads.price.usd_per_hour is 2.5; on a cluster an hour's price is said once, in infra.neuron.price"
+                "; move it there in Pulumi.dev.yaml"
+            ),
+        ),
+        (
             {"serving": {"equal_cores": 4}},
             "serving.equal_cores is 4; it has a meaning only with layout 'equal-cores'; edit Pulumi.dev.yaml",
         ),
@@ -97,7 +104,16 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             ),
         ),
     ],
-    ids=["unknown model", "degree does not divide", "bucket taken", "no owner", "no layout", "not its own", "shape"],
+    ids=[
+        "unknown model",
+        "degree does not divide",
+        "bucket taken",
+        "no owner",
+        "a second price",
+        "no layout",
+        "not its own",
+        "shape",
+    ],
 )
 def test_contradictions_are_refused(sections: typing.Mapping[str, object], sentence: str) -> None:
     """Each contradiction is one sentence: what, value, rule, remedy."""
