@@ -67,8 +67,8 @@ class CompiledArtifactsArgs:
 class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, the fetch Job and one compile Job per degree.
 
-    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role`` (with a
-    model from a bucket) and ``-compile-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role``
+    (with a model from a bucket) and ``-compile-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
