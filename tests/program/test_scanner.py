@@ -53,7 +53,7 @@ def scanned(files: collections.abc.Mapping[str, str]) -> tuple[int, set[Finding]
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (pathlib.Path(folder) / name).write_text(text, encoding="utf-8")
-        command = [CHECKOV, "--directory", folder, "--framework", "kubernetes", "cloudformation"]
+        command = [str(CHECKOV), "--directory", folder, "--framework", "kubernetes", "cloudformation"]
         command += ["--quiet", "--compact", "--skip-download", "--soft-fail", "--output", "json"]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
     told = json.loads(done.stdout)
