@@ -67,13 +67,15 @@ class Rota:
     scaler: Scaler
     ready_timeout_seconds: float
     stop: asyncio.Event
+    others: tuple[str, ...] = ()
+    """Deployments of a sweep's other models, whose cores this one needs."""
     _running: tuple[int, ...] | None = None
     _failure: str | None = None
 
     async def stop_all(self) -> None:
         """Stop every server, each whatever becomes of the others. Raises ServerFailed with all that were not."""
         failures = []
-        for name in (name for each in self.names.values() for name in each):
+        for name in (*(name for each in self.names.values() for name in each), *self.others):
             try:
                 await asyncio.to_thread(self.scaler.scale, name, 0)
             except ServerFailed as error:
@@ -89,6 +91,8 @@ class Rota:
             return
         try:
             # Stopped first: the others' cores are what the next round waits for.
+            for name in self.others if self._running is None else ():
+                await asyncio.to_thread(self.scaler.scale, name, 0)
             for each in sorted(self.names, key=lambda each: each in wanted):
                 for name in self.names[each]:
                     await asyncio.to_thread(self.scaler.scale, name, 1 if each in wanted else 0)

@@ -55,6 +55,8 @@ class Session:
     ready_timeout_seconds: float
     rounds: Rounds | None = None
     """Degrees whose servers run at the same time, where all of them cannot; None where they can."""
+    series: str = ""
+    """What tells its metrics from other models' of a sweep (``metrics.model_dimension``)."""
 
     async def conduct(self) -> RunRecord:
         """Run the experiment and return its record.
@@ -113,7 +115,11 @@ class Session:
         if self.cloudwatch is None:
             yield None
             return
-        minutes = Minutes(origin_epoch_seconds=time.time(), settle_seconds=self.settings.load.request_timeout_seconds)
+        minutes = Minutes(
+            origin_epoch_seconds=time.time(),
+            settle_seconds=self.settings.load.request_timeout_seconds,
+            series=self.series,
+        )
         outbox = self.folder / "outbox"
         failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
         publisher = Publisher(
