@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from workloads import rights
 from workloads.bundle import with_fixed_names
@@ -15,6 +16,7 @@ from workloads.cluster_settings import Serving
 from workloads.code import bundle, config_maps
 from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, jobs, python, volumes
+from workloads.manifests.servers import closed_spec
 
 COMPILING = "workloads.compiling"
 FETCHING = "workloads.fetching"
@@ -67,9 +69,9 @@ class CompiledArtifactsArgs:
 class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, and for each model the fetch Job and one compile Job per degree.
 
-    Children: ``<name>-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role`` (with a
-    model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and ``-compile-<word>-tp<degree>``.
-    Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role``
+    (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and
+    ``-compile-<word>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
@@ -81,9 +83,15 @@ class CompiledArtifacts(pulumi.ComponentResource):
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         self._parts = with_fixed_names(f"{jobs.FETCH}-code", bundle(jobs.FETCH, [COMPILING, FETCHING]))
         self._code = config_maps(f"{name}-code", self._parts, args.namespace, self._child)
+        closed = NetworkPolicy(
+            f"{name}-closed",
+            metadata={"name": "closed", "namespace": args.namespace},
+            spec=closed_spec(),
+            opts=self._child,
+        )
         claim = self._claim()
         self.claim_name = claim.metadata.name
-        needs = self._fetch_needs(claim)
+        needs = self._fetch_needs(claim, closed)
         self.compiled = {}
         before: list[Job] = []
         for model in args.plan.models:
@@ -122,7 +130,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         """What all sites share."""
         return next(iter(self._args.sites.values())).serving
 
-    def _fetch_needs(self, claim: PersistentVolumeClaim) -> list[pulumi.Resource]:
+    def _fetch_needs(self, claim: PersistentVolumeClaim, closed: NetworkPolicy) -> list[pulumi.Resource]:
         """Return what every fetch Job waits for: its pods' account among it."""
         args, source = self._args, self._serving.model_source
         policy = self._fetch_role(source) if source.startswith("s3://") else None
@@ -136,8 +144,8 @@ class CompiledArtifacts(pulumi.ComponentResource):
             opts=self._child,
         )
         # The pod waits for what it mounts and is refused what its role may not yet read; the Job would use up its
-        # tries on either.
-        return [claim, account, *self._code, *([] if policy is None else [policy[1]])]
+        # tries on either. Before the namespace is closed, any pod of the cluster may call this one and those after it.
+        return [claim, account, closed, *self._code, *([] if policy is None else [policy[1]])]
 
     def _fetch(self, model: ModelPlan, needs: collections.abc.Sequence[pulumi.Resource]) -> Job:
         args, app = self._args, model.part(jobs.FETCH)
