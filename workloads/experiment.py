@@ -95,14 +95,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             namespace=namespace,
             sites=sites,
             plan=plan,
-            fetched={
-                model.word: Fetched(
-                    model=model.settings.model,
-                    source=settings.source(model.settings),
-                    shape_name=settings.shape_name(model.settings),
-                )
-                for model in plan.models
-            },
+            fetched={model.word: _fetched(settings, model) for model in plan.models},
             python_image=python_image,
             package_index_url=settings.loadtest.package_index_url,
             volume_handle=ground.volume_handle,
@@ -133,15 +126,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
         "dashboard",
         DashboardArgs(
             physical_name=ground.name,
-            boards=tuple(
-                Board(
-                    series=model_title(model.settings.model) if model.word else "",
-                    word=model.word,
-                    degrees=model.settings.degrees,
-                    limits=model.settings.limits,
-                )
-                for model in plan.models
-            ),
+            boards=tuple(_board(model) for model in plan.models),
             region=ground.region,
             usd_per_hour=money.cost.neuron_usd,
             alarms=settings.loadtest.alarms,
@@ -161,6 +146,17 @@ def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
         scheduler=ground.scheduler,
         node_pool=ground.node_pool,
     )
+
+
+def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
+    of = model.settings
+    return Fetched(model=of.model, source=settings.source(of), shape_name=settings.shape_name(of))
+
+
+def _board(model: ModelPlan) -> Board:
+    of = model.settings
+    series = model_title(of.model) if model.word else ""
+    return Board(series=series, word=model.word, degrees=of.degrees, limits=of.limits)
 
 
 def _servers(
