@@ -11,8 +11,8 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from workloads.code import bundle, config_maps
+from workloads.lineup import Lineup
 from workloads.manifests import generator, guard, python
-from workloads.plan import Plan
 
 PROGRAM = "workloads.guarding"
 CLOCK = "qwen-vllm-clock"
@@ -23,7 +23,7 @@ class GuardArgs:
     """What the guard needs."""
 
     namespace: pulumi.Input[str]
-    plan: Plan
+    plan: Lineup
     run: str
     """The experiment's name: another one starts the clock anew."""
     stop_after_seconds: int

@@ -23,6 +23,8 @@ class VllmServerArgs:
     namespace: pulumi.Input[str]
     site: cores.Site
     server: PlannedServer
+    starts: bool
+    """True if it runs before any turn is taken."""
     after: collections.abc.Sequence[pulumi.Resource]
     """Its compiled artifacts and the Neuron nodes."""
 
@@ -51,7 +53,7 @@ class VllmServer(pulumi.ComponentResource):
             metadata={"name": physical, "namespace": args.namespace, "labels": {"app": physical, PART: "server"}},
             # How many pods there are is said by the load generator and the guard, through the scale subresource. What
             # Pulumi does not say it neither claims nor changes back: Kubernetes makes one pod of an absent number.
-            spec=servers.deployment_spec(args.site, args.server, replicas=None if args.server.phase == 0 else 0),
+            spec=servers.deployment_spec(args.site, args.server, replicas=None if args.starts else 0),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without artifacts it would compile into a volume that it cannot write. Deleted after the nodes'
@@ -60,7 +62,7 @@ class VllmServer(pulumi.ComponentResource):
                 depends_on=[*args.after, callers],
                 custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
                 # One that waits for its turn has to be made without a pod.
-                ignore_changes=["spec.replicas"] if args.server.phase > 0 else None,
+                ignore_changes=None if args.starts else ["spec.replicas"],
             ),
         )
         address = Service(

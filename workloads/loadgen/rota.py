@@ -68,7 +68,9 @@ class Rota:
     ready_timeout_seconds: float
     stop: asyncio.Event
     others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models, whose cores this one needs."""
+    """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if the others' cores are needed, so that they are stopped first."""
     _running: tuple[int, ...] | None = None
     _failure: str | None = None
 
@@ -91,7 +93,7 @@ class Rota:
             return
         try:
             # Stopped first: the others' cores are what the next round waits for.
-            for name in self.others if self._running is None else ():
+            for name in self.others if self.makes_room and self._running is None else ():
                 await asyncio.to_thread(self.scaler.scale, name, 0)
             for each in sorted(self.names, key=lambda each: each in wanted):
                 for name in self.names[each]:

@@ -56,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL@1,2/4",
         help="in a pod: models that take turns, their servers started and stopped through Kubernetes; for every model",
     )
+    parser.add_argument(
+        "--together", action="store_true", help="with --turns: the models' servers need not make room for each other"
+    )
     configure_shared(parser)
 
 
@@ -140,7 +143,7 @@ def orders(arguments: argparse.Namespace) -> tuple[Order, ...]:
     problems = list({str(problem): problem for problem in problems}.values())
     if problems:
         raise SettingsError(problems)
-    return tuple(_among(order, found) for order in found)
+    return tuple(_among(order, found, makes_room=not arguments.together) for order in found)
 
 
 def _path(path: str, name: str) -> str:
@@ -148,12 +151,12 @@ def _path(path: str, name: str) -> str:
     return f"{path} of {name}" if path.startswith(("--target", "--turns")) else path
 
 
-def _among(order: Order, every: collections.abc.Sequence[Order]) -> Order:
+def _among(order: Order, every: collections.abc.Sequence[Order], *, makes_room: bool) -> Order:
     """Return ``order`` with what tells it from the others of its sweep."""
     others = tuple(
         name for each in every if each is not order for urls in each.targets.values() for name in deployments(urls)
     )
-    return dataclasses.replace(order, others=others, series=model_title(order.settings.model))
+    return dataclasses.replace(order, others=others, makes_room=makes_room, series=model_title(order.settings.model))
 
 
 def _by_model(

@@ -6,9 +6,9 @@ import typing
 
 from workloads.cluster_settings import LoadTest
 from workloads.command import PORT
+from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, python
 from workloads.manifests.servers import GENERATOR
-from workloads.plan import Plan
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -38,7 +38,7 @@ class Generator:
 
     settings: LoadTest
     runtime: python.Runtime
-    plan: Plan
+    plan: Lineup
     region: str
     settings_name: "pulumi.Input[str]"
     """Name of the ConfigMap with the settings file."""
@@ -56,14 +56,34 @@ class Generator:
         return self.plan.takes_turns or not self.keeps_running
 
 
-def targets(plan: Plan) -> list[str]:
-    """Return ``DEGREE=URL`` of every server, by degree and replica."""
-    return [f"{server.degree}=http://{server.name}:{PORT}" for server in plan.servers]
+def targets(plan: Lineup) -> list[str]:
+    """Return ``DEGREE=URL`` of every server, by degree and replica; in a sweep ``MODEL@`` before it."""
+    return [
+        f"{_of(model)}{server.degree}=http://{server.name}:{PORT}"
+        for model in plan.models
+        for server in model.plan.servers
+    ]
 
 
-def turns(plan: Plan) -> str:
-    """Return the degrees of each turn as the ``run`` command takes them: ``1,2/4``."""
-    return "/".join(",".join(str(degree) for degree in degrees) for degrees in plan.phases)
+def turns(plan: Lineup) -> list[str]:
+    """Return the degrees of each turn as the commands take them, ``1,2/4``; in a sweep ``MODEL@`` before it."""
+    return [
+        _of(model) + "/".join(",".join(str(degree) for degree in degrees) for degrees in model.plan.phases)
+        for model in plan.models
+    ]
+
+
+def _turning(generator: Generator) -> list[str]:
+    """Return the words by which the commands start and stop servers; none where those run for ever."""
+    if not generator.scales:
+        return []
+    plan = generator.plan
+    together = ["--together"] if len(plan.models) > 1 and plan.runs_at_once else []
+    return [*(word for turn in turns(plan) for word in ("--turns", turn)), *together]
+
+
+def _of(model: ModelPlan) -> str:
+    return f"{model.settings.model.name}@" if model.word else ""
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
@@ -71,7 +91,7 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "workloads.loadgen", "run"],
+        "command": ["python", "-m", "workloads.loadgen", "run" if len(generator.plan.models) == 1 else "sweep"],
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),
@@ -79,7 +99,7 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
             *(("--steady",) if generator.keeps_running else _STOPPING),
             *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
-            *(("--turns", turns(generator.plan)) if generator.scales else ()),
+            *_turning(generator),
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.

@@ -5,9 +5,9 @@ import dataclasses
 import datetime as dt
 import typing
 
+from workloads.lineup import Lineup
 from workloads.manifests import cores, python
 from workloads.manifests.generator import scaling_rules
-from workloads.plan import Plan
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -34,19 +34,21 @@ class Watch:
     """What the guard stops, and when."""
 
     runtime: python.Runtime
-    plan: Plan
+    plan: Lineup
     deadline: "pulumi.Input[str]"
     """ISO 8601 with its time zone."""
 
 
-def servers(plan: Plan) -> list[str]:
+def servers(plan: Lineup) -> list[str]:
     """Return the names of the Deployments that hold Neuron cores."""
     return [server.name for server in plan.servers]
 
 
-def compile_jobs(plan: Plan) -> list[str]:
+def compile_jobs(plan: Lineup) -> list[str]:
     """Return the names of the Jobs that hold Neuron cores."""
-    return [f"{plan.of_degree(degree)[0].name}-compile" for degrees in plan.phases for degree in degrees]
+    return [
+        f"{model.plan.of_degree(degree)[0].name}-compile" for model in plan.models for degree in model.settings.degrees
+    ]
 
 
 def deadline(created: str, seconds: int) -> str:
@@ -93,7 +95,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
     }
 
 
-def rules(plan: Plan) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
+def rules(plan: Lineup) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
     """Return the guard's rights: the scale of our servers and our compile Jobs, each by name; nothing else.
 
     A Job has no subresource for its suspension. Its template cannot be changed while it runs.
