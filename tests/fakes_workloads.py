@@ -55,7 +55,7 @@ PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recordin
         lambda: on_existing(
             workloads__model={"name": "mine", "revision": "v3"},
             serving={"model_source": "s3://models/mine", "shape_as": "Qwen/Qwen3-0.6B", "run_as_user": 1000},
-            loadtest={"image": "example.org/loadgen:1", "results": {"bucket": "mine", "on_destroy": "delete"}},
+            loadtest={"image": "example.org/loadgen:1.0.0", "results": {"bucket": "mine", "on_destroy": "delete"}},
         )
     ),
 }

@@ -8,11 +8,13 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from workloads import rights
 from workloads.bundle import with_fixed_names
 from workloads.code import bundle, config_maps
 from workloads.manifests import cores, jobs, python, volumes
+from workloads.manifests.servers import closed_spec
 from workloads.plan import Plan
 
 COMPILING = "workloads.compiling"
@@ -65,8 +67,8 @@ class CompiledArtifactsArgs:
 class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, the fetch Job and one compile Job per degree.
 
-    Children: ``<name>-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role`` (with a
-    model from a bucket) and ``-compile-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role``
+    (with a model from a bucket) and ``-compile-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
@@ -78,9 +80,15 @@ class CompiledArtifacts(pulumi.ComponentResource):
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         self._parts = with_fixed_names(f"{jobs.FETCH}-code", bundle(jobs.FETCH, [COMPILING, FETCHING]))
         self._code = config_maps(f"{name}-code", self._parts, args.namespace, self._child)
+        closed = NetworkPolicy(
+            f"{name}-closed",
+            metadata={"name": "closed", "namespace": args.namespace},
+            spec=closed_spec(),
+            opts=self._child,
+        )
         claim = self._claim()
         self.claim_name = claim.metadata.name
-        fetched = self._fetch(claim)
+        fetched = self._fetch(claim, closed)
         self.compiled = {}
         before: list[Job] = []
         for degrees in args.plan.phases:
@@ -111,7 +119,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[volume]),
         )
 
-    def _fetch(self, claim: PersistentVolumeClaim) -> Job:
+    def _fetch(self, claim: PersistentVolumeClaim, closed: NetworkPolicy) -> Job:
         args, site = self._args, self._args.site
         from_bucket = site.serving.model_source.startswith("s3://")
         policy = self._fetch_role(site.serving.model_source) if from_bucket else None
@@ -134,8 +142,8 @@ class CompiledArtifacts(pulumi.ComponentResource):
             site.model, site.serving, runtime, shape_name=args.shape_name, service_account=jobs.FETCH
         )
         # The pod waits for what it mounts and is refused what its role may not yet read; the Job would use up its
-        # tries on either.
-        needs = [claim, account, *self._code, *([] if policy is None else [policy[1]])]
+        # tries on either. Before the namespace is closed, any pod of the cluster may call this one and those after it.
+        needs = [claim, account, closed, *self._code, *([] if policy is None else [policy[1]])]
         return Job(
             f"{self._name}-fetch",
             metadata={"name": jobs.FETCH, "namespace": args.namespace},

@@ -36,7 +36,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         "Job": 1 + 3,
         "Deployment": servers + 1,
         "Service": servers,
-        "NetworkPolicy": servers,
+        "NetworkPolicy": servers + 1,
         "PodDisruptionBudget": 1,
         "Role": 2 if name == "turns" else 1,
         **({"RoleBinding": 1} if name == "turns" else {}),

@@ -52,7 +52,7 @@ class PodOptions:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of several pods to ``parser``."""
-    parser.add_argument("--pods", type=int, metavar="N", help="share the load among so many processes; this is one")
+    parser.add_argument("--pods", type=int, required=True, metavar="N", help="processes that share the load")
     parser.add_argument(
         "--pod", type=int, metavar="INDEX", help=f"which one, from 0; ${INDEX_VARIABLE} where Kubernetes says it"
     )
@@ -66,10 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def pod_options(
     arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str], problems: list[Problem]
-) -> PodOptions | None:
-    """Return what ``arguments`` say of several pods; None for one alone. What is wrong is added to ``problems``."""
-    if arguments.pods is None:
-        return None
+) -> PodOptions:
+    """Return what ``arguments`` say of several pods. What is wrong is added to ``problems``."""
     pod = arguments.pod
     if pod is None and environment.get(INDEX_VARIABLE, "").isdecimal():
         pod = int(environment[INDEX_VARIABLE])

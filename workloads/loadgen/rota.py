@@ -55,6 +55,8 @@ class Rota:
     scaler: Scaler
     ready_timeout_seconds: float
     stop: asyncio.Event
+    others: tuple[str, ...] = ()
+    """Deployments of a sweep's other models, whose cores this one needs."""
     _running: tuple[int, ...] | None = None
     _failure: str | None = None
 
@@ -65,6 +67,8 @@ class Rota:
             return
         try:
             # Stopped first: the others' cores are what the next round waits for.
+            for name in self.others if self._running is None else ():
+                await asyncio.to_thread(self.scaler.scale, name, 0)
             for each in sorted(self.names, key=lambda each: each in wanted):
                 for name in self.names[each]:
                     await asyncio.to_thread(self.scaler.scale, name, 1 if each in wanted else 0)

@@ -20,13 +20,15 @@ import uvloop
 from infra.errors import Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.models import parse_models
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
 from workloads.run import DegreeRecord
@@ -36,9 +38,9 @@ _TARGET = re.compile(r"(\d+)=(\S+)")
 
 
 class SettingsFile(Section):
-    """A settings file as ``run`` reads it."""
+    """A settings file as ``run`` and ``sweep`` read it: its sections, each left to its own parser."""
 
-    workloads: WorkloadSettings = WorkloadSettings()
+    workloads: object = None
     local: object = None
     """A local profile's section: not for servers that somebody else started, so it is left alone."""
 
@@ -61,11 +63,16 @@ class Order:
     pins: dict[str, str]
     rounds: Rounds | None
     """Degrees that run at the same time; None where all do."""
+    others: tuple[str, ...] = ()
+    """Deployments of a sweep's other models."""
+    series: str = ""
+    """What tells its metrics from other models' (``metrics.model_dimension``)."""
+    name: str | None = None
+    """Folder of the run; None: the run's own name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to ``parser``."""
-    parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
     parser.add_argument(
         "--target",
         action="append",
@@ -73,6 +80,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DEGREE=URL",
         help="a server at this degree; again for each degree and replica",
     )
+    parser.add_argument(
+        "--turns",
+        metavar="1,2/4",
+        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
+    )
+    configure_shared(parser)
+
+
+def configure_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the options that a run and a sweep have in common."""
+    parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
     parser.add_argument("--results", required=True, metavar="DIR", help="folder for the run, or s3://bucket/prefix")
     parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
     parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
@@ -80,11 +98,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
-    parser.add_argument(
-        "--turns",
-        metavar="1,2/4",
-        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
-    )
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -98,13 +111,9 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = _session(order, watching, halt)
+        session = session_of(order, watching, halt)
         record = await session.conduct()
-        watching.end()
-        status = conclude(read(str(session.folder)), session.folder)
-        if session.bucket is not None:
-            session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
-            watching.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
+        status = ended(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
             return status
@@ -112,19 +121,35 @@ async def _run(order: Order) -> int:
     return status
 
 
-def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
+def ended(session: Session) -> int:
+    """Judge the run of ``session``, keep its report, show its verdict, and return its exit status."""
+    session.watcher.end()
+    status = conclude(read(str(session.folder)), session.folder)
+    if session.bucket is not None:
+        session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
+        session.watcher.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
+    return status
+
+
+def bucket_of(place: tuple[str, str] | None, name: str) -> Bucket | None:
+    """Return the prefix called ``name`` below ``place``, a bucket and a prefix; None without one."""
+    if place is None:
+        return None
+    bucket, prefix = place
+    return Bucket(boto3.client("s3"), bucket, f"{prefix}/{name}" if prefix else name)
+
+
+def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
+    """Return the run that ``order`` asks for, with a folder of its own. Raises StorageFailed if it cannot be made."""
     run = run_name(dt.datetime.now(dt.UTC))
-    folder = new_folder(order.folder / run)
-    bucket = None
-    if order.bucket is not None:
-        name, prefix = order.bucket
-        bucket = Bucket(boto3.client("s3"), name, f"{prefix}/{run}" if prefix else run)
+    folder = new_folder(order.folder / (order.name or run))
+    bucket = bucket_of(order.bucket, order.name or run)
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
         settings=order.settings,
         degrees=tuple(_degree(degree, order.targets.get(degree, ())) for degree in order.settings.degrees),
-        arena=OpenArena() if order.rounds is None else _rota(order, order.rounds, halt),
+        arena=arena_of(order, halt),
         folder=folder,
         bucket=bucket,
         cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
@@ -134,22 +159,30 @@ def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
         ignore_eos=order.ignore_eos,
         ready_timeout_seconds=order.ready_timeout_seconds,
         rounds=order.rounds,
+        series=order.series,
     )
+
+
+def arena_of(order: Order, halt: Halt) -> OpenArena | Rota:
+    """Return the surroundings of ``order``'s servers, of which none is known to run."""
+    return OpenArena() if order.rounds is None else _rota(order, order.rounds, halt)
 
 
 def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
     return Rota(
         rounds=rounds,
         targets=order.targets,
-        # A server's Deployment and Service have one name, the host of its URL.
-        names={
-            degree: tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
-            for degree, urls in order.targets.items()
-        },
-        scaler=in_pod(),
+        names={degree: deployments(urls) for degree, urls in order.targets.items()},
+        others=order.others,
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
+
+
+def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
+    """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
+    return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
 
 
 def _degree(degree: int, urls: tuple[str, ...]) -> DegreeRecord:
@@ -173,6 +206,14 @@ def _order(arguments: argparse.Namespace) -> Order:
         settings = _settings(arguments.settings)
     except SettingsError as error:
         problems += error.problems
+    return order_of(arguments, settings, problems)
+
+
+def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, problems: list[Problem]) -> Order:
+    """Return the checked order for one model; ``settings`` are None where ``problems`` say why.
+
+    Raises SettingsError with ``problems`` and everything that is wrong in the command line.
+    """
     targets = _targets(arguments.target, settings, problems)
     pins = dict(_pairs(arguments.pin, problems))
     bucket = _bucket(arguments.results, problems)
@@ -194,8 +235,18 @@ def _order(arguments: argparse.Namespace) -> Order:
 
 
 def _settings(file: str) -> WorkloadSettings:
+    found = settings_of(file)
+    if len(found) > 1:
+        rule = f"it has one model; this one has {len(found)}"
+        raise SettingsError([Problem(path="--settings", value=file, rule=rule, remedy="use the command sweep")])
+    return found[0]
+
+
+def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
+    """Return the experiments that the YAML file asks for, one per model. Raises SettingsError with every bad key."""
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
-    return parse(SettingsFile, data, where="", file=file).workloads
+    section = parse(SettingsFile, data, where="", file=file).workloads
+    return parse_models({} if section is None else section, file=file)
 
 
 def _targets(

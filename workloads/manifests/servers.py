@@ -65,6 +65,11 @@ def service_spec(server: PlannedServer) -> "ServiceSpecArgsDict":
     }
 
 
+def closed_spec() -> "NetworkPolicySpecArgsDict":
+    """Admit nobody to any pod of the namespace; what a server's own policy admits is added to that."""
+    return {"pod_selector": {}, "policy_types": ["Ingress"], "ingress": []}
+
+
 def policy_spec(server: PlannedServer) -> "NetworkPolicySpecArgsDict":
     """Admit the load generator alone, and let nothing out: a server has all it needs on the volume."""
     return {

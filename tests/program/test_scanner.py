@@ -1,0 +1,131 @@
+"""A well-known scanner over every manifest and IAM document of the program; what it may find has a reason."""
+
+import collections.abc
+import copy
+import fnmatch
+import functools
+import json
+import pathlib
+import subprocess
+import tempfile
+import typing
+
+import pytest
+import yaml
+
+from tests.fakes_iam import as_template, documents
+from tests.fakes_pulumi import ROOT, STACK_FILES
+from tests.fakes_schemas import manifests, whole
+from tests.fakes_workloads import PROGRAMS
+
+CHECKOV = ROOT / ".venv-scan" / "bin" / "checkov"
+pytestmark = pytest.mark.skipif(
+    not CHECKOV.exists(), reason="checkov is not installed; `make .venv-scan/ready` does it"
+)
+
+VLLM = "*.qwen-vllm-tp*"
+OURS = "*.qwen-vllm-loadgen*"
+EXCEPTIONS: typing.Final[dict[tuple[str, str], str]] = {
+    ("CKV_K8S_8", OURS): "a hanging generator is ended by the guard; a restart would throw a run away",
+    ("CKV_K8S_9", OURS): "nobody sends it requests",
+    ("CKV_K8S_11", OURS): "a CPU limit throttles whoever measures, and the lag is then in the figures",
+    ("CKV_K8S_11", "*.qwen-vllm-fetch"): "it runs once, on a node of its own kind, with nobody beside it to disturb",
+    ("CKV_K8S_15", "*"): "every image is pinned to one release, so a pull at each start only costs time",
+    ("CKV_K8S_22", VLLM): "vLLM's images write below their root; artifacts are mounted read-only",
+    ("CKV_K8S_23", VLLM): "nobody lists a user for AWS's vLLM images; serving.run_as_user sets one",
+    ("CKV_K8S_40", VLLM): "likewise",
+    ("CKV_K8S_38", OURS): "where servers take turns it scales them, by a Role that names each",
+    ("CKV_K8S_43", "*"): "a digest cannot be read without the registry; the tag names one release, and ECR Public "
+    "tags of AWS's images are not moved",
+}
+"""(Check, pattern of resources) that may fail, and why."""
+
+
+class Finding(typing.NamedTuple):
+    """One check that one resource does not pass."""
+
+    check: str
+    resource: str
+
+
+def scanned(files: collections.abc.Mapping[str, str]) -> tuple[int, set[Finding]]:
+    """Return how many checks passed and what was found in ``files``, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (pathlib.Path(folder) / name).write_text(text, encoding="utf-8")
+        command = [str(CHECKOV), "--directory", folder, "--framework", "kubernetes", "cloudformation"]
+        command += ["--quiet", "--compact", "--skip-download", "--soft-fail", "--output", "json"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
+    told = json.loads(done.stdout)
+    parts = told if isinstance(told, list) else [told]
+    assert all(part["summary"]["parsing_errors"] == 0 for part in parts)
+    found = {Finding(each["check_id"], each["resource"]) for part in parts for each in part["results"]["failed_checks"]}
+    return sum(part["summary"]["passed"] for part in parts), found
+
+
+def _rendered(name: str) -> list[dict[str, typing.Any]]:
+    return [whole(copy.deepcopy(each.inputs)) for each in manifests(PROGRAMS[name]())]
+
+
+@functools.cache
+def everything() -> tuple[int, set[Finding]]:
+    """Return what is found in every run of the program."""
+    files = {f"{name}.yaml": yaml.dump_all(_rendered(name), Dumper=yaml.CSafeDumper) for name in PROGRAMS}
+    files |= {f"{file}.json": json.dumps(as_template(documents(file))) for file in STACK_FILES}
+    return scanned(files)
+
+
+def excused(finding: Finding) -> list[tuple[str, str]]:
+    """Return the exceptions that cover ``finding``."""
+    return [
+        (check, pattern)
+        for check, pattern in EXCEPTIONS
+        if check == finding.check and fnmatch.fnmatchcase(finding.resource, pattern)
+    ]
+
+
+def test_nothing_is_found_that_has_no_reason() -> None:
+    """Whatever the scanner finds in manifests and IAM documents stands above with its reason."""
+    passed, found = everything()
+
+    assert passed > 1000
+    assert sorted(each for each in found if not excused(each)) == []
+
+
+def test_no_exception_outlives_its_finding() -> None:
+    """An exception that covers nothing any more is taken away."""
+    used = {key for each in everything()[1] for key in excused(each)}
+
+    assert EXCEPTIONS.keys() - used == set()
+
+
+@pytest.mark.parametrize(
+    ("check", "spoiled"),
+    [
+        ("CKV_K8S_16", {"privileged": True}),
+        ("CKV_K8S_20", {"allowPrivilegeEscalation": True}),
+        ("CKV_K8S_37", {"capabilities": {"add": ["SYS_ADMIN"]}}),
+        ("CKV_K8S_22", {"readOnlyRootFilesystem": False}),
+    ],
+)
+def test_a_careless_generator_is_found(check: str, spoiled: dict[str, object]) -> None:
+    """The scan fails on a load generator that may do more than it needs."""
+    pods = next(
+        each
+        for each in _rendered("one-each")
+        if each["metadata"]["name"] == "qwen-vllm-loadgen" and each["kind"] == "Deployment"
+    )
+    pods["spec"]["template"]["spec"]["containers"][0]["securityContext"] |= spoiled
+
+    _, found = scanned({"spoiled.yaml": yaml.safe_dump(pods)})
+
+    assert check in {each.check for each in found if not excused(each)}
+
+
+def test_a_careless_document_is_found() -> None:
+    """The scan fails on a role that may do everything."""
+    wide = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+    _, found = scanned({"spoiled.json": json.dumps(as_template({"Policy wide": wide}))})
+
+    assert {each for each in found if not excused(each)}
