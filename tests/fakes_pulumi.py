@@ -240,6 +240,7 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:karpenter.sh/v1:NodePool": _nothing,
     "kubernetes:karpenter.sh/v1alpha1:NodeOverlay": _nothing,
     "pulumi:providers:kubernetes": _nothing,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": _nothing,
     "aws:cloudwatch/dashboard:Dashboard": _nothing,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _nothing,
     "aws:s3/bucket:Bucket": _bucket,

@@ -12,9 +12,12 @@ from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identi
 from workloads.cluster_settings import ClusterSettings
 from workloads.cost import Forecast
 from workloads.dashboard import Dashboard, DashboardArgs
+from workloads.lineup import Lineup, ModelPlan
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
-from workloads.plan import Plan
+from workloads.manifests.jobs import Fetched
+from workloads.models import model_title
+from workloads.panels import Board
 from workloads.results import ResultsBucket
 from workloads.serving import PART, VllmServer, VllmServerArgs
 
@@ -45,7 +48,7 @@ class Experiment:
     """What a person wants to know of it."""
 
     settings: ClusterSettings
-    plan: Plan
+    plan: Lineup
     money: Forecast
     dashboard: Dashboard
     results: ResultsBucket
@@ -74,7 +77,7 @@ class Experiment:
         }
 
 
-def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground) -> Experiment:
+def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
     for line in (*plan.lines(), *money.lines()):
         pulumi.log.info(line)
@@ -83,16 +86,16 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
     namespace = kubernetes.core.v1.Namespace(
         "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
     ).metadata.name
-    site = _site(settings, ground)
+    sites = {model.word: _site(settings, model, ground) for model in plan.models}
     python_image = f"{ground.image_registry}/{PYTHON_IMAGE}"
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
             namespace=namespace,
-            site=site,
+            sites=sites,
             plan=plan,
-            shape_name=settings.shape_name,
+            fetched={model.word: _fetched(settings, model) for model in plan.models},
             python_image=python_image,
             package_index_url=settings.loadtest.package_index_url,
             volume_handle=ground.volume_handle,
@@ -102,7 +105,7 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
         ),
         providers,
     )
-    servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
+    servers = _servers(namespace, sites, plan, artifacts, ground.pool, providers)
     results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
     load_test = LoadTest(
         "loadgen",
@@ -123,8 +126,7 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
         "dashboard",
         DashboardArgs(
             physical_name=ground.name,
-            degrees=settings.workloads.degrees,
-            limits=settings.workloads.limits,
+            boards=tuple(_board(model) for model in plan.models),
             region=ground.region,
             usd_per_hour=money.cost.neuron_usd,
             alarms=settings.loadtest.alarms,
@@ -135,9 +137,9 @@ def build(settings: ClusterSettings, plan: Plan, money: Forecast, ground: Ground
     return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results)
 
 
-def _site(settings: ClusterSettings, ground: Ground) -> Site:
+def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
     return Site(
-        model=settings.workloads.model,
+        model=model.settings.model,
         serving=settings.serving,
         pair=ground.pair,
         image=ground.pair.image(ground.image_registry),
@@ -146,10 +148,21 @@ def _site(settings: ClusterSettings, ground: Ground) -> Site:
     )
 
 
+def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
+    of = model.settings
+    return Fetched(model=of.model, source=settings.source(of), shape_name=settings.shape_name(of))
+
+
+def _board(model: ModelPlan) -> Board:
+    of = model.settings
+    series = model_title(of.model) if model.word else ""
+    return Board(series=series, word=model.word, degrees=of.degrees, limits=of.limits)
+
+
 def _servers(
     namespace: pulumi.Input[str],
-    site: Site,
-    plan: Plan,
+    sites: collections.abc.Mapping[str, Site],
+    plan: Lineup,
     artifacts: CompiledArtifacts,
     pool: pulumi.Resource,
     opts: pulumi.ResourceOptions,
@@ -160,13 +173,15 @@ def _servers(
             server.name.removeprefix("qwen-vllm-"),
             VllmServerArgs(
                 namespace=namespace,
-                site=site,
+                site=sites[model.word],
                 server=server,
+                starts=plan.starts(model) and server.phase == 0,
                 is_scaled=plan.takes_turns,
                 # Where turns are taken a server would hold the only node that the next degree's Job waits for.
-                after=[pool, *(everything if plan.takes_turns else [artifacts.compiled[server.degree]])],
+                after=[pool, *(everything if plan.takes_turns else [artifacts.compiled[model.word, server.degree]])],
             ),
             opts,
         )
-        for server in plan.servers
+        for model in plan.models
+        for server in model.plan.servers
     ]

@@ -18,9 +18,10 @@ from workloads import rights
 from workloads.artifacts import Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
+from workloads.lineup import Lineup
 from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
-from workloads.plan import Plan
+from workloads.models import as_section
 from workloads.results import ResultsBucket
 
 PROGRAM = "workloads.loadgen.__main__"
@@ -32,7 +33,7 @@ class LoadTestArgs:
 
     namespace: pulumi.Input[str]
     settings: ClusterSettings
-    plan: Plan
+    plan: Lineup
     python_image: str
     region: str
     identity: Identity
@@ -136,8 +137,7 @@ class LoadTest(pulumi.ComponentResource):
 
     def _settings(self) -> ConfigMap:
         """Make the settings file. Its name follows its content, so that a change starts the experiment anew."""
-        data = {"workloads": self._args.settings.workloads.model_dump(mode="json")}
-        text = yaml.safe_dump(data, sort_keys=True)
+        text = yaml.safe_dump({"workloads": as_section(self._args.settings.models)}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return ConfigMap(
             f"{self._name}-settings",

@@ -23,6 +23,8 @@ class VllmServerArgs:
     namespace: pulumi.Input[str]
     site: cores.Site
     server: PlannedServer
+    starts: bool
+    """True if it runs before any turn is taken."""
     is_scaled: bool
     """True if the load generator starts and stops it; its number of replicas is then not Pulumi's."""
     after: collections.abc.Sequence[pulumi.Resource]
@@ -51,7 +53,7 @@ class VllmServer(pulumi.ComponentResource):
         Deployment(
             f"{name}-pods",
             metadata={"name": physical, "namespace": args.namespace, "labels": {"app": physical, PART: "server"}},
-            spec=servers.deployment_spec(args.site, args.server, replicas=1 if args.server.phase == 0 else 0),
+            spec=servers.deployment_spec(args.site, args.server, replicas=1 if args.starts else 0),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without artifacts it would compile into a volume that it cannot write. Deleted after the nodes'

@@ -6,9 +6,9 @@ import typing
 
 from workloads.cluster_settings import LoadTest
 from workloads.command import PORT
+from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, python
 from workloads.manifests.servers import GENERATOR
-from workloads.plan import Plan
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -31,7 +31,7 @@ class Generator:
 
     settings: LoadTest
     runtime: python.Runtime
-    plan: Plan
+    plan: Lineup
     region: str
     settings_name: "pulumi.Input[str]"
     """Name of the ConfigMap with the settings file."""
@@ -42,14 +42,26 @@ class Generator:
     """What the servers run on, kept with every run."""
 
 
-def targets(plan: Plan) -> list[str]:
-    """Return ``DEGREE=URL`` of every server, by degree and replica."""
-    return [f"{server.degree}=http://{server.name}:{PORT}" for server in plan.servers]
+def targets(plan: Lineup) -> list[str]:
+    """Return ``DEGREE=URL`` of every server, by degree and replica; in a sweep ``MODEL@`` before it."""
+    return [
+        f"{_of(model)}{server.degree}=http://{server.name}:{PORT}"
+        for model in plan.models
+        for server in model.plan.servers
+    ]
 
 
-def turns(plan: Plan) -> str:
-    """Return the degrees of each turn as the ``run`` command takes them: ``1,2/4``."""
-    return "/".join(",".join(str(degree) for degree in degrees) for degrees in plan.phases)
+def turns(plan: Lineup) -> list[str]:
+    """Return the degrees of each turn as the commands take them, ``1,2/4``; in a sweep ``MODEL@`` before it."""
+    return [
+        _of(model) + "/".join(",".join(str(degree) for degree in degrees) for degrees in model.plan.phases)
+        for model in plan.models
+        if plan.takes_turns
+    ]
+
+
+def _of(model: ModelPlan) -> str:
+    return f"{model.settings.model.name}@" if model.word else ""
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
@@ -57,14 +69,14 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "workloads.loadgen", "run"],
+        "command": ["python", "-m", "workloads.loadgen", "run" if len(generator.plan.models) == 1 else "sweep"],
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),
             *("--results", generator.results_uri, "--publish", "--steady"),
             *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
-            *(("--turns", turns(generator.plan)) if generator.plan.takes_turns else ()),
+            *(part for turn in turns(generator.plan) for part in ("--turns", turn)),
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
