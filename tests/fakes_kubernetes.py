@@ -9,7 +9,7 @@ import pathlib
 import threading
 import typing
 
-from workloads.apiserver import ApiServer
+from workloads.loadgen.kubernetes import Namespace
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -47,8 +47,8 @@ def _merge(target: dict[str, typing.Any], patch: dict[str, typing.Any]) -> None:
 
 
 @contextlib.contextmanager
-def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterator[ApiServer]:
-    """Serve ``cluster`` on a port of loopback, and yield who may ask it with the token in ``folder``."""
+def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterator[Namespace]:
+    """Serve ``cluster`` on a port of loopback, and yield its namespace ``optimal-tp`` with the token in ``folder``."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -74,7 +74,7 @@ def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterat
     thread.start()
     try:
         url = f"http://127.0.0.1:{server.server_port}"
-        yield ApiServer(url=url, token_file=folder / "token", certificate=None)
+        yield Namespace(url=url, namespace="optimal-tp", token_file=folder / "token", certificate=None)
     finally:
         server.shutdown()
         thread.join()

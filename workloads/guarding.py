@@ -14,17 +14,18 @@ import time
 import typing
 
 from infra.errors import ServerFailed
-from workloads.apiserver import NOT_FOUND, ApiServer, from_pod
+from workloads.loadgen.kubernetes import Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")
+Patch = dict[str, object]
+"""Merged into an object; None where it is stopped already."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Guard:
     """What is stopped, where."""
 
-    api: ApiServer
-    namespace: str
+    namespace: Namespace
     deployments: tuple[str, ...]
     jobs: tuple[str, ...]
     say: collections.abc.Callable[[str], object]
@@ -32,48 +33,29 @@ class Guard:
     def stop(self) -> list[str]:
         """Stop everything that is there and runs; returns a sentence for each thing that could not be stopped."""
         wanted = [
-            *((f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{name}", _suspended) for name in self.jobs),
-            *(
-                (f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/scale", _without_pods)
-                for name in self.deployments
-            ),
+            *((f"suspend the Job {name}", "batch/v1", f"jobs/{name}", _suspended) for name in self.jobs),
+            *((f"stop {name}", "apps/v1", f"deployments/{name}/scale", _without_pods) for name in self.deployments),
         ]
         failures = []
-        for path, change in wanted:
+        for doing, group, path, change in wanted:
             try:
-                failure = self._change(path, change)
+                patch = change(self.namespace.ask(doing, group, path))
+                if patch is not None:
+                    self.namespace.ask(doing, group, path, patch=patch)
+                    self.say(doing)
+            except NotThere:
+                continue
             except ServerFailed as error:
-                failure = str(error)
-            if failure is not None:
-                failures.append(failure)
+                failures.append(str(error))
         return failures
 
-    def _change(self, path: str, change: "Change") -> str | None:
-        found = self.api.ask(path)
-        if found.status == NOT_FOUND:
-            return None
-        if found.is_refusal:
-            return f"the Kubernetes API refused to show {path}: {found.status} {found.text[:300]}"
-        patch = change(found.data())
-        if patch is None:
-            return None
-        answer = self.api.ask(path, patch)
-        if answer.is_refusal and answer.status != NOT_FOUND:
-            return f"the Kubernetes API refused to change {path}: {answer.status} {answer.text[:300]}"
-        self.say(f"stopped {path}")
-        return None
 
-
-Change = collections.abc.Callable[[dict[str, typing.Any]], object]
-"""From an object as it is to the patch that stops it; None where it is stopped already."""
-
-
-def _without_pods(scale: dict[str, typing.Any]) -> object:
+def _without_pods(scale: dict[str, typing.Any]) -> Patch | None:
     # Kubernetes leaves a zero out.
     return {"spec": {"replicas": 0}} if scale.get("spec", {}).get("replicas", 0) else None
 
 
-def _suspended(job: dict[str, typing.Any]) -> object:
+def _suspended(job: dict[str, typing.Any]) -> Patch | None:
     conditions = job.get("status", {}).get("conditions", [])
     ended = any(each.get("type") in _ENDED and each.get("status") == "True" for each in conditions)
     return None if ended or job.get("spec", {}).get("suspend") else {"spec": {"suspend": True}}
@@ -126,13 +108,11 @@ def main(words: collections.abc.Sequence[str]) -> int:
         sys.stdout.flush()
 
     try:
-        api, namespace = from_pod()
+        namespace = own_namespace()
     except ServerFailed as error:
         say(str(error))
         return 1
-    guard = Guard(
-        api=api, namespace=namespace, deployments=tuple(arguments.deployment), jobs=tuple(arguments.job), say=say
-    )
+    guard = Guard(namespace=namespace, deployments=tuple(arguments.deployment), jobs=tuple(arguments.job), say=say)
     return keep(
         guard,
         arguments.deadline,

@@ -9,10 +9,10 @@ import typing
 import pytest
 
 from tests.fakes_kubernetes import FakeCluster, served
-from workloads.apiserver import ApiServer
 from workloads.bundle import closure, imports, read_sources
 from workloads.code import ROOT
 from workloads.guarding import Guard, keep, main
+from workloads.loadgen.kubernetes import Namespace
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))
@@ -47,12 +47,12 @@ class Clock:
 
 
 def called(
-    api: ApiServer, before_seconds: float, *, jobs: tuple[str, ...] = ("tp1-compile", "tp4-compile")
+    api: Namespace, before_seconds: float, *, jobs: tuple[str, ...] = ("tp1-compile", "tp4-compile")
 ) -> tuple[int, list[str], Clock]:
     """Call the guard so long before its deadline; returns the exit status, what it said, and the clock after it."""
     lines: list[str] = []
     clock = Clock(before_seconds)
-    guard = Guard(api=api, namespace="optimal-tp", deployments=("tp1", "tp4"), jobs=jobs, say=lines.append)
+    guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, say=lines.append)
     status = keep(guard, DEADLINE, period_seconds=300, now=clock.now, sleep=clock.sleep)
     return status, lines, clock
 
@@ -80,8 +80,8 @@ def test_at_the_deadline_everything_that_runs_is_stopped(tmp_path: pathlib.Path,
     assert there.objects[TP1] == {"spec": {"replicas": 0}}
     assert there.objects[JOB4]["spec"] == {"suspend": True}
     assert lines == [
-        f"stopped {JOB4}",
-        f"stopped {TP1}",
+        "suspend the Job tp4-compile",
+        "stop tp1",
         "nothing runs after the deadline 2026-11-24T12:00:00+00:00",
     ]
 
@@ -128,8 +128,8 @@ def test_what_is_not_there_needs_no_stopping(tmp_path: pathlib.Path) -> None:
     assert (status, there.changed) == (0, [JOB1])
 
 
-@pytest.mark.parametrize("path", [JOB4, TP1])
-def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str) -> None:
+@pytest.mark.parametrize(("path", "doing"), [(JOB4, "suspend the Job tp4-compile"), (TP1, "stop tp1")])
+def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str, doing: str) -> None:
     """What can be stopped is; the call fails, so that it is made again, and says what was refused."""
     there = cluster()
     there.refused = {path}
@@ -138,17 +138,17 @@ def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str)
 
     assert status == 1
     assert there.changed == [each for each in (JOB4, TP1) if each != path]
-    assert lines[-1] == f'the Kubernetes API refused to show {path}: 403 {{"message": "forbidden"}}'
+    assert lines[-1] == f'the Kubernetes API did not {doing}: 403 {{"message": "forbidden"}}'
 
 
 def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> None:
     """Never silence: Kubernetes makes the call again."""
     (tmp_path / "token").write_text("secret")
-    nowhere = ApiServer(url="http://127.0.0.1:1", token_file=tmp_path / "token", certificate=None)
+    nowhere = Namespace(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
     status, lines, _ = called(nowhere, 0)
 
     assert status == 1
-    assert len([line for line in lines if "the Kubernetes API at http://127.0.0.1:1 does not answer: " in line]) == 4
+    assert len([line for line in lines if line.startswith("the Kubernetes API at http://127.0.0.1:1 did not s")]) == 4
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_deadline_that_is_none(words: collections.abc.Sequence[str], capsys: p
 def test_outside_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence and a failure."""
     assert main(["--deadline", "2026-11-24T12:00:00+00:00", "--period-seconds", "300"]) == 1
-    assert capsys.readouterr().out.startswith("the Kubernetes API wants a service account: ")
+    assert capsys.readouterr().out.startswith("what is asked of Kubernetes needs a pod with a service account: ")
 
 
 def test_it_needs_the_standard_library_alone() -> None:

@@ -3,13 +3,12 @@
 import asyncio
 import collections.abc
 import dataclasses
-import pathlib
 import random
 import typing
 
 from infra.errors import ServerFailed
-from workloads.apiserver import ACCOUNT, ApiServer, from_pod
 from workloads.loadgen.identity import wait_until_healthy
+from workloads.loadgen.kubernetes import Namespace
 
 Rounds = tuple[tuple[int, ...], ...]
 """Degrees that run at the same time, one tuple per turn."""
@@ -34,25 +33,14 @@ class Scaler(typing.Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployments:
-    """The scale subresource of a namespace's Deployments, as the API server offers it."""
+    """The scale subresource of a namespace's Deployments."""
 
-    api: ApiServer
-    namespace: str
+    namespace: Namespace
 
     def scale(self, name: str, replicas: int) -> None:
         """Ask for ``replicas`` pods. Raises ServerFailed when that is refused or nobody answers."""
-        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/scale"
-        answer = self.api.ask(path, {"spec": {"replicas": replicas}})
-        if answer.is_refusal:
-            raise ServerFailed(
-                f"the Kubernetes API did not scale {name} to {replicas}: {answer.status} {answer.text[:300]}"
-            )
-
-
-def in_pod(account: pathlib.Path = ACCOUNT) -> Deployments:
-    """Return the Deployments of this pod's own namespace. Raises ServerFailed outside a pod."""
-    api, namespace = from_pod(account)
-    return Deployments(api=api, namespace=namespace)
+        patch = {"spec": {"replicas": replicas}}
+        self.namespace.ask(f"scale {name} to {replicas}", "apps/v1", f"deployments/{name}/scale", patch=patch)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -21,10 +21,11 @@ from infra.errors import Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
@@ -200,7 +201,7 @@ def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
         names={degree: deployments(urls) for degree, urls in order.targets.items()},
         others=order.others,
         makes_room=order.makes_room,
-        scaler=in_pod(),
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
