@@ -19,6 +19,7 @@ import uvloop
 
 from infra.errors import Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
+from workloads.loadgen.accounts import Accounts, AccountWords, account_words, configure_accounts, watched
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
@@ -67,6 +68,8 @@ class Order:
     """Stop the servers of ``rounds`` when the run has ended."""
     deadline_file: pathlib.Path | None
     """Where the date stands before which the run ends."""
+    accounts: AccountWords | None
+    """None keeps no receipt: nobody pays for the servers by the hour."""
     stays: bool
     """Wait for a signal when all is done: a Deployment would begin again."""
     others: tuple[str, ...] = ()
@@ -110,6 +113,7 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
         "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
     )
     parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    configure_accounts(parser)
     parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
@@ -124,10 +128,15 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        async with within_money(order, halt, watching):
-            session = session_of(order, watching, halt)
-            record = await session.conduct()
-        status = ended(session)
+        accounts = accounts_of(order, watching)
+        async with watched(accounts):
+            async with within_money(order, halt, watching):
+                session = session_of(order, watching, halt)
+                record = await session.conduct()
+            status = ended(session)
+            if accounts is not None:
+                await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
+                store(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
             return status
@@ -136,6 +145,11 @@ async def _run(order: Order) -> int:
             return status
     raise_ending(record)
     return status
+
+
+def accounts_of(order: Order, watching: Watcher) -> Accounts | None:
+    """Return who keeps the receipt of ``order``, where one is asked for."""
+    return None if order.accounts is None else order.accounts.accounts(order.settings, order.bucket, watching)
 
 
 @contextlib.asynccontextmanager
@@ -151,10 +165,15 @@ def ended(session: Session) -> int:
     """Judge the run of ``session``, keep its report, show its verdict, and return its exit status."""
     session.watcher.end()
     status = conclude(read(str(session.folder)), session.folder)
+    store(session)
+    return status
+
+
+def store(session: Session) -> None:
+    """Put everything that ``session`` kept into its bucket, where there is one."""
     if session.bucket is not None:
         session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
         session.watcher.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
-    return status
 
 
 def bucket_of(place: tuple[str, str] | None, name: str) -> Bucket | None:
@@ -263,6 +282,7 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
         rounds=rounds,
         stops_servers=arguments.stop_servers,
         deadline_file=arguments.deadline_file,
+        accounts=account_words(arguments),
         stays=arguments.stay,
     )
 

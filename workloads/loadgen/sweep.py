@@ -13,12 +13,14 @@ import re
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
+from workloads.loadgen.accounts import watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.results import new_folder
 from workloads.loadgen.run import (
     Order,
+    accounts_of,
     arena_of,
     bucket_of,
     configure_shared,
@@ -94,11 +96,15 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         sessions[index] = session
         return status
 
-    # The first model's order names the others' servers too.
-    async with within_money(first, halt, watching):
-        statuses = await measure_all(plan, measure, keeper, watching)
-    watching.end()
-    conclude_sweep(read_sweep(str(folder)), folder)
+    accounts = accounts_of(first, watching)
+    async with watched(accounts):
+        # The first model's order names the others' servers too.
+        async with within_money(first, halt, watching):
+            statuses = await measure_all(plan, measure, keeper, watching)
+        watching.end()
+        conclude_sweep(read_sweep(str(folder)), folder)
+        if accounts is not None:
+            await accounts.settle(folder, verdicts=sum(status == 0 for status in statuses.values()), halt=halt)
     if keeper.bucket is not None:
         keeper.bucket.store(path for path in folder.iterdir() if path.is_file())
         watching.say(keeper.bucket.failure or f"results and report: {keeper.bucket.uri}")
