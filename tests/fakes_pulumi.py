@@ -315,24 +315,24 @@ def record(
     *,
     config: collections.abc.Mapping[str, str] | None = None,
     stack: str = "dev",
+    answers: collections.abc.Callable[[Recording], Answers] = Answers,
 ) -> Recording:
     """Run ``program`` against a fresh recording until nothing is outstanding, and return the recording.
 
-    Raises LookupError for a resource type that is not in RESOURCES.
+    ``answers`` may answer for resources in a way of its own. Raises LookupError for a resource type that is not in
+    RESOURCES.
     """
     recording = Recording()
     # A context and an event loop of its own: nothing of one run, its root stack above all, is left for the next.
     with _event_loop(), _garbage_kept():
-        contextvars.copy_context().run(_run, program, recording, dict(config or {}), stack)
+        contextvars.copy_context().run(_run, program, answers(recording), dict(config or {}), stack)
     if recording.refused:
         raise LookupError(f"not resources that the program is known to make: {', '.join(sorted(recording.refused))}")
     return recording
 
 
-def _run(
-    program: collections.abc.Callable[[], object], recording: Recording, config: dict[str, str], stack: str
-) -> None:
-    answers = Answers(recording)
+def _run(program: collections.abc.Callable[[], object], answers: Answers, config: dict[str, str], stack: str) -> None:
+    recording = answers.recording
     monitor = RecordingMonitor(answers, recording)
     pulumi.runtime.set_mocks(answers, project=PROJECT, stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
@@ -359,7 +359,17 @@ def recorded(file: str) -> Recording:
     return run_main(stack_config(file), stack=file.split(".")[1])
 
 
-def run_main(config: collections.abc.Mapping[str, typing.Any], *, stack: str = "dev") -> Recording:
+def run_main(
+    config: collections.abc.Mapping[str, typing.Any],
+    *,
+    stack: str = "dev",
+    answers: collections.abc.Callable[[Recording], Answers] = Answers,
+) -> Recording:
     """Run the real ``__main__.py`` with ``config`` as a stack file's data."""
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    return record(lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"), config=flat, stack=stack)
+    return record(
+        lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+        config=flat,
+        stack=stack,
+        answers=answers,
+    )
