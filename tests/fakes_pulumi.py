@@ -40,6 +40,8 @@ class Recorded:
     inputs: dict[str, typing.Any]
     parent: str
     depends_on: frozenset[str]
+    inputs_from: frozenset[str]
+    """What the inputs are outputs of, alone."""
     provider: str
     delete_timeout: str
     create_timeout: str
@@ -107,6 +109,7 @@ class RecordingMonitor(mocks.MockMonitor):
         with _event_loop():
             response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
+            inputs_from = frozenset(urn for each in request.propertyDependencies.values() for urn in each.urns)
             self.recording.resources.append(
                 Recorded(
                     urn=response.urn,
@@ -115,8 +118,8 @@ class RecordingMonitor(mocks.MockMonitor):
                     custom=request.custom,
                     inputs=pulumi.runtime.rpc.deserialize_properties(request.object),
                     parent=request.parent,
-                    depends_on=frozenset(request.dependencies)
-                    | frozenset(urn for each in request.propertyDependencies.values() for urn in each.urns),
+                    depends_on=frozenset(request.dependencies) | inputs_from,
+                    inputs_from=inputs_from,
                     # A component only passes its providers on: it does not use one, so none must outlive it.
                     provider=request.provider if request.custom else "",
                     delete_timeout=request.customTimeouts.delete,
