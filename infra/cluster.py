@@ -13,11 +13,9 @@ import pulumi_kubernetes as kubernetes
 from infra import policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
-from infra.settings import AddonVersions, ControlPlane, SystemNodes
+from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
 from infra.versions import AddonName, KubernetesMinor
 
-SYSTEM_NODES = 2
-"""Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
     "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})

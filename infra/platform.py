@@ -122,7 +122,7 @@ def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pu
     args = KarpenterArgs(
         cluster_name=settings.cluster_name,
         cluster=cluster,
-        overlays=settings.neuron.price_usd_per_hour is not None,
+        overlays=settings.neuron.karpenter_needs_a_price,
         registries=settings.registries,
         place=place,
         tags=settings.tags,

@@ -243,6 +243,7 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:karpenter.sh/v1:NodePool": _nothing,
     "kubernetes:karpenter.sh/v1alpha1:NodeOverlay": _nothing,
     "pulumi:providers:kubernetes": _nothing,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": _nothing,
     "aws:cloudwatch/dashboard:Dashboard": _nothing,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _nothing,
     "aws:s3/bucket:Bucket": _bucket,
@@ -252,8 +253,11 @@ RESOURCES: dict[str, Outputs] = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
     "aws:s3/bucketVersioning:BucketVersioning": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
+    "kubernetes:batch/v1:CronJob": _nothing,
     "kubernetes:batch/v1:Job": _nothing,
-    "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:core/v1:ConfigMap": lambda _, inputs: {
+        "metadata": {**inputs["metadata"], "creationTimestamp": "2026-11-24T09:00:00Z"}
+    },
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:core/v1:PersistentVolume": _nothing,
     "kubernetes:core/v1:PersistentVolumeClaim": _nothing,

@@ -61,6 +61,7 @@ class TerminalWatcher(PlainWatcher):
     def stage(self, name: str, *, total: float | None) -> None:
         """Start the bar anew."""
         self.say(name)
+        self._bar.start()  # a sweep's next run begins below the verdict of the last
         self._bar.reset(self._task, description=name, total=total, detail="")
 
     def advance(self, detail: str, *, done: float) -> None:

@@ -1,12 +1,14 @@
 """``python -m workloads.report``: the verdict on a stored run, comparison of two runs, and what the documents quote.
 
-python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read
+python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read;
+                                                          of a sweep the gravest, 5 where a model was not measured
 python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
 python -m workloads.report simulate [--experiments N]     the table in docs/verdict.md
 python -m workloads.report schema | measurement           verdict.schema.json and docs/measurement.md
 """
 
 import argparse
+import contextlib
 import pathlib
 import sys
 import typing
@@ -22,6 +24,7 @@ from workloads.report.measurement import measurement_page
 from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
+from workloads.report.sweep import SweepSource, conclude_sweep, read_sweep, sweep_text
 
 
 def main(arguments: typing.Sequence[str]) -> int:
@@ -41,13 +44,19 @@ def _report(arguments: typing.Sequence[str]) -> int:
         prog="python -m workloads.report",
         description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="a run's folder, or s3://bucket/prefix")
+    parser.add_argument("source", metavar="SOURCE", help="a run's or sweep's folder, or s3://bucket/prefix")
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
     options = parser.parse_args(arguments)
-    source = _read(options.source)
     remote = options.source.startswith("s3://")
-    folder = options.output or (pathlib.Path("out") / source.record.run if remote else pathlib.Path(options.source))
-    return conclude(source, folder)
+    sweep = _stored_sweep(options.source)
+    if sweep is not None:
+        return conclude_sweep(sweep, options.output or _folder(options.source, sweep.sweep.sweep, remote=remote))
+    source = _read(options.source)
+    return conclude(source, options.output or _folder(options.source, source.record.run, remote=remote))
+
+
+def _folder(source: str, name: str, *, remote: bool) -> pathlib.Path:
+    return pathlib.Path("out") / name if remote else pathlib.Path(source)
 
 
 def _compare(arguments: typing.Sequence[str]) -> int:
@@ -86,8 +95,23 @@ def _measurement(arguments: typing.Sequence[str]) -> int:
 def _read(source: str) -> Source:
     if not source.startswith("s3://"):
         return read(source)
-    try:
+    with _reachable(source):
         return read(source, boto3.client("s3"))
+
+
+def _stored_sweep(source: str) -> SweepSource | None:
+    if not source.startswith("s3://"):
+        return None if sweep_text(source) is None else read_sweep(source)
+    with _reachable(source):
+        s3 = boto3.client("s3")
+        return None if sweep_text(source, s3) is None else read_sweep(source, s3)
+
+
+@contextlib.contextmanager
+def _reachable(source: str) -> typing.Iterator[None]:
+    """Turn what the bucket's client raises into one sentence."""
+    try:
+        yield
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         remedy = "check the name, your credentials and AWS_ENDPOINT_URL"
         rule = f"the bucket cannot be read: {error}"

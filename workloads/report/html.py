@@ -3,9 +3,11 @@
 import base64
 import json
 import pathlib
+import typing
 
 import jinja2
 
+from workloads.report.across import ModelRow
 from workloads.report.analysis import Analysis
 from workloads.report.claims import Claim
 from workloads.report.plots import Plot
@@ -38,6 +40,12 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
         missing=MISSING,
         data_uri=_data_uri,
     )
+
+
+def sweep_html(name: str, headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table]) -> str:
+    """Return the page of a sweep; each model's own page is in its folder."""
+    template = _TEMPLATES.get_template("sweep.html.j2")
+    return template.render(name=name, headline=headline, rows=rows, tables=tables)
 
 
 def _data_uri(svg: str) -> str:

@@ -31,7 +31,7 @@ def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files = _files(analysis)
         for name, content in files.items():
-            _replace(folder / name, content)
+            replace(folder / name, content)
     except OSError as error:
         raise StorageFailed(
             f"the report cannot be written to {folder}: {error.strerror}; free space or name another "
@@ -52,7 +52,7 @@ def _files(analysis: Analysis) -> dict[str, bytes]:
     }
 
 
-def _replace(path: pathlib.Path, content: bytes) -> None:
+def replace(path: pathlib.Path, content: bytes) -> None:
     """Write whole or not at all, so that a reader never sees half a report."""
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -1,0 +1,68 @@
+"""A sweep's models one after the other; what cannot be measured does not keep the next from its turn."""
+
+import collections.abc
+import pathlib
+
+from infra.errors import Interrupted, OptimalTpError, StorageFailed
+from workloads.loadgen.progress import Watcher
+from workloads.loadgen.results import Bucket, storage_failed
+from workloads.models import model_word
+from workloads.settings import WorkloadSettings
+from workloads.sweep import SWEEP, Leg, Sweep, encode_sweep
+
+Measure = collections.abc.Callable[[int], collections.abc.Awaitable[int]]
+"""Measures the model at an index of the sweep; returns the exit status of its run."""
+
+
+def planned(name: str, settings: collections.abc.Iterable[WorkloadSettings]) -> Sweep:
+    """Return the record of a sweep that has not begun, a folder per model."""
+    legs = (Leg(model=each.model.name, folder=model_word(each.model)) for each in settings)
+    return Sweep(sweep=name, legs=tuple(legs))
+
+
+class SweepKeeper:
+    """Keeps a sweep's record in ``folder``, and in ``bucket`` where there is one."""
+
+    def __init__(self, folder: pathlib.Path, bucket: Bucket | None) -> None:
+        """Write beside the runs' folders."""
+        self.folder = folder
+        self.bucket = bucket
+
+    def keep(self, sweep: Sweep) -> None:
+        """Write ``sweep`` whole or not at all. Raises StorageFailed when the folder takes no more."""
+        path = self.folder / SWEEP
+        draft = path.with_suffix(".tmp")
+        try:
+            draft.write_text(encode_sweep(sweep), encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise storage_failed(self.folder, error) from None
+        if self.bucket is not None:
+            self.bucket.store([path])
+
+
+async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watcher: Watcher) -> dict[int, int]:
+    """Measure every model of ``sweep`` in order; returns the exit statuses by the model's index.
+
+    A model that fails is kept as failed, with its sentence, and the next one has its turn. Raises Interrupted and
+    StorageFailed, which end the sweep.
+    """
+    statuses: dict[int, int] = {}
+    keeper.keep(sweep)
+    for index, leg in enumerate(sweep.legs):
+        sweep = sweep.changed(index, "running")
+        keeper.keep(sweep)
+        watcher.say(f"model {index + 1} of {len(sweep.legs)}: {leg.model}")
+        try:
+            statuses[index] = await measure(index)
+        except (Interrupted, StorageFailed) as error:
+            keeper.keep(sweep.changed(index, "failed", str(error)))
+            raise
+        except OptimalTpError as error:
+            statuses[index] = error.exit_status
+            sweep = sweep.changed(index, "failed", str(error))
+            watcher.say(f"{leg.model} was not measured to its end: {error}")
+        else:
+            sweep = sweep.changed(index, "ended")
+        keeper.keep(sweep)
+    return statuses
