@@ -18,6 +18,7 @@ from workloads.loadgen import run as run_command
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.sweep import conduct, configure, orders
 from workloads.loadgen.turns import Halt
+from workloads.progress import decode_progress
 from workloads.report import rendering
 from workloads.report.__main__ import main as report
 from workloads.sweep import decode_sweep
@@ -193,8 +194,14 @@ def test_the_bucket_has_the_sweep_and_its_runs(tmp_path: pathlib.Path, monkeypat
     names = {key.split("/", 3)[3] for key in store.objects}
 
     assert len(roots) == 1
-    assert names >= {"sweep.json", "report.html", "verdicts.json", "small/run.json", "large/run.json"}
+    assert names >= {"sweep.json", "report.html", "verdicts.json", "small/run.json", "large/progress.json"}
     assert names >= {"small/verdict.json", "large/report.md"}
+    for key, content in store.objects.items():
+        if key.endswith("/progress.json"):
+            told = decode_progress(content)
+            assert told.is_over
+            assert told.looks[-1].words.startswith("settled")
+            assert told.series == key.split("/")[-2]
 
 
 class Published:

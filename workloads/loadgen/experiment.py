@@ -10,6 +10,7 @@ from workloads.loadgen.progress import Watcher
 from workloads.loadgen.rota import Rounds, block_order
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
 from workloads.loadgen.turns import Halt, Turns
+from workloads.progress import Look
 from workloads.run import Ending, Turn
 from workloads.samples import Stage
 from workloads.settings import WorkloadSettings
@@ -27,8 +28,8 @@ class Judge(typing.Protocol):
     def is_settled(self) -> bool:
         """Whether the verdict would not change with more blocks."""
 
-    def words(self) -> str:
-        """Return the state of the comparison in one line."""
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
 
 
 class Ledger(typing.Protocol):
@@ -125,7 +126,7 @@ class Experiment:
         if blocks < self.settings.decision.minimum_blocks:
             return False
         settled = self.judge.is_settled()
-        self.watcher.say(f"block {blocks}: {self.judge.words()}")
+        self.watcher.look(self.judge.look(blocks))
         return settled and self.settings.decision.stop_when_settled
 
     def _spent(self, blocks: int) -> str:

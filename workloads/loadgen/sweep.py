@@ -20,6 +20,7 @@ from workloads.loadgen.run import (
     Order,
     arena_of,
     bucket_of,
+    conducted,
     configure_shared,
     deployments,
     ended,
@@ -83,7 +84,7 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
 
     async def measure(index: int) -> int:
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
-        record = await session.conduct()
+        record = await conducted(session)
         status = ended(session)
         raise_ending(record)
         sessions[index] = session
