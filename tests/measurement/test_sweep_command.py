@@ -23,7 +23,7 @@ from workloads.report import rendering
 from workloads.report.__main__ import main as report
 from workloads.sweep import decode_sweep
 
-TRUTH = {"me/small": {1: 0.002, 2: 0.002}, "me/large": {1: 0.009, 2: 0.002}}
+TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
 SETTINGS = {
     "model": {"revision": "none"},
@@ -156,7 +156,8 @@ class Pods:
 def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model's servers are started after those of all other models were stopped, once each."""
     pods = Pods()
-    monkeypatch.setattr(run_command, "in_pod", lambda: pods)
+    monkeypatch.setattr(run_command, "own_namespace", lambda: "here")
+    monkeypatch.setattr(run_command, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
     # In a cluster a server is called as its host; here all hosts are the same one.
     monkeypatch.setattr("workloads.loadgen.sweep.deployments", tuple)
     monkeypatch.setattr(run_command, "deployments", tuple)

@@ -1,4 +1,4 @@
-"""``watch`` against S3 and CloudWatch as moto plays them: what it finds, and a sentence for each thing that is wrong."""
+"""``watch`` against S3 and CloudWatch as moto plays them: what it finds, and a sentence for each fault."""
 
 import collections.abc
 import dataclasses

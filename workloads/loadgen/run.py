@@ -10,7 +10,6 @@ import dataclasses
 import datetime as dt
 import pathlib
 import platform
-import re
 import time
 import typing
 import urllib.parse
@@ -22,10 +21,12 @@ from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon
+from workloads.loadgen.commandline import bucket_address, pairs_of, rounds_of, targets_of
+from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
@@ -35,8 +36,6 @@ from workloads.report.conclusion import conclude
 from workloads.report.source import read
 from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
-
-_TARGET = re.compile(r"(\d+)=(\S+)")
 
 
 class SettingsFile(Section):
@@ -203,7 +202,7 @@ def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
         targets=order.targets,
         names={degree: deployments(urls) for degree, urls in order.targets.items()},
         others=order.others,
-        scaler=in_pod(),
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
@@ -243,10 +242,10 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
 
     Raises SettingsError with ``problems`` and everything that is wrong in the command line.
     """
-    targets = _targets(arguments.target, settings, problems)
-    pins = dict(_pairs(arguments.pin, problems))
-    bucket = _bucket(arguments.results, problems)
-    rounds = _rounds(arguments.turns, targets, problems)
+    targets = targets_of(arguments.target, settings, problems)
+    pins = dict(pairs_of(arguments.pin, problems))
+    bucket = bucket_address(arguments.results, problems)
+    rounds = rounds_of(arguments.turns, targets, problems)
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -276,54 +275,3 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
     section = parse(SettingsFile, data, where="", file=file).workloads
     return parse_models({} if section is None else section, file=file)
-
-
-def _targets(
-    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
-) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
-    for index, word in enumerate(words):
-        path = f"--target[{index}]"
-        match = _TARGET.fullmatch(word)
-        url = urllib.parse.urlsplit(match[2]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
-            rule = "a target is DEGREE=URL with a URL of http or https"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
-        elif settings is not None and int(match[1]) not in settings.degrees:
-            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
-        else:
-            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
-    if not words:
-        rule = "the experiment has at least one server"
-        problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
-    return dict(sorted(found.items()))
-
-
-def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
-    if words is None:
-        return None
-    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
-    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
-        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
-        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
-    return found
-
-
-def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:
-    for index, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            remedy = "write it as image=NAME"
-            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
-        yield key, value
-
-
-def _bucket(results: str, problems: list[Problem]) -> tuple[str, str] | None:
-    if not results.startswith("s3://"):
-        return None
-    name, _, prefix = results.removeprefix("s3://").partition("/")
-    if not name:
-        rule = "an S3 address names a bucket"
-        problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
-    return name, prefix.strip("/")

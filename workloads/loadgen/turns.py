@@ -4,11 +4,13 @@ import asyncio
 import collections.abc
 import contextlib
 import dataclasses
+import time
 import typing
 
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.client import Drive, Stretch, Target, drive
 from workloads.loadgen.prompts import Prompt
+from workloads.loadgen.timetable import READY_SECONDS
 from workloads.run import Turn
 from workloads.samples import Sample
 
@@ -45,7 +47,7 @@ class Turns:
     async def take(self, stretch: Stretch) -> Turn:
         """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
         await self.arena.admit(stretch.degree)
-        await self._pause()
+        await self._pause(stretch.begin)
         self.arena.start_watch(stretch.degree)
         driven = await self._driven(stretch)
         return Turn(
@@ -59,11 +61,14 @@ class Turns:
             requests=driven.intended,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
+            start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
         )
 
-    async def _pause(self) -> None:
+    async def _pause(self, begin: float | None) -> None:
+        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again."""
+        seconds = self.pause_seconds if begin is None else begin - READY_SECONDS - self.clock()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.halt.event.wait(), self.pause_seconds)
+            await asyncio.wait_for(self.halt.event.wait(), max(0, seconds))
 
     async def _driven(self, stretch: Stretch) -> Drive:
         lookout = asyncio.create_task(self._look_out())
