@@ -250,8 +250,11 @@ RESOURCES: dict[str, Outputs] = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
     "aws:s3/bucketVersioning:BucketVersioning": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
+    "kubernetes:batch/v1:CronJob": _nothing,
     "kubernetes:batch/v1:Job": _nothing,
-    "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:core/v1:ConfigMap": lambda _, inputs: {
+        "metadata": {**inputs["metadata"], "creationTimestamp": "2026-11-24T09:00:00Z"}
+    },
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:core/v1:PersistentVolume": _nothing,
     "kubernetes:core/v1:PersistentVolumeClaim": _nothing,

@@ -62,8 +62,8 @@ class CompiledArtifactsArgs:
     identity: Identity
     foundation: collections.abc.Sequence[pulumi.Resource]
     """The file system and its driver."""
-    pool: pulumi.Resource
-    """The Neuron nodes."""
+    before_nodes: collections.abc.Sequence[pulumi.Resource]
+    """The Neuron nodes' pool, and who stops what runs on them."""
 
 
 class CompiledArtifacts(pulumi.ComponentResource):
@@ -184,10 +184,15 @@ class CompiledArtifacts(pulumi.ComponentResource):
         server = model.plan.of_degree(degree)[0]
         return Job(
             f"{model.part(f'{self._name}-compile')}-tp{degree}",
-            metadata={"name": f"{server.name}-compile", "namespace": args.namespace},
+            metadata={
+                "name": f"{server.name}-compile",
+                "namespace": args.namespace,
+                # The guard suspends a Job at the deadline, and the next `up` lets it run again.
+                "annotations": {"pulumi.com/patchForce": "true"},
+            },
             spec=jobs.compile_spec(args.sites[model.word], server, self._parts),
             # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
-            opts=self._awaited([args.pool, *after]),
+            opts=self._awaited([*args.before_nodes, *after]),
         )
 
     def _awaited(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:

@@ -97,6 +97,9 @@ class Alarms(Section):
 class LoadTest(Section):
     """The load generator and what becomes of its results."""
 
+    run: str = pydantic.Field(default="1", pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
+    """Name of the experiment. With another one ``pulumi up`` measures anew: servers that were stopped start again, and
+    the budget's clock too."""
     image: str | None = pydantic.Field(default=None, pattern=r"^[a-z0-9][^\s]*[:@][^\s]+$")
     """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
     package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")

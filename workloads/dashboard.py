@@ -27,10 +27,12 @@ class DashboardArgs:
     tags: collections.abc.Mapping[str, str]
     generator: pulumi.Resource
     """The load generator, whose silence is an alarm."""
+    probes_for_ever: bool
+    """False where it falls silent with the verdict, so that silence is nothing to be told."""
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, ``<name>-silent``.
+    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, and of an endless probe ``-silent``.
 
     In a sweep ``<name>-void-<word>-tp<degree>``, and ``<name>-silent-<word>`` for each model below ``<name>-silent``.
     Takes its AWS provider from ``opts``.
@@ -51,13 +53,18 @@ class Dashboard(pulumi.ComponentResource):
         for each in args.boards:
             for degree in each.degrees:
                 self._void_alarm(each, degree)
-        if len(args.boards) == 1:
-            self._silent_alarm(args.boards[0], f"{name}-silent", self._actions)
-        else:
-            self._all_silent_alarm([self._silent_alarm(each, f"{name}-silent-{each.word}", []) for each in args.boards])
+        if args.probes_for_ever:
+            self._silent_alarms()
         console = f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
         self.url = pulumi.Output.concat(console, "#dashboards/dashboard/", board.dashboard_name)
         self.register_outputs({"url": self.url})
+
+    def _silent_alarms(self) -> None:
+        boards, name = self._args.boards, self._name
+        if len(boards) == 1:
+            self._silent_alarm(boards[0], f"{name}-silent", self._actions)
+        else:
+            self._all_silent_alarm([self._silent_alarm(each, f"{name}-silent-{each.word}", []) for each in boards])
 
     @property
     def _actions(self) -> list[str]:

@@ -125,11 +125,29 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
     small, large = decode_sweep((folder / "sweep.json").read_text()).legs
     said = capsys.readouterr().out
 
-    assert (status, report([str(folder)])) == (2, 5)
+    assert (status, report([str(folder)])) == (5, 5)
     assert (small.state, large.state) == ("failed", "ended")
     assert "it serves me/small (workloads.model.name); it serves other" in str(small.sentence)
     assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", 2)}
     assert "Serve me/large with TP2; not measured: me/small." in said
+
+
+def test_the_end_of_the_money_leaves_a_report(tmp_path: pathlib.Path) -> None:
+    """What was measured until then is judged; the model whose turn has not come is said to be not measured."""
+
+    async def sweep() -> int:
+        halt = Halt(event=asyncio.Event())
+        asyncio.get_running_loop().call_later(2.0, halt.set, "budget", "the money ends")
+        return await conduct(orders(parsed(tmp_path, *words)), PlainWatcher(Console(quiet=True)), halt)
+
+    with servers() as words:
+        status = asyncio.run(sweep())
+    (folder,) = (tmp_path / "out").iterdir()
+    rows = json.loads((folder / "verdicts.json").read_text())["models"]
+
+    assert status == 5
+    assert rows[0]["outcome"] in ("settled", "inconclusive", "void")
+    assert (rows[1]["outcome"], rows[1]["sentence"]) == ("not measured", "its turn has not come")
 
 
 def test_a_sweep_without_any_run_fails(tmp_path: pathlib.Path) -> None:
@@ -167,7 +185,7 @@ def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
         urls = [word.partition("=")[2] for word in words if "@" in word]
     small, large = urls[:2], urls[2:]
 
-    assert status == 0
+    assert status in (0, 3, 4)  # how sure the answer is does not matter here
     assert pods.orders == [(name, 0) for name in large] + [(name, 1) for name in small] + [
         (name, 0) for name in small
     ] + [(name, 1) for name in large]

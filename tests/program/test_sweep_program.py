@@ -37,7 +37,7 @@ def test_servers_are_named_per_model_and_degree() -> None:
     """Deployment, Service and policy of each carry the model's word."""
     recording = sweep()
 
-    assert [each.name for each in recording.of_type("VllmServer")] == list(SERVERS)
+    assert sorted(each.name for each in recording.of_type("VllmServer")) == sorted(SERVERS)
     assert [recording.one(f"Service {name}-address").inputs["metadata"]["name"] for name in SERVERS] == [
         f"qwen-vllm-{name}" for name in SERVERS
     ]
@@ -57,10 +57,12 @@ def test_only_the_first_model_starts() -> None:
     recording = sweep()
     pods = {name: recording.one(f"Deployment {name}-pods") for name in SERVERS}
 
-    assert {name: each.inputs["spec"]["replicas"] for name, each in pods.items()} == {
-        name: 1 if name.startswith(SMALL) else 0 for name in SERVERS
+    assert {name: each.inputs["spec"].get("replicas") for name, each in pods.items()} == {
+        name: None if name.startswith(SMALL) else 0 for name in SERVERS
     }
-    assert {each.ignored for each in pods.values()} == {("spec.replicas",)}
+    assert {name: each.ignored for name, each in pods.items()} == {
+        name: () if name.startswith(SMALL) else ("spec.replicas",) for name in SERVERS
+    }
 
 
 def test_artifacts_are_fetched_and_compiled_per_model() -> None:
@@ -93,13 +95,15 @@ def test_the_second_model_compiles_after_the_first() -> None:
 def test_the_load_generator_knows_every_server_and_turn() -> None:
     """Its command is ``sweep``; targets and turns begin with the model; it may scale every server."""
     container = generator(sweep())
-    (role,) = sweep().of_type("rbac.authorization.k8s.io/v1:Role")
+    role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-scaling", "guard-rights"))
 
     assert container["command"][-1] == "sweep"
     assert options(container, "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
     assert options(container, "--target")[0] == f"Qwen/Qwen3-0.6B@1=http://qwen-vllm-{SMALL}-tp1:8000"
     assert options(container, "--target")[-1] == f"Qwen/Qwen3-8B@4=http://qwen-vllm-{LARGE}-tp4:8000"
     assert role.inputs["rules"][0]["resourceNames"] == sorted(f"qwen-vllm-{name}" for name in SERVERS)
+    assert guard.inputs["rules"][0] == role.inputs["rules"][0]
+    assert guard.inputs["rules"][1]["resourceNames"] == sorted(f"qwen-vllm-{name}-compile" for name in SERVERS)
 
 
 def test_the_load_generator_reads_the_same_models() -> None:
@@ -149,7 +153,7 @@ def test_the_dashboard_has_a_section_per_model() -> None:
 
 def test_a_sweep_is_silent_when_all_its_models_are() -> None:
     """A model that waits for its turn is silent: only all together raise the alarm that somebody is told of."""
-    recording = sweep()
+    recording = program(workloads__models=FAMILY, spend__budget_usd=40, spend__keep_running=True)
     (both,) = recording.of_type("CompositeAlarm")
     names = [recording.one(f"MetricAlarm dashboard-silent-{word}").inputs["name"] for word in (SMALL, LARGE)]
     void = recording.one(f"MetricAlarm dashboard-void-{LARGE}-tp2").inputs
@@ -159,13 +163,17 @@ def test_a_sweep_is_silent_when_all_its_models_are() -> None:
 
 
 def test_models_that_fit_at_once_take_no_turns() -> None:
-    """On four nodes all servers run from the start, each waits for its own artifacts alone, and nobody scales them."""
+    """On four nodes all servers run from the start, and each waits for its own artifacts alone.
+
+    Where they are stopped in the end each model has one turn, and none makes room for another.
+    """
     recording = program(workloads__models=FAMILY, spend__budget_usd=60, infra__neuron__maximum_nodes=4)
     needs = recording.must_outlive()[recording.one(f"Deployment {LARGE}-tp2-pods").urn]
 
-    assert {recording.one(f"Deployment {name}-pods").inputs["spec"]["replicas"] for name in SERVERS} == {1}
-    assert options(generator(recording), "--turns") == []
-    assert not recording.of_type("RoleBinding")
+    assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
+    assert options(generator(recording), "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
+    assert "--together" in generator(recording)["args"]
+    assert "--together" not in generator(sweep())["args"]
     assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
     assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs
 

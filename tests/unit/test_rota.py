@@ -167,6 +167,30 @@ def test_inside_a_pod_everything_is_read_from_its_account(tmp_path: pathlib.Path
     )
 
 
+def test_stopping_all_goes_on_where_one_is_refused(api: Deployments) -> None:
+    """Every server is asked to stop, those of a sweep's other models too, and all that refused are named."""
+    arena = rota(api)
+    arena.others = ("other-tp2",)
+    asyncio.run(arena.stop_all())
+    stopped = dict(Cluster.replicas)
+    Cluster.refuses = True
+
+    assert stopped == {"tp1-0": 0, "tp1-1": 0, "tp2": 0, "tp4": 0, "other-tp2": 0}
+    with pytest.raises(ServerFailed) as refused:
+        asyncio.run(arena.stop_all())
+    assert [name for name in stopped if f"did not scale {name} to 0: 403" in str(refused.value)] == [*stopped]
+
+
+@pytest.mark.parametrize("makes_room", [True, False])
+def test_other_models_make_room_where_they_must(api: Deployments, *, makes_room: bool) -> None:
+    """Their servers are stopped first where their cores are needed, and left alone where all run together."""
+    arena = rota(api)
+    arena.others, arena.makes_room = ("other-tp2",), makes_room
+    asyncio.run(arena.admit(4))
+
+    assert ("other-tp2" in Cluster.replicas) is makes_room
+
+
 def test_a_turn_stops_the_others_first(api: Deployments) -> None:
     """The others' cores are what the next round waits for; within a round nothing is done."""
     scaler = Recorder(api)

@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import http.client
 import json
+import os
 import pathlib
 import ssl
 import typing
@@ -15,6 +16,11 @@ ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""
 _TIMEOUT_SECONDS = 30
 _LOWEST_ERROR = 400
+_NOT_FOUND = 404
+
+
+class NotThere(ServerFailed):
+    """The object that was asked for does not exist."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,8 @@ class Namespace:
         finally:
             connection.close()
         if answer.status >= _LOWEST_ERROR:
-            raise ServerFailed(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}")
+            kind = NotThere if answer.status == _NOT_FOUND else ServerFailed
+            raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}")
         return _object(text, doing)
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -75,10 +82,15 @@ class Namespace:
 
 
 def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
-    """Return this pod's own namespace. Raises ServerFailed outside a pod."""
+    """Return this pod's own namespace. Raises ServerFailed outside a pod.
+
+    Kubernetes names the API server's address in every pod's environment, so that no DNS has to work.
+    """
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     try:
         return Namespace(
-            url="https://kubernetes.default.svc:443",
+            url=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
             namespace=(account / "namespace").read_text(encoding="utf-8").strip(),
             token_file=account / "token",
             certificate=account / "ca.crt",

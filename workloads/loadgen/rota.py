@@ -56,9 +56,23 @@ class Rota:
     ready_timeout_seconds: float
     stop: asyncio.Event
     others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models, whose cores this one needs."""
+    """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if the others' cores are needed, so that they are stopped first."""
     _running: tuple[int, ...] | None = None
     _failure: str | None = None
+
+    async def stop_all(self) -> None:
+        """Stop every server, each whatever becomes of the others. Raises ServerFailed with all that were not."""
+        failures = []
+        for name in (*(name for each in self.names.values() for name in each), *self.others):
+            try:
+                await asyncio.to_thread(self.scaler.scale, name, 0)
+            except ServerFailed as error:
+                failures.append(str(error))
+        self._running = None
+        if failures:
+            raise ServerFailed("; ".join(failures))
 
     async def admit(self, degree: int) -> None:
         """Start the servers of ``degree``'s round and stop all others, unless they run already."""
@@ -67,7 +81,7 @@ class Rota:
             return
         try:
             # Stopped first: the others' cores are what the next round waits for.
-            for name in self.others if self._running is None else ():
+            for name in self.others if self.makes_room and self._running is None else ():
                 await asyncio.to_thread(self.scaler.scale, name, 0)
             for each in sorted(self.names, key=lambda each: each in wanted):
                 for name in self.names[each]:

@@ -6,6 +6,7 @@ Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 sto
 import argparse
 import asyncio
 import collections.abc
+import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
@@ -21,7 +22,7 @@ from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon
-from workloads.loadgen.commandline import bucket_address, pairs_of, rounds_of, targets_of
+from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
@@ -30,6 +31,7 @@ from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
 from workloads.models import parse_models
 from workloads.progress import Progress
 from workloads.report.conclusion import conclude
@@ -64,8 +66,16 @@ class Order:
     pins: dict[str, str]
     rounds: Rounds | None
     """Degrees that run at the same time; None where all do."""
+    stops_servers: bool
+    """Stop the servers of ``rounds`` when the run has ended."""
+    deadline_file: pathlib.Path | None
+    """Where the date stands before which the run ends."""
+    stays: bool
+    """Wait for a signal when all is done: a Deployment would begin again."""
     others: tuple[str, ...] = ()
     """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if a model's servers run only while the others' are stopped."""
     series: str = ""
     """What tells its metrics from other models' (``metrics.model_dimension``)."""
     name: str | None = None
@@ -100,6 +110,11 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
     parser.add_argument(
+        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
+    )
+    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
+    parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
 
@@ -112,11 +127,15 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = session_of(order, watching, halt)
-        record = await conducted(session)
+        async with within_money(order, halt, watching):
+            session = session_of(order, watching, halt)
+            record = await conducted(session)
         status = ended(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
+            return status
+        if order.stays:
+            await until_signalled(halt)
             return status
     raise_ending(record)
     return status
@@ -130,6 +149,15 @@ async def conducted(session: Session) -> RunRecord:
         session.watcher.say(str(error))
         session.watcher.end()
         raise
+
+
+@contextlib.asynccontextmanager
+async def within_money(order: Order, halt: Halt, watching: Watcher) -> collections.abc.AsyncIterator[None]:
+    """End what is inside before the money does, and stop the servers when it has ended, where ``order`` says so."""
+    arena = arena_of(order, halt) if order.stops_servers else None
+    servers = arena if isinstance(arena, Rota) else None
+    async with within_budget(order.deadline_file, halt), servers_stop_after(servers, halt, watching):
+        yield
 
 
 def ended(session: Session) -> int:
@@ -202,6 +230,7 @@ def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
         targets=order.targets,
         names={degree: deployments(urls) for degree, urls in order.targets.items()},
         others=order.others,
+        makes_room=order.makes_room,
         scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
@@ -244,8 +273,11 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
     """
     targets = targets_of(arguments.target, settings, problems)
     pins = dict(pairs_of(arguments.pin, problems))
-    bucket = bucket_address(arguments.results, problems)
+    bucket = place_of(arguments.results, problems)
     rounds = rounds_of(arguments.turns, targets, problems)
+    if arguments.stop_servers and arguments.turns is None:
+        rule = "only servers that are started through Kubernetes are stopped"
+        problems.append(Problem(path="--stop-servers", value=True, rule=rule, remedy="add --turns, or leave it out"))
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -259,6 +291,9 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
         rounds=rounds,
+        stops_servers=arguments.stop_servers,
+        deadline_file=arguments.deadline_file,
+        stays=arguments.stay,
     )
 
 

@@ -96,10 +96,13 @@ class Session:
         """Wait for the servers of ``together`` and see that they are what they should be."""
         if self.rounds is not None:
             await self.arena.admit(together[0])
+            failure = self.arena.failure()
+            if failure is not None:
+                raise ServerFailed(failure)
         here = {degree: urls for degree, urls in self._measured().items() if degree in together}
         await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
         if self.halt.event.is_set():
-            raise Interrupted("interrupted before anything was measured")
+            raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
         await check_targets(here, self.settings)
 
     def _measured(self) -> dict[int, tuple[str, ...]]:

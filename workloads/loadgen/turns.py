@@ -15,6 +15,8 @@ from workloads.run import Turn
 from workloads.samples import Sample
 
 _LOOK_SECONDS = 0.2
+How = typing.Literal["interrupted", "failed", "budget"]
+"""What ends a run early: a signal, a failure, the money."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,9 +24,9 @@ class Halt:
     """The one way to end a run early: ``event`` is set once, ``reason`` says by what."""
 
     event: asyncio.Event
-    reasons: list[tuple[typing.Literal["interrupted", "failed"], str]] = dataclasses.field(default_factory=list)
+    reasons: list[tuple[How, str]] = dataclasses.field(default_factory=list)
 
-    def set(self, how: typing.Literal["interrupted", "failed"], sentence: str) -> None:
+    def set(self, how: How, sentence: str) -> None:
         """End the run; only the first call's words are kept as the reason."""
         self.reasons.append((how, sentence))
         self.event.set()

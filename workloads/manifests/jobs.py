@@ -63,7 +63,14 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
         "volumes": [volume for volume, _ in mounts],
     }
     template = cores.pod(site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest)
-    return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}
+    return {
+        "backoff_limit": _RETRIES,
+        "completions": 1,
+        "parallelism": 1,
+        # Said, so that an `up` takes back what the guard has changed.
+        "suspend": False,
+        "template": template,
+    }
 
 
 def fetch_spec(

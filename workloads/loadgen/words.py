@@ -1,4 +1,4 @@
-"""The words of a command line as data; what is wrong with them is collected, so that all of it is told at once."""
+"""What the commands' words mean: targets, turns, pins and the place of results. Mistakes are added to ``problems``."""
 
 import collections.abc
 import re
@@ -14,7 +14,7 @@ _TARGET = re.compile(r"(\d+)=(\S+)")
 def targets_of(
     words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
 ) -> dict[int, tuple[str, ...]]:
-    """Return the URLs of ``DEGREE=URL`` words by degree, ascending; several of one degree are replicas."""
+    """Return URLs by degree, ascending; several of a degree are replicas."""
     found: dict[int, tuple[str, ...]] = {}
     for index, word in enumerate(words):
         path = f"--target[{index}]"
@@ -37,7 +37,7 @@ def targets_of(
 def rounds_of(
     words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]
 ) -> Rounds | None:
-    """Return the degrees of each turn in ``1,2/4``; None without words."""
+    """Return the degrees of each turn; None where all run at once."""
     if words is None:
         return None
     found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
@@ -50,7 +50,7 @@ def rounds_of(
 def pairs_of(
     words: collections.abc.Sequence[str], problems: list[Problem]
 ) -> collections.abc.Iterator[tuple[str, str]]:
-    """Yield key and value of each ``KEY=VALUE``."""
+    """Yield key and value of each pin."""
     for index, word in enumerate(words):
         key, equals, value = word.partition("=")
         if not equals or not key:
@@ -59,7 +59,7 @@ def pairs_of(
         yield key, value
 
 
-def bucket_address(results: str, problems: list[Problem]) -> tuple[str, str] | None:
+def place_of(results: str, problems: list[Problem]) -> tuple[str, str] | None:
     """Return bucket and prefix of ``s3://bucket/prefix``; None for a folder."""
     if not results.startswith("s3://"):
         return None
