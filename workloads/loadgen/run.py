@@ -11,15 +11,17 @@ import dataclasses
 import datetime as dt
 import pathlib
 import platform
+import time
 import typing
 import urllib.parse
 
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.beacon import Beacon
 from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
@@ -31,9 +33,10 @@ from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
 from workloads.models import parse_models
+from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
+from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
 
 
@@ -126,7 +129,7 @@ async def _run(order: Order) -> int:
     with watcher() as watching, halting_on_signals(halt):
         async with within_money(order, halt, watching):
             session = session_of(order, watching, halt)
-            record = await session.conduct()
+            record = await conducted(session)
         status = ended(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
@@ -136,6 +139,16 @@ async def _run(order: Order) -> int:
             return status
     raise_ending(record)
     return status
+
+
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
 
 
 @contextlib.asynccontextmanager
@@ -170,6 +183,8 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(order.folder / (order.name or run))
     bucket = bucket_of(order.bucket, order.name or run)
+    if bucket is not None:
+        watching = Beacon(watching, bucket.put_progress, _progress(run, order))
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
@@ -186,6 +201,21 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
         ready_timeout_seconds=order.ready_timeout_seconds,
         rounds=order.rounds,
         series=order.series,
+    )
+
+
+def _progress(run: str, order: Order) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=order.settings.model.name,
+        series=order.series,
+        degrees=tuple(order.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
     )
 
 

@@ -1,6 +1,6 @@
 """The ``sweep`` command: the experiment for several models, one after the other, and the table across them.
 
-Exit status: the gravest of the runs', as ``run`` has them; 2 for bad settings or targets.
+Exit status: the gravest of the runs', 5 where a model was not measured; 2 for bad settings or targets, 130 interrupted.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from workloads.loadgen.run import (
     Order,
     arena_of,
     bucket_of,
+    conducted,
     configure_shared,
     deployments,
     ended,
@@ -34,7 +35,6 @@ from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
-from workloads.sweep import gravest
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
 """What belongs to one model: its name, then what ``run`` takes."""
@@ -86,19 +86,18 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     plan = planned(name, (order.settings for order in wanted))
     sessions: dict[int, Session] = {}
 
-    async def measure(index: int) -> int:
+    async def measure(index: int) -> None:
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
-        record = await session.conduct()
-        status = ended(session)
+        record = await conducted(session)
+        ended(session)
         raise_ending(record)
         sessions[index] = session
-        return status
 
     # The first model's order names the others' servers too.
     async with within_money(first, halt, watching):
-        statuses = await measure_all(plan, measure, keeper, watching)
+        await measure_all(plan, measure, keeper, watching, halt)
     watching.end()
-    conclude_sweep(read_sweep(str(folder)), folder)
+    status = conclude_sweep(read_sweep(str(folder)), folder)
     if keeper.bucket is not None:
         keeper.bucket.store(path for path in folder.iterdir() if path.is_file())
         watching.say(keeper.bucket.failure or f"results and report: {keeper.bucket.uri}")
@@ -110,7 +109,7 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         await probe_for_ever(dataclasses.replace(sessions[last], arena=arena_of(wanted[last], halt)))
     elif first.stays:
         await until_signalled(halt)
-    return gravest(statuses.values())
+    return status
 
 
 def _within(order: Order, sweep: str, folder: str) -> Order:
