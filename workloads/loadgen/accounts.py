@@ -90,15 +90,23 @@ class AccountWords:
     idle_usd_per_hour: float
     leave_seconds: float
 
-    def accounts(self, settings: WorkloadSettings, place: tuple[str, str] | None, watcher: Watcher) -> Accounts:
-        """Return who keeps the receipt of servers at ``settings``' price. Raises ServerFailed outside a pod."""
-        return Accounts(
-            watch=NodeWatch(namespace=own_namespace(), pool=self.pool),
-            tariff=Tariff(price=settings.price, idle_usd_per_hour=self.idle_usd_per_hour),
-            leave_seconds=self.leave_seconds,
-            bucket=None if place is None else Bucket(boto3.client("s3"), *place),
-            watcher=watcher,
-        )
+
+def accounts_of(
+    words: AccountWords | None, settings: WorkloadSettings, place: tuple[str, str] | None, watcher: Watcher
+) -> Accounts | None:
+    """Return who keeps the receipt of servers at ``settings``' price; None where ``words`` ask for none.
+
+    ``place`` is the bucket and prefix of all runs. Raises ServerFailed outside a pod.
+    """
+    if words is None:
+        return None
+    return Accounts(
+        watch=NodeWatch(namespace=own_namespace(), pool=words.pool),
+        tariff=Tariff(price=settings.price, idle_usd_per_hour=words.idle_usd_per_hour),
+        leave_seconds=words.leave_seconds,
+        bucket=None if place is None else Bucket(boto3.client("s3"), *place),
+        watcher=watcher,
+    )
 
 
 def configure_accounts(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from workloads.loadgen.rota import Rounds, block_order
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
 from workloads.loadgen.timetable import arrivals_seed
 from workloads.loadgen.turns import Halt, Turns
+from workloads.progress import Look
 from workloads.run import Ending, Turn
 from workloads.samples import Stage
 from workloads.settings import Load, WorkloadSettings
@@ -28,8 +29,8 @@ class Judge(typing.Protocol):
     def is_settled(self) -> bool:
         """Whether the verdict would not change with more blocks."""
 
-    def words(self) -> str:
-        """Return the state of the comparison in one line."""
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
 
 
 class Ledger(typing.Protocol):
@@ -126,7 +127,7 @@ class Experiment:
         if blocks < self.settings.decision.minimum_blocks:
             return False
         settled = self.judge.is_settled()
-        self.watcher.say(f"block {blocks}: {self.judge.words()}")
+        self.watcher.look(self.judge.look(blocks))
         return settled and self.settings.decision.stop_when_settled
 
     def _spent(self, blocks: int) -> str:

@@ -7,22 +7,24 @@ import argparse
 import asyncio
 import collections.abc
 import contextlib
-import dataclasses
 import datetime as dt
 import pathlib
 import platform
+import time
 import typing
 import urllib.parse
 
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
-from workloads.loadgen.accounts import Accounts, AccountWords, account_words, configure_accounts, watched
+from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, watched
 from workloads.loadgen.arena import OpenArena
-from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.beacon import Beacon
+from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
@@ -32,9 +34,10 @@ from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
 from workloads.models import parse_models
+from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
+from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
 
 
@@ -44,42 +47,6 @@ class SettingsFile(Section):
     workloads: object = None
     local: object = None
     """A local profile's section: not for servers that somebody else started, so it is left alone."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the command line asked for, checked."""
-
-    settings: WorkloadSettings
-    targets: dict[int, tuple[str, ...]]
-    """URLs by degree, ascending; several are replicas."""
-    folder: pathlib.Path
-    """Where the run is kept on this machine."""
-    bucket: tuple[str, str] | None
-    """Bucket and prefix of ``s3://bucket/prefix``."""
-    publish: bool
-    steady: bool
-    ignore_eos: bool
-    ready_timeout_seconds: float
-    pins: dict[str, str]
-    rounds: Rounds | None
-    """Degrees that run at the same time; None where all do."""
-    stops_servers: bool
-    """Stop the servers of ``rounds`` when the run has ended."""
-    deadline_file: pathlib.Path | None
-    """Where the date stands before which the run ends."""
-    accounts: AccountWords | None
-    """None keeps no receipt: nobody pays for the servers by the hour."""
-    stays: bool
-    """Wait for a signal when all is done: a Deployment would begin again."""
-    others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models."""
-    makes_room: bool = True
-    """True if a model's servers run only while the others' are stopped."""
-    series: str = ""
-    """What tells its metrics from other models' (``metrics.model_dimension``)."""
-    name: str | None = None
-    """Folder of the run; None: the run's own name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -109,12 +76,8 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
-    parser.add_argument(
-        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
-    )
-    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    configure_stop(parser)
     configure_accounts(parser)
-    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -128,11 +91,11 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        accounts = accounts_of(order, watching)
+        accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
         async with watched(accounts):
             async with within_money(order, halt, watching):
                 session = session_of(order, watching, halt)
-                record = await session.conduct()
+                record = await conducted(session)
             status = ended(session)
             if accounts is not None:
                 await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
@@ -147,9 +110,14 @@ async def _run(order: Order) -> int:
     return status
 
 
-def accounts_of(order: Order, watching: Watcher) -> Accounts | None:
-    """Return who keeps the receipt of ``order``, where one is asked for."""
-    return None if order.accounts is None else order.accounts.accounts(order.settings, order.bucket, watching)
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
 
 
 @contextlib.asynccontextmanager
@@ -189,6 +157,8 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(order.folder / (order.name or run))
     bucket = bucket_of(order.bucket, order.name or run)
+    if bucket is not None:
+        watching = Beacon(watching, bucket.put_progress, _progress(run, order))
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
@@ -205,6 +175,21 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
         ready_timeout_seconds=order.ready_timeout_seconds,
         rounds=order.rounds,
         series=order.series,
+    )
+
+
+def _progress(run: str, order: Order) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=order.settings.model.name,
+        series=order.series,
+        degrees=tuple(order.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
     )
 
 

@@ -1,6 +1,6 @@
 """The ``sweep`` command: the experiment for several models, one after the other, and the table across them.
 
-Exit status: the gravest of the runs', as ``run`` has them; 2 for bad settings or targets.
+Exit status: the gravest of the runs', 5 where a model was not measured; 2 for bad settings or targets, 130 interrupted.
 """
 
 import argparse
@@ -13,16 +13,16 @@ import re
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
-from workloads.loadgen.accounts import watched
+from workloads.loadgen.accounts import accounts_of, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.results import new_folder
 from workloads.loadgen.run import (
-    Order,
-    accounts_of,
     arena_of,
     bucket_of,
+    conducted,
     configure_shared,
     deployments,
     ended,
@@ -36,7 +36,6 @@ from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
-from workloads.sweep import gravest
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
 """What belongs to one model: its name, then what ``run`` takes."""
@@ -87,24 +86,24 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     keeper = SweepKeeper(folder, bucket_of(first.bucket, name))
     plan = planned(name, (order.settings for order in wanted))
     sessions: dict[int, Session] = {}
+    statuses: list[int] = []
 
-    async def measure(index: int) -> int:
+    async def measure(index: int) -> None:
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
-        record = await session.conduct()
-        status = ended(session)
+        record = await conducted(session)
+        statuses.append(ended(session))
         raise_ending(record)
         sessions[index] = session
-        return status
 
-    accounts = accounts_of(first, watching)
+    accounts = accounts_of(first.accounts, first.settings, first.bucket, watching)
     async with watched(accounts):
         # The first model's order names the others' servers too.
         async with within_money(first, halt, watching):
-            statuses = await measure_all(plan, measure, keeper, watching)
+            await measure_all(plan, measure, keeper, watching, halt)
         watching.end()
-        conclude_sweep(read_sweep(str(folder)), folder)
+        status = conclude_sweep(read_sweep(str(folder)), folder)
         if accounts is not None:
-            await accounts.settle(folder, verdicts=sum(status == 0 for status in statuses.values()), halt=halt)
+            await accounts.settle(folder, verdicts=statuses.count(0), halt=halt)
     if keeper.bucket is not None:
         keeper.bucket.store(path for path in folder.iterdir() if path.is_file())
         watching.say(keeper.bucket.failure or f"results and report: {keeper.bucket.uri}")
@@ -116,7 +115,7 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         await probe_for_ever(dataclasses.replace(sessions[last], arena=arena_of(wanted[last], halt)))
     elif first.stays:
         await until_signalled(halt)
-    return gravest(statuses.values())
+    return status
 
 
 def _within(order: Order, sweep: str, folder: str) -> Order:

@@ -2,6 +2,7 @@
 
 python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read;
                                                           of a sweep the gravest, 5 where a model was not measured
+python -m workloads.report watch --stack STACK             follows a run in the cluster; exit 0 when it is over
 python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
 python -m workloads.report simulate [--experiments N]     the table in docs/verdict.md
 python -m workloads.report schema | measurement           verdict.schema.json and docs/measurement.md
@@ -25,11 +26,18 @@ from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
 from workloads.report.sweep import SweepSource, conclude_sweep, read_sweep, sweep_text
+from workloads.report.watch import watch
 
 
 def main(arguments: typing.Sequence[str]) -> int:
     """Run the command in ``arguments`` and return the exit status."""
-    commands = {"compare": _compare, "simulate": _simulate, "schema": _schema, "measurement": _measurement}
+    commands = {
+        "watch": watch,
+        "compare": _compare,
+        "simulate": _simulate,
+        "schema": _schema,
+        "measurement": _measurement,
+    }
     try:
         if arguments and arguments[0] in commands:
             return commands[arguments[0]](arguments[1:])
@@ -42,7 +50,7 @@ def main(arguments: typing.Sequence[str]) -> int:
 def _report(arguments: typing.Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workloads.report",
-        description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
+        description="The verdict on a stored run, and its report. Others: watch, compare, simulate, schema.",
     )
     parser.add_argument("source", metavar="SOURCE", help="a run's or sweep's folder, or s3://bucket/prefix")
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
