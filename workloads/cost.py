@@ -4,7 +4,7 @@ import dataclasses
 
 from infra.errors import Problem, SettingsError
 from workloads.cluster_settings import ClusterSettings
-from workloads.plan import Plan
+from workloads.lineup import Lineup
 from workloads.spend import Spend
 
 NODE_LAUNCH_SECONDS = 1200
@@ -101,11 +101,13 @@ class Forecast:
             raise SettingsError([problem])
 
 
-def forecast(settings: ClusterSettings, plan: Plan, cost: HourlyCost, spend: Spend, *, empty_minutes: int) -> Forecast:
+def forecast(
+    settings: ClusterSettings, plan: Lineup, cost: HourlyCost, spend: Spend, *, empty_minutes: int
+) -> Forecast:
     """Return what is expected; an empty node stays for ``empty_minutes``."""
     minutes, turns = spend.expected_minutes, len(plan.phases)
     patience_seconds = settings.serving.start_patience_seconds + NODE_LAUNCH_SECONDS
-    measuring_seconds = settings.workloads.decision.budget_seconds
+    measuring_seconds = settings.measuring_seconds
     return Forecast(
         cost=cost,
         spend=spend,

@@ -1,6 +1,7 @@
 """The verdict's rules, applied to what a run has measured so far."""
 
 from workloads.loadgen.ledger import Ledger
+from workloads.progress import Look, Ratio
 from workloads.report.curve import operating_point
 from workloads.report.verdict import decide
 from workloads.report.wording import ranged
@@ -18,6 +19,7 @@ class Judge:
         self._ledger = ledger
         self._operating: dict[int, int] | None = None
         self._words = ""
+        self._ratios: tuple[Ratio, ...] = ()
 
     def operating_concurrency(self, degree: int) -> int:
         """Return the step of the rising load at which ``degree`` is compared; the lowest if nothing was measured."""
@@ -41,6 +43,11 @@ class Judge:
         """Whether the verdict, with the self-audit applied, is settled."""
         audited = audit_run(self._ledger.record, self._ledger.samples)
         verdict = decide(audited.record, audited.samples, audited.void_reasons)
+        self._ratios = tuple(
+            Ratio(first=pair.first, second=pair.second, value=pair.ratio.value, interval=pair.ratio.interval)
+            for pair in verdict.comparisons
+            if pair.ratio is not None
+        )
         pairs = [
             f"TP{pair.first}/TP{pair.second} per core {ranged(pair.ratio)}"
             for pair in verdict.comparisons
@@ -49,6 +56,6 @@ class Judge:
         self._words = "; ".join([verdict.outcome, *verdict.reasons[:1], *pairs])
         return verdict.outcome == "settled"
 
-    def words(self) -> str:
-        """Return the last look in one line."""
-        return self._words
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
+        return Look(blocks=blocks, words=self._words, ratios=self._ratios)

@@ -7,6 +7,7 @@ import typing
 import botocore.exceptions
 
 from infra.errors import StorageFailed
+from workloads.progress import PROGRESS
 from workloads.run import RunRecord, encode_run
 
 RECORD = "run.json"
@@ -41,6 +42,14 @@ class Bucket:
     def uri(self) -> str:
         """Where the objects are: ``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}"
+
+    def put_progress(self, content: bytes) -> str | None:
+        """Store how far the run is; returns why that could not be done, None if it was. No file waits for it."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{PROGRESS}", Body=content)
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            return f"{self.uri}/{PROGRESS} was not stored ({error})"
+        return None
 
     def store(self, files: collections.abc.Iterable[pathlib.Path]) -> None:
         """Store ``files`` under their names, and what is left from earlier calls; ``failure`` says what was not."""

@@ -6,34 +6,38 @@ Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 sto
 import argparse
 import asyncio
 import collections.abc
+import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
 import platform
-import re
+import time
 import typing
 import urllib.parse
 
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.beacon import Beacon
+from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
 from workloads.models import parse_models
+from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
+from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
-
-_TARGET = re.compile(r"(\d+)=(\S+)")
 
 
 class SettingsFile(Section):
@@ -62,8 +66,16 @@ class Order:
     pins: dict[str, str]
     rounds: Rounds | None
     """Degrees that run at the same time; None where all do."""
+    stops_servers: bool
+    """Stop the servers of ``rounds`` when the run has ended."""
+    deadline_file: pathlib.Path | None
+    """Where the date stands before which the run ends."""
+    stays: bool
+    """Wait for a signal when all is done: a Deployment would begin again."""
     others: tuple[str, ...] = ()
     """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if a model's servers run only while the others' are stopped."""
     series: str = ""
     """What tells its metrics from other models' (``metrics.model_dimension``)."""
     name: str | None = None
@@ -98,6 +110,11 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
     parser.add_argument(
+        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
+    )
+    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
+    parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
 
@@ -110,14 +127,37 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = session_of(order, watching, halt)
-        record = await session.conduct()
+        async with within_money(order, halt, watching):
+            session = session_of(order, watching, halt)
+            record = await conducted(session)
         status = ended(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
             return status
+        if order.stays:
+            await until_signalled(halt)
+            return status
     raise_ending(record)
     return status
+
+
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def within_money(order: Order, halt: Halt, watching: Watcher) -> collections.abc.AsyncIterator[None]:
+    """End what is inside before the money does, and stop the servers when it has ended, where ``order`` says so."""
+    arena = arena_of(order, halt) if order.stops_servers else None
+    servers = arena if isinstance(arena, Rota) else None
+    async with within_budget(order.deadline_file, halt), servers_stop_after(servers, halt, watching):
+        yield
 
 
 def ended(session: Session) -> int:
@@ -143,6 +183,8 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(order.folder / (order.name or run))
     bucket = bucket_of(order.bucket, order.name or run)
+    if bucket is not None:
+        watching = Beacon(watching, bucket.put_progress, _progress(run, order))
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
@@ -162,6 +204,21 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     )
 
 
+def _progress(run: str, order: Order) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=order.settings.model.name,
+        series=order.series,
+        degrees=tuple(order.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
+    )
+
+
 def arena_of(order: Order, halt: Halt) -> OpenArena | Rota:
     """Return the surroundings of ``order``'s servers, of which none is known to run."""
     return OpenArena() if order.rounds is None else _rota(order, order.rounds, halt)
@@ -173,7 +230,8 @@ def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
         targets=order.targets,
         names={degree: deployments(urls) for degree, urls in order.targets.items()},
         others=order.others,
-        scaler=in_pod(),
+        makes_room=order.makes_room,
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
@@ -213,10 +271,13 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
 
     Raises SettingsError with ``problems`` and everything that is wrong in the command line.
     """
-    targets = _targets(arguments.target, settings, problems)
-    pins = dict(_pairs(arguments.pin, problems))
-    bucket = _bucket(arguments.results, problems)
-    rounds = _rounds(arguments.turns, targets, problems)
+    targets = targets_of(arguments.target, settings, problems)
+    pins = dict(pairs_of(arguments.pin, problems))
+    bucket = place_of(arguments.results, problems)
+    rounds = rounds_of(arguments.turns, targets, problems)
+    if arguments.stop_servers and arguments.turns is None:
+        rule = "only servers that are started through Kubernetes are stopped"
+        problems.append(Problem(path="--stop-servers", value=True, rule=rule, remedy="add --turns, or leave it out"))
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -230,6 +291,9 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
         rounds=rounds,
+        stops_servers=arguments.stop_servers,
+        deadline_file=arguments.deadline_file,
+        stays=arguments.stay,
     )
 
 
@@ -246,54 +310,3 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
     section = parse(SettingsFile, data, where="", file=file).workloads
     return parse_models({} if section is None else section, file=file)
-
-
-def _targets(
-    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
-) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
-    for index, word in enumerate(words):
-        path = f"--target[{index}]"
-        match = _TARGET.fullmatch(word)
-        url = urllib.parse.urlsplit(match[2]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
-            rule = "a target is DEGREE=URL with a URL of http or https"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
-        elif settings is not None and int(match[1]) not in settings.degrees:
-            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
-        else:
-            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
-    if not words:
-        rule = "the experiment has at least one server"
-        problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
-    return dict(sorted(found.items()))
-
-
-def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
-    if words is None:
-        return None
-    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
-    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
-        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
-        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
-    return found
-
-
-def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:
-    for index, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            remedy = "write it as image=NAME"
-            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
-        yield key, value
-
-
-def _bucket(results: str, problems: list[Problem]) -> tuple[str, str] | None:
-    if not results.startswith("s3://"):
-        return None
-    name, _, prefix = results.removeprefix("s3://").partition("/")
-    if not name:
-        rule = "an S3 address names a bucket"
-        problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
-    return name, prefix.strip("/")

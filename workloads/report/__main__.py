@@ -2,6 +2,7 @@
 
 python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read;
                                                           of a sweep the gravest, 5 where a model was not measured
+python -m workloads.report watch --stack STACK             follows a run in the cluster; exit 0 when it is over
 python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
 python -m workloads.report plan SOURCE --rate R --limit L the fleet that carries a rate within a limit: exit 0 planned,
                                                           2 bad input, 3 not settled; docs/fleet.md
@@ -28,6 +29,7 @@ from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
 from workloads.report.sweep import SweepSource, conclude_sweep, read_sweep, sweep_text
+from workloads.report.watch import watch
 
 
 def main(arguments: typing.Sequence[str]) -> int:
@@ -39,6 +41,7 @@ def main(arguments: typing.Sequence[str]) -> int:
         "plan": _plan,
         "schema": _schema,
         "simulate": _simulate,
+        "watch": watch,
     }
     try:
         if arguments and arguments[0] in commands:
@@ -52,7 +55,7 @@ def main(arguments: typing.Sequence[str]) -> int:
 def _report(arguments: typing.Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workloads.report",
-        description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
+        description="The verdict on a stored run, and its report. Others: watch, compare, simulate, schema.",
     )
     parser.add_argument("source", metavar="SOURCE", help="a run's or sweep's folder, or s3://bucket/prefix")
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")

@@ -21,6 +21,9 @@ from workloads.run import Ending
 VERSION: typing.Literal[1] = 1
 """Of the form. A key is never renamed, removed or given another meaning within a version."""
 
+VERDICT = "verdict.json"
+"""Name of the file, in a run's folder."""
+
 SCHEMA_FILE = pathlib.Path(__file__).with_name("verdict.schema.json")
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]

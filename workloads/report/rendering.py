@@ -5,7 +5,7 @@ import typing
 
 from infra.errors import StorageFailed
 from workloads.report.analysis import Analysis, analyse
-from workloads.report.document import document, encode_document
+from workloads.report.document import VERDICT, document, encode_document
 from workloads.report.findings import Verdict
 from workloads.report.html import html
 from workloads.report.markdown import markdown
@@ -47,7 +47,7 @@ def _files(analysis: Analysis) -> dict[str, bytes]:
     return {
         "report.html": html(analysis, found.claims, rows, pictures).encode(),
         "report.md": markdown(found.claims, rows, pictures).encode(),
-        "verdict.json": encode_document(found).encode(),
+        VERDICT: encode_document(found).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},
     }
 

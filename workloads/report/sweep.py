@@ -20,13 +20,11 @@ from workloads.report.retrial import retry
 from workloads.report.source import Source, read
 from workloads.report.tables import Table
 from workloads.report.terminal import show
-from workloads.sweep import SWEEP, Sweep, decode_sweep, gravest
+from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, gravest
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-VERDICTS = "verdicts.json"
-"""Name of the answers as data."""
 _NOT_MEASURED = 5
 
 
