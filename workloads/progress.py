@@ -5,7 +5,8 @@ import math
 
 import pydantic
 
-from workloads.statistics import Interval
+from workloads.report.wording import ranged
+from workloads.statistics import Estimate, Interval
 
 PROGRESS = "progress.json"
 """Name of the object."""
@@ -30,6 +31,11 @@ class Ratio:
     interval: Interval
 
     @property
+    def words(self) -> str:
+        """Return the ratio and its range."""
+        return f"TP{self.first}/TP{self.second} per core {ranged(Estimate(value=self.value, interval=self.interval))}"
+
+    @property
     def half_width(self) -> float | None:
         """Return by which share the interval reaches away from its middle; None where it is open at an end."""
         low, high = self.interval.low, self.interval.high
@@ -44,8 +50,14 @@ class Look:
 
     blocks: int
     """Blocks measured until then."""
-    words: str
+    reason: str
+    """The outcome by now, and what it is held up by."""
     ratios: tuple[Ratio, ...]
+
+    @property
+    def words(self) -> str:
+        """Return all of it in one line."""
+        return "; ".join((self.reason, *(ratio.words for ratio in self.ratios)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,7 @@ def test_the_newest_run_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
     put(f"{NEW}/progress.json", running(model="new/model"))
     put("notes/progress.json", running(model="no/run"))
 
-    assert said(capsys) == "new/model  blocks  block 9  settled; TP1/TP2\n"
+    assert said(capsys) == "new/model  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
 
 
 def test_a_terminal_shows_all_of_it() -> None:
@@ -102,7 +102,7 @@ def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[s
     put(f"{NEW}/b/progress.json", running(model="a/b", is_over=True))
     put(f"{NEW}/c/progress.json", running(model="a/c", series="c"))
 
-    assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2\n"
+    assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
 
 
 def test_a_run_that_is_over_tells_its_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_everything_reaches_the_person() -> None:
     each.look(look(5, 1.2, 1.6))
     each.end()
 
-    assert person.told == ["blocks 60", "block 1 2", "a line", "settled; TP1/TP2", "end"]
+    assert person.told == ["blocks 60", "block 1 2", "a line", "settled; TP1/TP2 per core 1.39 (1.20 to 1.60)", "end"]
 
 
 def test_the_end_has_all_that_was_told() -> None:

@@ -102,7 +102,7 @@ def test_a_run_that_is_over_is_never_silent() -> None:
 
 def test_a_run_that_failed_says_its_last_word() -> None:
     """Over without a verdict is a failure, and the last line names it."""
-    failed = dataclasses.replace(RUNNING, is_over=True, lines=("the server of TP2 died",))
+    failed = dataclasses.replace(RUNNING, is_over=True, lines=("the server of TP2 died",), written=NOW - 200)
 
     assert lines(scene(failed), None)[1] == "It is over, and there is no verdict; the last word: the server of TP2 died"
 
@@ -122,16 +122,28 @@ def test_a_sweep_says_which_model_has_its_turn() -> None:
     assert said[3] == "60 min since the load generator began: $4.00 so far, at $4.00 an hour for everything"
 
 
+def test_a_report_that_is_being_written_is_waited_for() -> None:
+    """Between the last turn and the verdict nobody is told that there is none."""
+    ended = scene(dataclasses.replace(RUNNING, is_over=True))
+
+    assert (ended.has_ended, ended.is_over, ended.is_silent) == (True, False, False)
+    assert lines(ended, None)[1] == "It has ended, and the report is being written."
+
+
 def test_a_sweep_is_over_with_its_last_model() -> None:
     """A model's own end is none."""
     over = dataclasses.replace(RUNNING, is_over=True)
 
-    assert not scene(over, sweep=SWEEP).is_over
-    assert scene(over, sweep=SWEEP.changed(1, "failed", "it died")).is_over
+    assert not scene(over, sweep=SWEEP).has_ended
+    assert not scene(over, sweep=SWEEP, answers=("a/b: Serve with TP1.",)).is_over
+    assert scene(over, sweep=SWEEP.changed(1, "failed", "it died"), answers=("a/b: Serve with TP1.",)).is_over
     assert lines(scene(None, sweep=SWEEP), None)[-1].startswith("The next model is about to begin in s3://b/")
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 60])
 def test_a_log_has_no_line_that_only_the_clock_changed(seconds: int) -> None:
     """Where lines are not rewritten, one is written when something happened."""
-    assert brief(scene(now=NOW + seconds)) == "Qwen/Qwen3-0.6B  blocks  block 9  settled; TP1/TP2"
+    assert (
+        brief(scene(now=NOW + seconds))
+        == "Qwen/Qwen3-0.6B  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)"
+    )

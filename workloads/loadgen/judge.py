@@ -4,7 +4,6 @@ from workloads.loadgen.ledger import Ledger
 from workloads.progress import Look, Ratio
 from workloads.report.curve import operating_point
 from workloads.report.verdict import decide
-from workloads.report.wording import ranged
 from workloads.selfaudit import audit_run
 from workloads.settings import WorkloadSettings
 from workloads.turns import key, samples_by_turn
@@ -18,7 +17,7 @@ class Judge:
         self._settings = settings
         self._ledger = ledger
         self._operating: dict[int, int] | None = None
-        self._words = ""
+        self._reason = ""
         self._ratios: tuple[Ratio, ...] = ()
 
     def operating_concurrency(self, degree: int) -> int:
@@ -48,14 +47,9 @@ class Judge:
             for pair in verdict.comparisons
             if pair.ratio is not None
         )
-        pairs = [
-            f"TP{pair.first}/TP{pair.second} per core {ranged(pair.ratio)}"
-            for pair in verdict.comparisons
-            if pair.ratio is not None
-        ]
-        self._words = "; ".join([verdict.outcome, *verdict.reasons[:1], *pairs])
+        self._reason = "; ".join([verdict.outcome, *verdict.reasons[:1]])
         return verdict.outcome == "settled"
 
     def look(self, blocks: int) -> Look:
         """Return the last look, after so many blocks."""
-        return Look(blocks=blocks, words=self._words, ratios=self._ratios)
+        return Look(blocks=blocks, reason=self._reason, ratios=self._ratios)

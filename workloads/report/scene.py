@@ -22,6 +22,8 @@ _RUN = re.compile(r"\d{8}T\d{6}Z-[^/]+")
 """Names of runs and sweeps begin with their UTC start, so the last in order is the newest."""
 SHOWN = ("OutputTokensPerSecondPerCore", "RPS", "Goodput")
 """Metrics whose last values are shown, each by its first statistic."""
+REPORT_SECONDS = 120.0
+"""A report that is not there so long after the last word will not come: the run failed."""
 _STAMP = len("20260701T120000Z")
 _MINUTES = 10
 _FIRST_LINES = 3
@@ -57,16 +59,21 @@ class Scene:
         return 0.0 if self.progress is None else self.now - self.progress.written
 
     @property
-    def is_over(self) -> bool:
-        """Whether no more is to come: the run is over, and it is its sweep's last."""
+    def has_ended(self) -> bool:
+        """Whether nothing more is measured: the run has ended, and it is its sweep's last."""
         if self.sweep is not None:
             return all(leg.state in ("ended", "failed") for leg in self.sweep.legs)
         return self.progress is not None and self.progress.is_over
 
     @property
+    def is_over(self) -> bool:
+        """Whether no more is to come: the answers are there, or there is no hope of any."""
+        return self.has_ended and (bool(self.answers) or self.silent_seconds > REPORT_SECONDS)
+
+    @property
     def is_silent(self) -> bool:
         """Whether the load generator seems to be gone, in the middle of its work."""
-        return not self.is_over and self.silent_seconds > SILENT_SECONDS
+        return not self.has_ended and self.silent_seconds > SILENT_SECONDS
 
 
 class Sight:
@@ -102,7 +109,7 @@ class Sight:
             now=now,
             values={} if progress is None else self._values(progress, now),
         )
-        if not scene.is_over:
+        if not scene.has_ended:
             return scene
         stored = self._text(f"{self._prefix}{name}/{VERDICT if sweep is None else VERDICTS}")
         return dataclasses.replace(scene, answers=() if stored is None else _answers(stored))

@@ -3,8 +3,7 @@
 from workloads.metrics import BY_NAME
 from workloads.progress import Look, Progress, Ratio
 from workloads.report.scene import SHOWN, Scene
-from workloads.report.wording import MISSING, duration, figure, percent, plural, ranged, usd
-from workloads.statistics import Estimate
+from workloads.report.wording import MISSING, duration, figure, percent, plural, usd
 
 _BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "Goodput": "goodput"}
 
@@ -15,8 +14,9 @@ def lines(scene: Scene, usd_per_hour: float | None) -> list[str]:
     if progress is None:
         return [*_sweep_line(scene), _nothing_yet(scene)]
     said = [*_sweep_line(scene), f"{progress.model}  {scene.place}"]
-    if scene.is_over:
-        return [*said, *(scene.answers or (_without_answer(progress),)), _spent(scene, progress, usd_per_hour)]
+    if scene.has_ended:
+        answers = scene.answers or (_without_answer(scene, progress),)
+        return [*said, *answers, _spent(scene, progress, usd_per_hour)]
     said += [_stage_line(scene, progress), _spent(scene, progress, usd_per_hour)]
     if scene.is_silent:
         silent = (
@@ -30,7 +30,7 @@ def lines(scene: Scene, usd_per_hour: float | None) -> list[str]:
 def brief(scene: Scene) -> str:
     """Return the scene in one line that changes only when something happened."""
     progress = scene.progress
-    if progress is None or scene.is_over or scene.is_silent:
+    if progress is None or scene.has_ended or scene.is_silent:
         return " ".join(lines(scene, None)[-2:])
     last = progress.looks[-1].words if progress.looks else ""
     return "  ".join(filter(None, (progress.model, progress.stage, progress.detail, last)))
@@ -53,7 +53,9 @@ def _nothing_yet(scene: Scene) -> str:
     )
 
 
-def _without_answer(progress: Progress) -> str:
+def _without_answer(scene: Scene, progress: Progress) -> str:
+    if not scene.is_over:
+        return "It has ended, and the report is being written."
     last = progress.lines[-1] if progress.lines else "nothing was said"
     return f"It is over, and there is no verdict; the last word: {last}"
 
@@ -68,7 +70,7 @@ def _stage_line(scene: Scene, progress: Progress) -> str:
 
 
 def _spent(scene: Scene, progress: Progress, usd_per_hour: float | None) -> str:
-    until = progress.written if scene.is_over else scene.now
+    until = progress.written if scene.has_ended else scene.now
     seconds = until - (progress.started if scene.started is None else scene.started)
     since = f"{duration(seconds)} since the load generator began"
     if usd_per_hour is None:
@@ -81,12 +83,11 @@ def _look_lines(progress: Progress) -> list[str]:
     if not progress.looks:
         return []
     last = progress.looks[-1]
-    heading = f"after {plural(last.blocks, 'block')}: {last.words.split(';')[0]}"
+    heading = f"after {plural(last.blocks, 'block')}: {last.reason}"
     return [heading, *(_ratio_line(ratio, progress.looks) for ratio in last.ratios)]
 
 
 def _ratio_line(ratio: Ratio, looks: tuple[Look, ...]) -> str:
-    now = ranged(Estimate(value=ratio.value, interval=ratio.interval))
     earlier = (
         (look.blocks, each.half_width)
         for look in looks
@@ -94,7 +95,7 @@ def _ratio_line(ratio: Ratio, looks: tuple[Look, ...]) -> str:
         if (each.first, each.second) == (ratio.first, ratio.second)
     )
     began = next(((blocks, width) for blocks, width in earlier if width is not None), None)
-    line = f"  TP{ratio.first}/TP{ratio.second} per core {now}"
+    line = f"  {ratio.words}"
     if began is None or ratio.half_width is None:
         return line
     return f"{line}, ±{percent(ratio.half_width)}; after {plural(began[0], 'block')} it was ±{percent(began[1])}"
