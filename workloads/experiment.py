@@ -79,6 +79,7 @@ class Experiment:
             "usd_per_hour_idle": self.money.cost.idle_usd,
             "usd_expected": round(self.money.usd, 2),
             "budget_usd": self.money.spend.budget_usd,
+            "receipt_command": pulumi.Output.concat("aws s3 cp ", uri, "/receipt.json -"),
             "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
             "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
             "stop_servers_command": (
@@ -132,7 +133,8 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             results=results,
             pins=ground.pins,
             servers=servers,
-            keeps_running=money.spend.keep_running,
+            node_pool=ground.node_pool,
+            money=money,
         ),
         providers,
     )

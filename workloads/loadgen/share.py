@@ -17,8 +17,8 @@ from infra.errors import Problem, SettingsError
 from workloads.loadgen import job, run
 from workloads.loadgen.job import Common, PodOptions
 from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
-from workloads.loadgen.run import Order
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
