@@ -265,6 +265,8 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:core/v1:ServiceAccount": _nothing,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": _nothing,
     "kubernetes:policy/v1:PodDisruptionBudget": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }

@@ -12,12 +12,20 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
 
 from workloads import rights
 from workloads.artifacts import Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
+from workloads.cost import Forecast
 from workloads.lineup import Lineup
 from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
@@ -41,15 +49,16 @@ class LoadTestArgs:
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
     servers: collections.abc.Sequence[pulumi.Resource]
-    keeps_running: bool
-    """Probe after the verdict, in place of stopping the servers."""
+    node_pool: str
+    """Whose nodes the receipt counts."""
+    money: Forecast
 
 
 class LoadTest(pulumi.ComponentResource):
     """The load generator.
 
-    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (unless
-    the servers run for ever), ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (unless the servers
+    run for ever), ``-seeing``, ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     role_arn: pulumi.Output[str]
@@ -86,7 +95,8 @@ class LoadTest(pulumi.ComponentResource):
             results_uri=args.results.uri,
             ready_timeout_seconds=args.settings.serving.start_patience_seconds,
             pins=args.pins,
-            keeps_running=args.keeps_running,
+            node_pool=args.node_pool,
+            money=args.money,
         )
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
         Deployment(
@@ -97,7 +107,15 @@ class LoadTest(pulumi.ComponentResource):
             # would be measured as failing.
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[account, rights, args.results, *code, *self._scaling(account, pod), *args.servers],
+                depends_on=[
+                    account,
+                    rights,
+                    args.results,
+                    *code,
+                    *self._scaling(account, pod),
+                    *self._seeing(account),
+                    *args.servers,
+                ],
             ),
         )
         PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(), opts=self._child)
@@ -134,6 +152,21 @@ class LoadTest(pulumi.ComponentResource):
             f"{self._name}-scaling",
             metadata=meta,
             role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        return [role, binding]
+
+    def _seeing(self, account: ServiceAccount) -> list[pulumi.Resource]:
+        """Let the load generator see which Neuron nodes there are."""
+        namespace = self._args.namespace
+        # Not of a namespace, so that its name has to tell it from another stack's.
+        meta = ObjectMetaArgs(name=f"{self._args.settings.serving.namespace}-{GENERATOR}-sees-nodes")
+        role = ClusterRole(f"{self._name}-seeing", metadata=meta, rules=generator.seeing_rules(), opts=self._child)
+        binding = ClusterRoleBinding(
+            f"{self._name}-seeing",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name),
             subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
             opts=self._child,
         )

@@ -105,6 +105,15 @@ def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[s
     assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
 
 
+def test_a_run_that_several_pods_share_is_followed_by_its_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """All take the same turns, and the answer lies beside their folders."""
+    put(f"{NEW}/pod-0/progress.json", running(is_over=True))
+    put(f"{NEW}/pod-1/progress.json", running(model="another/pod"))
+    put(f"{NEW}/verdict.json", json.dumps({"claims": [{"sentence": "The answer."}]}))
+
+    assert said(capsys).splitlines()[:2] == [f"Qwen/Qwen3-0.6B  {RUNS}/{NEW}", "The answer."]
+
+
 def test_a_run_that_is_over_tells_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
     """The first lines of the report, from the bucket."""
     put(f"{NEW}/progress.json", running(is_over=True))

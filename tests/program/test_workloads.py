@@ -43,6 +43,8 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         # Two of Kubernetes, one of IAM.
         "Role": 2 + 1,
         "RoleBinding": 2,
+        "ClusterRole": 1,
+        "ClusterRoleBinding": 1,
         "RolePolicy": 1,
         "Bucket": 1,
         "BucketVersioning": 1,
@@ -162,15 +164,21 @@ def test_rights_in_the_cluster_are_these_and_no_others(name: str) -> None:
     """The load generator scales our servers by name, the guard also suspends our compile Jobs by name."""
     recording = PROGRAMS[name]()
     rules = {each.name: each.inputs["rules"] for each in recording.of_type("rbac.authorization.k8s.io/v1:Role")}
+    (everywhere,) = recording.of_type(":ClusterRole")
     bound = {
         each.inputs["roleRef"]["name"]: [subject["name"] for subject in each.inputs["subjects"]]
-        for each in recording.of_type("RoleBinding")
+        for each in recording.resources
+        if each.type.endswith("RoleBinding")
     }
 
     assert rules == {"loadgen-scaling": [SCALE], "guard-rights": [SCALE, SUSPEND]}
+    assert everywhere.inputs["rules"] == [
+        {"apiGroups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list"]}
+    ]
     assert bound == {
         "qwen-vllm-loadgen-scales-servers": ["qwen-vllm-loadgen"],
         "qwen-vllm-guard": ["qwen-vllm-guard"],
+        "optimal-tp-qwen-vllm-loadgen-sees-nodes": ["qwen-vllm-loadgen"],
     }
 
 
@@ -276,6 +284,17 @@ def test_the_load_generator_starts_and_stops_the_servers() -> None:
     assert pod["automountServiceAccountToken"] is True
 
 
+def test_the_receipt_counts_the_nodes_of_our_pool() -> None:
+    """At the rate of what runs around them; it waits for the nodes to go, and one command shows it."""
+    recording = PROGRAMS["one-each"]()
+    pairs = dict(itertools.pairwise(arguments(recording, "Deployment loadgen-pods")))
+
+    assert pairs["--node-pool"] == NODE_POOL
+    assert pairs["--idle-usd-per-hour"] == "0.3466"
+    assert pairs["--nodes-leave-seconds"] == "2400"
+    assert recording.outputs["receipt_command"] == "aws s3 cp s3://results-bucket-id/runs/receipt.json -"
+
+
 def test_kept_running_nobody_stops_anything() -> None:
     """The seed's endless probe: no guard, no deadline, no right to scale, and an alarm for its silence."""
     recording = program(spend__keep_running=True)
@@ -284,7 +303,7 @@ def test_kept_running_nobody_stops_anything() -> None:
     assert [each.key for each in recording.resources if "guard" in each.key] == []
     assert recording.of_type("rbac.authorization.k8s.io/v1:Role") == []
     assert "--steady" in words
-    assert {"--stop-servers", "--deadline-file", "--turns", "--stay"} & set(words) == set()
+    assert {"--stop-servers", "--deadline-file", "--turns", "--stay", "--nodes-leave-seconds"} & set(words) == set()
     assert recording.outputs["servers_stop_at"] == "never: spend.keep_running"
     assert recording.one("MetricAlarm dashboard-silent").key == "MetricAlarm dashboard-silent"
     assert PROGRAMS["one-each"]().of_type("MetricAlarm")[-1].name != "dashboard-silent"
@@ -355,6 +374,7 @@ def test_outputs_are_what_a_person_wants() -> None:
 
     assert outputs["dashboard_url"].endswith("#dashboards/dashboard/optimal-tp-dev")
     assert outputs["results_uri"] == "s3://results-bucket-id/runs"
+    assert outputs["watch_command"] == "python -m workloads.report watch --stack dev"
     assert outputs["fetch_results_command"] == "aws s3 sync s3://results-bucket-id/runs out/cluster"
     assert outputs["end_all_spend_command"] == "pulumi destroy --stack dev"
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"

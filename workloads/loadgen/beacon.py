@@ -55,7 +55,8 @@ class Beacon:
                 self._progress, stage=name, stage_seconds=total, stage_started=self._clock(), detail=""
             )
             self._changed = True
-        if self._thread is None:
+        # The probe after the verdict goes on for ever, and nobody waits for its end.
+        if self._thread is None and not self._progress.is_over:
             self._ending.clear()
             self._thread = threading.Thread(target=self._write_on, name="beacon", daemon=True)
             self._thread.start()

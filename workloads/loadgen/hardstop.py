@@ -1,5 +1,6 @@
 """The hard stop: a run ends before its money does, and its servers stop with it."""
 
+import argparse
 import asyncio
 import collections.abc
 import contextlib
@@ -22,6 +23,15 @@ class Stoppable(typing.Protocol):
 
     async def stop_all(self) -> None:
         """Stop every server. Raises ServerFailed with all that were not."""
+
+
+def configure_stop(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the hard stop to ``parser``."""
+    parser.add_argument(
+        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
+    )
+    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
 
 
 def read_deadline(path: pathlib.Path) -> dt.datetime:

@@ -47,6 +47,13 @@ class Namespace:
         ``doing`` is for the sentence: "the Kubernetes API did not ``doing``". Raises ServerFailed when it is refused or
         nobody answers.
         """
+        return self._ask(doing, f"/apis/{group}/namespaces/{self.namespace}/{path}", patch)
+
+    def ask_cluster(self, doing: str, path: str) -> dict[str, typing.Any]:
+        """Return what is at ``path`` ("karpenter.sh/v1/nodeclaims") outside of any namespace, as ``ask`` does."""
+        return self._ask(doing, f"/apis/{path}", None)
+
+    def _ask(self, doing: str, path: str, patch: collections.abc.Mapping[str, object] | None) -> dict[str, typing.Any]:
         try:
             token = self.token_file.read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -55,12 +62,7 @@ class Namespace:
         body = None if patch is None else json.dumps(patch)
         connection = self._connection()
         try:
-            connection.request(
-                "GET" if patch is None else "PATCH",
-                f"/apis/{group}/namespaces/{self.namespace}/{path}",
-                body,
-                headers,
-            )
+            connection.request("GET" if patch is None else "PATCH", path, body, headers)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:

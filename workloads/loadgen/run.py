@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import collections.abc
 import contextlib
-import dataclasses
 import datetime as dt
 import pathlib
 import platform
@@ -20,10 +19,12 @@ import uvloop
 
 from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
+from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, watched
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon
-from workloads.loadgen.hardstop import servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
@@ -46,40 +47,6 @@ class SettingsFile(Section):
     workloads: object = None
     local: object = None
     """A local profile's section: not for servers that somebody else started, so it is left alone."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the command line asked for, checked."""
-
-    settings: WorkloadSettings
-    targets: dict[int, tuple[str, ...]]
-    """URLs by degree, ascending; several are replicas."""
-    folder: pathlib.Path
-    """Where the run is kept on this machine."""
-    bucket: tuple[str, str] | None
-    """Bucket and prefix of ``s3://bucket/prefix``."""
-    publish: bool
-    steady: bool
-    ignore_eos: bool
-    ready_timeout_seconds: float
-    pins: dict[str, str]
-    rounds: Rounds | None
-    """Degrees that run at the same time; None where all do."""
-    stops_servers: bool
-    """Stop the servers of ``rounds`` when the run has ended."""
-    deadline_file: pathlib.Path | None
-    """Where the date stands before which the run ends."""
-    stays: bool
-    """Wait for a signal when all is done: a Deployment would begin again."""
-    others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models."""
-    makes_room: bool = True
-    """True if a model's servers run only while the others' are stopped."""
-    series: str = ""
-    """What tells its metrics from other models' (``metrics.model_dimension``)."""
-    name: str | None = None
-    """Folder of the run; None: the run's own name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -109,11 +76,8 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
-    parser.add_argument(
-        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
-    )
-    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
-    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
+    configure_stop(parser)
+    configure_accounts(parser)
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -127,10 +91,15 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        async with within_money(order, halt, watching):
-            session = session_of(order, watching, halt)
-            record = await conducted(session)
-        status = ended(session)
+        accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
+        async with watched(accounts):
+            async with within_money(order, halt, watching):
+                session = session_of(order, watching, halt)
+                record = await conducted(session)
+            status = ended(session)
+            if accounts is not None:
+                await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
+                store(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
             return status
@@ -164,10 +133,15 @@ def ended(session: Session) -> int:
     """Judge the run of ``session``, keep its report, show its verdict, and return its exit status."""
     session.watcher.end()
     status = conclude(read(str(session.folder)), session.folder)
+    store(session)
+    return status
+
+
+def store(session: Session) -> None:
+    """Put everything that ``session`` kept into its bucket, where there is one."""
     if session.bucket is not None:
         session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
         session.watcher.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
-    return status
 
 
 def bucket_of(place: tuple[str, str] | None, name: str) -> Bucket | None:
@@ -293,6 +267,7 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
         rounds=rounds,
         stops_servers=arguments.stop_servers,
         deadline_file=arguments.deadline_file,
+        accounts=account_words(arguments),
         stays=arguments.stay,
     )
 

@@ -13,12 +13,13 @@ import re
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
+from workloads.loadgen.accounts import accounts_of, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.results import new_folder
 from workloads.loadgen.run import (
-    Order,
     arena_of,
     bucket_of,
     conducted,
@@ -85,19 +86,24 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     keeper = SweepKeeper(folder, bucket_of(first.bucket, name))
     plan = planned(name, (order.settings for order in wanted))
     sessions: dict[int, Session] = {}
+    statuses: list[int] = []
 
     async def measure(index: int) -> None:
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
         record = await conducted(session)
-        ended(session)
+        statuses.append(ended(session))
         raise_ending(record)
         sessions[index] = session
 
-    # The first model's order names the others' servers too.
-    async with within_money(first, halt, watching):
-        await measure_all(plan, measure, keeper, watching, halt)
-    watching.end()
-    status = conclude_sweep(read_sweep(str(folder)), folder)
+    accounts = accounts_of(first.accounts, first.settings, first.bucket, watching)
+    async with watched(accounts):
+        # The first model's order names the others' servers too.
+        async with within_money(first, halt, watching):
+            await measure_all(plan, measure, keeper, watching, halt)
+        watching.end()
+        status = conclude_sweep(read_sweep(str(folder)), folder)
+        if accounts is not None:
+            await accounts.settle(folder, verdicts=statuses.count(0), halt=halt)
     if keeper.bucket is not None:
         keeper.bucket.store(path for path in folder.iterdir() if path.is_file())
         watching.say(keeper.bucket.failure or f"results and report: {keeper.bucket.uri}")

@@ -6,6 +6,7 @@ import typing
 
 from workloads.cluster_settings import LoadTest
 from workloads.command import PORT
+from workloads.cost import Forecast
 from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, python
 from workloads.manifests.servers import GENERATOR
@@ -47,8 +48,14 @@ class Generator:
     ready_timeout_seconds: int
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
-    keeps_running: bool
-    """Go on probing after the verdict; else the servers are stopped with it, or before the money ends."""
+    node_pool: str
+    """Whose nodes the receipt counts."""
+    money: Forecast
+
+    @property
+    def keeps_running(self) -> bool:
+        """Go on probing after the verdict; else the servers are stopped with it, or before the money ends."""
+        return self.money.spend.keep_running
 
     @property
     def scales(self) -> bool:
@@ -82,6 +89,11 @@ def _turning(generator: Generator) -> list[str]:
     return [*(word for turn in turns(plan) for word in ("--turns", turn)), *together]
 
 
+def _leave_seconds(money: Forecast) -> int:
+    """Return how long the nodes are waited for: twice what is expected."""
+    return int(2 * money.leaving_hours * 3600)
+
+
 def _of(model: ModelPlan) -> str:
     return f"{model.settings.model.name}@" if model.word else ""
 
@@ -100,6 +112,9 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
             *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
             *_turning(generator),
+            *("--node-pool", generator.node_pool),
+            *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
+            *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
@@ -112,8 +127,8 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
     spec: PodSpecArgsDict = {
         **python.pod_spec(generator.runtime, container, _mounts(generator), stop_seconds=settings.grace_seconds),
         "service_account_name": GENERATOR,
-        # The API server's token, for the one who starts and stops servers; AWS's comes by itself.
-        "automount_service_account_token": generator.scales,
+        # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
+        "automount_service_account_token": True,
     }
     labels = {"app": GENERATOR}
     return {
@@ -155,3 +170,8 @@ def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsD
             "verbs": ["get", "patch"],
         }
     ]
+
+
+def seeing_rules() -> "list[PolicyRuleArgsDict]":
+    """Return the right to list Karpenter's nodes for the receipt. They have no namespace, and names nobody knows."""
+    return [{"api_groups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list"]}]

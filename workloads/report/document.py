@@ -8,6 +8,7 @@ import typing
 import pydantic
 
 from workloads.report.analysis import Analysis
+from workloads.report.bill import Bill, bill
 from workloads.report.claims import Claim, claims
 from workloads.report.cores import CoreFigures, EqualCores
 from workloads.report.curve import LoadCurve
@@ -61,6 +62,7 @@ class Document:
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
     latency_split: LatencySplit | None
+    receipt: Bill | None = None
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -88,6 +90,7 @@ def document(analysis: Analysis) -> Document:
         equal_cores=analysis.equal_cores,
         money=analysis.money,
         latency_split=analysis.split,
+        receipt=None if record.receipt is None else bill(record.receipt),
     )
 
 
