@@ -17,8 +17,8 @@ HEARTBEAT_SECONDS = 60.0
 SILENT_SECONDS = 180.0
 """A load generator that has written nothing for so long counts as gone."""
 MOST_LINES = 5
-MOST_LOOKS = 200
-"""Looks that are kept, the newest; a look is one line of JSON."""
+MOST_LOOKS = 20
+"""Looks that are kept: the first, to tell how far an interval has narrowed, and the newest."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,9 @@ class Progress:
 
     def looking(self, look: Look) -> "Progress":
         """Return the same with ``look`` as the last one."""
-        return dataclasses.replace(self, looks=(*self.looks, look)[-MOST_LOOKS:])
+        looks = (*self.looks, look)
+        kept = looks if len(looks) <= MOST_LOOKS else (looks[0], *looks[1 - MOST_LOOKS :])
+        return dataclasses.replace(self, looks=kept)
 
 
 _ADAPTER = pydantic.TypeAdapter(Progress)

@@ -16,9 +16,11 @@ import pytest
 from rich.console import Console
 
 from infra.errors import Interrupted, SettingsError
+from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
 from workloads.metrics import NAMESPACE
 from workloads.progress import encode_progress
+from workloads.report import rendering
 from workloads.report.__main__ import main
 from workloads.report.scene import Scene, Sight
 from workloads.report.watch import Screen, follow, of_stack, watch
@@ -103,6 +105,15 @@ def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[s
     put(f"{NEW}/c/progress.json", running(model="a/c", series="c"))
 
     assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
+
+
+def test_a_run_that_several_pods_share_is_followed_by_its_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """All take the same turns, and the answer lies beside their folders."""
+    put(f"{NEW}/pod-0/progress.json", running(is_over=True))
+    put(f"{NEW}/pod-1/progress.json", running(model="another/pod"))
+    put(f"{NEW}/verdict.json", json.dumps({"claims": [{"sentence": "The answer."}]}))
+
+    assert said(capsys).splitlines()[:2] == [f"Qwen/Qwen3-0.6B  {RUNS}/{NEW}", "The answer."]
 
 
 def test_a_run_that_is_over_tells_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,3 +327,18 @@ def test_results_are_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder is read by the report, not watched."""
     assert main(["watch", "--results", "out"]) == 2
     assert capsys.readouterr().err == "--results is 'out'; results are at s3://bucket/prefix; write it so\n"
+
+
+def test_a_sweep_is_judged_from_the_bucket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a folder; its report comes into ``out`` on this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    folder = store(tmp_path / "b", *planted_run())
+    for name in ("run.json", "samples.jsonl"):
+        put(f"{NEW}/b/{name}", (folder / name).read_bytes())
+    legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="failed", sentence="died"))
+    put(f"{NEW}/sweep.json", encode_sweep(Sweep(sweep=NEW, legs=legs)))
+
+    assert main([f"{RUNS}/{NEW}"]) == 5
+    assert (tmp_path / "out" / NEW / "report.md").read_text().startswith("# Serve a/b with TP1; not measured: a/c.\n")
+    assert (tmp_path / "out" / NEW / "b" / "verdict.json").is_file()

@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import threading
 import time
 
 from tests.fakes_watch import PROGRESS, look
@@ -109,16 +110,45 @@ def test_a_change_is_written_in_time() -> None:
     assert len(objects) == count
 
 
-def test_a_later_stage_leaves_a_run_over() -> None:
-    """The steady probe after the verdict takes nothing back."""
+def test_the_first_look_and_the_newest_are_kept() -> None:
+    """The object stays small however many blocks there are, and still tells where the interval began."""
+    progress = PROGRESS
+    for blocks in range(5, 105):
+        progress = progress.looking(look(blocks, 1.2, 1.6))
+
+    assert [seen.blocks for seen in progress.looks] == [5, *range(86, 105)]
+
+
+def test_the_probe_after_a_run_writes_nothing() -> None:
+    """It goes on for ever, and takes nothing of the run's end back."""
     objects: list[bytes] = []
-    each = beacon(Person(), objects.append)
+    each = beacon(Person(), objects.append, every_seconds=0.001)
     each.stage("blocks", total=None)
     each.end()
     each.stage("steady probe", total=None)
-    each.end()
+    each.say("a round")
+    time.sleep(0.02)
 
-    assert (stored(objects).stage, stored(objects).is_over) == ("steady probe", True)
+    assert (stored(objects).stage, stored(objects).is_over) == ("blocks", True)
+
+
+def test_a_bucket_that_hangs_does_not_hold_the_end() -> None:
+    """A run that is told to end has seconds, and a write may take minutes to fail."""
+    person, answered = Person(), threading.Event()
+    writes: list[bytes] = []
+
+    def put(content: bytes) -> None:
+        writes.append(content)
+        answered.wait(60)
+
+    each = Beacon(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=3600, patience_seconds=0.01)
+    each.stage("blocks", total=None)
+    each.end()
+    held = len(writes)
+    answered.set()
+
+    assert person.told[-1] == "end"
+    assert held <= 1
 
 
 def test_a_bucket_that_does_not_answer_is_said_once() -> None:

@@ -5,7 +5,7 @@ import pathlib
 
 from infra.errors import Interrupted, OptimalTpError, StorageFailed
 from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import Bucket, storage_failed
+from workloads.loadgen.results import Bucket, write_whole
 from workloads.loadgen.turns import Halt
 from workloads.models import model_word
 from workloads.settings import WorkloadSettings
@@ -31,13 +31,7 @@ class SweepKeeper:
 
     def keep(self, sweep: Sweep) -> None:
         """Write ``sweep`` whole or not at all. Raises StorageFailed when the folder takes no more."""
-        path = self.folder / SWEEP
-        draft = path.with_suffix(".tmp")
-        try:
-            draft.write_text(encode_sweep(sweep), encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            raise storage_failed(self.folder, error) from None
+        path = write_whole(self.folder, SWEEP, encode_sweep(sweep))
         if self.bucket is not None:
             self.bucket.store([path])
 

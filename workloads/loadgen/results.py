@@ -80,10 +80,18 @@ def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
 
     Raises StorageFailed when the folder takes no more.
     """
-    path = folder / RECORD
+    return write_whole(folder, RECORD, encode_run(record))
+
+
+def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
+    """Write ``text`` into ``folder`` as ``name``, whole or not at all, and return its path.
+
+    Raises StorageFailed when the folder takes no more.
+    """
+    path = folder / name
     draft = path.with_suffix(".tmp")
     try:
-        draft.write_text(encode_run(record), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise storage_failed(folder, error) from None

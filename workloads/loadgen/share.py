@@ -71,8 +71,8 @@ async def _measure(order: Order, options: PodOptions, known: Common, watching: W
     named = dataclasses.replace(order, name=f"{known.run}/pod-{options.pod}")
     session = dataclasses.replace(run.session_of(named, watching, halt), run=known.run, part=options.part(known))
     watching.say(f"pod {options.pod} of {options.pods}; all begin at {known.start}")
-    record = await session.conduct()
-    watching.end()
+    record = await run.conducted(session)
+    session.watcher.end()
     raise_ending(record)
     place = session.folder.parent if session.bucket is None else session.bucket.uri.rpartition("/")[0]
     watching.say(f"when all {options.pods} pods have ended: python -m workloads.report {place}")
@@ -85,7 +85,8 @@ async def _after(order: Order, options: PodOptions, watching: Watcher, halt: Hal
     known = await job.after(options, own_namespace, halt.event)
     if known is None:
         return 0
-    session = run.session_of(order, watching, halt)
+    # Whoever watches looks at the pods' run; the probe after it is none.
+    session = dataclasses.replace(run.session_of(order, watching, halt), watcher=watching)
     status = _judged(order, known, session, watching)
     if order.steady and not halt.event.is_set():
         await probe_for_ever(session)

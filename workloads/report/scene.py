@@ -27,6 +27,7 @@ REPORT_SECONDS = 120.0
 _STAMP = len("20260701T120000Z")
 _MINUTES = 10
 _FIRST_LINES = 3
+_FIRST_POD = "pod-0"
 _ABSENT = ("NoSuchKey", "404")
 
 
@@ -99,7 +100,7 @@ class Sight:
         sweep = self._sweep(folder) if name else None
         if sweep is not None:
             folder = f"{folder}/{_leg(sweep)}"
-        text = self._text(f"{folder}/{PROGRESS}") if name else None
+        text = self._progress_text(folder) if name else None
         progress = None if text is None else _progress(text)
         scene = Scene(
             place=f"s3://{self._bucket}/{folder}",
@@ -113,6 +114,11 @@ class Sight:
             return scene
         stored = self._text(f"{self._prefix}{name}/{VERDICT if sweep is None else VERDICTS}")
         return dataclasses.replace(scene, answers=() if stored is None else _answers(stored))
+
+    def _progress_text(self, folder: str) -> str | None:
+        """Return how far the run is; where several pods share it, how far the first is: all take the same turns."""
+        found = self._text(f"{folder}/{PROGRESS}")
+        return self._text(f"{folder}/{_FIRST_POD}/{PROGRESS}") if found is None else found
 
     def _newest(self) -> str | None:
         pages = self._s3.get_paginator("list_objects_v2").paginate(
