@@ -30,7 +30,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow format docs pins bench clean
+.PHONY: help local test test-slow format docs pins bench destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,12 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) policy/requirements.in -o policy/requirements.txt
 	$(COMPILE) bench/requirements.in -o bench/requirements.txt
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
+
+STACK ?= dev
+# `set -e`: leftovers are looked for only once destroy has ended well; it may be run alone at any time.
+destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
+	@set -e; pulumi destroy --stack "$(STACK)"; $(BIN)/python -m infra leftovers --stack "$(STACK)"; \
+	  echo "Destroyed $(STACK), and nothing that bills was found; a results bucket that is kept stays (docs/preflight.md)."
 
 clean: ## remove environments and results
 	rm -rf .venv .venv-local .venv-bench .venv-scan .venv-vllm .venv-vllm-wheel out

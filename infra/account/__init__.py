@@ -1,0 +1,1 @@
+"""What AWS says about one account, read and never changed."""

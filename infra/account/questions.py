@@ -1,0 +1,111 @@
+"""Every question that preflight and leftovers ask AWS: the call, what the answer holds, the right that it needs."""
+
+import dataclasses
+import typing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """One read-only call. ``key`` names the part of the response that is the answer."""
+
+    service: str
+    """As boto3 names it."""
+    operation: str
+    """As boto3 names the method."""
+    action: str | None
+    """The IAM action; None where AWS asks for no right."""
+    key: str
+    absent: tuple[str, ...] = ()
+    """Error codes that mean that there is none."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """AWS did not answer. ``reason`` is a part of a sentence; it never counts as good news."""
+
+    reason: str
+
+
+Answer = tuple[typing.Any, ...] | Unknown
+"""What was found, empty when there is none, or why nobody knows."""
+
+
+class Ask(typing.Protocol):
+    """Puts a question to an account."""
+
+    def __call__(self, question: Question, **parameters: object) -> Answer:
+        """Return the answer to ``question`` with these parameters of the call."""
+
+
+def _ec2(operation: str, key: str, *absent: str) -> Question:
+    action = "ec2:" + "".join(part.capitalize() for part in operation.split("_"))
+    return Question(service="ec2", operation=operation, action=action, key=key, absent=absent)
+
+
+IDENTITY = Question(service="sts", operation="get_caller_identity", action=None, key="Account")
+OFFERINGS = _ec2("describe_instance_type_offerings", "InstanceTypeOfferings")
+RESERVATIONS = _ec2("describe_capacity_reservations", "CapacityReservations", "InvalidCapacityReservationId.NotFound")
+QUOTA = Question(
+    service="service-quotas",
+    operation="get_service_quota",
+    action="servicequotas:GetServiceQuota",
+    key="Quota",
+    absent=("NoSuchResourceException",),
+)
+PRICES = Question(service="pricing", operation="get_products", action="pricing:GetProducts", key="PriceList")
+PARAMETER = Question(
+    service="ssm",
+    operation="get_parameter",
+    action="ssm:GetParameter",
+    key="Parameter",
+    absent=("ParameterNotFound",),
+)
+VERSIONS = Question(
+    service="eks",
+    operation="describe_cluster_versions",
+    action="eks:DescribeClusterVersions",
+    key="clusterVersions",
+)
+ADDON_VERSIONS = Question(
+    service="eks", operation="describe_addon_versions", action="eks:DescribeAddonVersions", key="addons"
+)
+CLUSTER = Question(
+    service="eks",
+    operation="describe_cluster",
+    action="eks:DescribeCluster",
+    key="cluster",
+    absent=("ResourceNotFoundException",),
+)
+LOG_GROUPS = Question(service="logs", operation="describe_log_groups", action="logs:DescribeLogGroups", key="logGroups")
+DASHBOARDS = Question(
+    service="cloudwatch", operation="list_dashboards", action="cloudwatch:ListDashboards", key="DashboardEntries"
+)
+FILE_SYSTEMS = Question(
+    service="efs",
+    operation="describe_file_systems",
+    action="elasticfilesystem:DescribeFileSystems",
+    key="FileSystems",
+)
+INSTANCES = _ec2("describe_instances", "Reservations")
+VOLUMES = _ec2("describe_volumes", "Volumes")
+INTERFACES = _ec2("describe_network_interfaces", "NetworkInterfaces")
+TEMPLATES = _ec2("describe_launch_templates", "LaunchTemplates")
+NAT_GATEWAYS = _ec2("describe_nat_gateways", "NatGateways")
+ADDRESSES = _ec2("describe_addresses", "Addresses")
+
+PREFLIGHT: typing.Final = (
+    *(IDENTITY, OFFERINGS, RESERVATIONS, QUOTA, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS, CLUSTER, LOG_GROUPS),
+)
+"""What ``preflight`` asks."""
+LEFTOVERS: typing.Final = (
+    *(IDENTITY, INSTANCES, VOLUMES, INTERFACES, TEMPLATES, NAT_GATEWAYS, ADDRESSES, FILE_SYSTEMS, CLUSTER),
+    *(LOG_GROUPS, DASHBOARDS, RESERVATIONS),
+)
+"""What ``leftovers`` asks."""
+
+
+def least_policy(questions: typing.Iterable[Question]) -> dict[str, typing.Any]:
+    """Return the IAM document that allows exactly ``questions``; none of these reads knows a narrower resource."""
+    actions = sorted({question.action for question in questions if question.action is not None})
+    statement = {"Sid": "AskBeforeAndAfter", "Effect": "Allow", "Action": actions, "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}

@@ -1,0 +1,1 @@
+"""What is still there after destroy, and what it costs."""

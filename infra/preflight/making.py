@@ -1,0 +1,133 @@
+"""Whether the rest can be made: AMI, Kubernetes version, add-ons, names that are taken, examples, tools. Pure."""
+
+import datetime as dt
+import ipaddress
+import json
+import typing
+
+from infra.account.questions import Answer, Unknown
+from infra.capacity import Neuron
+from infra.preflight.rows import Row, unknown
+from infra.settings import InfraSettings
+from infra.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
+
+_WARN_DAYS = 60
+_EXAMPLES: typing.Final = tuple(
+    ipaddress.IPv4Network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+)
+"""Networks kept for documentation (RFC 5737)."""
+
+
+def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
+    """Return the public parameter that Karpenter reads for the pinned alias (seen, Karpenter 1.14.1, 2026-11-23)."""
+    name = f"amazon-eks-node-al2023-x86_64-neuron-{minor}-{neuron.ami}"
+    return f"/aws/service/eks/optimized-ami/{minor}/amazon-linux-2023/x86_64/neuron/{name}/image_id"
+
+
+def ami(neuron: Neuron, minor: KubernetesMinor, answer: Answer) -> Row:
+    """Say whether the pinned alias names an AMI for this Kubernetes minor."""
+    check, required = f"AMI al2023@{neuron.ami}", f"a Neuron AMI of that release for Kubernetes {minor}"
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    if answer:
+        return Row(check=check, state="fine", found=str(answer[0]["Value"]), required=required)
+    remedy = "set infra.neuron.ami_release to a release that fits the pair, or choose another pair"
+    return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
+
+
+def pair(neuron: Neuron) -> Row:
+    """Say whether the image's runtime and the AMI's driver accept each other."""
+    conflict = pair_conflict(neuron.image_and_ami, neuron.ami)
+    return Row(
+        check="image and AMI",
+        state="fine" if conflict is None else "wrong",
+        found=f"{neuron.pair} on {neuron.ami}" if conflict is None else conflict,
+        required="runtime and host driver accept each other",
+        remedy="" if conflict is None else "remove infra.neuron.ami_release or choose another pair",
+    )
+
+
+def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
+    """Say whether EKS offers this minor, and until when without a surcharge."""
+    check, required = f"Kubernetes {minor}", "offered by EKS, in standard support"
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    if not answer:
+        remedy = "choose another infra.kubernetes"
+        return Row(check=check, state="wrong", found="not offered", required=required, remedy=remedy)
+    end = answer[0].get("endOfStandardSupportDate")
+    if end is None:
+        return unknown(check, "EKS names no end of standard support", required)
+    left = (end.date() - today).days
+    late = left <= _WARN_DAYS
+    return Row(
+        check=check,
+        state="wrong" if left < 0 else "warning" if late else "fine",
+        found=f"standard support ends {end:%Y-%m-%d}",
+        required=required,
+        remedy="choose a newer infra.kubernetes" if late else "",
+    )
+
+
+def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: Answer) -> Row:
+    """Say whether EKS has the add-on for this minor, in the version of the settings where one is named."""
+    check, required = f"add-on {name}", wanted or f"any version for Kubernetes {minor}"
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    offered = [str(version["addonVersion"]) for entry in answer for version in entry.get("addonVersions", [])]
+    missing = not offered or (wanted is not None and wanted not in offered)
+    return Row(
+        check=check,
+        state="wrong" if missing else "fine",
+        found=", ".join(offered[:3]) if offered else "none",
+        required=required,
+        remedy=f"name one of these in infra.addons, or leave {name} out" if missing else "",
+    )
+
+
+def wanted_versions(settings: InfraSettings) -> dict[AddonName, str | None]:
+    """Return the version that the settings name for each add-on; None where EKS chooses."""
+    keys = {"aws-efs-csi-driver": "efs_csi_driver", "eks-pod-identity-agent": "pod_identity_agent"}
+    return {name: getattr(settings.addons, keys.get(name, name.replace("-", "_"))) for name in ADDONS}
+
+
+def name_free(kind: str, name: str, answer: Answer, remove: str) -> Row:
+    """Say whether ``name`` is free; a stack that is up holds its own names, and leftovers of another do too."""
+    check = f"name of {kind}"
+    required = f"no {name}, unless this stack is up"
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    return Row(
+        check=check,
+        state="warning" if answer else "fine",
+        found="taken" if answer else "free",
+        required=required,
+        remedy=f"if it is a leftover: {remove}" if answer else "",
+    )
+
+
+def networks(settings: InfraSettings) -> list[Row]:
+    """Say which networks of the settings are the examples of the stack file."""
+    cidrs = settings.control_plane.public_access_cidrs
+    examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
+    return [
+        Row(
+            check="access to the API server",
+            state="wrong" if examples else "fine",
+            found=", ".join(cidrs) or "private",
+            required="networks that you work from",
+            remedy=f"replace {', '.join(examples)}, kept for documentation, by your own" if examples else "",
+        )
+    ]
+
+
+def command(path: str | None) -> Row:
+    """Say whether the ``aws`` command is there: the cluster's credentials come from it."""
+    remedy = "" if path else "install the AWS CLI, version 2"
+    state: typing.Literal["fine", "wrong"] = "fine" if path else "wrong"
+    return Row(check="aws command", state=state, found=path or "not on PATH", required="on PATH", remedy=remedy)
+
+
+def as_json(rows: list[Row]) -> str:
+    """Return the rows for programs."""
+    return json.dumps([vars(row) for row in rows], indent=1)
