@@ -82,6 +82,33 @@ def test_nothing_changes_by_itself(life: Life, name: str) -> None:
     assert life.runs[name].changed() == {}
 
 
+DIFFERENCES: dict[str, tuple[set[str], set[str]]] = {
+    # updated in place, replaced
+    "limit": ({"Dashboard dashboard-board", "Deployment loadgen-pods"}, {"ConfigMap loadgen-settings"}),
+    "pair": (
+        {
+            "EC2NodeClass pool-class",
+            "Deployment loadgen-pods",
+            *(f"Deployment tp{degree}-pods" for degree in (1, 2, 4)),
+        },
+        {f"Job artifacts-compile-tp{degree}" for degree in (1, 2, 4)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_change_touches_what_it_must_and_no_more(life: Life, name: str) -> None:
+    """A limit restarts the load generator alone; another pair compiles anew, on nodes that its servers fill."""
+    updated, replaced = DIFFERENCES[name]
+    run = life.runs[name]
+    found = {op: set(keys) for op, keys in run.changed().items()}
+
+    assert run.status == 0, run.output
+    assert found.pop("update") == updated
+    assert set(found) == {"replace", "create-replacement", "delete-replaced"}
+    assert list(found.values()) == [replaced] * 3
+
+
 def test_destroy_leaves_nothing(life: Life) -> None:
     """What is left is the results bucket; no instance bills, none outlived its claim, nothing broke on the way."""
     world = life.worlds["destroy"]
