@@ -29,7 +29,6 @@ KEPT = {
 CHANGES: dict[str, dict[str, object]] = {
     "limit": {"workloads.limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": 500}}},
     "pair": {"infra.neuron.pair": "neuronx-0.16.0"},
-    "degree": {"workloads.degrees": [1, 2]},
 }
 
 
