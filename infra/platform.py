@@ -66,7 +66,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
     karpenter = _karpenter(settings, cluster, place, in_cluster)
     scheduling = NeuronScheduling(
         "neuron",
-        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=[cluster]),
+        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=cluster.running),
         in_cluster,
     )
     storage = SharedStorage(

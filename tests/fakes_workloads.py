@@ -46,10 +46,21 @@ def on_existing(**changes: object) -> Recording:
     return run_main(config, stack="dev")
 
 
+FAMILY: typing.Final = (
+    {"model": {"name": "Qwen/Qwen3-0.6B"}},
+    {
+        "model": {"name": "Qwen/Qwen3-8B", "revision": "b968826d9c46dd6066d109eabc6255188de91218"},
+        "degrees": [2, 4],
+        "limits": {"ttft_ms": {"percentile": 90, "at_most_ms": 200}},
+    },
+)
+"""Two models of one family, as ``workloads.models`` has them."""
+
 PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recording]]] = {
     "one-each": lambda: recorded("Pulumi.dev.yaml"),
     "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
     "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
+    "sweep": functools.cache(lambda: program(workloads__models=FAMILY, spend__budget_usd=40)),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
     "own-model-and-image": functools.cache(
         lambda: on_existing(

@@ -4,7 +4,7 @@ import dataclasses
 
 from infra.errors import Problem, SettingsError
 from workloads.cluster_settings import ClusterSettings
-from workloads.plan import Plan
+from workloads.lineup import Lineup
 from workloads.spend import Spend
 
 NODE_LAUNCH_SECONDS = 1200
@@ -101,11 +101,13 @@ class Forecast:
             raise SettingsError([problem])
 
 
-def forecast(settings: ClusterSettings, plan: Plan, cost: HourlyCost, spend: Spend, *, empty_minutes: int) -> Forecast:
+def forecast(
+    settings: ClusterSettings, plan: Lineup, cost: HourlyCost, spend: Spend, *, empty_minutes: int
+) -> Forecast:
     """Return what is expected; an empty node stays for ``empty_minutes``."""
     minutes, turns = spend.expected_minutes, len(plan.phases)
     patience_seconds = settings.serving.start_patience_seconds + NODE_LAUNCH_SECONDS
-    measuring_seconds = settings.workloads.decision.budget_seconds
+    measuring_seconds = settings.measuring_seconds
     return Forecast(
         cost=cost,
         spend=spend,
@@ -116,3 +118,24 @@ def forecast(settings: ClusterSettings, plan: Plan, cost: HourlyCost, spend: Spe
         # One wait for the fetched model, then for each turn its compile Jobs and its servers.
         patient_hours=((1 + 2 * turns) * patience_seconds + measuring_seconds) / 3600,
     )
+
+
+def model_lines(plan: Lineup, money: Forecast) -> list[str]:
+    """Return what each model of a sweep is expected to take, one line a model; nothing for one model alone.
+
+    Where all run at once they are set up together, and none has set-up of its own.
+    """
+    if len(plan.models) == 1:
+        return []
+    minutes = money.spend.expected_minutes
+    lines = []
+    for model in plan.models:
+        turns = 0 if plan.runs_at_once else len(model.plan.phases)
+        setup = turns * (minutes.compile + minutes.start) / 60
+        measuring = model.settings.decision.budget_seconds / 3600
+        usd = (setup + measuring) * money.cost.now_usd
+        own = f"{setup:.1f} h to compile and start, " if turns else ""
+        lines.append(
+            f"{model.settings.model.name}: about {usd:.2f} USD of it ({own}{measuring:.1f} h to measure at most)"
+        )
+    return lines

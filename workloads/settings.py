@@ -60,6 +60,8 @@ class Load(Section):
     """How requests of a block arrive: a fixed number in flight, or at a constant or Poisson rate."""
     utilisation: float = pydantic.Field(default=0.8, gt=0, lt=1)
     """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
+    rate_per_second: float | None = pydantic.Field(default=None, gt=0)
+    """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
     """Length of each degree's turn in a block."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
@@ -73,6 +75,13 @@ class Load(Section):
         if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
             raise broken("steps are whole numbers of at least 1 in rising order, at least one of them")
         return steps
+
+    @pydantic.field_validator("rate_per_second")
+    @classmethod
+    def _rate_of_open_arrivals(cls, rate: float | None, info: pydantic.ValidationInfo) -> float | None:
+        if rate is not None and info.data.get("arrivals") == "closed":
+            raise broken("a rate is stated for arrivals 'constant' or 'poisson'; a closed loop makes its own")
+        return rate
 
     @pydantic.field_validator("prompt_file")
     @classmethod

@@ -21,6 +21,13 @@ class Share:
         """Return how many of ``things`` are in this share."""
         return len(range(self.index, things, self.count))
 
+    def among(self, slots: int) -> "Share | None":
+        """Return this share among those that have one of ``slots``; None if it has none.
+
+        Of fewer slots than shares the first shares have one each.
+        """
+        return Share(index=self.index, count=min(self.count, slots)) if self.index < slots else None
+
     def number(self, own: int) -> int:
         """Return the number, among all things, of the ``own``-th in this share; both from 0."""
         return own * self.count + self.index

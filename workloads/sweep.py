@@ -6,6 +6,8 @@ import typing
 
 SWEEP = "sweep.json"
 """Name of the record; the folders of the runs lie beside it."""
+VERDICTS = "verdicts.json"
+"""Name of the answers as data, beside it."""
 SCHEMA_VERSION = 1
 
 State = typing.Literal["waiting", "running", "ended", "failed"]

@@ -44,6 +44,7 @@ KNOBS = (
     ),
     Knob(path="serving.shared_memory_gib", value=2, where="Deployment tp4-0-pods", shows='"sizeLimit": "2Gi"'),
     Knob(path="serving.run_as_user", value=4321, where="Deployment tp4-0-pods", shows='"runAsUser": 4321'),
+    Knob(path="loadtest.run", value="second", where="Deployment loadgen-pods", shows='"optimal-tp/run": "second"'),
     Knob(path="loadtest.image", value="example.org/x:1", where="Deployment loadgen-pods", shows='"example.org/x:1"'),
     Knob(
         path="loadtest.package_index_url",

@@ -5,13 +5,14 @@ import pathlib
 
 from infra.errors import Interrupted, OptimalTpError, StorageFailed
 from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import Bucket, storage_failed
+from workloads.loadgen.results import Bucket, write_whole
+from workloads.loadgen.turns import Halt
 from workloads.models import model_word
 from workloads.settings import WorkloadSettings
 from workloads.sweep import SWEEP, Leg, Sweep, encode_sweep
 
-Measure = collections.abc.Callable[[int], collections.abc.Awaitable[int]]
-"""Measures the model at an index of the sweep; returns the exit status of its run."""
+Measure = collections.abc.Callable[[int], collections.abc.Awaitable[None]]
+"""Measures the model at an index of the sweep, until its run has a verdict."""
 
 
 def planned(name: str, settings: collections.abc.Iterable[WorkloadSettings]) -> Sweep:
@@ -30,39 +31,34 @@ class SweepKeeper:
 
     def keep(self, sweep: Sweep) -> None:
         """Write ``sweep`` whole or not at all. Raises StorageFailed when the folder takes no more."""
-        path = self.folder / SWEEP
-        draft = path.with_suffix(".tmp")
-        try:
-            draft.write_text(encode_sweep(sweep), encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            raise storage_failed(self.folder, error) from None
+        path = write_whole(self.folder, SWEEP, encode_sweep(sweep))
         if self.bucket is not None:
             self.bucket.store([path])
 
 
-async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watcher: Watcher) -> dict[int, int]:
-    """Measure every model of ``sweep`` in order; returns the exit statuses by the model's index.
+async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watcher: Watcher, halt: Halt) -> None:
+    """Measure every model of ``sweep`` in order, until ``halt`` is set.
 
-    A model that fails is kept as failed, with its sentence, and the next one has its turn. Raises Interrupted and
-    StorageFailed, which end the sweep.
+    A model that fails is kept as failed, with its sentence, and the next one has its turn. Where the money has ended
+    nothing is raised: what was measured is to be reported. Raises Interrupted for a signal and StorageFailed.
     """
-    statuses: dict[int, int] = {}
     keeper.keep(sweep)
     for index, leg in enumerate(sweep.legs):
+        if halt.event.is_set():
+            return
         sweep = sweep.changed(index, "running")
         keeper.keep(sweep)
         watcher.say(f"model {index + 1} of {len(sweep.legs)}: {leg.model}")
         try:
-            statuses[index] = await measure(index)
+            await measure(index)
         except (Interrupted, StorageFailed) as error:
             keeper.keep(sweep.changed(index, "failed", str(error)))
+            if isinstance(error, Interrupted) and all(how == "budget" for how, _ in halt.reasons):
+                return
             raise
         except OptimalTpError as error:
-            statuses[index] = error.exit_status
             sweep = sweep.changed(index, "failed", str(error))
             watcher.say(f"{leg.model} was not measured to its end: {error}")
         else:
             sweep = sweep.changed(index, "ended")
         keeper.keep(sweep)
-    return statuses

@@ -7,6 +7,8 @@ import typing
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from workloads.progress import Look
+
 
 class Watcher(typing.Protocol):
     """Who is told how the run goes."""
@@ -19,6 +21,9 @@ class Watcher(typing.Protocol):
 
     def advance(self, detail: str, *, done: float) -> None:
         """Tell how far the stage is: ``done`` seconds of its total."""
+
+    def look(self, look: Look) -> None:
+        """Tell what the verdict's rule says after a block."""
 
     def end(self) -> None:
         """Leave the screen to what comes after the run."""
@@ -44,6 +49,10 @@ class PlainWatcher:
 
     def advance(self, detail: str, *, done: float) -> None:
         """Write nothing: lines that only differ in the clock help nobody."""
+
+    def look(self, look: Look) -> None:
+        """Write it in one line."""
+        self.say(f"block {look.blocks}: {look.words}")
 
     def end(self) -> None:
         """Do nothing: lines are in nobody's way."""

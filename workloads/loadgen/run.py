@@ -6,34 +6,39 @@ Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 sto
 import argparse
 import asyncio
 import collections.abc
-import dataclasses
+import contextlib
 import datetime as dt
 import pathlib
 import platform
-import re
+import time
 import typing
 import urllib.parse
 
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
+from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, watched
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.beacon import Beacon
+from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
 from workloads.models import parse_models
+from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
+from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
-
-_TARGET = re.compile(r"(\d+)=(\S+)")
 
 
 class SettingsFile(Section):
@@ -42,32 +47,6 @@ class SettingsFile(Section):
     workloads: object = None
     local: object = None
     """A local profile's section: not for servers that somebody else started, so it is left alone."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the command line asked for, checked."""
-
-    settings: WorkloadSettings
-    targets: dict[int, tuple[str, ...]]
-    """URLs by degree, ascending; several are replicas."""
-    folder: pathlib.Path
-    """Where the run is kept on this machine."""
-    bucket: tuple[str, str] | None
-    """Bucket and prefix of ``s3://bucket/prefix``."""
-    publish: bool
-    steady: bool
-    ignore_eos: bool
-    ready_timeout_seconds: float
-    pins: dict[str, str]
-    rounds: Rounds | None
-    """Degrees that run at the same time; None where all do."""
-    others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models."""
-    series: str = ""
-    """What tells its metrics from other models' (``metrics.model_dimension``)."""
-    name: str | None = None
-    """Folder of the run; None: the run's own name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +76,8 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
+    configure_stop(parser)
+    configure_accounts(parser)
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -110,24 +91,57 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = session_of(order, watching, halt)
-        record = await session.conduct()
-        status = ended(session)
+        accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
+        async with watched(accounts):
+            async with within_money(order, halt, watching):
+                session = session_of(order, watching, halt)
+                record = await conducted(session)
+            status = ended(session)
+            if accounts is not None:
+                await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
+                store(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
             return status
+        if order.stays:
+            await until_signalled(halt)
+            return status
     raise_ending(record)
     return status
+
+
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def within_money(order: Order, halt: Halt, watching: Watcher) -> collections.abc.AsyncIterator[None]:
+    """End what is inside before the money does, and stop the servers when it has ended, where ``order`` says so."""
+    arena = arena_of(order, halt) if order.stops_servers else None
+    servers = arena if isinstance(arena, Rota) else None
+    async with within_budget(order.deadline_file, halt), servers_stop_after(servers, halt, watching):
+        yield
 
 
 def ended(session: Session) -> int:
     """Judge the run of ``session``, keep its report, show its verdict, and return its exit status."""
     session.watcher.end()
     status = conclude(read(str(session.folder)), session.folder)
+    store(session)
+    return status
+
+
+def store(session: Session) -> None:
+    """Put everything that ``session`` kept into its bucket, where there is one."""
     if session.bucket is not None:
         session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
         session.watcher.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
-    return status
 
 
 def bucket_of(place: tuple[str, str] | None, name: str) -> Bucket | None:
@@ -143,6 +157,8 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(order.folder / (order.name or run))
     bucket = bucket_of(order.bucket, order.name or run)
+    if bucket is not None:
+        watching = Beacon(watching, bucket.put_progress, _progress(run, order))
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
@@ -162,6 +178,21 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
     )
 
 
+def _progress(run: str, order: Order) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=order.settings.model.name,
+        series=order.series,
+        degrees=tuple(order.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
+    )
+
+
 def arena_of(order: Order, halt: Halt) -> OpenArena | Rota:
     """Return the surroundings of ``order``'s servers, of which none is known to run."""
     return OpenArena() if order.rounds is None else _rota(order, order.rounds, halt)
@@ -173,7 +204,8 @@ def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
         targets=order.targets,
         names={degree: deployments(urls) for degree, urls in order.targets.items()},
         others=order.others,
-        scaler=in_pod(),
+        makes_room=order.makes_room,
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
@@ -213,10 +245,13 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
 
     Raises SettingsError with ``problems`` and everything that is wrong in the command line.
     """
-    targets = _targets(arguments.target, settings, problems)
-    pins = dict(_pairs(arguments.pin, problems))
-    bucket = _bucket(arguments.results, problems)
-    rounds = _rounds(arguments.turns, targets, problems)
+    targets = targets_of(arguments.target, settings, problems)
+    pins = dict(pairs_of(arguments.pin, problems))
+    bucket = place_of(arguments.results, problems)
+    rounds = rounds_of(arguments.turns, targets, problems)
+    if arguments.stop_servers and arguments.turns is None:
+        rule = "only servers that are started through Kubernetes are stopped"
+        problems.append(Problem(path="--stop-servers", value=True, rule=rule, remedy="add --turns, or leave it out"))
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -230,6 +265,10 @@ def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, p
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
         rounds=rounds,
+        stops_servers=arguments.stop_servers,
+        deadline_file=arguments.deadline_file,
+        accounts=account_words(arguments),
+        stays=arguments.stay,
     )
 
 
@@ -246,54 +285,3 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
     section = parse(SettingsFile, data, where="", file=file).workloads
     return parse_models({} if section is None else section, file=file)
-
-
-def _targets(
-    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
-) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
-    for index, word in enumerate(words):
-        path = f"--target[{index}]"
-        match = _TARGET.fullmatch(word)
-        url = urllib.parse.urlsplit(match[2]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
-            rule = "a target is DEGREE=URL with a URL of http or https"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
-        elif settings is not None and int(match[1]) not in settings.degrees:
-            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
-        else:
-            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
-    if not words:
-        rule = "the experiment has at least one server"
-        problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
-    return dict(sorted(found.items()))
-
-
-def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
-    if words is None:
-        return None
-    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
-    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
-        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
-        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
-    return found
-
-
-def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:
-    for index, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            remedy = "write it as image=NAME"
-            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
-        yield key, value
-
-
-def _bucket(results: str, problems: list[Problem]) -> tuple[str, str] | None:
-    if not results.startswith("s3://"):
-        return None
-    name, _, prefix = results.removeprefix("s3://").partition("/")
-    if not name:
-        rule = "an S3 address names a bucket"
-        problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
-    return name, prefix.strip("/")

@@ -191,14 +191,8 @@ Arrivals = OpenArrivals | ClosedArrivals
 
 
 def own_share(arrivals: Arrivals, share: Share) -> Share | None:
-    """Return ``share`` among the processes that have something to send of ``arrivals``; None for one that has not.
-
-    A closed loop of fewer slots than there are processes gives one slot each to the first of them.
-    """
-    slots = arrivals.concurrency
-    if slots is None:
-        return share
-    return Share(index=share.index, count=min(share.count, slots)) if share.index < slots else None
+    """Return ``share`` among the processes that have something to send of ``arrivals``; None for one that has not."""
+    return share if arrivals.concurrency is None else share.among(arrivals.concurrency)
 
 
 def sliced(arrivals: Arrivals, share: Share) -> Arrivals:

@@ -1,6 +1,6 @@
 """The ``sweep`` command: the experiment for several models, one after the other, and the table across them.
 
-Exit status: the gravest of the runs', as ``run`` has them; 2 for bad settings or targets.
+Exit status: the gravest of the runs', 5 where a model was not measured; 2 for bad settings or targets, 130 interrupted.
 """
 
 import argparse
@@ -13,26 +13,29 @@ import re
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
+from workloads.loadgen.accounts import accounts_of, watched
+from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.results import new_folder
 from workloads.loadgen.run import (
-    Order,
     arena_of,
     bucket_of,
+    conducted,
     configure_shared,
     deployments,
     ended,
     order_of,
     session_of,
     settings_of,
+    within_money,
 )
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
-from workloads.sweep import gravest
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
 """What belongs to one model: its name, then what ``run`` takes."""
@@ -53,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODEL@1,2/4",
         help="in a pod: models that take turns, their servers started and stopped through Kubernetes; for every model",
+    )
+    parser.add_argument(
+        "--together", action="store_true", help="with --turns: the models' servers need not make room for each other"
     )
     configure_shared(parser)
 
@@ -80,18 +86,24 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     keeper = SweepKeeper(folder, bucket_of(first.bucket, name))
     plan = planned(name, (order.settings for order in wanted))
     sessions: dict[int, Session] = {}
+    statuses: list[int] = []
 
-    async def measure(index: int) -> int:
+    async def measure(index: int) -> None:
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
-        record = await session.conduct()
-        status = ended(session)
+        record = await conducted(session)
+        statuses.append(ended(session))
         raise_ending(record)
         sessions[index] = session
-        return status
 
-    statuses = await measure_all(plan, measure, keeper, watching)
-    watching.end()
-    conclude_sweep(read_sweep(str(folder)), folder)
+    accounts = accounts_of(first.accounts, first.settings, first.bucket, watching)
+    async with watched(accounts):
+        # The first model's order names the others' servers too.
+        async with within_money(first, halt, watching):
+            await measure_all(plan, measure, keeper, watching, halt)
+        watching.end()
+        status = conclude_sweep(read_sweep(str(folder)), folder)
+        if accounts is not None:
+            await accounts.settle(folder, verdicts=statuses.count(0), halt=halt)
     if keeper.bucket is not None:
         keeper.bucket.store(path for path in folder.iterdir() if path.is_file())
         watching.say(keeper.bucket.failure or f"results and report: {keeper.bucket.uri}")
@@ -101,7 +113,9 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         last = max(sessions)
         # Models after it failed, and took its servers' cores.
         await probe_for_ever(dataclasses.replace(sessions[last], arena=arena_of(wanted[last], halt)))
-    return gravest(statuses.values())
+    elif first.stays:
+        await until_signalled(halt)
+    return status
 
 
 def _within(order: Order, sweep: str, folder: str) -> Order:
@@ -134,7 +148,7 @@ def orders(arguments: argparse.Namespace) -> tuple[Order, ...]:
     problems = list({str(problem): problem for problem in problems}.values())
     if problems:
         raise SettingsError(problems)
-    return tuple(_among(order, found) for order in found)
+    return tuple(_among(order, found, makes_room=not arguments.together) for order in found)
 
 
 def _path(path: str, name: str) -> str:
@@ -142,12 +156,12 @@ def _path(path: str, name: str) -> str:
     return f"{path} of {name}" if path.startswith(("--target", "--turns")) else path
 
 
-def _among(order: Order, every: collections.abc.Sequence[Order]) -> Order:
+def _among(order: Order, every: collections.abc.Sequence[Order], *, makes_room: bool) -> Order:
     """Return ``order`` with what tells it from the others of its sweep."""
     others = tuple(
         name for each in every if each is not order for urls in each.targets.values() for name in deployments(urls)
     )
-    return dataclasses.replace(order, others=others, series=model_title(order.settings.model))
+    return dataclasses.replace(order, others=others, makes_room=makes_room, series=model_title(order.settings.model))
 
 
 def _by_model(

@@ -14,7 +14,6 @@ from workloads.local.program import Request, point_to, run_locally
 from workloads.local.settings import Profile
 from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
-from workloads.sweep import gravest
 
 
 async def sweep_locally(
@@ -34,7 +33,7 @@ async def sweep_locally(
     point_to(folder, request.out / "last")
     sweep = planned(name, (profile.workloads for profile in profiles))
 
-    async def measure(index: int) -> int:
+    async def measure(index: int) -> None:
         profile = profiles[index]
         own = dataclasses.replace(
             request,
@@ -43,9 +42,8 @@ async def sweep_locally(
             folder=sweep.legs[index].folder,
             series=model_title(profile.workloads.model),
         )
-        return await run_locally(own, watcher=watcher, halt=halt)
+        await run_locally(own, watcher=watcher, halt=halt)
 
-    statuses = await measure_all(sweep, measure, SweepKeeper(folder, None), watcher)
+    await measure_all(sweep, measure, SweepKeeper(folder, None), watcher, halt)
     watcher.end()
-    conclude_sweep(read_sweep(str(folder)), folder)
-    return gravest(statuses.values())
+    return conclude_sweep(read_sweep(str(folder)), folder)

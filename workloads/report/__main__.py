@@ -2,7 +2,11 @@
 
 python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read;
                                                           of a sweep the gravest, 5 where a model was not measured
+python -m workloads.report watch --stack STACK             follows a run in the cluster; exit 0 when it is over
 python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
+python -m workloads.report plan SOURCE --rate R --limit L the fleet that carries a rate within a limit: exit 0 planned,
+                                                          2 bad input, 3 not settled; docs/fleet.md
+python -m workloads.report closed-forms                   the table in docs/fleet.md
 python -m workloads.report simulate [--experiments N]     the table in docs/verdict.md
 python -m workloads.report schema | measurement           verdict.schema.json and docs/measurement.md
 """
@@ -25,11 +29,20 @@ from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
 from workloads.report.sweep import SweepSource, conclude_sweep, read_sweep, sweep_text
+from workloads.report.watch import watch
 
 
 def main(arguments: typing.Sequence[str]) -> int:
     """Run the command in ``arguments`` and return the exit status."""
-    commands = {"compare": _compare, "simulate": _simulate, "schema": _schema, "measurement": _measurement}
+    commands = {
+        "closed-forms": _closed_forms,
+        "compare": _compare,
+        "measurement": _measurement,
+        "plan": _plan,
+        "schema": _schema,
+        "simulate": _simulate,
+        "watch": watch,
+    }
     try:
         if arguments and arguments[0] in commands:
             return commands[arguments[0]](arguments[1:])
@@ -42,7 +55,7 @@ def main(arguments: typing.Sequence[str]) -> int:
 def _report(arguments: typing.Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workloads.report",
-        description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
+        description="The verdict on a stored run, and its report. Others: watch, compare, simulate, schema.",
     )
     parser.add_argument("source", metavar="SOURCE", help="a run's or sweep's folder, or s3://bucket/prefix")
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
@@ -69,6 +82,26 @@ def _compare(arguments: typing.Sequence[str]) -> int:
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))
     sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
+    return 0
+
+
+def _plan(arguments: typing.Sequence[str]) -> int:
+    # The load generator's pod has no numba, and imports the report.
+    from workloads.fleet import command  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(prog="python -m workloads.report plan", description="From a run to a fleet.")
+    command.configure(parser)
+    options = parser.parse_args(arguments)
+    source = _read(options.source)
+    remote = options.source.startswith("s3://")
+    return command.run(options, source, options.output or _folder(options.source, source.record.run, remote=remote))
+
+
+def _closed_forms(arguments: typing.Sequence[str]) -> int:
+    from workloads.fleet import closed_forms  # noqa: PLC0415 - as above
+
+    argparse.ArgumentParser(prog="python -m workloads.report closed-forms").parse_args(arguments)
+    sys.stdout.write(closed_forms.table(closed_forms.checks()))
     return 0
 
 

@@ -9,24 +9,22 @@ import rich.console
 import rich.table
 import rich.text
 
-from infra.errors import Problem, SettingsError, StorageFailed
+from infra.errors import Problem, SettingsError
 from workloads.report.across import ModelResult, ModelRow, headline, rows, tables
 from workloads.report.analysis import analyse
 from workloads.report.findings import EXIT_STATUS
 from workloads.report.html import sweep_html
 from workloads.report.markdown import sweep_markdown
-from workloads.report.rendering import replace, write
+from workloads.report.rendering import write, write_files
 from workloads.report.retrial import retry
 from workloads.report.source import Source, read
 from workloads.report.tables import Table
 from workloads.report.terminal import show
-from workloads.sweep import SWEEP, Sweep, decode_sweep, gravest
+from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, gravest
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-VERDICTS = "verdicts.json"
-"""Name of the answers as data."""
 _NOT_MEASURED = 5
 
 
@@ -112,15 +110,7 @@ def _write(
         "report.html": sweep_html(sweep.sweep, headline(found), found, shown),
         VERDICTS: json.dumps(data, indent=1, allow_nan=False) + "\n",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            replace(folder / name, text.encode())
-    except OSError as error:
-        raise StorageFailed(
-            f"the report cannot be written to {folder}: {error.strerror}; free space or name another folder, then run "
-            "python -m workloads.report again"
-        ) from error
+    write_files(folder, {name: text.encode() for name, text in files.items()})
 
 
 def _show(console: rich.console.Console, found: typing.Sequence[ModelRow], table: Table, folder: pathlib.Path) -> None:
