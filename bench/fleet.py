@@ -54,7 +54,7 @@ SETTINGS: dict[str, typing.Any] = {
         },
         # The audit allows the client a lateness of 1 % of the limit: the machine may be busy.
         "limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": LIMIT_MS}},
-        "decision": {"budget_seconds": 45, "minimum_blocks": 5, "stop_when_settled": False},
+        "decision": {"budget_seconds": 30, "minimum_blocks": 5, "stop_when_settled": False},
     }
 }
 
