@@ -1,9 +1,11 @@
 """A well-known scanner over every manifest and IAM document of the program; what it may find has a reason."""
 
+import base64
 import collections.abc
 import copy
 import fnmatch
 import functools
+import hashlib
 import json
 import pathlib
 import shutil
@@ -189,7 +191,8 @@ def test_no_secret_is_in_the_repository(tmp_path: pathlib.Path) -> None:
 def test_a_planted_secret_is_found(tmp_path: pathlib.Path) -> None:
     """The two tests above fail on a key in a value, and on one in code."""
     key = "AKIA" + "Z7VRSQ5TJN2XMPLQ"
-    secret = "".join(("wJalrXUt", "nFEMIK7M", "DENGbPxR", "fiCYzQx8", "Tp4LbVnK"))
+    planted = hashlib.sha256(b"planted").digest()
+    secret = base64.b64encode(planted)[:40].decode()
     (tmp_path / "0.json").write_text(json.dumps({"inputs": {"user_data": f"export KEY={key}"}}), encoding="utf-8")
     (tmp_path / "code.py").write_text(f'aws_secret_access_key = "{secret}"\n', encoding="utf-8")
 
