@@ -18,8 +18,8 @@ pytestmark = [
 ]
 SCALE = 1 / 20
 OWN_SECONDS = 8.0
-"""What the engine adds of its own on a machine that is busy: starting the eks component's plugin, registering. It does not
-shrink with the latencies: it is under 1 % of a real ``up``, and 18 % at a twentieth (seen on 2026-11-24)."""
+"""What the engine adds of its own on a machine that is busy: starting the eks component's plugin, registering. It does
+not shrink with the latencies: it is under 1 % of a real ``up``, and 18 % at a twentieth (seen on 2026-11-24)."""
 POOL, CLUSTER = "NodePool pool-nodes", "Cluster cluster-control-plane"
 
 
