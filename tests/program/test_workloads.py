@@ -278,7 +278,7 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
     before, after = PROGRAMS["one-each"](), program(spend__budget_usd=25)
     changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
 
-    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron"}
+    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron", "Namespace experiment"}
     assert after.outputs["servers_stop_at"] == "2026-11-24T13:47:42+00:00"
 
 
