@@ -262,6 +262,15 @@ def test_the_guard_does_not_depend_on_what_may_fail() -> None:
     assert pod["priorityClassName"] == "system-cluster-critical"
 
 
+def test_a_degree_that_goes_takes_only_its_own_with_it() -> None:
+    """Without TP4 no pod of TP1 or TP2 changes, so that `up` restarts neither and waits for no node."""
+    before, after = PROGRAMS["one-each"](), program(workloads__degrees=[1, 2])
+    stays = {each.key: each.inputs for each in after.resources if each.name.startswith(("tp1-", "tp2-"))}
+
+    assert len(stays) == 2 * 3
+    assert stays == {key: before.one(key).inputs for key in stays}
+
+
 def test_another_run_starts_servers_and_clock_anew() -> None:
     """A changed loadtest.run changes the load generator's pod, and makes another clock; nothing else of the guard."""
     before, after = PROGRAMS["one-each"](), program(loadtest__run="second")
