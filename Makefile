@@ -59,7 +59,7 @@ local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; 
 	@.venv-local/bin/uv pip install --quiet --python .venv-vllm-wheel "$(VLLM)"
 	@touch $@
 
-test: $(VENV)/dev.ready ## format check, lint, types, import contracts, tests
+test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import contracts, tests, scans
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -80,6 +80,12 @@ $(VENV)/dev.ready: requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
 
+# The scanner has an environment of its own: it pins old versions of much that the program uses.
+.venv-scan/ready: requirements/scan.txt | $(VENV)/dev.ready
+	$(PYTHON) -m venv --without-pip .venv-scan
+	$(BIN)/uv pip install --quiet --python .venv-scan --no-deps --require-hashes -r requirements/scan.txt
+	touch $@
+
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
 
@@ -95,8 +101,10 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) -c requirements/dev.txt requirements/local.in -o requirements/local.txt
 	$(COMPILE) -c requirements/dev.txt requirements/loadgen.in -o requirements/loadgen.txt
 	$(COMPILE) -c requirements/dev.txt requirements/pulumi.in -o requirements.txt
+	$(COMPILE) requirements/scan.in -o requirements/scan.txt
+	$(COMPILE) policy/requirements.in -o policy/requirements.txt
 	$(COMPILE) bench/requirements.in -o bench/requirements.txt
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
 
 clean: ## remove environments and results
-	rm -rf .venv .venv-local .venv-bench .venv-vllm .venv-vllm-wheel out
+	rm -rf .venv .venv-local .venv-bench .venv-scan .venv-vllm .venv-vllm-wheel out

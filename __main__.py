@@ -6,34 +6,34 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 
 import pulumi
 
-from infra import nodes, platform
+from infra import bill, nodes, platform
 from infra.settings import parse_infra, require_region
 from workloads import experiment
 from workloads.artifacts import Identity
 from workloads.cluster_settings import parse_cluster
-from workloads.cost import hourly_cost
+from workloads.cost import HourlyCost, forecast
 from workloads.feasibility import feasible_plan
+from workloads.spend import parse_spend
 
 file = f"Pulumi.{pulumi.get_stack()}.yaml"
 config = pulumi.Config()
 infra = parse_infra(config.require_object("infra"), file=file)
 sections = {name: config.get_object(name) for name in ("workloads", "serving", "loadtest")}
+spend = parse_spend(config.get_object("spend"), file=file)
 workloads = parse_cluster(sections, file=file)
 require_region(infra, pulumi.Config("aws").require("region"), file=file)
 neuron = infra.neuron
+workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
 plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file)
-cost = hourly_cost(
-    node_usd=workloads.workloads.price.usd_per_hour if workloads.workloads.price else neuron.price_usd_per_hour,
-    nodes=plan.nodes,
-    makes_cluster=infra.existing is None,
-    nat_gateways=1 if infra.network.nat_gateways == "one" else len(infra.zones),
-)
+cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=bill.idle_usd_per_hour(infra))
+money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
+money.keep_within_budget(file)
 
 base = platform.build(infra)
 trial = experiment.build(
     workloads,
     plan,
-    cost,
+    money,
     experiment.Ground(
         name=base.cluster_name,
         region=base.place.region,
@@ -55,5 +55,5 @@ trial = experiment.build(
     ),
 )
 
-for name, value in (base.outputs() | trial.outputs()).items():
+for name, value in (base.outputs() | {"prices": bill.price_sentences(infra)} | trial.outputs()).items():
     pulumi.export(name, value)

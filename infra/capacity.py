@@ -6,6 +6,7 @@ import pydantic
 
 from infra.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from infra.parser import Section, broken
+from infra.prices import HourPrice
 from infra.versions import PAIRS, Pair, PairName, pair_conflict
 
 CapacityType = typing.Literal["reserved", "on-demand", "spot"]
@@ -30,14 +31,14 @@ class Neuron(Section):
     """Karpenter takes ``reserved`` first, whatever the order."""
     reservation_ids: tuple[ReservationId, ...] = ()
     """Capacity reservations or Capacity Blocks, by id; Karpenter takes none that is not named."""
-    price_usd_per_hour: float | None = pydantic.Field(default=None, gt=0)
-    """What an hour of one node costs. AWS publishes no on-demand price for trn2, and Karpenter never launches what has
-    no price; this one is told to it."""
+    price: HourPrice
+    """What an hour of one node costs: the one figure behind budget, report and dashboard. AWS publishes no on-demand
+    price for trn2, and Karpenter never launches what has no price, so it is told this one."""
     maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
     root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
     """Holds images (8 GiB compressed each) and everything pods write locally."""
-    consolidate_after_minutes: int = pydantic.Field(default=60, ge=1, le=1440)
-    """An empty node stays that long, so that what was launched to compile is still there to serve."""
+    consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)
+    """An empty node stays, and is paid for, that long: what was launched to compile is still there to serve."""
     expire_after_hours: int | None = pydantic.Field(default=None, ge=1)
     """A node's longest life; absent lets an experiment run on."""
     termination_grace_minutes: int = pydantic.Field(default=10, ge=1, le=_LONGEST_PODS_TO_STOP_MINUTES)
@@ -47,6 +48,11 @@ class Neuron(Section):
     def hardware(self) -> InstanceType:
         """What is known of the pinned instance type."""
         return INSTANCE_TYPES[self.instance_type]
+
+    @property
+    def karpenter_needs_a_price(self) -> bool:
+        """True where something else than a reservation may be launched: Karpenter passes over what has no price."""
+        return bool(set(self.capacity_types) - {"reserved"})
 
     @property
     def image_and_ami(self) -> Pair:
@@ -82,11 +88,3 @@ class Neuron(Section):
         if "capacity_types" in info.data and bool(ids) != ("reserved" in info.data["capacity_types"]):
             raise broken("reservations are named exactly when capacity_types has 'reserved'")
         return ids
-
-    @pydantic.field_validator("price_usd_per_hour")
-    @classmethod
-    def _opens_the_price_gate(cls, price: float | None, info: pydantic.ValidationInfo) -> float | None:
-        if price is None and set(info.data.get("capacity_types", ())) - {"reserved"}:
-            rule = "on-demand and spot need a price, or Karpenter never launches a trn2 node"
-            raise broken(rule, "set it, or leave only 'reserved' in capacity_types")
-        return price

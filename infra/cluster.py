@@ -13,11 +13,9 @@ import pulumi_kubernetes as kubernetes
 from infra import policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
-from infra.settings import AddonVersions, ControlPlane, SystemNodes
+from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
 from infra.versions import AddonName, KubernetesMinor
 
-SYSTEM_NODES = 2
-"""Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
     "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
@@ -47,6 +45,11 @@ class Cluster(pulumi.ComponentResource):
     ``security_group_id`` is the group that EKS makes: control plane and nodes reach each other through it.
     """
 
+    control_plane: pulumi.Resource
+    """For what needs the API server and no node."""
+    running: tuple[pulumi.Resource, ...]
+    """For pods without a volume: nodes, their network, DNS and credentials. The whole component also has EFS's driver,
+    which takes a minute that charts need not wait for."""
     kubernetes_provider: kubernetes.Provider
     oidc_provider_arn: pulumi.Output[str]
     oidc_issuer: pulumi.Output[str]
@@ -69,11 +72,15 @@ class Cluster(pulumi.ComponentResource):
         # interfaces behind, and those keep subnets and security group from being deleted.
         network_plugin = self._addon("vpc-cni", args.addons.vpc_cni, after=[control_plane])
         proxy = self._addon("kube-proxy", args.addons.kube_proxy, after=[control_plane])
-        nodes = self._nodes(after=[control_plane, network_plugin, proxy])
+        # Nodes join, and drain, through these routes. The control plane has no need of them: a NAT gateway takes two
+        # minutes, which it would wait for.
+        ways_out = [] if args.subnets.network is None else [args.subnets.network]
+        nodes = self._nodes(after=[control_plane, network_plugin, proxy, *ways_out])
         # Before any node exists coredns never becomes active, and the add-on fails after 20 minutes.
-        self._addon("coredns", args.addons.coredns, after=[nodes])
+        dns = self._addon("coredns", args.addons.coredns, after=[nodes])
         agent = self._addon("eks-pod-identity-agent", args.addons.pod_identity_agent, after=[nodes])
         self._efs_driver(after=[nodes, agent])
+        self.control_plane, self.running = control_plane, (nodes, dns, agent)
         self.kubernetes_provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=control_plane.kubeconfig_json,
@@ -110,10 +117,6 @@ class Cluster(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=self._child,
         )
-        after: list[pulumi.Resource] = [logs]
-        if args.subnets.network is not None:
-            # Nodes and control plane talk through these routes until the last of them is gone.
-            after.append(args.subnets.network)
         is_public = bool(wanted.public_access_cidrs)
         return eks.Cluster(
             f"{self._name}-control-plane",
@@ -140,7 +143,7 @@ class Cluster(pulumi.ComponentResource):
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
             tags=dict(args.tags),
             # Late events would bring a log group back that is deleted before the cluster.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
         )
 
     def _administrator(self, role_arn: str, control_plane: eks.Cluster) -> None:

@@ -11,7 +11,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
     karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
     chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
     driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (1.7.2 or newer)"
-    gate = ", with its feature gate NodeOverlay open" if settings.neuron.price_usd_per_hour is not None else ""
+    gate = ", with its feature gate NodeOverlay open" if settings.neuron.karpenter_needs_a_price else ""
     return [
         f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
         f"expected: {karpenter}{gate}",

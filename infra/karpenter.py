@@ -56,7 +56,7 @@ class Karpenter(pulumi.ComponentResource):
         identity = self._controller_identity(queue, node_role)
         # While Karpenter runs it must be able to end what it launched: without its rights instances run on and bill,
         # without the nodes' rights they do not drain. So everything here is deleted after the chart.
-        crds = self._release("crds", KARPENTER_CRD, {}, after=[args.cluster])
+        crds = self._release("crds", KARPENTER_CRD, {}, after=[args.cluster.control_plane])
         values = karpenter_values(
             cluster_name=args.cluster_name,
             region=args.place.region,
@@ -70,7 +70,7 @@ class Karpenter(pulumi.ComponentResource):
             values,
             # Deleted before the chart, the definitions would take every node pool with them, and the controller
             # would be gone before the instances.
-            after=[args.cluster, crds, profile, *identity, *node_ready, *events],
+            after=[*args.cluster.running, crds, profile, *identity, *node_ready, *events],
         )
         self.instance_profile_name = profile.name
         self.register_outputs({"instance_profile_name": self.instance_profile_name})
@@ -125,7 +125,7 @@ class Karpenter(pulumi.ComponentResource):
             principal_arn=role.arn,
             type="EC2_LINUX",
             tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster.control_plane]),
         )
         return role, [*attachments, entry]
 
@@ -158,7 +158,7 @@ class Karpenter(pulumi.ComponentResource):
             service_account=SERVICE_ACCOUNT,
             role_arn=role.arn,
             tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster.control_plane]),
         )
         return [*attachments, association]
 

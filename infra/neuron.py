@@ -69,7 +69,7 @@ class NeuronPoolArgs:
 
 
 class NeuronPool(pulumi.ComponentResource):
-    """The nodes that may be launched. Children: ``<name>-price`` (with a price), ``<name>-class``, ``<name>-nodes``.
+    """The nodes that may be launched. Children: ``<name>-class``, ``-nodes`` and, unless all is reserved, ``-price``.
 
     Takes its Kubernetes provider from ``opts``. Pods that depend on this component are gone before its nodes are;
     pods that do not keep a node from draining until ``terminationGracePeriod`` forces it.
@@ -80,8 +80,8 @@ class NeuronPool(pulumi.ComponentResource):
     def __init__(self, name: str, args: NeuronPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:infra:NeuronPool", name, None, opts)
         self._after: list[pulumi.Resource] = list(args.after)
-        if args.neuron.price_usd_per_hour is not None:
-            price = nodes.node_overlay_spec(args.neuron, args.neuron.price_usd_per_hour)
+        if args.neuron.karpenter_needs_a_price:
+            price = nodes.node_overlay_spec(args.neuron)
             # An offer that Karpenter has once found without a price stays unavailable for five minutes.
             self._after.append(self._object(f"{name}-price", nodes.NODE_OVERLAY, "NodeOverlay", price))
         node_class = nodes.node_class_spec(

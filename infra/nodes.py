@@ -32,10 +32,10 @@ EFS_STARTUP_TAINT: typing.Final = {"key": "efs.csi.aws.com/agent-not-ready", "ef
 """Holds pods back until the EFS driver runs there; the driver removes it (aws-efs-csi-driver, docs/install.md)."""
 
 
-def node_overlay_spec(neuron: Neuron, usd_per_hour: float) -> Spec:
+def node_overlay_spec(neuron: Neuron) -> Spec:
     """Tell Karpenter what an hour of the pinned type costs; without a price it never launches it on demand."""
     kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [neuron.instance_type]}
-    return {"requirements": [kind], "price": f"{usd_per_hour:.4f}"}
+    return {"requirements": [kind], "price": f"{neuron.price.usd_per_hour:.4f}"}
 
 
 def node_class_spec(

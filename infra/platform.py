@@ -66,7 +66,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
     karpenter = _karpenter(settings, cluster, place, in_cluster)
     scheduling = NeuronScheduling(
         "neuron",
-        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=[cluster]),
+        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=cluster.running),
         in_cluster,
     )
     storage = SharedStorage(
@@ -122,7 +122,7 @@ def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pu
     args = KarpenterArgs(
         cluster_name=settings.cluster_name,
         cluster=cluster,
-        overlays=settings.neuron.price_usd_per_hour is not None,
+        overlays=settings.neuron.karpenter_needs_a_price,
         registries=settings.registries,
         place=place,
         tags=settings.tags,

@@ -10,6 +10,7 @@ from infra.capacity import Neuron, Zone
 from infra.errors import Problem, SettingsError
 from infra.hardware import OFFERINGS, OFFERINGS_READ_ON
 from infra.parser import Section, broken, parse
+from infra.prices import Prices
 from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
 
 LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -167,7 +168,10 @@ class ExistingCluster(Section):
         return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
 
 
-_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons")
+_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices")
+
+SYSTEM_NODES = 2
+"""Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
 
 
 class InfraSettings(Section):
@@ -185,6 +189,7 @@ class InfraSettings(Section):
     control_plane: ControlPlane = ControlPlane()
     system_nodes: SystemNodes = SystemNodes()
     addons: AddonVersions = AddonVersions()
+    prices: Prices = Prices()
     neuron: Neuron
     storage: Storage = Storage()
     existing: ExistingCluster | None = None
@@ -223,6 +228,15 @@ class InfraSettings(Section):
             found = sorted(network.existing.private_subnet_ids)
             raise broken(rule, path="existing.private_subnet_ids", value=found)
         return network
+
+    @pydantic.field_validator("prices")
+    @classmethod
+    def _of_the_nodes_in_use(cls, prices: Prices, info: pydantic.ValidationInfo) -> Prices:
+        known, used = SystemNodes().instance_type, info.data.get("system_nodes")
+        if used is not None and used.instance_type != known and prices.system_node == Prices().system_node:
+            rule = f"the price that is known without being told is {known}'s, and system_nodes are {used.instance_type}"
+            raise broken(rule, "set it", path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
+        return prices
 
     @pydantic.field_validator("neuron")
     @classmethod

@@ -40,6 +40,8 @@ class Recorded:
     inputs: dict[str, typing.Any]
     parent: str
     depends_on: frozenset[str]
+    inputs_from: frozenset[str]
+    """What the inputs are outputs of, alone."""
     provider: str
     delete_timeout: str
     create_timeout: str
@@ -107,6 +109,7 @@ class RecordingMonitor(mocks.MockMonitor):
         with _event_loop():
             response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
+            inputs_from = frozenset(urn for each in request.propertyDependencies.values() for urn in each.urns)
             self.recording.resources.append(
                 Recorded(
                     urn=response.urn,
@@ -115,8 +118,8 @@ class RecordingMonitor(mocks.MockMonitor):
                     custom=request.custom,
                     inputs=pulumi.runtime.rpc.deserialize_properties(request.object),
                     parent=request.parent,
-                    depends_on=frozenset(request.dependencies)
-                    | frozenset(urn for each in request.propertyDependencies.values() for urn in each.urns),
+                    depends_on=frozenset(request.dependencies) | inputs_from,
+                    inputs_from=inputs_from,
                     # A component only passes its providers on: it does not use one, so none must outlive it.
                     provider=request.provider if request.custom else "",
                     delete_timeout=request.customTimeouts.delete,
@@ -240,6 +243,7 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:karpenter.sh/v1:NodePool": _nothing,
     "kubernetes:karpenter.sh/v1alpha1:NodeOverlay": _nothing,
     "pulumi:providers:kubernetes": _nothing,
+    "aws:cloudwatch/compositeAlarm:CompositeAlarm": _nothing,
     "aws:cloudwatch/dashboard:Dashboard": _nothing,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _nothing,
     "aws:s3/bucket:Bucket": _bucket,
@@ -249,8 +253,11 @@ RESOURCES: dict[str, Outputs] = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
     "aws:s3/bucketVersioning:BucketVersioning": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
+    "kubernetes:batch/v1:CronJob": _nothing,
     "kubernetes:batch/v1:Job": _nothing,
-    "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:core/v1:ConfigMap": lambda _, inputs: {
+        "metadata": {**inputs["metadata"], "creationTimestamp": "2026-11-24T09:00:00Z"}
+    },
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:core/v1:PersistentVolume": _nothing,
     "kubernetes:core/v1:PersistentVolumeClaim": _nothing,
@@ -258,6 +265,8 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:core/v1:ServiceAccount": _nothing,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": _nothing,
     "kubernetes:policy/v1:PodDisruptionBudget": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }
@@ -315,24 +324,24 @@ def record(
     *,
     config: collections.abc.Mapping[str, str] | None = None,
     stack: str = "dev",
+    answers: collections.abc.Callable[[Recording], Answers] = Answers,
 ) -> Recording:
     """Run ``program`` against a fresh recording until nothing is outstanding, and return the recording.
 
-    Raises LookupError for a resource type that is not in RESOURCES.
+    ``answers`` may answer for resources in a way of its own. Raises LookupError for a resource type that is not in
+    RESOURCES.
     """
     recording = Recording()
     # A context and an event loop of its own: nothing of one run, its root stack above all, is left for the next.
     with _event_loop(), _garbage_kept():
-        contextvars.copy_context().run(_run, program, recording, dict(config or {}), stack)
+        contextvars.copy_context().run(_run, program, answers(recording), dict(config or {}), stack)
     if recording.refused:
         raise LookupError(f"not resources that the program is known to make: {', '.join(sorted(recording.refused))}")
     return recording
 
 
-def _run(
-    program: collections.abc.Callable[[], object], recording: Recording, config: dict[str, str], stack: str
-) -> None:
-    answers = Answers(recording)
+def _run(program: collections.abc.Callable[[], object], answers: Answers, config: dict[str, str], stack: str) -> None:
+    recording = answers.recording
     monitor = RecordingMonitor(answers, recording)
     pulumi.runtime.set_mocks(answers, project=PROJECT, stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
@@ -359,7 +368,17 @@ def recorded(file: str) -> Recording:
     return run_main(stack_config(file), stack=file.split(".")[1])
 
 
-def run_main(config: collections.abc.Mapping[str, typing.Any], *, stack: str = "dev") -> Recording:
+def run_main(
+    config: collections.abc.Mapping[str, typing.Any],
+    *,
+    stack: str = "dev",
+    answers: collections.abc.Callable[[Recording], Answers] = Answers,
+) -> Recording:
     """Run the real ``__main__.py`` with ``config`` as a stack file's data."""
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    return record(lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"), config=flat, stack=stack)
+    return record(
+        lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+        config=flat,
+        stack=stack,
+        answers=answers,
+    )

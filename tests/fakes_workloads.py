@@ -41,21 +41,32 @@ def program(file: str = "Pulumi.dev.yaml", /, **changes: object) -> Recording:
 def on_existing(**changes: object) -> Recording:
     """Run the program on a cluster that is there already."""
     config = changed("Pulumi.dev.yaml", infra__existing=EXISTING, **changes)
-    for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons"):
+    for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")
 
+
+FAMILY: typing.Final = (
+    {"model": {"name": "Qwen/Qwen3-0.6B"}},
+    {
+        "model": {"name": "Qwen/Qwen3-8B", "revision": "b968826d9c46dd6066d109eabc6255188de91218"},
+        "degrees": [2, 4],
+        "limits": {"ttft_ms": {"percentile": 90, "at_most_ms": 200}},
+    },
+)
+"""Two models of one family, as ``workloads.models`` has them."""
 
 PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recording]]] = {
     "one-each": lambda: recorded("Pulumi.dev.yaml"),
     "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
     "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
+    "sweep": functools.cache(lambda: program(workloads__models=FAMILY, spend__budget_usd=40)),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
     "own-model-and-image": functools.cache(
         lambda: on_existing(
             workloads__model={"name": "mine", "revision": "v3"},
             serving={"model_source": "s3://models/mine", "shape_as": "Qwen/Qwen3-0.6B", "run_as_user": 1000},
-            loadtest={"image": "example.org/loadgen:1", "results": {"bucket": "mine", "on_destroy": "delete"}},
+            loadtest={"image": "example.org/loadgen:1.0.0", "results": {"bucket": "mine", "on_destroy": "delete"}},
         )
     ),
 }

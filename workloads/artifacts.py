@@ -8,12 +8,15 @@ import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from workloads import rights
 from workloads.bundle import with_fixed_names
+from workloads.cluster_settings import Serving
 from workloads.code import bundle, config_maps
+from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, jobs, python, volumes
-from workloads.plan import Plan
+from workloads.manifests.servers import closed_spec
 
 COMPILING = "workloads.compiling"
 FETCHING = "workloads.fetching"
@@ -47,10 +50,11 @@ class CompiledArtifactsArgs:
 
     namespace: pulumi.Input[str]
     """Resolves once the namespace is there."""
-    site: cores.Site
-    plan: Plan
-    shape_name: str
-    """Key of the model's sizes in ``workloads.fit.SHAPES``; the Job holds the fetched model against them."""
+    sites: collections.abc.Mapping[str, cores.Site]
+    """By the model's word."""
+    plan: Lineup
+    fetched: collections.abc.Mapping[str, jobs.Fetched]
+    """By the model's word."""
     python_image: str
     package_index_url: str | None
     volume_handle: pulumi.Input[str]
@@ -58,42 +62,52 @@ class CompiledArtifactsArgs:
     identity: Identity
     foundation: collections.abc.Sequence[pulumi.Resource]
     """The file system and its driver."""
-    pool: pulumi.Resource
-    """The Neuron nodes."""
+    before_nodes: collections.abc.Sequence[pulumi.Resource]
+    """The Neuron nodes' pool, and who stops what runs on them."""
 
 
 class CompiledArtifacts(pulumi.ComponentResource):
-    """The claim, the fetch Job and one compile Job per degree.
+    """The claim, and for each model the fetch Job and one compile Job per degree.
 
-    Children: ``<name>-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role`` (with a
-    model from a bucket) and ``-compile-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role``
+    (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and
+    ``-compile-<word>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
-    compiled: dict[int, Job]
-    """By degree: what its servers depend on."""
+    compiled: dict[tuple[str, int], Job]
+    """By the model's word and the degree: what its servers depend on."""
 
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
         self._parts = with_fixed_names(f"{jobs.FETCH}-code", bundle(jobs.FETCH, [COMPILING, FETCHING]))
         self._code = config_maps(f"{name}-code", self._parts, args.namespace, self._child)
+        closed = NetworkPolicy(
+            f"{name}-closed",
+            metadata={"name": "closed", "namespace": args.namespace},
+            spec=closed_spec(),
+            opts=self._child,
+        )
         claim = self._claim()
         self.claim_name = claim.metadata.name
-        fetched = self._fetch(claim)
+        needs = self._fetch_needs(claim, closed)
         self.compiled = {}
         before: list[Job] = []
-        for degrees in args.plan.phases:
-            # Degrees that take turns have too few nodes for all their Jobs at once; in the same order as the turns,
-            # none waits for a node that another one holds.
-            made = {degree: self._compile(degree, [fetched, *before]) for degree in degrees}
-            self.compiled |= made
-            before = list(made.values())
+        for model in args.plan.models:
+            fetched = self._fetch(model, needs)
+            for degrees in model.plan.phases:
+                # What takes turns has too few nodes for all Jobs at once; in the same order as the turns, none waits
+                # for a node that another one holds.
+                after = [fetched, *before] if args.plan.takes_turns else [fetched]
+                made = {(model.word, degree): self._compile(model, degree, after) for degree in degrees}
+                self.compiled |= made
+                before = list(made.values())
         self.register_outputs({"claim_name": self.claim_name})
 
     def _claim(self) -> PersistentVolumeClaim:
-        args, claim = self._args, self._args.site.serving.volume_claim
-        namespace = args.site.serving.namespace
+        args, claim = self._args, self._serving.volume_claim
+        namespace = self._serving.namespace
         volume_name = f"{namespace}-{claim}"
         # The driver mounts and unmounts; gone before the pods, it leaves them hanging in their end.
         after = pulumi.ResourceOptions(parent=self, depends_on=args.foundation)
@@ -111,10 +125,15 @@ class CompiledArtifacts(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[volume]),
         )
 
-    def _fetch(self, claim: PersistentVolumeClaim) -> Job:
-        args, site = self._args, self._args.site
-        from_bucket = site.serving.model_source.startswith("s3://")
-        policy = self._fetch_role(site.serving.model_source) if from_bucket else None
+    @property
+    def _serving(self) -> Serving:
+        """What all sites share."""
+        return next(iter(self._args.sites.values())).serving
+
+    def _fetch_needs(self, claim: PersistentVolumeClaim, closed: NetworkPolicy) -> list[pulumi.Resource]:
+        """Return what every fetch Job waits for: its pods' account among it."""
+        args, source = self._args, self._serving.model_source
+        policy = self._fetch_role(source) if source.startswith("s3://") else None
         account = ServiceAccount(
             f"{self._name}-fetch-account",
             metadata={
@@ -124,28 +143,30 @@ class CompiledArtifacts(pulumi.ComponentResource):
             },
             opts=self._child,
         )
+        # The pod waits for what it mounts and is refused what its role may not yet read; the Job would use up its
+        # tries on either. Before the namespace is closed, any pod of the cluster may call this one and those after it.
+        return [claim, account, closed, *self._code, *([] if policy is None else [policy[1]])]
+
+    def _fetch(self, model: ModelPlan, needs: collections.abc.Sequence[pulumi.Resource]) -> Job:
+        args, app = self._args, model.part(jobs.FETCH)
         runtime = python.Runtime(
             image=args.python_image,
-            installs=from_bucket,
+            installs=self._serving.model_source.startswith("s3://"),
             package_index_url=args.package_index_url,
             parts=self._parts,
         )
-        spec = jobs.fetch_spec(
-            site.model, site.serving, runtime, shape_name=args.shape_name, service_account=jobs.FETCH
-        )
-        # The pod waits for what it mounts and is refused what its role may not yet read; the Job would use up its
-        # tries on either.
-        needs = [claim, account, *self._code, *([] if policy is None else [policy[1]])]
+        fetched = args.fetched[model.word]
+        spec = jobs.fetch_spec(fetched, self._serving, runtime, app=app, service_account=jobs.FETCH)
         return Job(
-            f"{self._name}-fetch",
-            metadata={"name": jobs.FETCH, "namespace": args.namespace},
+            model.part(f"{self._name}-fetch"),
+            metadata={"name": app, "namespace": args.namespace},
             spec=spec,
             opts=self._awaited(needs),
         )
 
     def _fetch_role(self, source: str) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         args = self._args
-        trust = args.identity.trust(namespace=args.site.serving.namespace, service_account=jobs.FETCH)
+        trust = args.identity.trust(namespace=self._serving.namespace, service_account=jobs.FETCH)
         role = aws.iam.Role(
             f"{self._name}-fetch-role",
             description="Reads the model for the experiment",
@@ -158,20 +179,25 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role", role=role.name, policy=json.dumps(policy), opts=self._child
         )
 
-    def _compile(self, degree: int, after: collections.abc.Sequence[Job]) -> Job:
+    def _compile(self, model: ModelPlan, degree: int, after: collections.abc.Sequence[Job]) -> Job:
         args = self._args
-        server = args.plan.of_degree(degree)[0]
+        server = model.plan.of_degree(degree)[0]
         return Job(
-            f"{self._name}-compile-tp{degree}",
-            metadata={"name": f"{server.name}-compile", "namespace": args.namespace},
-            spec=jobs.compile_spec(args.site, server, self._parts),
+            f"{model.part(f'{self._name}-compile')}-tp{degree}",
+            metadata={
+                "name": f"{server.name}-compile",
+                "namespace": args.namespace,
+                # The guard suspends a Job at the deadline, and the next `up` lets it run again.
+                "annotations": {"pulumi.com/patchForce": "true"},
+            },
+            spec=jobs.compile_spec(args.sites[model.word], server, self._parts),
             # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
-            opts=self._awaited([args.pool, *after]),
+            opts=self._awaited([*args.before_nodes, *after]),
         )
 
     def _awaited(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         """Wait for a Job as long as a node's launch and a server's start may take; Pulumi's default is 10 minutes."""
-        patience = f"{cores.await_seconds(self._args.site.serving)}s"
+        patience = f"{cores.await_seconds(self._serving)}s"
         return pulumi.ResourceOptions(
             parent=self,
             depends_on=needs,

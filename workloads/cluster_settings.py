@@ -7,9 +7,11 @@ import pydantic
 
 from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse
+from infra.prices import HourPrice
 from workloads.fit import SHAPES
-from workloads.plan import Layout, Placement, Shortage, Wish
-from workloads.settings import WorkloadSettings
+from workloads.models import model_word, parse_models
+from workloads.plan import SERVERS, Layout, Placement, Shortage, Wish
+from workloads.settings import Price, WorkloadSettings
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
@@ -95,6 +97,9 @@ class Alarms(Section):
 class LoadTest(Section):
     """The load generator and what becomes of its results."""
 
+    run: str = pydantic.Field(default="1", pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
+    """Name of the experiment. With another one ``pulumi up`` measures anew: servers that were stopped start again, and
+    the budget's clock too."""
     image: str | None = pydantic.Field(default=None, pattern=r"^[a-z0-9][^\s]*[:@][^\s]+$")
     """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
     package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")
@@ -112,24 +117,49 @@ class LoadTest(Section):
 class ClusterSettings:
     """The three sections of a stack file that describe the experiment."""
 
-    workloads: WorkloadSettings
+    models: tuple[WorkloadSettings, ...]
+    """One experiment per model, in the order in which they are measured."""
     serving: Serving
     loadtest: LoadTest
 
     @property
-    def wish(self) -> Wish:
+    def measuring_seconds(self) -> float:
+        """The budgets of all models together."""
+        return sum(each.decision.budget_seconds for each in self.models)
+
+    def path(self, index: int) -> str:
+        """Return where the file has the experiment at ``index``."""
+        return "workloads" if len(self.models) == 1 else f"workloads.models[{index}]"
+
+    def word(self, of: WorkloadSettings) -> str:
+        """Return what tells the model's servers from those of others; empty for one model alone."""
+        return "" if len(self.models) == 1 else model_word(of.model)
+
+    def wish(self, of: WorkloadSettings) -> Wish:
         """Return what is to be placed on nodes."""
+        word = self.word(of)
         return Wish(
-            degrees=self.workloads.degrees,
+            degrees=of.degrees,
             layout=self.serving.layout,
             placement=self.serving.placement,
-            equal_cores=self.serving.equal_cores or max(self.workloads.degrees),
+            equal_cores=self.serving.equal_cores or max(of.degrees),
+            family=f"{SERVERS}-{word}" if word else SERVERS,
         )
 
-    @property
-    def shape_name(self) -> str:
+    def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
+        """Return the same with the price of a node, which has ``billed_cores`` logical cores, for the report."""
+        of_units = Price(**price.model_dump(), billed_cores=billed_cores)
+        priced = tuple(each.model_copy(update={"price": of_units}) for each in self.models)
+        return dataclasses.replace(self, models=priced)
+
+    def shape_name(self, of: WorkloadSettings) -> str:
         """Return the key of the model's sizes in ``workloads.fit.SHAPES``."""
-        return self.serving.shape_as or self.workloads.model.name
+        return self.serving.shape_as or of.model.name
+
+    def source(self, of: WorkloadSettings) -> str:
+        """Return where the model comes from: in a bucket each model of a sweep has a folder called by its word."""
+        source, word = self.serving.model_source, self.word(of)
+        return f"{source.rstrip('/')}/{word}" if word and source.startswith("s3://") else source
 
 
 def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> ClusterSettings:
@@ -137,13 +167,17 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
 
     Raises SettingsError with every bad key of all three, then with every pair of keys that contradict each other.
     """
-    models: dict[str, type[Section]] = {"workloads": WorkloadSettings, "serving": Serving, "loadtest": LoadTest}
     parsed: dict[str, typing.Any] = {}
     problems: list[Problem] = []
-    for name, model in models.items():
-        data = sections.get(name)
+    parsers: dict[str, typing.Callable[[object], object]] = {
+        "models": lambda data: parse_models(data, file=file),
+        "serving": lambda data: parse(Serving, data, where="serving", file=file),
+        "loadtest": lambda data: parse(LoadTest, data, where="loadtest", file=file),
+    }
+    for name, parser in parsers.items():
+        data = sections.get("workloads" if name == "models" else name)
         try:
-            parsed[name] = parse(model, {} if data is None else data, where=name, file=file)
+            parsed[name] = parser({} if data is None else data)
         except SettingsError as error:
             problems.extend(error.problems)
     if problems:
@@ -156,26 +190,45 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
 
 
 def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
-    problems = []
+    problems = [
+        problem
+        for index, of in enumerate(settings.models)
+        for problem in _of_model(settings, of, settings.path(index), file)
+    ]
     remedy = f"edit {file}"
-    if settings.shape_name not in SHAPES:
-        rule = f"the model's sizes are known, to compute its memory before anything is spent: {', '.join(SHAPES)}"
-        hint = f"set serving.shape_as in {file} to the model with the same sizes"
-        problems.append(
-            Problem(path="workloads.model.name", value=settings.workloads.model.name, rule=rule, remedy=hint)
-        )
-    cores = settings.wish.equal_cores
-    for index, degree in enumerate(settings.workloads.degrees):
-        if settings.serving.layout == "equal-cores" and cores % degree:
-            rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"
-            problems.append(Problem(path=f"workloads.degrees[{index}]", value=degree, rule=rule, remedy=remedy))
+    shape = settings.serving.shape_as
+    if shape is not None and len(settings.models) > 1:
+        rule = "with several models each has the sizes of its own name"
+        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove it from {file}"))
+    price = settings.models[0].price
+    if price is not None:
+        rule = "on a cluster an hour's price is said once, in infra.neuron.price"
+        hint = f"move it there in {file}"
+        problems.append(Problem(path="workloads.price.usd_per_hour", value=price.usd_per_hour, rule=rule, remedy=hint))
     bucket = settings.loadtest.results.bucket
     source = settings.serving.model_source
     if bucket is not None and source.startswith("s3://") and source.removeprefix("s3://").split("/")[0] == bucket:
         rule = f"results have a bucket of their own, and serving.model_source ({source}) is in this one"
         problems.append(Problem(path="loadtest.results.bucket", value=bucket, rule=rule, remedy=remedy))
-    if settings.serving.model_source.startswith("https://") and "/" not in settings.workloads.model.name:
+    return problems
+
+
+def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: str) -> list[Problem]:
+    """Return what one model contradicts; ``path`` is where the file has it."""
+    problems = []
+    name = of.model.name
+    if settings.shape_name(of) not in SHAPES:
+        rule = f"the model's sizes are known, to compute its memory before anything is spent: {', '.join(SHAPES)}"
+        hint = f"set serving.shape_as in {file} to the model with the same sizes"
+        if len(settings.models) > 1:
+            hint = f"drop it from {file}, or measure it alone, where serving.shape_as can say whose sizes it has"
+        problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=hint))
+    cores = settings.wish(of).equal_cores
+    for index, degree in enumerate(of.degrees):
+        if settings.serving.layout == "equal-cores" and cores % degree:
+            rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"
+            problems.append(Problem(path=f"{path}.degrees[{index}]", value=degree, rule=rule, remedy=f"edit {file}"))
+    if settings.serving.model_source.startswith("https://") and "/" not in name:
         rule = "a model from a hub is named owner/model"
-        name = settings.workloads.model.name
-        problems.append(Problem(path="workloads.model.name", value=name, rule=rule, remedy=remedy))
+        problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=f"edit {file}"))
     return problems

@@ -13,10 +13,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 """The repository: what travels is what stands here."""
 
 
-def bundle(prefix: str, programs: collections.abc.Iterable[str]) -> tuple[Part, ...]:
-    """Return the parts that ``programs`` (module names) need, with the requirements of the load generator."""
+def bundle(prefix: str, programs: collections.abc.Iterable[str], *, installs: bool = True) -> tuple[Part, ...]:
+    """Return the parts that ``programs`` (module names) need; if one ``installs``, with its requirements."""
     files = closure(read_sources(ROOT), programs)
-    return parts(prefix, {**files, REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")})
+    requirements = {REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")} if installs else {}
+    return parts(prefix, {**files, **requirements})
 
 
 def config_maps(

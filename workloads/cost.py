@@ -1,47 +1,120 @@
-"""What an hour of the experiment costs, before it starts: the nodes from the settings, the rest from price lists."""
+"""What the experiment costs, before it starts: by the hour, as a whole, and how long the budget lasts."""
 
 import dataclasses
 
-# USD an hour in us-east-1. Control plane and NAT gateway as public guides of 2026-03 and 2026-04 cite AWS's price pages
-# (cloudburn.io/blog/amazon-eks-pricing, backendstack.dev); the price of m7i.large was not confirmed. Other regions ask
-# up to about half more, and data costs extra: the sum is an estimate and says so.
-CONTROL_PLANE_USD_PER_HOUR = 0.10
-NAT_GATEWAY_USD_PER_HOUR = 0.045
-SYSTEM_NODES_USD_PER_HOUR = 2 * 0.1008
-"""Two m7i.large."""
+from infra.errors import Problem, SettingsError
+from workloads.cluster_settings import ClusterSettings
+from workloads.lineup import Lineup
+from workloads.spend import Spend
+
+NODE_LAUNCH_SECONDS = 1200
+"""Time for a node to come: Karpenter allows 5 minutes for the launch and 15 for the registration of each try."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HourlyCost:
-    """An hour's cost in USD. None where no price is known."""
+    """An hour's cost in USD."""
 
-    node_usd: float | None
+    node_usd: float
     nodes: int
     """Neuron nodes that run at the same time."""
     idle_usd: float
     """Without any Neuron node."""
 
     @property
-    def neuron_usd(self) -> float | None:
+    def neuron_usd(self) -> float:
         """Of all Neuron nodes."""
-        return None if self.node_usd is None else self.node_usd * self.nodes
+        return self.node_usd * self.nodes
 
     @property
-    def now_usd(self) -> float | None:
+    def now_usd(self) -> float:
         """While the servers run."""
-        return None if self.neuron_usd is None else self.neuron_usd + self.idle_usd
+        return self.neuron_usd + self.idle_usd
 
     def sentence(self) -> str:
         """Return the estimate for people."""
         idle = f"{self.idle_usd:.2f} USD an hour idle (control plane, system nodes, NAT: an estimate)"
-        if self.now_usd is None:
-            return f"cost while serving unknown: set workloads.price to the price of one node's hour; {idle}"
         return (
             f"about {self.now_usd:.2f} USD an hour while serving ({self.nodes} x {self.node_usd:g} for Neuron), {idle}"
         )
 
 
-def hourly_cost(*, node_usd: float | None, nodes: int, makes_cluster: bool, nat_gateways: int) -> HourlyCost:
-    """Return the estimate; a cluster that is there already costs nothing more by being used."""
-    idle = CONTROL_PLANE_USD_PER_HOUR + SYSTEM_NODES_USD_PER_HOUR + nat_gateways * NAT_GATEWAY_USD_PER_HOUR
-    return HourlyCost(node_usd=node_usd, nodes=nodes, idle_usd=idle if makes_cluster else 0.0)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What the whole experiment is expected to cost, and how long its budget lasts. Durations are hours."""
+
+    cost: HourlyCost
+    spend: Spend
+    cluster_hours: float
+    """Before the first Neuron node."""
+    setup_hours: float
+    """Neuron nodes compile and servers start."""
+    measuring_hours: float
+    leaving_hours: float
+    """From the stop of the last server until its node is billed no longer."""
+    patient_hours: float
+    """The longest that set-up and measurement take when nothing hangs: every timeout and budget used up."""
+
+    @property
+    def usd(self) -> float:
+        """Return what the experiment is expected to cost, from the first AWS call until the nodes are gone."""
+        serving = self.setup_hours + self.measuring_hours + self.leaving_hours
+        return self.cluster_hours * self.cost.idle_usd + serving * self.cost.now_usd
+
+    @property
+    def paid_hours(self) -> float:
+        """Return how long all Neuron nodes may run until the servers must stop, so that the budget holds."""
+        around = self.cluster_hours * self.cost.idle_usd + self.leaving_hours * self.cost.now_usd
+        return (self.spend.budget_usd - around) / self.cost.now_usd
+
+    @property
+    def stop_after_seconds(self) -> int:
+        """Return when the guard stops everything, in whole seconds from the first compile Job."""
+        return int(min(self.paid_hours, self.patient_hours) * 3600)
+
+    def lines(self) -> list[str]:
+        """Return the forecast for people."""
+        expected = (
+            f"expected: about {self.usd:.2f} USD of a budget of {self.spend.budget_usd:g} "
+            f"({self.setup_hours:.1f} h to compile and start, {self.measuring_hours:.1f} h to measure at most, "
+            f"{self.leaving_hours:.1f} h until nodes are gone)"
+        )
+        if self.spend.keep_running:
+            end = (
+                f"keep_running: nobody stops the servers after the verdict, and each hour costs "
+                f"{self.cost.now_usd:.2f} USD, whatever the budget"
+            )
+        else:
+            leaving_usd = self.leaving_hours * self.cost.now_usd
+            end = (
+                f"stop: servers stop with the verdict, at the latest {self.stop_after_seconds / 3600:.1f} h after the "
+                f"first compile Job; until nodes are gone that costs {leaving_usd:.2f} USD more"
+            )
+        return [self.cost.sentence(), expected, end]
+
+    def keep_within_budget(self, file: str) -> None:
+        """Raise SettingsError where more is expected than the budget has."""
+        if self.usd > self.spend.budget_usd:
+            rule = f"the experiment is expected to cost {self.usd:.2f} USD ({self.cost.sentence()})"
+            remedy = f"raise it, or lower workloads.decision.budget_seconds or the number of nodes in {file}"
+            problem = Problem(path="spend.budget_usd", value=self.spend.budget_usd, rule=rule, remedy=remedy)
+            raise SettingsError([problem])
+
+
+def forecast(
+    settings: ClusterSettings, plan: Lineup, cost: HourlyCost, spend: Spend, *, empty_minutes: int
+) -> Forecast:
+    """Return what is expected; an empty node stays for ``empty_minutes``."""
+    minutes, turns = spend.expected_minutes, len(plan.phases)
+    patience_seconds = settings.serving.start_patience_seconds + NODE_LAUNCH_SECONDS
+    measuring_seconds = settings.measuring_seconds
+    return Forecast(
+        cost=cost,
+        spend=spend,
+        cluster_hours=minutes.cluster / 60,
+        setup_hours=turns * (minutes.compile + minutes.start) / 60,
+        measuring_hours=measuring_seconds / 3600,
+        leaving_hours=(empty_minutes + minutes.leave) / 60,
+        # One wait for the fetched model, then for each turn its compile Jobs and its servers.
+        patient_hours=((1 + 2 * turns) * patience_seconds + measuring_seconds) / 3600,
+    )

@@ -8,9 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from workloads.cluster_settings import Alarms
-from workloads.metrics import BY_NAME, NAMESPACE, model_dimension
-from workloads.panels import dashboard_body
-from workloads.settings import Limits
+from workloads.metrics import BY_NAME, NAMESPACE
+from workloads.panels import Board, dashboard_body
 
 _MINUTE_SECONDS = 60
 
@@ -20,8 +19,7 @@ class DashboardArgs:
     """What the dashboard shows. ``physical_name`` is unique in the account: dashboards have no region."""
 
     physical_name: str
-    degrees: collections.abc.Sequence[int]
-    limits: Limits
+    boards: collections.abc.Sequence[Board]
     region: str
     usd_per_hour: float | None
     """Of all Neuron nodes together; None leaves the cost out."""
@@ -29,11 +27,14 @@ class DashboardArgs:
     tags: collections.abc.Mapping[str, str]
     generator: pulumi.Resource
     """The load generator, whose silence is an alarm."""
+    probes_for_ever: bool
+    """False where it falls silent with the verdict, so that silence is nothing to be told."""
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, ``<name>-silent``.
+    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, and of an endless probe ``-silent``.
 
+    In a sweep ``<name>-void-<word>-tp<degree>``, and ``<name>-silent-<word>`` for each model below ``<name>-silent``.
     Takes its AWS provider from ``opts``.
     """
 
@@ -42,35 +43,45 @@ class Dashboard(pulumi.ComponentResource):
     def __init__(self, name: str, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:Dashboard", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        body = dashboard_body(args.degrees, args.limits, region=args.region, usd_per_hour=args.usd_per_hour)
+        body = dashboard_body(args.boards, region=args.region, usd_per_hour=args.usd_per_hour)
         board = aws.cloudwatch.Dashboard(
             f"{name}-board",
             dashboard_name=args.physical_name,
             dashboard_body=json.dumps(body, sort_keys=True),
             opts=self._child,
         )
-        for degree in args.degrees:
-            self._void_alarm(degree)
-        self._silent_alarm()
+        for each in args.boards:
+            for degree in each.degrees:
+                self._void_alarm(each, degree)
+        if args.probes_for_ever:
+            self._silent_alarms()
         console = f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
         self.url = pulumi.Output.concat(console, "#dashboards/dashboard/", board.dashboard_name)
         self.register_outputs({"url": self.url})
+
+    def _silent_alarms(self) -> None:
+        boards, name = self._args.boards, self._name
+        if len(boards) == 1:
+            self._silent_alarm(boards[0], f"{name}-silent", self._actions)
+        else:
+            self._all_silent_alarm([self._silent_alarm(each, f"{name}-silent-{each.word}", []) for each in boards])
 
     @property
     def _actions(self) -> list[str]:
         topic = self._args.alarms.topic_arn
         return [] if topic is None else [topic]
 
-    def _void_alarm(self, degree: int) -> None:
+    def _void_alarm(self, board: Board, degree: int) -> None:
         """Tell when a turn failed its self-audit. A degree that is not measured for a while is no alarm."""
         metric = BY_NAME["RunValid"]
+        part = f"void-{board.word}-tp{degree}" if board.word else f"void-tp{degree}"
         aws.cloudwatch.MetricAlarm(
-            f"{self._name}-void-tp{degree}",
-            name=f"{self._args.physical_name}-void-tp{degree}",
-            alarm_description=f"A turn of {model_dimension(degree)} failed the load generator's self-audit.",
+            f"{self._name}-{part}",
+            name=f"{self._args.physical_name}-{part}",
+            alarm_description=f"A turn of {board.dimension(degree)} failed the load generator's self-audit.",
             namespace=NAMESPACE,
             metric_name=metric.name,
-            dimensions={"Model": model_dimension(degree)},
+            dimensions={"Model": board.dimension(degree)},
             statistic=metric.statistics[0],
             comparison_operator="LessThanThreshold",
             threshold=1,
@@ -82,7 +93,7 @@ class Dashboard(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _silent_alarm(self) -> None:
+    def _silent_alarm(self, board: Board, name: str, actions: list[str]) -> aws.cloudwatch.MetricAlarm:
         """Tell when no degree has had a request for a while: the load generator has stopped or cannot publish."""
         offered = BY_NAME["OfferedRPS"]
         counts = [
@@ -92,30 +103,49 @@ class Dashboard(pulumi.ComponentResource):
                 metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
                     namespace=NAMESPACE,
                     metric_name=offered.name,
-                    dimensions={"Model": model_dimension(degree)},
+                    dimensions={"Model": board.dimension(degree)},
                     period=_MINUTE_SECONDS,
                     stat="SampleCount",
                 ),
             )
-            for number, degree in enumerate(self._args.degrees)
+            for number, degree in enumerate(board.degrees)
         ]
         minutes = self._args.alarms.silent_after_minutes
         # Over several series SUM passes over those without data, so one degree at work is enough.
         total = aws.cloudwatch.MetricAlarmMetricQueryArgs(
             id="all", expression="SUM(METRICS())", label="published minutes", return_data=True
         )
-        aws.cloudwatch.MetricAlarm(
-            f"{self._name}-silent",
-            name=f"{self._args.physical_name}-silent",
-            alarm_description=f"The load generator has published nothing for {minutes} minutes.",
+        of_model = f" of {board.series}" if board.series else ""
+        return aws.cloudwatch.MetricAlarm(
+            name,
+            name=f"{self._args.physical_name}{name.removeprefix(self._name)}",
+            alarm_description=f"The load generator has published nothing{of_model} for {minutes} minutes.",
             metric_queries=[*counts, total],
             comparison_operator="LessThanThreshold",
             threshold=1,
             evaluation_periods=minutes,
             datapoints_to_alarm=minutes,
             treat_missing_data="breaching",
-            alarm_actions=self._actions,
+            alarm_actions=actions,
             tags=dict(self._args.tags),
             # Before the load generator is there, and while it is deleted, silence is nothing to be told.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.generator]),
+        )
+
+    def _all_silent_alarm(self, alarms: collections.abc.Sequence[aws.cloudwatch.MetricAlarm]) -> None:
+        """Tell when every model of a sweep is silent: one that waits for its turn always is.
+
+        An alarm of its own per model, because one alarm's expression takes ten metrics at most (CloudWatch user guide,
+        "Limits that apply to alarms based on metric math expressions", read 2026-11-24).
+        """
+        rules = [pulumi.Output.concat("ALARM(", alarm.name, ")") for alarm in alarms]
+        minutes = self._args.alarms.silent_after_minutes
+        aws.cloudwatch.CompositeAlarm(
+            f"{self._name}-silent",
+            alarm_name=f"{self._args.physical_name}-silent",
+            alarm_description=f"The load generator has published nothing of any model for {minutes} minutes.",
+            alarm_rule=pulumi.Output.all(*rules).apply(" AND ".join),
+            alarm_actions=self._actions,
+            tags=dict(self._args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.generator]),
         )

@@ -10,11 +10,15 @@ import pulumi_kubernetes as kubernetes
 from infra.versions import PYTHON_IMAGE, Pair
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.cluster_settings import ClusterSettings
-from workloads.cost import HourlyCost
+from workloads.cost import Forecast
 from workloads.dashboard import Dashboard, DashboardArgs
+from workloads.guard import Guard, GuardArgs
+from workloads.lineup import Lineup, ModelPlan
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
-from workloads.plan import Plan
+from workloads.manifests.jobs import Fetched
+from workloads.models import model_title
+from workloads.panels import Board
 from workloads.results import ResultsBucket
 from workloads.serving import PART, VllmServer, VllmServerArgs
 
@@ -39,16 +43,23 @@ class Ground:
     pins: collections.abc.Mapping[str, str]
     """What the servers run on: instance type, image and AMI."""
 
+    @property
+    def python_image(self) -> str:
+        """The image of our own programs."""
+        return f"{self.image_registry}/{PYTHON_IMAGE}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
     """What a person wants to know of it."""
 
     settings: ClusterSettings
-    plan: Plan
-    cost: HourlyCost
+    plan: Lineup
+    money: Forecast
     dashboard: Dashboard
     results: ResultsBucket
+    guard: Guard | None
+    """Who stops the servers at the latest; None where they are kept running."""
 
     def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
         """Return the stack outputs of these rows."""
@@ -61,10 +72,16 @@ class Experiment:
             "dashboard_url": self.dashboard.url,
             "results_uri": uri,
             "results_on_destroy": pulumi.Output.concat(after, uri),
+            "watch_command": f"python -m workloads.report watch --stack {pulumi.get_stack()}",
             "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
-            "cost": self.cost.sentence(),
-            "usd_per_hour": self.cost.now_usd,
-            "usd_per_hour_idle": self.cost.idle_usd,
+            "cost": self.money.lines(),
+            "usd_per_hour": self.money.cost.now_usd,
+            "usd_per_hour_idle": self.money.cost.idle_usd,
+            "usd_expected": round(self.money.usd, 2),
+            "budget_usd": self.money.spend.budget_usd,
+            "receipt_command": pulumi.Output.concat("aws s3 cp ", uri, "/receipt.json -"),
+            "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
+            "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
             "stop_servers_command": (
                 f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
             ),
@@ -72,35 +89,37 @@ class Experiment:
         }
 
 
-def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Ground) -> Experiment:
+def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in (*plan.lines(), cost.sentence()):
+    for line in (*plan.lines(), *money.lines()):
         pulumi.log.info(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
         "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
     ).metadata.name
-    site = _site(settings, ground)
-    python_image = f"{ground.image_registry}/{PYTHON_IMAGE}"
+    sites = {model.word: _site(settings, model, ground) for model in plan.models}
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
+    guard = _guard(namespace, settings, plan, money, ground, providers)
+    # No Neuron node before the one who gives it back.
+    before_nodes = [ground.pool] if guard is None else [ground.pool, guard]
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
             namespace=namespace,
-            site=site,
+            sites=sites,
             plan=plan,
-            shape_name=settings.shape_name,
-            python_image=python_image,
+            fetched={model.word: _fetched(settings, model) for model in plan.models},
+            python_image=ground.python_image,
             package_index_url=settings.loadtest.package_index_url,
             volume_handle=ground.volume_handle,
             identity=ground.identity,
             foundation=ground.foundation,
-            pool=ground.pool,
+            before_nodes=before_nodes,
         ),
         providers,
     )
-    servers = _servers(namespace, site, plan, artifacts, ground.pool, providers)
+    servers = _servers(namespace, sites, plan, artifacts, before_nodes, providers)
     results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
     load_test = LoadTest(
         "loadgen",
@@ -108,34 +127,66 @@ def build(settings: ClusterSettings, plan: Plan, cost: HourlyCost, ground: Groun
             namespace=namespace,
             settings=settings,
             plan=plan,
-            python_image=python_image,
+            python_image=ground.python_image,
             region=ground.region,
             identity=ground.identity,
             results=results,
             pins=ground.pins,
             servers=servers,
+            node_pool=ground.node_pool,
+            money=money,
         ),
         providers,
     )
-    dashboard = Dashboard(
+    dashboard = _dashboard(settings, plan, money, ground, load_test)
+    return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results, guard=guard)
+
+
+def _guard(
+    namespace: pulumi.Input[str],
+    settings: ClusterSettings,
+    plan: Lineup,
+    money: Forecast,
+    ground: Ground,
+    opts: pulumi.ResourceOptions,
+) -> Guard | None:
+    if money.spend.keep_running:
+        return None
+    return Guard(
+        "guard",
+        GuardArgs(
+            namespace=namespace,
+            plan=plan,
+            run=settings.loadtest.run,
+            stop_after_seconds=money.stop_after_seconds,
+            python_image=ground.python_image,
+            after=[ground.pool],
+        ),
+        opts,
+    )
+
+
+def _dashboard(
+    settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground, load_test: LoadTest
+) -> Dashboard:
+    return Dashboard(
         "dashboard",
         DashboardArgs(
             physical_name=ground.name,
-            degrees=settings.workloads.degrees,
-            limits=settings.workloads.limits,
+            boards=tuple(_board(model) for model in plan.models),
             region=ground.region,
-            usd_per_hour=cost.neuron_usd,
+            usd_per_hour=money.cost.neuron_usd,
             alarms=settings.loadtest.alarms,
             tags=ground.identity.tags,
             generator=load_test,
+            probes_for_ever=money.spend.keep_running,
         ),
     )
-    return Experiment(settings=settings, plan=plan, cost=cost, dashboard=dashboard, results=results)
 
 
-def _site(settings: ClusterSettings, ground: Ground) -> Site:
+def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
     return Site(
-        model=settings.workloads.model,
+        model=model.settings.model,
         serving=settings.serving,
         pair=ground.pair,
         image=ground.pair.image(ground.image_registry),
@@ -144,12 +195,23 @@ def _site(settings: ClusterSettings, ground: Ground) -> Site:
     )
 
 
+def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
+    of = model.settings
+    return Fetched(model=of.model, source=settings.source(of), shape_name=settings.shape_name(of))
+
+
+def _board(model: ModelPlan) -> Board:
+    of = model.settings
+    series = model_title(of.model) if model.word else ""
+    return Board(series=series, word=model.word, degrees=of.degrees, limits=of.limits)
+
+
 def _servers(
     namespace: pulumi.Input[str],
-    site: Site,
-    plan: Plan,
+    sites: collections.abc.Mapping[str, Site],
+    plan: Lineup,
     artifacts: CompiledArtifacts,
-    pool: pulumi.Resource,
+    before_nodes: collections.abc.Sequence[pulumi.Resource],
     opts: pulumi.ResourceOptions,
 ) -> list[VllmServer]:
     everything = list(artifacts.compiled.values())
@@ -158,13 +220,17 @@ def _servers(
             server.name.removeprefix("qwen-vllm-"),
             VllmServerArgs(
                 namespace=namespace,
-                site=site,
+                site=sites[model.word],
                 server=server,
-                is_scaled=plan.takes_turns,
+                starts=plan.starts(model) and server.phase == 0,
                 # Where turns are taken a server would hold the only node that the next degree's Job waits for.
-                after=[pool, *(everything if plan.takes_turns else [artifacts.compiled[server.degree]])],
+                after=[
+                    *before_nodes,
+                    *(everything if plan.takes_turns else [artifacts.compiled[model.word, server.degree]]),
+                ],
             ),
             opts,
         )
-        for server in plan.servers
+        for model in plan.models
+        for server in model.plan.servers
     ]

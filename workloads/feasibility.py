@@ -4,45 +4,27 @@ from infra.errors import Problem, SettingsError
 from infra.hardware import InstanceType
 from workloads.cluster_settings import ClusterSettings
 from workloads.fit import BYTES_PER_GIB, SHAPES, fit
-from workloads.plan import Plan, plan
+from workloads.lineup import Lineup, line_up
+from workloads.settings import WorkloadSettings
 
 DTYPE_BYTES = 2
 """bfloat16, as the Qwen3 models' config.json has it and vLLM on Neuron keeps it."""
 _BYTES_PER_GB = 10**9
 
 
-def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_nodes: int, file: str) -> Plan:
-    """Return the plan of servers and nodes.
+def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_nodes: int, file: str) -> Lineup:
+    """Return the plan of every model's servers and the nodes.
 
-    Raises SettingsError with every degree that cannot hold the model and every amount that a pod cannot have,
+    Raises SettingsError with every degree of every model that cannot hold it and every amount that a pod cannot have,
     CapacityError where nodes cannot hold the servers.
     """
-    model = settings.workloads.model
-    problems = []
-    for index, degree in enumerate(settings.workloads.degrees):
-        found = fit(
-            SHAPES[settings.shape_name],
-            degree,
-            max_model_len_tokens=model.max_model_len_tokens,
-            max_num_seqs=model.max_num_seqs,
-            dtype_bytes=DTYPE_BYTES,
-            gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
-        )
-        if not found.fits:
-            rule = f"the model does not fit it: {found.arithmetic}"
-            remedy = f"drop the degree in {file}, or shorten workloads.model"
-            problems.append(Problem(path=f"workloads.degrees[{index}]", value=degree, rule=rule, remedy=remedy))
+    problems = [
+        problem for index, of in enumerate(settings.models) for problem in _misfits(settings, of, index, kind, file)
+    ]
     if problems:
         raise SettingsError(problems)
-    price = settings.workloads.price
-    if price is not None and price.billed_cores != kind.billed_cores:
-        rule = f"an hour of {kind.name} pays for {kind.billed_cores} logical cores"
-        problem = Problem(
-            path="workloads.price.billed_cores", value=price.billed_cores, rule=rule, remedy=f"edit {file}"
-        )
-        raise SettingsError([problem])
-    made = plan(
-        settings.wish,
+    made = line_up(
+        [(of, settings.word(of), settings.wish(of)) for of in settings.models],
         kind,
         nodes_available=maximum_nodes,
         limited_by="infra.neuron.maximum_nodes",
@@ -57,3 +39,25 @@ def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_node
         problem = Problem(path="serving.shared_memory_gib", value=shared, rule=rule, remedy=f"lower it in {file}")
         raise SettingsError([problem])
     return made
+
+
+def _misfits(
+    settings: ClusterSettings, of: WorkloadSettings, index: int, kind: InstanceType, file: str
+) -> list[Problem]:
+    """Return the degrees of one model that cannot hold it."""
+    problems = []
+    for number, degree in enumerate(of.degrees):
+        found = fit(
+            SHAPES[settings.shape_name(of)],
+            degree,
+            max_model_len_tokens=of.model.max_model_len_tokens,
+            max_num_seqs=of.model.max_num_seqs,
+            dtype_bytes=DTYPE_BYTES,
+            gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
+        )
+        if not found.fits:
+            path = settings.path(index)
+            rule = f"the model does not fit it: {found.arithmetic}"
+            remedy = f"drop the degree in {file}, or shorten {path}.model"
+            problems.append(Problem(path=f"{path}.degrees[{number}]", value=degree, rule=rule, remedy=remedy))
+    return problems

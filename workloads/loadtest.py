@@ -12,15 +12,24 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
 
 from workloads import rights
 from workloads.artifacts import Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
+from workloads.cost import Forecast
+from workloads.lineup import Lineup
 from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
-from workloads.plan import Plan
+from workloads.models import as_section
 from workloads.results import ResultsBucket
 
 PROGRAM = "workloads.loadgen.__main__"
@@ -32,7 +41,7 @@ class LoadTestArgs:
 
     namespace: pulumi.Input[str]
     settings: ClusterSettings
-    plan: Plan
+    plan: Lineup
     python_image: str
     region: str
     identity: Identity
@@ -40,13 +49,16 @@ class LoadTestArgs:
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
     servers: collections.abc.Sequence[pulumi.Resource]
+    node_pool: str
+    """Whose nodes the receipt counts."""
+    money: Forecast
 
 
 class LoadTest(pulumi.ComponentResource):
     """The load generator.
 
-    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (where
-    servers take turns), ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (unless the servers
+    run for ever), ``-seeing``, ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     role_arn: pulumi.Output[str]
@@ -83,6 +95,8 @@ class LoadTest(pulumi.ComponentResource):
             results_uri=args.results.uri,
             ready_timeout_seconds=args.settings.serving.start_patience_seconds,
             pins=args.pins,
+            node_pool=args.node_pool,
+            money=args.money,
         )
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
         Deployment(
@@ -92,7 +106,16 @@ class LoadTest(pulumi.ComponentResource):
             # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first
             # would be measured as failing.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[account, rights, args.results, *code, *self._scaling(account), *args.servers]
+                parent=self,
+                depends_on=[
+                    account,
+                    rights,
+                    args.results,
+                    *code,
+                    *self._scaling(account, pod),
+                    *self._seeing(account),
+                    *args.servers,
+                ],
             ),
         )
         PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(), opts=self._child)
@@ -113,10 +136,10 @@ class LoadTest(pulumi.ComponentResource):
         policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
         return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
 
-    def _scaling(self, account: ServiceAccount) -> list[pulumi.Resource]:
-        """Let the load generator start and stop servers, where they take turns."""
+    def _scaling(self, account: ServiceAccount, pod: generator.Generator) -> list[pulumi.Resource]:
+        """Let the load generator start and stop servers, unless they all run for ever."""
         plan, namespace = self._args.plan, self._args.namespace
-        if not plan.takes_turns:
+        if not pod.scales:
             return []
         meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=namespace)
         role = Role(
@@ -134,10 +157,24 @@ class LoadTest(pulumi.ComponentResource):
         )
         return [role, binding]
 
+    def _seeing(self, account: ServiceAccount) -> list[pulumi.Resource]:
+        """Let the load generator see which Neuron nodes there are."""
+        namespace = self._args.namespace
+        # Not of a namespace, so that its name has to tell it from another stack's.
+        meta = ObjectMetaArgs(name=f"{self._args.settings.serving.namespace}-{GENERATOR}-sees-nodes")
+        role = ClusterRole(f"{self._name}-seeing", metadata=meta, rules=generator.seeing_rules(), opts=self._child)
+        binding = ClusterRoleBinding(
+            f"{self._name}-seeing",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        return [role, binding]
+
     def _settings(self) -> ConfigMap:
         """Make the settings file. Its name follows its content, so that a change starts the experiment anew."""
-        data = {"workloads": self._args.settings.workloads.model_dump(mode="json")}
-        text = yaml.safe_dump(data, sort_keys=True)
+        text = yaml.safe_dump({"workloads": as_section(self._args.settings.models)}, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return ConfigMap(
             f"{self._name}-settings",

@@ -1,6 +1,8 @@
 """The dashboard's body, made from the metric table: what CloudWatch shows, widget by widget."""
 
 import collections.abc
+import dataclasses
+import math
 import typing
 
 from workloads.metrics import BY_NAME, METRICS, NAMESPACE, Metric, model_dimension
@@ -23,74 +25,101 @@ _ACHIEVED = "RPS"
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 
 
-def dashboard_body(
-    degrees: collections.abc.Sequence[int], limits: Limits, *, region: str, usd_per_hour: float | None
-) -> Body:
-    """Return the body: a heading, one widget per metric of the table, and the cost where a price is known.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Board:
+    """One model's section of the dashboard."""
 
-    ``usd_per_hour``: of all Neuron nodes together.
+    series: str
+    """What stands before the degree in its metrics (``metrics.model_dimension``); empty for one model alone."""
+    word: str
+    """The same in names of alarms."""
+    degrees: tuple[int, ...]
+    limits: Limits
+
+    def dimension(self, degree: int) -> str:
+        """Return the value of the dimension ``Model``."""
+        return model_dimension(degree, self.series)
+
+
+def dashboard_body(boards: collections.abc.Sequence[Board], *, region: str, usd_per_hour: float | None) -> Body:
+    """Return the body: for each model a heading and one widget per metric of the table, then the cost.
+
+    ``usd_per_hour``: of all Neuron nodes together; None draws no cost.
     """
     drawn = [metric for metric in METRICS if metric.name != _OFFERED]
-    widgets = [_metric_widget(metric, degrees, limits, region) for metric in drawn]
-    if usd_per_hour is not None:
-        widgets.append(_cost_widget(degrees, usd_per_hour, region))
-    placed = [
+    placed: list[Widget] = []
+    top = 0
+    for board in boards:
+        widgets = [_metric_widget(metric, board, region) for metric in drawn]
+        if usd_per_hour is not None and board is boards[-1]:
+            widgets.append(_cost_widget(boards, usd_per_hour, region))
+        placed += [_heading(board, top), *_placed(widgets, top + _HEADING_HEIGHT)]
+        top += _HEADING_HEIGHT + math.ceil(len(widgets) / 2) * _HEIGHT
+    return {"periodOverride": "inherit", "widgets": placed}
+
+
+def _placed(widgets: collections.abc.Sequence[Widget], top: int) -> list[Widget]:
+    """Return ``widgets`` in two columns from row ``top`` on."""
+    return [
         {
             **widget,
             "x": number % 2 * _WIDTH,
-            "y": _HEADING_HEIGHT + number // 2 * _HEIGHT,
+            "y": top + number // 2 * _HEIGHT,
             "width": _WIDTH,
             "height": _HEIGHT,
         }
         for number, widget in enumerate(widgets)
     ]
-    heading = {
-        "type": "text",
-        "x": 0,
-        "y": 0,
-        "width": GRID_COLUMNS,
-        "height": _HEADING_HEIGHT,
-        "properties": {"markdown": _heading(degrees)},
-    }
-    return {"periodOverride": "inherit", "widgets": [heading, *placed]}
 
 
-def _heading(degrees: collections.abc.Sequence[int]) -> str:
-    names = ", ".join(model_dimension(degree) for degree in degrees)
-    return (
-        f"# Tensor-parallel degrees {names}\n"
+def _heading(board: Board, top: int) -> Widget:
+    names = ", ".join(model_dimension(degree) for degree in board.degrees)
+    head = (
+        f"# {board.series}: tensor-parallel degrees {names}" if board.series else f"# Tensor-parallel degrees {names}"
+    )
+    markdown = (
+        f"{head}\n"
         "Latency counts from the moment a request was meant to be sent. Percentiles are over the requests of each "
         "minute. The verdict is not on this page: it is in the results bucket, with its confidence."
     )
+    return {
+        "type": "text",
+        "x": 0,
+        "y": top,
+        "width": GRID_COLUMNS,
+        "height": _HEADING_HEIGHT,
+        "properties": {"markdown": markdown},
+    }
 
 
-def _row(metric: Metric, degree: int, options: typing.Mapping[str, object], status: str = "Success") -> list[object]:
+def _row(metric: Metric, model: str, options: typing.Mapping[str, object], status: str = "Success") -> list[object]:
     row: list[object] = [NAMESPACE, metric.name]
     for dimension in metric.dimensions:
-        row += [dimension, model_dimension(degree) if dimension == "Model" else status]
+        row += [dimension, model if dimension == "Model" else status]
     return [*row, dict(options)]
 
 
-def _rows(metric: Metric, degrees: collections.abc.Sequence[int]) -> list[list[object]]:
+def _rows(metric: Metric, board: Board) -> list[list[object]]:
     if metric.name == _ACHIEVED:
         offered = BY_NAME[_OFFERED]
         return [
             row
-            for degree in degrees
+            for degree in board.degrees
+            for model, name in ((board.dimension(degree), model_dimension(degree)),)
             for row in (
-                _row(metric, degree, {"stat": "Average", "label": f"{model_dimension(degree)} achieved"}),
-                _row(offered, degree, {"stat": "Average", "label": f"{model_dimension(degree)} offered"}),
-                _row(metric, degree, {"stat": "Average", "label": f"{model_dimension(degree)} failed"}, "Error"),
+                _row(metric, model, {"stat": "Average", "label": f"{name} achieved"}),
+                _row(offered, model, {"stat": "Average", "label": f"{name} offered"}),
+                _row(metric, model, {"stat": "Average", "label": f"{name} failed"}, "Error"),
             )
         ]
     return [
-        _row(metric, degree, {"stat": statistic, "label": f"{model_dimension(degree)} {statistic}"})
+        _row(metric, board.dimension(degree), {"stat": statistic, "label": f"{model_dimension(degree)} {statistic}"})
         for statistic in metric.statistics
-        for degree in degrees
+        for degree in board.degrees
     ]
 
 
-def _metric_widget(metric: Metric, degrees: collections.abc.Sequence[int], limits: Limits, region: str) -> Widget:
+def _metric_widget(metric: Metric, board: Board, region: str) -> Widget:
     title = "Requests per second, offered against achieved" if metric.name == _ACHIEVED else metric.title
     better = _BETTER[metric.direction]
     properties: dict[str, object] = {
@@ -99,26 +128,27 @@ def _metric_widget(metric: Metric, degrees: collections.abc.Sequence[int], limit
         "view": "timeSeries",
         "stacked": False,
         "period": _PERIOD_SECONDS,
-        "metrics": _rows(metric, degrees),
+        "metrics": _rows(metric, board),
         "yAxis": {"left": {"min": 0, "label": metric.unit, "showUnits": False}},
     }
     key = _LIMITED.get(metric.name)
-    limit = None if key is None else limits.asked().get(key)
+    limit = None if key is None else board.limits.asked().get(key)
     if limit is not None:
         line = {"label": f"limit: {limit.percentile:g} % of requests", "value": limit.at_most_ms}
         properties["annotations"] = {"horizontal": [line]}
     return {"type": "metric", "properties": properties}
 
 
-def _cost_widget(degrees: collections.abc.Sequence[int], usd_per_hour: float, region: str) -> Widget:
+def _cost_widget(boards: collections.abc.Sequence[Board], usd_per_hour: float, region: str) -> Widget:
     """Draw what the nodes have cost since the left edge, while the load generator was at work."""
     offered = BY_NAME[_OFFERED]
+    models = [board.dimension(degree) for board in boards for degree in board.degrees]
     hidden = [
-        _row(offered, degree, {"id": f"m{number}", "visible": False, "stat": "SampleCount"})
-        for number, degree in enumerate(degrees)
+        _row(offered, model, {"id": f"m{number}", "visible": False, "stat": "SampleCount"})
+        for number, model in enumerate(models)
     ]
     # Any data point marks a period that was paid for; CEIL(x / (x + 1)) is 1 for every count above 0.
-    total = f"SUM([{', '.join(f'm{number}' for number in range(len(degrees)))}])"
+    total = f"SUM([{', '.join(f'm{number}' for number in range(len(models)))}])"
     paid = f"CEIL({total} / ({total} + 1)) * PERIOD(m0) / 3600 * {usd_per_hour:g}"
     label = f"USD at {usd_per_hour:g} an hour"
     return {

@@ -13,7 +13,7 @@ Placement = typing.Literal["packed", "isolated"]
 Shortage = typing.Literal["take-turns", "refuse"]
 """What to do when there are fewer nodes than all servers together need."""
 
-SERVER_PREFIX = "qwen-vllm-tp"
+SERVERS = "qwen-vllm"
 """Servers are named as in the seed: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""
 
 # Kept free on every Neuron node for DaemonSets: aws-node, kube-proxy, the EFS driver, the Neuron device plugin and the
@@ -39,6 +39,9 @@ class PlannedServer:
     memory_mib: int
 
 
+Servers = tuple[PlannedServer, ...]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """All servers of one experiment and the nodes that they need."""
@@ -46,7 +49,7 @@ class Plan:
     instance_type: InstanceType
     layout: Layout
     placement: Placement
-    servers: tuple[PlannedServer, ...]
+    servers: Servers
     """By degree, then replica."""
     phases: tuple[tuple[int, ...], ...]
     """Degrees that run at the same time, one tuple per turn; one tuple with all degrees when all run at once."""
@@ -65,7 +68,7 @@ class Plan:
         """Logical cores of the nodes that are paid for at the same time."""
         return BilledCores(self.nodes * self.instance_type.logical_cores)
 
-    def of_degree(self, degree: int) -> tuple[PlannedServer, ...]:
+    def of_degree(self, degree: int) -> Servers:
         """Return the servers of ``degree``, by replica."""
         return tuple(server for server in self.servers if server.degree == degree)
 
@@ -119,10 +122,28 @@ class Wish:
     placement: Placement
     equal_cores: int
     """Cores of each degree's servers together, in the layout ``equal-cores``."""
+    family: str = SERVERS
+    """What the names of its servers begin with."""
 
     def replicas(self, degree: int) -> int:
         """Return how many servers ``degree`` gets."""
         return self.equal_cores // degree if self.layout == "equal-cores" else 1
+
+    def seats(self, degrees: typing.Sequence[int]) -> "list[Seat]":
+        """Return what the servers of ``degrees`` take."""
+        return [Seat(degree, replica, self.family) for degree in degrees for replica in range(self.replicas(degree))]
+
+    def name(self, seat: "Seat") -> str:
+        """Return the name of the server that takes ``seat``."""
+        return f"{self.family}-tp{seat.degree}" + (f"-{seat.replica}" if self.replicas(seat.degree) > 1 else "")
+
+
+class Seat(typing.NamedTuple):
+    """What one server takes of a node: ``degree`` logical cores."""
+
+    degree: int
+    replica: int
+    family: str
 
 
 def plan(
@@ -152,7 +173,11 @@ def plan(
                 f"{nodes_available}; allow more nodes, drop degrees or choose another layout or placement"
             )
         phases = _phases(wish, kind, nodes_available)
-    servers = [server for phase, degrees in enumerate(phases) for server in _placed(wish, degrees, kind, phase)]
+    servers = [
+        server
+        for phase, degrees in enumerate(phases)
+        for server in placed(wish, bins(wish.seats(degrees), wish.placement, kind), kind, phase)
+    ]
     return Plan(
         instance_type=kind,
         layout=wish.layout,
@@ -164,28 +189,27 @@ def plan(
     )
 
 
-def _bins(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType) -> list[list[tuple[int, int]]]:
-    """Return (degree, replica) per node: the largest first, each on the first node with room.
+def bins(seats: typing.Sequence[Seat], placement: Placement, kind: InstanceType) -> list[list[Seat]]:
+    """Return the seats on each node: the largest first, each on the first node with room.
 
     For powers of two on a node that holds a power of two this leaves the fewest nodes.
     """
-    nodes: list[list[tuple[int, int]]] = []
-    for degree in sorted(degrees, reverse=True):
-        for replica in range(wish.replicas(degree)):
-            room = [
-                node
-                for node in nodes
-                if wish.placement == "packed" and sum(size for size, _ in node) + degree <= kind.logical_cores
-            ]
-            if room:
-                room[0].append((degree, replica))
-            else:
-                nodes.append([(degree, replica)])
+    nodes: list[list[Seat]] = []
+    for seat in sorted(seats, key=lambda seat: -seat.degree):
+        room = [
+            node
+            for node in nodes
+            if placement == "packed" and sum(other.degree for other in node) + seat.degree <= kind.logical_cores
+        ]
+        if room:
+            room[0].append(seat)
+        else:
+            nodes.append([seat])
     return nodes
 
 
 def _nodes_needed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType) -> int:
-    return len(_bins(wish, degrees, kind))
+    return len(bins(wish.seats(degrees), wish.placement, kind))
 
 
 def _phases(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[int, ...], ...]:
@@ -200,17 +224,20 @@ def _phases(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple
     return tuple(sorted(tuple(sorted(turn)) for turn in turns))
 
 
-def _placed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType, phase: int) -> list[PlannedServer]:
-    return [
+def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: InstanceType, phase: int) -> Servers:
+    """Return the servers of ``wish`` among those that share ``nodes``, by degree, then replica."""
+    servers = [
         PlannedServer(
-            name=f"{SERVER_PREFIX}{degree}" + (f"-{replica}" if wish.replicas(degree) > 1 else ""),
-            degree=degree,
-            replica=replica,
+            name=wish.name(seat),
+            degree=seat.degree,
+            replica=seat.replica,
             phase=phase,
             node=node,
-            cpu_millicores=degree * cpu_millicores_per_core(kind),
-            memory_mib=degree * memory_mib_per_core(kind),
+            cpu_millicores=seat.degree * cpu_millicores_per_core(kind),
+            memory_mib=seat.degree * memory_mib_per_core(kind),
         )
-        for node, servers in enumerate(_bins(wish, degrees, kind))
-        for degree, replica in servers
+        for node, seats in enumerate(nodes)
+        for seat in seats
+        if seat.family == wish.family
     ]
+    return tuple(sorted(servers, key=lambda server: (server.degree, server.replica)))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import typing
 
+from workloads.receipt import NodeSeconds, NodeSpan, Receipt
 from workloads.samples import Stage
 
 SCHEMA_VERSION = 1
@@ -38,6 +39,8 @@ class Turn:
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
     """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    start_epoch_seconds: float | None = None
+    """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +62,21 @@ class DegreeRecord:
     """From start to ready; None for a server that somebody else started."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Which part of a run that several processes share one of them has."""
+
+    pod: int
+    """From 0."""
+    pods: int
+    start: str
+    """Origin of everybody's times: UTC, ISO 8601."""
+    machine: str
+    """Identity of the machine since it started: processes with the same one share a clock."""
+    clock_error_ms: float | None
+    """Most that the machine's clock is wrong, as its kernel says; None where the kernel does not vouch for it."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """Everything needed to derive the verdict again, beside the samples."""
@@ -78,12 +96,29 @@ class RunRecord:
     ending_detail: str | None
     """One sentence for an ending that is not ``settled``."""
     elapsed_seconds: float
+    part: Part | None = None
+    """None for a whole run."""
+    receipt: Receipt | None = None
+    """None where no node was looked at: on this machine, and on servers of others."""
     schema_version: int = SCHEMA_VERSION
 
 
 def encode_run(record: RunRecord) -> str:
     """Return ``record`` as indented JSON."""
     return json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True, allow_nan=False)
+
+
+def _receipt(data: dict[str, typing.Any] | None) -> Receipt | None:
+    if data is None:
+        return None
+    return Receipt(
+        **{
+            **data,
+            "nodes": tuple(NodeSpan(**node) for node in data["nodes"]),
+            "totals": tuple(NodeSeconds(**total) for total in data["totals"]),
+            "unknown": tuple(data["unknown"]),
+        }
+    )
 
 
 def decode_run(text: str) -> RunRecord:
@@ -94,6 +129,8 @@ def decode_run(text: str) -> RunRecord:
     try:
         data["degrees"] = tuple(DegreeRecord(**{**item, "urls": tuple(item["urls"])}) for item in data["degrees"])
         data["turns"] = tuple(Turn(**item) for item in data["turns"])
+        data["part"] = Part(**data["part"]) if data.get("part") is not None else None
+        data["receipt"] = _receipt(data.get("receipt"))
         return RunRecord(**data)
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a run record: {error}") from error

@@ -1,13 +1,16 @@
 """The self-audit of a whole run: turns that cannot be trusted are left out, too many of them void the degree."""
 
 import dataclasses
+import types
 import typing
 
 from workloads.loadgen.audit import Expected, audit_turn
 from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
 from workloads.samples import Sample
 from workloads.settings import WorkloadSettings, parse_workloads
-from workloads.turns import key, samples_by_turn
+from workloads.turns import Key, key, samples_by_turn
+
+NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
 
 FOREIGN_CPU_SHARE = 0.15
 """Share of the measured cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
@@ -28,15 +31,22 @@ class Audited:
     """One sentence for each block turn that was left out."""
 
 
-def audit_run(record: RunRecord, samples: typing.Sequence[Sample]) -> Audited:
+def audit_run(
+    record: RunRecord, samples: typing.Sequence[Sample], known: typing.Mapping[Key, tuple[str, ...]] = NOTHING_KNOWN
+) -> Audited:
     """Return ``record`` without its untrusted block turns, and what is void. Raises SettingsError for bad settings.
+
+    ``known``: what was found of a turn before its record was put together from several processes'.
 
     A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
     out does not choose among results.
     """
     settings = parse_workloads(record.settings, file="run.json")
     grouped = samples_by_turn(samples)
-    faults = {key(turn): turn_reasons(turn, grouped.get(key(turn), ()), settings, record.pins) for turn in record.turns}
+    faults = {
+        key(turn): known.get(key(turn), ()) + turn_reasons(turn, grouped.get(key(turn), ()), settings, record.pins)
+        for turn in record.turns
+    }
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     dropped = {key(turn) for turn in bad}

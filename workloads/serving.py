@@ -23,8 +23,8 @@ class VllmServerArgs:
     namespace: pulumi.Input[str]
     site: cores.Site
     server: PlannedServer
-    is_scaled: bool
-    """True if the load generator starts and stops it; its number of replicas is then not Pulumi's."""
+    starts: bool
+    """True if it runs before any turn is taken."""
     after: collections.abc.Sequence[pulumi.Resource]
     """Its compiled artifacts and the Neuron nodes."""
 
@@ -51,7 +51,9 @@ class VllmServer(pulumi.ComponentResource):
         Deployment(
             f"{name}-pods",
             metadata={"name": physical, "namespace": args.namespace, "labels": {"app": physical, PART: "server"}},
-            spec=servers.deployment_spec(args.site, args.server, replicas=1 if args.server.phase == 0 else 0),
+            # How many pods there are is said by the load generator and the guard, through the scale subresource. What
+            # Pulumi does not say it neither claims nor changes back: Kubernetes makes one pod of an absent number.
+            spec=servers.deployment_spec(args.site, args.server, replicas=None if args.starts else 0),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without artifacts it would compile into a volume that it cannot write. Deleted after the nodes'
@@ -59,7 +61,8 @@ class VllmServer(pulumi.ComponentResource):
                 # policy is there, anyone may call it.
                 depends_on=[*args.after, callers],
                 custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
-                ignore_changes=["spec.replicas"] if args.is_scaled else None,
+                # One that waits for its turn has to be made without a pod.
+                ignore_changes=None if args.starts else ["spec.replicas"],
             ),
         )
         address = Service(

@@ -6,6 +6,7 @@ import typing
 import pydantic
 
 from infra.parser import Section, broken, parse
+from infra.prices import HourPrice
 
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 Arrivals = typing.Literal["closed", "constant", "poisson"]
@@ -59,6 +60,8 @@ class Load(Section):
     """How requests of a block arrive: a fixed number in flight, or at a constant or Poisson rate."""
     utilisation: float = pydantic.Field(default=0.8, gt=0, lt=1)
     """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
+    rate_per_second: float | None = pydantic.Field(default=None, gt=0)
+    """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
     """Length of each degree's turn in a block."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
@@ -72,6 +75,13 @@ class Load(Section):
         if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
             raise broken("steps are whole numbers of at least 1 in rising order, at least one of them")
         return steps
+
+    @pydantic.field_validator("rate_per_second")
+    @classmethod
+    def _rate_of_open_arrivals(cls, rate: float | None, info: pydantic.ValidationInfo) -> float | None:
+        if rate is not None and info.data.get("arrivals") == "closed":
+            raise broken("a rate is stated for arrivals 'constant' or 'poisson'; a closed loop makes its own")
+        return rate
 
     @pydantic.field_validator("prompt_file")
     @classmethod
@@ -129,14 +139,10 @@ class Decision(Section):
         return most
 
 
-class Price(Section):
-    """What an hour of the hardware costs, with where the figure comes from."""
+class Price(HourPrice):
+    """What an hour of one billed unit costs: an instance with ``billed_cores`` logical cores."""
 
-    usd_per_hour: float = pydantic.Field(gt=0)
-    """Of one billed unit: an instance with ``billed_cores`` logical cores."""
     billed_cores: int = pydantic.Field(ge=1)
-    source: str = pydantic.Field(min_length=1)
-    date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
 
 
 class WorkloadSettings(Section):
@@ -149,7 +155,7 @@ class WorkloadSettings(Section):
     limits: Limits = Limits()
     decision: Decision = Decision()
     price: Price | None = None
-    """Absent where cores cost nothing by the hour; then no cost is reported."""
+    """Absent where cores cost nothing by the hour; then no cost is reported. A stack file has it in infra.neuron."""
 
     @pydantic.field_validator("degrees")
     @classmethod

@@ -1,11 +1,13 @@
 """What one turn measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
 
+import dataclasses
 import math
 import typing
 
 from workloads.run import Turn
 from workloads.samples import Sample
 from workloads.settings import Limit, LimitedMetric
+from workloads.shares import Share
 
 Key = tuple[str, int, int | None, int | None, float | None]
 
@@ -13,6 +15,14 @@ Key = tuple[str, int, int | None, int | None, float | None]
 def key(item: Turn | Sample) -> Key:
     """Return what a turn and its samples have in common: stage, degree, block, concurrency, rate."""
     return (item.stage, item.degree, item.block, item.concurrency, item.rate_per_second)
+
+
+def own_turn(turn: Turn, share: Share) -> Turn:
+    """Return ``turn``, which says what all processes did, with the slots that ``share`` of them had."""
+    own = None if turn.concurrency is None else share.among(turn.concurrency)
+    if own is None or turn.concurrency is None:
+        return turn
+    return dataclasses.replace(turn, concurrency=own.of(turn.concurrency))
 
 
 def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]:

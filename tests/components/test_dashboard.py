@@ -2,13 +2,13 @@
 
 import typing
 
-from tests.fakes_workloads import PROGRAMS
+from tests.fakes_workloads import PROGRAMS, program
 from workloads.metrics import BY_NAME, NAMESPACE
 
 
 def alarm(name: str) -> dict[str, typing.Any]:
-    """Return an alarm's inputs."""
-    return PROGRAMS["one-each"]().one(f"MetricAlarm {name}").inputs
+    """Return an alarm's inputs, where the servers are probed for ever."""
+    return program(spend__keep_running=True).one(f"MetricAlarm {name}").inputs
 
 
 def test_a_void_turn_raises_an_alarm_per_degree() -> None:

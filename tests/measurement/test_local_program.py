@@ -36,7 +36,7 @@ class _Ended:
     """Command lines of its processes that are still there."""
 
 
-def _profile(folder: pathlib.Path, **local: object) -> pathlib.Path:
+def _profile(folder: pathlib.Path, models: tuple[str, ...], **local: object) -> pathlib.Path:
     load = {
         "prompt_tokens": 7,
         "output_tokens": 8,
@@ -52,6 +52,7 @@ def _profile(folder: pathlib.Path, **local: object) -> pathlib.Path:
             "degrees": [1, 2, 1024],
             "load": load,
             "decision": {"minimum_blocks": 5, "maximum_blocks": 8, "budget_seconds": 30},
+            **({"models": [{"model": {"name": name, "revision": "none"}} for name in models]} if models else {}),
         },
         "local": {"stop_timeout_seconds": 2, "server_overhead_gib": 0, "kv_cache_gib": 1, **local},
     }
@@ -60,14 +61,21 @@ def _profile(folder: pathlib.Path, **local: object) -> pathlib.Path:
     return path
 
 
-def _run(folder: pathlib.Path, *, interrupt_at: str | None = None, death: str | None = None, **local: object) -> _Ended:
-    """Run the program; with ``interrupt_at``, press Ctrl-C when a line has that text."""
+def _run(
+    folder: pathlib.Path,
+    *words: str,
+    interrupt_at: str | None = None,
+    death: str | None = None,
+    models: tuple[str, ...] = (),
+    **local: object,
+) -> _Ended:
+    """Run the program with ``words``; with ``interrupt_at``, press Ctrl-C when a line has that text."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "tests" / "fakes_vllm"),
         "PLANTED_TOKEN_SECONDS": '{"1": 0.002, "2": 0.0015}',
     } | ({} if death is None else {"PLANTED_DEATH_SECONDS": death})
-    options = ("--profile", str(_profile(folder, **local)), "--out", str(folder / "out"))
+    options = ("--profile", str(_profile(folder, models, **local)), "--out", str(folder / "out"), *words)
     command = [sys.executable, "-m", "workloads.local", *options, "--vllm-python", sys.executable]
     family: set[psutil.Process] = set()
     lines = []
@@ -191,4 +199,51 @@ def test_wrong_settings_start_nothing(tmp_path: pathlib.Path) -> None:
 
     assert ended.status == 2
     assert len(ended.errors.splitlines()) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_is_a_run_per_model_and_a_table(tmp_path: pathlib.Path) -> None:
+    """Both are measured, one after the other, each with its folder; ``last`` is the sweep's."""
+    ended = _run(tmp_path, models=("me/small", "me/large"))
+    rows = json.loads((ended.folder / "verdicts.json").read_text())["models"]
+    starts = [line.split("model ")[1] for line in ended.lines if " of 2: " in line]
+
+    assert ended.status in {0, 3, 4}, ended.errors
+    assert starts == ["1 of 2: me/small", "2 of 2: me/large"]
+    assert [row["model"] for row in rows] == ["me/small", "me/large"]
+    assert all(
+        {"run.json", "report.html"} <= {path.name for path in (ended.folder / row["folder"]).iterdir()} for row in rows
+    )
+    assert {read(str(ended.folder / row["folder"])).record.settings["model"]["name"] for row in rows} == {
+        "me/small",
+        "me/large",
+    }
+    assert (tmp_path / "out" / "last").resolve() == ended.folder
+    assert ended.lines[-1] == f"Report: {ended.folder / 'report.html'}"
+    assert ended.survivors == []
+
+
+def test_ctrl_c_ends_a_sweep_with_what_was_measured(tmp_path: pathlib.Path) -> None:
+    """The model under way is kept as failed with the sentence, the later one had no turn, nothing is left running."""
+    ended = _run(tmp_path, models=("me/small", "me/large"), interrupt_at="block 1")
+    legs = json.loads((ended.folder / "sweep.json").read_text())["legs"]
+
+    assert (ended.status, ended.errors) == (130, "Ctrl-C ended the run; the samples so far are kept\n")
+    assert [(leg["state"], leg["sentence"]) for leg in legs] == [
+        ("failed", "Ctrl-C ended the run; the samples so far are kept"),
+        ("waiting", None),
+    ]
+    assert (ended.folder / "small" / "report.html").is_file()
+    assert ended.survivors == []
+
+
+def test_a_sweep_has_no_model_directory(tmp_path: pathlib.Path) -> None:
+    """One directory cannot be several models."""
+    ended = _run(tmp_path, "--model", str(tmp_path), models=("me/small", "me/large"))
+
+    assert ended.status == 2
+    assert ended.errors == (
+        f"MODEL is '{tmp_path}'; it is one model, and the profile has 2; leave MODEL out, or choose a profile with one "
+        "model\n"
+    )
     assert not (tmp_path / "out").exists()

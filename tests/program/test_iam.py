@@ -1,44 +1,19 @@
 """Every IAM document of the program: who may assume what, no wildcard without a reason, and a linter's opinion."""
 
-import functools
 import json
-import typing
 
 import pytest
+from iam_rules import (
+    WILDCARD_ACTIONS,
+    WILDCARD_PRINCIPALS,
+    WILDCARD_RESOURCES,
+    Document,
+    unexplained_wildcards,
+)
+from rulebook import listed
 
-from tests.fakes_pulumi import STACK_FILES, recorded, stack_config
-
-Document = dict[str, typing.Any]
-
-DOCUMENTS = {
-    "aws:iam/policy:Policy": "policy",
-    "aws:iam/role:Role": "assumeRolePolicy",
-    "aws:iam/rolePolicy:RolePolicy": "policy",
-    "aws:s3/bucketPolicy:BucketPolicy": "policy",
-    "aws:sqs/queuePolicy:QueuePolicy": "policy",
-}
-"""Where a resource type keeps its document."""
-
-WILDCARD_RESOURCES = {
-    "DescribeTheRegion": "EC2's Describe actions know no resource; the condition keeps them to the region",
-    "ReadPrices": "pricing:GetProducts knows no resource; the price list is public",
-    "ListInstanceProfiles": "Karpenter lists profiles under a path to delete its own; without it node classes never go",
-    "Publish": "cloudwatch:PutMetricData knows no resource; the condition names the namespace",
-    "SeeZonalShifts": "the action knows no resource; the condition names the cluster",
-}
-"""Statements, by Sid, that may say ``Resource: *``, and why."""
-WILDCARD_ACTIONS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
-WILDCARD_PRINCIPALS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
-
-
-@functools.cache
-def documents(file: str) -> dict[str, Document]:
-    """Return every document of a stack by the resource that has it."""
-    return {
-        resource.key: json.loads(resource.inputs[DOCUMENTS[resource.type]])
-        for resource in recorded(file).resources
-        if resource.type in DOCUMENTS
-    }
+from tests.fakes_iam import as_template, documents
+from tests.fakes_pulumi import STACK_FILES, stack_config
 
 
 def statements(file: str) -> list[tuple[str, Document]]:
@@ -46,26 +21,9 @@ def statements(file: str) -> list[tuple[str, Document]]:
     return [(key, statement) for key, document in documents(file).items() for statement in document["Statement"]]
 
 
-def _listed(value: object) -> list[typing.Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def unexplained_wildcards(key: str, statement: Document) -> list[str]:
-    """Return what ``statement`` leaves open without standing on a list with the reason."""
-    sid = statement.get("Sid", "")
-    found = []
-    if "*" in _listed(statement.get("Resource", [])) and sid not in WILDCARD_RESOURCES:
-        found.append(f"{key} {sid}: any resource")
-    if any("*" in action for action in _listed(statement["Action"])) and sid not in WILDCARD_ACTIONS:
-        found.append(f"{key} {sid}: any action")
-    if statement.get("Principal") == "*" and sid not in WILDCARD_PRINCIPALS:
-        found.append(f"{key} {sid}: anybody")
-    return found
-
-
 @pytest.mark.parametrize("file", STACK_FILES)
 def test_wildcards_have_reasons(file: str) -> None:
-    """No statement names every resource, action or principal unless the lists above say why."""
+    """No statement names every resource, action or principal unless the policy pack's lists say why."""
     found = [problem for key, statement in statements(file) for problem in unexplained_wildcards(key, statement)]
 
     assert found == []
@@ -73,8 +31,15 @@ def test_wildcards_have_reasons(file: str) -> None:
 
 @pytest.mark.parametrize(
     "spoiled",
-    [{"Resource": "*"}, {"Resource": ["arn:aws:s3:::one", "*"]}, {"Action": "ec2:*"}, {"Principal": "*"}],
-    ids=["resource", "one of the resources", "action", "principal"],
+    [
+        {"Resource": "*"},
+        {"Resource": ["arn:aws:s3:::one", "*"]},
+        {"Action": "ec2:*"},
+        {"Principal": "*"},
+        {"Principal": {"AWS": "*"}},
+        {"NotAction": "s3:GetObject"},
+    ],
+    ids=["resource", "one of the resources", "action", "principal", "any account", "all but"],
 )
 def test_a_new_wildcard_is_found(spoiled: Document) -> None:
     """The test above fails on a wildcard that nobody explained."""
@@ -146,7 +111,7 @@ def test_only_the_nodes_role_is_passed() -> None:
     passed = [
         statement["Resource"]
         for _, statement in statements("Pulumi.dev.yaml")
-        if "iam:PassRole" in _listed(statement["Action"])
+        if "iam:PassRole" in listed(statement["Action"])
     ]
 
     assert passed == [["arn:aws:iam::111122223333:role/karpenter-node-1a2b3c4"]]
@@ -186,23 +151,10 @@ def test_the_linter_can_disagree() -> None:
     assert len(_linted({"Policy wrong": wrong})) == 2
 
 
-TEMPLATES: dict[str, tuple[str, str, Document]] = {
-    "Policy": ("AWS::IAM::ManagedPolicy", "PolicyDocument", {}),
-    "Role": ("AWS::IAM::Role", "AssumeRolePolicyDocument", {}),
-    "QueuePolicy": ("AWS::SQS::QueuePolicy", "PolicyDocument", {"Queues": ["https://sqs.us-east-2.amazonaws.com/1/a"]}),
-    "BucketPolicy": ("AWS::S3::BucketPolicy", "PolicyDocument", {"Bucket": "one"}),
-}
-"""By kind of resource: type in CloudFormation, where the document stands, and what else it wants."""
-
-
 def _linted(found: dict[str, Document]) -> list[str]:
     from cfnlint.api import lint  # noqa: PLC0415 - three seconds, paid by the slow tests only
     from cfnlint.config import ManualArgs  # noqa: PLC0415 - likewise
 
-    resources = {}
-    for number, (key, document) in enumerate(found.items()):
-        type_, member, others = TEMPLATES.get(key.split(" ")[0], TEMPLATES["Policy"])
-        resources[f"R{number}"] = {"Type": type_, "Properties": {member: document, **others}}
-    template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+    template = json.dumps(as_template(found))
     # The informational checks are those that hold resources against actions.
     return [str(match) for match in lint(template, config=ManualArgs(regions=["us-east-2"], include_checks=["I"]))]

@@ -142,7 +142,30 @@ KNOBS = (
         where="EC2NodeClass pool-class",
         shows='[{"id": "cr-0fedcba9876543210"}]',
     ),
-    Knob(path="neuron.price_usd_per_hour", value=2.25, where="NodeOverlay pool-price", shows='"price": "2.2500"'),
+    Knob(path="neuron.price.usd_per_hour", value=2.75, where="NodeOverlay pool-price", shows='"price": "2.7500"'),
+    Knob(path="neuron.price.source", value="our bill", where="output prices", shows="2.75 USD an hour (our bill, "),
+    Knob(path="neuron.price.date", value="2026-11-02", where="output prices", shows="(our bill, 2026-11-02)"),
+    *(
+        knob
+        for number, what in enumerate(("control_plane", "nat_gateway", "system_node"), start=1)
+        for knob in (
+            Knob(
+                path=f"prices.{what}.usd_per_hour",
+                value=number / 4,
+                where="output prices",
+                shows=f": {number / 4:g} USD an hour (bill {number}, ",
+            ),
+            Knob(
+                path=f"prices.{what}.source", value=f"bill {number}", where="output prices", shows=f"(bill {number}, "
+            ),
+            Knob(
+                path=f"prices.{what}.date",
+                value=f"2026-11-1{number}",
+                where="output prices",
+                shows=f"(bill {number}, 2026-11-1{number})",
+            ),
+        )
+    ),
     Knob(path="neuron.maximum_nodes", value=3, where="NodePool pool-nodes", shows='"nodes": "3"'),
     Knob(path="neuron.root_volume_gib", value=321, where="EC2NodeClass pool-class", shows='"volumeSize": "321Gi"'),
     Knob(
@@ -174,7 +197,7 @@ TOGETHER = {
     "neuron.zones": ("zones",),
     "kubernetes": ("neuron.pair",),
     "neuron.ami_release": ("neuron.pair",),
-    "neuron.capacity_types": ("neuron.price_usd_per_hour",),
+    "system_nodes.instance_type": ("prices.system_node.usd_per_hour",),
 }
 
 
@@ -201,7 +224,9 @@ def turned(*knobs: Knob) -> dict[str, typing.Any]:
 
 
 def shown(recording: Recording, key: str) -> str:
-    """Return the inputs of a resource as text, or nothing where it is not made."""
+    """Return the inputs of a resource, or a stack output, as text; nothing where it is not made."""
+    if key.startswith("output "):
+        return json.dumps(recording.outputs[key.removeprefix("output ")])
     return "".join(json.dumps(each.inputs) + each.name for each in recording.resources if each.key == key)
 
 
@@ -288,4 +313,7 @@ def test_knob_alone(knob: Knob) -> None:
     without = recorded(DEV) if "zones" in knob.path else run_main(turned(*neighbours))
     with_it = run_main(turned(knob, *neighbours))
 
-    assert [each.inputs for each in without.resources] != [each.inputs for each in with_it.resources]
+    assert (without.outputs, [each.inputs for each in without.resources]) != (
+        with_it.outputs,
+        [each.inputs for each in with_it.resources],
+    )

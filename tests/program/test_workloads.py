@@ -1,10 +1,12 @@
 """Rows 9 to 11 through the real program: what is made, in which order it goes, and what is refused."""
 
 import collections
+import itertools
 import json
 import typing
 
 import pytest
+import yaml
 
 from infra.errors import CapacityError, SettingsError
 from infra.nodes import NODE_POOL, SCHEDULER
@@ -30,15 +32,19 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         "Namespace": 1,
         "PersistentVolume": 1,
         "PersistentVolumeClaim": 1,
-        "ConfigMap": 3,
-        "ServiceAccount": 2,
+        "ConfigMap": 3 + 3,
+        "ServiceAccount": 2 + 1,
         "Job": 1 + 3,
+        "CronJob": 1,
         "Deployment": servers + 1,
         "Service": servers,
-        "NetworkPolicy": servers,
+        "NetworkPolicy": servers + 1 + 1,
         "PodDisruptionBudget": 1,
-        "Role": 2 if name == "turns" else 1,
-        **({"RoleBinding": 1} if name == "turns" else {}),
+        # Two of Kubernetes, one of IAM.
+        "Role": 2 + 1,
+        "RoleBinding": 2,
+        "ClusterRole": 1,
+        "ClusterRoleBinding": 1,
         "RolePolicy": 1,
         "Bucket": 1,
         "BucketVersioning": 1,
@@ -47,7 +53,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         "BucketPolicy": 1,
         "BucketLifecycleConfiguration": 1,
         "Dashboard": 1,
-        "MetricAlarm": 3 + 1,
+        "MetricAlarm": 3,
     }
 
 
@@ -86,13 +92,16 @@ PAIRS = (
     ("PersistentVolume artifacts-volume", "Addon cluster-aws-efs-csi-driver", MOUNT),
     ("PersistentVolume artifacts-volume", "MountTarget storage-mount-ap-southeast-4c", MOUNT),
     ("Deployment tp4-pods", "NetworkPolicy tp4-callers", "anybody may call the server while it stops"),
+    ("Deployment tp4-pods", "CronJob guard-cron", "servers run and nobody stops them"),
+    ("Job artifacts-compile-tp4", "CronJob guard-cron", "compilers run and nobody stops them"),
+    ("CronJob guard-cron", "RoleBinding guard-rights", "the guard is refused at its deadline"),
+    ("CronJob guard-cron", "NetworkPolicy guard-calls", "anybody may call the guard"),
     ("Deployment loadgen-pods", "RolePolicy loadgen-rights", FLUSH),
     ("Deployment loadgen-pods", "ServiceAccount loadgen-account", FLUSH),
     ("Deployment loadgen-pods", "Bucket results-bucket", FLUSH),
     ("Deployment loadgen-pods", "BucketPolicy results-tls", FLUSH),
     *(("Deployment loadgen-pods", f"Deployment tp{degree}-pods", NOISE) for degree in (1, 2, 4)),
     ("Deployment loadgen-pods", "Release karpenter-controller", DRAIN),
-    ("MetricAlarm dashboard-silent", "Deployment loadgen-pods", "destroy itself raises the alarm"),
     ("Namespace experiment", "Cluster cluster-control-plane", "nobody is left to empty the namespace"),
     ("Namespace experiment", "NodeGroup cluster-nodes", "the load generator cannot stop, and the namespace stays"),
     ("Deployment tp1-pods", "Namespace experiment", "the namespace is emptied in no order"),
@@ -127,28 +136,177 @@ def test_servers_wait_for_their_own_artifacts_alone() -> None:
 
 
 def test_servers_that_take_turns_start_with_the_first_turn() -> None:
-    """TP1 and TP2 run; TP4 has no pod until it is its turn."""
+    """TP1 and TP2 run, as Kubernetes makes one pod of an absent number; TP4 has none until it is its turn."""
     recording = PROGRAMS["turns"]()
-    replicas = {degree: recording.one(f"Deployment tp{degree}-pods").inputs["spec"]["replicas"] for degree in (1, 2, 4)}
+    replicas = {
+        degree: recording.one(f"Deployment tp{degree}-pods").inputs["spec"].get("replicas") for degree in (1, 2, 4)
+    }
 
-    assert replicas == {1: 1, 2: 1, 4: 0}
+    assert replicas == {1: None, 2: None, 4: 0}
 
 
-def test_only_scaled_servers_may_be_scaled_and_nothing_else() -> None:
-    """Where turns are taken the load generator may read and change the scale of our servers, by name."""
-    recording = PROGRAMS["turns"]()
-    (role,) = recording.of_type("rbac.authorization.k8s.io/v1:Role")
-    (binding,) = recording.of_type("RoleBinding")
+SCALE: typing.Final = {
+    "apiGroups": ["apps"],
+    "resources": ["deployments/scale"],
+    "resourceNames": ["qwen-vllm-tp1", "qwen-vllm-tp2", "qwen-vllm-tp4"],
+    "verbs": ["get", "patch"],
+}
+SUSPEND: typing.Final = {
+    "apiGroups": ["batch"],
+    "resources": ["jobs"],
+    "resourceNames": ["qwen-vllm-tp1-compile", "qwen-vllm-tp2-compile", "qwen-vllm-tp4-compile"],
+    "verbs": ["get", "patch"],
+}
 
-    assert role.inputs["rules"] == [
-        {
-            "apiGroups": ["apps"],
-            "resources": ["deployments/scale"],
-            "resourceNames": ["qwen-vllm-tp1", "qwen-vllm-tp2", "qwen-vllm-tp4"],
-            "verbs": ["get", "patch"],
-        }
+
+@pytest.mark.parametrize("name", ["one-each", "turns"])
+def test_rights_in_the_cluster_are_these_and_no_others(name: str) -> None:
+    """The load generator scales our servers by name, the guard also suspends our compile Jobs by name."""
+    recording = PROGRAMS[name]()
+    rules = {each.name: each.inputs["rules"] for each in recording.of_type("rbac.authorization.k8s.io/v1:Role")}
+    (everywhere,) = recording.of_type(":ClusterRole")
+    bound = {
+        each.inputs["roleRef"]["name"]: [subject["name"] for subject in each.inputs["subjects"]]
+        for each in recording.resources
+        if each.type.endswith("RoleBinding")
+    }
+
+    assert rules == {"loadgen-scaling": [SCALE], "guard-rights": [SCALE, SUSPEND]}
+    assert everywhere.inputs["rules"] == [
+        {"apiGroups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list"]}
     ]
-    assert [subject["name"] for subject in binding.inputs["subjects"]] == ["qwen-vllm-loadgen"]
+    assert bound == {
+        "qwen-vllm-loadgen-scales-servers": ["qwen-vllm-loadgen"],
+        "qwen-vllm-guard": ["qwen-vllm-guard"],
+        "optimal-tp-qwen-vllm-loadgen-sees-nodes": ["qwen-vllm-loadgen"],
+    }
+
+
+def arguments(recording: Recording, key: str) -> list[str]:
+    """Return the words that the one container of a workload is started with."""
+    spec = recording.one(key).inputs["spec"]
+    spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+    words: list[str] = spec["template"]["spec"]["containers"][0]["args"]
+    return words
+
+
+def test_the_guard_knows_the_deadline_as_a_date() -> None:
+    """The moment at which the API server made the clock, and what the budget pays for: 3.76 h of 4.85 USD."""
+    recording = PROGRAMS["one-each"]()
+    words = arguments(recording, "CronJob guard-cron")
+
+    assert words[:2] == ["--deadline", "2026-11-24T12:45:48+00:00"]
+    assert recording.outputs["servers_stop_at"] == words[1]
+    assert recording.one("ConfigMap guard-deadline").inputs["data"] == {"deadline": words[1]}
+
+
+def test_the_guard_stops_every_server_and_every_compile_job() -> None:
+    """By name: eight TP1, four TP2, two TP4 and one TP8, and the Job that compiles for each degree."""
+    recording = PROGRAMS["plugin-on-large-node"]()
+    words = arguments(recording, "CronJob guard-cron")
+    named = {
+        option: {word for before, word in itertools.pairwise(words) if before == option}
+        for option in ("--deployment", "--job")
+    }
+    made = {
+        kind: {each.inputs["metadata"]["name"] for each in recording.of_type(kind)} for kind in (":Deployment", ":Job")
+    }
+
+    assert named["--deployment"] == made[":Deployment"] - {"qwen-vllm-loadgen"}
+    assert named["--job"] == made[":Job"] - {"qwen-vllm-fetch"}
+    assert len(named["--deployment"]) == 15
+
+
+@pytest.mark.parametrize("name", ["one-each", "turns", "plugin-on-large-node"])
+def test_nothing_holds_a_neuron_core_before_its_guard_is_there(name: str) -> None:
+    """Nor after it has gone: the guard is made before the first Job and deleted after the last server."""
+    recording = PROGRAMS[name]()
+    needs = recording.must_outlive()
+    guard = recording.one("CronJob guard-cron").urn
+    holders = [
+        each
+        for each in recording.resources
+        if "aws.amazon.com/neuroncore" in json.dumps(each.inputs.get("spec", {}).get("template", {}))
+    ]
+
+    assert len(holders) >= 6
+    assert [each.key for each in holders if guard not in needs[each.urn]] == []
+    assert recording.one(POOL).urn in needs[recording.one("ConfigMap guard-clock").urn]
+
+
+def test_the_guard_does_not_depend_on_what_may_fail() -> None:
+    """It runs on system nodes, installs nothing, and hangs no longer than until its next call."""
+    spec = PROGRAMS["one-each"]().one("CronJob guard-cron").inputs["spec"]
+    job = spec["jobTemplate"]["spec"]
+    pod = job["template"]["spec"]
+
+    assert (spec["concurrencyPolicy"], spec["startingDeadlineSeconds"]) == ("Replace", 200)
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (3, 420)
+    assert "initContainers" not in pod
+    assert "tolerations" not in pod
+    assert "nodeSelector" not in pod
+    assert pod["priorityClassName"] == "system-cluster-critical"
+
+
+def test_another_run_starts_servers_and_clock_anew() -> None:
+    """A changed loadtest.run changes the load generator's pod, and makes another clock; nothing else of the guard."""
+    before, after = PROGRAMS["one-each"](), program(loadtest__run="second")
+    pods = [each.one("Deployment loadgen-pods").inputs["spec"]["template"]["metadata"] for each in (before, after)]
+    changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
+
+    assert [pod["annotations"] for pod in pods] == [{"optimal-tp/run": "1"}, {"optimal-tp/run": "second"}]
+    assert changed_keys == {"ConfigMap guard-clock", "Deployment loadgen-pods"}
+    assert after.one("ConfigMap guard-clock").inputs["metadata"]["name"] == "qwen-vllm-clock-second"
+
+
+def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
+    """Five dollars more are an hour and two minutes more; clock, servers and load generator stay as they are."""
+    before, after = PROGRAMS["one-each"](), program(spend__budget_usd=25)
+    changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
+
+    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron"}
+    assert after.outputs["servers_stop_at"] == "2026-11-24T13:47:42+00:00"
+
+
+def test_the_load_generator_starts_and_stops_the_servers() -> None:
+    """Whether they take turns or not; and it reads the deadline where the guard's is."""
+    recording = PROGRAMS["one-each"]()
+    words = arguments(recording, "Deployment loadgen-pods")
+    pod = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+
+    assert words[words.index("--turns") + 1] == "1,2,4"
+    assert words[words.index("--deadline-file") + 1] == f"{mounts['deadline']}/deadline"
+    assert volumes["deadline"]["configMap"]["name"] == "qwen-vllm-deadline"
+    assert {"--stop-servers", "--stay"} <= set(words)
+    assert "--steady" not in words
+    assert pod["automountServiceAccountToken"] is True
+
+
+def test_the_receipt_counts_the_nodes_of_our_pool() -> None:
+    """At the rate of what runs around them; it waits for the nodes to go, and one command shows it."""
+    recording = PROGRAMS["one-each"]()
+    pairs = dict(itertools.pairwise(arguments(recording, "Deployment loadgen-pods")))
+
+    assert pairs["--node-pool"] == NODE_POOL
+    assert pairs["--idle-usd-per-hour"] == "0.3466"
+    assert pairs["--nodes-leave-seconds"] == "2400"
+    assert recording.outputs["receipt_command"] == "aws s3 cp s3://results-bucket-id/runs/receipt.json -"
+
+
+def test_kept_running_nobody_stops_anything() -> None:
+    """The seed's endless probe: no guard, no deadline, no right to scale, and an alarm for its silence."""
+    recording = program(spend__keep_running=True)
+    words = arguments(recording, "Deployment loadgen-pods")
+
+    assert [each.key for each in recording.resources if "guard" in each.key] == []
+    assert recording.of_type("rbac.authorization.k8s.io/v1:Role") == []
+    assert "--steady" in words
+    assert {"--stop-servers", "--deadline-file", "--turns", "--stay", "--nodes-leave-seconds"} & set(words) == set()
+    assert recording.outputs["servers_stop_at"] == "never: spend.keep_running"
+    assert recording.one("MetricAlarm dashboard-silent").key == "MetricAlarm dashboard-silent"
+    assert PROGRAMS["one-each"]().of_type("MetricAlarm")[-1].name != "dashboard-silent"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -161,14 +319,16 @@ def test_pods_name_the_scheduler_and_the_pool_of_the_cluster(name: str) -> None:
             assert spec["nodeSelector"] == {"karpenter.sh/nodepool": NODE_POOL}
 
 
-def test_pulumi_leaves_the_pods_of_scaled_servers_alone() -> None:
-    """A second `up` in the middle of TP4's turn must not start TP1 again; where nobody scales, Pulumi does."""
-    ignored = {
-        name: {each.ignored for each in PROGRAMS[name]().resources if each.key.startswith("Deployment tp")}
-        for name in ("turns", "one-each")
-    }
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_pulumi_leaves_the_number_of_pods_alone(name: str) -> None:
+    """A second `up` neither starts what was stopped nor stops what runs: the number is not said, or ignored."""
+    servers = [each for each in PROGRAMS[name]().of_type(":Deployment") if each.name != "loadgen-pods"]
 
-    assert ignored == {"turns": {("spec.replicas",)}, "one-each": {()}}
+    assert len(servers) >= 3
+    assert [
+        each.key for each in servers if "replicas" in each.inputs["spec"] and each.ignored != ("spec.replicas",)
+    ] == []
+    assert [each.key for each in servers if each.inputs["spec"].get("replicas", 0) != 0] == []
 
 
 def test_pulumi_waits_as_long_as_the_probes() -> None:
@@ -214,6 +374,7 @@ def test_outputs_are_what_a_person_wants() -> None:
 
     assert outputs["dashboard_url"].endswith("#dashboards/dashboard/optimal-tp-dev")
     assert outputs["results_uri"] == "s3://results-bucket-id/runs"
+    assert outputs["watch_command"] == "python -m workloads.report watch --stack dev"
     assert outputs["fetch_results_command"] == "aws s3 sync s3://results-bucket-id/runs out/cluster"
     assert outputs["end_all_spend_command"] == "pulumi destroy --stack dev"
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"
@@ -224,9 +385,22 @@ def test_the_cost_is_known_before_anything_is_made() -> None:
     outputs = PROGRAMS["one-each"]().outputs
 
     assert outputs["usd_per_hour"] == pytest.approx(2 * 2.25 + outputs["usd_per_hour_idle"])
-    assert outputs["cost"].startswith(
+    assert outputs["cost"][0].startswith(
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle"
     )
+    assert (outputs["usd_expected"], outputs["budget_usd"]) == (7.41, 20)
+
+
+def test_the_report_knows_the_price_of_the_stack_file() -> None:
+    """The load generator's settings have what infra.neuron.price says, of a node with four logical cores."""
+    settings = yaml.safe_load(PROGRAMS["one-each"]().one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"])
+
+    assert settings["workloads"]["price"] == {
+        "usd_per_hour": 2.25,
+        "billed_cores": 4,
+        "source": "Capacity Block, ap-southeast-4",
+        "date": "2026-10-03",
+    }
 
 
 REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = (
@@ -286,10 +460,17 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         r"^serving\.shared_memory_gib is 20; shared memory counts as the pod's",
     ),
     (
-        "price of another instance",
+        "a second price",
         {"workloads__price": {"usd_per_hour": 1, "billed_cores": 2, "source": "x", "date": "2026-11-01"}},
         SettingsError,
-        r"^workloads\.price\.billed_cores is 2; an hour of trn2\.3xlarge pays for 4 logical cores",
+        r"^workloads\.price\.usd_per_hour is 1\.0; on a cluster an hour's price is said once, in infra\.neuron\.price",
+    ),
+    ("no budget", {"spend": {}}, SettingsError, r"^spend\.budget_usd is None; this key is required; add it to "),
+    (
+        "more than the budget",
+        {"spend__budget_usd": 5},
+        SettingsError,
+        r"^spend\.budget_usd is 5\.0; the experiment is expected to cost 7\.41 USD",
     ),
     ("unknown key", {"loadtest__pod": 2}, SettingsError, r"^loadtest\.pod is 2; no such key; known keys here: "),
 )

@@ -1,4 +1,4 @@
-"""No dead knobs: every key of the sections ``serving`` and ``loadtest`` shows in what is made, where it is meant to."""
+"""No dead knobs: every key of the sections ``spend``, ``serving`` and ``loadtest`` shows where it is meant to."""
 
 import functools
 import json
@@ -10,8 +10,11 @@ from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves
 from workloads.cluster_settings import LoadTest, Serving
+from workloads.spend import Spend
 
 KNOBS = (
+    Knob(path="spend.budget_usd", value=777, where="output budget_usd", shows="777"),
+    Knob(path="spend.keep_running", value=True, where="output cost", shows="keep_running: nobody stops the servers"),
     Knob(path="serving.namespace", value="other", where="Namespace experiment", shows='"name": "other"'),
     Knob(path="serving.layout", value="equal-cores", where="Deployment tp4-1-pods", shows="qwen-vllm-tp4-1"),
     Knob(path="serving.equal_cores", value=8, where="Deployment tp1-7-pods", shows="qwen-vllm-tp1-7"),
@@ -41,6 +44,7 @@ KNOBS = (
     ),
     Knob(path="serving.shared_memory_gib", value=2, where="Deployment tp4-0-pods", shows='"sizeLimit": "2Gi"'),
     Knob(path="serving.run_as_user", value=4321, where="Deployment tp4-0-pods", shows='"runAsUser": 4321'),
+    Knob(path="loadtest.run", value="second", where="Deployment loadgen-pods", shows='"optimal-tp/run": "second"'),
     Knob(path="loadtest.image", value="example.org/x:1", where="Deployment loadgen-pods", shows='"example.org/x:1"'),
     Knob(
         path="loadtest.package_index_url",
@@ -80,7 +84,13 @@ KNOBS = (
         shows='"evaluationPeriods": 21',
     ),
 )
-ELSEWHERE = {"serving.when_nodes_are_few": "a refusal, in test_workloads.py"}
+ELSEWHERE = {
+    "serving.when_nodes_are_few": "a refusal, in test_workloads.py",
+    **dict.fromkeys(
+        (f"spend.expected_minutes.{part}" for part in ("cluster", "compile", "start", "leave")),
+        "one by one in test_cost.py",
+    ),
+}
 
 
 @functools.cache
@@ -91,13 +101,15 @@ def all_turned() -> Recording:
 
 
 def shown(recording: Recording, key: str) -> str:
-    """Return the inputs of a resource as text, or nothing where it is not made."""
+    """Return the inputs of a resource, or a stack output, as text; nothing where it is not made."""
+    if key.startswith("output "):
+        return json.dumps(recording.outputs[key.removeprefix("output ")])
     return "".join(json.dumps(whole(each.inputs)) for each in recording.resources if each.key == key)
 
 
 def test_every_key_is_a_knob() -> None:
     """No key is missing from the tests of this module."""
-    keys = {*leaves(Serving, "serving."), *leaves(LoadTest, "loadtest.")}
+    keys = {*leaves(Spend, "spend."), *leaves(Serving, "serving."), *leaves(LoadTest, "loadtest.")}
 
     assert {knob.path for knob in KNOBS} | set(ELSEWHERE) == keys
 

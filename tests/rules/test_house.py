@@ -125,7 +125,7 @@ def test_every_dependency_says_why(path: pathlib.Path) -> None:
 def test_every_test_file_is_collected() -> None:
     """A file below tests/ is a test, a fake, a fixture or data."""
     names = [str(path.relative_to(ROOT)) for path in _tracked("tests/*.py")]
-    good = re.compile(r"tests/(.+/)?(test_\w+|conftest|fakes_\w+)\.py|tests/fakes_\w+/.+\.py")
+    good = re.compile(r"tests/(.+/)?(test_\w+|conftest|fakes_\w+)\.py|tests/(.+/)?fakes_\w+/.+\.py")
 
     assert [name for name in names if not good.fullmatch(name)] == []
 

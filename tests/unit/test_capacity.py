@@ -8,7 +8,12 @@ from infra.capacity import Neuron
 
 def neuron(**changes: object) -> Neuron:
     """Return a reserved pool, with ``changes``."""
-    least: dict[str, object] = {"zones": ["sa-east-1a"], "capacity_types": ["reserved"], "reservation_ids": ["cr-0a"]}
+    least: dict[str, object] = {
+        "zones": ["sa-east-1a"],
+        "capacity_types": ["reserved"],
+        "reservation_ids": ["cr-0a"],
+        "price": {"usd_per_hour": 2.25, "source": "a test", "date": "2026-10-03"},
+    }
     return Neuron.model_validate({**least, **changes})
 
 
@@ -43,11 +48,23 @@ def test_image_is_that_of_the_pair() -> None:
 
 
 def test_defaults_are_the_cheap_ones() -> None:
-    """Two of the smallest type, no expiry, an hour of patience with empty nodes."""
+    """Two of the smallest type, no expiry, ten minutes of patience with empty nodes."""
     section = neuron()
 
     assert section.instance_type == "trn2.3xlarge"
-    assert (section.maximum_nodes, section.expire_after_hours, section.consolidate_after_minutes) == (2, None, 60)
+    assert (section.maximum_nodes, section.expire_after_hours, section.consolidate_after_minutes) == (2, None, 10)
+
+
+@pytest.mark.parametrize(
+    ("capacity_types", "needs"),
+    [(["reserved"], False), (["reserved", "on-demand"], True), (["spot"], True)],
+    ids=["reserved", "reserved first", "spot"],
+)
+def test_only_a_reservation_is_launched_without_a_price(capacity_types: list[str], needs: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Karpenter launches what is reserved whatever it costs, and nothing else that has no price."""
+    reservations = ["cr-0a"] if "reserved" in capacity_types else []
+
+    assert neuron(capacity_types=capacity_types, reservation_ids=reservations).karpenter_needs_a_price is needs
 
 
 @pytest.mark.parametrize("minutes", [0, 46])

@@ -19,7 +19,7 @@ def test_an_empty_file_is_the_seeds_experiment() -> None:
     """Without a word in the file: the seed's degrees, one server each, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
-    assert settings.wish.degrees == (1, 2, 4)
+    assert settings.wish(settings.models[0]).degrees == (1, 2, 4)
     assert (settings.serving.layout, settings.serving.placement) == ("one-each", "packed")
     assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
     assert settings.serving.start_patience_seconds == 85 * 60
@@ -30,7 +30,7 @@ def test_equal_cores_are_the_largest_degree_unless_said() -> None:
     """The largest degree is one server, the others as many as fill the same cores."""
     settings = parse_cluster({"serving": {"layout": "equal-cores"}}, file="Pulumi.dev.yaml")
 
-    assert [settings.wish.replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
+    assert [settings.wish(settings.models[0]).replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
 
 
 def test_bad_keys_of_all_sections_come_in_one_error() -> None:
@@ -79,6 +79,13 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             "workloads.model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
         ),
         (
+            {"workloads": {"price": {"usd_per_hour": 2.5, "billed_cores": 4, "source": "x", "date": "2026-11-01"}}},
+            (
+                "workloads.price.usd_per_hour is 2.5; on a cluster an hour's price is said once, in infra.neuron.price"
+                "; move it there in Pulumi.dev.yaml"
+            ),
+        ),
+        (
             {"serving": {"equal_cores": 4}},
             "serving.equal_cores is 4; it has a meaning only with layout 'equal-cores'; edit Pulumi.dev.yaml",
         ),
@@ -97,7 +104,16 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             ),
         ),
     ],
-    ids=["unknown model", "degree does not divide", "bucket taken", "no owner", "no layout", "not its own", "shape"],
+    ids=[
+        "unknown model",
+        "degree does not divide",
+        "bucket taken",
+        "no owner",
+        "a second price",
+        "no layout",
+        "not its own",
+        "shape",
+    ],
 )
 def test_contradictions_are_refused(sections: typing.Mapping[str, object], sentence: str) -> None:
     """Each contradiction is one sentence: what, value, rule, remedy."""
@@ -114,4 +130,4 @@ def test_a_fine_tuned_model_says_whose_sizes_it_has() -> None:
         file="Pulumi.dev.yaml",
     )
 
-    assert settings.shape_name == "Qwen/Qwen3-8B"
+    assert settings.shape_name(settings.models[0]) == "Qwen/Qwen3-8B"

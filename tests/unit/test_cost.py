@@ -1,32 +1,136 @@
-"""The estimate of an hour's cost."""
+"""What the experiment costs before it starts, and what its budget pays for."""
 
 import pytest
 
-from workloads.cost import hourly_cost
+from infra.errors import SettingsError
+from infra.hardware import INSTANCE_TYPES
+from workloads.cluster_settings import ClusterSettings, parse_cluster
+from workloads.cost import Forecast, HourlyCost, forecast
+from workloads.feasibility import feasible_plan
+from workloads.spend import parse_spend
+
+FILE = "Pulumi.dev.yaml"
+TWO_NODES = HourlyCost(node_usd=2.25, nodes=2, idle_usd=0.3466)
 
 
-def test_nodes_and_what_runs_beside_them() -> None:
-    """Two nodes at their price, a control plane, two system nodes and one NAT gateway."""
-    cost = hourly_cost(node_usd=2.25, nodes=2, makes_cluster=True, nat_gateways=1)
+def foreseen(*, nodes: int = 2, empty_minutes: int = 10, **spend: object) -> Forecast:
+    """Return the forecast of the seed's experiment on ``nodes`` trn2.3xlarge with half an hour to decide."""
+    settings: ClusterSettings = parse_cluster({}, file=FILE)
+    plan = feasible_plan(settings, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=nodes, file=FILE)
+    cost = HourlyCost(node_usd=2.25, nodes=plan.nodes, idle_usd=0.3466)
+    section = parse_spend({"budget_usd": 20, **spend}, file=FILE)
+    return forecast(settings, plan, cost, section, empty_minutes=empty_minutes)
 
-    assert cost.idle_usd == pytest.approx(0.3466)
-    assert cost.now_usd == pytest.approx(4.8466)
-    assert cost.sentence() == (
+
+def test_an_hour_is_nodes_and_what_runs_beside_them() -> None:
+    """Two nodes at their price, and the rest."""
+    assert TWO_NODES.now_usd == pytest.approx(4.8466)
+    assert TWO_NODES.sentence() == (
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle "
         "(control plane, system nodes, NAT: an estimate)"
     )
 
 
-def test_a_price_that_is_not_known_is_not_zero() -> None:
-    """Without a price the estimate says what is missing."""
-    cost = hourly_cost(node_usd=None, nodes=2, makes_cluster=True, nat_gateways=3)
-
-    assert cost.now_usd is None
-    assert cost.sentence().startswith("cost while serving unknown: set workloads.price to the price of one node's hour")
+def test_the_whole_is_set_up_measurement_and_leaving() -> None:
+    """25 min without nodes; 30 min to compile, 10 to start, 30 to measure, 10 empty and 10 to leave with them."""
+    assert foreseen().usd == pytest.approx(25 / 60 * 0.3466 + 90 / 60 * 4.8466)
 
 
-def test_a_cluster_that_exists_costs_nothing_more() -> None:
-    """Its control plane and nodes are paid for already."""
-    cost = hourly_cost(node_usd=2.25, nodes=1, makes_cluster=False, nat_gateways=1)
+def test_each_turn_compiles_and_starts() -> None:
+    """On one node two turns follow each other: twice the set-up, half the nodes."""
+    turns = foreseen(nodes=1)
 
-    assert (cost.idle_usd, cost.now_usd) == (0, 2.25)
+    assert turns.setup_hours == pytest.approx(2 * 40 / 60)
+    assert turns.cost.now_usd == pytest.approx(2.25 + 0.3466)
+
+
+@pytest.mark.parametrize(
+    ("part", "usd_per_hour"), [("cluster", 0.3466), ("compile", 4.8466), ("start", 4.8466), ("leave", 4.8466)]
+)
+def test_each_part_counts(part: str, usd_per_hour: float) -> None:
+    """Six minutes are a tenth of an hour: with the nodes, or before them."""
+    without, with_it = (foreseen(expected_minutes={part: minutes}) for minutes in (0, 6))
+
+    assert with_it.usd - without.usd == pytest.approx(usd_per_hour / 10)
+
+
+def test_the_budget_pays_until_the_last_node_is_gone() -> None:
+    """Servers that stop when the budget says so leave enough of it for their nodes to go."""
+    found = foreseen()
+    spent = 25 / 60 * 0.3466 + (found.stop_after_seconds / 3600 + found.leaving_hours) * 4.8466
+
+    assert spent == pytest.approx(20, abs=0.01)
+    assert spent <= 20
+
+
+def test_a_long_wait_before_empty_nodes_go_is_paid_for() -> None:
+    """50 minutes more of two empty nodes cost 4 USD, and the servers stop that much earlier."""
+    early, late = foreseen(empty_minutes=60), foreseen()
+
+    assert early.usd - late.usd == pytest.approx(50 / 60 * 4.8466)
+    assert late.stop_after_seconds - early.stop_after_seconds == pytest.approx(50 * 60, abs=1)
+
+
+def test_a_large_budget_does_not_wait_for_what_hangs() -> None:
+    """With money for days everything stops when fetch, Jobs, servers and measurement have used their patience."""
+    assert foreseen(budget_usd=1000).stop_after_seconds == 3 * (85 * 60 + 20 * 60) + 1800
+
+
+def test_more_than_the_budget_is_refused() -> None:
+    """The sentence has the budget, what is expected, at which price, and what to do."""
+    with pytest.raises(SettingsError) as refused:
+        foreseen(budget_usd=5).keep_within_budget(FILE)
+
+    assert str(refused.value) == (
+        "spend.budget_usd is 5.0; the experiment is expected to cost 7.41 USD (about 4.85 USD an hour while serving "
+        "(2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)); raise it, or "
+        "lower workloads.decision.budget_seconds or the number of nodes in Pulumi.dev.yaml"
+    )
+
+
+def test_what_the_budget_just_holds_is_not_refused() -> None:
+    """The budget itself may be spent."""
+    foreseen(budget_usd=foreseen().usd).keep_within_budget(FILE)
+
+
+def test_people_read_what_it_costs_and_when_it_ends() -> None:
+    """The preview says the hour, the whole and the stop."""
+    assert foreseen().lines()[1:] == [
+        (
+            "expected: about 7.41 USD of a budget of 20 (0.7 h to compile and start, 0.5 h to measure at most, "
+            "0.3 h until nodes are gone)"
+        ),
+        (
+            "stop: servers stop with the verdict, at the latest 3.8 h after the first compile Job; until nodes are "
+            "gone that costs 1.62 USD more"
+        ),
+    ]
+
+
+def test_an_endless_probe_is_said_to_be_one() -> None:
+    """Who keeps the servers running is told what each hour costs and that no budget ends it."""
+    assert foreseen(keep_running=True).lines()[-1] == (
+        "keep_running: nobody stops the servers after the verdict, and each hour costs 4.85 USD, whatever the budget"
+    )
+
+
+RULE = "it is the most, in USD, that the experiment may cost, and nothing runs for nothing"
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        (None, f"spend.budget_usd is None; this key is required; add it to {FILE}"),
+        ({}, f"spend.budget_usd is None; this key is required; add it to {FILE}"),
+        ({"budget_usd": 0}, f"spend.budget_usd is 0; {RULE}; edit {FILE}"),
+        ({"budget_usd": -3}, f"spend.budget_usd is -3; {RULE}; edit {FILE}"),
+        ({"budget_usd": float("inf")}, f"spend.budget_usd is inf; input should be a finite number; edit {FILE}"),
+    ],
+    ids=["no section", "missing", "zero", "negative", "endless"],
+)
+def test_a_budget_that_is_none(section: object, sentence: str) -> None:
+    """One sentence: what it is, the rule, the remedy."""
+    with pytest.raises(SettingsError) as refused:
+        parse_spend(section, file=FILE)
+
+    assert str(refused.value) == sentence

@@ -12,7 +12,12 @@ Data = dict[str, typing.Any]
 
 SMALLEST: Data = {
     "zones": ["ap-southeast-4c", "ap-southeast-4a"],
-    "neuron": {"zones": ["ap-southeast-4c"], "capacity_types": ["reserved"], "reservation_ids": ["cr-0a"]},
+    "neuron": {
+        "zones": ["ap-southeast-4c"],
+        "capacity_types": ["reserved"],
+        "reservation_ids": ["cr-0a"],
+        "price": {"usd_per_hour": 2.25, "source": "a test", "date": "2026-10-03"},
+    },
 }
 EXISTING: Data = {
     "cluster_name": "theirs",
@@ -50,7 +55,7 @@ def parsed(**changes: object) -> InfraSettings:
 
 
 def test_smallest_section() -> None:
-    """Zones and a reservation are all that has to be said."""
+    """Zones, a reservation and a price are all that has to be said."""
     settings = parsed()
 
     assert settings.region == "ap-southeast-4"
@@ -72,7 +77,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_typ="trn2.3xlarge"),
         (
             "infra.neuron.instance_typ is 'trn2.3xlarge'; no such key; known keys here: ami_release, capacity_types, "
-            "consolidate_after_minutes, expire_after_hours, instance_type, maximum_nodes, pair, price_usd_per_hour, "
+            "consolidate_after_minutes, expire_after_hours, instance_type, maximum_nodes, pair, price, "
             "reservation_ids, root_volume_gib, termination_grace_minutes, zones; "
             "remove or rename it in Pulumi.test.yaml"
         ),
@@ -109,11 +114,19 @@ REFUSED: dict[str, tuple[Data, str]] = {
             "ap-south-2 did; move the stack, or add the region to infra/hardware.py if AWS offers it by now"
         ),
     ),
-    "on demand without a price": (
-        changed(neuron__capacity_types=["on-demand"], neuron__reservation_ids=[]),
+    "no price": (
+        changed(neuron={"zones": ["ap-southeast-4c"], "reservation_ids": ["cr-0a"]}),
+        "infra.neuron.price is None; this key is required; add it to Pulumi.test.yaml",
+    ),
+    "a price without its source": (
+        changed(neuron__price={"usd_per_hour": 2.25, "date": "2026-10-03"}),
+        "infra.neuron.price.source is None; this key is required; add it to Pulumi.test.yaml",
+    ),
+    "other system nodes at the price of these": (
+        changed(system_nodes={"instance_type": "m7i.2xlarge"}),
         (
-            "infra.neuron.price_usd_per_hour is None; on-demand and spot need a price, or Karpenter never launches a "
-            "trn2 node; set it, or leave only 'reserved' in capacity_types"
+            "infra.prices.system_node.usd_per_hour is 0.1008; the price that is known without being told is "
+            "m7i.large's, and system_nodes are m7i.2xlarge; set it"
         ),
     ),
     "reserved without a reservation": (
@@ -124,7 +137,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         ),
     ),
     "a reservation that nobody asks for": (
-        changed(neuron__capacity_types=["spot"], neuron__price_usd_per_hour=2.0),
+        changed(neuron__capacity_types=["spot"]),
         (
             "infra.neuron.reservation_ids is ['cr-0a']; reservations are named exactly when capacity_types has "
             "'reserved'; edit Pulumi.test.yaml"

@@ -24,6 +24,7 @@ def neuron(**changes: object) -> Neuron:
         "zones": ["ap-southeast-4c"],
         "capacity_types": ["reserved"],
         "reservation_ids": ["cr-0a"],
+        "price": {"usd_per_hour": 2.235, "source": "a test", "date": "2026-10-03"},
     }
     return Neuron.model_validate({**least, **changes})
 
@@ -79,7 +80,7 @@ def test_nothing_replaces_a_node_in_use() -> None:
 
     assert spec["disruption"] == {
         "consolidationPolicy": "WhenEmpty",
-        "consolidateAfter": "60m",
+        "consolidateAfter": "10m",
         "budgets": [{"nodes": "0", "reasons": ["Drifted"]}, {"nodes": "100%", "reasons": ["Empty"]}],
     }
     assert spec["template"]["spec"]["expireAfter"] == "Never"
@@ -122,7 +123,7 @@ def test_a_node_is_made_of_what_is_named() -> None:
 
 def test_no_reservation_no_term() -> None:
     """Without reservations the selector is absent; an empty one would be refused."""
-    spec = class_spec(capacity_types=["on-demand"], reservation_ids=[], price_usd_per_hour=2.235)
+    spec = class_spec(capacity_types=["on-demand"], reservation_ids=[])
 
     assert "capacityReservationSelectorTerms" not in spec
 
@@ -148,7 +149,7 @@ def test_pods_cannot_take_the_nodes_role() -> None:
 
 def test_a_price_for_the_pinned_type_only() -> None:
     """The overlay has one requirement, on the instance type, and an absolute price as text."""
-    spec = node_overlay_spec(neuron(), 2.235)
+    spec = node_overlay_spec(neuron())
 
     assert spec == {
         "requirements": [

@@ -5,6 +5,7 @@ import pytest
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.pacing import Pace, pace
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Rotation
+from workloads.shares import WHOLE
 
 
 class Sent:
@@ -29,7 +30,7 @@ def begun(
 ) -> tuple[Pace, Sent]:
     """Return a pace that has begun at 100."""
     sent = Sent(left)
-    made = pace(arrivals, seconds=seconds, requests=requests, launch=sent.launch)
+    made = pace(arrivals, WHOLE, seconds, requests, launch=sent.launch)
     made.begin(100.0)
     return made, sent
 

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from workloads.metrics import METRICS, NAMESPACE
-from workloads.panels import GRID_COLUMNS, Body, dashboard_body
+from workloads.panels import GRID_COLUMNS, Board, Body, dashboard_body
 from workloads.settings import Limit, Limits
 
 LIMITS = Limits(total_latency_ms=Limit(percentile=99, at_most_ms=400))
@@ -17,7 +17,8 @@ MOST_WIDGETS, MOST_METRICS_OF_A_WIDGET, MOST_METRICS = 500, 500, 2500
 
 def body(degrees: tuple[int, ...] = (1, 2, 4), usd_per_hour: float | None = 4.5) -> Body:
     """Return the body for ``degrees``."""
-    return dashboard_body(degrees, LIMITS, region="ap-southeast-4", usd_per_hour=usd_per_hour)
+    board = Board(series="", word="", degrees=degrees, limits=LIMITS)
+    return dashboard_body([board], region="ap-southeast-4", usd_per_hour=usd_per_hour)
 
 
 def broken(found: Body) -> list[str]:

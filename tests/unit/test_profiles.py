@@ -10,12 +10,13 @@ from workloads.local.settings import PROFILES, read_profile
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_every_profile_is_parsed(name: str) -> None:
-    """Each asks for the seed's degrees of the seed's model, under a limit of its own."""
-    profile, file = read_profile(name)
+    """Each asks for the seed's degrees under a limit of its own, of the seed's model where there is one alone."""
+    profiles, file = read_profile(name)
 
     assert file.endswith(f"{name}.yaml")
-    assert (profile.workloads.degrees, profile.workloads.model.name) == ((1, 2, 4), "Qwen/Qwen3-0.6B")
-    assert profile.workloads.limits.asked()
+    assert {profile.workloads.degrees for profile in profiles} == {(1, 2, 4)}
+    assert all(profile.workloads.limits.asked() for profile in profiles)
+    assert len(profiles) > 1 or profiles[0].workloads.model.name == "Qwen/Qwen3-0.6B"
 
 
 def test_a_profile_that_is_not_there_lists_those_that_are() -> None:
@@ -25,7 +26,7 @@ def test_a_profile_that_is_not_there_lists_those_that_are() -> None:
 
     assert str(caught.value) == (
         "PROFILE is 'slow'; it names a readable file (No such file or directory); "
-        "choose full, quick, or name a YAML file"
+        "choose full, quick, sweep, or name a YAML file"
     )
 
 
@@ -54,4 +55,26 @@ def test_an_empty_file_is_the_defaults(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("", encoding="utf-8")
 
-    assert read_profile(str(path))[0].workloads.degrees == (1, 2, 4)
+    assert read_profile(str(path))[0][0].workloads.degrees == (1, 2, 4)
+
+
+def test_models_of_one_shape_differ_in_depth() -> None:
+    """The profile ``sweep``: as wide as Qwen3-0.6B, a quarter and half as deep, each with its own sizes."""
+    profiles, _ = read_profile("sweep")
+    shapes = [profile.local.shape_of(profile.workloads.model.name) for profile in profiles]
+
+    assert [(shape.hidden, shape.layers) for shape in shapes] == [(1024, 7), (1024, 14)]
+
+
+def test_sizes_of_a_model_that_is_not_there_are_refused(tmp_path: pathlib.Path) -> None:
+    """A misspelt name would leave the model at another size than its author believes."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("local: {sizes: {Qwen/Qwen3-06B: {layers: 3}}}\n", encoding="utf-8")
+
+    with pytest.raises(SettingsError) as caught:
+        read_profile(str(path))
+
+    assert str(caught.value) == (
+        "local.sizes.Qwen/Qwen3-06B is 'Qwen/Qwen3-0.6B'; it names a model of this profile: Qwen/Qwen3-0.6B; "
+        f"edit {path}"
+    )

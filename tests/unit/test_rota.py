@@ -15,7 +15,8 @@ import hypothesis.strategies as st
 import pytest
 
 from infra.errors import ServerFailed
-from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order, in_pod
+from workloads.loadgen.kubernetes import Namespace, own_namespace
+from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order
 
 ROUNDS: Rounds = ((1, 2), (4,))
 
@@ -82,7 +83,9 @@ def api(tmp_path: pathlib.Path) -> collections.abc.Iterator[Deployments]:
     thread.start()
     with contextlib.closing(server.socket):
         url = f"http://127.0.0.1:{server.server_port}"
-        yield Deployments(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
+        yield Deployments(
+            namespace=Namespace(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
+        )
         server.shutdown()
         thread.join()
 
@@ -104,7 +107,7 @@ def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: f
     """Return a rota whose servers all answer at the cluster on loopback."""
     return Rota(
         rounds=ROUNDS,
-        targets=dict.fromkeys((1, 2, 4), (api.url,)),
+        targets=dict.fromkeys((1, 2, 4), (api.namespace.url,)),
         names={1: ("tp1-0", "tp1-1"), 2: ("tp2",), 4: ("tp4",)},
         scaler=scaler or Recorder(api),
         ready_timeout_seconds=timeout_seconds,
@@ -137,29 +140,55 @@ def test_a_refusal_says_what_the_api_server_said(api: Deployments) -> None:
 def test_nobody_answers(tmp_path: pathlib.Path) -> None:
     """An API server that cannot be reached is one clear sentence."""
     (tmp_path / "token").write_text("secret")
-    nowhere = Deployments(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
+    nowhere = Deployments(
+        namespace=Namespace(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
+    )
 
-    with pytest.raises(ServerFailed, match=r"the Kubernetes API at http://127\.0\.0\.1:1 did not scale tp1: "):
+    with pytest.raises(ServerFailed, match=r"the Kubernetes API at http://127\.0\.0\.1:1 did not scale tp1 to 1: "):
         nowhere.scale("tp1", 1)
 
 
 def test_outside_a_pod_there_is_no_account(tmp_path: pathlib.Path) -> None:
     """The sentence says what is missing."""
-    with pytest.raises(ServerFailed, match="servers that take turns need a Kubernetes service account: "):
-        in_pod(tmp_path)
+    with pytest.raises(ServerFailed, match="what is asked of Kubernetes needs a pod with a service account: "):
+        own_namespace(tmp_path)
 
 
 def test_inside_a_pod_everything_is_read_from_its_account(tmp_path: pathlib.Path) -> None:
     """Namespace, token and certificate are where Kubernetes puts them."""
     for name in ("namespace", "token", "ca.crt"):
         (tmp_path / name).write_text(f"{name}\n")
-    found = in_pod(tmp_path)
+    found = own_namespace(tmp_path)
 
     assert (found.namespace, found.token_file, found.certificate) == (
         "namespace",
         tmp_path / "token",
         tmp_path / "ca.crt",
     )
+
+
+def test_stopping_all_goes_on_where_one_is_refused(api: Deployments) -> None:
+    """Every server is asked to stop, those of a sweep's other models too, and all that refused are named."""
+    arena = rota(api)
+    arena.others = ("other-tp2",)
+    asyncio.run(arena.stop_all())
+    stopped = dict(Cluster.replicas)
+    Cluster.refuses = True
+
+    assert stopped == {"tp1-0": 0, "tp1-1": 0, "tp2": 0, "tp4": 0, "other-tp2": 0}
+    with pytest.raises(ServerFailed) as refused:
+        asyncio.run(arena.stop_all())
+    assert [name for name in stopped if f"did not scale {name} to 0: 403" in str(refused.value)] == [*stopped]
+
+
+@pytest.mark.parametrize("makes_room", [True, False])
+def test_other_models_make_room_where_they_must(api: Deployments, *, makes_room: bool) -> None:
+    """Their servers are stopped first where their cores are needed, and left alone where all run together."""
+    arena = rota(api)
+    arena.others, arena.makes_room = ("other-tp2",), makes_room
+    asyncio.run(arena.admit(4))
+
+    assert ("other-tp2" in Cluster.replicas) is makes_room
 
 
 def test_a_turn_stops_the_others_first(api: Deployments) -> None:

@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from infra.errors import SettingsError
-from workloads.loadgen.run import Order, _degree, _order, configure
+from workloads.loadgen.order import Order
+from workloads.loadgen.run import _degree, _order, configure
 
 
 def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degrees: [1, 2]}\n") -> Order:

@@ -9,6 +9,8 @@ from infra.errors import OptimalTpError
 COMMANDS = {
     "load": ("workloads.loadgen.load", "one load on one server, as JSON and as a summary"),
     "run": ("workloads.loadgen.run", "the whole experiment against servers of your own"),
+    "share": ("workloads.loadgen.share", "one process's share of an experiment that several run together"),
+    "sweep": ("workloads.loadgen.sweep", "the same for several models, one after the other"),
 }
 """Name to module and one line of help. A module has ``configure(parser)`` and ``main(arguments) -> exit status``."""
 

@@ -18,6 +18,7 @@ from workloads.loadgen.pool import Bounds, Pool
 from workloads.loadgen.prompts import Prompt
 from workloads.loadgen.schedule import Arrivals
 from workloads.samples import Sample, Stage
+from workloads.shares import WHOLE, Share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,10 @@ class Stretch:
     """After a stop, requests in flight have this long before they are labelled ``cancelled``."""
     origin: float | None = None
     """The clock at the run's origin; None takes the stretch's start."""
+    begin: float | None = None
+    """The clock at the stretch's start; None takes the moment at which the client is ready."""
+    share: Share = WHOLE
+    """What of it is sent from here, as ``schedule.own_share`` says; samples carry the load and numbers of the whole."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,7 +157,7 @@ class _Run:
                 chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
             ),
         )
-        self._pace = pace(stretch.arrivals, seconds=stretch.seconds, requests=stretch.requests, launch=self._launch)
+        self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency
         self._per_slot = slots is not None and slots >= len(addresses)
         self._alarm = Alarm(self._loop, self._advance)
@@ -160,6 +165,7 @@ class _Run:
         self._ticker = Ticker(self._loop, clock, self._tick)
         self._ended: collections.deque[Exchange] = collections.deque()
         self._launched = 0
+        self._share, self._shares = stretch.share.index, stretch.share.count
         self._start = self._last_end = 0.0
         self._late = 0
         self._stopped = False
@@ -173,9 +179,10 @@ class _Run:
             aside.append(self._loop.create_task(self._watch(stop)))
         try:
             await self._pool.warm(self._connections())
-            self._start = self._last_end = self._clock()
+            self._start = self._last_end = self._clock() if self._stretch.begin is None else self._stretch.begin
             self._ticker.start()
-            self._pace.begin(self._start)
+            if not self._stopped:
+                self._pace.begin(self._start)
             self._advance()
             await asyncio.wait({self._over, aside[0]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -185,8 +192,8 @@ class _Run:
 
     def _connections(self) -> int:
         """Return how many connections the first sends need."""
-        slots, requests = self._stretch.arrivals.concurrency, self._stretch.requests
-        return min(_WARM if slots is None else slots, slots or _WARM if requests is None else requests)
+        slots = self._stretch.share.of(self._stretch.arrivals.concurrency or _WARM)
+        return slots if self._stretch.requests is None else min(slots, self._stretch.requests)
 
     async def _clean_up(self, aside: list[asyncio.Task[None]]) -> None:
         """Leave nothing behind, whatever ended the stretch; what is still under way becomes a cancelled sample."""
@@ -225,9 +232,9 @@ class _Run:
         prompt = next(self._prompts, None)
         if prompt is None:
             return False
-        number = self._launched
-        self._launched = number + 1
-        replica = (slot if self._per_slot else number) % len(self._writers)
+        number = self._launched * self._shares + self._share
+        self._launched += 1
+        replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
         self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt)))
         return True
 

@@ -9,10 +9,12 @@ from workloads.loadgen.client import Stretch
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.rota import Rounds, block_order
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
+from workloads.loadgen.timetable import arrivals_seed
 from workloads.loadgen.turns import Halt, Turns
+from workloads.progress import Look
 from workloads.run import Ending, Turn
 from workloads.samples import Stage
-from workloads.settings import WorkloadSettings
+from workloads.settings import Load, WorkloadSettings
 
 
 class Judge(typing.Protocol):
@@ -27,8 +29,8 @@ class Judge(typing.Protocol):
     def is_settled(self) -> bool:
         """Whether the verdict would not change with more blocks."""
 
-    def words(self) -> str:
-        """Return the state of the comparison in one line."""
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
 
 
 class Ledger(typing.Protocol):
@@ -125,7 +127,7 @@ class Experiment:
         if blocks < self.settings.decision.minimum_blocks:
             return False
         settled = self.judge.is_settled()
-        self.watcher.say(f"block {blocks}: {self.judge.words()}")
+        self.watcher.look(self.judge.look(blocks))
         return settled and self.settings.decision.stop_when_settled
 
     def _spent(self, blocks: int) -> str:
@@ -138,13 +140,15 @@ class Experiment:
 
     def _arrivals(self, degree: int, block: int) -> Arrivals:
         load = self.settings.load
-        rate = None if load.arrivals == "closed" else self.judge.highest_rate_per_second(degree)
+        rate = load.rate_per_second
+        if load.arrivals != "closed" and rate is None:
+            highest = self.judge.highest_rate_per_second(degree)
+            rate = None if highest is None else highest * load.utilisation
         if rate is None:
             return Closed(concurrency=self.judge.operating_concurrency(degree))
         if load.arrivals == "constant":
-            return Constant(rate_per_second=rate * load.utilisation)
-        seed = random.Random(f"{load.seed} {degree} {block}").getrandbits(32)
-        return Poisson(rate_per_second=rate * load.utilisation, seed=seed)
+            return Constant(rate_per_second=rate)
+        return Poisson(rate_per_second=rate, seed=arrivals_seed(load.seed, degree, block))
 
     async def _take(
         self,
@@ -161,18 +165,42 @@ class Experiment:
         load = self.settings.load
         if seconds is None and requests is None:
             seconds = load.block_seconds
-        stretch = Stretch(
-            stage=stage,
-            degree=degree,
+        stretch = asked_stretch(
+            load,
+            stage,
+            degree,
+            arrivals,
             block=block,
-            arrivals=arrivals,
             seconds=seconds,
             requests=requests,
-            max_tokens=load.output_tokens,
             ignore_eos=self.ignore_eos,
-            request_timeout_seconds=load.request_timeout_seconds,
-            grace_seconds=1,
         )
         figures = self.ledger.add_turn(await self.turns.take(stretch))
         if stage != "warm_up":
             self.watcher.say(figures)
+
+
+def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
+    load: Load,
+    stage: Stage,
+    degree: int,
+    arrivals: Arrivals,
+    *,
+    block: int | None,
+    seconds: float | None,
+    requests: int | None,
+    ignore_eos: bool,
+) -> Stretch:
+    """Return a stretch of the requests that ``load`` asks for."""
+    return Stretch(
+        stage=stage,
+        degree=degree,
+        block=block,
+        arrivals=arrivals,
+        seconds=seconds,
+        requests=requests,
+        max_tokens=load.output_tokens,
+        ignore_eos=ignore_eos,
+        request_timeout_seconds=load.request_timeout_seconds,
+        grace_seconds=1,
+    )

@@ -1,9 +1,9 @@
 """The verdict's rules, applied to what a run has measured so far."""
 
 from workloads.loadgen.ledger import Ledger
+from workloads.progress import Look, Ratio
 from workloads.report.curve import operating_point
 from workloads.report.verdict import decide
-from workloads.report.wording import ranged
 from workloads.selfaudit import audit_run
 from workloads.settings import WorkloadSettings
 from workloads.turns import key, samples_by_turn
@@ -17,7 +17,8 @@ class Judge:
         self._settings = settings
         self._ledger = ledger
         self._operating: dict[int, int] | None = None
-        self._words = ""
+        self._reason = ""
+        self._ratios: tuple[Ratio, ...] = ()
 
     def operating_concurrency(self, degree: int) -> int:
         """Return the step of the rising load at which ``degree`` is compared; the lowest if nothing was measured."""
@@ -41,14 +42,14 @@ class Judge:
         """Whether the verdict, with the self-audit applied, is settled."""
         audited = audit_run(self._ledger.record, self._ledger.samples)
         verdict = decide(audited.record, audited.samples, audited.void_reasons)
-        pairs = [
-            f"TP{pair.first}/TP{pair.second} per core {ranged(pair.ratio)}"
+        self._ratios = tuple(
+            Ratio(first=pair.first, second=pair.second, value=pair.ratio.value, interval=pair.ratio.interval)
             for pair in verdict.comparisons
             if pair.ratio is not None
-        ]
-        self._words = "; ".join([verdict.outcome, *verdict.reasons[:1], *pairs])
+        )
+        self._reason = "; ".join([verdict.outcome, *verdict.reasons[:1]])
         return verdict.outcome == "settled"
 
-    def words(self) -> str:
-        """Return the last look in one line."""
-        return self._words
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
+        return Look(blocks=blocks, reason=self._reason, ratios=self._ratios)

@@ -11,7 +11,8 @@ from workloads.run import Ending, RunRecord, Turn
 from workloads.samples import Sample
 from workloads.selfaudit import turn_reasons
 from workloads.settings import parse_workloads
-from workloads.turns import goodput, output_tokens_per_second
+from workloads.shares import WHOLE, Share
+from workloads.turns import goodput, output_tokens_per_second, own_turn
 
 
 class Ledger:
@@ -25,8 +26,12 @@ class Ledger:
         bucket: Bucket | None,
         minutes: Minutes | None,
         elapsed: collections.abc.Callable[[], float],
+        share: Share = WHOLE,
     ) -> None:
-        """Keep the run that ``record`` describes in ``folder``; ``elapsed`` returns seconds since its origin."""
+        """Keep the run that ``record`` describes in ``folder``; ``elapsed`` returns seconds since its origin.
+
+        ``share``: which part of every turn is here; turns and samples say what the whole of them was to be.
+        """
         self.record = record
         self.samples: list[Sample] = []
         """Every sample, its tokens' times cut down to the first and the last."""
@@ -35,6 +40,7 @@ class Ledger:
         self._minutes = minutes
         self._settings = parse_workloads(record.settings, file=RECORD)
         self._elapsed = elapsed
+        self._share = share
         self._part = 0
         self._spool: Spool | None = None
         self._turn: list[Sample] = []
@@ -58,7 +64,7 @@ class Ledger:
         own, self._turn = self._turn, []
         self.samples.extend(own)
         self.record = dataclasses.replace(self.record, turns=(*self.record.turns, turn))
-        rate = output_tokens_per_second(turn, own)
+        rate = self._whole_rate(turn, own)
         if self._minutes is not None and turn.stage != "warm_up":
             self._minutes.add_turn(turn.degree, turn.end_seconds, self._values(turn, own, rate))
         return self._figures(turn, own, rate)
@@ -82,6 +88,11 @@ class Ledger:
         self.close_part()
         return self.record
 
+    def _whole_rate(self, turn: Turn, own: collections.abc.Sequence[Sample]) -> float | None:
+        """Return the output tokens per second of all shares, as this one has them: that of a slot times all slots."""
+        rate = output_tokens_per_second(turn, own)
+        return rate if rate is None or turn.concurrency is not None else rate * self._share.count
+
     def _cores_used(self, degree: int) -> int:
         return next(item.cores_used for item in self.record.degrees if item.degree == degree)
 
@@ -89,12 +100,13 @@ class Ledger:
         self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None
     ) -> dict[str, float | None]:
         """Return the turn's values by the names of the metric table."""
+        faults = turn_reasons(own_turn(turn, self._share), samples, self._settings, self.record.pins)
         good = goodput(samples, self._settings.limits.asked())
         return {
             "OutputTokensPerSecond": rate,
             "OutputTokensPerSecondPerCore": None if rate is None else rate / self._cores_used(turn.degree),
             "Goodput": None if good is None else 100 * good,
-            "RunValid": 0 if turn_reasons(turn, samples, self._settings, self.record.pins) else 1,
+            "RunValid": 0 if faults else 1,
         }
 
     def _figures(self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None) -> str:
@@ -102,6 +114,8 @@ class Ledger:
         failed = len(samples) - len(latencies)
         where = turn.stage if turn.block is None else f"block {turn.block + 1}"
         load = f"{turn.rate_per_second:.3g}/s" if turn.concurrency is None else f"{turn.concurrency} in flight"
+        if self._share != WHOLE:
+            load += " from all pods"
         count = f"{len(samples)} requests" + (f" ({failed} failed)" if failed else "")
         median = f"median {latencies[len(latencies) // 2]:,.0f} ms" if latencies else "no request succeeded"
         cores = self._cores_used(turn.degree)

@@ -91,12 +91,13 @@ class Minutes:
     in an earlier minute. Samples may come from one thread while another takes the minutes.
     """
 
-    def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float) -> None:
-        """``origin_epoch_seconds`` is the wall clock, since 1970, at the run's origin."""
+    def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float, series: str = "") -> None:
+        """``origin_epoch_seconds`` is the wall clock, since 1970, at the run's origin; ``series`` as in the metrics."""
         self.late = 0
         """Requests that ended after the minute they were offered in was given back; not in its OfferedRPS."""
         self._origin = origin_epoch_seconds
         self._settle = settle_seconds
+        self._series = series
         self._open: dict[tuple[int, int], _Minute] = {}
         self._given_to = -1
         self._lock = threading.Lock()
@@ -149,7 +150,11 @@ class Minutes:
                 last = max((minute for minute, _ in self._open), default=self._given_to)
             self._given_to = max(self._given_to, last)
             ready = [(key, self._open.pop(key)) for key in sorted(key for key in self._open if key[0] <= last)]
-        return [datum for (minute, degree), known in ready for datum in _data(minute, degree, known)]
+        return [
+            datum
+            for (minute, degree), known in ready
+            for datum in _data(minute, model_dimension(degree, self._series), known)
+        ]
 
 
 _PER_REQUEST: typing.Final = {
@@ -167,22 +172,22 @@ def _of_request(metric: Metric, sample: Sample) -> float | None:
     return value
 
 
-def _data(minute: int, degree: int, known: _Minute) -> typing.Iterator[Datum]:
+def _data(minute: int, model: str, known: _Minute) -> typing.Iterator[Datum]:
     for metric in METRICS:
         if metric.name == "RPS" and any(known.ended.values()):
             for status, count in known.ended.items():
-                yield _datum(metric, minute, degree, [count / _SECONDS], [1.0], status)
+                yield _datum(metric, minute, model, [count / _SECONDS], [1.0], status)
         elif metric.name == "OfferedRPS" and known.offered:
-            yield _datum(metric, minute, degree, [known.offered / _SECONDS], [1.0])
+            yield _datum(metric, minute, model, [known.offered / _SECONDS], [1.0])
         elif metric.name in known.values:
             values, counts = known.values[metric.name].arrays()
-            yield _datum(metric, minute, degree, values, counts)
+            yield _datum(metric, minute, model, values, counts)
 
 
 def _datum(
-    metric: Metric, minute: int, degree: int, values: list[float], counts: list[float], status: str | None = None
+    metric: Metric, minute: int, model: str, values: list[float], counts: list[float], status: str | None = None
 ) -> Datum:
-    dimensions = [{"Name": "Model", "Value": model_dimension(degree)}]
+    dimensions = [{"Name": "Model", "Value": model}]
     if status is not None:
         dimensions.append({"Name": "Status", "Value": status})
     return Datum(

@@ -4,7 +4,8 @@ import heapq
 import typing
 
 from workloads.loadgen.exchange import Exchange
-from workloads.loadgen.schedule import Arrivals, Closed, ClosedArrivals, OpenArrivals, Rotation, planned
+from workloads.loadgen.schedule import Arrivals, Closed, ClosedArrivals, OpenArrivals, Rotation, planned, sliced
+from workloads.shares import Share
 
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 1.0
@@ -144,8 +145,10 @@ class ClosedPace:
         return self._stopped or (self._active == 0 and not self._waiting)
 
 
-def pace(arrivals: Arrivals, *, seconds: float | None, requests: int | None, launch: Launch) -> Pace:
-    """Return what paces ``arrivals``; sends are intended within ``seconds`` and at most ``requests``."""
-    if isinstance(arrivals, (Closed, Rotation)):
-        return ClosedPace(arrivals, seconds=seconds, requests=requests, launch=launch)
-    return OpenPace(arrivals, seconds=seconds, requests=requests, launch=launch)
+def pace(arrivals: Arrivals, share: Share, seconds: float | None, requests: int | None, *, launch: Launch) -> Pace:
+    """Return what paces ``share`` of ``arrivals``; all of them intend at most ``requests`` sends within ``seconds``."""
+    own = sliced(arrivals, share)
+    bound = None if requests is None else share.of(requests)
+    if isinstance(own, (Closed, Rotation)):
+        return ClosedPace(own, seconds=seconds, requests=bound, launch=launch)
+    return OpenPace(own, seconds=seconds, requests=bound, launch=launch)

@@ -7,6 +7,8 @@ import typing
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from workloads.progress import Look
+
 
 class Watcher(typing.Protocol):
     """Who is told how the run goes."""
@@ -19,6 +21,9 @@ class Watcher(typing.Protocol):
 
     def advance(self, detail: str, *, done: float) -> None:
         """Tell how far the stage is: ``done`` seconds of its total."""
+
+    def look(self, look: Look) -> None:
+        """Tell what the verdict's rule says after a block."""
 
     def end(self) -> None:
         """Leave the screen to what comes after the run."""
@@ -45,6 +50,10 @@ class PlainWatcher:
     def advance(self, detail: str, *, done: float) -> None:
         """Write nothing: lines that only differ in the clock help nobody."""
 
+    def look(self, look: Look) -> None:
+        """Write it in one line."""
+        self.say(f"block {look.blocks}: {look.words}")
+
     def end(self) -> None:
         """Do nothing: lines are in nobody's way."""
 
@@ -61,6 +70,7 @@ class TerminalWatcher(PlainWatcher):
     def stage(self, name: str, *, total: float | None) -> None:
         """Start the bar anew."""
         self.say(name)
+        self._bar.start()  # a sweep's next run begins below the verdict of the last
         self._bar.reset(self._task, description=name, total=total, detail="")
 
     def advance(self, detail: str, *, done: float) -> None:

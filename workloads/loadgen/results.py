@@ -7,6 +7,7 @@ import typing
 import botocore.exceptions
 
 from infra.errors import StorageFailed
+from workloads.progress import PROGRESS
 from workloads.run import RunRecord, encode_run
 
 RECORD = "run.json"
@@ -42,6 +43,14 @@ class Bucket:
         """Where the objects are: ``s3://bucket/prefix``."""
         return f"s3://{self._bucket}/{self._prefix}"
 
+    def put_progress(self, content: bytes) -> str | None:
+        """Store how far the run is; returns why that could not be done, None if it was. No file waits for it."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{PROGRESS}", Body=content)
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            return f"{self.uri}/{PROGRESS} was not stored ({error})"
+        return None
+
     def store(self, files: collections.abc.Iterable[pathlib.Path]) -> None:
         """Store ``files`` under their names, and what is left from earlier calls; ``failure`` says what was not."""
         self._waiting |= {file.name: file for file in files}
@@ -71,10 +80,18 @@ def write_record(folder: pathlib.Path, record: RunRecord) -> pathlib.Path:
 
     Raises StorageFailed when the folder takes no more.
     """
-    path = folder / RECORD
+    return write_whole(folder, RECORD, encode_run(record))
+
+
+def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
+    """Write ``text`` into ``folder`` as ``name``, whole or not at all, and return its path.
+
+    Raises StorageFailed when the folder takes no more.
+    """
+    path = folder / name
     draft = path.with_suffix(".tmp")
     try:
-        draft.write_text(encode_run(record), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise storage_failed(folder, error) from None

@@ -3,24 +3,15 @@
 import asyncio
 import collections.abc
 import dataclasses
-import http.client
-import json
-import pathlib
 import random
-import ssl
 import typing
-import urllib.parse
 
 from infra.errors import ServerFailed
 from workloads.loadgen.identity import wait_until_healthy
+from workloads.loadgen.kubernetes import Namespace
 
 Rounds = tuple[tuple[int, ...], ...]
 """Degrees that run at the same time, one tuple per turn."""
-
-ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""
-_TIMEOUT_SECONDS = 30
-_LOWEST_ERROR = 400
 
 
 def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
@@ -42,58 +33,14 @@ class Scaler(typing.Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deployments:
-    """The scale subresource of a namespace's Deployments, as the API server offers it."""
+    """The scale subresource of a namespace's Deployments."""
 
-    url: str
-    namespace: str
-    token_file: pathlib.Path
-    """Read at each call: Kubernetes renews the token within the hour."""
-    certificate: pathlib.Path | None
-    """Of the API server; None for plain HTTP."""
+    namespace: Namespace
 
     def scale(self, name: str, replicas: int) -> None:
         """Ask for ``replicas`` pods. Raises ServerFailed when that is refused or nobody answers."""
-        try:
-            token = self.token_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ServerFailed(f"servers that take turns need a Kubernetes service account: {error}") from error
-        parts = urllib.parse.urlsplit(self.url)
-        host, port = str(parts.hostname), parts.port
-        connection = (
-            http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-            if self.certificate is None
-            else http.client.HTTPSConnection(
-                host,
-                port,
-                timeout=_TIMEOUT_SECONDS,
-                context=ssl.create_default_context(cafile=str(self.certificate)),
-            )
-        )
-        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{name}/scale"
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/merge-patch+json"}
-        try:
-            connection.request("PATCH", path, json.dumps({"spec": {"replicas": replicas}}), headers)
-            answer = connection.getresponse()
-            body = answer.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException) as error:
-            raise ServerFailed(f"the Kubernetes API at {self.url} did not scale {name}: {error}") from error
-        finally:
-            connection.close()
-        if answer.status >= _LOWEST_ERROR:
-            raise ServerFailed(f"the Kubernetes API did not scale {name} to {replicas}: {answer.status} {body[:300]}")
-
-
-def in_pod(account: pathlib.Path = ACCOUNT) -> Deployments:
-    """Return the Deployments of this pod's own namespace. Raises ServerFailed outside a pod."""
-    try:
-        return Deployments(
-            url="https://kubernetes.default.svc:443",
-            namespace=(account / "namespace").read_text(encoding="utf-8").strip(),
-            token_file=account / "token",
-            certificate=account / "ca.crt",
-        )
-    except OSError as error:
-        raise ServerFailed(f"servers that take turns need a Kubernetes service account: {error}") from error
+        patch = {"spec": {"replicas": replicas}}
+        self.namespace.ask(f"scale {name} to {replicas}", "apps/v1", f"deployments/{name}/scale", patch=patch)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -108,8 +55,24 @@ class Rota:
     scaler: Scaler
     ready_timeout_seconds: float
     stop: asyncio.Event
+    others: tuple[str, ...] = ()
+    """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if the others' cores are needed, so that they are stopped first."""
     _running: tuple[int, ...] | None = None
     _failure: str | None = None
+
+    async def stop_all(self) -> None:
+        """Stop every server, each whatever becomes of the others. Raises ServerFailed with all that were not."""
+        failures = []
+        for name in (*(name for each in self.names.values() for name in each), *self.others):
+            try:
+                await asyncio.to_thread(self.scaler.scale, name, 0)
+            except ServerFailed as error:
+                failures.append(str(error))
+        self._running = None
+        if failures:
+            raise ServerFailed("; ".join(failures))
 
     async def admit(self, degree: int) -> None:
         """Start the servers of ``degree``'s round and stop all others, unless they run already."""
@@ -118,6 +81,8 @@ class Rota:
             return
         try:
             # Stopped first: the others' cores are what the next round waits for.
+            for name in self.others if self.makes_room and self._running is None else ():
+                await asyncio.to_thread(self.scaler.scale, name, 0)
             for each in sorted(self.names, key=lambda each: each in wanted):
                 for name in self.names[each]:
                     await asyncio.to_thread(self.scaler.scale, name, 1 if each in wanted else 0)

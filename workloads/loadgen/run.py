@@ -6,66 +6,51 @@ Exit status: 0 settled, 2 bad settings or targets, 3 inconclusive, 4 void, 5 sto
 import argparse
 import asyncio
 import collections.abc
-import dataclasses
+import contextlib
 import datetime as dt
 import pathlib
 import platform
-import re
+import time
 import typing
 import urllib.parse
 
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
+from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, watched
 from workloads.loadgen.arena import OpenArena
+from workloads.loadgen.beacon import Beacon
+from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
-from workloads.loadgen.rota import Rota, Rounds, in_pod
+from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
+from workloads.models import parse_models
+from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
+from workloads.run import DegreeRecord, RunRecord
 from workloads.settings import WorkloadSettings
-
-_TARGET = re.compile(r"(\d+)=(\S+)")
 
 
 class SettingsFile(Section):
-    """A settings file as ``run`` reads it."""
+    """A settings file as ``run`` and ``sweep`` read it: its sections, each left to its own parser."""
 
-    workloads: WorkloadSettings = WorkloadSettings()
+    workloads: object = None
     local: object = None
     """A local profile's section: not for servers that somebody else started, so it is left alone."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the command line asked for, checked."""
-
-    settings: WorkloadSettings
-    targets: dict[int, tuple[str, ...]]
-    """URLs by degree, ascending; several are replicas."""
-    folder: pathlib.Path
-    """Where the run is kept on this machine."""
-    bucket: tuple[str, str] | None
-    """Bucket and prefix of ``s3://bucket/prefix``."""
-    publish: bool
-    steady: bool
-    ignore_eos: bool
-    ready_timeout_seconds: float
-    pins: dict[str, str]
-    rounds: Rounds | None
-    """Degrees that run at the same time; None where all do."""
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to ``parser``."""
-    parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
     parser.add_argument(
         "--target",
         action="append",
@@ -73,6 +58,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DEGREE=URL",
         help="a server at this degree; again for each degree and replica",
     )
+    parser.add_argument(
+        "--turns",
+        metavar="1,2/4",
+        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
+    )
+    configure_shared(parser)
+
+
+def configure_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the options that a run and a sweep have in common."""
+    parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
     parser.add_argument("--results", required=True, metavar="DIR", help="folder for the run, or s3://bucket/prefix")
     parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
     parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
@@ -80,11 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
-    parser.add_argument(
-        "--turns",
-        metavar="1,2/4",
-        help="in a pod: servers that take turns, started and stopped through Kubernetes; degrees of each turn",
-    )
+    configure_stop(parser)
+    configure_accounts(parser)
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -98,33 +91,80 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        session = _session(order, watching, halt)
-        record = await session.conduct()
-        watching.end()
-        status = conclude(read(str(session.folder)), session.folder)
-        if session.bucket is not None:
-            session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
-            watching.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
+        accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
+        async with watched(accounts):
+            async with within_money(order, halt, watching):
+                session = session_of(order, watching, halt)
+                record = await conducted(session)
+            status = ended(session)
+            if accounts is not None:
+                await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
+                store(session)
         if order.steady and not halt.event.is_set():
             await probe_for_ever(session)
+            return status
+        if order.stays:
+            await until_signalled(halt)
             return status
     raise_ending(record)
     return status
 
 
-def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def within_money(order: Order, halt: Halt, watching: Watcher) -> collections.abc.AsyncIterator[None]:
+    """End what is inside before the money does, and stop the servers when it has ended, where ``order`` says so."""
+    arena = arena_of(order, halt) if order.stops_servers else None
+    servers = arena if isinstance(arena, Rota) else None
+    async with within_budget(order.deadline_file, halt), servers_stop_after(servers, halt, watching):
+        yield
+
+
+def ended(session: Session) -> int:
+    """Judge the run of ``session``, keep its report, show its verdict, and return its exit status."""
+    session.watcher.end()
+    status = conclude(read(str(session.folder)), session.folder)
+    store(session)
+    return status
+
+
+def store(session: Session) -> None:
+    """Put everything that ``session`` kept into its bucket, where there is one."""
+    if session.bucket is not None:
+        session.bucket.store(path for path in session.folder.iterdir() if path.is_file())
+        session.watcher.say(session.bucket.failure or f"results and report: {session.bucket.uri}")
+
+
+def bucket_of(place: tuple[str, str] | None, name: str) -> Bucket | None:
+    """Return the prefix called ``name`` below ``place``, a bucket and a prefix; None without one."""
+    if place is None:
+        return None
+    bucket, prefix = place
+    return Bucket(boto3.client("s3"), bucket, f"{prefix}/{name}" if prefix else name)
+
+
+def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
+    """Return the run that ``order`` asks for, with a folder of its own. Raises StorageFailed if it cannot be made."""
     run = run_name(dt.datetime.now(dt.UTC))
-    folder = new_folder(order.folder / run)
-    bucket = None
-    if order.bucket is not None:
-        name, prefix = order.bucket
-        bucket = Bucket(boto3.client("s3"), name, f"{prefix}/{run}" if prefix else run)
+    folder = new_folder(order.folder / (order.name or run))
+    bucket = bucket_of(order.bucket, order.name or run)
+    if bucket is not None:
+        watching = Beacon(watching, bucket.put_progress, _progress(run, order))
     return Session(
         run=run,
         place="own-servers" if order.bucket is None else "cluster",
         settings=order.settings,
         degrees=tuple(_degree(degree, order.targets.get(degree, ())) for degree in order.settings.degrees),
-        arena=OpenArena() if order.rounds is None else _rota(order, order.rounds, halt),
+        arena=arena_of(order, halt),
         folder=folder,
         bucket=bucket,
         cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
@@ -134,22 +174,46 @@ def _session(order: Order, watching: Watcher, halt: Halt) -> Session:
         ignore_eos=order.ignore_eos,
         ready_timeout_seconds=order.ready_timeout_seconds,
         rounds=order.rounds,
+        series=order.series,
     )
+
+
+def _progress(run: str, order: Order) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=order.settings.model.name,
+        series=order.series,
+        degrees=tuple(order.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
+    )
+
+
+def arena_of(order: Order, halt: Halt) -> OpenArena | Rota:
+    """Return the surroundings of ``order``'s servers, of which none is known to run."""
+    return OpenArena() if order.rounds is None else _rota(order, order.rounds, halt)
 
 
 def _rota(order: Order, rounds: Rounds, halt: Halt) -> Rota:
     return Rota(
         rounds=rounds,
         targets=order.targets,
-        # A server's Deployment and Service have one name, the host of its URL.
-        names={
-            degree: tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
-            for degree, urls in order.targets.items()
-        },
-        scaler=in_pod(),
+        names={degree: deployments(urls) for degree, urls in order.targets.items()},
+        others=order.others,
+        makes_room=order.makes_room,
+        scaler=Deployments(namespace=own_namespace()),
         ready_timeout_seconds=order.ready_timeout_seconds,
         stop=halt.event,
     )
+
+
+def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
+    """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
+    return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
 
 
 def _degree(degree: int, urls: tuple[str, ...]) -> DegreeRecord:
@@ -173,10 +237,21 @@ def _order(arguments: argparse.Namespace) -> Order:
         settings = _settings(arguments.settings)
     except SettingsError as error:
         problems += error.problems
-    targets = _targets(arguments.target, settings, problems)
-    pins = dict(_pairs(arguments.pin, problems))
-    bucket = _bucket(arguments.results, problems)
-    rounds = _rounds(arguments.turns, targets, problems)
+    return order_of(arguments, settings, problems)
+
+
+def order_of(arguments: argparse.Namespace, settings: WorkloadSettings | None, problems: list[Problem]) -> Order:
+    """Return the checked order for one model; ``settings`` are None where ``problems`` say why.
+
+    Raises SettingsError with ``problems`` and everything that is wrong in the command line.
+    """
+    targets = targets_of(arguments.target, settings, problems)
+    pins = dict(pairs_of(arguments.pin, problems))
+    bucket = place_of(arguments.results, problems)
+    rounds = rounds_of(arguments.turns, targets, problems)
+    if arguments.stop_servers and arguments.turns is None:
+        rule = "only servers that are started through Kubernetes are stopped"
+        problems.append(Problem(path="--stop-servers", value=True, rule=rule, remedy="add --turns, or leave it out"))
     if settings is None or problems:
         raise SettingsError(problems)
     return Order(
@@ -190,60 +265,23 @@ def _order(arguments: argparse.Namespace) -> Order:
         ready_timeout_seconds=arguments.ready_timeout_seconds,
         pins=pins,
         rounds=rounds,
+        stops_servers=arguments.stop_servers,
+        deadline_file=arguments.deadline_file,
+        accounts=account_words(arguments),
+        stays=arguments.stay,
     )
 
 
 def _settings(file: str) -> WorkloadSettings:
+    found = settings_of(file)
+    if len(found) > 1:
+        rule = f"it has one model; this one has {len(found)}"
+        raise SettingsError([Problem(path="--settings", value=file, rule=rule, remedy="use the command sweep")])
+    return found[0]
+
+
+def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
+    """Return the experiments that the YAML file asks for, one per model. Raises SettingsError with every bad key."""
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
-    return parse(SettingsFile, data, where="", file=file).workloads
-
-
-def _targets(
-    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
-) -> dict[int, tuple[str, ...]]:
-    found: dict[int, tuple[str, ...]] = {}
-    for index, word in enumerate(words):
-        path = f"--target[{index}]"
-        match = _TARGET.fullmatch(word)
-        url = urllib.parse.urlsplit(match[2]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
-            rule = "a target is DEGREE=URL with a URL of http or https"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
-        elif settings is not None and int(match[1]) not in settings.degrees:
-            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
-        else:
-            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
-    if not words:
-        rule = "the experiment has at least one server"
-        problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
-    return dict(sorted(found.items()))
-
-
-def _rounds(words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]) -> Rounds | None:
-    if words is None:
-        return None
-    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
-    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
-        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
-        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
-    return found
-
-
-def _pairs(words: collections.abc.Sequence[str], problems: list[Problem]) -> collections.abc.Iterator[tuple[str, str]]:
-    for index, word in enumerate(words):
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            remedy = "write it as image=NAME"
-            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
-        yield key, value
-
-
-def _bucket(results: str, problems: list[Problem]) -> tuple[str, str] | None:
-    if not results.startswith("s3://"):
-        return None
-    name, _, prefix = results.removeprefix("s3://").partition("/")
-    if not name:
-        rule = "an S3 address names a bucket"
-        problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
-    return name, prefix.strip("/")
+    section = parse(SettingsFile, data, where="", file=file).workloads
+    return parse_models({} if section is None else section, file=file)

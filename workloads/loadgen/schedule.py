@@ -7,6 +7,8 @@ import math
 import random
 import typing
 
+from workloads.shares import WHOLE, Share
+
 
 def _positive(value: float, name: str) -> None:
     if not (math.isfinite(value) and value > 0):
@@ -162,11 +164,44 @@ class Replay:
         return (request.seconds for request in self.requests)
 
 
-OpenArrivals = Constant | Poisson | Rising | Replay
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Slice:
+    """What one of several processes sends of open arrivals: the very times of the whole, every n-th of them."""
+
+    arrivals: Constant | Poisson | Rising | Replay
+    share: Share
+    concurrency: typing.ClassVar[None] = None
+
+    @property
+    def rate_per_second(self) -> float | None:
+        """Mean rate of this share alone."""
+        whole = self.arrivals.rate_per_second
+        return None if whole is None else whole / self.share.count
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending."""
+        return itertools.islice(self.arrivals.times(), self.share.index, None, self.share.count)
+
+
+OpenArrivals = Constant | Poisson | Rising | Replay | Slice
 """Sends that do not wait for answers."""
 ClosedArrivals = Closed | Rotation
 """Sends that follow the end of an earlier request."""
 Arrivals = OpenArrivals | ClosedArrivals
+
+
+def own_share(arrivals: Arrivals, share: Share) -> Share | None:
+    """Return ``share`` among the processes that have something to send of ``arrivals``; None for one that has not."""
+    return share if arrivals.concurrency is None else share.among(arrivals.concurrency)
+
+
+def sliced(arrivals: Arrivals, share: Share) -> Arrivals:
+    """Return what ``share``, as ``own_share`` gave it, sends of ``arrivals``: every n-th planned send or slot."""
+    if share == WHOLE or isinstance(arrivals, (Rotation, Slice)):
+        return arrivals
+    if isinstance(arrivals, Closed):
+        return dataclasses.replace(arrivals, concurrency=share.of(arrivals.concurrency))
+    return Slice(arrivals=arrivals, share=share)
 
 
 def planned(arrivals: OpenArrivals, *, seconds: float | None, requests: int | None) -> typing.Iterator[float]:

@@ -5,6 +5,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime as dt
+import itertools
 import pathlib
 import secrets
 import signal
@@ -23,13 +24,16 @@ from workloads.loadgen.identity import check_targets, wait_until_healthy
 from workloads.loadgen.judge import Judge
 from workloads.loadgen.ledger import Ledger
 from workloads.loadgen.minutes import Minutes
+from workloads.loadgen.planned import PlannedExperiment
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
 from workloads.loadgen.rota import Rounds
+from workloads.loadgen.timetable import timetable
 from workloads.loadgen.turns import Halt, Turns
-from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, RunRecord
+from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
 from workloads.settings import WorkloadSettings
+from workloads.shares import WHOLE, Share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,10 @@ class Session:
     ready_timeout_seconds: float
     rounds: Rounds | None = None
     """Degrees whose servers run at the same time, where all of them cannot; None where they can."""
+    series: str = ""
+    """What tells its metrics from other models' of a sweep (``metrics.model_dimension``)."""
+    part: Part | None = None
+    """Which part of the run is done here; None does all of it."""
 
     async def conduct(self) -> RunRecord:
         """Run the experiment and return its record.
@@ -68,14 +76,15 @@ class Session:
             await self._meet(together)
             sources |= await self.sources(together)
         sources = dict(sorted(sources.items()))
-        origin = time.perf_counter()
-        with self.published() as minutes:
+        origin = time.perf_counter() if self.part is None else planned_origin(self.part)
+        with self.published(time.time() + origin - time.perf_counter()) as minutes:
             ledger = Ledger(
                 self._record(sources),
                 self.folder,
                 bucket=self.bucket,
                 minutes=minutes,
                 elapsed=lambda: time.perf_counter() - origin,
+                share=self.share,
             )
             ended = await self._experiment(sources, ledger, origin).run()
             record = ledger.end(ended.ending, ended.detail)
@@ -87,10 +96,13 @@ class Session:
         """Wait for the servers of ``together`` and see that they are what they should be."""
         if self.rounds is not None:
             await self.arena.admit(together[0])
+            failure = self.arena.failure()
+            if failure is not None:
+                raise ServerFailed(failure)
         here = {degree: urls for degree, urls in self._measured().items() if degree in together}
         await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
         if self.halt.event.is_set():
-            raise Interrupted("interrupted before anything was measured")
+            raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
         await check_targets(here, self.settings)
 
     def _measured(self) -> dict[int, tuple[str, ...]]:
@@ -105,12 +117,16 @@ class Session:
         return {degree: await self._prompts(urls) for degree, urls in self._measured().items() if degree in together}
 
     @contextlib.contextmanager
-    def published(self) -> collections.abc.Iterator[Minutes | None]:
+    def published(self, origin_epoch_seconds: float) -> collections.abc.Iterator[Minutes | None]:
         """Yield what collects metrics, and publish it meanwhile, off the event loop that measures."""
         if self.cloudwatch is None:
             yield None
             return
-        minutes = Minutes(origin_epoch_seconds=time.time(), settle_seconds=self.settings.load.request_timeout_seconds)
+        minutes = Minutes(
+            origin_epoch_seconds=origin_epoch_seconds,
+            settle_seconds=self.settings.load.request_timeout_seconds,
+            series=self.series,
+        )
         outbox = self.folder / "outbox"
         failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
         publisher = Publisher(
@@ -135,10 +151,21 @@ class Session:
         with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
             outbox.rmdir()
 
-    def _experiment(self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float) -> Experiment:
+    @property
+    def share(self) -> Share:
+        """Which share of every turn is sent from here."""
+        return WHOLE if self.part is None else Share(index=self.part.pod, count=self.part.pods)
+
+    def _experiment(
+        self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float
+    ) -> Experiment | PlannedExperiment:
         turns = Turns(
             targets=self.targets(),
-            prompts={degree: source.each for degree, source in sources.items()},
+            # A prompt that two processes sent could be answered from a prefix cache.
+            prompts={
+                degree: itertools.islice(source.each, self.share.index, None, self.share.count)
+                for degree, source in sources.items()
+            },
             arena=self.arena,
             halt=self.halt,
             pause_seconds=self.settings.load.pause_seconds,
@@ -146,6 +173,18 @@ class Session:
             origin=origin,
             on_sample=ledger.add_sample,
         )
+        if self.part is not None:
+            return PlannedExperiment(
+                settings=self.settings,
+                timetable=timetable(self.settings, tuple(sources)),
+                share=self.share,
+                turns=turns,
+                ledger=ledger,
+                watcher=self.watcher,
+                halt=self.halt,
+                origin=origin,
+                ignore_eos=self.ignore_eos,
+            )
         return Experiment(
             settings=self.settings,
             degrees=tuple(sources),
@@ -177,6 +216,7 @@ class Session:
             ending="running",
             ending_detail=None,
             elapsed_seconds=0.0,
+            part=self.part,
         )
 
     async def _prompts(self, urls: tuple[str, ...]) -> prompts.Prompts:
@@ -198,6 +238,17 @@ def _lines(path: str) -> list[str]:
         rule = f"it names a readable text file ({error})"
         problem = Problem(path="workloads.load.prompt_file", value=path, rule=rule, remedy="name another file")
         raise SettingsError([problem]) from None
+
+
+def planned_origin(part: Part) -> float:
+    """Return the clock at the common start of ``part``. Raises ServerFailed when that is over already."""
+    left = dt.datetime.fromisoformat(part.start).timestamp() - time.time()
+    if left < 0:
+        raise ServerFailed(
+            f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}); "
+            "all pods send their shares of the same turns, so give them more time to start"
+        )
+    return time.perf_counter() + left
 
 
 def run_name(now: dt.datetime) -> str:

@@ -27,7 +27,7 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
         await session.arena.admit(together[0])
     sources = await session.sources(together)
     session.watcher.stage("steady probe, until it is stopped", total=None)
-    with session.published() as minutes:
+    with session.published(time.time()) as minutes:
         origin = time.perf_counter()
         while not halted.is_set():
             for degree in sources:

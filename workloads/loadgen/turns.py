@@ -4,15 +4,19 @@ import asyncio
 import collections.abc
 import contextlib
 import dataclasses
+import time
 import typing
 
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.client import Drive, Stretch, Target, drive
 from workloads.loadgen.prompts import Prompt
+from workloads.loadgen.timetable import READY_SECONDS
 from workloads.run import Turn
 from workloads.samples import Sample
 
 _LOOK_SECONDS = 0.2
+How = typing.Literal["interrupted", "failed", "budget"]
+"""What ends a run early: a signal, a failure, the money."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,9 +24,9 @@ class Halt:
     """The one way to end a run early: ``event`` is set once, ``reason`` says by what."""
 
     event: asyncio.Event
-    reasons: list[tuple[typing.Literal["interrupted", "failed"], str]] = dataclasses.field(default_factory=list)
+    reasons: list[tuple[How, str]] = dataclasses.field(default_factory=list)
 
-    def set(self, how: typing.Literal["interrupted", "failed"], sentence: str) -> None:
+    def set(self, how: How, sentence: str) -> None:
         """End the run; only the first call's words are kept as the reason."""
         self.reasons.append((how, sentence))
         self.event.set()
@@ -45,7 +49,7 @@ class Turns:
     async def take(self, stretch: Stretch) -> Turn:
         """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
         await self.arena.admit(stretch.degree)
-        await self._pause()
+        await self._pause(stretch.begin)
         self.arena.start_watch(stretch.degree)
         driven = await self._driven(stretch)
         return Turn(
@@ -59,11 +63,14 @@ class Turns:
             requests=driven.intended,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
+            start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
         )
 
-    async def _pause(self) -> None:
+    async def _pause(self, begin: float | None) -> None:
+        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again."""
+        seconds = self.pause_seconds if begin is None else begin - READY_SECONDS - self.clock()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.halt.event.wait(), self.pause_seconds)
+            await asyncio.wait_for(self.halt.event.wait(), max(0, seconds))
 
     async def _driven(self, stretch: Stretch) -> Drive:
         lookout = asyncio.create_task(self._look_out())

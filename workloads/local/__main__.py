@@ -15,7 +15,8 @@ from workloads.loadgen.progress import watcher
 from workloads.loadgen.session import halting_on_signals
 from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, run_locally
-from workloads.local.settings import read_profile
+from workloads.local.settings import Profile, read_profile
+from workloads.local.sweep import sweep_locally
 
 
 def main(words: list[str]) -> int:
@@ -27,22 +28,24 @@ def main(words: list[str]) -> int:
     parser.add_argument("--vllm-python", type=pathlib.Path, required=True, help="interpreter that has vLLM")
     asked = parser.parse_args(words)
     try:
-        profile, _ = read_profile(asked.profile)
+        profiles, _ = read_profile(asked.profile)
         request = Request(
-            profile=profile,
+            profile=profiles[0],
             model_directory=pathlib.Path(asked.model) if asked.model else None,
             out=asked.out,
             python=asked.vllm_python,
         )
-        return uvloop.run(_run(request))
+        return uvloop.run(_run(request, profiles))
     except OptimalTpError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
 
 
-async def _run(request: Request) -> int:
+async def _run(request: Request, profiles: tuple[Profile, ...]) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
+        if len(profiles) > 1:
+            return await sweep_locally(request, profiles, watcher=watching, halt=halt)
         return await run_locally(request, watcher=watching, halt=halt)
 
 

@@ -7,7 +7,6 @@ import platform
 import subprocess
 
 from workloads.local.server import ROOT
-from workloads.local.settings import LocalSettings
 
 _ASK = (
     "import importlib.metadata as m\n"
@@ -17,8 +16,8 @@ _ASK = (
 )
 
 
-def machine_pins(python: pathlib.Path, local: LocalSettings, model_directory: pathlib.Path | None) -> dict[str, str]:
-    """Return what this machine runs, as words. ``python`` is the interpreter of the servers."""
+def machine_pins(python: pathlib.Path, weights: str, dtype: str) -> dict[str, str]:
+    """Return what this machine runs, as words. ``python`` is the interpreter of the servers, ``weights`` its model."""
     asked = subprocess.run([str(python), "-c", _ASK], capture_output=True, text=True, check=False)
     servers = dict(line.split(" ", 1) for line in asked.stdout.splitlines() if " " in line)
     mine = {name: importlib.metadata.version(name) for name in ("uvloop", "httptools", "numpy", "scipy")}
@@ -29,8 +28,8 @@ def machine_pins(python: pathlib.Path, local: LocalSettings, model_directory: pa
         "cores": ", ".join(str(core) for core in sorted(os.sched_getaffinity(0))),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "weights": "random, shape of " + local.shape if model_directory is None else str(model_directory),
-        "dtype": local.dtype,
+        "weights": weights,
+        "dtype": dtype,
         **mine,
         **servers,
     }

@@ -13,7 +13,7 @@ import boto3
 import psutil
 
 from infra.errors import CapacityError
-from workloads.fit import SHAPES, ModelShape
+from workloads.fit import ModelShape
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
@@ -46,6 +46,10 @@ class Request:
     """Folder that gets a folder per run."""
     python: pathlib.Path
     """Interpreter of the environment that holds vLLM."""
+    folder: str | None = None
+    """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
+    series: str = ""
+    """What tells its metrics from other models' (``metrics.model_dimension``)."""
 
 
 async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
@@ -57,7 +61,8 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     """
     _check_python(request.python)
     own = request.model_directory
-    shape = SHAPES[request.profile.local.shape] if own is None else read_shape(own)
+    local = request.profile.local
+    shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_shape(own)
     found = _places(request.profile, shape)
     for place in found:
         where = "core" if place.degree == 1 else "cores"
@@ -65,8 +70,9 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     if all(place.reason is not None for place in found):
         raise CapacityError("no degree fits this machine: " + "; ".join(str(place.reason) for place in found))
     run = run_name(dt.datetime.now(dt.UTC))
-    folder = new_folder(request.out / run)
-    _point_to(folder, request.out / "last")
+    folder = new_folder(request.out / (request.folder or run))
+    if request.folder is None:
+        point_to(folder, request.out / "last")
     with _model_directory(request, shape) as model, local_endpoints() as endpoint:
         aws = Aws(endpoint, prefix=f"runs/{run}")
         plans = _server_plans(request, found, model, folder)
@@ -80,11 +86,12 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 folder=folder,
                 bucket=aws.bucket,
                 cloudwatch=aws.cloudwatch,
-                pins=machine_pins(request.python, request.profile.local, own),
+                pins=machine_pins(request.python, weights(request), local.dtype),
                 watcher=watcher,
                 halt=halt,
                 ignore_eos=True,
-                ready_timeout_seconds=request.profile.local.ready_timeout_seconds,
+                ready_timeout_seconds=local.ready_timeout_seconds,
+                series=request.series,
             )
             record = await session.conduct()
         watcher.end()
@@ -93,7 +100,16 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     return status
 
 
-def _point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
+def weights(request: Request) -> str:
+    """Return what the servers load, in words."""
+    if request.model_directory is not None:
+        return str(request.model_directory)
+    size = request.profile.local.size_of(request.profile.workloads.model.name)
+    deep = "" if size.layers is None else f" with {size.layers} layers"
+    return f"random, shape of {size.shape}{deep}"
+
+
+def point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
     """Let ``link`` be the newest run; anything else of that name is the user's and stays."""
     if link.is_symlink():
         link.unlink()

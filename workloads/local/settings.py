@@ -1,22 +1,44 @@
 """What a profile may say about this machine's servers, beside the ``workloads`` section that every place shares."""
 
+import dataclasses
 import pathlib
 import typing
 
 import pydantic
 
+from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse, read_yaml
-from workloads.fit import SHAPES
+from workloads.fit import SHAPES, ModelShape
+from workloads.models import parse_models
 from workloads.settings import WorkloadSettings
 
 PROFILES = pathlib.Path(__file__).parent / "profiles"
 
 
+def _known_shape(shape: str) -> str:
+    if shape not in SHAPES:
+        raise broken(f"it is one of {', '.join(SHAPES)}")
+    return shape
+
+
+Shape = typing.Annotated[str, pydantic.AfterValidator(_known_shape)]
+
+
+class Size(Section):
+    """The sizes of one model's random weights."""
+
+    shape: Shape = "Qwen/Qwen3-0.6B"
+    layers: int | None = pydantic.Field(default=None, ge=1)
+    """In place of the shape's own layers, for a model that is as wide and less deep."""
+
+
 class LocalSettings(Section):
     """The servers on this machine. One CPU core stands for one NeuronCore."""
 
-    shape: str = "Qwen/Qwen3-0.6B"
+    shape: Shape = "Qwen/Qwen3-0.6B"
     """A model whose sizes random weights are given; unused when a model directory is named."""
+    sizes: dict[str, Size] = pydantic.Field(default_factory=dict)
+    """Sizes by ``model.name``, where several models differ in them; ``shape`` for the others."""
     dtype: typing.Literal["bfloat16", "float16", "float32"] = "bfloat16"
     gib_per_core: float = pydantic.Field(default=6, gt=0)
     """Memory that one core's share of weights and KV cache may take, GiB."""
@@ -33,12 +55,15 @@ class LocalSettings(Section):
     foreign_cpu_limit: float = pydantic.Field(default=0.15, gt=0, le=1)
     """A turn in which other processes took more than this share of the measured cores is not valid."""
 
-    @pydantic.field_validator("shape")
-    @classmethod
-    def _known_shape(cls, shape: str) -> str:
-        if shape not in SHAPES:
-            raise broken(f"it is one of {', '.join(SHAPES)}")
-        return shape
+    def size_of(self, name: str) -> Size:
+        """Return the sizes of the random weights that stand for the model called ``name``."""
+        return self.sizes.get(name, Size(shape=self.shape))
+
+    def shape_of(self, name: str) -> ModelShape:
+        """Return the shape of those weights."""
+        size = self.size_of(name)
+        shape = SHAPES[size.shape]
+        return shape if size.layers is None else dataclasses.replace(shape, layers=size.layers)
 
 
 class Profile(Section):
@@ -48,12 +73,47 @@ class Profile(Section):
     local: LocalSettings = LocalSettings()
 
 
-def read_profile(name: str) -> tuple[Profile, str]:
+class _ProfileFile(Section):
+    """The sections of a profile's file, each parsed by its own parser."""
+
+    workloads: typing.Any = None
+    local: LocalSettings = LocalSettings()
+
+
+def read_profile(name: str) -> tuple[tuple[Profile, ...], str]:
     """Return the profile called ``name``, or in the file ``name`` if it ends in .yaml, and the file's name.
 
-    Raises SettingsError with every bad key, or for a profile that is not there or is no YAML.
+    One profile per model, in the file's order. Raises SettingsError with every bad key, or for a profile that is not
+    there or is no YAML.
     """
     path = pathlib.Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
     data = read_yaml(path, key="PROFILE", value=name, remedy=f"choose {known}, or name a YAML file")
-    return parse(Profile, data, where="", file=str(path)), str(path)
+    file = str(path)
+    problems: list[Problem] = []
+    experiments: tuple[WorkloadSettings, ...] = ()
+    local = LocalSettings()
+    section = data.get("workloads") if isinstance(data, dict) else None
+    try:
+        experiments = parse_models({} if section is None else section, file=file)
+    except SettingsError as error:
+        problems += error.problems
+    try:
+        local = parse(_ProfileFile, data, where="", file=file).local
+    except SettingsError as error:
+        problems += error.problems
+    if not problems:
+        problems = _unused_sizes(local, experiments, file)
+    if problems:
+        raise SettingsError(problems)
+    return tuple(Profile(workloads=each, local=local) for each in experiments), file
+
+
+def _unused_sizes(local: LocalSettings, experiments: tuple[WorkloadSettings, ...], file: str) -> list[Problem]:
+    names = [each.model.name for each in experiments]
+    rule = f"it names a model of this profile: {', '.join(names)}"
+    return [
+        Problem(path=f"local.sizes.{name}", value=size.shape, rule=rule, remedy=f"edit {file}")
+        for name, size in local.sizes.items()
+        if name not in names
+    ]

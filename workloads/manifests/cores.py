@@ -7,6 +7,7 @@ import typing
 from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from infra.versions import Pair
 from workloads.cluster_settings import Serving
+from workloads.cost import NODE_LAUNCH_SECONDS
 from workloads.plan import PlannedServer
 from workloads.settings import Model
 
@@ -24,8 +25,6 @@ if typing.TYPE_CHECKING:
 
 NODE_LABEL = "optimal-tp/planned-node"
 """On every pod that holds cores: the node that the plan gave it. Pods with one number share a node with no other."""
-NODE_LAUNCH_SECONDS = 1200
-"""Time for a node to come: Karpenter allows 5 minutes for the launch and 15 for the registration of each try."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ import typing
 
 from workloads.cluster_settings import LoadTest
 from workloads.command import PORT
+from workloads.cost import Forecast
+from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, python
 from workloads.manifests.servers import GENERATOR
-from workloads.plan import Plan
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -22,6 +23,13 @@ SETTINGS_FILE = "settings.yaml"
 """Key of the settings' ConfigMap and name of the file."""
 RESULTS_PATH = "/results"
 """Where samples are kept until the bucket has them."""
+RUN = "optimal-tp/run"
+"""Annotation with the experiment's name."""
+DEADLINE = "qwen-vllm-deadline"
+"""Name of the ConfigMap with the date at which the guard stops the servers."""
+DEADLINE_KEY = "deadline"
+_DEADLINE_PATH = "/etc/optimal-tp-deadline"
+_STOPPING = ("--stop-servers", "--stay", "--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
 _RESULTS_GIB = 10
 
 
@@ -31,7 +39,7 @@ class Generator:
 
     settings: LoadTest
     runtime: python.Runtime
-    plan: Plan
+    plan: Lineup
     region: str
     settings_name: "pulumi.Input[str]"
     """Name of the ConfigMap with the settings file."""
@@ -40,16 +48,54 @@ class Generator:
     ready_timeout_seconds: int
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
+    node_pool: str
+    """Whose nodes the receipt counts."""
+    money: Forecast
+
+    @property
+    def keeps_running(self) -> bool:
+        """Go on probing after the verdict; else the servers are stopped with it, or before the money ends."""
+        return self.money.spend.keep_running
+
+    @property
+    def scales(self) -> bool:
+        """True where it starts and stops servers."""
+        return self.plan.takes_turns or not self.keeps_running
 
 
-def targets(plan: Plan) -> list[str]:
-    """Return ``DEGREE=URL`` of every server, by degree and replica."""
-    return [f"{server.degree}=http://{server.name}:{PORT}" for server in plan.servers]
+def targets(plan: Lineup) -> list[str]:
+    """Return ``DEGREE=URL`` of every server, by degree and replica; in a sweep ``MODEL@`` before it."""
+    return [
+        f"{_of(model)}{server.degree}=http://{server.name}:{PORT}"
+        for model in plan.models
+        for server in model.plan.servers
+    ]
 
 
-def turns(plan: Plan) -> str:
-    """Return the degrees of each turn as the ``run`` command takes them: ``1,2/4``."""
-    return "/".join(",".join(str(degree) for degree in degrees) for degrees in plan.phases)
+def turns(plan: Lineup) -> list[str]:
+    """Return the degrees of each turn as the commands take them, ``1,2/4``; in a sweep ``MODEL@`` before it."""
+    return [
+        _of(model) + "/".join(",".join(str(degree) for degree in degrees) for degrees in model.plan.phases)
+        for model in plan.models
+    ]
+
+
+def _turning(generator: Generator) -> list[str]:
+    """Return the words by which the commands start and stop servers; none where those run for ever."""
+    if not generator.scales:
+        return []
+    plan = generator.plan
+    together = ["--together"] if len(plan.models) > 1 and plan.runs_at_once else []
+    return [*(word for turn in turns(plan) for word in ("--turns", turn)), *together]
+
+
+def _leave_seconds(money: Forecast) -> int:
+    """Return how long the nodes are waited for: twice what is expected."""
+    return int(2 * money.leaving_hours * 3600)
+
+
+def _of(model: ModelPlan) -> str:
+    return f"{model.settings.model.name}@" if model.word else ""
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
@@ -57,14 +103,18 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "workloads.loadgen", "run"],
+        "command": ["python", "-m", "workloads.loadgen", "run" if len(generator.plan.models) == 1 else "sweep"],
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),
-            *("--results", generator.results_uri, "--publish", "--steady"),
+            *("--results", generator.results_uri, "--publish"),
+            *(("--steady",) if generator.keeps_running else _STOPPING),
             *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
-            *(("--turns", turns(generator.plan)) if generator.plan.takes_turns else ()),
+            *_turning(generator),
+            *("--node-pool", generator.node_pool),
+            *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
+            *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
@@ -75,12 +125,10 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
         "working_dir": RESULTS_PATH,
     }
     spec: PodSpecArgsDict = {
-        **python.pod_spec(
-            generator.runtime, container, _mounts(generator.settings_name), stop_seconds=settings.grace_seconds
-        ),
+        **python.pod_spec(generator.runtime, container, _mounts(generator), stop_seconds=settings.grace_seconds),
         "service_account_name": GENERATOR,
-        # The API server's token, for the one who starts and stops servers; AWS's comes by itself.
-        "automount_service_account_token": generator.plan.takes_turns,
+        # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
+        "automount_service_account_token": True,
     }
     labels = {"app": GENERATOR}
     return {
@@ -88,17 +136,23 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": labels},
         "revision_history_limit": 1,
-        "template": {"metadata": {"labels": labels}, "spec": spec},
+        # Another run is another pod: it starts the servers and measures anew.
+        "template": {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec},
     }
 
 
-def _mounts(settings_name: "pulumi.Input[str]") -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
-    settings: VolumeArgsDict = {"name": "settings", "config_map": {"name": settings_name}}
+def _mounts(generator: Generator) -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
+    settings: VolumeArgsDict = {"name": "settings", "config_map": {"name": generator.settings_name}}
     results: VolumeArgsDict = {"name": "results", "empty_dir": {"size_limit": f"{_RESULTS_GIB}Gi"}}
-    return [
+    found: list[tuple[VolumeArgsDict, VolumeMountArgsDict]] = [
         (settings, {"name": "settings", "mount_path": SETTINGS_PATH, "read_only": True}),
         (results, {"name": "results", "mount_path": RESULTS_PATH}),
     ]
+    if not generator.keeps_running:
+        # A whole folder, so that a deadline that is moved shows in the running pod.
+        deadline: VolumeArgsDict = {"name": "deadline", "config_map": {"name": DEADLINE}}
+        found.append((deadline, {"name": "deadline", "mount_path": _DEADLINE_PATH, "read_only": True}))
+    return found
 
 
 def budget_spec() -> "PodDisruptionBudgetSpecArgsDict":
@@ -116,3 +170,8 @@ def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsD
             "verbs": ["get", "patch"],
         }
     ]
+
+
+def seeing_rules() -> "list[PolicyRuleArgsDict]":
+    """Return the right to list Karpenter's nodes for the receipt. They have no namespace, and names nobody knows."""
+    return [{"api_groups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list"]}]

@@ -1,6 +1,7 @@
 """The Jobs that fill the shared volume: one fetches the model, one per degree compiles for it."""
 
 import collections.abc
+import dataclasses
 import typing
 
 from workloads.bundle import Part
@@ -19,7 +20,18 @@ _COMPILER_STOP_SECONDS = 90
 """The compile program gives its server a minute to stop."""
 _FETCH_STOP_SECONDS = 10
 FETCH = "qwen-vllm-fetch"
-"""Name and ``app`` label of the Job that fetches the model."""
+"""Name and ``app`` label of the Job that fetches the model; in a sweep each model's word follows."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What one fetch Job brings onto the volume."""
+
+    model: Model
+    source: str
+    """A hub's address, or an S3 prefix with the model's files."""
+    shape_name: str
+    """Key of the model's sizes in ``workloads.fit.SHAPES``; the Job holds the fetched model against them."""
 
 
 def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]) -> "JobSpecArgsDict":
@@ -51,18 +63,26 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
         "volumes": [volume for volume, _ in mounts],
     }
     template = cores.pod(site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest)
-    return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}
+    return {
+        "backoff_limit": _RETRIES,
+        "completions": 1,
+        "parallelism": 1,
+        # Said, so that an `up` takes back what the guard has changed.
+        "suspend": False,
+        "template": template,
+    }
 
 
 def fetch_spec(
-    model: Model, serving: Serving, runtime: python.Runtime, *, shape_name: str, service_account: str
+    fetched: Fetched, serving: Serving, runtime: python.Runtime, *, app: str, service_account: str
 ) -> "JobSpecArgsDict":
-    """Return the Job that fetches the model, on a system node: it needs no core."""
+    """Return the Job that fetches a model, on a system node: it needs no core."""
+    model = fetched.model
     arguments = [
-        *("--source", serving.model_source),
+        *("--source", fetched.source),
         *("--model", model.name),
         *("--revision", model.revision),
-        *("--shape", shape_name),
+        *("--shape", fetched.shape_name),
         *("--folder", f"{VOLUME_PATH}/{model_folder(model)}"),
     ]
     container: ContainerArgsDict = {
@@ -81,5 +101,5 @@ def fetch_spec(
         "restart_policy": "Never",
         "service_account_name": service_account,
     }
-    template: PodTemplateSpecArgsDict = {"metadata": {"labels": {"app": FETCH}}, "spec": spec}
+    template: PodTemplateSpecArgsDict = {"metadata": {"labels": {"app": app}}, "spec": spec}
     return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}

@@ -27,8 +27,11 @@ def _probe(period_seconds: int, patience_seconds: int) -> "ProbeArgsDict":
     }
 
 
-def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int) -> "DeploymentSpecArgsDict":
-    """Return one server's Deployment. Recreate: its cores are free only once the old pod is gone."""
+def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int | None) -> "DeploymentSpecArgsDict":
+    """Return one server's Deployment; ``replicas`` None leaves their number to others.
+
+    Recreate: its cores are free only once the old pod is gone.
+    """
     patience = site.serving
     mounts = [
         volumes.shared(site.serving.volume_claim, read_only=True),
@@ -46,14 +49,16 @@ def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int) -
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {"containers": [container], "volumes": [volume for volume, _ in mounts]}
-    return {
-        "replicas": replicas,
+    spec: DeploymentSpecArgsDict = {
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": {"app": server.name}},
         "progress_deadline_seconds": cores.await_seconds(site.serving),
         "revision_history_limit": 1,
         "template": cores.pod(site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest),
     }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return spec
 
 
 def service_spec(server: PlannedServer) -> "ServiceSpecArgsDict":
@@ -63,6 +68,11 @@ def service_spec(server: PlannedServer) -> "ServiceSpecArgsDict":
         "selector": {"app": server.name},
         "ports": [{"name": "http", "port": PORT, "target_port": "http"}],
     }
+
+
+def closed_spec() -> "NetworkPolicySpecArgsDict":
+    """Admit nobody to any pod of the namespace; what a server's own policy admits is added to that."""
+    return {"pod_selector": {}, "policy_types": ["Ingress"], "ingress": []}
 
 
 def policy_spec(server: PlannedServer) -> "NetworkPolicySpecArgsDict":

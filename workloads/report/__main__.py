@@ -1,12 +1,18 @@
 """``python -m workloads.report``: the verdict on a stored run, comparison of two runs, and what the documents quote.
 
-python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read
+python -m workloads.report SOURCE [--output FOLDER]       exit 0 settled, 3 inconclusive, 4 void, 2 no run to read;
+                                                          of a sweep the gravest, 5 where a model was not measured
+python -m workloads.report watch --stack STACK             follows a run in the cluster; exit 0 when it is over
 python -m workloads.report compare A B [--allow KEY]...   exit 0 compared, 2 refused
+python -m workloads.report plan SOURCE --rate R --limit L the fleet that carries a rate within a limit: exit 0 planned,
+                                                          2 bad input, 3 not settled; docs/fleet.md
+python -m workloads.report closed-forms                   the table in docs/fleet.md
 python -m workloads.report simulate [--experiments N]     the table in docs/verdict.md
 python -m workloads.report schema | measurement           verdict.schema.json and docs/measurement.md
 """
 
 import argparse
+import contextlib
 import pathlib
 import sys
 import typing
@@ -22,11 +28,21 @@ from workloads.report.measurement import measurement_page
 from workloads.report.retrial import retry
 from workloads.report.simulate import EXPERIMENTS, table
 from workloads.report.source import Source, read
+from workloads.report.sweep import SweepSource, conclude_sweep, read_sweep, sweep_text
+from workloads.report.watch import watch
 
 
 def main(arguments: typing.Sequence[str]) -> int:
     """Run the command in ``arguments`` and return the exit status."""
-    commands = {"compare": _compare, "simulate": _simulate, "schema": _schema, "measurement": _measurement}
+    commands = {
+        "closed-forms": _closed_forms,
+        "compare": _compare,
+        "measurement": _measurement,
+        "plan": _plan,
+        "schema": _schema,
+        "simulate": _simulate,
+        "watch": watch,
+    }
     try:
         if arguments and arguments[0] in commands:
             return commands[arguments[0]](arguments[1:])
@@ -39,15 +55,21 @@ def main(arguments: typing.Sequence[str]) -> int:
 def _report(arguments: typing.Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m workloads.report",
-        description="The verdict on a stored run, and its report. Others: compare, simulate, schema, measurement.",
+        description="The verdict on a stored run, and its report. Others: watch, compare, simulate, schema.",
     )
-    parser.add_argument("source", metavar="SOURCE", help="a run's folder, or s3://bucket/prefix")
+    parser.add_argument("source", metavar="SOURCE", help="a run's or sweep's folder, or s3://bucket/prefix")
     parser.add_argument("--output", type=pathlib.Path, help="where the report goes; the source's folder if absent")
     options = parser.parse_args(arguments)
-    source = _read(options.source)
     remote = options.source.startswith("s3://")
-    folder = options.output or (pathlib.Path("out") / source.record.run if remote else pathlib.Path(options.source))
-    return conclude(source, folder)
+    sweep = _stored_sweep(options.source)
+    if sweep is not None:
+        return conclude_sweep(sweep, options.output or _folder(options.source, sweep.sweep.sweep, remote=remote))
+    source = _read(options.source)
+    return conclude(source, options.output or _folder(options.source, source.record.run, remote=remote))
+
+
+def _folder(source: str, name: str, *, remote: bool) -> pathlib.Path:
+    return pathlib.Path("out") / name if remote else pathlib.Path(source)
 
 
 def _compare(arguments: typing.Sequence[str]) -> int:
@@ -60,6 +82,26 @@ def _compare(arguments: typing.Sequence[str]) -> int:
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))
     sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
+    return 0
+
+
+def _plan(arguments: typing.Sequence[str]) -> int:
+    # The load generator's pod has no numba, and imports the report.
+    from workloads.fleet import command  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(prog="python -m workloads.report plan", description="From a run to a fleet.")
+    command.configure(parser)
+    options = parser.parse_args(arguments)
+    source = _read(options.source)
+    remote = options.source.startswith("s3://")
+    return command.run(options, source, options.output or _folder(options.source, source.record.run, remote=remote))
+
+
+def _closed_forms(arguments: typing.Sequence[str]) -> int:
+    from workloads.fleet import closed_forms  # noqa: PLC0415 - as above
+
+    argparse.ArgumentParser(prog="python -m workloads.report closed-forms").parse_args(arguments)
+    sys.stdout.write(closed_forms.table(closed_forms.checks()))
     return 0
 
 
@@ -86,8 +128,23 @@ def _measurement(arguments: typing.Sequence[str]) -> int:
 def _read(source: str) -> Source:
     if not source.startswith("s3://"):
         return read(source)
-    try:
+    with _reachable(source):
         return read(source, boto3.client("s3"))
+
+
+def _stored_sweep(source: str) -> SweepSource | None:
+    if not source.startswith("s3://"):
+        return None if sweep_text(source) is None else read_sweep(source)
+    with _reachable(source):
+        s3 = boto3.client("s3")
+        return None if sweep_text(source, s3) is None else read_sweep(source, s3)
+
+
+@contextlib.contextmanager
+def _reachable(source: str) -> typing.Iterator[None]:
+    """Turn what the bucket's client raises into one sentence."""
+    try:
+        yield
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         remedy = "check the name, your credentials and AWS_ENDPOINT_URL"
         rule = f"the bucket cannot be read: {error}"

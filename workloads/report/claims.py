@@ -3,6 +3,7 @@
 import dataclasses
 
 from workloads.report.analysis import Analysis
+from workloads.report.bill import receipt_claim
 from workloads.report.curve import LoadCurve, Step
 from workloads.report.flips import LimitRange
 from workloads.report.headline import answer, certainty, otherwise
@@ -54,7 +55,11 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
             ("Cost", cost_claim(analysis)),
             ("Neighbouring blocks", autocorrelation_claim(analysis)),
         ]
-    found += [("Left out", left_out_claim(analysis)), ("Run", run_claim(analysis))]
+    found += [
+        ("Receipt", receipt_claim(analysis.record.receipt)),
+        ("Left out", left_out_claim(analysis)),
+        ("Run", run_claim(analysis)),
+    ]
     return tuple(Claim(topic=topic, sentence=sentence) for topic, sentence in found if sentence)
 
 

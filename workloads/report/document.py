@@ -8,6 +8,7 @@ import typing
 import pydantic
 
 from workloads.report.analysis import Analysis
+from workloads.report.bill import Bill, bill
 from workloads.report.claims import Claim, claims
 from workloads.report.cores import CoreFigures, EqualCores
 from workloads.report.curve import LoadCurve
@@ -20,6 +21,9 @@ from workloads.run import Ending
 
 VERSION: typing.Literal[1] = 1
 """Of the form. A key is never renamed, removed or given another meaning within a version."""
+
+VERDICT = "verdict.json"
+"""Name of the file, in a run's folder."""
 
 SCHEMA_FILE = pathlib.Path(__file__).with_name("verdict.schema.json")
 
@@ -58,6 +62,7 @@ class Document:
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
     latency_split: LatencySplit | None
+    receipt: Bill | None = None
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -85,6 +90,7 @@ def document(analysis: Analysis) -> Document:
         equal_cores=analysis.equal_cores,
         money=analysis.money,
         latency_split=analysis.split,
+        receipt=None if record.receipt is None else bill(record.receipt),
     )
 
 

@@ -3,9 +3,11 @@
 import base64
 import json
 import pathlib
+import typing
 
 import jinja2
 
+from workloads.report.across import ModelRow
 from workloads.report.analysis import Analysis
 from workloads.report.claims import Claim
 from workloads.report.plots import Plot
@@ -23,7 +25,7 @@ _TEMPLATES = jinja2.Environment(
 
 def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
     """Return the page. Everything from the run is escaped; pictures are data in the page."""
-    return _TEMPLATES.get_template("report.html.j2").render(
+    return page_template("report.html.j2").render(
         title=f"{analysis.verdict.outcome}: {analysis.record.run}",
         verdict=analysis.verdict,
         record=analysis.record,
@@ -36,9 +38,21 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
         figure=figure,
         bounds=bounds,
         missing=MISSING,
-        data_uri=_data_uri,
+        data_uri=data_uri,
     )
 
 
-def _data_uri(svg: str) -> str:
+def sweep_html(name: str, headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table]) -> str:
+    """Return the page of a sweep; each model's own page is in its folder."""
+    template = _TEMPLATES.get_template("sweep.html.j2")
+    return template.render(name=name, headline=headline, rows=rows, tables=tables)
+
+
+def page_template(name: str) -> jinja2.Template:
+    """Return one of the page templates; what is put into it is escaped."""
+    return _TEMPLATES.get_template(name)
+
+
+def data_uri(svg: str) -> str:
+    """Return a picture as an address that holds it."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,5 +1,8 @@
 """``report.md``: the claims, then the tables. The first line answers, the second says how sure."""
 
+import typing
+
+from workloads.report.across import ModelRow
 from workloads.report.claims import Claim
 from workloads.report.plots import Plot
 from workloads.report.tables import Table
@@ -13,6 +16,16 @@ def markdown(claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
     return "\n\n".join([*head, "\n".join(body), *images, *(_table(table) for table in tables)]) + "\n"
+
+
+def sweep_markdown(headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table]) -> str:
+    """Return the report of a sweep as Markdown; each model's own is in its folder."""
+    lines = [
+        f"- **{_text(row.model)}: {row.outcome}.** {_text(row.sentence)}"
+        + ("" if row.outcome == "not measured" else f" [Its report]({row.folder}/report.md)")
+        for row in rows
+    ]
+    return "\n\n".join([f"# {_text(headline)}", "\n".join(lines), *map(_table, tables)]) + "\n"
 
 
 def _table(table: Table) -> str:

@@ -5,7 +5,7 @@ import typing
 
 from infra.errors import StorageFailed
 from workloads.report.analysis import Analysis, analyse
-from workloads.report.document import document, encode_document
+from workloads.report.document import VERDICT, document, encode_document
 from workloads.report.findings import Verdict
 from workloads.report.html import html
 from workloads.report.markdown import markdown
@@ -27,9 +27,16 @@ def render(
 
 def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
     """Write the report of ``analysis`` into ``folder`` and return the files' paths, the page first."""
+    return write_files(folder, _files(analysis))
+
+
+def write_files(folder: pathlib.Path, files: dict[str, bytes]) -> list[pathlib.Path]:
+    """Write a report's ``files`` by name into ``folder``, made if it is missing, and return their paths.
+
+    Raises StorageFailed where a file cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files = _files(analysis)
         for name, content in files.items():
             _replace(folder / name, content)
     except OSError as error:
@@ -47,7 +54,7 @@ def _files(analysis: Analysis) -> dict[str, bytes]:
     return {
         "report.html": html(analysis, found.claims, rows, pictures).encode(),
         "report.md": markdown(found.claims, rows, pictures).encode(),
-        "verdict.json": encode_document(found).encode(),
+        VERDICT: encode_document(found).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},
     }
 

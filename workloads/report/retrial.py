@@ -26,9 +26,12 @@ class Retrial:
 
 def retry(source: Source) -> Retrial:
     """Return the verdict on a stored run. Raises SettingsError if its settings break a rule."""
-    audited = audit_run(source.record, source.samples)
+    audited = audit_run(source.record, source.samples, source.faults)
     notes = (*source.notes, *audited.left_out)
-    verdict = decide(audited.record, audited.samples, audited.void_reasons, notes)
+    void = dict(audited.void_reasons)
+    if source.void:
+        void[None] = (*source.void, *void.get(None, ()))
+    verdict = decide(audited.record, audited.samples, void, notes)
     return Retrial(
         record=audited.record,
         samples=audited.samples,

@@ -8,12 +8,14 @@ import typing
 import pydantic
 
 from infra.errors import Problem, SettingsError
+from workloads.report.parts import Faults, OfPod, join
 from workloads.run import RunRecord, decode_run
 from workloads.samples import Sample, decode
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_POD = re.compile(r"^pod-\d+/")
 _SAMPLES = re.compile(r"samples[^/]*\.jsonl")
 _RECORD = pydantic.TypeAdapter(RunRecord)
 
@@ -29,39 +31,66 @@ class Source:
     """A sentence for each file with lines that hold no sample."""
     stored_verdict: str | None
     """Text of the verdict stored beside it; None if there is none."""
+    void: tuple[str, ...] = ()
+    """Why the parts of several processes are not one run."""
+    faults: Faults = dataclasses.field(default_factory=dict)
+    """By turn: what several processes' own audits found."""
 
 
 def read(source: str, s3: "S3Client | None" = None) -> Source:
     """Return the run in ``source``: a folder, or ``s3://bucket/prefix`` read through ``s3``.
 
-    A samples file may end in a cut line. Raises SettingsError where there is no run to read.
+    A run of several pods has no record but theirs, below ``pod-0``, ``pod-1`` and so on: they are joined. A samples
+    file may end in a cut line. Raises SettingsError where there is no run to read.
     """
     texts = _from_bucket(source, s3) if source.startswith("s3://") else _from_folder(source)
-    if "run.json" not in texts:
+    stored = texts.get("verdict.json")
+    if "run.json" in texts:
+        record, samples, notes = _one(source, texts, "")
+        return Source(name=source, record=record, samples=samples, notes=notes, stored_verdict=stored)
+    folders = sorted(name.removesuffix("run.json") for name in texts if name.endswith("/run.json"))
+    kept = [_one(source, texts, folder) for folder in folders]
+    if not kept:
         raise _unreadable(source, "it has no run.json", "name the folder or prefix that a run wrote")
-    record = _record(source, texts["run.json"])
-    samples: list[Sample] = []
-    notes = []
-    for name in sorted(name for name in texts if _SAMPLES.fullmatch(name)):
-        found, note = _samples(name, texts[name])
-        samples += found
-        notes += [note] if note else []
+    parts = [OfPod(record.part, record, samples) for record, samples, _ in kept if record.part is not None]
+    if len(parts) < len(kept):
+        raise _unreadable(source, "not all its pods kept a part of a run", "name the folder of one run")
+    joined = join(parts)
     return Source(
         name=source,
-        record=record,
-        samples=tuple(samples),
-        notes=tuple(notes),
-        stored_verdict=texts.get("verdict.json"),
+        record=joined.record,
+        samples=joined.samples,
+        notes=(*(note for _, _, notes in kept for note in notes), *joined.notes),
+        stored_verdict=stored,
+        void=joined.void,
+        faults=joined.faults,
     )
+
+
+def _one(
+    source: str, texts: typing.Mapping[str, str], folder: str
+) -> tuple[RunRecord, tuple[Sample, ...], tuple[str, ...]]:
+    """Return record, samples and notes of what one process kept in ``folder`` ("", or "pod-0/") of ``source``."""
+    record = _record(source, texts[f"{folder}run.json"])
+    samples: list[Sample] = []
+    notes: list[str] = []
+    for name in sorted(texts):
+        if name.startswith(folder) and _SAMPLES.fullmatch(name.removeprefix(folder)):
+            found, note = _samples(name, texts[name])
+            samples += found
+            notes += [note] if note else []
+    return record, tuple(samples), tuple(notes)
 
 
 def _from_folder(source: str) -> dict[str, str]:
     folder = pathlib.Path(source)
     if not folder.is_dir():
         raise _unreadable(source, "there is no such folder", "name the folder that a run wrote")
-    wanted = (path for path in sorted(folder.iterdir()) if _is_wanted(path.name))
     try:
-        return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in wanted}
+        files = {str(path.relative_to(folder)): path for each in ("*", "pod-*/*") for path in sorted(folder.glob(each))}
+        return {
+            name: path.read_text(encoding="utf-8", errors="replace") for name, path in files.items() if _is_wanted(name)
+        }
     except OSError as error:
         raise _unreadable(source, f"it cannot be read: {error.strerror}", "make it readable") from error
 
@@ -82,7 +111,8 @@ def _from_bucket(source: str, s3: "S3Client | None") -> dict[str, str]:
 
 
 def _is_wanted(name: str) -> bool:
-    return name in ("run.json", "verdict.json") or _SAMPLES.fullmatch(name) is not None
+    own = _POD.sub("", name)
+    return name == "verdict.json" or own == "run.json" or _SAMPLES.fullmatch(own) is not None
 
 
 def _record(source: str, text: str) -> RunRecord:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from workloads.receipt import Receipt
 from workloads.report.analysis import Analysis
 from workloads.report.document import Document
 from workloads.report.wording import METRIC_WORDS, MISSING, figure, percent, ranged, usd
@@ -27,6 +28,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         load_table(analysis),
         core_table(found),
         cost_table(analysis),
+        receipt_table(analysis.record.receipt),
     )
     return tuple(table for table in every if table.rows)
 
@@ -172,3 +174,22 @@ def _dollars(estimate: Estimate | None) -> str:
     if estimate is None:
         return MISSING
     return f"{usd(estimate.value)} ({usd(estimate.interval.low)} to {usd(estimate.interval.high)})"
+
+
+def receipt_table(receipt: Receipt | None) -> Table:
+    """Return one row per node that was there."""
+    return Table(
+        caption="Neuron nodes that were there, as Karpenter told of them",
+        heads=("Node", "Type", "Capacity", "Launched", "Gone", "Seconds"),
+        rows=tuple(
+            (
+                node.name,
+                node.instance_type,
+                node.capacity_type or "not said",
+                node.launched,
+                f"still there at {node.seen}" if node.gone is None else node.gone,
+                f"{node.seconds:,.0f}",
+            )
+            for node in (() if receipt is None else receipt.nodes)
+        ),
+    )

@@ -1,0 +1,33 @@
+"""What an hour of each thing that bills by the hour costs, with where the figure comes from and of which day."""
+
+import pydantic
+
+from infra.parser import Section
+
+_GUIDE = "public guides that cite AWS's price pages, for us-east-1"
+
+
+class HourPrice(Section):
+    """What an hour of one thing costs, with where the figure comes from."""
+
+    usd_per_hour: float = pydantic.Field(gt=0)
+    source: str = pydantic.Field(min_length=1)
+    date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """When it was read, YYYY-MM-DD."""
+
+    def sentence(self, what: str) -> str:
+        """Return the price of ``what`` for people."""
+        return f"{what}: {self.usd_per_hour:g} USD an hour ({self.source}, {self.date})"
+
+
+class Prices(Section):
+    """What runs around the Neuron nodes. The defaults are an estimate: other regions ask up to about half more."""
+
+    # cloudburn.io/blog/amazon-eks-pricing and backendstack.dev, read in 2026-03 and 2026-04; the price of m7i.large
+    # was not confirmed.
+    control_plane: HourPrice = HourPrice(usd_per_hour=0.10, source=_GUIDE, date="2026-04-01")
+    """The EKS control plane, in standard support."""
+    nat_gateway: HourPrice = HourPrice(usd_per_hour=0.045, source=_GUIDE, date="2026-04-01")
+    """One NAT gateway, without what it carries."""
+    system_node: HourPrice = HourPrice(usd_per_hour=0.1008, source=f"{_GUIDE}, m7i.large", date="2026-04-01")
+    """One node of ``system_nodes.instance_type``."""

@@ -1,0 +1,1 @@
+"""A model of AWS in which mistakes hurt, and the Pulumi plugin that stands before it."""

@@ -1,0 +1,147 @@
+"""The plan verb: from a stored run to a page, and one sentence for whatever cannot be planned."""
+
+import dataclasses
+import pathlib
+import re
+
+import pytest
+
+from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
+from workloads.report.__main__ import main
+from workloads.samples import Sample
+
+pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
+
+SECTION = settings(price=price(2.25, 4))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a run of the seed's figure, with a price."""
+    return str(store(tmp_path_factory.mktemp("run"), *planted_run(section=SECTION, blocks=12, requests=30)))
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["plan", *arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_run_becomes_a_plan(source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The answer in one sentence, what is assumed, a page with the curve."""
+    status = main(["plan", source, "--rate", "50/s", "--limit", "p99_total_ms=800", "--output", str(tmp_path)])
+    shown = capsys.readouterr().out
+    page = (tmp_path / "fleet.html").read_text()
+    answer = next(line for line in shown.splitlines() if " carry " in line)
+
+    assert status == 0
+    assert re.fullmatch(
+        r"5\d servers of TP1 on 14 x trn2\.3xlarge for \$31\.50 an hour carry 50\.0 requests/s with p99 of total "
+        r"latency at most 800 ms, \$3\.50 per million output tokens\.",
+        answer,
+    )
+    assert answer in page
+    assert "Not Trainium2 figures: this run&#39;s servers used CPU cores" in page
+    assert "The order of the degrees is the verdict's." in shown
+    assert page.count("<figure>") == 2
+    assert (tmp_path / "fleet-cost.png").stat().st_size > 10_000
+
+
+def test_a_tight_limit_turns_the_order_round(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdict's TP1 is all but at the limit, so that TP4's slack is worth its cores; it says so and why."""
+    asked = ["plan", source, "--rate", "50/s", "--limit", "p99_total_ms=420", "--degrees", "1,4"]
+    assert main([*asked, "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+
+    assert " of TP4 on " in shown
+    assert "The order is TP4 and TP1; by output tokens/s per core, as the verdict goes, TP1 and TP4." in shown
+    assert "a faster server leaves more of the limit for waiting." in shown
+
+
+def test_a_forecast_is_followed_hour_by_hour(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The highest hour is planned for; what following the forecast saves is said."""
+    forecast = tmp_path / "f.csv"
+    forecast.write_text("time,rate\n2026-07-01T00:00,0\n2026-07-01T01:00,40\n2026-07-01T02:00,4\n")
+    asked = ["plan", source, "--forecast", str(forecast), "--limit", "p99_total_ms=800", "--degrees", "1"]
+    assert main([*asked, "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+
+    assert " carry 40.0 requests/s" in shown
+    assert "Over the forecast's 3 hours the fleet that holds its highest hour costs $" in shown
+    assert "2026-07-01T02:00+00:00" in shown
+
+
+def test_a_limit_below_the_service_time_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No fleet helps; every degree's own time is named."""
+    said = _refused(capsys, source, "--rate", "5/s", "--limit", "p99_total_ms=100", "--degrees", "4")
+
+    assert said.startswith(
+        "--limit is 'p99_total_ms=100'; no fleet of any size holds it (TP4: no fleet holds 100 ms: with nobody waiting "
+        "p99 of total latency is 21"
+    )
+    assert said.endswith("); raise the limit or measure a faster degree\n")
+
+
+def test_a_degree_without_samples_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the reason, where the run has one."""
+    folder = str(store(tmp_path, *planted_run(SEED_EXPERIMENT[:2], ended=[no_fit(4)], blocks=6)))
+
+    assert _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900", "--degrees", "2,4,8") == (
+        "--degrees is 4; the run has no service times for it (needs 4 cores; this machine has 2); name degrees that "
+        "were measured: 1, 2\n"
+        "--degrees is 8; the run has no service times for it; name degrees that were measured: 1, 2\n"
+    )
+
+
+def test_everything_wrong_is_named_at_once(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rate, limit, forecast and options together."""
+    said = _refused(
+        capsys, source, "--rate", "5", "--limit", "p99_total_s=1", "--forecast", "/nowhere/f.csv", "--burst", "0.5"
+    )
+
+    assert [line.split(" is ")[0] for line in said.splitlines()] == ["--limit", "--rate", "--forecast", "--burst"]
+
+
+def test_neither_rate_nor_forecast_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is nothing to carry."""
+    assert _refused(capsys, source, "--limit", "p99_total_ms=400") == (
+        "--rate is None; a fleet is planned for a rate or a forecast; add --rate 500/s\n"
+    )
+
+
+def test_a_limit_on_first_tokens_needs_them(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without streaming nobody saw them."""
+    record, samples = planted_run(SEED_EXPERIMENT[:1], blocks=6)
+    plain: list[Sample] = [dataclasses.replace(sample, token_seconds=()) for sample in samples]
+    folder = str(store(tmp_path, record, plain))
+
+    assert _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_ttft_ms=90") == (
+        "--limit is 'p99 of time to first token at most 90 ms'; first tokens were timed, which TP1's were not (no "
+        "streaming); limit total latency\n"
+    )
+
+
+def test_a_void_run_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is planned from a run that failed its own audit."""
+    record, samples = planted_run(SEED_EXPERIMENT[:1], blocks=6)
+    late = [dataclasses.replace(turn, send_lag_p99_ms=500.0) for turn in record.turns]
+    folder = str(store(tmp_path, dataclasses.replace(record, turns=tuple(late)), samples))
+    said = _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900")
+
+    assert "its run is void (" in said
+    assert said.endswith("and no fleet is planned from it; measure again\n")
+
+
+def test_batched_servers_are_planned_too(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four requests at a time; three in service were never measured, and that is marked."""
+    truth = [Planted(degree=1, latency_ms=290, queueing=0.2)]
+    section = settings(degrees=[1], model={"max_num_seqs": 4, "max_model_len_tokens": 128}, price=price(2.25, 4))
+    folder = str(store(tmp_path, *planted_run(truth, section, blocks=6, requests=40, rising=(1, 2, 4))))
+    assert main(["plan", folder, "--rate", "50/s", "--limit", "p99_total_ms=900"]) == 0
+    shown = capsys.readouterr().out
+
+    assert "of TP1's service is at concurrencies not measured (measured: 1, 2, 4 of 1 to 4)" in shown
+    assert "Extrapolated: TP1 has " in shown

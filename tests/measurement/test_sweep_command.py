@@ -1,0 +1,286 @@
+"""The ``sweep`` command against scripted servers of two models: each its own truth, never both at once."""
+
+import argparse
+import asyncio
+import collections.abc
+import contextlib
+import json
+import pathlib
+import typing
+
+import pytest
+import yaml
+from rich.console import Console
+
+from infra.errors import ServerFailed, SettingsError
+from tests.fakes_server import Script, ScriptedServer
+from workloads.loadgen import run as run_command
+from workloads.loadgen.progress import PlainWatcher
+from workloads.loadgen.sweep import conduct, configure, orders
+from workloads.loadgen.turns import Halt
+from workloads.progress import decode_progress
+from workloads.report import rendering
+from workloads.report.__main__ import main as report
+from workloads.sweep import decode_sweep
+
+TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
+"""Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
+SETTINGS = {
+    "model": {"revision": "none"},
+    "degrees": [1, 2],
+    "load": {
+        "prompt_tokens": 7,
+        "output_tokens": 8,
+        "warm_up_requests": 1,
+        "idle_requests": 1,
+        "concurrency": [1],
+        "step_seconds": 0.02,
+        "block_seconds": 0.04,
+        "pause_seconds": 0,
+        "request_timeout_seconds": 5,
+    },
+    "decision": {"minimum_blocks": 5, "maximum_blocks": 12, "budget_seconds": 20},
+    "models": [
+        {"model": {"name": "me/small"}},
+        {"model": {"name": "me/large"}, "limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 5000}}},
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures to their own tests: they take most of a report's time."""
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+
+
+@contextlib.contextmanager
+def servers(absent: str = "") -> collections.abc.Iterator[list[str]]:
+    """Yield ``--target`` words for a server of each model and degree; the model called ``absent`` serves another."""
+    with contextlib.ExitStack() as stack:
+        words = []
+        for model, degrees in TRUTH.items():
+            for degree, seconds in degrees.items():
+                served = "other" if model == absent else model
+                script = Script(model=served, ttft_seconds=seconds, gap_seconds=seconds, slots=1)
+                words += ["--target", f"{model}@{degree}={stack.enter_context(ScriptedServer(script)).url}"]
+        yield words
+
+
+def parsed(folder: pathlib.Path, *words: str, results: str | None = None) -> argparse.Namespace:
+    """Return the command line with ``words``."""
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump({"workloads": SETTINGS}), encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    where = str(folder / "out") if results is None else results
+    options = ("--settings", str(path), "--results", where, "--ready-timeout-seconds", "2")
+    return parser.parse_args([*options, *words])
+
+
+def swept(arguments: argparse.Namespace, watching: PlainWatcher | None = None) -> int:
+    """Run the sweep and return its exit status."""
+
+    async def sweep() -> int:
+        halt = Halt(event=asyncio.Event())
+        return await conduct(orders(arguments), watching or PlainWatcher(Console(quiet=True)), halt)
+
+    return asyncio.run(sweep())
+
+
+def answers(folder: pathlib.Path) -> dict[str, tuple[str, int | None]]:
+    """Return outcome and degree by model, as data tells them."""
+    (found,) = folder.glob("out/*/verdicts.json")
+    return {row["model"]: (row["outcome"], row["degree"]) for row in json.loads(found.read_text())["models"]}
+
+
+def test_each_model_gets_its_own_truth(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both are settled, at the degrees that were planted; each has a whole run, and the sweep says so once more."""
+    with servers() as words:
+        status = swept(parsed(tmp_path, *words))
+    (folder,) = (tmp_path / "out").iterdir()
+    found = decode_sweep((folder / "sweep.json").read_text())
+    capsys.readouterr()
+    again = report([str(folder)])
+    said = capsys.readouterr().out.splitlines()
+
+    assert answers(tmp_path) == {"me/small": ("settled", 1), "me/large": ("settled", 2)}
+    assert (status, again) == (0, 0)
+    assert [(leg.model, leg.folder, leg.state) for leg in found.legs] == [
+        ("me/small", "small", "ended"),
+        ("me/large", "large", "ended"),
+    ]
+    assert said[-2:] == ["Serve me/small with TP1 and me/large with TP2.", f"Report: {folder / 'report.html'}"]
+    assert {path.name for path in (folder / "large").iterdir()} >= {"run.json", "verdict.json", "report.html"}
+    assert json.loads((folder / "large" / "run.json").read_text())["settings"]["limits"]["total_latency_ms"]
+    assert (folder / "report.md").read_text().startswith("# Serve me/small with TP1 and me/large with TP2.\n")
+
+
+def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its leg is failed with the reason, the next model is measured, and the exit status tells of the failure."""
+    with servers(absent="me/small") as words:
+        status = swept(parsed(tmp_path, *words))
+    (folder,) = (tmp_path / "out").iterdir()
+    small, large = decode_sweep((folder / "sweep.json").read_text()).legs
+    said = capsys.readouterr().out
+
+    assert (status, report([str(folder)])) == (5, 5)
+    assert (small.state, large.state) == ("failed", "ended")
+    assert "it serves me/small (workloads.model.name); it serves other" in str(small.sentence)
+    assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", 2)}
+    assert "Serve me/large with TP2; not measured: me/small." in said
+
+
+def test_the_end_of_the_money_leaves_a_report(tmp_path: pathlib.Path) -> None:
+    """What was measured until then is judged; the model whose turn has not come is said to be not measured."""
+
+    async def sweep() -> int:
+        halt = Halt(event=asyncio.Event())
+        asyncio.get_running_loop().call_later(2.0, halt.set, "budget", "the money ends")
+        return await conduct(orders(parsed(tmp_path, *words)), PlainWatcher(Console(quiet=True)), halt)
+
+    with servers() as words:
+        status = asyncio.run(sweep())
+    (folder,) = (tmp_path / "out").iterdir()
+    rows = json.loads((folder / "verdicts.json").read_text())["models"]
+
+    assert status == 5
+    assert rows[0]["outcome"] in ("settled", "inconclusive", "void")
+    assert (rows[1]["outcome"], rows[1]["sentence"]) == ("not measured", "its turn has not come")
+
+
+def test_a_sweep_without_any_run_fails(tmp_path: pathlib.Path) -> None:
+    """Where no model was measured there is nothing to probe and nothing to be content with."""
+    words = [word for name in TRUTH for word in ("--target", f"{name}@1=http://127.0.0.1:1")]
+
+    with pytest.raises(ServerFailed, match=r"^none of 2 models was measured; .*/out/.* says why$"):
+        swept(parsed(tmp_path, *words))
+
+
+class Pods:
+    """Keeps what Kubernetes was asked for; ``states`` are the Deployments that ran after each order."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, int] = {}
+        self.orders: list[tuple[str, int]] = []
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Have so many pods from now on."""
+        self.orders.append((name, replicas))
+        self.running[name] = replicas
+
+
+def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's servers are started after those of all other models were stopped, once each."""
+    pods = Pods()
+    monkeypatch.setattr(run_command, "own_namespace", lambda: "here")
+    monkeypatch.setattr(run_command, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
+    # In a cluster a server is called as its host; here all hosts are the same one.
+    monkeypatch.setattr("workloads.loadgen.sweep.deployments", tuple)
+    monkeypatch.setattr(run_command, "deployments", tuple)
+    turns = [word for name in TRUTH for word in ("--turns", f"{name}@1,2")]
+    with servers() as words:
+        status = swept(parsed(tmp_path, *words, *turns))
+        urls = [word.partition("=")[2] for word in words if "@" in word]
+    small, large = urls[:2], urls[2:]
+
+    assert status in (0, 3, 4)  # how sure the answer is does not matter here
+    assert pods.orders == [(name, 0) for name in large] + [(name, 1) for name in small] + [
+        (name, 0) for name in small
+    ] + [(name, 1) for name in large]
+
+
+class Store:
+    """S3's put_object, kept in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803 - boto3's names
+        """Keep ``Body``."""
+        self.objects[f"{Bucket}/{Key}"] = Body
+
+
+def test_the_bucket_has_the_sweep_and_its_runs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the prefix the sweep's name, below it its record and report and a folder per model."""
+    store = Store()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("boto3.client", lambda _name: store)
+    with servers() as words:
+        swept(parsed(tmp_path, *words, results="s3://b/runs"))
+    roots = {key.split("/")[2] for key in store.objects}
+    names = {key.split("/", 3)[3] for key in store.objects}
+
+    assert len(roots) == 1
+    assert names >= {"sweep.json", "report.html", "verdicts.json", "small/run.json", "large/progress.json"}
+    assert names >= {"small/verdict.json", "large/report.md"}
+    for key, content in store.objects.items():
+        if key.endswith("/progress.json"):
+            told = decode_progress(content)
+            assert told.is_over
+            assert told.looks[-1].words.startswith("settled")
+            assert told.series == key.split("/")[-2]
+
+
+class Published:
+    """CloudWatch's put_metric_data, kept in memory."""
+
+    def __init__(self) -> None:
+        self.models: set[str] = set()
+
+    def put_metric_data(self, **request: typing.Any) -> None:
+        """Keep the values of the dimension ``Model``."""
+        for datum in request["MetricData"]:
+            self.models |= {pair["Value"] for pair in datum["Dimensions"] if pair["Name"] == "Model"}
+
+
+def test_metrics_tell_the_models_apart(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's title stands before the degree, in the one dimension that the seed has."""
+    published = Published()
+    monkeypatch.setattr("boto3.client", lambda _name: published)
+    with servers() as words:
+        swept(parsed(tmp_path, *words, "--publish"))
+
+    assert published.models == {"small TP1", "small TP2", "large TP1", "large TP2"}
+
+
+def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
+    """Targets of no model, of no degree, models without turns: each with its model."""
+    words = ("--target", "1=http://a", "--target", "me/small@4=http://a", "--turns", "me/small@1,2")
+
+    with pytest.raises(SettingsError) as caught:
+        orders(parsed(tmp_path, *words))
+
+    assert str(caught.value).splitlines() == [
+        (
+            "--target[0] is '1=http://a'; it begins with a model of the settings and @ (me/small, me/large); "
+            "write it as "
+            "me/small@1=http://127.0.0.1:8001"
+        ),
+        (
+            "--turns is ['me/small@1,2']; where models take turns, every model has its own; add --turns "
+            "MODEL@1,2/4 for "
+            "me/large"
+        ),
+        (
+            "--target[0] of me/small is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct "
+            "the degree or "
+            "the settings"
+        ),
+        "--turns of me/small is '1,2'; every degree with a target () has one turn; write it as 1,2/4",
+        "--target of me/large is None; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
+    ]
+
+
+def test_a_run_refuses_several_models(tmp_path: pathlib.Path) -> None:
+    """The other command is named."""
+    arguments = parsed(tmp_path, "--target", "1=http://a")
+    arguments.turns = None
+
+    with pytest.raises(SettingsError) as caught:
+        run_command._order(arguments)
+
+    assert str(caught.value).splitlines()[0] == (
+        f"--settings is '{tmp_path / 'settings.yaml'}'; it has one model; this one has 2; use the command sweep"
+    )

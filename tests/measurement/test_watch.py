@@ -1,0 +1,327 @@
+"""``watch`` against S3 and CloudWatch as moto plays them: what it finds, and a sentence for each fault."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+import io
+import json
+import pathlib
+import time
+import typing
+
+import boto3
+import botocore.exceptions
+import moto
+import pytest
+from rich.console import Console
+
+from infra.errors import Interrupted, SettingsError
+from tests.fakes_watch import PROGRESS, look
+from workloads.metrics import NAMESPACE
+from workloads.progress import encode_progress
+from workloads.report.__main__ import main
+from workloads.report.scene import Scene, Sight
+from workloads.report.watch import Screen, follow, of_stack, watch
+from workloads.sweep import Leg, Sweep, encode_sweep
+
+BUCKET, RUNS = "results", "s3://results/runs"
+OLD, NEW = "20260701T120000Z-zzzz", "20260702T120000Z-aaaa"
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> collections.abc.Iterator[None]:
+    """Play AWS in this process, with a bucket and credentials of its own."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with moto.mock_aws():
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield
+
+
+def put(key: str, body: bytes | str) -> None:
+    """Store an object below the runs."""
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"runs/{key}", Body=body)
+
+
+def running(**changes: typing.Any) -> bytes:
+    """Return a progress that was written just now."""
+    now = time.time()
+    base = dataclasses.replace(
+        PROGRESS,
+        started=now - 600,
+        stage="blocks",
+        stage_started=now - 60,
+        detail="block 9",
+        written=now,
+        region="us-east-1",
+        looks=(look(5, 0.9, 2.0), look(9, 1.2, 1.6)),
+    )
+    return encode_progress(dataclasses.replace(base, **changes))
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Return what one look at the bucket says."""
+    assert watch(["--results", RUNS, "--once", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_newest_run_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the time in its name, whatever else lies beside it."""
+    put(f"{OLD}/progress.json", running(model="old/model"))
+    put(f"{NEW}/progress.json", running(model="new/model"))
+    put("notes/progress.json", running(model="no/run"))
+
+    assert said(capsys) == "new/model  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
+
+
+def test_a_terminal_shows_all_of_it() -> None:
+    """The last values of CloudWatch are among the lines."""
+    put(f"{NEW}/progress.json", running())
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=NAMESPACE,
+        MetricData=[
+            {
+                "MetricName": "OutputTokensPerSecondPerCore",
+                "Dimensions": [{"Name": "Model", "Value": "TP2"}],
+                "Timestamp": dt.datetime.now(dt.UTC) - dt.timedelta(minutes=2),
+                "Value": 98.25,
+            }
+        ],
+    )
+    sight = Sight(RUNS, boto3.client("s3"), lambda region: boto3.client("cloudwatch", region_name=region))
+
+    assert sight.look(time.time()).values == {"OutputTokensPerSecondPerCore": {2: 98.25}}
+
+
+def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its run lies below the sweep's name; its metrics have the model's title before the degree."""
+    legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="running"))
+    put(f"{NEW}/sweep.json", encode_sweep(Sweep(sweep=NEW, legs=legs)))
+    put(f"{NEW}/b/progress.json", running(model="a/b", is_over=True))
+    put(f"{NEW}/c/progress.json", running(model="a/c", series="c"))
+
+    assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
+
+
+def test_a_run_that_several_pods_share_is_followed_by_its_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """All take the same turns, and the answer lies beside their folders."""
+    put(f"{NEW}/pod-0/progress.json", running(is_over=True))
+    put(f"{NEW}/pod-1/progress.json", running(model="another/pod"))
+    put(f"{NEW}/verdict.json", json.dumps({"claims": [{"sentence": "The answer."}]}))
+
+    assert said(capsys).splitlines()[:2] == [f"Qwen/Qwen3-0.6B  {RUNS}/{NEW}", "The answer."]
+
+
+def test_a_run_that_is_over_tells_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first lines of the report, from the bucket."""
+    put(f"{NEW}/progress.json", running(is_over=True))
+    put(f"{NEW}/verdict.json", json.dumps({"claims": [{"sentence": f"Sentence {number}."} for number in range(5)]}))
+
+    assert said(capsys).splitlines()[1:4] == ["Sentence 0.", "Sentence 1.", "Sentence 2."]
+
+
+def test_no_run_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also with other things in the bucket."""
+    put("notes/progress.json", running())
+
+    assert said(capsys).startswith("No run yet in s3://results/runs: the load generator writes there as soon as")
+
+
+def test_a_silent_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing for ten minutes is told as that."""
+    put(f"{NEW}/progress.json", running(written=time.time() - 600))
+
+    assert "The load generator has been silent for 10 min: it is gone or cannot reach the bucket" in said(capsys)
+
+
+def test_a_bucket_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence and exit status 2."""
+    assert main(["watch", "--results", "s3://gone/runs"]) == 2
+    assert capsys.readouterr().err == (
+        "results is 's3://gone/runs'; there is no such bucket: it was deleted, or belongs to another "
+        "account; check the "
+        "name, the account and its region; `pulumi stack output results_uri` says where results are\n"
+    )
+
+
+class Failing:
+    """A sight that fails as it was told, then sees what it was told."""
+
+    def __init__(self, *looks: Exception | Scene) -> None:
+        self.looks = list(looks)
+
+    def look(self, now: float) -> Scene:
+        """Return or raise the next one."""
+        assert now >= 0
+        found = self.looks.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def scene(**changes: typing.Any) -> Scene:
+    """Return a run under way."""
+    progress = dataclasses.replace(PROGRESS, **changes)
+    return Scene(place=RUNS, progress=progress, sweep=None, answers=("The answer.",), now=1.0, values={})
+
+
+def followed(*looks: Exception | Scene) -> tuple[int, str]:
+    """Follow ``looks`` without waiting; return the exit status and what a log would have."""
+    console = Console(record=True, width=400, file=io.StringIO())
+    sight = typing.cast("Sight", Failing(*looks))
+    waits: list[float] = []
+    with Screen(console, None) as screen:
+        status = follow(sight, RUNS, screen, every_seconds=15, sleep=waits.append, clock=lambda: 1.0)
+    assert waits == [15.0] * (len(looks) - 1)
+    return status, console.export_text()
+
+
+def refusal(code: str) -> Exception:
+    """Return what boto3 raises for an error code of S3."""
+    return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": "m"}}, "GetObject")
+
+
+def test_it_is_followed_until_it_is_over() -> None:
+    """Each change is a line; a look that shows nothing new is none; the end is the answer."""
+    status, text = followed(scene(stage="warm-up"), scene(stage="warm-up"), scene(stage="blocks"), scene(is_over=True))
+
+    assert status == 0
+    assert text.splitlines()[:2] == ["Qwen/Qwen3-0.6B  warm-up", "Qwen/Qwen3-0.6B  blocks"]
+    assert "The answer." in text
+
+
+def test_a_hiccup_is_no_end() -> None:
+    """AWS that does not answer once is tried again."""
+    status, text = followed(scene(), refusal("SlowDown"), scene(is_over=True))
+
+    assert status == 0
+    assert "AWS does not answer for now (An error occurred (SlowDown)" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            botocore.exceptions.NoCredentialsError(),
+            (
+                "results is 's3://results/runs'; reading it takes AWS credentials, and there are none here; "
+                "log in, or set "
+                "AWS_PROFILE"
+            ),
+        ),
+        (
+            refusal("ExpiredToken"),
+            (
+                "results is 's3://results/runs'; the credentials have expired; check the name, the account "
+                "and its region; "
+                "`pulumi stack output results_uri` says where results are"
+            ),
+        ),
+        (
+            refusal("NoSuchBucket"),
+            (
+                "results is 's3://results/runs'; there is no such bucket: it was deleted, or belongs to "
+                "another account; "
+                "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
+            ),
+        ),
+    ],
+    ids=["no credentials", "expired", "bucket gone"],
+)
+def test_what_no_waiting_mends_ends_the_watching(error: Exception, sentence: str) -> None:
+    """Also in the middle of a run, each with its whole sentence."""
+    with pytest.raises(SettingsError) as caught:
+        followed(scene(), error)
+
+    assert str(caught.value) == sentence
+
+
+def test_ctrl_c_ends_the_watching_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that the run goes on, and nothing in the bucket has changed."""
+    put(f"{NEW}/progress.json", running())
+    before = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(follow, "__kwdefaults__", {**(follow.__kwdefaults__ or {}), "sleep": interrupted})
+    with pytest.raises(Interrupted, match=r"^watching has ended; the run goes on$"):
+        watch(["--results", RUNS])
+    assert boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"] == before
+
+
+def pulumi(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a ``pulumi`` on the path that does what ``script`` says."""
+    path = folder / "pulumi"
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack that was named is the one that is asked."""
+    outputs = '{"results_uri": "s3://results/runs", "usd_per_hour": 4.85}'
+    pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{outputs}'""")
+
+    assert of_stack("dev") == (RUNS, 4.85)
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        (
+            "echo 'error: no stack named' >&2; exit 255",
+            (
+                "--stack is 'dev'; pulumi tells its outputs; it said: error: no stack named; run it where "
+                "the program is, or "
+                "name the bucket with --results s3://bucket/prefix"
+            ),
+        ),
+        (
+            "echo '{}'",
+            (
+                "--stack is 'dev'; its outputs have results_uri, which a finished `pulumi up` leaves there; "
+                "run pulumi up, or "
+                "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+            ),
+        ),
+        (
+            "echo nonsense",
+            (
+                "--stack is 'dev'; its outputs have results_uri, which a finished `pulumi up` leaves there; "
+                "run pulumi up, or "
+                "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+            ),
+        ),
+    ],
+    ids=["no stack", "not up", "no JSON"],
+)
+def test_a_stack_that_tells_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str, sentence: str
+) -> None:
+    """Pulumi's own words are in the sentence, and the way around it."""
+    pulumi(tmp_path, monkeypatch, script)
+
+    with pytest.raises(SettingsError) as caught:
+        of_stack("dev")
+    assert str(caught.value) == sentence
+
+
+def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that is missing is named."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(SettingsError) as caught:
+        of_stack("dev")
+    assert str(caught.value) == (
+        "--stack is 'dev'; its outputs are read with the pulumi command, which does not start (No such file or "
+        "directory); run it where the program is, or name the bucket with --results s3://bucket/prefix"
+    )
+
+
+def test_results_are_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder is read by the report, not watched."""
+    assert main(["watch", "--results", "out"]) == 2
+    assert capsys.readouterr().err == "--results is 'out'; results are at s3://bucket/prefix; write it so\n"

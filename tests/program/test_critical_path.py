@@ -1,0 +1,76 @@
+"""How long ``up`` takes on a cloud as slow as AWS: the program's longest chain beside the one that physics asks for.
+
+Physics: a resource needs what its inputs come from, and what has to outlive it (``test_destroy_order`` says what breaks
+the other way round). Everything else that the program lets wait makes ``up`` longer than it has to be.
+"""
+
+import collections.abc
+import typing
+
+from tests.engines.fakes_aws.kinds import OTHER_SECONDS, SECONDS
+from tests.engines.fakes_aws.plugin import kind_of
+from tests.fakes_pulumi import Recorded, Recording, recorded
+from tests.program.test_destroy_order import CLUSTER, PAIRS
+
+DEV = "Pulumi.dev.yaml"
+IN_CLUSTER: typing.Final = {"Release": 60.0, "NodePool": 5.0, "EC2NodeClass": 10.0}
+"""Seconds that objects in the cluster take to become ready; a chart's pods pull their images."""
+
+
+def seconds(resource: Recorded) -> float:
+    """Return how long AWS takes to make ``resource``; components take no time."""
+    if not resource.custom and kind_of(resource.type) != "Cluster":
+        return 0
+    return IN_CLUSTER.get(kind_of(resource.type), SECONDS.get(kind_of(resource.type), OTHER_SECONDS)[0])
+
+
+def needed(recording: Recording) -> dict[str, set[str]]:
+    """Return what each resource needs by its inputs and by what must outlive it, by key; parents are transparent."""
+    by_urn = {each.urn: each for each in recording.resources}
+    needs = {
+        each.key: {by_urn[urn].key for urn in {*each.inputs_from, _provider(each)} & by_urn.keys()}
+        for each in recording.resources
+    }
+    for first, then, _ in PAIRS:
+        needs[first].add(then)
+    for each in recording.resources:
+        # Named by its name, which is no output, so that Pulumi does not see it.
+        if "clusterName" in each.inputs:
+            needs[each.key].add(CLUSTER)
+    return needs
+
+
+def _provider(resource: Recorded) -> str:
+    return resource.provider.rsplit("::", maxsplit=1)[0]
+
+
+def chain(needs: collections.abc.Mapping[str, set[str]], cost: collections.abc.Mapping[str, float]) -> list[str]:
+    """Return the longest chain to the node pool, first to last."""
+    ends: dict[str, tuple[float, list[str]]] = {}
+
+    def end(key: str) -> tuple[float, list[str]]:
+        if key not in ends:
+            before, path = max((end(other) for other in needs[key]), default=(0.0, []))
+            ends[key] = (before + cost[key], [*path, key])
+        return ends[key]
+
+    return end("NodePool pool-nodes")[1]
+
+
+def asked(recording: Recording) -> dict[str, set[str]]:
+    """Return what the program lets each resource wait for."""
+    by_urn = {each.urn: each for each in recording.resources}
+    return {
+        each.key: {by_urn[urn].key for urn in {*each.depends_on, _provider(each)} & by_urn.keys()}
+        for each in recording.resources
+    }
+
+
+def test_up_takes_no_longer_than_physics_asks_for() -> None:
+    """The program's longest chain to the node pool is at most 5 % longer than the one that nothing can shorten."""
+    recording = recorded(DEV)
+    cost = {each.key: seconds(each) for each in recording.resources}
+    shortest, real = chain(needed(recording), cost), chain(asked(recording), cost)
+    wanted, found = sum(cost[key] for key in shortest), sum(cost[key] for key in real)
+
+    assert found <= 1.05 * wanted, f"{found:.0f} s by {real}; physics asks for {wanted:.0f} s by {shortest}"

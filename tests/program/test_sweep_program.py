@@ -1,0 +1,252 @@
+"""A sweep through the real program: names, turns of models, what the load generator is told, and refusals."""
+
+import itertools
+import typing
+
+import pytest
+import yaml
+
+from infra.errors import CapacityError, SettingsError
+from tests.fakes_pulumi import Recording
+from tests.fakes_workloads import FAMILY, PROGRAMS, program
+from workloads.models import parse_models
+from workloads.panels import GRID_COLUMNS
+
+SMALL, LARGE = "qwen3-0-6b", "qwen3-8b"
+SERVERS = (*(f"{SMALL}-tp{degree}" for degree in (1, 2, 4)), *(f"{LARGE}-tp{degree}" for degree in (2, 4)))
+
+
+def sweep() -> Recording:
+    """Return the run that all tests look at."""
+    return PROGRAMS["sweep"]()
+
+
+def generator(recording: Recording) -> dict[str, typing.Any]:
+    """Return the load generator's container."""
+    (container,) = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def options(container: dict[str, typing.Any], name: str) -> list[str]:
+    """Return the values of a repeated option."""
+    words = container["args"]
+    return [value for option, value in itertools.pairwise(words) if option == name]
+
+
+def test_servers_are_named_per_model_and_degree() -> None:
+    """Deployment, Service and policy of each carry the model's word."""
+    recording = sweep()
+
+    assert sorted(each.name for each in recording.of_type("VllmServer")) == sorted(SERVERS)
+    assert [recording.one(f"Service {name}-address").inputs["metadata"]["name"] for name in SERVERS] == [
+        f"qwen-vllm-{name}" for name in SERVERS
+    ]
+
+
+def test_each_server_serves_its_own_model() -> None:
+    """Another model under its name would be measured as it."""
+    for name in SERVERS:
+        (container,) = sweep().one(f"Deployment {name}-pods").inputs["spec"]["template"]["spec"]["containers"]
+        served = container["command"][container["command"].index("--served-model-name") + 1]
+
+        assert served == ("Qwen/Qwen3-0.6B" if name.startswith(SMALL) else "Qwen/Qwen3-8B")
+
+
+def test_only_the_first_model_starts() -> None:
+    """Two nodes hold one model's servers: the other's have no pod until it is their turn, and Pulumi lets them be."""
+    recording = sweep()
+    pods = {name: recording.one(f"Deployment {name}-pods") for name in SERVERS}
+
+    assert {name: each.inputs["spec"].get("replicas") for name, each in pods.items()} == {
+        name: None if name.startswith(SMALL) else 0 for name in SERVERS
+    }
+    assert {name: each.ignored for name, each in pods.items()} == {
+        name: () if name.startswith(SMALL) else ("spec.replicas",) for name in SERVERS
+    }
+
+
+def test_artifacts_are_fetched_and_compiled_per_model() -> None:
+    """One fetch Job a model and one compile Job a degree, each with its model's files."""
+    recording = sweep()
+    jobs = [each.name for each in recording.of_type("batch/v1:Job")]
+    fetched = recording.one(f"Job artifacts-fetch-{LARGE}").inputs
+
+    assert sorted(jobs) == sorted(
+        [f"artifacts-fetch-{SMALL}", f"artifacts-fetch-{LARGE}", *(f"artifacts-compile-{name}" for name in SERVERS)]
+    )
+    assert fetched["metadata"]["name"] == f"qwen-vllm-fetch-{LARGE}"
+    (container,) = fetched["spec"]["template"]["spec"]["containers"]
+    words = container["command"]
+    assert words[words.index("--revision") + 1] == FAMILY[1]["model"]["revision"]  # type: ignore[index]
+    assert words[words.index("--shape") + 1] == "Qwen/Qwen3-8B"
+
+
+def test_the_second_model_compiles_after_the_first() -> None:
+    """Its Jobs would want nodes that the first model's Jobs hold; no server runs before the last Job is done."""
+    recording = sweep()
+    needs = recording.must_outlive()
+    first = {recording.one(f"Job artifacts-compile-{SMALL}-tp{degree}").urn for degree in (1, 2, 4)}
+    second = {recording.one(f"Job artifacts-compile-{LARGE}-tp{degree}").urn for degree in (2, 4)}
+
+    assert all(first <= needs[job] for job in second)
+    assert all(first | second <= needs[recording.one(f"Deployment {name}-pods").urn] for name in SERVERS)
+
+
+def test_the_load_generator_knows_every_server_and_turn() -> None:
+    """Its command is ``sweep``; targets and turns begin with the model; it may scale every server."""
+    container = generator(sweep())
+    role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-scaling", "guard-rights"))
+
+    assert container["command"][-1] == "sweep"
+    assert options(container, "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
+    assert options(container, "--target")[0] == f"Qwen/Qwen3-0.6B@1=http://qwen-vllm-{SMALL}-tp1:8000"
+    assert options(container, "--target")[-1] == f"Qwen/Qwen3-8B@4=http://qwen-vllm-{LARGE}-tp4:8000"
+    assert role.inputs["rules"][0]["resourceNames"] == sorted(f"qwen-vllm-{name}" for name in SERVERS)
+    assert guard.inputs["rules"][0] == role.inputs["rules"][0]
+    assert guard.inputs["rules"][1]["resourceNames"] == sorted(f"qwen-vllm-{name}-compile" for name in SERVERS)
+
+
+def test_the_load_generator_reads_the_same_models() -> None:
+    """Its settings file has each model with its own degrees and limits, and the price of the stack file."""
+    text = sweep().one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"]
+    small, large = parse_models(yaml.safe_load(text)["workloads"], file="settings.yaml")
+
+    assert (small.model.name, small.degrees, list(small.limits.asked())) == (
+        "Qwen/Qwen3-0.6B",
+        (1, 2, 4),
+        ["total_latency_ms"],
+    )
+    assert (large.model.name, large.degrees, list(large.limits.asked())) == ("Qwen/Qwen3-8B", (2, 4), ["ttft_ms"])
+    assert {each.price.usd_per_hour for each in (small, large) if each.price is not None} == {2.25}
+
+
+def test_the_preview_shows_every_model_with_nodes_time_and_cost() -> None:
+    """Two nodes at a time, four for all at once; both budgets are in the hours."""
+    outputs = sweep().outputs
+
+    assert outputs["plan"][0] == "2 models one after the other on 2 x trn2.3xlarge; all at once would need 4"
+    assert outputs["plan"][1].startswith("Qwen/Qwen3-0.6B: 3 servers (one-each, packed) on 2 x trn2.3xlarge")
+    assert "1.0 h to measure at most" in outputs["cost"][1]
+    assert outputs["usd_per_hour"] == PROGRAMS["one-each"]().outputs["usd_per_hour"]
+
+
+def test_the_dashboard_has_a_section_per_model() -> None:
+    """A heading each, series told apart by the model's title, nothing overlaps."""
+    body = yaml.safe_load(sweep().one("Dashboard dashboard-board").inputs["dashboardBody"])
+    headings = [each for each in body["widgets"] if each["type"] == "text"]
+    rows = [row for each in body["widgets"] for row in each["properties"].get("metrics", ()) if "Model" in row]
+    tops = [(each["y"], each["y"] + each["height"], each["x"]) for each in body["widgets"]]
+
+    assert [each["properties"]["markdown"].splitlines()[0] for each in headings] == [
+        "# Qwen3-0.6B: tensor-parallel degrees TP1, TP2, TP4",
+        "# Qwen3-8B: tensor-parallel degrees TP2, TP4",
+    ]
+    assert {row[row.index("Model") + 1] for row in rows} == {
+        *(f"Qwen3-0.6B TP{degree}" for degree in (1, 2, 4)),
+        *(f"Qwen3-8B TP{degree}" for degree in (2, 4)),
+    }
+    assert len({(top, left) for top, _, left in tops}) == len(tops)
+    assert all(
+        each["width"] == GRID_COLUMNS and top > headings[0]["y"] for each in headings[1:] for top in (each["y"],)
+    )
+
+
+def test_a_sweep_is_silent_when_all_its_models_are() -> None:
+    """A model that waits for its turn is silent: only all together raise the alarm that somebody is told of."""
+    recording = program(workloads__models=FAMILY, spend__budget_usd=40, spend__keep_running=True)
+    (both,) = recording.of_type("CompositeAlarm")
+    names = [recording.one(f"MetricAlarm dashboard-silent-{word}").inputs["name"] for word in (SMALL, LARGE)]
+    void = recording.one(f"MetricAlarm dashboard-void-{LARGE}-tp2").inputs
+
+    assert both.inputs["alarmRule"] == f"ALARM({names[0]}) AND ALARM({names[1]})"
+    assert (void["name"], void["dimensions"]) == (f"optimal-tp-dev-void-{LARGE}-tp2", {"Model": "Qwen3-8B TP2"})
+
+
+def test_models_that_fit_at_once_take_no_turns() -> None:
+    """On four nodes all servers run from the start, and each waits for its own artifacts alone.
+
+    Where they are stopped in the end each model has one turn, and none makes room for another.
+    """
+    recording = program(workloads__models=FAMILY, spend__budget_usd=60, infra__neuron__maximum_nodes=4)
+    needs = recording.must_outlive()[recording.one(f"Deployment {LARGE}-tp2-pods").urn]
+
+    assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
+    assert options(generator(recording), "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
+    assert "--together" in generator(recording)["args"]
+    assert "--together" not in generator(sweep())["args"]
+    assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
+    assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs
+
+
+def test_models_from_a_bucket_have_a_folder_each() -> None:
+    """Below the prefix, called by the model's word; one role reads them all."""
+    recording = program(workloads__models=FAMILY, spend__budget_usd=40, serving__model_source="s3://models/family/")
+    (container,) = recording.one(f"Job artifacts-fetch-{LARGE}").inputs["spec"]["template"]["spec"]["containers"]
+
+    assert container["command"][container["command"].index("--source") + 1] == f"s3://models/family/{LARGE}"
+    assert len([each for each in recording.of_type("iam/role:Role") if each.name == "artifacts-fetch-role"]) == 1
+
+
+def large(name: str, *degrees: int) -> dict[str, typing.Any]:
+    """Return an entry of ``models``."""
+    return {"model": {"name": name, "revision": "x"}, "degrees": list(degrees)}
+
+
+REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], ...] = (
+    ("no model", {"workloads__models": []}, SettingsError, ["workloads.models is []; it is a list of at least one"]),
+    (
+        "the same model twice",
+        {"workloads__models": [FAMILY[0], FAMILY[0]]},
+        SettingsError,
+        ["workloads.models[1].model.name is 'Qwen/Qwen3-0.6B'; each model of a sweep is there once"],
+    ),
+    (
+        "models that fit no degree",
+        {"workloads__models": [large("Qwen/Qwen3-14B", 1, 2), large("Qwen/Qwen3-32B", 1, 2)]},
+        SettingsError,
+        [
+            "workloads.models[0].degrees[0] is 1; the model does not fit it: TP1 needs 27.53 GiB",
+            "workloads.models[1].degrees[0] is 1; the model does not fit it: TP1 needs ",
+            "workloads.models[1].degrees[1] is 2; the model does not fit it: TP2 needs ",
+        ],
+    ),
+    (
+        "unknown sizes and an owner that is missing",
+        {"workloads__models": [large("mine", 2), FAMILY[0]]},
+        SettingsError,
+        [
+            "workloads.models[0].model.name is 'mine'; the model's sizes are known, to compute its memory",
+            "workloads.models[0].model.name is 'mine'; a model from a hub is named owner/model",
+        ],
+    ),
+    (
+        "one shape for several",
+        {"workloads__models": FAMILY, "serving__shape_as": "Qwen/Qwen3-8B"},
+        SettingsError,
+        ["serving.shape_as is 'Qwen/Qwen3-8B'; with several models each has the sizes of its own name; remove it"],
+    ),
+    (
+        "degrees above the instance",
+        {"workloads__models": [large("Qwen/Qwen3-8B", 8), FAMILY[0]]},
+        CapacityError,
+        ["Qwen/Qwen3-8B: workloads.degrees has 8; one server's cores are on one node"],
+    ),
+    (
+        "more than the budget",
+        {"workloads__models": FAMILY, "spend__budget_usd": 8},
+        SettingsError,
+        ["spend.budget_usd is 8.0; the experiment is expected to cost "],
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentences"), [each[1:] for each in REFUSALS], ids=[r[0] for r in REFUSALS]
+)
+def test_refused(changes: dict[str, typing.Any], error: type[Exception], sentences: list[str]) -> None:
+    """The preview ends with every bad key at once, at its place in the list of models."""
+    with pytest.raises(error) as caught:
+        program(**changes)
+
+    lines = str(caught.value).splitlines()
+    assert [line[: len(sentence)] for line, sentence in zip(lines, sentences, strict=True)] == sentences

@@ -1,0 +1,109 @@
+"""What a person asks of a fleet, read or refused in one sentence."""
+
+import datetime as dt
+
+import pytest
+
+from infra.errors import SettingsError
+from tests.fakes_samples import whole
+from workloads.fleet.demand import parse_forecast, parse_limit, parse_rate
+
+
+@pytest.mark.parametrize(("text", "rate"), [("500/s", 500.0), ("30/min", 0.5), ("2e6/h", 2e6 / 3600)])
+def test_a_rate_has_a_unit(text: str, rate: float) -> None:
+    """Seconds, minutes, hours."""
+    assert parse_rate(text) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("text", ["500", "500/d", "-1/s", "0/s", "nan/s", "1e999/s", ""])
+def test_another_rate_is_refused(text: str) -> None:
+    """No unit, no number, nothing to carry."""
+    sentence = f"--rate is {text!r}; a rate is a number above 0 and its unit: /s, /min or /h; write it as 500/s"
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        parse_rate(text)
+
+
+def test_a_limit_is_read() -> None:
+    """Percentile, metric, milliseconds."""
+    limit = parse_limit("p99.9_ttft_ms=80")
+
+    assert (limit.metric, limit.percent, limit.at_most_ms) == ("ttft_ms", 99.9, 80.0)
+    assert limit.words == "p99.9 of time to first token at most 80 ms"
+
+
+@pytest.mark.parametrize(
+    "text", ["p99_total_s=0.4", "p99_total=400", "p0_total_ms=4", "p99_total_ms=-1", "p99_e2e_ms=400", "p99_total_ms"]
+)
+def test_a_limit_in_unknown_units_is_refused(text: str) -> None:
+    """Seconds are not taken for milliseconds."""
+    sentence = (
+        f"--limit is {text!r}; a limit is a percentile, total, ttft or tpot, the unit ms and a number above 0; "
+        "write it as p99_total_ms=400"
+    )
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        parse_limit(text)
+
+
+def test_a_forecast_is_read() -> None:
+    """An hour a line; without a zone it is UTC."""
+    hours = parse_forecast("time,rate\n2026-07-01T00:00,10\n2026-07-01T01:00,0\n", name="f.csv")
+
+    assert [hour.rate_per_second for hour in hours] == [10.0, 0.0]
+    assert hours[1].time == dt.datetime(2026, 7, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            "2026-07-01T00:00,10\n2026-07-01T03:00,10",
+            (
+                "--forecast f.csv, line 3 is '2026-07-01T03:00:00+00:00'; lines are one hour apart, and the one before "
+                "is 2026-07-01T00:00:00+00:00; add the missing hours"
+            ),
+        ),
+        (
+            "2026-07-01T01:00,10\n2026-07-01T00:00,10",
+            (
+                "--forecast f.csv, line 3 is '2026-07-01T00:00:00+00:00'; lines are one hour apart, and the one before "
+                "is 2026-07-01T01:00:00+00:00; put the lines in order"
+            ),
+        ),
+        (
+            "2026-07-01T00:00,-5",
+            (
+                "--forecast f.csv, line 2 is '2026-07-01T00:00,-5'; a rate is a number of requests per second, at "
+                "least 0; correct the line"
+            ),
+        ),
+        (
+            "noon,5",
+            "--forecast f.csv, line 2 is 'noon,5'; a time is ISO 8601, as 2026-07-01T13:00; correct the line",
+        ),
+        ("", "--forecast is 'f.csv'; a forecast has at least one hour; name another file"),
+        (
+            "2026-07-01T00:00,0",
+            "--forecast is 'f.csv'; at least one hour of a forecast has a rate above 0; name another file",
+        ),
+    ],
+    ids=["gap", "order", "negative", "no time", "empty", "nothing to carry"],
+)
+def test_a_broken_forecast_is_refused(lines: str, sentence: str) -> None:
+    """Gaps, negative rates and what is no forecast: the line and the rule."""
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        parse_forecast(f"time,rate\n{lines}\n", name="f.csv")
+
+
+def test_a_forecast_without_its_head_is_refused() -> None:
+    """Columns are named, so that none is taken for the other."""
+    sentence = "--forecast is 'f.csv'; a forecast is CSV whose first line is time,rate; name another file"
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        parse_forecast("2026-07-01T00:00,10\n", name="f.csv")
+
+
+def test_every_bad_line_is_named_at_once() -> None:
+    """Two mistakes, two sentences."""
+    with pytest.raises(SettingsError) as caught:
+        parse_forecast("time,rate\nnoon,1\n2026-07-01T00:00,-1\n", name="f.csv")
+
+    assert len(caught.value.problems) == 2

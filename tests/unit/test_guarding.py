@@ -1,0 +1,200 @@
+"""The guard's program: when it stops what, and what it leaves alone."""
+
+import collections.abc
+import datetime as dt
+import pathlib
+import sys
+import typing
+
+import pytest
+
+from tests.fakes_kubernetes import FakeCluster, served
+from workloads.bundle import closure, imports, read_sources
+from workloads.code import ROOT
+from workloads.guarding import Guard, keep, main
+from workloads.loadgen.kubernetes import Namespace
+
+DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
+TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))
+JOB1, JOB4 = (f"/apis/batch/v1/namespaces/optimal-tp/jobs/tp{degree}-compile" for degree in (1, 4))
+
+
+def cluster() -> FakeCluster:
+    """Return a cluster in which TP1 serves, TP4 has no pod, TP1 is compiled and TP4 is being compiled."""
+    return FakeCluster(
+        objects={
+            TP1: {"spec": {"replicas": 1}},
+            TP4: {"spec": {}},
+            JOB1: {"spec": {"suspend": False}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
+            JOB4: {"spec": {"suspend": False}, "status": {"active": 1}},
+        }
+    )
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self, before_seconds: float) -> None:
+        self.time = DEADLINE - dt.timedelta(seconds=before_seconds)
+
+    def now(self) -> dt.datetime:
+        """Return the time."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += dt.timedelta(seconds=seconds)
+
+
+def called(
+    api: Namespace, before_seconds: float, *, jobs: tuple[str, ...] = ("tp1-compile", "tp4-compile")
+) -> tuple[int, list[str], Clock]:
+    """Call the guard so long before its deadline; returns the exit status, what it said, and the clock after it."""
+    lines: list[str] = []
+    clock = Clock(before_seconds)
+    guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, say=lines.append)
+    status = keep(guard, DEADLINE, period_seconds=300, now=clock.now, sleep=clock.sleep)
+    return status, lines, clock
+
+
+@pytest.mark.parametrize("before_seconds", [7200, 301], ids=["long before", "until the next call"])
+def test_before_the_deadline_nothing_is_touched(tmp_path: pathlib.Path, before_seconds: float) -> None:
+    """Not even asked for: a guard that is early has nothing to say to the API server."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        status, lines, _ = called(api, before_seconds)
+
+    assert (status, there.asked) == (0, [])
+    assert lines == [f"{before_seconds / 60:.0f} minutes left until 2026-11-24T12:00:00+00:00"]
+
+
+@pytest.mark.parametrize("before_seconds", [0, -1, -86400], ids=["at it", "after it", "a day late"])
+def test_at_the_deadline_everything_that_runs_is_stopped(tmp_path: pathlib.Path, before_seconds: float) -> None:
+    """TP1 has no pod any more and the Job that still compiles is suspended; what has ended is left as it is."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        status, lines, _ = called(api, before_seconds)
+
+    assert status == 0
+    assert there.changed == [JOB4, TP1]
+    assert there.objects[TP1] == {"spec": {"replicas": 0}}
+    assert there.objects[JOB4]["spec"] == {"suspend": True}
+    assert lines == [
+        "suspend the Job tp4-compile",
+        "stop tp1",
+        "nothing runs after the deadline 2026-11-24T12:00:00+00:00",
+    ]
+
+
+def test_a_deadline_between_two_calls_is_waited_for(tmp_path: pathlib.Path) -> None:
+    """The call before it sleeps until it is there, so that the period costs nothing."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        _, _, clock = called(api, 200)
+
+    assert clock.now() == DEADLINE
+    assert there.changed == [JOB4, TP1]
+
+
+def test_a_second_call_changes_nothing(tmp_path: pathlib.Path) -> None:
+    """The guard goes on for as long as it is there, and what is stopped stays as it is."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        called(api, 0)
+        there.asked.clear()
+        status, _, _ = called(api, -300)
+
+    assert (status, there.changed) == (0, [])
+
+
+def test_what_is_started_again_after_the_deadline_is_stopped_again(tmp_path: pathlib.Path) -> None:
+    """Whoever wants servers after it moves the deadline."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        called(api, 0)
+        there.objects[TP4]["spec"]["replicas"] = 1
+        there.asked.clear()
+        called(api, -300)
+
+    assert there.changed == [TP4]
+
+
+def test_what_is_not_there_needs_no_stopping(tmp_path: pathlib.Path) -> None:
+    """The guard is made before the first server: at a deadline in the middle of set-up some are missing."""
+    there = FakeCluster(objects={JOB1: {"spec": {}, "status": {"active": 1}}})
+    with served(there, tmp_path) as api:
+        status, _, _ = called(api, 0)
+
+    assert (status, there.changed) == (0, [JOB1])
+
+
+@pytest.mark.parametrize(("path", "doing"), [(JOB4, "suspend the Job tp4-compile"), (TP1, "stop tp1")])
+def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str, doing: str) -> None:
+    """What can be stopped is; the call fails, so that it is made again, and says what was refused."""
+    there = cluster()
+    there.refused = {path}
+    with served(there, tmp_path) as api:
+        status, lines, _ = called(api, 0)
+
+    assert status == 1
+    assert there.changed == [each for each in (JOB4, TP1) if each != path]
+    assert lines[-1] == f'the Kubernetes API did not {doing}: 403 {{"message": "forbidden"}}'
+
+
+def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> None:
+    """Never silence: Kubernetes makes the call again."""
+    (tmp_path / "token").write_text("secret")
+    nowhere = Namespace(url="http://127.0.0.1:1", namespace="n", token_file=tmp_path / "token", certificate=None)
+    status, lines, _ = called(nowhere, 0)
+
+    assert status == 1
+    assert len([line for line in lines if line.startswith("the Kubernetes API at http://127.0.0.1:1 did not s")]) == 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--period-seconds", "300"],
+        ["--deadline", "2026-11-24T12:00:00", "--period-seconds", "300"],
+        ["--deadline", "soon", "--period-seconds", "300"],
+    ],
+    ids=["no deadline", "no time zone", "no date"],
+)
+def test_a_deadline_that_is_none(words: collections.abc.Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A guard that does not know when refuses to run, and its Job fails for all to see."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == 2
+    assert "--deadline" in capsys.readouterr().err
+
+
+def test_outside_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence and a failure."""
+    assert main(["--deadline", "2026-11-24T12:00:00+00:00", "--period-seconds", "300"]) == 1
+    assert capsys.readouterr().out.startswith("what is asked of Kubernetes needs a pod with a service account: ")
+
+
+def test_it_needs_the_standard_library_alone() -> None:
+    """The image's bare Python runs it: no index of packages has to be there at the deadline."""
+    files = closure(read_sources(ROOT), ["workloads.guarding"])
+    foreign: set[str] = {
+        name.split(".")[0]
+        for path, text in files.items()
+        if path.endswith(".py")
+        for name in imports(text)
+        if not name.startswith(("infra", "workloads"))
+    } - sys.stdlib_module_names
+
+    assert foreign == set()
+    assert len(files) < 10
+
+
+def test_the_patch_is_what_the_api_server_takes(tmp_path: pathlib.Path) -> None:
+    """Numbers and truth values, not texts."""
+    there = cluster()
+    with served(there, tmp_path) as api:
+        called(api, 0)
+    wanted: tuple[typing.Any, typing.Any] = (0, True)
+
+    assert (there.objects[TP1]["spec"]["replicas"], there.objects[JOB4]["spec"]["suspend"]) == wanted

@@ -1,0 +1,181 @@
+"""The hard stop of the load generator: when a run ends for money's sake, and what becomes of its servers."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import io
+import pathlib
+
+import pytest
+from rich.console import Console
+
+from infra.errors import CapacityError, ServerFailed
+from workloads.loadgen.hardstop import read_deadline, servers_stop_after, until_signalled, within_budget
+from workloads.loadgen.progress import PlainWatcher
+from workloads.loadgen.turns import Halt, How
+
+NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
+
+
+class Servers:
+    """Counts how often they were stopped, and may refuse."""
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.stops = 0
+        self.refusal = refusal
+
+    async def stop_all(self) -> None:
+        """Stop, or refuse."""
+        self.stops += 1
+        if self.refusal is not None:
+            raise ServerFailed(self.refusal)
+
+
+def deadline_file(folder: pathlib.Path, deadline: dt.datetime) -> pathlib.Path:
+    """Write ``deadline`` as the cluster does."""
+    path = folder / "deadline"
+    path.write_text(f"{deadline.isoformat()}\n", encoding="utf-8")
+    return path
+
+
+async def halted(path: pathlib.Path, *times: dt.datetime, moved_to: dt.datetime | None = None) -> Halt:
+    """Return the halt of a run that reads ``times`` from its clock, one after the other."""
+    clock = iter(times)
+    halt = Halt(event=asyncio.Event())
+    async with within_budget(path, halt, look_seconds=0, now=lambda: next(clock, times[-1])):
+        if moved_to is not None:
+            deadline_file(path.parent, moved_to)
+        for _ in range(20):
+            await asyncio.sleep(0)
+    return halt
+
+
+def test_a_run_ends_a_minute_before_its_money(tmp_path: pathlib.Path) -> None:
+    """So that its last requests are not answered by servers that the guard takes away."""
+    path = deadline_file(tmp_path, NOON)
+    before, at = (
+        asyncio.run(halted(path, NOON - dt.timedelta(hours=1), NOON - dt.timedelta(seconds=seconds)))
+        for seconds in (61, 60)
+    )
+
+    assert before.reasons == []
+    assert at.reasons == [
+        (
+            "budget",
+            ("the money ends at 2026-11-24T12:00:00+00:00 (spend.budget_usd); what was measured until then is kept"),
+        )
+    ]
+
+
+def test_a_deadline_that_is_moved_is_seen(tmp_path: pathlib.Path) -> None:
+    """A larger budget lets the run go on, without starting it again."""
+    path = deadline_file(tmp_path, NOON)
+    early, late = NOON - dt.timedelta(hours=1), NOON
+
+    moved = asyncio.run(halted(path, early, early, late, moved_to=NOON + dt.timedelta(hours=1)))
+
+    assert moved.reasons == []
+
+
+def test_a_file_that_is_being_changed_leaves_the_deadline_as_it_was(tmp_path: pathlib.Path) -> None:
+    """Half a date is no deadline, and the run goes on under the one that it knows."""
+    path = deadline_file(tmp_path, NOON)
+
+    async def broken() -> Halt:
+        halt = Halt(event=asyncio.Event())
+        async with within_budget(path, halt, look_seconds=0, now=lambda: NOON - dt.timedelta(hours=1)):
+            path.write_text("2026-11-", encoding="utf-8")
+            for _ in range(20):
+                await asyncio.sleep(0)
+        return halt
+
+    assert asyncio.run(broken()).reasons == []
+
+
+def test_nothing_is_started_after_the_deadline(tmp_path: pathlib.Path) -> None:
+    """A pod that is started again, by whomever, does not spend what is not there."""
+    path = deadline_file(tmp_path, NOON)
+
+    with pytest.raises(CapacityError) as refused:
+        asyncio.run(halted(path, NOON + dt.timedelta(hours=1)))
+    assert str(refused.value) == (
+        "the budget ended at 2026-11-24T12:00:00+00:00, so nothing is started; raise spend.budget_usd, or name another "
+        "loadtest.run to measure anew"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2026-11-24T12:00:00"], ids=["empty", "no date", "no time zone"])
+def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path, text: str) -> None:
+    """Doubt about money is no permission to spend it."""
+    path = tmp_path / "deadline"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(CapacityError, match="so nothing is started"):
+        read_deadline(path)
+
+
+def test_without_a_deadline_there_is_none() -> None:
+    """Servers of one's own, and a probe that was chosen to be endless."""
+
+    async def run() -> Halt:
+        halt = Halt(event=asyncio.Event())
+        async with within_budget(None, halt):
+            await asyncio.sleep(0)
+        return halt
+
+    assert asyncio.run(run()).reasons == []
+
+
+async def ended(servers: Servers | None, how: How | None, *, failing: bool = False) -> str:
+    """Return what is said when a run over ``servers`` has ended by ``how``."""
+    said = io.StringIO()
+    halt = Halt(event=asyncio.Event())
+    if how is not None:
+        halt.set(how, "a sentence")
+    with contextlib.suppress(LookupError):
+        async with servers_stop_after(servers, halt, PlainWatcher(Console(file=said))):
+            if failing:
+                raise LookupError
+    return said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("how", "failing", "stops"),
+    [(None, False, 1), ("budget", False, 1), ("failed", False, 1), (None, True, 1), ("interrupted", False, 0)],
+    ids=["settled", "money", "a server died", "an error", "a signal"],
+)
+def test_servers_stop_with_the_run(how: How | None, failing: bool, stops: int) -> None:  # noqa: FBT001 - a parameter of pytest
+    """However it ends; but a signal comes from somebody who goes on with them, such as another ``pulumi up``."""
+    servers = Servers()
+    asyncio.run(ended(servers, how, failing=failing))
+
+    assert servers.stops == stops
+
+
+def test_a_server_that_does_not_stop_is_said() -> None:
+    """The run's own end matters more than the refusal, which the guard makes good."""
+    said = asyncio.run(ended(Servers("refused"), None))
+
+    assert "not every server was stopped, and the guard has to do it at the deadline: refused" in said
+
+
+def test_servers_of_others_are_left_alone() -> None:
+    """Nothing is said of servers that somebody else started."""
+    assert asyncio.run(ended(None, None)) == ""
+
+
+def test_waiting_ends_with_a_signal_only() -> None:
+    """The money's end has set the event long before."""
+
+    async def run() -> bool:
+        halt = Halt(event=asyncio.Event())
+        halt.set("budget", "the money ends")
+        waiting = asyncio.create_task(until_signalled(halt, look_seconds=0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        still = not waiting.done()
+        halt.set("interrupted", "SIGTERM")
+        await waiting
+        return still
+
+    assert asyncio.run(run())

@@ -1,0 +1,230 @@
+"""An Indexed Job's pods: what the line and Kubernetes say of them, and that all find the same name and start."""
+
+import argparse
+import asyncio
+import collections.abc
+import contextlib
+import http.server
+import json
+import pathlib
+import threading
+import typing
+
+import pytest
+
+from infra.errors import Problem, ServerFailed, SettingsError
+from tests.fakes_samples import whole
+from workloads.loadgen import job
+from workloads.loadgen.clock import clock_error_ms, machine
+from workloads.loadgen.kubernetes import Namespace
+from workloads.loadgen.share import asked, configure
+
+JOB: dict[str, typing.Any] = {
+    "metadata": {"name": "loadgen", "uid": "0f1e"},
+    "status": {"startTime": "2026-07-01T12:00:00Z", "active": 2},
+}
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """Tells of Jobs: one answer after another, the last for ever."""
+
+    answers: typing.ClassVar[list[tuple[int, object]]] = []
+    paths: typing.ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.paths.append(self.path)
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def namespace(tmp_path: pathlib.Path) -> collections.abc.Iterator[Namespace]:
+    """Return a namespace whose API answers on loopback."""
+    Api.answers[:], Api.paths[:] = [(200, JOB)], []
+    (tmp_path / "token").write_text("secret")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    with contextlib.closing(server.socket):
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield Namespace(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
+        server.shutdown()
+        thread.join()
+
+
+def options(*words: str, environment: dict[str, str] | None = None) -> job.PodOptions:
+    """Return what ``words`` say. Raises SettingsError with what is wrong in them."""
+    parser = argparse.ArgumentParser()
+    job.configure(parser)
+    problems: list[Problem] = []
+    found = job.pod_options(parser.parse_args(list(words)), environment or {}, problems)
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def test_kubernetes_numbers_the_pods() -> None:
+    """The completion index of an Indexed Job is the pod's number; a stated one goes first."""
+    line = ("--pods", "3", "--job", "loadgen")
+
+    assert options(*line, environment={"JOB_COMPLETION_INDEX": "2"}).pod == 2
+    assert options(*line, "--pod", "0", environment={"JOB_COMPLETION_INDEX": "2"}).pod == 0
+
+
+def test_the_start_is_the_jobs_and_the_name_follows(namespace: Namespace) -> None:
+    """All pods read one Job, so they find one start, so many seconds after the Job's own, and one name."""
+    line = ("--pods", "2", "--job", "loadgen", "--start-after-seconds", "300")
+    found = [job.common(options(*line, "--pod", pod), "settings", lambda: namespace) for pod in ("0", "1")]
+
+    assert found[0] == found[1]
+    assert found[0].start == "2026-07-01T12:05:00+00:00"
+    assert found[0].run.startswith("20260701T120500Z-")
+    assert Api.paths == ["/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"] * 2
+
+
+def test_another_job_is_another_run(namespace: Namespace) -> None:
+    """A Job that was made again within the same second has a name of its own."""
+    line = options("--pods", "2", "--job", "loadgen", "--pod", "0")
+    first = job.common(line, "settings", lambda: namespace)
+    Api.answers[:] = [(200, {**JOB, "metadata": {"name": "loadgen", "uid": "another"}})]
+
+    assert job.common(line, "settings", lambda: namespace).run != first.run
+
+
+def test_a_stated_start_needs_no_kubernetes() -> None:
+    """Elsewhere the start is on the line; name and part follow from it and the settings."""
+    line = options("--pods", "2", "--pod", "1", "--starts-at", "2026-07-01T14:00:00+02:00")
+
+    def nowhere() -> Namespace:
+        raise AssertionError
+
+    known = job.common(line, "settings", nowhere)
+    part = line.part(known)
+
+    assert (known.start, part.start) == ("2026-07-01T12:00:00+00:00",) * 2
+    assert (part.pod, part.pods, part.machine) == (1, 2, machine())
+    assert job.common(line, "others", nowhere).run != known.run
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ("--pods", "2", "--pod", "2", "--job", "x"),
+            "--pod is 2; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
+        ),
+        (
+            ("--pods", "2", "--job", "x"),
+            "--pod is None; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
+        ),
+        (
+            ("--pods", "2", "--pod", "0"),
+            (
+                "--pods is 2; the common start is stated, or is that of one Job; give one of --starts-at, --job and "
+                "--after-job"
+            ),
+        ),
+        (
+            ("--pods", "2", "--pod", "0", "--starts-at", "2026-07-01T12:00:00"),
+            "--starts-at is '2026-07-01T12:00:00'; it is a moment with its zone; write it as 2026-07-01T12:00:00+00:00",
+        ),
+    ],
+    ids=["beyond", "no number", "no start", "no zone"],
+)
+def test_a_wrong_line_is_refused(words: tuple[str, ...], sentence: str) -> None:
+    """Before anything is asked of a server."""
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        options(*words)
+
+
+def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
+    """The sentence says why nothing begins."""
+    Api.answers[:] = [(200, {"metadata": {"name": "loadgen"}, "status": {}})]
+
+    with pytest.raises(
+        ServerFailed, match=whole("Kubernetes does not say when the Job loadgen started: it is suspended")
+    ):
+        job.common(options("--pods", "2", "--pod", "0", "--job", "loadgen"), "", lambda: namespace)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((403, "forbidden"), r"^the Kubernetes API did not tell of the Job loadgen: 403 forbidden$"),
+        ((200, "[]"), r"^the Kubernetes API did not tell of the Job loadgen: its answer is no object: \[\]$"),
+    ],
+    ids=["refused", "nonsense"],
+)
+def test_what_kubernetes_refuses_is_said(namespace: Namespace, answer: tuple[int, object], words: str) -> None:
+    """The API server's own words are in the sentence."""
+    Api.answers[:] = [answer]
+
+    with pytest.raises(ServerFailed, match=words):
+        job.common(options("--pods", "2", "--pod", "0", "--job", "loadgen"), "", lambda: namespace)
+
+
+def _ended(kind: str, status: str = "True") -> dict[str, typing.Any]:
+    return {**JOB, "status": {**JOB["status"], "conditions": [{"type": kind, "status": status}]}}
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_what_comes_after_the_job_waits_for_its_end(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It asks until Kubernetes says that the Job is over, however it ended, and finds the pods' own name."""
+    monkeypatch.setattr(job, "_LOOK_SECONDS", 0.01)
+    told = (JOB, _ended("SuccessCriteriaMet"), _ended(kind, "False"), _ended(kind))
+    Api.answers[:] = [(200, each) for each in told]
+    line = options("--pods", "2", "--after-job", "loadgen", "--start-after-seconds", "300")
+    known = asyncio.run(job.after(line, lambda: namespace, asyncio.Event()))
+
+    assert known is not None
+    assert len(Api.paths) == 4
+    pod = options("--pods", "2", "--pod", "1", "--job", "loadgen", "--start-after-seconds", "300")
+    assert known == job.common(pod, "whatever", lambda: namespace)
+
+
+def test_a_stop_ends_the_waiting(namespace: Namespace) -> None:
+    """Whoever is stopped while it waits has nothing to judge."""
+
+    async def stopped() -> job.Common | None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, stop.set)
+        return await job.after(options("--pods", "2", "--after-job", "loadgen"), lambda: namespace, stop)
+
+    assert asyncio.run(stopped()) is None
+
+
+def test_the_kernels_word_on_its_clock() -> None:
+    """A bound in milliseconds, or nothing where no time service keeps the clock: never 0 for unknown."""
+    found = clock_error_ms()
+
+    assert found is None or found > 0
+    assert len(machine()) > 8
+
+
+def test_servers_that_take_turns_are_not_shared(tmp_path: pathlib.Path) -> None:
+    """Everything that is wrong with a line is told at once."""
+    settings = tmp_path / "s.yaml"
+    settings.write_text("workloads: {degrees: [1, 2]}\n")
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    line = ["--settings", str(settings), "--results", "r", "--target", "1=http://a", "--target", "2=http://b"]
+    with pytest.raises(SettingsError) as caught:
+        asked(parser.parse_args([*line, "--turns", "1/2", "--pods", "2", "--job", "x"]), {})
+
+    assert [str(problem) for problem in caught.value.problems] == [
+        "--pod is None; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
+        (
+            "--turns is '1/2'; servers that take turns start when they can, which no plan of several processes knows; "
+            "use the command run"
+        ),
+    ]

@@ -1,0 +1,253 @@
+"""Shares joined: the whole run where they are one, and why not where they are not."""
+
+import collections.abc
+import dataclasses
+import typing
+
+import pytest
+
+from tests.fakes_run import Planted, Recorder, settings
+from workloads.report.parts import Joined, OfPod, join
+from workloads.report.retrial import retry
+from workloads.report.source import Source
+from workloads.run import Ending, Part, RunRecord, Turn, decode_run, encode_run
+from workloads.samples import Sample
+from workloads.shares import Share
+from workloads.turns import key
+
+TRUTHS = (Planted(degree=1, latency_ms=300, noise=0.001), Planted(degree=2, latency_ms=400, noise=0.001))
+START = 1_800_000_000.0
+LOAD = {"output_tokens": 50, "concurrency": [2, 4]}
+
+
+def whole_run(blocks: int = 6, steps: tuple[int, ...] = (2, 4)) -> tuple[RunRecord, list[Sample]]:
+    """Return a run as one process would have kept it, with blocks at every step."""
+    recorder = Recorder()
+    for truth in TRUTHS:
+        recorder.turn(truth, "idle", requests=10)
+    for truth in TRUTHS:
+        for step in steps:
+            recorder.turn(truth, "rising", requests=40, concurrency=step)
+    for block in range(blocks):
+        for step in steps:
+            for truth in TRUTHS:
+                recorder.turn(truth, "block", requests=40, block=block, concurrency=step)
+    record = recorder.record(TRUTHS, settings(degrees=[1, 2], load=LOAD), ending="budget")
+    turns = tuple(
+        dataclasses.replace(turn, start_epoch_seconds=START + turn.start_seconds, foreign_cpu_share=None)
+        for turn in record.turns
+    )
+    return dataclasses.replace(record, turns=turns), recorder.samples
+
+
+def pod_of(record: RunRecord, samples: list[Sample], pod: int, pods: int = 2, **part: typing.Any) -> OfPod:
+    """Return what one of ``pods`` would have kept of a whole run: its slots' requests, its part of each turn."""
+    kept: list[Sample] = []
+    turns: list[Turn] = []
+    for turn in record.turns:
+        share = Share(index=pod, count=pods).among(turn.concurrency or 1)
+        own = [
+            sample
+            for sample in samples
+            if share is not None and key(sample) == key(turn) and sample.request % share.count == share.index
+        ]
+        if own:
+            kept += own
+            end = max(sample.end_seconds for sample in own)
+            turns.append(dataclasses.replace(turn, requests=len(own), end_seconds=end))
+    default: dict[str, typing.Any] = {"machine": f"machine {pod}", "clock_error_ms": 4.0}
+    of = Part(pod=pod, pods=pods, start="2027-01-15T08:00:00+00:00", **(default | part))
+    return OfPod(of, dataclasses.replace(record, turns=tuple(turns), part=of), tuple(kept))
+
+
+def two(**part: typing.Any) -> tuple[OfPod, OfPod]:
+    """Return both shares of one run; ``part`` changes what the second says of itself."""
+    record, samples = whole_run()
+    return pod_of(record, samples, 0), pod_of(record, samples, 1, **part)
+
+
+def verdict(joined: Joined) -> tuple[str, int | None, tuple[str, ...]]:
+    """Return outcome, choice and reasons of a joined run."""
+    source = Source(
+        name="x",
+        record=joined.record,
+        samples=joined.samples,
+        notes=joined.notes,
+        stored_verdict=None,
+        void=joined.void,
+        faults=joined.faults,
+    )
+    found = retry(source).verdict
+    return found.outcome, found.chosen, found.reasons
+
+
+def test_two_shares_are_the_run() -> None:
+    """Every turn with every sample, each once: what one process would have kept."""
+    record, samples = whole_run()
+    joined = join(two())
+    lowest = [turn for turn in record.turns if turn.stage != "block" or turn.concurrency == 2]
+    kept = {key(turn) for turn in lowest}
+
+    assert joined.void == ()
+    assert [dataclasses.replace(turn) for turn in joined.record.turns] == lowest
+    assert sorted(joined.samples, key=repr) == sorted((one for one in samples if key(one) in kept), key=repr)
+    assert joined.record.part is None
+    assert joined.record.pins["pods"] == "2"
+    assert not any(joined.faults.values())
+    assert (joined.record.ending, joined.record.ending_detail) == ("budget", record.ending_detail)
+
+
+def test_blocks_at_other_steps_are_not_judged() -> None:
+    """Planted servers take one request at a time, so the lowest step is as good: blocks at four are left out."""
+    joined = join(two())
+
+    assert {turn.concurrency for turn in joined.record.turns if turn.stage == "block"} == {2}
+    assert joined.notes == (
+        (
+            "12 block turns at other steps of workloads.load.concurrency than their degree's best are not judged: pods "
+            "follow a plan made before the run, so blocks measure every step"
+        ),
+    )
+
+
+def test_the_verdict_is_that_of_the_whole() -> None:
+    """TP1 has more per core than TP2; joined shares say so with confidence."""
+    assert verdict(join(two()))[:2] == ("settled", 1)
+
+
+def test_a_pod_that_kept_nothing_voids_the_run() -> None:
+    """The sentence names it."""
+    joined = join(two()[:1])
+
+    assert joined.void == ("pod 1 of 2 kept nothing: their share of every turn is unknown; measure again",)
+    assert verdict(joined)[0] == "void"
+
+
+def _other_settings(one: OfPod) -> OfPod:
+    return one._replace(record=dataclasses.replace(one.record, settings=settings(degrees=[1, 2])))
+
+
+def _other_start(one: OfPod) -> OfPod:
+    return one._replace(part=dataclasses.replace(one.part, start="2027-01-15T09:00:00+00:00"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(_other_settings, "settings"), (_other_start, "common start")],
+    ids=["settings", "start"],
+)
+def test_shares_of_two_runs_are_not_one(change: collections.abc.Callable[[OfPod], OfPod], words: str) -> None:
+    """Shares that were asked other things, or began another time, are told apart."""
+    first, second = two()
+
+    assert join((first, change(second))).void == (f"pod 1 differs from pod 0 in its {words}: not one run",)
+
+
+def test_the_same_share_twice_is_refused() -> None:
+    """A folder that was copied under another name is not a second pod."""
+    first, second = two()
+
+    assert join((first, second, second)).void == ("pod 1 is there 2 times; keep one folder of each pod",)
+
+
+@pytest.mark.parametrize(
+    ("error_ms", "sentence"),
+    [
+        (
+            None,
+            (
+                "no time service keeps the clock of pod 1, as its kernel says: nobody knows whether its turns began "
+                "with the others'; start chrony or another NTP client on its machine"
+            ),
+        ),
+        (
+            80.0,
+            (
+                "the clock of pod 1 may be wrong by 80 ms, as its kernel says; two clocks of one run are apart by at "
+                "most 100 ms"
+            ),
+        ),
+    ],
+    ids=["not kept", "kept badly"],
+)
+def test_clocks_that_nobody_vouches_for_void_the_run(error_ms: float | None, sentence: str) -> None:
+    """What began together is known only as well as the clocks are."""
+    assert join(two(clock_error_ms=error_ms)).void == (sentence,)
+
+
+def test_one_machine_has_one_clock() -> None:
+    """Processes beside each other need no time service."""
+    record, samples = whole_run()
+    both = [pod_of(record, samples, pod, machine="same", clock_error_ms=None) for pod in range(2)]
+
+    assert join(both).void == ()
+
+
+def test_a_clock_that_was_set_voids_its_turns() -> None:
+    """A pod whose wall clock jumped by a second during the run began its turns a second apart, as they tell."""
+    first, second = two()
+    jumped = tuple(
+        dataclasses.replace(turn, start_epoch_seconds=(turn.start_epoch_seconds or 0) + 1.0)
+        for turn in second.record.turns
+    )
+    joined = join((first, second._replace(record=dataclasses.replace(second.record, turns=jumped))))
+    blocks = [joined.faults[key(turn)] for turn in joined.record.turns if turn.stage == "block"]
+
+    assert set(blocks) == {
+        (f"its pods began TP{degree} block 1000 ms apart by their clocks; a valid turn has at most 100 ms",)
+        for degree in (1, 2)
+    }
+    assert verdict(joined)[0] == "void"
+
+
+def test_each_pods_own_audit_counts() -> None:
+    """A client that was late on one machine alone spoils the turn: its share of the load was not what it should be."""
+    first, second = two()
+    late = tuple(dataclasses.replace(turn, send_lag_p99_ms=50.0) for turn in second.record.turns)
+    joined = join((first, second._replace(record=dataclasses.replace(second.record, turns=late))))
+    block = next(turn for turn in joined.record.turns if turn.stage == "block")
+
+    assert joined.faults[key(block)] == (
+        (
+            "pod 1: the client's own clock ticked 50.0 ms late at the 99th percentile; a valid turn has at most 5 ms; "
+            "give the client a core of its own"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "detail", "words"),
+    [
+        ("interrupted", "SIGTERM ended the run", "pod 1: SIGTERM ended the run"),
+        ("running", None, "pod 1: it had not ended"),
+    ],
+)
+def test_a_pod_that_ended_early_ends_the_run_there(ending: Ending, detail: str | None, words: str) -> None:
+    """Turns that the others finished alone are left out; what all finished still counts."""
+    first, second = two()
+    cut = dataclasses.replace(second.record, turns=second.record.turns[:-3], ending=ending, ending_detail=detail)
+    joined = join((first, second._replace(record=cut)))
+
+    assert (joined.record.ending, joined.record.ending_detail) == (ending, words)
+    assert joined.notes[0] == "3 turns were not finished by every pod; they are left out"
+    assert len([turn for turn in joined.record.turns if turn.stage == "block"]) == 11
+    assert joined.void == ()
+
+
+def test_a_share_of_slots_is_audited_by_its_own_slots() -> None:
+    """Three pods on four slots: the first has two of them, the others one each, and none is called idle."""
+    record, samples = whole_run()
+    joined = join([pod_of(record, samples, pod, pods=3) for pod in range(3)])
+
+    assert joined.void == ()
+    assert {turn.requests for turn in joined.record.turns if turn.stage == "rising"} == {40}
+
+
+def test_a_part_is_kept_with_its_run() -> None:
+    """It survives the record's file, and records without one stay readable."""
+    first = two()[0].record
+    alone = encode_run(dataclasses.replace(first, part=None)).replace(' "part": null,\n', "")
+
+    assert decode_run(encode_run(first)) == first
+    assert '"part"' not in alone
+    assert decode_run(alone).part is None

@@ -1,0 +1,35 @@
+"""The record of a sweep: it comes back as it was, and a broken one is refused."""
+
+import pytest
+
+from workloads.sweep import Leg, Sweep, decode_sweep, encode_sweep, gravest
+
+SWEEP = Sweep(sweep="20260701T120000Z-test", legs=(Leg(model="a/b", folder="b"), Leg(model="a/c", folder="c")))
+
+
+def test_a_record_comes_back() -> None:
+    """Text and back is the same, states and sentences with it."""
+    sweep = SWEEP.changed(0, "ended").changed(1, "failed", "it died")
+
+    assert decode_sweep(encode_sweep(sweep)) == sweep
+    assert [leg.state for leg in SWEEP.legs] == ["waiting", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"schema_version": 1', '"schema_version": 2'), ('"waiting"', '"asleep"'), ('"b"', '"../b"'), ('"b"', '".."'),
+     ('"legs"', '"arms"'), ("}", "")],
+)  # fmt: skip
+def test_a_broken_record_is_refused(old: str, new: str) -> None:
+    """Another schema, an unknown state, a folder elsewhere, a missing key, a cut text."""
+    with pytest.raises(ValueError, match=r"sweep's record|Expecting"):
+        decode_sweep(encode_sweep(SWEEP).replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status"),
+    [([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 5, 3], 5), ([2, 3], 2), ([5, 130], 130), ([], 0)],
+)
+def test_the_gravest_status_stands_for_all(statuses: list[int], status: int) -> None:
+    """A shell that asks whether everything is settled gets the truth."""
+    assert gravest(statuses) == status

@@ -1,0 +1,96 @@
+"""Which degree is cheapest at which rate, and where the choice flips."""
+
+import dataclasses
+import itertools
+import math
+import typing
+
+from infra.hardware import InstanceTypeName
+from workloads.fleet.packing import nodes_for
+from workloads.fleet.search import Carrying
+
+SPAN = 100.0
+"""The curve goes from the planned rate over this to the planned rate times this."""
+POINTS = 161
+"""Of the curve, evenly on a log scale: 6 % apart."""
+LASTING = 1.15
+"""Ranges of rates narrower than this factor are joined to their neighbour: whole nodes make the cheapest change often
+where two degrees cost about the same."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CostPoint:
+    """One rate and what the smallest fleets cost."""
+
+    rate_per_second: float
+    replicas: typing.Mapping[int, int]
+    """By degree."""
+    cost: typing.Mapping[int, float]
+    """By degree: USD an hour; nodes where no price is known."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheapestRange:
+    """Rates at which one degree is the cheapest."""
+
+    degree: int
+    from_per_second: float
+    to_per_second: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Buying:
+    """What a degree's fleet is bought as."""
+
+    instance_type: InstanceTypeName
+    usd_per_node_hour: float | None
+
+    def cost(self, replicas: int, degree: int) -> float:
+        """Return USD an hour, or nodes without a price; infinity where no node holds such a server."""
+        nodes = nodes_for(replicas, degree, self.instance_type, self.usd_per_node_hour)
+        if nodes is None:
+            return math.inf
+        return float(nodes.count) if nodes.usd_per_hour is None else nodes.usd_per_hour
+
+
+def cost_at(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> CostPoint:
+    """Return what the smallest fleet of each degree costs at one rate."""
+    replicas = {degree: carrying.replicas(rate_per_second) for degree, carrying in carryings.items()}
+    cost = {degree: buying.cost(count, degree) for degree, count in replicas.items()}
+    return CostPoint(rate_per_second=rate_per_second, replicas=replicas, cost=cost)
+
+
+def curve(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> tuple[CostPoint, ...]:
+    """Return the cost of every degree along rates around ``rate_per_second``, ascending."""
+    steps = [SPAN ** (2 * index / (POINTS - 1) - 1) for index in range(POINTS)]
+    return tuple(cost_at(rate_per_second * step, carryings, buying) for step in steps)
+
+
+def cheapest(point: CostPoint) -> int:
+    """Return the degree that costs least; of equals the smallest, as in the verdict."""
+    return min(point.cost, key=lambda degree: (point.cost[degree], degree))
+
+
+def ranges(points: typing.Sequence[CostPoint]) -> tuple[CheapestRange, ...]:
+    """Return the stretches of the curve on which one degree is the cheapest, ascending and without gaps."""
+    runs: list[CheapestRange] = []
+    for degree, own in itertools.groupby(points, key=cheapest):
+        rates = [point.rate_per_second for point in own]
+        runs.append(CheapestRange(degree=degree, from_per_second=rates[0], to_per_second=rates[-1]))
+    joined: list[CheapestRange] = []
+    for run in runs:
+        end = run.to_per_second
+        if joined and (joined[-1].degree == run.degree or end < LASTING * joined[-1].to_per_second):
+            joined[-1] = dataclasses.replace(joined[-1], to_per_second=end)
+        elif joined:
+            start = joined[-1].to_per_second
+            joined.append(dataclasses.replace(run, from_per_second=start))
+        else:
+            joined.append(run)
+    return tuple(joined)
+
+
+def nearest_flip(found: typing.Sequence[CheapestRange], rate_per_second: float) -> tuple[float, int, int] | None:
+    """Return the flip nearest to a rate, on a log scale: the rate, the degree below it and the one above it."""
+    flips = [(low.to_per_second, low.degree, high.degree) for low, high in itertools.pairwise(found)]
+    return min(flips, key=lambda flip: abs(math.log(flip[0] / rate_per_second)), default=None)

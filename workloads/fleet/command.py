@@ -1,0 +1,258 @@
+"""``python -m workloads.report plan``: from a stored run to a fleet."""
+
+import argparse
+import functools
+import pathlib
+import sys
+import typing
+
+import rich.console
+import rich.table
+
+from infra.errors import Problem, SettingsError, StorageFailed
+from infra.hardware import INSTANCE_TYPES, InstanceTypeName
+from workloads.fleet.arrivals import Arrivals
+from workloads.fleet.choice import Buying
+from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
+from workloads.fleet.drawing import pictures
+from workloads.fleet.page import page
+from workloads.fleet.planning import ROUTINGS, FleetPlan, Question, plan
+from workloads.fleet.service import served
+from workloads.fleet.tables import tables
+from workloads.fleet.times import ServiceTimes, service_times
+from workloads.fleet.words import words
+from workloads.report.findings import Verdict
+from workloads.report.retrial import Retrial, retry
+from workloads.report.soundness import examine
+from workloads.report.source import Source
+from workloads.report.tables import Table
+from workloads.settings import WorkloadSettings, parse_workloads
+
+INCONCLUSIVE = 3
+_WIDTH = 130
+"""Columns that the tables need, whatever the terminal has."""
+_ZONES = 3
+"""Most regions with trn2 have it in three zones (infra/hardware.py, OFFERINGS)."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="a run's folder, or s3://bucket/prefix")
+    add("--rate", metavar="RATE", help="requests of the whole fleet: 500/s, 30/min or 2e6/h")
+    add("--limit", action="append", required=True, metavar="LIMIT", help="as p99_total_ms=400; also ttft, tpot; again")
+    add(
+        "--forecast", type=pathlib.Path, metavar="FILE", help="CSV of time,rate by the hour; its highest is planned for"
+    )
+    add("--degrees", metavar="D,D,...", help="degrees to plan; absent: every one that the run measured")
+    add("--routing", choices=ROUTINGS, default="random", help="who chooses the server (default %(default)s)")
+    add(
+        "--burst",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="half of the requests come at this many times the mean",
+    )
+    add("--burst-seconds", type=float, default=10.0, metavar="S", help="mean length of a burst (default %(default)s)")
+    add(
+        "--instance-type",
+        choices=tuple(INSTANCE_TYPES),
+        help="what is bought; absent: the run's own, else trn2.3xlarge",
+    )
+    add("--usd-per-hour", type=float, metavar="USD", help="price of a node's hour; absent: the run's own")
+    add(
+        "--zones",
+        type=int,
+        default=_ZONES,
+        metavar="N",
+        help="zones that the fleet is spread over (default %(default)s)",
+    )
+    add("--output", type=pathlib.Path, metavar="FOLDER", help="where fleet.html goes; the source's folder if absent")
+
+
+def run(options: argparse.Namespace, source: Source, folder: pathlib.Path) -> int:
+    """Plan, write ``fleet.html`` and its pictures into ``folder``, show the plan; return the exit status.
+
+    0 planned, 3 not settled. Raises SettingsError for bad input, StorageFailed where the page cannot be written.
+    """
+    limits, hours, rate = _asked(options)
+    again = retry(source)
+    if again.verdict.outcome == "void":
+        rule = f"its run is void ({again.verdict.reasons[0]}), and no fleet is planned from it"
+        raise SettingsError([Problem(path="SOURCE", value=source.name, rule=rule, remedy="measure again")])
+    settings = parse_workloads(again.record.settings, file="run.json")
+    measured = _measured(options, again, settings, limits)
+    question = Question(
+        arrivals=Arrivals(rate_per_second=rate, burst_factor=options.burst, burst_seconds=options.burst_seconds),
+        limits=limits,
+        routing=options.routing,
+        buying=_buying(options, again, settings),
+        prices=_prices(_buying(options, again, settings)),
+        zones=options.zones,
+        hours=hours,
+    )
+    found = plan(question, measured)
+    if not found.carried:
+        return _nothing(found, options)
+    _show(found, again, _write(found, again, folder))
+    return 0
+
+
+def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple[Hour, ...], float]:
+    problems: list[Problem] = []
+    limits: list[LatencyLimit] = []
+    hours: tuple[Hour, ...] = ()
+    rates: list[float] = []
+    for text in options.limit:
+        limits += _or_problem(functools.partial(parse_limit, text), problems)
+    if options.rate is not None:
+        rates += _or_problem(lambda: parse_rate(options.rate), problems)
+    if options.forecast is not None:
+        read = _or_problem(lambda: parse_forecast(_text(options.forecast), name=str(options.forecast)), problems)
+        hours = read[0] if read else ()
+        rates += [hour.rate_per_second for hour in hours]
+    if options.rate is None and options.forecast is None:
+        rule = "a fleet is planned for a rate or a forecast"
+        problems.append(Problem(path="--rate", value=None, rule=rule, remedy="add --rate 500/s"))
+    for name, value, least in (
+        ("--burst", options.burst, 1.0),
+        ("--burst-seconds", options.burst_seconds, 1e-3),
+        ("--zones", options.zones, 1),
+        ("--usd-per-hour", options.usd_per_hour, 1e-6),
+    ):
+        if value is not None and not least <= value < 1e9:  # noqa: PLR2004 - rules out infinity and slips
+            rule = f"it is a number of at least {least:g}"
+            problems.append(Problem(path=name, value=value, rule=rule, remedy="give another one"))
+    if problems:
+        raise SettingsError(problems)
+    return tuple(limits), hours, max(rates)
+
+
+T = typing.TypeVar("T")
+
+
+def _or_problem(parse: typing.Callable[[], T], problems: list[Problem]) -> list[T]:
+    try:
+        return [parse()]
+    except SettingsError as error:
+        problems += error.problems
+        return []
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        rule = f"it names a readable text file ({error})"
+        raise SettingsError([Problem(path="--forecast", value=str(path), rule=rule, remedy="name another")]) from error
+
+
+def _measured(
+    options: argparse.Namespace, again: Retrial, settings: WorkloadSettings, limits: typing.Sequence[LatencyLimit]
+) -> dict[int, ServiceTimes]:
+    """Return the service times of the degrees asked for. Raises SettingsError for one without samples."""
+    sound = examine(again.record, again.samples).turns
+    invalid = {one.degree: one.ground.sentence for one in again.verdict.degrees if one.word == "invalid"}
+    known = {one.degree: one.reason for one in again.record.degrees}
+    asked = _degrees(options)
+    problems: list[Problem] = []
+    measured: dict[int, ServiceTimes] = {}
+    for degree in sorted(known) if asked is None else asked:
+        own = [pair for pair in sound if pair[0].degree == degree]
+        times = (
+            None
+            if degree in invalid
+            else service_times(served(own, settings.model.max_num_seqs), settings.model.max_num_seqs)
+        )
+        if times is not None:
+            measured[degree] = times
+        elif asked is not None:
+            reason = invalid.get(degree) or known.get(degree)
+            rule = "the run has no service times for it" + (f" ({reason})" if reason else "")
+            have = ", ".join(map(str, sorted({turn.degree for turn, _ in sound}))) or "none"
+            remedy = f"name degrees that were measured: {have}"
+            problems.append(Problem(path="--degrees", value=degree, rule=rule, remedy=remedy))
+    if not measured and not problems:
+        rule = "it has no request that succeeded with its tokens counted"
+        problems.append(Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="name another run"))
+    untimed = [f"TP{degree}" for degree, times in measured.items() if not times.has_first_tokens]
+    for limit in limits:
+        if limit.metric != "total_ms" and untimed:
+            rule = f"first tokens were timed, which {', '.join(untimed)}'s were not (no streaming)"
+            problems.append(Problem(path="--limit", value=limit.words, rule=rule, remedy="limit total latency"))
+    if problems:
+        raise SettingsError(problems)
+    return measured
+
+
+def _degrees(options: argparse.Namespace) -> list[int] | None:
+    if options.degrees is None:
+        return None
+    try:
+        found = sorted({int(part) for part in options.degrees.split(",")})
+    except ValueError as error:
+        rule = "degrees are whole numbers with commas between them"
+        problem = Problem(path="--degrees", value=options.degrees, rule=rule, remedy="write them as 1,2,4")
+        raise SettingsError([problem]) from error
+    return found
+
+
+def _buying(options: argparse.Namespace, again: Retrial, settings: WorkloadSettings) -> Buying:
+    """Return the instance type and its price: as asked, else as the run has them."""
+    named = options.instance_type or again.record.pins.get("instance")
+    name: InstanceTypeName = next((one for one in INSTANCE_TYPES if one == named), "trn2.3xlarge")
+    price = options.usd_per_hour
+    if price is None and settings.price is not None:
+        nodes = INSTANCE_TYPES[name].logical_cores / settings.price.billed_cores
+        price = settings.price.usd_per_hour * nodes if nodes == 1 else None
+    return Buying(instance_type=name, usd_per_node_hour=price)
+
+
+def _prices(buying: Buying) -> dict[InstanceTypeName, float]:
+    return {} if buying.usd_per_node_hour is None else {buying.instance_type: buying.usd_per_node_hour}
+
+
+def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
+    reasons = "; ".join(f"TP{one.degree}: {one.sentence}" for one in found.refused)
+    if any(one.word == "inconclusive" for one in found.refused):
+        sys.stdout.write(f"Not settled: {reasons}\n")
+        return INCONCLUSIVE
+    rule = f"no fleet of any size holds it ({reasons})"
+    remedy = "raise the limit or measure a faster degree"
+    raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])
+
+
+def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Path:
+    drawn = pictures(found)
+    text = page(found, words(found, again.verdict, again.record), tables(found, again.verdict), drawn, again.record)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for plot in drawn:
+            (folder / f"{plot.name}.png").write_bytes(plot.png)
+        (folder / "fleet.html").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageFailed(
+            f"the plan cannot be written to {folder}: {error.strerror}; free space or name another folder with --output"
+        ) from error
+    return folder / "fleet.html"
+
+
+def _show(found: FleetPlan, again: Retrial, path: pathlib.Path) -> None:
+    console = rich.console.Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
+    said = words(found, again.verdict, again.record)
+    verdict: Verdict = again.verdict
+    for table in tables(found, verdict):
+        console.print(_grid(table))
+    for sentence in (said.headline, *said.sentences, *said.marks):
+        console.print(sentence, soft_wrap=True)
+    console.print(f"Page: {path}", soft_wrap=True)
+
+
+def _grid(table: Table) -> rich.table.Table:
+    grid = rich.table.Table(title=table.caption, title_justify="left", box=None, pad_edge=False)
+    for head in table.heads:
+        grid.add_column(head)
+    for row in table.rows:
+        grid.add_row(*row)
+    return grid

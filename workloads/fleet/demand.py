@@ -1,0 +1,124 @@
+"""What is asked of a fleet: a rate, latency limits, a forecast by hour, as a person writes them."""
+
+import csv
+import dataclasses
+import datetime as dt
+import math
+import re
+import typing
+
+from infra.errors import Problem, SettingsError
+from workloads.fleet.simulation import Metric, Percentile
+
+_RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+_LIMIT = re.compile(r"p(\d{1,2}(?:\.\d+)?)_(total|ttft|tpot)_ms=([0-9.eE+]+)")
+_METRICS: dict[str, Metric] = {"total": "total_ms", "ttft": "ttft_ms", "tpot": "tpot_ms"}
+METRIC_WORDS: dict[Metric, str] = {
+    "total_ms": "total latency",
+    "ttft_ms": "time to first token",
+    "tpot_ms": "time per output token",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatencyLimit:
+    """A percentile of the latency that a fleet must hold."""
+
+    metric: Metric
+    percent: float
+    at_most_ms: float
+
+    @property
+    def percentile(self) -> Percentile:
+        """What is simulated for it."""
+        return self.metric, self.percent
+
+    @property
+    def words(self) -> str:
+        """Return it for a sentence: "p99 of total latency at most 400 ms"."""
+        return f"p{self.percent:g} of {METRIC_WORDS[self.metric]} at most {self.at_most_ms:g} ms"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hour:
+    """One line of a forecast."""
+
+    time: dt.datetime
+    rate_per_second: float
+
+
+def parse_rate(text: str) -> float:
+    """Return requests per second in ``text``: "500/s", "30/min", "2e6/h". Raises SettingsError."""
+    match = _RATE.fullmatch(text.strip())
+    value = _number(match[1]) if match else None
+    if match is None or value is None or value <= 0:
+        rule = "a rate is a number above 0 and its unit: /s, /min or /h"
+        raise SettingsError([Problem(path="--rate", value=text, rule=rule, remedy="write it as 500/s")])
+    return value / _SECONDS[match[2]]
+
+
+def parse_limit(text: str) -> LatencyLimit:
+    """Return the limit in ``text``: "p99_total_ms=400". Raises SettingsError."""
+    match = _LIMIT.fullmatch(text.strip())
+    value = _number(match[3]) if match else None
+    if match is None or value is None or value <= 0 or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - percent
+        rule = "a limit is a percentile, total, ttft or tpot, the unit ms and a number above 0"
+        raise SettingsError([Problem(path="--limit", value=text, rule=rule, remedy="write it as p99_total_ms=400")])
+    return LatencyLimit(metric=_METRICS[match[2]], percent=float(match[1]), at_most_ms=value)
+
+
+def parse_forecast(text: str, *, name: str) -> tuple[Hour, ...]:
+    """Return the hours in the CSV ``text``: columns time (ISO 8601) and rate (requests per second), an hour apart.
+
+    Raises SettingsError with every line that breaks a rule.
+    """
+    rows = list(csv.reader(text.splitlines()))
+    if not rows or [cell.strip() for cell in rows[0]] != ["time", "rate"]:
+        rule = "a forecast is CSV whose first line is time,rate"
+        raise SettingsError([Problem(path="--forecast", value=name, rule=rule, remedy="name another file")])
+    hours: list[Hour] = []
+    problems: list[Problem] = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        where = f"--forecast {name}, line {number}"
+        hour = _hour(row)
+        if isinstance(hour, str):
+            problems.append(Problem(path=where, value=",".join(row), rule=hour, remedy="correct the line"))
+            continue
+        if hours and hour.time - hours[-1].time != dt.timedelta(hours=1):
+            rule = f"lines are one hour apart, and the one before is {hours[-1].time.isoformat()}"
+            remedy = "add the missing hours" if hour.time > hours[-1].time else "put the lines in order"
+            problems.append(Problem(path=where, value=hour.time.isoformat(), rule=rule, remedy=remedy))
+        hours.append(hour)
+    if not hours and not problems:
+        rule = "a forecast has at least one hour"
+        problems.append(Problem(path="--forecast", value=name, rule=rule, remedy="name another file"))
+    if problems:
+        raise SettingsError(problems)
+    if not any(hour.rate_per_second > 0 for hour in hours):
+        rule = "at least one hour of a forecast has a rate above 0"
+        raise SettingsError([Problem(path="--forecast", value=name, rule=rule, remedy="name another file")])
+    return tuple(hours)
+
+
+def _hour(row: typing.Sequence[str]) -> Hour | str:
+    if len(row) != 2:  # noqa: PLR2004 - time and rate
+        return "a line is a time and a rate"
+    try:
+        time = dt.datetime.fromisoformat(row[0].strip())
+    except ValueError:
+        return "a time is ISO 8601, as 2026-07-01T13:00"
+    rate = _number(row[1].strip())
+    if rate is None or rate < 0:
+        return "a rate is a number of requests per second, at least 0"
+    return Hour(time=time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC), rate_per_second=rate)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

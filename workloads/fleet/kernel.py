@@ -1,0 +1,180 @@
+"""The inner loop of the simulation, compiled: servers with slots, a first-come queue at each, and a router before them.
+
+A request draws one rank. With k requests in service at its server it advances as fast as the request of that rank that
+was measured with k in service: it has done ``dt / seconds(k, rank)`` of its work after ``dt`` seconds. Kept at a
+constant concurrency its service time is therefore the measured one, and where concurrency changes under way each
+stretch counts at its own speed.
+"""
+
+import typing
+
+import numba
+import numpy as np
+
+NO_ONE = -1
+
+
+class Requests(typing.NamedTuple):
+    """Requests in the order of their arrivals."""
+
+    arrivals: np.ndarray
+    """Seconds, ascending."""
+    shapes: np.ndarray
+    ranks: np.ndarray
+    """From 0 up to 1, excluded."""
+
+
+class Values(typing.NamedTuple):
+    """Service times, as in ``workloads.fleet.times.Table``."""
+
+    starts: np.ndarray
+    counts: np.ndarray
+    seconds: np.ndarray
+    first_shares: np.ndarray
+
+
+class Servers(typing.NamedTuple):
+    """What every server is doing: one row each, one column a slot."""
+
+    served: np.ndarray
+    """Request in each slot; the first ``busy`` of them are taken."""
+    done: np.ndarray
+    """Share of its work that is done."""
+    busy: np.ndarray
+    flight: np.ndarray
+    """Requests waiting or in service."""
+    last: np.ndarray
+    """Until when ``done`` counts."""
+    leaves: np.ndarray
+    """When the next request leaves if nobody comes; infinity for an idle server."""
+    leaver: np.ndarray
+    """Its slot."""
+
+
+@numba.njit(cache=True, nogil=True)
+def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return total latency and time to the first token of each request, and the server-seconds at each cell.
+
+    A request goes to the server with the fewest requests, waiting or in service. Cost: one pass over the servers for
+    each arrival and departure.
+    """
+    count = len(requests.arrivals)
+    totals, firsts = np.full(count, np.nan), np.full(count, np.nan)
+    time_at = np.zeros(len(values.counts))
+    state = Servers(
+        np.full((servers, slots), NO_ONE),
+        np.zeros((servers, slots)),
+        np.zeros(servers, np.int64),
+        np.zeros(servers, np.int64),
+        np.zeros(servers),
+        np.full(servers, np.inf),
+        np.zeros(servers, np.int64),
+    )
+    head, tail, behind = np.full(servers, NO_ONE), np.full(servers, NO_ONE), np.full(count, NO_ONE)
+    arrived, left = 0, 0
+    while left < count:
+        server = int(np.argmin(state.leaves))
+        departs = arrived == count or state.leaves[server] < requests.arrivals[arrived]
+        now = state.leaves[server] if departs else requests.arrivals[arrived]
+        if not departs:
+            server = _least(state.flight, requests.ranks[arrived])
+        _advance(state, requests, values, server, now, firsts, time_at)
+        entering = NO_ONE
+        if departs:
+            request = _release(state, server)
+            totals[request] = now - requests.arrivals[request]
+            left += 1
+            entering = head[server]
+            if entering != NO_ONE:
+                head[server] = behind[entering]
+        else:
+            state.flight[server] += 1
+            if state.busy[server] < slots:
+                entering = arrived
+            elif head[server] == NO_ONE:
+                head[server] = tail[server] = arrived
+            else:
+                behind[tail[server]] = arrived
+                tail[server] = arrived
+            arrived += 1
+        if entering != NO_ONE:
+            state.served[server, state.busy[server]] = entering
+            state.done[server, state.busy[server]] = 0.0
+            state.busy[server] += 1
+        _look_ahead(state, requests, values, server, now)
+    return totals, firsts, time_at
+
+
+@numba.njit(cache=True, nogil=True)
+def _least(flight: np.ndarray, rank: float) -> int:
+    """Return the server with the fewest requests; the search starts at one that ``rank`` names, to prefer none."""
+    servers = len(flight)
+    start = int(rank * servers)
+    found = start
+    for step in range(1, servers):
+        other = (start + step) % servers
+        if flight[other] < flight[found]:
+            found = other
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _value(requests: Requests, values: Values, request: int, cell: int) -> int:
+    return int(values.starts[cell] + int(requests.ranks[request] * values.counts[cell]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _cell(state: Servers, requests: Requests, server: int, request: int) -> int:
+    return int(requests.shapes[request] * (state.served.shape[1] + 1) + state.busy[server])
+
+
+@numba.njit(cache=True, nogil=True)
+def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
+    state: Servers,
+    requests: Requests,
+    values: Values,
+    server: int,
+    now: float,
+    firsts: np.ndarray,
+    time_at: np.ndarray,
+) -> None:
+    """Let everyone in service at one server work until ``now``; note first tokens on the way."""
+    for slot in range(state.busy[server]):
+        request = state.served[server, slot]
+        cell = _cell(state, requests, server, request)
+        index = _value(requests, values, request, cell)
+        gain = (now - state.last[server]) / values.seconds[index]
+        # A last token is a first one too: rounding must not lose it.
+        ends = now >= state.leaves[server] and slot == state.leaver[server]
+        share = values.first_shares[index]
+        if np.isnan(firsts[request]) and (state.done[server, slot] + gain >= share or (ends and share <= 1.0)):
+            missing = max(0.0, share - state.done[server, slot])
+            firsts[request] = state.last[server] + missing * values.seconds[index] - requests.arrivals[request]
+        state.done[server, slot] += gain
+        time_at[cell] += now - state.last[server]
+    state.last[server] = now
+
+
+@numba.njit(cache=True, nogil=True)
+def _release(state: Servers, server: int) -> int:
+    """Take the request that leaves out of its slot, and return it."""
+    slot = state.leaver[server]
+    request = state.served[server, slot]
+    state.busy[server] -= 1
+    state.flight[server] -= 1
+    state.served[server, slot] = state.served[server, state.busy[server]]
+    state.done[server, slot] = state.done[server, state.busy[server]]
+    return int(request)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_ahead(state: Servers, requests: Requests, values: Values, server: int, now: float) -> None:
+    """Note who of a server's requests leaves next, and when, if nobody comes."""
+    state.leaves[server] = np.inf
+    for slot in range(state.busy[server]):
+        request = state.served[server, slot]
+        cell = _cell(state, requests, server, request)
+        rest = (1.0 - state.done[server, slot]) * values.seconds[_value(requests, values, request, cell)]
+        if now + max(rest, 0.0) < state.leaves[server]:
+            state.leaves[server] = now + max(rest, 0.0)
+            state.leaver[server] = slot

@@ -1,0 +1,28 @@
+"""``fleet.html``: the plan as one self-contained page."""
+
+import typing
+
+from workloads.fleet.planning import FleetPlan
+from workloads.fleet.words import Words
+from workloads.report.html import data_uri, page_template
+from workloads.report.plots import Plot
+from workloads.report.tables import Table
+from workloads.report.wording import figure, ranged, usd
+from workloads.run import RunRecord
+
+
+def page(
+    plan: FleetPlan, words: Words, found: typing.Sequence[Table], plots: typing.Sequence[Plot], record: RunRecord
+) -> str:
+    """Return the page. Everything from the run is escaped; pictures are data in the page."""
+    return page_template("fleet.html.j2").render(
+        plan=plan,
+        words=words,
+        tables=found,
+        plots=plots,
+        record=record,
+        figure=figure,
+        ranged=ranged,
+        usd=usd,
+        data_uri=data_uri,
+    )

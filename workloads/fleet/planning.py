@@ -1,0 +1,229 @@
+"""The plan: for every degree the smallest fleet, its nodes, its latency, its cost and what it withstands."""
+
+import dataclasses
+import typing
+
+from infra.hardware import InstanceTypeName
+from workloads.fleet.arrivals import Arrivals, Routing
+from workloads.fleet.choice import Buying, CheapestRange, CostPoint, curve, nearest_flip, ranges
+from workloads.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
+from workloads.fleet.packing import Nodes, by_type, nodes_for, withstanding
+from workloads.fleet.search import Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
+from workloads.fleet.simulation import Outcome, Percentile, is_overloaded, simulate
+from workloads.fleet.times import ServiceTimes
+
+ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")
+SHOWN = (50.0, 90.0, 99.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is planned for."""
+
+    arrivals: Arrivals
+    limits: tuple[LatencyLimit, ...]
+    routing: Routing
+    buying: Buying
+    prices: typing.Mapping[InstanceTypeName, float]
+    """USD an hour of one node, for the types whose price is known."""
+    zones: int
+    hours: tuple[Hour, ...] = ()
+
+    def asked(self, times: ServiceTimes) -> tuple[Percentile, ...]:
+        """Return every percentile that is simulated."""
+        shown: list[Percentile] = [("total_ms", percent) for percent in SHOWN]
+        if times.has_first_tokens:
+            shown += [("ttft_ms", percent) for percent in SHOWN]
+        return tuple(dict.fromkeys([*shown, *(limit.percentile for limit in self.limits)]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loss:
+    """The smallest fleet after it lost a part."""
+
+    what: typing.Literal["node", "zone"]
+    replicas_left: int
+    outcome: Outcome | None
+    """None where the rest is overloaded or nothing is left."""
+    still_holds: bool
+    nodes_to_withstand: int | None
+    """Nodes of a fleet that holds the limits without the part; None with one zone."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RoutingPrice:
+    """What the same traffic takes under one routing."""
+
+    routing: Routing
+    replicas: int
+    nodes: Nodes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Carried:
+    """One degree that holds the limits."""
+
+    degree: int
+    times: ServiceTimes
+    sizing: Sizing
+    nodes: Nodes
+    options: tuple[Nodes, ...]
+    """The same fleet on each instance type that can hold it."""
+    usd_per_million_output_tokens: float | None
+    load_share: float
+    """The rate over the one that the servers would complete with every slot taken."""
+    losses: tuple[Loss, ...]
+    routings: tuple[RoutingPrice, ...]
+    carrying: Carrying | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refused:
+    """One degree without a fleet, and why in one sentence."""
+
+    degree: int
+    word: str
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FleetPlan:
+    """Every degree, the cheapest first, and where the choice flips."""
+
+    question: Question
+    carried: tuple[Carried, ...]
+    refused: tuple[Refused, ...]
+    points: tuple[CostPoint, ...]
+    ranges: tuple[CheapestRange, ...]
+    flip: tuple[float, int, int] | None
+
+
+def plan(question: Question, measured: typing.Mapping[int, ServiceTimes]) -> FleetPlan:
+    """Return the plan for every degree with service times."""
+    carried: list[Carried] = []
+    refused: list[Refused] = []
+    for degree, times in sorted(measured.items()):
+        found = _degree(question, degree, times)
+        if isinstance(found, Refused):
+            refused.append(found)
+        else:
+            carried.append(found)
+    carried.sort(key=lambda one: (question.buying.cost(one.sizing.fleet.replicas, one.degree), one.degree))
+    carryings = {one.degree: one.carrying for one in carried if one.carrying is not None}
+    points = curve(question.arrivals.rate_per_second, carryings, question.buying) if carryings else ()
+    found_ranges = ranges(points)
+    return FleetPlan(
+        question=question,
+        carried=tuple(carried),
+        refused=tuple(refused),
+        points=points,
+        ranges=found_ranges,
+        flip=nearest_flip(found_ranges, question.arrivals.rate_per_second),
+    )
+
+
+def _degree(question: Question, degree: int, times: ServiceTimes) -> Carried | Refused:
+    buying = question.buying
+    if nodes_for(1, degree, buying.instance_type, None) is None:
+        sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
+        return Refused(degree=degree, word="no-fit", sentence=sentence)
+    asked = question.asked(times)
+    impossible = unreachable(times, question.limits, asked)
+    if impossible is not None:
+        return _refusal(degree, impossible)
+    sizing = smallest(times, question.arrivals, question.routing, question.limits, asked)
+    replicas = sizing.fleet.replicas
+    nodes = _nodes(replicas, degree, buying)
+    rate = question.arrivals.rate_per_second
+    tokens_per_hour = rate * times.plain.mean_output_tokens * 3600
+    return Carried(
+        degree=degree,
+        times=times,
+        sizing=sizing,
+        nodes=nodes,
+        options=by_type(replicas, degree, question.prices),
+        usd_per_million_output_tokens=None
+        if nodes.usd_per_hour is None
+        else 1e6 * nodes.usd_per_hour / tokens_per_hour,
+        load_share=rate / (replicas * times.plain.capacity_per_second),
+        losses=_losses(question, times, sizing, nodes),
+        routings=_routings(question, degree, times, sizing),
+        carrying=carrying(times, question.arrivals, question.routing, question.limits),
+    )
+
+
+def _nodes(replicas: int, degree: int, buying: Buying) -> Nodes:
+    found = nodes_for(replicas, degree, buying.instance_type, buying.usd_per_node_hour)
+    if found is None:
+        raise RuntimeError(f"a {buying.instance_type} holds no server of TP{degree}")
+    return found
+
+
+def _refusal(degree: int, impossible: Unreachable) -> Refused:
+    limit = impossible.limit
+    found = impossible.outcome.percentiles[limit.percentile]
+    low, high = found.interval.low, found.interval.high
+    figures = f"{found.value:,.0f} ms ({low:,.0f} to {high:,.0f})"
+    measure = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
+    if impossible.is_sure:
+        sentence = f"no fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}"
+        return Refused(degree=degree, word="misses the limit", sentence=sentence)
+    sentence = (
+        f"not settled whether any fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}; "
+        "measure more requests one at a time"
+    )
+    return Refused(degree=degree, word="inconclusive", sentence=sentence)
+
+
+def _losses(question: Question, times: ServiceTimes, sizing: Sizing, nodes: Nodes) -> tuple[Loss, ...]:
+    replicas = sizing.fleet.replicas
+    for_node, for_zone = withstanding(nodes.count, question.zones)
+    in_a_zone = -(-nodes.count // question.zones) * nodes.servers_per_node
+    parts: tuple[tuple[typing.Literal["node", "zone"], int, int | None], ...] = (
+        ("node", nodes.servers_per_node, for_node),
+        ("zone", in_a_zone, for_zone),
+    )
+    losses = []
+    for what, lost, enough in parts:
+        left = max(0, replicas - lost)
+        fleet = dataclasses.replace(sizing.fleet, replicas=max(1, left))
+        dead = left == 0 or is_overloaded(times, fleet)
+        outcome = None if dead else simulate(times, fleet, question.asked(times))
+        losses.append(
+            Loss(
+                what=what,
+                replicas_left=left,
+                outcome=outcome,
+                still_holds=outcome is not None and holds(outcome, question.limits),
+                nodes_to_withstand=enough,
+            )
+        )
+    return tuple(losses)
+
+
+def _routings(question: Question, degree: int, times: ServiceTimes, sizing: Sizing) -> tuple[RoutingPrice, ...]:
+    asked = [limit.percentile for limit in question.limits]
+    prices = []
+    for routing in ROUTINGS:
+        other = sizing
+        if routing != question.routing:
+            other = smallest(times, question.arrivals, routing, question.limits, asked)
+        replicas = other.fleet.replicas
+        prices.append(RoutingPrice(routing=routing, replicas=replicas, nodes=_nodes(replicas, degree, question.buying)))
+    return tuple(prices)
+
+
+def hourly(plan_of: FleetPlan, carried: Carried) -> tuple[tuple[Hour, int, float], ...]:
+    """Return replicas and cost of each forecast hour, if the fleet follows the forecast; read off the curve.
+
+    An hour is long beside a request, so each hour is taken by itself. No fleet is larger than the planned one.
+    """
+    if carried.carrying is None:
+        return ()
+    rows = []
+    for hour in plan_of.question.hours:
+        needed = carried.carrying.replicas(hour.rate_per_second) if hour.rate_per_second > 0 else 0
+        replicas = min(needed, carried.sizing.fleet.replicas)
+        cost = plan_of.question.buying.cost(replicas, carried.degree) if replicas else 0.0
+        rows.append((hour, replicas, cost))
+    return tuple(rows)

@@ -1,0 +1,165 @@
+"""The smallest fleet that holds the limits, and the rate that a fleet of any size holds."""
+
+import dataclasses
+import functools
+import math
+import typing
+
+from workloads.fleet.arrivals import Arrivals, Routing
+from workloads.fleet.demand import LatencyLimit
+from workloads.fleet.simulation import (
+    FULLEST,
+    ROUTER_SERVERS,
+    Effort,
+    Fleet,
+    Outcome,
+    Percentile,
+    is_overloaded,
+    simulate,
+)
+from workloads.fleet.times import ServiceTimes
+
+RESOLUTION = 0.002
+"""Fleets are told apart to this share of their size; small ones to one server."""
+CURVE_EFFORT = Effort(requests=4_000, plain=10, resampled=12)
+IDLE_SHARE = 0.001
+"""Utilisation at which nobody waits."""
+_STEPS = 8
+
+Limits = typing.Sequence[LatencyLimit]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizing:
+    """The smallest fleet of one degree under one routing."""
+
+    fleet: Fleet
+    outcome: Outcome
+    replicas_by_point: int
+    """The smallest fleet whose figures hold the limits, their intervals put aside."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unreachable:
+    """Why no fleet of a degree holds the limits."""
+
+    limit: LatencyLimit
+    outcome: Outcome
+    is_sure: bool
+    """False where the figure itself is within the limit, and only its interval is not."""
+
+
+def holds(outcome: Outcome, limits: Limits) -> bool:
+    """Whether the upper end of every limited figure is within its limit."""
+    return all(outcome.percentiles[limit.percentile].interval.is_at_most(limit.at_most_ms) for limit in limits)
+
+
+def holds_by_point(outcome: Outcome, limits: Limits) -> bool:
+    """Whether every limited figure itself is within its limit."""
+    return all(outcome.percentiles[limit.percentile].value <= limit.at_most_ms for limit in limits)
+
+
+def unreachable(times: ServiceTimes, limits: Limits, asked: typing.Sequence[Percentile]) -> Unreachable | None:
+    """Return the limit that service alone breaks, with nobody waiting; None if there is none."""
+    rate = IDLE_SHARE * times.plain.capacity_per_second
+    idle = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=rate))
+    outcome = simulate(times, idle, asked)
+    for limit in limits:
+        found = outcome.percentiles[limit.percentile]
+        if not found.interval.is_at_most(limit.at_most_ms):
+            return Unreachable(limit=limit, outcome=outcome, is_sure=found.value > limit.at_most_ms)
+    return None
+
+
+def smallest(
+    times: ServiceTimes,
+    arrivals: Arrivals,
+    routing: Routing,
+    limits: Limits,
+    asked: typing.Sequence[Percentile],
+) -> Sizing:
+    """Return the smallest fleet that holds ``limits``, which service alone holds.
+
+    Latency falls as a fleet grows, so the search halves the range between a fleet that fails and one that holds.
+    """
+
+    @functools.cache
+    def outcome(replicas: int) -> Outcome | None:
+        fleet = Fleet(replicas=replicas, routing=routing, arrivals=arrivals)
+        return None if is_overloaded(times, fleet) else simulate(times, fleet, asked)
+
+    def fits(replicas: int, rule: typing.Callable[[Outcome, Limits], bool]) -> bool:
+        found = outcome(replicas)
+        return found is not None and rule(found, limits)
+
+    least = math.ceil(arrivals.rate_per_second / (FULLEST * times.least_capacity_per_second))
+    by_point = _halved(least, lambda replicas: fits(replicas, holds_by_point))
+    replicas = _halved(by_point, lambda replicas: fits(replicas, holds))
+    chosen = outcome(replicas)
+    if chosen is None:
+        raise RuntimeError(f"a fleet of {replicas} was found to hold and is overloaded")
+    return Sizing(
+        fleet=Fleet(replicas=replicas, routing=routing, arrivals=arrivals),
+        outcome=chosen,
+        replicas_by_point=by_point,
+    )
+
+
+def _halved(least: int, fits: typing.Callable[[int], bool]) -> int:
+    """Return the smallest number from ``least`` up that fits, to RESOLUTION."""
+    least = max(1, least)
+    if fits(least):
+        return least
+    low, step = least, max(1, math.ceil(least * 0.02))
+    while not fits(low + step):
+        low, step = low + step, 2 * step
+    high = low + step
+    while high - low > max(1, RESOLUTION * high):
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Carrying:
+    """The rate that one server of a fleet carries within the limits, by the size of the fleet."""
+
+    per_server: tuple[tuple[int, float], ...]
+    """Servers, ascending powers of two, and requests per second of each. Beyond the last it stays the same."""
+
+    def rate_per_server(self, replicas: int) -> float:
+        """Return requests per second of each of ``replicas`` servers; linear in the logarithm between sizes."""
+        for (small, less), (large, more) in zip(self.per_server, self.per_server[1:], strict=False):
+            if replicas < large:
+                weight = math.log(replicas / small) / math.log(large / small)
+                return less + weight * (more - less)
+        return self.per_server[-1][1]
+
+    def replicas(self, rate_per_second: float) -> int:
+        """Return the smallest fleet that carries ``rate_per_second``."""
+        found = max(1, math.ceil(rate_per_second / max(rate for _, rate in self.per_server)))
+        while found * self.rate_per_server(found) < rate_per_second:
+            found += 1
+        return found
+
+
+def carrying(times: ServiceTimes, arrivals: Arrivals, routing: Routing, limits: Limits) -> Carrying | None:
+    """Return the rate that fleets of every size carry; None where one server carries none.
+
+    With ``random`` routing a server sees the same stream whatever the size of the fleet, so one size says all. With
+    ``round-robin`` gaps become even as the fleet grows, and change no more beyond ROUTER_SERVERS than the resolution.
+    With ``least-in-flight`` that is the most that one router has.
+    """
+    asked = [limit.percentile for limit in limits]
+    sizes = [1] if routing == "random" else [2**power for power in range(ROUTER_SERVERS.bit_length())]
+    found: list[tuple[int, float]] = []
+    for replicas in sizes:
+        low = found[-1][1] if found else 0.0
+        high = FULLEST * times.least_capacity_per_second
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            fleet = Fleet(replicas=replicas, routing=routing, arrivals=arrivals.at_rate(middle * replicas))
+            does = holds(simulate(times, fleet, asked, CURVE_EFFORT), limits)
+            low, high = (middle, high) if does else (low, middle)
+        found.append((replicas, low))
+    return Carrying(per_server=tuple(found)) if found[-1][1] > 0 else None

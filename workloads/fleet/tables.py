@@ -1,0 +1,176 @@
+"""The plan's tables as rows of text, the same for the terminal and the page."""
+
+from workloads.fleet.demand import METRIC_WORDS
+from workloads.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
+from workloads.fleet.simulation import Metric
+from workloads.report.findings import Verdict
+from workloads.report.tables import Table
+from workloads.report.wording import MISSING, figure, percent, ranged, usd
+
+
+def tables(plan: FleetPlan, verdict: Verdict) -> tuple[Table, ...]:
+    """Return every table that has rows, the most telling first."""
+    every = (
+        fleet_table(plan),
+        latency_table(plan),
+        node_table(plan),
+        loss_table(plan),
+        routing_table(plan),
+        range_table(plan),
+        hour_table(plan),
+        refused_table(plan, verdict),
+    )
+    return tuple(table for table in every if table.rows)
+
+
+def fleet_table(plan: FleetPlan) -> Table:
+    """Return one row per degree that holds the limits, the cheapest first."""
+    return Table(
+        caption="The smallest fleet of each degree that holds the limit with confidence, the cheapest first",
+        heads=(
+            "Degree",
+            "Servers",
+            "By point",
+            "Nodes",
+            "USD/hour",
+            "USD/M output tokens",
+            "Slots taken",
+            "Of capacity",
+        ),
+        rows=tuple(
+            (
+                f"TP{one.degree}",
+                f"{one.sizing.fleet.replicas:,}",
+                f"{one.sizing.replicas_by_point:,}",
+                f"{one.nodes.count:,} x {one.nodes.instance_type}",
+                usd(one.nodes.usd_per_hour),
+                usd(one.usd_per_million_output_tokens),
+                percent(one.sizing.outcome.utilisation),
+                percent(one.load_share),
+            )
+            for one in plan.carried
+        ),
+    )
+
+
+def latency_table(plan: FleetPlan) -> Table:
+    """Return one row per degree and metric."""
+    metrics: tuple[Metric, ...] = ("total_ms", "ttft_ms")
+    return Table(
+        caption="Latency of these fleets in ms, 95 % interval of simulation and samples together",
+        heads=("Degree", "Metric", "p50", "p90", "p99"),
+        rows=tuple(
+            (
+                f"TP{one.degree}",
+                METRIC_WORDS[metric],
+                *(ranged(one.sizing.outcome.percentiles.get((metric, share))) for share in SHOWN),
+            )
+            for one in plan.carried
+            for metric in metrics
+        ),
+    )
+
+
+def node_table(plan: FleetPlan) -> Table:
+    """Return one row per degree and instance type that can hold its fleet."""
+    return Table(
+        caption="Nodes by instance type; room: servers that the nodes hold",
+        heads=("Degree", "Type", "Servers per node", "Nodes", "Room", "USD/hour"),
+        rows=tuple(
+            (
+                f"TP{one.degree}",
+                nodes.instance_type,
+                str(nodes.servers_per_node),
+                f"{nodes.count:,}",
+                f"{nodes.room:,}",
+                usd(nodes.usd_per_hour),
+            )
+            for one in plan.carried
+            for nodes in one.options
+        ),
+    )
+
+
+def loss_table(plan: FleetPlan) -> Table:
+    """Return one row per degree and part that may be lost."""
+    return Table(
+        caption=f"Loss of a node, and of one of {plan.question.zones} zones",
+        heads=("Degree", "Lost", "Servers left", "p99 of total latency in ms", "Holds", "Nodes that withstand it"),
+        rows=tuple(
+            (
+                f"TP{one.degree}",
+                loss.what,
+                f"{loss.replicas_left:,}",
+                _after(loss),
+                "yes" if loss.still_holds else "no",
+                MISSING if loss.nodes_to_withstand is None else f"{loss.nodes_to_withstand:,}",
+            )
+            for one in plan.carried
+            for loss in one.losses
+        ),
+    )
+
+
+def _after(loss: Loss) -> str:
+    if loss.outcome is None:
+        return "overloaded" if loss.replicas_left else "nothing left"
+    return ranged(loss.outcome.percentiles["total_ms", 99.0])
+
+
+def routing_table(plan: FleetPlan) -> Table:
+    """Return one row per degree and routing."""
+    return Table(
+        caption="The same traffic under each routing",
+        heads=("Degree", "Routing", "Servers", "Nodes", "USD/hour"),
+        rows=tuple(
+            (
+                f"TP{one.degree}",
+                price.routing + (" (planned)" if price.routing == plan.question.routing else ""),
+                f"{price.replicas:,}",
+                f"{price.nodes.count:,}",
+                usd(price.nodes.usd_per_hour),
+            )
+            for one in plan.carried
+            for price in one.routings
+        ),
+    )
+
+
+def range_table(plan: FleetPlan) -> Table:
+    """Return one row per stretch of rates with one cheapest degree."""
+    return Table(
+        caption="The cheapest degree, by rate",
+        heads=("From requests/s", "To requests/s", "Cheapest"),
+        rows=tuple((figure(one.from_per_second), figure(one.to_per_second), f"TP{one.degree}") for one in plan.ranges),
+    )
+
+
+def hour_table(plan: FleetPlan) -> Table:
+    """Return one row per forecast hour, for the cheapest degree."""
+    best: Carried | None = plan.carried[0] if plan.carried else None
+    has_price = plan.question.buying.usd_per_node_hour is not None
+    return Table(
+        caption="" if best is None else f"The forecast, hour by hour, with TP{best.degree}",
+        heads=("Hour", "Requests/s", "Servers", "USD" if has_price else "Nodes"),
+        rows=tuple(
+            (
+                hour.time.isoformat(timespec="minutes"),
+                figure(hour.rate_per_second),
+                f"{replicas:,}",
+                usd(cost) if has_price else f"{cost:,.0f}",
+            )
+            for hour, replicas, cost in (() if best is None else hourly(plan, best))
+        ),
+    )
+
+
+def refused_table(plan: FleetPlan, verdict: Verdict) -> Table:
+    """Return one row per degree without a fleet."""
+    known = {one.degree for one in plan.carried} | {one.degree for one in plan.refused}
+    rows = [(f"TP{one.degree}", one.word, one.sentence) for one in plan.refused]
+    rows += [
+        (f"TP{other.degree}", other.word, other.ground.sentence)
+        for other in verdict.degrees
+        if other.degree not in known
+    ]
+    return Table(caption="Degrees without a fleet", heads=("Degree", "Word", "Why"), rows=tuple(rows))

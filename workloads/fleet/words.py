@@ -1,0 +1,212 @@
+"""The plan in sentences: what to buy, how sure that is, what is extrapolated, why its order is not the verdict's."""
+
+import dataclasses
+import math
+import typing
+
+from workloads.fleet.demand import METRIC_WORDS
+from workloads.fleet.planning import Carried, FleetPlan, hourly
+from workloads.report.findings import Verdict
+from workloads.report.wording import degree_list, figure, percent, plural, ranged, usd
+from workloads.run import RunRecord
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Words:
+    """A plan for people."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    """In the order of their weight."""
+    marks: tuple[str, ...]
+    """What is assumed or extrapolated."""
+
+
+def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
+    """Return the plan in sentences. At least one degree is carried."""
+    best = plan.carried[0]
+    sentences = [
+        _traffic(plan),
+        _boundary(best),
+        _order(plan, verdict),
+        _flip(plan),
+        _routing(best),
+        *(_loss(best, index) for index in range(len(best.losses))),
+        _forecast(plan, best),
+    ]
+    marks = [_place(plan, record), _verdict(verdict), *_thin(plan), *_unmeasured(plan), *_failures(plan, verdict)]
+    return Words(
+        headline=_headline(plan, best),
+        sentences=tuple(one for one in sentences if one),
+        marks=tuple(one for one in marks if one),
+    )
+
+
+def _headline(plan: FleetPlan, best: Carried) -> str:
+    limits = " and ".join(limit.words for limit in plan.question.limits)
+    cost = "" if best.nodes.usd_per_hour is None else f" for {usd(best.nodes.usd_per_hour)} an hour"
+    million = best.usd_per_million_output_tokens
+    per_token = "" if million is None else f", {usd(million)} per million output tokens"
+    return (
+        f"{plural(best.sizing.fleet.replicas, 'server')} of TP{best.degree} on {best.nodes.count:,} x "
+        f"{best.nodes.instance_type}{cost} carry {figure(plan.question.arrivals.rate_per_second)} requests/s with "
+        f"{limits}{per_token}."
+    )
+
+
+def _traffic(plan: FleetPlan) -> str:
+    arrivals = plan.question.arrivals
+    if arrivals.burst_factor == 1.0:
+        stream = "Requests arrive as a Poisson process"
+    else:
+        stream = (
+            f"Half of the requests arrive in bursts of {arrivals.burst_factor:g} times the mean rate, "
+            f"{arrivals.burst_seconds:g} s long on average"
+        )
+    return f"{stream}; routing is {plan.question.routing}."
+
+
+def _boundary(best: Carried) -> str:
+    replicas, by_point = best.sizing.fleet.replicas, best.sizing.replicas_by_point
+    if by_point == replicas:
+        return "One server less would not hold it." if replicas > 1 else ""
+    return (
+        f"The boundary is near: by the figures alone {by_point:,} would do; from {replicas:,} on the upper end of the "
+        "95 % interval holds the limit too. More samples narrow what is between."
+    )
+
+
+def _order(plan: FleetPlan, verdict: Verdict) -> str:
+    rates = {
+        degree.degree: degree.tokens_per_second_per_core.value
+        for degree in verdict.degrees
+        if degree.tokens_per_second_per_core is not None
+    }
+    here = [one.degree for one in plan.carried if one.degree in rates]
+    there = sorted(here, key=lambda degree: (-rates[degree], degree))
+    if verdict.chosen in there:
+        there = [verdict.chosen, *(degree for degree in there if degree != verdict.chosen)]
+    if len(here) < 2 or here == there:  # noqa: PLR2004 - an order takes two
+        return "The order of the degrees is the verdict's." if len(here) > 1 else ""
+    by_degree = {one.degree: one for one in plan.carried}
+    first, other = by_degree[here[0]], by_degree[there[0]]
+    if first is other:
+        return f"The cheapest is the verdict's; the order is {degree_list(here)}, the verdict's {degree_list(there)}."
+    ratio = figure(rates[other.degree] / rates[first.degree])
+    return (
+        f"The order is {degree_list(here)}; by output tokens/s per core, as the verdict goes, {degree_list(there)}. "
+        f"Full, TP{other.degree} gives {ratio} times TP{first.degree}'s tokens per core; but to keep queues within the "
+        f"limit its servers may be used to only {percent(other.load_share)} of what they can do, TP{first.degree}'s to "
+        f"{percent(first.load_share)}: a faster server leaves more of the limit for waiting."
+    )
+
+
+def _flip(plan: FleetPlan) -> str:
+    if plan.flip is None:
+        if not plan.ranges:
+            return ""
+        low, high = plan.ranges[0].from_per_second, plan.ranges[-1].to_per_second
+        return f"TP{plan.ranges[0].degree} is the cheapest at every rate from {figure(low)}/s to {figure(high)}/s."
+    rate, below, above = plan.flip
+    return f"The choice flips at about {figure(rate)} requests/s: below it TP{below} is cheapest, above it TP{above}."
+
+
+def _routing(best: Carried) -> str:
+    least = min(best.routings, key=lambda one: one.replicas)
+    most = max(best.routings, key=lambda one: one.replicas)
+    if least.replicas == most.replicas:
+        return "The routing makes no difference to the fleet."
+    costs = least.nodes.usd_per_hour, most.nodes.usd_per_hour
+    dollars = "" if costs[0] is None or costs[1] is None else f", {usd(costs[1] - costs[0])} an hour more"
+    return (
+        f"Routing has its price: {most.routing} takes {most.replicas:,} servers where {least.routing} takes "
+        f"{least.replicas:,}{dollars}."
+    )
+
+
+def _loss(best: Carried, index: int) -> str:
+    loss = best.losses[index]
+    what = f"Without one {loss.what} {plural(loss.replicas_left, 'server')} are left"
+    if loss.still_holds:
+        return f"{what}, and hold the limit."
+    if loss.outcome is None:
+        state = "nothing is served" if loss.replicas_left == 0 else "their queues grow until it is back"
+    else:
+        first, (metric, share) = next(
+            (found, asked)
+            for asked, found in loss.outcome.percentiles.items()
+            if asked[1] == 99  # noqa: PLR2004
+        )
+        state = (
+            f"p{share:g} of {METRIC_WORDS[metric]} is {ranged(first, 'ms')}, and the limit is not held with confidence"
+        )
+    if loss.nodes_to_withstand is None:
+        return f"{what}: {state}; only a second zone helps."
+    return f"{what}: {state}; {plural(loss.nodes_to_withstand, 'node')} instead of {best.nodes.count:,} withstand it."
+
+
+def _forecast(plan: FleetPlan, best: Carried) -> str:
+    rows = hourly(plan, best)
+    if not rows:
+        return ""
+    cost = math.fsum(spent for _, _, spent in rows)
+    fixed = plan.question.buying.cost(best.sizing.fleet.replicas, best.degree) * len(rows)
+    has_price = plan.question.buying.usd_per_node_hour is not None
+
+    def amount(spent: float) -> str:
+        return usd(spent) if has_price else f"{spent:,.0f} node-hours"
+
+    return (
+        f"Over the forecast's {plural(len(rows), 'hour')} the fleet that holds its highest hour costs {amount(fixed)}; "
+        f"one that follows it hour by hour {amount(cost)}."
+    )
+
+
+def _place(plan: FleetPlan, record: RunRecord) -> str:
+    kind = plan.question.buying.instance_type
+    if record.place == "local":
+        return (
+            "Not Trainium2 figures: this run's servers used CPU cores, one for one NeuronCore. Nodes and dollars are "
+            f"those of {kind}, as if its cores served as these did."
+        )
+    if record.place == "own-servers":
+        return f"The run's own servers: that they are like those on {kind} is assumed."
+    return "" if record.pins.get("instance") == kind else f"{kind} is assumed; the run does not say that it ran on one."
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"The verdict behind it is {verdict.outcome}." if verdict.outcome != "settled" else ""
+
+
+def _thin(plan: FleetPlan) -> typing.Iterator[str]:
+    """Yield where a percentile reaches beyond what was measured."""
+    share = max((limit.percent for limit in plan.question.limits), default=99.0) / 100
+    enough = math.ceil(math.log(0.05) / math.log(share))
+    for one in plan.carried:
+        fewest = one.times.fewest
+        if fewest < enough:
+            yield (
+                f"Extrapolated: TP{one.degree} has {fewest:,} service times at its least measured concurrency; below "
+                f"{enough:,} the largest may lie under the true p{100 * share:g} (chance above 5 %), and no resampling "
+                "shows what was never seen."
+            )
+
+
+def _unmeasured(plan: FleetPlan) -> typing.Iterator[str]:
+    for one in plan.carried:
+        share = one.sizing.outcome.unmeasured_share
+        if share > 0:
+            levels = ", ".join(map(str, one.times.levels))
+            yield (
+                f"Extrapolated: {percent(share)} of TP{one.degree}'s service is at concurrencies not measured "
+                f"(measured: {levels} of 1 to {one.times.slots}); they lie on the line through their neighbours."
+            )
+
+
+def _failures(plan: FleetPlan, verdict: Verdict) -> typing.Iterator[str]:
+    for degree in verdict.degrees:
+        if degree.failures and any(one.degree == degree.degree for one in plan.carried):
+            yield (
+                f"{degree.failures:,} of TP{degree.degree}'s {degree.requests:,} requests failed; the plan has only "
+                "those that succeeded, without repeats."
+            )

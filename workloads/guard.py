@@ -1,0 +1,112 @@
+"""The guard in the cluster: it stops everything that holds Neuron cores at a deadline, whatever else still works."""
+
+import collections.abc
+import dataclasses
+
+import pulumi
+from pulumi_kubernetes.batch.v1 import CronJob
+from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
+from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
+
+from workloads.code import bundle, config_maps
+from workloads.lineup import Lineup
+from workloads.manifests import generator, guard, python
+
+PROGRAM = "workloads.guarding"
+CLOCK = "qwen-vllm-clock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GuardArgs:
+    """What the guard needs."""
+
+    namespace: pulumi.Input[str]
+    plan: Lineup
+    run: str
+    """The experiment's name: another one starts the clock anew."""
+    stop_after_seconds: int
+    """From the making of the clock."""
+    python_image: str
+    after: collections.abc.Sequence[pulumi.Resource]
+    """What is there before the first Neuron node: the clock starts behind it."""
+
+
+class Guard(pulumi.ComponentResource):
+    """A CronJob that stops servers and compile Jobs at the deadline.
+
+    Children: ``<name>-clock``, ``-deadline``, ``-account``, ``-rights`` (Role and RoleBinding), ``-calls``,
+    ``-code-<n>`` and ``-cron``. Takes its Kubernetes provider from ``opts``.
+
+    The deadline is the moment at which the API server made the clock, an object named by the run, plus a duration. It
+    stands in the CronJob as a date: neither the guard's restart nor another ``pulumi up`` moves it. A changed budget
+    moves it by the difference, a changed run starts it anew.
+    """
+
+    deadline: pulumi.Output[str]
+
+    def __init__(self, name: str, args: GuardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("optimal-tp:workloads:Guard", name, None, opts)
+        self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        self.deadline = self._deadline()
+        rights = self._rights()
+        parts = bundle(f"{guard.GUARD}-code", [PROGRAM], installs=False)
+        code = config_maps(f"{name}-code", parts, args.namespace, self._child)
+        calls = NetworkPolicy(
+            f"{name}-calls",
+            metadata={"name": guard.GUARD, "namespace": args.namespace},
+            spec=guard.policy_spec(),
+            opts=self._child,
+        )
+        runtime = python.Runtime(image=args.python_image, installs=False, package_index_url=None, parts=parts)
+        CronJob(
+            f"{name}-cron",
+            metadata={"name": guard.GUARD, "namespace": args.namespace},
+            spec=guard.cron_spec(guard.Watch(runtime=runtime, plan=args.plan, deadline=self.deadline)),
+            # Without its rights it is refused, without its code it does not start.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*rights, *code, calls]),
+        )
+        self.register_outputs({"deadline": self.deadline})
+
+    def _deadline(self) -> pulumi.Output[str]:
+        """Make the clock, and tell the load generator, which may see the deadline moved while it runs."""
+        args = self._args
+        clock = ConfigMap(
+            f"{self._name}-clock",
+            metadata={"name": f"{CLOCK}-{args.run}", "namespace": args.namespace},
+            data={"run": args.run},
+            immutable=True,
+            # Time that passes before any node could be launched costs nothing and is not counted.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
+        )
+        moment = clock.metadata.apply(lambda made: _moment(made.creation_timestamp, args.stop_after_seconds))
+        ConfigMap(
+            f"{self._name}-deadline",
+            metadata={"name": generator.DEADLINE, "namespace": args.namespace},
+            data={generator.DEADLINE_KEY: moment},
+            opts=self._child,
+        )
+        return moment
+
+    def _rights(self) -> list[pulumi.Resource]:
+        namespace = self._args.namespace
+        meta = ObjectMetaArgs(name=guard.GUARD, namespace=namespace)
+        account = ServiceAccount(f"{self._name}-account", metadata=meta, opts=self._child)
+        role = Role(f"{self._name}-rights", metadata=meta, rules=guard.rules(self._args.plan), opts=self._child)
+        binding = RoleBinding(
+            f"{self._name}-rights",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        return [account, role, binding]
+
+
+def _moment(created: str | None, seconds: int) -> str:
+    if created is not None:
+        return guard.deadline(created, seconds)
+    if pulumi.runtime.is_dry_run():
+        return f"{seconds} s after the clock is made"
+    raise LookupError(f"the API server made the clock {CLOCK} and did not say when")

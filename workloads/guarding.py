@@ -1,0 +1,126 @@
+"""The guard's program: at the deadline the servers have no pod any more and compile Jobs are suspended.
+
+It needs nothing but the API server and the standard library: no metric, no load generator, no index of packages. It
+knows the deadline as a date, so that a restart changes nothing, and does the same again at each call after it.
+Exit status: 0 done or nothing to do, 1 something was not stopped.
+"""
+
+import argparse
+import collections.abc
+import dataclasses
+import datetime as dt
+import sys
+import time
+import typing
+
+from infra.errors import ServerFailed
+from workloads.loadgen.kubernetes import Namespace, NotThere, own_namespace
+
+_ENDED = ("Complete", "Failed")
+Patch = dict[str, object]
+"""Merged into an object; None where it is stopped already."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Guard:
+    """What is stopped, where."""
+
+    namespace: Namespace
+    deployments: tuple[str, ...]
+    jobs: tuple[str, ...]
+    say: collections.abc.Callable[[str], object]
+
+    def stop(self) -> list[str]:
+        """Stop everything that is there and runs; returns a sentence for each thing that could not be stopped."""
+        wanted = [
+            *((f"suspend the Job {name}", "batch/v1", f"jobs/{name}", _suspended) for name in self.jobs),
+            *((f"stop {name}", "apps/v1", f"deployments/{name}/scale", _without_pods) for name in self.deployments),
+        ]
+        failures = []
+        for doing, group, path, change in wanted:
+            try:
+                patch = change(self.namespace.ask(doing, group, path))
+                if patch is not None:
+                    self.namespace.ask(doing, group, path, patch=patch)
+                    self.say(doing)
+            except NotThere:
+                continue
+            except ServerFailed as error:
+                failures.append(str(error))
+        return failures
+
+
+def _without_pods(scale: dict[str, typing.Any]) -> Patch | None:
+    # Kubernetes leaves a zero out.
+    return {"spec": {"replicas": 0}} if scale.get("spec", {}).get("replicas", 0) else None
+
+
+def _suspended(job: dict[str, typing.Any]) -> Patch | None:
+    conditions = job.get("status", {}).get("conditions", [])
+    ended = any(each.get("type") in _ENDED and each.get("status") == "True" for each in conditions)
+    return None if ended or job.get("spec", {}).get("suspend") else {"spec": {"suspend": True}}
+
+
+def keep(
+    guard: Guard,
+    deadline: dt.datetime,
+    *,
+    period_seconds: float,
+    now: collections.abc.Callable[[], dt.datetime],
+    sleep: collections.abc.Callable[[float], object],
+) -> int:
+    """Stop everything if ``deadline`` is over, or comes within ``period_seconds``, the time until the next call.
+
+    Returns the exit status.
+    """
+    left_seconds = (deadline - now()).total_seconds()
+    if left_seconds > period_seconds:
+        guard.say(f"{left_seconds / 60:.0f} minutes left until {deadline.isoformat(timespec='seconds')}")
+        return 0
+    if left_seconds > 0:
+        sleep(left_seconds)
+    failures = guard.stop()
+    for failure in failures:
+        guard.say(failure)
+    if not failures:
+        guard.say(f"nothing runs after the deadline {deadline.isoformat(timespec='seconds')}")
+    return 1 if failures else 0
+
+
+def _date(text: str) -> dt.datetime:
+    found = dt.datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text} has no time zone")
+    return found
+
+
+def main(words: collections.abc.Sequence[str]) -> int:
+    """Do what ``words`` ask for; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m workloads.guarding", description=__doc__)
+    parser.add_argument("--deadline", required=True, type=_date, help="ISO 8601 with a time zone")
+    parser.add_argument("--period-seconds", required=True, type=float, help="time until this is called again")
+    parser.add_argument("--deployment", action="append", default=[], metavar="NAME", help="a server to stop")
+    parser.add_argument("--job", action="append", default=[], metavar="NAME", help="a Job to suspend")
+    arguments = parser.parse_args(words)
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    try:
+        namespace = own_namespace()
+    except ServerFailed as error:
+        say(str(error))
+        return 1
+    guard = Guard(namespace=namespace, deployments=tuple(arguments.deployment), jobs=tuple(arguments.job), say=say)
+    return keep(
+        guard,
+        arguments.deadline,
+        period_seconds=arguments.period_seconds,
+        now=lambda: dt.datetime.now(dt.UTC),
+        sleep=time.sleep,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""The plans of all models of a sweep together: at once where the nodes hold them, else one model after the other."""
+
+import collections.abc
+import dataclasses
+
+from infra.errors import CapacityError
+from infra.hardware import InstanceType
+from workloads.plan import Plan, Seat, Servers, Shortage, Wish, bins, placed, plan
+from workloads.settings import WorkloadSettings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """One model: what is asked of it, and where its servers run."""
+
+    settings: WorkloadSettings
+    word: str
+    """What names its servers and series in a sweep (``models.model_word``); empty for one model alone."""
+    plan: Plan
+
+    def part(self, name: str) -> str:
+        """Return ``name`` as this model's part: "fetch-qwen3-4b" in a sweep, "fetch" alone."""
+        return f"{name}-{self.word}" if self.word else name
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lineup:
+    """All models in the order in which they are measured."""
+
+    models: tuple[ModelPlan, ...]
+    runs_at_once: bool
+    """False where a model's servers run only while those of the others are stopped."""
+    nodes_for_all: int
+    """Nodes that all servers at once would need."""
+
+    @property
+    def instance_type(self) -> InstanceType:
+        """The one type of node."""
+        return self.models[0].plan.instance_type
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that run at the same time, at most."""
+        return max(model.plan.nodes for model in self.models)
+
+    @property
+    def servers(self) -> Servers:
+        """Every server, by model, degree and replica."""
+        return tuple(server for model in self.models for server in model.plan.servers)
+
+    @property
+    def phases(self) -> tuple[tuple[int, ...], ...]:
+        """Degrees of each turn, the turns of all models after each other; one turn where everything runs at once."""
+        if self.runs_at_once and not any(model.plan.takes_turns for model in self.models):
+            return (tuple(degree for model in self.models for degree in model.settings.degrees),)
+        return tuple(phase for model in self.models for phase in model.plan.phases)
+
+    @property
+    def takes_turns(self) -> bool:
+        """True if some servers run only while others are stopped."""
+        return len(self.phases) > 1
+
+    def starts(self, model: ModelPlan) -> bool:
+        """Return whether servers of ``model`` run before any turn is taken."""
+        return self.runs_at_once or model is self.models[0]
+
+    def lines(self) -> list[str]:
+        """Return the plan for people: one line per model, turn and node."""
+        if len(self.models) == 1:
+            return self.models[0].plan.lines()
+        head = (
+            f"{len(self.models)} models on {self.nodes} x {self.instance_type.name}, all at once"
+            if self.runs_at_once
+            else f"{len(self.models)} models one after the other on {self.nodes} x {self.instance_type.name}; all at "
+            f"once would need {self.nodes_for_all}"
+        )
+        return [
+            head,
+            *(f"{model.settings.model.name}: {line}" for model in self.models for line in model.plan.lines()),
+        ]
+
+
+def line_up(
+    asked: collections.abc.Sequence[tuple[WorkloadSettings, str, Wish]],
+    kind: InstanceType,
+    *,
+    nodes_available: int,
+    limited_by: str,
+    shortage: Shortage,
+) -> Lineup:
+    """Return where the servers of every model run; ``asked``: its settings, its word and its wish.
+
+    Raises CapacityError as ``plan`` does, with a sentence per model that the nodes cannot hold.
+    """
+    if len(asked) == 1:
+        settings, word, wish = asked[0]
+        alone = plan(wish, kind, nodes_available=nodes_available, limited_by=limited_by, shortage=shortage)
+        model = ModelPlan(settings=settings, word=word, plan=alone)
+        return Lineup(models=(model,), runs_at_once=True, nodes_for_all=alone.nodes_for_all)
+    sentences = []
+    plans: list[Plan] = []
+    for settings, _, wish in asked:
+        try:
+            plans.append(plan(wish, kind, nodes_available=nodes_available, limited_by=limited_by, shortage=shortage))
+        except CapacityError as error:
+            sentences.append(f"{settings.model.name}: {error}")
+    if sentences:
+        raise CapacityError("\n".join(sentences))
+    seats = [seat for _, _, wish in asked for seat in wish.seats(wish.degrees)]
+    together = bins(seats, asked[0][2].placement, kind)
+    at_once = len(together) <= nodes_available
+    if not at_once and shortage == "refuse":
+        raise CapacityError(
+            f"the servers of all {len(asked)} models need {len(together)} {kind.name}, and {limited_by} allows "
+            f"{nodes_available}; allow more nodes, drop models or degrees, or let them take turns"
+        )
+    return Lineup(
+        models=tuple(
+            ModelPlan(settings=settings, word=word, plan=_among(found, wish, together) if at_once else found)
+            for (settings, word, wish), found in zip(asked, plans, strict=True)
+        ),
+        runs_at_once=at_once,
+        nodes_for_all=len(together),
+    )
+
+
+def _among(found: Plan, wish: Wish, nodes: collections.abc.Sequence[collections.abc.Sequence[Seat]]) -> Plan:
+    """Return ``found`` with its servers on the ``nodes`` that all models share."""
+    return dataclasses.replace(
+        found,
+        servers=placed(wish, nodes, found.instance_type, 0),
+        phases=(wish.degrees,),
+        nodes=len(nodes),
+        nodes_for_all=len(nodes),
+    )

@@ -1,0 +1,115 @@
+"""The Kubernetes API as a pod may ask it: with its service account's token, about its own namespace."""
+
+import collections.abc
+import dataclasses
+import http.client
+import json
+import os
+import pathlib
+import ssl
+import typing
+import urllib.parse
+
+from infra.errors import ServerFailed
+
+ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""
+_TIMEOUT_SECONDS = 30
+_LOWEST_ERROR = 400
+_NOT_FOUND = 404
+
+
+class NotThere(ServerFailed):
+    """The object that was asked for does not exist."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """One namespace of the API server at ``url``."""
+
+    url: str
+    namespace: str
+    token_file: pathlib.Path
+    """Read at each call: Kubernetes renews the token within the hour."""
+    certificate: pathlib.Path | None
+    """Of the API server; None for plain HTTP."""
+
+    def ask(
+        self,
+        doing: str,
+        group: str,
+        path: str,
+        *,
+        patch: collections.abc.Mapping[str, object] | None = None,
+    ) -> dict[str, typing.Any]:
+        """Return the object at ``path`` ("jobs/mine") of API ``group`` ("batch/v1"), merged with ``patch`` before.
+
+        ``doing`` is for the sentence: "the Kubernetes API did not ``doing``". Raises ServerFailed when it is refused or
+        nobody answers.
+        """
+        return self._ask(doing, f"/apis/{group}/namespaces/{self.namespace}/{path}", patch)
+
+    def ask_cluster(self, doing: str, path: str) -> dict[str, typing.Any]:
+        """Return what is at ``path`` ("karpenter.sh/v1/nodeclaims") outside of any namespace, as ``ask`` does."""
+        return self._ask(doing, f"/apis/{path}", None)
+
+    def _ask(self, doing: str, path: str, patch: collections.abc.Mapping[str, object] | None) -> dict[str, typing.Any]:
+        try:
+            token = self.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise _no_account(error) from error
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/merge-patch+json"}
+        body = None if patch is None else json.dumps(patch)
+        connection = self._connection()
+        try:
+            connection.request("GET" if patch is None else "PATCH", path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFailed(f"the Kubernetes API at {self.url} did not {doing}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status >= _LOWEST_ERROR:
+            kind = NotThere if answer.status == _NOT_FOUND else ServerFailed
+            raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}")
+        return _object(text, doing)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urllib.parse.urlsplit(self.url)
+        host, port = str(parts.hostname), parts.port
+        if self.certificate is None:
+            return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+        trust = ssl.create_default_context(cafile=str(self.certificate))
+        return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=trust)
+
+
+def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
+    """Return this pod's own namespace. Raises ServerFailed outside a pod.
+
+    Kubernetes names the API server's address in every pod's environment, so that no DNS has to work.
+    """
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    try:
+        return Namespace(
+            url=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+            namespace=(account / "namespace").read_text(encoding="utf-8").strip(),
+            token_file=account / "token",
+            certificate=account / "ca.crt",
+        )
+    except OSError as error:
+        raise _no_account(error) from error
+
+
+def _no_account(error: OSError) -> ServerFailed:
+    return ServerFailed(f"what is asked of Kubernetes needs a pod with a service account: {error}")
+
+
+def _object(text: str, doing: str) -> dict[str, typing.Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ServerFailed(f"the Kubernetes API did not {doing}: its answer is no object: {text[:300]}")
+    return found

@@ -1,0 +1,110 @@
+"""The ``share`` command: one process's share of an experiment that several run together, or the judgement after them.
+
+Exit status: 0 the share was measured, or as ``run`` has them for the judgement; 2 bad settings or targets, 5 a server,
+the storage, Kubernetes or the common start failed, 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import collections.abc
+import dataclasses
+import os
+
+import boto3
+import uvloop
+
+from infra.errors import Problem, SettingsError
+from workloads.loadgen import job, run
+from workloads.loadgen.job import Common, PodOptions
+from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.order import Order
+from workloads.loadgen.progress import Watcher, watcher
+from workloads.loadgen.session import Session, halting_on_signals, raise_ending
+from workloads.loadgen.steady import probe_for_ever
+from workloads.loadgen.turns import Halt
+from workloads.report.conclusion import conclude
+from workloads.report.source import read
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to ``parser``."""
+    run.configure(parser)
+    job.configure(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Measure the share, or judge what all shares kept; return the exit status."""
+    return uvloop.run(_main(*asked(arguments, os.environ)))
+
+
+def asked(arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str]) -> tuple[Order, PodOptions]:
+    """Return the checked order. Raises SettingsError with everything that is wrong in file and command line."""
+    problems: list[Problem] = []
+    options = job.pod_options(arguments, environment, problems)
+    if arguments.turns is not None:
+        rule = "servers that take turns start when they can, which no plan of several processes knows"
+        problems.append(Problem(path="--turns", value=arguments.turns, rule=rule, remedy="use the command run"))
+    settings = None
+    try:
+        (settings,) = run.settings_of(arguments.settings)
+    except SettingsError as error:
+        problems += error.problems
+    except ValueError:
+        rule = "several processes share the experiment of one model"
+        problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy="use the command sweep"))
+    order = run.order_of(arguments, settings, problems)
+    return order, options
+
+
+async def _main(order: Order, options: PodOptions) -> int:
+    halt = Halt(event=asyncio.Event())
+    with watcher() as watching, halting_on_signals(halt):
+        if options.pod is None:
+            return await _after(order, options, watching, halt)
+        salt = order.settings.model_dump_json()
+        known = await asyncio.to_thread(job.common, options, salt, own_namespace)
+        return await _measure(order, options, known, watching, halt)
+
+
+async def _measure(order: Order, options: PodOptions, known: Common, watching: Watcher, halt: Halt) -> int:
+    """Measure one share into a folder of its own. Nothing is judged: one share alone says nothing."""
+    named = dataclasses.replace(order, name=f"{known.run}/pod-{options.pod}")
+    session = dataclasses.replace(run.session_of(named, watching, halt), run=known.run, part=options.part(known))
+    watching.say(f"pod {options.pod} of {options.pods}; all begin at {known.start}")
+    record = await run.conducted(session)
+    session.watcher.end()
+    raise_ending(record)
+    place = session.folder.parent if session.bucket is None else session.bucket.uri.rpartition("/")[0]
+    watching.say(f"when all {options.pods} pods have ended: python -m workloads.report {place}")
+    return 0
+
+
+async def _after(order: Order, options: PodOptions, watching: Watcher, halt: Halt) -> int:
+    """Judge what the Job's pods kept once it has ended, then go on with the steady probe where that is asked for."""
+    watching.stage("the load generators' Job", total=None)
+    known = await job.after(options, own_namespace, halt.event)
+    if known is None:
+        return 0
+    # Whoever watches looks at the pods' run; the probe after it is none.
+    session = dataclasses.replace(run.session_of(order, watching, halt), watcher=watching)
+    status = _judged(order, known, session, watching)
+    if order.steady and not halt.event.is_set():
+        await probe_for_ever(session)
+    return status
+
+
+def _judged(order: Order, known: Common, session: Session, watching: Watcher) -> int:
+    """Return the exit status of the verdict on the whole run; its report goes beside the shares."""
+    bucket = run.bucket_of(order.bucket, known.run)
+    watching.end()
+    try:
+        if bucket is None:
+            return conclude(read(str(order.folder / known.run)), order.folder / known.run)
+        status = conclude(read(bucket.uri, boto3.client("s3")), session.folder)
+    except SettingsError as error:
+        # The probe goes on all the same: what could not be judged is in the bucket still.
+        watching.say(str(error))
+        return error.exit_status
+    bucket.store(path for path in session.folder.iterdir() if path.is_file())
+    watching.say(bucket.failure or f"results and report: {bucket.uri}")
+    return status

@@ -1,0 +1,49 @@
+"""Several models on this machine, one after the other, each as an ordinary run; then the table across them."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+
+from infra.errors import Problem, SettingsError
+from workloads.loadgen.legs import SweepKeeper, measure_all, planned
+from workloads.loadgen.progress import Watcher
+from workloads.loadgen.results import new_folder
+from workloads.loadgen.session import run_name
+from workloads.loadgen.turns import Halt
+from workloads.local.program import Request, point_to, run_locally
+from workloads.local.settings import Profile
+from workloads.models import model_title
+from workloads.report.sweep import conclude_sweep, read_sweep
+
+
+async def sweep_locally(
+    request: Request, profiles: collections.abc.Sequence[Profile], *, watcher: Watcher, halt: Halt
+) -> int:
+    """Run ``request`` for each of ``profiles``, and return the gravest exit status of all.
+
+    Raises what ``run_locally`` raises for an interruption or a full disk, SettingsError for a model directory: a sweep
+    has several models.
+    """
+    if request.model_directory is not None:
+        rule = f"it is one model, and the profile has {len(profiles)}"
+        remedy = "leave MODEL out, or choose a profile with one model"
+        raise SettingsError([Problem(path="MODEL", value=str(request.model_directory), rule=rule, remedy=remedy)])
+    name = run_name(dt.datetime.now(dt.UTC))
+    folder = new_folder(request.out / name)
+    point_to(folder, request.out / "last")
+    sweep = planned(name, (profile.workloads for profile in profiles))
+
+    async def measure(index: int) -> None:
+        profile = profiles[index]
+        own = dataclasses.replace(
+            request,
+            profile=profile,
+            out=folder,
+            folder=sweep.legs[index].folder,
+            series=model_title(profile.workloads.model),
+        )
+        await run_locally(own, watcher=watcher, halt=halt)
+
+    await measure_all(sweep, measure, SweepKeeper(folder, None), watcher, halt)
+    watcher.end()
+    return conclude_sweep(read_sweep(str(folder)), folder)

@@ -1,0 +1,121 @@
+"""The guard as Kubernetes is told: when it runs, what it may do, and whom it may talk to."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+import typing
+
+from workloads.lineup import Lineup
+from workloads.manifests import cores, python
+from workloads.manifests.generator import scaling_rules
+
+if typing.TYPE_CHECKING:
+    import pulumi
+    from pulumi_kubernetes.batch.v1 import CronJobSpecArgsDict
+    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict
+    from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
+    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+
+GUARD = "qwen-vllm-guard"
+"""Name of everything of the guard, and its ``app`` label."""
+_PERIOD_MINUTES = 5
+# Shorter than the period, so that a start that was missed is made up for; with it, a controller that was away for long
+# does not count what it missed, and give up after a hundred (kubernetes.io, CronJob, "Schedule limitations").
+_LATEST_START_SECONDS = 200
+_LONGEST_SECONDS = _PERIOD_MINUTES * 60 + 120
+"""It may wait up to a period for the deadline; what takes longer hangs."""
+_RETRIES = 3
+_STOP_SECONDS = 10
+_API_PORT = 443
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Watch:
+    """What the guard stops, and when."""
+
+    runtime: python.Runtime
+    plan: Lineup
+    deadline: "pulumi.Input[str]"
+    """ISO 8601 with its time zone."""
+
+
+def servers(plan: Lineup) -> list[str]:
+    """Return the names of the Deployments that hold Neuron cores."""
+    return [server.name for server in plan.servers]
+
+
+def compile_jobs(plan: Lineup) -> list[str]:
+    """Return the names of the Jobs that hold Neuron cores."""
+    return [
+        f"{model.plan.of_degree(degree)[0].name}-compile" for model in plan.models for degree in model.settings.degrees
+    ]
+
+
+def deadline(created: str, seconds: int) -> str:
+    """Return the date that is ``seconds`` after ``created``, both ISO 8601 in UTC."""
+    moment = dt.datetime.fromisoformat(created) + dt.timedelta(seconds=seconds)
+    return moment.astimezone(dt.UTC).isoformat(timespec="seconds")
+
+
+def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
+    """Return the CronJob. Replace: a call that hangs, or whose node is lost, does not keep the next from being made."""
+    container: ContainerArgsDict = {
+        "name": "guard",
+        "command": ["python", "-m", "workloads.guarding"],
+        "args": [
+            *("--deadline", watch.deadline),
+            *("--period-seconds", str(_PERIOD_MINUTES * 60)),
+            *(part for name in servers(watch.plan) for part in ("--deployment", name)),
+            *(part for name in compile_jobs(watch.plan) for part in ("--job", name)),
+        ],
+        "env": cores.variables(python.variables(watch.runtime)),
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+    }
+    pod: PodSpecArgsDict = {
+        **python.pod_spec(watch.runtime, container, [], stop_seconds=_STOP_SECONDS),
+        "automount_service_account_token": True,
+        # It must find room on system nodes that are full.
+        "priority_class_name": "system-cluster-critical",
+        "restart_policy": "Never",
+        "service_account_name": GUARD,
+    }
+    return {
+        "schedule": f"*/{_PERIOD_MINUTES} * * * *",
+        "concurrency_policy": "Replace",
+        "starting_deadline_seconds": _LATEST_START_SECONDS,
+        "successful_jobs_history_limit": 1,
+        "failed_jobs_history_limit": 3,
+        "job_template": {
+            "spec": {
+                "active_deadline_seconds": _LONGEST_SECONDS,
+                "backoff_limit": _RETRIES,
+                "template": {"metadata": {"labels": {"app": GUARD}}, "spec": pod},
+            }
+        },
+    }
+
+
+def rules(plan: Lineup) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
+    """Return the guard's rights: the scale of our servers and our compile Jobs, each by name; nothing else.
+
+    A Job has no subresource for its suspension. Its template cannot be changed while it runs.
+    """
+    return [
+        *scaling_rules(servers(plan)),
+        {
+            "api_groups": ["batch"],
+            "resources": ["jobs"],
+            "resource_names": sorted(compile_jobs(plan)),
+            "verbs": ["get", "patch"],
+        },
+    ]
+
+
+def policy_spec() -> "NetworkPolicySpecArgsDict":
+    """Let nobody in, and out only what an API server listens on; its addresses are EKS's and change."""
+    return {
+        "pod_selector": {"match_labels": {"app": GUARD}},
+        "policy_types": ["Ingress", "Egress"],
+        "ingress": [],
+        "egress": [{"ports": [{"protocol": "TCP", "port": _API_PORT}]}],
+    }

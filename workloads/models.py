@@ -1,0 +1,168 @@
+"""The models of a settings file: ``workloads`` is one experiment, or what each entry of ``models`` begins from."""
+
+import re
+import typing
+
+import pydantic
+
+from infra.errors import Problem, SettingsError
+from infra.parser import Section, parse
+from workloads.settings import Model, WorkloadSettings
+
+LONGEST_WORD = 30
+"""Characters: with prefix, degree, replica and "-compile" around it a name stays within Kubernetes' 63."""
+_WORD = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_MERGED = ("model", "load", "decision")
+"""Sections of an entry that override key by key; the others replace."""
+
+
+class ModelEntry(Section):
+    """One model of a sweep. What an entry leaves out is as the rest of ``workloads`` has it."""
+
+    model: dict[str, typing.Any]
+    """Keys of ``workloads.model``; one that names a model brings its revision."""
+    degrees: list[typing.Any] | None = None
+    """In place of ``workloads.degrees``."""
+    limits: dict[str, typing.Any] | None = None
+    """In place of all of ``workloads.limits``."""
+    load: dict[str, typing.Any] | None = None
+    """Keys of ``workloads.load``."""
+    decision: dict[str, typing.Any] | None = None
+    """Keys of ``workloads.decision``; the budget is each model's own."""
+
+
+class Workloads(WorkloadSettings):
+    """The ``workloads`` section as a file has it: one model, or several in a sweep."""
+
+    models: tuple[ModelEntry, ...] | None = pydantic.Field(default=None, min_length=1)
+    """Several models, measured one after the other; absent: ``model`` alone."""
+
+
+def model_title(model: Model) -> str:
+    """Return the last part of the model's name, for people: "Qwen3-0.6B"."""
+    return model.name.rstrip("/").rpartition("/")[2]
+
+
+def model_word(model: Model) -> str:
+    """Return the model's name as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
+    return re.sub(r"[^a-z0-9]+", "-", model_title(model).lower()).strip("-")
+
+
+def parse_models(data: object, *, file: str) -> tuple[WorkloadSettings, ...]:
+    """Return one experiment per model of the ``workloads`` section of ``file``, in the order of the file.
+
+    Without ``models`` that is one. Raises SettingsError with every bad key of every model; a key that all models share
+    is told once.
+    """
+    if not isinstance(data, dict) or data.get("models") is None:
+        return (_alone(parse(Workloads, data, where="workloads", file=file)),)
+    shared = {key: value for key, value in data.items() if key != "models"}
+    entries = _entries(data["models"], file)
+    problems = _nameless(shared, entries, file)
+    known = {str(problem) for problem in _problems_of(shared, file)}
+    found: list[WorkloadSettings] = []
+    for index, entry in enumerate(entries):
+        try:
+            found.append(_alone(parse(Workloads, _merged(shared, entry), where="workloads", file=file)))
+        except SettingsError as error:
+            problems += [_placed(problem, index, known) for problem in error.problems]
+    problems = list({str(problem): problem for problem in problems}.values())
+    if not problems:
+        problems = _confusable(found, file)
+    if problems:
+        raise SettingsError(problems)
+    return tuple(found)
+
+
+def as_section(models: typing.Sequence[WorkloadSettings]) -> dict[str, typing.Any]:
+    """Return the ``workloads`` section that ``parse_models`` reads as ``models``, as plain data."""
+    first, *others = (each.model_dump(mode="json") for each in models)
+    if not others:
+        return first
+    own = set(ModelEntry.model_fields)
+    shared = {key: value for key, value in first.items() if key not in own}
+    return {**shared, "models": [{key: each[key] for key in sorted(own)} for each in (first, *others)]}
+
+
+def _alone(section: Workloads) -> WorkloadSettings:
+    return WorkloadSettings.model_validate(section.model_dump(exclude={"models"}))
+
+
+def _entries(models: object, file: str) -> list[ModelEntry]:
+    """Return the entries; their sections are looked at only once they are whole."""
+    if not isinstance(models, (list, tuple)) or not models:
+        rule = "it is a list of at least one model"
+        raise SettingsError([Problem(path="workloads.models", value=models, rule=rule, remedy=f"edit {file}")])
+    found: list[ModelEntry] = []
+    problems: list[Problem] = []
+    for index, entry in enumerate(models):
+        try:
+            found.append(parse(ModelEntry, entry, where=f"workloads.models[{index}]", file=file))
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def _merged(shared: dict[str, typing.Any], entry: ModelEntry) -> dict[str, typing.Any]:
+    own = entry.model_dump(exclude_none=True)
+    merged = {**shared, **own}
+    for key in _MERGED:
+        section = shared.get(key)
+        if key in own and isinstance(section, dict):
+            merged[key] = {**section, **own[key]}
+    return merged
+
+
+def _problems_of(shared: dict[str, typing.Any], file: str) -> tuple[Problem, ...]:
+    try:
+        parse(Workloads, shared, where="workloads", file=file)
+    except SettingsError as error:
+        return error.problems
+    return ()
+
+
+def _placed(problem: Problem, index: int, known: set[str]) -> Problem:
+    """Return ``problem`` at its entry, unless it is there without any entry."""
+    if str(problem) in known:
+        return problem
+    path = problem.path.replace("workloads", f"workloads.models[{index}]", 1)
+    return Problem(path=path, value=problem.value, rule=problem.rule, remedy=problem.remedy)
+
+
+def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: str) -> list[Problem]:
+    """Return the entries whose weights would be asked for by another model's revision."""
+    section = shared.get("model")
+    if isinstance(section, dict) and "revision" in section:
+        return []
+    name = Model.model_fields["name"].default
+    rule = "a model that is named has a revision of its own, the commit of its repository"
+    return [
+        Problem(path=f"workloads.models[{index}].model.revision", value=None, rule=rule, remedy=f"add it to {file}")
+        for index, entry in enumerate(entries)
+        if entry.model.get("name", name) != name and "revision" not in entry.model
+    ]
+
+
+def _confusable(found: list[WorkloadSettings], file: str) -> list[Problem]:
+    """Return the models whose servers could not be told apart, or not be named."""
+    problems = []
+    seen: dict[str, int] = {}
+    for index, settings in enumerate(found):
+        word = model_word(settings.model)
+        path, name = f"workloads.models[{index}].model.name", settings.model.name
+        rule = None
+        if word in seen:
+            rule = (
+                f"each model of a sweep is there once, and {word!r} names the servers of models[{seen[word]}] already"
+            )
+        elif len(found) > 1 and (len(word) > LONGEST_WORD or not _WORD.fullmatch(word)):
+            rule = (
+                f"the last part of its name is what its servers are called ({word!r}), of 1 to {LONGEST_WORD} letters, "
+                "digits and hyphens"
+            )
+        if rule is not None:
+            problems.append(Problem(path=path, value=name, rule=rule, remedy=f"edit {file}"))
+        seen.setdefault(word, index)
+    return problems

@@ -1,0 +1,124 @@
+"""The receipt: which nodes were really there for how long, and what they cost."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+
+from workloads.settings import Price
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NodeSpan:
+    """One Neuron node, as the cluster told of it. Moments are UTC, ISO 8601."""
+
+    name: str
+    instance_type: str
+    capacity_type: str | None
+    """reserved, on-demand or spot; None where it was not said."""
+    launched: str
+    """When Karpenter had its instance."""
+    seen: str
+    """When it was last seen."""
+    gone: str | None
+    """When it was first missed; None while it is there."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is known to have been there."""
+        return max(0.0, seconds_between(self.launched, self.seen if self.gone is None else self.gone))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NodeSeconds:
+    """All nodes of one type together."""
+
+    instance_type: str
+    nodes: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What the nodes cost, and what is not known of it."""
+
+    nodes: tuple[NodeSpan, ...]
+    totals: tuple[NodeSeconds, ...]
+    """By instance type."""
+    neuron_usd: float | None
+    """Of all nodes, at the price of the settings; None without a price."""
+    idle_usd: float | None
+    """What ran around them, from the first launch to the last look, at the estimated rate; None without a node."""
+    verdicts: int
+    """Runs that ended settled."""
+    unknown: tuple[str, ...]
+    """A sentence for each thing that the sums leave out."""
+
+    @property
+    def usd(self) -> float | None:
+        """Nodes and what ran around them."""
+        return None if self.neuron_usd is None else self.neuron_usd + (self.idle_usd or 0.0)
+
+    @property
+    def usd_per_verdict(self) -> float | None:
+        """None where no verdict was settled."""
+        return None if self.usd is None or self.verdicts == 0 else self.usd / self.verdicts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tariff:
+    """What things cost by the hour in this run."""
+
+    price: Price | None
+    """Of one node; None without a price."""
+    idle_usd_per_hour: float
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Return the seconds from ``start`` to ``end``, both ISO 8601 with a time zone."""
+    return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
+
+
+def receipt(
+    nodes: collections.abc.Sequence[NodeSpan],
+    tariff: Tariff,
+    *,
+    watched_from: str,
+    watched_until: str,
+    verdicts: int,
+    faults: collections.abc.Sequence[str] = (),
+) -> Receipt:
+    """Return the receipt of ``nodes``, looked at between two moments; ``faults`` say when nobody could look."""
+    by_type: dict[str, list[NodeSpan]] = {}
+    for node in sorted(nodes, key=lambda node: (node.launched, node.name)):
+        by_type.setdefault(node.instance_type, []).append(node)
+    totals = tuple(
+        NodeSeconds(instance_type=kind, nodes=len(own), seconds=sum(node.seconds for node in own))
+        for kind, own in sorted(by_type.items())
+    )
+    hours = sum(total.seconds for total in totals) / 3600
+    first = min((node.launched for node in nodes), default=None)
+    idle_hours = None if first is None else seconds_between(first, watched_until) / 3600
+    return Receipt(
+        nodes=tuple(node for own in by_type.values() for node in own),
+        totals=totals,
+        neuron_usd=None if tariff.price is None else hours * tariff.price.usd_per_hour,
+        idle_usd=None if idle_hours is None else idle_hours * tariff.idle_usd_per_hour,
+        verdicts=verdicts,
+        unknown=(*_unseen(nodes, watched_from, watched_until), *_unpriced(totals, tariff), *faults),
+    )
+
+
+def _unseen(
+    nodes: collections.abc.Sequence[NodeSpan], watched_from: str, watched_until: str
+) -> collections.abc.Iterator[str]:
+    yield f"nodes that were gone before {watched_from} were not seen"
+    left = sum(node.gone is None for node in nodes)
+    if left:
+        yield f"{left} of {len(nodes)} nodes were still there at {watched_until}, and what they cost later is not in it"
+
+
+def _unpriced(totals: collections.abc.Sequence[NodeSeconds], tariff: Tariff) -> collections.abc.Iterator[str]:
+    if tariff.price is None:
+        yield "no price of a node was given"
+    elif len(totals) > 1:
+        yield f"nodes of {len(totals)} types are counted at the price of one"

@@ -1,0 +1,37 @@
+"""What of a load one of several processes produces: every n-th thing, so that all of them together do exactly all."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """One of ``count`` shares of things that are numbered from 0: those whose number modulo ``count`` is ``index``.
+
+    Raises ValueError for an index that is not from 0 to ``count`` - 1.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"share {self.index} of {self.count}; shares are numbered from 0 to their count less 1")
+
+    def of(self, things: int) -> int:
+        """Return how many of ``things`` are in this share."""
+        return len(range(self.index, things, self.count))
+
+    def among(self, slots: int) -> "Share | None":
+        """Return this share among those that have one of ``slots``; None if it has none.
+
+        Of fewer slots than shares the first shares have one each.
+        """
+        return Share(index=self.index, count=min(self.count, slots)) if self.index < slots else None
+
+    def number(self, own: int) -> int:
+        """Return the number, among all things, of the ``own``-th in this share; both from 0."""
+        return own * self.count + self.index
+
+
+WHOLE = Share(index=0, count=1)
+"""Everything: one process alone."""
