@@ -8,6 +8,7 @@ import typing
 
 import rich.console
 import rich.table
+import yaml
 
 from infra.errors import Problem, SettingsError, StorageFailed
 from infra.hardware import INSTANCE_TYPES, InstanceTypeName
@@ -15,9 +16,11 @@ from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.choice import Buying
 from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
 from workloads.fleet.drawing import pictures
+from workloads.fleet.manifests import manifests, most_nodes
 from workloads.fleet.page import page
 from workloads.fleet.planning import ROUTINGS, FleetPlan, Question, plan
 from workloads.fleet.service import served
+from workloads.fleet.stack import ground
 from workloads.fleet.tables import tables
 from workloads.fleet.times import ServiceTimes, service_times
 from workloads.fleet.words import words
@@ -29,6 +32,7 @@ from workloads.report.tables import Table
 from workloads.settings import WorkloadSettings, parse_workloads
 
 INCONCLUSIVE = 3
+_STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130
 """Columns that the tables need, whatever the terminal has."""
 _ZONES = 3
@@ -67,6 +71,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="zones that the fleet is spread over (default %(default)s)",
     )
+    add("--manifests", type=pathlib.Path, metavar="DIR", help="writes what to deploy for the cheapest degree")
+    add("--stack-file", type=pathlib.Path, default=_STACK_FILE, metavar="FILE", help="of --manifests (%(default)s)")
     add("--output", type=pathlib.Path, metavar="FOLDER", help="where fleet.html goes; the source's folder if absent")
 
 
@@ -94,7 +100,8 @@ def run(options: argparse.Namespace, source: Source, folder: pathlib.Path) -> in
     found = plan(question, measured)
     if not found.carried:
         return _nothing(found, options)
-    _show(found, again, _write(found, again, folder))
+    files = [] if options.manifests is None else _deploy(found, settings, options)
+    _show(found, again, [_write(found, again, folder), *files])
     return 0
 
 
@@ -222,6 +229,27 @@ def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
     raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])
 
 
+def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Namespace) -> list[pathlib.Path]:
+    """Write what to deploy for the cheapest degree, and return the files."""
+    best, folder = found.carried[0], options.manifests
+    place = ground(
+        options.stack_file,
+        settings.model,
+        instance_type=best.nodes.instance_type,
+        most_nodes=most_nodes(best),
+    )
+    objects = manifests(best, place)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, documents in objects.items():
+            (folder / name).write_text(yaml.safe_dump_all(documents, sort_keys=False, width=120), encoding="utf-8")
+    except OSError as error:
+        raise StorageFailed(
+            f"the manifests cannot be written to {folder}: {error.strerror}; name another folder"
+        ) from error
+    return [folder / name for name in objects]
+
+
 def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Path:
     drawn = pictures(found)
     text = page(found, words(found, again.verdict, again.record), tables(found, again.verdict), drawn, again.record)
@@ -237,7 +265,7 @@ def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Pa
     return folder / "fleet.html"
 
 
-def _show(found: FleetPlan, again: Retrial, path: pathlib.Path) -> None:
+def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:
     console = rich.console.Console(highlight=False)
     console.width = max(console.width, _WIDTH)
     said = words(found, again.verdict, again.record)
@@ -246,7 +274,8 @@ def _show(found: FleetPlan, again: Retrial, path: pathlib.Path) -> None:
         console.print(_grid(table))
     for sentence in (said.headline, *said.sentences, *said.marks):
         console.print(sentence, soft_wrap=True)
-    console.print(f"Page: {path}", soft_wrap=True)
+    for file in files:
+        console.print(f"Written: {file}", soft_wrap=True)
 
 
 def _grid(table: Table) -> rich.table.Table:

@@ -155,7 +155,7 @@ def _one(
     return _Run(
         percentiles=_percentiles(totals[kept], firsts[kept], tokens[kept], asked),
         mean_ms=1000 * float(np.mean(totals[kept])),
-        utilisation=float(time_at.sum() / (servers * table.slots * arrivals[-1])),
+        utilisation=float(time_at.sum() / (servers * table.slots * np.max(arrivals + totals))),
         unmeasured_share=float(time_at[~table.measured].sum() / time_at.sum()),
         requests=count,
     )

@@ -1,0 +1,151 @@
+"""``python -m bench.fleet``: latency predicted from one run's service times beside latency measured under open load.
+
+Without ``--url`` it starts scripted servers whose service times vary and take one request at a time. It measures their
+service times by an ordinary run (``workloads.loadgen run``), predicts the latency of one and of two servers at three
+rates, drives them at those rates (``workloads.loadgen load --mode poisson``), and prints both as a table.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import typing
+
+import yaml
+
+from bench.tools import ROOT
+from tests.fakes_server import Script, ScriptedServer
+from workloads.fleet.arrivals import Arrivals
+from workloads.fleet.service import served
+from workloads.fleet.simulation import Fleet, Outcome, Percentile, simulate
+from workloads.fleet.times import ServiceTimes, service_times
+from workloads.report.soundness import examine
+from workloads.report.source import read
+from workloads.report.wording import figure, ranged
+from workloads.samples import decode
+from workloads.statistics import Estimate, percentile
+
+SHARES = (0.4, 0.6, 0.8)
+"""Rates, as shares of what the servers complete with every slot taken."""
+P50: Percentile = ("total_ms", 50.0)
+P99: Percentile = ("total_ms", 99.0)
+SCRIPT = Script(model="Qwen/Qwen3-0.6B", ttft_seconds=0.06, spread_seconds=0.08, gap_seconds=0.002, slots=1)
+LIMIT_MS = 3000
+"""More than any answer takes here."""
+SETTINGS: dict[str, typing.Any] = {
+    "workloads": {
+        "model": {"name": "Qwen/Qwen3-0.6B", "revision": "scripted", "max_num_seqs": 1},
+        "degrees": [1],
+        "load": {
+            "prompt_tokens": 16,
+            "output_tokens": 16,
+            "idle_requests": 100,
+            "concurrency": [1],
+            "step_seconds": 5,
+            "block_seconds": 5,
+        },
+        # The audit allows the client a lateness of 1 % of the limit: the machine may be busy.
+        "limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": LIMIT_MS}},
+        "decision": {"budget_seconds": 45, "minimum_blocks": 5, "stop_when_settled": False},
+    }
+}
+
+
+def main(arguments: typing.Sequence[str]) -> int:
+    """Measure, predict, drive, compare; print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fleet", description="Predicted beside measured latency.")
+    parser.add_argument("--url", action="append", default=[], help="servers that run already, one or more")
+    parser.add_argument("--settings", type=pathlib.Path, help="YAML of the run on them, as for workloads.loadgen run")
+    parser.add_argument("--degree", type=int, default=1, help="their degree (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=90, help="of each drive (default %(default)s)")
+    options = parser.parse_args(arguments)
+    with contextlib.ExitStack() as stack:
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        urls = options.url or [stack.enter_context(ScriptedServer(SCRIPT, process=True)).url for _ in range(2)]
+        settings = options.settings or folder / "settings.yaml"
+        if options.settings is None:
+            settings.write_text(yaml.safe_dump(SETTINGS))
+        load = yaml.safe_load(settings.read_text())["workloads"]["load"]
+        times = _measured(folder, settings, options.degree, urls[0])
+        print(f"{times.count:,} service times at concurrencies {', '.join(map(str, times.levels))}")
+        print("| servers | share of capacity | requests/s | | predicted, ms | measured, ms | requests |")
+        print("| ---: | ---: | ---: | --- | ---: | ---: | ---: |")
+        for servers in range(1, len(urls) + 1):
+            for share in SHARES:
+                rate = share * servers * times.plain.capacity_per_second
+                fleet = Fleet(replicas=servers, routing="round-robin", arrivals=Arrivals(rate_per_second=rate))
+                found = _driven(folder, urls[:servers], rate, options.seconds, load)
+                _print(fleet, share, simulate(times, fleet, [P50, P99]), found)
+    return 0
+
+
+def _run(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workloads.loadgen", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode not in {0, 3}:
+        raise SystemExit(f"workloads.loadgen {arguments[0]} ended with {done.returncode}: {done.stderr}{done.stdout}")
+
+
+def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: str) -> ServiceTimes:
+    """Return the service times of an ordinary run on one server."""
+    _run("run", "--settings", str(settings), "--target", f"{degree}={url}", "--results", str(folder / "out"))
+    (run,) = (path.parent for path in (folder / "out").glob("*/run.json") if not path.parent.is_symlink())
+    source = read(str(run))
+    slots = source.record.settings["model"]["max_num_seqs"]
+    pairs = [pair for pair in examine(source.record, source.samples).turns if pair[0].degree == degree]
+    times = service_times(served(pairs, slots), slots)
+    if times is None:
+        raise SystemExit("the run has no service times")
+    return times
+
+
+def _driven(
+    folder: pathlib.Path, urls: typing.Sequence[str], rate: float, seconds: float, load: dict[str, typing.Any]
+) -> list[float]:
+    """Return total latencies, ms, of an open load; those of the first tenth, into empty servers, are left out."""
+    output = folder / "load.json"
+    targets = [word for url in urls for word in ("--url", url)]
+    sizes = ("--prompt-tokens", str(load["prompt_tokens"]), "--max-tokens", str(load["output_tokens"]))
+    _run(
+        "load",
+        *targets,
+        "--mode",
+        "poisson",
+        "--rate",
+        f"{rate:.4f}",
+        "--seconds",
+        f"{seconds:g}",
+        *sizes,
+        "--stream",
+        "--ignore-eos",
+        "--limit-ms",
+        str(LIMIT_MS),
+        "--seed",
+        "7",
+        "--output",
+        str(output),
+    )
+    samples = [
+        decode(line)
+        for line in pathlib.Path(json.loads(output.read_text())["load"]["samples"]).read_text().splitlines()
+    ]
+    late = [sample for sample in samples if sample.intended_seconds >= 0.1 * seconds]
+    return [sample.total_latency_ms for sample in late if sample.total_latency_ms is not None]
+
+
+def _print(fleet: Fleet, share: float, outcome: Outcome, found: typing.Sequence[float]) -> None:
+    for asked, name in ((P50, "p50"), (P99, "p99")):
+        measured: Estimate | None = percentile(found, asked[1], alpha=0.05)
+        print(
+            f"| {fleet.replicas} | {100 * share:.0f} % | {figure(fleet.arrivals.rate_per_second)} | {name} | "
+            f"{ranged(outcome.percentiles[asked])} | {ranged(measured)} | {len(found):,} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
