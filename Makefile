@@ -29,6 +29,7 @@ endif
 # Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
 ENGINES_CACHE := $(HOME)/.cache/optimal-tp/engines-$(shell cat tests/engines/go.sum | sha256sum | cut -c1-12)
 export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE)
+export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_CACHE))
 
 # Compiled modules are kept even where the machine's environment says otherwise: every run after the first is faster.
 unexport PYTHONDONTWRITEBYTECODE

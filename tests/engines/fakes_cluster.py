@@ -14,7 +14,7 @@ import yaml
 
 from infra.hardware import NEURONCORE_RESOURCE, InstanceType
 from infra.nodes import NEURON_TAINT, NODE_POOL, SCHEDULER
-from tests.engines.fakes_control_plane import ControlPlane, _end, _where, missing
+from tests.engines.fakes_api_server import ControlPlane, _end, _where, missing
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import PREFIX, whole
 

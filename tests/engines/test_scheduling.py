@@ -18,7 +18,7 @@ from tests.engines.fakes_cluster import (
     scheduling,
     until,
 )
-from tests.engines.fakes_control_plane import ControlPlane, control_plane
+from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
@@ -59,7 +59,7 @@ def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int 
     """Make the nodes that the plan counts, with their DaemonSets."""
     found = re.search(r"on (\d+) x (\S+) with", recording.outputs["plan"][0])
     assert found is not None
-    kind = {each.name: each for each in INSTANCE_TYPES.values()}[found[2]]
+    kind = next(each for each in INSTANCE_TYPES.values() if each.name == found[2])
     for number in range(int(found[1])):
         node(plane, f"node-{number}", kind)
         for name in DAEMONS:
