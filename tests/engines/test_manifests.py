@@ -7,8 +7,8 @@ import typing
 
 import pytest
 
-from tests.engines.fakes_cluster import Manifest, applied, created, define_karpenter, manifests
 from tests.engines.fakes_api_server import ControlPlane, control_plane, missing
+from tests.engines.fakes_cluster import Manifest, applied, created, define_karpenter, manifests
 from tests.fakes_workloads import PROGRAMS
 
 pytestmark = [

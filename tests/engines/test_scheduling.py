@@ -7,6 +7,7 @@ import re
 import pytest
 
 from infra.hardware import INSTANCE_TYPES
+from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     Manifest,
     applied,
@@ -18,7 +19,6 @@ from tests.engines.fakes_cluster import (
     scheduling,
     until,
 )
-from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
