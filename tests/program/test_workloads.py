@@ -30,6 +30,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
     """So many of each kind, and nothing else."""
     assert experiment(PROGRAMS[name]()) == {
         "Namespace": 1,
+        "PriorityClass": 1,
         "PersistentVolume": 1,
         "PersistentVolumeClaim": 1,
         "ConfigMap": 3 + 3,
@@ -124,6 +125,19 @@ def test_compile_jobs_of_later_turns_wait_for_earlier_ones() -> None:
 
     assert {jobs[1], jobs[2]} <= needs[jobs[4]]
     assert all(set(jobs.values()) <= needs[recording.one(f"Deployment tp{degree}-pods").urn] for degree in (1, 2, 4))
+
+
+def test_compile_jobs_take_the_cores_of_servers() -> None:
+    """Another image compiles on a node that is full: the Job is above the server that it is to replace."""
+    recording = program()
+    above = recording.one("PriorityClass artifacts-first")
+    job, server = recording.one("Job artifacts-compile-tp4"), recording.one("Deployment tp4-pods")
+    spec = job.inputs["spec"]["template"]["spec"]
+
+    assert above.inputs["value"] > 0
+    assert spec["priorityClassName"] == above.inputs["metadata"]["name"] == "optimal-tp-compile"
+    assert "priorityClassName" not in server.inputs["spec"]["template"]["spec"]
+    assert above.urn in recording.must_outlive()[job.urn]
 
 
 def test_servers_wait_for_their_own_artifacts_alone() -> None:
