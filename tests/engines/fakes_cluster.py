@@ -24,10 +24,20 @@ NAMESPACE = "optimal-tp"
 PLURALS: typing.Final = {
     "EC2NodeClass": "ec2nodeclasses",
     "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses",
 }
 """Kinds whose plural is not the small word with an s."""
 CLUSTER_WIDE: typing.Final = frozenset(
-    {"ClusterRole", "ClusterRoleBinding", "EC2NodeClass", "Namespace", "NodeOverlay", "NodePool", "PersistentVolume"}
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "EC2NodeClass",
+        "Namespace",
+        "NodeOverlay",
+        "NodePool",
+        "PersistentVolume",
+        "PriorityClass",
+    }
 )
 _PATIENCE_SECONDS = 40.0
 

@@ -75,6 +75,7 @@ BROKEN: typing.Final[dict[str, tuple[str, object, str]]] = {
     "PersistentVolume": ("spec/accessModes", ["ReadMostly"], "Unsupported value"),
     "PersistentVolumeClaim": ("spec/resources/requests/storage", "-1Gi", "must be greater than zero"),
     "PodDisruptionBudget": ("spec/maxUnavailable", "half", "a valid percent string must be"),
+    "PriorityClass": ("value", 2_000_000_000, "maximum allowed value of a user defined priority"),
     "Role": ("rules/0/resources", None, "resource rules must supply at least one resource"),
     "RoleBinding": ("subjects/0/kind", "Pod", "Unsupported value"),
     "Service": ("spec/ports/0/port", 80000, "must be between 1 and 65535"),
