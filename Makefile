@@ -35,7 +35,7 @@ export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_C
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow engines format docs pins bench clean
+.PHONY: help local test test-slow engines engines-soak format docs pins bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,7 +74,10 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 	$(PYTEST) -m "engines and not slow" -rs
 
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
-	$(PYTEST) -m slow --timeout 1800
+	$(PYTEST) -m "slow and not engines" --timeout 1800
+
+engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine; hours
+	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
 
 engines: $(ENGINES_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 5 minutes
 
