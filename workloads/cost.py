@@ -118,3 +118,24 @@ def forecast(
         # One wait for the fetched model, then for each turn its compile Jobs and its servers.
         patient_hours=((1 + 2 * turns) * patience_seconds + measuring_seconds) / 3600,
     )
+
+
+def model_lines(plan: Lineup, money: Forecast) -> list[str]:
+    """Return what each model of a sweep is expected to take, one line a model; nothing for one model alone.
+
+    Where all run at once they are set up together, and none has set-up of its own.
+    """
+    if len(plan.models) == 1:
+        return []
+    minutes = money.spend.expected_minutes
+    lines = []
+    for model in plan.models:
+        turns = 0 if plan.runs_at_once else len(model.plan.phases)
+        setup = turns * (minutes.compile + minutes.start) / 60
+        measuring = model.settings.decision.budget_seconds / 3600
+        usd = (setup + measuring) * money.cost.now_usd
+        own = f"{setup:.1f} h to compile and start, " if turns else ""
+        lines.append(
+            f"{model.settings.model.name}: about {usd:.2f} USD of it ({own}{measuring:.1f} h to measure at most)"
+        )
+    return lines

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from infra.versions import PYTHON_IMAGE, Pair
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.cluster_settings import ClusterSettings
-from workloads.cost import Forecast
+from workloads.cost import Forecast, model_lines
 from workloads.dashboard import Dashboard, DashboardArgs
 from workloads.guard import Guard, GuardArgs
 from workloads.lineup import Lineup, ModelPlan
@@ -76,7 +76,7 @@ class Experiment:
             "results_on_destroy": pulumi.Output.concat(after, uri),
             "watch_command": f"python -m workloads.report watch --stack {pulumi.get_stack()}",
             "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
-            "cost": self.money.lines(),
+            "cost": [*self.money.lines(), *model_lines(self.plan, self.money)],
             "usd_per_hour": self.money.cost.now_usd,
             "usd_per_hour_idle": self.money.cost.idle_usd,
             "usd_expected": round(self.money.usd, 2),
@@ -94,7 +94,7 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in (*plan.lines(), *money.lines(), *waiting_lines(settings.serving)):
+    for line in (*plan.lines(), *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
         pulumi.log.info(line)
     for line in reach_lines(settings):
         pulumi.log.warn(line)

@@ -16,9 +16,11 @@ import pytest
 from rich.console import Console
 
 from infra.errors import Interrupted, SettingsError
+from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
 from workloads.metrics import NAMESPACE
 from workloads.progress import encode_progress
+from workloads.report import rendering
 from workloads.report.__main__ import main
 from workloads.report.scene import Scene, Sight
 from workloads.report.watch import Screen, follow, of_stack, watch
@@ -325,3 +327,18 @@ def test_results_are_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder is read by the report, not watched."""
     assert main(["watch", "--results", "out"]) == 2
     assert capsys.readouterr().err == "--results is 'out'; results are at s3://bucket/prefix; write it so\n"
+
+
+def test_a_sweep_is_judged_from_the_bucket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a folder; its report comes into ``out`` on this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    folder = store(tmp_path / "b", *planted_run())
+    for name in ("run.json", "samples.jsonl"):
+        put(f"{NEW}/b/{name}", (folder / name).read_bytes())
+    legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="failed", sentence="died"))
+    put(f"{NEW}/sweep.json", encode_sweep(Sweep(sweep=NEW, legs=legs)))
+
+    assert main([f"{RUNS}/{NEW}"]) == 5
+    assert (tmp_path / "out" / NEW / "report.md").read_text().startswith("# Serve a/b with TP1; not measured: a/c.\n")
+    assert (tmp_path / "out" / NEW / "b" / "verdict.json").is_file()

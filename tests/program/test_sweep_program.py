@@ -127,6 +127,10 @@ def test_the_preview_shows_every_model_with_nodes_time_and_cost() -> None:
     assert outputs["plan"][0] == "2 models one after the other on 2 x trn2.3xlarge; all at once would need 4"
     assert outputs["plan"][1].startswith("Qwen/Qwen3-0.6B: 3 servers (one-each, packed) on 2 x trn2.3xlarge")
     assert "1.0 h to measure at most" in outputs["cost"][1]
+    assert outputs["cost"][-2:] == [
+        f"{name}: about 5.65 USD of it (0.7 h to compile and start, 0.5 h to measure at most)"
+        for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-8B")
+    ]
     assert outputs["usd_per_hour"] == PROGRAMS["one-each"]().outputs["usd_per_hour"]
 
 
@@ -173,6 +177,7 @@ def test_models_that_fit_at_once_take_no_turns() -> None:
     assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
     assert options(generator(recording), "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
     assert "--together" in generator(recording)["args"]
+    assert all(line.endswith("USD of it (0.5 h to measure at most)") for line in recording.outputs["cost"][-2:])
     assert "--together" not in generator(sweep())["args"]
     assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
     assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs

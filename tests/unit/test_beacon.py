@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import threading
 import time
 
 from tests.fakes_watch import PROGRESS, look
@@ -129,6 +130,25 @@ def test_the_probe_after_a_run_writes_nothing() -> None:
     time.sleep(0.02)
 
     assert (stored(objects).stage, stored(objects).is_over) == ("blocks", True)
+
+
+def test_a_bucket_that_hangs_does_not_hold_the_end() -> None:
+    """A run that is told to end has seconds, and a write may take minutes to fail."""
+    person, answered = Person(), threading.Event()
+    writes: list[bytes] = []
+
+    def put(content: bytes) -> None:
+        writes.append(content)
+        answered.wait(60)
+
+    each = Beacon(person, put, PROGRESS, clock=lambda: 50.0, every_seconds=3600, patience_seconds=0.01)
+    each.stage("blocks", total=None)
+    each.end()
+    held = len(writes)
+    answered.set()
+
+    assert person.told[-1] == "end"
+    assert held <= 1
 
 
 def test_a_bucket_that_does_not_answer_is_said_once() -> None:

@@ -11,6 +11,9 @@ from workloads.progress import HEARTBEAT_SECONDS, WRITE_SECONDS, Look, Progress,
 Put = collections.abc.Callable[[bytes], str | None]
 """Stores the object; returns why it could not, None if it did."""
 
+_PATIENCE_SECONDS = 5.0
+"""The end of a run waits so long for a write under way."""
+
 
 class Beacon:
     """A watcher that passes everything on to ``inner`` and keeps the run's progress in the bucket.
@@ -28,6 +31,7 @@ class Beacon:
         *,
         clock: collections.abc.Callable[[], float] = time.time,
         every_seconds: float = WRITE_SECONDS,
+        patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         """``progress`` is what is known before the first stage; ``clock`` returns seconds since 1970."""
         self._inner = inner
@@ -35,6 +39,7 @@ class Beacon:
         self._progress = progress
         self._clock = clock
         self._every_seconds = every_seconds
+        self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._changed = True
         self._failed = False
@@ -74,14 +79,19 @@ class Beacon:
             self._progress, self._changed = self._progress.looking(look), True
 
     def end(self) -> None:
-        """Leave the screen to what comes after the run, and write that it is over."""
+        """Leave the screen to what comes after the run, and write that it is over.
+
+        A bucket that has not answered the last write yet is not waited for: a pod that is told to end has no time.
+        """
         self._inner.end()
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
         with self._lock:
             self._progress = dataclasses.replace(self._progress, is_over=True)
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join(self._patience_seconds)
+            if self._thread.is_alive():
+                return
+            self._thread = None
         self.write()
 
     def _write_on(self) -> None:

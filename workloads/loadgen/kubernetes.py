@@ -58,7 +58,12 @@ class Namespace:
             token = self.token_file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise _no_account(error) from error
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/merge-patch+json"}
+        # The agent's name is what Kubernetes writes beside the fields that it has changed.
+        headers = {
+            "authorization": f"Bearer {token}",
+            "content-type": "application/merge-patch+json",
+            "user-agent": "optimal-tp",
+        }
         body = None if patch is None else json.dumps(patch)
         connection = self._connection()
         try:

@@ -1,0 +1,139 @@
+"""The report of a sweep: a verdict per model, a table across them, and honest words for what is missing."""
+
+import json
+import pathlib
+
+import pytest
+
+from infra.errors import SettingsError
+from tests.fakes_run import Planted, planted_run, price, settings, store, total_limit
+from workloads.report import rendering
+from workloads.report.__main__ import main
+from workloads.report.across import ModelRow, headline
+from workloads.report.sweep import read_sweep
+from workloads.sweep import Leg, Sweep, encode_sweep
+
+SMALL = (Planted(degree=1, latency_ms=290), Planted(degree=2, latency_ms=255))
+LARGE = (Planted(degree=1, latency_ms=1400), Planted(degree=2, latency_ms=500))
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures to their own tests: they take most of a report's time."""
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+
+
+def swept(folder: pathlib.Path, *, markup: str = "<b>|") -> pathlib.Path:
+    """Store a sweep of five: two settled at different degrees, one without any, a failed and a waiting one."""
+    for name, truths in (("small", SMALL), ("large", LARGE)):
+        section = settings(degrees=[1, 2], price=price(), limits=total_limit(2000))
+        store(folder / name, *planted_run(truths, section, rising=(1, 2)))
+    store(folder / "slow", *planted_run(SMALL, settings(degrees=[1, 2], limits=total_limit(10))))
+    legs = (
+        Leg(model="Qwen/Qwen3-0.6B", folder="small", state="ended"),
+        Leg(model="Qwen/Qwen3-8B", folder="large", state="ended"),
+        Leg(model="me/slow", folder="slow", state="ended"),
+        Leg(model="me/gone", folder="gone", state="failed", sentence=f"it died {markup}"),
+        Leg(model="me/next", folder="next"),
+    )
+    (folder / "sweep.json").write_text(encode_sweep(Sweep(sweep="20260701T120000Z-test", legs=legs)))
+    return folder
+
+
+def test_each_model_has_its_degree(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first line names them all, and the exit status tells that two were not measured."""
+    status = main([str(swept(tmp_path))])
+    said = capsys.readouterr().out.splitlines()
+
+    assert status == 5
+    assert said[-2:] == [
+        (
+            "Serve Qwen/Qwen3-0.6B with TP1 and Qwen/Qwen3-8B with TP2; no degree qualifies for me/slow; not measured: "
+            "me/gone and me/next."
+        ),
+        f"Report: {tmp_path / 'report.html'}",
+    ]
+    assert f"Report: {tmp_path / 'large' / 'report.html'}" in said
+    assert "me/gone: it died <b>|" in said
+    assert "me/next: its turn has not come" in said
+
+
+def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:
+    """Size, degree, throughput, the limit and the price of each; every degree's word in the second table."""
+    main([str(swept(tmp_path))])
+    lines = (tmp_path / "report.md").read_text().splitlines()
+    small, large = (
+        next(line for line in lines if line.startswith(f"| Qwen/Qwen3-{size} |")) for size in ("0.6B", "8B")
+    )
+    degrees = [line for line in lines if line.startswith("| Qwen") and "chosen" in line]
+
+    assert small.startswith("| Qwen/Qwen3-0.6B | 0.60 billion | settled | TP1 | 175 (167 to 184) |")
+    assert "p90 of total latency 303 ms of 2,000 ms" in small
+    assert large.startswith("| Qwen/Qwen3-8B | 8.19 billion | settled | TP2 | 50")
+    assert [row.count("dominated") for row in degrees] == [1, 1]
+    assert degrees[0].index("chosen") < degrees[0].index("dominated")
+    assert degrees[1].index("chosen") > degrees[1].index("dominated")
+
+
+def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
+    """A server's words are text, in Markdown and on the page."""
+    main([str(swept(tmp_path, markup="<script>|"))])
+
+    assert "it died &lt;script&gt;\\|" in (tmp_path / "report.md").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "it died &lt;script&gt;|" in page
+    assert "<script>" not in page
+
+
+def test_the_answers_are_data_too(tmp_path: pathlib.Path) -> None:
+    """Outcome, degree and sentence per model; no degree is null, never 0."""
+    main([str(swept(tmp_path))])
+    rows = json.loads((tmp_path / "verdicts.json").read_text())["models"]
+
+    assert [(row["outcome"], row["degree"]) for row in rows] == [
+        ("settled", 1),
+        ("settled", 2),
+        ("settled", None),
+        ("not measured", None),
+        ("not measured", None),
+    ]
+    assert rows[2]["sentence"].startswith("No degree holds the limits.")
+
+
+def test_the_same_sweep_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    """Derived again, also into another folder, nothing changes."""
+    main([str(swept(tmp_path / "a"))])
+    main([str(tmp_path / "a"), "--output", str(tmp_path / "b")])
+
+    for name in ("report.md", "report.html", "verdicts.json", "large/report.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_sweep_with_everything_settled_ends_with_0(tmp_path: pathlib.Path) -> None:
+    """As a run does."""
+    swept(tmp_path)
+    legs = tuple(Leg(model=name, folder=name, state="ended") for name in ("small", "large"))
+    (tmp_path / "sweep.json").write_text(encode_sweep(Sweep(sweep="20260701T120000Z-test", legs=legs)))
+
+    assert main([str(tmp_path)]) == 0
+
+
+def test_doubt_is_told_as_doubt() -> None:
+    """Only what is settled is served; the rest stands under its own word."""
+    rows = [
+        ModelRow(model=name, folder=name, outcome="inconclusive", degree=None, provisional=1, sentence="")
+        for name in ("a", "b", "c")
+    ]
+
+    assert headline(rows) == "Inconclusive: a, b and c."
+
+
+def test_a_record_that_is_cut_is_refused(tmp_path: pathlib.Path) -> None:
+    """One sentence, and what to do."""
+    (tmp_path / "sweep.json").write_text("{")
+
+    with pytest.raises(SettingsError) as caught:
+        read_sweep(str(tmp_path))
+
+    assert str(caught.value).startswith(f"SOURCE is '{tmp_path}'; its sweep.json holds no sweep: ")
+    assert str(caught.value).endswith("; copy the file again")
