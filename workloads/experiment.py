@@ -101,7 +101,9 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
-        "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
+        "experiment",
+        metadata={"name": settings.serving.namespace, "annotations": money.spend.annotations()},
+        opts=in_cluster,
     ).metadata.name
     sites = {model.word: _site(settings, model, ground) for model in plan.models}
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])

@@ -22,7 +22,7 @@ KNOBS = (
         path="serving.placement",
         value="isolated",
         where="Deployment tp1-7-pods",
-        shows='"optimal-tp/planned-node": "13"',
+        shows='"optimal-tp/planned-node": "qwen-vllm-tp1-7"',
     ),
     Knob(
         path="serving.model_source",
