@@ -4,7 +4,13 @@ import pathlib
 
 import pytest
 
-TIERS = {"program": "program", "components": "program", "golden": "program", "measurement": "measurement"}
+TIERS = {
+    "program": "program",
+    "components": "program",
+    "golden": "program",
+    "measurement": "measurement",
+    "engines": "engines",
+}
 """Folder below tests/ to marker."""
 
 

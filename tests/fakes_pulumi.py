@@ -268,6 +268,7 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
+    "kubernetes:scheduling.k8s.io/v1:PriorityClass": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }
 """Every resource type that the program may register, with what AWS would compute for it."""

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
+from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
 from workloads import rights
 from workloads.bundle import with_fixed_names
@@ -69,8 +70,8 @@ class CompiledArtifactsArgs:
 class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, and for each model the fetch Job and one compile Job per degree.
 
-    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``, ``-fetch-role``
-    (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-first``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
+    ``-fetch-role`` (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and
     ``-compile-<word>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
@@ -92,6 +93,13 @@ class CompiledArtifacts(pulumi.ComponentResource):
         claim = self._claim()
         self.claim_name = claim.metadata.name
         needs = self._fetch_needs(claim, closed)
+        self._first = PriorityClass(
+            f"{name}-first",
+            metadata={"name": jobs.priority_class(self._serving.namespace)},
+            value=jobs.COMPILE_PRIORITY,
+            description="Compile Jobs of the experiment: they take the cores of servers that are to be replaced",
+            opts=self._child,
+        )
         self.compiled = {}
         before: list[Job] = []
         for model in args.plan.models:
@@ -192,7 +200,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             },
             spec=jobs.compile_spec(args.sites[model.word], server, self._parts),
             # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
-            opts=self._awaited([*args.before_nodes, *after]),
+            opts=self._awaited([*args.before_nodes, self._first, *after]),
         )
 
     def _awaited(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:

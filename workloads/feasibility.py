@@ -30,6 +30,10 @@ def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_node
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
+    if settings.loadtest.pods > 1 and made.takes_turns:
+        rule = "several load generators follow a plan by the clock, and servers that take turns start when they can"
+        remedy = f"allow more nodes or set it to 1 in {file}"
+        raise SettingsError([Problem(path="loadtest.pods", value=settings.loadtest.pods, rule=rule, remedy=remedy)])
     smallest = min(made.servers, key=lambda server: server.memory_mib)
     shared = settings.serving.shared_memory_gib
     if shared * 1024 * 2 > smallest.memory_mib:

@@ -30,6 +30,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
     """So many of each kind, and nothing else."""
     assert experiment(PROGRAMS[name]()) == {
         "Namespace": 1,
+        "PriorityClass": 1,
         "PersistentVolume": 1,
         "PersistentVolumeClaim": 1,
         "ConfigMap": 3 + 3,
@@ -124,6 +125,19 @@ def test_compile_jobs_of_later_turns_wait_for_earlier_ones() -> None:
 
     assert {jobs[1], jobs[2]} <= needs[jobs[4]]
     assert all(set(jobs.values()) <= needs[recording.one(f"Deployment tp{degree}-pods").urn] for degree in (1, 2, 4))
+
+
+def test_compile_jobs_take_the_cores_of_servers() -> None:
+    """Another image compiles on a node that is full: the Job is above the server that it is to replace."""
+    recording = program()
+    above = recording.one("PriorityClass artifacts-first")
+    job, server = recording.one("Job artifacts-compile-tp4"), recording.one("Deployment tp4-pods")
+    spec = job.inputs["spec"]["template"]["spec"]
+
+    assert above.inputs["value"] > 0
+    assert spec["priorityClassName"] == above.inputs["metadata"]["name"] == "optimal-tp-compile"
+    assert "priorityClassName" not in server.inputs["spec"]["template"]["spec"]
+    assert above.urn in recording.must_outlive()[job.urn]
 
 
 def test_servers_wait_for_their_own_artifacts_alone() -> None:
@@ -248,6 +262,15 @@ def test_the_guard_does_not_depend_on_what_may_fail() -> None:
     assert pod["priorityClassName"] == "system-cluster-critical"
 
 
+def test_a_degree_that_goes_takes_only_its_own_with_it() -> None:
+    """Without TP4 no pod of TP1 or TP2 changes, so that `up` restarts neither and waits for no node."""
+    before, after = PROGRAMS["one-each"](), program(workloads__degrees=[1, 2])
+    stays = {each.key: each.inputs for each in after.resources if each.name.startswith(("tp1-", "tp2-"))}
+
+    assert len(stays) == 2 * 3
+    assert stays == {key: before.one(key).inputs for key in stays}
+
+
 def test_another_run_starts_servers_and_clock_anew() -> None:
     """A changed loadtest.run changes the load generator's pod, and makes another clock; nothing else of the guard."""
     before, after = PROGRAMS["one-each"](), program(loadtest__run="second")
@@ -264,7 +287,7 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
     before, after = PROGRAMS["one-each"](), program(spend__budget_usd=25)
     changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
 
-    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron"}
+    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron", "Namespace experiment"}
     assert after.outputs["servers_stop_at"] == "2026-11-24T13:47:42+00:00"
 
 

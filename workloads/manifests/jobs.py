@@ -19,6 +19,9 @@ _RETRIES = 3
 _COMPILER_STOP_SECONDS = 90
 """The compile program gives its server a minute to stop."""
 _FETCH_STOP_SECONDS = 10
+COMPILE_PRIORITY = 1000
+"""Servers have none: where an image or a model changes on a node that is full, the Job for the new artifacts takes the
+cores of the server that is to be replaced. With equal priority it would wait for that server, and the server for it."""
 FETCH = "qwen-vllm-fetch"
 """Name and ``app`` label of the Job that fetches the model; in a sweep each model's word follows."""
 
@@ -32,6 +35,11 @@ class Fetched:
     """A hub's address, or an S3 prefix with the model's files."""
     shape_name: str
     """Key of the model's sizes in ``workloads.fit.SHAPES``; the Job holds the fetched model against them."""
+
+
+def priority_class(namespace: str) -> str:
+    """Return the name of the class of compile Jobs; it belongs to the whole cluster."""
+    return f"{namespace}-compile"
 
 
 def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]) -> "JobSpecArgsDict":
@@ -59,6 +67,7 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
     }
     rest: PodSpecArgsDict = {
         "containers": [container],
+        "priority_class_name": priority_class(serving.namespace),
         "restart_policy": "Never",
         "volumes": [volume for volume, _ in mounts],
     }

@@ -1,0 +1,169 @@
+"""The real Pulumi engine takes the program up, changes it, and takes it down: model of AWS, real API server."""
+
+import dataclasses
+
+import pytest
+
+from tests.engines import fakes_control_plane, fakes_stack
+from tests.engines.fakes_aws.world import World
+from tests.engines.fakes_nodes import Nodes, playing
+from tests.engines.fakes_stack import Run, Stack
+from tests.fakes_pulumi import recorded
+
+MISSING = [*fakes_stack.missing(), *fakes_control_plane.missing()]
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
+]
+UP, DESTROY = ("up", "--yes", "--skip-preview"), ("destroy", "--yes", "--skip-preview")
+KEPT = {
+    "Bucket results-bucket",
+    "BucketVersioning results-versions",
+    "BucketServerSideEncryptionConfiguration results-encryption",
+    "BucketPublicAccessBlock results-public",
+    "BucketPolicy results-tls",
+    "BucketLifecycleConfiguration results-expiry",
+}
+"""What ``on_destroy: keep`` leaves in the account."""
+CHANGES: dict[str, dict[str, object]] = {
+    "limit": {"workloads.limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": 500}}},
+    "pair": {"infra.neuron.pair": "neuronx-0.16.0"},
+    "degree": {"workloads.degrees": [1, 2]},
+}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Life:
+    """One stack from its first ``up`` to its ``destroy``."""
+
+    runs: dict[str, Run]
+    worlds: dict[str, World]
+    outlived: list[str]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Live through everything once; each test looks at its part."""
+    folder = tmp_path_factory.mktemp("life")
+    (folder / "kubernetes").mkdir()
+    found = Life(runs={}, worlds={}, outlived=[])
+    with fakes_control_plane.control_plane(folder / "kubernetes") as plane:
+        stack = Stack(folder / "stack", plane)
+        with playing(Nodes(plane, stack.model)) as nodes:
+            found.runs["up"] = stack.pulumi(*UP)
+            found.worlds["up"] = stack.world()
+            found.runs["again"] = stack.pulumi(*UP)
+            found.runs["refresh"] = stack.pulumi("refresh", "--yes", "--skip-preview")
+            for name, changes in CHANGES.items():
+                stack.configure(changes)
+                found.runs[name] = stack.pulumi(*UP)
+                stack.configure({})
+                found.runs[f"{name} back"] = stack.pulumi(*UP)
+            found.runs["destroy"] = stack.pulumi(*DESTROY)
+            found.worlds["destroy"] = stack.world()
+            found.outlived = nodes.outlived
+    return found
+
+
+def test_up_makes_everything(life: Life) -> None:
+    """From nothing everything is made, and two Neuron nodes run beside the two system nodes."""
+    world = life.worlds["up"]
+
+    assert life.runs["up"].status == 0, life.runs["up"].output
+    assert sorted(each.of_karpenter for each in world.billing()) == [False, False, True, True]
+    assert set(life.runs["up"].changed()) == {"create"}
+
+
+@pytest.mark.parametrize("name", ["again", "refresh"])
+def test_nothing_changes_by_itself(life: Life, name: str) -> None:
+    """A second ``up`` and a ``refresh`` find what is there as it was made."""
+    assert life.runs[name].status == 0, life.runs[name].output
+    assert life.runs[name].changed() == {}
+
+
+DIFFERENCES: dict[str, tuple[set[str], set[str]]] = {
+    # updated in place, replaced
+    "limit": ({"Dashboard dashboard-board", "Deployment loadgen-pods"}, {"ConfigMap loadgen-settings"}),
+    "pair": (
+        {
+            "EC2NodeClass pool-class",
+            "Deployment loadgen-pods",
+            *(f"Deployment tp{degree}-pods" for degree in (1, 2, 4)),
+        },
+        {f"Job artifacts-compile-tp{degree}" for degree in (1, 2, 4)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_change_touches_what_it_must_and_no_more(life: Life, name: str) -> None:
+    """A limit restarts the load generator alone; another pair compiles anew, on nodes that its servers fill."""
+    updated, replaced = DIFFERENCES[name]
+    run = life.runs[name]
+    found = {op: set(keys) for op, keys in run.changed().items()}
+
+    assert run.status == 0, run.output
+    assert found.pop("update") == updated
+    assert set(found) == {"replace", "create-replacement", "delete-replaced"}
+    assert list(found.values()) == [replaced] * 3
+
+
+def test_a_degree_that_goes_takes_only_its_own_with_it(life: Life) -> None:
+    """Without TP4 its server and Job go; the other servers and Jobs stay as they are, on the node where they are."""
+    run = life.runs["degree"]
+    found = {op: set(keys) for op, keys in run.changed().items()}
+
+    replaced = {"ConfigMap guard-deadline", "ConfigMap loadgen-settings"}
+
+    assert run.status == 0, run.output
+    assert found == {
+        "update": {
+            "CronJob guard-cron",
+            "Dashboard dashboard-board",
+            "Deployment loadgen-pods",
+            "Role guard-rights",
+            "Role loadgen-scaling",
+        },
+        **dict.fromkeys(("replace", "create-replacement", "delete-replaced"), replaced),
+        "delete": {
+            "Deployment tp4-pods",
+            "Job artifacts-compile-tp4",
+            "MetricAlarm dashboard-void-tp4",
+            "NetworkPolicy tp4-callers",
+            "Service tp4-address",
+        },
+    }
+
+
+def test_destroy_leaves_nothing(life: Life) -> None:
+    """What is left is the results bucket; no instance bills, none outlived its claim, nothing broke on the way."""
+    world = life.worlds["destroy"]
+
+    assert life.runs["destroy"].status == 0, life.runs["destroy"].output
+    assert {str(each) for each in world.things.values()} == KEPT
+    assert world.billing() == []
+    assert life.outlived == []
+    assert world.harms == []
+
+
+def test_destroy_goes_in_the_order_that_was_computed(life: Life) -> None:
+    """Whatever must outlive a resource is touched only after that resource is gone, in the engine's own journal."""
+    recording = recorded("Pulumi.dev.yaml")
+    keys = {each.urn: each.key for each in recording.resources}
+    keys = {urn: "Cluster cluster-control-plane-eksCluster" if "eks:index" in urn else key for urn, key in keys.items()}
+    begun, ended = _when(life.runs["destroy"], is_end=False), _when(life.runs["destroy"], is_end=True)
+    pairs = [
+        (keys[first], keys[then])
+        for first, others in recording.must_outlive().items()
+        for then in others
+        if keys[first] in ended and keys[then] in begun
+    ]
+
+    assert len(pairs) > 1000
+    assert [(first, then) for first, then in pairs if ended[first] > begun[then]] == []
+
+
+def _when(run: Run, *, is_end: bool) -> dict[str, int]:
+    """Return the place of each delete's begin or end among the engine's events."""
+    return {event.key: at for at, event in enumerate(run.events) if event.op == "delete" and event.is_end is is_end}

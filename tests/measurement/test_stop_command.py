@@ -1,0 +1,109 @@
+"""The ``run`` command with a budget: servers start with it and stop with it, and a receipt is kept."""
+
+import argparse
+import asyncio
+import collections.abc
+import contextlib
+import datetime as dt
+import json
+import pathlib
+
+import pytest
+import yaml
+
+from infra.errors import CapacityError
+from tests.fakes_kubernetes import FakeCluster, served
+from tests.fakes_server import Script, ScriptedServer
+from tests.measurement.test_sweep_command import SETTINGS
+from tests.unit.test_nodewatch import CLAIMS, claim
+from workloads.loadgen import accounts as accounts_module
+from workloads.loadgen import run as run_command
+from workloads.loadgen.order import Order
+from workloads.report import rendering
+from workloads.run import decode_run
+
+SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
+
+
+@contextlib.contextmanager
+def ordered(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, left_minutes: float
+) -> collections.abc.Iterator[tuple[Order, FakeCluster]]:
+    """Yield an order for two servers of a cluster whose money ends in ``left_minutes``, and the cluster."""
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    settings = {key: value for key, value in SETTINGS.items() if key != "models"}
+    settings["model"] = {"name": "me/small", "revision": "none"}
+    settings["price"] = {"usd_per_hour": 3.6, "billed_cores": 4, "source": "a test", "date": "2026-10-03"}
+    (folder / "settings.yaml").write_text(yaml.safe_dump({"workloads": settings}))
+    deadline = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=left_minutes)
+    (folder / "deadline").write_text(deadline.isoformat())
+    cluster = FakeCluster(objects={CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]}})
+    with contextlib.ExitStack() as stack:
+        words = []
+        for degree, seconds in ((1, 0.008), (2, 0.012)):
+            script = Script(model="me/small", ttft_seconds=seconds, gap_seconds=seconds, slots=1)
+            url = stack.enter_context(ScriptedServer(script)).url
+            words += ["--target", f"{degree}={url}"]
+            cluster.objects[f"{SPACE}/{_name(url)}/scale"] = {"spec": {"replicas": 0}}
+        namespace = stack.enter_context(served(cluster, folder))
+        monkeypatch.setattr(run_command, "own_namespace", lambda: namespace)
+        monkeypatch.setattr(accounts_module, "own_namespace", lambda: namespace)
+        monkeypatch.setattr(run_command, "deployments", lambda urls: tuple(_name(url) for url in urls))
+        parser = argparse.ArgumentParser()
+        run_command.configure(parser)
+        words += ["--settings", str(folder / "settings.yaml"), "--results", str(folder / "out"), "--turns", "1,2"]
+        words += ["--stop-servers", "--deadline-file", str(folder / "deadline"), "--node-pool", "neuron-trn-2"]
+        yield run_command._order(parser.parse_args(words)), cluster
+
+
+def _name(url: str) -> str:
+    return f"server-{url.rsplit(':', maxsplit=1)[1]}"
+
+
+def asked(cluster: FakeCluster) -> list[int]:
+    """Return how many pods each server has now."""
+    return [each["spec"]["replicas"] for path, each in cluster.objects.items() if path.endswith("/scale")]
+
+
+def test_servers_start_and_stop_with_the_run_and_a_receipt_is_kept(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is started once and stopped once; run, report and receipt.json have what the node cost."""
+    with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
+        status = asyncio.run(run_command._run(order))
+    (folder,) = (tmp_path / "out").iterdir()
+    record = decode_run((folder / "run.json").read_text())
+    receipt = json.loads((folder / "receipt.json").read_text())
+
+    assert status in (0, 3, 4)
+    assert (asked(cluster), len(cluster.changed)) == ([0, 0], 4)
+    assert record.receipt is not None
+    assert [node.name for node in record.receipt.nodes] == ["a"]
+    assert receipt["verdicts"] == int(status == 0)
+    assert "trn2.3xlarge" in (folder / "report.md").read_text()
+
+
+def test_money_that_ends_ends_the_run_and_stops_the_servers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute before the deadline; what was measured until then is judged."""
+    with ordered(tmp_path, monkeypatch, left_minutes=1 + 0.3 / 60) as (order, cluster):
+        asyncio.run(run_command._run(order))
+    (folder,) = (tmp_path / "out").iterdir()
+    record = decode_run((folder / "run.json").read_text())
+
+    assert record.ending == "budget"
+    assert str(record.ending_detail).startswith("the money ends at 20")
+    assert asked(cluster) == [0, 0]
+    assert (folder / "report.md").exists()
+
+
+def test_after_the_deadline_no_server_is_started(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that is started again by whomever asks for nothing."""
+    with (
+        ordered(tmp_path, monkeypatch, left_minutes=0) as (order, cluster),
+        pytest.raises(CapacityError, match="so nothing is started"),
+    ):
+        asyncio.run(run_command._run(order))
+
+    assert cluster.changed == []
