@@ -113,6 +113,7 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 10 minutes
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_graph
 	$(BIN)/python -m tests.fakes_rooms
+	$(BIN)/python -m tests.fakes_settings
 	$(BIN)/python -m workloads.report measurement > docs/measurement.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
