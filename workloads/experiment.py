@@ -19,7 +19,7 @@ from workloads.manifests.cores import Site
 from workloads.manifests.jobs import Fetched
 from workloads.models import model_title
 from workloads.panels import Board
-from workloads.reach import reach_lines
+from workloads.reach import reach_lines, seat_lines
 from workloads.results import ResultsBucket
 from workloads.serving import PART, VllmServer, VllmServerArgs
 from workloads.waiting import waiting_lines, why_pending_command
@@ -96,7 +96,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
     for line in (*plan.lines(), *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
         pulumi.log.info(line)
-    for line in reach_lines(settings):
+    for line in (*reach_lines(settings), *seat_lines(settings)):
         pulumi.log.warn(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)

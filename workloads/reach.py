@@ -1,7 +1,9 @@
-"""What one core of the load generator can produce, beside what is asked of it."""
+"""What the load generators can produce, beside what is asked of them, and whether the system nodes hold them."""
 
+import collections.abc
 import math
 
+from infra.errors import Problem
 from workloads.cluster_settings import ClusterSettings
 from workloads.settings import WorkloadSettings
 
@@ -11,6 +13,9 @@ REQUEST_MICROSECONDS = 1e6 / 30_667
 CHUNK_MICROSECONDS = (32 * 1e6 / 325_769 - REQUEST_MICROSECONDS) / 32
 MOST_BUSY_SHARE = 0.5
 """A client that is busier than this is late when requests come close together, and the audit voids its turns."""
+
+TAKEN_MILLICORES = 70
+"""Of a system node at least: kubelet's reserve of two cores by EKS's formula; DaemonSets and Karpenter come on top."""
 
 
 def cores_needed(of: WorkloadSettings) -> float | None:
@@ -41,3 +46,37 @@ def reach_lines(settings: ClusterSettings) -> tuple[str, ...]:
                 f"bench/README.md, 2026-11-23); set loadtest.pods to {wanted}, or turns will be void"
             )
     return tuple(lines)
+
+
+def seat_lines(settings: ClusterSettings) -> tuple[str, ...]:
+    """Return what several load generators want of the nodes without the Neuron taint, for the preview."""
+    wanted = settings.loadtest
+    if wanted.pods == 1:
+        return ()
+    line = (
+        f"{wanted.pods} load generators ask for {wanted.cpu_millicores} millicores each, which nodes without the "
+        f"Neuron taint must have free: one that is not ready {wanted.start_after_seconds} s after the Job's start "
+        "(loadtest.start_after_seconds) ends the run"
+    )
+    return (line,)
+
+
+def unseated(
+    settings: ClusterSettings, vcpus: collections.abc.Sequence[int] | None, *, file: str
+) -> collections.abc.Iterator[Problem]:
+    """Yield the problem of more load generators than even empty system nodes hold.
+
+    ``vcpus``: of each system node; None where nobody knows, which is no problem yet.
+    """
+    wanted = settings.loadtest
+    if vcpus is None or wanted.pods == 1:
+        return
+    left = [1000 * each - TAKEN_MILLICORES for each in vcpus]
+    held = sum(each // wanted.cpu_millicores for each in left)
+    if wanted.pods > held:
+        rule = (
+            f"{len(left)} system nodes with {left[0]} millicores for pods hold {held} at most that ask for "
+            f"{wanted.cpu_millicores} each"
+        )
+        remedy = f"take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores, in {file}"
+        yield Problem(path="loadtest.pods", value=wanted.pods, rule=rule, remedy=remedy)

@@ -33,6 +33,30 @@ def test_one_pod_goes_on_after_the_job() -> None:
     assert not after["selector"]["matchLabels"].items() <= job["template"]["metadata"]["labels"].items()
 
 
+def test_the_pod_that_waits_takes_no_ones_place() -> None:
+    """It asks for a tenth of a core; those that make the load for what loadtest.cpu_millicores says."""
+    asked = {
+        kind: spec(kind)["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+    }
+
+    assert asked == {"Deployment loadgen-pods": "100m", "Job loadgen-job": "1000m"}
+
+
+def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
+    """Two m7i.large hold two; a larger type holds more."""
+    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    with pytest.raises(SettingsError, match=r"^loadtest\.pods is 3; 2 system nodes with 1930 millicores for pods"):
+        program(loadtest={"pods": 3}, workloads__load=load)
+
+    assert program(
+        loadtest={"pods": 3},
+        workloads__load=load,
+        infra__system_nodes={"instance_type": "m7i.xlarge"},
+        infra__prices__system_node={"usd_per_hour": 0.2, "source": "test", "date": "2026-04-01"},
+    ).one("Job loadgen-job")
+
+
 def test_the_right_is_to_read_their_own_job() -> None:
     """Nothing else of Jobs, by name."""
     rules = PROGRAMS["pods"]().one("Role loadgen-reading").inputs["rules"]

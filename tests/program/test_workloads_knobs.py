@@ -59,7 +59,7 @@ KNOBS = (
         where="Job loadgen-job",
         shows='"--start-after-seconds", "77"',
     ),
-    Knob(path="loadtest.cpu_millicores", value=700, where="Deployment loadgen-pods", shows='"cpu": "700m"'),
+    Knob(path="loadtest.cpu_millicores", value=700, where="Job loadgen-job", shows='"cpu": "700m"'),
     Knob(path="loadtest.memory_mib", value=777, where="Deployment loadgen-pods", shows='"memory": "777Mi"'),
     Knob(
         path="loadtest.grace_seconds",

@@ -9,7 +9,7 @@ from infra.errors import ServerFailed, SettingsError
 from tests.fakes_samples import whole
 from workloads.cluster_settings import ClusterSettings, Serving, parse_cluster
 from workloads.loadgen.share import stop_servers
-from workloads.reach import cores_needed, reach_lines
+from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
 from workloads.waiting import waiting_lines, why_pending_command
 
 
@@ -43,6 +43,29 @@ def test_a_closed_loop_turns_as_fast_as_its_limit() -> None:
     assert cores_needed(settings(load).models[0]) is None
     assert reach_lines(settings(load)) == ()
     assert reach_lines(settings(limits={"total_latency_ms": {"at_most_ms": 400}})) == ()
+
+
+def test_more_pods_than_system_nodes_hold_are_a_problem() -> None:
+    """Two of two vCPUs hold one of 1000 millicores each, for kubelet keeps 70; the sentence has the arithmetic."""
+    (problem,) = unseated(settings(pods=3), (2, 2), file="test.yaml")
+
+    assert str(problem) == (
+        "loadtest.pods is 3; 2 system nodes with 1930 millicores for pods hold 2 at most that ask for 1000 each; take "
+        "a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores, in test.yaml"
+    )
+    assert list(unseated(settings(pods=2), (2, 2), file="test.yaml")) == []
+    assert list(unseated(settings(pods=64), None, file="test.yaml")) == []
+
+
+def test_what_several_pods_want_of_nodes_is_told() -> None:
+    """Who else is on the system nodes nobody knows at preview, so the want is said; one pod wants nothing new."""
+    (line,) = seat_lines(settings(pods=2))
+
+    assert line == (
+        "2 load generators ask for 1000 millicores each, which nodes without the Neuron taint must have free: one that "
+        "is not ready 300 s after the Job's start (loadtest.start_after_seconds) ends the run"
+    )
+    assert seat_lines(settings()) == ()
 
 
 def test_several_pods_of_several_models_are_refused() -> None:

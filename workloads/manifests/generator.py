@@ -42,6 +42,8 @@ DEADLINE_KEY = "deadline"
 _DEADLINE_PATH = "/etc/optimal-tp-deadline"
 _STOPPING = ("--stop-servers", "--stay", "--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
 _RESULTS_GIB = 10
+_AFTER_CPU_MILLICORES = 100
+"""Of the pod that waits for the Job: it would else take a load generator's place on a small node."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,17 +124,18 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
         *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
         *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
     ]
-    labels = {"app": GENERATOR}
+    labels, cpu_millicores = {"app": GENERATOR}, generator.settings.cpu_millicores
     if generator.settings.pods > 1:
         command, labels = "share", {"app": GENERATOR, ROLE: "after"}
         then = ["--after-job", GENERATOR, *_sharing(generator)]
         then += ["--steady"] if generator.keeps_running else ["--then-stop"]
+        cpu_millicores = _AFTER_CPU_MILLICORES
     return {
         "replicas": 1,
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": labels},
         "revision_history_limit": 1,
-        "template": _template(generator, command, then, labels),
+        "template": _template(generator, command, then, labels, cpu_millicores),
     }
 
 
@@ -140,7 +143,9 @@ def job_spec(generator: Generator) -> "JobSpecArgsDict":
     """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement."""
     settings = generator.settings
     labels = {"app": GENERATOR, ROLE: "share"}
-    template = _template(generator, "share", ["--job", GENERATOR, *_sharing(generator)], labels)
+    template = _template(
+        generator, "share", ["--job", GENERATOR, *_sharing(generator)], labels, settings.cpu_millicores
+    )
     spec = typing.cast("PodSpecArgsDict", template["spec"])
     apart: TopologySpreadConstraintArgsDict = {
         "max_skew": 1,
@@ -164,7 +169,9 @@ def _sharing(generator: Generator) -> list[str]:
     return ["--pods", str(settings.pods), "--start-after-seconds", str(settings.start_after_seconds)]
 
 
-def _template(generator: Generator, command: str, then: list[str], labels: dict[str, str]) -> "PodTemplateSpecArgsDict":
+def _template(
+    generator: Generator, command: str, then: list[str], labels: dict[str, str], cpu_millicores: int
+) -> "PodTemplateSpecArgsDict":
     """Return the pod that runs ``command`` on all servers, with the options ``then`` at its end."""
     settings = generator.settings
     container: ContainerArgsDict = {
@@ -181,7 +188,7 @@ def _template(generator: Generator, command: str, then: list[str], labels: dict[
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
         "resources": {
-            "requests": {"cpu": f"{settings.cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
+            "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
             "limits": {"memory": f"{settings.memory_mib}Mi"},
         },
         "working_dir": RESULTS_PATH,
