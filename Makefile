@@ -26,11 +26,16 @@ else
 INSTALL_VLLM := uv pip install --quiet --python .venv-vllm
 endif
 
+# Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
+ENGINES_CACHE := $(HOME)/.cache/optimal-tp/engines-$(shell cat tests/engines/go.sum | sha256sum | cut -c1-12)
+export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE)
+export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_CACHE))
+
 # Compiled modules are kept even where the machine's environment says otherwise: every run after the first is faster.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow format docs pins bench destroy clean
+.PHONY: help local test test-slow engines engines-soak format docs pins bench destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +71,22 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 	$(BIN)/lint-imports
 	$(PYTEST) -n 2
 	$(PYTEST) -m "(program or measurement) and not slow and not engines"
+	$(PYTEST) -m "engines and not slow" -rs
 
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
-	$(PYTEST) -m slow --timeout 1800
+	$(PYTEST) -m "slow and not engines" --timeout 1800
+
+engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine; hours
+	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
+
+engines: $(ENGINES_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 5 minutes
+
+$(ENGINES_CACHE)/ready:
+	@command -v go >/dev/null || { echo "make engines needs Go 1.26; without it set KUBEBUILDER_ASSETS to a folder with etcd and kube-*"; exit 1; }
+	@mkdir -p $(@D)
+	cd tests/engines && go build -o $(@D)/etcd go.etcd.io/etcd/server/v3
+	cd tests/engines && go build -o $(@D)/ $(addprefix k8s.io/kubernetes/cmd/kube-,apiserver controller-manager scheduler)
+	@touch $@
 
 format: $(VENV)/dev.ready ## format and mend what can be mended
 	$(BIN)/ruff format .
@@ -94,6 +112,8 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 10 minutes
 
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_graph
+	$(BIN)/python -m tests.fakes_rooms
+	$(BIN)/python -m tests.fakes_settings
 	$(BIN)/python -m workloads.report measurement > docs/measurement.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
@@ -109,8 +129,12 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 STACK ?= dev
 # `set -e`: leftovers are looked for only once destroy has ended well; it may be run alone at any time.
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
-	@set -e; pulumi destroy --stack "$(STACK)"; $(BIN)/python -m infra leftovers --stack "$(STACK)"; \
-	  echo "Destroyed $(STACK), and nothing that bills was found; a results bucket that is kept stays (docs/preflight.md)."
+	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
+	@$(BIN)/python -m infra leftovers --stack "$(STACK)"; status=$$?; case $$status in \
+	  0) echo "Destroyed $(STACK); nothing that bills was found. A results bucket that is kept stays (docs/preflight.md).";; \
+	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it.";; \
+	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \
+	esac; exit $$status
 
 clean: ## remove environments and results
 	rm -rf .venv .venv-local .venv-bench .venv-scan .venv-vllm .venv-vllm-wheel out

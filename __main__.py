@@ -6,7 +6,7 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 
 import pulumi
 
-from infra import bill, nodes, platform
+from infra import bill, nodes, platform, seats
 from infra.settings import parse_infra, require_region
 from workloads import experiment
 from workloads.artifacts import Identity
@@ -24,7 +24,8 @@ workloads = parse_cluster(sections, file=file)
 require_region(infra, pulumi.Config("aws").require("region"), file=file)
 neuron = infra.neuron
 workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file)
+beside = seats.system_node_vcpus(infra)
+plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
 cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=bill.idle_usd_per_hour(infra))
 money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
 money.keep_within_budget(file)

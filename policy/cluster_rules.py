@@ -1,5 +1,6 @@
 """Rules for what runs in the cluster: images and charts by pin, bounded pools."""
 
+import collections.abc
 import re
 import typing
 
@@ -18,6 +19,8 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _EXACT_TAG = re.compile(r":v?\d+\.\d+\.\d+[\w.-]*$")
 """A tag that names one release, as three numbers; ``latest``, ``3`` and ``3.11`` move."""
 _NEURON = "aws.amazon.com/neuron"
+BUDGET, ENDLESS = "optimal-tp/budget-usd", "optimal-tp/keep-running"
+"""Annotations of the experiment's namespace: what the stack file's ``spend`` section sets."""
 
 
 def images_are_pinned(resource: Resource, _: Options) -> Found:
@@ -63,6 +66,33 @@ def services_stay_inside(resource: Resource, _: Options) -> Found:
         yield f"{resource.name} is a {kind}; servers have no authentication, so a Service is a ClusterIP"
 
 
+def spending_is_bounded(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
+    """Where a pod asks for Neuron cores, ask for a budget and a guard, or for a word that it shall go on for ever."""
+    spenders = [each for each in resources if _asks_for_neuron(each)]
+    if not spenders:
+        return
+    namespaces = [each for each in resources if each.type == "kubernetes:core/v1:Namespace"]
+    notes = [inner(each.properties, "metadata.annotations") or {} for each in namespaces]
+    if not any(_is_an_amount(each.get(BUDGET)) for each in notes):
+        yield f"{spenders[0].name} asks for Neuron cores and no namespace carries {BUDGET} with an amount above 0"
+    if any(each.get(ENDLESS) == "true" for each in notes):
+        return
+    if not any(each.type == "kubernetes:batch/v1:CronJob" for each in resources):
+        yield f"{spenders[0].name} asks for Neuron cores and no CronJob guards the deadline"
+
+
 def _containers(resource: Resource) -> list[typing.Mapping[str, typing.Any]]:
     pod = inner(resource.properties, _POD_SPECS.get(resource.type, "-")) or {}
     return [*listed(pod.get("initContainers")), *listed(pod.get("containers"))]
+
+
+def _asks_for_neuron(resource: Resource) -> bool:
+    wishes = (inner(container, "resources.limits") or {} for container in _containers(resource))
+    return any(key.startswith(_NEURON) for wish in wishes for key in wish)
+
+
+def _is_an_amount(value: object) -> bool:
+    try:
+        return float(str(value)) > 0
+    except ValueError:
+        return False

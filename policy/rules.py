@@ -70,4 +70,10 @@ STACK_RULES: typing.Final = (
         remedy="Make them with the bucket.",
         check=cloud_rules.buckets_are_private,
     ),
+    StackRule(
+        name="bounded-spending",
+        description="Where pods ask for Neuron cores there is a budget and a guard.",
+        remedy="Set spend.budget_usd in the stack file.",
+        check=cluster_rules.spending_is_bounded,
+    ),
 )

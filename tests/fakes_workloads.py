@@ -61,6 +61,9 @@ PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recordin
     "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
     "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
     "sweep": functools.cache(lambda: program(workloads__models=FAMILY, spend__budget_usd=40)),
+    "pods": functools.cache(
+        lambda: program(loadtest={"pods": 2}, workloads__load={"request_timeout_seconds": 1, "concurrency": [64]})
+    ),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
     "own-model-and-image": functools.cache(
         lambda: on_existing(

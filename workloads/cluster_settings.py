@@ -9,6 +9,7 @@ from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse
 from infra.prices import HourPrice
 from workloads.fit import SHAPES
+from workloads.loadgen.timetable import timetable
 from workloads.models import model_word, parse_models
 from workloads.plan import SERVERS, Layout, Placement, Shortage, Wish
 from workloads.settings import Price, WorkloadSettings
@@ -109,6 +110,10 @@ class LoadTest(Section):
     memory_mib: int = pydantic.Field(default=1024, ge=256)
     grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
     """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
+    pods: int = pydantic.Field(default=1, ge=1, le=64)
+    """Load generators. With more than one they share the load as an Indexed Job, by a plan made before the run."""
+    start_after_seconds: int = pydantic.Field(default=300, ge=30, le=3600)
+    """With several ``pods``: from the Job's start until all begin together; one that is not ready by then ends it."""
     results: Results = Results()
     alarms: Alarms = Alarms()
 
@@ -189,6 +194,21 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
     return settings
 
 
+def _unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
+    """Return why several load generators cannot share the experiment."""
+    pods = settings.loadtest.pods
+    if pods == 1:
+        return []
+    if len(settings.models) > 1:
+        rule = "several load generators share the experiment of one model"
+        return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
+    try:
+        timetable(settings.models[0], settings.models[0].degrees)
+    except SettingsError as error:
+        return list(error.problems)
+    return []
+
+
 def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
     problems = [
         problem
@@ -200,6 +220,7 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
     if shape is not None and len(settings.models) > 1:
         rule = "with several models each has the sizes of its own name"
         problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove it from {file}"))
+    problems += _unshareable(settings, file)
     price = settings.models[0].price
     if price is not None:
         rule = "on a cluster an hour's price is said once, in infra.neuron.price"

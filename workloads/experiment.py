@@ -19,8 +19,10 @@ from workloads.manifests.cores import Site
 from workloads.manifests.jobs import Fetched
 from workloads.models import model_title
 from workloads.panels import Board
+from workloads.reach import reach_lines, seat_lines
 from workloads.results import ResultsBucket
 from workloads.serving import PART, VllmServer, VllmServerArgs
+from workloads.waiting import waiting_lines, why_pending_command
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class Experiment:
             "receipt_command": pulumi.Output.concat("aws s3 cp ", uri, "/receipt.json -"),
             "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
             "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
+            "why_pending_command": why_pending_command(self.settings.serving),
             "stop_servers_command": (
                 f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
             ),
@@ -91,12 +94,16 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in (*plan.lines(), *money.lines(), *model_lines(plan, money)):
+    for line in (*plan.lines(), *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
         pulumi.log.info(line)
+    for line in (*reach_lines(settings), *seat_lines(settings)):
+        pulumi.log.warn(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
-        "experiment", metadata={"name": settings.serving.namespace}, opts=in_cluster
+        "experiment",
+        metadata={"name": settings.serving.namespace, "annotations": money.spend.annotations()},
+        opts=in_cluster,
     ).metadata.name
     sites = {model.word: _site(settings, model, ground) for model in plan.models}
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])

@@ -1,10 +1,13 @@
 """Whether what the stack file asks for can run at all, with the arithmetic, before anything is spent."""
 
+import collections.abc
+
 from infra.errors import Problem, SettingsError
 from infra.hardware import InstanceType
 from workloads.cluster_settings import ClusterSettings
 from workloads.fit import BYTES_PER_GIB, SHAPES, fit
 from workloads.lineup import Lineup, line_up
+from workloads.reach import unseated
 from workloads.settings import WorkloadSettings
 
 DTYPE_BYTES = 2
@@ -12,8 +15,15 @@ DTYPE_BYTES = 2
 _BYTES_PER_GB = 10**9
 
 
-def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_nodes: int, file: str) -> Lineup:
-    """Return the plan of every model's servers and the nodes.
+def feasible_plan(
+    settings: ClusterSettings,
+    kind: InstanceType,
+    *,
+    maximum_nodes: int,
+    file: str,
+    system_vcpus: collections.abc.Sequence[int] | None = None,
+) -> Lineup:
+    """Return the plan of every model's servers and the nodes; ``system_vcpus`` of each system node, None if unknown.
 
     Raises SettingsError with every degree of every model that cannot hold it and every amount that a pod cannot have,
     CapacityError where nodes cannot hold the servers.
@@ -21,6 +31,7 @@ def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_node
     problems = [
         problem for index, of in enumerate(settings.models) for problem in _misfits(settings, of, index, kind, file)
     ]
+    problems += unseated(settings, system_vcpus, file=file)
     if problems:
         raise SettingsError(problems)
     made = line_up(
@@ -30,6 +41,10 @@ def feasible_plan(settings: ClusterSettings, kind: InstanceType, *, maximum_node
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
+    if settings.loadtest.pods > 1 and made.takes_turns:
+        rule = "several load generators follow a plan by the clock, and servers that take turns start when they can"
+        remedy = f"allow more nodes or set it to 1 in {file}"
+        raise SettingsError([Problem(path="loadtest.pods", value=settings.loadtest.pods, rule=rule, remedy=remedy)])
     smallest = min(made.servers, key=lambda server: server.memory_mib)
     shared = settings.serving.shared_memory_gib
     if shared * 1024 * 2 > smallest.memory_mib:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 import yaml
 from pulumi_kubernetes.apps.v1 import Deployment
+from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
@@ -58,7 +59,8 @@ class LoadTest(pulumi.ComponentResource):
     """The load generator.
 
     Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (unless the servers
-    run for ever), ``-seeing``, ``-pods``, ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
+    run for ever), ``-seeing``, ``-pods``, ``-budget``, and for several
+    load generators ``-job`` and ``-reading``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     role_arn: pulumi.Output[str]
@@ -99,26 +101,26 @@ class LoadTest(pulumi.ComponentResource):
             money=args.money,
         )
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
+        # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first would
+        # be measured as failing.
+        needs = [
+            account,
+            rights,
+            args.results,
+            *code,
+            *self._scaling(account, pod),
+            *self._seeing(account),
+            *args.servers,
+        ]
+        if wanted.pods > 1:
+            needs += self._shared(account, pod, needs)
         Deployment(
             f"{name}-pods",
             metadata=meta,
             spec=generator.deployment_spec(pod),
-            # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first
-            # would be measured as failing.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[
-                    account,
-                    rights,
-                    args.results,
-                    *code,
-                    *self._scaling(account, pod),
-                    *self._seeing(account),
-                    *args.servers,
-                ],
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
         )
-        PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(), opts=self._child)
+        PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(wanted.pods), opts=self._child)
         self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})
 
@@ -135,6 +137,33 @@ class LoadTest(pulumi.ComponentResource):
         prefix = args.settings.loadtest.results.prefix
         policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
         return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
+
+    def _shared(
+        self, account: ServiceAccount, pod: generator.Generator, needs: list[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """Make the Job of several load generators, and let them read when it started."""
+        namespace = self._args.namespace
+        meta = ObjectMetaArgs(name=f"{GENERATOR}-reads-its-job", namespace=namespace)
+        role = Role(f"{self._name}-reading", metadata=meta, rules=generator.job_rules(), opts=self._child)
+        binding = RoleBinding(
+            f"{self._name}-reading",
+            metadata=meta,
+            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=self._child,
+        )
+        job = Job(
+            f"{self._name}-job",
+            metadata={
+                "name": GENERATOR,
+                "namespace": namespace,
+                # `up` would wait for the whole experiment, and call a pod's end by signal a failed update.
+                "annotations": {"pulumi.com/skipAwait": "true"},
+            },
+            spec=generator.job_spec(pod),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, role, binding]),
+        )
+        return [role, binding, job]
 
     def _scaling(self, account: ServiceAccount, pod: generator.Generator) -> list[pulumi.Resource]:
         """Let the load generator start and stop servers, unless they all run for ever."""

@@ -31,6 +31,8 @@ class Metric:
 
 
 _PERCENTILES = ("p50", "p90", "p99")
+_TOGETHER = ("Sum",)
+"""Of a rate over 60 s: each load generator publishes its own once a minute; the load is their sum, one or several."""
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -77,7 +79,7 @@ METRICS: tuple[Metric, ...] = (
         name="RPS",
         unit="Count/Second",
         dimensions=("Model", "Status"),
-        statistics=("Average",),
+        statistics=_TOGETHER,
         direction="higher",
         formula="requests ended in the minute / 60",
         title="Requests per second",
@@ -87,7 +89,7 @@ METRICS: tuple[Metric, ...] = (
         name="OfferedRPS",
         unit="Count/Second",
         dimensions=("Model",),
-        statistics=("Average",),
+        statistics=_TOGETHER,
         direction="neither",
         formula="requests intended in the minute / 60",
         title="Requests offered per second",

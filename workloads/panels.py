@@ -101,15 +101,15 @@ def _row(metric: Metric, model: str, options: typing.Mapping[str, object], statu
 
 def _rows(metric: Metric, board: Board) -> list[list[object]]:
     if metric.name == _ACHIEVED:
-        offered = BY_NAME[_OFFERED]
+        offered, together = BY_NAME[_OFFERED], metric.statistics[0]
         return [
             row
             for degree in board.degrees
             for model, name in ((board.dimension(degree), model_dimension(degree)),)
             for row in (
-                _row(metric, model, {"stat": "Average", "label": f"{name} achieved"}),
-                _row(offered, model, {"stat": "Average", "label": f"{name} offered"}),
-                _row(metric, model, {"stat": "Average", "label": f"{name} failed"}, "Error"),
+                _row(metric, model, {"stat": together, "label": f"{name} achieved"}),
+                _row(offered, model, {"stat": together, "label": f"{name} offered"}),
+                _row(metric, model, {"stat": together, "label": f"{name} failed"}, "Error"),
             )
         ]
     return [

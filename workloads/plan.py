@@ -35,6 +35,8 @@ class PlannedServer:
     """Which turn it takes, from 0; every server has 0 when all run at once."""
     node: int
     """Planned node within its phase, from 0. Servers with the same number share a node."""
+    group: str
+    """The planned node by its first, largest server, ``qwen-vllm-tp4-0``: it stays when smaller ones come and go."""
     cpu_millicores: int
     memory_mib: int
 
@@ -233,6 +235,7 @@ def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: Inst
             replica=seat.replica,
             phase=phase,
             node=node,
+            group="{0.family}-tp{0.degree}-{0.replica}".format(seats[0]),
             cpu_millicores=seat.degree * cpu_millicores_per_core(kind),
             memory_mib=seat.degree * memory_mib_per_core(kind),
         )

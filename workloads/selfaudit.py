@@ -31,32 +31,44 @@ class Audited:
     """One sentence for each block turn that was left out."""
 
 
+Seen = dict[tuple[Turn, int], tuple[str, ...]]
+"""What was found of a turn with so many samples: a run that is looked at after every block audits each turn once.
+Belongs to one run: its settings and pins are no part of the key."""
+
+
 def audit_run(
-    record: RunRecord, samples: typing.Sequence[Sample], known: typing.Mapping[Key, tuple[str, ...]] = NOTHING_KNOWN
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    known: typing.Mapping[Key, tuple[str, ...]] = NOTHING_KNOWN,
+    seen: Seen | None = None,
 ) -> Audited:
     """Return ``record`` without its untrusted block turns, and what is void. Raises SettingsError for bad settings.
 
-    ``known``: what was found of a turn before its record was put together from several processes'.
+    ``known``: what was found of a turn before its record was put together from several processes'. ``seen``: earlier
+    audits of this run; turns that are new are added to it.
 
     A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
     out does not choose among results.
     """
     settings = parse_workloads(record.settings, file="run.json")
     grouped = samples_by_turn(samples)
-    faults = {
-        key(turn): known.get(key(turn), ()) + turn_reasons(turn, grouped.get(key(turn), ()), settings, record.pins)
-        for turn in record.turns
-    }
+    seen = {} if seen is None else seen
+    faults = {}
+    for turn in record.turns:
+        own = grouped.get(key(turn), [])
+        if (turn, len(own)) not in seen:
+            seen[turn, len(own)] = turn_reasons(turn, own, settings, record.pins)
+        faults[key(turn)] = known.get(key(turn), ()) + seen[turn, len(own)]
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     dropped = {key(turn) for turn in bad}
     reasons: dict[int | None, tuple[str, ...]] = {}
     for degree in sorted({turn.degree for turn in bad}):
-        own = [turn for turn in bad if turn.degree == degree]
+        wrong = [turn for turn in bad if turn.degree == degree]
         of_all = sum(turn.degree == degree for turn in blocks)
-        if len(own) > (1 - TRUSTED_SHARE) * of_all:
-            first = f"TP{degree} block {own[0].block}: {faults[key(own[0])][0]}"
-            reasons[degree] = (f"{len(own)} of {of_all} turns failed the self-audit; the first: {first}",)
+        if len(wrong) > (1 - TRUSTED_SHARE) * of_all:
+            first = f"TP{degree} block {wrong[0].block}: {faults[key(wrong[0])][0]}"
+            reasons[degree] = (f"{len(wrong)} of {of_all} turns failed the self-audit; the first: {first}",)
     measured = {turn.degree for turn in blocks}
     if measured and measured <= set(reasons):
         reasons[None] = tuple(sentence for degree in sorted(measured) for sentence in reasons[degree])

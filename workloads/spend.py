@@ -34,6 +34,11 @@ class Spend(Section):
             raise broken("it is the most, in USD, that the experiment may cost, and nothing runs for nothing")
         return budget_usd
 
+    def annotations(self) -> dict[str, str]:
+        """Return what the experiment's namespace says of it, so that a policy pack can ask for it."""
+        endless = {"optimal-tp/keep-running": "true"} if self.keep_running else {}
+        return {"optimal-tp/budget-usd": f"{self.budget_usd:g}", **endless}
+
 
 def parse_spend(data: object, *, file: str) -> Spend:
     """Return the ``spend`` section of ``file``; its budget must be there. Raises SettingsError with every bad key."""

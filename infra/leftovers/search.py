@@ -34,6 +34,9 @@ _EC2: typing.Final[tuple[tuple[Question, Kind], ...]] = (
             id_key="NetworkInterfaceId",
             bills=False,
             remove="aws ec2 delete-network-interface --region {region} --network-interface-id {name}",
+            # What is in use goes with what uses it, which is listed itself, or is a neighbour's.
+            gone=("in-use",),
+            state_key="Status",
         ),
     ),
     (
@@ -63,13 +66,6 @@ _BOARD = Kind(
     id_key="DashboardName",
     bills=True,
     remove="aws cloudwatch delete-dashboards --region {region} --dashboard-names {name}",
-)
-_RESERVATION = Kind(
-    name="reservation",
-    id_key="CapacityReservationId",
-    bills=True,
-    remove="aws ec2 cancel-capacity-reservation --region {region} --capacity-reservation-id {name}",
-    gone=("expired", "cancelled", "failed"),
 )
 _ADDRESS = Kind(
     name="Elastic IP",
@@ -108,8 +104,6 @@ def search(settings: InfraSettings, ask: Ask) -> tuple[list[Leftover], list[str]
         add(_INSTANCE, instances(ask(questions.INSTANCES, Filters=filters)))
         for question, kind in _EC2:
             add(kind, ask(question, Filters=filters))
-    for reservation in settings.neuron.reservation_ids:
-        add(_RESERVATION, ask(questions.RESERVATIONS, CapacityReservationIds=[reservation]))
     add(_BOARD, _exactly(ask(questions.DASHBOARDS, DashboardNamePrefix=name), "DashboardName", name))
     if settings.existing is None:
         _cluster(settings, ask, add)

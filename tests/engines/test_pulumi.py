@@ -29,6 +29,7 @@ KEPT = {
 CHANGES: dict[str, dict[str, object]] = {
     "limit": {"workloads.limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": 500}}},
     "pair": {"infra.neuron.pair": "neuronx-0.16.0"},
+    "degree": {"workloads.degrees": [1, 2]},
 }
 
 
@@ -106,6 +107,33 @@ def test_a_change_touches_what_it_must_and_no_more(life: Life, name: str) -> Non
     assert found.pop("update") == updated
     assert set(found) == {"replace", "create-replacement", "delete-replaced"}
     assert list(found.values()) == [replaced] * 3
+
+
+def test_a_degree_that_goes_takes_only_its_own_with_it(life: Life) -> None:
+    """Without TP4 its server and Job go; the other servers and Jobs stay as they are, on the node where they are."""
+    run = life.runs["degree"]
+    found = {op: set(keys) for op, keys in run.changed().items()}
+
+    replaced = {"ConfigMap guard-deadline", "ConfigMap loadgen-settings"}
+
+    assert run.status == 0, run.output
+    assert found == {
+        "update": {
+            "CronJob guard-cron",
+            "Dashboard dashboard-board",
+            "Deployment loadgen-pods",
+            "Role guard-rights",
+            "Role loadgen-scaling",
+        },
+        **dict.fromkeys(("replace", "create-replacement", "delete-replaced"), replaced),
+        "delete": {
+            "Deployment tp4-pods",
+            "Job artifacts-compile-tp4",
+            "MetricAlarm dashboard-void-tp4",
+            "NetworkPolicy tp4-callers",
+            "Service tp4-address",
+        },
+    }
 
 
 def test_destroy_leaves_nothing(life: Life) -> None:

@@ -19,6 +19,7 @@ from tests.engines.test_pulumi import DESTROY, KEPT, MISSING, UP
 
 pytestmark = [
     pytest.mark.engines,
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
 ]
@@ -73,7 +74,6 @@ def test_a_fault_is_mended_by_the_same_command(
     check(plane, tmp_path / "stack", how, after)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("how", "after"), ALL, ids=[f"{how}-{after}" for how, after in ALL])
 def test_every_fault_is_mended(plane: ControlPlane, tmp_path: pathlib.Path, how: How, after: int) -> None:
     """The same after each operation in turn."""

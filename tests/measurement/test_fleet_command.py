@@ -59,6 +59,20 @@ def test_a_tight_limit_turns_the_order_round(
     assert "a faster server leaves more of the limit for waiting." in shown
 
 
+def test_the_flip_is_named_and_drawn(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TP1 is the best per core when full; with few servers TP2's speed is worth more than TP1's number."""
+    truths = (Planted(degree=1, latency_ms=290, jitter=0.1), Planted(degree=2, latency_ms=165, jitter=0.1))
+    folder = str(store(tmp_path, *planted_run(truths, settings(degrees=[1, 2], price=price(2.25, 4)), requests=60)))
+    asked = ["plan", folder, "--rate", "20/s", "--limit", "p99_total_ms=450", "--routing", "least-in-flight"]
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    flip = re.search(r"The choice flips at about ([0-9.]+) requests/s: below it TP1 is cheapest, above it TP2\.", shown)
+
+    assert flip is not None
+    assert 2 < float(flip[1]) < 6
+    assert f"{flip[1]}/s: TP2" in (tmp_path / "fleet.html").read_text()
+
+
 def test_a_forecast_is_followed_hour_by_hour(
     source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

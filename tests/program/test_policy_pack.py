@@ -11,7 +11,7 @@ from rules import RESOURCE_RULES, STACK_RULES
 
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import whole
-from tests.fakes_workloads import PROGRAMS
+from tests.fakes_workloads import PROGRAMS, program
 
 RULES = {rule.name: rule for rule in (*RESOURCE_RULES, *STACK_RULES)}
 PLAIN = "policy that refuses plain HTTP"
@@ -138,6 +138,40 @@ def test_a_bare_bucket_is_told(kind: str, words: str) -> None:
     bare = [each for each in resources(PROGRAMS["one-each"]()) if each.type != kind]
 
     assert broken(bare) == {"private-buckets": [words]}
+
+
+UNPAID = "asks for Neuron cores and no namespace carries optimal-tp/budget-usd with an amount above 0"
+
+
+@pytest.mark.parametrize("annotations", [{}, {"optimal-tp/budget-usd": "0"}, {"optimal-tp/budget-usd": "much"}])
+def test_spending_without_a_budget_is_told(annotations: dict[str, str]) -> None:
+    """Neuron cores that nobody set a budget for break a rule of the whole stack."""
+    found = broken(changed("experiment", "Namespace/metadata.annotations", annotations))
+
+    assert list(found) == ["bounded-spending"]
+    assert [sentence.split(" ", maxsplit=1)[1] for sentence in found["bounded-spending"]] == [UNPAID]
+
+
+def test_spending_without_a_guard_is_told() -> None:
+    """Neuron cores that nothing stops at the deadline break it too."""
+    unguarded = [each for each in resources(PROGRAMS["one-each"]()) if not each.type.endswith(":CronJob")]
+
+    assert [sentence.split(" ", maxsplit=1)[1] for sentence in broken(unguarded)["bounded-spending"]] == [
+        "asks for Neuron cores and no CronJob guards the deadline"
+    ]
+
+
+def test_an_endless_probe_is_a_choice() -> None:
+    """Whoever sets keep_running has chosen that nothing stops the servers; the budget is still named."""
+    assert broken(resources(program(spend__keep_running=True))) == {}
+
+
+def test_without_neuron_cores_nothing_is_asked() -> None:
+    """A cluster alone needs neither budget nor guard."""
+    cluster = [each for each in resources(PROGRAMS["one-each"]()) if "optimal-tp:infra:" in each.urn]
+
+    assert cluster
+    assert broken(cluster) == {}
 
 
 def test_required_tags_are_an_option() -> None:

@@ -1,9 +1,11 @@
 """A well-known scanner over every manifest and IAM document of the program; what it may find has a reason."""
 
+import base64
 import collections.abc
 import copy
 import fnmatch
 import functools
+import hashlib
 import json
 import pathlib
 import shutil
@@ -26,14 +28,14 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-VLLM = "*.qwen-vllm-tp*"
+VLLM = "*.qwen-vllm*-tp*"
 OUR_PODS = ("Deployment", "qwen-vllm-loadgen")
 OURS = "*.qwen-vllm-loadgen*"
 EXCEPTIONS: typing.Final[dict[tuple[str, str], str]] = {
     ("CKV_K8S_8", OURS): "a hanging generator is ended by the guard; a restart would throw a run away",
     ("CKV_K8S_9", OURS): "nobody sends it requests",
     ("CKV_K8S_11", OURS): "a CPU limit throttles whoever measures, and the lag is then in the figures",
-    ("CKV_K8S_11", "*.qwen-vllm-fetch"): "it runs once, on a node of its own kind, with nobody beside it to disturb",
+    ("CKV_K8S_11", "*.qwen-vllm-fetch*"): "it runs once, on a node of its own kind, with nobody beside it to disturb",
     ("CKV_K8S_15", "*"): "every image is pinned to one release, so a pull at each start only costs time",
     ("CKV_K8S_22", VLLM): "vLLM's images write below their root; artifacts are mounted read-only",
     ("CKV_K8S_23", VLLM): "nobody lists a user for AWS's vLLM images; serving.run_as_user sets one",
@@ -43,6 +45,10 @@ EXCEPTIONS: typing.Final[dict[tuple[str, str], str]] = {
     "tags of AWS's images are not moved",
 }
 """(Check, pattern of resources) that may fail, and why."""
+
+
+LOOKALIKES: typing.Final = {"tests/golden/manifests-sweep.yaml": "the commits of the models that it fetches"}
+"""Files in which the scanner takes something for a secret, and what it is."""
 
 
 class Finding(typing.NamedTuple):
@@ -179,12 +185,14 @@ def test_no_secret_is_in_the_repository(tmp_path: pathlib.Path) -> None:
     with tarfile.open(tmp_path / "all.tar") as archive:
         archive.extractall(tmp_path / "all", filter="data")
 
-    assert secrets(tmp_path / "all") == set()
+    assert {file for file, _ in secrets(tmp_path / "all")} == LOOKALIKES.keys()
 
 
 def test_a_planted_secret_is_found(tmp_path: pathlib.Path) -> None:
     """The two tests above fail on a key in a value, and on one in code."""
-    key, secret = "AKIA" + "Z7VRSQ5TJN2XMPLQ", "wJalrXUtnFEMIK7MDENG" + "bPxRfiCYzQx8Tp4LbVnK"
+    key = "AKIA" + "Z7VRSQ5TJN2XMPLQ"
+    planted = hashlib.sha256(b"planted").digest()
+    secret = base64.b64encode(planted)[:40].decode()
     (tmp_path / "0.json").write_text(json.dumps({"inputs": {"user_data": f"export KEY={key}"}}), encoding="utf-8")
     (tmp_path / "code.py").write_text(f'aws_secret_access_key = "{secret}"\n', encoding="utf-8")
 

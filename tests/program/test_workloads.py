@@ -262,6 +262,15 @@ def test_the_guard_does_not_depend_on_what_may_fail() -> None:
     assert pod["priorityClassName"] == "system-cluster-critical"
 
 
+def test_a_degree_that_goes_takes_only_its_own_with_it() -> None:
+    """Without TP4 no pod of TP1 or TP2 changes, so that `up` restarts neither and waits for no node."""
+    before, after = PROGRAMS["one-each"](), program(workloads__degrees=[1, 2])
+    stays = {each.key: each.inputs for each in after.resources if each.name.startswith(("tp1-", "tp2-"))}
+
+    assert len(stays) == 2 * 3
+    assert stays == {key: before.one(key).inputs for key in stays}
+
+
 def test_another_run_starts_servers_and_clock_anew() -> None:
     """A changed loadtest.run changes the load generator's pod, and makes another clock; nothing else of the guard."""
     before, after = PROGRAMS["one-each"](), program(loadtest__run="second")
@@ -278,7 +287,7 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
     before, after = PROGRAMS["one-each"](), program(spend__budget_usd=25)
     changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
 
-    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron"}
+    assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron", "Namespace experiment"}
     assert after.outputs["servers_stop_at"] == "2026-11-24T13:47:42+00:00"
 
 

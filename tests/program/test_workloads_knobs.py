@@ -22,7 +22,7 @@ KNOBS = (
         path="serving.placement",
         value="isolated",
         where="Deployment tp1-7-pods",
-        shows='"optimal-tp/planned-node": "13"',
+        shows='"optimal-tp/planned-node": "qwen-vllm-tp1-7"',
     ),
     Knob(
         path="serving.model_source",
@@ -52,7 +52,14 @@ KNOBS = (
         where="Job artifacts-fetch",
         shows="https://mirror.example/simple",
     ),
-    Knob(path="loadtest.cpu_millicores", value=700, where="Deployment loadgen-pods", shows='"cpu": "700m"'),
+    Knob(path="loadtest.pods", value=2, where="Job loadgen-job", shows='"completionMode": "Indexed"'),
+    Knob(
+        path="loadtest.start_after_seconds",
+        value=77,
+        where="Job loadgen-job",
+        shows='"--start-after-seconds", "77"',
+    ),
+    Knob(path="loadtest.cpu_millicores", value=700, where="Job loadgen-job", shows='"cpu": "700m"'),
     Knob(path="loadtest.memory_mib", value=777, where="Deployment loadgen-pods", shows='"memory": "777Mi"'),
     Knob(
         path="loadtest.grace_seconds",
@@ -97,7 +104,8 @@ ELSEWHERE = {
 def all_turned() -> Recording:
     """Return one run with every knob turned, on nodes enough for it."""
     changes = {knob.path.replace(".", "__"): knob.value for knob in KNOBS}
-    return program(infra__neuron__maximum_nodes=20, **changes)
+    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    return program(infra__neuron__maximum_nodes=20, workloads__load=load, **changes)
 
 
 def shown(recording: Recording, key: str) -> str:

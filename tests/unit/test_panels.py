@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from workloads.metrics import METRICS, NAMESPACE
+from workloads.metrics import BY_NAME, METRICS, NAMESPACE
 from workloads.panels import GRID_COLUMNS, Board, Body, dashboard_body
 from workloads.settings import Limit, Limits
 
@@ -99,6 +99,15 @@ def test_offered_and_achieved_rates_share_a_widget() -> None:
 
     assert labels[:3] == ["TP1 achieved", "TP1 offered", "TP1 failed"]
     assert len(labels) == 9
+
+
+def test_rates_of_several_load_generators_add_up() -> None:
+    """Each publishes its own rate once a minute: their sum over that minute is the load, their average is not."""
+    rates = widget(body(), "Requests per second")
+
+    assert {row[-1]["stat"] for row in rates["metrics"]} == {"Sum"}
+    assert rates["period"] == 60
+    assert BY_NAME["RPS"].statistics == BY_NAME["OfferedRPS"].statistics == ("Sum",)
 
 
 def test_titles_say_which_way_is_better() -> None:

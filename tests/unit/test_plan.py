@@ -1,5 +1,7 @@
 """The plan of servers, nodes and turns."""
 
+import dataclasses
+
 import hypothesis
 import hypothesis.strategies as st
 import pytest
@@ -77,6 +79,27 @@ def test_one_node_makes_the_servers_take_turns() -> None:
     assert result.phases == ((1, 2), (4,))
     assert places(result) == {"qwen-vllm-tp1": (0, 0), "qwen-vllm-tp2": (0, 0), "qwen-vllm-tp4": (1, 0)}
     assert (result.nodes, result.nodes_for_all) == (1, 2)
+
+
+@pytest.mark.parametrize("fewer", [(1, 2), (2, 4), (4,)])
+def test_servers_that_stay_keep_their_planned_node(fewer: tuple[int, ...]) -> None:
+    """When a degree goes, the pods of the others need not move: they would wait for a node that it still holds."""
+    before = {server.name: server.group for server in planned(wish(), nodes=2).servers}
+    after = {
+        server.name: server.group for server in planned(dataclasses.replace(wish(), degrees=fewer), nodes=2).servers
+    }
+
+    assert after == {name: before[name] for name in after}
+
+
+def test_pods_of_one_planned_node_name_it_alike() -> None:
+    """Servers that share a node share the name of its group, and no others do."""
+    cases: tuple[tuple[int, Layout], ...] = ((2, "one-each"), (3, "equal-cores"))
+    for nodes, layout in cases:
+        servers = planned(wish(layout), nodes=nodes).servers
+        pairs = {(server.node, server.group) for server in servers}
+
+        assert len(pairs) == len({server.node for server in servers}) == len({server.group for server in servers})
 
 
 def test_equal_cores_on_one_node_take_three_turns() -> None:

@@ -165,6 +165,21 @@ def test_the_rest_is_sent_at_the_end(tmp_path: pathlib.Path) -> None:
     assert scene.latencies() == 1
 
 
+def test_requests_that_ended_too_late_for_their_minute_are_told_at_the_end(tmp_path: pathlib.Path) -> None:
+    """A rate that lacks requests is said to; a run without any says nothing."""
+    scene = Scene(tmp_path)
+    scene.now += 120
+    scene.publisher.pump()
+    scene.publisher.finish()
+
+    assert scene.said == []
+
+    scene.minutes.add(make_sample(intended_seconds=10, end_seconds=130))
+    scene.publisher.finish()
+
+    assert scene.said == ["requests missing from OfferedRPS, for they ended after it was published: 1"]
+
+
 def test_a_full_outbox_gives_up_the_oldest_and_says_so(tmp_path: pathlib.Path) -> None:
     """The bound holds, the newest stay, and what was given up is counted."""
     scene = Scene(tmp_path, most_bytes=40_000)

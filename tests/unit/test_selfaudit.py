@@ -1,13 +1,15 @@
 """The self-audit of a run: a few disturbed turns are left out, many void the degree, all of them the run."""
 
 import dataclasses
+import typing
 
 import pytest
 
 from tests.fakes_run import planted_run
+from workloads import selfaudit
 from workloads.report.verdict import decide
 from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
-from workloads.selfaudit import FOREIGN_CPU_SHARE, audit_run
+from workloads.selfaudit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
 
 BLOCKS = 12
 
@@ -109,3 +111,26 @@ def test_a_late_client_voids_what_it_measured() -> None:
     audited = audit_run(_disturbed(record, {1: 12}, send_lag_p99_ms=80.0), samples)
 
     assert "the client's own clock ticked 80.0 ms late" in audited.void_reasons[1][0]
+
+
+def test_a_turn_is_audited_once_however_often_the_run_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every block only the new turns are audited, and the result is that of an audit of everything."""
+    record, samples = planted_run(blocks=BLOCKS)
+    record = _disturbed(record, {2: 4}, foreign_cpu_share=0.4)
+    audited: list[Turn] = []
+
+    def counted(turn: Turn, *others: typing.Any) -> tuple[str, ...]:
+        audited.append(turn)
+        return turn_reasons(turn, *others)
+
+    monkeypatch.setattr(selfaudit, "turn_reasons", counted)
+    seen: Seen = {}
+    for blocks in range(BLOCKS + 1):
+        turns = tuple(turn for turn in record.turns if turn.block is None or turn.block < blocks)
+        so_far = [sample for sample in samples if sample.block is None or sample.block < blocks]
+        part = dataclasses.replace(record, turns=turns)
+
+        assert audit_run(part, so_far, seen=seen) == audit_run(part, so_far, seen={**seen})
+
+    assert sorted(map(str, audited)) == sorted(map(str, record.turns))
+    assert audit_run(record, samples, seen=seen) == audit_run(record, samples)

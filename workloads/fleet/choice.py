@@ -8,14 +8,15 @@ import typing
 from infra.hardware import InstanceTypeName
 from workloads.fleet.packing import nodes_for
 from workloads.fleet.search import Carrying
+from workloads.report.ranking import MARGIN
 
 SPAN = 100.0
 """The curve goes from the planned rate over this to the planned rate times this."""
 POINTS = 161
 """Of the curve, evenly on a log scale: 6 % apart."""
-LASTING = 1.15
+LASTING = 1.5
 """Ranges of rates narrower than this factor are joined to their neighbour: whole nodes make the cheapest change often
-where two degrees cost about the same."""
+where two degrees cost about the same. So does a lead below the verdict's MARGIN, which changes nothing here either."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,14 @@ def cheapest(point: CostPoint) -> int:
 
 def ranges(points: typing.Sequence[CostPoint]) -> tuple[CheapestRange, ...]:
     """Return the stretches of the curve on which one degree is the cheapest, ascending and without gaps."""
+    winners: list[int] = []
+    for point in points:
+        best = cheapest(point)
+        holder = winners[-1] if winners else best
+        winners.append(best if point.cost[best] < (1 - MARGIN) * point.cost[holder] else holder)
     runs: list[CheapestRange] = []
-    for degree, own in itertools.groupby(points, key=cheapest):
-        rates = [point.rate_per_second for point in own]
+    for degree, own in itertools.groupby(zip(winners, points, strict=True), key=lambda pair: pair[0]):
+        rates = [point.rate_per_second for _, point in own]
         runs.append(CheapestRange(degree=degree, from_per_second=rates[0], to_per_second=rates[-1]))
     joined: list[CheapestRange] = []
     for run in runs:

@@ -71,6 +71,7 @@ def _server(one: Carried, name: str) -> PlannedServer:
         replica=0,
         phase=0,
         node=0,
+        group=name,
         cpu_millicores=one.degree * cpu_millicores_per_core(kind),
         memory_mib=one.degree * memory_mib_per_core(kind),
     )

@@ -27,6 +27,7 @@ def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
     best = plan.carried[0]
     sentences = [
         _traffic(plan),
+        _tie(plan, best),
         _boundary(best),
         _order(plan, verdict),
         _flip(plan),
@@ -74,6 +75,15 @@ def _boundary(best: Carried) -> str:
         f"The boundary is near: by the figures alone {by_point:,} would do; from {replicas:,} on the upper end of the "
         "95 % interval holds the limit too. More samples narrow what is between."
     )
+
+
+def _tie(plan: FleetPlan, best: Carried) -> str:
+    buying = plan.question.buying
+    least = buying.cost(best.sizing.fleet.replicas, best.degree)
+    equal = [one.degree for one in plan.carried[1:] if buying.cost(one.sizing.fleet.replicas, one.degree) == least]
+    if not equal:
+        return ""
+    return f"In whole nodes {degree_list(equal)} cost the same; of equals the smaller degree comes first."
 
 
 def _order(plan: FleetPlan, verdict: Verdict) -> str:

@@ -38,6 +38,8 @@ class PodOptions:
     start: dt.datetime | None
     """Stated start, where no Job says it."""
     start_after_seconds: float
+    then_stop: bool = False
+    """Stop the servers after the Job."""
 
     def part(self, common: Common) -> Part:
         """Return the part of this process, with what its machine says of its clock now."""
@@ -59,6 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--starts-at", metavar="TIME", help="common start, as 2026-07-01T12:00:00+00:00")
     parser.add_argument("--job", metavar="NAME", help="in a pod of this Job: its start is the common start")
     parser.add_argument("--after-job", metavar="NAME", help="in a pod: wait for this Job's end and judge what it kept")
+    parser.add_argument(
+        "--then-stop", action="store_true", help="after the Job: stop all servers, through Kubernetes, and stay"
+    )
     parser.add_argument(
         "--start-after-seconds", type=float, default=0.0, help="time from the Job's start until all pods begin"
     )
@@ -86,6 +91,7 @@ def pod_options(
         job=arguments.job or arguments.after_job,
         start=start,
         start_after_seconds=arguments.start_after_seconds,
+        then_stop=arguments.then_stop,
     )
 
 

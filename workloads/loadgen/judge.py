@@ -4,7 +4,7 @@ from workloads.loadgen.ledger import Ledger
 from workloads.progress import Look, Ratio
 from workloads.report.curve import operating_point
 from workloads.report.verdict import decide
-from workloads.selfaudit import audit_run
+from workloads.selfaudit import Seen, audit_run
 from workloads.settings import WorkloadSettings
 from workloads.turns import key, samples_by_turn
 
@@ -18,6 +18,7 @@ class Judge:
         self._ledger = ledger
         self._operating: dict[int, int] | None = None
         self._reason = ""
+        self._seen: Seen = {}
         self._ratios: tuple[Ratio, ...] = ()
 
     def operating_concurrency(self, degree: int) -> int:
@@ -40,7 +41,7 @@ class Judge:
 
     def is_settled(self) -> bool:
         """Whether the verdict, with the self-audit applied, is settled."""
-        audited = audit_run(self._ledger.record, self._ledger.samples)
+        audited = audit_run(self._ledger.record, self._ledger.samples, seen=self._seen)
         verdict = decide(audited.record, audited.samples, audited.void_reasons)
         self._ratios = tuple(
             Ratio(first=pair.first, second=pair.second, value=pair.ratio.value, interval=pair.ratio.interval)

@@ -140,6 +140,8 @@ class Publisher:
             self._keep(self._minutes.rest())
             self._not_before = 0.0
             self._send()
+        if self._minutes.late:
+            self._say(f"requests missing from OfferedRPS, for they ended after it was published: {self._minutes.late}")
         return len(self._outbox.waiting())
 
     def start(self, *, every_seconds: float = 5) -> None:

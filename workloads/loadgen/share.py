@@ -13,12 +13,14 @@ import os
 import boto3
 import uvloop
 
-from infra.errors import Problem, SettingsError
+from infra.errors import Problem, ServerFailed, SettingsError
 from workloads.loadgen import job, run
+from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.job import Common, PodOptions
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
+from workloads.loadgen.rota import Deployments, Scaler
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
@@ -90,7 +92,24 @@ async def _after(order: Order, options: PodOptions, watching: Watcher, halt: Hal
     status = _judged(order, known, session, watching)
     if order.steady and not halt.event.is_set():
         await probe_for_ever(session)
+    if options.then_stop:
+        names = [name for urls in order.targets.values() for name in run.deployments(urls)]
+        await stop_servers(names, Deployments(namespace=own_namespace()))
+        watching.say(f"stopped: {', '.join(names)}")
+        await until_signalled(halt)
     return status
+
+
+async def stop_servers(names: collections.abc.Sequence[str], scaler: Scaler) -> None:
+    """Stop every server, whatever became of the others. Raises ServerFailed with each that could not be stopped."""
+    failures = []
+    for name in names:
+        try:
+            await asyncio.to_thread(scaler.scale, name, 0)
+        except ServerFailed as error:
+            failures.append(str(error))
+    if failures:
+        raise ServerFailed("; ".join(failures))
 
 
 def _judged(order: Order, known: Common, session: Session, watching: Watcher) -> int:

@@ -24,7 +24,8 @@ if typing.TYPE_CHECKING:
     )
 
 NODE_LABEL = "optimal-tp/planned-node"
-"""On every pod that holds cores: the node that the plan gave it. Pods with one number share a node with no other."""
+"""On every pod that holds cores: the planned node that it is on, by that node's largest server. A number
+would change for servers that stay when a degree goes, and `up` would wait for the node that the leaving one holds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,24 +43,24 @@ class Site:
 
 def labels(server: PlannedServer, app: str) -> dict[str, str]:
     """Return the labels of a pod that holds ``server``'s cores."""
-    return {"app": app, NODE_LABEL: str(server.node)}
+    return {"app": app, NODE_LABEL: server.group}
 
 
-def _affinity(node: int) -> "AffinityArgsDict":
+def _affinity(group: str) -> "AffinityArgsDict":
     """Keep pods of one planned node together and all others away.
 
     Left to its own spreading the scheduler was seen to put TP1 and TP2 on one node each, so that TP4 fitted nowhere
     and a third node was launched for it.
     """
     together: PodAffinityTermArgsDict = {
-        "label_selector": {"match_labels": {NODE_LABEL: str(node)}},
+        "label_selector": {"match_labels": {NODE_LABEL: group}},
         "topology_key": "kubernetes.io/hostname",
     }
     apart: PodAffinityTermArgsDict = {
         "label_selector": {
             "match_expressions": [
                 {"key": NODE_LABEL, "operator": "Exists"},
-                {"key": NODE_LABEL, "operator": "NotIn", "values": [str(node)]},
+                {"key": NODE_LABEL, "operator": "NotIn", "values": [group]},
             ]
         },
         "topology_key": "kubernetes.io/hostname",
@@ -113,7 +114,7 @@ def pod(
     """Return the pod that holds ``server``'s cores; ``rest`` has its containers and volumes."""
     spec: PodSpecArgsDict = {
         **rest,
-        "affinity": _affinity(server.node),
+        "affinity": _affinity(server.group),
         "automount_service_account_token": False,
         # Services in the namespace would become environment variables beside vLLM's own VLLM_*.
         "enable_service_links": False,

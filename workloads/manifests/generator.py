@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import math
 import typing
 
 from workloads.cluster_settings import LoadTest
@@ -14,13 +15,23 @@ from workloads.manifests.servers import GENERATOR
 if typing.TYPE_CHECKING:
     import pulumi
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
-    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
+    from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
+    from pulumi_kubernetes.core.v1 import (
+        ContainerArgsDict,
+        PodSpecArgsDict,
+        PodTemplateSpecArgsDict,
+        TopologySpreadConstraintArgsDict,
+        VolumeArgsDict,
+        VolumeMountArgsDict,
+    )
     from pulumi_kubernetes.policy.v1 import PodDisruptionBudgetSpecArgsDict
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 SETTINGS_PATH = "/etc/optimal-tp"
 SETTINGS_FILE = "settings.yaml"
 """Key of the settings' ConfigMap and name of the file."""
+ROLE = "optimal-tp/role"
+"""Label that tells the load generators' Job (``share``) from the pod that goes on after it (``after``)."""
 RESULTS_PATH = "/results"
 """Where samples are kept until the bucket has them."""
 RUN = "optimal-tp/run"
@@ -31,6 +42,8 @@ DEADLINE_KEY = "deadline"
 _DEADLINE_PATH = "/etc/optimal-tp-deadline"
 _STOPPING = ("--stop-servers", "--stay", "--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
 _RESULTS_GIB = 10
+_AFTER_CPU_MILLICORES = 100
+"""Of the pod that waits for the Job: it would else take a load generator's place on a small node."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,27 +112,83 @@ def _of(model: ModelPlan) -> str:
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
-    """Return the Deployment: one pod that runs the experiment. Recreate: two would load the servers twice."""
+    """Return the Deployment: one pod that runs the experiment. Recreate: two would load the servers twice.
+
+    With several load generators it waits for their Job, judges what they kept, and does what comes after a run.
+    """
+    command = "run" if len(generator.plan.models) == 1 else "sweep"
+    then = [
+        *(("--steady",) if generator.keeps_running else _STOPPING),
+        *_turning(generator),
+        *("--node-pool", generator.node_pool),
+        *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
+        *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
+    ]
+    labels, cpu_millicores = {"app": GENERATOR}, generator.settings.cpu_millicores
+    if generator.settings.pods > 1:
+        command, labels = "share", {"app": GENERATOR, ROLE: "after"}
+        then = ["--after-job", GENERATOR, *_sharing(generator)]
+        then += ["--steady"] if generator.keeps_running else ["--then-stop"]
+        cpu_millicores = _AFTER_CPU_MILLICORES
+    return {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},
+        "selector": {"match_labels": labels},
+        "revision_history_limit": 1,
+        "template": _template(generator, command, then, labels, cpu_millicores),
+    }
+
+
+def job_spec(generator: Generator) -> "JobSpecArgsDict":
+    """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement."""
+    settings = generator.settings
+    labels = {"app": GENERATOR, ROLE: "share"}
+    template = _template(
+        generator, "share", ["--job", GENERATOR, *_sharing(generator)], labels, settings.cpu_millicores
+    )
+    spec = typing.cast("PodSpecArgsDict", template["spec"])
+    apart: TopologySpreadConstraintArgsDict = {
+        "max_skew": 1,
+        "topology_key": "kubernetes.io/hostname",
+        "when_unsatisfiable": "ScheduleAnyway",
+        "label_selector": {"match_labels": labels},
+    }
+    measuring = generator.plan.models[0].settings.decision.budget_seconds
+    return {
+        "completion_mode": "Indexed",
+        "completions": settings.pods,
+        "parallelism": settings.pods,
+        "backoff_limit": 0,
+        "active_deadline_seconds": math.ceil(settings.start_after_seconds + measuring + settings.grace_seconds),
+        "template": {**template, "spec": {**spec, "restart_policy": "Never", "topology_spread_constraints": [apart]}},
+    }
+
+
+def _sharing(generator: Generator) -> list[str]:
+    settings = generator.settings
+    return ["--pods", str(settings.pods), "--start-after-seconds", str(settings.start_after_seconds)]
+
+
+def _template(
+    generator: Generator, command: str, then: list[str], labels: dict[str, str], cpu_millicores: int
+) -> "PodTemplateSpecArgsDict":
+    """Return the pod that runs ``command`` on all servers, with the options ``then`` at its end."""
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "workloads.loadgen", "run" if len(generator.plan.models) == 1 else "sweep"],
+        "command": ["python", "-m", "workloads.loadgen", command],
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),
             *("--results", generator.results_uri, "--publish"),
-            *(("--steady",) if generator.keeps_running else _STOPPING),
             *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
-            *_turning(generator),
-            *("--node-pool", generator.node_pool),
-            *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
-            *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
+            *then,
         ],
         "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
         "resources": {
-            "requests": {"cpu": f"{settings.cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
+            "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
             "limits": {"memory": f"{settings.memory_mib}Mi"},
         },
         "working_dir": RESULTS_PATH,
@@ -130,15 +199,8 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
         # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
         "automount_service_account_token": True,
     }
-    labels = {"app": GENERATOR}
-    return {
-        "replicas": 1,
-        "strategy": {"type": "Recreate"},
-        "selector": {"match_labels": labels},
-        "revision_history_limit": 1,
-        # Another run is another pod: it starts the servers and measures anew.
-        "template": {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec},
-    }
+    # Another run is another pod: it starts the servers and measures anew.
+    return {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec}
 
 
 def _mounts(generator: Generator) -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
@@ -155,9 +217,9 @@ def _mounts(generator: Generator) -> "list[tuple[VolumeArgsDict, VolumeMountArgs
     return found
 
 
-def budget_spec() -> "PodDisruptionBudgetSpecArgsDict":
-    """Keep a drained system node from ending a run in its middle."""
-    return {"min_available": 1, "selector": {"match_labels": {"app": GENERATOR}}}
+def budget_spec(pods: int) -> "PodDisruptionBudgetSpecArgsDict":
+    """Keep a drained system node from ending a run of ``pods`` load generators in its middle."""
+    return {"min_available": 1 if pods == 1 else pods + 1, "selector": {"match_labels": {"app": GENERATOR}}}
 
 
 def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]":
@@ -170,6 +232,11 @@ def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsD
             "verbs": ["get", "patch"],
         }
     ]
+
+
+def job_rules() -> "list[PolicyRuleArgsDict]":
+    """Return the right to read the load generators' own Job, and nothing else of it."""
+    return [{"api_groups": ["batch"], "resources": ["jobs"], "resource_names": [GENERATOR], "verbs": ["get"]}]
 
 
 def seeing_rules() -> "list[PolicyRuleArgsDict]":

@@ -1,0 +1,171 @@
+"""What a control plane alone lacks: Karpenter's definitions, nodes with cores, DaemonSets, the program's objects."""
+
+import collections.abc
+import contextlib
+import functools
+import http
+import json
+import pathlib
+import subprocess
+import time
+import typing
+
+import yaml
+
+from infra.hardware import NEURONCORE_RESOURCE, InstanceType
+from infra.nodes import NEURON_TAINT, NODE_POOL, SCHEDULER
+from tests.engines.fakes_api_server import ControlPlane, _end, _where, missing
+from tests.fakes_pulumi import Recording
+from tests.fakes_schemas import PREFIX, whole
+
+Manifest = dict[str, typing.Any]
+CRDS = pathlib.Path(__file__).parents[1] / "crds"
+NAMESPACE = "optimal-tp"
+PLURALS: typing.Final = {
+    "EC2NodeClass": "ec2nodeclasses",
+    "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses",
+}
+"""Kinds whose plural is not the small word with an s."""
+CLUSTER_WIDE: typing.Final = frozenset(
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "EC2NodeClass",
+        "Namespace",
+        "NodeOverlay",
+        "NodePool",
+        "PersistentVolume",
+        "PriorityClass",
+    }
+)
+_PATIENCE_SECONDS = 40.0
+
+
+def missing_for_scheduling() -> list[str]:
+    """Return the programs of a control plane with a scheduler that are neither on PATH nor in $ENGINES."""
+    return [*missing(), *(name for name in ("kube-scheduler",) if _where(name) is None)]
+
+
+def manifests(recording: Recording) -> list[Manifest]:
+    """Return every object that ``recording`` sends to the API server, charts left out; the namespace first."""
+    found = [
+        whole(each.inputs)
+        for each in recording.resources
+        if each.type.startswith(PREFIX) and not each.type.startswith(f"{PREFIX}helm.sh")
+    ]
+    return sorted(found, key=lambda manifest: manifest["kind"] != "Namespace")
+
+
+def path_of(manifest: Manifest) -> str:
+    """Return where the API server keeps ``manifest``."""
+    kind, version = manifest["kind"], manifest["apiVersion"]
+    plural = PLURALS.get(kind, f"{kind.lower()}s")
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    inside = "" if kind in CLUSTER_WIDE else f"/namespaces/{manifest['metadata']['namespace']}"
+    return f"{root}{inside}/{plural}/{manifest['metadata']['name']}"
+
+
+def applied(plane: ControlPlane, manifest: Manifest, *, dry: bool = False) -> str | None:
+    """Apply ``manifest`` as Pulumi does, with strict fields, and return the server's reason if it refuses."""
+    query = "fieldManager=pulumi&force=true&fieldValidation=Strict" + ("&dryRun=All" if dry else "")
+    kind = "application/apply-patch+yaml"
+    status, answer = plane.ask("PATCH", f"{path_of(manifest)}?{query}", manifest, kind=kind)
+    return None if status < http.HTTPStatus.BAD_REQUEST else str(answer["message"])
+
+
+def define_karpenter(plane: ControlPlane) -> None:
+    """Install the definitions of Karpenter's kinds and wait until they are served."""
+    for file in sorted(CRDS.glob("*.yaml")):
+        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+        created(plane, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        group, plural = definition["spec"]["group"], definition["spec"]["names"]["plural"]
+        for version in definition["spec"]["versions"]:
+            path = f"/apis/{group}/{version['name']}/{plural}"
+            until(functools.partial(_is_served, plane, path), f"{path} is served")
+
+
+def _is_served(plane: ControlPlane, path: str) -> bool:
+    return plane.ask("GET", path)[0] == http.HTTPStatus.OK
+
+
+def created(plane: ControlPlane, path: str, manifest: Manifest) -> Manifest:
+    """Create ``manifest``; raises LookupError with the server's reason if it refuses."""
+    status, answer = plane.ask("POST", path, manifest)
+    if status != http.HTTPStatus.CREATED:
+        raise LookupError(f"{path}: {answer['message']}")
+    return answer
+
+
+def until(holds: collections.abc.Callable[[], bool], what: str) -> None:
+    """Wait until ``holds``. Raises TimeoutError that says ``what`` never was."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not after {_PATIENCE_SECONDS:g} s: {what}")
+        time.sleep(0.1)
+
+
+def node(plane: ControlPlane, name: str, kind: InstanceType) -> None:
+    """Make a ready node of ``kind`` as kubelet and device plugin report it: logical cores, not Karpenter's physical."""
+    labels = {
+        "kubernetes.io/hostname": name,
+        "node.kubernetes.io/instance-type": kind.name,
+        "karpenter.sh/nodepool": NODE_POOL,
+    }
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+    created(plane, "/api/v1/nodes", manifest)
+    amounts = {
+        "cpu": f"{kind.allocatable_cpu_millicores}m",
+        "memory": f"{kind.allocatable_memory_mib}Mi",
+        "pods": str(kind.allocatable_pods),
+        "ephemeral-storage": "179Gi",
+        NEURONCORE_RESOURCE: str(kind.logical_cores),
+    }
+    status = {"capacity": amounts, "allocatable": amounts, "conditions": [{"type": "Ready", "status": "True"}]}
+    merge = "application/merge-patch+json"
+    plane.ask("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, kind=merge)
+    # The API server taints a new node as not ready; the node controller, which does not run here, would take it away.
+    plane.ask("PATCH", f"/api/v1/nodes/{name}", {"spec": {"taints": [dict(NEURON_TAINT)]}}, kind=merge)
+
+
+def daemon(plane: ControlPlane, on: str, name: str, *, cpu: str, memory: str) -> None:
+    """Put a DaemonSet's pod on node ``on``, as the DaemonSet controller would: bound, with its requests."""
+    requests = {"cpu": cpu, "memory": memory}
+    container = {"name": "daemon", "image": "daemon", "resources": {"requests": requests}}
+    spec = {"nodeName": on, "containers": [container], "tolerations": [{"operator": "Exists"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{name}-{on}"}, "spec": spec}
+    created(plane, "/api/v1/namespaces/kube-system/pods", pod)
+
+
+@contextlib.contextmanager
+def scheduling(plane: ControlPlane) -> collections.abc.Iterator[None]:
+    """Run the real scheduler under the Neuron scheduler's name, and the controller that binds claims to volumes."""
+    file = plane.folder / "scheduler.json"
+    configuration = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "leaderElection": {"leaderElect": False},
+        "clientConnection": {"kubeconfig": str(plane.folder / "kubeconfig")},
+        "profiles": [{"schedulerName": name} for name in ("default-scheduler", SCHEDULER)],
+    }
+    file.write_text(json.dumps(configuration))
+    words = {
+        "kube-scheduler": [f"--config={file}", "--bind-address=127.0.0.1", "--secure-port=0"],
+        "kube-controller-manager": [
+            f"--kubeconfig={plane.folder}/kubeconfig", "--leader-elect=false", "--secure-port=0",
+            "--controllers=persistentvolume-binder-controller",
+        ],
+    }  # fmt: skip
+    with contextlib.ExitStack() as running:
+        for name, options in words.items():
+            log = running.enter_context((plane.folder / f"{name}-of-scheduling.log").open("wb"))
+            process = subprocess.Popen([str(_where(name)), *options], stdout=log, stderr=log)
+            running.callback(_end, process)
+        yield
+
+
+def placed(plane: ControlPlane) -> dict[str, str | None]:
+    """Return the node of each server's pod by the server's name; None while it has none."""
+    pods = plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")[1]["items"]
+    return {pod["metadata"]["labels"]["app"]: pod["spec"].get("nodeName") for pod in pods}

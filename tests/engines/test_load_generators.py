@@ -1,0 +1,72 @@
+"""Several load generators on a real API server with the real Job controller: numbered, begun together."""
+
+import collections.abc
+import datetime as dt
+import typing
+
+import pytest
+
+from tests.engines.fakes_api_server import ControlPlane, control_plane, missing
+from tests.engines.fakes_cluster import NAMESPACE, applied, manifests, until
+from tests.fakes_workloads import PROGRAMS
+from workloads.loadgen.job import PodOptions, common
+from workloads.loadgen.kubernetes import Namespace
+from workloads.manifests.servers import GENERATOR
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(bool(missing()), reason=f"no {', '.join(missing())}: run make engines"),
+]
+
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+JOB = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{GENERATOR}"
+THEIRS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "Job")
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
+    """Return an API server on which the load generators' Job was applied as the program makes it."""
+    with control_plane(tmp_path_factory.mktemp("plane")) as running:
+        made = [each for each in manifests(PROGRAMS["pods"]()) if each["kind"] in THEIRS]
+        for kind in THEIRS:
+            for each in made:
+                if each["kind"] == kind and (kind != "Job" or each["metadata"]["name"] == GENERATOR):
+                    assert applied(running, each) is None
+        until(lambda: len(_pods(running)) == 2, "the Job has its two pods")
+        yield running
+
+
+def _pods(plane: ControlPlane) -> list[dict[str, typing.Any]]:
+    found = plane.ask("GET", f"{PODS}?labelSelector=optimal-tp/role%3Dshare")[1]["items"]
+    return list(found)
+
+
+def _index(pod: dict[str, typing.Any]) -> str:
+    """Return the number that kubelet would put into the load generator's environment."""
+    (container,) = pod["spec"]["containers"]
+    (variable,) = [each for each in container["env"] if each["name"] == "JOB_COMPLETION_INDEX"]
+    path = variable["valueFrom"]["fieldRef"]["fieldPath"]
+    kind, _, key = path.removeprefix("metadata.").partition("[")
+    return str(pod["metadata"][kind][key.strip("']")])
+
+
+def test_each_pod_has_a_number_of_its_own(plane: ControlPlane) -> None:
+    """The Job controller sets the variable that the command share reads, 0 and 1, on pods that start together."""
+    pods = _pods(plane)
+
+    assert sorted(_index(pod) for pod in pods) == ["0", "1"]
+    assert all(pod["spec"]["containers"][0]["command"][-1] == "share" for pod in pods)
+    assert plane.ask("GET", JOB)[1]["spec"]["completionMode"] == "Indexed"
+
+
+def test_the_common_start_is_read_with_the_load_generators_own_rights(plane: ControlPlane) -> None:
+    """Its service account may read this Job, and the controller has written when it started."""
+    file = plane.folder / "token"
+    file.write_text(plane.token(NAMESPACE, GENERATOR))
+    namespace = Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate)
+    options = PodOptions(pods=2, pod=0, job=GENERATOR, start=None, start_after_seconds=300, then_stop=False)
+    begin = dt.datetime.fromisoformat(common(options, "", lambda: namespace).start)
+    created = dt.datetime.fromisoformat(plane.ask("GET", JOB)[1]["metadata"]["creationTimestamp"])
+
+    assert dt.timedelta(seconds=300) <= begin - created <= dt.timedelta(seconds=360)

@@ -1,0 +1,107 @@
+"""Every setting of a stack file as a table, from the models that parse it.
+
+``python -m tests.fakes_settings`` writes ``docs/settings.md``.
+"""
+
+import ast
+import collections.abc
+import inspect
+import itertools
+import textwrap
+import types
+import typing
+
+import pydantic
+import pydantic_core
+
+from infra.settings import InfraSettings
+from tests.fakes_pulumi import ROOT
+from workloads.cluster_settings import LoadTest, Serving
+from workloads.settings import WorkloadSettings
+from workloads.spend import Spend
+
+PAGE = ROOT / "docs" / "settings.md"
+SECTIONS: typing.Final[dict[str, type[pydantic.BaseModel]]] = {
+    "infra": InfraSettings,
+    "workloads": WorkloadSettings,
+    "spend": Spend,
+    "serving": Serving,
+    "loadtest": LoadTest,
+}
+"""Sections of a stack file, below ``optimal-tp:``, in the order of Pulumi.dev.yaml."""
+
+
+def words(model: type[pydantic.BaseModel]) -> dict[str, str]:
+    """Return what the docstring below each field of ``model`` says, by field."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__[: model.__mro__.index(pydantic.BaseModel)]):
+        body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]).body
+        for field, after in itertools.pairwise(body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[field.target.id] = " ".join(str(after.value.value).split()).replace("``", "`")
+    return found
+
+
+def below(annotation: object) -> type[pydantic.BaseModel] | None:
+    """Return the section that ``annotation`` holds, alone, as a choice, or as an item; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    inside = (below(each) for each in typing.get_args(annotation))
+    return next((model for model in inside if model is not None), None)
+
+
+def choices(annotation: object) -> str:
+    """Return the words that a field may have, or nothing where it is free."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{each}`" for each in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (tuple, types.UnionType, typing.Union):
+        return "; ".join(filter(None, (choices(each) for each in typing.get_args(annotation))))
+    return ""
+
+
+def rows(model: type[pydantic.BaseModel], path: str) -> collections.abc.Iterator[tuple[str, str, str]]:
+    """Yield (key, default, meaning) for every setting of ``model`` and of the sections in it."""
+    said = words(model)
+    for name, field in model.model_fields.items():
+        section = below(field.annotation)
+        meaning = said.get(name, "")
+        if section is None:
+            yield f"{path}.{name}", _default(field.get_default(call_default_factory=True)), _cell(meaning, field)
+        else:
+            if meaning:
+                yield f"{path}.{name}", "", meaning
+            yield from rows(section, f"{path}.{name}")
+
+
+def _default(value: object) -> str:
+    if value is pydantic_core.PydanticUndefined:
+        return "required"
+    if value is None:
+        return "absent"
+    plain = list(value) if isinstance(value, tuple) else value
+    return f"`{plain}`" if plain != "" else ""
+
+
+def _cell(meaning: str, field: pydantic.fields.FieldInfo) -> str:
+    allowed = choices(field.annotation)
+    return " ".join(filter(None, (meaning, f"One of {allowed}." if allowed else ""))).replace("|", "\\|")
+
+
+def page() -> str:
+    """Return the whole page."""
+    lines = ["# Settings", ""]
+    lines += [
+        "Written by `python -m tests.fakes_settings` from the models that parse a stack file; a test holds it fresh."
+    ]
+    lines += ["Sections stand below `optimal-tp:`. An unknown key is an error, and all bad keys are told at once.", ""]
+    for name, model in SECTIONS.items():
+        lines += [f"## `{name}`", "", "| key | default | meaning |", "| --- | --- | --- |"]
+        lines += [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in rows(model, name)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

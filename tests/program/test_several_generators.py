@@ -1,0 +1,75 @@
+"""Several load generators: an Indexed Job and one pod after it, with the least rights, refused where they cannot be."""
+
+import typing
+
+import pytest
+
+from infra.errors import SettingsError
+from tests.fakes_workloads import PROGRAMS, program
+
+
+def spec(kind: str) -> dict[str, typing.Any]:
+    """Return the recorded spec of a kind of the load generator."""
+    return dict(PROGRAMS["pods"]().one(kind).inputs["spec"])
+
+
+def test_kubernetes_numbers_the_pods_and_ends_them_together() -> None:
+    """An Indexed Job: each pod once, all at the same time, none again, and the other's end with one that fails."""
+    job = spec("Job loadgen-job")
+
+    assert (job["completionMode"], job["completions"], job["parallelism"], job["backoffLimit"]) == ("Indexed", 2, 2, 0)
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["activeDeadlineSeconds"] == 300 + 1800 + 120
+
+
+def test_one_pod_goes_on_after_the_job() -> None:
+    """The Deployment waits for the Job by name, and its pods are told from the Job's by a label."""
+    after, job = spec("Deployment loadgen-pods"), spec("Job loadgen-job")
+    (container,) = after["template"]["spec"]["containers"]
+
+    assert container["command"][-1] == "share"
+    assert container["args"][container["args"].index("--after-job") + 1] == "qwen-vllm-loadgen"
+    assert after["selector"]["matchLabels"].items() <= after["template"]["metadata"]["labels"].items()
+    assert not after["selector"]["matchLabels"].items() <= job["template"]["metadata"]["labels"].items()
+
+
+def test_the_pod_that_waits_takes_no_ones_place() -> None:
+    """It asks for a tenth of a core; those that make the load for what loadtest.cpu_millicores says."""
+    asked = {
+        kind: spec(kind)["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+    }
+
+    assert asked == {"Deployment loadgen-pods": "100m", "Job loadgen-job": "1000m"}
+
+
+def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
+    """Two m7i.large hold two; a larger type holds more."""
+    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    with pytest.raises(SettingsError, match=r"^loadtest\.pods is 3; 2 system nodes with 1930 millicores for pods"):
+        program(loadtest={"pods": 3}, workloads__load=load)
+
+    assert program(
+        loadtest={"pods": 3},
+        workloads__load=load,
+        infra__system_nodes={"instance_type": "m7i.xlarge"},
+        infra__prices__system_node={"usd_per_hour": 0.2, "source": "test", "date": "2026-04-01"},
+    ).one("Job loadgen-job")
+
+
+def test_the_right_is_to_read_their_own_job() -> None:
+    """Nothing else of Jobs, by name."""
+    rules = PROGRAMS["pods"]().one("Role loadgen-reading").inputs["rules"]
+
+    assert rules == [
+        {"apiGroups": ["batch"], "resources": ["jobs"], "resourceNames": ["qwen-vllm-loadgen"], "verbs": ["get"]}
+    ]
+
+
+def test_servers_that_take_turns_cannot_be_shared() -> None:
+    """No plan by the clock knows when a server has started."""
+    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    with pytest.raises(
+        SettingsError, match=r"^loadtest\.pods is 2; several load generators follow a plan by the clock"
+    ):
+        program(loadtest={"pods": 2}, workloads__load=load, infra__neuron__maximum_nodes=1)

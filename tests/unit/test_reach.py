@@ -1,0 +1,113 @@
+"""What one core can produce, what an await without capacity means, and what cannot be shared: told before spending."""
+
+import asyncio
+import typing
+
+import pytest
+
+from infra.errors import ServerFailed, SettingsError
+from tests.fakes_samples import whole
+from workloads.cluster_settings import ClusterSettings, Serving, parse_cluster
+from workloads.loadgen.share import stop_servers
+from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
+from workloads.waiting import waiting_lines, why_pending_command
+
+
+def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloads: typing.Any) -> ClusterSettings:
+    """Return settings with short turns."""
+    load = {"request_timeout_seconds": 1, **(load or {})}
+    return parse_cluster({"workloads": {"load": load, **workloads}, "loadtest": {"pods": pods}}, file="test.yaml")
+
+
+def test_a_load_above_one_core_is_told_with_the_figure() -> None:
+    """6,000 requests/s of 50 chunks keep 0.81 cores busy, and one is late above a half: two are needed."""
+    asked = {"arrivals": "constant", "rate_per_second": 6000, "concurrency": [8]}
+    (line,) = reach_lines(settings(asked))
+
+    assert cores_needed(settings(asked).models[0]) == pytest.approx(0.81, abs=0.01)
+    assert line == (
+        "the load on Qwen/Qwen3-0.6B keeps 0.8 cores of the load generator busy, and 1 of them are late above 0.5 (one "
+        "core: 325,769 streamed chunks/s at most, bench/README.md, 2026-11-23); set loadtest.pods to 2, or turns will "
+        "be void"
+    )
+    assert reach_lines(settings(asked, pods=2)) == ()
+
+
+def test_a_closed_loop_turns_as_fast_as_its_limit() -> None:
+    """4,000 in flight within 400 ms are 10,000 requests/s at least; without a limit nobody knows."""
+    load = {"concurrency": [4000]}
+    limited = settings(load, limits={"total_latency_ms": {"at_most_ms": 400}})
+    rated = settings({"arrivals": "constant", "rate_per_second": 10_000})
+
+    assert cores_needed(limited.models[0]) == cores_needed(rated.models[0])
+    assert cores_needed(settings(load).models[0]) is None
+    assert reach_lines(settings(load)) == ()
+    assert reach_lines(settings(limits={"total_latency_ms": {"at_most_ms": 400}})) == ()
+
+
+def test_more_pods_than_system_nodes_hold_are_a_problem() -> None:
+    """Two of two vCPUs hold one of 1000 millicores each, for kubelet keeps 70; the sentence has the arithmetic."""
+    (problem,) = unseated(settings(pods=3), (2, 2), file="test.yaml")
+
+    assert str(problem) == (
+        "loadtest.pods is 3; 2 system nodes with 1930 millicores for pods hold 2 at most that ask for 1000 each; take "
+        "a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores, in test.yaml"
+    )
+    assert list(unseated(settings(pods=2), (2, 2), file="test.yaml")) == []
+    assert list(unseated(settings(pods=64), None, file="test.yaml")) == []
+
+
+def test_what_several_pods_want_of_nodes_is_told() -> None:
+    """Who else is on the system nodes nobody knows at preview, so the want is said; one pod wants nothing new."""
+    (line,) = seat_lines(settings(pods=2))
+
+    assert line == (
+        "2 load generators ask for 1000 millicores each, which nodes without the Neuron taint must have free: one that "
+        "is not ready 300 s after the Job's start (loadtest.start_after_seconds) ends the run"
+    )
+    assert seat_lines(settings()) == ()
+
+
+def test_several_pods_of_several_models_are_refused() -> None:
+    """The sentence names the key and the way out."""
+    sentence = "loadtest.pods is 2; several load generators share the experiment of one model; set it to 1 in test.yaml"
+    models = [{"model": {"name": name, "revision": "r"}} for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B")]
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        settings(pods=2, models=models)
+
+
+def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
+    """With several pods the plan is made before the run, so its arithmetic is known before any spend."""
+    with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds is 100\.0; it holds the stages"):
+        settings(pods=2, decision={"budget_seconds": 100})
+
+
+def test_an_await_says_beforehand_what_its_end_means() -> None:
+    """How long, what its message will hold, and the command that finds out why; 85 minutes and 20 for the node."""
+    serving = Serving(namespace="mine")
+    (line,) = waiting_lines(serving)
+
+    assert line.startswith("compile Jobs and servers are awaited for 105 minutes each; an await that ends with ")
+    assert "no capacity, no price, or a limit" in line
+    assert line.endswith(why_pending_command(serving))
+    assert "--namespace mine" in why_pending_command(serving)
+
+
+def test_every_server_is_stopped_whatever_became_of_another() -> None:
+    """One that cannot be stopped is told, after all others were."""
+
+    class Refusing:
+        def __init__(self) -> None:
+            self.stopped: list[str] = []
+
+        def scale(self, name: str, replicas: int) -> None:
+            if name == "tp2":
+                raise ServerFailed("no right to tp2")
+            assert replicas == 0
+            self.stopped.append(name)
+
+    scaler = Refusing()
+    with pytest.raises(ServerFailed, match=whole("no right to tp2")):
+        asyncio.run(stop_servers(["tp1", "tp2", "tp4"], scaler))
+
+    assert scaler.stopped == ["tp1", "tp4"]
