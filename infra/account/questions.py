@@ -99,7 +99,7 @@ PREFLIGHT: typing.Final = (
 """What ``preflight`` asks."""
 LEFTOVERS: typing.Final = (
     *(IDENTITY, INSTANCES, VOLUMES, INTERFACES, TEMPLATES, NAT_GATEWAYS, ADDRESSES, FILE_SYSTEMS, CLUSTER),
-    *(LOG_GROUPS, DASHBOARDS, RESERVATIONS),
+    *(LOG_GROUPS, DASHBOARDS),
 )
 """What ``leftovers`` asks."""
 
