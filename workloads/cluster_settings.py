@@ -129,8 +129,9 @@ class ClusterSettings:
 
     @property
     def measuring_seconds(self) -> float:
-        """The budgets of all models together."""
-        return sum(each.decision.budget_seconds for each in self.models)
+        """The budgets of all models together; several load generators wait for their common start besides."""
+        waiting = self.loadtest.start_after_seconds if self.loadtest.pods > 1 else 0
+        return waiting + sum(each.decision.budget_seconds for each in self.models)
 
     def path(self, index: int) -> str:
         """Return where the file has the experiment at ``index``."""
