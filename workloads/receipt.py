@@ -3,8 +3,11 @@
 import collections.abc
 import dataclasses
 import datetime as dt
+import typing
 
-from workloads.settings import Price
+if typing.TYPE_CHECKING:
+    # Every load imports this module, and the settings' library would take as long as the first request may.
+    from workloads.settings import Price
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ class Receipt:
 class Tariff:
     """What things cost by the hour in this run."""
 
-    price: Price | None
+    price: "Price | None"
     """Of one node; None without a price."""
     idle_usd_per_hour: float
 

@@ -135,10 +135,19 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
 def test_the_end_of_the_money_leaves_a_report(tmp_path: pathlib.Path) -> None:
     """What was measured until then is judged; the model whose turn has not come is said to be not measured."""
 
+    async def spent(halt: Halt) -> None:
+        """End the money as soon as the first model's first samples are there."""
+        while not any(path.stat().st_size for path in (tmp_path / "out").rglob("samples-*.jsonl")):  # noqa: ASYNC110 - files tell nobody
+            await asyncio.sleep(0.01)
+        halt.set("budget", "the money ends")
+
     async def sweep() -> int:
         halt = Halt(event=asyncio.Event())
-        asyncio.get_running_loop().call_later(2.0, halt.set, "budget", "the money ends")
-        return await conduct(orders(parsed(tmp_path, *words)), PlainWatcher(Console(quiet=True)), halt)
+        spending = asyncio.create_task(spent(halt))
+        try:
+            return await conduct(orders(parsed(tmp_path, *words)), PlainWatcher(Console(quiet=True)), halt)
+        finally:
+            spending.cancel()
 
     with servers() as words:
         status = asyncio.run(sweep())
