@@ -5,6 +5,7 @@ import typing
 from infra.account import questions
 from infra.account.questions import Answer, Ask, Question, Unknown
 from infra.leftovers.findings import HOURS_PER_MONTH, Kind, Leftover, instances, leftovers
+from infra.nodes import NODE_POOL
 from infra.settings import InfraSettings
 
 _OWNERS: typing.Final = ("eks:eks-cluster-name", "eks:cluster-name", "cluster.k8s.amazonaws.com/name")
@@ -97,10 +98,8 @@ def search(settings: InfraSettings, ask: Ask) -> tuple[list[Leftover], list[str]
             found.extend(each for each in new if (each.kind, each.name) not in known)
 
     name = settings.existing.cluster_name if settings.existing is not None else settings.cluster_name
-    # Names are never matched in part.
-    tags = dict.fromkeys(_OWNERS, name) | {"Name": f"{name}-system"}
-    for key, value in tags.items():
-        filters = [{"Name": f"tag:{key}", "Values": [value]}]
+    for tags in _owned(settings, name):
+        filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
         add(_INSTANCE, instances(ask(questions.INSTANCES, Filters=filters)))
         for question, kind in _EC2:
             add(kind, ask(question, Filters=filters))
@@ -108,6 +107,18 @@ def search(settings: InfraSettings, ask: Ask) -> tuple[list[Leftover], list[str]
     if settings.existing is None:
         _cluster(settings, ask, add)
     return found, unknown
+
+
+def _owned(settings: InfraSettings, name: str) -> list[dict[str, str]]:
+    """Return the sets of tags that tell what is this stack's; each set is one search.
+
+    A cluster that was there before has nodes, volumes and interfaces of its own, with the same tags of cluster and
+    network plugin: there only what this stack's node pool launched is ours.
+    """
+    if settings.existing is not None:
+        return [{"eks:eks-cluster-name": name, "karpenter.sh/nodepool": NODE_POOL}]
+    # Names are never matched in part.
+    return [*({owner: name} for owner in _OWNERS), {"Name": f"{name}-system"}]
 
 
 def _cluster(settings: InfraSettings, ask: Ask, add: typing.Callable[[Kind, Answer], None]) -> None:

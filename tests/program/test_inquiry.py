@@ -19,7 +19,8 @@ from infra.leftovers.findings import exit_status as leftovers_status
 from infra.leftovers.search import search
 from infra.preflight import rows
 from infra.preflight.checks import checks
-from infra.settings import InfraSettings
+from infra.settings import InfraSettings, parse_infra
+from tests.fakes_workloads import EXISTING
 
 STACKS = ("dev", "prod")
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -305,6 +306,36 @@ def test_what_others_own_is_left_alone() -> None:
     )
 
     assert search(stack_settings("dev"), account) == ([], [])
+
+
+def test_nodes_of_a_cluster_that_was_there_are_not_ours() -> None:
+    """On an existing cluster only what our node pool launched is looked for: its other nodes are somebody's."""
+    asked: list[list[dict[str, object]]] = []
+
+    def ask(question: Question, **words: object) -> Answer:
+        if question.service == "ec2":
+            asked.append(typing.cast("list[dict[str, object]]", words["Filters"]))
+        return ()
+
+    settings = parse_infra(
+        {
+            "zones": ["ap-southeast-4c", "ap-southeast-4a"],
+            "neuron": stack_settings("dev").neuron.model_dump(mode="json"),
+            "existing": EXISTING,
+        },
+        file="Pulumi.dev.yaml",
+    )
+    search(settings, ask)
+
+    assert len(asked) == 4
+    assert all(
+        filters
+        == [
+            {"Name": "tag:eks:eks-cluster-name", "Values": ["theirs"]},
+            {"Name": "tag:karpenter.sh/nodepool", "Values": ["neuron-trn-2"]},
+        ]
+        for filters in asked
+    )
 
 
 def test_each_kind_is_found_and_priced() -> None:
