@@ -124,7 +124,18 @@ def test_what_nobody_may_ask_is_never_fine(stack: str) -> None:
         ("describe_instance_type_offerings", ({"Location": "us-east-2a"},), "trn2.48xlarge offered", "wrong"),
         ("get_service_quota", ({"Value": 191.0},), "quota L-2C3B7624 (on-demand)", "wrong"),
         ("describe_cluster", ({"name": "optimal-tp-prod"},), "name of the cluster", "warning"),
-        ("describe_log_groups", ({"logGroupName": "/aws/eks/x"},), "name of the log group", "warning"),
+        (
+            "describe_log_groups",
+            ({"logGroupName": "/aws/eks/optimal-tp-prod/cluster"},),
+            "name of the log group",
+            "warning",
+        ),
+        (
+            "describe_log_groups",
+            ({"logGroupName": "/aws/eks/optimal-tp-prod/cluster-2"},),
+            "name of the log group",
+            "fine",
+        ),
         (
             "describe_cluster_versions",
             ({"endOfStandardSupportDate": dt.datetime(2026, 12, 2, tzinfo=dt.UTC)},),
@@ -140,7 +151,7 @@ def test_what_nobody_may_ask_is_never_fine(stack: str) -> None:
     ],
 )
 def test_each_check_can_be_red(operation: str, answer: Answer, check: str, state: str) -> None:
-    """One answer that is not as it must be turns its own check."""
+    """One answer that is not as it must be turns its own check; a neighbour's name does not."""
     settings, account = ready("prod")
     account.answers[operation] = answer
 
