@@ -47,7 +47,10 @@ EXCEPTIONS: typing.Final[dict[tuple[str, str], str]] = {
 """(Check, pattern of resources) that may fail, and why."""
 
 
-LOOKALIKES: typing.Final = {"tests/golden/manifests-sweep.yaml": "the commits of the models that it fetches"}
+LOOKALIKES: typing.Final = {
+    "tests/golden/manifests-pods.yaml": "the commit of the model that it fetches",
+    "tests/golden/manifests-sweep.yaml": "the commits of the models that it fetches",
+}
 """Files in which the scanner takes something for a secret, and what it is."""
 
 
