@@ -127,7 +127,7 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
 
 STACK ?= dev
-# `set -e`: leftovers are looked for only once destroy has ended well; it may be run alone at any time.
+# Leftovers are looked for only once destroy has ended well; that may be run alone at any time.
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
 	@$(BIN)/python -m infra leftovers --stack "$(STACK)"; status=$$?; case $$status in \

@@ -104,6 +104,11 @@ LEFTOVERS: typing.Final = (
 """What ``leftovers`` asks."""
 
 
+def exactly(answer: Answer, key: str, name: str) -> Answer:
+    """Keep what has exactly this name: AWS answers with every name that begins so, ``dev-2`` for ``dev`` too."""
+    return answer if isinstance(answer, Unknown) else tuple(entry for entry in answer if entry[key] == name)
+
+
 def least_policy(questions: typing.Iterable[Question]) -> dict[str, typing.Any]:
     """Return the IAM document that allows exactly ``questions``; none of these reads knows a narrower resource."""
     actions = sorted({question.action for question in questions if question.action is not None})

@@ -3,7 +3,7 @@
 import typing
 
 from infra.account import questions
-from infra.account.questions import Answer, Ask, Question, Unknown
+from infra.account.questions import Answer, Ask, Question, Unknown, exactly
 from infra.leftovers.findings import HOURS_PER_MONTH, Kind, Leftover, instances, leftovers
 from infra.nodes import NODE_POOL
 from infra.settings import InfraSettings
@@ -103,7 +103,7 @@ def search(settings: InfraSettings, ask: Ask) -> tuple[list[Leftover], list[str]
         add(_INSTANCE, instances(ask(questions.INSTANCES, Filters=filters)))
         for question, kind in _EC2:
             add(kind, ask(question, Filters=filters))
-    add(_BOARD, _exactly(ask(questions.DASHBOARDS, DashboardNamePrefix=name), "DashboardName", name))
+    add(_BOARD, exactly(ask(questions.DASHBOARDS, DashboardNamePrefix=name), "DashboardName", name))
     if settings.existing is None:
         _cluster(settings, ask, add)
     return found, unknown
@@ -125,7 +125,7 @@ def _cluster(settings: InfraSettings, ask: Ask, add: typing.Callable[[Kind, Answ
     name, hourly = settings.cluster_name, settings.prices
     add(_priced(_CLUSTER, hourly.control_plane.usd_per_hour), ask(questions.CLUSTER, name=name))
     group = f"/aws/eks/{name}/cluster"
-    add(_LOGS, _exactly(ask(questions.LOG_GROUPS, logGroupNamePrefix=group), "logGroupName", group))
+    add(_LOGS, exactly(ask(questions.LOG_GROUPS, logGroupNamePrefix=group), "logGroupName", group))
     gateway = Kind(
         name="NAT gateway",
         id_key="NatGatewayId",
@@ -146,11 +146,6 @@ def _cluster(settings: InfraSettings, ask: Ask, add: typing.Callable[[Kind, Answ
 
 def _priced(kind: Kind, usd_per_hour: float) -> Kind:
     return Kind(**{**vars(kind), "usd_per_month": usd_per_hour * HOURS_PER_MONTH})
-
-
-def _exactly(answer: Answer, key: str, name: str) -> Answer:
-    """Keep what has exactly this name: ``dev`` is not ``dev-2``."""
-    return answer if isinstance(answer, Unknown) else tuple(entry for entry in answer if entry[key] == name)
 
 
 def _with_tags(answer: Answer, tags: typing.Mapping[str, str]) -> Answer:

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from infra.account import questions
-from infra.account.questions import Ask, Unknown
+from infra.account.questions import Ask, exactly
 from infra.preflight import launching, making
 from infra.preflight.rows import Row
 from infra.settings import InfraSettings
@@ -59,10 +59,7 @@ def _making(settings: InfraSettings, ask: Ask, today: dt.date) -> list[Row]:
     remove = f"aws eks delete-cluster {region} --name {name}"
     rows.append(making.name_free("the cluster", name, cluster, remove))
     group = f"/aws/eks/{name}/cluster"
-    groups = ask(questions.LOG_GROUPS, logGroupNamePrefix=group)
-    if not isinstance(groups, Unknown):
-        # AWS answers with every name that begins so: another cluster's group is no clash.
-        groups = tuple(each for each in groups if each["logGroupName"] == group)
+    groups = exactly(ask(questions.LOG_GROUPS, logGroupNamePrefix=group), "logGroupName", group)
     remove = f"aws logs delete-log-group {region} --log-group-name {group}"
     rows.append(making.name_free("the log group", group, groups, remove))
     return [*rows, *making.networks(settings)]
