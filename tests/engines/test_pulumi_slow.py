@@ -4,18 +4,15 @@ import pathlib
 
 import pytest
 
-from tests.engines import fakes_control_plane
+from tests.engines import fakes_stack
+from tests.engines.fakes_engines import needs
 from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
-from tests.engines.test_pulumi import MISSING, UP
+from tests.engines.test_pulumi import NEEDED, UP
 from tests.fakes_pulumi import recorded
 from tests.program.test_critical_path import chain, needed
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600), needs(*NEEDED)]
 SCALE = 1 / 20
 OWN_SECONDS = 8.0
 """What the engine adds of its own on a machine that is busy: starting the eks component's plugin, registering. It does
@@ -36,8 +33,7 @@ def test_up_takes_little_more_than_its_longest_chain(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Less the engine's own time, ``up`` to the node pool is at most 5 % above the longest chain of needs."""
-    (tmp_path / "kubernetes").mkdir()
-    with fakes_control_plane.control_plane(tmp_path / "kubernetes") as plane:
+    with fakes_stack.cluster(tmp_path / "kubernetes") as plane:
         stack = Stack(tmp_path / "stack", plane, scale=SCALE)
         with playing(Nodes(plane, stack.model)):
             run = stack.pulumi(*UP)
