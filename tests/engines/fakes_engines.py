@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import os
+import pathlib
 import shutil
 import typing
 
@@ -16,10 +17,16 @@ class Engine:
     name: str
     programs: tuple[str, ...]
     remedy: str
+    beside: str = "."
+    """Folder that lies beside its first program, without which that one does not count."""
 
     def missing(self) -> list[str]:
         """Return those of its programs that this machine does not have."""
-        return [program for program in self.programs if where(program) is None]
+        lacking = [program for program in self.programs if where(program) is None]
+        first = where(self.programs[0])
+        if first is not None and not (pathlib.Path(first).parent / self.beside).is_dir():
+            lacking.insert(0, f"{self.programs[0]} with a folder {self.beside} beside it")
+        return lacking
 
 
 CONTROL_PLANE: typing.Final = Engine(
@@ -37,7 +44,13 @@ EKS_PLUGIN: typing.Final = Engine(
     programs=("pulumi-resource-eks",),
     remedy="put the plugin on PATH; without it the component is simulated in the program tests alone",
 )
-ALL: typing.Final = (CONTROL_PLANE, PULUMI, EKS_PLUGIN)
+KARPENTER: typing.Final = Engine(
+    name="Karpenter",
+    programs=("karpenter", "kwok"),
+    remedy="run make engines",
+    beside="crds",
+)
+ALL: typing.Final = (CONTROL_PLANE, KARPENTER, PULUMI, EKS_PLUGIN)
 
 
 def where(program: str) -> str | None:

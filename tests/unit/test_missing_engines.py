@@ -1,8 +1,10 @@
 """What a machine without engines is told: one line for each, with what is missing and how to get it."""
 
+import pathlib
+
 import pytest
 
-from tests.engines.fakes_engines import CONTROL_PLANE, EKS_PLUGIN, PULUMI, needs, told
+from tests.engines.fakes_engines import CONTROL_PLANE, EKS_PLUGIN, KARPENTER, PULUMI, needs, told
 
 
 def test_each_missing_engine_is_told_once() -> None:
@@ -31,3 +33,16 @@ def test_a_test_is_skipped_for_what_is_missing_alone(monkeypatch: pytest.MonkeyP
 
     assert mark.args == (True,)
     assert mark.kwargs["reason"] == "not on this machine: Pulumi engine, Pulumi's eks component"
+
+
+def test_a_program_counts_only_with_what_must_lie_beside_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Karpenter is missing without the definitions of its version; with them it is not."""
+    for name in KARPENTER.programs:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("ENGINES", str(tmp_path))
+    without = KARPENTER.missing()
+    (tmp_path / KARPENTER.beside).mkdir()
+
+    assert (without, KARPENTER.missing()) == (["karpenter with a folder crds beside it"], [])
