@@ -176,8 +176,8 @@ def launching(
     """Run the program of ``file`` for a cluster that is there, and Karpenter beside it; nothing is applied yet.
 
     ``reserved`` instances are in the reservation HELD, which is of ``kind``; None if there is no such reservation.
-    ``prices`` are what AWS publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as our
-    chart values have it.
+    ``prices`` are what AWS publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as
+    our chart values have it.
     """
     settings = parse_infra(changed(file, **changes)["optimal-tp:infra"], file=file)
     neuron = settings.neuron
