@@ -28,7 +28,8 @@ endif
 
 # Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
 ENGINES_CACHE := $(HOME)/.cache/optimal-tp/engines-$(shell cat tests/engines/go.sum | sha256sum | cut -c1-12)
-export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE)
+KARPENTER_CACHE := $(HOME)/.cache/optimal-tp/karpenter-$(shell cat tests/engines/karpenter/go.sum tests/engines/kwok/go.sum | sha256sum | cut -c1-12)
+export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE):$(KARPENTER_CACHE)
 export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_CACHE))
 
 # Compiled modules are kept even where the machine's environment says otherwise: every run after the first is faster.
@@ -79,13 +80,27 @@ test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the s
 engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine; hours
 	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
 
-engines: $(ENGINES_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 5 minutes
+engines: $(ENGINES_CACHE)/ready $(KARPENTER_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 9 minutes
 
 $(ENGINES_CACHE)/ready:
 	@command -v go >/dev/null || { echo "make engines needs Go 1.26; without it set KUBEBUILDER_ASSETS to a folder with etcd and kube-*"; exit 1; }
 	@mkdir -p $(@D)
 	cd tests/engines && go build -o $(@D)/etcd go.etcd.io/etcd/server/v3
 	cd tests/engines && go build -o $(@D)/ $(addprefix k8s.io/kubernetes/cmd/kube-,apiserver controller-manager scheduler)
+	@touch $@
+
+# Karpenter listens on every interface and has no setting for that. It is built from a copy of its core in which the two lines
+# that say so name loopback's address; nothing else is changed.
+$(KARPENTER_CACHE)/ready:
+	@command -v go >/dev/null || { echo "make engines needs Go 1.26 for Karpenter and kwok"; exit 1; }
+	@mkdir -p $(@D)/crds
+	cd tests/engines/karpenter && cp go.mod $(@D)/loopback.mod && cp go.sum $(@D)/loopback.sum && \
+	  cp -rT "$$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)" $(@D)/core && chmod -R u+w $(@D)/core && \
+	  sed -i 's/Sprintf(":%d"/Sprintf("127.0.0.1:%d"/' $(@D)/core/pkg/operator/operator.go && \
+	  go mod edit -replace sigs.k8s.io/karpenter=$(@D)/core $(@D)/loopback.mod && \
+	  go build -modfile $(@D)/loopback.mod -o $(@D)/karpenter github.com/aws/karpenter-provider-aws/kwok
+	cd tests/engines/karpenter && install -m 644 "$$(go list -m -f '{{.Dir}}' github.com/aws/karpenter-provider-aws)"/pkg/apis/crds/*.yaml $(@D)/crds/
+	cd tests/engines/kwok && go build -o $(@D)/kwok sigs.k8s.io/kwok/cmd/kwok
 	@touch $@
 
 format: $(VENV)/dev.ready ## format and mend what can be mended

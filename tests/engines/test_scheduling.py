@@ -9,14 +9,14 @@ import pytest
 from infra.hardware import INSTANCE_TYPES
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
-    Manifest,
-    applied,
+    apply_all,
     daemon,
-    manifests,
     missing_for_scheduling,
     node,
     placed,
+    planned,
     scheduling,
+    servers,
     until,
 )
 from tests.fakes_pulumi import Recording
@@ -39,8 +39,6 @@ LAYOUTS: dict[str, collections.abc.Callable[[], Recording]] = {
 }
 DAEMONS = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
 """Whose pods every Neuron node carries; here they ask together for all that the plan keeps for them."""
-_NODE = re.compile(r"node \d+: ")
-_SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
 
 
 @pytest.fixture
@@ -48,11 +46,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
     """Return a control plane with a scheduler, fresh for each test: a node that is full stays full."""
     with control_plane(tmp_path_factory.mktemp("plane")) as running, scheduling(running):
         yield running
-
-
-def planned(recording: Recording) -> set[frozenset[str]]:
-    """Return the servers that share a node, as the lines printed at preview have them."""
-    return {frozenset(_SERVER.findall(line)) for line in recording.outputs["plan"] if _NODE.match(line)}
 
 
 def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int = DAEMONS_CPU_MILLICORES) -> None:
@@ -65,23 +58,6 @@ def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int 
         for name in DAEMONS:
             cpu, memory = daemons_millicores // len(DAEMONS), DAEMONS_MEMORY_MIB // len(DAEMONS)
             daemon(plane, f"node-{number}", name, cpu=f"{cpu}m", memory=f"{memory}Mi")
-
-
-def servers(recording: Recording) -> list[Manifest]:
-    """Return the Deployments of servers and what their pods refer to."""
-    kinds = ("Namespace", "PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "ServiceAccount")
-    return [
-        each
-        for each in manifests(recording)
-        if each["kind"] in kinds
-        or (each["kind"] == "Deployment" and each["metadata"].get("labels", {}).get("optimal-tp/part") == "server")
-    ]
-
-
-def apply_all(plane: ControlPlane, objects: list[Manifest]) -> None:
-    """Apply ``objects`` in order; fails with the server's reason."""
-    for each in objects:
-        assert applied(plane, each) is None, each["metadata"]["name"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
