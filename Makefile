@@ -28,7 +28,8 @@ endif
 
 # Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
 ENGINES_CACHE := $(HOME)/.cache/optimal-tp/engines-$(shell cat tests/engines/go.sum | sha256sum | cut -c1-12)
-KARPENTER_CACHE := $(HOME)/.cache/optimal-tp/karpenter-$(shell cat tests/engines/karpenter/go.sum tests/engines/kwok/go.sum | sha256sum | cut -c1-12)
+KARPENTER_CHANGES := $(addprefix tests/engines/karpenter/,core.sed operator.sed ec2.sed)
+KARPENTER_CACHE := $(HOME)/.cache/optimal-tp/karpenter-$(shell cat tests/engines/karpenter/go.sum tests/engines/kwok/go.sum $(KARPENTER_CHANGES) | sha256sum | cut -c1-12)
 export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE):$(KARPENTER_CACHE)
 export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_CACHE))
 
@@ -89,18 +90,23 @@ $(ENGINES_CACHE)/ready:
 	cd tests/engines && go build -o $(@D)/ $(addprefix k8s.io/kubernetes/cmd/kube-,apiserver controller-manager scheduler)
 	@touch $@
 
-# Karpenter listens on every interface and has no setting for that. It is built from a copy of its core in which the two lines
-# that say so name loopback's address; nothing else is changed.
+# Karpenter is built from copies of its two modules in which three files are changed: KARPENTER_CHANGES say what, and why.
 $(KARPENTER_CACHE)/ready:
 	@command -v go >/dev/null || { echo "make engines needs Go 1.26 for Karpenter and kwok"; exit 1; }
 	@mkdir -p $(@D)/crds
-	cd tests/engines/karpenter && cp go.mod $(@D)/loopback.mod && cp go.sum $(@D)/loopback.sum && \
-	  cp -rT "$$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)" $(@D)/core && chmod -R u+w $(@D)/core && \
-	  sed -i 's/Sprintf(":%d"/Sprintf("127.0.0.1:%d"/' $(@D)/core/pkg/operator/operator.go && \
-	  go mod edit -replace sigs.k8s.io/karpenter=$(@D)/core $(@D)/loopback.mod && \
-	  go build -modfile $(@D)/loopback.mod -o $(@D)/karpenter github.com/aws/karpenter-provider-aws/kwok
-	cd tests/engines/karpenter && install -m 644 "$$(go list -m -f '{{.Dir}}' github.com/aws/karpenter-provider-aws)"/pkg/apis/crds/*.yaml $(@D)/crds/
+	cd tests/engines/karpenter && cp go.mod $(@D)/changed.mod && cp go.sum $(@D)/changed.sum && \
+	  cp -rT "$$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)" $(@D)/core && \
+	  cp -rT "$$(go list -m -f '{{.Dir}}' github.com/aws/karpenter-provider-aws)" $(@D)/provider && \
+	  chmod -R u+w $(@D)/core $(@D)/provider && \
+	  sed -i -f core.sed $(@D)/core/pkg/operator/operator.go && \
+	  sed -i -f operator.sed $(@D)/provider/kwok/operator/operator.go && \
+	  sed -i -f ec2.sed $(@D)/provider/kwok/ec2/ec2.go && \
+	  go mod edit -replace sigs.k8s.io/karpenter=$(@D)/core \
+	    -replace github.com/aws/karpenter-provider-aws=$(@D)/provider $(@D)/changed.mod && \
+	  go build -modfile $(@D)/changed.mod -o $(@D)/karpenter github.com/aws/karpenter-provider-aws/kwok
+	install -m 644 $(@D)/provider/pkg/apis/crds/*.yaml $(@D)/crds/
 	cd tests/engines/kwok && go build -o $(@D)/kwok sigs.k8s.io/kwok/cmd/kwok
+	@rm -rf $(@D)/core $(@D)/provider $(@D)/changed.mod $(@D)/changed.sum
 	@touch $@
 
 format: $(VENV)/dev.ready ## format and mend what can be mended

@@ -40,6 +40,8 @@ CLUSTER_WIDE: typing.Final = frozenset(
         "PriorityClass",
     }
 )
+DAEMONS: typing.Final = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
+"""Whose pods every Neuron node carries."""
 _PATIENCE_SECONDS = 40.0
 _NODE = re.compile(r"node \d+: ")
 _SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
@@ -141,9 +143,35 @@ def daemon(plane: ControlPlane, on: str, name: str, *, cpu: str, memory: str) ->
     created(plane, "/api/v1/namespaces/kube-system/pods", pod)
 
 
+def daemon_sets(*, cpu_millicores: int, memory_mib: int) -> list[Manifest]:
+    """Return the DaemonSets that every Neuron node carries, which ask together for so much."""
+    found = []
+    for name in DAEMONS:
+        requests = {"cpu": f"{cpu_millicores // len(DAEMONS)}m", "memory": f"{memory_mib // len(DAEMONS)}Mi"}
+        container = {"name": "daemon", "image": "daemon", "resources": {"requests": requests}}
+        spec = {"containers": [container], "tolerations": [{"operator": "Exists"}]}
+        template = {"metadata": {"labels": {"app": name}}, "spec": spec}
+        meta = {"name": name, "namespace": "kube-system"}
+        selector = {"matchLabels": {"app": name}}
+        found.append(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSet",
+                "metadata": meta,
+                "spec": {"selector": selector, "template": template},
+            }
+        )
+    return found
+
+
 @contextlib.contextmanager
-def scheduling(plane: ControlPlane) -> collections.abc.Iterator[None]:
-    """Run the real scheduler under the Neuron scheduler's name, and the controller that binds claims to volumes."""
+def scheduling(
+    plane: ControlPlane, *, controllers: collections.abc.Sequence[str] = ()
+) -> collections.abc.Iterator[None]:
+    """Run the real scheduler under the Neuron scheduler's name, and the controller that binds claims to volumes.
+
+    ``controllers`` are those of kube-controller-manager that are to run beside it.
+    """
     file = plane.folder / "scheduler.json"
     configuration = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -151,13 +179,16 @@ def scheduling(plane: ControlPlane) -> collections.abc.Iterator[None]:
         "leaderElection": {"leaderElect": False},
         "clientConnection": {"kubeconfig": str(plane.folder / "kubeconfig")},
         "profiles": [{"schedulerName": name} for name in ("default-scheduler", SCHEDULER)],
+        # A pod without a node is looked at again after a second, not after ten.
+        "podMaxBackoffSeconds": 1,
     }
     file.write_text(json.dumps(configuration))
     words = {
         "kube-scheduler": [f"--config={file}", "--bind-address=127.0.0.1", "--secure-port=0"],
         "kube-controller-manager": [
             f"--kubeconfig={plane.folder}/kubeconfig", "--leader-elect=false", "--secure-port=0",
-            "--controllers=persistentvolume-binder-controller",
+            "--pvclaimbinder-sync-period=1s",
+            f"--controllers={','.join(['persistentvolume-binder-controller', *controllers])}",
         ],
     }  # fmt: skip
     with contextlib.ExitStack() as running:

@@ -2,6 +2,7 @@
 
 import collections.abc
 import contextlib
+import json
 import pathlib
 import subprocess
 
@@ -9,14 +10,11 @@ from infra.hardware import INSTANCE_TYPES, NEURONCORE_RESOURCE
 from infra.nodes import EFS_STARTUP_TAINT
 from tests.engines.fakes_api_server import ControlPlane, _end, _where
 from tests.engines.fakes_cluster import Manifest, define_karpenter, missing_for_scheduling
-from tests.engines.fakes_region import KEYS, REGION, Region
+from tests.engines.fakes_region import KEYS, Region
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
-FILTERED = "filtered out all available instance types"
-"""What Karpenter's log says, and nothing else does, of pods that nothing can be launched for."""
 _FAKE_NODE = "kwok.x-k8s.io/node=fake"
 _TYPE = "node.kubernetes.io/instance-type"
-_PLAYED_TAINTS = (EFS_STARTUP_TAINT["key"], "node.kubernetes.io/not-ready")
 _MERGE = "application/merge-patch+json"
 
 
@@ -36,8 +34,13 @@ def _beside(program: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def karpenter(plane: ControlPlane, region: Region) -> collections.abc.Iterator[pathlib.Path]:
-    """Run Karpenter and the kubelets of what it launches; yields the file of Karpenter's log."""
+def karpenter(
+    plane: ControlPlane, region: Region, gates: collections.abc.Mapping[str, bool]
+) -> collections.abc.Iterator[pathlib.Path]:
+    """Run Karpenter and the kubelets of what it launches; yields the file of Karpenter's log.
+
+    ``gates`` are its feature gates as its chart names them.
+    """
     program = str(_where("karpenter"))
     define_karpenter(plane, _beside(program))
     kubeconfig = str(plane.folder / "kubeconfig")
@@ -45,13 +48,13 @@ def karpenter(plane: ControlPlane, region: Region) -> collections.abc.Iterator[p
         **KEYS,
         "HOME": str(plane.folder),
         "KUBECONFIG": kubeconfig,
-        "AWS_REGION": REGION,
+        "AWS_REGION": region.name,
         "AWS_ENDPOINT_URL": region.url,
         "SYSTEM_NAMESPACE": "kube-system",
         "CLUSTER_NAME": region.cluster,
         "CLUSTER_ENDPOINT": plane.url,
         "DISABLE_LEADER_ELECTION": "true",
-        "FEATURE_GATES": "ReservedCapacity=true,NodeOverlay=true",
+        "FEATURE_GATES": ",".join(f"{name[0].upper()}{name[1:]}={is_open}" for name, is_open in gates.items()),
         "LOG_LEVEL": "debug",
         # Free ports; that they are loopback's is built in (see the Makefile).
         "METRICS_PORT": "0",
@@ -82,25 +85,25 @@ def nodes(plane: ControlPlane) -> list[Manifest]:
     return found
 
 
-def furnish(plane: ControlPlane) -> None:
-    """Play what else runs on each node that is ready.
+def instances(plane: ControlPlane) -> list[str]:
+    """Return the ids of the instances that run; Karpenter's simulation writes them down every second."""
+    kept = plane.ask("GET", "/api/v1/namespaces/kube-system/configmaps")[1]["items"]
+    texts = [each["data"]["instances"] for each in kept if each["metadata"]["name"].startswith("kwok-aws-instances-")]
+    return [instance["InstanceId"] for text in texts for instance in json.loads(text)]
 
-    The device plugin offers the logical cores, the EFS driver takes its startup taint away, and the node controller
-    takes away that of a node not ready.
-    """
+
+def furnish(plane: ControlPlane) -> None:
+    """Play what else runs on each node: the device plugin offers the logical cores, the EFS driver takes its taint."""
     for node in nodes(plane):
-        conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
         path, taints = f"/api/v1/nodes/{node['metadata']['name']}", node["spec"].get("taints", [])
-        if conditions.get("Ready") != "True":
-            continue
         kind = next(each for each in INSTANCE_TYPES.values() if each.name == node["metadata"]["labels"][_TYPE])
         cores = {NEURONCORE_RESOURCE: str(kind.logical_cores)}
-        if node["status"]["allocatable"].get(NEURONCORE_RESOURCE) != cores[NEURONCORE_RESOURCE]:
+        if node["status"].get("allocatable", {}).get(NEURONCORE_RESOURCE) != cores[NEURONCORE_RESOURCE]:
             plane.ask("PATCH", f"{path}/status", {"status": {"capacity": cores, "allocatable": cores}}, kind=_MERGE)
-            # Its taints go at the next look, when the cores are seen to be right.
+            # The taint goes at the next look, when the cores are seen to be right.
             continue
-        left = [each for each in taints if each["key"] not in _PLAYED_TAINTS]
+        left = [each for each in taints if each["key"] != EFS_STARTUP_TAINT["key"]]
         if left != taints:
-            # Refused if Karpenter has taken a taint of its own away meanwhile; the next look sees that.
+            # Refused if somebody has changed the taints meanwhile; the next look sees that.
             version = {"resourceVersion": node["metadata"]["resourceVersion"]}
             plane.ask("PATCH", path, {"metadata": version, "spec": {"taints": left}}, kind=_MERGE)

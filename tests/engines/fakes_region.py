@@ -20,8 +20,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import make_server
 
-REGION, ZONE = "ap-southeast-4", "ap-southeast-4c"
-"""Of the dev stack; the only zone of the region with trn2.3xlarge (``infra.hardware``)."""
+from infra.preflight.making import ami_parameter
+from infra.settings import InfraSettings
+
 ACCOUNT = "123456789012"
 """Moto's own."""
 KEYS: typing.Final = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}  # of moto, which asks for some
@@ -43,6 +44,7 @@ class Reservation:
 
     id: str
     instances: int
+    zone: str
     instance_type: str = "trn2.3xlarge"
     kind: typing.Literal["default", "capacity-block"] = "default"
 
@@ -52,7 +54,7 @@ class Reservation:
             "capacityReservationId": self.id,
             "ownerId": ACCOUNT,
             "instanceType": self.instance_type,
-            "availabilityZone": ZONE,
+            "availabilityZone": self.zone,
             "instanceMatchCriteria": "targeted",
             "availableInstanceCount": self.instances,
             "totalInstanceCount": self.instances,
@@ -67,15 +69,26 @@ class Reservation:
 class Region:
     """Where the AWS of this test answers, and what is in it already."""
 
+    name: str
     url: str
-    subnet: str
+    subnets: list[str]
+    """One in each zone of the stack."""
     group: str
     profile: str
     cluster: str
 
+    def client(self, service: str) -> typing.Any:
+        """Return a client of ``service``."""
+        session = boto3.Session(**{name.lower(): value for name, value in KEYS.items()}, region_name=self.name)  # type: ignore[arg-type]
+        return session.client(service, endpoint_url=self.url)  # type: ignore[call-overload]
 
-def _prices(tenancy: str, prices: collections.abc.Mapping[str, float]) -> str:
-    found = {_OTHERS[tenancy]: 1.0, **(prices if tenancy == "Shared" else {})}
+
+def _prices(filters: collections.abc.Mapping[str, str], prices: collections.abc.Mapping[str, float]) -> str:
+    """Answer Karpenter, which asks for a kind of tenancy at a time, or who asks for one type."""
+    tenancy = filters.get("tenancy")
+    found = {} if tenancy is None else {_OTHERS[tenancy]: 1.0}
+    if tenancy != "Dedicated":
+        found |= {kind: usd for kind, usd in prices.items() if filters.get("instanceType", kind) == kind}
     rows = [
         json.dumps(
             {
@@ -99,7 +112,7 @@ class _Aws:
         request = werkzeug.Request(environ)
         if request.headers.get("X-Amz-Target", "").endswith("PriceListService.GetProducts"):
             filters = {each["Field"]: each["Value"] for each in json.loads(request.get_data())["Filters"]}
-            answer = werkzeug.Response(_prices(filters["tenancy"], self._prices), mimetype="application/x-amz-json-1.1")
+            answer = werkzeug.Response(_prices(filters, self._prices), mimetype="application/x-amz-json-1.1")
             return answer(environ, start)
         body = request.get_data()
         form = urllib.parse.parse_qs(body.decode(errors="replace"))
@@ -116,15 +129,14 @@ class _Aws:
 
 @contextlib.contextmanager
 def region(
+    settings: InfraSettings,
     *,
-    ami: str,
-    kubernetes: str,
     reservations: collections.abc.Sequence[Reservation] = (),
     prices: collections.abc.Mapping[str, float] | None = None,
 ) -> collections.abc.Iterator[Region]:
-    """Serve a region with one subnet, one security group, an instance profile, a cluster and images of ``ami``.
+    """Serve the region of ``settings``: subnets, a security group, an instance profile, a cluster, the AMI.
 
-    ``ami`` is a release, ``vYYYYMMDD``; ``prices`` are USD per hour by instance type.
+    ``prices`` are what AWS publishes, USD per hour by instance type.
     """
     # What moto keeps belongs to this process, not to a server of it.
     moto_api_backend.reset()
@@ -132,41 +144,47 @@ def region(
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield _furnished(f"http://127.0.0.1:{server.server_port}", ami, kubernetes)
+        empty = Region(
+            name=settings.region,
+            url=f"http://127.0.0.1:{server.server_port}",
+            subnets=[],
+            group="",
+            profile="nodes",
+            cluster="theirs",
+        )
+        yield _furnished(empty, settings)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def _furnished(url: str, ami: str, kubernetes: str) -> Region:
-    session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name=REGION)  # noqa: S106
-    ec2, iam, eks = (session.client(name, endpoint_url=url) for name in ("ec2", "iam", "eks"))
+def _furnished(region: Region, settings: InfraSettings) -> Region:
+    ec2, iam, eks = (region.client(name) for name in ("ec2", "iam", "eks"))
     vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.20.0.0/20", AvailabilityZone=ZONE)["Subnet"]["SubnetId"]
-    group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.20.{16 * number}.0/20", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for number, zone in enumerate(settings.zones)
+    ]
     role = iam.create_role(RoleName="nodes", AssumeRolePolicyDocument="{}")["Role"]
-    iam.create_instance_profile(InstanceProfileName="nodes")
-    iam.add_role_to_instance_profile(InstanceProfileName="nodes", RoleName="nodes")
-    network = {"serviceIpv4Cidr": "10.0.0.0/24"}
-    plane = {"subnetIds": [subnet]}
+    iam.create_instance_profile(InstanceProfileName=region.profile)
+    iam.add_role_to_instance_profile(InstanceProfileName=region.profile, RoleName="nodes")
     eks.create_cluster(
-        name="theirs",
+        name=region.cluster,
         roleArn=role["Arn"],
-        resourcesVpcConfig=plane,
-        kubernetesNetworkConfig=network,
-        version=kubernetes,
+        resourcesVpcConfig={"subnetIds": subnets},
+        kubernetesNetworkConfig={"serviceIpv4Cidr": "10.0.0.0/24"},
+        version=settings.kubernetes,
     )
-    store = ssm_backends[ACCOUNT][REGION]
     for variant in _VARIANTS:
         image = ec2.register_image(Name=f"al2023-{variant}")["ImageId"]
         # RegisterImage drops the architecture, without which Karpenter passes an image over.
-        ec2_backends[ACCOUNT][REGION].amis[image].architecture = "x86_64"
-        folder = f"/aws/service/eks/optimized-ami/{kubernetes}/amazon-linux-2023/x86_64/{variant}"
-        name = f"{folder}/amazon-eks-node-al2023-x86_64-{variant}-{kubernetes}-{ami}/image_id"
+        ec2_backends[ACCOUNT][region.name].amis[image].architecture = "x86_64"
+        name = ami_parameter(settings.neuron, settings.kubernetes).replace("neuron", variant)
         # PutParameter refuses names under /aws, as AWS does; these are AWS's own.
-        store._parameters[name] = [_parameter(name, image)]
-    return Region(url=url, subnet=subnet, group=group, profile="nodes", cluster="theirs")
+        ssm_backends[ACCOUNT][region.name]._parameters[name] = [_parameter(name, image)]
+    group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
+    return dataclasses.replace(region, subnets=subnets, group=group)
 
 
 def _parameter(name: str, value: str) -> typing.Any:

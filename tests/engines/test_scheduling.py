@@ -9,6 +9,7 @@ import pytest
 from infra.hardware import INSTANCE_TYPES
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
+    DAEMONS,
     apply_all,
     daemon,
     missing_for_scheduling,
@@ -37,8 +38,6 @@ LAYOUTS: dict[str, collections.abc.Callable[[], Recording]] = {
     "one-each on trn2.48xlarge": lambda: program("Pulumi.prod.yaml", serving__layout="one-each"),
     "equal-cores on trn2.48xlarge": PROGRAMS["plugin-on-large-node"],
 }
-DAEMONS = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
-"""Whose pods every Neuron node carries; here they ask together for all that the plan keeps for them."""
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
 
 
 def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int = DAEMONS_CPU_MILLICORES) -> None:
-    """Make the nodes that the plan counts, with their DaemonSets."""
+    """Make the nodes that the plan counts, with DaemonSets that ask together for all that the plan keeps for them."""
     found = re.search(r"on (\d+) x (\S+) with", recording.outputs["plan"][0])
     assert found is not None
     kind = next(each for each in INSTANCE_TYPES.values() if each.name == found[2])
