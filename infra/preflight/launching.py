@@ -91,4 +91,4 @@ def _usage_type(record: typing.Any) -> str:  # noqa: ANN401 - JSON of the Pricin
 def _hours(record: typing.Any) -> list[dict[str, str]]:  # noqa: ANN401 - likewise
     terms = record.get("terms", {}).get("OnDemand", {}).values()
     dimensions = [dimension for term in terms for dimension in term["priceDimensions"].values()]
-    return [each["pricePerUnit"] for each in dimensions if each["unit"].lower() in ("hrs", "hours")]
+    return [each["pricePerUnit"] for each in dimensions if each.get("unit", "").lower() in ("hrs", "hours")]

@@ -80,8 +80,7 @@ def faults(name: str) -> dict[str, Fault]:
         ),
         "reservation cr-1": Fault(plan={"ec2.describe_capacity_reservations": "InvalidCapacityReservationId.NotFound"}),
         "reserved instances": Fault(
-            plan={"ec2.describe_capacity_reservations": reservation(of, AvailableInstanceCount=0)},
-            state="warning" if name == "prod" else "wrong",
+            plan={"ec2.describe_capacity_reservations": reservation(of, AvailableInstanceCount=0)}
         ),
         f"price of {neuron.instance_type}": Fault(plan={"pricing.get_products": priced(99.0)}, state="warning"),
         f"AMI al2023@{neuron.ami}": Fault(plan={"ssm.get_parameter": "ParameterNotFound"}),
@@ -135,6 +134,7 @@ def _of_a_new_cluster(name: str) -> dict[str, Fault]:
     for addon in ("vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"):
         found[f"add-on {addon}"] = Fault(plan={"eks.describe_addon_versions": only(addon)})
     if name == "prod":
+        found["reserved instances"] = Fault(plan={"ec2.describe_instances": "InternalError"}, state="unknown")
         found["room for vCPUs of on-demand Trn"] = Fault(
             plan={
                 "service-quotas.get_service_quota": by_code("L-2C3B7624", 191),
