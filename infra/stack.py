@@ -70,18 +70,20 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
 
 def read_stack(name: str, folder: pathlib.Path) -> Stack:
     """Return the stack called ``name`` out of its file in ``folder``. Raises as ``compose`` does."""
-    config, file = _config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
     return compose(sections, str(config["aws:region"]), file=file)
 
 
 def read_infra(name: str, folder: pathlib.Path) -> InfraSettings:
     """Return the infra section alone: what is left of a stack is looked for whatever its experiment has become."""
-    config, file = _config(name, folder, needed=(f"{PROJECT}:infra",))
+    config, file = stack_config(name, folder)
     return parse_infra(config[f"{PROJECT}:infra"], file=file)
 
 
-def _config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) -> tuple[dict[str, object], str]:
+def stack_config(
+    name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
+) -> tuple[dict[str, object], str]:
     """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
     path = folder / f"Pulumi.{name}.yaml"
     known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))

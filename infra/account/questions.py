@@ -154,11 +154,6 @@ PREFLIGHT: typing.Final = (
     *(GROUPS, ACCESS_ENTRY, FILE_SYSTEMS, MOUNT_TARGETS, PROFILE, OIDC_PROVIDER),
 )
 """What ``preflight`` asks."""
-LEFTOVERS: typing.Final = (
-    *(IDENTITY, INSTANCES, VOLUMES, INTERFACES, TEMPLATES, NAT_GATEWAYS, ADDRESSES, FILE_SYSTEMS, CLUSTER),
-    *(LOG_GROUPS, DASHBOARDS),
-)
-"""What ``leftovers`` asks."""
 
 
 def exactly(answer: Answer, key: str, name: str) -> Answer:
@@ -166,8 +161,11 @@ def exactly(answer: Answer, key: str, name: str) -> Answer:
     return answer if isinstance(answer, Unknown) else tuple(entry for entry in answer if entry[key] == name)
 
 
-def least_policy(questions: typing.Iterable[Question]) -> dict[str, typing.Any]:
-    """Return the IAM document that allows exactly ``questions``; none of these reads knows a narrower resource."""
-    actions = sorted({question.action for question in questions if question.action is not None})
+def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterable[str] = ()) -> dict[str, typing.Any]:
+    """Return the IAM document that allows exactly ``questions`` and the actions ``changes``, on any resource.
+
+    Most of the reads know no narrower one, and what is left to remove has names that nobody knows before.
+    """
+    actions = sorted({question.action for question in questions if question.action is not None} | {*changes})
     statement = {"Sid": "AskBeforeAndAfter", "Effect": "Allow", "Action": actions, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
