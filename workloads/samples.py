@@ -88,7 +88,7 @@ def encode(sample: Sample) -> str:
     times = (
         f'"intended_seconds":{sample.intended_seconds:.6f},'
         f'"sent_seconds":{"null" if sent is None else f"{sent:.6f}"},'
-        f'"token_seconds":[{("%.6f," * len(tokens))[:-1] % tokens}],'
+        f'"token_seconds":[{_moments(tokens)}],'
         f'"end_seconds":{sample.end_seconds:.6f},'
     )
     if "nan" in times or "inf" in times or (rate is not None and not math.isfinite(rate)):
@@ -101,6 +101,13 @@ def encode(sample: Sample) -> str:
         f'"status":"{sample.status}","http_status":{_number(sample.http_status)},'
         f'"detail":{"null" if sample.detail is None else json.dumps(sample.detail)}}}'
     )
+
+
+def _moments(tokens: tuple[float, ...]) -> str:
+    """Return ``tokens`` with commas between them; where one read brought all, they are equal and written out once."""
+    if tokens and tokens.count(tokens[0]) == len(tokens):
+        return (f"{tokens[0]:.6f}," * len(tokens))[:-1]
+    return ("%.6f," * len(tokens))[:-1] % tokens
 
 
 def _number(count: int | None) -> str:

@@ -9,6 +9,7 @@ import httptools
 
 from workloads.loadgen.events import DONE, EventStream
 from workloads.loadgen.exchange import Exchange
+from workloads.loadgen.likeness import Likeness, likeness
 from workloads.samples import Status
 
 HEAD_BYTES = 65_536
@@ -18,7 +19,6 @@ BODY_BYTES = 64 * 1024 * 1024
 EVENT_BYTES = 4 * 1024 * 1024
 """Most that one event of a stream may take."""
 _OK = 200
-_QUOTE, _LF = b'"\n'
 
 
 class Owner(typing.Protocol):
@@ -61,16 +61,18 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by httptools, for each chunk: in C, without a frame of Python
         self._parser = httptools.HttpResponseParser(self)
+        self._events = EventStream()
+        self._between_events = True
         self._expect()
 
     def _expect(self) -> None:
         """Be ready for the next response."""
-        self._events = EventStream()
+        if not self._between_events:
+            self._events = EventStream()
         self._in_head = True
         self._complete = False
         self._streaming = False
-        self._between_events = False
-        self._like = _UNLIKE
+        self._like: Likeness | None = None
         self._bytes = 0
         self._own_pieces = 0
         self._until_close = True
@@ -162,7 +164,7 @@ class Connection(asyncio.Protocol):
         if exchange.http_status < _OK:  # 1xx: the answer is still to come
             return
         self._in_head = False
-        self._streaming = self._between_events = self._streaming and exchange.http_status == _OK
+        self._streaming = self._streaming and exchange.http_status == _OK
         if not self._streaming:
             exchange.body = []
 
@@ -219,32 +221,54 @@ class Connection(asyncio.Protocol):
 
     def _read_body(self, exchange: Exchange) -> None:
         """Take what has come of the body. Whole events with text and no usage, nearly all, are not parsed."""
-        pieces, now, token, like = self._pieces, self._now, exchange.tokens.append, self._like
+        pieces, tried = self._pieces, False
         if exchange.body is not None:
             exchange.body.extend(pieces)
             pieces.clear()
             return
-        start, end, size, most = like
-        for piece in pieces:
+        for index, piece in enumerate(pieces):
+            if self._between_events and not tried and self._like is not None and index < len(pieces) - 1:
+                tried = True  # once a read: one that is not alike is looked at piece by piece
+                data = b"".join(pieces[index:])
+                count, size = self._like.run(data)
+                if count:
+                    exchange.tokens += [self._now] * count
+                    self._parse(exchange, data[size:])
+                    break
             if self._between_events:
-                if piece.startswith(start) and piece.endswith(end) and piece[size] != _QUOTE and len(piece) < most:
-                    token(now)
+                like = self._like
+                if like is None or not like.fits(piece):
+                    like = likeness(piece)
+                if like is not None:
+                    self._like = like
+                    exchange.tokens.append(self._now)
                     continue
-                if piece.find(b"\n") == len(piece) - 2 and piece[-1] == _LF and _has_text(piece):
-                    start, end, size, most = self._like = _likeness(piece)
-                    token(now)
-                    continue
-            for event in self._events.feed(piece):
+            self._parse(exchange, piece)
+        pieces.clear()
+
+    def _parse(self, exchange: Exchange, piece: bytes) -> None:
+        """Take the events that end in ``piece``; whole ones of one line, most, without a search for line ends."""
+        at = 0
+        while self._between_events:
+            end = piece.find(b"\n\n", at)
+            if end < 0 or not piece.startswith(b"data: ", at) or piece.find(b"\n", at, end) >= 0:
+                break
+            event = piece[at + 6 : end]
+            if b"\r" in event:
+                break
+            self._take(exchange, event)
+            at = end + 2
+        if at < len(piece):
+            for event in self._events.feed(piece[at:]):
                 self._take(exchange, event)
             self._between_events = self._events.empty
-        pieces.clear()
 
     def _take(self, exchange: Exchange, event: bytes) -> None:
         if event == DONE:
             exchange.done = True
             return
         try:
-            content = json.loads(event)
+            content = json.loads(event.decode())  # from bytes json would guess the encoding first
         except ValueError:
             content = None
         if not isinstance(content, dict):
@@ -293,27 +317,6 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             self.close()
         self._owner.finished(self, exchange)
-
-
-_Likeness = tuple[bytes, bytes, int, int]
-"""What the events of one stream have in common: how they start, up to their text, how they end, the length of the
-start, and a length that only one event has room in."""
-_UNLIKE: _Likeness = (b"\n", b"", 0, 0)
-
-
-def _has_text(event: bytes) -> bool:
-    """Tell if a whole event carries text and no usage. Quotes within JSON strings are escaped, so keys are keys."""
-    text = event.find(b'"text":"')
-    return text > 0 and event.startswith(b"data: {") and event[text + 8] != _QUOTE and b'"usage":{' not in event
-
-
-def _likeness(event: bytes) -> _Likeness:
-    """Return what later events must have in common with one that has text to be known for the same without a look."""
-    size = event.find(b'"text":"') + 8
-    close = event.rfind(b"}]")
-    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
-        return _UNLIKE
-    return event[:size], event[close:], size, 2 * size
 
 
 def _seconds(value: bytes) -> float | None:
