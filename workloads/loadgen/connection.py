@@ -7,7 +7,7 @@ import typing
 
 import httptools
 
-from workloads.loadgen.events import DONE, EventStream
+from workloads.loadgen.events import DONE, EventStream, parsed
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.likeness import Likeness, likeness
 from workloads.samples import Status
@@ -103,7 +103,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Stamp and parse what arrived."""
-        self._now = self._clock()
+        self.received(data, self._clock())
+
+    def received(self, data: bytes, moment: float) -> None:
+        """Parse what arrived at ``moment``; what comes later has no earlier moment."""
+        self._now = max(self._now, moment)
         exchange = self._exchange
         if exchange is None:  # nothing was asked
             self.close()
@@ -268,7 +272,7 @@ class Connection(asyncio.Protocol):
             exchange.done = True
             return
         try:
-            content = json.loads(event.decode())  # from bytes json would guess the encoding first
+            content = parsed(event)
         except ValueError:
             content = None
         if not isinstance(content, dict):

@@ -1,9 +1,9 @@
 """One request under way, and the sample that it becomes once it has ended."""
 
 import dataclasses
-import json
 import typing
 
+from workloads.loadgen.events import parsed
 from workloads.samples import Sample, Stage, Status
 
 _DETAIL_CHARACTERS = 300
@@ -131,7 +131,7 @@ _NO_COMPLETION: dict[str, typing.Any] = {}
 def _usage(body: list[bytes]) -> dict[str, typing.Any] | None:
     """Return the usage in a body that is no stream; None without one; _NO_COMPLETION for what is no completion."""
     try:
-        answer = json.loads(b"".join(body).decode())
+        answer = parsed(b"".join(body))
     except ValueError:
         return _NO_COMPLETION
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
