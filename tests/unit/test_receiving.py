@@ -126,17 +126,25 @@ def play(scene: Scene) -> None:
 
 
 def test_a_busy_client_does_not_stamp_late() -> None:
-    """Bytes that came while the client was at something else for 30 ms have the moment at which they came."""
+    """Bytes that came while the client was at something else for 30 ms have the moment at which they came.
+
+    Where this process is stopped between two readings of the clock, the read counts: one try in ten must do.
+    """
 
     async def scene(receiver: Receiver, transport: StampedTransport, far: socket.socket) -> None:  # noqa: ARG001 - seam
-        before = time.perf_counter()
-        far.send(b"token")
-        sent = time.perf_counter()
-        while time.perf_counter() < sent + 0.03:
-            pass
-        await receiver.came.wait()
+        late = []
+        for _ in range(10):
+            receiver.came.clear()
+            before = time.perf_counter()
+            far.send(b"token")
+            sent = time.perf_counter()
+            while time.perf_counter() < sent + 0.03:
+                pass
+            await receiver.came.wait()
+            assert before <= receiver.moments[-1]
+            late.append(receiver.moments[-1] - sent)
 
-        assert before <= receiver.moments[0] < sent + 0.01
+        assert min(late) < 0.01
 
     play(scene)
 

@@ -88,8 +88,8 @@ class Drive:
 
 OnSample = typing.Callable[[Sample], None]
 _HAND_OVER_SECONDS = 0.005
-_SLICE = 4  # samples built at a time: 0.1 ms, so that no send waits longer
-_SLICES = 16  # where samples pile up, a slice is this part of the pile: memory is bounded
+# Samples built at a time: 0.1 ms of work, so that no send waits longer; of a pile this part, so that memory is bounded.
+_SLICE, _SLICES = 4, 16
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
 _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop
@@ -213,7 +213,7 @@ class _Run:
             self._hand_over_some(_SLICE)
 
     def _result(self) -> Drive:
-        origin = self._origin_seconds()
+        origin = self._origin.seconds
         return Drive(
             intended=self._launched,
             sent=self._pool.sent,
@@ -224,9 +224,6 @@ class _Run:
             lag_max_ms=self._ticker.max_ms,
             stopped=self._stopped,
         )
-
-    def _origin_seconds(self) -> float:
-        return self._start if self._stretch.origin is None else self._stretch.origin
 
     # The hot path.
 
@@ -286,7 +283,7 @@ class _Run:
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,
-            seconds=self._origin_seconds(),
+            seconds=self._start if stretch.origin is None else stretch.origin,
         )
 
     async def _watch(self, stop: asyncio.Event) -> None:

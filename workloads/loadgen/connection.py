@@ -1,15 +1,13 @@
 """One HTTP/1.1 connection: sends a request, stamps what comes back, hands the exchange over when it has ended."""
 
 import asyncio
-import json
 import socket
 import typing
 
 import httptools
 
-from workloads.loadgen.events import DONE, EventStream, parsed
 from workloads.loadgen.exchange import Exchange
-from workloads.loadgen.likeness import Likeness, likeness
+from workloads.loadgen.tokens import TokenStream
 from workloads.samples import Status
 
 HEAD_BYTES = 65_536
@@ -61,18 +59,15 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by httptools, for each chunk: in C, without a frame of Python
         self._parser = httptools.HttpResponseParser(self)
-        self._events = EventStream()
-        self._between_events = True
+        self._stream = TokenStream()
         self._expect()
 
     def _expect(self) -> None:
         """Be ready for the next response."""
-        if not self._between_events:
-            self._events = EventStream()
+        self._stream.begin()
         self._in_head = True
         self._complete = False
         self._streaming = False
-        self._like: Likeness | None = None
         self._bytes = 0
         self._own_pieces = 0
         self._until_close = True
@@ -139,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._fail("bad_response", f"the stream did not end after {self._most_chunks} chunks")
         elif self._bytes > BODY_BYTES:
             self._fail("bad_response", f"the response takes more than {BODY_BYTES} bytes")
-        elif not self._between_events and self._events.kept_bytes > EVENT_BYTES:
+        elif self._stream.kept_bytes > EVENT_BYTES:
             self._fail("bad_response", f"one event of the stream takes more than {EVENT_BYTES} bytes")
 
     # What httptools calls.
@@ -224,76 +219,15 @@ class Connection(asyncio.Protocol):
     # Within.
 
     def _read_body(self, exchange: Exchange) -> None:
-        """Take what has come of the body. Whole events with text and no usage, nearly all, are not parsed."""
-        pieces, tried = self._pieces, False
-        if exchange.body is not None:
-            exchange.body.extend(pieces)
-            pieces.clear()
-            return
-        for index, piece in enumerate(pieces):
-            if self._between_events and not tried and self._like is not None and index < len(pieces) - 1:
-                tried = True  # once a read: one that is not alike is looked at piece by piece
-                data = b"".join(pieces[index:])
-                count, size = self._like.run(data)
-                if count:
-                    exchange.tokens += [self._now] * count
-                    self._parse(exchange, data[size:])
-                    break
-            if self._between_events:
-                like = self._like
-                if like is None or not like.fits(piece):
-                    like = likeness(piece)
-                if like is not None:
-                    self._like = like
-                    exchange.tokens.append(self._now)
-                    continue
-            self._parse(exchange, piece)
-        pieces.clear()
-
-    def _parse(self, exchange: Exchange, piece: bytes) -> None:
-        """Take the events that end in ``piece``; whole ones of one line, most, without a search for line ends."""
-        at = 0
-        while self._between_events:
-            end = piece.find(b"\n\n", at)
-            if end < 0 or not piece.startswith(b"data: ", at) or piece.find(b"\n", at, end) >= 0:
-                break
-            event = piece[at + 6 : end]
-            if b"\r" in event:
-                break
-            self._take(exchange, event)
-            at = end + 2
-        if at < len(piece):
-            for event in self._events.feed(piece[at:]):
-                self._take(exchange, event)
-            self._between_events = self._events.empty
-
-    def _take(self, exchange: Exchange, event: bytes) -> None:
-        if event == DONE:
-            exchange.done = True
-            return
-        try:
-            content = parsed(event)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            exchange.status = "bad_response"
-            exchange.detail = f"an event of the stream is no JSON object: {event[:100]!r}"
-            return
-        if content.get("error") is not None:
-            exchange.status = "bad_response"
-            exchange.detail = f"the stream reported an error: {json.dumps(content['error'])[:200]}"
-        if isinstance(content.get("usage"), dict):
-            exchange.usage = content["usage"]
-        choices = content.get("choices")
-        if isinstance(choices, list) and choices:
-            if not any(isinstance(choice, dict) and choice.get("text") for choice in choices):
-                exchange.empty_at = [*(exchange.empty_at or ()), len(exchange.tokens)]
-            exchange.tokens.append(self._now)
+        if exchange.body is None:
+            self._stream.take(exchange, self._pieces, self._now)
+        else:
+            exchange.body.extend(self._pieces)
+        self._pieces.clear()
 
     def _finish(self, exchange: Exchange) -> None:
         if self._streaming:
-            for event in self._events.finish():
-                self._take(exchange, event)
+            self._stream.finish(exchange, self._now)
         if exchange.http_status != _OK:
             exchange.status = "http_error"
             exchange.detail = f"HTTP status {exchange.http_status}"

@@ -51,8 +51,9 @@ class KernelClock:
         """Reads whose moment is that of the read itself."""
         self._clock = clock
         self._wall_ns = wall_ns
+        # A pause between the two readings makes their distance small, and the first stamps would not be trusted.
+        self._apart_ns = max(wall_ns() - clock() * _NS for _ in range(3))
         self._trusted_from_ns = wall_ns()
-        self._apart_ns = self._trusted_from_ns - clock() * _NS
 
     @property
     def stamped_share(self) -> float | None:
