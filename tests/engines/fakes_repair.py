@@ -14,8 +14,13 @@ from tests.engines.fakes_stack import STACK, Run, Stack
 
 _EXISTS = re.compile(r"(\w+) (\S+) already exists")
 _HELM_NAME = re.compile(r"Release \((\S+)\)|helm\.sh/v3:Release::(\S+)|kubernetes:helm\.sh/v3:Release resource '(\S+)'")
-_NAME_TAKEN = "cannot re-use a name that is still in use"
-_GONE = "release: not found"
+_HALF_MADE: typing.Final = (
+    "cannot re-use a name that is still in use",
+    "another operation (install/upgrade/rollback) is in progress",
+    "has no deployed releases",
+)
+"""What Helm says where its record of a release and Pulumi's state do not agree."""
+_GONE: typing.Final = "release: not found"
 _MOST_HANDS = 60
 CANCEL: typing.Final = ("cancel", "--yes", "--stack", STACK)
 REFRESH: typing.Final = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
@@ -65,11 +70,11 @@ def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]
                 account.delete(world, found[1], found[2])
         if not hands and any(entry["did"] == "delete" and entry["error"] for entry in world.journal[since:]):
             hands += [f"aws delete {name}: in the way of destroy" for name in _without_orphans(stack, world)]
-    if _NAME_TAKEN in run.output:
-        hands += _without_records(plane, run)
-    if _GONE in run.output:
-        stack.pulumi(*REFRESH)
-        hands.append(f"pulumi {' '.join(REFRESH)}: {_GONE}")
+    said = next((sentence for sentence in (*_HALF_MADE, _GONE) if sentence in run.output), None)
+    if said is not None:
+        hands += [f"{each}: {said}" for each in _without_records(plane, run)] if said != _GONE else []
+        assert stack.pulumi(*REFRESH).status == 0
+        hands.append(f"pulumi {' '.join(REFRESH)}: {said}")
     return hands
 
 
@@ -104,7 +109,7 @@ def _without_records(plane: ControlPlane, run: Run) -> list[str]:
         release = {"karpenter-crd": "crds", "karpenter": "controller", "neuron": "chart"}[labels["name"]]
         if any(each.endswith(f"-{release}") for each in failed):
             plane.ask("DELETE", f"{path}/{secret['metadata']['name']}")
-            hands.append(f"kubectl delete secret {secret['metadata']['name']} ({labels['status']}): {_NAME_TAKEN}")
+            hands.append(f"kubectl delete secret {secret['metadata']['name']} ({labels['status']})")
     return hands
 
 
