@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import functools
 import http
-import json
 import pathlib
 
 from infra.account.inquiry import Inquiry
@@ -36,6 +35,8 @@ HELD = "cr-0fedcba9876543210"
 """A reservation; not the one that the stack files give as an example."""
 POOL = ("NodeOverlay", "EC2NodeClass", "NodePool")
 """What Karpenter is told, in the order in which the program makes it."""
+_GIVEN_UP = "Failed to schedule pod, "
+"""How Karpenter's event of a pod begins; the scheduler's own say something else."""
 _DECISION_SECONDS = 60.0
 _LAUNCH_SECONDS = 60.0
 _DELETE_SECONDS = 60.0
@@ -58,7 +59,6 @@ class Launch:
     aws: Region
     settings: InfraSettings
     recording: Recording
-    log: pathlib.Path
 
     def pool(self) -> list[Manifest]:
         """Return what Karpenter is told by the program."""
@@ -102,10 +102,12 @@ class Launch:
         return all(each["status"].get("phase") == "Bound" for each in found)
 
     def given_up(self) -> dict[str, str]:
-        """Return the servers that Karpenter could launch nothing for, and why: it says so in its log alone."""
-        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
-        found = [each for each in lines if each["message"] == "could not schedule pod"]
-        return {each["Pod"]["name"].rsplit("-", 2)[0]: each["error"] for each in found}
+        """Return the servers that Karpenter could launch nothing for, and why: warnings of their namespace."""
+        events = self.plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=type=Warning")[1]["items"]
+        found = [each for each in events if each["message"].startswith(_GIVEN_UP)]
+        return {
+            each["involvedObject"]["name"].rsplit("-", 2)[0]: each["message"].removeprefix(_GIVEN_UP) for each in found
+        }
 
     def gives_up(self) -> dict[str, str]:
         """Wait until Karpenter gives up on a server, and return what :meth:`given_up` says then."""
@@ -201,9 +203,9 @@ def launching(
         settings = parse_infra(config["optimal-tp:infra"], file=file)
         recording = run_main(config, stack=file.split(".")[1])
         plane = running.enter_context(control_plane(folder))
-        log = running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
+        running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
         running.enter_context(scheduling(plane, controllers=_CONTROLLERS))
-        yield Launch(plane=plane, aws=aws, settings=settings, recording=recording, log=log)
+        yield Launch(plane=plane, aws=aws, settings=settings, recording=recording)
 
 
 def _gates(settings: InfraSettings, *, overlays: bool | None) -> dict[str, bool]:
