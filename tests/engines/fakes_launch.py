@@ -79,7 +79,9 @@ class Launch:
         Each object of the pool is Ready, and each claim of the pods bound, before what depends on it is made: Karpenter
         passes over a pod that comes earlier, and looks at it again only 10 s later.
         """
-        objects = [*self.pool(), *servers(self.recording)] if objects is None else objects
+        if objects is None:
+            # Small servers first, which is the hardest: each takes a node, and the largest fits nowhere.
+            objects = [*self.pool(), *sorted(servers(self.recording), key=_size)]
         pods = [each for each in objects if each["kind"] == "Deployment"]
         for each in objects:
             if each not in pods:
@@ -177,6 +179,11 @@ class Launch:
     def is_empty(self) -> bool:
         """Return whether no claim, no node and no instance is left."""
         return [*claims(self.plane), *nodes(self.plane), *instances(self.plane)] == []
+
+
+def _size(manifest: Manifest) -> tuple[str, ...]:
+    """Return what sorts servers by degree behind all that they need, which stays in its order."""
+    return ("server", manifest["metadata"]["name"]) if manifest["kind"] == "Deployment" else ()
 
 
 @contextlib.contextmanager
