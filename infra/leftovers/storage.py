@@ -6,7 +6,7 @@ import typing
 from infra.account.step import Step
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of, tags_of
-from infra.leftovers.prices import FILE_GB, GB, OBJECT_GB
+from infra.leftovers.prices import FILE_GB, GB, LOG_GB, OBJECT_GB
 from infra.leftovers.scope import Scope, is_made_of
 
 _MADE_UP_BUCKET: typing.Final = "results-bucket"
@@ -146,6 +146,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
             name=each["logGroupName"],
             # What is not said may be there.
             bills=each.get("storedBytes") != 0,
+            price=None if each.get("storedBytes") is None else LOG_GB.times(each["storedBytes"] / GB),
             steps=(
                 Step(
                     service="logs",
