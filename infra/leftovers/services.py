@@ -4,6 +4,7 @@ import collections.abc
 import json
 import typing
 
+from infra import names
 from infra.account.step import Step
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs
@@ -55,8 +56,8 @@ def _rows(widget: collections.abc.Mapping[str, typing.Any]) -> list[typing.Any]:
 
 
 def _is_our_alarm(scope: Scope, name: str) -> bool:
-    ours = scope.cluster_name
-    return name == f"{ours}-silent" or name.startswith((f"{ours}-silent-", f"{ours}-void-"))
+    silent = names.silent_alarm(scope.cluster_name, "")
+    return name == silent or name.startswith((f"{silent}-", f"{scope.cluster_name}-void-"))
 
 
 def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:

@@ -405,6 +405,18 @@ def test_denied_and_throttled_are_told_apart(code: str, reason: str) -> None:
     assert (found, unknown) == ([], [f"IAM roles: {reason}"])
 
 
+def test_a_queue_without_tags_is_somebodys() -> None:
+    """SQS leaves the tags out of its answer where a queue has none: that is no doubt."""
+    name = "https://sqs.ap-southeast-4.amazonaws.com/1/karpenter-interruptions-1a2b3c4"
+    keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
+    client = boto3.client("sqs", region_name="ap-southeast-4", **keys)  # type: ignore[call-overload]
+    with botocore.stub.Stubber(client) as stubber:
+        stubber.add_response("list_queues", {"QueueUrls": [name]})
+        stubber.add_response("list_queue_tags", {})
+
+        assert look_for(BY_NAME["queue"], scope("dev"), Inquiry(lambda _: client)) == ([], [])
+
+
 def test_the_second_page_counts() -> None:
     """What stands on a later page is left too."""
     first = {"Roles": [_role("somebody-else")], "IsTruncated": True, "Marker": "m"}
