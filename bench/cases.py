@@ -78,6 +78,7 @@ def paced(tool: Tool, streams: int) -> Figures:
     held = result.requests * PACED_SECONDS / result.slot_seconds
     return {
         f"{streams} streams: share of the schedule held, %": 100 * held,
+        f"{streams} streams: chunks per second of the client's processor": result.chunks / result.cpu_seconds,
         f"{streams} streams: error of TTFT p99, ms": _p99([first.error_ms for first in firsts]),
         f"{streams} streams: first token stamped late by, p99, ms": _p99([first.stamp_error_ms for first in firsts]),
         f"{streams} streams: first tokens stamped before they left, %": _share([first.early for first in firsts]),
