@@ -10,7 +10,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from infra import policies
+from infra import names, policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
 from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
@@ -87,6 +87,10 @@ class Cluster(pulumi.ComponentResource):
             # Without it an unknown kubeconfig in a preview plans to replace the provider, and with it everything in
             # the cluster, the node pool included.
             cluster_identifier=args.place.cluster(args.cluster_name),
+            # What a killed run made and did not write down is taken over by the next one, not refused. Each try has a
+            # field manager of its own, and without force the second could never change what the first still holds.
+            upsert_existing_objects=True,
+            enable_patch_force=True,
             opts=self._child,
         )
         self.oidc_provider_arn, self.oidc_issuer = oidc.arn, control_plane.oidc_issuer
@@ -112,7 +116,7 @@ class Cluster(pulumi.ComponentResource):
         # EKS writes to this name and makes the group itself when it is missing, without a retention.
         logs = aws.cloudwatch.LogGroup(
             f"{self._name}-logs",
-            name=f"/aws/eks/{args.cluster_name}/cluster",
+            name=names.control_plane_log_group(args.cluster_name),
             retention_in_days=wanted.log_retention_days,
             tags=dict(args.tags),
             opts=self._child,
@@ -248,6 +252,9 @@ class Cluster(pulumi.ComponentResource):
         return aws.eks.NodeGroup(
             name,
             cluster_name=args.cluster_name,
+            # Under a name of Pulumi's making a run that was killed here would be followed by a second group: two more
+            # instances that bill, and that keep destroy from deleting the cluster. What can only be made anew is in it.
+            node_group_name=f"system-{args.system_nodes.instance_type.replace('.', '-')}",
             version=args.kubernetes,
             node_role_arn=role.arn,
             subnet_ids=list(args.subnets.private_ids.values()),
