@@ -39,7 +39,7 @@ def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
         sys.stdout.write(json.dumps(least_policy(asked), indent=2) + "\n")
         return 0
     if options.stack is None:
-        parser.error("--stack is required")
+        parser.error("--stack is required: it names the stack whose file is read, as --stack dev")
     try:
         settings = stack_settings(options.stack)
         make = clients(settings.region) if make is None else make
@@ -56,7 +56,7 @@ def stack_settings(stack: str) -> InfraSettings:
     """Return the infra section of the stack's file, read as the program reads it. Raises SettingsError."""
     path = pathlib.Path(f"Pulumi.{stack}.yaml")
     known = sorted(each.name.split(".")[1] for each in pathlib.Path().glob("Pulumi.*.yaml"))
-    remedy = f"name one of: {', '.join(known) or 'none is here'}"
+    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
     data = read_yaml(path, key="--stack", value=stack, remedy=remedy)
     config = data.get("config") if isinstance(data, dict) else None
     section = config.get("optimal-tp:infra") if isinstance(config, dict) else None

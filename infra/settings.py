@@ -70,7 +70,8 @@ class Network(Section):
         for key, default in made.items():
             if existing is not None and info.data.get(key, default) != default:
                 rule = f"a VPC that exists is not changed, so {key} has no effect beside it"
-                raise broken(rule, f"remove network.{key} or network.existing")
+                remedy = f"remove network.{key} or network.existing"
+                raise broken(rule, remedy, path="vpc_id", value=existing.vpc_id)
         return existing
 
 
@@ -159,7 +160,8 @@ class ExistingCluster(Section):
     @classmethod
     def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
         if context is None and info.data.get("kubeconfig") is None:
-            raise broken("a kubeconfig, a context or both say how to reach the cluster")
+            rule = "a kubeconfig, a context or both say how to reach the cluster"
+            raise broken(rule, "set infra.existing.kubeconfig, or context, or both")
         return context
 
     @property
@@ -235,7 +237,8 @@ class InfraSettings(Section):
         known, used = SystemNodes().instance_type, info.data.get("system_nodes")
         if used is not None and used.instance_type != known and prices.system_node == Prices().system_node:
             rule = f"the price that is known without being told is {known}'s, and system_nodes are {used.instance_type}"
-            raise broken(rule, "set it", path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
+            remedy = f"set what an hour of {used.instance_type} costs"
+            raise broken(rule, remedy, path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
         return prices
 
     @pydantic.field_validator("neuron")
@@ -266,7 +269,8 @@ class InfraSettings(Section):
         for key in _OF_A_NEW_CLUSTER:
             if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
                 rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
-                raise broken(rule, f"remove infra.{key} or infra.existing")
+                remedy = f"remove infra.{key} or infra.existing"
+                raise broken(rule, remedy, path="cluster_name", value=existing.cluster_name)
         return existing
 
 

@@ -40,7 +40,7 @@ def quota(neuron: Neuron, kind: str, answer: Answer) -> Row:
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
     if not answer:
-        return unknown(check, "the account has no such quota", required)
+        return unknown(check, "the account has no such quota", required, f"look for {QUOTAS[kind]} in Service Quotas")
     allowed = float(answer[0]["Value"])
     short = allowed < needed
     remedy = f"request an increase of {QUOTAS[kind]}, or lower infra.neuron.maximum_nodes" if short else ""
