@@ -28,7 +28,9 @@ endif
 
 # Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
 ENGINES_CACHE := $(HOME)/.cache/optimal-tp/engines-$(shell cat tests/engines/go.sum | sha256sum | cut -c1-12)
-export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE)
+KARPENTER_CHANGES := $(addprefix tests/engines/karpenter/,core.sed operator.sed ec2.sed)
+KARPENTER_CACHE := $(HOME)/.cache/optimal-tp/karpenter-$(shell cat tests/engines/karpenter/go.sum tests/engines/kwok/go.sum $(KARPENTER_CHANGES) | sha256sum | cut -c1-12)
+export ENGINES := $(if $(KUBEBUILDER_ASSETS),$(KUBEBUILDER_ASSETS):)$(ENGINES_CACHE):$(KARPENTER_CACHE)
 export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_CACHE))
 
 # Compiled modules are kept even where the machine's environment says otherwise: every run after the first is faster.
@@ -79,13 +81,32 @@ test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the s
 engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine; hours
 	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
 
-engines: $(ENGINES_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 5 minutes
+engines: $(ENGINES_CACHE)/ready $(KARPENTER_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 9 minutes
 
 $(ENGINES_CACHE)/ready:
 	@command -v go >/dev/null || { echo "make engines needs Go 1.26; without it set KUBEBUILDER_ASSETS to a folder with etcd and kube-*"; exit 1; }
 	@mkdir -p $(@D)
 	cd tests/engines && go build -o $(@D)/etcd go.etcd.io/etcd/server/v3
 	cd tests/engines && go build -o $(@D)/ $(addprefix k8s.io/kubernetes/cmd/kube-,apiserver controller-manager scheduler)
+	@touch $@
+
+# Karpenter is built from copies of its two modules in which three files are changed: KARPENTER_CHANGES say what, and why.
+$(KARPENTER_CACHE)/ready:
+	@command -v go >/dev/null || { echo "make engines needs Go 1.26 for Karpenter and kwok"; exit 1; }
+	@mkdir -p $(@D)/crds
+	cd tests/engines/karpenter && cp go.mod $(@D)/changed.mod && cp go.sum $(@D)/changed.sum && \
+	  cp -rT "$$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)" $(@D)/core && \
+	  cp -rT "$$(go list -m -f '{{.Dir}}' github.com/aws/karpenter-provider-aws)" $(@D)/provider && \
+	  chmod -R u+w $(@D)/core $(@D)/provider && \
+	  sed -i -f core.sed $(@D)/core/pkg/operator/operator.go && \
+	  sed -i -f operator.sed $(@D)/provider/kwok/operator/operator.go && \
+	  sed -i -f ec2.sed $(@D)/provider/kwok/ec2/ec2.go && \
+	  go mod edit -replace sigs.k8s.io/karpenter=$(@D)/core \
+	    -replace github.com/aws/karpenter-provider-aws=$(@D)/provider $(@D)/changed.mod && \
+	  go build -modfile $(@D)/changed.mod -o $(@D)/karpenter github.com/aws/karpenter-provider-aws/kwok
+	install -m 644 $(@D)/provider/pkg/apis/crds/*.yaml $(@D)/crds/
+	cd tests/engines/kwok && go build -o $(@D)/kwok sigs.k8s.io/kwok/cmd/kwok
+	@rm -rf $(@D)/core $(@D)/provider $(@D)/changed.mod $(@D)/changed.sum
 	@touch $@
 
 format: $(VENV)/dev.ready ## format and mend what can be mended

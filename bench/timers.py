@@ -32,6 +32,7 @@ async def by_alarm() -> list[float]:
     start, late = time.perf_counter() + 0.01, list[float]()
 
     def ring() -> None:
+        """Note how late each planned moment was, and set the alarm for the next."""
         now = time.perf_counter()
         while len(late) < RATE * SECONDS and start + len(late) / RATE <= now:
             late.append(1000 * (now - start - len(late) / RATE))

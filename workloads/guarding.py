@@ -104,6 +104,7 @@ def main(words: collections.abc.Sequence[str]) -> int:
     arguments = parser.parse_args(words)
 
     def say(line: str) -> None:
+        """Print a line at once: the log is all that is left of a Job."""
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 

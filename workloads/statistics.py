@@ -119,6 +119,7 @@ def share_sequence(hits: float, trials: float, *, alpha: float) -> Interval:
     evidence = float(scipy.special.logsumexp([mixture, *edges])) - math.log(3)
 
     def excess(share: float) -> float:
+        """Return by how much (log) the evidence for ``share`` exceeds what ``alpha`` asks for."""
         log_likelihood = float(scipy.special.xlogy(hits, share) + scipy.special.xlog1py(misses, -share))
         return evidence - log_likelihood - math.log(1 / alpha)
 

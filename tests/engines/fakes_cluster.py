@@ -6,6 +6,7 @@ import functools
 import http
 import json
 import pathlib
+import re
 import subprocess
 import time
 import typing
@@ -39,7 +40,11 @@ CLUSTER_WIDE: typing.Final = frozenset(
         "PriorityClass",
     }
 )
+DAEMONS: typing.Final = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
+"""Whose pods every Neuron node carries."""
 _PATIENCE_SECONDS = 40.0
+_NODE = re.compile(r"node \d+: ")
+_SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
 
 
 def missing_for_scheduling() -> list[str]:
@@ -74,9 +79,9 @@ def applied(plane: ControlPlane, manifest: Manifest, *, dry: bool = False) -> st
     return None if status < http.HTTPStatus.BAD_REQUEST else str(answer["message"])
 
 
-def define_karpenter(plane: ControlPlane) -> None:
-    """Install the definitions of Karpenter's kinds and wait until they are served."""
-    for file in sorted(CRDS.glob("*.yaml")):
+def define_karpenter(plane: ControlPlane, folder: pathlib.Path = CRDS) -> None:
+    """Install the definitions of Karpenter's kinds that ``folder`` has, and wait until they are served."""
+    for file in sorted(folder.glob("*.yaml")):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
         created(plane, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         group, plural = definition["spec"]["group"], definition["spec"]["names"]["plural"]
@@ -97,12 +102,12 @@ def created(plane: ControlPlane, path: str, manifest: Manifest) -> Manifest:
     return answer
 
 
-def until(holds: collections.abc.Callable[[], bool], what: str) -> None:
+def until(holds: collections.abc.Callable[[], bool], what: str, *, seconds: float = _PATIENCE_SECONDS) -> None:
     """Wait until ``holds``. Raises TimeoutError that says ``what`` never was."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
-            raise TimeoutError(f"not after {_PATIENCE_SECONDS:g} s: {what}")
+            raise TimeoutError(f"not after {seconds:g} s: {what}")
         time.sleep(0.1)
 
 
@@ -138,9 +143,35 @@ def daemon(plane: ControlPlane, on: str, name: str, *, cpu: str, memory: str) ->
     created(plane, "/api/v1/namespaces/kube-system/pods", pod)
 
 
+def daemon_sets(*, cpu_millicores: int, memory_mib: int) -> list[Manifest]:
+    """Return the DaemonSets that every Neuron node carries, which ask together for so much."""
+    found = []
+    for name in DAEMONS:
+        requests = {"cpu": f"{cpu_millicores // len(DAEMONS)}m", "memory": f"{memory_mib // len(DAEMONS)}Mi"}
+        container = {"name": "daemon", "image": "daemon", "resources": {"requests": requests}}
+        spec = {"containers": [container], "tolerations": [{"operator": "Exists"}]}
+        template = {"metadata": {"labels": {"app": name}}, "spec": spec}
+        meta = {"name": name, "namespace": "kube-system"}
+        selector = {"matchLabels": {"app": name}}
+        found.append(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSet",
+                "metadata": meta,
+                "spec": {"selector": selector, "template": template},
+            }
+        )
+    return found
+
+
 @contextlib.contextmanager
-def scheduling(plane: ControlPlane) -> collections.abc.Iterator[None]:
-    """Run the real scheduler under the Neuron scheduler's name, and the controller that binds claims to volumes."""
+def scheduling(
+    plane: ControlPlane, *, controllers: collections.abc.Sequence[str] = ()
+) -> collections.abc.Iterator[None]:
+    """Run the real scheduler under the Neuron scheduler's name, and the controller that binds claims to volumes.
+
+    ``controllers`` are those of kube-controller-manager that are to run beside it.
+    """
     file = plane.folder / "scheduler.json"
     configuration = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -148,13 +179,16 @@ def scheduling(plane: ControlPlane) -> collections.abc.Iterator[None]:
         "leaderElection": {"leaderElect": False},
         "clientConnection": {"kubeconfig": str(plane.folder / "kubeconfig")},
         "profiles": [{"schedulerName": name} for name in ("default-scheduler", SCHEDULER)],
+        # A pod without a node is looked at again after a second, not after ten.
+        "podMaxBackoffSeconds": 1,
     }
     file.write_text(json.dumps(configuration))
     words = {
         "kube-scheduler": [f"--config={file}", "--bind-address=127.0.0.1", "--secure-port=0"],
         "kube-controller-manager": [
             f"--kubeconfig={plane.folder}/kubeconfig", "--leader-elect=false", "--secure-port=0",
-            "--controllers=persistentvolume-binder-controller",
+            "--pvclaimbinder-sync-period=1s",
+            f"--controllers={','.join(['persistentvolume-binder-controller', *controllers])}",
         ],
     }  # fmt: skip
     with contextlib.ExitStack() as running:
@@ -169,3 +203,25 @@ def placed(plane: ControlPlane) -> dict[str, str | None]:
     """Return the node of each server's pod by the server's name; None while it has none."""
     pods = plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")[1]["items"]
     return {pod["metadata"]["labels"]["app"]: pod["spec"].get("nodeName") for pod in pods}
+
+
+def planned(recording: Recording) -> set[frozenset[str]]:
+    """Return the servers that share a node, as the lines printed at preview have them."""
+    return {frozenset(_SERVER.findall(line)) for line in recording.outputs["plan"] if _NODE.match(line)}
+
+
+def servers(recording: Recording) -> list[Manifest]:
+    """Return the Deployments of servers and what their pods refer to."""
+    kinds = ("Namespace", "PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "ServiceAccount")
+    return [
+        each
+        for each in manifests(recording)
+        if each["kind"] in kinds
+        or (each["kind"] == "Deployment" and each["metadata"].get("labels", {}).get("optimal-tp/part") == "server")
+    ]
+
+
+def apply_all(plane: ControlPlane, objects: list[Manifest]) -> None:
+    """Apply ``objects`` in order; fails with the server's reason."""
+    for each in objects:
+        assert applied(plane, each) is None, each["metadata"]["name"]

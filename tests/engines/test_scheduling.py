@@ -9,14 +9,15 @@ import pytest
 from infra.hardware import INSTANCE_TYPES
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
-    Manifest,
-    applied,
+    DAEMONS,
+    apply_all,
     daemon,
-    manifests,
     missing_for_scheduling,
     node,
     placed,
+    planned,
     scheduling,
+    servers,
     until,
 )
 from tests.fakes_pulumi import Recording
@@ -37,10 +38,6 @@ LAYOUTS: dict[str, collections.abc.Callable[[], Recording]] = {
     "one-each on trn2.48xlarge": lambda: program("Pulumi.prod.yaml", serving__layout="one-each"),
     "equal-cores on trn2.48xlarge": PROGRAMS["plugin-on-large-node"],
 }
-DAEMONS = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
-"""Whose pods every Neuron node carries; here they ask together for all that the plan keeps for them."""
-_NODE = re.compile(r"node \d+: ")
-_SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
 
 
 @pytest.fixture
@@ -50,13 +47,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
         yield running
 
 
-def planned(recording: Recording) -> set[frozenset[str]]:
-    """Return the servers that share a node, as the lines printed at preview have them."""
-    return {frozenset(_SERVER.findall(line)) for line in recording.outputs["plan"] if _NODE.match(line)}
-
-
 def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int = DAEMONS_CPU_MILLICORES) -> None:
-    """Make the nodes that the plan counts, with their DaemonSets."""
+    """Make the nodes that the plan counts, with DaemonSets that ask together for all that the plan keeps for them."""
     found = re.search(r"on (\d+) x (\S+) with", recording.outputs["plan"][0])
     assert found is not None
     kind = next(each for each in INSTANCE_TYPES.values() if each.name == found[2])
@@ -65,23 +57,6 @@ def nodes(plane: ControlPlane, recording: Recording, *, daemons_millicores: int 
         for name in DAEMONS:
             cpu, memory = daemons_millicores // len(DAEMONS), DAEMONS_MEMORY_MIB // len(DAEMONS)
             daemon(plane, f"node-{number}", name, cpu=f"{cpu}m", memory=f"{memory}Mi")
-
-
-def servers(recording: Recording) -> list[Manifest]:
-    """Return the Deployments of servers and what their pods refer to."""
-    kinds = ("Namespace", "PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "ServiceAccount")
-    return [
-        each
-        for each in manifests(recording)
-        if each["kind"] in kinds
-        or (each["kind"] == "Deployment" and each["metadata"].get("labels", {}).get("optimal-tp/part") == "server")
-    ]
-
-
-def apply_all(plane: ControlPlane, objects: list[Manifest]) -> None:
-    """Apply ``objects`` in order; fails with the server's reason."""
-    for each in objects:
-        assert applied(plane, each) is None, each["metadata"]["name"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

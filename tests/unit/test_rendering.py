@@ -1,16 +1,22 @@
 """The report's files: complete, self-contained, the same each time, and safe to open."""
 
 import dataclasses
+import itertools
 import pathlib
 import re
 import typing
 
+import matplotlib.axes
+import matplotlib.figure
 import pytest
 
 from infra.errors import StorageFailed
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
+from workloads.report.drawing import choices
+from workloads.report.flips import LimitRange
 from workloads.report.rendering import render
 from workloads.report.verdict import decide
+from workloads.statistics import Estimate, Interval
 
 
 def rendered(folder: pathlib.Path, **plan: typing.Any) -> dict[str, pathlib.Path]:
@@ -123,3 +129,26 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path)
 
     with pytest.raises(StorageFailed, match=r"^the report cannot be written to .*taken: File exists; free space or "):
         rendered(tmp_path / "taken", blocks=0)
+
+
+def choice_of(*ends_ms: float, limit_ms: float) -> matplotlib.axes.Axes:
+    """Return the drawn choice: none below the first end, then TP2, then TP1 ..."""
+    ranges = [LimitRange(degree=None, concurrency=None, from_ms=None, to_ms=ends_ms[0])]
+    for place, end in enumerate(ends_ms):
+        band = Estimate(value=end, interval=Interval(low=0.98 * end, high=None))
+        until = ends_ms[place + 1] if place + 1 < len(ends_ms) else None
+        ranges.append(LimitRange(degree=2 - place, concurrency=4, from_ms=band, to_ms=until))
+    axes = matplotlib.figure.Figure(figsize=(5.6, 2), layout="constrained").add_subplot()
+    choices(axes, ranges, limit_ms)
+    return axes
+
+
+@pytest.mark.parametrize("limit_ms", [800, 1500, 10_000, 100_000])
+def test_the_labels_of_the_choice_do_not_overlap(limit_ms: float) -> None:
+    """Bands and their ends are read one by one, also where the limit is far above all of them."""
+    axes = choice_of(695, 1083, limit_ms=limit_ms)
+    axes.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axes.texts if not text.get_text().startswith("limit")]
+
+    assert len(boxes) == 5
+    assert not [one for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]

@@ -42,6 +42,7 @@ def mmc_percentile(servers: int, rate: float, service: float, percent: float) ->
     served, drained = 1 / service, servers / service - rate
 
     def beyond(time: float) -> float:
+        """Return the share of requests that take longer than ``time`` seconds."""
         if math.isclose(served, drained):
             return math.exp(-served * time) * (1 + waits * served * time)
         mixed = (drained * math.exp(-served * time) - served * math.exp(-drained * time)) / (drained - served)

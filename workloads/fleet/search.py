@@ -85,10 +85,12 @@ def smallest(
 
     @functools.cache
     def outcome(replicas: int) -> Outcome | None:
+        """Return what so many replicas do, simulated once; None where they are overloaded."""
         fleet = Fleet(replicas=replicas, routing=routing, arrivals=arrivals)
         return None if is_overloaded(times, fleet) else simulate(times, fleet, asked)
 
     def fits(replicas: int, rule: typing.Callable[[Outcome, Limits], bool]) -> bool:
+        """Return whether so many replicas hold the limits by ``rule``."""
         found = outcome(replicas)
         return found is not None and rule(found, limits)
 

@@ -164,6 +164,7 @@ def _forecast(plan: FleetPlan, best: Carried) -> str:
     has_price = plan.question.buying.usd_per_node_hour is not None
 
     def amount(spent: float) -> str:
+        """Return dollars, or node-hours where there is no price."""
         return usd(spent) if has_price else f"{spent:,.0f} node-hours"
 
     return (

@@ -122,6 +122,7 @@ class Pool:
 
     async def _connect(self, replica: int) -> Connection:
         def make(sock: socket.socket | None) -> Connection:
+            """Return the protocol of one connection."""
             return Connection(self, self._clock, replica=replica, most_chunks=self._most_chunks, sock=sock)
 
         connection = await self._transport.connect(self._addresses[replica], make)

@@ -153,6 +153,7 @@ class Publisher:
         """Pump in a thread of its own until ``finish``."""
 
         def run() -> None:
+            """Pump until the end, or until the spool cannot be written."""
             while not self._ending.wait(every_seconds):
                 try:
                     self.pump()

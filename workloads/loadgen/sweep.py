@@ -89,6 +89,7 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     statuses: list[int] = []
 
     async def measure(index: int) -> None:
+        """Run the sweep's model of that place."""
         session = session_of(_within(wanted[index], name, plan.legs[index].folder), watching, halt)
         record = await conducted(session)
         statuses.append(ended(session))

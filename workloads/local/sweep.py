@@ -34,6 +34,7 @@ async def sweep_locally(
     sweep = planned(name, (profile.workloads for profile in profiles))
 
     async def measure(index: int) -> None:
+        """Run the sweep's model of that place."""
         profile = profiles[index]
         own = dataclasses.replace(
             request,

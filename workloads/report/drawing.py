@@ -1,11 +1,13 @@
 """Draws the report's pictures: error bars, direct labels, colours that colour-blind readers tell apart."""
 
 import io
+import math
 import typing
 
 import matplotlib as mpl
 import matplotlib.axes
 import matplotlib.figure
+import matplotlib.ticker
 
 from workloads.report.curve import LoadCurve, Step
 from workloads.report.flips import LimitRange
@@ -16,6 +18,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8
 """By position of the degree: 1, 2, 4, ... Source: Okabe and Ito, "Color Universal Design" (2008); grey for black."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LIMIT_COLOUR = "#D55E00"
+_WIDE_FROM, _FARTHEST = 4, 20
 
 INK, FAINT = "#1b1f24", "#c9ced6"
 _ON_DARK = {INK: "#e6e8eb", FAINT: "#454c56"}
@@ -108,33 +111,42 @@ def load(axes: matplotlib.axes.Axes, curves: typing.Sequence[LoadCurve], limit: 
 
 
 def choices(axes: matplotlib.axes.Axes, ranges: typing.Sequence[LimitRange], limit: float | None) -> None:
-    """Draw the choice along the latency limit: a band per degree, its lower end with its range."""
+    """Draw the choice along the latency limit: a band per degree, its lower end with its range.
+
+    The limit's axis is logarithmic where it spans more than a factor of ``_WIDE_FROM``: what changes the choice is
+    often a tenth of the limit, and would be a few pixels at the edge.
+    A limit beyond ``_FARTHEST`` times the last change is named only.
+    """
     last = ranges[-1].from_ms
-    right = 1.25 * max(0.0 if last is None else last.value, 0.0 if limit is None else limit)
+    farthest = math.inf if last is None else _FARTHEST * last.value
+    right = 1.25 * max(0.0 if last is None else last.value, 0.0 if limit is None else min(limit, farthest))
     left = 0.8 * (ranges[0].to_ms or 0.0)
+    is_wide = 0.0 < _WIDE_FROM * left < right
+    if is_wide:
+        axes.set_xscale("log")
     for one in ranges:
         start = left if one.from_ms is None else one.from_ms.value
         end = right if one.to_ms is None else one.to_ms
         colour = FAINT if one.degree is None else _look(one.degree)[0]
         axes.barh(0, end - start, left=start, height=0.6, color=colour, alpha=0.35 if one.degree is None else 0.85)
-        _write(
-            axes,
-            "none" if one.degree is None else f"TP{one.degree}",
-            ((start + end) / 2, 0.34),
-            (0, 3),
-            INK,
-            "center",
-        )
+        middle = math.sqrt(start * end) if is_wide else (start + end) / 2
+        _write(axes, "none" if one.degree is None else f"TP{one.degree}", (middle, 0.34), (0, 3), INK, "center")
         if one.from_ms is not None:
             low = start if one.from_ms.interval.low is None else one.from_ms.interval.low
             high = start if one.from_ms.interval.high is None else one.from_ms.interval.high
             spread = [[max(0.0, start - low)], [max(0.0, high - start)]]
             axes.errorbar(start, 0, xerr=spread, color=INK, capsize=5, linewidth=1.6)
             _write(axes, figure(start), (start, -0.34), (0, -12), INK, "center")
-    if limit is not None:
+    if limit is not None and limit <= right:
         axes.axvline(limit, color=LIMIT_COLOUR, linewidth=1.6, linestyle=(0, (5, 3)))
-        _write(axes, f"limit {figure(limit)}", (limit, 0.85), (4, 0), LIMIT_COLOUR)
+        _write(axes, f"limit {figure(limit)}", (limit, 0.85), (-4, 0), LIMIT_COLOUR, "right")
+    elif limit is not None:
+        _write(axes, f"limit {figure(limit)} \N{RIGHTWARDS ARROW}", (right, 0.85), (-4, 0), LIMIT_COLOUR, "right")
     axes.set_xlim(left, right)
+    if is_wide:
+        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda tick, _: figure(tick)))
     axes.set_ylim(-0.75, 1.1)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -1,0 +1,215 @@
+"""The program's pool and servers, given to the real Karpenter in a region of moto's; what it decides."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import functools
+import json
+import pathlib
+
+from infra.account.inquiry import Inquiry
+from infra.nodes import karpenter_values
+from infra.preflight.checks import checks
+from infra.settings import InfraSettings, Registries, parse_infra
+from tests.engines.fakes_api_server import ControlPlane, control_plane
+from tests.engines.fakes_cluster import (
+    NAMESPACE,
+    Manifest,
+    apply_all,
+    manifests,
+    path_of,
+    placed,
+    planned,
+    scheduling,
+    servers,
+    until,
+)
+from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter, nodes
+from tests.engines.fakes_region import Region, Reservation, region
+from tests.fakes_pulumi import Recording, run_main
+from tests.fakes_schemas import PREFIX
+from tests.fakes_workloads import EXISTING, changed
+
+HELD = "cr-0fedcba9876543210"
+"""A reservation; not the one that the stack files give as an example."""
+POOL = ("NodeOverlay", "EC2NodeClass", "NodePool")
+"""What Karpenter is told, in the order in which the program makes it."""
+_DECISION_SECONDS = 60.0
+_LAUNCH_SECONDS = 60.0
+_TYPE, _CAPACITY = "node.kubernetes.io/instance-type", "karpenter.sh/capacity-type"
+_OF_CLUSTERS = ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices")
+"""Settings of a cluster that the program makes itself."""
+_CONTROLLERS = ("daemonset-controller", "node-lifecycle-controller")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Launch:
+    """A control plane with Karpenter, to which the program's objects can be given."""
+
+    plane: ControlPlane
+    aws: Region
+    settings: InfraSettings
+    recording: Recording
+    log: pathlib.Path
+
+    def pool(self) -> list[Manifest]:
+        """Return what Karpenter is told by the program."""
+        found = [each for each in manifests(self.recording) if each["kind"] in POOL]
+        return sorted(found, key=lambda each: POOL.index(each["kind"]))
+
+    def give(self, objects: list[Manifest] | None = None) -> None:
+        """Apply ``objects`` as Pulumi does; without them the pool and the servers, as the program has them.
+
+        Each object of the pool is Ready, and each claim of the pods bound, before what depends on it is made: Karpenter
+        passes over a pod that comes earlier, and looks at it again only 10 s later.
+        """
+        objects = [*self.pool(), *servers(self.recording)] if objects is None else objects
+        pods = [each for each in objects if each["kind"] == "Deployment"]
+        for each in objects:
+            if each not in pods:
+                apply_all(self.plane, [each])
+                if each["kind"] in POOL:
+                    until(functools.partial(self.is_ready, each), f"the {each['kind']} is ready")
+        until(self._are_bound, "the claims of the pods are bound")
+        apply_all(self.plane, pods)
+
+    def is_ready(self, manifest: Manifest) -> bool:
+        """Return whether Karpenter says that what was applied as ``manifest`` is ready."""
+        found = self.plane.ask("GET", path_of(manifest))[1].get("status", {}).get("conditions", [])
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in found)
+
+    def _are_bound(self) -> bool:
+        found = self.plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")[1]["items"]
+        return all(each["status"].get("phase") == "Bound" for each in found)
+
+    def given_up(self) -> dict[str, str]:
+        """Return the servers that Karpenter could launch nothing for, and why: it says so in its log alone."""
+        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
+        found = [each for each in lines if each["message"] == "could not schedule pod"]
+        return {each["Pod"]["name"].rsplit("-", 2)[0]: each["error"] for each in found}
+
+    def gives_up(self) -> dict[str, str]:
+        """Wait until Karpenter gives up on a server, and return what :meth:`given_up` says then."""
+        until(lambda: bool(self.given_up()), "Karpenter gave up on a server", seconds=_DECISION_SECONDS)
+        return self.given_up()
+
+    def launched(self) -> list[tuple[str, str]]:
+        """Return type and capacity type of each node claim, sorted, when all of them are launched."""
+
+        def are_launched() -> bool:
+            return all(
+                _CAPACITY in each["metadata"]["labels"] and each["status"].get("providerID")
+                for each in claims(self.plane)
+            )
+
+        until(are_launched, "every claim has an instance", seconds=_DECISION_SECONDS)
+        labels = [each["metadata"]["labels"] for each in claims(self.plane)]
+        return sorted((each[_TYPE], each[_CAPACITY]) for each in labels)
+
+    def decides(self, count: int) -> list[tuple[str, str]]:
+        """Wait until ``count`` nodes are claimed, and return what :meth:`launched` says then."""
+        until(lambda: len(claims(self.plane)) >= count, f"{count} claims", seconds=_DECISION_SECONDS)
+        return self.launched()
+
+    def places(self, count: int) -> set[frozenset[str]]:
+        """Wait until ``count`` servers have nodes, and return which share one."""
+        until(lambda: self._has_placed(count), f"{count} servers have nodes", seconds=_LAUNCH_SECONDS)
+        return self.together()
+
+    def _has_placed(self, count: int) -> bool:
+        furnish(self.plane)
+        return len([node for node in placed(self.plane).values() if node is not None]) >= count
+
+    def together(self) -> set[frozenset[str]]:
+        """Return the servers that share a node, by node."""
+        where = placed(self.plane)
+        found = {node for node in where.values() if node is not None}
+        return {frozenset(name for name in where if where[name] == node) for node in found}
+
+    def planned(self) -> list[tuple[str, str]]:
+        """Return what :meth:`launched` has to say by the plan printed at preview, if all of it is reserved."""
+        return [(self.settings.neuron.instance_type, "reserved")] * len(planned(self.recording))
+
+    def foretold(self) -> dict[str, str]:
+        """Return the state of each row that the preflight command has about launching."""
+        ask = Inquiry(self.aws.client)
+        rows = checks(self.settings, ask, now=dt.datetime.now(dt.UTC), aws_command=None)
+        kinds = ("trn2", "reserv", "price", "AMI", "image")
+        return {row.check: row.state for row in rows if row.check.startswith(kinds)}
+
+    def is_empty(self) -> bool:
+        """Return whether no claim, no node and no instance is left."""
+        return [*claims(self.plane), *nodes(self.plane), *instances(self.plane)] == []
+
+
+@contextlib.contextmanager
+def launching(
+    folder: pathlib.Path,
+    file: str = "Pulumi.dev.yaml",
+    /,
+    *,
+    reserved: int | None = None,
+    prices: collections.abc.Mapping[str, float] | None = None,
+    overlays: bool | None = None,
+    **changes: object,
+) -> collections.abc.Iterator[Launch]:
+    """Run the program of ``file`` for a cluster that is there, and Karpenter beside it; nothing is applied yet.
+
+    ``reserved`` instances are in the reservation HELD, None if there is no such reservation. ``prices`` are what AWS
+    publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as our chart values have it.
+    """
+    settings = parse_infra(changed(file, **changes)["optimal-tp:infra"], file=file)
+    neuron = settings.neuron
+    there = [
+        Reservation(id=HELD, instances=instances, zone=neuron.zones[0], instance_type=neuron.instance_type)
+        for instances in (reserved,)
+        if instances is not None
+    ]
+    with contextlib.ExitStack() as running:
+        aws = running.enter_context(region(settings, reservations=there, prices=prices))
+        existing = {
+            **EXISTING,
+            "cluster_name": aws.cluster,
+            "subnet_ids": aws.subnets,
+            "security_group_ids": [aws.group],
+            "instance_profile": aws.profile,
+        }
+        config = {**changed(file, **changes, infra__existing=existing), "aws:region": settings.region}
+        for key in _OF_CLUSTERS:
+            config["optimal-tp:infra"].pop(key, None)
+        settings = parse_infra(config["optimal-tp:infra"], file=file)
+        recording = run_main(config, stack=file.split(".")[1])
+        plane = running.enter_context(control_plane(folder))
+        log = running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
+        running.enter_context(scheduling(plane, controllers=_CONTROLLERS))
+        yield Launch(plane=plane, aws=aws, settings=settings, recording=recording, log=log)
+
+
+def _gates(settings: InfraSettings, *, overlays: bool | None) -> dict[str, bool]:
+    values = karpenter_values(
+        cluster_name="theirs",
+        region=settings.region,
+        queue_name="queue",
+        overlays=settings.neuron.karpenter_needs_a_price,
+        registries=Registries(),
+    )
+    gates: dict[str, bool] = values["settings"]["featureGates"]
+    return gates if overlays is None else {**gates, "nodeOverlay": overlays}
+
+
+def by_turns(recording: Recording) -> list[list[Manifest]]:
+    """Return the objects of pool and servers in the order of ``pulumi destroy``: each list may go at once."""
+    outlive = recording.must_outlive()
+    chosen = {path_of(each) for each in servers(recording)}
+    left = {}
+    for each in recording.resources:
+        if each.type.startswith(PREFIX) and not each.type.startswith(f"{PREFIX}helm.sh"):
+            [manifest] = manifests(Recording(resources=[each]))
+            if manifest["kind"] in POOL or path_of(manifest) in chosen:
+                left[each.urn] = manifest
+    found = []
+    while left:
+        free = [urn for urn in left if not any(urn in outlive[other] for other in left)]
+        found.append([left.pop(urn) for urn in free])
+    return found

@@ -1,0 +1,173 @@
+"""Real Karpenter, given the program's objects, launches what plan and preflight foretell, and no more."""
+
+import collections.abc
+import copy
+import dataclasses
+import pathlib
+import typing
+
+import pytest
+
+from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
+from tests.engines.fakes_karpenter import claims, missing_for_karpenter
+from tests.engines.fakes_launch import HELD, launching
+from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(
+        bool(missing_for_karpenter()), reason=f"no {', '.join(missing_for_karpenter())}: run make engines"
+    ),
+]
+
+Launched = list[tuple[str, str]]
+NO_OFFER = "nodepool requirements filtered out all available instance types"
+SMALL, LARGE = "trn2.3xlarge", "trn2.48xlarge"
+RESERVED: typing.Final[dict[str, typing.Any]] = {"infra__neuron__reservation_ids": [HELD]}
+ON_DEMAND: typing.Final[dict[str, typing.Any]] = {
+    "infra__neuron__capacity_types": ["on-demand"],
+    "infra__neuron__reservation_ids": [],
+}
+EITHER: typing.Final = {**RESERVED, "infra__neuron__capacity_types": ["reserved", "on-demand"]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is offered to the stack ``dev``, what preflight must say of it, and what Karpenter must do."""
+
+    changes: collections.abc.Mapping[str, typing.Any]
+    reserved: int | None = None
+    foretold: dict[str, str]
+    """Rows of preflight that are not fine, by check."""
+    launched: Launched
+    serves_all: bool = True
+    """Whether every pod gets a node; else Karpenter's log says that it found nothing for one."""
+
+
+CASES: dict[str, Case] = {
+    "a reservation of what the plan needs": Case(
+        changes=RESERVED, reserved=2, foretold={}, launched=[(SMALL, "reserved")] * 2
+    ),
+    "a reservation of one": Case(
+        changes=RESERVED,
+        reserved=1,
+        foretold={"reserved instances": "warning"},
+        launched=[(SMALL, "reserved")],
+        serves_all=False,
+    ),
+    "no such reservation": Case(
+        changes=RESERVED, foretold={f"reservation {HELD}": "wrong"}, launched=[], serves_all=False
+    ),
+    "a zone that does not offer the type": Case(
+        changes={**ON_DEMAND, "infra__neuron__zones": ["ap-southeast-4a"]},
+        foretold={f"{SMALL} offered": "wrong"},
+        launched=[],
+        serves_all=False,
+    ),
+    "on demand, at a price of ours": Case(changes=ON_DEMAND, foretold={}, launched=[(SMALL, "on-demand")] * 2),
+    "on demand beside a reservation of one": Case(
+        changes=EITHER, reserved=1, foretold={}, launched=[(SMALL, "on-demand"), (SMALL, "reserved")]
+    ),
+    "on demand beside a reservation of enough": Case(
+        changes=EITHER, reserved=2, foretold={}, launched=[(SMALL, "reserved")] * 2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_karpenter_does_what_preflight_foretells(tmp_path: pathlib.Path, name: str) -> None:
+    """What is fine to preflight is launched as the plan says; what is not, leaves pods without a node."""
+    case = CASES[name]
+    with launching(tmp_path, reserved=case.reserved, **case.changes) as running:
+        running.give()
+        stranded = {} if case.serves_all else running.gives_up()
+        launched = running.decides(len(case.launched))
+        foretold = {check: state for check, state in running.foretold().items() if state != "fine"}
+
+        assert launched == case.launched
+        assert (len(launched) == len(planned(running.recording))) == case.serves_all
+        assert stranded == running.given_up()
+        assert set(stranded.values()) <= {NO_OFFER}
+        assert foretold == case.foretold
+
+
+def test_where_prices_of_ours_are_not_looked_at_nothing_is_launched(tmp_path: pathlib.Path) -> None:
+    """AWS publishes no price for trn2: with the gate closed the overlay is never ready, and no node claim is made."""
+    with launching(tmp_path, overlays=False, **ON_DEMAND) as running:
+        overlay, *pool = running.pool()
+        apply_all(running.plane, [overlay])
+        running.give([*pool, *servers(running.recording)])
+
+        assert overlay["kind"] == "NodeOverlay"
+        assert set(running.gives_up().values()) == {NO_OFFER}
+        assert claims(running.plane) == []
+        assert not running.is_ready(overlay)
+
+
+def _anywhere(objects: list[Manifest]) -> None:
+    """Leave it to CPU and memory which servers share a node."""
+    for each in objects:
+        if each["kind"] == "Deployment":
+            del each["spec"]["template"]["spec"]["affinity"]
+
+
+def _any_size(objects: list[Manifest]) -> None:
+    """Ask for any trn2, and as many chips as there are."""
+    _anywhere(objects)
+    [pool] = [each for each in objects if each["kind"] == "NodePool"]
+    del pool["spec"]["limits"]
+    requirements = pool["spec"]["template"]["spec"]["requirements"]
+    [pinned] = [each for each in requirements if each["key"] == "node.kubernetes.io/instance-type"]
+    pinned.update(key="karpenter.k8s.aws/instance-family", values=["trn2"])
+
+
+def _cores_only(objects: list[Manifest]) -> None:
+    """Ask for next to no CPU and memory, so that cores decide."""
+    _anywhere(objects)
+    for each in objects:
+        if each["kind"] == "Deployment":
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                for amounts in container["resources"].values():
+                    amounts.update(cpu="100m", memory="1Gi")
+
+
+WITHOUT: dict[str, tuple[collections.abc.Callable[[list[Manifest]], None], Launched]] = {
+    # CPU and memory in proportion to cores are enough for the count; what the affinity adds, test_scheduling.py shows.
+    "affinity": (_anywhere, [(SMALL, "on-demand")] * 2),
+    # One node at eight times the price of both: Karpenter packs first and looks for prices then.
+    "affinity, pinned type and limits": (_any_size, [(LARGE, "on-demand")]),
+    # Eight physical cores hold TP1, TP2 and TP4; the device plugin will offer four.
+    "affinity and proportion": (_cores_only, [(SMALL, "on-demand")]),
+}
+
+
+@pytest.mark.parametrize("lacking", WITHOUT)
+def test_what_each_part_of_the_plan_is_for(tmp_path: pathlib.Path, lacking: str) -> None:
+    """Without the pinned type, or CPU in proportion to cores, Karpenter launches something else than planned."""
+    alter, launched = WITHOUT[lacking]
+    south = {
+        **ON_DEMAND,
+        "infra__zones": ["ap-south-2a", "ap-south-2b"],
+        "infra__neuron__zones": ["ap-south-2a"],
+    }
+    with launching(tmp_path, prices={SMALL: 2.235, LARGE: 35.76}, **south) as running:
+        objects = copy.deepcopy([*running.pool(), *servers(running.recording)])
+        alter(objects)
+        running.give(objects)
+
+        assert running.decides(len(launched)) == launched
+
+
+def test_what_daemons_ask_for_is_counted(tmp_path: pathlib.Path) -> None:
+    """DaemonSets that ask for one CPU more than the plan keeps for them leave TP4 no room on any node."""
+    with launching(tmp_path, reserved=2, **RESERVED) as running:
+        apply_all(
+            running.plane, daemon_sets(cpu_millicores=DAEMONS_CPU_MILLICORES + 1000, memory_mib=DAEMONS_MEMORY_MIB)
+        )
+        running.give()
+        given_up = running.gives_up()
+
+        assert given_up.keys() == {"qwen-vllm-tp4"}
+        assert given_up["qwen-vllm-tp4"].startswith("no instance type has enough resources")
+        assert running.decides(1) == [(SMALL, "reserved")]
