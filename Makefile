@@ -78,7 +78,7 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800
 
-engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine; hours
+engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine, twenty cycles of Karpenter; hours
 	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
 
 engines: $(ENGINES_CACHE)/ready $(KARPENTER_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 9 minutes
@@ -152,8 +152,8 @@ STACK ?= dev
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
 	@$(BIN)/python -m infra leftovers --stack "$(STACK)"; status=$$?; case $$status in \
-	  0) echo "Destroyed $(STACK); nothing that bills was found. A results bucket that is kept stays (docs/preflight.md).";; \
-	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it.";; \
+	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
+	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \
 	esac; exit $$status
 

@@ -1,8 +1,9 @@
 """``python -m infra``: what would go wrong on AWS before a stack is made, and what is left after it is gone.
 
 python -m infra preflight --stack dev [--json]    exit 0 nothing wrong, 1 something is, 3 unknown, 2 bad input
-python -m infra leftovers --stack dev             exit 0 nothing left, 1 something that bills, 3 unknown, 2 bad input
-python -m infra preflight|leftovers --policy      the least IAM policy that it needs
+python -m infra leftovers --stack dev [--json]    exit 0 nothing left, 1 something that bills, 3 unknown, 2 bad input
+python -m infra leftovers --stack dev --remove    asks before each kind whether it is removed, then looks again
+python -m infra preflight|leftovers --policy      the least IAM policy that it needs; with --remove, for that too
 """
 
 import argparse
@@ -15,11 +16,13 @@ import typing
 
 import rich.console
 
+from infra.account.change import Change
 from infra.account.inquiry import Clients, Inquiry, clients, require_account
-from infra.account.questions import LEFTOVERS, PREFLIGHT, least_policy
+from infra.account.questions import PREFLIGHT, least_policy
 from infra.errors import OptimalTpError, Problem, SettingsError
-from infra.leftovers import findings
-from infra.leftovers.search import search
+from infra.leftovers import command as leftovers
+from infra.leftovers.scope import Results, Scope
+from infra.leftovers.search import LEFTOVERS, REMOVALS
 from infra.parser import read_yaml
 from infra.preflight import making, rows, table
 from infra.preflight.checks import checks
@@ -28,20 +31,24 @@ from infra.settings import InfraSettings, parse_infra
 
 def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
     """Run the command in ``arguments`` and return the exit status. ``make`` makes AWS clients; absent: real ones."""
-    parser = argparse.ArgumentParser(prog="python -m infra", description="Ask AWS; nothing is changed.")
+    parser = argparse.ArgumentParser(prog="python -m infra", description="Ask AWS; only --remove changes anything.")
     parser.add_argument("command", choices=("preflight", "leftovers"))
     parser.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml is read")
     parser.add_argument("--json", action="store_true", help="the rows for programs")
     parser.add_argument("--policy", action="store_true", help="print the least IAM policy and ask nothing")
+    parser.add_argument("--remove", action="store_true", help="of leftovers: ask before each kind, then remove it")
     options = parser.parse_args(arguments)
+    if options.remove and (options.json or options.command == "preflight"):
+        parser.error("--remove goes with leftovers alone, and asks: it goes without --json")
     if options.policy:
         asked = PREFLIGHT if options.command == "preflight" else LEFTOVERS
-        sys.stdout.write(json.dumps(least_policy(asked), indent=2) + "\n")
+        document = least_policy(asked, changes=REMOVALS if options.remove else ())
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
     if options.stack is None:
         parser.error("--stack is required: it names the stack whose file is read, as --stack dev")
     try:
-        settings = stack_settings(options.stack)
+        settings, scope = stack_settings(options.stack), stack_scope(options.stack)
         make = clients(settings.region) if make is None else make
         account = require_account(make, settings.region)
     except OptimalTpError as error:
@@ -49,21 +56,33 @@ def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
         return error.exit_status
     if options.command == "preflight":
         return _preflight(settings, make, account, as_json=options.json)
-    return _leftovers(settings, make, account, as_json=options.json)
+    change = Change(make) if options.remove else None
+    return leftovers.report(scope, Inquiry(make), change, account, as_json=options.json)
 
 
 def stack_settings(stack: str) -> InfraSettings:
     """Return the infra section of the stack's file, read as the program reads it. Raises SettingsError."""
+    section = _config(stack).get("optimal-tp:infra")
+    path = f"Pulumi.{stack}.yaml"
+    if section is None:
+        rule = "its file has config.optimal-tp:infra"
+        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=f"add it to {path}")])
+    return parse_infra(section, file=path)
+
+
+def stack_scope(stack: str) -> Scope:
+    """Return where leftovers of the stack are looked for. Raises SettingsError."""
+    results = Results.read(_config(stack).get("optimal-tp:loadtest"), file=f"Pulumi.{stack}.yaml")
+    return Scope(settings=stack_settings(stack), results=results)
+
+
+def _config(stack: str) -> dict[str, object]:
     path = pathlib.Path(f"Pulumi.{stack}.yaml")
     known = sorted(each.name.split(".")[1] for each in pathlib.Path().glob("Pulumi.*.yaml"))
     remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
     data = read_yaml(path, key="--stack", value=stack, remedy=remedy)
     config = data.get("config") if isinstance(data, dict) else None
-    section = config.get("optimal-tp:infra") if isinstance(config, dict) else None
-    if section is None:
-        rule = "its file has config.optimal-tp:infra"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=f"add it to {path}")])
-    return parse_infra(section, file=path.name)
+    return config if isinstance(config, dict) else {}
 
 
 def _preflight(settings: InfraSettings, make: Clients, account: str, *, as_json: bool) -> int:
@@ -76,22 +95,6 @@ def _preflight(settings: InfraSettings, make: Clients, account: str, *, as_json:
         console.print(f"account {account}, region {settings.region}")
         table.show(found, console)
     return rows.exit_status(found)
-
-
-def _leftovers(settings: InfraSettings, make: Clients, account: str, *, as_json: bool) -> int:
-    found, unknown = search(settings, Inquiry(make))
-    if as_json:
-        sys.stdout.write(json.dumps({"left": [vars(each) for each in found], "unknown": unknown}, indent=1) + "\n")
-        return findings.exit_status(found, unknown)
-    lines = [f"account {account}, region {settings.region}"]
-    for each in found:
-        cost = "bills, price not known here" if each.bills else "costs nothing"
-        cost = cost if each.usd_per_month is None else f"{each.usd_per_month:.2f} USD a month"
-        lines.append(f"left: {each.kind} {each.name}: {cost}; remove it with: {each.remove}")
-    lines += [f"unknown: {sentence}" for sentence in unknown]
-    lines += [] if found or unknown else ["nothing is left of what this command looks for (docs/preflight.md)"]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return findings.exit_status(found, unknown)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import typing
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.parsers
 
 from infra.account.questions import IDENTITY, Answer, Question, Unknown
 from infra.errors import OptimalTpError
@@ -57,6 +58,8 @@ class Inquiry:
             return () if code in question.absent else Unknown(reason=_reason(question, code))
         except botocore.exceptions.BotoCoreError as error:
             return Unknown(reason=f"{question.service} cannot be reached ({type(error).__name__})")
+        except botocore.parsers.ResponseParserError:
+            return Unknown(reason=f"{question.service} answered what is no answer of AWS: a proxy, perhaps")
 
     def _found(self, question: Question, parameters: dict[str, object]) -> list[typing.Any]:
         if question.service not in self._made:

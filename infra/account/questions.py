@@ -97,11 +97,6 @@ PREFLIGHT: typing.Final = (
     *(IDENTITY, OFFERINGS, RESERVATIONS, QUOTA, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS, CLUSTER, LOG_GROUPS),
 )
 """What ``preflight`` asks."""
-LEFTOVERS: typing.Final = (
-    *(IDENTITY, INSTANCES, VOLUMES, INTERFACES, TEMPLATES, NAT_GATEWAYS, ADDRESSES, FILE_SYSTEMS, CLUSTER),
-    *(LOG_GROUPS, DASHBOARDS),
-)
-"""What ``leftovers`` asks."""
 
 
 def exactly(answer: Answer, key: str, name: str) -> Answer:
@@ -109,8 +104,11 @@ def exactly(answer: Answer, key: str, name: str) -> Answer:
     return answer if isinstance(answer, Unknown) else tuple(entry for entry in answer if entry[key] == name)
 
 
-def least_policy(questions: typing.Iterable[Question]) -> dict[str, typing.Any]:
-    """Return the IAM document that allows exactly ``questions``; none of these reads knows a narrower resource."""
-    actions = sorted({question.action for question in questions if question.action is not None})
+def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterable[str] = ()) -> dict[str, typing.Any]:
+    """Return the IAM document that allows exactly ``questions`` and the actions ``changes``, on any resource.
+
+    Most of the reads know no narrower one, and what is left to remove has names that nobody knows before.
+    """
+    actions = sorted({question.action for question in questions if question.action is not None} | {*changes})
     statement = {"Sid": "AskBeforeAndAfter", "Effect": "Allow", "Action": actions, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}

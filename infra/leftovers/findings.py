@@ -1,11 +1,15 @@
-"""What is left of a cluster, what it costs, and the command that removes it. Pure: answers in, findings out."""
+"""What is left: one thing, what it costs, the calls that remove it. Pure: answers in, findings out."""
 
+import collections.abc
 import dataclasses
 import typing
 
-from infra.account.questions import Answer, Unknown
+from infra.account.questions import Ask, Question, Unknown
+from infra.account.step import Step
+from infra.leftovers.prices import Price
 
-HOURS_PER_MONTH = 730
+if typing.TYPE_CHECKING:
+    from infra.leftovers.scope import Scope
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,54 +18,100 @@ class Leftover:
 
     kind: str
     name: str
-    bills: bool
-    usd_per_month: float | None
-    """None where no price is known here."""
-    remove: str
-    """The command that removes it."""
+    steps: tuple[Step, ...] = ()
+    """What removes it, in order; empty where nothing can."""
+    bills: bool | None = False
+    """None where it cannot be told from here."""
+    price: Price | None = None
+    """None where no price is known here, and where it costs nothing."""
+    spared: str | None = None
+    """Why ``--remove`` leaves it alone."""
+    is_kept: bool = False
+    """True for what a setting keeps on purpose: it is shown, and is no reason for alarm."""
+    is_going: bool = False
+    """True while AWS takes it away."""
+
+    @property
+    def usd_per_month(self) -> float | None:
+        """What it costs; 0 only for what is free, None where nobody knows."""
+        if self.bills is False:
+            return 0.0
+        return None if self.price is None else self.price.usd_per_month
+
+    def cost(self) -> str:
+        """Return what it costs in words."""
+        if self.bills is False:
+            return "costs nothing"
+        if self.price is None:
+            return "bills, price not known here" if self.bills else "may bill, price not known here"
+        sum_ = "less than 0.01" if self.price.usd_per_month < 0.01 else f"{self.price.usd_per_month:.2f}"  # noqa: PLR2004
+        return f"{sum_} USD a month" if self.bills else f"at most {sum_} USD a month"
+
+    def commands(self, region: str) -> str:
+        """Return the commands that remove it, in one line."""
+        return " && ".join(step.command(region) for step in self.steps)
+
+
+class Look:
+    """Puts the questions about one kind; keeps why some had no answer."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.unknown: list[str] = []
+
+    def __call__(self, question: Question, **parameters: object) -> tuple[typing.Any, ...]:
+        """Return what AWS answers; nothing where it does not, and then ``unknown`` says why."""
+        answer = self._ask(question, **parameters)
+        if isinstance(answer, Unknown):
+            self.doubt(answer.reason)
+            return ()
+        return answer
+
+    def doubt(self, reason: str) -> None:
+        """Keep ``reason``, once."""
+        if reason not in self.unknown:
+            self.unknown.append(reason)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kind:
-    """How things of one kind are read from an answer."""
+    """One kind of thing that may be left."""
 
     name: str
-    id_key: str
-    bills: bool
-    remove: str
-    """A command, with {region} and {name}."""
-    usd_per_month: float | None = None
-    gone: tuple[str, ...] = ()
-    """States in which it is gone or going."""
-    state_key: str = "State"
+    look: collections.abc.Callable[["Scope", Look], list[Leftover]]
+    asks: tuple[Question, ...]
+    rights: tuple[str, ...]
+    """IAM actions that its removal needs."""
+    patience_seconds: int = 0
+    """How long AWS may take until it is gone; what comes after it is refused until then. 0: gone at once."""
+
+    @property
+    def plural(self) -> str:
+        """Return the name of several."""
+        return f"{self.name[:-1]}ies" if self.name.endswith("cy") else f"{self.name}s"
 
 
-def leftovers(kind: Kind, entries: typing.Iterable[typing.Any], region: str) -> list[Leftover]:
-    """Return what is left among ``entries`` of one kind."""
-    found = []
-    for entry in entries:
-        name = str(entry[kind.id_key])
-        if _state(entry, kind.state_key) in kind.gone:
-            continue
-        remove = kind.remove.format(region=region, name=name)
-        found.append(
-            Leftover(kind=kind.name, name=name, bills=kind.bills, usd_per_month=kind.usd_per_month, remove=remove)
-        )
-    return found
+def tags_of(entry: collections.abc.Mapping[str, typing.Any]) -> dict[str, str]:
+    """Return the tags that AWS answers as a list of keys and values."""
+    return pairs(entry.get("Tags") or ())
 
 
-def _state(entry: typing.Any, key: str) -> str:  # noqa: ANN401 - as AWS answers
+def pairs(listed: collections.abc.Iterable[collections.abc.Mapping[str, str]]) -> dict[str, str]:
+    """Return a list of ``{"Key": …, "Value": …}`` as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in listed}
+
+
+def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State") -> str:
+    """Return the state, which AWS answers as a word or as ``{"Name": word}``; empty where it has none."""
     state = entry.get(key, "")
-    return str(state["Name"] if isinstance(state, dict) else state)
+    if isinstance(state, collections.abc.Mapping):
+        return str(state.get("Name", state.get("Code", "")))
+    return str(state)
 
 
-def instances(answer: Answer) -> Answer:
-    """Return the instances inside the reservations that DescribeInstances answers with."""
-    if isinstance(answer, Unknown):
-        return answer
-    return tuple(instance for reservation in answer for instance in reservation["Instances"])
-
-
-def exit_status(found: typing.Iterable[Leftover], unknown: typing.Sequence[str]) -> int:
-    """Return 1 when something that bills is left, else 3 when something could not be asked, else 0."""
-    return 1 if any(each.bills for each in found) else 3 if unknown else 0
+def exit_status(found: collections.abc.Iterable[Leftover], unknown: collections.abc.Sequence[str]) -> int:
+    """Return 1 when something that bills is left unwanted, else 3 when something could not be told, else 0."""
+    unwanted = [each.bills for each in found if not each.is_kept]
+    if any(unwanted):
+        return 1
+    return 3 if unknown or None in unwanted else 0

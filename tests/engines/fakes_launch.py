@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import functools
+import http
 import json
 import pathlib
 
@@ -26,7 +27,7 @@ from tests.engines.fakes_cluster import (
     until,
 )
 from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter, nodes
-from tests.engines.fakes_region import Region, Reservation, region
+from tests.engines.fakes_region import Kind, Region, Reservation, region
 from tests.fakes_pulumi import Recording, run_main
 from tests.fakes_schemas import PREFIX
 from tests.fakes_workloads import EXISTING, changed
@@ -37,10 +38,16 @@ POOL = ("NodeOverlay", "EC2NodeClass", "NodePool")
 """What Karpenter is told, in the order in which the program makes it."""
 _DECISION_SECONDS = 60.0
 _LAUNCH_SECONDS = 60.0
+_DELETE_SECONDS = 60.0
 _TYPE, _CAPACITY = "node.kubernetes.io/instance-type", "karpenter.sh/capacity-type"
 _OF_CLUSTERS = ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices")
 """Settings of a cluster that the program makes itself."""
-_CONTROLLERS = ("daemonset-controller", "node-lifecycle-controller")
+_CONTROLLERS = (
+    "daemonset-controller",
+    "node-lifecycle-controller",
+    "persistentvolume-protection-controller",
+    "persistentvolumeclaim-protection-controller",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,17 @@ class Launch:
         """Return whether Karpenter says that what was applied as ``manifest`` is ready."""
         found = self.plane.ask("GET", path_of(manifest))[1].get("status", {}).get("conditions", [])
         return any(each["type"] == "Ready" and each["status"] == "True" for each in found)
+
+    def take(self, objects: collections.abc.Iterable[Manifest]) -> None:
+        """Delete ``objects`` at once, as Pulumi does: in the foreground, and wait until each is gone."""
+        paths = [path_of(each) for each in objects]
+        for path in paths:
+            self.plane.ask("DELETE", path, {"propagationPolicy": "Foreground"})
+        for path in paths:
+            until(functools.partial(self._is_gone, path), f"{path} is gone", seconds=_DELETE_SECONDS)
+
+    def _is_gone(self, path: str) -> bool:
+        return self.plane.ask("GET", path)[0] == http.HTTPStatus.NOT_FOUND
 
     def _are_bound(self) -> bool:
         found = self.plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims")[1]["items"]
@@ -150,19 +168,21 @@ def launching(
     /,
     *,
     reserved: int | None = None,
+    kind: Kind = "capacity-block",
     prices: collections.abc.Mapping[str, float] | None = None,
     overlays: bool | None = None,
     **changes: object,
 ) -> collections.abc.Iterator[Launch]:
     """Run the program of ``file`` for a cluster that is there, and Karpenter beside it; nothing is applied yet.
 
-    ``reserved`` instances are in the reservation HELD, None if there is no such reservation. ``prices`` are what AWS
-    publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as our chart values have it.
+    ``reserved`` instances are in the reservation HELD, which is of ``kind``; None if there is no such reservation.
+    ``prices`` are what AWS publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as
+    our chart values have it.
     """
     settings = parse_infra(changed(file, **changes)["optimal-tp:infra"], file=file)
     neuron = settings.neuron
     there = [
-        Reservation(id=HELD, instances=instances, zone=neuron.zones[0], instance_type=neuron.instance_type)
+        Reservation(id=HELD, instances=instances, kind=kind, zone=neuron.zones[0], instance_type=neuron.instance_type)
         for instances in (reserved,)
         if instances is not None
     ]

@@ -30,6 +30,7 @@ _VARIANTS = ("standard", "nvidia", "neuron")
 _OTHERS: typing.Final = {"Shared": "t3.micro", "Dedicated": "m5.metal"}
 """Karpenter does not start unless each kind of tenancy has a price for something."""
 
+Kind = typing.Literal["default", "capacity-block"]
 Environment = dict[str, typing.Any]
 
 
@@ -45,8 +46,8 @@ class Reservation:
     id: str
     instances: int
     zone: str
-    instance_type: str = "trn2.3xlarge"
-    kind: typing.Literal["default", "capacity-block"] = "default"
+    instance_type: str
+    kind: Kind
 
     def row(self) -> str:
         """Return what DescribeCapacityReservations says of it."""

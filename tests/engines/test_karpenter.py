@@ -11,6 +11,7 @@ import pytest
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
 from tests.engines.fakes_karpenter import claims, missing_for_karpenter
 from tests.engines.fakes_launch import HELD, launching
+from tests.engines.fakes_region import Kind
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
 pytestmark = [
@@ -38,6 +39,7 @@ class Case:
 
     changes: collections.abc.Mapping[str, typing.Any]
     reserved: int | None = None
+    kind: Kind = "capacity-block"
     foretold: dict[str, str]
     """Rows of preflight that are not fine, by check."""
     launched: Launched
@@ -46,10 +48,10 @@ class Case:
 
 
 CASES: dict[str, Case] = {
-    "a reservation of what the plan needs": Case(
+    "a Capacity Block of what the plan needs": Case(
         changes=RESERVED, reserved=2, foretold={}, launched=[(SMALL, "reserved")] * 2
     ),
-    "a reservation of one": Case(
+    "a Capacity Block of one": Case(
         changes=RESERVED,
         reserved=1,
         foretold={"reserved instances": "warning"},
@@ -67,10 +69,14 @@ CASES: dict[str, Case] = {
     ),
     "on demand, at a price of ours": Case(changes=ON_DEMAND, foretold={}, launched=[(SMALL, "on-demand")] * 2),
     "on demand beside a reservation of one": Case(
-        changes=EITHER, reserved=1, foretold={}, launched=[(SMALL, "on-demand"), (SMALL, "reserved")]
+        changes=EITHER,
+        reserved=1,
+        kind="default",
+        foretold={},
+        launched=[(SMALL, "on-demand"), (SMALL, "reserved")],
     ),
     "on demand beside a reservation of enough": Case(
-        changes=EITHER, reserved=2, foretold={}, launched=[(SMALL, "reserved")] * 2
+        changes=EITHER, reserved=2, kind="default", foretold={}, launched=[(SMALL, "reserved")] * 2
     ),
 }
 
@@ -79,7 +85,7 @@ CASES: dict[str, Case] = {
 def test_karpenter_does_what_preflight_foretells(tmp_path: pathlib.Path, name: str) -> None:
     """What is fine to preflight is launched as the plan says; what is not, leaves pods without a node."""
     case = CASES[name]
-    with launching(tmp_path, reserved=case.reserved, **case.changes) as running:
+    with launching(tmp_path, reserved=case.reserved, kind=case.kind, **case.changes) as running:
         running.give()
         stranded = {} if case.serves_all else running.gives_up()
         launched = running.decides(len(case.launched))

@@ -1,4 +1,4 @@
-"""Preflight and leftovers against answers of AWS: present, absent, denied, throttled, in pages."""
+"""Preflight against answers of AWS: present, absent, denied, throttled, in pages."""
 
 import datetime as dt
 import json
@@ -15,12 +15,9 @@ from infra.__main__ import main, stack_settings
 from infra.account import questions
 from infra.account.inquiry import AccountUnreachable, Inquiry, require_account
 from infra.account.questions import Answer, Question, Unknown
-from infra.leftovers.findings import exit_status as leftovers_status
-from infra.leftovers.search import search
 from infra.preflight import rows
 from infra.preflight.checks import checks
-from infra.settings import InfraSettings, parse_infra
-from tests.fakes_workloads import EXISTING
+from infra.settings import InfraSettings
 
 STACKS = ("dev", "prod")
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -264,23 +261,17 @@ def test_an_unknown_stack_is_told_in_a_sentence(capsys: pytest.CaptureFixture[st
     )
 
 
-@pytest.mark.parametrize("asked", [questions.PREFLIGHT, questions.LEFTOVERS], ids=["preflight", "leftovers"])
-def test_the_policy_is_what_is_asked(asked: tuple[Question, ...]) -> None:
+def test_the_policy_is_what_is_asked() -> None:
     """The printed policy names the actions of the calls that are made, no more and no fewer."""
     account = Account({})
     for stack in STACKS:
-        if asked is questions.PREFLIGHT:
-            states(ready(stack)[0], account)
-        else:
-            search(stack_settings(stack), account)
+        states(ready(stack)[0], account)
     (statement,) = questions.least_policy(account.asked)["Statement"]
 
-    assert questions.least_policy(asked)["Statement"] == [statement]
+    assert questions.least_policy(questions.PREFLIGHT)["Statement"] == [statement]
 
 
-@pytest.mark.parametrize(
-    "question", dict.fromkeys((*questions.PREFLIGHT, *questions.LEFTOVERS)), ids=lambda each: each.operation
-)
+@pytest.mark.parametrize("question", questions.PREFLIGHT, ids=lambda each: each.operation)
 def test_every_question_is_a_call_that_aws_knows(question: Question) -> None:
     """Service, operation and the key of the answer are in botocore's model."""
     model = botocore.session.get_session().get_service_model(question.service)
@@ -289,104 +280,6 @@ def test_every_question_is_a_call_that_aws_knows(question: Question) -> None:
 
     assert shape is not None
     assert question.key in shape.members
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_an_instance_that_is_left_is_found_with_its_command(stack: str) -> None:
-    """A running one bills; a terminated one is gone."""
-    settings = stack_settings(stack)
-    running = {"InstanceId": "i-1", "State": {"Name": "running"}}
-    gone = {"InstanceId": "i-2", "State": {"Name": "terminated"}}
-    found, unknown = search(settings, Account({"describe_instances": ({"Instances": [running, gone]},)}))
-
-    assert [each.remove for each in found] == [
-        f"aws ec2 terminate-instances --region {settings.region} --instance-ids i-1"
-    ]
-    assert unknown == []
-    assert leftovers_status(found, unknown) == 1
-
-
-def test_what_others_own_is_left_alone() -> None:
-    """Names that only begin alike and file systems with other tags are not ours."""
-    account = Account(
-        {
-            "list_dashboards": ({"DashboardName": "optimal-tp-dev-2"},),
-            "describe_log_groups": ({"logGroupName": "/aws/eks/optimal-tp-dev/cluster-2"},),
-            "describe_file_systems": ({"FileSystemId": "fs-1", "LifeCycleState": "available", "Tags": []},),
-        }
-    )
-
-    assert search(stack_settings("dev"), account) == ([], [])
-
-
-def test_nodes_of_a_cluster_that_was_there_are_not_ours() -> None:
-    """On an existing cluster only what our node pool launched is looked for: its other nodes are somebody's."""
-    asked: list[list[dict[str, object]]] = []
-
-    def ask(question: Question, **words: object) -> Answer:
-        if question.service == "ec2":
-            asked.append(typing.cast("list[dict[str, object]]", words["Filters"]))
-        return ()
-
-    settings = parse_infra(
-        {
-            "zones": ["ap-southeast-4c", "ap-southeast-4a"],
-            "neuron": stack_settings("dev").neuron.model_dump(mode="json"),
-            "existing": EXISTING,
-        },
-        file="Pulumi.dev.yaml",
-    )
-    search(settings, ask)
-
-    assert len(asked) == 4
-    assert all(
-        filters
-        == [
-            {"Name": "tag:eks:eks-cluster-name", "Values": ["theirs"]},
-            {"Name": "tag:karpenter.sh/nodepool", "Values": ["neuron-trn-2"]},
-        ]
-        for filters in asked
-    )
-
-
-def test_each_kind_is_found_and_priced() -> None:
-    """A cluster, a gateway, a file system and the rest, with a price where one is known."""
-    ours = [{"Key": "project", "Value": "optimal-tp"}, {"Key": "stack", "Value": "dev"}]
-    account = Account(
-        {
-            "describe_volumes": ({"VolumeId": "vol-1", "State": "available"},),
-            "describe_network_interfaces": (
-                {"NetworkInterfaceId": "eni-1", "Status": "available"},
-                {"NetworkInterfaceId": "eni-2", "Status": "in-use"},
-            ),
-            "describe_launch_templates": ({"LaunchTemplateId": "lt-1"},),
-            "describe_capacity_reservations": ({"CapacityReservationId": "cr-1", "State": "active"},),
-            "list_dashboards": ({"DashboardName": "optimal-tp-dev"},),
-            "describe_cluster": ({"name": "optimal-tp-dev"},),
-            "describe_log_groups": ({"logGroupName": "/aws/eks/optimal-tp-dev/cluster"},),
-            "describe_nat_gateways": ({"NatGatewayId": "nat-1", "State": "available"},),
-            "describe_addresses": ({"AllocationId": "eip-1"},),
-            "describe_file_systems": ({"FileSystemId": "fs-1", "LifeCycleState": "available", "Tags": ours},),
-        }
-    )
-    found, _ = search(stack_settings("dev"), account)
-
-    assert {each.name: each.usd_per_month for each in found if each.usd_per_month} == {
-        "optimal-tp-dev": pytest.approx(73.0),
-        "nat-1": pytest.approx(32.85),
-    }
-    # The reservation is the user's own, and an interface in use is its instance's: neither is listed.
-    assert {each.name for each in found}.isdisjoint({"cr-1", "eni-2"})
-    assert len(found) == 9
-
-
-def test_leftovers_that_nobody_may_ask_for_are_unknown() -> None:
-    """Nothing found and nothing known is not clean."""
-    denied = Account(dict.fromkeys((each.operation for each in questions.LEFTOVERS), Unknown(reason="no right")))
-    found, unknown = search(stack_settings("dev"), denied)
-
-    assert found == []
-    assert leftovers_status(found, unknown) == 3
 
 
 def test_the_policy_is_printed_without_asking(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,532 @@
+"""What leftovers says of each thing: does it bill, how much, is it kept; and what it says where nobody can tell."""
+
+import json
+import re
+import typing
+
+import boto3
+import botocore.session
+import botocore.stub
+import pytest
+
+from infra.__main__ import main, stack_scope
+from infra.account import questions as shared
+from infra.account.inquiry import Inquiry
+from infra.account.questions import Answer, Question, Unknown
+from infra.account.step import Step
+from infra.errors import SettingsError
+from infra.leftovers import prices, questions
+from infra.leftovers.findings import Kind, Leftover, exit_status
+from infra.leftovers.scope import Results, Scope
+from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
+from infra.settings import parse_infra
+from tests.fakes_leftovers import account, scope
+from tests.fakes_whole import everything
+from tests.fakes_workloads import EXISTING
+from workloads.cluster_settings import Results as Said
+
+_SESSION = botocore.session.get_session()
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+class Planted:
+    """Answers each question as planted, and nothing to the others; keeps what was asked."""
+
+    def __init__(self, answers: dict[Question, Answer]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[Question, dict[str, typing.Any]]] = []
+
+    def __call__(self, question: Question, **parameters: object) -> Answer:
+        """Return the planted answer."""
+        self.asked.append((question, parameters))
+        return self.answers.get(question, ())
+
+
+def only(kind: str, answers: dict[Question, Answer], at: Scope | None = None) -> Leftover:
+    """Return the one thing of ``kind`` that is found among ``answers``."""
+    found, unknown = look_for(BY_NAME[kind], scope("dev") if at is None else at, Planted(answers))
+    (one,) = found
+
+    assert unknown == []
+    return one
+
+
+def tags(at: Scope) -> list[dict[str, str]]:
+    """Return the stack's tags as AWS answers them."""
+    return [{"Key": key, "Value": value} for key, value in at.settings.tags.items()]
+
+
+OURS = tags(scope("dev"))
+NEURON = {"InstanceId": "i-1", "InstanceType": "trn2.3xlarge", "State": {"Name": "running"}}
+SYSTEM = {**NEURON, "InstanceType": "m7i.large"}
+OTHER = {**NEURON, "InstanceType": "x9.large"}
+STOPPED = {**NEURON, "State": {"Name": "stopped"}}
+FILES = {"FileSystemId": "fs-1", "LifeCycleState": "available", "Tags": OURS, "SizeInBytes": {"Value": 100 * 10**9}}
+INTERFACE = {"VpcEndpointId": "vpce-1", "State": "available", "VpcEndpointType": "Interface", "SubnetIds": ["a", "b"]}
+BLOCK = {
+    "CapacityReservationId": "cr-1",
+    "State": "active",
+    "InstanceType": "trn2.3xlarge",
+    "TotalInstanceCount": 2,
+    "ReservationType": "capacity-block",
+}
+BOARDS = [{"DashboardName": name} for name in ("optimal-tp-dev", "b", "c", "d")]
+FIFTY = json.dumps({"widgets": [{"properties": {"metrics": [["n", "m"]] * 50 + [[{"expression": "e"}]]}}]})
+FIFTY_ONE = json.dumps({"widgets": [{"properties": {"metrics": [["n", "m"]] * 51}}]})
+ALARM = {"AlarmName": "optimal-tp-dev-void-tp1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "bills", "usd_per_month"),
+    [
+        ("instance", {questions.INSTANCES: ({"Instances": [NEURON]},)}, True, 2.25 * 730),
+        ("instance", {questions.INSTANCES: ({"Instances": [SYSTEM]},)}, True, 0.1008 * 730),
+        ("instance", {questions.INSTANCES: ({"Instances": [OTHER]},)}, True, None),
+        ("instance", {questions.INSTANCES: ({"Instances": [STOPPED]},)}, False, 0),
+        ("cluster", {questions.CLUSTER: ({"name": "optimal-tp-dev"},)}, True, 73),
+        ("volume", {questions.VOLUMES: ({"VolumeId": "vol-1", "State": "in-use"},)}, True, None),
+        ("snapshot", {questions.SNAPSHOTS: ({"SnapshotId": "snap-1"},)}, True, None),
+        ("launch template", {questions.TEMPLATES: ({"LaunchTemplateId": "lt-1"},)}, False, 0),
+        ("capacity reservation", {questions.RESERVATIONS: (BLOCK,)}, False, 0),
+        (
+            "capacity reservation",
+            {questions.RESERVATIONS: ({**BLOCK, "ReservationType": "default"},)},
+            True,
+            2 * 2.25 * 730,
+        ),
+        ("NAT gateway", {questions.NAT_GATEWAYS: ({"NatGatewayId": "nat-1", "State": "available"},)}, True, 32.85),
+        ("Elastic IP", {questions.ADDRESSES: ({"AllocationId": "eip-1"},)}, True, 3.65),
+        ("VPC endpoint", {questions.ENDPOINTS: (INTERFACE,)}, True, 14.6),
+        ("VPC endpoint", {questions.ENDPOINTS: ({**INTERFACE, "VpcEndpointType": "Gateway"},)}, False, 0),
+        ("VPC endpoint", {questions.ENDPOINTS: ({**INTERFACE, "VpcEndpointType": "Resource"},)}, True, None),
+        ("network interface", {questions.INTERFACES: ({"NetworkInterfaceId": "e", "Status": "available"},)}, False, 0),
+        ("file system", {questions.FILE_SYSTEMS: (FILES,)}, True, 30),
+        ("file system", {questions.FILE_SYSTEMS: ({**FILES, "SizeInBytes": {}},)}, True, None),
+        ("log group", {questions.LOG_GROUPS: ({"logGroupName": "/aws/eks/optimal-tp-dev/cluster"},)}, True, None),
+        (
+            "log group",
+            {questions.LOG_GROUPS: ({"logGroupName": "/aws/eks/optimal-tp-dev/cluster", "storedBytes": 0},)},
+            False,
+            0,
+        ),
+        ("dashboard", {questions.DASHBOARDS: tuple(BOARDS[:3]), questions.DASHBOARD: (FIFTY,)}, False, 0),
+        ("dashboard", {questions.DASHBOARDS: tuple(BOARDS[:3]), questions.DASHBOARD: (FIFTY_ONE,)}, True, 3),
+        ("dashboard", {questions.DASHBOARDS: tuple(BOARDS), questions.DASHBOARD: (FIFTY,)}, True, 3),
+        ("dashboard", {questions.DASHBOARDS: tuple(BOARDS[:3])}, None, 3),
+        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(9)))}, None, None),
+        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(10)))}, True, None),
+        (
+            "alarm",
+            {questions.ALARMS: (ALARM, {"AlarmName": "x", "Metrics": [{"MetricStat": {}}] * 10})},
+            True,
+            None,
+        ),
+        (
+            "key",
+            {questions.TAGGED: ({"ResourceARN": "k"},), questions.KEY: ({"KeyId": "k", "KeyState": "Enabled"},)},
+            True,
+            1,
+        ),
+    ],
+)
+def test_what_each_thing_costs(
+    *, kind: str, answers: dict[Question, Answer], bills: bool | None, usd_per_month: float | None
+) -> None:
+    """What is free does not bill, what may be free is in doubt, and a price that nobody knows is None, never 0."""
+    found = only(kind, answers)
+
+    assert found.bills is bills
+    assert found.usd_per_month == pytest.approx(usd_per_month)
+
+
+def test_every_price_has_a_source_and_a_day() -> None:
+    """A figure without them is a rumour."""
+    known = [each for each in vars(prices).values() if isinstance(each, prices.Price)]
+
+    assert len(known) == 6
+    assert [each for each in known if not each.source or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", each.date)] == []
+
+
+@pytest.mark.parametrize(
+    ("state", "answers", "kind"),
+    [
+        ("terminated", {questions.INSTANCES: ({"Instances": [{**NEURON, "State": {"Name": "terminated"}}]},)}, None),
+        (
+            "shutting-down",
+            {questions.INSTANCES: ({"Instances": [{**NEURON, "State": {"Name": "shutting-down"}}]},)},
+            None,
+        ),
+        ("deleting", {questions.NAT_GATEWAYS: ({"NatGatewayId": "nat-1", "State": "deleting"},)}, None),
+        ("deleted", {questions.NAT_GATEWAYS: ({"NatGatewayId": "nat-1", "State": "deleted"},)}, None),
+        ("expired", {questions.RESERVATIONS: ({**BLOCK, "State": "expired"},)}, None),
+        ("in use", {questions.INTERFACES: ({"NetworkInterfaceId": "eni-1", "Status": "in-use"},)}, None),
+        (
+            "a service's own",
+            {questions.INTERFACES: ({"NetworkInterfaceId": "e", "Status": "available", "RequesterManaged": True},)},
+            None,
+        ),
+        (
+            "a key that waits for its deletion",
+            {
+                questions.TAGGED: ({"ResourceARN": "k"},),
+                questions.KEY: ({"KeyId": "k", "KeyState": "PendingDeletion"},),
+            },
+            None,
+        ),
+    ],
+)
+def test_what_is_gone_or_going_is_not_left(state: str, answers: dict[Question, Answer], kind: None) -> None:
+    """AWS goes on listing things for a while after they are gone."""
+    assert (search(scope("dev"), Planted(answers)), state, kind) == (([], []), state, None)
+
+
+@pytest.mark.parametrize(("on_destroy", "status"), [("keep", 0), ("delete", 1)])
+def test_a_bucket_is_kept_by_its_setting(on_destroy: str, status: int) -> None:
+    """A bucket that is kept on purpose is shown as kept, with its cost, and is no reason for alarm."""
+    results = Results.read({"results": {"on_destroy": on_destroy, "bucket": "mine"}}, file="Pulumi.dev.yaml")
+    at = Scope(settings=scope("dev").settings, results=results)
+    answers: dict[Question, Answer] = {
+        questions.BUCKETS: ({"Name": "mine"}, {"Name": "results-bucket-1a2b3c4"}),
+        questions.BUCKET_TAGS: tuple(OURS),
+        questions.VERSIONS: ({"Key": "a", "VersionId": "1", "Size": 10**9},),
+    }
+    found, unknown = search(at, Planted(answers))
+    (bucket,) = found
+
+    assert (bucket.name, bucket.is_kept, bucket.cost()) == ("mine", status == 0, "0.02 USD a month")
+    assert exit_status(found, unknown) == status
+
+
+def test_an_empty_bucket_costs_nothing() -> None:
+    """What is in it bills; where nobody may look into it, that is unknown, and it counts."""
+    answers: dict[Question, Answer] = {
+        questions.BUCKETS: ({"Name": "results-bucket-1a2b3c4"},),
+        questions.BUCKET_TAGS: tuple(OURS),
+    }
+    hidden, unknown = search(scope("dev"), Planted({**answers, questions.VERSIONS: Unknown(reason="no right")}))
+
+    assert only("bucket", answers).bills is False
+    assert ([each.cost() for each in hidden], unknown) == (["bills, price not known here"], ["buckets: no right"])
+
+
+def test_the_defaults_of_the_bucket_are_the_programs() -> None:
+    """What the stack file leaves out means the same here as to the program."""
+    said = Said()
+
+    assert Results.read(None, file="x") == Results(bucket=said.bucket, is_kept=said.on_destroy == "keep")
+
+
+def test_an_unknown_word_for_the_bucket_is_refused() -> None:
+    """A typo must not let a bucket be deleted."""
+    with pytest.raises(SettingsError) as error:
+        Results.read({"results": {"on_destroy": "keeep"}}, file="Pulumi.dev.yaml")
+
+    assert str(error.value) == ("loadtest.results.on_destroy is 'keeep'; it is keep or delete; edit Pulumi.dev.yaml")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_nobody_may_ask_is_unknown(kind: Kind) -> None:
+    """Without a right to any one call of a kind, in an account full of things, that kind is unknown: never clean."""
+    with account("prod") as at:
+        everything(at)
+        at.reservations.append({**BLOCK, "CapacityReservationId": at.scope.settings.neuron.reservation_ids[0]})
+        real = Inquiry(at.clients)
+        for denied in kind.asks:
+            _, unknown = look_for(
+                kind,
+                at.scope,
+                lambda question, denied=denied, **words: (
+                    Unknown(reason="no right") if question == denied else real(question, **words)
+                ),
+            )
+
+            assert (denied.operation, unknown) == (denied.operation, [f"{kind.plural}: no right"])
+
+
+def test_nothing_found_and_nothing_known_is_not_clean() -> None:
+    """The status says so, and the sentences name every kind."""
+    denied = Planted(dict.fromkeys(LEFTOVERS, Unknown(reason="no right")))
+    found, unknown = search(scope("dev"), denied)
+
+    assert (found, exit_status(found, unknown)) == ([], 3)
+    assert {sentence.split(":")[0] for sentence in unknown} == {kind.plural for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("bills", "is_kept", "unknown", "status"),
+    [
+        (True, False, [], 1),
+        (True, False, ["x"], 1),
+        (None, False, [], 3),
+        (False, False, ["x"], 3),
+        (False, False, [], 0),
+        (True, True, [], 0),
+        (True, True, ["x"], 3),
+    ],
+)
+def test_the_status(*, bills: bool | None, is_kept: bool, unknown: list[str], status: int) -> None:
+    """1 for what bills, 3 for doubt, 0 for what is free or kept on purpose."""
+    assert exit_status([Leftover(kind="x", name="y", bills=bills, is_kept=is_kept)], unknown) == status
+
+
+def test_without_tags_ours_cannot_be_told() -> None:
+    """Where the stack file has no tags, what only tags tell is unknown, and what names tell is looked for still."""
+    settings = scope("dev").settings.model_copy(update={"tags": {}})
+    at = Scope(settings=settings, results=Results(bucket=None, is_kept=True))
+    answers: dict[Question, Answer] = {
+        questions.INSTANCES: ({"Instances": [NEURON]},),
+        questions.FILE_SYSTEMS: (FILES,),
+        questions.ROLES: ({"RoleName": "karpenter-node-1a2b3c4"},),
+    }
+    found, unknown = search(at, Planted(answers))
+
+    assert [each.kind for each in found] == ["instance"]
+    assert "VPCs: infra.tags is empty, so ours cannot be told from others" in unknown
+    assert "IAM roles: infra.tags is empty, so ours cannot be told from others" in unknown
+    assert "file systems: infra.tags is empty, so ours cannot be told from others" in unknown
+
+
+def existing() -> Scope:
+    """Return a stack on a cluster that was there before."""
+    section = {
+        "zones": ["ap-southeast-4c", "ap-southeast-4a"],
+        "neuron": scope("dev").settings.neuron.model_dump(mode="json"),
+        "tags": scope("dev").settings.tags,
+        "existing": EXISTING,
+    }
+    settings = parse_infra(section, file="Pulumi.dev.yaml")
+    return Scope(settings=settings, results=Results(bucket=None, is_kept=True))
+
+
+def test_nodes_of_a_cluster_that_was_there_are_not_ours() -> None:
+    """On an existing cluster only what our node pool launched is looked for: its other nodes are somebody's."""
+    ask = Planted({})
+    search(existing(), ask)
+    asked = [words["Filters"] for question, words in ask.asked if question.service == "ec2" and "Filters" in words]
+    ours = [
+        {"Name": "tag:eks:eks-cluster-name", "Values": ["theirs"]},
+        {"Name": "tag:karpenter.sh/nodepool", "Values": ["neuron-trn-2"]},
+    ]
+    by_tags = [{"Name": f"tag:{key}", "Values": [value]} for key, value in scope("dev").settings.tags.items()]
+
+    assert len(asked) == 6
+    assert [filters for filters in asked if filters not in (ours, by_tags)] == []
+
+
+def test_on_a_cluster_that_was_there_the_experiments_own_is_found() -> None:
+    """Access point, role, bucket, dashboard and alarms are ours there too; the cluster and its files are not."""
+    name = existing().cluster_name
+    answers: dict[Question, Answer] = {
+        questions.CLUSTER: ({"name": name},),
+        questions.FILE_SYSTEMS: (FILES,),
+        questions.ACCESS_POINTS: (
+            {"AccessPointId": "fsap-1", "LifeCycleState": "available", "Tags": OURS},
+            {"AccessPointId": "fsap-2", "LifeCycleState": "available", "Tags": []},
+        ),
+        questions.ROLES: ({"RoleName": "loadgen-role-1a2b3c4"}, {"RoleName": "cluster-control-plane-eksRole-role-1"}),
+        questions.ROLE_TAGS: tuple(OURS),
+        questions.BUCKETS: ({"Name": "results-bucket-1a2b3c4"},),
+        questions.BUCKET_TAGS: tuple(OURS),
+        questions.DASHBOARDS: ({"DashboardName": name},),
+        questions.ALARMS: ({"AlarmName": f"{name}-void-tp1"},),
+    }
+    found, _ = search(existing(), Planted(answers))
+
+    assert [(each.kind, each.name) for each in found] == [
+        ("access point", "fsap-1"),
+        ("bucket", "results-bucket-1a2b3c4"),
+        ("IAM role", "loadgen-role-1a2b3c4"),
+        ("dashboard", name),
+        ("alarm", f"{name}-void-tp1"),
+    ]
+
+
+def stubbed(*answers: dict[str, typing.Any] | str) -> typing.Any:
+    """Return a real IAM client that answers ListRoles so, one after the other."""
+    keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
+    client = boto3.client("iam", region_name="us-east-2", **keys)  # type: ignore[call-overload]
+    stubber = botocore.stub.Stubber(client)
+    for answer in answers:
+        if isinstance(answer, str):
+            stubber.add_client_error("list_roles", service_error_code=answer)
+        else:
+            stubber.add_response("list_roles", answer)
+    stubber.activate()
+    return client
+
+
+def _role(name: str) -> dict[str, typing.Any]:
+    when = "2026-11-24T00:00:00Z"
+    return {"Path": "/", "RoleName": name, "RoleId": "A" * 16, "Arn": "a" * 20, "CreateDate": when}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("AccessDenied", "no right to iam:ListRoles (AccessDenied)"),
+        ("Throttling", "iam asks to slow down, after five tries (Throttling)"),
+    ],
+)
+def test_denied_and_throttled_are_told_apart(code: str, reason: str) -> None:
+    """Each is unknown, with its own sentence."""
+    found, unknown = look_for(BY_NAME["IAM role"], scope("dev"), Inquiry(lambda _: stubbed(code)))
+
+    assert (found, unknown) == ([], [f"IAM roles: {reason}"])
+
+
+def test_the_second_page_counts() -> None:
+    """What stands on a later page is left too."""
+    first = {"Roles": [_role("somebody-else")], "IsTruncated": True, "Marker": "m"}
+    client = stubbed(first, {"Roles": [_role("karpenter-node-1a2b3c4")], "IsTruncated": False})
+    real = Inquiry(lambda _: client)
+    planted = Planted({questions.ROLE_TAGS: tuple(OURS)})
+    found, unknown = look_for(
+        BY_NAME["IAM role"],
+        scope("dev"),
+        lambda question, **words: (
+            real(question, **words) if question == questions.ROLES else planted(question, **words)
+        ),
+    )
+
+    assert ([each.name for each in found], unknown) == (["karpenter-node-1a2b3c4"], [])
+
+
+@pytest.mark.parametrize("question", LEFTOVERS, ids=lambda each: f"{each.service} {each.operation} {each.key}")
+def test_every_question_is_a_call_that_aws_knows(question: Question) -> None:
+    """Service, operation and the key of the answer are in botocore's model."""
+    model = _SESSION.get_service_model(question.service)
+    names = {botocore.xform_name(name): name for name in model.operation_names}
+    shape = model.operation_model(names[question.operation]).output_shape
+
+    assert shape is not None
+    assert question.key in shape.members
+
+
+def test_each_command_is_one_that_the_aws_command_knows() -> None:
+    """Operations and parameters of all commands are in botocore's model, from which the ``aws`` command is made."""
+    with account("prod") as at:
+        everything(at)
+        found, _ = search(at.scope, Inquiry(at.clients))
+    wrong = []
+    models = {question.service: _SESSION.get_service_model(question.service) for question in LEFTOVERS}
+    for step in (step for each in found for step in each.steps):
+        model = models[step.service]
+        names = {botocore.xform_name(name): name for name in model.operation_names}
+        shape = model.operation_model(names[step.operation]).input_shape
+        members = set() if shape is None else {botocore.xform_name(member, "-") for member in shape.members}
+        said = set(re.findall(r" --([a-z0-9-]+)", step.command("us-east-2"))) - {"region"}
+        wrong += [] if step.shown or said <= members else [step.command("us-east-2")]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        (
+            Step(service="ec2", operation="terminate_instances", parameters={"InstanceIds": ["i-1", "i-2"]}),
+            "aws ec2 terminate-instances --region r --instance-ids i-1 i-2",
+        ),
+        (
+            Step(service="eks", operation="delete_nodegroup", parameters={"clusterName": "c", "nodegroupName": "n"}),
+            "aws eks delete-nodegroup --region r --cluster-name c --nodegroup-name n",
+        ),
+        (
+            Step(service="kms", operation="schedule_key_deletion", parameters={"KeyId": "k", "PendingWindowInDays": 7}),
+            "aws kms schedule-key-deletion --region r --key-id k --pending-window-in-days 7",
+        ),
+        (
+            Step(service="s3", operation="delete_bucket", parameters={"Bucket": "a b"}),
+            "aws s3api delete-bucket --region r --bucket 'a b'",
+        ),
+        (
+            Step(
+                service="iam",
+                operation="delete_open_id_connect_provider",
+                parameters={"OpenIDConnectProviderArn": "arn"},
+            ),
+            "aws iam delete-open-id-connect-provider --region r --open-id-connect-provider-arn arn",
+        ),
+    ],
+)
+def test_a_command_is_spelt_as_the_aws_command_spells_it(step: Step, command: str) -> None:
+    """People copy it."""
+    assert step.command("r") == command
+
+
+def test_the_command_that_empties_a_bucket_lists_every_version() -> None:
+    """Its query makes of S3's listing what DeleteObjects takes, delete markers included."""
+    import jmespath  # noqa: PLC0415 - botocore's own, and the aws command's
+
+    with account("prod") as at:
+        everything(at)
+        (bucket,) = look_for(BY_NAME["bucket"], at.scope, Inquiry(at.clients))[0]
+        (query,) = re.findall(r"--query '([^']+)'", bucket.steps[0].command("r"))
+        listing = at.aws("s3").list_object_versions(Bucket=bucket.name)
+        chosen = jmespath.search(query, listing)
+
+    def by_version(objects: list[dict[str, str]]) -> list[dict[str, str]]:
+        return sorted(objects, key=lambda each: each["VersionId"])
+
+    assert len(chosen["Objects"]) == 4
+    assert by_version(chosen["Objects"]) == by_version(list(bucket.steps[0].parameters["Delete"]["Objects"]))
+    assert jmespath.search(query, {}) == {"Objects": []}
+
+
+def test_the_report_has_sum_sources_and_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each thing has its line; the sum says what it leaves out."""
+    with account("prod") as at:
+        everything(at)
+        status = main(["leftovers", "--stack", "prod"], at.clients)
+    lines = capsys.readouterr().out.splitlines()
+
+    assert status == 1
+    assert lines[0] == "account 123456789012, region us-east-2"
+    assert "left: NAT gateway" in "\n".join(lines)
+    assert [line for line in lines if line.startswith(("left:", "kept:")) and "remove it with: aws " not in line] == []
+    assert any(
+        re.fullmatch(r"together [\d.]+ USD a month, and what \d+ of \d+ cost, whose price.*", each) for each in lines
+    )
+    assert "prices from cloudburn.io, aws-kms-pricing, 2026-03-14" in lines
+
+
+def test_nothing_left_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty account ends with a plain sentence and status 0."""
+    with account("dev") as at:
+        status = main(["leftovers", "--stack", "dev"], at.clients)
+
+    assert status == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "account 123456789012, region ap-southeast-4",
+        "nothing is left of what this command looks for (docs/leftovers.md)",
+    ]
+
+
+def test_json_has_what_the_lines_have(capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown prices are null, and what nobody can tell is listed."""
+    with account("prod") as at:
+        everything(at)
+        main(["leftovers", "--stack", "prod", "--json"], at.clients)
+    told = json.loads(capsys.readouterr().out)
+    by_kind = {row["kind"]: row for row in told["left"]}
+
+    assert told["unknown"] == []
+    assert (by_kind["volume"]["bills"], by_kind["volume"]["usd_per_month"]) == (True, None)
+    assert by_kind["cluster"]["remove"] == ["aws eks delete-cluster --region us-east-2 --name optimal-tp-prod"]
+    assert by_kind["bucket"]["is_kept"]
+
+
+def test_a_reservation_is_nobodys_to_remove() -> None:
+    """It was made outside the stack: a running one bills and is told, a paid one cannot be given back."""
+    running = only("capacity reservation", {questions.RESERVATIONS: ({**BLOCK, "ReservationType": "default"},)})
+    paid = only("capacity reservation", {questions.RESERVATIONS: (BLOCK,)})
+
+    assert (running.spared, paid.spared) == ("it was made outside this stack",) * 2
+    assert running.commands("r") == "aws ec2 cancel-capacity-reservation --region r --capacity-reservation-id cr-1"
+    assert paid.steps == ()
+
+
+def test_the_scope_of_a_stack_file_is_read() -> None:
+    """Both stack files keep the bucket."""
+    assert [stack_scope(stack).results for stack in ("dev", "prod")] == [Results(bucket=None, is_kept=True)] * 2
+    assert shared.IDENTITY in LEFTOVERS
