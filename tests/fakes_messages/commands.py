@@ -9,6 +9,7 @@ import typing
 import unittest.mock
 
 from infra.__main__ import main as infra
+from infra.leftovers.scope import Results
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 from workloads import guarding
@@ -214,6 +215,8 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda folder: model(folder, '{"model_type": "bert"}'),
     lambda folder: model(folder, '{"model_type": "qwen3", "hidden_size": "wide"}'),
     lambda _: said(infra, "preflight"),
+    lambda _: said(infra, "preflight", "--stack", "dev", "--remove"),
+    lambda _: Results.read({"results": {"on_destroy": "burn"}}, file="Pulumi.dev.yaml"),
     lambda _: said(guarding.main, "--deadline", "2026-07-01T12:00:00", "--period-seconds", "60"),
     lambda _: said(report, "watch", "--results", "out"),
 )
