@@ -9,7 +9,7 @@ import typing
 import urllib.request
 
 from bench.tools import CLIENT_CORE, ROOT, SERVER_CORE, Load, Ours, Result, Tool
-from tests.fakes_server import Script, ScriptedServer
+from tests.fakes_server import Script, ScriptedServer, Truth
 
 Figures = dict[str, float | None]
 """Row of the table to value; None where the tool has no such figure."""
@@ -57,7 +57,7 @@ def chunks_per_second(tool: Tool) -> Figures:
     }
 
 
-PACED = Script(ttft_seconds=0.02, spread_seconds=0.02, gap_seconds=0.005)
+PACED = Script(stamped=True, ttft_seconds=0.02, spread_seconds=0.02, gap_seconds=0.005)
 _PACED_SECONDS = 0.02 + 31 * 0.005
 _BEGINNING_SECONDS = 1
 
@@ -70,31 +70,60 @@ def paced(tool: Tool, streams: int) -> Figures:
     with ScriptedServer(PACED, process=True, core=SERVER_CORE) as server:
         result = tool.run(Load(url=server.url, concurrency=streams, stream=True, truth=True))
         truth = _truth(server.url)["requests"]
-    errors, stamps = _first_token_errors(result, truth)
+    firsts = _first_tokens(result, truth)
     held = result.requests * _PACED_SECONDS / result.slot_seconds
     return {
         f"{streams} streams: share of the schedule held, %": 100 * held,
-        f"{streams} streams: error of TTFT p99, ms": _p99(errors),
-        f"{streams} streams: first token stamped late by, p99, ms": _p99(stamps),
+        f"{streams} streams: error of TTFT p99, ms": _p99([first.error_ms for first in firsts]),
+        f"{streams} streams: first token stamped late by, p99, ms": _p99([first.stamp_error_ms for first in firsts]),
+        f"{streams} streams: request in the server's kernel after its stamp, p99, ms": _p99(
+            [first.sent_error_ms for first in firsts]
+        ),
+        f"{streams} streams: request read by the server after that, p99, ms": _p99(
+            [first.unread_ms for first in firsts]
+        ),
     }
 
 
-def _first_token_errors(
-    result: Result, truth: dict[str, tuple[float, float, float]]
-) -> tuple[list[float], list[float]]:
-    """Return errors of TTFT against the server's own times, and how long after its write a first token was stamped.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _First:
+    """One request's first token, as the tool saw it beside what is true."""
 
-    The beginning is left out: all streams start at once, and the server takes some ms to read them.
+    error_ms: float
+    """TTFT by the tool less TTFT on the wire: first token given to the kernel less request taken in by the kernel."""
+    stamp_error_ms: float
+    """The token's stamp less the moment at which it left."""
+    sent_error_ms: float
+    """The moment at which the server's kernel took in the request less the tool's stamp of its send."""
+    unread_ms: float
+    """How long the request then lay unread: the server's doing."""
+
+
+def _first_tokens(result: Result, truth: dict[str, Truth]) -> list[_First]:
+    """Hold the tool's stamps against the truth, the beginning left out: all start at once, and are read after some ms.
+
+    A token leaves between two readings of the server's clock; a stamp between them has no error.
     """
-    errors, stamps = [], []
+    found = []
     begun = min((sent for sent, _ in result.firsts.values()), default=0.0) + _BEGINNING_SECONDS
     for number, (sent, first) in result.firsts.items():
         known = truth.get(json.dumps(number))
-        if known is not None and sent > begun:
-            received, written, _ = known
-            errors.append(1000 * abs((first - sent) - (written - received)))
-            stamps.append(1000 * (first - written))
-    return errors, stamps
+        if known is None or sent <= begun:
+            continue
+        arrived = known["arrived"]
+        if arrived is None:
+            raise RuntimeError("this kernel does not stamp what arrives; the truth about TTFT cannot be told here")
+        before, after = known["first"]
+        stamp_error = first - min(max(first, before), after)
+        found.append(
+            _First(
+                error_ms=1000 * abs(stamp_error + arrived - sent),
+                stamp_error_ms=1000 * abs(stamp_error),
+                sent_error_ms=1000 * abs(arrived - sent),
+                unread_ms=1000 * (known["received"] - arrived),
+            )
+        )
+    return found
 
 
 def lateness(tool: Tool) -> Figures:

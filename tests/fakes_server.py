@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import typing
 import uvloop
 
 from workloads.loadgen.alarm import Alarm
+from workloads.loadgen.receiving import KernelClock, StampedTransport
 
 Fault = typing.Literal[
     "close_at_once",  # reads the request, closes
@@ -81,6 +83,21 @@ class Script:
     certificate: str | None = None
     """Path of a PEM file with key and certificate: serves TLS."""
     port: int = 0
+    stamped: bool = False
+    """Notes when the kernel took in each request, by the kernel's own stamp; without TLS and faults."""
+
+
+class Truth(typing.TypedDict):
+    """What the server knows of one request; moments of time.perf_counter()."""
+
+    arrived: float | None
+    """Its last byte, as the kernel stamped it; None unless the script is ``stamped``."""
+    received: float
+    """The server had read it."""
+    first: tuple[float, float]
+    """Before and after the first token was given to the kernel: it left somewhere between."""
+    last: float
+    """Before the last token was."""
 
 
 class _Request(typing.NamedTuple):
@@ -88,6 +105,7 @@ class _Request(typing.NamedTuple):
     connection: "_Connection"
     body: dict[str, typing.Any]
     received: float
+    arrived: float | None
 
 
 @functools.cache
@@ -145,8 +163,8 @@ class _Engine:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.truth: dict[str, tuple[float, float, float]] = {}
-        """Prompt as JSON: request read, first and last token written, by time.perf_counter()."""
+        self.truth: dict[str, Truth] = {}
+        """By prompt, as JSON."""
         self._numbers = itertools.count(1)
         self._events: list[tuple[float, int, typing.Callable[[float], None]]] = []
         self._order = itertools.count()
@@ -186,7 +204,7 @@ class _Engine:
         """Serve or queue one completion."""
         now = time.perf_counter()
         self.first = now if self.first is None else self.first
-        request = _Request(next(self._numbers), connection, body, now)
+        request = _Request(next(self._numbers), connection, body, now, connection.arrived)
         if self.script.slots is not None and self._busy >= self.script.slots:
             self._queue.append(request)
         else:
@@ -237,8 +255,9 @@ class _Engine:
         answer: dict[str, object] = {**_ENVELOPE, "model": self.script.model, "choices": [choice]}
         if self.script.usage:
             answer["usage"] = _usage(request, count)
+        before = time.perf_counter()
         request.connection.write(_plain("200 OK", json.dumps(answer).encode()))
-        self.note(request, time.perf_counter(), time.perf_counter())
+        self.note(request, (before, time.perf_counter()), before)
         self._free(moment)
 
     def farewell(self, request: _Request, count: int) -> bytes:
@@ -253,9 +272,10 @@ class _Engine:
         """Give the slot of a stream free."""
         self._free(moment)
 
-    def note(self, request: _Request, first: float, last: float) -> None:
+    def note(self, request: _Request, first: tuple[float, float], last: float) -> None:
         """Keep the truth about one request."""
-        self.truth[json.dumps(request.body.get("prompt"))] = (request.received, first, last)
+        known = Truth(arrived=request.arrived, received=request.received, first=first, last=last)
+        self.truth[json.dumps(request.body.get("prompt"))] = known
 
 
 def fixed_answers(script: Script, count: int) -> tuple[bytes, bytes]:
@@ -282,21 +302,23 @@ class _Stream:
         self._count = count
         self._chunks = _chunks(engine.script, count)
         self._index = 0
-        self._first = 0.0
+        self._first = (0.0, 0.0)
 
     def step(self, moment: float) -> None:
         """Send the chunk that is due at ``moment``."""
         script, request = self._engine.script, self._request
         self._index += 1
+        last = self._index == len(self._chunks)
+        before = time.perf_counter()
+        request.connection.write(
+            self._chunks[self._index - 1] + (self._engine.farewell(request, self._count) if last else b"")
+        )
         if self._index == 1:
-            self._first = time.perf_counter()
-        if self._index < len(self._chunks):
-            request.connection.write(self._chunks[self._index - 1])
+            self._first = before, time.perf_counter()
+        if not last:
             self._engine.at(self._engine.moment(moment) + script.gap_seconds * script.tokens_per_chunk, self.step)
             return
-        last = time.perf_counter()
-        request.connection.write(self._chunks[-1] + self._engine.farewell(request, self._count))
-        self._engine.note(request, self._first, last)
+        self._engine.note(request, self._first, before)
         self._engine.ended(moment)
 
 
@@ -304,6 +326,7 @@ class _Connection(asyncio.Protocol):
     """One client's connection."""
 
     def __init__(self, engine: _Engine) -> None:
+        self.arrived: float | None = None
         self._engine = engine
         self._buffer = b""
         self._fd = -1
@@ -338,6 +361,11 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def received(self, data: bytes, moment: float) -> None:
+        """Take what the kernel took in at ``moment``."""
+        self.arrived = moment
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         if self._idle is not None:
@@ -418,8 +446,34 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(0.001, self._trickle, fault, step + 1)
 
 
+@contextlib.contextmanager
+def _listening_with_stamps(engine: _Engine, port: int) -> typing.Iterator[int]:
+    """Accept connections that are read with the kernel's stamps; yield the port."""
+    loop, clock = asyncio.get_running_loop(), KernelClock()
+
+    def accept() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sock, _ = listener.accept()
+                sock.setblocking(False)  # noqa: FBT003 - its only argument
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                StampedTransport(loop, sock, _Connection(engine), clock)
+
+    with socket.create_server(("127.0.0.1", port), backlog=1024) as listener:
+        listener.setblocking(False)  # noqa: FBT003 - its only argument
+        loop.add_reader(listener.fileno(), accept)
+        yield listener.getsockname()[1]
+        loop.remove_reader(listener.fileno())
+
+
 async def _serve(script: Script, ready: typing.Callable[[int], None], stop: asyncio.Event) -> None:
     engine = _Engine(script)
+    if script.stamped:
+        with _listening_with_stamps(engine, script.port) as port:
+            ready(port)
+            await stop.wait()
+        engine.close()
+        return
     context = None
     if script.certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -74,6 +74,7 @@ class Sample:
         return 1000 * (self.token_seconds[-1] - self.token_seconds[0]) / (self.output_tokens - 1)
 
 
+_NULL = "null"
 _FIELDS = {field.name: field for field in dataclasses.fields(Sample)}
 
 
@@ -83,28 +84,31 @@ def encode(sample: Sample) -> str:
     The line is put together by hand: with the json module this would be the most expensive step of a request.
     Raises ValueError for a time or rate that is no finite number.
     """
-    sent, block, slots, rate = sample.sent_seconds, sample.block, sample.concurrency, sample.rate_per_second
-    tokens = sample.token_seconds
+    sent, rate, status = sample.sent_seconds, sample.rate_per_second, sample.http_status
+    block, slots, prompt, output = sample.block, sample.concurrency, sample.prompt_tokens, sample.output_tokens
     times = (
         f'"intended_seconds":{sample.intended_seconds:.6f},'
-        f'"sent_seconds":{"null" if sent is None else f"{sent:.6f}"},'
-        f'"token_seconds":[{("%.6f," * len(tokens))[:-1] % tokens}],'
+        f'"sent_seconds":{_NULL if sent is None else f"{sent:.6f}"},'
+        f'"token_seconds":[{_moments(sample.token_seconds)}],'
         f'"end_seconds":{sample.end_seconds:.6f},'
     )
     if "nan" in times or "inf" in times or (rate is not None and not math.isfinite(rate)):
         raise ValueError(f"request {sample.request} has a time or rate that is no finite number")
     return (
-        f'{{"stage":"{sample.stage}","degree":{sample.degree},"block":{_number(block)},'
-        f'"concurrency":{_number(slots)},"rate_per_second":{"null" if rate is None else repr(rate)},'
+        f'{{"stage":"{sample.stage}","degree":{sample.degree},"block":{_NULL if block is None else block},'
+        f'"concurrency":{_NULL if slots is None else slots},"rate_per_second":{_NULL if rate is None else repr(rate)},'
         f'"request":{sample.request},"replica":{sample.replica},{times}'
-        f'"prompt_tokens":{_number(sample.prompt_tokens)},"output_tokens":{_number(sample.output_tokens)},'
-        f'"status":"{sample.status}","http_status":{_number(sample.http_status)},'
-        f'"detail":{"null" if sample.detail is None else json.dumps(sample.detail)}}}'
+        f'"prompt_tokens":{_NULL if prompt is None else prompt},"output_tokens":{_NULL if output is None else output},'
+        f'"status":"{sample.status}","http_status":{_NULL if status is None else status},'
+        f'"detail":{_NULL if sample.detail is None else json.dumps(sample.detail)}}}'
     )
 
 
-def _number(count: int | None) -> str:
-    return "null" if count is None else str(count)
+def _moments(tokens: tuple[float, ...]) -> str:
+    """Return ``tokens`` with commas between them; where one read brought all, they are equal and written out once."""
+    if tokens and tokens.count(tokens[0]) == len(tokens):
+        return (f"{tokens[0]:.6f}," * len(tokens))[:-1]
+    return ("%.6f," * len(tokens))[:-1] % tokens
 
 
 def decode(line: str) -> Sample:

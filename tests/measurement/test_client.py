@@ -11,7 +11,7 @@ import pytest
 
 from infra.errors import StorageFailed
 from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
-from tests.fakes_server import Script, ScriptedServer
+from tests.fakes_server import Script, ScriptedServer, Truth
 from workloads.loadgen import pool
 from workloads.loadgen.audit import Expected, audit_turn
 from workloads.loadgen.client import Drive, Stretch, Target, drive
@@ -39,20 +39,21 @@ def test_tokens_are_counted_as_the_server_counts_them() -> None:
 
 
 def test_planted_service_times_are_found() -> None:
-    """20 ms to the first token, 5 ms a token: no latency is shorter, and each stamp lies outside the server's own."""
+    """20 ms to the first token, 5 ms a token: no latency is shorter, and no stamp lies before what it stamps."""
     origin = time.perf_counter()
-    with ScriptedServer(Script(ttft_seconds=0.02, gap_seconds=0.005)) as server:
+    with ScriptedServer(Script(ttft_seconds=0.02, gap_seconds=0.005, stamped=True)) as server:
         _, samples = drive_once(server.url, requests=5, max_tokens=6, origin=origin)
         with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
-            truth = json.loads(answer.read())["requests"]
+            truth: dict[str, Truth] = json.loads(answer.read())["requests"]
 
     for sample in samples:
         assert sample.sent_seconds is not None
-        received, first, last = truth[json.dumps([1, 2, sample.request])]
-        assert origin + sample.sent_seconds <= received
-        assert first <= origin + sample.token_seconds[0]
-        assert last <= origin + sample.end_seconds
-        assert 1000 * (first - received) >= 19.9
+        known = truth[json.dumps([1, 2, sample.request])]
+        assert known["arrived"] is not None
+        assert origin + sample.sent_seconds <= known["arrived"] <= known["received"]
+        assert known["first"][0] <= origin + sample.token_seconds[0]
+        assert known["last"] <= origin + sample.end_seconds
+        assert 1000 * (known["first"][0] - known["received"]) >= 19.9
         assert (sample.ttft_ms or 0) >= 19.9
         assert (sample.total_latency_ms or 0) >= 44.9
 

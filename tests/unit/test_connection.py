@@ -140,6 +140,17 @@ def test_every_token_has_the_time_of_its_own_arrival() -> None:
     assert result.end_seconds == 3
 
 
+def test_tokens_of_one_read_are_counted_one_by_one_where_they_differ() -> None:
+    """An event without text, or with a usage of its own, in the midst of a read changes no count and hides none."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    pieces = [event("a"), event("b"), event(""), event("c"), event("d", usage=usage), event("e")]
+    scene = Scene()
+    result = scene.feed(HEAD + b"".join(map(framed, pieces)) + framed(stream([], tokens=6)) + b"0\r\n\r\n")
+
+    assert result.token_seconds == (1,) * 6
+    assert scene.owner.ended[0].empty_at == [2]
+
+
 def test_text_that_looks_like_protocol_is_text() -> None:
     """Quoted keys, event endings and [DONE] within a token do not mislead the short cut."""
     texts = ['"usage":{', '"text":""', "data: [DONE]\n\n", '{"error":1}']

@@ -10,7 +10,7 @@ import pytest
 from infra.errors import StorageFailed
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen import spool
-from workloads.samples import encode
+from workloads.samples import decode, encode
 
 
 def cuts() -> tuple[list[str], typing.Callable[[str], None]]:
@@ -31,6 +31,16 @@ def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
     assert list(spool.read(path, on_cut=on_cut)) == samples
     assert said == []
     assert kept.samples == 1000
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [(), (0.5,), (0.5,) * 32, (0.5, 0.5, 0.7), (0.5, 0.7, 0.5), (0.000001, 12345.678901)],
+    ids=["none", "one", "one read", "two reads", "out of order", "small and large"],
+)
+def test_the_moments_of_tokens_come_back_as_they_were(tokens: tuple[float, ...]) -> None:
+    """Equal ones, which are written out once, and those out of order, which are evidence."""
+    assert decode(encode(make_sample(token_seconds=tokens))).token_seconds == tokens
 
 
 def test_memory_is_bounded(tmp_path: pathlib.Path) -> None:

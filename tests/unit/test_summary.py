@@ -102,6 +102,20 @@ def test_time_between_tokens_is_every_gap() -> None:
     assert record["tpot_ms"]["max"] == pytest.approx(20)
 
 
+def test_tokens_of_one_read_have_no_time_between_them() -> None:
+    """Their gaps of 0 count like any other, alone and beside longer ones."""
+    made = Summary()
+    made.add(make_sample(token_seconds=(0.05,) * 5, output_tokens=5))
+    alone = made.record(intended=1, sent=1, planned_rate=None, seconds=0.1)["inter_token_ms"]
+    made.add(make_sample(token_seconds=(0.05, 0.05, 0.09), output_tokens=3))
+    both = made.record(intended=2, sent=2, planned_rate=None, seconds=0.1)["inter_token_ms"]
+
+    assert alone == {"count": 4, "mean": 0.0, "p50": 0.0, "p90": 0.0, "p99": 0.0, "max": 0.0}
+    assert isinstance(both, dict)
+    assert (both["count"], both["p50"], both["mean"]) == (6, 0.0, pytest.approx(40 / 6, rel=1e-3))
+    assert both["max"] == pytest.approx(40)
+
+
 def test_a_load_of_no_length_has_no_rate() -> None:
     """Nothing is divided by nothing."""
     record = Summary().record(intended=0, sent=0, planned_rate=None, seconds=0)

@@ -1,14 +1,13 @@
 """One HTTP/1.1 connection: sends a request, stamps what comes back, hands the exchange over when it has ended."""
 
 import asyncio
-import json
 import socket
 import typing
 
 import httptools
 
-from workloads.loadgen.events import DONE, EventStream
 from workloads.loadgen.exchange import Exchange
+from workloads.loadgen.tokens import TokenStream
 from workloads.samples import Status
 
 HEAD_BYTES = 65_536
@@ -18,7 +17,6 @@ BODY_BYTES = 64 * 1024 * 1024
 EVENT_BYTES = 4 * 1024 * 1024
 """Most that one event of a stream may take."""
 _OK = 200
-_QUOTE, _LF = b'"\n'
 
 
 class Owner(typing.Protocol):
@@ -61,16 +59,15 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by httptools, for each chunk: in C, without a frame of Python
         self._parser = httptools.HttpResponseParser(self)
+        self._stream = TokenStream()
         self._expect()
 
     def _expect(self) -> None:
         """Be ready for the next response."""
-        self._events = EventStream()
+        self._stream.begin()
         self._in_head = True
         self._complete = False
         self._streaming = False
-        self._between_events = False
-        self._like = _UNLIKE
         self._bytes = 0
         self._own_pieces = 0
         self._until_close = True
@@ -101,7 +98,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Stamp and parse what arrived."""
-        self._now = self._clock()
+        self.received(data, self._clock())
+
+    def received(self, data: bytes, moment: float) -> None:
+        """Parse what arrived at ``moment``; what comes later has no earlier moment."""
+        self._now = max(self._now, moment)
         exchange = self._exchange
         if exchange is None:  # nothing was asked
             self.close()
@@ -133,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._fail("bad_response", f"the stream did not end after {self._most_chunks} chunks")
         elif self._bytes > BODY_BYTES:
             self._fail("bad_response", f"the response takes more than {BODY_BYTES} bytes")
-        elif not self._between_events and self._events.kept_bytes > EVENT_BYTES:
+        elif self._stream.kept_bytes > EVENT_BYTES:
             self._fail("bad_response", f"one event of the stream takes more than {EVENT_BYTES} bytes")
 
     # What httptools calls.
@@ -162,7 +163,7 @@ class Connection(asyncio.Protocol):
         if exchange.http_status < _OK:  # 1xx: the answer is still to come
             return
         self._in_head = False
-        self._streaming = self._between_events = self._streaming and exchange.http_status == _OK
+        self._streaming = self._streaming and exchange.http_status == _OK
         if not self._streaming:
             exchange.body = []
 
@@ -218,54 +219,15 @@ class Connection(asyncio.Protocol):
     # Within.
 
     def _read_body(self, exchange: Exchange) -> None:
-        """Take what has come of the body. Whole events with text and no usage, nearly all, are not parsed."""
-        pieces, now, token, like = self._pieces, self._now, exchange.tokens.append, self._like
-        if exchange.body is not None:
-            exchange.body.extend(pieces)
-            pieces.clear()
-            return
-        start, end, size, most = like
-        for piece in pieces:
-            if self._between_events:
-                if piece.startswith(start) and piece.endswith(end) and piece[size] != _QUOTE and len(piece) < most:
-                    token(now)
-                    continue
-                if piece.find(b"\n") == len(piece) - 2 and piece[-1] == _LF and _has_text(piece):
-                    start, end, size, most = self._like = _likeness(piece)
-                    token(now)
-                    continue
-            for event in self._events.feed(piece):
-                self._take(exchange, event)
-            self._between_events = self._events.empty
-        pieces.clear()
-
-    def _take(self, exchange: Exchange, event: bytes) -> None:
-        if event == DONE:
-            exchange.done = True
-            return
-        try:
-            content = json.loads(event)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            exchange.status = "bad_response"
-            exchange.detail = f"an event of the stream is no JSON object: {event[:100]!r}"
-            return
-        if content.get("error") is not None:
-            exchange.status = "bad_response"
-            exchange.detail = f"the stream reported an error: {json.dumps(content['error'])[:200]}"
-        if isinstance(content.get("usage"), dict):
-            exchange.usage = content["usage"]
-        choices = content.get("choices")
-        if isinstance(choices, list) and choices:
-            if not any(isinstance(choice, dict) and choice.get("text") for choice in choices):
-                exchange.empty_at = [*(exchange.empty_at or ()), len(exchange.tokens)]
-            exchange.tokens.append(self._now)
+        if exchange.body is None:
+            self._stream.take(exchange, self._pieces, self._now)
+        else:
+            exchange.body.extend(self._pieces)
+        self._pieces.clear()
 
     def _finish(self, exchange: Exchange) -> None:
         if self._streaming:
-            for event in self._events.finish():
-                self._take(exchange, event)
+            self._stream.finish(exchange, self._now)
         if exchange.http_status != _OK:
             exchange.status = "http_error"
             exchange.detail = f"HTTP status {exchange.http_status}"
@@ -293,27 +255,6 @@ class Connection(asyncio.Protocol):
         if not self.usable:
             self.close()
         self._owner.finished(self, exchange)
-
-
-_Likeness = tuple[bytes, bytes, int, int]
-"""What the events of one stream have in common: how they start, up to their text, how they end, the length of the
-start, and a length that only one event has room in."""
-_UNLIKE: _Likeness = (b"\n", b"", 0, 0)
-
-
-def _has_text(event: bytes) -> bool:
-    """Tell if a whole event carries text and no usage. Quotes within JSON strings are escaped, so keys are keys."""
-    text = event.find(b'"text":"')
-    return text > 0 and event.startswith(b"data: {") and event[text + 8] != _QUOTE and b'"usage":{' not in event
-
-
-def _likeness(event: bytes) -> _Likeness:
-    """Return what later events must have in common with one that has text to be known for the same without a look."""
-    size = event.find(b'"text":"') + 8
-    close = event.rfind(b"}]")
-    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
-        return _UNLIKE
-    return event[:size], event[close:], size, 2 * size
 
 
 def _seconds(value: bytes) -> float | None:

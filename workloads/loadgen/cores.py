@@ -1,4 +1,4 @@
-"""Which core the client runs on."""
+"""Which core the client runs on, and how the system schedules it there."""
 
 import os
 
@@ -16,3 +16,27 @@ def pin(core: int) -> None:
             f"this process cannot be pinned to core {core}: {error.strerror}; allowed cores are {cores}: "
             "name one of them"
         ) from error
+
+
+_CLASSES = {os.SCHED_OTHER: "ordinary", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle", os.SCHED_FIFO: "real-time fifo"}
+_CLASSES |= {os.SCHED_RR: "real-time round-robin"}
+
+
+def take_precedence() -> None:
+    """Let this process go before every ordinary one. Raises CapacityError where the system does not allow it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except OSError as error:
+        raise CapacityError(
+            f"this process cannot have real-time priority: {error.strerror}; "
+            f"it takes CAP_SYS_NICE or a limit rtprio of at least 1"
+        ) from error
+
+
+def scheduling() -> str:
+    """Return how this process is scheduled, in words."""
+    policy = os.sched_getscheduler(0)
+    name = _CLASSES.get(policy, f"policy {policy}")
+    if policy in {os.SCHED_FIFO, os.SCHED_RR}:
+        return f"{name}, priority {os.sched_getparam(0).sched_priority}"
+    return f"{name}, nice {os.getpriority(os.PRIO_PROCESS, 0)}"

@@ -1,5 +1,9 @@
 """Server-sent events: bytes in, cut anywhere; the data of whole events out."""
 
+import json
+
+import orjson
+
 DONE = b"[DONE]"
 """The data of the event that ends an OpenAI stream."""
 
@@ -67,3 +71,15 @@ class EventStream:
         event = b"\n".join(self._data)
         self._data = []
         return event
+
+
+def parsed(data: bytes) -> object:
+    """Return what the JSON in ``data`` says. Raises ValueError where it is none.
+
+    orjson takes a third of the json module's time, but refuses half a surrogate pair, which a server that cuts its
+    text by UTF-16 units may send; what it refuses, the json module is asked.
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data.decode())

@@ -1,9 +1,9 @@
 """One request under way, and the sample that it becomes once it has ended."""
 
 import dataclasses
-import json
 import typing
 
+from workloads.loadgen.events import parsed
 from workloads.samples import Sample, Stage, Status
 
 _DETAIL_CHARACTERS = 300
@@ -95,7 +95,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
         replica=exchange.replica,
         intended_seconds=exchange.intended - zero,
         sent_seconds=None if exchange.sent is None else exchange.sent - zero,
-        token_seconds=tuple([moment - zero for moment in _token_moments(exchange, output_tokens)]),
+        token_seconds=_seconds(_token_moments(exchange, output_tokens), zero),
         end_seconds=exchange.end - zero,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
@@ -103,6 +103,13 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
         http_status=exchange.http_status,
         detail=detail,
     )
+
+
+def _seconds(moments: list[float], zero: float) -> tuple[float, ...]:
+    """Return ``moments``, ascending, as seconds from ``zero``."""
+    if moments and moments[0] == moments[-1]:  # all of one read
+        return (moments[0] - zero,) * len(moments)
+    return tuple([moment - zero for moment in moments])
 
 
 def _token_moments(exchange: Exchange, output_tokens: int | None) -> list[float]:
@@ -124,7 +131,7 @@ _NO_COMPLETION: dict[str, typing.Any] = {}
 def _usage(body: list[bytes]) -> dict[str, typing.Any] | None:
     """Return the usage in a body that is no stream; None without one; _NO_COMPLETION for what is no completion."""
     try:
-        answer = json.loads(b"".join(body).decode())
+        answer = parsed(b"".join(body))
     except ValueError:
         return _NO_COMPLETION
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):

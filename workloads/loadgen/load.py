@@ -16,7 +16,7 @@ from infra.errors import ServerFailed, SettingsError
 from workloads.loadgen import audit, options, prompts, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive
-from workloads.loadgen.cores import pin
+from workloads.loadgen.cores import pin, scheduling, take_precedence
 from workloads.loadgen.network import Network
 from workloads.loadgen.options import Options
 from workloads.loadgen.schedule import Replay
@@ -37,6 +37,8 @@ def main(arguments: argparse.Namespace) -> int:
     asked = options.checked(arguments)
     if asked.core is not None:
         pin(asked.core)
+    if asked.realtime:
+        take_precedence()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_load(asked))
 
@@ -50,7 +52,7 @@ async def _load(asked: Options) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, note, number)
-    network = Network(_trust(asked.ca_file))
+    network = Network(_trust(asked.ca_file), stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
     model = asked.model or await _first_model(server)
     source = await _prompts(asked, server, model)
@@ -72,6 +74,8 @@ async def _load(asked: Options) -> int:
         started=started,
         origin_seconds=origin,
         cpu_seconds=time.process_time() - used,
+        kernel_stamped_share=None if network.clock is None else network.clock.stamped_share,
+        scheduling=scheduling(),
         drive=done,
         counted=counted,
         rows=kept,

@@ -3,9 +3,11 @@
 import asyncio
 import socket
 import ssl
+import time
 import typing
 
 from workloads.loadgen.connection import Connection
+from workloads.loadgen.receiving import KernelClock, StampedTransport
 from workloads.loadgen.wire import Address
 
 MakeConnection = typing.Callable[[socket.socket | None], Connection]
@@ -20,10 +22,21 @@ class Connector(typing.Protocol):
 
 
 class Network:
-    """TCP, and TLS where the address asks for it. Names are resolved once, then kept."""
+    """TCP, and TLS where the address asks for it. Names are resolved once, then kept.
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        """``tls`` replaces the system's trust."""
+    Streams over a plain connection have the moments at which the kernel took in their bytes; whole answers, whose one
+    moment is the end, and TLS have those of the reads (docs/decisions/0025).
+    """
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        clock: typing.Callable[[], float] = time.perf_counter,
+        *,
+        stamped: bool = False,
+    ) -> None:
+        """``tls`` replaces the system's trust; ``clock`` is the client's; ``stamped`` asks for the kernel's moments."""
+        self.clock = KernelClock(clock) if stamped else None
         self._tls = tls
         self._known: dict[tuple[str, int], tuple[socket.AddressFamily, typing.Any]] = {}
 
@@ -36,6 +49,10 @@ class Network:
             sock.setblocking(False)  # noqa: FBT003 - its only argument
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await loop.sock_connect(sock, target)
+            if not where.tls and self.clock is not None:
+                stamped = make(sock)
+                StampedTransport(loop, sock, stamped, self.clock)
+                return stamped
             if not where.tls:
                 _, plain = await loop.create_connection(lambda: make(sock), sock=sock)
                 return plain

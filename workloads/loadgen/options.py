@@ -36,6 +36,7 @@ class Options:
     headers: tuple[tuple[str, str], ...]
     ca_file: pathlib.Path | None
     core: int | None
+    realtime: bool
     output: pathlib.Path
     samples: pathlib.Path
 
@@ -69,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--header", action="append", default=[], metavar="NAME:VALUE", help="more headers")
     add("--ca-file", type=pathlib.Path, metavar="FILE", help="certificates to trust in place of the system's")
     add("--core", type=int, metavar="N", help="keep the client on this core")
+    add("--realtime", action="store_true", help="go before every ordinary process, where the system allows it")
     add("--output", type=pathlib.Path, required=True, metavar="FILE.json", help="the result")
     add("--samples", type=pathlib.Path, metavar="FILE.jsonl", help="every request; beside the output if absent")
 

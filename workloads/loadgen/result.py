@@ -31,6 +31,10 @@ class Ended:
     """The monotonic clock at second 0 of the samples."""
     cpu_seconds: float
     """Processor time of the client."""
+    kernel_stamped_share: float | None
+    """Of the reads; None where the kernel was not asked."""
+    scheduling: str
+    """How the system scheduled the client."""
     drive: Drive
     counted: summary.Summary
     rows: typing.Sequence[audit.Row]
@@ -56,9 +60,11 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "audit": _audit(ended),
         "client": {
             "cpu_seconds": round(ended.cpu_seconds, 4),
+            "scheduling": ended.scheduling,
+            "kernel_stamped_share": ended.kernel_stamped_share,
             "clock_origin_seconds": ended.origin_seconds,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("uvloop", "httptools")},
+            **{name: version(name) for name in ("uvloop", "httptools", "orjson")},
         },
     }
 

@@ -24,6 +24,8 @@ class Distribution:
         """Values come in units of ``unit_microseconds``; everything is told in ms."""
         self.pending: list[float] = []
         """Values not counted yet; add to it, and call ``settle`` now and then."""
+        self.pending_zeros = 0
+        """Values of 0 not counted yet, beside those."""
         self._unit = unit_microseconds
         self._count = 0
         self._sum = 0
@@ -34,14 +36,17 @@ class Distribution:
     def settle(self) -> None:
         """Count what is pending: in bulk, where one at a time would cost more than the request itself."""
         unit = self._unit
-        values = [int(unit * value + 0.5) for value in self.pending]
-        if not values:
+        values, zeros = [int(unit * value + 0.5) for value in self.pending], self.pending_zeros
+        if not values and not zeros:
             return
         self.pending.clear()
-        self._count += len(values)
+        self.pending_zeros = 0
+        self._count += len(values) + zeros
         self._sum += sum(values)
-        self._max = max(values if self._max is None else (self._max, *values))
+        self._max = max(self._max or 0, *values, 0)
         self._exact.update(values)
+        if zeros:
+            self._exact[0] += zeros
         if len(self._exact) > _EXACT:
             self._fold()
 
@@ -119,7 +124,10 @@ class Summary:
                 distribution.pending.append(value)
         if sample.status == "ok":
             moments = sample.token_seconds
-            self._between.pending.extend(map(operator.sub, moments[1:], moments))
+            if moments and moments[0] == moments[-1]:  # all of one read
+                self._between.pending_zeros += len(moments) - 1
+            else:
+                self._between.pending.extend(map(operator.sub, moments[1:], moments))
         if len(self._between.pending) > _PENDING or (self.ok + sum(self.failures.values())) % _PENDING == 0:
             for distribution in (self._between, *self._per_request.values()):
                 distribution.settle()

@@ -1,0 +1,58 @@
+"""Where the client runs and before whom: as asked for, or a sentence why not."""
+
+import os
+import typing
+
+import pytest
+
+from infra.errors import CapacityError
+from tests.fakes_samples import whole
+from workloads.loadgen.cores import pin, scheduling, take_precedence
+
+
+def test_a_core_that_is_not_there_is_refused() -> None:
+    """The sentence names the cores that are."""
+    cores = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+    sentence = f"this process cannot be pinned to core 1023: Invalid argument; allowed cores are {cores}"
+
+    with pytest.raises(CapacityError, match=whole(sentence)):
+        pin(1023)
+
+
+def test_real_time_priority_is_taken_or_refused_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least one goes before every ordinary process; without the right a sentence says what it takes."""
+    asked: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *words: asked.append((*words[:2], words[2].sched_priority)))
+    take_precedence()
+
+    assert asked == [(0, os.SCHED_FIFO, 1)]
+
+    def refuse(*_: object) -> typing.NoReturn:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    sentence = (
+        "this process cannot have real-time priority: Operation not permitted; "
+        "it takes CAP_SYS_NICE or a limit rtprio of at least 1"
+    )
+
+    with pytest.raises(CapacityError, match=whole(sentence)):
+        take_precedence()
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (os.SCHED_OTHER, "ordinary, nice 7"),
+        (os.SCHED_IDLE, "idle, nice 7"),
+        (os.SCHED_FIFO, "real-time fifo, priority 3"),
+        (6, "policy 6, nice 7"),
+    ],
+)
+def test_the_scheduling_is_told_in_words(monkeypatch: pytest.MonkeyPatch, policy: int, words: str) -> None:
+    """Class and rank, also of a class that this program does not know."""
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: policy)
+    monkeypatch.setattr(os, "sched_getparam", lambda _: os.sched_param(3))
+    monkeypatch.setattr(os, "getpriority", lambda *_: 7)
+
+    assert scheduling() == words

@@ -1,0 +1,79 @@
+"""What later events have in common with the first is enough to know them for the same, and nothing else is."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workloads.loadgen.likeness import Likeness, likeness
+
+
+def event(text: str, **more: object) -> bytes:
+    """Return one event as a server writes it."""
+    content = {"id": "cmpl-1", "choices": [{"index": 0, "text": text, "finish_reason": None}], "usage": None, **more}
+    return f"data: {json.dumps(content, separators=(',', ':'))}\n\n".encode()
+
+
+def known() -> Likeness:
+    """Return the likeness of a stream."""
+    found = likeness(event("a"))
+    assert found is not None
+    return found
+
+
+TEXTS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=40)
+
+
+@given(TEXTS, st.binary(max_size=80).filter(lambda tail: not tail.endswith(known().end)))
+def test_a_run_is_all_events_alike_and_not_a_byte_more(texts: list[str], tail: bytes) -> None:
+    """Whatever the texts say and whatever follows them: as many as there are, and the bytes that they take."""
+    data = b"".join(map(event, texts))
+
+    assert known().run(data) == (len(texts), len(data))
+    if known().end not in tail:
+        assert known().run(data + tail) == (len(texts), len(data))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        event(""),
+        event("b", usage={"completion_tokens": 3}),
+        event("b", id="cmpl-2"),
+        b": a comment\n\n",
+        b"data: [DONE]\n\n",
+        b"\n",
+        event("b")[:-1],
+    ],
+    ids=["no text", "a usage", "another id", "a comment", "the end", "an empty line", "half an end"],
+)
+def test_an_odd_one_among_them_is_not_counted_in_bulk(odd: bytes) -> None:
+    """A read with one that differs is no run: each of its pieces is looked at."""
+    like = known()
+
+    assert like.run(event("a") + odd + event("c")) == (0, 0)
+    assert not like.fits(odd)
+
+
+def test_a_run_begins_at_the_first_byte() -> None:
+    """What begins in the middle of an event is no run; nothing is none either."""
+    assert known().run(event("a")[5:] + event("b")) == (0, 0)
+    assert known().run(b"") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [event(""), event("b", usage={"completion_tokens": 3}), event("b")[:-1], event("b") + event("c"), b"", b"\n\n"],
+    ids=["no text", "a usage", "cut", "two", "nothing", "no event"],
+)
+def test_only_a_whole_event_with_text_is_a_model_for_others(odd: bytes) -> None:
+    """Anything else gives no likeness, so that it is parsed."""
+    assert likeness(odd) is None
+
+
+def test_a_usage_may_not_hide_where_nothing_is_compared() -> None:
+    """A usage between the text and the end of the choices would not be seen in later events."""
+    choice = b'data: {"choices":[{"text":"a","usage":null}],"id":1}\n\n'
+
+    assert likeness(choice) is None
