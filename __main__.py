@@ -6,35 +6,22 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 
 import pulumi
 
-from infra import bill, nodes, platform, seats
-from infra.settings import parse_infra, require_region
+from infra import bill, nodes, platform
+from infra.stack import SECTIONS, compose
 from workloads import experiment
 from workloads.artifacts import Identity
-from workloads.cluster_settings import parse_cluster
-from workloads.cost import HourlyCost, forecast
-from workloads.feasibility import feasible_plan
-from workloads.spend import parse_spend
 
-file = f"Pulumi.{pulumi.get_stack()}.yaml"
 config = pulumi.Config()
-infra = parse_infra(config.require_object("infra"), file=file)
-sections = {name: config.get_object(name) for name in ("workloads", "serving", "loadtest")}
-spend = parse_spend(config.get_object("spend"), file=file)
-workloads = parse_cluster(sections, file=file)
-require_region(infra, pulumi.Config("aws").require("region"), file=file)
-neuron = infra.neuron
-workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-beside = seats.system_node_vcpus(infra)
-plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
-cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=bill.idle_usd_per_hour(infra))
-money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
-money.keep_within_budget(file)
+sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
+region = pulumi.Config("aws").require("region")
+stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml")
+infra, neuron = stack.infra, stack.infra.neuron
 
 base = platform.build(infra)
 trial = experiment.build(
-    workloads,
-    plan,
-    money,
+    stack.workloads,
+    stack.plan,
+    stack.money,
     experiment.Ground(
         name=base.cluster_name,
         region=base.place.region,

@@ -19,14 +19,16 @@ import rich.console
 from infra.account.change import Change
 from infra.account.inquiry import Clients, Inquiry, clients, require_account
 from infra.account.questions import PREFLIGHT, least_policy
-from infra.errors import OptimalTpError, Problem, SettingsError
+from infra.account.registry import Registries
+from infra.errors import OptimalTpError
 from infra.leftovers import command as leftovers
 from infra.leftovers.scope import Results, Scope
 from infra.leftovers.search import LEFTOVERS, REMOVALS
-from infra.parser import read_yaml
-from infra.preflight import making, rows, table
+from infra.preflight import rows, table
 from infra.preflight.checks import checks
-from infra.settings import InfraSettings, parse_infra
+from infra.preflight.scene import Scene
+from infra.settings import InfraSettings
+from infra.stack import read_infra, read_stack, stack_config
 
 
 def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
@@ -48,52 +50,50 @@ def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
     if options.stack is None:
         parser.error("--stack is required: it names the stack whose file is read, as --stack dev")
     try:
-        settings, scope = stack_settings(options.stack), stack_scope(options.stack)
+        if options.command == "preflight":
+            return _preflight(options.stack, make, as_json=options.json)
+        scope = stack_scope(options.stack)
+        settings = scope.settings
         make = clients(settings.region) if make is None else make
         account = require_account(make, settings.region)
     except OptimalTpError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
-    if options.command == "preflight":
-        return _preflight(settings, make, account, as_json=options.json)
     change = Change(make) if options.remove else None
     return leftovers.report(scope, Inquiry(make), change, account, as_json=options.json)
 
 
 def stack_settings(stack: str) -> InfraSettings:
     """Return the infra section of the stack's file, read as the program reads it. Raises SettingsError."""
-    section = _config(stack).get("optimal-tp:infra")
-    path = f"Pulumi.{stack}.yaml"
-    if section is None:
-        rule = "its file has config.optimal-tp:infra"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=f"add it to {path}")])
-    return parse_infra(section, file=path)
+    return read_infra(stack, pathlib.Path())
 
 
 def stack_scope(stack: str) -> Scope:
     """Return where leftovers of the stack are looked for. Raises SettingsError."""
-    results = Results.read(_config(stack).get("optimal-tp:loadtest"), file=f"Pulumi.{stack}.yaml")
-    return Scope(settings=stack_settings(stack), results=results)
+    config, file = stack_config(stack, pathlib.Path())
+    return Scope(settings=stack_settings(stack), results=Results.read(config.get("optimal-tp:loadtest"), file=file))
 
 
-def _config(stack: str) -> dict[str, object]:
-    path = pathlib.Path(f"Pulumi.{stack}.yaml")
-    known = sorted(each.name.split(".")[1] for each in pathlib.Path().glob("Pulumi.*.yaml"))
-    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
-    data = read_yaml(path, key="--stack", value=stack, remedy=remedy)
-    config = data.get("config") if isinstance(data, dict) else None
-    return config if isinstance(config, dict) else {}
-
-
-def _preflight(settings: InfraSettings, make: Clients, account: str, *, as_json: bool) -> int:
-    now = dt.datetime.now(dt.UTC)
-    found = checks(settings, Inquiry(make), now=now, aws_command=shutil.which("aws"))
+def _preflight(name: str, make: Clients | None, *, as_json: bool) -> int:
+    stack = read_stack(name, pathlib.Path())
+    region, now = stack.infra.region, dt.datetime.now(dt.UTC)
+    make = clients(region) if make is None else make
+    account = require_account(make, region)
+    scene = Scene(
+        settings=stack.infra,
+        experiment=stack.experiment(),
+        ask=Inquiry(make),
+        account=account,
+        manifest=Registries(),
+        has_chart=lambda folder: (pathlib.Path(folder) / "Chart.yaml").is_file(),
+        aws_command=shutil.which("aws"),
+        now=now,
+    )
+    found = checks(scene)
     if as_json:
-        sys.stdout.write(making.as_json(found) + "\n")
+        sys.stdout.write(table.as_json(found, stack=name, account=account, region=region, asked=now) + "\n")
     else:
-        console = rich.console.Console()
-        console.print(f"account {account}, region {settings.region}")
-        table.show(found, console)
+        table.show(found, rich.console.Console())
     return rows.exit_status(found)
 
 

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from infra import policies
+from infra import names, policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
 from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
@@ -112,7 +112,7 @@ class Cluster(pulumi.ComponentResource):
         # EKS writes to this name and makes the group itself when it is missing, without a retention.
         logs = aws.cloudwatch.LogGroup(
             f"{self._name}-logs",
-            name=f"/aws/eks/{args.cluster_name}/cluster",
+            name=names.control_plane_log_group(args.cluster_name),
             retention_in_days=wanted.log_retention_days,
             tags=dict(args.tags),
             opts=self._child,

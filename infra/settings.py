@@ -202,6 +202,11 @@ class InfraSettings(Section):
         """The region that the zones lie in."""
         return self.zones[0][:-1]
 
+    @property
+    def physical_name(self) -> str:
+        """The cluster's name, made or there already; dashboard and alarms carry it too."""
+        return self.cluster_name if self.existing is None else self.existing.cluster_name
+
     @pydantic.field_validator("zones")
     @classmethod
     def _two_of_one_region(cls, zones: tuple[str, ...]) -> tuple[str, ...]:

@@ -38,6 +38,8 @@ KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
 """The same release's resource definitions, as a chart that upgrades and removes them."""
 NEURON = Chart(path="neuron/neuron-helm-chart", version="1.10.0")
 """First version seen whose device plugin knows trn2.3xlarge (values read 2026-09-11)."""
+NEURON_IMAGE_TAG = "2.32.0.0"
+"""Tag of device plugin and scheduler extension in that chart's values; the chart sets it, preflight asks for it."""
 
 
 KubernetesMinor = typing.Literal["1.35", "1.36"]

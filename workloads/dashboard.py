@@ -7,6 +7,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
+from infra import names
 from workloads.cluster_settings import Alarms
 from workloads.metrics import BY_NAME, NAMESPACE
 from workloads.panels import Board, dashboard_body
@@ -60,11 +61,11 @@ class Dashboard(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _silent_alarms(self) -> None:
-        boards, name = self._args.boards, self._name
+        boards = self._args.boards
         if len(boards) == 1:
-            self._silent_alarm(boards[0], f"{name}-silent", self._actions)
+            self._silent_alarm(boards[0], self._actions)
         else:
-            self._all_silent_alarm([self._silent_alarm(each, f"{name}-silent-{each.word}", []) for each in boards])
+            self._all_silent_alarm([self._silent_alarm(each, []) for each in boards])
 
     @property
     def _actions(self) -> list[str]:
@@ -74,10 +75,9 @@ class Dashboard(pulumi.ComponentResource):
     def _void_alarm(self, board: Board, degree: int) -> None:
         """Tell when a turn failed its self-audit. A degree that is not measured for a while is no alarm."""
         metric = BY_NAME["RunValid"]
-        part = f"void-{board.word}-tp{degree}" if board.word else f"void-tp{degree}"
         aws.cloudwatch.MetricAlarm(
-            f"{self._name}-{part}",
-            name=f"{self._args.physical_name}-{part}",
+            names.void_alarm(self._name, board.word, degree),
+            name=names.void_alarm(self._args.physical_name, board.word, degree),
             alarm_description=f"A turn of {board.dimension(degree)} failed the load generator's self-audit.",
             namespace=NAMESPACE,
             metric_name=metric.name,
@@ -93,7 +93,7 @@ class Dashboard(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _silent_alarm(self, board: Board, name: str, actions: list[str]) -> aws.cloudwatch.MetricAlarm:
+    def _silent_alarm(self, board: Board, actions: list[str]) -> aws.cloudwatch.MetricAlarm:
         """Tell when no degree has had a request for a while: the load generator has stopped or cannot publish."""
         offered = BY_NAME["OfferedRPS"]
         counts = [
@@ -117,8 +117,8 @@ class Dashboard(pulumi.ComponentResource):
         )
         of_model = f" of {board.series}" if board.series else ""
         return aws.cloudwatch.MetricAlarm(
-            name,
-            name=f"{self._args.physical_name}{name.removeprefix(self._name)}",
+            names.silent_alarm(self._name, board.word),
+            name=names.silent_alarm(self._args.physical_name, board.word),
             alarm_description=f"The load generator has published nothing{of_model} for {minutes} minutes.",
             metric_queries=[*counts, total],
             comparison_operator="LessThanThreshold",
@@ -141,8 +141,8 @@ class Dashboard(pulumi.ComponentResource):
         rules = [pulumi.Output.concat("ALARM(", alarm.name, ")") for alarm in alarms]
         minutes = self._args.alarms.silent_after_minutes
         aws.cloudwatch.CompositeAlarm(
-            f"{self._name}-silent",
-            alarm_name=f"{self._args.physical_name}-silent",
+            names.silent_alarm(self._name, ""),
+            alarm_name=names.silent_alarm(self._args.physical_name, ""),
             alarm_description=f"The load generator has published nothing of any model for {minutes} minutes.",
             alarm_rule=pulumi.Output.all(*rules).apply(" AND ".join),
             alarm_actions=self._actions,

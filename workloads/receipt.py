@@ -10,6 +10,10 @@ if typing.TYPE_CHECKING:
     from workloads.settings import Price
 
 
+RECEIPT = "receipt.json"
+"""The last receipt with its sums, in the run's folder and right below the bucket's prefix."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeSpan:
     """One Neuron node, as the cluster told of it. Moments are UTC, ISO 8601."""
@@ -108,6 +112,21 @@ def receipt(
         idle_usd=None if idle_hours is None else idle_hours * tariff.idle_usd_per_hour,
         verdicts=verdicts,
         unknown=(*_unseen(nodes, watched_from, watched_until), *_unpriced(totals, tariff), *faults),
+    )
+
+
+def decode_receipt(data: collections.abc.Mapping[str, typing.Any] | None) -> Receipt | None:
+    """Return the receipt in ``data``, with or without its sums; None for None. Raises KeyError and TypeError."""
+    if data is None:
+        return None
+    own = {field.name: data[field.name] for field in dataclasses.fields(Receipt)}
+    return Receipt(
+        **{
+            **own,
+            "nodes": tuple(NodeSpan(**node) for node in data["nodes"]),
+            "totals": tuple(NodeSeconds(**total) for total in data["totals"]),
+            "unknown": tuple(data["unknown"]),
+        }
     )
 
 

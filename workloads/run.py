@@ -4,7 +4,7 @@ import dataclasses
 import json
 import typing
 
-from workloads.receipt import NodeSeconds, NodeSpan, Receipt
+from workloads.receipt import Receipt, decode_receipt
 from workloads.samples import Stage
 
 SCHEMA_VERSION = 1
@@ -100,25 +100,14 @@ class RunRecord:
     """None for a whole run."""
     receipt: Receipt | None = None
     """None where no node was looked at: on this machine, and on servers of others."""
+    rounds: tuple[tuple[int, ...], ...] | None = None
+    """Degrees whose servers run at the same time; None where all do."""
     schema_version: int = SCHEMA_VERSION
 
 
 def encode_run(record: RunRecord) -> str:
     """Return ``record`` as indented JSON."""
     return json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True, allow_nan=False)
-
-
-def _receipt(data: dict[str, typing.Any] | None) -> Receipt | None:
-    if data is None:
-        return None
-    return Receipt(
-        **{
-            **data,
-            "nodes": tuple(NodeSpan(**node) for node in data["nodes"]),
-            "totals": tuple(NodeSeconds(**total) for total in data["totals"]),
-            "unknown": tuple(data["unknown"]),
-        }
-    )
 
 
 def decode_run(text: str) -> RunRecord:
@@ -132,7 +121,8 @@ def decode_run(text: str) -> RunRecord:
         data["degrees"] = tuple(DegreeRecord(**{**item, "urls": tuple(item["urls"])}) for item in data["degrees"])
         data["turns"] = tuple(Turn(**item) for item in data["turns"])
         data["part"] = Part(**data["part"]) if data.get("part") is not None else None
-        data["receipt"] = _receipt(data.get("receipt"))
+        data["receipt"] = decode_receipt(data.get("receipt"))
+        data["rounds"] = tuple(map(tuple, data["rounds"])) if data.get("rounds") is not None else None
         return RunRecord(**data)
     except (TypeError, KeyError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else error

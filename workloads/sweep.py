@@ -4,6 +4,8 @@ import dataclasses
 import json
 import typing
 
+from workloads.receipt import Receipt, decode_receipt
+
 SWEEP = "sweep.json"
 """Name of the record; the folders of the runs lie beside it."""
 VERDICTS = "verdicts.json"
@@ -37,6 +39,8 @@ class Sweep:
     """Name: UTC start as 20260701T120000Z plus four characters."""
     legs: tuple[Leg, ...]
     """In the order in which they are measured."""
+    receipt: Receipt | None = None
+    """Of all models together; None where no node was looked at."""
     schema_version: int = SCHEMA_VERSION
 
     def changed(self, index: int, state: State, sentence: str | None = None) -> "Sweep":
@@ -60,6 +64,7 @@ def decode_sweep(text: str) -> Sweep:
         raise ValueError(f"a sweep's record has schema_version {SCHEMA_VERSION}, and this one has {found}")
     try:
         data["legs"] = tuple(Leg(**leg) for leg in data["legs"])
+        data["receipt"] = decode_receipt(data.get("receipt"))
         sweep = Sweep(**data)
     except (TypeError, KeyError) as error:
         what = f"it has no {error}" if isinstance(error, KeyError) else error

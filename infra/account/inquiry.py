@@ -10,10 +10,12 @@ import botocore.parsers
 from infra.account.questions import IDENTITY, Answer, Question, Unknown
 from infra.errors import OptimalTpError
 
-_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
+# S3 answers a HEAD without a body, so its only code is the status.
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")
 _THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown")
 _CLOCK = ("RequestTimeTooSkewed", "SignatureDoesNotMatch", "RequestExpired")
 _REFUSED = ("AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException")
 _CONFIG = botocore.config.Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
 )
@@ -52,7 +54,7 @@ class Inquiry:
     def __call__(self, question: Question, **parameters: object) -> Answer:
         """Return what ``question`` finds on all pages, or why nobody knows."""
         try:
-            return tuple(self._found(question, parameters))
+            return self._found(question, parameters)
         except botocore.exceptions.ClientError as error:
             code = error.response["Error"].get("Code", "")
             return () if code in question.absent else Unknown(reason=_reason(question, code))
@@ -61,15 +63,19 @@ class Inquiry:
         except botocore.parsers.ResponseParserError:
             return Unknown(reason=f"{question.service} answered what is no answer of AWS: a proxy, perhaps")
 
-    def _found(self, question: Question, parameters: dict[str, object]) -> list[typing.Any]:
+    def _found(self, question: Question, parameters: dict[str, object]) -> Answer:
         if question.service not in self._made:
             self._made[question.service] = self._clients(question.service)
         client = self._made[question.service]
         if client.can_paginate(question.operation):
             pages = client.get_paginator(question.operation).paginate(**parameters)
-            return [entry for page in pages for entry in page.get(question.key, [])]
-        found = getattr(client, question.operation)(**parameters).get(question.key, [])
-        return found if isinstance(found, list) else [found]
+            return tuple(entry for page in pages for entry in page.get(question.key, []))
+        response = getattr(client, question.operation)(**parameters)
+        if question.key not in response:
+            # Taken for an empty answer, it would be good news where a name is asked for.
+            return Unknown(reason=f"{question.service} answered without {question.key}")
+        found = response[question.key]
+        return tuple(found) if isinstance(found, list) else (found,)
 
 
 def require_account(make: Clients, region: str) -> str:
@@ -88,6 +94,8 @@ def require_account(make: Clients, region: str) -> str:
 def _refusal(code: str, region: str) -> str:
     if code in _CLOCK:
         return f"AWS refuses the signature ({code}); set this machine's clock, or renew the credentials"
+    if code in _EXPIRED:
+        return f"the AWS credentials have expired ({code}); renew them, with `aws sso login` where that made them"
     if code in _REFUSED:
         return (
             f"AWS does not know these credentials in {region} ({code}); renew them, or enable the region for the "

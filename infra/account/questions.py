@@ -52,6 +52,59 @@ QUOTA = Question(
     key="Quota",
     absent=("NoSuchResourceException",),
 )
+DEFAULT_QUOTA = Question(
+    service="service-quotas",
+    operation="get_aws_default_service_quota",
+    action="servicequotas:GetAWSDefaultServiceQuota",
+    key="Quota",
+    absent=("NoSuchResourceException",),
+)
+CLUSTERS = Question(service="eks", operation="list_clusters", action="eks:ListClusters", key="clusters")
+VPCS = _ec2("describe_vpcs", "Vpcs")
+SUBNETS = _ec2("describe_subnets", "Subnets")
+GROUPS = _ec2("describe_security_groups", "SecurityGroups")
+INTERNET_GATEWAYS = _ec2("describe_internet_gateways", "InternetGateways")
+ACCESS_ENTRY = Question(
+    service="eks",
+    operation="describe_access_entry",
+    action="eks:DescribeAccessEntry",
+    key="accessEntry",
+    absent=("ResourceNotFoundException",),
+)
+MOUNT_TARGETS = Question(
+    service="efs",
+    operation="describe_mount_targets",
+    action="elasticfilesystem:DescribeMountTargets",
+    key="MountTargets",
+    absent=("FileSystemNotFound",),
+)
+PROFILE = Question(
+    service="iam",
+    operation="get_instance_profile",
+    action="iam:GetInstanceProfile",
+    key="InstanceProfile",
+    absent=("NoSuchEntity",),
+)
+ROLE = Question(service="iam", operation="get_role", action="iam:GetRole", key="Role", absent=("NoSuchEntity",))
+OIDC_PROVIDER = Question(
+    service="iam",
+    operation="get_open_id_connect_provider",
+    action="iam:GetOpenIDConnectProvider",
+    key="ClientIDList",
+    absent=("NoSuchEntity",),
+)
+ALARMS = Question(
+    service="cloudwatch", operation="describe_alarms", action="cloudwatch:DescribeAlarms", key="MetricAlarms"
+)
+COMPOSITE_ALARMS = dataclasses.replace(ALARMS, key="CompositeAlarms")
+BUCKET = Question(service="s3", operation="head_bucket", action="s3:ListBucket", key="BucketRegion", absent=("404",))
+IMAGES = Question(
+    service="ecr",
+    operation="describe_images",
+    action="ecr:DescribeImages",
+    key="imageDetails",
+    absent=("ImageNotFoundException", "RepositoryNotFoundException"),
+)
 PRICES = Question(service="pricing", operation="get_products", action="pricing:GetProducts", key="PriceList")
 PARAMETER = Question(
     service="ssm",
@@ -85,6 +138,7 @@ FILE_SYSTEMS = Question(
     operation="describe_file_systems",
     action="elasticfilesystem:DescribeFileSystems",
     key="FileSystems",
+    absent=("FileSystemNotFound",),
 )
 INSTANCES = _ec2("describe_instances", "Reservations")
 VOLUMES = _ec2("describe_volumes", "Volumes")
@@ -94,7 +148,10 @@ NAT_GATEWAYS = _ec2("describe_nat_gateways", "NatGateways")
 ADDRESSES = _ec2("describe_addresses", "Addresses")
 
 PREFLIGHT: typing.Final = (
-    *(IDENTITY, OFFERINGS, RESERVATIONS, QUOTA, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS, CLUSTER, LOG_GROUPS),
+    *(IDENTITY, OFFERINGS, RESERVATIONS, INSTANCES, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS),
+    *(QUOTA, DEFAULT_QUOTA, CLUSTERS, VPCS, INTERNET_GATEWAYS, ADDRESSES, NAT_GATEWAYS, SUBNETS),
+    *(CLUSTER, LOG_GROUPS, DASHBOARDS, ALARMS, COMPOSITE_ALARMS, BUCKET, IMAGES, ROLE),
+    *(GROUPS, ACCESS_ENTRY, FILE_SYSTEMS, MOUNT_TARGETS, PROFILE, OIDC_PROVIDER),
 )
 """What ``preflight`` asks."""
 

@@ -1,8 +1,7 @@
-"""Whether the rest can be made: AMI, Kubernetes version, add-ons, names that are taken, examples, tools. Pure."""
+"""Whether the rest can be made: AMI, Kubernetes version, add-ons, who administers, examples, tools. Pure."""
 
 import datetime as dt
 import ipaddress
-import json
 import typing
 
 from infra.account.questions import Answer, Unknown
@@ -16,6 +15,8 @@ _EXAMPLES: typing.Final = tuple(
     ipaddress.IPv4Network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 )
 """Networks kept for documentation (RFC 5737)."""
+EXAMPLE_ACCOUNT: typing.Final = "111122223333"
+"""The account in the stack files, there to be replaced; AWS uses it in its documentation."""
 
 
 def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
@@ -91,34 +92,31 @@ def wanted_versions(settings: InfraSettings) -> dict[AddonName, str | None]:
     return {name: getattr(settings.addons, keys.get(name, name.replace("-", "_"))) for name in ADDONS}
 
 
-def name_free(kind: str, name: str, answer: Answer, remove: str) -> Row:
-    """Say whether ``name`` is free; a stack that is up holds its own names, and leftovers of another do too."""
-    check = f"name of {kind}"
-    required = f"no {name}, unless this stack is up"
-    if isinstance(answer, Unknown):
-        return unknown(check, answer.reason, required)
-    return Row(
-        check=check,
-        state="warning" if answer else "fine",
-        found="taken" if answer else "free",
-        required=required,
-        remedy=f"if it is a leftover: {remove}" if answer else "",
-    )
-
-
-def networks(settings: InfraSettings) -> list[Row]:
+def networks(settings: InfraSettings) -> Row:
     """Say which networks of the settings are the examples of the stack file."""
     cidrs = settings.control_plane.public_access_cidrs
     examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
-    return [
-        Row(
-            check="access to the API server",
-            state="wrong" if examples else "fine",
-            found=", ".join(cidrs) or "private",
-            required="networks that you work from",
-            remedy=f"replace {', '.join(examples)}, kept for documentation, by your own" if examples else "",
-        )
-    ]
+    return Row(
+        check="access to the API server",
+        state="wrong" if examples else "fine",
+        found=", ".join(cidrs) or "private",
+        required="networks that you work from",
+        remedy=f"replace {', '.join(examples)}, kept for documentation, by your own" if examples else "",
+    )
+
+
+def administrator(arn: str, account: str, answer: Answer) -> Row:
+    """Say whether a role of ``control_plane.admin_role_arns`` is there."""
+    check, required = f"administrator {arn.rsplit('/', maxsplit=1)[-1]}", f"{arn} exists"
+    if f"::{EXAMPLE_ACCOUNT}:" in arn and account != EXAMPLE_ACCOUNT:
+        remedy = "put your own role into infra.control_plane.admin_role_arns, or none"
+        return Row(check=check, state="wrong", found="the example's account", required=required, remedy=remedy)
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    if answer:
+        return Row(check=check, state="fine", found="there", required=required)
+    remedy = "make the role, or mend infra.control_plane.admin_role_arns"
+    return Row(check=check, state="wrong", found="no such role", required=required, remedy=remedy)
 
 
 def command(path: str | None) -> Row:
@@ -126,8 +124,3 @@ def command(path: str | None) -> Row:
     remedy = "" if path else "install the AWS CLI, version 2"
     state: typing.Literal["fine", "wrong"] = "fine" if path else "wrong"
     return Row(check="aws command", state=state, found=path or "not on PATH", required="on PATH", remedy=remedy)
-
-
-def as_json(rows: list[Row]) -> str:
-    """Return the rows for programs."""
-    return json.dumps([vars(row) for row in rows], indent=1)

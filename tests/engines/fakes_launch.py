@@ -10,9 +10,12 @@ import json
 import pathlib
 
 from infra.account.inquiry import Inquiry
+from infra.account.questions import Unknown
 from infra.nodes import karpenter_values
 from infra.preflight.checks import checks
+from infra.preflight.scene import Scene
 from infra.settings import InfraSettings, Registries, parse_infra
+from infra.stack import PROJECT, SECTIONS, Stack, compose
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     NAMESPACE,
@@ -27,7 +30,7 @@ from tests.engines.fakes_cluster import (
     until,
 )
 from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter, nodes
-from tests.engines.fakes_region import Kind, Region, Reservation, region
+from tests.engines.fakes_region import ACCOUNT, Kind, Region, Reservation, region
 from tests.fakes_pulumi import Recording, run_main
 from tests.fakes_schemas import PREFIX
 from tests.fakes_workloads import EXISTING, changed
@@ -56,9 +59,14 @@ class Launch:
 
     plane: ControlPlane
     aws: Region
-    settings: InfraSettings
+    stack: Stack
     recording: Recording
     log: pathlib.Path
+
+    @property
+    def settings(self) -> InfraSettings:
+        """The infra section, on the cluster that is there."""
+        return self.stack.infra
 
     def pool(self) -> list[Manifest]:
         """Return what Karpenter is told by the program."""
@@ -151,10 +159,18 @@ class Launch:
 
     def foretold(self) -> dict[str, str]:
         """Return the state of each row that the preflight command has about launching."""
-        ask = Inquiry(self.aws.client)
-        rows = checks(self.settings, ask, now=dt.datetime.now(dt.UTC), aws_command=None)
-        kinds = ("trn2", "reserv", "price", "AMI", "image")
-        return {row.check: row.state for row in rows if row.check.startswith(kinds)}
+        scene = Scene(
+            settings=self.settings,
+            experiment=self.stack.experiment(),
+            ask=Inquiry(self.aws.client),
+            account=ACCOUNT,
+            manifest=lambda _: Unknown(reason="no registry here"),
+            has_chart=lambda _: False,
+            aws_command=None,
+            now=dt.datetime.now(dt.UTC),
+        )
+        kinds = ("trn2", "reserv", "price", "AMI", "image and AMI")
+        return {row.check: row.state for row in checks(scene) if row.check.startswith(kinds)}
 
     def is_empty(self) -> bool:
         """Return whether no claim, no node and no instance is left."""
@@ -198,12 +214,13 @@ def launching(
         config = {**changed(file, **changes, infra__existing=existing), "aws:region": settings.region}
         for key in _OF_CLUSTERS:
             config["optimal-tp:infra"].pop(key, None)
-        settings = parse_infra(config["optimal-tp:infra"], file=file)
+        stack = compose({each: config.get(f"{PROJECT}:{each}") for each in SECTIONS}, settings.region, file=file)
+        settings = stack.infra
         recording = run_main(config, stack=file.split(".")[1])
         plane = running.enter_context(control_plane(folder))
         log = running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
         running.enter_context(scheduling(plane, controllers=_CONTROLLERS))
-        yield Launch(plane=plane, aws=aws, settings=settings, recording=recording, log=log)
+        yield Launch(plane=plane, aws=aws, stack=stack, recording=recording, log=log)
 
 
 def _gates(settings: InfraSettings, *, overlays: bool | None) -> dict[str, bool]:

@@ -89,12 +89,17 @@ def _prices(filters: collections.abc.Mapping[str, str], prices: collections.abc.
     tenancy = filters.get("tenancy")
     found = {} if tenancy is None else {_OTHERS[tenancy]: 1.0}
     if tenancy != "Dedicated":
-        found |= {kind: usd for kind, usd in prices.items() if filters.get("instanceType", kind) == kind}
+        found |= prices
+    found = {kind: usd for kind, usd in found.items() if filters.get("instanceType", kind) == kind}
     rows = [
         json.dumps(
             {
                 "product": {"attributes": {"instanceType": kind}},
-                "terms": {"OnDemand": {"term": {"priceDimensions": {"hour": {"pricePerUnit": {"USD": str(usd)}}}}}},
+                "terms": {
+                    "OnDemand": {
+                        "term": {"priceDimensions": {"hour": {"unit": "Hrs", "pricePerUnit": {"USD": str(usd)}}}}
+                    }
+                },
             }
         )
         for kind, usd in found.items()

@@ -19,4 +19,4 @@ def test_the_picture_sees_what_is_known() -> None:
     """The two graphs hold an import and a need that nobody would take away."""
     assert ("workloads.report", "workloads") in rooms()
     assert ("VllmServer", "CompiledArtifacts") in components()
-    assert ("infra", "workloads") not in rooms()
+    assert ("infra.preflight", "workloads") not in rooms()

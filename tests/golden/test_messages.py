@@ -17,7 +17,7 @@ CHAPTERS: typing.Final[dict[str, collections.abc.Sequence[Case]]] = {
     "Command lines and the files that they name": commands.CASES,
     "Servers, Jobs, disks and runs": running.CASES,
     "Stored runs, buckets, and values that other messages hand on": stored.CASES,
-    "Preflight and the account": account.CASES,
+    "The account": account.CASES,
     "The policy pack": pack.CASES,
 }
 
@@ -28,7 +28,6 @@ UNSEEN: typing.Final[dict[str, str]] = {
 }
 """Places that no case reaches, by file and function, and why."""
 REWORDED: typing.Final[dict[str, str]] = {
-    "infra/preflight/making.py kubernetes": "the format of a date",
     "workloads/loadgen/wire.py address": "an option's message has the value already, and takes the rule alone",
 }
 """Places whose words nobody reads as they stand in the source, and why."""

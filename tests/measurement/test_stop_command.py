@@ -4,21 +4,27 @@ import argparse
 import asyncio
 import collections.abc
 import contextlib
+import dataclasses
 import datetime as dt
 import json
+import os
 import pathlib
+import signal
 
 import pytest
 import yaml
 
-from infra.errors import CapacityError
+from infra.errors import CapacityError, Interrupted, ServerFailed
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
+from tests.unit.test_mark import Store
 from tests.unit.test_nodewatch import CLAIMS, claim
 from workloads.loadgen import accounts as accounts_module
 from workloads.loadgen import run as run_command
+from workloads.loadgen.mark import Mark
 from workloads.loadgen.order import Order
+from workloads.loadgen.progress import Watcher
 from workloads.report import rendering
 from workloads.run import decode_run
 
@@ -96,6 +102,67 @@ def test_money_that_ends_ends_the_run_and_stops_the_servers(
     assert str(record.ending_detail).startswith("the money ends at 20")
     assert asked(cluster) == [0, 0]
     assert (folder / "report.md").exists()
+
+
+def test_a_run_that_fails_leaves_a_receipt(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot be started ends the run with its sentence; what the nodes cost until then is kept."""
+    with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
+        cluster.refused |= {path for path in cluster.objects if path.endswith("/scale")}
+        with pytest.raises(ServerFailed, match="the Kubernetes API did not scale server-"):
+            asyncio.run(run_command._run(order))
+    (folder,) = (tmp_path / "out").iterdir()
+    receipt = json.loads((folder / "receipt.json").read_text())
+
+    assert [node["name"] for node in receipt["nodes"]] == ["a"]
+    assert (receipt["verdicts"], receipt["usd_per_verdict"]) == (0, None)
+    assert receipt["usd"] > 0
+    assert not (folder / "report.md").exists()
+
+
+def test_a_pod_in_place_of_one_that_measured_starts_no_server(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pod marks its verdict; one that takes its place waits, with the servers as they are."""
+    store = Store()
+
+    def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark | None:
+        return (
+            Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher) if stays else None
+        )
+
+    async def waits(_: object) -> None:
+        waited.append(len(cluster.changed))
+
+    waited: list[int] = []
+    monkeypatch.setattr(run_command, "mark_of", marked)
+    monkeypatch.setattr(run_command, "until_signalled", waits)
+    with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
+        staying = dataclasses.replace(order, stays=True)
+        asyncio.run(run_command._run(staying))
+        status = asyncio.run(run_command._run(staying))
+    (folder,) = (tmp_path / "out").iterdir()
+
+    assert json.loads(store.kept["b/runs/measured/a-b.json"])["run"] == folder.name
+    assert (status, waited) == (0, [4, 4])
+
+
+def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that is evicted in the middle of its run is to be followed by one that measures."""
+    store = Store()
+
+    def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark:
+        assert stays
+        asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
+        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
+
+    monkeypatch.setattr(run_command, "mark_of", marked)
+    with (
+        ordered(tmp_path, monkeypatch, left_minutes=60) as (order, _),
+        contextlib.suppress(Interrupted),
+    ):
+        asyncio.run(run_command._run(dataclasses.replace(order, stays=True)))
+
+    assert store.kept == {}
 
 
 def test_after_the_deadline_no_server_is_started(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

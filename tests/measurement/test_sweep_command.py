@@ -13,7 +13,10 @@ import yaml
 from rich.console import Console
 
 from infra.errors import ServerFailed, SettingsError
+from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
+from tests.unit.test_nodewatch import CLAIMS, claim
+from workloads.loadgen import accounts
 from workloads.loadgen import run as run_command
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.sweep import conduct, configure, orders
@@ -230,6 +233,25 @@ def test_the_bucket_has_the_sweep_and_its_runs(tmp_path: pathlib.Path, monkeypat
             assert told.is_over
             assert told.looks[-1].blocks >= 5
             assert told.series == key.split("/")[-2]
+
+
+def test_a_sweep_has_a_receipt_in_its_report(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all models together cost stands in record, data and report, and again when the report is made anew."""
+    cluster = FakeCluster(objects={CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]}})
+    with servers() as words, served(cluster, tmp_path) as namespace:
+        monkeypatch.setattr(accounts, "own_namespace", lambda: namespace)
+        swept(parsed(tmp_path, *words, "--node-pool", "neuron-trn-2", "--idle-usd-per-hour", "0.4"))
+    (folder,) = (tmp_path / "out").iterdir()
+    kept = decode_sweep((folder / "sweep.json").read_text()).receipt
+    told = json.loads((folder / "verdicts.json").read_text())["receipt"]
+    pages = [(folder / name).read_text() for name in ("report.md", "report.html")]
+    report([str(folder)])
+
+    assert kept is not None
+    assert [node.name for node in kept.nodes] == ["a"]
+    assert (told["verdicts"], told["nodes"][0]["name"]) == (2, "a")
+    assert all("1 x trn2.3xlarge" in page for page in pages)
+    assert "- **Receipt.** 1 x trn2.3xlarge" in (folder / "report.md").read_text()
 
 
 class Published:

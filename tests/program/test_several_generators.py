@@ -43,6 +43,40 @@ def test_the_pod_that_waits_takes_no_ones_place() -> None:
     assert asked == {"Deployment loadgen-pods": "100m", "Job loadgen-job": "1000m"}
 
 
+def test_several_keep_a_receipt_and_end_before_the_money() -> None:
+    """Who comes after the Job counts the nodes and waits for their end; each share knows the deadline."""
+    after, share = (
+        spec(kind)["template"]["spec"]["containers"][0]["args"]
+        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+    )
+    mounted = [
+        {mount["mountPath"] for mount in spec(kind)["template"]["spec"]["containers"][0]["volumeMounts"]}
+        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+    ]
+    deadline = ["--deadline-file", "/etc/optimal-tp-deadline/deadline"]
+
+    assert after[after.index("--node-pool") + 1] == "neuron-trn-2"
+    assert int(after[after.index("--nodes-leave-seconds") + 1]) > 0
+    assert "--idle-usd-per-hour" in after
+    assert [words[words.index("--deadline-file") :][:2] for words in (after, share)] == [deadline] * 2
+    assert all("/etc/optimal-tp-deadline" in paths for paths in mounted)
+    assert "--node-pool" not in share
+
+
+def test_several_that_probe_for_ever_have_no_deadline() -> None:
+    """Nobody ends an endless probe; what it costs is counted all the same."""
+    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    found = program(loadtest={"pods": 2}, workloads__load=load, spend__keep_running=True)
+    after, share = (
+        found.one(kind).inputs["spec"]["template"]["spec"]["containers"][0]["args"]
+        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+    )
+
+    assert "--deadline-file" not in (*after, *share)
+    assert "--node-pool" in after
+    assert "--nodes-leave-seconds" not in after
+
+
 def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
     """Two m7i.large hold two; a larger type holds more."""
     load = {"request_timeout_seconds": 1, "concurrency": [64]}

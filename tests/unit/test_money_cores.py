@@ -73,6 +73,32 @@ def test_the_experiment_pays_for_whole_units() -> None:
     assert found.money.experiment_usd == pytest.approx(7.2 * found.record.elapsed_seconds / 3600)
 
 
+@pytest.mark.parametrize(
+    ("rounds", "expected"),
+    [(None, 7.2), (((1, 2, 4),), 7.2), (((1, 2), (4,)), 3.6), (((1,), (2,), (4,)), 3.6), (((1, 4), (2,)), 7.2)],
+)
+def test_servers_that_take_turns_pay_for_the_largest_turn(
+    rounds: tuple[tuple[int, ...], ...] | None, expected: float
+) -> None:
+    """TP1 and TP2, then TP4, each fit on one unit of four cores: one node is there at a time, not two."""
+    record = dataclasses.replace(analysed().record, rounds=rounds)
+
+    assert billed_usd_per_hour(record, FOUR_CORES) == pytest.approx(expected)
+
+
+def test_a_gated_degree_pays_for_nothing() -> None:
+    """It had no server, whatever its turn."""
+    record = analysed().record
+    degrees = tuple(
+        dataclasses.replace(each, gate="no-capacity", reason="x") if each.degree == 4 else each
+        for each in record.degrees
+    )
+
+    assert billed_usd_per_hour(
+        dataclasses.replace(record, degrees=degrees, rounds=((1, 2), (4,))), FOUR_CORES
+    ) == pytest.approx(3.6)
+
+
 def test_without_a_price_there_is_no_money() -> None:
     """Cores that cost nothing by the hour are not free: there is simply no figure."""
     assert analysed(priced=False).money is None

@@ -1,7 +1,10 @@
 """The record of a sweep: it comes back as it was, and a broken one is refused."""
 
+import dataclasses
+
 import pytest
 
+from workloads.receipt import NodeSpan, Tariff, receipt
 from workloads.sweep import Leg, Sweep, decode_sweep, encode_sweep, gravest
 
 SWEEP = Sweep(sweep="20260701T120000Z-test", legs=(Leg(model="a/b", folder="b"), Leg(model="a/c", folder="c")))
@@ -13,6 +16,24 @@ def test_a_record_comes_back() -> None:
 
     assert decode_sweep(encode_sweep(sweep)) == sweep
     assert [leg.state for leg in SWEEP.legs] == ["waiting", "waiting"]
+
+
+def test_its_receipt_comes_back() -> None:
+    """With its nodes and their sums; records of before have none."""
+    node = NodeSpan(
+        name="a",
+        instance_type="trn2.3xlarge",
+        capacity_type=None,
+        launched="2026-11-24T09:00:00Z",
+        seen="2026-11-24T09:30:00Z",
+        gone=None,
+    )
+    tariff = Tariff(price=None, idle_usd_per_hour=0.4)
+    found = receipt([node], tariff, watched_from=node.launched, watched_until=node.seen, verdicts=2)
+    sweep = dataclasses.replace(SWEEP, receipt=found)
+
+    assert decode_sweep(encode_sweep(sweep)) == sweep
+    assert decode_sweep(encode_sweep(SWEEP).replace('"receipt": null,\n', "")).receipt is None
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,22 @@ import pathlib
 
 import boto3
 
-from infra.errors import StorageFailed
+from infra.errors import OptimalTpError, StorageFailed
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.nodewatch import NodeWatch
 from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import RECORD, Bucket, storage_failed, write_record
+from workloads.loadgen.results import RECORD, Bucket, write_record, write_whole
 from workloads.loadgen.turns import Halt
-from workloads.receipt import Receipt, Tariff
+from workloads.receipt import RECEIPT, Receipt, Tariff
 from workloads.report.analysis import analyse
 from workloads.report.bill import bill, receipt_claim
 from workloads.report.rendering import write
 from workloads.report.retrial import retry
 from workloads.report.source import read
+from workloads.report.sweep import write_receipt
 from workloads.run import decode_run
 from workloads.settings import WorkloadSettings
-
-RECEIPT = "receipt.json"
-"""The last receipt, in the run's folder and right below the bucket's prefix."""
+from workloads.sweep import SWEEP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,25 +42,35 @@ class Accounts:
     """How often it is seen whether they have gone."""
 
     def keep(self, folder: pathlib.Path, *, verdicts: int) -> Receipt:
-        """Write what is known now into ``folder``; into its run, and the report, where it holds one.
+        """Write what is known now into ``folder``; into its run or sweep, and the report, where it holds one.
 
         Raises StorageFailed where the folder takes no more.
         """
         found = self.watch.receipt(self.tariff, verdicts=verdicts)
-        path = folder / RECEIPT
-        try:
-            path.write_text(json.dumps(dataclasses.asdict(bill(found)), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise storage_failed(folder, error) from None
+        path = _write(folder, found)
         if (folder / RECORD).exists():
             record = decode_run((folder / RECORD).read_text(encoding="utf-8"))
             write_record(folder, dataclasses.replace(record, receipt=found))
             again = retry(read(str(folder)))
             write(folder, analyse(again.record, again.samples, again.verdict))
+        elif (folder / SWEEP).exists():
+            write_receipt(folder, found)
         if self.bucket is not None:
             self.bucket.store([path])
         self.watcher.say(receipt_claim(found))
         return found
+
+    def salvage(self, folder: pathlib.Path) -> None:
+        """Keep what a run that failed has cost until now. Nothing is waited for: whoever started it may try again."""
+        found = self.watch.receipt(self.tariff, verdicts=0)
+        try:
+            path = _write(folder, found)
+        except StorageFailed as error:
+            self.watcher.say(f"the receipt was not kept: {error}")
+            return
+        if self.bucket is not None:
+            self.bucket.store([path])
+        self.watcher.say(receipt_claim(found))
 
     async def settle(self, folder: pathlib.Path, *, verdicts: int, halt: Halt) -> None:
         """Keep the receipt now, and again when the nodes are gone, or have not gone for too long.
@@ -79,6 +88,10 @@ class Accounts:
                 self.keep(folder, verdicts=verdicts)
         except StorageFailed as error:
             self.watcher.say(f"the receipt was not kept: {error}")
+
+
+def _write(folder: pathlib.Path, found: Receipt) -> pathlib.Path:
+    return write_whole(folder, RECEIPT, json.dumps(dataclasses.asdict(bill(found)), indent=1) + "\n")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,6 +140,20 @@ def account_words(arguments: argparse.Namespace) -> AccountWords | None:
         idle_usd_per_hour=arguments.idle_usd_per_hour,
         leave_seconds=arguments.nodes_leave_seconds,
     )
+
+
+@contextlib.asynccontextmanager
+async def salvaged(
+    accounts: Accounts | None, folder: collections.abc.Callable[[], pathlib.Path | None]
+) -> collections.abc.AsyncIterator[None]:
+    """Keep the receipt of what is inside where it ends in an error; ``folder`` is None before it has one."""
+    try:
+        yield
+    except OptimalTpError:
+        where = folder()
+        if accounts is not None and where is not None:
+            accounts.salvage(where)
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -19,11 +19,12 @@ import uvloop
 
 from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
-from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, watched
+from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, salvaged, watched
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon
 from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.publish import CloudWatch
@@ -91,12 +92,19 @@ def main(arguments: argparse.Namespace) -> int:
 async def _run(order: Order) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
+        mark = mark_of(order, watching, stays=order.stays)
+        if is_measured(mark):
+            await until_signalled(halt)
+            return 0
         accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
-        async with watched(accounts):
+        session: Session | None = None
+        async with watched(accounts), salvaged(accounts, lambda: None if session is None else session.folder):
             async with within_money(order, halt, watching):
                 session = session_of(order, watching, halt)
                 record = await conducted(session)
             status = ended(session)
+            if mark is not None and record.ending not in ("interrupted", "failed"):
+                mark.put(session.run)
             if accounts is not None:
                 await accounts.settle(session.folder, verdicts=int(status == 0), halt=halt)
                 store(session)

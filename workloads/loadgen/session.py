@@ -217,6 +217,7 @@ class Session:
             ending_detail=None,
             elapsed_seconds=0.0,
             part=self.part,
+            rounds=self.rounds,
         )
 
     async def _prompts(self, urls: tuple[str, ...]) -> prompts.Prompts:

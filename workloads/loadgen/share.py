@@ -9,22 +9,29 @@ import asyncio
 import collections.abc
 import dataclasses
 import os
+import pathlib
 
 import boto3
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
 from workloads.loadgen import job, run
-from workloads.loadgen.hardstop import until_signalled
+from workloads.loadgen.accounts import accounts_of, watched
+from workloads.loadgen.hardstop import until_signalled, within_budget
 from workloads.loadgen.job import Common, PodOptions
 from workloads.loadgen.kubernetes import own_namespace
+from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.rota import Deployments, Scaler
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
+from workloads.receipt import RECEIPT
+from workloads.report.analysis import analyse
 from workloads.report.conclusion import conclude
+from workloads.report.rendering import write
+from workloads.report.retrial import retry
 from workloads.report.source import read
 
 
@@ -65,7 +72,9 @@ async def _main(order: Order, options: PodOptions) -> int:
             return await _after(order, options, watching, halt)
         salt = order.settings.model_dump_json()
         known = await asyncio.to_thread(job.common, options, salt, own_namespace)
-        return await _measure(order, options, known, watching, halt)
+        # Each of them ends before the money does, by the same date; the plan's last turn may be cut short.
+        async with within_budget(order.deadline_file, halt):
+            return await _measure(order, options, known, watching, halt)
 
 
 async def _measure(order: Order, options: PodOptions, known: Common, watching: Watcher, halt: Halt) -> int:
@@ -83,21 +92,52 @@ async def _measure(order: Order, options: PodOptions, known: Common, watching: W
 
 async def _after(order: Order, options: PodOptions, watching: Watcher, halt: Halt) -> int:
     """Judge what the Job's pods kept once it has ended, then go on with the steady probe where that is asked for."""
-    watching.stage("the load generators' Job", total=None)
-    known = await job.after(options, own_namespace, halt.event)
-    if known is None:
+    mark = mark_of(order, watching, stays=options.then_stop)
+    if is_measured(mark):
+        await until_signalled(halt)
         return 0
-    # Whoever watches looks at the pods' run; the probe after it is none.
-    session = dataclasses.replace(run.session_of(order, watching, halt), watcher=watching)
-    status = _judged(order, known, session, watching)
+    watching.stage("the load generators' Job", total=None)
+    accounts = accounts_of(order.accounts, order.settings, order.bucket, watching)
+    async with watched(accounts):
+        known = await job.after(options, own_namespace, halt.event)
+        if known is None:
+            return 0
+        # Whoever watches looks at the pods' run; the probe after it is none.
+        session = dataclasses.replace(run.session_of(order, watching, halt), watcher=watching)
+        status = _judged(order, known, session, watching)
+        if options.then_stop:
+            names = [name for urls in order.targets.values() for name in run.deployments(urls)]
+            await stop_servers(names, Deployments(namespace=own_namespace()))
+            watching.say(f"stopped: {', '.join(names)}")
+        if mark is not None:
+            mark.put(known.run)
+        if accounts is not None:
+            place = session.folder if order.bucket is not None else order.folder / known.run
+            await accounts.settle(place, verdicts=int(status == 0), halt=halt)
+            _with_receipt(order, known, place, watching)
     if order.steady and not halt.event.is_set():
         await probe_for_ever(session)
     if options.then_stop:
-        names = [name for urls in order.targets.values() for name in run.deployments(urls)]
-        await stop_servers(names, Deployments(namespace=own_namespace()))
-        watching.say(f"stopped: {', '.join(names)}")
         await until_signalled(halt)
     return status
+
+
+def _with_receipt(order: Order, known: Common, folder: pathlib.Path, watching: Watcher) -> None:
+    """Write the report of the whole run again, with the receipt that lies in ``folder``."""
+    bucket = run.bucket_of(order.bucket, known.run)
+    try:
+        if bucket is None:
+            source = read(str(folder))
+        else:
+            bucket.store([folder / RECEIPT])
+            source = read(bucket.uri, boto3.client("s3"))
+    except SettingsError as error:
+        watching.say(str(error))
+        return
+    again = retry(source)
+    write(folder, analyse(again.record, again.samples, again.verdict))
+    if bucket is not None:
+        bucket.store(path for path in folder.iterdir() if path.is_file())
 
 
 async def stop_servers(names: collections.abc.Sequence[str], scaler: Scaler) -> None:

@@ -13,9 +13,10 @@ import re
 import uvloop
 
 from infra.errors import Problem, ServerFailed, SettingsError
-from workloads.loadgen.accounts import accounts_of, watched
+from workloads.loadgen.accounts import accounts_of, salvaged, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
+from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.results import new_folder
@@ -82,6 +83,10 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
     """
     name = run_name(dt.datetime.now(dt.UTC))
     first = wanted[0]
+    mark = mark_of(first, watching, stays=first.stays)
+    if is_measured(mark):
+        await until_signalled(halt)
+        return 0
     folder = new_folder(first.folder / name)
     keeper = SweepKeeper(folder, bucket_of(first.bucket, name))
     plan = planned(name, (order.settings for order in wanted))
@@ -97,12 +102,14 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         sessions[index] = session
 
     accounts = accounts_of(first.accounts, first.settings, first.bucket, watching)
-    async with watched(accounts):
+    async with watched(accounts), salvaged(accounts, lambda: folder):
         # The first model's order names the others' servers too.
         async with within_money(first, halt, watching):
             await measure_all(plan, measure, keeper, watching, halt)
         watching.end()
         status = conclude_sweep(read_sweep(str(folder)), folder)
+        if mark is not None and sessions:
+            mark.put(name)
         if accounts is not None:
             await accounts.settle(folder, verdicts=statuses.count(0), halt=halt)
     if keeper.bucket is not None:

@@ -40,7 +40,7 @@ DEADLINE = "qwen-vllm-deadline"
 """Name of the ConfigMap with the date at which the guard stops the servers."""
 DEADLINE_KEY = "deadline"
 _DEADLINE_PATH = "/etc/optimal-tp-deadline"
-_STOPPING = ("--stop-servers", "--stay", "--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
+_DEADLINE_OPTION = ("--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
 _RESULTS_GIB = 10
 _AFTER_CPU_MILLICORES = 100
 """Of the pod that waits for the Job: it would else take a load generator's place on a small node."""
@@ -102,6 +102,13 @@ def _turning(generator: Generator) -> list[str]:
     return [*(word for turn in turns(plan) for word in ("--turns", turn)), *together]
 
 
+def _accounts(generator: Generator) -> list[str]:
+    """Return the words by which the commands keep the receipt."""
+    money = generator.money
+    leave = [] if generator.keeps_running else ["--nodes-leave-seconds", str(_leave_seconds(money))]
+    return ["--node-pool", generator.node_pool, "--idle-usd-per-hour", f"{money.cost.idle_usd:.4f}", *leave]
+
+
 def _leave_seconds(money: Forecast) -> int:
     """Return how long the nodes are waited for: twice what is expected."""
     return int(2 * money.leaving_hours * 3600)
@@ -118,17 +125,16 @@ def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
     """
     command = "run" if len(generator.plan.models) == 1 else "sweep"
     then = [
-        *(("--steady",) if generator.keeps_running else _STOPPING),
+        *(("--steady",) if generator.keeps_running else ("--stop-servers", "--stay", *_DEADLINE_OPTION)),
         *_turning(generator),
-        *("--node-pool", generator.node_pool),
-        *("--idle-usd-per-hour", f"{generator.money.cost.idle_usd:.4f}"),
-        *(("--nodes-leave-seconds", str(_leave_seconds(generator.money))) if not generator.keeps_running else ()),
+        *_accounts(generator),
     ]
     labels, cpu_millicores = {"app": GENERATOR}, generator.settings.cpu_millicores
     if generator.settings.pods > 1:
         command, labels = "share", {"app": GENERATOR, ROLE: "after"}
         then = ["--after-job", GENERATOR, *_sharing(generator)]
-        then += ["--steady"] if generator.keeps_running else ["--then-stop"]
+        then += ["--steady"] if generator.keeps_running else ["--then-stop", *_DEADLINE_OPTION]
+        then += _accounts(generator)
         cpu_millicores = _AFTER_CPU_MILLICORES
     return {
         "replicas": 1,
@@ -143,9 +149,8 @@ def job_spec(generator: Generator) -> "JobSpecArgsDict":
     """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement."""
     settings = generator.settings
     labels = {"app": GENERATOR, ROLE: "share"}
-    template = _template(
-        generator, "share", ["--job", GENERATOR, *_sharing(generator)], labels, settings.cpu_millicores
-    )
+    words = ["--job", GENERATOR, *_sharing(generator), *(() if generator.keeps_running else _DEADLINE_OPTION)]
+    template = _template(generator, "share", words, labels, settings.cpu_millicores)
     spec = typing.cast("PodSpecArgsDict", template["spec"])
     apart: TopologySpreadConstraintArgsDict = {
         "max_skew": 1,

@@ -42,11 +42,13 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
     )
 
 
-def sweep_html(name: str, headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table]) -> str:
-    """Return the page of a sweep; each model's own page is in its folder."""
+def sweep_html(
+    name: str, headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table], *, receipt: str = ""
+) -> str:
+    """Return the page of a sweep; each model's own page is in its folder. ``receipt`` is a claim, or empty."""
     template = _TEMPLATES.get_template("sweep.html.j2")
     tone = "settled" if all(row.outcome == "settled" for row in rows) else "inconclusive"
-    return template.render(name=name, headline=headline, rows=rows, tables=tables, tone=tone)
+    return template.render(name=name, headline=headline, rows=rows, tables=tables, tone=tone, receipt=receipt)
 
 
 def page_template(name: str) -> jinja2.Template:

@@ -18,13 +18,16 @@ def markdown(claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[
     return "\n\n".join([*head, "\n".join(body), *images, *(_table(table) for table in tables)]) + "\n"
 
 
-def sweep_markdown(headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table]) -> str:
-    """Return the report of a sweep as Markdown; each model's own is in its folder."""
+def sweep_markdown(
+    headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table], *, receipt: str = ""
+) -> str:
+    """Return the report of a sweep as Markdown; each model's own is in its folder. ``receipt`` is a claim, or empty."""
     lines = [
         f"- **{_text(row.model)}: {row.outcome}.** {_text(row.sentence)}"
         + ("" if row.outcome == "not measured" else f" [Its report]({row.folder}/report.md)")
         for row in rows
     ]
+    lines += [f"- **Receipt.** {_text(receipt)}"] if receipt else []
     return "\n\n".join([f"# {_text(headline)}", "\n".join(lines), *map(_table, tables)]) + "\n"
 
 

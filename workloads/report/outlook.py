@@ -25,11 +25,15 @@ def block_seconds(record: RunRecord) -> float | None:
 
 
 def billed_usd_per_hour(record: RunRecord, price: Price | None) -> float | None:
-    """Return what the servers of a run cost an hour: whole billed units for the cores allocated; None without price."""
+    """Return what the servers of a run cost an hour: whole billed units for the cores allocated; None without price.
+
+    Servers that take turns are there one turn at a time: the units are those of the largest turn.
+    """
     if price is None:
         return None
-    allocated = sum(degree.cores_allocated for degree in record.degrees if degree.gate is None)
-    return price.usd_per_hour * math.ceil(allocated / price.billed_cores)
+    allocated = {degree.degree: degree.cores_allocated for degree in record.degrees if degree.gate is None}
+    at_once = [sum(allocated.get(degree, 0) for degree in turn) for turn in record.rounds or (tuple(allocated),)]
+    return price.usd_per_hour * math.ceil(max(at_once, default=0) / price.billed_cores)
 
 
 def priced(question: str, blocks: int | None, record: RunRecord, price: Price | None) -> Outlook:

@@ -1,6 +1,7 @@
 """Reads what a run stored, from a folder or a bucket, and says what of it could not be read."""
 
 import dataclasses
+import json
 import pathlib
 import re
 import typing
@@ -8,6 +9,7 @@ import typing
 import pydantic
 
 from infra.errors import Problem, SettingsError
+from workloads.receipt import RECEIPT, Receipt, decode_receipt
 from workloads.report.parts import Faults, OfPod, join
 from workloads.run import RunRecord, decode_run
 from workloads.samples import Sample, decode
@@ -56,15 +58,24 @@ def read(source: str, s3: "S3Client | None" = None) -> Source:
     if len(parts) < len(kept):
         raise _unreadable(source, "not all its pods kept a part of a run", "name the folder of one run")
     joined = join(parts)
+    receipt, unread = _receipt(texts.get(RECEIPT))
     return Source(
         name=source,
-        record=joined.record,
+        record=dataclasses.replace(joined.record, receipt=receipt),
         samples=joined.samples,
-        notes=(*(note for _, _, notes in kept for note in notes), *joined.notes),
+        notes=(*(note for _, _, notes in kept for note in notes), *joined.notes, *unread),
         stored_verdict=stored,
         void=joined.void,
         faults=joined.faults,
     )
+
+
+def _receipt(text: str | None) -> tuple[Receipt | None, tuple[str, ...]]:
+    """Return the receipt of all pods, which lies beside their folders, and why it could not be read."""
+    try:
+        return decode_receipt(None if text is None else json.loads(text)), ()
+    except (ValueError, TypeError, KeyError) as error:
+        return None, (f"{RECEIPT} holds no receipt ({error}); it is left out",)
 
 
 def _one(
@@ -112,7 +123,7 @@ def _from_bucket(source: str, s3: "S3Client | None") -> dict[str, str]:
 
 def _is_wanted(name: str) -> bool:
     own = _POD.sub("", name)
-    return name == "verdict.json" or own == "run.json" or _SAMPLES.fullmatch(own) is not None
+    return name in ("verdict.json", RECEIPT) or own == "run.json" or _SAMPLES.fullmatch(own) is not None
 
 
 def _record(source: str, text: str) -> RunRecord:

@@ -10,17 +10,19 @@ import rich.table
 import rich.text
 
 from infra.errors import Problem, SettingsError
+from workloads.receipt import Receipt
 from workloads.report.across import ModelResult, ModelRow, headline, rows, tables
 from workloads.report.analysis import analyse
+from workloads.report.bill import bill, receipt_claim
 from workloads.report.findings import EXIT_STATUS
 from workloads.report.html import sweep_html
 from workloads.report.markdown import sweep_markdown
 from workloads.report.rendering import write, write_files
 from workloads.report.retrial import retry
 from workloads.report.source import Source, read
-from workloads.report.tables import Table
+from workloads.report.tables import Table, receipt_table
 from workloads.report.terminal import show
-from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, gravest
+from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep, gravest
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -97,17 +99,35 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
     found, across = rows(results), tables(results)
     _write(folder, source.sweep, found, across)
     _show(console, found, across[0], folder)
+    if source.sweep.receipt is not None:
+        console.print(rich.text.Text(f"Receipt: {receipt_claim(source.sweep.receipt)}"), soft_wrap=True)
     return gravest(statuses)
+
+
+def write_receipt(folder: pathlib.Path, receipt: Receipt) -> None:
+    """Put ``receipt`` into the sweep's record and report in ``folder``. Raises StorageFailed where they cannot be."""
+    source = read_sweep(str(folder))
+    sweep = dataclasses.replace(source.sweep, receipt=receipt)
+    results = []
+    for leg in sweep.legs:
+        again = retry(source.runs[leg.folder]) if leg.folder in source.runs else None
+        analysis = None if again is None else analyse(again.record, again.samples, again.verdict)
+        results.append(ModelResult(leg=leg, analysis=analysis))
+    write_files(folder, {SWEEP: encode_sweep(sweep).encode()})
+    _write(folder, sweep, rows(results), tables(results))
 
 
 def _write(
     folder: pathlib.Path, sweep: Sweep, found: typing.Sequence[ModelRow], across: typing.Sequence[Table]
 ) -> None:
-    data = {"schema_version": 1, "sweep": sweep.sweep, "models": [dataclasses.asdict(row) for row in found]}
-    shown = [table for table in across if table.rows]
+    data: dict[str, typing.Any] = {"schema_version": 1, "sweep": sweep.sweep}
+    data["models"] = [dataclasses.asdict(row) for row in found]
+    data["receipt"] = None if sweep.receipt is None else dataclasses.asdict(bill(sweep.receipt))
+    shown = [table for table in (*across, receipt_table(sweep.receipt)) if table.rows]
+    said = receipt_claim(sweep.receipt)
     files = {
-        "report.md": sweep_markdown(headline(found), found, shown),
-        "report.html": sweep_html(sweep.sweep, headline(found), found, shown),
+        "report.md": sweep_markdown(headline(found), found, shown, receipt=said),
+        "report.html": sweep_html(sweep.sweep, headline(found), found, shown, receipt=said),
         VERDICTS: json.dumps(data, indent=1, allow_nan=False) + "\n",
     }
     write_files(folder, {name: text.encode() for name, text in files.items()})

@@ -1,0 +1,40 @@
+"""The names that the program gives to things of an account itself; every other name gets a free ending from Pulumi.
+
+Such a name can be taken: by a leftover, by another stack, by somebody else. Preflight looks for each of them.
+"""
+
+import collections.abc
+import dataclasses
+import typing
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfNamed:
+    """One thing of an account under a name of ours."""
+
+    kind: typing.Literal["cluster", "log group", "dashboard", "alarm", "bucket"]
+    name: str
+
+
+def control_plane_log_group(cluster_name: str) -> str:
+    """Return the log group that EKS writes to, whoever made it (EKS user guide, "Control plane logs")."""
+    return f"/aws/eks/{cluster_name}/cluster"
+
+
+def void_alarm(dashboard: str, word: str, degree: int) -> str:
+    """Return the alarm of a degree's failed self-audit; ``word`` is the model's in a sweep, else empty."""
+    return f"{dashboard}-void-{word}-tp{degree}" if word else f"{dashboard}-void-tp{degree}"
+
+
+def silent_alarm(dashboard: str, word: str) -> str:
+    """Return the alarm of a silent load generator; ``word`` is the model's in a sweep, empty for all of them."""
+    return f"{dashboard}-silent-{word}" if word else f"{dashboard}-silent"
+
+
+def alarms(
+    dashboard: str, degrees: collections.abc.Mapping[str, collections.abc.Iterable[int]], *, for_ever: bool
+) -> list[str]:
+    """Return every alarm beside ``dashboard``: degrees by the model's word; ``for_ever`` where silence is an alarm."""
+    void = [void_alarm(dashboard, word, degree) for word, of in degrees.items() for degree in of]
+    silent = [silent_alarm(dashboard, word) for word in dict.fromkeys(["", *degrees])] if for_ever else []
+    return [*void, *silent]

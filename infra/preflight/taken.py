@@ -1,0 +1,84 @@
+"""Whether the names that the program gives itself are free. Pure."""
+
+import collections.abc
+import typing
+
+from infra import names
+from infra.account import questions
+from infra.account.questions import Answer, Unknown
+from infra.names import SelfNamed
+from infra.preflight.experiment import Experiment
+from infra.preflight.rows import Row, unknown
+from infra.preflight.scene import Scene
+from infra.settings import InfraSettings
+
+_OTHER_CLUSTER = "choose another infra.cluster_name"
+_REMEDIES: typing.Final = {
+    "cluster": "aws eks delete-cluster --region {region} --name {names}",
+    "log group": "aws logs delete-log-group --region {region} --log-group-name {names}",
+    # CloudWatch overwrites both without a word.
+    "dashboard": "aws cloudwatch delete-dashboards --region {region} --dashboard-names {names}; `up` overwrites it",
+    "alarm": "aws cloudwatch delete-alarms --region {region} --alarm-names {names}; `up` overwrites them",
+}
+"""How a leftover is removed; a bucket is not, because it may hold the results of a stack that is gone."""
+
+
+def self_named(settings: InfraSettings, experiment: Experiment) -> list[SelfNamed]:
+    """Return everything of the account that the program gives a name of its own."""
+    cluster = settings.physical_name
+    found = [SelfNamed(kind="dashboard", name=cluster)]
+    if settings.existing is None:
+        group = names.control_plane_log_group(cluster)
+        found = [SelfNamed(kind="cluster", name=cluster), SelfNamed(kind="log group", name=group), *found]
+    found += [SelfNamed(kind="alarm", name=alarm) for alarm in experiment.alarms]
+    if experiment.bucket is not None:
+        found.append(SelfNamed(kind="bucket", name=experiment.bucket))
+    return found
+
+
+def rows(scene: Scene) -> list[Row]:
+    """Return a row for each kind of thing with a name of ours."""
+    wanted: dict[str, list[str]] = {}
+    for each in self_named(scene.settings, scene.experiment):
+        wanted.setdefault(each.kind, []).append(each.name)
+    return [_row(scene, kind, found, _looked(kind, found, scene)) for kind, found in wanted.items()]
+
+
+def _looked(kind: str, wanted: list[str], scene: Scene) -> Answer:
+    """Return which of the names ``wanted`` are taken: AWS answers with every name that begins so."""
+    name = wanted[0]
+    if kind == "cluster":
+        return _of("name", wanted, scene.ask(questions.CLUSTER, name=name))
+    if kind == "log group":
+        return _of("logGroupName", wanted, scene.ask(questions.LOG_GROUPS, logGroupNamePrefix=name))
+    if kind == "dashboard":
+        return _of("DashboardName", wanted, scene.ask(questions.DASHBOARDS, DashboardNamePrefix=name))
+    if kind == "bucket":
+        there = scene.ask(questions.BUCKET, Bucket=name)
+        return there if isinstance(there, Unknown) or not there else (name,)
+    prefix = f"{scene.settings.physical_name}-"
+    plain = scene.ask(questions.ALARMS, AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+    composite = scene.ask(questions.COMPOSITE_ALARMS, AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm"])
+    if isinstance(plain, Unknown) or isinstance(composite, Unknown):
+        return plain if isinstance(plain, Unknown) else composite
+    return _of("AlarmName", wanted, (*plain, *composite))
+
+
+def _of(key: str, wanted: collections.abc.Collection[str], answer: Answer) -> Answer:
+    return answer if isinstance(answer, Unknown) else tuple(str(each[key]) for each in answer if each[key] in wanted)
+
+
+def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
+    """Say whether the names are free: a stack that is up holds its own, a leftover does too, and others may."""
+    check = f"name of the {kind}" if len(wanted) == 1 else f"names of {kind}s"
+    required = f"no {', '.join(wanted)}, unless this stack is up"
+    if isinstance(taken, Unknown):
+        return unknown(check, taken.reason, required)
+    if not taken:
+        return Row(check=check, state="fine", found="free", required=required)
+    if kind == "bucket":
+        remedy = "choose another loadtest.results.bucket, or name none, so that a free one is made up"
+    else:
+        command = _REMEDIES[kind].format(region=scene.settings.region, names=" ".join(taken))
+        remedy = f"if it is a leftover: {command}; if it is somebody else's: {_OTHER_CLUSTER}"
+    return Row(check=check, state="warning", found=f"taken: {', '.join(taken)}", required=required, remedy=remedy)

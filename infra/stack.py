@@ -1,0 +1,101 @@
+"""One stack's settings as a whole: both halves parsed, held against each other, planned and priced.
+
+Program and preflight read a stack here, so that what one refuses the other refuses in the same words. The one module
+of ``infra`` that knows of ``workloads``: how many nodes, for how long and at what cost is the experiment's to say.
+"""
+
+import collections.abc
+import dataclasses
+import pathlib
+import typing
+
+from infra import bill, names, seats
+from infra.errors import Problem, SettingsError
+from infra.parser import read_yaml
+from infra.preflight.experiment import Experiment
+from infra.settings import InfraSettings, parse_infra, require_region
+from workloads.cluster_settings import ClusterSettings, parse_cluster
+from workloads.cost import Forecast, HourlyCost, forecast
+from workloads.feasibility import feasible_plan
+from workloads.lineup import Lineup
+from workloads.spend import parse_spend
+
+PROJECT: typing.Final = "optimal-tp"
+SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """What a stack file asks for, with the plan and the money that follow from it."""
+
+    infra: InfraSettings
+    workloads: ClusterSettings
+    plan: Lineup
+    money: Forecast
+
+    def experiment(self) -> Experiment:
+        """Return what preflight wants to know of the experiment."""
+        money, loadtest = self.money, self.workloads.loadtest
+        around_hours = money.cluster_hours + money.leaving_hours
+        degrees = {model.word: model.settings.degrees for model in self.plan.models}
+        return Experiment(
+            nodes=self.plan.nodes,
+            expected_hours=around_hours + money.setup_hours + money.measuring_hours,
+            longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
+            own_image=loadtest.image,
+            bucket=loadtest.results.bucket,
+            alarms=tuple(names.alarms(self.infra.physical_name, degrees, for_ever=money.spend.keep_running)),
+        )
+
+
+def compose(sections: collections.abc.Mapping[str, object], region: str, *, file: str) -> Stack:
+    """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
+
+    Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
+    where nodes cannot hold the servers.
+    """
+    infra = parse_infra(sections["infra"], file=file)
+    spend = parse_spend(sections["spend"], file=file)
+    workloads = parse_cluster(sections, file=file)
+    require_region(infra, region, file=file)
+    neuron = infra.neuron
+    workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
+    beside = seats.system_node_vcpus(infra)
+    plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
+    cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=bill.idle_usd_per_hour(infra))
+    money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
+    money.keep_within_budget(file)
+    return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
+
+
+def read_stack(name: str, folder: pathlib.Path) -> Stack:
+    """Return the stack called ``name`` out of its file in ``folder``. Raises as ``compose`` does."""
+    config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
+    return compose(sections, str(config["aws:region"]), file=file)
+
+
+def read_infra(name: str, folder: pathlib.Path) -> InfraSettings:
+    """Return the infra section alone: what is left of a stack is looked for whatever its experiment has become."""
+    config, file = stack_config(name, folder)
+    return parse_infra(config[f"{PROJECT}:infra"], file=file)
+
+
+def stack_config(
+    name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
+) -> tuple[dict[str, object], str]:
+    """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
+    path = folder / f"Pulumi.{name}.yaml"
+    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
+    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
+    found = data.get("config") if isinstance(data, dict) else None
+    config = found if isinstance(found, dict) else {}
+    problems = [
+        Problem(path="--stack", value=name, rule=f"its file has config.{key}", remedy=f"add it to {path.name}")
+        for key in needed
+        if config.get(key) is None
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return config, path.name

@@ -1,0 +1,128 @@
+"""The pod that goes on after several load generators: it judges, stops the servers, and keeps the receipt."""
+
+import argparse
+import asyncio
+import collections.abc
+import dataclasses
+import json
+import pathlib
+
+import pytest
+import yaml
+
+from tests.fakes_kubernetes import FakeCluster, served
+from tests.fakes_run import price, settings
+from tests.unit.test_mark import DEADLINE, Store
+from tests.unit.test_nodewatch import CLAIMS, claim
+from tests.unit.test_parts import LOAD, pod_of, whole_run
+from workloads.loadgen import accounts as accounts_module
+from workloads.loadgen import share
+from workloads.loadgen.job import common
+from workloads.loadgen.mark import Mark
+from workloads.loadgen.results import samples_name, write_record
+from workloads.report import rendering
+from workloads.report.source import read
+from workloads.samples import encode
+
+JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
+SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
+
+
+@pytest.fixture
+def ended(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> collections.abc.Iterator[tuple[FakeCluster, pathlib.Path, argparse.Namespace]]:
+    """Yield a cluster whose Job of two pods has ended, the folder of what they kept, and the line of what is after."""
+    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(share, "until_signalled", lambda _halt: asyncio.sleep(0))
+    job = {
+        "metadata": {"name": "loadgen", "uid": "0f1e"},
+        "status": {"startTime": "2027-01-15T08:00:00Z", "conditions": [{"type": "Complete", "status": "True"}]},
+    }
+    cluster = FakeCluster(
+        objects={
+            JOB: job,
+            CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]},
+            **{f"{SPACE}/tp{degree}/scale": {"spec": {"replicas": 1}} for degree in (1, 2)},
+        }
+    )
+    section = settings(degrees=[1, 2], load=LOAD, price=price(3.6, 4))
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"workloads": section}))
+    (tmp_path / "deadline").write_text(DEADLINE)
+    parser = argparse.ArgumentParser()
+    share.configure(parser)
+    words = ["--settings", str(tmp_path / "settings.yaml"), "--results", str(tmp_path / "out"), "--pods", "2"]
+    words += ["--target", "1=http://tp1:8000", "--target", "2=http://tp2:8000", "--after-job", "loadgen"]
+    words += ["--then-stop", "--node-pool", "neuron-trn-2", "--idle-usd-per-hour", "0.4"]
+    line = parser.parse_args(words)
+    with served(cluster, tmp_path) as namespace:
+        monkeypatch.setattr(share, "own_namespace", lambda: namespace)
+        monkeypatch.setattr(accounts_module, "own_namespace", lambda: namespace)
+        _, options = share.asked(line, {})
+        folder = tmp_path / "out" / common(options, "", lambda: namespace).run
+        record, samples = whole_run()
+        record = dataclasses.replace(record, settings=section)
+        for pod in range(2):
+            own = folder / f"pod-{pod}"
+            own.mkdir(parents=True)
+            kept = pod_of(record, samples, pod)
+            write_record(own, kept.record)
+            (own / samples_name(0)).write_text("".join(f"{encode(sample)}\n" for sample in kept.samples))
+        yield cluster, folder, line
+
+
+def after(line: argparse.Namespace) -> int:
+    """Run the pod that comes after the Job."""
+    return asyncio.run(share._main(*share.asked(line, {})))
+
+
+def test_several_load_generators_have_a_receipt(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace],
+) -> None:
+    """The servers are stopped; receipt.json, the report and the run that is read again have what the node cost."""
+    cluster, folder, line = ended
+    status = after(line)
+    receipt = json.loads((folder / "receipt.json").read_text())
+    again = read(str(folder)).record.receipt
+
+    assert [cluster.objects[f"{SPACE}/tp{degree}/scale"]["spec"]["replicas"] for degree in (1, 2)] == [0, 0]
+    assert [node["name"] for node in receipt["nodes"]] == ["a"]
+    assert receipt["verdicts"] == int(status == 0)
+    assert again is not None
+    assert again.usd == pytest.approx(receipt["usd"])
+    assert "1 x trn2.3xlarge" in (folder / "report.md").read_text()
+
+
+def test_a_pod_in_its_place_does_nothing(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first marks the verdict; one that takes its place neither asks Kubernetes nor writes another receipt."""
+    cluster, folder, line = ended
+    store = Store()
+    monkeypatch.setattr(
+        share,
+        "mark_of",
+        lambda _order, watcher, stays: (
+            Mark(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE, watcher=watcher)
+            if stays
+            else None
+        ),
+    )
+    after(line)
+    asked, kept = len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns
+
+    assert json.loads(store.kept["b/runs/measured/loadgen-7d9f.json"])["run"] == folder.name
+    assert after(line) == 0
+    assert (len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns) == (asked, kept)
+
+
+def test_a_broken_receipt_is_left_out_and_said(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace],
+) -> None:
+    """The verdict does not hang on it."""
+    _, folder, _ = ended
+    (folder / "receipt.json").write_text('{"nodes": 1}')
+    found = read(str(folder))
+
+    assert found.record.receipt is None
+    assert found.notes[-1] == "receipt.json holds no receipt ('totals'); it is left out"

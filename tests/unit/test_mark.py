@@ -1,0 +1,144 @@
+"""The mark that an experiment has its verdict: whoever takes a pod's place finds it, and only that one."""
+
+import io
+import pathlib
+import typing
+
+import botocore.exceptions
+import pytest
+from rich.console import Console
+
+from infra.errors import CapacityError
+from tests.fakes_run import settings
+from workloads.loadgen.mark import Mark, is_measured, mark_of
+from workloads.loadgen.order import Order
+from workloads.loadgen.progress import PlainWatcher
+
+DEADLINE = "2026-11-24T12:00:00+00:00"
+
+
+class Store:
+    """A bucket in memory, whose listings begin with a prefix as S3's do."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.is_there = True
+
+    def _ask(self) -> None:
+        if not self.is_there:
+            raise botocore.exceptions.EndpointConnectionError(endpoint_url="https://s3")
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
+        """Keep ``Body``."""
+        self._ask()
+        self.kept[f"{Bucket}/{Key}"] = Body
+        return None
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, typing.Any]:  # noqa: N803 - likewise
+        """List keys; without any there are no contents."""
+        self._ask()
+        keys = [key.removeprefix(f"{Bucket}/") for key in self.kept if key.startswith(f"{Bucket}/{Prefix}")]
+        return {"Contents": [{"Key": key} for key in keys]} if keys else {}
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, typing.Any]:  # noqa: N803 - likewise
+        """Return what was kept."""
+        return {"Body": io.BytesIO(self.kept[f"{Bucket}/{Key}"])}
+
+
+def mark(
+    store: Store, *, pod: str = "qwen-vllm-loadgen-7d9f-abcde", deadline: str = DEADLINE, said: list[str] | None = None
+) -> Mark:
+    """Return the mark of a pod; what is said goes to ``said``."""
+    watcher = PlainWatcher(Console(quiet=True))
+    if said is not None:
+        watcher.say = said.append  # type: ignore[method-assign, assignment]
+    return Mark(store=store, bucket="b", prefix="runs", pod=pod, deadline=deadline, watcher=watcher)
+
+
+@pytest.mark.parametrize(
+    ("pod", "deadline", "run"),
+    [
+        ("qwen-vllm-loadgen-7d9f-zzzzz", DEADLINE, "20261124T090000Z-aaaa"),
+        ("qwen-vllm-loadgen-8888-abcde", DEADLINE, None),
+        ("qwen-vllm-loadgen-7d9f-zzzzz", "2026-11-25T12:00:00+00:00", None),
+    ],
+    ids=["in its place", "another template", "another budget or stack"],
+)
+def test_the_next_pod_finds_what_was_measured(pod: str, deadline: str, run: str | None) -> None:
+    """A pod of the same template under the same deadline is in its place; any other measures."""
+    store = Store()
+    mark(store).put("20261124T090000Z-aaaa")
+
+    assert list(store.kept) == ["b/runs/measured/qwen-vllm-loadgen-7d9f.json"]
+    assert mark(store, pod=pod, deadline=deadline).found() == run
+
+
+def test_what_was_measured_is_said() -> None:
+    """With what measures anew."""
+    store, said = Store(), list[str]()
+    assert not is_measured(mark(store, said=said))
+    mark(store).put("r")
+
+    assert is_measured(mark(store, said=said))
+    assert said == ["r has the verdict already: nothing is measured; name another loadtest.run to measure anew"]
+    assert not is_measured(None)
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b'{"run": "r"}', b"\xff"])
+def test_a_broken_mark_is_none(text: bytes) -> None:
+    """It is said, and the experiment is measured."""
+    store, said = Store(), list[str]()
+    store.kept["b/runs/measured/qwen-vllm-loadgen-7d9f.json"] = text
+
+    assert mark(store, said=said).found() is None
+    assert said[0].startswith("whether this was measured before is not known (")
+
+
+def test_a_bucket_that_is_not_there_ends_nothing() -> None:
+    """Neither the beginning nor the end of a run."""
+    store, said = Store(), list[str]()
+    store.is_there = False
+
+    assert mark(store, said=said).found() is None
+    mark(store, said=said).put("r")
+    assert said[1].startswith("a pod in place of this one would measure again (")
+
+
+def order(folder: pathlib.Path, **changes: typing.Any) -> Order:
+    """Return the order of a pod that stays after its verdict."""
+    fields: dict[str, typing.Any] = {
+        "settings": settings(),
+        "targets": {},
+        "folder": folder,
+        "bucket": ("b", "runs"),
+        "publish": False,
+        "steady": False,
+        "ignore_eos": True,
+        "ready_timeout_seconds": 1.0,
+        "pins": {},
+        "rounds": None,
+        "stops_servers": True,
+        "deadline_file": folder / "deadline",
+        "accounts": None,
+        "stays": True,
+    }
+    return Order(**{**fields, **changes})
+
+
+def test_only_who_stays_within_a_budget_has_a_mark(tmp_path: pathlib.Path) -> None:
+    """On this machine, with an endless probe and without a deadline everything is as it was."""
+    (tmp_path / "deadline").write_text(DEADLINE)
+    quiet, store = PlainWatcher(Console(quiet=True)), Store()
+    found = mark_of(order(tmp_path), quiet, stays=True, store=store)
+
+    assert found is not None
+    assert (found.bucket, found.prefix, found.deadline) == ("b", "runs", DEADLINE)
+    assert mark_of(order(tmp_path), quiet, stays=False, store=store) is None
+    assert mark_of(order(tmp_path, bucket=None), quiet, stays=True, store=store) is None
+    assert mark_of(order(tmp_path, deadline_file=None), quiet, stays=True, store=store) is None
+
+
+def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path) -> None:
+    """As everywhere."""
+    with pytest.raises(CapacityError, match=r"^the deadline of the budget cannot be read, so nothing is started: "):
+        mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), stays=True, store=Store())
