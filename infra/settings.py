@@ -8,7 +8,7 @@ import pydantic
 
 from infra.capacity import Neuron, Zone
 from infra.errors import Problem, SettingsError
-from infra.hardware import OFFERINGS, OFFERINGS_READ_ON
+from infra.hardware import OFFERINGS_READ_ON
 from infra.parser import Section, broken, parse
 from infra.prices import Prices
 from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
@@ -257,7 +257,7 @@ class InfraSettings(Section):
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
                 raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
-        offered = OFFERINGS[neuron.instance_type]
+        offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
             remedy = "move the stack, or add the region to infra/hardware.py if AWS offers it by now"

@@ -36,7 +36,7 @@ _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130
 """Columns that the tables need, whatever the terminal has."""
 _ZONES = 3
-"""Most regions with trn2 have it in three zones (infra/hardware.py, OFFERINGS)."""
+"""Most regions with trn2 have it in three zones (``offered`` in infra/hardware.py)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
