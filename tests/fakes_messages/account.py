@@ -1,11 +1,13 @@
 """Why AWS cannot be asked at all. What preflight and leftovers find are rows of tables, with tests of their own."""
 
+import http.client
 import typing
 import unittest.mock
 
 import boto3
 import botocore.exceptions
 
+from infra.account import registry
 from infra.account.inquiry import Clients, clients, require_account
 from tests.fakes_messages.told import Case
 
@@ -31,6 +33,12 @@ def no_profile() -> None:
         clients("ap-southeast-4")
 
 
+def foreign() -> None:
+    """Ask a registry that does not speak HTTP."""
+    with unittest.mock.patch("urllib.request.urlopen", side_effect=http.client.BadStatusLine("SSH-2.0")):
+        registry.fetch("HEAD", "https://registry.example.org/v2/", {})
+
+
 CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: refused(botocore.exceptions.NoCredentialsError()),
     lambda _: refused(code("SignatureDoesNotMatch")),
@@ -38,4 +46,5 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: refused(code("AccessDenied")),
     lambda _: refused(botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts")),
     lambda _: no_profile(),
+    lambda _: foreign(),
 )

@@ -16,7 +16,7 @@ from workloads import guarding
 from workloads.fleet.command import _text
 from workloads.fleet.demand import parse_forecast
 from workloads.loadgen import load, options, run, share, sweep
-from workloads.loadgen.cores import pin
+from workloads.loadgen.cores import pin, take_precedence
 from workloads.local.settings import read_profile
 from workloads.local.weights import read_shape
 from workloads.report.__main__ import main as report
@@ -83,6 +83,12 @@ def pinned() -> None:
     """Ask for a core that is not there."""
     with unittest.mock.patch("os.sched_getaffinity", return_value={0, 1}):
         pin(4096)
+
+
+def preferred() -> None:
+    """Ask for real-time priority without the right to it."""
+    with unittest.mock.patch("os.sched_setscheduler", side_effect=PermissionError(1, "Operation not permitted")):
+        take_precedence()
 
 
 def _settings(folder: pathlib.Path, text: str) -> str:
@@ -195,6 +201,7 @@ CASES: typing.Final[tuple[Case, ...]] = (
     ),
     lambda _: load._trust(pathlib.Path("/nowhere/ca.pem")),
     lambda _: pinned(),
+    lambda _: preferred(),
     *(lambda folder, words=words: ordered(folder, words) for words in RUNS),
     lambda folder: ordered(folder, ("--target", "1=http://a"), SWEEP),
     swept,

@@ -27,7 +27,6 @@ from tests.fakes_server import Script, ScriptedServer
 from workloads import compiling, fetching, folder, guarding
 from workloads.loadgen import job, load, share, wire
 from workloads.loadgen import options as load_options
-from workloads.loadgen.accounts import Accounts
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.calls import Server
 from workloads.loadgen.hardstop import within_budget
@@ -422,19 +421,6 @@ def spooled(where: pathlib.Path, text: str | None) -> None:
     list(read(where / "samples.jsonl", on_cut=lambda _: None))
 
 
-def receipt(where: pathlib.Path) -> None:
-    """Keep a receipt where it cannot be written."""
-    watch = types.SimpleNamespace(receipt=lambda *_, **__: None)
-    with unittest.mock.patch("workloads.loadgen.accounts.bill", _full):
-        Accounts(
-            watch=typing.cast("typing.Any", watch),
-            tariff=typing.cast("typing.Any", None),
-            leave_seconds=0,
-            bucket=None,
-            watcher=QUIET,
-        ).keep(where, verdicts=0)
-
-
 # This machine.
 
 
@@ -582,7 +568,6 @@ CASES: typing.Final[tuple[Case, ...]] = (
     outbox,
     lambda where: spooled(where, None),
     lambda where: spooled(where, "nonsense\n{}\n"),
-    receipt,
     no_vllm,
     no_degree,
     swept_locally,
