@@ -24,6 +24,7 @@ INFRA: typing.Final[tuple[dict[str, object], ...]] = (
     {"infra__networks": {}},
     {"infra__neuron": {"zones": ["ap-southeast-4c"]}},
     {"infra__neuron__maximum_nodes": "two"},
+    {"infra__neuron__instance_type": "trn1.2xlarge"},
     {"infra__network__cidr": "ten"},
     {"infra__network__cidr": "10.0.0.0/8"},
     {
