@@ -8,7 +8,7 @@ import pydantic
 
 from infra.capacity import Neuron, Zone
 from infra.errors import Problem, SettingsError
-from infra.hardware import OFFERINGS, OFFERINGS_READ_ON
+from infra.hardware import OFFERINGS_READ_ON
 from infra.parser import Section, broken, parse
 from infra.prices import Prices
 from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
@@ -71,7 +71,8 @@ class Network(Section):
         for key, default in made.items():
             if existing is not None and info.data.get(key, default) != default:
                 rule = f"a VPC that exists is not changed, so {key} has no effect beside it"
-                raise broken(rule, f"remove network.{key} or network.existing")
+                remedy = f"remove network.{key} or network.existing"
+                raise broken(rule, remedy, path="vpc_id", value=existing.vpc_id)
         return existing
 
 
@@ -168,7 +169,8 @@ class ExistingCluster(Section):
     @classmethod
     def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
         if context is None and info.data.get("kubeconfig") is None:
-            raise broken("a kubeconfig, a context or both say how to reach the cluster")
+            rule = "a kubeconfig, a context or both say how to reach the cluster"
+            raise broken(rule, "set infra.existing.kubeconfig, or context, or both")
         return context
 
     @property
@@ -249,7 +251,8 @@ class InfraSettings(Section):
         known, used = SystemNodes().instance_type, info.data.get("system_nodes")
         if used is not None and used.instance_type != known and prices.system_node == Prices().system_node:
             rule = f"the price that is known without being told is {known}'s, and system_nodes are {used.instance_type}"
-            raise broken(rule, "set it", path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
+            remedy = f"set what an hour of {used.instance_type} costs"
+            raise broken(rule, remedy, path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
         return prices
 
     @pydantic.field_validator("neuron")
@@ -263,7 +266,7 @@ class InfraSettings(Section):
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
                 raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
-        offered = OFFERINGS[neuron.instance_type]
+        offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
             remedy = "move the stack, or add the region to infra/hardware.py if AWS offers it by now"
@@ -280,7 +283,8 @@ class InfraSettings(Section):
         for key in _OF_A_NEW_CLUSTER:
             if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
                 rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
-                raise broken(rule, f"remove infra.{key} or infra.existing")
+                remedy = f"remove infra.{key} or infra.existing"
+                raise broken(rule, remedy, path="cluster_name", value=existing.cluster_name)
         return existing
 
 

@@ -99,8 +99,8 @@ def test_bad_options_are_refused_before_anything_is_sent(tmp_path: pathlib.Path)
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "--rate is -1.0; it is a finite number above 0; give another one\n"
-        "--rate is -1.0; it is given exactly with --mode constant or poisson; give another one\n"
+        "--rate is -1.0; it is a finite number above 0; give another number\n"
+        "--rate is -1.0; it is given exactly with --mode constant or poisson; leave it out, or choose such a --mode\n"
     )
 
 

@@ -102,7 +102,10 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
     """The sentence has the path and the reason."""
     path = tmp_path / "none.jsonl"
 
-    with pytest.raises(StorageFailed, match=whole(f"samples cannot be read from {path}: No such file or directory")):
+    with pytest.raises(
+        StorageFailed,
+        match=whole(f"samples cannot be read from {path}: No such file or directory; make the file readable"),
+    ):
         list(spool.read(path, on_cut=print))
 
 

@@ -119,8 +119,10 @@ def read(path: pathlib.Path, *, on_cut: typing.Callable[[str], None]) -> typing.
                     yield decode(line.decode())
                 except (ValueError, TypeError) as error:
                     if whole:
-                        raise StorageFailed(f"{path} line {number} is no sample: {error}") from error
+                        raise StorageFailed(
+                            f"{path} line {number} is no sample: {error}; copy the file again, or take the line out"
+                        ) from error
                     on_cut(f"{path} ends in the middle of line {number}; the {number - 1} samples before it are whole")
                     return
     except OSError as error:
-        raise StorageFailed(f"samples cannot be read from {path}: {error.strerror}") from error
+        raise StorageFailed(f"samples cannot be read from {path}: {error.strerror}; make the file readable") from error
