@@ -73,7 +73,7 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 	$(BIN)/lint-imports
 	$(PYTEST) -n 2
 	$(PYTEST) -m "(program or measurement) and not slow and not engines"
-	$(PYTEST) -m "engines and not slow" -rs
+	$(PYTEST) -m "engines and not slow"
 
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800

@@ -87,6 +87,10 @@ class Cluster(pulumi.ComponentResource):
             # Without it an unknown kubeconfig in a preview plans to replace the provider, and with it everything in
             # the cluster, the node pool included.
             cluster_identifier=args.place.cluster(args.cluster_name),
+            # What a killed run made and did not write down is taken over by the next one, not refused. Each try has a
+            # field manager of its own, and without force the second could never change what the first still holds.
+            upsert_existing_objects=True,
+            enable_patch_force=True,
             opts=self._child,
         )
         self.oidc_provider_arn, self.oidc_issuer = oidc.arn, control_plane.oidc_issuer
@@ -248,6 +252,9 @@ class Cluster(pulumi.ComponentResource):
         return aws.eks.NodeGroup(
             name,
             cluster_name=args.cluster_name,
+            # Under a name of Pulumi's making a run that was killed here would be followed by a second group: two more
+            # instances that bill, and that keep destroy from deleting the cluster. What can only be made anew is in it.
+            node_group_name=f"system-{args.system_nodes.instance_type.replace('.', '-')}",
             version=args.kubernetes,
             node_role_arn=role.arn,
             subnet_ids=list(args.subnets.private_ids.values()),

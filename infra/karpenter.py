@@ -103,7 +103,11 @@ class Karpenter(pulumi.ComponentResource):
             opts=self._child,
         )
         targets = [
-            aws.cloudwatch.EventTarget(f"{self._name}-{event}", rule=rule.name, arn=queue.arn, opts=self._child)
+            # With an id of the provider's making, a second try after a lost answer is a second target, which keeps the
+            # rule from being deleted.
+            aws.cloudwatch.EventTarget(
+                f"{self._name}-{event}", rule=rule.name, target_id="karpenter", arn=queue.arn, opts=self._child
+            )
             for event, rule in rules.items()
         ]
         return queue, [policy, *targets]

@@ -179,6 +179,7 @@ class Network(pulumi.ComponentResource):
         )
         delivery = aws.iam.RolePolicy(
             name,
+            name="delivery",
             role=role.name,
             policy=group.arn.apply(lambda arn: json.dumps(policies.flow_log_delivery(arn))),
             opts=self._child,

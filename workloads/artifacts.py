@@ -184,7 +184,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         )
         policy = rights.fetch_policy(partition=args.identity.partition, source=source)
         return role, aws.iam.RolePolicy(
-            f"{self._name}-fetch-role", role=role.name, policy=json.dumps(policy), opts=self._child
+            f"{self._name}-fetch-role", name="rights", role=role.name, policy=json.dumps(policy), opts=self._child
         )
 
     def _compile(self, model: ModelPlan, degree: int, after: collections.abc.Sequence[Job]) -> Job:

@@ -136,7 +136,10 @@ class LoadTest(pulumi.ComponentResource):
         )
         prefix = args.settings.loadtest.results.prefix
         policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
-        return role, aws.iam.RolePolicy(f"{self._name}-rights", role=role.name, policy=policy, opts=self._child)
+        # Under one name a second try after a lost answer is the first once more; a second policy would hold the role.
+        return role, aws.iam.RolePolicy(
+            f"{self._name}-rights", name="rights", role=role.name, policy=policy, opts=self._child
+        )
 
     def _shared(
         self, account: ServiceAccount, pod: generator.Generator, needs: list[pulumi.Resource]

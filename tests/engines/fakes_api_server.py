@@ -1,13 +1,12 @@
 """A real API server on loopback: etcd, kube-apiserver with RBAC, and controllers where they are asked for."""
 
+import base64
 import collections.abc
 import contextlib
 import dataclasses
 import http.client
 import json
-import os
 import pathlib
-import shutil
 import socket
 import ssl
 import subprocess
@@ -18,18 +17,15 @@ import urllib.parse
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
-_ADMIN = "admin-of-this-test"
+from tests.engines.fakes_engines import where
+
+ADMIN: typing.Final = "admin-of-this-test"
+"""Token of the administrator."""
+FEW: typing.Final = ("deployment", "replicaset", "job", "cronjob", "serviceaccount", "namespace", "garbagecollector")
+EVERY: typing.Final = ("*", "-persistentvolume-binder-controller")
+"""The binder runs beside the scheduler: ``fakes_cluster.scheduling``."""
 _READY_SECONDS = 40.0
-
-
-def missing() -> list[str]:
-    """Return the programs that are neither on PATH nor in $ENGINES."""
-    return [name for name in PROGRAMS if _where(name) is None]
-
-
-def _where(name: str) -> str | None:
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("ENGINES", ""), os.environ.get("PATH", "")]))
+_STOP_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,8 +36,13 @@ class ControlPlane:
     certificate: pathlib.Path
     folder: pathlib.Path
 
+    @property
+    def authority(self) -> str:
+        """Return the certificate as kubeconfigs have it, base64 of PEM."""
+        return base64.b64encode(self.certificate.read_bytes()).decode()
+
     def ask(
-        self, method: str, path: str, body: object = None, *, token: str = _ADMIN, kind: str = "application/json"
+        self, method: str, path: str, body: object = None, *, token: str = ADMIN, kind: str = "application/json"
     ) -> tuple[int, dict[str, typing.Any]]:
         """Return status and object."""
         parts = urllib.parse.urlsplit(self.url)
@@ -74,10 +75,12 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def control_plane(folder: pathlib.Path) -> collections.abc.Iterator[ControlPlane]:
+def control_plane(
+    folder: pathlib.Path, *, controllers: collections.abc.Sequence[str] = FEW
+) -> collections.abc.Iterator[ControlPlane]:
     """Start the programs with all they keep in ``folder``; end them by their process ids."""
     etcd, peer, api = (f"http://127.0.0.1:{_free_port()}", f"http://127.0.0.1:{_free_port()}", _free_port())
-    (folder / "tokens.csv").write_text(f'{_ADMIN},admin,admin,"system:masters"\n')
+    (folder / "tokens.csv").write_text(f'{ADMIN},admin,admin,"system:masters"\n')
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.PrivateFormat.TraditionalOpenSSL
     pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
@@ -93,20 +96,22 @@ def control_plane(folder: pathlib.Path) -> collections.abc.Iterator[ControlPlane
               f"--token-auth-file={folder}/tokens.csv", "--authorization-mode=RBAC",
               f"--service-account-issuer={url}", f"--service-account-key-file={folder}/accounts.pem",
               f"--service-account-signing-key-file={folder}/accounts.pem", "--api-audiences=api",
-              "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none")  # fmt: skip
+              "--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none",
+              "--allow-privileged=true")  # fmt: skip
         plane = ControlPlane(url=url, certificate=folder / "certificates/apiserver.crt", folder=folder)
         _wait_until_ready(plane)
         (folder / "kubeconfig").write_text(json.dumps(_kubeconfig(plane)))
         start("kube-controller-manager", f"--kubeconfig={folder}/kubeconfig", "--bind-address=127.0.0.1",
-              f"--secure-port={_free_port()}", "--leader-elect=false", "--use-service-account-credentials=false",
-              "--controllers=deployment,replicaset,job,cronjob,serviceaccount,namespace,garbagecollector",
+              "--secure-port=0", "--leader-elect=false", "--use-service-account-credentials=false",
+              "--node-monitor-grace-period=24h", "--allocate-node-cidrs=false",
+              f"--controllers={','.join(controllers)}",
               f"--service-account-private-key-file={folder}/accounts.pem")  # fmt: skip
         yield plane
 
 
 def _starter(folder: pathlib.Path, running: contextlib.ExitStack) -> collections.abc.Callable[..., None]:
     def start(name: str, *words: str) -> None:
-        program = _where(name)
+        program = where(name)
         if program is None:
             raise LookupError(f"{name} is not there")
         log = running.enter_context((folder / f"{name}.log").open("wb"))
@@ -117,9 +122,10 @@ def _starter(folder: pathlib.Path, running: contextlib.ExitStack) -> collections
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
+    # The API server waits a minute for watches; nothing here is worth waiting for.
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -142,7 +148,7 @@ def _kubeconfig(plane: ControlPlane) -> dict[str, typing.Any]:
         "clusters": [
             {"name": "one", "cluster": {"server": plane.url, "certificate-authority": str(plane.certificate)}}
         ],
-        "users": [{"name": "admin", "user": {"token": _ADMIN}}],
+        "users": [{"name": "admin", "user": {"token": ADMIN}}],
         "contexts": [{"name": "one", "context": {"cluster": "one", "user": "admin"}}],
         "current-context": "one",
     }

@@ -15,7 +15,8 @@ import yaml
 
 from infra.hardware import NEURONCORE_RESOURCE, InstanceType
 from infra.nodes import NEURON_TAINT, NODE_POOL, SCHEDULER
-from tests.engines.fakes_api_server import ControlPlane, _end, _where, missing
+from tests.engines.fakes_api_server import ControlPlane, _end
+from tests.engines.fakes_engines import where
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import PREFIX, whole
 
@@ -45,11 +46,6 @@ DAEMONS: typing.Final = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-devic
 _PATIENCE_SECONDS = 40.0
 _NODE = re.compile(r"node \d+: ")
 _SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
-
-
-def missing_for_scheduling() -> list[str]:
-    """Return the programs of a control plane with a scheduler that are neither on PATH nor in $ENGINES."""
-    return [*missing(), *(name for name in ("kube-scheduler",) if _where(name) is None)]
 
 
 def manifests(recording: Recording) -> list[Manifest]:
@@ -194,7 +190,7 @@ def scheduling(
     with contextlib.ExitStack() as running:
         for name, options in words.items():
             log = running.enter_context((plane.folder / f"{name}-of-scheduling.log").open("wb"))
-            process = subprocess.Popen([str(_where(name)), *options], stdout=log, stderr=log)
+            process = subprocess.Popen([str(where(name)), *options], stdout=log, stderr=log)
             running.callback(_end, process)
         yield
 

@@ -8,8 +8,9 @@ import subprocess
 
 from infra.hardware import INSTANCE_TYPES, NEURONCORE_RESOURCE
 from infra.nodes import EFS_STARTUP_TAINT
-from tests.engines.fakes_api_server import ControlPlane, _end, _where
-from tests.engines.fakes_cluster import Manifest, define_karpenter, missing_for_scheduling
+from tests.engines.fakes_api_server import ControlPlane, _end
+from tests.engines.fakes_cluster import Manifest, define_karpenter
+from tests.engines.fakes_engines import KARPENTER, where
 from tests.engines.fakes_region import KEYS, Region
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
@@ -18,19 +19,8 @@ _TYPE = "node.kubernetes.io/instance-type"
 _MERGE = "application/merge-patch+json"
 
 
-def missing_for_karpenter() -> list[str]:
-    """Return the programs that Karpenter's tests need and that are neither on PATH nor in $ENGINES."""
-    return [*missing_for_scheduling(), *(name for name in ("karpenter", "kwok") if _definitions(name) is None)]
-
-
-def _definitions(name: str) -> str | None:
-    """Return where ``name`` is. Karpenter counts only with the definitions of its version beside it."""
-    found = _where(name)
-    return None if found is None or (name == "karpenter" and not _beside(found).is_dir()) else found
-
-
 def _beside(program: str) -> pathlib.Path:
-    return pathlib.Path(program).parent / "crds"
+    return pathlib.Path(program).parent / KARPENTER.beside
 
 
 @contextlib.contextmanager
@@ -41,7 +31,7 @@ def karpenter(
 
     ``gates`` are its feature gates as its chart names them.
     """
-    program = str(_where("karpenter"))
+    program = str(where("karpenter"))
     define_karpenter(plane, _beside(program))
     kubeconfig = str(plane.folder / "kubeconfig")
     environment = {
@@ -61,7 +51,7 @@ def karpenter(
         "HEALTH_PROBE_PORT": "0",
     }
     kubelets = [
-        str(_where("kwok")),
+        str(where("kwok")),
         f"--kubeconfig={kubeconfig}",
         f"--manage-nodes-with-annotation-selector={_FAKE_NODE}",
     ]

@@ -7,21 +7,22 @@ here; that is what the real one is for.
 
 import collections
 import contextlib
+import http
 import pathlib
 import threading
 import time
 import typing
-import urllib.error
 
+from tests.engines.fakes_api_server import ControlPlane
 from tests.engines.fakes_aws.account import launch, terminate
 from tests.engines.fakes_aws.world import Instance, RefusedError, World, changing, seen
-from tests.engines.fakes_control_plane import ControlPlane
 
 Object = dict[str, typing.Any]
 PLANNED: typing.Final = "optimal-tp/planned-node"
 _CLAIM_FINALIZER, _CLASS_FINALIZER = "karpenter.sh/termination", "karpenter.k8s.aws/termination"
 _LOOK_SECONDS = 0.25
 _PATCH = "application/merge-patch+json"
+_NEXT_TIME = {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT, http.HTTPStatus.TOO_MANY_REQUESTS}
 _NEURON = {
     "cpu": "11900m",
     "memory": "120556Mi",
@@ -53,23 +54,18 @@ class Nodes:
         self._watch()
 
     def _list(self, path: str) -> list[Object]:
-        try:
-            items: list[Object] = self._plane.ask("GET", path)["items"]
-        except urllib.error.HTTPError as error:
-            # No such kind yet, or one whose storage is being made.
-            if error.code in {404, 429}:
-                return []
-            raise
+        status, found = self._plane.ask("GET", path)
+        # No such kind yet, or one whose storage is being made.
+        if status in {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.TOO_MANY_REQUESTS}:
+            return []
+        items: list[Object] = found["items"]
         return items
 
     def _ask(self, method: str, path: str, body: object = None) -> None:
         """Do it unless the object has changed or gone meanwhile; the next look sees that."""
-        kind = _PATCH if method == "PATCH" else "application/json"
-        try:
-            self._plane.ask(method, path, body, kind)
-        except urllib.error.HTTPError as error:
-            if error.code not in {404, 409, 429}:
-                raise
+        status, found = self._plane.ask(method, path, body, kind=_PATCH if method == "PATCH" else "application/json")
+        if status >= http.HTTPStatus.BAD_REQUEST and status not in _NEXT_TIME:
+            raise ValueError(f"{method} {path}: {status} {found.get('message')}")
 
     def _system_nodes(self) -> None:
         world = seen(self._model)
@@ -126,10 +122,9 @@ class Nodes:
             self._ask("PATCH", path, {"status": status})
 
     def _karpenter_runs(self) -> bool:
-        with contextlib.suppress(urllib.error.HTTPError):
-            found = self._plane.ask("GET", "/apis/apps/v1/namespaces/kube-system/deployments/karpenter")
-            return bool(found.get("status", {}).get("readyReplicas"))
-        return False
+        _, found = self._plane.ask("GET", "/apis/apps/v1/namespaces/kube-system/deployments/karpenter")
+        status = found.get("status")
+        return isinstance(status, dict) and bool(status.get("readyReplicas"))
 
     def _class(self) -> None:
         for each in self._list(_CLASSES):

@@ -1,6 +1,7 @@
 """The real Pulumi engine on the program, in a folder of its own: project, state, plugins, model of AWS."""
 
 import collections.abc
+import contextlib
 import copy
 import dataclasses
 import json
@@ -16,13 +17,14 @@ import typing
 
 import yaml
 
+from tests.engines.fakes_api_server import ADMIN, EVERY, ControlPlane, control_plane
+from tests.engines.fakes_aws.faults import How, order, rearm, struck
 from tests.engines.fakes_aws.outputs import AUTHORITY, ENDPOINT
-from tests.engines.fakes_aws.plugin import FAULT, MODEL, SCALE
+from tests.engines.fakes_aws.plugin import MODEL, SCALE
 from tests.engines.fakes_aws.world import World, seen
-from tests.engines.fakes_control_plane import ControlPlane
+from tests.engines.fakes_cluster import scheduling
 from tests.fakes_pulumi import ROOT, stack_config
 
-PROGRAMS: typing.Final = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes", "pulumi-resource-eks")
 FILE, STACK = "Pulumi.dev.yaml", "dev"
 CHARTS = pathlib.Path(__file__).parent / "charts"
 CRDS = ROOT / "tests" / "crds"
@@ -37,9 +39,12 @@ echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta
 """
 
 
-def missing() -> list[str]:
-    """Return the programs of Pulumi that this machine does not have."""
-    return [name for name in PROGRAMS if shutil.which(name) is None]
+@contextlib.contextmanager
+def cluster(folder: pathlib.Path) -> collections.abc.Iterator[ControlPlane]:
+    """Run a control plane with every controller and the schedulers; it keeps its files in ``folder``."""
+    folder.mkdir(parents=True)
+    with control_plane(folder, controllers=EVERY) as plane, scheduling(plane):
+        yield plane
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,7 @@ class Stack:
     """One stack. ``scale`` is the share of AWS's latencies that the model takes."""
 
     def __init__(self, folder: pathlib.Path, plane: ControlPlane, scale: float = 0) -> None:
-        self.model, self._folder = folder / "world.json", folder
+        self.model, self._folder, self._kills = folder / "world.json", folder, False
         for name in ("project", "state", "bin", "home", "charts"):
             (folder / name).mkdir(parents=True)
         self._charts()
@@ -89,7 +94,7 @@ class Stack:
             folder / "bin" / "pulumi-resource-aws",
             f'#!/bin/sh\nexec {sys.executable} -m tests.engines.fakes_aws "$@"\n',
         )
-        _script(folder / "bin" / "aws", _AWS.replace("MODEL", str(self.model)).replace("TOKEN", plane.token))
+        _script(folder / "bin" / "aws", _AWS.replace("MODEL", str(self.model)).replace("TOKEN", ADMIN))
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AWS_"))},
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -144,18 +149,19 @@ class Stack:
         """Return the account as it is."""
         return seen(self.model)
 
-    def order_fault(self, *, after: int, how: str) -> None:
-        """Let the plugin fail once, ``after`` operations from now."""
-        order = {"operation": self.world().begun + after, "how": how}
-        self.model.with_suffix(FAULT).write_text(json.dumps(order), encoding="utf-8")
+    def order_faults(self, how: How, places: range) -> None:
+        """Let the operations at ``places`` go wrong, counted from now, the first time each is tried."""
+        order(self.model, how, places)
+        self._kills = how == "kill"
 
-    def pulumi(self, *arguments: str, kill_after: int | None = None) -> Run:
-        """Run the engine; with ``kill_after`` end it and all its plugins by SIGKILL once so many operations ended."""
+    def pulumi(self, *arguments: str) -> Run:
+        """Run the engine. By an order to kill it ends by SIGKILL, and all its plugins with it, as in a power cut."""
         log, output = self._folder / "events.json", self._folder / "output.txt"
         log.unlink(missing_ok=True)
         command = ["pulumi", *arguments, "--non-interactive"]
         if arguments[0] in {"up", "destroy", "refresh", "preview"}:
             command += ["--stack", STACK, "--event-log", str(log)]
+        rearm(self.model)
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,
@@ -165,13 +171,13 @@ class Stack:
                 env=self._environment,
                 start_new_session=True,
             )
-            events = self._follow(process, log, kill_after)
+            events = self._follow(process, log)
         text = output.read_text(encoding="utf-8", errors="replace")
         return Run(status=process.returncode, output=text, events=tuple(events))
 
-    def _follow(self, process: subprocess.Popen[bytes], log: pathlib.Path, kill_after: int | None) -> list[Event]:
+    def _follow(self, process: subprocess.Popen[bytes], log: pathlib.Path) -> list[Event]:
         events: list[Event] = []
-        end, at, ended = time.monotonic() + _PATIENCE_SECONDS, 0, 0
+        end, at, before = time.monotonic() + _PATIENCE_SECONDS, 0, len(struck(self.model))
         while True:
             is_over = process.poll() is not None
             text = log.read_text(encoding="utf-8")[at:] if log.exists() else ""
@@ -181,12 +187,10 @@ class Stack:
                 event = _event(json.loads(line))
                 if event is not None:
                     events.append(event)
-                    ended += event.is_end and event.op not in {"same", "refresh"}
             if is_over:
                 return events
-            if (kill_after is not None and ended >= kill_after) or time.monotonic() > end:
-                # The group is this process's own: engine, language host and plugins die as in a power cut.
-                os.killpg(process.pid, signal.SIGKILL)
+            if (self._kills and len(struck(self.model)) > before) or time.monotonic() > end:
+                _kill_session(process.pid)
                 process.wait()
                 return events
             time.sleep(_LOOK_SECONDS)
@@ -203,6 +207,15 @@ def _event(data: dict[str, typing.Any]) -> Event | None:
     return Event(
         seconds=time.monotonic(), op=meta["op"], urn=meta["urn"], is_end=kind == "resOutputsEvent", diffs=diffs
     )
+
+
+def _kill_session(leader: int) -> None:
+    """Kill every process of the session of its own that the engine was started in; plugins have groups of their own."""
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                if os.getsid(int(folder.name)) == leader:
+                    os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _script(path: pathlib.Path, text: str) -> None:

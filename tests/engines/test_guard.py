@@ -8,6 +8,7 @@ import typing
 import pytest
 
 from tests.engines import fakes_api_server as real
+from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS
 from workloads.guarding import Guard, keep
@@ -15,11 +16,7 @@ from workloads.loadgen.kubernetes import Namespace
 from workloads.manifests.guard import GUARD
 from workloads.manifests.servers import GENERATOR
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(bool(real.missing()), reason=f"no {', '.join(real.missing())} on PATH or in $ENGINES"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 
 SPACE = "optimal-tp"
 NAMES = tuple(f"qwen-vllm-tp{degree}" for degree in (1, 2, 4))

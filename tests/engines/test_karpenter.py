@@ -9,7 +9,8 @@ import typing
 import pytest
 
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
-from tests.engines.fakes_karpenter import claims, missing_for_karpenter
+from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
+from tests.engines.fakes_karpenter import claims
 from tests.engines.fakes_launch import HELD, launching
 from tests.engines.fakes_region import Kind
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
@@ -17,9 +18,7 @@ from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 pytestmark = [
     pytest.mark.engines,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        bool(missing_for_karpenter()), reason=f"no {', '.join(missing_for_karpenter())}: run make engines"
-    ),
+    needs(CONTROL_PLANE, KARPENTER),
 ]
 
 Launched = list[tuple[str, str]]

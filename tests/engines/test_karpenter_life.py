@@ -10,16 +10,15 @@ import pytest
 
 from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, planned, servers, until
-from tests.engines.fakes_karpenter import claims, instances, missing_for_karpenter, nodes
+from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
+from tests.engines.fakes_karpenter import claims, instances, nodes
 from tests.engines.fakes_launch import HELD, Launch, by_turns, launching
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
 pytestmark = [
     pytest.mark.engines,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        bool(missing_for_karpenter()), reason=f"no {', '.join(missing_for_karpenter())}: run make engines"
-    ),
+    needs(CONTROL_PLANE, KARPENTER),
 ]
 
 LAYOUTS: dict[str, tuple[str, dict[str, typing.Any]]] = {

@@ -10,16 +10,15 @@ import typing
 import pytest
 
 from tests.engines.fakes_cluster import Manifest, servers, until
-from tests.engines.fakes_karpenter import CLAIMS, claims, missing_for_karpenter
+from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
+from tests.engines.fakes_karpenter import CLAIMS, claims
 from tests.engines.fakes_launch import HELD, Launch, launching
 
 pytestmark = [
     pytest.mark.engines,
     pytest.mark.slow,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(
-        bool(missing_for_karpenter()), reason=f"no {', '.join(missing_for_karpenter())}: run make engines"
-    ),
+    needs(CONTROL_PLANE, KARPENTER),
 ]
 
 CYCLES, PARTS = 20, 4

@@ -6,18 +6,15 @@ import typing
 
 import pytest
 
-from tests.engines.fakes_api_server import ControlPlane, control_plane, missing
+from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import NAMESPACE, applied, manifests, until
+from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_workloads import PROGRAMS
 from workloads.loadgen.job import PodOptions, common
 from workloads.loadgen.kubernetes import Namespace
 from workloads.manifests.servers import GENERATOR
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(bool(missing()), reason=f"no {', '.join(missing())}: run make engines"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 JOB = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{GENERATOR}"

@@ -7,15 +7,12 @@ import typing
 
 import pytest
 
-from tests.engines.fakes_api_server import ControlPlane, control_plane, missing
+from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import Manifest, applied, created, define_karpenter, manifests
+from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_workloads import PROGRAMS
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(bool(missing()), reason=f"no {', '.join(missing())}: run make engines"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,15 @@ import dataclasses
 
 import pytest
 
-from tests.engines import fakes_control_plane, fakes_stack
+from tests.engines import fakes_stack
 from tests.engines.fakes_aws.world import World
+from tests.engines.fakes_engines import CONTROL_PLANE, EKS_PLUGIN, PULUMI, needs
 from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
 from tests.fakes_pulumi import recorded
 
-MISSING = [*fakes_stack.missing(), *fakes_control_plane.missing()]
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
-]
+NEEDED = (CONTROL_PLANE, PULUMI, EKS_PLUGIN)
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(600), needs(*NEEDED)]
 UP, DESTROY = ("up", "--yes", "--skip-preview"), ("destroy", "--yes", "--skip-preview")
 KEPT = {
     "Bucket results-bucket",
@@ -46,9 +43,8 @@ class Life:
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Live through everything once; each test looks at its part."""
     folder = tmp_path_factory.mktemp("life")
-    (folder / "kubernetes").mkdir()
     found = Life(runs={}, worlds={}, outlived=[])
-    with fakes_control_plane.control_plane(folder / "kubernetes") as plane:
+    with fakes_stack.cluster(folder / "kubernetes") as plane:
         stack = Stack(folder / "stack", plane)
         with playing(Nodes(plane, stack.model)) as nodes:
             found.runs["up"] = stack.pulumi(*UP)

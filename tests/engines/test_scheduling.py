@@ -12,7 +12,6 @@ from tests.engines.fakes_cluster import (
     DAEMONS,
     apply_all,
     daemon,
-    missing_for_scheduling,
     node,
     placed,
     planned,
@@ -20,17 +19,12 @@ from tests.engines.fakes_cluster import (
     servers,
     until,
 )
+from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        bool(missing_for_scheduling()), reason=f"no {', '.join(missing_for_scheduling())}: run make engines"
-    ),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 
 LAYOUTS: dict[str, collections.abc.Callable[[], Recording]] = {
     "one-each on trn2.3xlarge": PROGRAMS["one-each"],

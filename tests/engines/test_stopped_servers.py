@@ -12,16 +12,11 @@ import typing
 import pytest
 
 from tests.engines import fakes_api_server as real
+from tests.engines.fakes_engines import CONTROL_PLANE, PULUMI, needs
 
-PULUMI = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 _PATH = os.pathsep.join([os.environ.get("ENGINES", ""), os.environ.get("PATH", "")])
-_MISSING = [*real.missing(), *(name for name in PULUMI if shutil.which(name, path=_PATH) is None)]
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(_MISSING), reason=f"no {', '.join(_MISSING)} on PATH or in $ENGINES"),
-]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(300), needs(CONTROL_PLANE, PULUMI)]
 
 PROGRAM = """
 import os

@@ -41,8 +41,9 @@ def network(here: Account) -> None:
     here.make("Vpc", "vpc", cidrBlock="10.0.0.0/16")
     vpc = here.id("vpc")
     here.make("InternetGateway", "internet", vpcId=vpc)
-    for zone in ("a", "c", "public"):
-        here.make("Subnet", zone, vpcId=vpc, availabilityZone=f"ap-southeast-4{zone[0]}", cidrBlock="10.0.0.0/24")
+    for number, zone in enumerate(("a", "c", "public")):
+        block = f"10.0.{number}.0/24"
+        here.make("Subnet", zone, vpcId=vpc, availabilityZone=f"ap-southeast-4{zone[0]}", cidrBlock=block)
     here.make("Eip", "address", domain="vpc")
     here.make("NatGateway", "nat", subnetId=here.id("public"), allocationId=here.id("address"))
     here.make("RouteTable", "table", vpcId=vpc)

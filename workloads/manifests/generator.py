@@ -190,7 +190,8 @@ def _template(
             *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
             *then,
         ],
-        "env": cores.variables({**python.variables(generator.runtime), "AWS_REGION": generator.region}),
+        # boto3 reads this variable and not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
+        "env": cores.variables({**python.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
         "resources": {
             "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},

@@ -4,6 +4,7 @@ import json
 import re
 import typing
 
+from tests.engines.fakes_aws.again import PUTS, taken
 from tests.engines.fakes_aws.harms import harm, missing_for_nodes
 from tests.engines.fakes_aws.kinds import (
     ID_PREFIXES,
@@ -48,8 +49,12 @@ def create(world: World, kind: str, urn: str, inputs: Properties) -> Thing:
                 )
     _check_name(world, kind, inputs)
     _check_rules(world, kind, inputs)
+    holder = taken(world, kind, inputs)
+    if holder is not None:
+        code, other = holder
+        raise RefusedError(code, f"{kind} {other.id} already exists")
     id_ = _id(world, kind, inputs)
-    if key(kind, id_) in world.things:
+    if kind not in PUTS and key(kind, id_) in world.things:
         raise RefusedError("ResourceInUseException", f"{kind} {id_} already exists")
     thing = Thing(kind=kind, id=id_, urn=urn, inputs=inputs, outputs=computed(world, kind, id_, inputs))
     world.things[key(kind, id_)] = thing
@@ -100,19 +105,23 @@ def terminate(world: World, instance_id: str) -> None:
 
 
 def _id(world: World, kind: str, inputs: Properties) -> str:
+    if kind == "EventTarget":
+        # Without an id of the program's the provider makes one up, each time another.
+        return f"{inputs['rule']}:{inputs.get('targetId') or world.new_id('terraform')}"
     if kind in ID_PREFIXES:
         return world.new_id(ID_PREFIXES[kind])
     if kind == "NodeGroup":
         return f"{inputs['clusterName']}:{inputs['nodeGroupName']}"
-    if kind in NAMED_BY:
+    if kind in NAMED_BY and kind != "RolePolicy":
         return str(inputs[NAMED_BY[kind][0]])
     parts = {
+        "RolePolicy": ("role", "name"),
         "Addon": ("clusterName", "addonName"),
         "AccessEntry": ("clusterName", "principalArn"),
         "AccessPolicyAssociation": ("clusterName", "principalArn", "policyArn"),
         "PodIdentityAssociation": ("clusterName", "namespace", "serviceAccount"),
         "RolePolicyAttachment": ("role", "policyArn"),
-        "EventTarget": ("rule", "arn"),
+        "DefaultSecurityGroup": ("vpcId",),
         "QueuePolicy": ("queueUrl",),
         "OpenIdConnectProvider": ("url",),
         **dict.fromkeys(WITH_BUCKET, ("bucket",)),
@@ -129,7 +138,7 @@ def _check_name(world: World, kind: str, inputs: Properties) -> None:
     name = str(inputs[name_key])
     if len(name) > longest:
         raise RefusedError("ValidationError", f"{name_key} {name!r} has more than {longest} characters")
-    if kind not in ("NodeGroup", "RolePolicy") and world.find(kind, name_key, name) is not None:
+    if kind not in PUTS | {"NodeGroup"} and world.find(kind, name_key, name) is not None:
         raise RefusedError("EntityAlreadyExists", f"{kind} {name} already exists")
 
 
@@ -161,11 +170,9 @@ def _check_place(world: World, kind: str, inputs: Properties) -> None:
             raise RefusedError("Gateway.NotAttached", f"{vpc} has no internet gateway")
     if kind == "MountTarget":
         zone = _zone(world, inputs["subnetId"])
-        if any(
-            each.inputs["fileSystemId"] == inputs["fileSystemId"] and _zone(world, each.inputs["subnetId"]) == zone
-            for each in world.of("MountTarget")
-        ):
-            raise RefusedError("MountTargetConflict", f"{inputs['fileSystemId']} has a mount target in {zone}")
+        for each in world.of("MountTarget"):
+            if each.inputs["fileSystemId"] == inputs["fileSystemId"] and _zone(world, each.inputs["subnetId"]) == zone:
+                raise RefusedError("MountTargetConflict", f"MountTarget {each.id} already exists in {zone}")
 
 
 def _check_cluster(world: World, inputs: Properties) -> None:

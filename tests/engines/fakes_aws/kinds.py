@@ -136,7 +136,6 @@ A name that is taken is refused."""
 
 ID_PREFIXES: typing.Final[typing.Mapping[str, str]] = {
     "Vpc": "vpc",
-    "DefaultSecurityGroup": "sg",
     "Subnet": "subnet",
     "InternetGateway": "igw",
     "RouteTable": "rtb",

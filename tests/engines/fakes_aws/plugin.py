@@ -4,9 +4,9 @@
 come from files and variables beside the model, so that a test can order them for a process that the engine starts.
 """
 
-import json
 import os
 import pathlib
+import threading
 import time
 import typing
 
@@ -17,6 +17,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from tests.engines.fakes_aws import account
 from tests.engines.fakes_aws.changes import changed, replacing
+from tests.engines.fakes_aws.faults import strike
 from tests.engines.fakes_aws.kinds import NAMED_BY, OTHER_SECONDS, REFERENCES, SECONDS
 from tests.engines.fakes_aws.world import ACCOUNT, Properties, RefusedError, Thing, World, changing, key, noted, seen
 
@@ -24,8 +25,6 @@ MODEL: typing.Final = "OPTIMAL_TP_MODEL"
 """Environment variable with the path of the model's file."""
 SCALE: typing.Final = "OPTIMAL_TP_MODEL_SCALE"
 """Environment variable with the share of AWS's latencies that the plugin takes; 0 answers at once."""
-FAULT: typing.Final = ".fault"
-"""Suffix of the file that orders one fault: ``{"operation": 7, "how": "refuse"}``; ``lose`` does it and then fails."""
 VERSION: typing.Final = "7.51.1"
 _SUFFIX_LENGTH = 7
 _INVOKES: typing.Final[typing.Mapping[str, typing.Callable[[World], Properties]]] = {
@@ -156,11 +155,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         """Do one operation as AWS does: take its time, and tell of it in the journal."""
         kind, began = kind_of(urn), time.time()
         attempted = Thing(kind=kind, id="", urn=urn, inputs={}, outputs={})
-        fault = ""
+        fault = strike(self._model, f"aws {did} {urn}")
         try:
             with changing(self._model) as world:
                 world.begun += 1
-                fault = self._fault(world.begun)
                 if fault == "refuse":
                     noted(world, did, attempted, began, "refused by order")
                     context.abort(grpc.StatusCode.UNAVAILABLE, f"{kind}: the provider fails by order")
@@ -173,6 +171,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
         except account.DegradedError as degraded:
             _abort_with_state(context, degraded)
+        if fault == "kill":
+            # Whoever asked is killed now; it never hears from here.
+            threading.Event().wait()
         seconds = SECONDS.get(kind, OTHER_SECONDS)
         time.sleep(seconds[did == "delete"] * self._scale)
         with changing(self._model) as world:
@@ -180,12 +181,6 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         if fault == "lose":
             context.abort(grpc.StatusCode.UNAVAILABLE, f"{kind}: the answer is lost by order")
         return thing
-
-    def _fault(self, operation: int) -> str:
-        """Return what is to go wrong with this operation, by the order beside the model; nothing as a rule."""
-        path = self._model.with_suffix(FAULT)
-        order = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"operation": None}
-        return str(order["how"]) if order["operation"] == operation else ""
 
 
 def _abort_with_state(context: grpc.ServicerContext, degraded: account.DegradedError) -> None:
