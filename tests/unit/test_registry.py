@@ -131,3 +131,17 @@ def test_a_silent_registry_is_asked_once() -> None:
 
     assert found == [Unknown(reason="silent cannot be reached (TimeoutError)")] * 2 + [(DIGEST,)]
     assert len(asked) == 2
+
+
+def test_a_token_is_asked_for_over_tls_alone() -> None:
+    """A challenge that points elsewhere is not followed: the token would travel in the open."""
+    asked = []
+
+    def fetch(_: str, url: str, __: dict[str, str]) -> Response:
+        asked.append(url)
+        return Response(401, {"www-authenticate": 'Bearer realm="http://mirror/token",service="m"'}, b"")
+
+    assert Registries(fetch)("https://mirror/v2/a/manifests/1") == Unknown(
+        reason="mirror lets nobody in without an account"
+    )
+    assert asked == ["https://mirror/v2/a/manifests/1"]
