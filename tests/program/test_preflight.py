@@ -410,4 +410,32 @@ def test_the_stacks_own_cluster_takes_no_room() -> None:
         "service-quotas.get_service_quota": by_code("L-1194D53C", 2),
     }
 
-    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, in use by others 1"
+    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, taken 1"
+
+
+@pytest.mark.parametrize(
+    ("quota", "kind", "state", "found"),
+    [
+        (36, "default", "fine", "quota 36, taken 24"),
+        (35, "default", "wrong", "quota 35, taken 24"),
+        (12, "capacity-block", "fine", "quota 12, taken 0"),
+    ],
+)
+def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind: str, state: str, found: str) -> None:
+    """Two nodes of three are reserved, and idle: the third needs room beside them. A Capacity Block takes none."""
+    of = stack(
+        "dev",
+        infra__neuron__capacity_types=["reserved", "on-demand"],
+        infra__neuron__maximum_nodes=3,
+        serving__placement="isolated",
+        spend__budget_usd=100,
+    )
+    plan = {
+        **ready(of),
+        "ec2.describe_capacity_reservations": reservation(of, AvailableInstanceCount=2, ReservationType=kind),
+        "service-quotas.get_service_quota": by_code("L-2C3B7624", quota),
+    }
+    row = preflight(of, Account(plan, region=of.infra.region))["room for vCPUs of on-demand Trn"]
+
+    assert of.plan.nodes == 3
+    assert (row.state, row.found, row.required) == (state, found, "12 more (L-2C3B7624)")

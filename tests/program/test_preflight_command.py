@@ -230,7 +230,7 @@ def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str], monkeypatch
     assert row[1:-1] == [
         "room for VPCs",
         "wrong",
-        "quota 0, in use by others 0",
+        "quota 0, taken 0",
         "1 more (L-F678F1CE)",
         (
             "remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
