@@ -29,6 +29,8 @@ NOT_OF_THE_ACCOUNT: typing.Final = {
     "aws:eks/accessEntry:AccessEntry": {"clusterName"},
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": {"clusterName"},
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": {"clusterName"},
+    # Of the role that it stands in.
+    "aws:iam/rolePolicy:RolePolicy": {"name"},
     # Of a service of AWS, a metric, an attachment.
     "aws:ec2/vpcEndpoint:VpcEndpoint": {"serviceName"},
     "aws:cloudwatch/metricAlarm:MetricAlarm": {"metricName"},
