@@ -25,7 +25,7 @@ NAME_INPUTS: typing.Final = {
 NOT_OF_THE_ACCOUNT: typing.Final = {
     # Of the cluster, which has its own row.
     "aws:eks/addon:Addon": {"clusterName", "addonName"},
-    "aws:eks/nodeGroup:NodeGroup": {"clusterName"},
+    "aws:eks/nodeGroup:NodeGroup": {"clusterName", "nodeGroupName"},
     "aws:eks/accessEntry:AccessEntry": {"clusterName"},
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": {"clusterName"},
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": {"clusterName"},
