@@ -17,7 +17,7 @@ from infra.account.step import Step
 from infra.errors import SettingsError
 from infra.leftovers import prices, questions
 from infra.leftovers.findings import Kind, Leftover, exit_status
-from infra.leftovers.scope import Results, Scope
+from infra.leftovers.scope import Results, Scope, is_made_of
 from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from infra.settings import parse_infra
 from tests.fakes_leftovers import account, scope
@@ -298,6 +298,21 @@ def test_nothing_found_and_nothing_known_is_not_clean() -> None:
 def test_the_status(*, bills: bool | None, is_kept: bool, unknown: list[str], status: int) -> None:
     """1 for what bills, 3 for doubt, 0 for what is free or kept on purpose."""
     assert exit_status([Leftover(kind="x", name="y", bills=bills, is_kept=is_kept)], unknown) == status
+
+
+@pytest.mark.parametrize(
+    ("physical", "is_ours"),
+    [
+        ("karpenter-node-1a2b3c4", True),
+        ("karpenter-node-lifecycle-1a2b3c4", False),
+        ("karpenter-node-1a2b3c4d", False),
+        ("karpenter-node-one-two", False),
+        ("karpenter-node", False),
+    ],
+)
+def test_a_name_is_matched_whole(physical: str, *, is_ours: bool) -> None:
+    """What Pulumi appends is seven digits, and nothing else is a name of that resource."""
+    assert is_made_of(physical, "karpenter-node") is is_ours
 
 
 def test_without_tags_ours_cannot_be_told() -> None:
