@@ -109,7 +109,8 @@ def orphans(stack: Stack, world: World) -> list[str]:
 
 
 def _without_orphans(stack: Stack, world: World) -> list[str]:
-    names, gone = orphans(stack, world), []
+    # The results bucket is meant to stay, and stands in nobody's way.
+    names, gone = [name for name in orphans(stack, world) if not name.startswith("Bucket")], []
     for _ in names:
         for name in names:
             thing = world.things.get(name)
