@@ -60,7 +60,7 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
     if others:
         # Whether there is room for the rest, the rows of the quotas say.
         return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} fills up", required=required)
-    # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever, without an event.
+    # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever (tests/engines/test_karpenter.py).
     fewer = f"set infra.neuron.maximum_nodes to {available}, so that servers take turns" if available else ""
     remedy = "; or ".join(filter(None, [fewer, "reserve more"]))
     return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)

@@ -26,11 +26,8 @@ def _beside(program: str) -> pathlib.Path:
 @contextlib.contextmanager
 def karpenter(
     plane: ControlPlane, region: Region, gates: collections.abc.Mapping[str, bool]
-) -> collections.abc.Iterator[pathlib.Path]:
-    """Run Karpenter and the kubelets of what it launches; yields the file of Karpenter's log.
-
-    ``gates`` are its feature gates as its chart names them.
-    """
+) -> collections.abc.Iterator[None]:
+    """Run Karpenter and the kubelets of what it launches. ``gates`` are its feature gates as its chart names them."""
     program = str(where("karpenter"))
     define_karpenter(plane, _beside(program))
     kubeconfig = str(plane.folder / "kubeconfig")
@@ -60,7 +57,7 @@ def karpenter(
             log = running.enter_context((plane.folder / f"{name}.log").open("wb"))
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             running.callback(_end, process)
-        yield plane.folder / "karpenter.log"
+        yield
 
 
 def claims(plane: ControlPlane) -> list[Manifest]:

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import functools
 import http
-import json
 import pathlib
 
 from infra.account.inquiry import Inquiry
@@ -39,6 +38,8 @@ HELD = "cr-0fedcba9876543210"
 """A reservation; not the one that the stack files give as an example."""
 POOL = ("NodeOverlay", "EC2NodeClass", "NodePool")
 """What Karpenter is told, in the order in which the program makes it."""
+_GIVEN_UP = "Failed to schedule pod, "
+"""How Karpenter's event of a pod begins; the scheduler's own say something else."""
 _DECISION_SECONDS = 60.0
 _LAUNCH_SECONDS = 60.0
 _DELETE_SECONDS = 60.0
@@ -61,7 +62,6 @@ class Launch:
     aws: Region
     stack: Stack
     recording: Recording
-    log: pathlib.Path
 
     @property
     def settings(self) -> InfraSettings:
@@ -79,7 +79,9 @@ class Launch:
         Each object of the pool is Ready, and each claim of the pods bound, before what depends on it is made: Karpenter
         passes over a pod that comes earlier, and looks at it again only 10 s later.
         """
-        objects = [*self.pool(), *servers(self.recording)] if objects is None else objects
+        if objects is None:
+            # Small servers first, which is the hardest: each takes a node, and the largest fits nowhere.
+            objects = [*self.pool(), *sorted(servers(self.recording), key=_size)]
         pods = [each for each in objects if each["kind"] == "Deployment"]
         for each in objects:
             if each not in pods:
@@ -110,10 +112,12 @@ class Launch:
         return all(each["status"].get("phase") == "Bound" for each in found)
 
     def given_up(self) -> dict[str, str]:
-        """Return the servers that Karpenter could launch nothing for, and why: it says so in its log alone."""
-        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
-        found = [each for each in lines if each["message"] == "could not schedule pod"]
-        return {each["Pod"]["name"].rsplit("-", 2)[0]: each["error"] for each in found}
+        """Return the servers that Karpenter could launch nothing for, and why: warnings of their namespace."""
+        events = self.plane.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=type=Warning")[1]["items"]
+        found = [each for each in events if each["message"].startswith(_GIVEN_UP)]
+        return {
+            each["involvedObject"]["name"].rsplit("-", 2)[0]: each["message"].removeprefix(_GIVEN_UP) for each in found
+        }
 
     def gives_up(self) -> dict[str, str]:
         """Wait until Karpenter gives up on a server, and return what :meth:`given_up` says then."""
@@ -177,6 +181,11 @@ class Launch:
         return [*claims(self.plane), *nodes(self.plane), *instances(self.plane)] == []
 
 
+def _size(manifest: Manifest) -> tuple[str, ...]:
+    """Return what sorts servers by degree behind all that they need, which stays in its order."""
+    return ("server", manifest["metadata"]["name"]) if manifest["kind"] == "Deployment" else ()
+
+
 @contextlib.contextmanager
 def launching(
     folder: pathlib.Path,
@@ -218,9 +227,9 @@ def launching(
         settings = stack.infra
         recording = run_main(config, stack=file.split(".")[1])
         plane = running.enter_context(control_plane(folder))
-        log = running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
+        running.enter_context(karpenter(plane, aws, _gates(settings, overlays=overlays)))
         running.enter_context(scheduling(plane, controllers=_CONTROLLERS))
-        yield Launch(plane=plane, aws=aws, stack=stack, recording=recording, log=log)
+        yield Launch(plane=plane, aws=aws, stack=stack, recording=recording)
 
 
 def _gates(settings: InfraSettings, *, overlays: bool | None) -> dict[str, bool]:

@@ -167,6 +167,9 @@ def region(
 
 def _furnished(region: Region, settings: InfraSettings) -> Region:
     ec2, iam, eks = (region.client(name) for name in ("ec2", "iam", "eks"))
+    # A region has some thousand types, which moto takes seconds to tell; the pool may have those of one family.
+    backend = ec2_backends[ACCOUNT][region.name]
+    backend.instance_types = [each for each in backend.instance_types if each["InstanceType"].startswith("trn")]
     vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.20.{16 * number}.0/20", AvailabilityZone=zone)["Subnet"]["SubnetId"]
@@ -185,7 +188,7 @@ def _furnished(region: Region, settings: InfraSettings) -> Region:
     for variant in _VARIANTS:
         image = ec2.register_image(Name=f"al2023-{variant}")["ImageId"]
         # RegisterImage drops the architecture, without which Karpenter passes an image over.
-        ec2_backends[ACCOUNT][region.name].amis[image].architecture = "x86_64"
+        backend.amis[image].architecture = "x86_64"
         name = ami_parameter(settings.neuron, settings.kubernetes).replace("neuron", variant)
         # PutParameter refuses names under /aws, as AWS does; these are AWS's own.
         ssm_backends[ACCOUNT][region.name]._parameters[name] = [_parameter(name, image)]

@@ -1,5 +1,7 @@
 """From nothing to servers on the nodes of the plan and back: real Karpenter, scheduler and controllers."""
 
+import collections.abc
+import contextlib
 import dataclasses
 import http
 import pathlib
@@ -9,7 +11,7 @@ import typing
 import pytest
 
 from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
-from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, planned, servers, until
+from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, placed, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims, instances, nodes
 from tests.engines.fakes_launch import HELD, Launch, by_turns, launching
@@ -56,7 +58,11 @@ class Life:
     left: bool
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
+@pytest.fixture(
+    scope="module",
+    # Of trn2.48xlarge the stack file's own layout is enough for every run.
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name == "one-each on trn2.48xlarge")) for name in LAYOUTS],
+)
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Live through one layout; each test looks at its part."""
     file, changes = LAYOUTS[request.param]
@@ -144,15 +150,24 @@ def _held_up(running: Launch) -> dict[str, str]:
     return {each["involvedObject"]["name"]: each["message"] for each in found}
 
 
-def test_pods_hold_up_a_pool_that_goes_before_them(tmp_path: pathlib.Path) -> None:
-    """What the order of destroy is for: with servers still there no node drains, and instances bill until they go."""
-    with launching(tmp_path, reserved=2, infra__neuron__reservation_ids=[HELD]) as running:
+@contextlib.contextmanager
+def _pool_that_goes_first(
+    folder: pathlib.Path, **changes: typing.Any
+) -> collections.abc.Iterator[tuple[Launch, Manifest]]:
+    """Bring all servers up, and delete their pool; yields when both its nodes are held up."""
+    with launching(folder, reserved=2, infra__neuron__reservation_ids=[HELD], **changes) as running:
         running.give()
         running.places(3)
         until(lambda: len(instances(running.plane)) == 2, "both instances are written down")
         [pool] = [each for each in running.pool() if each["kind"] == "NodePool"]
         running.plane.ask("DELETE", path_of(pool), {"propagationPolicy": "Foreground"})
         until(lambda: len(_held_up(running)) == 2, "both nodes are held up")
+        yield running, pool
+
+
+def test_pods_hold_up_a_pool_that_goes_before_them(tmp_path: pathlib.Path) -> None:
+    """What the order of destroy is for: with servers still there no node drains, and instances bill until they go."""
+    with _pool_that_goes_first(tmp_path) as (running, pool):
         time.sleep(_SETTLED_SECONDS)
         held, billing = sorted(_held_up(running).values()), len(instances(running.plane))
         running.take([each for each in servers(running.recording) if each["kind"] == "Deployment"])
@@ -161,3 +176,13 @@ def test_pods_hold_up_a_pool_that_goes_before_them(tmp_path: pathlib.Path) -> No
         assert held == [f"Failed to drain node, {pods} pods are waiting to be evicted" for pods in (1, 2)]
         assert billing == 2
         assert running.is_empty()
+
+
+@pytest.mark.slow
+def test_a_pool_is_held_up_no_longer_than_its_grace_period(tmp_path: pathlib.Path) -> None:
+    """After ``termination_grace_minutes`` instances end whatever protects their pods, which wait for nodes again."""
+    with _pool_that_goes_first(tmp_path, infra__neuron__termination_grace_minutes=1) as (running, pool):
+        until(running.is_empty, "every instance is gone", seconds=120)
+        running.take([pool])
+
+        assert set(placed(running.plane).values()) == {None}
