@@ -7,14 +7,18 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 import pulumi
 
 from infra import bill, nodes, platform
+from infra.errors import OptimalTpError
 from infra.stack import SECTIONS, compose
 from workloads import experiment
 from workloads.artifacts import Identity
 
-config = pulumi.Config()
+config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 region = pulumi.Config("aws").require("region")
-stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml")
+try:
+    stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml")
+except OptimalTpError as error:
+    raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
 
 base = platform.build(infra)

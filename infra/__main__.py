@@ -48,7 +48,7 @@ def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
     if options.stack is None:
-        parser.error("--stack is required")
+        parser.error("--stack is required: it names the stack whose file is read, as --stack dev")
     try:
         if options.command == "preflight":
             return _preflight(options.stack, make, as_json=options.json)

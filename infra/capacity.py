@@ -20,7 +20,9 @@ _LONGEST_PODS_TO_STOP_MINUTES = 45
 class Neuron(Section):
     """The Trainium2 nodes that Karpenter launches, and what runs on them."""
 
-    instance_type: InstanceTypeName = "trn2.3xlarge"
+    instance_type: InstanceTypeName = pydantic.Field(
+        default="trn2.3xlarge", json_schema_extra={"enum": [*INSTANCE_TYPES]}
+    )
     zones: tuple[Zone, ...]
     """Where nodes may be launched; with a capacity reservation, its zone."""
     pair: PairName = "neuronx-0.9.1"
@@ -35,6 +37,7 @@ class Neuron(Section):
     """What an hour of one node costs: the one figure behind budget, report and dashboard. AWS publishes no on-demand
     price for trn2, and Karpenter never launches what has no price, so it is told this one."""
     maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
+    """The most Neuron nodes at a time: the limit of the node pool. Fewer than the servers need means turns."""
     root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
     """Holds images (8 GiB compressed each) and everything pods write locally."""
     consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)
@@ -63,6 +66,13 @@ class Neuron(Section):
     def ami(self) -> str:
         """The AMI release in use, ``vYYYYMMDD``."""
         return self.image_and_ami.ami_release if self.ami_release is None else self.ami_release
+
+    @pydantic.field_validator("instance_type")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in INSTANCE_TYPES:
+            raise broken(f"it is one of {', '.join(INSTANCE_TYPES)}")
+        return name
 
     @pydantic.field_validator("ami_release")
     @classmethod

@@ -9,6 +9,7 @@ OptimalTpError
 """
 
 import dataclasses
+import pathlib
 import typing
 
 
@@ -29,7 +30,14 @@ class Problem:
 
     def __str__(self) -> str:
         """Return the sentence a reader sees."""
-        return f"{self.path} is {self.value!r}; {self.rule}; {self.remedy}"
+        return f"{self.path} is {shown(self.value)}; {self.rule}; {self.remedy}"
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as the reader wrote it: who left a key out wrote no None, and no path is an object."""
+    if value is None:
+        return "not set"
+    return repr(str(value)) if isinstance(value, pathlib.PurePath) else repr(value)
 
 
 class SettingsError(OptimalTpError):

@@ -27,9 +27,10 @@ LOGICAL_CORES_PER_CHIP = 4
 MEMORY_PER_LOGICAL_CORE_GB = 24
 """One of the chip's four 24 GB banks (logical-neuroncore-config.rst). The EC2 API says 512 GiB a chip: wrong."""
 
-InstanceTypeName = typing.Literal["trn2.3xlarge", "trn2.48xlarge"]
-"""trn2u.48xlarge is left out: the EC2 API describes it without Neuron devices, so Karpenter never launches it for a
-pod that asks for cores (moto 5.2.5's copy of DescribeInstanceTypes, 2026-10-03)."""
+InstanceTypeName = str
+"""Name of a type in INSTANCE_TYPES; settings refuse any other. trn2u.48xlarge is left out: the EC2 API describes it
+without Neuron devices, so Karpenter never launches it for a pod that asks for cores (moto 5.2.5's copy of
+DescribeInstanceTypes, 2026-10-03)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class InstanceType:
     allocatable_pods: int
     instance_store_gb: int
     """Local NVMe, 10^9 bytes."""
+    offered: typing.Mapping[str, tuple[str, ...]]
+    """Zones, by region, in which the type was offered on OFFERINGS_READ_ON."""
 
     @property
     def physical_cores(self) -> PhysicalCores:
@@ -68,8 +71,12 @@ class InstanceType:
         return MEMORY_PER_LOGICAL_CORE_GB
 
 
-INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {
-    "trn2.3xlarge": InstanceType(
+OFFERINGS_READ_ON = "2026-10-03"
+"""Day on which DescribeInstanceTypeOfferings was read, as kept by moto 5.2.5; the preflight command asks the account
+itself. Zone names are an account's own view of the zones, so another account may see another letter."""
+
+_TYPES: typing.Final = (
+    InstanceType(
         name="trn2.3xlarge",
         chips=1,
         vcpus=12,
@@ -78,8 +85,13 @@ INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {
         allocatable_memory_mib=120556,
         allocatable_pods=30,
         instance_store_gb=470,
+        offered={
+            "ap-southeast-4": ("ap-southeast-4c",),
+            "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
+            "sa-east-1": ("sa-east-1a", "sa-east-1b", "sa-east-1c"),
+        },
     ),
-    "trn2.48xlarge": InstanceType(
+    InstanceType(
         name="trn2.48xlarge",
         chips=16,
         vcpus=192,
@@ -88,21 +100,11 @@ INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {
         allocatable_memory_mib=1938410,
         allocatable_pods=100,
         instance_store_gb=7600,
+        offered={
+            "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),
+            "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
+        },
     ),
-}
-
-OFFERINGS_READ_ON = "2026-10-03"
-"""Day of the reading behind OFFERINGS; the preflight command asks the account itself."""
-OFFERINGS: typing.Final[typing.Mapping[InstanceTypeName, typing.Mapping[str, tuple[str, ...]]]] = {
-    "trn2.3xlarge": {
-        "ap-southeast-4": ("ap-southeast-4c",),
-        "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
-        "sa-east-1": ("sa-east-1a", "sa-east-1b", "sa-east-1c"),
-    },
-    "trn2.48xlarge": {
-        "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),
-        "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
-    },
-}
-"""Zones, by region, in which a type was offered (DescribeInstanceTypeOfferings as kept by moto 5.2.5). Zone names are
-an account's own view of the zones, so another account may see another letter."""
+)
+INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {each.name: each for each in _TYPES}
+"""Every type that may be launched, by name. One entry of _TYPES is all that another one takes."""

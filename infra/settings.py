@@ -8,7 +8,7 @@ import pydantic
 
 from infra.capacity import Neuron, Zone
 from infra.errors import Problem, SettingsError
-from infra.hardware import OFFERINGS, OFFERINGS_READ_ON
+from infra.hardware import OFFERINGS_READ_ON
 from infra.parser import Section, broken, parse
 from infra.prices import Prices
 from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
@@ -33,6 +33,7 @@ class ExistingNetwork(Section):
     """A VPC that is there already; nothing in it is changed or deleted."""
 
     vpc_id: str = pydantic.Field(pattern=r"^vpc-[0-9a-z]+$")
+    """The VPC of the subnets below."""
     private_subnet_ids: dict[Zone, SubnetId]
     """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
 
@@ -70,7 +71,8 @@ class Network(Section):
         for key, default in made.items():
             if existing is not None and info.data.get(key, default) != default:
                 rule = f"a VPC that exists is not changed, so {key} has no effect beside it"
-                raise broken(rule, f"remove network.{key} or network.existing")
+                remedy = f"remove network.{key} or network.existing"
+                raise broken(rule, remedy, path="vpc_id", value=existing.vpc_id)
         return existing
 
 
@@ -108,16 +110,22 @@ class SystemNodes(Section):
     instance_type: str = pydantic.Field(default="m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
+    """Root volume of each: images of the controllers and of the load generator."""
 
 
 class AddonVersions(Section):
     """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
 
     vpc_cni: str | None = None
+    """Network of pods, and the policies between them."""
     kube_proxy: str | None = None
+    """Services inside the cluster."""
     coredns: str | None = None
+    """Names inside the cluster."""
     efs_csi_driver: str | None = None
+    """Mounts the volume of compiled artifacts."""
     pod_identity_agent: str | None = None
+    """Gives Karpenter and the EFS driver their AWS identity."""
 
 
 class Registries(Section):
@@ -141,7 +149,9 @@ class ExistingCluster(Section):
     """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
 
     cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    """Name of the EKS cluster in the stack's region."""
     oidc_provider_arn: str = pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$")
+    """The cluster's OIDC provider in IAM, which the load generator's role trusts."""
     kubeconfig: str | None = None
     """Path of a kubeconfig; absent takes the environment's."""
     context: str | None = None
@@ -159,7 +169,8 @@ class ExistingCluster(Section):
     @classmethod
     def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
         if context is None and info.data.get("kubeconfig") is None:
-            raise broken("a kubeconfig, a context or both say how to reach the cluster")
+            rule = "a kubeconfig, a context or both say how to reach the cluster"
+            raise broken(rule, "set infra.existing.kubeconfig, or context, or both")
         return context
 
     @property
@@ -240,7 +251,8 @@ class InfraSettings(Section):
         known, used = SystemNodes().instance_type, info.data.get("system_nodes")
         if used is not None and used.instance_type != known and prices.system_node == Prices().system_node:
             rule = f"the price that is known without being told is {known}'s, and system_nodes are {used.instance_type}"
-            raise broken(rule, "set it", path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
+            remedy = f"set what an hour of {used.instance_type} costs"
+            raise broken(rule, remedy, path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
         return prices
 
     @pydantic.field_validator("neuron")
@@ -254,7 +266,7 @@ class InfraSettings(Section):
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
                 raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
-        offered = OFFERINGS[neuron.instance_type]
+        offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
             remedy = "move the stack, or add the region to infra/hardware.py if AWS offers it by now"
@@ -271,7 +283,8 @@ class InfraSettings(Section):
         for key in _OF_A_NEW_CLUSTER:
             if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
                 rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
-                raise broken(rule, f"remove infra.{key} or infra.existing")
+                remedy = f"remove infra.{key} or infra.existing"
+                raise broken(rule, remedy, path="cluster_name", value=existing.cluster_name)
         return existing
 
 

@@ -87,7 +87,8 @@ def stack_config(
     """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
     path = folder / f"Pulumi.{name}.yaml"
     known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
-    data = read_yaml(path, key="--stack", value=name, remedy=f"name one of: {', '.join(known) or 'none is here'}")
+    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
+    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
     found = data.get("config") if isinstance(data, dict) else None
     config = found if isinstance(found, dict) else {}
     problems = [

@@ -3,7 +3,7 @@
 import collections.abc
 import ipaddress
 
-from rulebook import Found, Options, Resource, inner, listed
+from rulebook import Found, Options, Resource, inner, listed, shown
 
 UNTAGGED = frozenset(
     {
@@ -83,14 +83,14 @@ def data_are_encrypted(resource: Resource, _: Options) -> Found:
         switch, rule = _ENCRYPTED[resource.type]
         # A key of the account's own is the other way to encrypt a queue.
         if resource.properties.get(switch) is not True and not resource.properties.get("kmsMasterKeyId"):
-            yield f"{resource.name} has {switch} {resource.properties.get(switch)!r}; {rule}"
+            yield f"{resource.name} has {switch} {shown(resource.properties.get(switch))}; {rule}"
     for index, disk in enumerate(listed(inner(resource.properties, _DISKS.get(resource.type, "-")))):
         encrypted = inner(disk, "ebs.encrypted")
         if encrypted not in (True, "true"):
-            yield f"{resource.name} disk {index} has encrypted {encrypted!r}; disks are encrypted at rest"
+            yield f"{resource.name} disk {index} has encrypted {shown(encrypted)}; disks are encrypted at rest"
     key = _SECRETS.get(resource.type)
     if key is not None and not resource.properties.get(key):
-        yield f"{resource.name} has {key} {resource.properties.get(key)!r}; Kubernetes secrets are encrypted"
+        yield f"{resource.name} has {key} {shown(resource.properties.get(key))}; Kubernetes secrets are encrypted"
 
 
 def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
@@ -99,7 +99,8 @@ def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
         return
     for key in _BLOCKS:
         if resource.properties.get(key) is not True:
-            yield f"{resource.name} has {key} {resource.properties.get(key)!r}; public access is blocked all four ways"
+            value = shown(resource.properties.get(key))
+            yield f"{resource.name} has {key} {value}; public access is blocked all four ways"
 
 
 def buckets_are_private(resources: collections.abc.Sequence[Resource], _: Options) -> Found:

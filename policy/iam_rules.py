@@ -33,13 +33,17 @@ def unexplained_wildcards(key: str, statement: Document) -> list[str]:
     sid = statement.get("Sid", "")
     found = []
     if "*" in listed(statement.get("Resource")) and sid not in WILDCARD_RESOURCES:
-        found.append(f"{key} {sid}: any resource")
+        found.append(f"{key} has a statement {sid} for any resource; a statement names its resources")
     if any("*" in action for action in listed(statement.get("Action"))) and sid not in WILDCARD_ACTIONS:
-        found.append(f"{key} {sid}: any action")
+        found.append(f"{key} has a statement {sid} for any action; a statement names its actions")
     if statement.get("Principal") in ("*", {"AWS": "*"}) and sid not in WILDCARD_PRINCIPALS:
-        found.append(f"{key} {sid}: anybody")
+        found.append(f"{key} has a statement {sid} for anybody; a statement names who may")
     # An allowance of everything but a list is a wildcard in other words.
-    found += [f"{key} {sid}: {word} allows the rest" for word in ("NotAction", "NotResource") if word in statement]
+    found += [
+        f"{key} has a statement {sid} with {word}, which allows all the rest"
+        for word in ("NotAction", "NotResource")
+        if word in statement
+    ]
     return found
 
 

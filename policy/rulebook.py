@@ -58,6 +58,11 @@ def inner(properties: Properties, path: str) -> typing.Any:  # noqa: ANN401 - wh
     return value
 
 
+def shown(value: object) -> str:
+    """Return ``value`` for a sentence: what is missing was not written as None."""
+    return "not set" if value is None else repr(value)
+
+
 def listed(value: object) -> list[typing.Any]:
     """Return ``value`` as a list: IAM documents write one item without brackets."""
     if value is None:

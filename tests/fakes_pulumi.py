@@ -325,6 +325,7 @@ def record(
     *,
     config: collections.abc.Mapping[str, str] | None = None,
     stack: str = "dev",
+    project: str = PROJECT,
     answers: collections.abc.Callable[[Recording], Answers] = Answers,
 ) -> Recording:
     """Run ``program`` against a fresh recording until nothing is outstanding, and return the recording.
@@ -335,16 +336,18 @@ def record(
     recording = Recording()
     # A context and an event loop of its own: nothing of one run, its root stack above all, is left for the next.
     with _event_loop(), _garbage_kept():
-        contextvars.copy_context().run(_run, program, answers(recording), dict(config or {}), stack)
+        contextvars.copy_context().run(_run, program, answers(recording), dict(config or {}), (project, stack))
     if recording.refused:
         raise LookupError(f"not resources that the program is known to make: {', '.join(sorted(recording.refused))}")
     return recording
 
 
-def _run(program: collections.abc.Callable[[], object], answers: Answers, config: dict[str, str], stack: str) -> None:
-    recording = answers.recording
+def _run(
+    program: collections.abc.Callable[[], object], answers: Answers, config: dict[str, str], where: tuple[str, str]
+) -> None:
+    recording, (project, stack) = answers.recording, where
     monitor = RecordingMonitor(answers, recording)
-    pulumi.runtime.set_mocks(answers, project=PROJECT, stack=stack, preview=False, monitor=monitor)
+    pulumi.runtime.set_mocks(answers, project=project, stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(config)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -373,13 +376,18 @@ def run_main(
     config: collections.abc.Mapping[str, typing.Any],
     *,
     stack: str = "dev",
+    project: str = PROJECT,
     answers: collections.abc.Callable[[Recording], Answers] = Answers,
 ) -> Recording:
     """Run the real ``__main__.py`` with ``config`` as a stack file's data."""
     flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    return record(
-        lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
-        config=flat,
-        stack=stack,
-        answers=answers,
-    )
+    try:
+        return record(
+            lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+            config=flat,
+            stack=stack,
+            project=project,
+            answers=answers,
+        )
+    except pulumi.RunError as told:
+        raise (told.__cause__ or told) from None

@@ -85,7 +85,9 @@ def _default(value: object) -> str:
 
 
 def _cell(meaning: str, field: pydantic.fields.FieldInfo) -> str:
-    allowed = choices(field.annotation)
+    extra = field.json_schema_extra
+    named = extra.get("enum", ()) if isinstance(extra, dict) else ()
+    allowed = ", ".join(f"`{each}`" for each in named) if isinstance(named, list) else choices(field.annotation)
     return " ".join(filter(None, (meaning, f"One of {allowed}." if allowed else ""))).replace("|", "\\|")
 
 

@@ -76,7 +76,7 @@ def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes:
     for path, text in sorted(files.items()):
         size = len(text.encode()) + len(path)
         if size > limit_bytes:
-            raise ValueError(f"{path} has {size} bytes; a part of the bundle holds {limit_bytes}")
+            raise ValueError(f"{path} has {size} bytes; a part of the bundle holds {limit_bytes}: split the file")
         if size > room:
             groups.append({})
             room = limit_bytes

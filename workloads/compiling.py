@@ -50,10 +50,16 @@ def wait_until_healthy(
     deadline = time.monotonic() + patience_seconds
     while not _is_healthy(url):
         if time.monotonic() > deadline:
-            raise CompileError(f"the server was not healthy after {patience_seconds:g} s")
+            raise CompileError(
+                f"the server was not healthy after {patience_seconds:g} s (serving.start_patience_seconds); its own "
+                "lines above say how far it came; raise the patience if it was still compiling"
+            )
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = server.wait(poll_seconds)
-            raise CompileError(f"the server ended with status {status} before it was healthy")
+            raise CompileError(
+                f"the server ended with status {status} before it was healthy; its own lines above say why, and "
+                "nrt_init among them means that image and AMI are no pair (infra.neuron.pair)"
+            )
 
 
 def ask(url: str, model: str) -> None:
@@ -66,9 +72,14 @@ def ask(url: str, model: str) -> None:
         with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310 - likewise
             tokens = json.load(answer)["usage"]["completion_tokens"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CompileError(f"the compiled model did not answer: {error}") from error
+        raise CompileError(
+            f"the compiled model did not answer at {url} ({error}); the server's own lines above say why"
+        ) from error
     if tokens < 1:
-        raise CompileError("the compiled model answered without a token")
+        raise CompileError(
+            f"the compiled model answered at {url} without a token, so its artifacts are not kept; the server's own "
+            "lines above say why"
+        )
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
@@ -107,7 +118,10 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
         stop(server)
     missing = [name for name in expected if not (draft / name).is_file()]
     if missing:
-        raise CompileError(f"the server answered but left no {', '.join(missing)} in {draft}")
+        raise CompileError(
+            f"the server answered but left no {', '.join(missing)} in {draft}, so it loaded or compiled its artifacts "
+            "elsewhere; hold workloads/command.py against the image of infra.neuron.pair"
+        )
     folders.publish(draft, folder, {"command": list(command)})
     _say(f"complete: {folder}")
 

@@ -73,6 +73,6 @@ def _misfits(
         if not found.fits:
             path = settings.path(index)
             rule = f"the model does not fit it: {found.arithmetic}"
-            remedy = f"drop the degree in {file}, or shorten {path}.model"
+            remedy = f"drop the degree in {file}, or lower {path}.model.max_model_len_tokens or max_num_seqs"
             problems.append(Problem(path=f"{path}.degrees[{number}]", value=degree, rule=rule, remedy=remedy))
     return problems

@@ -66,9 +66,15 @@ def hub_files(listing: typing.Mapping[str, typing.Any]) -> list[HubFile]:
     ]
     for file in files:
         if pathlib.PurePosixPath(file.name).is_absolute() or ".." in pathlib.PurePosixPath(file.name).parts:
-            raise FetchError(f"the hub lists {file.name!r}, which is outside the model's folder")
+            raise FetchError(
+                f"the hub lists {file.name!r}, which is outside the model's folder; nothing of it is fetched: check "
+                "serving.model_source and workloads.model.name"
+            )
     if not any(file.name.endswith(".safetensors") for file in files):
-        raise FetchError("the hub lists no .safetensors file, and weights in other formats are not served")
+        raise FetchError(
+            "the hub lists no .safetensors file, and weights in other formats are not served; name a revision that has "
+            "them (workloads.model.revision)"
+        )
     return files
 
 
@@ -95,7 +101,10 @@ def fetch_file(url: str, file: HubFile, path: pathlib.Path) -> None:
         if (sha256.hexdigest() == file.sha256) if file.sha256 is not None else (blob.hexdigest() == file.blob):
             return
         reason = f"the content does not have the hub's hash {file.sha256 or file.blob}"
-    raise FetchError(f"{url} was not fetched in {_TRIES} tries: {reason}")
+    raise FetchError(
+        f"{url} was not fetched in {_TRIES} tries: {reason}; the Job tries again, and if that fails too, put the model "
+        "into a bucket and name it as serving.model_source"
+    )
 
 
 def fetch_from_hub(source: str, model: str, revision: str, draft: pathlib.Path) -> None:
@@ -107,7 +116,10 @@ def fetch_from_hub(source: str, model: str, revision: str, draft: pathlib.Path) 
             listing = json.load(answer)
         files = hub_files(listing)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FetchError(f"{about} did not list the model's files: {error}") from error
+        raise FetchError(
+            f"{about} did not list the model's files: {error}; check serving.model_source, workloads.model.name and "
+            "its revision, and that pods reach the hub"
+        ) from error
     for file in files:
         _say(f"fetching {file.name}, {file.size_bytes / 1e6:.1f} MB")
         url = f"{source.rstrip('/')}/{owner_name}/resolve/{commit}/{urllib.parse.quote(file.name)}"
@@ -139,10 +151,13 @@ def fetch_from_bucket(source: str, store: Store, draft: pathlib.Path) -> None:
             _say(f"fetching {name}, {item['Size'] / 1e6:.1f} MB")
             store.download_file(bucket, item["Key"], str(path))
             if path.stat().st_size != item["Size"]:
-                raise FetchError(f"s3://{bucket}/{item['Key']} has {item['Size']} bytes and fewer arrived")
+                raise FetchError(
+                    f"s3://{bucket}/{item['Key']} has {item['Size']} bytes and {path.stat().st_size} arrived; copy the "
+                    "model into the bucket again if this goes on"
+                )
             fetched += 1
     if not fetched:
-        raise FetchError(f"there is no model below {source}")
+        raise FetchError(f"there is no model below {source} (serving.model_source); copy it there, config.json and all")
 
 
 def check_shape(draft: pathlib.Path, shape_name: str) -> None:
@@ -154,10 +169,15 @@ def check_shape(draft: pathlib.Path, shape_name: str) -> None:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FetchError(f"the model has no readable config.json: {error}") from error
+        raise FetchError(
+            f"the fetched model has no readable config.json: {error}; serve a model that has one beside its weights"
+        ) from error
     found = shape_from_config(config, where="config.json")
     if found != SHAPES[shape_name]:
-        raise FetchError(f"the plan was computed for {shape_name} ({SHAPES[shape_name]}), and the model is {found}")
+        raise FetchError(
+            f"the plan was computed for {shape_name} ({SHAPES[shape_name]}), and the model is {found}; correct "
+            "serving.shape_as or workloads.model.name"
+        )
 
 
 def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
@@ -187,7 +207,7 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
         _say(f"not fetched: {error}")
         return error.exit_status
     except OSError as error:
-        _say(f"not fetched: {given.folder} cannot be written ({error.strerror})")
+        _say(f"not fetched: {given.folder} cannot be written ({error.strerror}): is the volume mounted, with room?")
         return FetchError.exit_status
     _say(f"complete: {given.folder}")
     return 0

@@ -26,6 +26,20 @@ class ModelShape:
     """True if queries and keys are normalised per head, as Qwen3 does: 2 x head_dim weights a layer."""
     qkv_biases: bool = False
     """True if the query, key and value projections have biases, as Qwen2 does."""
+    family: str = "qwen3"
+    """Key of FAMILIES."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+    """Dense decoders that differ in nothing but their sizes."""
+
+    architecture: str
+    """As config.json names it."""
+    qk_norms: bool
+    qkv_biases: bool
+    models: typing.Mapping[str, ModelShape]
+    """Models whose sizes are known by name."""
 
 
 def _qwen3(hidden: int, layers: int, q_heads: int, intermediate: int, *, tied: bool) -> ModelShape:
@@ -41,25 +55,34 @@ def _qwen3(hidden: int, layers: int, q_heads: int, intermediate: int, *, tied: b
     )
 
 
-# Layers, heads and ties: Qwen3 technical report (arXiv 2505.09388), table 1. Hidden, intermediate and vocabulary:
-# config.json of each model on huggingface.co/Qwen, read 2026-11. The parameter counts that follow (0.596, 1.72, 4.02,
-# 8.19, 14.77 and 32.76 billion) agree with the model cards.
-SHAPES: dict[str, ModelShape] = {
-    "Qwen/Qwen3-0.6B": _qwen3(1024, 28, 16, 3072, tied=True),
-    "Qwen/Qwen3-1.7B": _qwen3(2048, 28, 16, 6144, tied=True),
-    "Qwen/Qwen3-4B": _qwen3(2560, 36, 32, 9728, tied=True),
-    "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12288, tied=False),
-    "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17408, tied=False),
-    "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
+FAMILIES: typing.Final[typing.Mapping[str, Family]] = {
+    "qwen3": Family(
+        architecture="Qwen3ForCausalLM",
+        qk_norms=True,
+        qkv_biases=False,
+        # Layers, heads and ties: Qwen3 technical report (arXiv 2505.09388), table 1. Hidden, intermediate and
+        # vocabulary: config.json of each model on huggingface.co/Qwen, read 2026-11. The parameter counts that follow
+        # (0.596, 1.72, 4.02, 8.19, 14.77 and 32.76 billion) agree with the model cards.
+        models={
+            "Qwen/Qwen3-0.6B": _qwen3(1024, 28, 16, 3072, tied=True),
+            "Qwen/Qwen3-1.7B": _qwen3(2048, 28, 16, 6144, tied=True),
+            "Qwen/Qwen3-4B": _qwen3(2560, 36, 32, 9728, tied=True),
+            "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12288, tied=False),
+            "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17408, tied=False),
+            "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
+        },
+    ),
+    "qwen2": Family(architecture="Qwen2ForCausalLM", qk_norms=False, qkv_biases=True, models={}),
+    "llama": Family(architecture="LlamaForCausalLM", qk_norms=False, qkv_biases=False, models={}),
 }
-"""The Qwen3 dense family by model name."""
+"""The families whose layers are counted here, by ``model_type``: one entry is all that another family takes."""
 
-_FAMILIES: dict[str, dict[str, bool]] = {
-    "qwen3": {"qk_norms": True, "qkv_biases": False},
-    "qwen2": {"qk_norms": False, "qkv_biases": True},
-    "llama": {"qk_norms": False, "qkv_biases": False},
+SHAPES: typing.Final[dict[str, ModelShape]] = {
+    name: dataclasses.replace(shape, family=key, qk_norms=family.qk_norms, qkv_biases=family.qkv_biases)
+    for key, family in FAMILIES.items()
+    for name, shape in family.models.items()
 }
-"""``model_type`` of the dense families whose layers are counted here, with what sets them apart."""
+"""Every model whose sizes are known, by name."""
 
 _REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
@@ -70,11 +93,12 @@ def shape_from_config(config: typing.Mapping[str, typing.Any], *, where: str) ->
     ``where`` names the file in errors. Raises SettingsError for a family whose layers are not counted here and for
     sizes that are missing or no whole numbers of at least 1; every bad key is listed.
     """
-    family = config.get("model_type")
-    if family not in _FAMILIES:
-        rule = f"the model's family is one whose memory can be computed: {', '.join(_FAMILIES)}"
+    kind = config.get("model_type")
+    family = FAMILIES.get(kind) if isinstance(kind, str) else None
+    if family is None or not isinstance(kind, str):
+        rule = f"the model's family is one whose memory can be computed: {', '.join(FAMILIES)}"
         remedy = "serve a model of such a family"
-        raise SettingsError([Problem(path=f"{where}: model_type", value=family, rule=rule, remedy=remedy)])
+        raise SettingsError([Problem(path=f"{where}: model_type", value=kind, rule=rule, remedy=remedy)])
     optional = [key for key in ("num_key_value_heads", "head_dim") if config.get(key) is not None]
     problems = [
         Problem(
@@ -97,9 +121,11 @@ def shape_from_config(config: typing.Mapping[str, typing.Any], *, where: str) ->
         head_dim=config["head_dim"] if "head_dim" in optional else config["hidden_size"] // heads,
         intermediate=config["intermediate_size"],
         vocab=config["vocab_size"],
-        # The three families' configuration classes have False as their default (transformers 4.51).
+        # The configuration classes of all three families have False as their default (transformers 4.51).
         tied=config.get("tie_word_embeddings") is True,
-        **_FAMILIES[family],
+        qk_norms=family.qk_norms,
+        qkv_biases=family.qkv_biases,
+        family=kind,
     )
 
 

@@ -109,4 +109,4 @@ def _moment(created: str | None, seconds: int) -> str:
         return guard.deadline(created, seconds)
     if pulumi.runtime.is_dry_run():
         return f"{seconds} s after the clock is made"
-    raise LookupError(f"the API server made the clock {CLOCK} and did not say when")
+    raise LookupError(f"the API server made the clock {CLOCK} and did not say when; run `pulumi up` again")

@@ -90,7 +90,7 @@ def keep(
 def _date(text: str) -> dt.datetime:
     found = dt.datetime.fromisoformat(text)
     if found.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text} has no time zone")
+        raise argparse.ArgumentTypeError(f"{text} has no time zone; write it as 2026-07-01T12:00:00+00:00")
     return found
 
 

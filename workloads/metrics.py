@@ -1,7 +1,12 @@
 """The metric table: the only place that names a metric. Publisher, dashboard and report are made from it."""
 
+import collections.abc
 import dataclasses
 import typing
+
+from workloads.run import Turn
+from workloads.samples import Sample
+from workloads.settings import LimitedMetric
 
 NAMESPACE = "qwen-vllm-loadgen"
 """CloudWatch namespace, as the seed names it."""
@@ -10,9 +15,36 @@ Unit = typing.Literal["Milliseconds", "Count/Second", "Percent", "Count", "None"
 """CloudWatch units that the table uses."""
 
 
+SECONDS = 60
+"""Of a minute, in which metrics are published."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TurnFigures:
+    """What is known of one turn when it has ended."""
+
+    turn: Turn
+    samples: collections.abc.Sequence[Sample]
+    output_tokens_per_second: float | None
+    cores_used: int
+    """Logical cores of the degree's servers."""
+    goodput_share: float | None
+    faults: tuple[str, ...]
+    """What the self-audit found; empty for a valid turn."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinuteCounts:
+    """Requests of one minute and degree."""
+
+    ended: collections.abc.Mapping[str, int]
+    """By status: Success and Error."""
+    offered: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric, whole: whoever shows or publishes it needs nothing else."""
+    """One metric, whole: whoever measures, shows or publishes it needs nothing else. One ``of_`` is set."""
 
     name: str
     unit: Unit
@@ -26,8 +58,33 @@ class Metric:
     """In terms of Sample's and Turn's fields."""
     title: str
     """For people."""
-    per: typing.Literal["request", "minute", "turn"]
-    """``request``: one value per successful request; ``minute``: one per minute; ``turn``: one per turn."""
+    of_request: collections.abc.Callable[[Sample], float | None] | None = None
+    """One value per successful request."""
+    of_turn: collections.abc.Callable[[TurnFigures], float | None] | None = None
+    """One value per turn."""
+    of_minute: collections.abc.Callable[[MinuteCounts], collections.abc.Mapping[str | None, float]] | None = None
+    """One value per minute and status; None for the status where the metric has no such dimension."""
+    limited_by: LimitedMetric | None = None
+    """The setting that limits it."""
+
+    @property
+    def per(self) -> typing.Literal["request", "minute", "turn"]:
+        """What has one value of it."""
+        return "request" if self.of_request is not None else "turn" if self.of_turn is not None else "minute"
+
+
+def _ended(counts: MinuteCounts) -> dict[str | None, float]:
+    """Return the rate of each status; nothing where no request ended."""
+    return {status: count / SECONDS for status, count in counts.ended.items()} if any(counts.ended.values()) else {}
+
+
+def _offered(counts: MinuteCounts) -> dict[str | None, float]:
+    return {None: counts.offered / SECONDS} if counts.offered else {}
+
+
+def _per_core(known: TurnFigures) -> float | None:
+    rate = known.output_tokens_per_second
+    return None if rate is None else rate / known.cores_used
 
 
 _PERCENTILES = ("p50", "p90", "p99")
@@ -43,7 +100,8 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         formula="1000 * (end_seconds - intended_seconds)",
         title="Total latency",
-        per="request",
+        of_request=lambda sample: sample.total_latency_ms,
+        limited_by="total_latency_ms",
     ),
     Metric(
         name="TTFT_ms",
@@ -53,7 +111,8 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         formula="1000 * (token_seconds[0] - intended_seconds)",
         title="Time to first token",
-        per="request",
+        of_request=lambda sample: sample.ttft_ms,
+        limited_by="ttft_ms",
     ),
     Metric(
         name="TPOT_ms",
@@ -63,7 +122,8 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         formula="1000 * (token_seconds[-1] - token_seconds[0]) / (output_tokens - 1)",
         title="Time per output token after the first",
-        per="request",
+        of_request=lambda sample: sample.tpot_ms,
+        limited_by="tpot_ms",
     ),
     Metric(
         name="ScheduleDelay_ms",
@@ -73,7 +133,7 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         formula="1000 * (sent_seconds - intended_seconds)",
         title="Schedule delay",
-        per="request",
+        of_request=lambda sample: sample.schedule_delay_ms,
     ),
     Metric(
         name="RPS",
@@ -83,7 +143,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="requests ended in the minute / 60",
         title="Requests per second",
-        per="minute",
+        of_minute=_ended,
     ),
     Metric(
         name="OfferedRPS",
@@ -93,7 +153,7 @@ METRICS: tuple[Metric, ...] = (
         direction="neither",
         formula="requests intended in the minute / 60",
         title="Requests offered per second",
-        per="minute",
+        of_minute=_offered,
     ),
     Metric(
         name="OutputTokensPerSecond",
@@ -106,7 +166,7 @@ METRICS: tuple[Metric, ...] = (
             "otherwise sum(output_tokens) / (turn.end_seconds - turn.start_seconds)"
         ),
         title="Output tokens per second",
-        per="turn",
+        of_turn=lambda known: known.output_tokens_per_second,
     ),
     Metric(
         name="OutputTokensPerSecondPerCore",
@@ -116,7 +176,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="OutputTokensPerSecond / cores_used (logical cores)",
         title="Output tokens per second and core",
-        per="turn",
+        of_turn=_per_core,
     ),
     Metric(
         name="Goodput",
@@ -126,7 +186,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="100 * requests that succeed and hold every latency limit / requests",
         title="Goodput",
-        per="turn",
+        of_turn=lambda known: None if known.goodput_share is None else 100 * known.goodput_share,
     ),
     Metric(
         name="RunValid",
@@ -136,7 +196,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="1 if the self-audit of the turn passed, else 0",
         title="Self-audit passed",
-        per="turn",
+        of_turn=lambda known: 0 if known.faults else 1,
     ),
 )
 

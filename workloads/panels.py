@@ -6,7 +6,7 @@ import math
 import typing
 
 from workloads.metrics import BY_NAME, METRICS, NAMESPACE, Metric, model_dimension
-from workloads.settings import LimitedMetric, Limits
+from workloads.settings import Limits
 
 Body = dict[str, typing.Any]
 Widget = dict[str, typing.Any]
@@ -14,11 +14,6 @@ GRID_COLUMNS = 24
 _WIDTH, _HEIGHT, _HEADING_HEIGHT = 12, 6, 3
 _PERIOD_SECONDS = 60
 
-_LIMITED: typing.Final[typing.Mapping[str, LimitedMetric]] = {
-    "TotalLatency_ms": "total_latency_ms",
-    "TTFT_ms": "ttft_ms",
-    "TPOT_ms": "tpot_ms",
-}
 _OFFERED = "OfferedRPS"
 """Drawn beside what was achieved, not alone."""
 _ACHIEVED = "RPS"
@@ -131,7 +126,7 @@ def _metric_widget(metric: Metric, board: Board, region: str) -> Widget:
         "metrics": _rows(metric, board),
         "yAxis": {"left": {"min": 0, "label": metric.unit, "showUnits": False}},
     }
-    key = _LIMITED.get(metric.name)
+    key = metric.limited_by
     limit = None if key is None else board.limits.asked().get(key)
     if limit is not None:
         line = {"label": f"limit: {limit.percentile:g} % of requests", "value": limit.at_most_ms}

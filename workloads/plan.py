@@ -161,7 +161,7 @@ def plan(
     if too_large:
         raise CapacityError(
             f"workloads.degrees has {too_large[0]}; one server's cores are on one node and {kind.name} has "
-            f"{kind.logical_cores} logical cores; drop the degree or choose a larger instance type"
+            f"{kind.logical_cores} logical cores; drop the degree or choose a larger infra.neuron.instance_type"
         )
     for_all = _nodes_needed(wish, wish.degrees, kind)
     phases: tuple[tuple[int, ...], ...] = (wish.degrees,)
@@ -170,9 +170,10 @@ def plan(
         least = _nodes_needed(wish, (hungriest,), kind)
         if shortage == "refuse" or least > nodes_available:
             who = f"TP{hungriest} alone needs {least}" if least > nodes_available else f"the servers need {for_all}"
+            turns = "" if least > nodes_available else ", or serving.when_nodes_are_few: take-turns"
             raise CapacityError(
                 f"{who} {kind.name} in layout {wish.layout}, placement {wish.placement}, and {limited_by} allows "
-                f"{nodes_available}; allow more nodes, drop degrees or choose another layout or placement"
+                f"{nodes_available}; allow more nodes, drop degrees or choose another layout or placement{turns}"
             )
         phases = _phases(wish, kind, nodes_available)
     servers = [

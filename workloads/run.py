@@ -113,8 +113,10 @@ def encode_run(record: RunRecord) -> str:
 def decode_run(text: str) -> RunRecord:
     """Return the record in ``text``. Raises ValueError for a text that is cut or of an unknown schema."""
     data = json.loads(text)
-    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"a run record has schema_version {SCHEMA_VERSION}")
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        found = "none" if version is None else repr(version)
+        raise ValueError(f"a run record has schema_version {SCHEMA_VERSION}, and this one has {found}")
     try:
         data["degrees"] = tuple(DegreeRecord(**{**item, "urls": tuple(item["urls"])}) for item in data["degrees"])
         data["turns"] = tuple(Turn(**item) for item in data["turns"])
@@ -123,4 +125,5 @@ def decode_run(text: str) -> RunRecord:
         data["rounds"] = tuple(map(tuple, data["rounds"])) if data.get("rounds") is not None else None
         return RunRecord(**data)
     except (TypeError, KeyError) as error:
-        raise ValueError(f"not a run record: {error}") from error
+        what = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"not a run record: {what}") from error

@@ -58,14 +58,17 @@ def encode_sweep(sweep: Sweep) -> str:
 def decode_sweep(text: str) -> Sweep:
     """Return the sweep in ``text``. Raises ValueError for a text that is cut or of an unknown schema."""
     data = json.loads(text)
-    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"a sweep's record has schema_version {SCHEMA_VERSION}")
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        found = "none" if version is None else repr(version)
+        raise ValueError(f"a sweep's record has schema_version {SCHEMA_VERSION}, and this one has {found}")
     try:
         data["legs"] = tuple(Leg(**leg) for leg in data["legs"])
         data["receipt"] = decode_receipt(data.get("receipt"))
         sweep = Sweep(**data)
     except (TypeError, KeyError) as error:
-        raise ValueError(f"not a sweep's record: {error}") from error
+        what = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"not a sweep's record: {what}") from error
     for leg in sweep.legs:
         if (
             leg.state not in _STATES
@@ -73,7 +76,7 @@ def decode_sweep(text: str) -> Sweep:
             or leg.folder.strip(".") == ""
             or "/" in leg.folder
         ):
-            raise ValueError(f"not a sweep's record: a leg is {leg}")
+            raise ValueError(f"not a sweep's record: {leg.model} has folder {leg.folder!r} and state {leg.state!r}")
     return sweep
 
 

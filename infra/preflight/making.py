@@ -58,7 +58,7 @@ def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
         return Row(check=check, state="wrong", found="not offered", required=required, remedy=remedy)
     end = answer[0].get("endOfStandardSupportDate")
     if end is None:
-        return unknown(check, "EKS names no end of standard support", required)
+        return unknown(check, "EKS names no end of standard support", required, "look it up in EKS's release calendar")
     left = (end.date() - today).days
     late = left <= _WARN_DAYS
     return Row(

@@ -18,9 +18,11 @@ class Row:
     remedy: str = ""
 
 
-def unknown(check: str, reason: str, required: str) -> Row:
+_ASK_AGAIN = "ask again with the rights of `python -m infra preflight --policy`"
+
+
+def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) -> Row:
     """Return the row of a check that got no answer: it is never fine."""
-    remedy = "ask again with the rights of `python -m infra preflight --policy`"
     return Row(check=check, state="unknown", found=f"unknown: {reason}", required=required, remedy=remedy)
 
 

@@ -82,6 +82,28 @@ def test_commands_exist(module: str, verb: str, options: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_files_that_are_named_exist(name: str) -> None:
+    """A path in code type is one of the repository; `*` stands for any name."""
+    folders = "infra|workloads|tests|docs|policy|bench|requirements|template"
+    named = re.findall(rf"`((?:{folders})/[\w./*-]+)`", text(name))
+
+    assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+def test_no_page_repeats_another() -> None:
+    """A sentence of nine words or more stands on one page alone."""
+    pages: dict[str, set[str]] = {}
+    for name in NAMES:
+        prose = re.sub(r"```.*?```", "", text(name), flags=re.DOTALL)
+        prose = " ".join(line for line in prose.splitlines() if not line.startswith("|"))
+        for sentence in re.split(r"(?<=[.:;]) ", re.sub(r"\s+", " ", prose)):
+            if len(sentence.split()) >= 9:
+                pages.setdefault(sentence, set()).add(name)
+
+    assert {sentence: found for sentence, found in pages.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_stack_outputs_exist(name: str) -> None:
     """Every output that a document asks the stack for is one that the program puts out."""
     outputs = recorded("Pulumi.dev.yaml").outputs.keys() | PROGRAMS["equal-cores"]().outputs.keys()

@@ -74,8 +74,8 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
     [
         ("dies", (), "the server ended with status 3 before it was healthy"),
         ("never healthy", (), r"the server was not healthy after 0\.5 s"),
-        ("fails", (), "the compiled model did not answer: HTTP Error 500"),
-        ("mute", (), "the compiled model answered without a token"),
+        ("fails", (), r"the compiled model did not answer at http://127\.0\.0\.1:\d+ \(HTTP Error 500.*\); "),
+        ("mute", (), r"the compiled model answered at http://127\.0\.0\.1:\d+ without a token"),
         ("well", ("neuron_config.json",), "the server answered but left no neuron_config.json in "),
     ],
 )

@@ -122,7 +122,7 @@ def test_everything_wrong_is_named_at_once(source: str, capsys: pytest.CaptureFi
 def test_neither_rate_nor_forecast_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to carry."""
     assert _refused(capsys, source, "--limit", "p99_total_ms=400") == (
-        "--rate is None; a fleet is planned for a rate or a forecast; add --rate 500/s\n"
+        "--rate is not set; a fleet is planned for a rate or a forecast; add --rate 500/s\n"
     )
 
 

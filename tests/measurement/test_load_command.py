@@ -99,8 +99,8 @@ def test_bad_options_are_refused_before_anything_is_sent(tmp_path: pathlib.Path)
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "--rate is -1.0; it is a finite number above 0; give another one\n"
-        "--rate is -1.0; it is given exactly with --mode constant or poisson; give another one\n"
+        "--rate is -1.0; it is a finite number above 0; give another number\n"
+        "--rate is -1.0; it is given exactly with --mode constant or poisson; leave it out, or choose such a --mode\n"
     )
 
 
@@ -158,9 +158,11 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(server: ScriptedServ
     samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
 
     assert load.returncode == 5
-    assert errors.decode() == (
-        f"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
-        "written before are whole; make room there or name another folder\n"
+    assert re.fullmatch(
+        rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
+        r"written before are whole, \d+ after them and what was under way are lost; "
+        r"make room there or name another folder\n",
+        errors.decode(),
     )
     assert len(samples) > 100
 

@@ -300,7 +300,7 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
             "the settings"
         ),
         "--turns of me/small is '1,2'; every degree with a target () has one turn; write it as 1,2/4",
-        "--target of me/large is None; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
+        "--target of me/large is not set; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
     ]
 
 

@@ -488,7 +488,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         SettingsError,
         r"^workloads\.price\.usd_per_hour is 1\.0; on a cluster an hour's price is said once, in infra\.neuron\.price",
     ),
-    ("no budget", {"spend": {}}, SettingsError, r"^spend\.budget_usd is None; this key is required; add it to "),
+    ("no budget", {"spend": {}}, SettingsError, r"^spend\.budget_usd is not set; this key is required; add it to "),
     (
         "more than the budget",
         {"spend__budget_usd": 5},

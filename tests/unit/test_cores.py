@@ -13,7 +13,8 @@ from workloads.loadgen.cores import pin, scheduling, take_precedence
 def test_a_core_that_is_not_there_is_refused() -> None:
     """The sentence names the cores that are."""
     cores = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
-    sentence = f"this process cannot be pinned to core 1023: Invalid argument; allowed cores are {cores}"
+    rule = f"allowed cores are {cores}: name one of them"
+    sentence = f"this process cannot be pinned to core 1023: Invalid argument; {rule}"
 
     with pytest.raises(CapacityError, match=whole(sentence)):
         pin(1023)

@@ -133,8 +133,8 @@ RULE = "it is the most, in USD, that the experiment may cost, and nothing runs f
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        (None, f"spend.budget_usd is None; this key is required; add it to {FILE}"),
-        ({}, f"spend.budget_usd is None; this key is required; add it to {FILE}"),
+        (None, f"spend.budget_usd is not set; this key is required; add it to {FILE}"),
+        ({}, f"spend.budget_usd is not set; this key is required; add it to {FILE}"),
         ({"budget_usd": 0}, f"spend.budget_usd is 0; {RULE}; edit {FILE}"),
         ({"budget_usd": -3}, f"spend.budget_usd is -3; {RULE}; edit {FILE}"),
         ({"budget_usd": float("inf")}, f"spend.budget_usd is inf; input should be a finite number; edit {FILE}"),

@@ -80,7 +80,7 @@ def test_a_stored_verdict_of_version_1_stays_readable() -> None:
     ("text", "rule"),
     [
         ('{"schema_version": 2}', "a verdict has a schema_version from 1 to 1; this one has 2"),
-        ("[]", "this one has None"),
+        ("[]", "this one has none"),
         ('{"schema_version": 1, "verdict": {"outcome": "fine"}}', "outcome is one of settled, inconclusive, void"),
         ('{"schema_version": 1, "verd', "Unterminated string"),
     ],

@@ -45,7 +45,7 @@ def test_lists_every_bad_key_at_once() -> None:
     data = {"nmae": "abc", "inner": {"size": 0, "sice": 3}, "several": [{"size": 1}, {"size": "x"}]}
 
     assert _sentences(data) == [
-        "top.name is None; this key is required; add it to a.yaml",
+        "top.name is not set; this key is required; add it to a.yaml",
         "top.inner.size is 0; input should be greater than or equal to 1; edit a.yaml",
         "top.inner.sice is 3; no such key; known keys here: size; remove or rename it in a.yaml",
         (

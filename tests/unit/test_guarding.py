@@ -138,7 +138,10 @@ def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str,
 
     assert status == 1
     assert there.changed == [each for each in (JOB4, TP1) if each != path]
-    assert lines[-1] == f'the Kubernetes API did not {doing}: 403 {{"message": "forbidden"}}'
+    assert (
+        lines[-1]
+        == f'the Kubernetes API did not {doing}: 403 {{"message": "forbidden"}}; `pulumi up` restores its rights'
+    )
 
 
 def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> None:

@@ -4,11 +4,10 @@ import gzip
 import importlib.util
 import json
 import pathlib
-import typing
 
 import pytest
 
-from infra.hardware import INSTANCE_TYPES, OFFERINGS, InstanceTypeName
+from infra.hardware import INSTANCE_TYPES, InstanceTypeName
 
 
 def moto_folder() -> pathlib.Path:
@@ -30,16 +29,16 @@ def test_cores_of_a_type(name: InstanceTypeName, physical: int, logical: int) ->
     assert (kind.physical_cores, kind.logical_cores, kind.billed_cores) == (physical, logical, logical)
 
 
-@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
 def test_every_type_is_described_and_offered_somewhere(name: InstanceTypeName) -> None:
     """A type that settings accept has its facts and a region."""
     kind = INSTANCE_TYPES[name]
 
     assert kind.name == name
-    assert OFFERINGS[name]
+    assert INSTANCE_TYPES[name].offered
 
 
-@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
 def test_allocatable_leaves_something_to_the_system(name: InstanceTypeName) -> None:
     """Pods get less than the instance has, in CPU and in memory."""
     kind = INSTANCE_TYPES[name]
@@ -48,7 +47,7 @@ def test_allocatable_leaves_something_to_the_system(name: InstanceTypeName) -> N
     assert kind.allocatable_memory_mib < kind.memory_gib * 1024
 
 
-@pytest.mark.parametrize("name", typing.get_args(InstanceTypeName))
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
 def test_offerings_are_those_of_the_source(name: InstanceTypeName) -> None:
     """The zones of the table are exactly those in the copy of DescribeInstanceTypeOfferings that moto carries."""
     folder = moto_folder() / "ec2/resources/instance_type_offerings/availability-zone"
@@ -59,4 +58,4 @@ def test_offerings_are_those_of_the_source(name: InstanceTypeName) -> None:
         if zones:
             found[file.name.removesuffix(".json.gz")] = tuple(zones)
 
-    assert found == dict(OFFERINGS[name])
+    assert found == dict(INSTANCE_TYPES[name].offered)

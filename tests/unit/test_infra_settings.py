@@ -116,17 +116,17 @@ REFUSED: dict[str, tuple[Data, str]] = {
     ),
     "no price": (
         changed(neuron={"zones": ["ap-southeast-4c"], "reservation_ids": ["cr-0a"]}),
-        "infra.neuron.price is None; this key is required; add it to Pulumi.test.yaml",
+        "infra.neuron.price is not set; this key is required; add it to Pulumi.test.yaml",
     ),
     "a price without its source": (
         changed(neuron__price={"usd_per_hour": 2.25, "date": "2026-10-03"}),
-        "infra.neuron.price.source is None; this key is required; add it to Pulumi.test.yaml",
+        "infra.neuron.price.source is not set; this key is required; add it to Pulumi.test.yaml",
     ),
     "other system nodes at the price of these": (
         changed(system_nodes={"instance_type": "m7i.2xlarge"}),
         (
             "infra.prices.system_node.usd_per_hour is 0.1008; the price that is known without being told is "
-            "m7i.large's, and system_nodes are m7i.2xlarge; set it"
+            "m7i.large's, and system_nodes are m7i.2xlarge; set what an hour of m7i.2xlarge costs"
         ),
     ),
     "reserved without a reservation": (
@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
             }
         ),
         (
-            "infra.network.existing is {'vpc_id': 'vpc-0a', 'private_subnet_ids': {'ap-southeast-4c': 'subnet-0a'}}; a "
+            "infra.network.existing.vpc_id is 'vpc-0a'; a "
             "VPC that exists is not changed, so flow_log_days has no effect beside it; "
             "remove network.flow_log_days or network.existing"
         ),
@@ -223,23 +223,23 @@ REFUSED: dict[str, tuple[Data, str]] = {
     "a new cluster beside an existing one": (
         changed(existing=EXISTING, system_nodes={"disk_gib": 99}),
         (
-            f"infra.existing is {EXISTING!r}; a cluster that exists is not changed, so "
-            f"infra.system_nodes has no effect "
+            "infra.existing.cluster_name is 'theirs'; a cluster that exists is not changed, so "
+            "infra.system_nodes has no effect "
             "beside it; remove infra.system_nodes or infra.existing"
         ),
     ),
     "a name for a cluster that has one": (
         changed(existing=EXISTING, cluster_name="ours"),
         (
-            f"infra.existing is {EXISTING!r}; a cluster that exists is not changed, so infra.cluster_name has no "
-            "effect beside it; remove infra.cluster_name or infra.existing"
+            "infra.existing.cluster_name is 'theirs'; a cluster that exists is not changed, so infra.cluster_name "
+            "has no effect beside it; remove infra.cluster_name or infra.existing"
         ),
     ),
     "no way to an existing cluster": (
         changed(existing={key: value for key, value in EXISTING.items() if key != "context"}),
         (
-            "infra.existing.context is None; a kubeconfig, a context or both say how to reach the cluster; "
-            "edit Pulumi.test.yaml"
+            "infra.existing.context is not set; a kubeconfig, a context or both say how to reach the cluster; "
+            "set infra.existing.kubeconfig, or context, or both"
         ),
     ),
     "a name too long for what is made from it": (
@@ -272,8 +272,8 @@ def test_missing_sections() -> None:
     message = refusal({})
 
     assert message.splitlines() == [
-        "infra.zones is None; this key is required; add it to Pulumi.test.yaml",
-        "infra.neuron is None; this key is required; add it to Pulumi.test.yaml",
+        "infra.zones is not set; this key is required; add it to Pulumi.test.yaml",
+        "infra.neuron is not set; this key is required; add it to Pulumi.test.yaml",
     ]
 
 

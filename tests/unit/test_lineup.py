@@ -105,7 +105,7 @@ def test_every_model_that_no_node_holds_is_named() -> None:
 
     assert str(caught.value).splitlines() == [
         f"me/{name}: workloads.degrees has {degree}; one server's cores are on one node and trn2.3xlarge has 4 logical "
-        "cores; drop the degree or choose a larger instance type"
+        "cores; drop the degree or choose a larger infra.neuron.instance_type"
         for name, degree in (("a", 8), ("c", 16))
     ]
 
@@ -117,5 +117,5 @@ def test_turns_of_models_can_be_refused() -> None:
 
     assert str(caught.value) == (
         "the servers of all 2 models need 3 trn2.3xlarge, and the limit allows 2; allow more nodes, drop models or "
-        "degrees, or let them take turns"
+        "degrees, or let them take turns (serving.when_nodes_are_few: take-turns)"
     )

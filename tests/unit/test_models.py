@@ -97,7 +97,7 @@ def test_another_model_has_its_own_revision() -> None:
 
     assert refused({"models": [SMALL, nameless]}) == [
         (
-            "workloads.models[1].model.revision is None; a model that is named has a revision of its own, the "
+            "workloads.models[1].model.revision is not set; a model that is named has a revision of its own, the "
             "commit of "
             "its repository; add it to x.yaml"
         ),

@@ -83,7 +83,7 @@ def test_a_look_that_fails_ends_no_node(tmp_path: pathlib.Path) -> None:
     assert watch.left == 1
     assert found.unknown[-1] == (
         '1 of 2 looks at the nodes failed, the last: the Kubernetes API did not list the nodes: 403 {"message": '
-        '"forbidden"}'
+        '"forbidden"}; `pulumi up` restores its rights'
     )
 
 

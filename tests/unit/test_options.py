@@ -9,6 +9,7 @@ from infra.errors import SettingsError
 from tests.fakes_samples import whole
 from workloads.loadgen import options, schedule
 
+MODES = "it is given exactly with --mode constant or poisson"
 URL_RULE = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
 
 
@@ -59,37 +60,37 @@ def test_headers_are_taken_apart() -> None:
 @pytest.mark.parametrize(
     ("words", "sentences"),
     [
-        ([], ["--seconds is None; --seconds or --requests bounds the load; give another one"]),
+        ([], ["--seconds is not set; --seconds or --requests bounds the load; add --seconds 60"]),
         (
             ["--requests", "0", "--max-tokens", "-1", "--limit-ms", "nan", "--grace-seconds", "-2"],
             [
-                "--requests is 0; it is a whole number of at least 1; give another one",
-                "--max-tokens is -1; it is a whole number of at least 1; give another one",
-                "--limit-ms is nan; it is a finite number above 0; give another one",
-                "--grace-seconds is -2.0; it is a finite number of at least 0; give another one",
+                "--requests is 0; it is a whole number of at least 1; give another number",
+                "--max-tokens is -1; it is a whole number of at least 1; give another number",
+                "--limit-ms is nan; it is a finite number above 0; give another number",
+                "--grace-seconds is -2.0; it is a finite number of at least 0; give another number",
             ],
         ),
         (
             ["--seconds", "1", "--mode", "poisson"],
-            ["--rate is None; it is given exactly with --mode constant or poisson; give another one"],
+            [f"--rate is not set; {MODES}; add it, or choose another --mode"],
         ),
         (
             ["--seconds", "1", "--rate", "3"],
-            ["--rate is 3.0; it is given exactly with --mode constant or poisson; give another one"],
+            [f"--rate is 3.0; {MODES}; leave it out, or choose such a --mode"],
         ),
         (
             ["--mode", "rising", "--rates", "1,x"],
-            ["--rates is '1,x'; it is numbers above 0 with commas between them; give another one"],
+            ["--rates is '1,x'; it is numbers above 0 with commas between them; write it as 1,2,4"],
         ),
         (
             ["--seconds", "1", "--prompt", "file"],
-            ["--prompt-file is None; it is given exactly with --prompt file; give another one"],
+            ["--prompt-file is not set; it is given exactly with --prompt file; name a file"],
         ),
         (
             ["--seconds", "1", "--url", "h:1", "--header", "oops"],
             [
-                f"--url is 'h:1'; {URL_RULE}; give another one",
-                "--header is 'oops'; it is a name, a colon and a value, on one line; give another one",
+                f"--url is 'h:1'; {URL_RULE}; write it as http://127.0.0.1:8001",
+                "--header is 'oops'; it is a name, a colon and a value, on one line; write it as 'Name: value'",
             ],
         ),
     ],
@@ -105,10 +106,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
     with pytest.raises(
-        SettingsError, match=r"^--trace is '/none'; .*No such file or directory: '/none'; give another one$"
+        SettingsError,
+        match=r"^--trace is '/none'; it names a readable file \(No such file or directory\); mend the file, or .*$",
     ):
         options.checked(parsed("--mode", "trace", "--trace", "/none"))
     sentence = "the prompt file has no line with text; it has one prompt a line"
 
-    with pytest.raises(SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; give another one")):
+    with pytest.raises(
+        SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
+    ):
         options.prompt_lines(empty)

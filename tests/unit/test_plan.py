@@ -133,7 +133,7 @@ def test_the_printed_plan_says_that_turns_are_taken() -> None:
             "take-turns",
             (
                 "workloads.degrees has 8; one server's cores are on one node and trn2.3xlarge has 4 logical cores; "
-                "drop the degree or choose a larger instance type"
+                "drop the degree or choose a larger infra.neuron.instance_type"
             ),
         ),
         (
@@ -142,7 +142,8 @@ def test_the_printed_plan_says_that_turns_are_taken() -> None:
             "refuse",
             (
                 "the servers need 2 trn2.3xlarge in layout one-each, placement packed, and infra.pool.nodes allows 1; "
-                "allow more nodes, drop degrees or choose another layout or placement"
+                "allow more nodes, drop degrees or choose another layout or placement, or "
+                "serving.when_nodes_are_few: take-turns"
             ),
         ),
         (

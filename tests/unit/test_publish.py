@@ -223,7 +223,7 @@ def test_a_full_disk_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(pathlib.Path, "write_text", full)
     scene.minutes.add(make_sample())
-    sentence = f"metrics cannot be kept in {tmp_path}: No space left on device; make room there"
+    sentence = f"metrics cannot be kept in {tmp_path}: No space left on device; make room there, or name another folder"
 
     with pytest.raises(StorageFailed, match=whole(sentence)):
         scene.publisher.finish()

@@ -80,7 +80,7 @@ def test_a_target_of_a_degree_that_is_not_asked_for(tmp_path: pathlib.Path) -> N
 def test_no_target_at_all(tmp_path: pathlib.Path) -> None:
     """An experiment without servers is refused with an example."""
     with pytest.raises(
-        SettingsError, match=r"^--target is None; the experiment has at least one server; add --target "
+        SettingsError, match=r"^--target is not set; the experiment has at least one server; add --target "
     ):
         _parsed(tmp_path, "--results", "r")
 

@@ -39,7 +39,7 @@ from workloads.settings import WorkloadSettings, parse_workloads
         ),
         pytest.param(
             {"load": {"prompt": "file"}},
-            "workloads.load.prompt_file is None; a prompt file is named exactly when prompt is 'file'; edit x.yaml",
+            "workloads.load.prompt_file is not set; a prompt file is named exactly when prompt is 'file'; edit x.yaml",
             id="file without a name",
         ),
         pytest.param(

@@ -136,4 +136,4 @@ def test_a_record_that_is_cut_is_refused(tmp_path: pathlib.Path) -> None:
         read_sweep(str(tmp_path))
 
     assert str(caught.value).startswith(f"SOURCE is '{tmp_path}'; its sweep.json holds no sweep: ")
-    assert str(caught.value).endswith("; copy the file again")
+    assert str(caught.value).endswith("; copy the file again, or read it with the release that wrote it")

@@ -91,7 +91,7 @@ def test_open_arrivals_have_the_stated_rate(arrivals: str) -> None:
 def test_open_arrivals_without_a_rate_are_refused() -> None:
     """A share of the highest rate is known only after the rising load."""
     sentence = (
-        "workloads.load.rate_per_second is None; several load generators follow a plan made before the run, so open "
+        "workloads.load.rate_per_second is not set; several load generators follow a plan made before the run, so open "
         "arrivals have a stated rate; state it, or use arrivals: closed"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):

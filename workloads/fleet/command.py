@@ -36,7 +36,7 @@ _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130
 """Columns that the tables need, whatever the terminal has."""
 _ZONES = 3
-"""Most regions with trn2 have it in three zones (infra/hardware.py, OFFERINGS)."""
+"""Most regions with trn2 have it in three zones (``offered`` in infra/hardware.py)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -150,8 +150,10 @@ def _text(path: pathlib.Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        rule = f"it names a readable text file ({error})"
-        raise SettingsError([Problem(path="--forecast", value=str(path), rule=rule, remedy="name another")]) from error
+        rule = f"it names a readable text file ({error.strerror if isinstance(error, OSError) else error})"
+        raise SettingsError(
+            [Problem(path="--forecast", value=str(path), rule=rule, remedy="name another file")]
+        ) from error
 
 
 def _measured(
@@ -245,7 +247,7 @@ def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Name
             (folder / name).write_text(yaml.safe_dump_all(documents, sort_keys=False, width=120), encoding="utf-8")
     except OSError as error:
         raise StorageFailed(
-            f"the manifests cannot be written to {folder}: {error.strerror}; name another folder"
+            f"the manifests cannot be written to {folder}: {error.strerror}; name another folder with --manifests"
         ) from error
     return [folder / name for name in objects]
 

@@ -70,7 +70,7 @@ class Server:
         answer = await self._json("POST", "/v1/completions", body)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise ServerFailed(f"{self.url}/v1/completions answered no choices")
+            raise ServerFailed(f"{self.url}/v1/completions answered no choices; it is no OpenAI-compatible server")
         usage = answer.get("usage")
         counts = usage if isinstance(usage, dict) else {}
         return Completion(
@@ -104,7 +104,9 @@ class Server:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise ServerFailed(f"{self.url}{path} answered no JSON object: {raw[:100]!r}")
+            raise ServerFailed(
+                f"{self.url}{path} answered no JSON object but {raw[:100]!r}; it is no OpenAI-compatible server"
+            )
         return answer
 
     async def _ask(self, method: str, path: str, body: dict[str, object] | None) -> Exchange:

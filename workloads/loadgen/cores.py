@@ -13,7 +13,8 @@ def pin(core: int) -> None:
     except OSError as error:
         cores = ", ".join(map(str, sorted(allowed)))
         raise CapacityError(
-            f"this process cannot be pinned to core {core}: {error.strerror}; allowed cores are {cores}"
+            f"this process cannot be pinned to core {core}: {error.strerror}; allowed cores are {cores}: "
+            "name one of them"
         ) from error
 
 

@@ -39,9 +39,15 @@ def read_deadline(path: pathlib.Path) -> dt.datetime:
     try:
         found = dt.datetime.fromisoformat(path.read_text(encoding="utf-8").strip())
     except (OSError, ValueError) as error:
-        raise CapacityError(f"the deadline of the budget cannot be read, so nothing is started: {error}") from error
+        raise CapacityError(
+            f"the deadline of the budget in {path} cannot be read, so nothing is started: {error}; "
+            "`pulumi up` writes it anew"
+        ) from error
     if found.tzinfo is None:
-        raise CapacityError(f"the deadline of the budget, {found}, has no time zone, so nothing is started")
+        raise CapacityError(
+            f"the deadline of the budget in {path}, {found}, has no time zone, so nothing is started; "
+            "`pulumi up` writes it anew"
+        )
     return found
 
 

@@ -152,7 +152,10 @@ def _of_job(job: collections.abc.Mapping[str, typing.Any], start_after_seconds: 
     metadata, status = job.get("metadata", {}), job.get("status", {})
     started = status.get("startTime")
     if started is None:
-        raise ServerFailed(f"Kubernetes does not say when the Job {metadata.get('name')} started: it is suspended")
+        raise ServerFailed(
+            f"Kubernetes does not say when the Job {metadata.get('name')} started: it is suspended, as the guard does "
+            "when the budget is spent; name another loadtest.run to measure anew"
+        )
     start = dt.datetime.fromisoformat(started) + dt.timedelta(seconds=start_after_seconds)
     return _named(start.astimezone(dt.UTC), str(metadata.get("uid")))
 

@@ -71,12 +71,16 @@ class Namespace:
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise ServerFailed(f"the Kubernetes API at {self.url} did not {doing}: {error}") from error
+            raise ServerFailed(
+                f"the Kubernetes API at {self.url} did not {doing}: {error}; see that the cluster is up and that a "
+                "NetworkPolicy lets this pod reach it"
+            ) from error
         finally:
             connection.close()
         if answer.status >= _LOWEST_ERROR:
             kind = NotThere if answer.status == _NOT_FOUND else ServerFailed
-            raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}")
+            remedy = _REMEDIES.get(answer.status, "see how the cluster does: kubectl get --raw /readyz")
+            raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}; {remedy}")
         return _object(text, doing)
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -86,6 +90,9 @@ class Namespace:
             return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
         trust = ssl.create_default_context(cafile=str(self.certificate))
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=trust)
+
+
+_REMEDIES: typing.Final = {403: "`pulumi up` restores its rights", 404: "`pulumi up` makes it again"}
 
 
 def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
@@ -107,7 +114,10 @@ def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
 
 
 def _no_account(error: OSError) -> ServerFailed:
-    return ServerFailed(f"what is asked of Kubernetes needs a pod with a service account: {error}")
+    return ServerFailed(
+        f"what is asked of Kubernetes needs a pod with a service account: {error}; run it in the cluster, or leave out "
+        "the options that ask Kubernetes"
+    )
 
 
 def _object(text: str, doing: str) -> dict[str, typing.Any]:
@@ -116,5 +126,7 @@ def _object(text: str, doing: str) -> dict[str, typing.Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ServerFailed(f"the Kubernetes API did not {doing}: its answer is no object: {text[:300]}")
+        raise ServerFailed(
+            f"the Kubernetes API did not {doing}: its answer is no object: {text[:300]}; see what answers there"
+        )
     return found

@@ -7,6 +7,7 @@ import pathlib
 from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.results import RECORD, Bucket, samples_name, write_record
 from workloads.loadgen.spool import Spool
+from workloads.metrics import METRICS, TurnFigures
 from workloads.run import Ending, RunRecord, Turn
 from workloads.samples import Sample
 from workloads.selfaudit import turn_reasons
@@ -101,13 +102,15 @@ class Ledger:
     ) -> dict[str, float | None]:
         """Return the turn's values by the names of the metric table."""
         faults = turn_reasons(own_turn(turn, self._share), samples, self._settings, self.record.pins)
-        good = goodput(samples, self._settings.limits.asked())
-        return {
-            "OutputTokensPerSecond": rate,
-            "OutputTokensPerSecondPerCore": None if rate is None else rate / self._cores_used(turn.degree),
-            "Goodput": None if good is None else 100 * good,
-            "RunValid": 0 if faults else 1,
-        }
+        known = TurnFigures(
+            turn=turn,
+            samples=samples,
+            output_tokens_per_second=rate,
+            cores_used=self._cores_used(turn.degree),
+            goodput_share=goodput(samples, self._settings.limits.asked()),
+            faults=tuple(faults),
+        )
+        return {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
 
     def _figures(self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None) -> str:
         latencies = sorted(value for sample in samples if (value := sample.total_latency_ms) is not None)

@@ -54,7 +54,7 @@ async def _load(asked: Options) -> int:
         asyncio.get_running_loop().add_signal_handler(number, note, number)
     network = Network(_trust(asked.ca_file), stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
-    model = asked.model or (await server.models())[0].name
+    model = asked.model or await _first_model(server)
     source = await _prompts(asked, server, model)
     counted, kept = summary.Summary(), list[audit.Row]()
     with Spool(asked.samples) as spool:
@@ -92,8 +92,21 @@ def _status(record: dict[str, typing.Any], received: list[signal.Signals], count
         return 0 if received[0] == signal.SIGTERM else INTERRUPTED
     if counted.ok == 0:
         failed = record["requests"]["failed"]
-        raise ServerFailed(f"no request succeeded, {failed} failed; the first: {counted.first_failure}")
+        raise ServerFailed(
+            f"no request succeeded, {failed} failed; the first: {counted.first_failure}; the server's own log says more"
+        )
     return 0 if record["audit"]["valid"] else VOID
+
+
+async def _first_model(server: Server) -> str:
+    """Return the model that the server lists first. Raises ServerFailed where it lists none or does not answer."""
+    try:
+        served = await server.models()
+    except ServerFailed as error:
+        raise ServerFailed(f"{error}; start the server, or correct --url") from error
+    if not served:
+        raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")
+    return served[0].name
 
 
 def _trust(ca_file: pathlib.Path | None) -> ssl.SSLContext | None:
@@ -102,7 +115,12 @@ def _trust(ca_file: pathlib.Path | None) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        problem = options.problem("ca_file", str(ca_file), f"it is a PEM file of certificates ({error})")
+        problem = options.problem(
+            "ca_file",
+            str(ca_file),
+            f"it is a PEM file of certificates ({error.strerror or error})",
+            "name another file",
+        )
         raise SettingsError([problem]) from error
 
 

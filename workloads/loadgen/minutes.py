@@ -5,12 +5,11 @@ import math
 import threading
 import typing
 
-from workloads.metrics import METRICS, Metric, model_dimension
+from workloads.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
 from workloads.samples import Sample
 
 MOST_VALUES = 150
 """Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""
-_SECONDS = 60
 _FIRST_WIDTH = 1.005
 
 
@@ -110,8 +109,8 @@ class Minutes:
     def _add(self, sample: Sample) -> None:
         ended = self._at(sample.degree, sample.end_seconds)
         ended.ended["Success" if sample.status == "ok" else "Error"] += 1
-        for metric in METRICS:
-            value = _of_request(metric, sample)
+        for metric in METRICS if sample.status == "ok" else ():
+            value = None if metric.of_request is None else metric.of_request(sample)
             if value is not None:
                 ended.values.setdefault(metric.name, Values()).add(value)
         if self._minute(sample.intended_seconds) <= self._given_to:
@@ -130,7 +129,7 @@ class Minutes:
                     self._at(degree, end_seconds).values.setdefault(name, Values()).add(value)
 
     def _minute(self, seconds: float) -> int:
-        return int((self._origin + seconds) // _SECONDS)
+        return int((self._origin + seconds) // SECONDS)
 
     def _at(self, degree: int, seconds: float) -> _Minute:
         minute = max(self._minute(seconds), self._given_to + 1)
@@ -138,7 +137,7 @@ class Minutes:
 
     def whole(self, epoch_seconds: float) -> list[Datum]:
         """Return the data of all minutes that are whole at ``epoch_seconds``, oldest first, each minute once."""
-        return self._give(math.floor((epoch_seconds - self._settle) // _SECONDS) - 1)
+        return self._give(math.floor((epoch_seconds - self._settle) // SECONDS) - 1)
 
     def rest(self) -> list[Datum]:
         """Return the data of all minutes left, at the end of a run."""
@@ -157,31 +156,15 @@ class Minutes:
         ]
 
 
-_PER_REQUEST: typing.Final = {
-    "TotalLatency_ms": "total_latency_ms",
-    "TTFT_ms": "ttft_ms",
-    "TPOT_ms": "tpot_ms",
-    "ScheduleDelay_ms": "schedule_delay_ms",
-}
-
-
-def _of_request(metric: Metric, sample: Sample) -> float | None:
-    if metric.per != "request" or sample.status != "ok":
-        return None
-    value: float | None = getattr(sample, _PER_REQUEST[metric.name])
-    return value
-
-
 def _data(minute: int, model: str, known: _Minute) -> typing.Iterator[Datum]:
+    counts = MinuteCounts(ended=known.ended, offered=known.offered)
     for metric in METRICS:
-        if metric.name == "RPS" and any(known.ended.values()):
-            for status, count in known.ended.items():
-                yield _datum(metric, minute, model, [count / _SECONDS], [1.0], status)
-        elif metric.name == "OfferedRPS" and known.offered:
-            yield _datum(metric, minute, model, [known.offered / _SECONDS], [1.0])
+        if metric.of_minute is not None:
+            for status, rate in metric.of_minute(counts).items():
+                yield _datum(metric, minute, model, [rate], [1.0], status)
         elif metric.name in known.values:
-            values, counts = known.values[metric.name].arrays()
-            yield _datum(metric, minute, model, values, counts)
+            values, numbers = known.values[metric.name].arrays()
+            yield _datum(metric, minute, model, values, numbers)
 
 
 def _datum(
@@ -193,7 +176,7 @@ def _datum(
     return Datum(
         MetricName=metric.name,
         Dimensions=dimensions,
-        Timestamp=minute * _SECONDS,
+        Timestamp=minute * SECONDS,
         Unit=metric.unit,
         Values=values,
         Counts=counts,

@@ -109,21 +109,21 @@ def checked(arguments: argparse.Namespace) -> Options:
     )
 
 
-def problem(option: str, value: object, rule: str) -> Problem:
+def problem(option: str, value: object, rule: str, remedy: str) -> Problem:
     """Return what is wrong with ``option``."""
     name = "--" + option.replace("_", "-")
-    return Problem(path=name, value=value, rule=rule, remedy="give another one")
+    return Problem(path=name, value=value, rule=rule, remedy=remedy)
 
 
 def _numbers(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     for option, rule in _POSITIVE.items():
         value = getattr(arguments, option)
         if value is not None and not (math.isfinite(value) and value > 0):
-            yield problem(option, value, rule)
+            yield problem(option, value, rule, "give another number")
     for option in _NOT_NEGATIVE:
         value = getattr(arguments, option)
         if value is not None and not (math.isfinite(value) and value >= 0):
-            yield problem(option, value, "it is a finite number of at least 0")
+            yield problem(option, value, "it is a finite number of at least 0", "give another number")
 
 
 def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
@@ -131,13 +131,15 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     for option, modes in (("rate", ("constant", "poisson")), ("rates", ("rising",)), ("trace", ("trace",))):
         value = getattr(arguments, option)
         if (value is not None) != (mode in modes):
-            yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}")
+            remedy = "add it, or choose another --mode" if value is None else "leave it out, or choose such a --mode"
+            yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}", remedy)
     if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
-        yield problem("seconds", None, "--seconds or --requests bounds the load")
+        yield problem("seconds", None, "--seconds or --requests bounds the load", "add --seconds 60")
     if (arguments.prompt == "file") != (arguments.prompt_file is not None):
-        yield problem("prompt_file", arguments.prompt_file, "it is given exactly with --prompt file")
+        remedy = "name a file" if arguments.prompt_file is None else "add --prompt file, or leave it out"
+        yield problem("prompt_file", arguments.prompt_file, "it is given exactly with --prompt file", remedy)
     if mode == "rising" and arguments.rates is not None and _rates(arguments.rates) is None:
-        yield problem("rates", arguments.rates, "it is numbers above 0 with commas between them")
+        yield problem("rates", arguments.rates, "it is numbers above 0 with commas between them", "write it as 1,2,4")
 
 
 def _rates(text: str) -> tuple[float, ...] | None:
@@ -153,10 +155,10 @@ def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         try:
             wire.address(url)
         except ValueError as error:
-            yield problem("url", url, str(error).split("; ", 1)[1])
+            yield problem("url", url, str(error).split("; ", 1)[1], "write it as http://127.0.0.1:8001")
     for line in arguments.header:
         if not _header(line)[0] or "\n" in line or "\r" in line:
-            yield problem("header", line, "it is a name, a colon and a value, on one line")
+            yield problem("header", line, "it is a name, a colon and a value, on one line", "write it as 'Name: value'")
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -184,7 +186,7 @@ def _trace(path: pathlib.Path) -> schedule.Replay:
     try:
         return schedule.read_trace(path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
-        raise SettingsError([problem("trace", str(path), str(error))]) from error
+        raise SettingsError([problem("trace", str(path), _rule(error), "mend the file, or name another")]) from error
 
 
 def prompt_lines(path: pathlib.Path) -> prompts.Prompts:
@@ -192,4 +194,11 @@ def prompt_lines(path: pathlib.Path) -> prompts.Prompts:
     try:
         return prompts.from_lines(path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
-        raise SettingsError([problem("prompt_file", str(path), str(error))]) from error
+        raise SettingsError(
+            [problem("prompt_file", str(path), _rule(error), "mend the file, or name another")]
+        ) from error
+
+
+def _rule(error: OSError | ValueError) -> str:
+    """Return the rule that a file breaks, from what reading it raised."""
+    return f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)

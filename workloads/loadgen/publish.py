@@ -1,5 +1,6 @@
 """Publication to CloudWatch: whole minutes wait on disk until they are taken, so an outage loses nothing."""
 
+import contextlib
 import datetime as dt
 import json
 import pathlib
@@ -66,7 +67,9 @@ class Outbox:
             part.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
             part.rename(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            # What the disk refused to write it may refuse to remove.
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             raise self._failed(error) from error
         self._hold_bound()
 
@@ -90,7 +93,9 @@ class Outbox:
         return data
 
     def _failed(self, error: OSError) -> StorageFailed:
-        return StorageFailed(f"metrics cannot be kept in {self._folder}: {error.strerror}; make room there")
+        return StorageFailed(
+            f"metrics cannot be kept in {self._folder}: {error.strerror}; make room there, or name another folder"
+        )
 
 
 class Publisher:

@@ -129,7 +129,9 @@ def write(path: pathlib.Path, content: dict[str, typing.Any]) -> None:
     try:
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file") from error
+        raise StorageFailed(
+            f"the result cannot be written to {path}: {error.strerror}; name another file with --output"
+        ) from error
 
 
 def as_text(content: dict[str, typing.Any], asked: Options) -> str:

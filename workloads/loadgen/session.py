@@ -225,18 +225,19 @@ class Session:
         if load.prompt == "seed":
             return prompts.repeated()
         if load.prompt_file is not None:
-            return prompts.from_lines(_lines(load.prompt_file))
+            return _of_file(load.prompt_file)
         ids = await Server(url=urls[0]).tokens(self.settings.model.name, " ".join(prompts.WORDS))
         # A tokenizer that knows none of the words has one id for all: as good as none.
         ids = ids if ids is not None and len(set(ids)) > 1 else None
         return prompts.synthetic(ids, load.prompt_tokens, seed=load.seed)
 
 
-def _lines(path: str) -> list[str]:
+def _of_file(path: str) -> prompts.Prompts:
+    """Return the prompts in the file ``path``. Raises SettingsError for one without any, or that cannot be read."""
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        rule = f"it names a readable text file ({error})"
+        return prompts.from_lines(pathlib.Path(path).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        rule = f"it names a text file of prompts ({error.strerror if isinstance(error, OSError) else error})"
         problem = Problem(path="workloads.load.prompt_file", value=path, rule=rule, remedy="name another file")
         raise SettingsError([problem]) from None
 
@@ -247,7 +248,8 @@ def planned_origin(part: Part) -> float:
     if left < 0:
         raise ServerFailed(
             f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}); "
-            "all pods send their shares of the same turns, so give them more time to start"
+            "all pods send their shares of the same turns, so give them more time to start "
+            "(loadtest.start_after_seconds)"
         )
     return time.perf_counter() + left
 

@@ -29,7 +29,9 @@ def local_endpoints() -> typing.Iterator[str]:
         if not line.isdigit():
             _, errors = process.communicate()
             last = errors.strip().splitlines()[-1:] or ["no word"]
-            raise ServerFailed(f"the local CloudWatch and S3 endpoints did not start: {last[0]}")
+            raise ServerFailed(
+                f"the local CloudWatch and S3 endpoints did not start: {last[0]}; `make local` installs what they need"
+            )
         yield f"http://127.0.0.1:{line}"
     finally:
         process.communicate()

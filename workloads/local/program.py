@@ -68,7 +68,10 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         where = "core" if place.degree == 1 else "cores"
         watcher.say(place.reason or f"TP{place.degree}: {where} {', '.join(map(str, place.cores))}")
     if all(place.reason is not None for place in found):
-        raise CapacityError("no degree fits this machine: " + "; ".join(str(place.reason) for place in found))
+        reasons = "; ".join(str(place.reason) for place in found)
+        raise CapacityError(
+            f"no degree fits this machine: {reasons}; choose smaller degrees or a smaller model in the profile"
+        )
     run = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(request.out / (request.folder or run))
     if request.folder is None:

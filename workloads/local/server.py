@@ -108,8 +108,12 @@ class Server:
         """Return the server's process group, which the keeper prints first."""
         line = self._keeper.stdout.readline() if self._keeper.stdout else b""
         if not line.strip().isdigit():
-            self._keeper.wait()
-            raise ServerFailed(f"the server of TP{self.plan.degree} could not be started: {self.last_words()}")
+            self._keeper.communicate()
+            self._log.close()
+            raise ServerFailed(
+                f"the server of TP{self.plan.degree} could not be started; its log {self.plan.log} ends: "
+                f"{self.last_words()}"
+            )
         return int(line)
 
     @property

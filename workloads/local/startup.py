@@ -94,7 +94,8 @@ def _late(servers: dict[int, Server], ready: dict[int, float], limit: float) -> 
     degree = next(degree for degree in servers if degree not in ready)
     raise ServerFailed(
         f"the server of TP{degree} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
-        f"{servers[degree].plan.log} ends: {servers[degree].last_words()}"
+        f"{servers[degree].plan.log} ends: {servers[degree].last_words()}; raise it in the profile if it was still "
+        "loading"
     )
 
 

@@ -6,7 +6,7 @@ import pathlib
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from infra.errors import Problem, SettingsError
-from workloads.fit import ModelShape, shape_from_config
+from workloads.fit import FAMILIES, ModelShape, shape_from_config
 from workloads.loadgen.prompts import WORDS
 
 _UNKNOWN = "<unk>"
@@ -14,7 +14,7 @@ _END = "<eos>"
 
 
 def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens: int) -> None:
-    """Write into ``folder`` what vLLM reads of a Qwen3 model before its weights: configuration and tokenizer.
+    """Write into ``folder`` what vLLM reads of a model of such a shape before its weights: configuration and tokenizer.
 
     Every id of the vocabulary is one word (the words of synthetic prompts, then "w2000" and so on), so that any text
     the random weights produce can be decoded and a prompt of n such words is n tokens.
@@ -29,8 +29,8 @@ def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens:
     tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": _END, "unk_token": _UNKNOWN}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
     config = {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
+        "architectures": [FAMILIES[shape.family].architecture],
+        "model_type": shape.family,
         "hidden_size": shape.hidden,
         "intermediate_size": shape.intermediate,
         "num_hidden_layers": shape.layers,

@@ -5,7 +5,7 @@ import math
 import statistics
 import typing
 
-from infra.errors import Problem, SettingsError
+from infra.errors import Problem, SettingsError, shown
 from workloads.report.evidence import gather
 from workloads.report.retrial import Retrial
 from workloads.report.wording import degree_list, ranged
@@ -47,8 +47,8 @@ def refuse_different(first: RunRecord, second: RunRecord, allowed: typing.Collec
     problems = [
         Problem(
             path=key,
-            value=(ours.get(key), theirs.get(key)),
-            rule="runs are compared where it is the same in both",
+            value=ours.get(key),
+            rule=f"in B it is {shown(theirs.get(key))}, and runs are compared where it is the same in both",
             remedy=f"compare other runs, or add --allow {key} if that is what you want to compare",
         )
         for key in sorted(ours.keys() | theirs.keys())

@@ -126,7 +126,11 @@ def read_stored(text: str) -> StoredVerdict:
     data = json.loads(text)
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(version, int) or not 1 <= version <= VERSION:
-        raise ValueError(f"a verdict has a schema_version from 1 to {VERSION}; this one has {version!r}")
+        found = "none" if version is None else repr(version)
+        raise ValueError(
+            f"a verdict has a schema_version from 1 to {VERSION}; this one has {found}: "
+            "read it with the program that wrote it"
+        )
     held = data.get("verdict")
     if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
         raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")

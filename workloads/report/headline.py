@@ -78,7 +78,7 @@ def degree_of(verdict: Verdict, number: int) -> DegreeVerdict:
     """Return the verdict on one degree. Raises KeyError for one that is not in it."""
     found = next((degree for degree in verdict.degrees if degree.degree == number), None)
     if found is None:
-        raise KeyError(number)
+        raise KeyError(f"the verdict has no TP{number}")
     return found
 
 

@@ -135,7 +135,8 @@ def _record(source: str, text: str) -> RunRecord:
         rule = f"its run.json holds no run: {where} is {first['input']!r}"
         raise _unreadable(source, rule, "copy the file again") from error
     except (ValueError, TypeError) as error:
-        raise _unreadable(source, f"its run.json holds no run: {error}", "copy the file again") from error
+        remedy = "copy the file again, or read it with the release that wrote it"
+        raise _unreadable(source, f"its run.json holds no run: {error}", remedy) from error
     for degree in record.degrees:
         if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
             rule = f"its run.json says that TP{degree.degree} used {degree.cores_used} cores"

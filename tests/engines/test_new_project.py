@@ -1,0 +1,81 @@
+"""``pulumi new`` from the template folder, as the real Pulumi does it, and a preview in a project of another name."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from tests.fakes_pulumi import ROOT
+
+NEEDED = ("pulumi", "pulumi-language-python")
+MISSING = [name for name in NEEDED if shutil.which(name) is None]
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)} on PATH"),
+    pytest.mark.timeout(180),
+]
+
+
+class Project:
+    """A folder with a checkout in it, and a backend of its own."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder / "mine"
+        self.folder.mkdir()
+        (folder / "state").mkdir()
+        (self.folder / "optimal-tp").symlink_to(ROOT)
+        (self.folder / ".venv").symlink_to(ROOT / ".venv")
+        self._environment = {
+            **os.environ,
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+
+    def pulumi(self, *words: str) -> tuple[int, str]:
+        """Run Pulumi in the folder; return its status and its words."""
+        done = subprocess.run(
+            ["pulumi", *words, "--non-interactive"],  # noqa: S607 - the machine's own
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=150,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: pathlib.Path) -> Project:
+    """Return a project called mine, made from the template."""
+    made = Project(tmp_path)
+    words = ("new", str(made.folder / "optimal-tp" / "template"), "--generate-only", "--yes", "--force")
+    status, said = made.pulumi(*words, "--name", "mine", "--description", "Ours")
+    assert status == 0, said
+    return made
+
+
+def test_a_new_project_has_its_own_name_and_the_whole_stack_file(project: Project) -> None:
+    """Placeholders are filled in, the template's own section is gone, and no comment is lost."""
+    made = yaml.safe_load((project.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+
+    assert (made["name"], made["description"], made["main"]) == ("mine", "Ours", "optimal-tp")
+    assert "template" not in made
+    assert (project.folder / "Pulumi.dev.yaml").read_bytes() == (ROOT / "Pulumi.dev.yaml").read_bytes()
+
+
+def test_the_program_runs_in_it_and_tells_a_mistake_without_a_traceback(project: Project) -> None:
+    """It reads its settings under its own name; what is wrong with them is one sentence."""
+    path = project.folder / "Pulumi.dev.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1"), encoding="utf-8")
+    project.pulumi("stack", "init", "dev")
+    status, said = project.pulumi("preview", "--stack", "dev")
+
+    assert status != 0
+    assert "error: spend.budget_usd is 1.0; the experiment is expected to cost 7.41 USD" in said
+    assert "Traceback" not in said

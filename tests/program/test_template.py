@@ -1,0 +1,39 @@
+"""The template folder: a project file and a stack file that do not go stale."""
+
+import yaml
+
+from tests.fakes_pulumi import ROOT, recorded, run_main, stack_config
+
+TEMPLATE = ROOT / "template"
+
+
+def test_the_templates_stack_file_is_the_one_that_is_tested() -> None:
+    """Byte for byte, with the comment on each key."""
+    assert (TEMPLATE / "Pulumi.dev.yaml").read_bytes() == (ROOT / "Pulumi.dev.yaml").read_bytes()
+
+
+def test_the_template_has_no_program_of_its_own() -> None:
+    """What runs is a checkout of a release; nothing here can differ from it."""
+    project = yaml.safe_load((TEMPLATE / "Pulumi.yaml").read_text(encoding="utf-8"))
+
+    assert {path.name for path in TEMPLATE.iterdir()} == {"Pulumi.yaml", "Pulumi.dev.yaml", ".gitignore"}
+    assert (project["name"], project["main"]) == ("${PROJECT}", "optimal-tp")
+    assert project["runtime"] == yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["runtime"]
+
+
+def test_every_question_of_the_template_is_explained_and_answered() -> None:
+    """Each value that ``pulumi new`` asks for has a description and a default, which is the stack file's."""
+    asked = yaml.safe_load((TEMPLATE / "Pulumi.yaml").read_text(encoding="utf-8"))["template"]["config"]
+    known = stack_config("Pulumi.dev.yaml")
+
+    assert {key: value["default"] for key, value in asked.items()} == {key: known[key] for key in asked}
+    assert all(value["description"] for value in asked.values())
+
+
+def test_the_program_reads_its_settings_in_a_project_of_any_name() -> None:
+    """The keys are optimal-tp's, whatever the project is called."""
+    elsewhere = run_main(stack_config("Pulumi.dev.yaml"), project="mine")
+
+    assert sorted(each.key for each in elsewhere.resources) == sorted(
+        each.key for each in recorded("Pulumi.dev.yaml").resources
+    )
