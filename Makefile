@@ -78,7 +78,7 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800
 
-engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine, twenty cycles of Karpenter; hours
+engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine, up at a fifth of AWS's speed, twenty cycles of Karpenter; hours
 	$(PYTEST) -m "engines and slow" --timeout 1800 -rs tests/engines
 
 engines: $(ENGINES_CACHE)/ready $(KARPENTER_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 9 minutes

@@ -9,8 +9,10 @@ import http.server
 import ipaddress
 import json
 import pathlib
+import re
 import ssl
 import threading
+import time
 import typing
 import urllib.parse
 
@@ -25,6 +27,8 @@ _NOT_KEPT = ("/apis/authorization", "/apis/authentication", "dryRun=")
 """Requests that change nothing, by a piece of their path."""
 _HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive", "host"})
 _CHUNK_BYTES = 65536
+_KILLED_SECONDS = 2.0
+_RECORD = re.compile(rb"sh\.helm\.release\.v1\.[a-z-]+\.v\d+")
 
 
 class _Gateway(http.server.ThreadingHTTPServer):
@@ -37,8 +41,8 @@ class _Gateway(http.server.ThreadingHTTPServer):
 
     def finish_request(self, request: typing.Any, client_address: typing.Any) -> None:
         """Speak TLS in the connection's own thread: a client that is killed in between holds nobody up."""
-        with contextlib.suppress(OSError):
-            super().finish_request(self.identity.wrap_socket(request, server_side=True), client_address)
+        with contextlib.suppress(OSError), self.identity.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
 
     def handle_error(self, *_: typing.Any) -> None:
         """Say nothing: the engine is killed while it speaks, by order."""
@@ -69,7 +73,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer.read()
         if fault == "kill":
             # Whoever asked is killed now; it never hears from here.
-            threading.Event().wait()
+            time.sleep(_KILLED_SECONDS)
+            self.close_connection = True
+            return
         self._refuse()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815 - the library's names
@@ -100,7 +106,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 def _what(path: str, body: bytes) -> str:
     """Return path and name, without the query: a retry is the same operation."""
-    name = ""
+    # Helm speaks protobuf where it writes its records.
+    record = _RECORD.search(body)
+    name = record[0].decode() if record else ""
     with contextlib.suppress(ValueError, AttributeError):
         name = json.loads(body).get("metadata", {}).get("name", "")
     return f"{path.partition('?')[0]} {name}".strip()

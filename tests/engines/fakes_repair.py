@@ -21,6 +21,7 @@ _HALF_MADE: typing.Final = (
 )
 """What Helm says where its record of a release and Pulumi's state do not agree."""
 _GONE: typing.Final = "release: not found"
+_CUT: typing.Final = "failed to load checkpoint"
 _MOST_HANDS = 60
 CANCEL: typing.Final = ("cancel", "--yes", "--stack", STACK)
 REFRESH: typing.Final = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
@@ -61,15 +62,27 @@ def driven(stack: Stack, plane: ControlPlane, command: tuple[str, ...], how: How
 
 def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]:
     """Take away what stands in the way of ``run``, as a person would; return what it was."""
-    hands = []
+    if _CUT in run.output:
+        # The file backend writes attributes in place: a kill in that moment leaves an empty file beside a whole state.
+        stack.restore()
+        stack.pulumi(*CANCEL)
+        return [f"rm {STACK}.json.attrs: {_CUT}"]
+    hands, pending, taken = [], _pending(stack), []
     with changing(stack.model) as world:
         for entry in world.journal[since:]:
             found = _EXISTS.search(entry["error"])
-            if found and f"{found[1]} {found[2]}" in world.things:
-                hands.append(f"aws delete {world.things[f'{found[1]} {found[2]}']}: {entry['error']}")
-                account.delete(world, found[1], found[2])
+            thing = None if found is None else world.things.get(f"{found[1]} {found[2]}")
+            if thing is not None and entry["urn"] in pending:
+                taken += [f"--import-pending-creates={word}" for word in (entry["urn"], thing.id)]
+                hands.append(f"pulumi refresh --import-pending-creates {thing}: {entry['error']}")
+            elif thing is not None:
+                hands.append(f"aws delete {thing}: {entry['error']}")
+                account.delete(world, thing.kind, thing.id)
         if not hands and any(entry["did"] == "delete" and entry["error"] for entry in world.journal[since:]):
             hands += [f"aws delete {name}: in the way of destroy" for name in _without_orphans(stack, world)]
+    if taken:
+        imported = stack.pulumi("refresh", "--yes", "--skip-preview", *taken)
+        assert imported.status == 0, imported.output
     said = next((sentence for sentence in (*_HALF_MADE, _GONE) if sentence in run.output), None)
     if said is not None:
         hands += [f"{each}: {said}" for each in _without_records(plane, run)] if said != _GONE else []
@@ -78,15 +91,26 @@ def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]
     return hands
 
 
+def _deployment(stack: Stack) -> dict[str, typing.Any]:
+    found: dict[str, typing.Any] = json.loads(stack.pulumi("stack", "export", "--stack", STACK).output)["deployment"]
+    return found
+
+
+def _pending(stack: Stack) -> set[str]:
+    """Return what the state says was being made when a run was killed."""
+    pending = _deployment(stack).get("pending_operations") or ()
+    return {each["resource"]["urn"] for each in pending if each["type"] == "creating"}
+
+
 def orphans(stack: Stack, world: World) -> list[str]:
     """Return the keys of what is in the account and in no state."""
-    export = json.loads(stack.pulumi("stack", "export", "--stack", STACK).output)
-    known = {each.get("id") for each in export["deployment"].get("resources", ())}
+    known = {each.get("id") for each in _deployment(stack).get("resources", ())}
     return [name for name, thing in world.things.items() if thing.id not in known and thing.urn]
 
 
 def _without_orphans(stack: Stack, world: World) -> list[str]:
-    names, gone = orphans(stack, world), []
+    # The results bucket is meant to stay, and stands in nobody's way.
+    names, gone = [name for name in orphans(stack, world) if not name.startswith("Bucket")], []
     for _ in names:
         for name in names:
             thing = world.things.get(name)

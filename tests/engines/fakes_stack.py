@@ -154,6 +154,10 @@ class Stack:
         order(self.model, how, places)
         self._kills = how == "kill"
 
+    def restore(self) -> None:
+        """Take away the attributes of the state's file, which a kill has cut; the state is whole without them."""
+        (self._folder / "state" / ".pulumi" / "stacks" / "optimal-tp" / f"{STACK}.json.attrs").unlink()
+
     def pulumi(self, *arguments: str) -> Run:
         """Run the engine. By an order to kill it ends by SIGKILL, and all its plugins with it, as in a power cut."""
         log, output = self._folder / "events.json", self._folder / "output.txt"

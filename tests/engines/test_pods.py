@@ -282,7 +282,7 @@ def test_the_pod_measures_until_it_has_an_honest_end(ended: tuple[Ended, str]) -
     found, _ = ended
 
     assert found.status in {0, 3, 4}, found.output
-    assert {"run.json", "samples.jsonl.gz", "verdict.json", "report.html", "report.md"} <= found.stored
+    assert {"run.json", "samples-0000.jsonl", "verdict.json", "report.html", "report.md"} <= found.stored
     assert {"TotalLatency_ms", "RPS", "OutputTokensPerSecondPerCore"} <= found.metrics
     if found.status == 0:
         assert "TP1" in found.output

@@ -17,21 +17,28 @@ How = typing.Literal["refuse", "lose", "kill"]
 Key = str
 """An operation, whenever it is tried: ``aws create URN``, ``kubernetes POST /api/v1/namespaces one``."""
 _SUFFIX = ".faults"
-_OF_CHARTS = ("/kube-system/", "/customresourcedefinitions")
-"""A chart is many requests, and its rollback as many: more than one fault in a run would be a fault of the rollback."""
+_CHARTS_OF_A_LIFE: typing.Final = "charts"
+_CHARTS: typing.Final = {
+    "karpenter-crd": ("karpenter-crd", "/customresourcedefinitions"),
+    "neuron": ("my-scheduler", "neuron-device-plugin", "release.v1.neuron."),
+    "karpenter": ("/kube-system/",),
+}
+"""Pieces of the requests of each chart; the first that fits. A chart is many requests, and its rollback as many: more
+than one fault in a run would be a fault of the rollback. After a loss a person helps, and a second one would be a fault
+of that help: there charts meet one in all."""
 
 
 def order(model: pathlib.Path, how: How, places: range) -> None:
     """Let the operations at ``places`` go wrong, counted from now as they are first tried."""
     with _file(model) as data:
         data.clear()
-        data.update(how=how, places=[places.start, places.stop, places.step], tried=[], struck=[], spent=False)
+        data.update(how=how, places=[places.start, places.stop, places.step], tried=[], struck=[], spent=[])
 
 
 def rearm(model: pathlib.Path) -> None:
     """Tell that another run of the engine begins."""
     with _file(model) as data:
-        data["spent"] = False
+        data["spent"] = [each for each in data.get("spent", ()) if each == _CHARTS_OF_A_LIFE]
 
 
 def strike(model: pathlib.Path, key: Key) -> How | None:
@@ -39,16 +46,25 @@ def strike(model: pathlib.Path, key: Key) -> How | None:
     with _file(model) as data:
         if "how" not in data or key in data["struck"]:
             return None
-        single = data["how"] == "kill" or any(part in key for part in _OF_CHARTS)
-        if single and data["spent"]:
+        scopes = _scopes(data["how"], key)
+        # What waits for its turn in the next run is not tried yet; a chart that has had its fault is.
+        if any(each in data["spent"] for each in scopes if each != _CHARTS_OF_A_LIFE):
             return None
         if key not in data["tried"]:
             data["tried"].append(key)
-        if data["tried"].index(key) not in range(*data["places"]):
+        is_due = data["tried"].index(key) in range(*data["places"])
+        if not is_due or (_CHARTS_OF_A_LIFE in scopes and _CHARTS_OF_A_LIFE in data["spent"]):
             return None
-        data["spent"] = data["spent"] or single
+        data["spent"] += scopes
         data["struck"].append(key)
         return typing.cast("How", data["how"])
+
+
+def _scopes(how: How, key: Key) -> list[str]:
+    """Return the scopes in which there is one fault only: a run that is killed, a chart's requests, all charts."""
+    chart = next((name for name, parts in _CHARTS.items() if any(part in key for part in parts)), None)
+    of_chart = [] if chart is None else [chart] if how == "refuse" else [chart, _CHARTS_OF_A_LIFE]
+    return [*(["kill"] if how == "kill" else []), *of_chart]
 
 
 def struck(model: pathlib.Path) -> list[Key]:
