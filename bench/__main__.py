@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import json
 import os
 import pathlib
 import platform
@@ -11,7 +12,9 @@ import sys
 import typing
 import venv
 
-from bench.cases import CASES, Figures, busy_core
+from bench import audits, published
+from bench.cases import CASES, Figures
+from bench.goals import judged
 from bench.tools import ROOT, Ours, Peer, Tool
 
 ENVIRONMENT = ROOT / ".venv-bench"
@@ -46,6 +49,8 @@ def measured(tools: typing.Sequence[Tool], names: typing.Sequence[str], repeats:
             continue
         for repeat in range(repeats if case.repeated else 1):
             for tool in tools:
+                if tool.name == TUNED and not case.by_piece:
+                    continue
                 figures = case.run(tool)
                 told = ", ".join("-" if value is None else f"{value:.2f}" for value in figures.values())
                 print(f"{case.name} {repeat + 1} {tool.name}: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
@@ -58,16 +63,23 @@ def _keep(values: Values, tool: str, figures: Figures) -> None:
         values[row][tool] += [] if value is None else [value]
 
 
+def medians(values: Values) -> dict[str, dict[str, float | None]]:
+    """Return the median of each row and tool; None for a tool that has no such figure."""
+    return {
+        row: {tool: statistics.median(found) if found else None for tool, found in by_tool.items()}
+        for row, by_tool in values.items()
+    }
+
+
 def table(values: Values, tools: typing.Sequence[str]) -> str:
     """Return the medians as Markdown, with the ratio of ours to the best peer where more is better."""
     lines = [f"| | {' | '.join(tools)} | ours / best peer |", "| --- |" + " --- |" * (len(tools) + 1)]
-    for row, by_tool in values.items():
-        medians = {tool: statistics.median(by_tool[tool]) if by_tool[tool] else None for tool in tools}
-        peers = [value for tool, value in medians.items() if tool not in {"ours", TUNED} and value is not None]
-        ratio, ours = "", medians["ours"]
+    for row, middle in medians(values).items():
+        peers = [value for tool, value in middle.items() if tool not in {"ours", TUNED} and value is not None]
+        ratio, ours = "", middle.get("ours")
         if ours is not None and peers and any(word in row for word in _HIGHER_IS_BETTER):
             ratio = f"{ours / max(peers):.1f}"
-        cells = [_cell(medians[tool], by_tool[tool]) for tool in tools]
+        cells = [_cell(middle.get(tool), values[row].get(tool, [])) for tool in tools]
         lines.append(f"| {row} | {' | '.join(cells)} | {ratio} |")
     return "\n".join(lines)
 
@@ -80,25 +92,46 @@ def _cell(median: float | None, values: typing.Sequence[float]) -> str:
     return f"{median:,.{digits}f}{spread}"
 
 
+def merged(values: Values, file: pathlib.Path | None) -> Values:
+    """Return ``values`` beside those that ``file`` kept of earlier parts of the run, and keep all there."""
+    if file is None:
+        return values
+    if file.exists():
+        for row, by_tool in json.loads(file.read_text()).items():
+            for tool, earlier in by_tool.items():
+                values[row][tool] = [*earlier, *values[row][tool]]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values, indent=1))
+    return values
+
+
 def main() -> int:
     """Measure and print."""
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="of each case (default %(default)s)")
-    parser.add_argument("--only", choices=[*names, "audit"], action="append", help="a case; again for more")
+    parser.add_argument(
+        "--only", choices=[*names, "audit", "published"], action="append", help="a case; again for more"
+    )
     parser.add_argument("--without-peers", action="store_true", help="our own figures only")
+    parser.add_argument("--published", action="store_true", help="vllm bench, inference-perf, aiperf, guidellm as well")
+    parser.add_argument("--vllm-python", type=pathlib.Path, default=ROOT / ".venv-vllm" / "bin" / "python")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FILE", help="add to the figures kept there, judge all")
     arguments = parser.parse_args()
-    chosen = arguments.only or [*names, "audit"]
+    chosen = arguments.only or [*names, "audit", *(["published"] if arguments.published else [])]
     tools: list[Tool] = [Ours()]
-    if not arguments.without_peers:
+    if not arguments.without_peers and any(name in names for name in chosen):
         python = peers_python()
         tools += [Peer(name, python) for name in PEERS]
-    values = measured(tools, chosen, arguments.repeats)
-    audits = busy_core() if "audit" in chosen else None
+    values = merged(measured(tools, chosen, arguments.repeats), arguments.keep)
     print(f"\n{os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}\n")
-    print(table(values, [tool.name for tool in tools]))
-    if audits is not None:
-        print(f"\naudit: clean run {'valid' if audits[0] else 'VOID'}, busy core {'valid' if audits[1] else 'void'}")
+    print(table(values, ["ours", *PEERS]))
+    print("\n| goal | | figure |\n| --- | --- | --- |")
+    print("\n".join(judged(medians(values), set(PEERS) - {TUNED})), flush=True)
+    for line in audits.words(audits.audits()) if "audit" in chosen else ():
+        print(line)
+    for line in published.compared(arguments.vllm_python) if "published" in chosen else ():
+        print(line, flush=True)
     return 0
 
 

@@ -56,6 +56,8 @@ class Result:
     """Peak memory of its process."""
     audit: bool | None = None
     """Whether the tool found its own run valid."""
+    reasons: tuple[str, ...] = ()
+    """Why not."""
 
 
 class Tool(typing.Protocol):
@@ -71,8 +73,13 @@ def _percentile99(values: typing.Sequence[float]) -> float | None:
     return sorted(values)[int(0.99 * (len(values) - 1))] if values else None
 
 
-def _spawn(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Run ``command`` on the client's core; return when it was started and its peak memory in MB."""
+def _spawn(
+    command: list[str], environment: dict[str, str], on_start: typing.Callable[[int], None] | None = None
+) -> tuple[float, float]:
+    """Run ``command`` on the client's core; return when it was started and its peak memory in MB.
+
+    ``on_start`` is given its process id, which taskset keeps.
+    """
     spawned = time.perf_counter()
     process = subprocess.Popen(
         ["taskset", "-c", str(CLIENT_CORE), *command],  # noqa: S607 - of util-linux
@@ -81,6 +88,8 @@ def _spawn(command: list[str], environment: dict[str, str]) -> tuple[float, floa
         cwd=ROOT,
         env=os.environ | environment,
     )
+    if on_start is not None:
+        on_start(process.pid)
     errors = b"" if process.stderr is None else process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -96,6 +105,10 @@ class Ours:
 
     name = "ours"
 
+    def __init__(self, on_start: typing.Callable[[int], None] | None = None) -> None:
+        """``on_start`` is given the process id of each run."""
+        self._on_start = on_start
+
     def run(self, load: Load) -> Result:
         """Run ``load``."""
         with tempfile.TemporaryDirectory() as name:
@@ -109,7 +122,7 @@ class Ours:
             words += [] if load.rate else ["--concurrency", str(load.concurrency)]
             words += ["--seconds", str(load.seconds)] if load.requests is None else ["--requests", str(load.requests)]
             words += ["--max-in-flight", str(load.max_in_flight)] if load.max_in_flight else []
-            spawned, peak = _spawn([sys.executable, "-m", "workloads.loadgen", *words], {})
+            spawned, peak = _spawn([sys.executable, "-m", "workloads.loadgen", *words], {}, self._on_start)
             record = json.loads(output.read_text())
             return self._result(record, folder / "r.samples.jsonl", load, spawned, peak)
 
@@ -134,6 +147,7 @@ class Ours:
             spawned=spawned,
             peak_mb=peak,
             audit=record["audit"]["valid"],
+            reasons=tuple(record["audit"]["reasons"]),
         )
 
 

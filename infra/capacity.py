@@ -37,6 +37,7 @@ class Neuron(Section):
     """What an hour of one node costs: the one figure behind budget, report and dashboard. AWS publishes no on-demand
     price for trn2, and Karpenter never launches what has no price, so it is told this one."""
     maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
+    """The most Neuron nodes at a time: the limit of the node pool. Fewer than the servers need means turns."""
     root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
     """Holds images (8 GiB compressed each) and everything pods write locally."""
     consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)

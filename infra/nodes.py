@@ -92,6 +92,7 @@ def node_pool_spec(neuron: Neuron) -> Spec:
     }
     return {
         "template": {"spec": template},
+        # Karpenter 1.14.1 counts nodes between its decisions only: within one, chips hold (docs/engines-karpenter.md).
         "limits": {
             "nodes": str(neuron.maximum_nodes),
             NEURON_RESOURCE: str(neuron.maximum_nodes * neuron.hardware.chips),

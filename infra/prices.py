@@ -11,7 +11,9 @@ class HourPrice(Section):
     """What an hour of one thing costs, with where the figure comes from."""
 
     usd_per_hour: float = pydantic.Field(gt=0)
+    """Dollars an hour, without tax."""
     source: str = pydantic.Field(min_length=1)
+    """Where the figure was read; it is printed beside it."""
     date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     """When it was read, YYYY-MM-DD."""
 

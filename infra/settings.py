@@ -33,6 +33,7 @@ class ExistingNetwork(Section):
     """A VPC that is there already; nothing in it is changed or deleted."""
 
     vpc_id: str = pydantic.Field(pattern=r"^vpc-[0-9a-z]+$")
+    """The VPC of the subnets below."""
     private_subnet_ids: dict[Zone, SubnetId]
     """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
 
@@ -109,16 +110,22 @@ class SystemNodes(Section):
     instance_type: str = pydantic.Field(default="m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
+    """Root volume of each: images of the controllers and of the load generator."""
 
 
 class AddonVersions(Section):
     """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
 
     vpc_cni: str | None = None
+    """Network of pods, and the policies between them."""
     kube_proxy: str | None = None
+    """Services inside the cluster."""
     coredns: str | None = None
+    """Names inside the cluster."""
     efs_csi_driver: str | None = None
+    """Mounts the volume of compiled artifacts."""
     pod_identity_agent: str | None = None
+    """Gives Karpenter and the EFS driver their AWS identity."""
 
 
 class Registries(Section):
@@ -142,7 +149,9 @@ class ExistingCluster(Section):
     """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
 
     cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    """Name of the EKS cluster in the stack's region."""
     oidc_provider_arn: str = pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$")
+    """The cluster's OIDC provider in IAM, which the load generator's role trusts."""
     kubeconfig: str | None = None
     """Path of a kubeconfig; absent takes the environment's."""
     context: str | None = None

@@ -9,8 +9,8 @@ import boto3
 import botocore.validate
 
 Parsed = dict[str, typing.Any]
-Planned = Parsed | str | collections.abc.Callable[[Parsed], Parsed | str]
-"""A response, an error by its code, or either of them by the call's parameters."""
+Planned = Parsed | str | collections.abc.Callable[[Parsed], Parsed | str | None]
+"""A response, an error by its code, or either of them by the call's parameters; None hands the call on."""
 Plan = dict[str, Planned]
 """By boto3's names: ``ec2.describe_vpcs``."""
 
@@ -42,19 +42,26 @@ class Account:
             assert self.beyond, f"{name} is not planned"
             return None
         planned = self.plan[name]
-        return _response(model, planned(asked) if callable(planned) else planned)
+        found = planned(asked) if callable(planned) else planned
+        return None if found is None else _response(model, found)
 
 
 @functools.cache
-def _session() -> boto3.session.Session:
+def session() -> boto3.session.Session:
     """Return one session for all: reading EC2's description takes most of a client's making."""
     return boto3.session.Session("x", "x", region_name="us-east-2")
 
 
 @functools.cache
+def client_of(service: str) -> typing.Any:
+    """Return the one client of ``service`` for whoever stubs it."""
+    return session().client(service)  # type: ignore[call-overload]
+
+
+@functools.cache
 def _client(service: str, region: str) -> tuple[typing.Any, list[Account]]:
     """Return a client and the seat of the account that answers it now."""
-    client = _session().client(service, region_name=region)  # type: ignore[call-overload]
+    client = session().client(service, region_name=region)  # type: ignore[call-overload]
     seat: list[Account] = [Account({}, region=region)]
     asked: dict[str, Parsed] = {}
 

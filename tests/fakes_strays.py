@@ -190,6 +190,7 @@ def neighbours(at: Account) -> None:
         Bucket="results-bucket-0000000", CreateBucketConfiguration={"LocationConstraint": at.scope.region}
     )
     at.aws("sqs").create_queue(QueueName=f"karpenter-interruptions{ENDING}", tags=other)
+    at.aws("sqs").create_queue(QueueName="karpenter-interruptions-0000000")
     at.aws("events").put_rule(Name=f"karpenter-spot{ENDING}", EventPattern="{}", Tags=listed(other))
     at.aws("kms").create_key()
     at.aws("elbv2").create_load_balancer(Name="theirs", Type="network", Subnets=[at.subnet()])

@@ -108,6 +108,7 @@ class LoadTest(Section):
     cpu_millicores: int = pydantic.Field(default=1000, ge=100)
     """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""
     memory_mib: int = pydantic.Field(default=1024, ge=256)
+    """Memory of the load generator: request and limit."""
     grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
     """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
     pods: int = pydantic.Field(default=1, ge=1, le=64)

@@ -95,7 +95,9 @@ class Limit(Section):
     """The latency that a share of the requests must hold: ``percentile`` % of them take ``at_most_ms`` or less."""
 
     percentile: float = pydantic.Field(default=99, gt=0, lt=100)
+    """Share of the requests in percent."""
     at_most_ms: float = pydantic.Field(gt=0)
+    """What each of that share takes at most."""
 
 
 class Limits(Section):
@@ -126,6 +128,7 @@ class Decision(Section):
     minimum_blocks: int = pydantic.Field(default=5, ge=2)
     """Blocks before the first look."""
     maximum_blocks: int = pydantic.Field(default=200, ge=2)
+    """Blocks after which the run ends, settled or not."""
     budget_seconds: float = pydantic.Field(default=1800, gt=0)
     """Time from the first warm-up until the last block must be over."""
     stop_when_settled: bool = True
@@ -143,6 +146,7 @@ class Price(HourPrice):
     """What an hour of one billed unit costs: an instance with ``billed_cores`` logical cores."""
 
     billed_cores: int = pydantic.Field(ge=1)
+    """Logical cores that this price buys, also those that stay idle."""
 
 
 class WorkloadSettings(Section):

@@ -71,6 +71,8 @@ class Inquiry:
             pages = client.get_paginator(question.operation).paginate(**parameters)
             return tuple(entry for page in pages for entry in page.get(question.key, []))
         response = getattr(client, question.operation)(**parameters)
+        if question.key not in response and question.leaves_out:
+            return ()
         if question.key not in response:
             # Taken for an empty answer, it would be good news where a name is asked for.
             return Unknown(reason=f"{question.service} answered without {question.key}")

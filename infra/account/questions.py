@@ -17,6 +17,8 @@ class Question:
     key: str
     absent: tuple[str, ...] = ()
     """Error codes that mean that there is none."""
+    leaves_out: bool = False
+    """True where AWS leaves ``key`` out of an answer that has nothing to say."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

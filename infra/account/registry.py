@@ -77,7 +77,7 @@ class Registries:
                 return Unknown(reason=f"{host} lets nobody in without an account")
             answer = self._fetch("HEAD", url, {**headers, "Authorization": f"Bearer {token}"})
         if answer.status == _OK:
-            return (answer.headers.get("docker-content-digest", "digest not told"),)
+            return _digest(host, url, answer.headers)
         if answer.status == _NOT_FOUND:
             return ()
         if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
@@ -104,6 +104,16 @@ class Registries:
             found = (told.get("token") or told.get("access_token")) if isinstance(told, dict) else None
             self._tokens[url] = str(found or "")
         return self._tokens[url] or None
+
+
+def _digest(host: str, url: str, headers: dict[str, str]) -> Answer:
+    """Return the digest of a manifest that is there. A proxy's sign-on page answers 200 too, and has none."""
+    digest, wanted = headers.get("docker-content-digest"), url.rsplit("/", maxsplit=1)[-1]
+    if digest is None:
+        return Unknown(reason=f"{host} answered, but not as a registry")
+    if wanted.startswith("sha256:") and digest != wanted:
+        return Unknown(reason=f"{host} answered with another manifest, {digest}")
+    return (digest,)
 
 
 def _lowered(headers: typing.Any) -> dict[str, str]:  # noqa: ANN401 - http.client's message

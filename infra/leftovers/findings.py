@@ -12,6 +12,9 @@ if typing.TYPE_CHECKING:
     from infra.leftovers.scope import Scope
 
 
+_CENT_USD = 0.01
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Leftover:
     """One thing that is still there."""
@@ -24,6 +27,8 @@ class Leftover:
     """None where it cannot be told from here."""
     price: Price | None = None
     """None where no price is known here, and where it costs nothing."""
+    is_at_most: bool = False
+    """True where the price is the most that it can cost."""
     spared: str | None = None
     """Why ``--remove`` leaves it alone."""
     is_kept: bool = False
@@ -44,8 +49,10 @@ class Leftover:
             return "costs nothing"
         if self.price is None:
             return "bills, price not known here" if self.bills else "may bill, price not known here"
-        sum_ = "less than 0.01" if self.price.usd_per_month < 0.01 else f"{self.price.usd_per_month:.2f}"  # noqa: PLR2004
-        return f"{sum_} USD a month" if self.bills else f"at most {sum_} USD a month"
+        if self.price.usd_per_month < _CENT_USD:
+            return "less than 0.01 USD a month"
+        sum_ = f"{self.price.usd_per_month:.2f}"
+        return f"at most {sum_} USD a month" if self.is_at_most or not self.bills else f"{sum_} USD a month"
 
     def commands(self, region: str) -> str:
         """Return the commands that remove it, in one line."""

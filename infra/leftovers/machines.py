@@ -8,7 +8,7 @@ from infra.account.questions import Question
 from infra.account.step import Step
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of
-from infra.leftovers.prices import HOURS_PER_MONTH, Price
+from infra.leftovers.prices import BALANCER, CLASSIC_BALANCER, HOURS_PER_MONTH, SNAPSHOT_GB, VOLUME_GB, Price
 from infra.leftovers.scope import Scope, distinct
 from infra.prices import HourPrice
 
@@ -31,6 +31,7 @@ def _balancers(scope: Scope, look: Look) -> list[Leftover]:
             kind="load balancer",
             name=arn,
             bills=True,
+            price=BALANCER,
             steps=(Step(service="elbv2", operation="delete_load_balancer", parameters={"LoadBalancerArn": arn}),),
         )
         for arn, tags in tagged.items()
@@ -70,6 +71,7 @@ def _classic_balancers(scope: Scope, look: Look) -> list[Leftover]:
             kind="classic load balancer",
             name=each["LoadBalancerName"],
             bills=True,
+            price=CLASSIC_BALANCER,
             steps=(
                 Step(
                     service="elb",
@@ -164,6 +166,7 @@ def _volumes(scope: Scope, look: Look) -> list[Leftover]:
             kind="volume",
             name=each["VolumeId"],
             bills=True,
+            price=VOLUME_GB.times(each["Size"]) if each.get("VolumeType") == "gp3" else None,
             is_going=state_of(each) == "deleting",
             steps=_ec2("delete_volume", VolumeId=each["VolumeId"]),
         )
@@ -180,6 +183,9 @@ def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
             kind="snapshot",
             name=each["SnapshotId"],
             bills=True,
+            # What it shares with an earlier one is billed once, and nobody says how much that is.
+            price=SNAPSHOT_GB.times(each["VolumeSize"]) if each.get("StorageTier", "standard") == "standard" else None,
+            is_at_most=True,
             steps=_ec2("delete_snapshot", SnapshotId=each["SnapshotId"]),
         )
         for each in distinct(found, "SnapshotId")

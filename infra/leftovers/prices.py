@@ -9,7 +9,7 @@ GB = 1_000_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Price:
-    """What a month costs. ``date`` is when the source was written, YYYY-MM-DD."""
+    """What a month costs. ``date`` is when the source was written, or read where it has none, YYYY-MM-DD."""
 
     usd_per_month: float
     source: str
@@ -19,6 +19,8 @@ class Price:
         """Return the price of ``amount`` of it."""
         return dataclasses.replace(self, usd_per_month=self.usd_per_month * amount)
 
+
+_QUOTED = "AWS's price list for us-east-1 as public repositories quote it"
 
 # Read 2026-11-24, all for us-east-1; other regions ask up to about half more.
 ADDRESS = Price(
@@ -38,5 +40,17 @@ KEY = Price(usd_per_month=1.0, source="cloudburn.io, aws-kms-pricing", date="202
 DASHBOARD = Price(
     usd_per_month=3.0, source="factualminds.com, amazon-cloudwatch-pricing-metrics-logs-alarms", date="2026-06-13"
 )
+VOLUME_GB = Price(usd_per_month=0.08, source=_QUOTED, date="2026-11-24")
+"""One GB of a gp3 volume, used or not; what is asked for beyond its base speed is not in it."""
+SNAPSHOT_GB = Price(usd_per_month=0.05, source=_QUOTED, date="2026-11-24")
+"""One GB of a snapshot: of the blocks that it does not share with an earlier one."""
+LOG_GB = Price(usd_per_month=0.03, source=_QUOTED, date="2026-11-24")
+"""One GB of logs as they are kept."""
+BALANCER = Price(usd_per_month=0.0225 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
+"""One application or network load balancer, without what it carries."""
+CLASSIC_BALANCER = Price(usd_per_month=0.025 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
+"""One classic load balancer, likewise."""
+ALARM_METRIC = Price(usd_per_month=0.10, source=_QUOTED, date="2026-11-24")
+"""One metric that an alarm watches, at a resolution of a minute."""
 FREE_DASHBOARDS, FREE_DASHBOARD_METRICS, FREE_ALARM_METRICS = 3, 50, 10
 """Of an account each month: dashboards of so many metrics, metrics of alarms (aws.amazon.com/cloudwatch/pricing)."""

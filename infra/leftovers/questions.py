@@ -1,5 +1,6 @@
 """Every question that leftovers asks AWS, beside those it shares with preflight."""
 
+import dataclasses
 import typing
 
 from infra.account.questions import (
@@ -63,7 +64,10 @@ ALARMS = _read("cloudwatch", "describe_alarms", "MetricAlarms")
 COMPOSITE_ALARMS = _read("cloudwatch", "describe_alarms", "CompositeAlarms")
 DASHBOARD = _read("cloudwatch", "get_dashboard", "DashboardBody", "ResourceNotFound", "DashboardNotFoundError")
 QUEUES = _read("sqs", "list_queues", "QueueUrls")
-QUEUE_TAGS = _read("sqs", "list_queue_tags", "Tags", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+QUEUE_TAGS = dataclasses.replace(
+    _read("sqs", "list_queue_tags", "Tags", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+    leaves_out=True,
+)
 RULES = _read("events", "list_rules", "Rules")
 RULE_TAGS = _read("events", "list_tags_for_resource", "Tags", _NO_RESOURCE)
 TARGETS = _read("events", "list_targets_by_rule", "Targets", _NO_RESOURCE)

@@ -4,10 +4,19 @@ import collections.abc
 import json
 import typing
 
+from infra import names
 from infra.account.step import Step
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs
-from infra.leftovers.prices import DASHBOARD, FREE_ALARM_METRICS, FREE_DASHBOARD_METRICS, FREE_DASHBOARDS, KEY
+from infra.leftovers.prices import (
+    ALARM_METRIC,
+    DASHBOARD,
+    FREE_ALARM_METRICS,
+    FREE_DASHBOARD_METRICS,
+    FREE_DASHBOARDS,
+    KEY,
+    Price,
+)
 from infra.leftovers.scope import Scope, is_made_of
 
 _QUEUE: typing.Final = "karpenter-interruptions"
@@ -47,14 +56,14 @@ def _rows(widget: collections.abc.Mapping[str, typing.Any]) -> list[typing.Any]:
 
 
 def _is_our_alarm(scope: Scope, name: str) -> bool:
-    ours = scope.cluster_name
-    return name == f"{ours}-silent" or name.startswith((f"{ours}-silent-", f"{ours}-void-"))
+    silent = names.silent_alarm(scope.cluster_name, "")
+    return name == silent or name.startswith((f"{silent}-", f"{scope.cluster_name}-void-"))
 
 
 def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:
     found = look(questions.COMPOSITE_ALARMS, AlarmTypes=["CompositeAlarm"])
     return [
-        _alarm("composite alarm", each["AlarmName"], bills=True)
+        _alarm("composite alarm", each["AlarmName"], bills=True, price=None)
         for each in found
         if _is_our_alarm(scope, each["AlarmName"])
     ]
@@ -65,7 +74,12 @@ def _alarms(scope: Scope, look: Look) -> list[Leftover]:
     found = look(questions.ALARMS, AlarmTypes=["MetricAlarm"])
     watched = sum(_watched(each) for each in found)
     return [
-        _alarm("alarm", each["AlarmName"], bills=True if watched > FREE_ALARM_METRICS else None)
+        _alarm(
+            "alarm",
+            each["AlarmName"],
+            bills=True if watched > FREE_ALARM_METRICS else None,
+            price=ALARM_METRIC.times(_watched(each)),
+        )
         for each in found
         if _is_our_alarm(scope, each["AlarmName"])
     ]
@@ -75,9 +89,9 @@ def _watched(alarm: collections.abc.Mapping[str, typing.Any]) -> int:
     return sum(1 for query in alarm.get("Metrics", ()) if "MetricStat" in query) or 1
 
 
-def _alarm(kind: str, name: str, *, bills: bool | None) -> Leftover:
+def _alarm(kind: str, name: str, *, bills: bool | None, price: Price | None) -> Leftover:
     step = Step(service="cloudwatch", operation="delete_alarms", parameters={"AlarmNames": [name]})
-    return Leftover(kind=kind, name=name, bills=bills, steps=(step,))
+    return Leftover(kind=kind, name=name, bills=bills, price=price, steps=(step,))
 
 
 def _queues(scope: Scope, look: Look) -> list[Leftover]:

@@ -3,10 +3,11 @@
 import collections.abc
 import typing
 
+from infra import names
 from infra.account.step import Step
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of, tags_of
-from infra.leftovers.prices import FILE_GB, GB, OBJECT_GB
+from infra.leftovers.prices import FILE_GB, GB, LOG_GB, OBJECT_GB
 from infra.leftovers.scope import Scope, is_made_of
 
 _MADE_UP_BUCKET: typing.Final = "results-bucket"
@@ -81,10 +82,9 @@ def _access_points(scope: Scope, look: Look) -> list[Leftover]:
 
 def _buckets(scope: Scope, look: Look) -> list[Leftover]:
     wanted = scope.results.bucket
-    names = [each["Name"] for each in look(questions.BUCKETS)]
     ours = [
         name
-        for name in names
+        for name in (each["Name"] for each in look(questions.BUCKETS))
         if (is_made_of(name, _MADE_UP_BUCKET) if wanted is None else name == wanted)
         and scope.owns(pairs(look(questions.BUCKET_TAGS, Bucket=name)), look)
     ]
@@ -131,7 +131,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     # EKS's name tells by itself; it writes there as long as events come, and makes the group again, without our tags.
-    of_cluster = f"/aws/eks/{scope.cluster_name}/cluster"
+    of_cluster = names.control_plane_log_group(scope.cluster_name)
     found = [
         each for each in look(questions.LOG_GROUPS, logGroupNamePrefix=of_cluster) if each["logGroupName"] == of_cluster
     ]
@@ -146,6 +146,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
             name=each["logGroupName"],
             # What is not said may be there.
             bills=each.get("storedBytes") != 0,
+            price=None if each.get("storedBytes") is None else LOG_GB.times(each["storedBytes"] / GB),
             steps=(
                 Step(
                     service="logs",

@@ -62,7 +62,7 @@ def room(quota: Quota, allowed: Answer, used: int | Unknown, needed: int, *, reg
     return Row(
         check=check,
         state="fine" if enough else "wrong",
-        found=f"quota {value:g}, in use by others {count}",
+        found=f"quota {value:g}, taken {count}",
         required=required,
         remedy="" if enough else remedy,
     )

@@ -22,8 +22,9 @@ def rows(scene: Scene) -> list[Row]:
     found = [_offered(scene, neuron.instance_type, neuron.zones, "infra.neuron.zones")]
     if settings.existing is None:
         found.append(_offered(scene, settings.system_nodes.instance_type, settings.zones, "infra.zones"))
-    reserved, held = _reserved(scene, alive)
-    found += [*held, *_quotas(scene, alive, reserved)]
+    answers = _reservations(scene)
+    reserved, held = _reserved(scene, alive, answers)
+    found += [*held, *_quotas(scene, alive, reserved, reservations.unused(answers.values()))]
     vcpus = seats.system_node_vcpus(settings)
     if vcpus is not None and limits.family(settings.system_nodes.instance_type) in limits.STANDARD_FAMILIES:
         used = limits.vcpus_in_use(
@@ -43,13 +44,16 @@ def _offered(scene: Scene, instance_type: str, zones: tuple[str, ...], key: str)
     return launching.offering(instance_type, zones, answer, region=scene.settings.region, key=key)
 
 
-def _reserved(scene: Scene, alive: Answer) -> tuple[int | Unknown, list[Row]]:
+def _reservations(scene: Scene) -> dict[str, Answer]:
+    return {
+        name: () if name == reservations.EXAMPLE else scene.ask(questions.RESERVATIONS, CapacityReservationIds=[name])
+        for name in scene.settings.neuron.reservation_ids
+    }
+
+
+def _reserved(scene: Scene, alive: Answer, answers: dict[str, Answer]) -> tuple[int | Unknown, list[Row]]:
     """Return how many reserved instances the plan may count on, and the rows of the reservations."""
     neuron = scene.settings.neuron
-    answers: dict[str, Answer] = {
-        name: () if name == reservations.EXAMPLE else scene.ask(questions.RESERVATIONS, CapacityReservationIds=[name])
-        for name in neuron.reservation_ids
-    }
     found = reservations.reservations(neuron, scene.experiment, answers, scene.now)
     available = reservations.free(answers.values(), alive, scene.settings.physical_name)
     # Of a reservation that does not fit its own row says so; how much it holds is then of no use.
@@ -60,8 +64,8 @@ def _reserved(scene: Scene, alive: Answer) -> tuple[int | Unknown, list[Row]]:
     return available, found
 
 
-def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown) -> list[Row]:
-    """Return the vCPU quotas of what is not reserved. What is reserved on demand has its quota already.
+def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | Unknown) -> list[Row]:
+    """Return the vCPU quotas of what is not reserved. What is reserved on demand holds its quota, used or not.
 
     Where both on-demand and spot may be launched one of them is enough.
     """
@@ -72,6 +76,8 @@ def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown) -> list[Row]:
         if kind == "reserved":
             continue
         used = limits.vcpus_in_use(alive, limits.TRN, spot=kind == "spot", except_cluster=scene.settings.physical_name)
+        if kind == "on-demand" and not isinstance(used, Unknown):
+            used = unused if isinstance(unused, Unknown) else used + unused * neuron.hardware.vcpus
         needed = nodes * neuron.hardware.vcpus
         allowed = quotas.allowed(scene, kinds[kind])
         hint = "let fewer nodes be enough (infra.neuron.maximum_nodes)"

@@ -47,6 +47,20 @@ def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -
     return sum(int(entry["AvailableInstanceCount"]) for entry in known) + len(held)
 
 
+def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
+    """Return how many instances of On-Demand reservations run nowhere: they count against the on-demand quota.
+
+    Capacity Blocks count against none (EC2 user guide, "Capacity Reservation limits" and "Capacity Blocks").
+    """
+    found = 0
+    for answer in answers:
+        if isinstance(answer, Unknown):
+            return answer
+        own = [each for each in answer if each["State"] == "active" and each.get("ReservationType") != "capacity-block"]
+        found += sum(int(each["AvailableInstanceCount"]) for each in own)
+    return found
+
+
 def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> Row:
     """Hold what is reserved against the nodes of the plan."""
     check, needed = "reserved instances", experiment.nodes

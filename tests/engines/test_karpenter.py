@@ -8,6 +8,7 @@ import typing
 
 import pytest
 
+from infra.hardware import NEURON_RESOURCE
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims
@@ -167,6 +168,25 @@ def test_what_each_part_of_the_plan_is_for(tmp_path: pathlib.Path, lacking: str)
         running.give(objects)
 
         assert running.decides(len(launched)) == launched
+
+
+LIMITS: dict[str, tuple[dict[str, str], int]] = {"nodes": ({"nodes": "1"}, 2), "chips": ({NEURON_RESOURCE: "1"}, 1)}
+"""Limits of one node, by what they count, and the nodes that are launched."""
+
+
+@pytest.mark.parametrize("counted", LIMITS)
+def test_within_one_decision_chips_are_the_limit(tmp_path: pathlib.Path, counted: str) -> None:
+    """Karpenter counts nodes between its decisions only, so that the first may go over; chips it counts within one."""
+    limits, launched = LIMITS[counted]
+    with launching(tmp_path, reserved=2, **RESERVED) as running:
+        objects = copy.deepcopy([*running.pool(), *servers(running.recording)])
+        [pool] = [each for each in objects if each["kind"] == "NodePool"]
+        pool["spec"]["limits"] = limits
+        running.give(objects)
+        found = running.decides(launched)
+
+        assert found == [(SMALL, "reserved")] * launched
+        assert bool(running.given_up() if launched == 2 else running.gives_up()) == (launched == 1)
 
 
 def test_what_daemons_ask_for_is_counted(tmp_path: pathlib.Path) -> None:

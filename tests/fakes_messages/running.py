@@ -505,7 +505,8 @@ def no_endpoints() -> None:
 
 def kept_wrongly() -> None:
     """Call the keeper by hand."""
-    with unittest.mock.patch.object(sys, "argv", ["keeper"]):
+    with unittest.mock.patch.object(sys, "argv", ["keeper"]), unittest.mock.patch.dict(sys.modules):
+        sys.modules.pop("workloads.local.keeper", None)  # runpy warns of a module that another test has imported
         runpy.run_module("workloads.local.keeper", run_name="__main__")
 
 

@@ -18,6 +18,11 @@ def test_the_page_is_fresh() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.fakes_settings"
 
 
+def test_every_key_has_a_meaning() -> None:
+    """A row says what its key does."""
+    assert [key for name, model in SECTIONS.items() for key, _, meaning in rows(model, name) if not meaning] == []
+
+
 def _leaves(value: object, path: str) -> set[str]:
     if isinstance(value, dict) and value:
         return {leaf for key, part in value.items() for leaf in _leaves(part, f"{path}.{key}")}

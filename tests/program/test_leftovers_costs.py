@@ -17,7 +17,7 @@ from infra.account.step import Step
 from infra.errors import SettingsError
 from infra.leftovers import prices, questions
 from infra.leftovers.findings import Kind, Leftover, exit_status
-from infra.leftovers.scope import Results, Scope
+from infra.leftovers.scope import Results, Scope, is_made_of
 from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from infra.settings import parse_infra
 from tests.fakes_leftovers import account, scope
@@ -73,6 +73,7 @@ BLOCK = {
 BOARDS = [{"DashboardName": name} for name in ("optimal-tp-dev", "b", "c", "d")]
 FIFTY = json.dumps({"widgets": [{"properties": {"metrics": [["n", "m"]] * 50 + [[{"expression": "e"}]]}}]})
 FIFTY_ONE = json.dumps({"widgets": [{"properties": {"metrics": [["n", "m"]] * 51}}]})
+VOLUME = {"VolumeId": "vol-1", "State": "in-use", "Size": 200, "VolumeType": "gp3"}
 ALARM = {"AlarmName": "optimal-tp-dev-void-tp1"}
 
 
@@ -84,8 +85,21 @@ ALARM = {"AlarmName": "optimal-tp-dev-void-tp1"}
         ("instance", {questions.INSTANCES: ({"Instances": [OTHER]},)}, True, None),
         ("instance", {questions.INSTANCES: ({"Instances": [STOPPED]},)}, False, 0),
         ("cluster", {questions.CLUSTER: ({"name": "optimal-tp-dev"},)}, True, 73),
-        ("volume", {questions.VOLUMES: ({"VolumeId": "vol-1", "State": "in-use"},)}, True, None),
-        ("snapshot", {questions.SNAPSHOTS: ({"SnapshotId": "snap-1"},)}, True, None),
+        ("volume", {questions.VOLUMES: (VOLUME,)}, True, 16),
+        ("volume", {questions.VOLUMES: ({**VOLUME, "VolumeType": "io2"},)}, True, None),
+        ("snapshot", {questions.SNAPSHOTS: ({"SnapshotId": "snap-1", "VolumeSize": 200},)}, True, 10),
+        (
+            "snapshot",
+            {questions.SNAPSHOTS: ({"SnapshotId": "snap-1", "VolumeSize": 200, "StorageTier": "archive"},)},
+            True,
+            None,
+        ),
+        (
+            "log group",
+            {questions.LOG_GROUPS: ({"logGroupName": "/aws/eks/optimal-tp-dev/cluster", "storedBytes": 10**10},)},
+            True,
+            0.3,
+        ),
         ("launch template", {questions.TEMPLATES: ({"LaunchTemplateId": "lt-1"},)}, False, 0),
         ("capacity reservation", {questions.RESERVATIONS: (BLOCK,)}, False, 0),
         (
@@ -113,13 +127,13 @@ ALARM = {"AlarmName": "optimal-tp-dev-void-tp1"}
         ("dashboard", {questions.DASHBOARDS: tuple(BOARDS[:3]), questions.DASHBOARD: (FIFTY_ONE,)}, True, 3),
         ("dashboard", {questions.DASHBOARDS: tuple(BOARDS), questions.DASHBOARD: (FIFTY,)}, True, 3),
         ("dashboard", {questions.DASHBOARDS: tuple(BOARDS[:3])}, None, 3),
-        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(9)))}, None, None),
-        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(10)))}, True, None),
+        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(9)))}, None, 0.1),
+        ("alarm", {questions.ALARMS: (ALARM, *({"AlarmName": f"x{n}"} for n in range(10)))}, True, 0.1),
         (
             "alarm",
             {questions.ALARMS: (ALARM, {"AlarmName": "x", "Metrics": [{"MetricStat": {}}] * 10})},
             True,
-            None,
+            0.1,
         ),
         (
             "key",
@@ -139,11 +153,28 @@ def test_what_each_thing_costs(
     assert found.usd_per_month == pytest.approx(usd_per_month)
 
 
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (Leftover(kind="x", name="y"), "costs nothing"),
+        (Leftover(kind="x", name="y", bills=True), "bills, price not known here"),
+        (Leftover(kind="x", name="y", bills=None), "may bill, price not known here"),
+        (Leftover(kind="x", name="y", bills=True, price=prices.KEY), "1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=None, price=prices.KEY), "at most 1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=prices.KEY, is_at_most=True), "at most 1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=prices.KEY.times(0.001)), "less than 0.01 USD a month"),
+    ],
+)
+def test_the_cost_in_words(left: Leftover, words: str) -> None:
+    """Nothing is free that is only unknown, and what is an upper bound is called one."""
+    assert left.cost() == words
+
+
 def test_every_price_has_a_source_and_a_day() -> None:
     """A figure without them is a rumour."""
     known = [each for each in vars(prices).values() if isinstance(each, prices.Price)]
 
-    assert len(known) == 6
+    assert len(known) == 12
     assert [each for each in known if not each.source or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", each.date)] == []
 
 
@@ -269,6 +300,21 @@ def test_the_status(*, bills: bool | None, is_kept: bool, unknown: list[str], st
     assert exit_status([Leftover(kind="x", name="y", bills=bills, is_kept=is_kept)], unknown) == status
 
 
+@pytest.mark.parametrize(
+    ("physical", "is_ours"),
+    [
+        ("karpenter-node-1a2b3c4", True),
+        ("karpenter-node-lifecycle-1a2b3c4", False),
+        ("karpenter-node-1a2b3c4d", False),
+        ("karpenter-node-one-two", False),
+        ("karpenter-node", False),
+    ],
+)
+def test_a_name_is_matched_whole(physical: str, *, is_ours: bool) -> None:
+    """What Pulumi appends is seven digits, and nothing else is a name of that resource."""
+    assert is_made_of(physical, "karpenter-node") is is_ours
+
+
 def test_without_tags_ours_cannot_be_told() -> None:
     """Where the stack file has no tags, what only tags tell is unknown, and what names tell is looked for still."""
     settings = scope("dev").settings.model_copy(update={"tags": {}})
@@ -372,6 +418,18 @@ def test_denied_and_throttled_are_told_apart(code: str, reason: str) -> None:
     found, unknown = look_for(BY_NAME["IAM role"], scope("dev"), Inquiry(lambda _: stubbed(code)))
 
     assert (found, unknown) == ([], [f"IAM roles: {reason}"])
+
+
+def test_a_queue_without_tags_is_somebodys() -> None:
+    """SQS leaves the tags out of its answer where a queue has none: that is no doubt."""
+    name = "https://sqs.ap-southeast-4.amazonaws.com/1/karpenter-interruptions-1a2b3c4"
+    keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
+    client = boto3.client("sqs", region_name="ap-southeast-4", **keys)  # type: ignore[call-overload]
+    with botocore.stub.Stubber(client) as stubber:
+        stubber.add_response("list_queues", {"QueueUrls": [name]})
+        stubber.add_response("list_queue_tags", {})
+
+        assert look_for(BY_NAME["queue"], scope("dev"), Inquiry(lambda _: client)) == ([], [])
 
 
 def test_the_second_page_counts() -> None:
@@ -511,7 +569,7 @@ def test_json_has_what_the_lines_have(capsys: pytest.CaptureFixture[str]) -> Non
     by_kind = {row["kind"]: row for row in told["left"]}
 
     assert told["unknown"] == []
-    assert (by_kind["volume"]["bills"], by_kind["volume"]["usd_per_month"]) == (True, None)
+    assert (by_kind["composite alarm"]["bills"], by_kind["composite alarm"]["usd_per_month"]) == (True, None)
     assert by_kind["cluster"]["remove"] == ["aws eks delete-cluster --region us-east-2 --name optimal-tp-prod"]
     assert by_kind["bucket"]["is_kept"]
 

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from infra.account.questions import Unknown
+from infra.account.questions import Answer, Unknown
 from infra.preflight import rows
 from infra.preflight.rows import Row
 from infra.stack import Stack
@@ -27,6 +27,7 @@ from tests.fakes_ready import (
     stack,
     subnet,
 )
+from tests.fakes_workloads import FAMILY
 
 made = functools.cache(stack)
 """A stack is frozen, so all tests share it."""
@@ -240,3 +241,201 @@ def test_one_missing_right_is_never_taken_for_good_news(name: str) -> None:
     found = {each: rows.exit_status(asked(name, {each: "AccessDenied"}).values()) for each in account.asked}
 
     assert set(found.values()) == {3}, found
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_a_neighbours_name_that_begins_alike_is_no_clash(name: str) -> None:
+    """AWS answers with every name that begins so."""
+    cluster = made(name).infra.cluster_name
+    neighbours: Plan = {
+        "cloudwatch.list_dashboards": {"DashboardEntries": [{"DashboardName": f"{cluster}-2"}]},
+        "logs.describe_log_groups": {"logGroups": [{"logGroupName": f"/aws/eks/{cluster}/cluster-2"}]},
+        "cloudwatch.describe_alarms": {
+            "MetricAlarms": [{"AlarmName": f"{cluster}-void-tp16"}],
+            "CompositeAlarms": [{"AlarmName": f"{cluster}-2-silent"}],
+        },
+    }
+    found = asked(name, neighbours)
+
+    assert {row.check for row in found.values() if row.state != "fine"} == set()
+
+
+def test_an_alarm_of_several_models_is_looked_for_among_composite_ones() -> None:
+    """The alarm of an endless sweep's silence is of another kind, and is overwritten as silently."""
+    of = stack("dev", workloads__models=list(FAMILY), spend__keep_running=True, spend__budget_usd=500)
+    taken = {"MetricAlarms": [], "CompositeAlarms": [{"AlarmName": "optimal-tp-dev-silent"}]}
+    found = preflight(of, Account({**ready(of), "cloudwatch.describe_alarms": taken}, region=of.infra.region))
+
+    assert found["names of alarms"].found == "taken: optimal-tp-dev-silent"
+    assert found["names of alarms"].remedy == (
+        "if it is a leftover: aws cloudwatch delete-alarms --region ap-southeast-4 --alarm-names "
+        "optimal-tp-dev-silent; `up` overwrites them; if it is somebody else's: choose another infra.cluster_name"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"AvailabilityZone": "ap-southeast-4a"}, "none in ap-southeast-4c"),
+        ({"VpcId": "vpc-another"}, "subnet-0123456789abcdef0 in vpc-another"),
+        ({"SubnetId": "subnet-0fedcba9876543210"}, "no subnet-0123456789abcdef0"),
+    ],
+)
+def test_subnets_that_do_not_fit_say_why(changes: dict[str, str], found: str) -> None:
+    """Another zone, another VPC, not there."""
+    row = asked("existing", {"ec2.describe_subnets": subnet(made("existing"), **changes)})["subnets of infra.existing"]
+
+    assert (row.state, row.found, row.remedy) == ("wrong", found, "mend infra.existing")
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "found"),
+    [
+        ({"status": "CREATING"}, "cluster theirs", "CREATING, Kubernetes 1.35, authentication API"),
+        (
+            {"accessConfig": {"authenticationMode": "CONFIG_MAP"}},
+            "cluster theirs",
+            "ACTIVE, Kubernetes 1.35, authentication CONFIG_MAP",
+        ),
+        ({"identity": {}}, "OIDC issuer", "none"),
+    ],
+)
+def test_a_cluster_that_does_not_fit_says_why(changes: dict[str, typing.Any], check: str, found: str) -> None:
+    """Status, authentication and issuer, each by itself."""
+    of = made("existing")
+    row = asked("existing", {"eks.describe_cluster": cluster(of, **changes)})[check]
+
+    assert (row.state, row.found) == ("wrong", found)
+
+
+def test_without_the_cluster_its_vpc_is_unknown() -> None:
+    """What hangs on a cluster that is not there is unknown, not fine; the cluster's own row is wrong."""
+    found = asked("existing", {"eks.describe_cluster": "ResourceNotFoundException"})
+
+    assert found["cluster theirs"].remedy == (
+        "mend infra.existing.cluster_name; clusters are looked for in ap-southeast-4"
+    )
+    assert {check: found[check].state for check in ("subnets of infra.existing", "security groups")} == {
+        "subnets of infra.existing": "unknown",
+        "security groups": "unknown",
+    }
+
+
+def test_the_examples_of_the_stack_file_are_told() -> None:
+    """A network of the documentation, and an administrator of an account that AWS uses in its own."""
+    of = made("dev")
+    plane = of.infra.control_plane.model_copy(
+        update={
+            "public_access_cidrs": ("198.18.0.0/24", "203.0.113.7/32"),
+            "admin_role_arns": ("arn:aws:iam::111122223333:role/boss",),
+        }
+    )
+    example = dataclasses.replace(of, infra=of.infra.model_copy(update={"control_plane": plane}))
+    found = preflight(example, Account(ready(of), region=of.infra.region))
+
+    assert found["access to the API server"].remedy == ("replace 203.0.113.7/32, kept for documentation, by your own")
+    assert found["administrator boss"].found == "the example's account"
+
+
+def test_an_inconsistent_pair_of_image_and_ami_is_told() -> None:
+    """The parser refuses it; preflight says it once more, should a release be taken over unseen."""
+    of = made("dev")
+    neuron = of.infra.neuron.model_copy(update={"ami_release": "v20260903"})
+    mixed = dataclasses.replace(of, infra=of.infra.model_copy(update={"neuron": neuron}))
+
+    assert preflight(mixed, Account(ready(of), region=of.infra.region))["image and AMI"].state == "wrong"
+
+
+def test_room_that_spot_lacks_is_no_fault_where_on_demand_has_it() -> None:
+    """Karpenter takes what there is; short of both, both are wrong."""
+    of = stack(
+        "dev",
+        infra__neuron__capacity_types=["spot", "on-demand"],
+        infra__neuron__reservation_ids=[],
+    )
+
+    def states(**quotas: float) -> list[str]:
+        def quota(call: Parsed) -> Parsed:
+            return {"Quota": {"Value": quotas.get(call["QuotaCode"].replace("-", "_"), 1000.0)}}
+
+        plan = {**ready(of), "service-quotas.get_service_quota": quota}
+        found = preflight(of, Account(plan, region=of.infra.region))
+        return [found[f"room for vCPUs of {kind} Trn"].state for kind in ("spot", "on-demand")]
+
+    assert states() == ["fine", "fine"]
+    assert states(L_6B0D517C=23) == ["warning", "fine"]
+    assert states(L_6B0D517C=23, L_2C3B7624=23) == ["wrong", "wrong"]
+
+
+def test_charts_of_a_folder_are_looked_for_on_this_machine() -> None:
+    """No registry is asked for them."""
+    of = stack("dev", infra__registries__charts="charts")
+    account = Account(ready(of), region=of.infra.region)
+    states = [
+        {row.state for check, row in found.items() if check.startswith("chart: ")}
+        for found in (preflight(of, account), preflight(of, account, has_chart=False))
+    ]
+
+    assert states == [{"fine"}, {"wrong"}]
+
+
+def test_a_registry_of_another_region_is_unknown() -> None:
+    """AWS is asked in the stack's region alone."""
+    of = stack("dev", infra__registries__images="123456789012.dkr.ecr.us-east-2.amazonaws.com")
+    row = preflight(of, Account(ready(of), region=of.infra.region))["image: vLLM"]
+
+    assert row.found == "unknown: AWS is asked in ap-southeast-4, and the registry is in us-east-2"
+
+
+def test_an_image_of_the_load_generators_own_is_asked_for() -> None:
+    """A setting names it, by digest perhaps."""
+    digest = "sha256:" + "b" * 64
+    of = stack("dev", loadtest__image=f"mirror.example/loadgen@{digest}")
+    urls = []
+
+    def manifest(url: str) -> Answer:
+        urls.append(url)
+        return (digest,)
+
+    found = preflight(of, Account(ready(of), region=of.infra.region), manifest=manifest)
+
+    assert found["image: load generator"].required == f"mirror.example/loadgen@{digest}"
+    assert f"https://mirror.example/v2/loadgen/manifests/{digest}" in urls
+
+
+def test_the_stacks_own_cluster_takes_no_room() -> None:
+    """A stack that is up is one of the clusters that EKS lists."""
+    plan: Plan = {
+        "eks.list_clusters": {"clusters": ["another", made("dev").infra.cluster_name]},
+        "service-quotas.get_service_quota": by_code("L-1194D53C", 2),
+    }
+
+    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, taken 1"
+
+
+@pytest.mark.parametrize(
+    ("quota", "kind", "state", "found"),
+    [
+        (36, "default", "fine", "quota 36, taken 24"),
+        (35, "default", "wrong", "quota 35, taken 24"),
+        (12, "capacity-block", "fine", "quota 12, taken 0"),
+    ],
+)
+def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind: str, state: str, found: str) -> None:
+    """Two nodes of three are reserved, and idle: the third needs room beside them. A Capacity Block takes none."""
+    of = stack(
+        "dev",
+        infra__neuron__capacity_types=["reserved", "on-demand"],
+        infra__neuron__maximum_nodes=3,
+        serving__placement="isolated",
+        spend__budget_usd=100,
+    )
+    plan = {
+        **ready(of),
+        "ec2.describe_capacity_reservations": reservation(of, AvailableInstanceCount=2, ReservationType=kind),
+        "service-quotas.get_service_quota": by_code("L-2C3B7624", quota),
+    }
+    row = preflight(of, Account(plan, region=of.infra.region))["room for vCPUs of on-demand Trn"]
+
+    assert of.plan.nodes == 3
+    assert (row.state, row.found, row.required) == (state, found, "12 more (L-2C3B7624)")

@@ -140,6 +140,24 @@ def test_every_token_has_the_time_of_its_own_arrival() -> None:
     assert result.end_seconds == 3
 
 
+def test_half_a_character_is_a_token() -> None:
+    """A server that cuts its text by UTF-16 units sends half a surrogate pair, which strict parsers of JSON refuse."""
+    half = b'data: {"choices": [{"text": "\\ud83d"}]}\n\n'
+    result = Scene().feed(HEAD + framed(half) + framed(stream([], tokens=1)) + b"0\r\n\r\n")
+
+    assert (result.status, len(result.token_seconds)) == ("ok", 1)
+
+
+def test_no_moment_lies_before_an_earlier_one() -> None:
+    """What is read later arrived no earlier, whatever the kernel's stamp says."""
+    scene = Scene()
+    scene.connection.received(HEAD + framed(event("a")), 5.0)
+    scene.connection.received(framed(event("b")), 4.0)
+    scene.connection.received(framed(stream([], tokens=2)) + b"0\r\n\r\n", 6.0)
+
+    assert scene.feed().token_seconds == (5.0, 5.0)
+
+
 def test_tokens_of_one_read_are_counted_one_by_one_where_they_differ() -> None:
     """An event without text, or with a usage of its own, in the midst of a read changes no count and hides none."""
     usage = {"prompt_tokens": 1, "completion_tokens": 1}

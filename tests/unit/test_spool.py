@@ -130,8 +130,8 @@ def test_a_full_disk_leaves_whole_lines_and_says_how_many(
     monkeypatch.setattr(os, "pwrite", short)
     lines = room // (len(encode(make_sample(request=9))) + 1)
     sentence = (
-        f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole; "
-        "make room there or name another folder"
+        f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole, "
+        f"{50 - lines} after them and what was under way are lost; make room there or name another folder"
     )
     with pytest.raises(StorageFailed, match=whole(sentence)):
         kept.flush()

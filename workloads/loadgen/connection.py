@@ -102,7 +102,8 @@ class Connection(asyncio.Protocol):
 
     def received(self, data: bytes, moment: float) -> None:
         """Parse what arrived at ``moment``; what comes later has no earlier moment."""
-        self._now = max(self._now, moment)
+        if moment > self._now:  # noqa: PLR1730 - a call of max takes twice as long
+            self._now = moment
         exchange = self._exchange
         if exchange is None:  # nothing was asked
             self.close()

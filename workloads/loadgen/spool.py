@@ -16,13 +16,15 @@ class Spool:
     """Appends samples to a file. At most 64 KiB wait in memory; a write goes to the system at once.
 
     Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line,
-    and the sentence says how many samples it holds.
+    and the sentence says how many samples it holds and how many of those added it does not.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
         """Open ``path`` for appending; a last line that an earlier run left cut is taken off."""
         self.samples = 0
         """Samples that the system has taken."""
+        self.lost = 0
+        """Samples that it has refused."""
         self._path = path
         self._lines: list[bytes] = []
         self._bytes = 0
@@ -51,7 +53,9 @@ class Spool:
             while written < len(data):
                 written += os.pwrite(self._fd, data[written:], self._end + written)
         except OSError as error:
-            self._keep(data[: data.rfind(b"\n", 0, written) + 1])
+            whole = data[: data.rfind(b"\n", 0, written) + 1]
+            self._keep(whole)
+            self.lost += data.count(b"\n") - whole.count(b"\n")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._end)
             raise self._failed(error) from error
@@ -85,7 +89,7 @@ class Spool:
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
             f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
-            f"are whole; make room there or name another folder"
+            f"are whole, {self.lost} after them and what was under way are lost; make room there or name another folder"
         )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import collections.abc
 import dataclasses
 import datetime as dt
+import pathlib
 import re
 
 import uvloop
@@ -102,9 +103,11 @@ async def conduct(wanted: collections.abc.Sequence[Order], watching: Watcher, ha
         sessions[index] = session
 
     accounts = accounts_of(first.accounts, first.settings, first.bucket, watching)
-    async with watched(accounts), salvaged(accounts, lambda: folder):
+    begun: list[pathlib.Path] = []
+    async with watched(accounts), salvaged(accounts, lambda: next(iter(begun), None)):
         # The first model's order names the others' servers too.
         async with within_money(first, halt, watching):
+            begun.append(folder)
             await measure_all(plan, measure, keeper, watching, halt)
         watching.end()
         status = conclude_sweep(read_sweep(str(folder)), folder)
