@@ -140,7 +140,5 @@ def test_only_who_stays_within_a_budget_has_a_mark(tmp_path: pathlib.Path) -> No
 
 def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path) -> None:
     """As everywhere."""
-    with pytest.raises(
-        CapacityError, match=r"^the deadline of the budget in .* cannot be read, so nothing is "
-    ):
+    with pytest.raises(CapacityError, match=r"^the deadline of the budget in .* cannot be read, so nothing is "):
         mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), stays=True, store=Store())
