@@ -39,115 +39,69 @@ class Ask(typing.Protocol):
         """Return the answer to ``question`` with these parameters of the call."""
 
 
-def _ec2(operation: str, key: str, *absent: str) -> Question:
-    action = "ec2:" + "".join(part.capitalize() for part in operation.split("_"))
-    return Question(service="ec2", operation=operation, action=action, key=key, absent=absent)
+_PREFIXES: typing.Final = {"efs": "elasticfilesystem", "elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+"""Services whose IAM actions do not begin as boto3 names the service."""
 
+
+def reads(service: str, operation: str, key: str, *absent: str, action: str | None = None) -> Question:
+    """Return the question that ``operation`` puts; ``action`` where IAM's is not spelt as the operation is."""
+    if action is None:
+        camel = "".join(part.capitalize() for part in operation.split("_"))
+        action = f"{_PREFIXES.get(service, service)}:{camel}"
+    return Question(service=service, operation=operation, action=action, key=key, absent=absent)
+
+
+_NO_ENTITY, _NO_RESOURCE, _NO_FILES = "NoSuchEntity", "ResourceNotFoundException", "FileSystemNotFound"
 
 IDENTITY = Question(service="sts", operation="get_caller_identity", action=None, key="Account")
-OFFERINGS = _ec2("describe_instance_type_offerings", "InstanceTypeOfferings")
-RESERVATIONS = _ec2("describe_capacity_reservations", "CapacityReservations", "InvalidCapacityReservationId.NotFound")
-QUOTA = Question(
-    service="service-quotas",
-    operation="get_service_quota",
+OFFERINGS = reads("ec2", "describe_instance_type_offerings", "InstanceTypeOfferings")
+RESERVATIONS = reads(
+    "ec2", "describe_capacity_reservations", "CapacityReservations", "InvalidCapacityReservationId.NotFound"
+)
+QUOTA = reads(
+    "service-quotas",
+    "get_service_quota",
+    "Quota",
+    "NoSuchResourceException",
     action="servicequotas:GetServiceQuota",
-    key="Quota",
-    absent=("NoSuchResourceException",),
 )
-DEFAULT_QUOTA = Question(
-    service="service-quotas",
-    operation="get_aws_default_service_quota",
+DEFAULT_QUOTA = reads(
+    "service-quotas",
+    "get_aws_default_service_quota",
+    "Quota",
+    "NoSuchResourceException",
     action="servicequotas:GetAWSDefaultServiceQuota",
-    key="Quota",
-    absent=("NoSuchResourceException",),
 )
-CLUSTERS = Question(service="eks", operation="list_clusters", action="eks:ListClusters", key="clusters")
-VPCS = _ec2("describe_vpcs", "Vpcs")
-SUBNETS = _ec2("describe_subnets", "Subnets")
-GROUPS = _ec2("describe_security_groups", "SecurityGroups")
-INTERNET_GATEWAYS = _ec2("describe_internet_gateways", "InternetGateways")
-ACCESS_ENTRY = Question(
-    service="eks",
-    operation="describe_access_entry",
-    action="eks:DescribeAccessEntry",
-    key="accessEntry",
-    absent=("ResourceNotFoundException",),
+CLUSTERS = reads("eks", "list_clusters", "clusters")
+VPCS = reads("ec2", "describe_vpcs", "Vpcs")
+SUBNETS = reads("ec2", "describe_subnets", "Subnets")
+GROUPS = reads("ec2", "describe_security_groups", "SecurityGroups")
+INTERNET_GATEWAYS = reads("ec2", "describe_internet_gateways", "InternetGateways")
+ACCESS_ENTRY = reads("eks", "describe_access_entry", "accessEntry", _NO_RESOURCE)
+MOUNT_TARGETS = reads("efs", "describe_mount_targets", "MountTargets", _NO_FILES)
+PROFILE = reads("iam", "get_instance_profile", "InstanceProfile", _NO_ENTITY)
+ROLE = reads("iam", "get_role", "Role", _NO_ENTITY)
+OIDC_PROVIDER = reads(
+    "iam", "get_open_id_connect_provider", "ClientIDList", _NO_ENTITY, action="iam:GetOpenIDConnectProvider"
 )
-MOUNT_TARGETS = Question(
-    service="efs",
-    operation="describe_mount_targets",
-    action="elasticfilesystem:DescribeMountTargets",
-    key="MountTargets",
-    absent=("FileSystemNotFound",),
-)
-PROFILE = Question(
-    service="iam",
-    operation="get_instance_profile",
-    action="iam:GetInstanceProfile",
-    key="InstanceProfile",
-    absent=("NoSuchEntity",),
-)
-ROLE = Question(service="iam", operation="get_role", action="iam:GetRole", key="Role", absent=("NoSuchEntity",))
-OIDC_PROVIDER = Question(
-    service="iam",
-    operation="get_open_id_connect_provider",
-    action="iam:GetOpenIDConnectProvider",
-    key="ClientIDList",
-    absent=("NoSuchEntity",),
-)
-ALARMS = Question(
-    service="cloudwatch", operation="describe_alarms", action="cloudwatch:DescribeAlarms", key="MetricAlarms"
-)
-COMPOSITE_ALARMS = dataclasses.replace(ALARMS, key="CompositeAlarms")
-BUCKET = Question(service="s3", operation="head_bucket", action="s3:ListBucket", key="BucketRegion", absent=("404",))
-IMAGES = Question(
-    service="ecr",
-    operation="describe_images",
-    action="ecr:DescribeImages",
-    key="imageDetails",
-    absent=("ImageNotFoundException", "RepositoryNotFoundException"),
-)
-PRICES = Question(service="pricing", operation="get_products", action="pricing:GetProducts", key="PriceList")
-PARAMETER = Question(
-    service="ssm",
-    operation="get_parameter",
-    action="ssm:GetParameter",
-    key="Parameter",
-    absent=("ParameterNotFound",),
-)
-VERSIONS = Question(
-    service="eks",
-    operation="describe_cluster_versions",
-    action="eks:DescribeClusterVersions",
-    key="clusterVersions",
-)
-ADDON_VERSIONS = Question(
-    service="eks", operation="describe_addon_versions", action="eks:DescribeAddonVersions", key="addons"
-)
-CLUSTER = Question(
-    service="eks",
-    operation="describe_cluster",
-    action="eks:DescribeCluster",
-    key="cluster",
-    absent=("ResourceNotFoundException",),
-)
-LOG_GROUPS = Question(service="logs", operation="describe_log_groups", action="logs:DescribeLogGroups", key="logGroups")
-DASHBOARDS = Question(
-    service="cloudwatch", operation="list_dashboards", action="cloudwatch:ListDashboards", key="DashboardEntries"
-)
-FILE_SYSTEMS = Question(
-    service="efs",
-    operation="describe_file_systems",
-    action="elasticfilesystem:DescribeFileSystems",
-    key="FileSystems",
-    absent=("FileSystemNotFound",),
-)
-INSTANCES = _ec2("describe_instances", "Reservations")
-VOLUMES = _ec2("describe_volumes", "Volumes")
-INTERFACES = _ec2("describe_network_interfaces", "NetworkInterfaces")
-TEMPLATES = _ec2("describe_launch_templates", "LaunchTemplates")
-NAT_GATEWAYS = _ec2("describe_nat_gateways", "NatGateways")
-ADDRESSES = _ec2("describe_addresses", "Addresses")
+ALARMS = reads("cloudwatch", "describe_alarms", "MetricAlarms")
+COMPOSITE_ALARMS = reads("cloudwatch", "describe_alarms", "CompositeAlarms")
+BUCKET = reads("s3", "head_bucket", "BucketRegion", "404", action="s3:ListBucket")
+IMAGES = reads("ecr", "describe_images", "imageDetails", "ImageNotFoundException", "RepositoryNotFoundException")
+PRICES = reads("pricing", "get_products", "PriceList")
+PARAMETER = reads("ssm", "get_parameter", "Parameter", "ParameterNotFound")
+VERSIONS = reads("eks", "describe_cluster_versions", "clusterVersions")
+ADDON_VERSIONS = reads("eks", "describe_addon_versions", "addons")
+CLUSTER = reads("eks", "describe_cluster", "cluster", _NO_RESOURCE)
+LOG_GROUPS = reads("logs", "describe_log_groups", "logGroups")
+DASHBOARDS = reads("cloudwatch", "list_dashboards", "DashboardEntries")
+FILE_SYSTEMS = reads("efs", "describe_file_systems", "FileSystems", _NO_FILES)
+INSTANCES = reads("ec2", "describe_instances", "Reservations")
+VOLUMES = reads("ec2", "describe_volumes", "Volumes")
+INTERFACES = reads("ec2", "describe_network_interfaces", "NetworkInterfaces")
+TEMPLATES = reads("ec2", "describe_launch_templates", "LaunchTemplates")
+NAT_GATEWAYS = reads("ec2", "describe_nat_gateways", "NatGateways")
+ADDRESSES = reads("ec2", "describe_addresses", "Addresses")
 
 PREFLIGHT: typing.Final = (
     *(IDENTITY, OFFERINGS, RESERVATIONS, INSTANCES, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS),

@@ -32,6 +32,11 @@ class Step:
         return " ".join(shlex.quote(word) for word in words)
 
 
+def call(service: str, operation: str, /, **parameters: object) -> Step:
+    """Return the step that makes this call, whose command makes the same."""
+    return Step(service=service, operation=operation, parameters=parameters)
+
+
 def _dashed(name: str) -> str:
     """Return a parameter as the ``aws`` command spells it: ``roleName`` is role-name, ``OpenIDName`` open-id-name."""
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1-\2", name)

@@ -2,7 +2,7 @@
 
 import typing
 
-from infra.account.step import Step
+from infra.account.step import call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, tags_of
 from infra.leftovers.scope import Scope, is_made_of
@@ -40,14 +40,15 @@ def _profiles(scope: Scope, look: Look) -> list[Leftover]:
             name=each["InstanceProfileName"],
             steps=(
                 *(
-                    _iam(
+                    call(
+                        "iam",
                         "remove_role_from_instance_profile",
                         InstanceProfileName=each["InstanceProfileName"],
                         RoleName=role["RoleName"],
                     )
                     for role in each["Roles"]
                 ),
-                _iam("delete_instance_profile", InstanceProfileName=each["InstanceProfileName"]),
+                call("iam", "delete_instance_profile", InstanceProfileName=each["InstanceProfileName"]),
             ),
         )
         for each in found
@@ -79,12 +80,12 @@ def _role(name: str, look: Look, *, spared: str | None = None) -> Leftover:
         name=name,
         spared=spared,
         steps=(
-            *(_iam("detach_role_policy", RoleName=name, PolicyArn=arn) for arn in attached),
+            *(call("iam", "detach_role_policy", RoleName=name, PolicyArn=arn) for arn in attached),
             *(
-                _iam("delete_role_policy", RoleName=name, PolicyName=policy)
+                call("iam", "delete_role_policy", RoleName=name, PolicyName=policy)
                 for policy in look(questions.INLINE, RoleName=name)
             ),
-            _iam("delete_role", RoleName=name),
+            call("iam", "delete_role", RoleName=name),
         ),
     )
 
@@ -104,12 +105,12 @@ def _policies(scope: Scope, look: Look) -> list[Leftover]:
             name=arn,
             steps=(
                 *(
-                    _iam("delete_policy_version", PolicyArn=arn, VersionId=version["VersionId"])
+                    call("iam", "delete_policy_version", PolicyArn=arn, VersionId=version["VersionId"])
                     for version in look(questions.POLICY_VERSIONS, PolicyArn=arn)
                     # The default one goes with the policy.
                     if not version["IsDefaultVersion"]
                 ),
-                _iam("delete_policy", PolicyArn=arn),
+                call("iam", "delete_policy", PolicyArn=arn),
             ),
         )
         for arn in arns
@@ -129,14 +130,10 @@ def _issuers(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="OIDC provider",
             name=arn,
-            steps=(_iam("delete_open_id_connect_provider", OpenIDConnectProviderArn=arn),),
+            steps=(call("iam", "delete_open_id_connect_provider", OpenIDConnectProviderArn=arn),),
         )
         for arn in arns
     ]
-
-
-def _iam(operation: str, **parameters: str) -> Step:
-    return Step(service="iam", operation=operation, parameters=parameters)
 
 
 IDENTITY: typing.Final = (

@@ -5,11 +5,11 @@ import itertools
 import typing
 
 from infra.account.questions import Question
-from infra.account.step import Step
+from infra.account.step import call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of
 from infra.leftovers.prices import BALANCER, CLASSIC_BALANCER, HOURS_PER_MONTH, SNAPSHOT_GB, VOLUME_GB, Price
-from infra.leftovers.scope import Scope, distinct
+from infra.leftovers.scope import Scope, distinct, searched
 from infra.prices import HourPrice
 
 Entry = collections.abc.Mapping[str, typing.Any]
@@ -23,62 +23,51 @@ def monthly(price: HourPrice) -> Price:
 
 
 def _balancers(scope: Scope, look: Look) -> list[Leftover]:
-    if not scope.makes_cluster:
-        return []
-    tagged = _balancer_tags([each["LoadBalancerArn"] for each in look(questions.BALANCERS)], look)
     return [
         Leftover(
             kind="load balancer",
             name=arn,
             bills=True,
             price=BALANCER,
-            steps=(Step(service="elbv2", operation="delete_load_balancer", parameters={"LoadBalancerArn": arn}),),
+            steps=(call("elbv2", "delete_load_balancer", LoadBalancerArn=arn),),
         )
-        for arn, tags in tagged.items()
-        if scope.balances_for(tags)
+        for arn in _balancing(scope, look, questions.BALANCERS, "LoadBalancerArn")
     ]
 
 
 def _target_groups(scope: Scope, look: Look) -> list[Leftover]:
-    if not scope.makes_cluster:
-        return []
-    tagged = _balancer_tags([each["TargetGroupArn"] for each in look(questions.TARGET_GROUPS)], look)
     return [
-        Leftover(
-            kind="target group",
-            name=arn,
-            steps=(Step(service="elbv2", operation="delete_target_group", parameters={"TargetGroupArn": arn}),),
-        )
-        for arn, tags in tagged.items()
-        if scope.balances_for(tags)
+        Leftover(kind="target group", name=arn, steps=(call("elbv2", "delete_target_group", TargetGroupArn=arn),))
+        for arn in _balancing(scope, look, questions.TARGET_GROUPS, "TargetGroupArn")
     ]
 
 
-def _balancer_tags(arns: list[str], look: Look) -> dict[str, dict[str, str]]:
-    chunks = [arns[start : start + _TAGS_AT_ONCE] for start in range(0, len(arns), _TAGS_AT_ONCE)]
-    told = [each for chunk in chunks for each in look(questions.BALANCER_TAGS, ResourceArns=chunk)]
-    return {each["ResourceArn"]: pairs(each["Tags"]) for each in told}
+def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[str]:
+    """Return the ARNs of what ``question`` finds and the cluster's tag tells to be ours."""
+    if not scope.makes_cluster:
+        return []
+    told = _tags_of(look, questions.BALANCER_TAGS, "ResourceArns", [each[key] for each in look(question)])
+    return [each["ResourceArn"] for each in told if scope.balances_for(pairs(each["Tags"]))]
+
+
+def _tags_of(look: Look, question: Question, word: str, names: list[str]) -> list[typing.Any]:
+    """Ask for the tags of ``names``, so many at once as one call tells; ``word`` is how the call names them."""
+    chunks = [names[start : start + _TAGS_AT_ONCE] for start in range(0, len(names), _TAGS_AT_ONCE)]
+    return [each for chunk in chunks for each in look(question, **{word: chunk})]
 
 
 def _classic_balancers(scope: Scope, look: Look) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     names = [each["LoadBalancerName"] for each in look(questions.CLASSIC_BALANCERS)]
-    chunks = [names[start : start + _TAGS_AT_ONCE] for start in range(0, len(names), _TAGS_AT_ONCE)]
-    told = [each for chunk in chunks for each in look(questions.CLASSIC_BALANCER_TAGS, LoadBalancerNames=chunk)]
+    told = _tags_of(look, questions.CLASSIC_BALANCER_TAGS, "LoadBalancerNames", names)
     return [
         Leftover(
             kind="classic load balancer",
             name=each["LoadBalancerName"],
             bills=True,
             price=CLASSIC_BALANCER,
-            steps=(
-                Step(
-                    service="elb",
-                    operation="delete_load_balancer",
-                    parameters={"LoadBalancerName": each["LoadBalancerName"]},
-                ),
-            ),
+            steps=(call("elb", "delete_load_balancer", LoadBalancerName=each["LoadBalancerName"]),),
         )
         for each in told
         if scope.balances_for(pairs(each["Tags"]))
@@ -98,13 +87,7 @@ def _node_groups(scope: Scope, look: Look) -> list[Leftover]:
             kind="node group",
             name=name,
             is_going=state_of(entry, "status") == "DELETING",
-            steps=(
-                Step(
-                    service="eks",
-                    operation="delete_nodegroup",
-                    parameters={"clusterName": cluster, "nodegroupName": name},
-                ),
-            ),
+            steps=(call("eks", "delete_nodegroup", clusterName=cluster, nodegroupName=name),),
         )
         for name, entries in named
         for entry in entries
@@ -128,7 +111,7 @@ def _instances(scope: Scope, look: Look) -> list[Leftover]:
             bills=state_of(each) != "stopped",
             price=_price_of_type(scope, each.get("InstanceType", "")),
             is_going=state_of(each) == "shutting-down",
-            steps=_ec2("terminate_instances", InstanceIds=[each["InstanceId"]]),
+            steps=(call("ec2", "terminate_instances", InstanceIds=[each["InstanceId"]]),),
         )
         for each in found
         if state_of(each) != "terminated"
@@ -154,7 +137,7 @@ def _clusters(scope: Scope, look: Look) -> list[Leftover]:
             bills=True,
             price=monthly(scope.settings.prices.control_plane),
             is_going=state_of(each, "status") == "DELETING",
-            steps=(Step(service="eks", operation="delete_cluster", parameters={"name": each["name"]}),),
+            steps=(call("eks", "delete_cluster", name=each["name"]),),
         )
         for each in look(questions.CLUSTER, name=scope.cluster_name)
     ]
@@ -168,16 +151,15 @@ def _volumes(scope: Scope, look: Look) -> list[Leftover]:
             bills=True,
             price=VOLUME_GB.times(each["Size"]) if each.get("VolumeType") == "gp3" else None,
             is_going=state_of(each) == "deleting",
-            steps=_ec2("delete_volume", VolumeId=each["VolumeId"]),
+            steps=(call("ec2", "delete_volume", VolumeId=each["VolumeId"]),),
         )
-        for each in _searched(scope, look, questions.VOLUMES, "VolumeId")
+        for each in searched(look, questions.VOLUMES, "VolumeId", scope.searches(look))
         if state_of(each) != "deleted"
     ]
 
 
 def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
     searches = scope.searches(look)
-    found = [each for search in searches for each in look(questions.SNAPSHOTS, OwnerIds=["self"], Filters=search)]
     return [
         Leftover(
             kind="snapshot",
@@ -186,9 +168,9 @@ def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
             # What it shares with an earlier one is billed once, and nobody says how much that is.
             price=SNAPSHOT_GB.times(each["VolumeSize"]) if each.get("StorageTier", "standard") == "standard" else None,
             is_at_most=True,
-            steps=_ec2("delete_snapshot", SnapshotId=each["SnapshotId"]),
+            steps=(call("ec2", "delete_snapshot", SnapshotId=each["SnapshotId"]),),
         )
-        for each in distinct(found, "SnapshotId")
+        for each in searched(look, questions.SNAPSHOTS, "SnapshotId", searches, OwnerIds=["self"])
     ]
 
 
@@ -197,9 +179,9 @@ def _templates(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="launch template",
             name=each["LaunchTemplateId"],
-            steps=_ec2("delete_launch_template", LaunchTemplateId=each["LaunchTemplateId"]),
+            steps=(call("ec2", "delete_launch_template", LaunchTemplateId=each["LaunchTemplateId"]),),
         )
-        for each in _searched(scope, look, questions.TEMPLATES, "LaunchTemplateId")
+        for each in searched(look, questions.TEMPLATES, "LaunchTemplateId", scope.searches(look))
     ]
 
 
@@ -226,16 +208,8 @@ def _reservation(scope: Scope, entry: Entry) -> Leftover:
         bills=not is_paid,
         price=None if price is None or count is None else price.times(count),
         spared="it was made outside this stack",
-        steps=() if is_paid else _ec2("cancel_capacity_reservation", CapacityReservationId=id_),
+        steps=() if is_paid else (call("ec2", "cancel_capacity_reservation", CapacityReservationId=id_),),
     )
-
-
-def _searched(scope: Scope, look: Look, question: Question, key: str) -> list[typing.Any]:
-    return distinct((each for search in scope.searches(look) for each in look(question, Filters=search)), key)
-
-
-def _ec2(operation: str, **parameters: object) -> tuple[Step]:
-    return (Step(service="ec2", operation=operation, parameters=parameters),)
 
 
 BALANCING: typing.Final = (

@@ -3,12 +3,12 @@
 import typing
 
 from infra.account.questions import Question
-from infra.account.step import Step
+from infra.account.step import call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, state_of
 from infra.leftovers.machines import monthly
 from infra.leftovers.prices import ADDRESS, INTERFACE_ENDPOINT
-from infra.leftovers.scope import Filters, Scope, distinct, filters
+from infra.leftovers.scope import Scope, filters, searched
 
 
 def _nat_gateways(scope: Scope, look: Look) -> list[Leftover]:
@@ -19,7 +19,7 @@ def _nat_gateways(scope: Scope, look: Look) -> list[Leftover]:
             bills=True,
             price=monthly(scope.settings.prices.nat_gateway),
             is_going=state_of(each) == "deleting",
-            steps=_ec2("delete_nat_gateway", NatGatewayId=each["NatGatewayId"]),
+            steps=(call("ec2", "delete_nat_gateway", NatGatewayId=each["NatGatewayId"]),),
         )
         for each in _tagged(scope, look, questions.NAT_GATEWAYS, word="Filter")
         if state_of(each) not in ("deleted", "failed")
@@ -33,7 +33,7 @@ def _addresses(scope: Scope, look: Look) -> list[Leftover]:
             name=each["AllocationId"],
             bills=True,
             price=ADDRESS,
-            steps=_ec2("release_address", AllocationId=each["AllocationId"]),
+            steps=(call("ec2", "release_address", AllocationId=each["AllocationId"]),),
         )
         for each in _tagged(scope, look, questions.ADDRESSES)
     ]
@@ -56,7 +56,7 @@ def _endpoint(entry: typing.Any) -> Leftover:  # noqa: ANN401 - as AWS answers
         bills=not is_free,
         price=INTERFACE_ENDPOINT.times(zones) if entry.get("VpcEndpointType") == "Interface" and zones else None,
         is_going=state_of(entry).lower() == "deleting",
-        steps=_ec2("delete_vpc_endpoints", VpcEndpointIds=[entry["VpcEndpointId"]]),
+        steps=(call("ec2", "delete_vpc_endpoints", VpcEndpointIds=[entry["VpcEndpointId"]]),),
     )
 
 
@@ -64,7 +64,9 @@ def _flow_logs(scope: Scope, look: Look) -> list[Leftover]:
     return [
         # What they write bills, in their log group.
         Leftover(
-            kind="flow log", name=each["FlowLogId"], steps=_ec2("delete_flow_logs", FlowLogIds=[each["FlowLogId"]])
+            kind="flow log",
+            name=each["FlowLogId"],
+            steps=(call("ec2", "delete_flow_logs", FlowLogIds=[each["FlowLogId"]]),),
         )
         for each in _tagged(scope, look, questions.FLOW_LOGS, word="Filter")
     ]
@@ -75,7 +77,7 @@ def _interfaces(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="network interface",
             name=each["NetworkInterfaceId"],
-            steps=_ec2("delete_network_interface", NetworkInterfaceId=each["NetworkInterfaceId"]),
+            steps=(call("ec2", "delete_network_interface", NetworkInterfaceId=each["NetworkInterfaceId"]),),
         )
         for each in _around(scope, look, questions.INTERFACES, "NetworkInterfaceId")
         # What is in use, or an AWS service's own, goes with what uses it, which is listed itself, or is a neighbour's.
@@ -101,10 +103,13 @@ def _group_rules(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="security group rule",
             name=rule["SecurityGroupRuleId"],
-            steps=_ec2(
-                f"revoke_security_group_{'egress' if rule['IsEgress'] else 'ingress'}",
-                GroupId=rule["GroupId"],
-                SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]],
+            steps=(
+                call(
+                    "ec2",
+                    f"revoke_security_group_{'egress' if rule['IsEgress'] else 'ingress'}",
+                    GroupId=rule["GroupId"],
+                    SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]],
+                ),
             ),
         )
         for rule in found
@@ -114,7 +119,9 @@ def _group_rules(scope: Scope, look: Look) -> list[Leftover]:
 def _security_groups(scope: Scope, look: Look) -> list[Leftover]:
     return [
         Leftover(
-            kind="security group", name=each["GroupId"], steps=_ec2("delete_security_group", GroupId=each["GroupId"])
+            kind="security group",
+            name=each["GroupId"],
+            steps=(call("ec2", "delete_security_group", GroupId=each["GroupId"]),),
         )
         for each in _groups(scope, look)
     ]
@@ -122,7 +129,7 @@ def _security_groups(scope: Scope, look: Look) -> list[Leftover]:
 
 def _subnets(scope: Scope, look: Look) -> list[Leftover]:
     return [
-        Leftover(kind="subnet", name=each["SubnetId"], steps=_ec2("delete_subnet", SubnetId=each["SubnetId"]))
+        Leftover(kind="subnet", name=each["SubnetId"], steps=(call("ec2", "delete_subnet", SubnetId=each["SubnetId"]),))
         for each in _tagged(scope, look, questions.SUBNETS)
     ]
 
@@ -134,11 +141,10 @@ def _route_tables(scope: Scope, look: Look) -> list[Leftover]:
             name=each["RouteTableId"],
             steps=(
                 *(
-                    step
+                    call("ec2", "disassociate_route_table", AssociationId=association["RouteTableAssociationId"])
                     for association in each.get("Associations", ())
-                    for step in _ec2("disassociate_route_table", AssociationId=association["RouteTableAssociationId"])
                 ),
-                *_ec2("delete_route_table", RouteTableId=each["RouteTableId"]),
+                call("ec2", "delete_route_table", RouteTableId=each["RouteTableId"]),
             ),
         )
         for each in _tagged(scope, look, questions.ROUTE_TABLES)
@@ -154,24 +160,24 @@ def _gateways(scope: Scope, look: Look) -> list[Leftover]:
             name=each["InternetGatewayId"],
             steps=(
                 *(
-                    step
-                    for attachment in each.get("Attachments", ())
-                    for step in _ec2(
+                    call(
+                        "ec2",
                         "detach_internet_gateway",
                         InternetGatewayId=each["InternetGatewayId"],
                         VpcId=attachment["VpcId"],
                     )
+                    for attachment in each.get("Attachments", ())
                 ),
-                *_ec2("delete_internet_gateway", InternetGatewayId=each["InternetGatewayId"]),
+                call("ec2", "delete_internet_gateway", InternetGatewayId=each["InternetGatewayId"]),
             ),
         )
-        for each in _tagged(scope, look, questions.GATEWAYS)
+        for each in _tagged(scope, look, questions.INTERNET_GATEWAYS)
     ]
 
 
 def _vpcs(scope: Scope, look: Look) -> list[Leftover]:
     return [
-        Leftover(kind="VPC", name=each["VpcId"], steps=_ec2("delete_vpc", VpcId=each["VpcId"]))
+        Leftover(kind="VPC", name=each["VpcId"], steps=(call("ec2", "delete_vpc", VpcId=each["VpcId"]),))
         for each in _tagged(scope, look, questions.VPCS)
     ]
 
@@ -186,13 +192,8 @@ def _tagged(scope: Scope, look: Look, question: Question, *, word: str = "Filter
 
 def _around(scope: Scope, look: Look, question: Question, key: str) -> list[typing.Any]:
     """Return what our tags tell, those of EKS, Karpenter and drivers, and whatever lies in a VPC that is ours."""
-    searches: list[Filters] = scope.searches(look)
-    searches += [filters({"vpc-id": each["VpcId"]}) for each in _tagged(scope, look, questions.VPCS)]
-    return distinct((each for search in searches for each in look(question, Filters=search)), key)
-
-
-def _ec2(operation: str, **parameters: object) -> tuple[Step]:
-    return (Step(service="ec2", operation=operation, parameters=parameters),)
+    of_vpcs = [filters({"vpc-id": each["VpcId"]}) for each in _tagged(scope, look, questions.VPCS)]
+    return searched(look, question, key, [*scope.searches(look), *of_vpcs])
 
 
 NETWORK: typing.Final = (
@@ -240,7 +241,7 @@ NETWORK: typing.Final = (
     Kind(
         name="internet gateway",
         look=_gateways,
-        asks=(questions.GATEWAYS,),
+        asks=(questions.INTERNET_GATEWAYS,),
         rights=("ec2:DeleteInternetGateway", "ec2:DetachInternetGateway"),
     ),
     Kind(name="VPC", look=_vpcs, asks=(questions.VPCS,), rights=("ec2:DeleteVpc",)),

@@ -5,6 +5,7 @@ import dataclasses
 import re
 import typing
 
+from infra.account.questions import Question
 from infra.errors import Problem, SettingsError
 from infra.leftovers.findings import Look
 from infra.nodes import NODE_POOL
@@ -114,3 +115,10 @@ def is_made_of(physical: str, logical: str) -> bool:
 def distinct(entries: collections.abc.Iterable[typing.Any], key: str) -> list[typing.Any]:
     """Return each entry once, by its ``key``."""
     return list({entry[key]: entry for entry in entries}.values())
+
+
+def searched(
+    look: Look, question: Question, key: str, searches: collections.abc.Iterable[Filters], **parameters: object
+) -> list[typing.Any]:
+    """Return what any of ``searches`` finds, each once by its ``key``."""
+    return distinct((each for search in searches for each in look(question, Filters=search, **parameters)), key)

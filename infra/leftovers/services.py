@@ -5,7 +5,7 @@ import json
 import typing
 
 from infra import names
-from infra.account.step import Step
+from infra.account.step import Step, call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs
 from infra.leftovers.prices import (
@@ -41,7 +41,7 @@ def _dashboard(name: str, boards: int, look: Look) -> Leftover:
         name=name,
         bills=None if is_free is None else not is_free,
         price=DASHBOARD,
-        steps=(Step(service="cloudwatch", operation="delete_dashboards", parameters={"DashboardNames": [name]}),),
+        steps=(call("cloudwatch", "delete_dashboards", DashboardNames=[name]),),
     )
 
 
@@ -90,7 +90,7 @@ def _watched(alarm: collections.abc.Mapping[str, typing.Any]) -> int:
 
 
 def _alarm(kind: str, name: str, *, bills: bool | None, price: Price | None) -> Leftover:
-    step = Step(service="cloudwatch", operation="delete_alarms", parameters={"AlarmNames": [name]})
+    step = call("cloudwatch", "delete_alarms", AlarmNames=[name])
     return Leftover(kind=kind, name=name, bills=bills, price=price, steps=(step,))
 
 
@@ -108,7 +108,7 @@ def _queues(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="queue",
             name=url,
-            steps=(Step(service="sqs", operation="delete_queue", parameters={"QueueUrl": url}),),
+            steps=(call("sqs", "delete_queue", QueueUrl=url),),
         )
         for url, told in tagged
         if scope.owns(told[0] if told else {}, look)
@@ -133,11 +133,11 @@ def _rules(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _rule_steps(name: str, targets: collections.abc.Sequence[typing.Any]) -> tuple[Step, ...]:
-    last = Step(service="events", operation="delete_rule", parameters={"Name": name})
+    last = call("events", "delete_rule", Name=name)
     if not targets:
         return (last,)
     ids = [target["Id"] for target in targets]
-    return (Step(service="events", operation="remove_targets", parameters={"Rule": name, "Ids": ids}), last)
+    return (call("events", "remove_targets", Rule=name, Ids=ids), last)
 
 
 def _own_keys(scope: Scope, look: Look) -> list[typing.Any]:
@@ -156,7 +156,7 @@ def _aliases(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="key alias",
             name=each["AliasName"],
-            steps=(Step(service="kms", operation="delete_alias", parameters={"AliasName": each["AliasName"]}),),
+            steps=(call("kms", "delete_alias", AliasName=each["AliasName"]),),
         )
         for each in found
     ]
@@ -170,13 +170,7 @@ def _keys(scope: Scope, look: Look) -> list[Leftover]:
             name=each["KeyId"],
             bills=True,
             price=KEY,
-            steps=(
-                Step(
-                    service="kms",
-                    operation="schedule_key_deletion",
-                    parameters={"KeyId": each["KeyId"], "PendingWindowInDays": days},
-                ),
-            ),
+            steps=(call("kms", "schedule_key_deletion", KeyId=each["KeyId"], PendingWindowInDays=days),),
         )
         for each in _own_keys(scope, look)
     ]

@@ -4,7 +4,7 @@ import collections.abc
 import typing
 
 from infra import names
-from infra.account.step import Step
+from infra.account.step import Step, call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of, tags_of
 from infra.leftovers.prices import FILE_GB, GB, LOG_GB, OBJECT_GB
@@ -28,7 +28,7 @@ def _file_systems(scope: Scope, look: Look) -> list[Leftover]:
                 bills=True,
                 price=None if size is None else FILE_GB.times(size / GB),
                 is_going=state_of(each, "LifeCycleState") == "deleting",
-                steps=_efs("delete_file_system", FileSystemId=each["FileSystemId"]),
+                steps=(call("efs", "delete_file_system", FileSystemId=each["FileSystemId"]),),
             )
         )
     return found
@@ -52,7 +52,7 @@ def _mount_targets(scope: Scope, look: Look) -> list[Leftover]:
             kind="mount target",
             name=each["MountTargetId"],
             is_going=state_of(each, "LifeCycleState") == "deleting",
-            steps=_efs("delete_mount_target", MountTargetId=each["MountTargetId"]),
+            steps=(call("efs", "delete_mount_target", MountTargetId=each["MountTargetId"]),),
         )
         for each in found
         if state_of(each, "LifeCycleState") != _GONE
@@ -73,7 +73,7 @@ def _access_points(scope: Scope, look: Look) -> list[Leftover]:
             kind="access point",
             name=each["AccessPointId"],
             is_going=state_of(each, "LifeCycleState") == "deleting",
-            steps=_efs("delete_access_point", AccessPointId=each["AccessPointId"]),
+            steps=(call("efs", "delete_access_point", AccessPointId=each["AccessPointId"]),),
         )
         for each in found
         if state_of(each, "LifeCycleState") != _GONE
@@ -106,7 +106,7 @@ def _bucket(scope: Scope, name: str, look: Look) -> Leftover:
         spared="loadtest.results.on_destroy keeps it" if is_kept else None,
         steps=(
             *_emptied(name, objects),
-            Step(service="s3", operation="delete_bucket", parameters={"Bucket": name}),
+            call("s3", "delete_bucket", Bucket=name),
         ),
     )
 
@@ -147,13 +147,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
             # What is not said may be there.
             bills=each.get("storedBytes") != 0,
             price=None if each.get("storedBytes") is None else LOG_GB.times(each["storedBytes"] / GB),
-            steps=(
-                Step(
-                    service="logs",
-                    operation="delete_log_group",
-                    parameters={"logGroupName": each["logGroupName"]},
-                ),
-            ),
+            steps=(call("logs", "delete_log_group", logGroupName=each["logGroupName"]),),
         )
         for each in found
     ]
@@ -162,10 +156,6 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
 def _log_tags(arn: str, look: Look) -> dict[str, str]:
     told = look(questions.LOG_GROUP_TAGS, resourceArn=arn.removesuffix(":*"))
     return dict(told[0]) if told else {}
-
-
-def _efs(operation: str, **parameters: object) -> tuple[Step]:
-    return (Step(service="efs", operation=operation, parameters=parameters),)
 
 
 _FILES: typing.Final = (questions.FILE_SYSTEMS,)
