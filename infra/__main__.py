@@ -27,8 +27,8 @@ from infra.leftovers.search import LEFTOVERS, REMOVALS
 from infra.preflight import rows, table
 from infra.preflight.checks import checks
 from infra.preflight.scene import Scene
-from infra.settings import InfraSettings
-from infra.stack import read_infra, read_stack, stack_config
+from infra.settings import parse_infra
+from infra.stack import PROJECT, read_stack, stack_config
 
 
 def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
@@ -63,15 +63,13 @@ def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
     return leftovers.report(scope, Inquiry(make), change, account, as_json=options.json)
 
 
-def stack_settings(stack: str) -> InfraSettings:
-    """Return the infra section of the stack's file, read as the program reads it. Raises SettingsError."""
-    return read_infra(stack, pathlib.Path())
-
-
 def stack_scope(stack: str) -> Scope:
-    """Return where leftovers of the stack are looked for. Raises SettingsError."""
+    """Return where leftovers of the stack are looked for, whatever its experiment has become. Raises SettingsError."""
     config, file = stack_config(stack, pathlib.Path())
-    return Scope(settings=stack_settings(stack), results=Results.read(config.get("optimal-tp:loadtest"), file=file))
+    return Scope(
+        settings=parse_infra(config[f"{PROJECT}:infra"], file=file),
+        results=Results.read(config.get(f"{PROJECT}:loadtest"), file=file),
+    )
 
 
 def _preflight(name: str, make: Clients | None, *, as_json: bool) -> int:

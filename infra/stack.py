@@ -75,12 +75,6 @@ def read_stack(name: str, folder: pathlib.Path) -> Stack:
     return compose(sections, str(config["aws:region"]), file=file)
 
 
-def read_infra(name: str, folder: pathlib.Path) -> InfraSettings:
-    """Return the infra section alone: what is left of a stack is looked for whatever its experiment has become."""
-    config, file = stack_config(name, folder)
-    return parse_infra(config[f"{PROJECT}:infra"], file=file)
-
-
 def stack_config(
     name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
 ) -> tuple[dict[str, object], str]:

@@ -98,9 +98,9 @@ def _client(service: str, region: str, _who: str) -> typing.Any:
 
 def scope(stack: str) -> Scope:
     """Return where leftovers of the stack file are looked for, with every bucket to be deleted."""
-    from infra.__main__ import stack_settings  # noqa: PLC0415 - boto3 takes a second
+    from infra.__main__ import stack_scope  # noqa: PLC0415 - boto3 takes a second
 
-    return Scope(settings=stack_settings(stack), results=Results(bucket=None, is_kept=False))
+    return dataclasses.replace(stack_scope(stack), results=Results(bucket=None, is_kept=False))
 
 
 def resources(stack: str) -> dict[str, list[Recorded]]:

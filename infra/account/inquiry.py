@@ -1,5 +1,6 @@
 """The way to AWS: one read-only call at a time, every page of it, and a reason where there is no answer."""
 
+import functools
 import typing
 
 import boto3
@@ -21,6 +22,9 @@ _CONFIG = botocore.config.Config(
 )
 _PRICING_REGION = "us-east-1"
 """The Pricing API has an endpoint in few regions; this one answers for all of the partition."""
+
+UNREACHED: typing.Final = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
+"""What a call raises where no answer of AWS came."""
 
 Clients = typing.Callable[[str], typing.Any]
 """Service to client; a seam for tests."""
@@ -44,12 +48,18 @@ def clients(region: str) -> Clients:
     return client
 
 
+def unreached(service: str, error: Exception) -> str:
+    """Return why one of UNREACHED was raised, as a part of a sentence."""
+    if isinstance(error, botocore.parsers.ResponseParserError):
+        return f"{service} answered what is no answer of AWS: a proxy, perhaps"
+    return f"{service} cannot be reached ({type(error).__name__})"
+
+
 class Inquiry:
     """Puts questions through ``clients``; makes each client once."""
 
     def __init__(self, clients: Clients) -> None:
-        self._clients = clients
-        self._made: dict[str, typing.Any] = {}
+        self._client = functools.cache(clients)
 
     def __call__(self, question: Question, **parameters: object) -> Answer:
         """Return what ``question`` finds on all pages, or why nobody knows."""
@@ -58,15 +68,11 @@ class Inquiry:
         except botocore.exceptions.ClientError as error:
             code = error.response["Error"].get("Code", "")
             return () if code in question.absent else Unknown(reason=_reason(question, code))
-        except botocore.exceptions.BotoCoreError as error:
-            return Unknown(reason=f"{question.service} cannot be reached ({type(error).__name__})")
-        except botocore.parsers.ResponseParserError:
-            return Unknown(reason=f"{question.service} answered what is no answer of AWS: a proxy, perhaps")
+        except UNREACHED as error:
+            return Unknown(reason=unreached(question.service, error))
 
     def _found(self, question: Question, parameters: dict[str, object]) -> Answer:
-        if question.service not in self._made:
-            self._made[question.service] = self._clients(question.service)
-        client = self._made[question.service]
+        client = self._client(question.service)
         if client.can_paginate(question.operation):
             pages = client.get_paginator(question.operation).paginate(**parameters)
             return tuple(entry for page in pages for entry in page.get(question.key, []))

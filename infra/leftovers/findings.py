@@ -98,16 +98,6 @@ class Kind:
         return f"{self.name[:-1]}ies" if self.name.endswith("cy") else f"{self.name}s"
 
 
-def tags_of(entry: collections.abc.Mapping[str, typing.Any]) -> dict[str, str]:
-    """Return the tags that AWS answers as a list of keys and values."""
-    return pairs(entry.get("Tags") or ())
-
-
-def pairs(listed: collections.abc.Iterable[collections.abc.Mapping[str, str]]) -> dict[str, str]:
-    """Return a list of ``{"Key": …, "Value": …}`` as a mapping."""
-    return {tag["Key"]: tag["Value"] for tag in listed}
-
-
 def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State") -> str:
     """Return the state, which AWS answers as a word or as ``{"Name": word}``; empty where it has none."""
     state = entry.get(key, "")

@@ -3,8 +3,9 @@
 import typing
 
 from infra.account.step import call
+from infra.account.tags import pairs, tags_of
 from infra.leftovers import questions
-from infra.leftovers.findings import Kind, Leftover, Look, pairs, tags_of
+from infra.leftovers.findings import Kind, Leftover, Look
 from infra.leftovers.scope import Scope, is_made_of
 
 ROLES: typing.Final = (

@@ -6,20 +6,15 @@ import typing
 
 from infra.account.questions import Question
 from infra.account.step import call
+from infra.account.tags import pairs
 from infra.leftovers import questions
-from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of
-from infra.leftovers.prices import BALANCER, CLASSIC_BALANCER, HOURS_PER_MONTH, SNAPSHOT_GB, VOLUME_GB, Price
+from infra.leftovers.findings import Kind, Leftover, Look, state_of
+from infra.leftovers.prices import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, Price, monthly
 from infra.leftovers.scope import Scope, distinct, searched
-from infra.prices import HourPrice
 
 Entry = collections.abc.Mapping[str, typing.Any]
 _TAGS_AT_ONCE = 20
 """Most load balancers whose tags one call tells (DescribeTags)."""
-
-
-def monthly(price: HourPrice) -> Price:
-    """Return what a month costs at ``price``."""
-    return Price(usd_per_month=price.usd_per_hour * HOURS_PER_MONTH, source=price.source, date=price.date)
 
 
 def _balancers(scope: Scope, look: Look) -> list[Leftover]:

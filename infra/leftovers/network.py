@@ -6,8 +6,7 @@ from infra.account.questions import Question
 from infra.account.step import call
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, state_of
-from infra.leftovers.machines import monthly
-from infra.leftovers.prices import ADDRESS, INTERFACE_ENDPOINT
+from infra.leftovers.prices import ADDRESS, INTERFACE_ENDPOINT, monthly
 from infra.leftovers.scope import Scope, filters, searched
 
 

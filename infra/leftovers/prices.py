@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from infra.prices import HourPrice
+
 HOURS_PER_MONTH = 730
 GB = 1_000_000_000
 """Of storage that is billed by the byte; AWS's guides do not say which, and GiB would be 7 % less."""
@@ -18,6 +20,11 @@ class Price:
     def times(self, amount: float) -> "Price":
         """Return the price of ``amount`` of it."""
         return dataclasses.replace(self, usd_per_month=self.usd_per_month * amount)
+
+
+def monthly(price: HourPrice) -> Price:
+    """Return what a month costs at ``price``."""
+    return Price(usd_per_month=price.usd_per_hour * HOURS_PER_MONTH, source=price.source, date=price.date)
 
 
 _QUOTED = "AWS's price list for us-east-1 as public repositories quote it"

@@ -53,8 +53,7 @@ class Scope:
     @property
     def cluster_name(self) -> str:
         """The cluster's physical name, which dashboard and alarms carry too."""
-        existing = self.settings.existing
-        return self.settings.cluster_name if existing is None else existing.cluster_name
+        return self.settings.physical_name
 
     @property
     def makes_cluster(self) -> bool:

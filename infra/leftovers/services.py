@@ -6,8 +6,9 @@ import typing
 
 from infra import names
 from infra.account.step import Step, call
+from infra.account.tags import pairs
 from infra.leftovers import questions
-from infra.leftovers.findings import Kind, Leftover, Look, pairs
+from infra.leftovers.findings import Kind, Leftover, Look
 from infra.leftovers.prices import (
     ALARM_METRIC,
     DASHBOARD,

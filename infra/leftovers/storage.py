@@ -5,8 +5,9 @@ import typing
 
 from infra import names
 from infra.account.step import Step, call
+from infra.account.tags import pairs, tags_of
 from infra.leftovers import questions
-from infra.leftovers.findings import Kind, Leftover, Look, pairs, state_of, tags_of
+from infra.leftovers.findings import Kind, Leftover, Look, state_of
 from infra.leftovers.prices import FILE_GB, GB, LOG_GB, OBJECT_GB
 from infra.leftovers.scope import Scope, is_made_of
 

@@ -7,6 +7,7 @@ import re
 import typing
 
 from infra.account.questions import Answer, Unknown
+from infra.account.tags import tags_of
 from infra.preflight.rows import Row, unknown
 
 
@@ -100,19 +101,15 @@ def family(instance_type: str) -> str:
 
 def of_cluster(instance: typing.Any, cluster: str) -> bool:  # noqa: ANN401 - as AWS answers
     """Return whether Karpenter or a managed node group launched ``instance`` for ``cluster``."""
-    owners = ("eks:eks-cluster-name", "eks:cluster-name")
-    return any(tag["Key"] in owners and tag["Value"] == cluster for tag in instance.get("Tags", []))
+    tags = tags_of(instance)
+    return cluster in (tags.get("eks:eks-cluster-name"), tags.get("eks:cluster-name"))
 
 
 def others(answer: Answer, tags: collections.abc.Mapping[str, str]) -> Answer:
     """Leave out what carries all of the stack's ``tags``: its own, from an ``up`` before. Without tags all count."""
     if isinstance(answer, Unknown) or not tags:
         return answer
-    return tuple(
-        entry
-        for entry in answer
-        if not tags.items() <= {tag["Key"]: tag["Value"] for tag in entry.get("Tags", [])}.items()
-    )
+    return tuple(entry for entry in answer if not tags.items() <= tags_of(entry).items())
 
 
 def count(answer: Answer) -> int | Unknown:

@@ -8,7 +8,7 @@ import unittest.mock
 import pulumi
 
 from infra import seats
-from infra.__main__ import stack_settings
+from infra.__main__ import stack_scope
 from infra.settings import parse_infra
 from tests.fakes_messages.told import Case
 from tests.fakes_pulumi import run_main
@@ -158,7 +158,7 @@ def file_of_stack(folder: pathlib.Path, content: str | None) -> None:
     if content is not None:
         (folder / "Pulumi.dev.yaml").write_text(content, encoding="utf-8")
     with contextlib.chdir(folder):
-        stack_settings("dev")
+        stack_scope("dev")
 
 
 def clockless() -> None:
