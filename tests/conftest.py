@@ -14,6 +14,13 @@ TIERS = {
 """Folder below tests/ to marker."""
 
 
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    """Leave a tier that the run deselects as a whole unread: its imports take as long as the fast tests."""
+    is_tier = collection_path.parent == pathlib.Path(__file__).parent and collection_path.name in TIERS
+    is_left_out = is_tier and f"not {TIERS[collection_path.name]}" in config.option.markexpr
+    return True if is_left_out else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what builds the whole program, and what opens sockets or starts processes."""
     root = pathlib.Path(__file__).parent
