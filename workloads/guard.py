@@ -8,9 +8,9 @@ from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
-from pulumi_kubernetes.rbac.v1 import Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from workloads.code import bundle, config_maps
+from workloads.grant import grant
 from workloads.lineup import Lineup
 from workloads.manifests import generator, guard, python
 
@@ -90,18 +90,9 @@ class Guard(pulumi.ComponentResource):
         return moment
 
     def _rights(self) -> list[pulumi.Resource]:
-        namespace = self._args.namespace
-        meta = ObjectMetaArgs(name=guard.GUARD, namespace=namespace)
+        meta = ObjectMetaArgs(name=guard.GUARD, namespace=self._args.namespace)
         account = ServiceAccount(f"{self._name}-account", metadata=meta, opts=self._child)
-        role = Role(f"{self._name}-rights", metadata=meta, rules=guard.rules(self._args.plan), opts=self._child)
-        binding = RoleBinding(
-            f"{self._name}-rights",
-            metadata=meta,
-            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
-            opts=self._child,
-        )
-        return [account, role, binding]
+        return [account, *grant(f"{self._name}-rights", meta, guard.rules(self._args.plan), account, self._child)]
 
 
 def _moment(created: str | None, seconds: int) -> str:

@@ -16,8 +16,6 @@ from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 from pulumi_kubernetes.rbac.v1 import (
     ClusterRole,
     ClusterRoleBinding,
-    Role,
-    RoleBinding,
     RoleRefArgs,
     SubjectArgs,
 )
@@ -27,6 +25,7 @@ from workloads.artifacts import Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
 from workloads.cost import Forecast
+from workloads.grant import grant
 from workloads.lineup import Lineup
 from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
@@ -147,14 +146,7 @@ class LoadTest(pulumi.ComponentResource):
         """Make the Job of several load generators, and let them read when it started."""
         namespace = self._args.namespace
         meta = ObjectMetaArgs(name=f"{GENERATOR}-reads-its-job", namespace=namespace)
-        role = Role(f"{self._name}-reading", metadata=meta, rules=generator.job_rules(), opts=self._child)
-        binding = RoleBinding(
-            f"{self._name}-reading",
-            metadata=meta,
-            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
-            opts=self._child,
-        )
+        reading = grant(f"{self._name}-reading", meta, generator.job_rules(), account, self._child)
         job = Job(
             f"{self._name}-job",
             metadata={
@@ -164,30 +156,17 @@ class LoadTest(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
             spec=generator.job_spec(pod),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, role, binding]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *reading]),
         )
-        return [role, binding, job]
+        return [*reading, job]
 
     def _scaling(self, account: ServiceAccount, pod: generator.Generator) -> list[pulumi.Resource]:
         """Let the load generator start and stop servers, unless they all run for ever."""
-        plan, namespace = self._args.plan, self._args.namespace
         if not pod.scales:
             return []
-        meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=namespace)
-        role = Role(
-            f"{self._name}-scaling",
-            metadata=meta,
-            rules=generator.scaling_rules(server.name for server in plan.servers),
-            opts=self._child,
-        )
-        binding = RoleBinding(
-            f"{self._name}-scaling",
-            metadata=meta,
-            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
-            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
-            opts=self._child,
-        )
-        return [role, binding]
+        meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=self._args.namespace)
+        rules = generator.scaling_rules(server.name for server in self._args.plan.servers)
+        return grant(f"{self._name}-scaling", meta, rules, account, self._child)
 
     def _seeing(self, account: ServiceAccount) -> list[pulumi.Resource]:
         """Let the load generator see which Neuron nodes there are."""
