@@ -31,6 +31,12 @@ def silent_alarm(dashboard: str, word: str) -> str:
     return f"{dashboard}-silent-{word}" if word else f"{dashboard}-silent"
 
 
+def is_alarm(dashboard: str, name: str) -> bool:
+    """Return whether the alarm ``name`` stands beside ``dashboard``, whatever its models and degrees."""
+    silent = silent_alarm(dashboard, "")
+    return name == silent or name.startswith((f"{silent}-", f"{dashboard}-void-"))
+
+
 def alarms(
     dashboard: str, degrees: collections.abc.Mapping[str, collections.abc.Iterable[int]], *, for_ever: bool
 ) -> list[str]:

@@ -56,17 +56,12 @@ def _rows(widget: collections.abc.Mapping[str, typing.Any]) -> list[typing.Any]:
     return list(widget.get("properties", {}).get("metrics", ()))
 
 
-def _is_our_alarm(scope: Scope, name: str) -> bool:
-    silent = names.silent_alarm(scope.cluster_name, "")
-    return name == silent or name.startswith((f"{silent}-", f"{scope.cluster_name}-void-"))
-
-
 def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:
     found = look(questions.COMPOSITE_ALARMS, AlarmTypes=["CompositeAlarm"])
     return [
         _alarm("composite alarm", each["AlarmName"], bills=True, price=None)
         for each in found
-        if _is_our_alarm(scope, each["AlarmName"])
+        if names.is_alarm(scope.cluster_name, each["AlarmName"])
     ]
 
 
@@ -82,7 +77,7 @@ def _alarms(scope: Scope, look: Look) -> list[Leftover]:
             price=ALARM_METRIC.times(_watched(each)),
         )
         for each in found
-        if _is_our_alarm(scope, each["AlarmName"])
+        if names.is_alarm(scope.cluster_name, each["AlarmName"])
     ]
 
 

@@ -6,6 +6,7 @@ import typing
 from infra import names
 from infra.account import questions
 from infra.account.questions import Answer, Unknown
+from infra.account.step import Step, call
 from infra.names import SelfNamed
 from infra.preflight.experiment import Experiment
 from infra.preflight.rows import Row, unknown
@@ -13,14 +14,8 @@ from infra.preflight.scene import Scene
 from infra.settings import InfraSettings
 
 _OTHER_CLUSTER = "choose another infra.cluster_name"
-_REMEDIES: typing.Final = {
-    "cluster": "aws eks delete-cluster --region {region} --name {names}",
-    "log group": "aws logs delete-log-group --region {region} --log-group-name {names}",
-    # CloudWatch overwrites both without a word.
-    "dashboard": "aws cloudwatch delete-dashboards --region {region} --dashboard-names {names}; `up` overwrites it",
-    "alarm": "aws cloudwatch delete-alarms --region {region} --alarm-names {names}; `up` overwrites them",
-}
-"""How a leftover is removed; a bucket is not, because it may hold the results of a stack that is gone."""
+_OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `up` overwrites them"}
+"""What CloudWatch does without a word."""
 
 
 def self_named(settings: InfraSettings, experiment: Experiment) -> list[SelfNamed]:
@@ -68,6 +63,17 @@ def _of(key: str, wanted: collections.abc.Collection[str], answer: Answer) -> An
     return answer if isinstance(answer, Unknown) else tuple(str(each[key]) for each in answer if each[key] in wanted)
 
 
+def _removal(kind: str, taken: tuple[str, ...]) -> Step:
+    """Return how a leftover is removed; a bucket is not: it may hold the results of a stack that is gone."""
+    if kind == "cluster":
+        return call("eks", "delete_cluster", name=taken[0])
+    if kind == "log group":
+        return call("logs", "delete_log_group", logGroupName=taken[0])
+    if kind == "dashboard":
+        return call("cloudwatch", "delete_dashboards", DashboardNames=list(taken))
+    return call("cloudwatch", "delete_alarms", AlarmNames=list(taken))
+
+
 def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
     """Say whether the names are free: a stack that is up holds its own, a leftover does too, and others may."""
     check = f"name of the {kind}" if len(wanted) == 1 else f"names of {kind}s"
@@ -79,6 +85,6 @@ def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
     if kind == "bucket":
         remedy = "choose another loadtest.results.bucket, or name none, so that a free one is made up"
     else:
-        command = _REMEDIES[kind].format(region=scene.settings.region, names=" ".join(taken))
+        command = _removal(kind, taken).command(scene.settings.region) + _OVERWRITES.get(kind, "")
         remedy = f"if it is a leftover: {command}; if it is somebody else's: {_OTHER_CLUSTER}"
     return Row(check=check, state="warning", found=f"taken: {', '.join(taken)}", required=required, remedy=remedy)
