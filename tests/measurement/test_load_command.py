@@ -53,7 +53,8 @@ def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_
     assert record["total_latency_ms"]["p50"] > 7.5
     assert record["audit"]["valid"] == (record["audit"]["reasons"] == [])
     assert len(samples) == 30
-    assert record["client"]["kernel_stamped_share"] == 1
+    # Linux begins to stamp a moment after the first socket asks (a work queue), so the first reads may lack theirs.
+    assert 0.9 < record["client"]["kernel_stamped_share"] <= 1
     assert ended.stdout.startswith("requests   30 ok, 0 failed in ")
     assert all(f"`{key}`" in documented for key in _keys(record))
 

@@ -21,13 +21,17 @@ def scripted(path: pathlib.Path, text: str) -> None:
 def destroy(folder: pathlib.Path, *, python: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run ``make destroy`` with ``folder`` first on PATH, and with the script ``python`` for the environment's."""
     words = [] if python is None else [f"BIN={folder}"]
+    # A make that another make started (make test) names the folder it enters and leaves.
+    outside_make = {
+        name: value for name, value in os.environ.items() if name not in {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+    }
     if python is not None:
         scripted(folder / "python", python)
     return subprocess.run(
         # The environment is there, however old its pins are.
         ["make", "-o", ".venv/dev.ready", "destroy", "STACK=dev", *words],  # noqa: S607 - make of the machine
         cwd=ROOT,
-        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "MAKEFLAGS": "", **variables},
+        env={**outside_make, "PATH": f"{folder}:{os.environ['PATH']}", **variables},
         capture_output=True,
         text=True,
         check=False,
