@@ -41,9 +41,8 @@ class Course:
 def driven(stack: Stack, plane: ControlPlane, command: tuple[str, ...], how: How, places: range) -> Course:
     """Run ``command`` until it ends well, with faults at ``places``. Raises AssertionError where no hand is known."""
     stack.order_faults(how, places)
-    if how != "kill":
-        # What does not depend on a fault goes on, and meets its own in the same run.
-        command = (*command, "--continue-on-error")
+    # What does not depend on a fault goes on, and meets its own in the same run; what stands in the way shows at once.
+    command = (*command, "--continue-on-error")
     course = Course(struck=[])
     while True:
         before, refused = len(course.struck), len(stack.world().journal)
