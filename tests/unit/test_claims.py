@@ -109,7 +109,7 @@ def test_a_void_run_has_no_answer() -> None:
 
 
 def test_a_void_run_without_a_block_counts_nothing() -> None:
-    """"0 blocks, 0 requests, none of them failed" would be no sentence."""
+    """None of no requests failed: that would be no sentence."""
     record, samples = planted_run(blocks=0)
 
     assert certainty(decide(record, samples, {None: ("the client was late",)})) == (

@@ -49,7 +49,7 @@ def certainty(verdict: Verdict) -> str:
 
 
 def _basis(verdict: Verdict) -> str | None:
-    """Return what the verdict rests on: "9 blocks, 184 requests, none of them failed"; None where there is no request."""
+    """Return what the verdict rests on, as "9 blocks, 184 requests, none of them failed"; None without a request."""
     requests = sum(degree.requests for degree in verdict.degrees)
     failures = sum(degree.failures for degree in verdict.degrees)
     if not requests:
