@@ -216,8 +216,34 @@ def test_what_the_samples_taker_raises_ends_the_stretch(quick: ScriptedServer) -
         target = Target(urls=(quick.url,), model="scripted")
         await drive(target, stretch, endless_prompts(), on_sample=full)
 
-    with pytest.raises(StorageFailed, match=r"^no room for request [0-3]$"):
+    with pytest.raises(StorageFailed, match=r"^no room for request \d+$"):
         run(work())
+
+
+def test_a_full_disk_is_handed_every_sample_that_is_left(quick: ScriptedServer) -> None:
+    """Each request that was made is offered once to whoever keeps samples, so that none is lost uncounted."""
+    offered: list[int] = []
+    made = []
+
+    def counted() -> typing.Iterator[Prompt]:
+        for prompt in endless_prompts():
+            made.append(prompt)
+            yield prompt
+
+    def full(sample: Sample) -> None:
+        offered.append(sample.request)
+        if len(offered) > 20:
+            raise StorageFailed(f"{len(offered)} samples")
+
+    async def work() -> None:
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=8), seconds=None, max_tokens=1)
+        await drive(Target(urls=(quick.url,), model="scripted"), stretch, counted(), on_sample=full)
+
+    with pytest.raises(StorageFailed, match=r"^\d+ samples$") as raised:
+        run(work())
+
+    assert sorted(offered) == list(range(len(made)))
+    assert str(raised.value) == f"{len(made)} samples"
 
 
 def test_a_cancelled_drive_hands_over_what_it_has() -> None:

@@ -113,7 +113,10 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
 def test_a_full_disk_leaves_whole_lines_and_says_how_many(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them."""
+    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them.
+
+    What comes later is counted as lost too, even where there is room again: a file with a gap would look whole.
+    """
     path = tmp_path / "samples.jsonl"
     real, left = os.pwrite, [room]
 
@@ -131,10 +134,15 @@ def test_a_full_disk_leaves_whole_lines_and_says_how_many(
     lines = room // (len(encode(make_sample(request=9))) + 1)
     sentence = (
         f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole, "
-        f"{50 - lines} after them and what was under way are lost; make room there or name another folder"
+        f"{50 - lines} after them are lost; make room there or name another folder"
     )
     with pytest.raises(StorageFailed, match=whole(sentence)):
         kept.flush()
+    left[0] = 10_000
+    for more in (1, 2):
+        one_more = sentence.replace(f"{50 - lines} after", f"{50 - lines + more} after")
+        with pytest.raises(StorageFailed, match=whole(one_more)):
+            kept.add(make_sample(request=50))
     kept.close()
     said, on_cut = cuts()
 

@@ -8,6 +8,7 @@ import gc
 import time
 import typing
 
+from infra.errors import StorageFailed
 from workloads.loadgen import exchange as exchanges
 from workloads.loadgen import wire
 from workloads.loadgen.alarm import Alarm
@@ -109,8 +110,10 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """Send ``stretch`` to ``target``; return when every request has ended and its sample was handed over.
 
     A failed request is a labelled sample, never an exception. Sends end with the schedule, with ``prompts``, or with
-    ``stop``. Whatever ``on_sample`` raises ends the stretch and is raised here. Garbage collection is off meanwhile:
-    nothing on the way of a request is cyclic. Raises ValueError for a URL that is none.
+    ``stop``. Whatever ``on_sample`` raises ends the stretch and is raised here; after a StorageFailed the samples that
+    are left are handed over all the same, so that whoever refuses them can count them, and the last one is raised.
+    Garbage collection is off meanwhile: nothing on the way of a request is cyclic. Raises ValueError for a URL that is
+    none.
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(clock=clock, stamped=stretch.stream), clock)
     collected = gc.isenabled()
@@ -206,11 +209,19 @@ class _Run:
         self._alarm.close()
         for pending in (self._over, *aside):
             pending.cancel()
+        full: StorageFailed | None = None
         for result in await asyncio.gather(self._over, *aside, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            if isinstance(result, StorageFailed):
+                full = result
+            elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
         while self._ended:
-            self._hand_over_some(_SLICE)
+            try:
+                self._hand_over_some(1)
+            except StorageFailed as error:
+                full = error  # it has counted one more
+        if full is not None:
+            raise full
 
     def _result(self) -> Drive:
         origin = self._origin.seconds

@@ -15,8 +15,9 @@ _BUFFER_BYTES = 65_536
 class Spool:
     """Appends samples to a file. At most 64 KiB wait in memory; a write goes to the system at once.
 
-    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line,
-    and the sentence says how many samples it holds and how many of those added it does not.
+    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line and
+    nothing more is written, and the sentence says how many samples it holds and how many of those added it does not.
+    ``add`` goes on counting and raising after that, so that the last sentence accounts for every sample.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -28,6 +29,7 @@ class Spool:
         self._path = path
         self._lines: list[bytes] = []
         self._bytes = 0
+        self._full: OSError | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -39,6 +41,9 @@ class Spool:
 
     def add(self, sample: Sample) -> None:
         """Keep ``sample``; it is in the file after the next ``flush`` at the latest."""
+        if self._full is not None:
+            self.lost += 1
+            raise self._failed(self._full)
         line = encode(sample).encode() + b"\n"
         self._lines.append(line)
         self._bytes += len(line)
@@ -58,6 +63,7 @@ class Spool:
             self.lost += data.count(b"\n") - whole.count(b"\n")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._end)
+            self._full = error
             raise self._failed(error) from error
         self._keep(data)
 
@@ -89,7 +95,7 @@ class Spool:
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
             f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
-            f"are whole, {self.lost} after them and what was under way are lost; make room there or name another folder"
+            f"are whole, {self.lost} after them are lost; make room there or name another folder"
         )
 
 
