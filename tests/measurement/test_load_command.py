@@ -60,6 +60,18 @@ def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_
     assert all(f"`{key}`" in documented for key in _keys(record))
 
 
+def test_first_tokens_that_came_with_others_are_told(tmp_path: pathlib.Path) -> None:
+    """A server that sends an answer in one piece: when its first token came alone is not known, and that is said."""
+    output = tmp_path / "r.json"
+    with ScriptedServer() as at_once:
+        ended = run(at_once.url, output, "--requests", "3")
+
+    assert json.loads(output.read_text())["client"]["first_token_merged_share"] == 1
+    assert (
+        "merged     100 % of first tokens came in one read with the next: their TTFT is exact or late" in ended.stdout
+    )
+
+
 def _keys(record: typing.Mapping[str, typing.Any], path: str = "") -> typing.Iterator[str]:
     """Yield the dotted keys of a result; those of distributions once."""
     for key, value in record.items():

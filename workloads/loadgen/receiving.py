@@ -61,13 +61,17 @@ class KernelClock:
         reads = self.stamped + self.unstamped
         return self.stamped / reads if reads else None
 
+    def _readings(self) -> tuple[int, float]:
+        """Read the wall clock, then the client's: a pause between the two makes a moment late, never early."""
+        return self._wall_ns(), self._clock()
+
     def moment(self, ancillary: typing.Sequence[tuple[int, int, bytes]]) -> float:
         """Return when bytes came in that were read just now, by what came beside them."""
-        wall_ns = self._wall_ns()  # before the other: a pause between the two makes a moment late, never early
-        now = self._clock()
-        apart_ns = wall_ns - now * _NS
-        if abs(apart_ns - self._apart_ns) > STEP_NS:
-            self._apart_ns, self._trusted_from_ns = apart_ns, wall_ns
+        wall_ns, now = self._readings()
+        if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+            wall_ns, now = self._readings()  # a pause between the two is over now; a clock that was set stays set
+            if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+                self._apart_ns, self._trusted_from_ns = wall_ns - now * _NS, wall_ns
         if ancillary:
             seconds, rest_ns = _STAMP.unpack(ancillary[0][2])
             stamp_ns: int = seconds * _NS + rest_ns

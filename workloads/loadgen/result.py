@@ -62,6 +62,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
             "cpu_seconds": round(ended.cpu_seconds, 4),
             "scheduling": ended.scheduling,
             "kernel_stamped_share": ended.kernel_stamped_share,
+            "first_token_merged_share": ended.counted.first_token_merged_share,
             "clock_origin_seconds": ended.origin_seconds,
             "python": platform.python_version(),
             **{name: version(name) for name in ("uvloop", "httptools", "orjson")},
@@ -138,6 +139,10 @@ def as_text(content: dict[str, typing.Any], asked: Options) -> str:
     """Return the result for a terminal."""
     asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
     lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
+    merged = content["client"]["first_token_merged_share"]
+    if merged:
+        late = "came in one read with the next: their TTFT is exact or late"
+        lines.append(f"merged     {100 * merged:.3g} % of first tokens {late}")
     if not asked_prompts["unique"]:
         lines.append("           they repeat: a prefix cache may have answered for the model")
     lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
