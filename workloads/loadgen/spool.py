@@ -41,13 +41,10 @@ class Spool:
 
     def add(self, sample: Sample) -> None:
         """Keep ``sample``; it is in the file after the next ``flush`` at the latest."""
-        if self._full is not None:
-            self.lost += 1
-            raise self._failed(self._full)
         line = encode(sample).encode() + b"\n"
         self._lines.append(line)
         self._bytes += len(line)
-        if self._bytes >= _BUFFER_BYTES:
+        if self._bytes >= _BUFFER_BYTES or self._full is not None:
             self.flush()
 
     def flush(self) -> None:
@@ -56,6 +53,8 @@ class Spool:
         written = 0
         try:
             while written < len(data):
+                if self._full is not None:
+                    raise self._full
                 written += os.pwrite(self._fd, data[written:], self._end + written)
         except OSError as error:
             whole = data[: data.rfind(b"\n", 0, written) + 1]
