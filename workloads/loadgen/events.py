@@ -4,6 +4,7 @@ import json
 
 import orjson
 
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream and says nothing
 DONE = b"[DONE]"
 """The data of the event that ends an OpenAI stream."""
 
@@ -62,7 +63,7 @@ class EventStream:
 
     def _take(self, line: bytes) -> bytes | None:
         if line:
-            name, _, value = line.partition(b":")
+            name, _, value = line.removeprefix(_MARK).partition(b":")
             if name == b"data":
                 self._data.append(value[1:] if value[:1] == b" " else value)
             return None
@@ -82,4 +83,7 @@ def parsed(data: bytes) -> object:
     try:
         return orjson.loads(data)
     except ValueError:
-        return json.loads(data.decode())
+        try:
+            return json.loads(data.decode())
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
