@@ -186,6 +186,84 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
     assert len(samples) > 100
 
 
+def test_a_client_without_sockets_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """40 files may be open and 60 connections are wanted: those that failed are labelled as this machine's doing."""
+
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    output = tmp_path / "r.json"
+    with subprocess.Popen(
+        command(server.url, output, "--concurrency", "60", "--requests", "60", "--limit-ms", "60000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=few_files,  # noqa: PLW1509 - no other thread holds a lock here
+    ) as load:
+        _, errors = load.communicate(timeout=20)
+    record = json.loads(output.read_text())
+    lacking = record["requests"]["no_socket"]
+
+    assert (load.returncode, errors) == (4, b"")
+    assert record["requests"]["ok"] + lacking == 60
+    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent, for this machine gave the ")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: pathlib.Path) -> None:
+    """An hour's load must not end with that."""
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "r.json"
+    with ScriptedServer(process=True) as server:
+        ended = run(server.url, output, "--requests", "3", "--samples", str(tmp_path / "s.jsonl"))
+        with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
+            requests = json.loads(answer.read())["requests"]
+
+    assert (ended.returncode, requests) == (5, {})
+    assert ended.stderr == f"the result cannot be written to {output}: File exists; name another file with --output\n"
+
+
+def _until(holds: typing.Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Tell if ``process`` has a handler of its own for ``number``."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_before_the_load_begins_ends_it_in_one_sentence(
+    tmp_path: pathlib.Path, number: signal.Signals, status: int
+) -> None:
+    """While modules are imported nothing was sent, so there is nothing to keep: no traceback, the status as later."""
+    with subprocess.Popen(
+        command("http://127.0.0.1:9", tmp_path / "r.json", "--seconds", "60"), stderr=subprocess.PIPE, cwd=ROOT
+    ) as load:
+        _until(lambda: _catches(load, signal.SIGTERM) and _catches(load, signal.SIGINT))
+        load.send_signal(number)
+        _, errors = load.communicate(timeout=10)
+
+    assert (load.returncode, errors.decode()) == (status, f"{number.name} before the load began; nothing was sent\n")
+
+
+def test_a_signal_after_the_load_has_ended_changes_nothing(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """SIGTERM while the process ends: the result is written, and the status is that of a load that ended by itself."""
+    output = tmp_path / "r.json"
+    words = ["--requests", "3", "--limit-ms", "60000"]
+    with subprocess.Popen(command(server.url, output, *words), stdout=subprocess.DEVNULL, cwd=ROOT) as load:
+        _until(lambda: output.exists() and output.stat().st_size > 0)
+        while load.poll() is None:
+            load.send_signal(signal.SIGTERM)
+    record = json.loads(output.read_text())
+
+    assert load.returncode == 0
+    assert record["requests"]["ok"] == 3
+
+
 def test_the_command_needs_no_heavy_library() -> None:
     """The first request leaves within half a second: settings models, numbers and clouds are imported elsewhere."""
     heavy = "pydantic numpy scipy boto3 botocore rich psutil"

@@ -8,6 +8,7 @@ import signal
 import ssl
 import sys
 import time
+import types
 import typing
 
 import uvloop
@@ -25,12 +26,15 @@ from workloads.samples import Sample
 
 VOID = 4
 INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 configure = options.configure
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the load; return the exit status: 0, 4 for a void one, 130 after SIGINT; SIGTERM ends it with 0.
+
+    The process is to end then: from there on it ignores both signals.
 
     Raises SettingsError, ServerFailed (also if no request succeeded) and StorageFailed.
     """
@@ -40,23 +44,30 @@ def main(arguments: argparse.Namespace) -> int:
     if asked.realtime:
         take_precedence()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_load(asked))
+        try:
+            return runner.run(_load(asked))
+        finally:  # all is kept and said by now, and the process ends: a signal has nothing left to end
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 async def _load(asked: Options) -> int:
     stop, received = asyncio.Event(), list[signal.Signals]()
 
-    def note(number: signal.Signals) -> None:
-        received.append(number)
-        stop.set()
+    loop = asyncio.get_running_loop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, note, number)
+    def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        received.append(signal.Signals(number))
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in _SIGNALS:  # not the loop's own handlers: it would take them away, when it closes, before the end
+        signal.signal(number, note)
     network = Network(_trust(asked.ca_file), stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
     model = asked.model or await _first_model(server)
     source = await _prompts(asked, server, model)
     counted, kept = summary.Summary(), list[audit.Row]()
+    result.begin(asked.output)
     with Spool(asked.samples) as spool:
 
         def take(sample: Sample) -> None:

@@ -125,14 +125,25 @@ def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, obje
     }
 
 
+def begin(path: pathlib.Path) -> None:
+    """See that ``path`` can be written, before anything is sent. Raises StorageFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
 def write(path: pathlib.Path, content: dict[str, typing.Any]) -> None:
     """Write the result to ``path``. Raises StorageFailed."""
     try:
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StorageFailed(
-            f"the result cannot be written to {path}: {error.strerror}; name another file with --output"
-        ) from error
+        raise _failed(path, error) from error
+
+
+def _failed(path: pathlib.Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file with --output")
 
 
 def as_text(content: dict[str, typing.Any], asked: Options) -> str:

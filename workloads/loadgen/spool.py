@@ -13,7 +13,7 @@ _BUFFER_BYTES = 65_536
 
 
 class Spool:
-    """Appends samples to a file. At most 64 KiB wait in memory; a write goes to the system at once.
+    """Writes samples to a file of their own. At most 64 KiB wait in memory; a write goes to the system at once.
 
     Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line and
     nothing more is written, and the sentence says how many samples it holds and how many of those added it does not.
@@ -21,7 +21,7 @@ class Spool:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        """Open ``path`` for appending; a last line that an earlier run left cut is taken off."""
+        """Begin ``path`` anew: samples of an earlier load beside these would be counted as theirs."""
         self.samples = 0
         """Samples that the system has taken."""
         self.lost = 0
@@ -29,13 +29,11 @@ class Spool:
         self._path = path
         self._lines: list[bytes] = []
         self._bytes = 0
+        self._end = 0
         self._full: OSError | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._end = _whole(self._fd)
-            if self._end != os.fstat(self._fd).st_size:
-                os.ftruncate(self._fd, self._end)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -96,19 +94,6 @@ class Spool:
             f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
             f"are whole, {self.lost} after them are lost; make room there or name another folder"
         )
-
-
-def _whole(fd: int) -> int:
-    """Return the length of the file up to the end of its last whole line."""
-    size = os.fstat(fd).st_size
-    position = size
-    while position > 0:
-        start = max(position - _BUFFER_BYTES, 0)
-        found = os.pread(fd, position - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        position = start
-    return 0
 
 
 def read(path: pathlib.Path, *, on_cut: typing.Callable[[str], None]) -> typing.Iterator[Sample]:
