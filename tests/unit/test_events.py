@@ -70,8 +70,7 @@ def test_a_byte_order_mark_before_the_stream_hides_no_event() -> None:
 
 def test_json_that_is_nested_too_deeply_is_none_and_breaks_nothing() -> None:
     """What no parser follows is a bad answer of the server's, not the end of the load."""
-    with pytest.raises(ValueError, match=r"^the JSON is nested too deeply$"):
-        parsed(b"[" * 100_000 + b"]" * 100_000)
+    assert parsed(b"[" * 100_000 + b"]" * 100_000) is None
 
 
 def test_comments_alone_are_no_events() -> None:

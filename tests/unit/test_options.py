@@ -116,9 +116,13 @@ def test_headers_are_taken_apart() -> None:
             ],
         ),
         (
-            ["--seconds", "1", "--output", "/", "--samples", "/proc"],
+            ["--seconds", "1", "--output", "/"],
+            ["--output is '/'; it names a file, and this is a folder; name a file in it"],
+        ),
+        (
+            ["--seconds", "1", "--output", "..", "--samples", "/proc"],
             [
-                "--output is '/'; it names a file, and this is a folder; name a file in it",
+                "--output is '..'; it names a file, and this is a folder; name a file in it",
                 "--samples is '/proc'; it names a file, and this is a folder; name a file in it",
             ],
         ),

@@ -7,7 +7,7 @@ import time
 import typing
 
 from workloads.loadgen.connection import Connection
-from workloads.loadgen.receiving import KernelClock, StampedTransport
+from workloads.loadgen.receiving import KernelClock, StampedTransport, ask_for_stamps
 from workloads.loadgen.wire import Address
 
 MakeConnection = typing.Callable[[socket.socket | None], Connection]
@@ -37,6 +37,8 @@ class Network:
     ) -> None:
         """``tls`` replaces the system's trust; ``clock`` is the client's; ``stamped`` asks for the kernel's moments."""
         self.clock = KernelClock(clock) if stamped else None
+        if stamped:
+            ask_for_stamps()
         self._tls = tls
         self._known: dict[tuple[str, int], tuple[socket.AddressFamily, typing.Any]] = {}
 

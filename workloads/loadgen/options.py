@@ -178,12 +178,12 @@ def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
 
 def _samples(arguments: argparse.Namespace) -> pathlib.Path:
     output: pathlib.Path = arguments.output
-    return arguments.samples or output.with_name(f"{output.stem}.samples.jsonl")
+    return arguments.samples or output.parent / f"{output.stem}.samples.jsonl"
 
 
 def _files(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     for option, path in (("output", arguments.output), ("samples", _samples(arguments))):
-        if path.is_dir() or not path.name:
+        if path.is_dir():
             yield problem(option, str(path), "it names a file, and this is a folder", "name a file in it")
     if _samples(arguments).absolute() == arguments.output.absolute():
         rule = "it is another file than --output, which is written last"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import struct
 import sys
@@ -17,6 +18,23 @@ STEP_NS = 100_000
 _STAMP = struct.Struct("@ll")
 _ROOM = socket.CMSG_SPACE(_STAMP.size)
 _NS = 1_000_000_000
+
+
+@functools.cache
+def ask_for_stamps() -> None:
+    """Ask for stamps before the first connection does, once and for as long as the process lives.
+
+    Linux begins to stamp a moment after the first socket asks (from a work queue): the first reads would lack theirs.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    _ask(sock)
+    sock.detach()
+
+
+def _ask(sock: socket.socket) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
 class Receiver(typing.Protocol):
@@ -96,9 +114,7 @@ class StampedTransport(asyncio.Transport):
         self._clock = clock
         self._unsent = b""
         self._open = True
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
-                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        _ask(sock)
         receiver.connection_made(self)
         loop.add_reader(sock.fileno(), self._read)
 
