@@ -128,8 +128,8 @@ def main() -> int:
     print(table(values, ["ours", *PEERS]))
     print("\n| goal | | figure |\n| --- | --- | --- |")
     print("\n".join(judged(medians(values), set(PEERS) - {TUNED})), flush=True)
-    for line in audits.words(audits.audits()) if "audit" in chosen else ():
-        print(line)
+    for line in audits.words(list(audits.audits())) if "audit" in chosen else ():
+        print(line, flush=True)
     for line in published.compared(arguments.vllm_python) if "published" in chosen else ():
         print(line, flush=True)
     return 0

@@ -17,7 +17,7 @@ from infra.errors import ServerFailed, SettingsError
 from workloads.loadgen import audit, options, prompts, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive
-from workloads.loadgen.cores import pin, scheduling, take_precedence
+from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence
 from workloads.loadgen.network import Network
 from workloads.loadgen.options import Options
 from workloads.loadgen.schedule import Replay
@@ -77,6 +77,7 @@ async def _load(asked: Options) -> int:
 
         target = Target(urls=asked.urls, model=model, headers=asked.headers)
         started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
+        waited = core_wait_seconds()
         done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
     ended = result.Ended(
         asked=asked,
@@ -85,6 +86,7 @@ async def _load(asked: Options) -> int:
         started=started,
         origin_seconds=origin,
         cpu_seconds=time.process_time() - used,
+        core_wait_seconds=_since(waited, core_wait_seconds()),
         kernel_stamped_share=None if network.clock is None else network.clock.stamped_share,
         scheduling=scheduling(),
         drive=done,
@@ -96,6 +98,10 @@ async def _load(asked: Options) -> int:
     result.write(asked.output, record)
     sys.stdout.write(result.as_text(record, asked) + "\n")
     return _status(record, received, counted)
+
+
+def _since(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _status(record: dict[str, typing.Any], received: list[signal.Signals], counted: summary.Summary) -> int:

@@ -31,6 +31,8 @@ class Ended:
     """The monotonic clock at second 0 of the samples."""
     cpu_seconds: float
     """Processor time of the client."""
+    core_wait_seconds: float | None
+    """How long the client was ready to run while its core had other work; None where the system does not count it."""
     kernel_stamped_share: float | None
     """Of the reads; None where the kernel was not asked."""
     scheduling: str
@@ -60,6 +62,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "audit": _audit(ended),
         "client": {
             "cpu_seconds": round(ended.cpu_seconds, 4),
+            "core_wait_seconds": None if ended.core_wait_seconds is None else round(ended.core_wait_seconds, 4),
             "scheduling": ended.scheduling,
             "kernel_stamped_share": ended.kernel_stamped_share,
             "first_token_merged_share": ended.counted.first_token_merged_share,
