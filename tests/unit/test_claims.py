@@ -103,7 +103,39 @@ def test_a_void_run_has_no_answer() -> None:
     verdict = decide(record, samples, {None: ("the client was late by 40 ms",)})
 
     assert answer(verdict) == "No verdict: the run is void. The client was late by 40 ms."
-    assert certainty(verdict) == "Nothing is claimed from its 10 blocks, 600 requests, none of them failed."
+    assert certainty(verdict) == (
+        "Nothing is claimed from what was measured: 10 blocks, 600 requests, none of them failed."
+    )
+
+
+def test_a_void_run_without_a_block_counts_nothing() -> None:
+    """None of no requests failed: that would be no sentence."""
+    record, samples = planted_run(blocks=0)
+
+    assert certainty(decide(record, samples, {None: ("the client was late",)})) == (
+        "Nothing is claimed from what was measured: no block was completed."
+    )
+
+
+def test_an_open_run_without_a_block_says_so() -> None:
+    """What it takes comes first, then that nothing was seen."""
+    assert certainty(analysed(blocks=0).verdict).endswith(" Seen so far: no completed block.")
+
+
+def test_no_sureness_is_claimed_where_nothing_was_measured() -> None:
+    """No degree fits: that is arithmetic, and no interval stands behind it."""
+    assert certainty(analysed((), ended=[no_fit(1, 0)]).verdict) == (
+        "That took no measurement: every degree ended before any load."
+    )
+
+
+def test_requests_that_all_failed_are_told_as_that() -> None:
+    """And blocks that no pair of degrees shares are none."""
+    verdict = analysed((Planted(degree=1, latency_ms=290, failing=1),)).verdict
+
+    assert certainty(verdict) == (
+        "Sure to at least 95 %, however often the run was looked at: 10 blocks, 200 requests, all of them failed."
+    )
 
 
 def test_a_void_run_makes_no_claims_about_its_figures() -> None:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import json
 import pathlib
 import re
 import typing
 
 import matplotlib.axes
 import matplotlib.figure
+import PIL.Image
 import pytest
 
 from infra.errors import StorageFailed
@@ -41,6 +43,18 @@ def test_a_full_report_has_all_its_files(full: dict[str, pathlib.Path]) -> None:
 
     assert list(full) == ["report.html", "report.md", "verdict.json", *pictures]
     assert all(full[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
+
+
+def test_a_picture_says_which_run_it_is_of(full: dict[str, pathlib.Path]) -> None:
+    """Wherever a PNG is copied to, its description has its figures and the run."""
+    run = json.loads(full["verdict.json"].read_text())["run"]
+    described = []
+    for name in ("latency.png", "throughput.png", "choice.png", "load.png"):
+        with PIL.Image.open(full[name]) as picture:
+            described.append(picture.info["Description"])
+
+    assert [words.endswith(f". Run {run}.") for words in described] == [True] * 4
+    assert described[1].startswith("Output tokens/s per logical core used, by degree: TP1 ")
 
 
 def test_nothing_partial_is_left(full: dict[str, pathlib.Path]) -> None:

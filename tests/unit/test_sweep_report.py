@@ -75,6 +75,18 @@ def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:
     assert degrees[1].index("chosen") > degrees[1].index("dominated")
 
 
+def test_a_column_without_a_figure_is_left_out(tmp_path: pathlib.Path) -> None:
+    """Models of unknown size, no price, no limit: three columns would be nothing but dashes."""
+    store(tmp_path / "small", *planted_run(SMALL, settings(degrees=[1, 2])))
+    legs = (Leg(model="me/mine", folder="small", state="ended"), Leg(model="me/next", folder="next"))
+    (tmp_path / "sweep.json").write_text(encode_sweep(Sweep(sweep="20260701T120000Z-test", legs=legs)))
+    main([str(tmp_path)])
+    lines = (tmp_path / "report.md").read_text().splitlines()
+
+    assert "| Model | Verdict | Degree | Tokens/s per core |" in lines
+    assert "| me/next | not measured | — | — |" in lines
+
+
 def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
     """A server's words are text, in Markdown and on the page."""
     main([str(swept(tmp_path, markup="<script>|"))])

@@ -73,8 +73,8 @@ def headline(found: typing.Sequence[ModelRow]) -> str:
 
 
 def tables(results: typing.Sequence[ModelResult]) -> tuple[Table, ...]:
-    """Return the table of answers and the table of all degrees."""
-    return answer_table(results), degree_table(results)
+    """Return the table of answers and the table of all degrees, each with the columns that have a figure."""
+    return answer_table(results).without_blanks(), degree_table(results).without_blanks()
 
 
 def answer_table(results: typing.Sequence[ModelResult]) -> Table:

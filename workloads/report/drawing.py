@@ -26,15 +26,18 @@ _ON_DARK = {INK: "#e6e8eb", FAINT: "#454c56"}
 Draw = typing.Callable[[matplotlib.axes.Axes], None]
 
 
-def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.4) -> bytes:
-    """Return what ``draw`` puts on the axes; PNG on white, SVG on no ground. The same input gives the same bytes."""
+def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.4, told: str = "") -> bytes:
+    """Return what ``draw`` puts on the axes; PNG on white, SVG on no ground. The same input gives the same bytes.
+
+    ``told`` goes into a PNG as its description: the picture says which run it is of wherever it is copied to.
+    """
     with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 11}):
         drawing = matplotlib.figure.Figure(figsize=(5.6, height_inches), layout="constrained")
         axes = drawing.add_subplot()
         _dress(axes)
         draw(axes)
         target = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"Software": None}
+        metadata = {"Date": None} if form == "svg" else {"Software": None, "Description": told}
         ground = "none" if form == "svg" else "white"
         drawing.savefig(target, format=form, dpi=150, metadata=metadata, facecolor=ground)
     return target.getvalue()

@@ -35,16 +35,28 @@ def answer(verdict: Verdict) -> str:
 
 def certainty(verdict: Verdict) -> str:
     """Return the second line: how sure the first is, or what would make it sure."""
-    requests = sum(degree.requests for degree in verdict.degrees)
-    failures = sum(degree.failures for degree in verdict.degrees)
-    basis = f"{plural(verdict.blocks, 'block')}, {plural(requests, 'request')}, {failures or 'none'} of them failed"
+    basis = _basis(verdict)
+    if verdict.outcome == "settled" and basis is None:
+        return "That took no measurement: every degree ended before any load."
     if verdict.outcome == "settled":
         return f"Sure to at least {percent(verdict.confidence)}, however often the run was looked at: {basis}."
     if verdict.outcome == "void":
-        return f"Nothing is claimed from its {basis}."
+        return f"Nothing is claimed from what was measured: {basis or 'no block was completed'}."
+    seen = basis or "no completed block"
     if not verdict.outlook:
-        return f"More blocks alone do not settle it ({'; '.join(verdict.reasons)}); seen so far: {basis}."
-    return f"{_open_questions(verdict.outlook)} Seen so far: {basis}."
+        return f"More blocks alone do not settle it ({'; '.join(verdict.reasons)}); seen so far: {seen}."
+    return f"{_open_questions(verdict.outlook)} Seen so far: {seen}."
+
+
+def _basis(verdict: Verdict) -> str | None:
+    """Return what the verdict rests on, as "9 blocks, 184 requests, none of them failed"; None without a request."""
+    requests = sum(degree.requests for degree in verdict.degrees)
+    failures = sum(degree.failures for degree in verdict.degrees)
+    if not requests:
+        return None
+    failed = "all" if failures == requests else failures or "none"
+    blocks = plural(verdict.blocks, "block") if verdict.blocks else "no block of every degree"
+    return f"{blocks}, {plural(requests, 'request')}, {failed} of them failed"
 
 
 def otherwise(analysis: Analysis) -> str:

@@ -31,6 +31,7 @@ class Plot:
 def plots(analysis: Analysis) -> tuple[Plot, ...]:
     """Return every picture that the run has data for; the same analysis gives the same bytes."""
     found = []
+    run = analysis.record.run
     points, throughputs = _latencies(analysis), _throughputs(analysis)
     limit = _limit_ms(analysis)
     metric, percent = telling(analysis.settings.limits.asked())
@@ -38,21 +39,21 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     if points:
         draw = functools.partial(by_degree, points=points, label=f"{measure}, ms", limit=limit)
         found.append(
-            _plot("latency", f"{measure} in the blocks, by degree", _latency_alt(points, limit, measure), draw)
+            _plot("latency", f"{measure} in the blocks, by degree", _latency_alt(points, limit, measure), draw, run)
         )
     if throughputs:
         draw = functools.partial(by_degree, points=throughputs, label="output tokens/s per core", limit=None)
         title = "Output tokens/s per logical core used, by degree"
-        found.append(_plot("throughput", title, f"{title}: {_listed(throughputs)}.", draw))
+        found.append(_plot("throughput", title, f"{title}: {_listed(throughputs)}.", draw, run))
     if len(analysis.flips.ranges) > 1:
         draw = functools.partial(choices, ranges=analysis.flips.ranges, limit=limit)
         title = f"The choice, by the limit on {measure}"
-        found.append(_plot("choice", title, flip_claim(analysis), draw, height_inches=2.0))
+        found.append(_plot("choice", title, flip_claim(analysis), draw, run, height_inches=2.0))
     if analysis.curves:
         on_axis = limit if metric == "total_latency_ms" and percent == MEDIAN else None
         draw = functools.partial(load, curves=analysis.curves, limit=on_axis)
         title = "Throughput against latency as load rises (numbers: requests in flight; filled: Pareto set)"
-        found.append(_plot("load", title, _load_alt(analysis), draw))
+        found.append(_plot("load", title, _load_alt(analysis), draw, run))
     return tuple(found)
 
 
@@ -106,13 +107,13 @@ def _limit_ms(analysis: Analysis) -> float | None:
     return limits[metric].at_most_ms if metric in limits else None
 
 
-def _plot(name: str, title: str, alt: str, draw: Draw, height_inches: float = 3.4) -> Plot:
+def _plot(name: str, title: str, alt: str, draw: Draw, run: str, *, height_inches: float = 3.4) -> Plot:
     svg = picture(draw, "svg", height_inches).decode()
     return Plot(
         name=name,
         title=title,
         alt=alt,
-        png=picture(draw, "png", height_inches),
+        png=picture(draw, "png", height_inches, f"{alt} Run {run}."),
         svg_light=svg,
         svg_dark=for_dark_pages(svg),
     )

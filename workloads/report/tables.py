@@ -17,9 +17,20 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def without_blanks(self) -> "Table":
+        """Return it without the columns in which no row has a figure; of no rows as it is."""
+        told = [place for place in range(len(self.heads)) if any(row[place] != MISSING for row in self.rows)]
+        if not self.rows:
+            return self
+        return Table(
+            caption=self.caption,
+            heads=tuple(self.heads[place] for place in told),
+            rows=tuple(tuple(row[place] for place in told) for row in self.rows),
+        )
+
 
 def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
-    """Return every table that has rows, the most telling first."""
+    """Return every table that has rows, the most telling first; of each the columns that have a figure."""
     every = (
         degree_table(analysis),
         limit_table(analysis),
@@ -30,7 +41,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         cost_table(analysis),
         receipt_table(analysis.record.receipt),
     )
-    return tuple(table for table in every if table.rows)
+    return tuple(table.without_blanks() for table in every if table.rows)
 
 
 def degree_table(analysis: Analysis) -> Table:
