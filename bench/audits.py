@@ -46,6 +46,12 @@ class Told:
     must_be_void: bool = False
 
     @property
+    def line(self) -> str:
+        """All of it but the reasons."""
+        verdict = f"{'valid' if self.valid else 'void'}, {'rightly' if self.right else 'WRONGLY'}"
+        return f"{self.words}: {verdict}; {_worst([self])}"
+
+    @property
     def right(self) -> bool:
         """True for a void run, and for a valid one that truly is as exact as the audit's bound says."""
         measured = [value for value in (self.late_ms, self.error_ms) if value is not None]
@@ -114,8 +120,7 @@ def words(found: typing.Sequence[Told]) -> typing.Iterator[str]:
     yield from (f"  void for: {reason}" for told in clean for reason in told.reasons)
     for told in found:
         if told.words != "nothing":
-            verdict = "valid" if told.valid else "void"
-            yield f"{told.words}: {verdict}, {'rightly' if told.right else 'WRONGLY'}; {_worst([told])}"
+            yield told.line
             yield from (f"  {reason}" for reason in told.reasons)
 
 
