@@ -72,6 +72,21 @@ def test_first_tokens_that_came_with_others_are_told(tmp_path: pathlib.Path) -> 
     )
 
 
+def test_prompts_of_a_file_are_unique_while_they_last(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """Three different lines: three requests repeat none, four do, and the report says which."""
+    (tmp_path / "prompts.txt").write_text("one\ntwo\nthree\n")
+    words = ["--prompt", "file", "--prompt-file", str(tmp_path / "prompts.txt"), "--requests"]
+    found = []
+    for requests in ("3", "4"):
+        run(server.url, tmp_path / "r.json", *words, requests)
+        found.append(json.loads((tmp_path / "r.json").read_text())["load"]["prompts"])
+
+    assert found == [
+        {"what": "3 of the 3 prompts of a file", "unique": True},
+        {"what": "3 prompts of a file, repeated", "unique": False},
+    ]
+
+
 def _keys(record: typing.Mapping[str, typing.Any], path: str = "") -> typing.Iterator[str]:
     """Yield the dotted keys of a result; those of distributions once."""
     for key, value in record.items():

@@ -66,7 +66,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
     add("--prompt-file", type=pathlib.Path, metavar="FILE", help="one prompt a line, with --prompt file")
     add("--prompt-tokens", type=int, metavar="N", help="length of synthetic prompts (default 30)")
-    add("--seed", type=int, default=0, metavar="N", help="of arrivals and prompts (default %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of arrivals and prompts, which it repeats (default %(default)s)",
+    )
     add("--request-timeout-seconds", type=float, default=60, metavar="S", help="(default %(default)s)")
     add("--grace-seconds", type=float, default=5, metavar="S", help="after a signal, for what is in flight")
     add("--max-in-flight", type=int, metavar="N", help="open schedules: arrivals beyond this wait, and it counts")

@@ -52,7 +52,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "schema_version": SCHEMA_VERSION,
         "started": ended.started.isoformat(timespec="milliseconds"),
         "stopped_by": ended.stopped_by,
-        "load": _asked_record(ended.asked, ended.model, ended.source),
+        "load": _asked_record(ended.asked, ended.model, ended.source, drive.intended),
         **ended.counted.record(
             intended=drive.intended,
             sent=drive.sent,
@@ -105,7 +105,7 @@ def _audit(ended: Ended) -> dict[str, object]:
     }
 
 
-def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, object]:
+def _asked_record(asked: Options, model: str, source: Prompts, intended: int) -> dict[str, object]:
     arrivals = dataclasses.asdict(asked.arrivals)
     if isinstance(asked.arrivals, Replay):
         arrivals = {"requests": len(asked.arrivals.requests)}
@@ -119,13 +119,19 @@ def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, obje
         "max_tokens": asked.max_tokens,
         "temperature": asked.temperature,
         "ignore_eos": asked.ignore_eos,
-        "prompts": {"what": source.words, "unique": source.unique},
+        "prompts": _prompts_record(source, intended),
         "seed": asked.seed,
         "request_timeout_seconds": asked.request_timeout_seconds,
         "max_in_flight": asked.max_in_flight,
         "limit_ms": asked.limit_ms,
         "samples": str(asked.samples),
     }
+
+
+def _prompts_record(source: Prompts, intended: int) -> dict[str, object]:
+    if source.different is None or intended > source.different:
+        return {"what": source.words, "unique": source.unique}
+    return {"what": f"{intended} of the {source.different} prompts of a file", "unique": True}
 
 
 def begin(path: pathlib.Path) -> None:
