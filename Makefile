@@ -66,14 +66,16 @@ local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; 
 	@.venv-local/bin/uv pip install --quiet --python .venv-vllm-wheel "$(VLLM)"
 	@touch $@
 
+# Measurements have the machine to themselves; engines wait more than they work, and a file shares its control plane.
 test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import contracts, tests, scans
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -n 2
-	$(PYTEST) -m "(program or measurement) and not slow and not engines"
-	$(PYTEST) -m "engines and not slow"
+	$(PYTEST) -n 2 -m "program and not slow and not engines"
+	$(PYTEST) -m "measurement and not program and not slow and not engines"
+	$(PYTEST) -n 2 --dist loadfile -m "engines and not slow" tests/engines
 
 test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800

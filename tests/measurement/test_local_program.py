@@ -109,7 +109,9 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
 
     assert ended.status in {0, 3, 4}, ended.errors
     assert names >= {"run.json", "samples-0000.jsonl", "verdict.json", "report.md", "report.html", "server-tp1.log"}
-    assert sum(name.endswith(".png") for name in names) >= 2
+    # On a machine so busy that no turn was sound there is nothing to draw.
+    rated = any(item["tokens_per_second_per_core"] is not None for item in verdict["degrees"])
+    assert ("throughput.png" in names) == rated
     assert set(words) == {1, 2, 1024}
     assert words[1024] == "no-fit"
     assert (tmp_path / "out" / "last").resolve() == ended.folder
