@@ -1,6 +1,7 @@
 """The driver against a scripted server: what was planted is what is measured."""
 
 import asyncio
+import gc
 import itertools
 import json
 import time
@@ -274,6 +275,26 @@ def test_a_broken_callback_ends_the_stretch_aloud(quick: ScriptedServer) -> None
 
     with pytest.raises((ZeroDivisionError, RuntimeError)):
         drive_once(quick.url, prompts=broken(), arrivals=Constant(rate_per_second=100))
+
+
+def test_no_garbage_is_collected_while_a_load_is_under_way(quick: ScriptedServer) -> None:
+    """A collection would stop everything for milliseconds; afterwards it is on again, also where the load broke."""
+    collecting: list[bool] = []
+
+    def watched(sample: Sample) -> None:
+        collecting.append(gc.isenabled())
+        if len(collecting) == 3:
+            raise StorageFailed(f"no room for request {sample.request}")
+
+    async def work() -> None:
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=1), seconds=None, max_tokens=1)
+        await drive(Target(urls=(quick.url,), model="scripted"), stretch, endless_prompts(), on_sample=watched)
+
+    with pytest.raises(StorageFailed):
+        run(work())
+
+    assert collecting[:3] == [False] * 3
+    assert gc.isenabled()
 
 
 def test_the_clients_clock_is_watched(quick: ScriptedServer) -> None:
