@@ -1,6 +1,7 @@
 """The load command as people run it: a process, its files, its exit status."""
 
 import json
+import os
 import pathlib
 import random
 import re
@@ -235,6 +236,25 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_sent(tmp_pa
 
     assert (ended.returncode, requests) == (5, {})
     assert ended.stderr == f"the result cannot be written to {output}: File exists; name another file with --output\n"
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
+def test_a_terminal_that_takes_nothing_costs_no_result(
+    server: ScriptedServer, tmp_path: pathlib.Path, where: str
+) -> None:
+    """The file is written, the status is the load's own, and there is no traceback."""
+    output = tmp_path / "r.json"
+    if where == "/dev/full":
+        target = os.open(where, os.O_WRONLY)
+    else:
+        reader, target = os.pipe()
+        os.close(reader)
+    words = command(server.url, output, "--requests", "3", "--limit-ms", "60000")
+    ended = subprocess.run(words, stdout=target, stderr=subprocess.PIPE, cwd=ROOT, check=False, timeout=30)
+    os.close(target)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads(output.read_text())["requests"]["ok"] == 3
 
 
 def _until(holds: typing.Callable[[], bool]) -> None:

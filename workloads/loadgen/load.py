@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import datetime as dt
+import os
 import pathlib
 import signal
 import ssl
@@ -95,9 +96,19 @@ async def _load(asked: Options) -> int:
         stopped_by=received[0].name if received else None,
     )
     record = result.record(ended)
+    _say(result.as_text(record))  # first: what cannot be written is at least read
     result.write(asked.output, record)
-    sys.stdout.write(result.as_text(record, asked) + "\n")
+    _say(f"written    {asked.output}, {asked.samples}")
     return _status(record, received, counted)
+
+
+def _say(text: str) -> None:
+    """Tell the terminal; where nobody reads it any more, the result's file is what counts."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
 
 
 def _since(before: float | None, after: float | None) -> float | None:

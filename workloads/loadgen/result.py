@@ -155,7 +155,7 @@ def _failed(path: pathlib.Path, error: OSError) -> StorageFailed:
     return StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file with --output")
 
 
-def as_text(content: dict[str, typing.Any], asked: Options) -> str:
+def as_text(content: dict[str, typing.Any]) -> str:
     """Return the result for a terminal."""
     asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
     lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
@@ -166,5 +166,4 @@ def as_text(content: dict[str, typing.Any], asked: Options) -> str:
     if not asked_prompts["unique"]:
         lines.append("           they repeat: a prefix cache may have answered for the model")
     lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
-    lines.append(f"written    {asked.output}, {asked.samples}")
     return "\n".join(lines)
