@@ -6,7 +6,7 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 
 import pulumi
 
-from infra import bill, nodes, platform
+from infra import nodes, platform
 from infra.errors import OptimalTpError
 from infra.stack import SECTIONS, compose
 from workloads import experiment
@@ -47,5 +47,5 @@ trial = experiment.build(
     ),
 )
 
-for name, value in (base.outputs() | {"prices": bill.price_sentences(infra)} | trial.outputs()).items():
+for name, value in {**base.outputs(), **trial.outputs()}.items():
     pulumi.export(name, value)

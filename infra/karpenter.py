@@ -23,6 +23,12 @@ _EVENTS = {
     "reservation": ("aws.ec2", "EC2 Capacity Reservation Instance Interruption Warning"),
 }
 _RELEASE_TIMEOUT_SECONDS = 600
+_KEPT: dict[str, object] = {"additionalAnnotations": {"helm.sh/resource-policy": "keep"}}
+"""Values of the definitions' chart by which Helm never deletes one (values.yaml of karpenter-crd 1.14.1).
+
+A definition takes every node pool and node class with it, and Helm uninstalls where an install fails, also one that has
+taken over definitions in use. They end with the cluster.
+"""
 _QUEUE_RETENTION_SECONDS = 300
 """An interruption is two minutes away when it is announced; older news is of no use."""
 
@@ -56,7 +62,7 @@ class Karpenter(pulumi.ComponentResource):
         identity = self._controller_identity(queue, node_role)
         # While Karpenter runs it must be able to end what it launched: without its rights instances run on and bill,
         # without the nodes' rights they do not drain. So everything here is deleted after the chart.
-        crds = self._release("crds", KARPENTER_CRD, {}, after=[args.cluster.control_plane])
+        crds = self._release("crds", KARPENTER_CRD, _KEPT, after=[args.cluster.control_plane])
         values = karpenter_values(
             cluster_name=args.cluster_name,
             region=args.place.region,
@@ -68,8 +74,7 @@ class Karpenter(pulumi.ComponentResource):
             "controller",
             KARPENTER,
             values,
-            # Deleted before the chart, the definitions would take every node pool with them, and the controller
-            # would be gone before the instances.
+            # Without its definitions the controller does not start.
             after=[*args.cluster.running, crds, profile, *identity, *node_ready, *events],
         )
         self.instance_profile_name = profile.name

@@ -1,17 +1,19 @@
 """Rows 1 to 8 put together: a cluster that can launch Trainium2 nodes, made by the program or there already."""
 
+import collections.abc
 import dataclasses
-import typing
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from infra import bill
 from infra.cluster import Cluster, ClusterArgs
 from infra.expectations import expectations
 from infra.karpenter import Karpenter, KarpenterArgs
 from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
+from infra.outputs import ClusterOutputs
 from infra.policies import Place
 from infra.settings import ExistingCluster, InfraSettings
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
@@ -32,8 +34,10 @@ class Platform:
     pool: NeuronPool
     foundation: tuple[pulumi.Resource, ...]
     """What pods need while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
+    prices: collections.abc.Sequence[str]
+    """Every price that counts, as a sentence."""
 
-    def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
+    def outputs(self) -> ClusterOutputs:
         """Return the stack outputs of these rows."""
         region = self.place.region
         return {
@@ -44,6 +48,7 @@ class Platform:
             "file_system_id": self.file_system_id,
             "access_point_id": self.access_point_id,
             "node_pool_name": self.pool.node_pool_name,
+            "prices": list(self.prices),
         }
 
 
@@ -101,6 +106,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
         access_point_id=storage.access_point_id,
         pool=pool,
         foundation=(cluster, karpenter, scheduling, storage),
+        prices=bill.price_sentences(settings),
     )
 
 
@@ -182,4 +188,5 @@ def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Plac
         access_point_id=access.id,
         pool=pool,
         foundation=(access,),
+        prices=bill.price_sentences(settings),
     )

@@ -1,4 +1,4 @@
-"""Every setting of a stack file as a table, from the models that parse it.
+"""Every setting of a stack file and every output of a stack as tables, from the classes that hold them.
 
 ``python -m tests.fakes_settings`` writes ``docs/settings.md``.
 """
@@ -14,9 +14,11 @@ import typing
 import pydantic
 import pydantic_core
 
+from infra.outputs import ClusterOutputs
 from infra.settings import InfraSettings
 from tests.fakes_pulumi import ROOT
 from workloads.cluster_settings import LoadTest, Serving
+from workloads.outputs import ExperimentOutputs
 from workloads.settings import WorkloadSettings
 from workloads.spend import Spend
 
@@ -31,16 +33,38 @@ SECTIONS: typing.Final[dict[str, type[pydantic.BaseModel]]] = {
 """Sections of a stack file, below ``optimal-tp:``, in the order of Pulumi.dev.yaml."""
 
 
+OUTPUTS: typing.Final = (ClusterOutputs, ExperimentOutputs)
+"""Who says what a stack puts out."""
+KINDS: typing.Final[dict[object, str]] = {str: "text", float: "number", list[str]: "list of texts"}
+
+
 def words(model: type[pydantic.BaseModel]) -> dict[str, str]:
     """Return what the docstring below each field of ``model`` says, by field."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__[: model.__mro__.index(pydantic.BaseModel)]):
-        body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]).body
-        for field, after in itertools.pairwise(body):
-            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
-                continue
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                found[field.target.id] = " ".join(str(after.value.value).split()).replace("``", "`")
+        found |= own_words(base)
+    return found
+
+
+def own_words(holder: type) -> dict[str, str]:
+    """Return what the docstring below each field that the class itself declares says, by field."""
+    found: dict[str, str] = {}
+    body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(holder))).body[0]).body
+    for field, after in itertools.pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[field.target.id] = " ".join(str(after.value.value).split()).replace("``", "`")
+    return found
+
+
+def outputs() -> dict[str, tuple[object, str]]:
+    """Return (type once it is known, meaning) of every stack output, by name."""
+    found = {}
+    for holder in OUTPUTS:
+        said = own_words(holder)
+        for name, hint in holder.__annotations__.items():
+            found[name] = (typing.get_args(hint)[0], said.get(name, ""))
     return found
 
 
@@ -93,15 +117,17 @@ def _cell(meaning: str, field: pydantic.fields.FieldInfo) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    lines = ["# Settings", ""]
-    lines += [
-        "Written by `python -m tests.fakes_settings` from the models that parse a stack file; a test holds it fresh."
-    ]
+    lines = ["# Settings and outputs", ""]
+    lines += ["Written by `python -m tests.fakes_settings` from the classes that hold them; a test holds it fresh."]
     lines += ["Sections stand below `optimal-tp:`. An unknown key is an error, and all bad keys are told at once.", ""]
     for name, model in SECTIONS.items():
         lines += [f"## `{name}`", "", "| key | default | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in rows(model, name)]
         lines.append("")
+    lines += ["## What the stack puts out", "", "By name, with `pulumi stack output`:", ""]
+    lines += ["| output | type | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {KINDS[type_]} | {meaning} |" for name, (type_, meaning) in outputs().items()]
+    lines.append("")
     return "\n".join(lines)
 
 

@@ -2,7 +2,6 @@
 
 import collections.abc
 import dataclasses
-import typing
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -18,6 +17,7 @@ from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
 from workloads.manifests.jobs import Fetched
 from workloads.models import model_title
+from workloads.outputs import ExperimentOutputs
 from workloads.panels import Board
 from workloads.reach import reach_lines, seat_lines
 from workloads.results import ResultsBucket
@@ -63,14 +63,14 @@ class Experiment:
     guard: Guard | None
     """Who stops the servers at the latest; None where they are kept running."""
 
-    def outputs(self) -> dict[str, pulumi.Input[typing.Any]]:
+    def outputs(self) -> ExperimentOutputs:
         """Return the stack outputs of these rows."""
         namespace = self.settings.serving.namespace
         uri = self.results.uri
         kept = self.settings.loadtest.results.on_destroy == "keep"
         after = "stays after destroy: " if kept else "is deleted by destroy with every result; fetch them first: "
         return {
-            "plan": self.plan.lines(),
+            "plan": list(self.plan.lines()),
             "dashboard_url": self.dashboard.url,
             "results_uri": uri,
             "results_on_destroy": pulumi.Output.concat(after, uri),

@@ -1,6 +1,7 @@
 """A stack driven through ordered faults by the same command, again and again, and by a person's hand where it stops."""
 
 import collections
+import collections.abc
 import dataclasses
 import json
 import re
@@ -41,9 +42,8 @@ class Course:
 def driven(stack: Stack, plane: ControlPlane, command: tuple[str, ...], how: How, places: range) -> Course:
     """Run ``command`` until it ends well, with faults at ``places``. Raises AssertionError where no hand is known."""
     stack.order_faults(how, places)
-    if how != "kill":
-        # What does not depend on a fault goes on, and meets its own in the same run.
-        command = (*command, "--continue-on-error")
+    # What does not depend on a fault goes on, and meets its own in the same run; what stands in the way shows at once.
+    command = (*command, "--continue-on-error")
     course = Course(struck=[])
     while True:
         before, refused = len(course.struck), len(stack.world().journal)
@@ -67,28 +67,35 @@ def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]
         stack.restore()
         stack.pulumi(*CANCEL)
         return [f"rm {STACK}.json.attrs: {_CUT}"]
-    hands, pending, taken = [], _pending(stack), []
+    hands: list[str] = []
+    pending, taken = _pending(stack), {}
     with changing(stack.model) as world:
         for entry in world.journal[since:]:
             found = _EXISTS.search(entry["error"])
             thing = None if found is None else world.things.get(f"{found[1]} {found[2]}")
             if thing is not None and entry["urn"] in pending:
-                taken += [f"--import-pending-creates={word}" for word in (entry["urn"], thing.id)]
+                taken[entry["urn"]] = thing.id
                 hands.append(f"pulumi refresh --import-pending-creates {thing}: {entry['error']}")
             elif thing is not None:
                 hands.append(f"aws delete {thing}: {entry['error']}")
                 account.delete(world, thing.kind, thing.id)
         if not hands and any(entry["did"] == "delete" and entry["error"] for entry in world.journal[since:]):
             hands += [f"aws delete {name}: in the way of destroy" for name in _without_orphans(stack, world)]
-    if taken:
-        imported = stack.pulumi("refresh", "--yes", "--skip-preview", *taken)
-        assert imported.status == 0, imported.output
+    _take_over(stack, taken)
     said = next((sentence for sentence in (*_HALF_MADE, _GONE) if sentence in run.output), None)
     if said is not None:
         hands += [f"{each}: {said}" for each in _without_records(plane, run)] if said != _GONE else []
         assert stack.pulumi(*REFRESH).status == 0
         hands.append(f"pulumi {' '.join(REFRESH)}: {said}")
     return hands
+
+
+def _take_over(stack: Stack, ids: collections.abc.Mapping[str, str]) -> None:
+    """Import what was being made, by URN: what several killed runs have tried, once for each of them."""
+    while waiting := _pending(stack) & ids.keys():
+        words = [f"--import-pending-creates={word}" for urn in waiting for word in (urn, ids[urn])]
+        imported = stack.pulumi("refresh", "--yes", "--skip-preview", *words)
+        assert imported.status == 0, imported.output
 
 
 def _deployment(stack: Stack) -> dict[str, typing.Any]:

@@ -28,6 +28,8 @@ from tests.fakes_pulumi import ROOT, stack_config
 FILE, STACK = "Pulumi.dev.yaml", "dev"
 CHARTS = pathlib.Path(__file__).parent / "charts"
 CRDS = ROOT / "tests" / "crds"
+_MORE_ANNOTATIONS = "    {{- with .Values.additionalAnnotations }}{{ toYaml . | nindent 4 }}{{- end }}\n"
+"""What Karpenter's chart of definitions does with its only value."""
 _PATIENCE_SECONDS = 300
 _LOOK_SECONDS = 0.02
 # The component asks for it, and the Kubernetes plugin calls it for a token; ours gives one only for a cluster that the
@@ -116,11 +118,12 @@ class Stack:
 
     def _charts(self) -> None:
         shutil.copytree(CHARTS, self._folder / "charts", dirs_exist_ok=True)
-        for definition in CRDS.glob("*.yaml"):
+        templates = self._folder / "charts" / "karpenter-crd" / "templates"
+        for definition in [*CRDS.glob("*.yaml"), *templates.glob("*.yaml")]:
             # Helm would take braces in a description for a template.
             text = definition.read_text(encoding="utf-8").replace("{{", "{{ `{{` }}")
-            target = self._folder / "charts" / "karpenter-crd" / "templates" / definition.name
-            target.write_text(text, encoding="utf-8")
+            text = text.replace("\n  annotations:\n", f"\n  annotations:\n{_MORE_ANNOTATIONS}", 1)
+            (templates / definition.name).write_text(text, encoding="utf-8")
 
     def _project(self) -> None:
         project = self._folder / "project"

@@ -37,13 +37,15 @@ class Life:
     runs: dict[str, Run]
     worlds: dict[str, World]
     outlived: list[str]
+    definitions: list[str]
+    """Of Karpenter's, those that are still served after ``destroy``."""
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Live through everything once; each test looks at its part."""
     folder = tmp_path_factory.mktemp("life")
-    found = Life(runs={}, worlds={}, outlived=[])
+    found = Life(runs={}, worlds={}, outlived=[], definitions=[])
     with fakes_stack.cluster(folder / "kubernetes") as plane:
         stack = Stack(folder / "stack", plane)
         with playing(Nodes(plane, stack.model)) as nodes:
@@ -59,6 +61,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
             found.runs["destroy"] = stack.pulumi(*DESTROY)
             found.worlds["destroy"] = stack.world()
             found.outlived = nodes.outlived
+        kinds = plane.ask("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")[1]["items"]
+        found.definitions = sorted(each["spec"]["names"]["kind"] for each in kinds)
     return found
 
 
@@ -141,6 +145,11 @@ def test_destroy_leaves_nothing(life: Life) -> None:
     assert world.billing() == []
     assert life.outlived == []
     assert world.harms == []
+
+
+def test_helm_leaves_the_definitions_to_the_cluster(life: Life) -> None:
+    """Helm uninstalls their chart and deletes none of them, so that no fault of a chart takes node pools along."""
+    assert life.definitions == ["EC2NodeClass", "NodeClaim", "NodeOverlay", "NodePool"]
 
 
 def test_destroy_goes_in_the_order_that_was_computed(life: Life) -> None:

@@ -267,6 +267,15 @@ def test_releases_are_pinned_and_atomic(stack: tuple[str, Recording]) -> None:
     assert all(release.inputs["atomic"] and release.inputs["timeout"] == 600 for release in releases)
 
 
+def test_helm_deletes_no_definition(stack: tuple[str, Recording]) -> None:
+    """Karpenter's definitions carry Helm's policy to keep them: each would take its node pools or classes along."""
+    _, recording = stack
+
+    assert recording.one("Release karpenter-crds").inputs["values"] == {
+        "additionalAnnotations": {"helm.sh/resource-policy": "keep"}
+    }
+
+
 def test_karpenter_is_told_the_queue_and_the_gates(stack: tuple[str, Recording]) -> None:
     """The controller reads our queue, and NodeOverlay is on exactly when a price is told."""
     file, recording = stack

@@ -1,5 +1,7 @@
 """The template folder: a project file and a stack file that do not go stale."""
 
+import re
+
 import yaml
 
 from tests.fakes_pulumi import ROOT, recorded, run_main, stack_config
@@ -37,3 +39,19 @@ def test_the_program_reads_its_settings_in_a_project_of_any_name() -> None:
     assert sorted(each.key for each in elsewhere.resources) == sorted(
         each.key for each in recorded("Pulumi.dev.yaml").resources
     )
+
+
+def pins(file: str) -> dict[str, str]:
+    """Return every pin of a requirements file, by package."""
+    return dict(
+        re.findall(r"^([\w.-]+)(?:\[[\w,]*\])?==(\S+)", (ROOT / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
+
+
+def test_one_environment_takes_the_program_and_the_reports() -> None:
+    """In the project's environment the load generator's packages are installed over the program's: no pin differs."""
+    program, reports = pins("requirements.txt"), pins("requirements/loadgen.txt")
+    both = program.keys() & reports.keys()
+
+    assert {"boto3", "pydantic", "rich"} <= both
+    assert {name: reports[name] for name in both} == {name: program[name] for name in both}

@@ -35,25 +35,6 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def test_type_tokens_are_literal_and_unique() -> None:
-    """A component's token is project, package and class name: it is identity, and renaming it makes all anew."""
-    components = {
-        node.name: [
-            call.args[0].value
-            for call in calls(node)
-            if isinstance(call.func, ast.Attribute)
-            and call.func.attr == "__init__"
-            and isinstance(call.args[0], ast.Constant)
-        ]
-        for tree in TREES.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and any(dotted(base) == "pulumi.ComponentResource" for base in node.bases)
-    }
-
-    assert components == {name: [f"optimal-tp:infra:{name}"] for name in components}
-    assert set(components) == {"Cluster", "Karpenter", "Network", "NeuronPool", "NeuronScheduling", "SharedStorage"}
-
-
 @pytest.mark.parametrize("module", TREES)
 def test_no_resource_is_made_in_apply(module: str) -> None:
     """A resource made inside ``apply`` is missing from previews whenever the value is unknown."""

@@ -17,15 +17,13 @@ How = typing.Literal["refuse", "lose", "kill"]
 Key = str
 """An operation, whenever it is tried: ``aws create URN``, ``kubernetes POST /api/v1/namespaces one``."""
 _SUFFIX = ".faults"
-_CHARTS_OF_A_LIFE: typing.Final = "charts"
 _CHARTS: typing.Final = {
     "karpenter-crd": ("karpenter-crd", "/customresourcedefinitions"),
     "neuron": ("my-scheduler", "neuron-device-plugin", "release.v1.neuron."),
     "karpenter": ("/kube-system/",),
 }
 """Pieces of the requests of each chart; the first that fits. A chart is many requests, and its rollback as many: more
-than one fault in a run would be a fault of the rollback. After a loss a person helps, and a second one would be a fault
-of that help: there charts meet one in all."""
+than one fault in a run would be a fault of the rollback."""
 
 
 def order(model: pathlib.Path, how: How, places: range) -> None:
@@ -38,7 +36,7 @@ def order(model: pathlib.Path, how: How, places: range) -> None:
 def rearm(model: pathlib.Path) -> None:
     """Tell that another run of the engine begins."""
     with _file(model) as data:
-        data["spent"] = [each for each in data.get("spent", ()) if each == _CHARTS_OF_A_LIFE]
+        data["spent"] = []
 
 
 def strike(model: pathlib.Path, key: Key) -> How | None:
@@ -47,13 +45,12 @@ def strike(model: pathlib.Path, key: Key) -> How | None:
         if "how" not in data or key in data["struck"]:
             return None
         scopes = _scopes(data["how"], key)
-        # What waits for its turn in the next run is not tried yet; a chart that has had its fault is.
-        if any(each in data["spent"] for each in scopes if each != _CHARTS_OF_A_LIFE):
+        # What waits for its turn in the next run is not tried yet.
+        if any(each in data["spent"] for each in scopes):
             return None
         if key not in data["tried"]:
             data["tried"].append(key)
-        is_due = data["tried"].index(key) in range(*data["places"])
-        if not is_due or (_CHARTS_OF_A_LIFE in scopes and _CHARTS_OF_A_LIFE in data["spent"]):
+        if data["tried"].index(key) not in range(*data["places"]):
             return None
         data["spent"] += scopes
         data["struck"].append(key)
@@ -61,10 +58,9 @@ def strike(model: pathlib.Path, key: Key) -> How | None:
 
 
 def _scopes(how: How, key: Key) -> list[str]:
-    """Return the scopes in which there is one fault only: a run that is killed, a chart's requests, all charts."""
+    """Return the scopes in which there is one fault only in a run: all of it for a kill, and a chart's requests."""
     chart = next((name for name, parts in _CHARTS.items() if any(part in key for part in parts)), None)
-    of_chart = [] if chart is None else [chart] if how == "refuse" else [chart, _CHARTS_OF_A_LIFE]
-    return [*(["kill"] if how == "kill" else []), *of_chart]
+    return [*(["kill"] if how == "kill" else []), *([] if chart is None else [chart])]
 
 
 def struck(model: pathlib.Path) -> list[Key]:
