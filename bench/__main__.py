@@ -105,6 +105,15 @@ def merged(values: Values, file: pathlib.Path | None) -> Values:
     return values
 
 
+def _followed(found: typing.Iterable[audits.Told]) -> list[audits.Told]:
+    """Return what was found, with a line on each as it comes."""
+    kept = []
+    for told in found:
+        kept.append(told)
+        print(f"audit {len(kept)}: {told.line} (load {os.getloadavg()[0]:.1f})", flush=True)
+    return kept
+
+
 def main() -> int:
     """Measure and print."""
     names = [case.name for case in CASES]
@@ -125,11 +134,12 @@ def main() -> int:
         tools += [Peer(name, python) for name in PEERS]
     values = merged(measured(tools, chosen, arguments.repeats), arguments.keep)
     print(f"\n{os.cpu_count()} cores, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}\n")
-    print(table(values, ["ours", *PEERS]))
-    print("\n| goal | | figure |\n| --- | --- | --- |")
-    print("\n".join(judged(medians(values), set(PEERS) - {TUNED})), flush=True)
-    for line in audits.words(audits.audits()) if "audit" in chosen else ():
-        print(line)
+    if values:
+        print(table(values, ["ours", *PEERS]))
+        print("\n| goal | | figure |\n| --- | --- | --- |")
+        print("\n".join(judged(medians(values), set(PEERS) - {TUNED})), flush=True)
+    for line in audits.words(_followed(audits.audits())) if "audit" in chosen else ():
+        print(line, flush=True)
     for line in published.compared(arguments.vllm_python) if "published" in chosen else ():
         print(line, flush=True)
     return 0

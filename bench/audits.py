@@ -1,5 +1,6 @@
-"""Whether the load generator knows a good run of its own from one that its machine spoilt."""
+"""Whether the load generator knows a good run of its own from one that its machine spoilt, by the server's truth."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -8,79 +9,130 @@ import sys
 import threading
 import typing
 
+from bench.cases import PACED, first_tokens, percentile99, truth_of
 from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours, Result
-from tests.fakes_server import Script, ScriptedServer
+from tests.fakes_server import ScriptedServer
+from workloads.loadgen.audit import LATENESS_FLOOR_MS
 
-SCRIPT = Script(ttft_seconds=0.02, spread_seconds=0.02, gap_seconds=0.005)
+EIGHT, MANY = (
+    Load(url="", concurrency=streams, seconds=2.5, stream=True, max_tokens=32, truth=True) for streams in (8, 64)
+)
 CLEAN = (
     Load(url="", concurrency=1, seconds=2, stream=True, max_tokens=8),
-    Load(url="", concurrency=8, seconds=2, stream=True, max_tokens=32),
-    Load(url="", concurrency=64, seconds=2, stream=True, max_tokens=32),
+    dataclasses.replace(EIGHT, seconds=2),
+    dataclasses.replace(MANY, seconds=2),
     Load(url="", concurrency=64, seconds=2, max_tokens=8),
     Load(url="", rate=50, seconds=2, stream=True, max_tokens=8),
-    Load(url="", rate=200, seconds=2, stream=True, max_tokens=16),
+    Load(url="", rate=200, seconds=2, stream=True, max_tokens=16, truth=True),
 )
 """What is run twice on a machine that does nothing else."""
 _PAUSE_AFTER_SECONDS, _PAUSE_SECONDS = 1.5, 0.3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Audits:
-    """What the audits said."""
+class Told:
+    """What one run said of itself, beside the truth."""
 
-    clean: int
-    """Runs that nothing disturbed."""
-    clean_valid: int
-    voids: tuple[str, ...]
-    """The reasons of those that were void all the same."""
-    busy_core_is_void: bool
-    pause_is_void: bool
+    words: str
+    """What was done to it."""
+    valid: bool
+    reasons: tuple[str, ...]
+    late_ms: float | None
+    """Of sends against their plan, at the 99th percentile."""
+    error_ms: float | None
+    """Of TTFT against the server's truth, likewise; None where the run kept no first tokens."""
+    core_wait_share: float | None
+    """Of the load's time, in which the client was ready to run and its core had other work."""
+    must_be_void: bool = False
+
+    @property
+    def line(self) -> str:
+        """All of it but the reasons."""
+        verdict = f"{'valid' if self.valid else 'void'}, {'rightly' if self.right else 'WRONGLY'}"
+        return f"{self.words}: {verdict}; {_worst([self])}"
+
+    @property
+    def right(self) -> bool:
+        """True for a void run, and for a valid one that truly is as exact as the audit's bound says."""
+        measured = [value for value in (self.late_ms, self.error_ms) if value is not None]
+        return not self.valid or (not self.must_be_void and all(value <= LATENESS_FLOOR_MS for value in measured))
 
 
-def audits(rounds: int = 2) -> Audits:
-    """Run every clean load ``rounds`` times, one beside busy loops on its core, and one that is stopped for a while."""
-    with ScriptedServer(SCRIPT, process=True, core=SERVER_CORE) as server:
-        loads = [dataclasses.replace(load, url=server.url) for load in CLEAN] * rounds
-        clean = [Ours().run(load) for load in loads]
-        return Audits(
-            clean=len(clean),
-            clean_valid=sum(bool(result.audit) for result in clean),
-            voids=tuple(reason for result in clean for reason in result.reasons),
-            busy_core_is_void=not _beside_busy_loops(loads[1]).audit,
-            pause_is_void=not _stopped_for_a_while(loads[1]).audit,
-        )
+def audits(rounds: int = 2) -> typing.Iterator[Told]:
+    """Run every clean load ``rounds`` times, then with lag planted: a busy core, and one that others go first on."""
+    for load in CLEAN * rounds:
+        yield _told("nothing", load, Ours())
+    for load in (EIGHT, MANY):
+        with _busy_loops():
+            yield _told(f"three busy loops on its core, {load.concurrency} streams", load, Ours())
+    with _busy_loops():
+        yield _told("three busy loops that go first, 8 streams", EIGHT, Ours(before=("nice", "-n", "19")), void=True)
+    words = f"stopped for {1000 * _PAUSE_SECONDS:.0f} ms"
+    yield _told(words, EIGHT, Ours(on_start=_stopped_for_a_while), void=True)
 
 
-def _beside_busy_loops(load: Load) -> Result:
+def _told(words: str, load: Load, ours: Ours, *, void: bool = False) -> Told:
+    with ScriptedServer(PACED, process=True, core=SERVER_CORE) as server:
+        result = ours.run(dataclasses.replace(load, url=server.url))
+        truth = truth_of(server.url)["requests"]
+    firsts = first_tokens(result, truth) if load.truth else []
+    return Told(
+        words=words,
+        valid=bool(result.audit),
+        reasons=result.reasons,
+        late_ms=result.lateness_p99_ms,
+        error_ms=percentile99([first.error_ms for first in firsts]),
+        core_wait_share=_share(result),
+        must_be_void=void,
+    )
+
+
+def _share(result: Result) -> float | None:
+    return None if result.core_wait_seconds is None else result.core_wait_seconds / result.seconds
+
+
+@contextlib.contextmanager
+def _busy_loops() -> typing.Iterator[None]:
     burn = ["taskset", "-c", str(CLIENT_CORE), sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(burn) for _ in range(3)]
     try:
-        return Ours().run(load)
+        yield
     finally:
         for other in others:
             other.kill()
             other.wait()
 
 
-def _stopped_for_a_while(load: Load) -> Result:
-    """Stop the client by signal, as a debugger or a freezer would."""
+def _stopped_for_a_while(pid: int) -> None:
+    """Stop the client by signal, once its load is under way, as a debugger or a freezer would."""
 
-    def stop(pid: int) -> None:
-        def go_on() -> None:
-            os.kill(pid, signal.SIGCONT)
-
+    def stop() -> None:
         os.kill(pid, signal.SIGSTOP)
-        threading.Timer(_PAUSE_SECONDS, go_on).start()
+        threading.Timer(_PAUSE_SECONDS, os.kill, (pid, signal.SIGCONT)).start()
 
-    def started(pid: int) -> None:
-        threading.Timer(_PAUSE_AFTER_SECONDS, stop, (pid,)).start()
-
-    return Ours(on_start=started).run(load)
+    threading.Timer(_PAUSE_AFTER_SECONDS, stop).start()
 
 
-def words(found: Audits) -> typing.Iterator[str]:
+def words(found: typing.Sequence[Told]) -> typing.Iterator[str]:
     """Yield what was found, a line each."""
-    yield f"clean runs: {found.clean_valid} of {found.clean} valid"
-    yield from (f"  void for: {reason}" for reason in found.voids)
-    yield f"three busy loops on the client's core: {'void' if found.busy_core_is_void else 'VALID'}"
-    yield f"the client stopped for {1000 * _PAUSE_SECONDS:.0f} ms: {'void' if found.pause_is_void else 'VALID'}"
+    clean = [told for told in found if told.words == "nothing"]
+    yield f"clean runs: {sum(told.valid for told in clean)} of {len(clean)} valid; at worst {_worst(clean)}"
+    yield from (f"  void for: {reason}" for told in clean for reason in told.reasons)
+    for told in found:
+        if told.words != "nothing":
+            yield told.line
+            yield from (f"  {reason}" for reason in told.reasons)
+
+
+def _worst(found: typing.Sequence[Told]) -> str:
+    """Return the largest figures of ``found``."""
+    errors = [told.error_ms for told in found if told.error_ms is not None]
+    late = [told.late_ms for told in found if told.late_ms is not None]
+    waits = [told.core_wait_share for told in found if told.core_wait_share is not None]
+    return ", ".join(
+        [
+            f"sends {max(late, default=0):.2f} ms late at p99",
+            f"TTFT {max(errors, default=0):.2f} ms off the server's truth at p99",
+            f"{100 * max(waits, default=0):.0f} % of the time waiting for its core",
+        ]
+    )

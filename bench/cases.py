@@ -27,13 +27,15 @@ def flood() -> typing.Iterator[str]:
             process.kill()
 
 
-def _truth(url: str) -> dict[str, typing.Any]:
+def truth_of(url: str) -> dict[str, typing.Any]:
+    """Return what the scripted server at ``url`` knows of its requests."""
     with urllib.request.urlopen(f"{url}/truth", timeout=30) as answer:  # noqa: S310 - loopback
         truth: dict[str, typing.Any] = json.loads(answer.read())
         return truth
 
 
-def _p99(values: typing.Sequence[float]) -> float | None:
+def percentile99(values: typing.Sequence[float]) -> float | None:
+    """Return the 99th percentile of ``values``; None of none."""
     return sorted(values)[int(0.99 * (len(values) - 1))] if values else None
 
 
@@ -73,26 +75,28 @@ def paced(tool: Tool, streams: int) -> Figures:
     """
     with ScriptedServer(PACED, process=True, core=SERVER_CORE) as server:
         result = tool.run(Load(url=server.url, concurrency=streams, stream=True, truth=True))
-        truth = _truth(server.url)["requests"]
-    firsts = _first_tokens(result, truth)
+        truth = truth_of(server.url)["requests"]
+    firsts = first_tokens(result, truth)
     held = result.requests * PACED_SECONDS / result.slot_seconds
     return {
         f"{streams} streams: share of the schedule held, %": 100 * held,
         f"{streams} streams: chunks per second of the client's processor": result.chunks / result.cpu_seconds,
-        f"{streams} streams: error of TTFT p99, ms": _p99([first.error_ms for first in firsts]),
-        f"{streams} streams: first token stamped late by, p99, ms": _p99([first.stamp_error_ms for first in firsts]),
+        f"{streams} streams: error of TTFT p99, ms": percentile99([first.error_ms for first in firsts]),
+        f"{streams} streams: first token stamped late by, p99, ms": percentile99(
+            [first.stamp_error_ms for first in firsts]
+        ),
         f"{streams} streams: first tokens stamped before they left, %": _share([first.early for first in firsts]),
-        f"{streams} streams: request in the server's kernel after its stamp, p99, ms": _p99(
+        f"{streams} streams: request in the server's kernel after its stamp, p99, ms": percentile99(
             [first.sent_error_ms for first in firsts]
         ),
-        f"{streams} streams: request read by the server after that, p99, ms": _p99(
+        f"{streams} streams: request read by the server after that, p99, ms": percentile99(
             [first.unread_ms for first in firsts]
         ),
     }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _First:
+class First:
     """One request's first token, as the tool saw it beside what is true."""
 
     error_ms: float
@@ -107,7 +111,7 @@ class _First:
     """How long the request then lay unread: the server's doing."""
 
 
-def _first_tokens(result: Result, truth: dict[str, Truth]) -> list[_First]:
+def first_tokens(result: Result, truth: dict[str, Truth]) -> list[First]:
     """Hold the tool's stamps against the truth, the beginning left out: all start at once, and are read after some ms.
 
     A token leaves between two readings of the server's clock; a stamp between them has no error.
@@ -124,7 +128,7 @@ def _first_tokens(result: Result, truth: dict[str, Truth]) -> list[_First]:
         before, after = known["first"]
         stamp_error = first - min(max(first, before), after)
         found.append(
-            _First(
+            First(
                 error_ms=1000 * abs(stamp_error + arrived - sent),
                 stamp_error_ms=1000 * abs(stamp_error),
                 early=first < before,
@@ -159,7 +163,7 @@ def start(tool: Tool) -> Figures:
     """From the command to the first request at the server."""
     with ScriptedServer(process=True, core=SERVER_CORE) as server:
         result = tool.run(Load(url=server.url, seconds=3, stream=True, max_tokens=4))
-        first = _truth(server.url)["first"]
+        first = truth_of(server.url)["first"]
     return {"start to first request, s": first - result.spawned}
 
 

@@ -56,6 +56,8 @@ class Result:
     """Peak memory of its process."""
     audit: bool | None = None
     """Whether the tool found its own run valid."""
+    core_wait_seconds: float | None = None
+    """How long it was ready to run while its core had other work."""
     reasons: tuple[str, ...] = ()
     """Why not."""
 
@@ -105,9 +107,10 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, on_start: typing.Callable[[int], None] | None = None) -> None:
-        """``on_start`` is given the process id of each run."""
+    def __init__(self, on_start: typing.Callable[[int], None] | None = None, before: typing.Sequence[str] = ()) -> None:
+        """``on_start`` is given the process id of each run; ``before`` comes before its command."""
         self._on_start = on_start
+        self._before = before
 
     def run(self, load: Load) -> Result:
         """Run ``load``."""
@@ -122,7 +125,8 @@ class Ours:
             words += [] if load.rate else ["--concurrency", str(load.concurrency)]
             words += ["--seconds", str(load.seconds)] if load.requests is None else ["--requests", str(load.requests)]
             words += ["--max-in-flight", str(load.max_in_flight)] if load.max_in_flight else []
-            spawned, peak = _spawn([sys.executable, "-m", "workloads.loadgen", *words], {}, self._on_start)
+            command = [*self._before, sys.executable, "-m", "workloads.loadgen", *words]
+            spawned, peak = _spawn(command, {}, self._on_start)
             record = json.loads(output.read_text())
             return self._result(record, folder / "r.samples.jsonl", load, spawned, peak)
 
@@ -142,11 +146,12 @@ class Ours:
             cpu_seconds=record["client"]["cpu_seconds"],
             slot_seconds=record["total_latency_ms"]["mean"] * record["total_latency_ms"]["count"] / 1000,
             headline_p99_ms=record["total_latency_ms"]["p99"],
-            lateness_p99_ms=record["schedule_delay_ms"]["p99"] if load.rate else None,
+            lateness_p99_ms=record["schedule_delay_ms"]["p99"],
             firsts=firsts,
             spawned=spawned,
             peak_mb=peak,
             audit=record["audit"]["valid"],
+            core_wait_seconds=record["client"]["core_wait_seconds"],
             reasons=tuple(record["audit"]["reasons"]),
         )
 

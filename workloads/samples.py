@@ -6,7 +6,9 @@ import math
 import typing
 
 Stage = typing.Literal["warm_up", "idle", "rising", "block", "steady", "load"]
-Status = typing.Literal["ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled"]
+Status = typing.Literal[
+    "ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled", "no_socket"
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,6 +31,11 @@ LOADS: typing.Final = (
     ("--seconds", "1", "--prompt-file", "prompts.txt"),
     ("--seconds", "1", "--url", "h:1", "--header", "oops"),
     ("--mode", "trace", "--trace", "/nowhere/trace.jsonl"),
+    ("--seconds", "1", "--mode", "constant", "--rate", "3", "--concurrency", "4"),
+    ("--seconds", "1", "--prompt", "seed", "--prompt-tokens", "5"),
+    ("--seconds", "1", "--samples", "load.json"),
+    ("--seconds", "1", "--output", "/"),
+    ("--seconds", "1", "--mode", "poisson", "--rate", "0.001"),
 )
 RUNS: typing.Final = (
     ("--target", "http://a", "--pin", "image", "--results", "s3:///p"),
@@ -177,7 +182,7 @@ def model(folder: pathlib.Path, config: str | None) -> None:
 
 def prompts(folder: pathlib.Path, name: str, text: str) -> None:
     """Read a file of prompts, or of a trace."""
-    (folder / name).write_text(text, encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     if name == "prompts.txt":
         options.prompt_lines(folder / name)
     else:
@@ -192,6 +197,7 @@ def forecast(text: str) -> None:
 CASES: typing.Final[tuple[Case, ...]] = (
     *(lambda _, words=words: loaded(words) for words in LOADS),
     lambda folder: prompts(folder, "prompts.txt", "\n\n"),
+    lambda folder: prompts(folder, "prompts.txt", "caf\udce9\n"),
     lambda folder: prompts(folder, "trace.jsonl", '{"seconds": 1}\n'),
     lambda folder: prompts(folder, "trace.jsonl", '{"seconds": -1, "prompt_tokens": 1, "output_tokens": 1}\n'),
     lambda folder: prompts(

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from workloads.loadgen.network import Network
 from workloads.loadgen.pool import Bounds, Pool
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.publish import Outbox
-from workloads.loadgen.result import write
+from workloads.loadgen.result import begin, write
 from workloads.loadgen.results import new_folder, write_whole
 from workloads.loadgen.rota import Deployments, Rota
 from workloads.loadgen.session import Session, planned_origin, raise_ending
@@ -383,6 +384,8 @@ def loaded(where: pathlib.Path, script: Script | None, *words: str) -> None:
         parser = argparse.ArgumentParser()
         load_options.configure(parser)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        for number in (signal.SIGINT, signal.SIGTERM):  # the command's process ends after it, this one goes on
+            stack.callback(signal.signal, number, signal.getsignal(number))
         load.main(parser.parse_args(["--url", url, "--output", str(where / "load.json"), "--requests", "1", *words]))
 
 
@@ -561,6 +564,7 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda where: loaded(where, Script(fault="http_500"), "--model", "scripted"),
     lambda where: new_folder(no_folder(where)),
     lambda where: write_whole(no_folder(where), "run.json", "{}"),
+    lambda where: begin(no_folder(where) / "load.json"),
     lambda where: write(no_folder(where) / "load.json", {}),
     lambda where: Spool(no_folder(where) / "samples.jsonl"),
     lambda where: full_spool(where, "pwrite", flush=True),

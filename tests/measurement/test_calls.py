@@ -1,5 +1,7 @@
 """Single calls to a server."""
 
+import asyncio
+import socket
 import typing
 
 import pytest
@@ -57,6 +59,35 @@ def test_tokens_come_from_the_servers_tokenizer(server: ScriptedServer) -> None:
     assert ids is not None
     assert len(ids) == 3
     assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_tokenizer_that_knows_no_word_is_none(server: ScriptedServer) -> None:
+    """One id for everything draws no prompts."""
+    assert run(Server(url=server.url).tokens("scripted", "a a")) is None
+
+
+def test_a_name_with_several_addresses_is_tried_until_one_is_good(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``localhost`` is ::1 first on many machines; a server that listens on 127.0.0.1 alone is found all the same.
+
+    Here the first address is one on which nobody listens.
+    """
+    asked: list[str] = []
+
+    def two(host: str, port: int, *_: object, **__: object) -> list[tuple[typing.Any, ...]]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", there)) for there in (1, port)]
+
+    async def healthy(url: str) -> list[bool]:
+        one = Server(url=url)
+        return [await one.healthy(), await one.healthy()]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop asks the system without Python
+        assert runner.run(healthy(f"http://two.test:{server.port}")) == [True, True]
+        assert runner.run(healthy("http://two.test:2")) == [False, False]
+    assert asked == ["two.test"] * 3  # once for the good one, which is kept
 
 
 def test_a_server_without_a_tokenizer_says_nothing() -> None:

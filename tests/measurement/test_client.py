@@ -1,6 +1,7 @@
 """The driver against a scripted server: what was planted is what is measured."""
 
 import asyncio
+import gc
 import itertools
 import json
 import time
@@ -216,8 +217,34 @@ def test_what_the_samples_taker_raises_ends_the_stretch(quick: ScriptedServer) -
         target = Target(urls=(quick.url,), model="scripted")
         await drive(target, stretch, endless_prompts(), on_sample=full)
 
-    with pytest.raises(StorageFailed, match=r"^no room for request [0-3]$"):
+    with pytest.raises(StorageFailed, match=r"^no room for request \d+$"):
         run(work())
+
+
+def test_a_full_disk_is_handed_every_sample_that_is_left(quick: ScriptedServer) -> None:
+    """Each request that was made is offered once to whoever keeps samples, so that none is lost uncounted."""
+    offered: list[int] = []
+    made = []
+
+    def counted() -> typing.Iterator[Prompt]:
+        for prompt in endless_prompts():
+            made.append(prompt)
+            yield prompt
+
+    def full(sample: Sample) -> None:
+        offered.append(sample.request)
+        if len(offered) > 20:
+            raise StorageFailed(f"{len(offered)} samples")
+
+    async def work() -> None:
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=8), seconds=None, max_tokens=1)
+        await drive(Target(urls=(quick.url,), model="scripted"), stretch, counted(), on_sample=full)
+
+    with pytest.raises(StorageFailed, match=r"^\d+ samples$") as raised:
+        run(work())
+
+    assert sorted(offered) == list(range(len(made)))
+    assert str(raised.value) == f"{len(made)} samples"
 
 
 def test_a_cancelled_drive_hands_over_what_it_has() -> None:
@@ -248,6 +275,26 @@ def test_a_broken_callback_ends_the_stretch_aloud(quick: ScriptedServer) -> None
 
     with pytest.raises((ZeroDivisionError, RuntimeError)):
         drive_once(quick.url, prompts=broken(), arrivals=Constant(rate_per_second=100))
+
+
+def test_no_garbage_is_collected_while_a_load_is_under_way(quick: ScriptedServer) -> None:
+    """A collection would stop everything for milliseconds; afterwards it is on again, also where the load broke."""
+    collecting: list[bool] = []
+
+    def watched(sample: Sample) -> None:
+        collecting.append(gc.isenabled())
+        if len(collecting) == 3:
+            raise StorageFailed(f"no room for request {sample.request}")
+
+    async def work() -> None:
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=1), seconds=None, max_tokens=1)
+        await drive(Target(urls=(quick.url,), model="scripted"), stretch, endless_prompts(), on_sample=watched)
+
+    with pytest.raises(StorageFailed):
+        run(work())
+
+    assert collecting[:3] == [False] * 3
+    assert gc.isenabled()
 
 
 def test_the_clients_clock_is_watched(quick: ScriptedServer) -> None:

@@ -1,6 +1,7 @@
 """The load command as people run it: a process, its files, its exit status."""
 
 import json
+import os
 import pathlib
 import random
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import typing
+import urllib.request
 
 import pytest
 
@@ -57,6 +59,33 @@ def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_
     assert 0.9 < record["client"]["kernel_stamped_share"] <= 1
     assert ended.stdout.startswith("requests   30 ok, 0 failed in ")
     assert all(f"`{key}`" in documented for key in _keys(record))
+
+
+def test_first_tokens_that_came_with_others_are_told(tmp_path: pathlib.Path) -> None:
+    """A server that sends an answer in one piece: when its first token came alone is not known, and that is said."""
+    output = tmp_path / "r.json"
+    with ScriptedServer() as at_once:
+        ended = run(at_once.url, output, "--requests", "3")
+
+    assert json.loads(output.read_text())["client"]["first_token_merged_share"] == 1
+    assert (
+        "merged     100 % of first tokens came in one read with the next: their TTFT is exact or late" in ended.stdout
+    )
+
+
+def test_prompts_of_a_file_are_unique_while_they_last(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """Three different lines: three requests repeat none, four do, and the report says which."""
+    (tmp_path / "prompts.txt").write_text("one\ntwo\nthree\n")
+    words = ["--prompt", "file", "--prompt-file", str(tmp_path / "prompts.txt"), "--requests"]
+    found = []
+    for requests in ("3", "4"):
+        run(server.url, tmp_path / "r.json", *words, requests)
+        found.append(json.loads((tmp_path / "r.json").read_text())["load"]["prompts"])
+
+    assert found == [
+        {"what": "3 of the 3 prompts of a file", "unique": True},
+        {"what": "3 prompts of a file, repeated", "unique": False},
+    ]
 
 
 def _keys(record: typing.Mapping[str, typing.Any], path: str = "") -> typing.Iterator[str]:
@@ -140,32 +169,134 @@ def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pat
     assert record["requests"]["intended"] == 160
 
 
-def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
-    """The file may grow to 100 kB: exit status 5, one sentence, and every line in it is whole."""
+def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Path) -> None:
+    """The file may grow to 100 kB: exit status 5, every line in it is whole, and each request sent is counted."""
 
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     output = tmp_path / "r.json"
-    with subprocess.Popen(
-        command(server.url, output, "--concurrency", "32", "--requests", "2000"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        preexec_fn=small_files,  # noqa: PLW1509 - no other thread holds a lock here
-    ) as load:
-        _, errors = load.communicate(timeout=20)
+    with ScriptedServer(Script(ttft_seconds=0.005), process=True) as server:
+        with subprocess.Popen(
+            command(server.url, output, "--concurrency", "32", "--requests", "2000"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            preexec_fn=small_files,  # noqa: PLW1509 - no other thread holds a lock here
+        ) as load:
+            _, errors = load.communicate(timeout=20)
+        with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
+            answered = len(json.loads(answer.read())["requests"])
     samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
 
     assert load.returncode == 5
-    assert re.fullmatch(
+    told = re.fullmatch(
         rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
-        r"written before are whole, \d+ after them and what was under way are lost; "
-        r"make room there or name another folder\n",
+        r"written before are whole, (\d+) after them are lost; make room there or name another folder\n",
         errors.decode(),
     )
+    assert told is not None
+    # What the server had not answered when the load ended was at most all slots.
+    assert answered <= len(samples) + int(told[1]) <= answered + 32
     assert len(samples) > 100
+
+
+def test_a_client_without_sockets_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """40 files may be open and 60 connections are wanted: those that failed are labelled as this machine's doing."""
+
+    def few_files() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    output = tmp_path / "r.json"
+    with subprocess.Popen(
+        command(server.url, output, "--concurrency", "60", "--requests", "60", "--limit-ms", "60000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=few_files,  # noqa: PLW1509 - no other thread holds a lock here
+    ) as load:
+        _, errors = load.communicate(timeout=20)
+    record = json.loads(output.read_text())
+    lacking = record["requests"]["no_socket"]
+
+    assert (load.returncode, errors) == (4, b"")
+    assert record["requests"]["ok"] + lacking == 60
+    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent, for this machine gave the ")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: pathlib.Path) -> None:
+    """An hour's load must not end with that."""
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "r.json"
+    with ScriptedServer(process=True) as server:
+        ended = run(server.url, output, "--requests", "3", "--samples", str(tmp_path / "s.jsonl"))
+        with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
+            requests = json.loads(answer.read())["requests"]
+
+    assert (ended.returncode, requests) == (5, {})
+    assert ended.stderr == f"the result cannot be written to {output}: File exists; name another file with --output\n"
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
+def test_a_terminal_that_takes_nothing_costs_no_result(
+    server: ScriptedServer, tmp_path: pathlib.Path, where: str
+) -> None:
+    """The file is written, the status is the load's own, and there is no traceback."""
+    output = tmp_path / "r.json"
+    if where == "/dev/full":
+        target = os.open(where, os.O_WRONLY)
+    else:
+        reader, target = os.pipe()
+        os.close(reader)
+    words = command(server.url, output, "--requests", "3", "--limit-ms", "60000")
+    ended = subprocess.run(words, stdout=target, stderr=subprocess.PIPE, cwd=ROOT, check=False, timeout=30)
+    os.close(target)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert json.loads(output.read_text())["requests"]["ok"] == 3
+
+
+def _until(holds: typing.Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def _catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Tell if ``process`` has a handler of its own for ``number``."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_before_the_load_begins_ends_it_in_one_sentence(
+    tmp_path: pathlib.Path, number: signal.Signals, status: int
+) -> None:
+    """While modules are imported nothing was sent, so there is nothing to keep: no traceback, the status as later."""
+    with subprocess.Popen(
+        command("http://127.0.0.1:9", tmp_path / "r.json", "--seconds", "60"), stderr=subprocess.PIPE, cwd=ROOT
+    ) as load:
+        _until(lambda: _catches(load, signal.SIGTERM) and _catches(load, signal.SIGINT))
+        load.send_signal(number)
+        _, errors = load.communicate(timeout=10)
+
+    assert (load.returncode, errors.decode()) == (status, f"{number.name} before the load began; nothing was sent\n")
+
+
+def test_a_signal_after_the_load_has_ended_changes_nothing(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    """SIGTERM while the process ends: the result is written, and the status is that of a load that ended by itself."""
+    output = tmp_path / "r.json"
+    words = ["--requests", "3", "--limit-ms", "60000"]
+    with subprocess.Popen(command(server.url, output, *words), stdout=subprocess.DEVNULL, cwd=ROOT) as load:
+        _until(lambda: output.exists() and output.stat().st_size > 0)
+        while load.poll() is None:
+            load.send_signal(signal.SIGTERM)
+    record = json.loads(output.read_text())
+
+    assert load.returncode == 0
+    assert record["requests"]["ok"] == 3
 
 
 def test_the_command_needs_no_heavy_library() -> None:

@@ -67,6 +67,19 @@ def test_a_lost_sample_is_named() -> None:
     )
 
 
+def test_a_client_without_sockets_is_named() -> None:
+    """A machine that lets the client open no more connections is none of the server's failures."""
+    turn, samples = closed()
+    samples[5] = dataclasses.replace(samples[5], sent_seconds=None, status="no_socket")
+
+    assert audit_turn(turn, samples, PLAN) == (
+        (
+            "1 requests were not sent, for this machine gave the client no socket; raise its limit of open files "
+            "(ulimit -n), or ask for less at a time"
+        ),
+    )
+
+
 def test_a_rate_that_was_not_achieved_is_named() -> None:
     """A client that falls behind by 2 % of the schedule's length is found out."""
     turn, samples = opened()

@@ -256,6 +256,27 @@ def test_an_error_status_is_labelled_with_what_the_server_said() -> None:
     assert failure(answer) == ("http_error", "HTTP status 429, retry after 7 s: slow down", 429)
 
 
+@pytest.mark.parametrize("value", [b"nan", b"inf", b"-inf", b"Tue, 24 Nov 2026 16:00:00 GMT", b"soon"])
+def test_a_retry_after_that_is_no_number_of_seconds_is_none(value: bytes) -> None:
+    """A slot that waits for nan would never send again; an infinite pause is none that was asked for."""
+    scene = Scene()
+    result = scene.feed(b"HTTP/1.1 503 Busy\r\nRetry-After: " + value + b"\r\nContent-Length: 0\r\n\r\n")
+
+    assert (result.status, result.detail) == ("http_error", "HTTP status 503")
+    assert scene.owner.ended[0].retry_after is None
+
+
+def test_json_nested_too_deeply_is_labelled() -> None:
+    """An event that no parser follows is one bad answer."""
+    deep = b"[" * 50_000 + b"]" * 50_000
+
+    assert failure(HEAD + framed(b"data: " + deep + b"\n\n") + b"0\r\n\r\n") == (
+        "bad_response",
+        f"an event of the stream is no JSON object: {deep[:100]!r}",
+        200,
+    )
+
+
 def test_a_connection_closed_early_is_labelled() -> None:
     """Half a stream is no answer."""
     detail = "the server closed the connection before the response was complete"

@@ -1,13 +1,15 @@
 """Where the client runs and before whom: as asked for, or a sentence why not."""
 
 import os
+import pathlib
 import typing
 
 import pytest
 
 from infra.errors import CapacityError
 from tests.fakes_samples import whole
-from workloads.loadgen.cores import pin, scheduling, take_precedence
+from workloads.loadgen import cores
+from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence
 
 
 def test_a_core_that_is_not_there_is_refused() -> None:
@@ -39,6 +41,22 @@ def test_real_time_priority_is_taken_or_refused_with_its_reason(monkeypatch: pyt
 
     with pytest.raises(CapacityError, match=whole(sentence)):
         take_precedence()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("792686 2500000000 7\n", 2.5), ("0 0 0\n", 0.0), ("", None), ("5\n", None), ("a b c\n", None), (None, None)],
+    ids=["waited", "never", "empty", "short", "nonsense", "missing"],
+)
+def test_the_wait_for_a_core_is_the_systems_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, text: str | None, seconds: float | None
+) -> None:
+    """The second field, in nanoseconds; what no one counts is None, never 0."""
+    if text is not None:
+        (tmp_path / "schedstat").write_text(text)
+    monkeypatch.setattr(cores, "_SCHEDSTAT", tmp_path / "schedstat")
+
+    assert core_wait_seconds() == seconds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.loadgen.events import EventStream
+from workloads.loadgen.events import EventStream, parsed
 
 PAYLOADS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(str.strip).filter(bool), max_size=6
@@ -59,6 +59,18 @@ def test_an_event_of_several_lines_survives_any_split(end: str) -> None:
 def test_an_event_without_its_last_blank_line_is_kept() -> None:
     """Some servers end with data: [DONE] and nothing after it."""
     assert read([b"data: 1\n\ndata: [DO", b"NE]"]) == [b"1", b"[DONE]"]
+
+
+def test_a_byte_order_mark_before_the_stream_hides_no_event() -> None:
+    """The standard lets a stream begin with one."""
+    mark = b"\xef\xbb\xbf"
+
+    assert read([mark, b"data: 1\n\n"]) == read([mark[:1], mark[1:] + b"data: 1\n\n"]) == [b"1"]
+
+
+def test_json_that_is_nested_too_deeply_is_none_and_breaks_nothing() -> None:
+    """What no parser follows is a bad answer of the server's, not the end of the load."""
+    assert parsed(b"[" * 100_000 + b"]" * 100_000) is None
 
 
 def test_comments_alone_are_no_events() -> None:

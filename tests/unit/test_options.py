@@ -87,6 +87,58 @@ def test_headers_are_taken_apart() -> None:
             ["--prompt-file is not set; it is given exactly with --prompt file; name a file"],
         ),
         (
+            ["--seconds", "1", "--mode", "constant", "--rate", "3", "--concurrency", "4", "--think-seconds", "0"],
+            [
+                f"--{option}; it means something only with --mode closed; leave it out, or choose that --mode"
+                for option in ("concurrency is 4", "think-seconds is 0.0")
+            ],
+        ),
+        (
+            ["--seconds", "1", "--step-seconds", "5", "--prompt", "seed", "--prompt-tokens", "5"],
+            [
+                (
+                    "--step-seconds is 5.0; it means something only with --mode rising; "
+                    "leave it out, or choose that --mode"
+                ),
+                (
+                    "--prompt-tokens is 5; it means something only with --prompt synthetic, and a trace has lengths of "
+                    "its own; leave it out"
+                ),
+            ],
+        ),
+        (
+            ["--seconds", "1", "--samples", "o/../o/r.json", "--output", "o/../o/r.json"],
+            [
+                (
+                    "--samples is 'o/../o/r.json'; it is another file than --output, which is written last; "
+                    "leave it out, or name another file"
+                ),
+            ],
+        ),
+        (
+            ["--seconds", "1", "--output", "/"],
+            ["--output is '/'; it names a file, and this is a folder; name a file in it"],
+        ),
+        (
+            ["--seconds", "1", "--output", "..", "--samples", "/proc"],
+            [
+                "--output is '..'; it names a file, and this is a folder; name a file in it",
+                "--samples is '/proc'; it names a file, and this is a folder; name a file in it",
+            ],
+        ),
+        (
+            ["--seconds", "1", "--mode", "poisson", "--rate", "0.001"],
+            [
+                "--seconds is 1.0; the schedule's first request is within it; give more seconds, or a higher rate",
+            ],
+        ),
+        (
+            ["--seconds", "1", "--header", "two words: x"],
+            [
+                "--header is 'two words: x'; it is a name, a colon and a value, on one line; write it as 'Name: value'",
+            ],
+        ),
+        (
             ["--seconds", "1", "--url", "h:1", "--header", "oops"],
             [
                 f"--url is 'h:1'; {URL_RULE}; write it as http://127.0.0.1:8001",
@@ -111,6 +163,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
     ):
         options.checked(parsed("--mode", "trace", "--trace", "/none"))
     sentence = "the prompt file has no line with text; it has one prompt a line"
+
+    with pytest.raises(
+        SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
+    ):
+        options.prompt_lines(empty)
+    empty.write_bytes(b"caf\xe9\n")
+    sentence = "it is text in UTF-8, and byte 3 of this is not (invalid continuation byte)"
 
     with pytest.raises(
         SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")

@@ -62,6 +62,8 @@ def test_a_file_of_prompts_goes_round() -> None:
     assert [prompt.content for prompt in itertools.islice(source.each, 3)] == ["one", "two", "one"]
     assert not source.unique
     assert source.words == "2 prompts of a file, repeated"
+    assert source.different == 2
+    assert prompts.from_lines(["one", "two", "one"]).different is None
 
 
 def test_a_trace_asks_for_its_own_lengths() -> None:
@@ -73,6 +75,14 @@ def test_a_trace_asks_for_its_own_lengths() -> None:
     made = list(prompts.for_trace(range(50), requests, seed=1).each)
 
     assert [(len(prompt.content), prompt.output_tokens) for prompt in made] == [(3, 7), (5, 9)]
+
+
+@pytest.mark.parametrize(("shortest", "unique"), [(1, False), (7, False), (8, True)])
+def test_a_trace_of_short_prompts_may_repeat_one(shortest: int, unique: object) -> None:
+    """Of 50 ids there are 2,500 prompts of two tokens: among thousands of requests some come twice."""
+    requests = [Recorded(seconds=0, prompt_tokens=tokens, output_tokens=1) for tokens in (500, shortest)]
+
+    assert prompts.for_trace(range(50), requests, seed=1).unique == unique
 
 
 @pytest.mark.parametrize(

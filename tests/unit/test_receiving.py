@@ -22,10 +22,13 @@ class Clocks:
         """Start at second 100 of the client's clock."""
         self.now = 100.0
         self.set_by = 0.0
+        self.pause = 0.0
+        """Passes once, before the client's clock is read."""
         self.kernel = KernelClock(self.client, self.wall_ns)
 
     def client(self) -> float:
         """Return the client's clock."""
+        self.now, self.pause = self.now + self.pause, 0.0
         return self.now
 
     def wall_ns(self) -> int:
@@ -74,6 +77,18 @@ def test_a_wall_clock_that_was_set_moves_no_moment(clocks: Clocks, step: float) 
 
     assert at_the_read == late == clocks.now - 1
     assert clocks.kernel.moment(clocks.stamp(0.03)) == pytest.approx(clocks.now - 0.03, abs=1e-6)
+
+
+@pytest.mark.parametrize("pause", [0.0005, 0.2])
+def test_a_pause_between_the_two_readings_costs_no_stamp(clocks: Clocks, pause: float) -> None:
+    """A client that was stopped just there looks at both clocks again: no clock was set, so the stamp counts."""
+    arrived = clocks.now - 0.03
+    stamp = clocks.stamp(0.03)
+    clocks.pause = pause
+
+    assert clocks.kernel.moment(stamp) == pytest.approx(arrived, abs=1e-6)
+    assert clocks.kernel.moment(clocks.stamp(0)) == pytest.approx(clocks.now, abs=1e-6)
+    assert (clocks.kernel.stamped, clocks.kernel.unstamped) == (2, 0)
 
 
 class Receiver:

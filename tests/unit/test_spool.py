@@ -65,27 +65,15 @@ def test_a_cut_last_line_is_left_out_and_said(tmp_path: pathlib.Path) -> None:
     assert said == [f"{path} ends in the middle of line 3; the 2 samples before it are whole"]
 
 
-def test_a_spool_goes_on_after_a_cut_line(tmp_path: pathlib.Path) -> None:
-    """The cut line is taken off before anything is added."""
+@pytest.mark.parametrize("before", ["x" * 200_000, "{}\n" * 3, ""], ids=["half a line", "lines", "empty"])
+def test_a_spool_starts_its_file_anew(tmp_path: pathlib.Path, before: str) -> None:
+    """Two loads into the same file: it holds the samples of the second, as many as its result says."""
     path = tmp_path / "samples.jsonl"
-    line = encode(make_sample())
-    path.write_text(f"{line}\n{line[:40]}")
+    path.write_text(before)
     with spool.Spool(path) as kept:
         kept.add(make_sample(request=7))
-    said, on_cut = cuts()
 
-    assert [sample.request for sample in spool.read(path, on_cut=on_cut)] == [0, 7]
-    assert said == []
-
-
-def test_a_file_without_a_whole_line_starts_again(tmp_path: pathlib.Path) -> None:
-    """Half a line is no sample, however long it is."""
-    path = tmp_path / "samples.jsonl"
-    path.write_text("x" * 200_000)
-    with spool.Spool(path) as kept:
-        kept.add(make_sample())
-
-    assert path.read_text() == encode(make_sample()) + "\n"
+    assert path.read_text() == encode(make_sample(request=7)) + "\n"
 
 
 def test_a_bad_line_in_the_middle_is_named(tmp_path: pathlib.Path) -> None:
@@ -113,7 +101,10 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
 def test_a_full_disk_leaves_whole_lines_and_says_how_many(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them."""
+    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them.
+
+    What comes later is counted as lost too, even where there is room again: a file with a gap would look whole.
+    """
     path = tmp_path / "samples.jsonl"
     real, left = os.pwrite, [room]
 
@@ -131,10 +122,15 @@ def test_a_full_disk_leaves_whole_lines_and_says_how_many(
     lines = room // (len(encode(make_sample(request=9))) + 1)
     sentence = (
         f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole, "
-        f"{50 - lines} after them and what was under way are lost; make room there or name another folder"
+        f"{50 - lines} after them are lost; make room there or name another folder"
     )
     with pytest.raises(StorageFailed, match=whole(sentence)):
         kept.flush()
+    left[0] = 10_000
+    for more in (1, 2):
+        one_more = sentence.replace(f"{50 - lines} after", f"{50 - lines + more} after")
+        with pytest.raises(StorageFailed, match=whole(one_more)):
+            kept.add(make_sample(request=50))
     kept.close()
     said, on_cut = cuts()
 

@@ -116,6 +116,17 @@ def test_tokens_of_one_read_have_no_time_between_them() -> None:
     assert both["max"] == pytest.approx(40)
 
 
+def test_first_tokens_that_came_with_the_next_are_told() -> None:
+    """One stream in four has two tokens in its first read; whole answers, single tokens and failures are no such."""
+    made = Summary()
+
+    assert made.first_token_merged_share is None
+    for tokens in ((0.05, 0.05, 0.09), (0.05, 0.09, 0.09), (0.05,), (0.05, 0.06), ()):
+        made.add(make_sample(token_seconds=tokens))
+    made.add(make_sample(token_seconds=(0.05, 0.05), status="timeout"))
+    assert made.first_token_merged_share == 0.25
+
+
 def test_a_load_of_no_length_has_no_rate() -> None:
     """Nothing is divided by nothing."""
     record = Summary().record(intended=0, sent=0, planned_rate=None, seconds=0)

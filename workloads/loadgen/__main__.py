@@ -2,7 +2,10 @@
 
 import argparse
 import importlib
+import signal
 import sys
+import types
+import typing
 
 from infra.errors import OptimalTpError
 
@@ -13,6 +16,12 @@ COMMANDS = {
     "sweep": ("workloads.loadgen.sweep", "the same for several models, one after the other"),
 }
 """Name to module and one line of help. A module has ``configure(parser)`` and ``main(arguments) -> exit status``."""
+
+
+def _leave(number: int, frame: types.FrameType | None) -> typing.NoReturn:  # noqa: ARG001 - signal's signature
+    """End a load that has not begun: nothing was sent, so there is nothing to finish or to keep."""
+    sys.stderr.write(f"{signal.Signals(number).name} before the load began; nothing was sent\n")
+    raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
 
 
 def main(words: list[str]) -> int:
@@ -33,4 +42,7 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["load"]:  # the other commands have no load under way for long, and end as interrupted
+        for early in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(early, _leave)
     sys.exit(main(sys.argv[1:]))

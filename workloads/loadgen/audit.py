@@ -69,6 +69,7 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
     bound = lateness_bound_ms(expected.limit_ms)
     reasons = (
         _count(turn, ordered),
+        _sockets(ordered),
         _rate(turn, ordered),
         _delay(ordered, expected, bound),
         _lag(turn, bound),
@@ -94,6 +95,16 @@ def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
     return f"{turn.requests} requests were made but {len(samples)} samples kept; every request has exactly one sample"
+
+
+def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
+    lacking = sum(sample.status == "no_socket" for sample in samples)
+    if not lacking:
+        return None
+    return (
+        f"{lacking} requests were not sent, for this machine gave the client no socket; "
+        "raise its limit of open files (ulimit -n), or ask for less at a time"
+    )
 
 
 def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:

@@ -80,7 +80,10 @@ class Server:
         )
 
     async def tokens(self, model: str, text: str) -> tuple[int, ...] | None:
-        """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None where the server has no such call."""
+        """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None where the server has no such call.
+
+        A tokenizer that knows none of the words has one id for all: as good as none.
+        """
         exchange = await self._ask("POST", "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
         if exchange.status != "ok":
             return None
@@ -91,7 +94,7 @@ class Server:
         ids = answer.get("tokens") if isinstance(answer, dict) else None
         if not isinstance(ids, list) or not all(type(token) is int for token in ids):
             return None
-        return tuple(ids)
+        return tuple(ids) if len(set(ids)) > 1 else None
 
     async def _json(self, method: str, path: str, body: dict[str, object] | None) -> dict[str, typing.Any]:
         exchange = await self._ask(method, path, body)

@@ -1,24 +1,25 @@
 """The driver: sends a stretch of load as its schedule says and hands over one sample per request."""
 
 import asyncio
-import collections
 import dataclasses
 import functools
 import gc
 import time
 import typing
 
+from infra.errors import StorageFailed
 from workloads.loadgen import exchange as exchanges
 from workloads.loadgen import wire
 from workloads.loadgen.alarm import Alarm
 from workloads.loadgen.exchange import Exchange
+from workloads.loadgen.handover import HandOver, OnSample
 from workloads.loadgen.lag import Ticker
 from workloads.loadgen.network import Connector, Network
 from workloads.loadgen.pacing import pace
 from workloads.loadgen.pool import Bounds, Pool
 from workloads.loadgen.prompts import Prompt
 from workloads.loadgen.schedule import Arrivals
-from workloads.samples import Sample, Stage
+from workloads.samples import Stage
 from workloads.shares import WHOLE, Share
 
 
@@ -86,10 +87,6 @@ class Drive:
     """True if ``stop`` ended it."""
 
 
-OnSample = typing.Callable[[Sample], None]
-_HAND_OVER_SECONDS = 0.005
-# Samples built at a time: 0.2 ms of work, so that no send waits longer; of a pile this part, so that memory is bounded.
-_SLICE, _SLICES = 16, 16
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
 _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop
@@ -109,8 +106,10 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """Send ``stretch`` to ``target``; return when every request has ended and its sample was handed over.
 
     A failed request is a labelled sample, never an exception. Sends end with the schedule, with ``prompts``, or with
-    ``stop``. Whatever ``on_sample`` raises ends the stretch and is raised here. Garbage collection is off meanwhile:
-    nothing on the way of a request is cyclic. Raises ValueError for a URL that is none.
+    ``stop``. Whatever ``on_sample`` raises ends the stretch and is raised here; after a StorageFailed the samples that
+    are left are handed over all the same, so that whoever refuses them can count them, and the last one is raised.
+    Garbage collection is off meanwhile: nothing on the way of a request is cyclic. Raises ValueError for a URL that is
+    none.
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(clock=clock, stamped=stretch.stream), clock)
     collected = gc.isenabled()
@@ -136,7 +135,6 @@ class _Run:
     ) -> None:
         self._stretch = stretch
         self._prompts = prompts
-        self._on_sample = on_sample
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -165,7 +163,7 @@ class _Run:
         self._alarm = Alarm(self._loop, self._advance)
         self._armed: float | None = None
         self._ticker = Ticker(self._loop, clock, self._tick)
-        self._ended: collections.deque[Exchange] = collections.deque()
+        self._hand_over = HandOver(on_sample, lambda: self._origin)
         self._launched = 0
         self._share, self._shares = stretch.share.index, stretch.share.count
         self._start = self._last_end = 0.0
@@ -176,7 +174,7 @@ class _Run:
         """Run it to its end."""
         handler = self._loop.get_exception_handler()
         self._loop.set_exception_handler(self._broken)
-        aside = [self._loop.create_task(self._hand_over())]
+        aside = [self._loop.create_task(self._hand_over.keep_up())]
         if stop is not None:
             aside.append(self._loop.create_task(self._watch(stop)))
         try:
@@ -206,11 +204,13 @@ class _Run:
         self._alarm.close()
         for pending in (self._over, *aside):
             pending.cancel()
+        failure: StorageFailed | None = None
         for result in await asyncio.gather(self._over, *aside, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            if isinstance(result, StorageFailed):
+                failure = result
+            elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
-        while self._ended:
-            self._hand_over_some(_SLICE)
+        self._hand_over.rest(failure)
 
     def _result(self) -> Drive:
         origin = self._origin.seconds
@@ -238,7 +238,7 @@ class _Run:
         return True
 
     def _take_back(self, exchange: Exchange) -> None:
-        self._ended.append(exchange)
+        self._hand_over.add(exchange)
         end = exchange.end
         self._last_end = end
         seconds = self._stretch.seconds
@@ -262,16 +262,6 @@ class _Run:
     def _tick(self) -> None:
         if self._ticker.ticks % _SWEEP_TICKS == 0:
             self._pool.sweep()
-
-    async def _hand_over(self) -> None:
-        """Hand ended exchanges over as samples, a slice at a time; between two slices the loop reads and sends."""
-        while True:
-            await asyncio.sleep(_HAND_OVER_SECONDS if not self._ended else 0)
-            self._hand_over_some(max(_SLICE, len(self._ended) // _SLICES))
-
-    def _hand_over_some(self, most: int) -> None:
-        for _ in range(min(most, len(self._ended))):
-            self._on_sample(exchanges.sample(self._ended.popleft(), self._origin))
 
     @functools.cached_property
     def _origin(self) -> exchanges.Origin:

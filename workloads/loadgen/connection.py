@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: sends a request, stamps what comes back, hands the exchange over when it has ended."""
 
 import asyncio
+import math
 import socket
 import typing
 
@@ -260,6 +261,7 @@ class Connection(asyncio.Protocol):
 
 def _seconds(value: bytes) -> float | None:
     try:
-        return max(float(value), 0.0)
+        seconds = float(value)
     except ValueError:  # a date: a clock other than ours
         return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -1,6 +1,7 @@
 """Which core the client runs on, and how the system schedules it there."""
 
 import os
+import pathlib
 
 from infra.errors import CapacityError
 
@@ -16,6 +17,20 @@ def pin(core: int) -> None:
             f"this process cannot be pinned to core {core}: {error.strerror}; allowed cores are {cores}: "
             "name one of them"
         ) from error
+
+
+_SCHEDSTAT = pathlib.Path("/proc/thread-self/schedstat")
+
+
+def core_wait_seconds() -> float | None:
+    """Return how long this thread has been ready to run while its core had other work; None where no one counts it.
+
+    Source: Linux's Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat, read 2026-11-24.
+    """
+    try:
+        return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 _CLASSES = {os.SCHED_OTHER: "ordinary", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle", os.SCHED_FIFO: "real-time fifo"}

@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import datetime as dt
+import os
 import pathlib
 import signal
 import ssl
 import sys
 import time
+import types
 import typing
 
 import uvloop
@@ -16,7 +18,7 @@ from infra.errors import ServerFailed, SettingsError
 from workloads.loadgen import audit, options, prompts, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive
-from workloads.loadgen.cores import pin, scheduling, take_precedence
+from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence
 from workloads.loadgen.network import Network
 from workloads.loadgen.options import Options
 from workloads.loadgen.schedule import Replay
@@ -25,12 +27,15 @@ from workloads.samples import Sample
 
 VOID = 4
 INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 configure = options.configure
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the load; return the exit status: 0, 4 for a void one, 130 after SIGINT; SIGTERM ends it with 0.
+
+    The process is to end then: from there on it ignores both signals.
 
     Raises SettingsError, ServerFailed (also if no request succeeded) and StorageFailed.
     """
@@ -40,23 +45,30 @@ def main(arguments: argparse.Namespace) -> int:
     if asked.realtime:
         take_precedence()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_load(asked))
+        try:
+            return runner.run(_load(asked))
+        finally:  # all is kept and said by now, and the process ends: a signal has nothing left to end
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 async def _load(asked: Options) -> int:
     stop, received = asyncio.Event(), list[signal.Signals]()
 
-    def note(number: signal.Signals) -> None:
-        received.append(number)
-        stop.set()
+    loop = asyncio.get_running_loop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, note, number)
+    def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        received.append(signal.Signals(number))
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in _SIGNALS:  # not the loop's own handlers: it would take them away, when it closes, before the end
+        signal.signal(number, note)
     network = Network(_trust(asked.ca_file), stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
     model = asked.model or await _first_model(server)
     source = await _prompts(asked, server, model)
     counted, kept = summary.Summary(), list[audit.Row]()
+    result.begin(asked.output)
     with Spool(asked.samples) as spool:
 
         def take(sample: Sample) -> None:
@@ -66,6 +78,7 @@ async def _load(asked: Options) -> int:
 
         target = Target(urls=asked.urls, model=model, headers=asked.headers)
         started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
+        waited = core_wait_seconds()
         done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
     ended = result.Ended(
         asked=asked,
@@ -74,6 +87,7 @@ async def _load(asked: Options) -> int:
         started=started,
         origin_seconds=origin,
         cpu_seconds=time.process_time() - used,
+        core_wait_seconds=_since(waited, core_wait_seconds()),
         kernel_stamped_share=None if network.clock is None else network.clock.stamped_share,
         scheduling=scheduling(),
         drive=done,
@@ -82,9 +96,23 @@ async def _load(asked: Options) -> int:
         stopped_by=received[0].name if received else None,
     )
     record = result.record(ended)
+    _say(result.as_text(record))  # first: what cannot be written is at least read
     result.write(asked.output, record)
-    sys.stdout.write(result.as_text(record, asked) + "\n")
+    _say(f"written    {asked.output}, {asked.samples}")
     return _status(record, received, counted)
+
+
+def _say(text: str) -> None:
+    """Tell the terminal; where nobody reads it any more, the result's file is what counts."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
+
+
+def _since(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
 
 
 def _status(record: dict[str, typing.Any], received: list[signal.Signals], counted: summary.Summary) -> int:

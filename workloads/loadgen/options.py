@@ -9,6 +9,10 @@ import typing
 from infra.errors import Problem, SettingsError
 from workloads.loadgen import prompts, schedule, wire
 
+STEP_SECONDS = 10
+"""Length of a step of rising load where none is given."""
+PROMPT_TOKENS = 30
+"""Length of synthetic prompts where none is given."""
 MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
 
 
@@ -47,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--url", action="append", required=True, metavar="URL", help="the server; again for more replicas of it")
     add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
     add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
-    add("--concurrency", type=int, default=1, metavar="N", help="closed: requests in flight (default %(default)s)")
-    add("--think-seconds", type=float, default=0, metavar="S", help="closed: silence between a slot's requests")
+    add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
+    add("--think-seconds", type=float, metavar="S", help="closed: silence between a slot's requests (default 0)")
     add("--rate", type=float, metavar="R", help="constant, poisson: requests per second")
     add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
-    add("--step-seconds", type=float, default=10, metavar="S", help="rising: length of a step (default %(default)s)")
+    add("--step-seconds", type=float, metavar="S", help="rising: length of a step (default 10)")
     add("--trace", type=pathlib.Path, metavar="FILE", help="trace: JSON Lines of seconds, prompt_tokens, output_tokens")
     add("--seconds", type=float, metavar="S", help="sends are intended before this")
     add("--requests", type=int, metavar="N", help="most requests")
@@ -61,8 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--ignore-eos", action="store_true", help="vLLM's extension: exactly max-tokens come")
     add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
     add("--prompt-file", type=pathlib.Path, metavar="FILE", help="one prompt a line, with --prompt file")
-    add("--prompt-tokens", type=int, default=30, metavar="N", help="length of synthetic prompts (default %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of arrivals and prompts (default %(default)s)")
+    add("--prompt-tokens", type=int, metavar="N", help="length of synthetic prompts (default 30)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of arrivals and prompts, which it repeats (default %(default)s)",
+    )
     add("--request-timeout-seconds", type=float, default=60, metavar="S", help="(default %(default)s)")
     add("--grace-seconds", type=float, default=5, metavar="S", help="after a signal, for what is in flight")
     add("--max-in-flight", type=int, metavar="N", help="open schedules: arrivals beyond this wait, and it counts")
@@ -92,19 +102,21 @@ _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
 
 def checked(arguments: argparse.Namespace) -> Options:
     """Return the load that ``arguments`` ask for. Raises SettingsError with every bad option."""
-    problems = [*_numbers(arguments), *_combinations(arguments), *_addresses(arguments)]
+    problems = [*_numbers(arguments), *_combinations(arguments), *_addresses(arguments), *_files(arguments)]
     if problems:
         raise SettingsError(problems)
-    output = arguments.output
+    arrivals = _arrivals(arguments)
+    _refuse_silence(arguments, arrivals)
     return Options(
         urls=tuple(arguments.url),
-        arrivals=_arrivals(arguments),
+        arrivals=arrivals,
         headers=tuple(_header(line) for line in arguments.header),
-        samples=arguments.samples or output.with_name(f"{output.stem}.samples.jsonl"),
+        samples=_samples(arguments),
+        prompt_tokens=arguments.prompt_tokens or PROMPT_TOKENS,
         **{
             field.name: getattr(arguments, field.name)
             for field in dataclasses.fields(Options)
-            if field.name not in {"urls", "arrivals", "headers", "samples"}
+            if field.name not in {"urls", "arrivals", "headers", "samples", "prompt_tokens"}
         },
     )
 
@@ -133,6 +145,14 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         if (value is not None) != (mode in modes):
             remedy = "add it, or choose another --mode" if value is None else "leave it out, or choose such a --mode"
             yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}", remedy)
+    for option, its_mode in (("concurrency", "closed"), ("think_seconds", "closed"), ("step_seconds", "rising")):
+        value = getattr(arguments, option)
+        if value is not None and mode != its_mode:
+            rule = f"it means something only with --mode {its_mode}"
+            yield problem(option, value, rule, "leave it out, or choose that --mode")
+    if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or mode == "trace"):
+        rule = "it means something only with --prompt synthetic, and a trace has lengths of its own"
+        yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
     if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
         yield problem("seconds", None, "--seconds or --requests bounds the load", "add --seconds 60")
     if (arguments.prompt == "file") != (arguments.prompt_file is not None):
@@ -157,8 +177,32 @@ def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         except ValueError as error:
             yield problem("url", url, str(error).split("; ", 1)[1], "write it as http://127.0.0.1:8001")
     for line in arguments.header:
-        if not _header(line)[0] or "\n" in line or "\r" in line:
+        name = _header(line)[0]
+        if not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
             yield problem("header", line, "it is a name, a colon and a value, on one line", "write it as 'Name: value'")
+
+
+def _samples(arguments: argparse.Namespace) -> pathlib.Path:
+    output: pathlib.Path = arguments.output
+    return arguments.samples or output.parent / f"{output.stem}.samples.jsonl"
+
+
+def _files(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    for option, path in (("output", arguments.output), ("samples", _samples(arguments))):
+        if path.is_dir():
+            yield problem(option, str(path), "it names a file, and this is a folder", "name a file in it")
+    if _samples(arguments).absolute() == arguments.output.absolute():
+        rule = "it is another file than --output, which is written last"
+        yield problem("samples", str(arguments.samples), rule, "leave it out, or name another file")
+
+
+def _refuse_silence(arguments: argparse.Namespace, arrivals: schedule.Arrivals) -> None:
+    """Raise SettingsError for an open schedule that has nothing to send in its time."""
+    if isinstance(arrivals, schedule.ClosedArrivals):
+        return
+    if next(schedule.planned(arrivals, seconds=arguments.seconds, requests=None), None) is None:
+        rule = "the schedule's first request is within it"
+        raise SettingsError([problem("seconds", arguments.seconds, rule, "give more seconds, or a higher rate")])
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -169,13 +213,15 @@ def _header(line: str) -> tuple[str, str]:
 def _arrivals(arguments: argparse.Namespace) -> schedule.Arrivals:
     match arguments.mode:
         case "closed":
-            return schedule.Closed(concurrency=arguments.concurrency, think_seconds=arguments.think_seconds)
+            return schedule.Closed(concurrency=arguments.concurrency or 1, think_seconds=arguments.think_seconds or 0)
         case "constant":
             return schedule.Constant(rate_per_second=arguments.rate)
         case "poisson":
             return schedule.Poisson(rate_per_second=arguments.rate, seed=arguments.seed)
         case "rising":
-            return schedule.Rising(rates_per_second=_rates(arguments.rates) or (), step_seconds=arguments.step_seconds)
+            return schedule.Rising(
+                rates_per_second=_rates(arguments.rates) or (), step_seconds=arguments.step_seconds or STEP_SECONDS
+            )
         case "seed":
             return schedule.Rotation(servers=len(arguments.url))
         case _:
@@ -201,4 +247,6 @@ def prompt_lines(path: pathlib.Path) -> prompts.Prompts:
 
 def _rule(error: OSError | ValueError) -> str:
     """Return the rule that a file breaks, from what reading it raised."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is text in UTF-8, and byte {error.start} of this is not ({error.reason})"
     return f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import dataclasses
+import errno
 import itertools
 import socket
 import typing
@@ -13,6 +14,8 @@ from workloads.loadgen.network import Connector
 from workloads.loadgen.wire import Address
 from workloads.samples import Status
 
+_OWN_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+"""What keeps this machine, not the server, from another connection: files, ports, memory."""
 IDLE_SECONDS = 4.0
 """A connection idle for longer is not used again: uvicorn, vLLM's server, closes it after 5 s, and a request sent at
 that moment would fail for no fault of the server's. Source: uvicorn's settings, timeout_keep_alive, read 2026-11-23."""
@@ -111,7 +114,8 @@ class Pool:
             self._end(exchange, "timeout", f"no connection within {self._timeout_seconds:g} s")
         except OSError as error:
             where = self._addresses[exchange.replica].authority
-            self._end(exchange, "refused", f"no connection to {where}: {error}")
+            status: Status = "no_socket" if error.errno in _OWN_SHORTAGES else "refused"
+            self._end(exchange, status, f"no connection to {where}: {error}")
         else:
             self._write(connection, exchange, self._clock())
 

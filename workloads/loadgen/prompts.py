@@ -32,6 +32,8 @@ class Prompts:
     each: typing.Iterator[Prompt]
     unique: bool
     """False if a prompt may come twice, so that a prefix cache could answer for the model."""
+    different: int | None = None
+    """How many come before one comes again; None where that is not known, or none does."""
     tokens: int | None
     """Length of each, where all have the same and a tokenizer said so."""
     words: str
@@ -101,7 +103,9 @@ def from_lines(lines: typing.Iterable[str]) -> Prompts:
     if not texts:
         raise ValueError("the prompt file has no line with text; it has one prompt a line")
     each = itertools.cycle([Prompt(text, None) for text in texts])
-    return Prompts(each=each, unique=False, tokens=None, words=f"{len(texts)} prompts of a file, repeated")
+    different = len(texts) if len(set(texts)) == len(texts) else None
+    words = f"{len(texts)} prompts of a file, repeated"
+    return Prompts(each=each, unique=False, different=different, tokens=None, words=words)
 
 
 def for_trace(ids: typing.Sequence[int] | None, requests: typing.Sequence[Recorded], *, seed: int) -> Prompts:
@@ -112,8 +116,9 @@ def for_trace(ids: typing.Sequence[int] | None, requests: typing.Sequence[Record
         dataclasses.replace(prompt, output_tokens=request.output_tokens)
         for request, prompt in zip(requests, plain, strict=True)
     )
-    unit = "words" if ids is None else "tokens"
-    return Prompts(each=each, unique=True, tokens=None, words=f"random {unit}, as many as the trace recorded")
+    unit, choices = ("words", len(WORDS)) if ids is None else ("tokens", len(set(ids)))
+    unique = _spread(choices, min(lengths, default=0))
+    return Prompts(each=each, unique=unique, tokens=None, words=f"random {unit}, as many as the trace recorded")
 
 
 _WORDS = """time year people way day man thing woman life child world school state family student group country problem

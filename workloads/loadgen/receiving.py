@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import struct
 import sys
@@ -17,6 +18,23 @@ STEP_NS = 100_000
 _STAMP = struct.Struct("@ll")
 _ROOM = socket.CMSG_SPACE(_STAMP.size)
 _NS = 1_000_000_000
+
+
+@functools.cache
+def ask_for_stamps() -> None:
+    """Ask for stamps before the first connection does, once and for as long as the process lives.
+
+    Linux begins to stamp a moment after the first socket asks (from a work queue): the first reads would lack theirs.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    _ask(sock)
+    sock.detach()
+
+
+def _ask(sock: socket.socket) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
 class Receiver(typing.Protocol):
@@ -61,13 +79,17 @@ class KernelClock:
         reads = self.stamped + self.unstamped
         return self.stamped / reads if reads else None
 
+    def _readings(self) -> tuple[int, float]:
+        """Read the wall clock, then the client's: a pause between the two makes a moment late, never early."""
+        return self._wall_ns(), self._clock()
+
     def moment(self, ancillary: typing.Sequence[tuple[int, int, bytes]]) -> float:
         """Return when bytes came in that were read just now, by what came beside them."""
-        wall_ns = self._wall_ns()  # before the other: a pause between the two makes a moment late, never early
-        now = self._clock()
-        apart_ns = wall_ns - now * _NS
-        if abs(apart_ns - self._apart_ns) > STEP_NS:
-            self._apart_ns, self._trusted_from_ns = apart_ns, wall_ns
+        wall_ns, now = self._readings()
+        if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+            wall_ns, now = self._readings()  # a pause between the two is over now; a clock that was set stays set
+            if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+                self._apart_ns, self._trusted_from_ns = wall_ns - now * _NS, wall_ns
         if ancillary:
             seconds, rest_ns = _STAMP.unpack(ancillary[0][2])
             stamp_ns: int = seconds * _NS + rest_ns
@@ -92,9 +114,7 @@ class StampedTransport(asyncio.Transport):
         self._clock = clock
         self._unsent = b""
         self._open = True
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
-                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        _ask(sock)
         receiver.connection_made(self)
         loop.add_reader(sock.fileno(), self._read)
 

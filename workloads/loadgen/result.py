@@ -31,6 +31,8 @@ class Ended:
     """The monotonic clock at second 0 of the samples."""
     cpu_seconds: float
     """Processor time of the client."""
+    core_wait_seconds: float | None
+    """How long the client was ready to run while its core had other work; None where the system does not count it."""
     kernel_stamped_share: float | None
     """Of the reads; None where the kernel was not asked."""
     scheduling: str
@@ -50,7 +52,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "schema_version": SCHEMA_VERSION,
         "started": ended.started.isoformat(timespec="milliseconds"),
         "stopped_by": ended.stopped_by,
-        "load": _asked_record(ended.asked, ended.model, ended.source),
+        "load": _asked_record(ended.asked, ended.model, ended.source, drive.intended),
         **ended.counted.record(
             intended=drive.intended,
             sent=drive.sent,
@@ -60,8 +62,10 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "audit": _audit(ended),
         "client": {
             "cpu_seconds": round(ended.cpu_seconds, 4),
+            "core_wait_seconds": None if ended.core_wait_seconds is None else round(ended.core_wait_seconds, 4),
             "scheduling": ended.scheduling,
             "kernel_stamped_share": ended.kernel_stamped_share,
+            "first_token_merged_share": ended.counted.first_token_merged_share,
             "clock_origin_seconds": ended.origin_seconds,
             "python": platform.python_version(),
             **{name: version(name) for name in ("uvloop", "httptools", "orjson")},
@@ -101,7 +105,7 @@ def _audit(ended: Ended) -> dict[str, object]:
     }
 
 
-def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, object]:
+def _asked_record(asked: Options, model: str, source: Prompts, intended: int) -> dict[str, object]:
     arrivals = dataclasses.asdict(asked.arrivals)
     if isinstance(asked.arrivals, Replay):
         arrivals = {"requests": len(asked.arrivals.requests)}
@@ -115,7 +119,7 @@ def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, obje
         "max_tokens": asked.max_tokens,
         "temperature": asked.temperature,
         "ignore_eos": asked.ignore_eos,
-        "prompts": {"what": source.words, "unique": source.unique},
+        "prompts": _prompts_record(source, intended),
         "seed": asked.seed,
         "request_timeout_seconds": asked.request_timeout_seconds,
         "max_in_flight": asked.max_in_flight,
@@ -124,22 +128,42 @@ def _asked_record(asked: Options, model: str, source: Prompts) -> dict[str, obje
     }
 
 
+def _prompts_record(source: Prompts, intended: int) -> dict[str, object]:
+    if source.different is None or intended > source.different:
+        return {"what": source.words, "unique": source.unique}
+    return {"what": f"{intended} of the {source.different} prompts of a file", "unique": True}
+
+
+def begin(path: pathlib.Path) -> None:
+    """See that ``path`` can be written, before anything is sent. Raises StorageFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
 def write(path: pathlib.Path, content: dict[str, typing.Any]) -> None:
     """Write the result to ``path``. Raises StorageFailed."""
     try:
         path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StorageFailed(
-            f"the result cannot be written to {path}: {error.strerror}; name another file with --output"
-        ) from error
+        raise _failed(path, error) from error
 
 
-def as_text(content: dict[str, typing.Any], asked: Options) -> str:
+def _failed(path: pathlib.Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file with --output")
+
+
+def as_text(content: dict[str, typing.Any]) -> str:
     """Return the result for a terminal."""
     asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
     lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
+    merged = content["client"]["first_token_merged_share"]
+    if merged:
+        late = "came in one read with the next: their TTFT is exact or late"
+        lines.append(f"merged     {100 * merged:.3g} % of first tokens {late}")
     if not asked_prompts["unique"]:
         lines.append("           they repeat: a prefix cache may have answered for the model")
     lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
-    lines.append(f"written    {asked.output}, {asked.samples}")
     return "\n".join(lines)

@@ -227,8 +227,6 @@ class Session:
         if load.prompt_file is not None:
             return _of_file(load.prompt_file)
         ids = await Server(url=urls[0]).tokens(self.settings.model.name, " ".join(prompts.WORDS))
-        # A tokenizer that knows none of the words has one id for all: as good as none.
-        ids = ids if ids is not None and len(set(ids)) > 1 else None
         return prompts.synthetic(ids, load.prompt_tokens, seed=load.seed)
 
 

@@ -13,14 +13,15 @@ _BUFFER_BYTES = 65_536
 
 
 class Spool:
-    """Appends samples to a file. At most 64 KiB wait in memory; a write goes to the system at once.
+    """Writes samples to a file of their own. At most 64 KiB wait in memory; a write goes to the system at once.
 
-    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line,
-    and the sentence says how many samples it holds and how many of those added it does not.
+    Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line and
+    nothing more is written, and the sentence says how many samples it holds and how many of those added it does not.
+    ``add`` goes on counting and raising after that, so that the last sentence accounts for every sample.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        """Open ``path`` for appending; a last line that an earlier run left cut is taken off."""
+        """Begin ``path`` anew: samples of an earlier load beside these would be counted as theirs."""
         self.samples = 0
         """Samples that the system has taken."""
         self.lost = 0
@@ -28,12 +29,11 @@ class Spool:
         self._path = path
         self._lines: list[bytes] = []
         self._bytes = 0
+        self._end = 0
+        self._full: OSError | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._end = _whole(self._fd)
-            if self._end != os.fstat(self._fd).st_size:
-                os.ftruncate(self._fd, self._end)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -42,7 +42,7 @@ class Spool:
         line = encode(sample).encode() + b"\n"
         self._lines.append(line)
         self._bytes += len(line)
-        if self._bytes >= _BUFFER_BYTES:
+        if self._bytes >= _BUFFER_BYTES or self._full is not None:
             self.flush()
 
     def flush(self) -> None:
@@ -51,6 +51,8 @@ class Spool:
         written = 0
         try:
             while written < len(data):
+                if self._full is not None:
+                    raise self._full
                 written += os.pwrite(self._fd, data[written:], self._end + written)
         except OSError as error:
             whole = data[: data.rfind(b"\n", 0, written) + 1]
@@ -58,6 +60,7 @@ class Spool:
             self.lost += data.count(b"\n") - whole.count(b"\n")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._end)
+            self._full = error
             raise self._failed(error) from error
         self._keep(data)
 
@@ -89,21 +92,8 @@ class Spool:
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
             f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
-            f"are whole, {self.lost} after them and what was under way are lost; make room there or name another folder"
+            f"are whole, {self.lost} after them are lost; make room there or name another folder"
         )
-
-
-def _whole(fd: int) -> int:
-    """Return the length of the file up to the end of its last whole line."""
-    size = os.fstat(fd).st_size
-    position = size
-    while position > 0:
-        start = max(position - _BUFFER_BYTES, 0)
-        found = os.pread(fd, position - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        position = start
-    return 0
 
 
 def read(path: pathlib.Path, *, on_cut: typing.Callable[[str], None]) -> typing.Iterator[Sample]:

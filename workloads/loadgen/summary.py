@@ -106,6 +106,7 @@ class Summary:
         self.first_failure: str | None = None
         self._prompt_tokens: int | None = None
         self._output_tokens: int | None = None
+        self._streams = self._merged_firsts = 0
         self._between = Distribution(unit_microseconds=1e6)
         self._per_request = {name: Distribution(unit_microseconds=1e3) for name in MEASURES if name != "inter_token_ms"}
 
@@ -122,15 +123,26 @@ class Summary:
             value = getattr(sample, name)
             if value is not None:
                 distribution.pending.append(value)
-        if sample.status == "ok":
-            moments = sample.token_seconds
-            if moments and moments[0] == moments[-1]:  # all of one read
+        moments = sample.token_seconds
+        if moments and sample.status == "ok":
+            self._streams += 1
+            if len(moments) > 1 and moments[0] == moments[1]:
+                self._merged_firsts += 1
+            if moments[0] == moments[-1]:  # all of one read
                 self._between.pending_zeros += len(moments) - 1
             else:
                 self._between.pending.extend(map(operator.sub, moments[1:], moments))
         if len(self._between.pending) > _PENDING or (self.ok + sum(self.failures.values())) % _PENDING == 0:
             for distribution in (self._between, *self._per_request.values()):
                 distribution.settle()
+
+    @property
+    def first_token_merged_share(self) -> float | None:
+        """Of the streams that succeeded, those whose first token came in one read with the next; None without any.
+
+        The first has the moment of the last in that read then, which may be late (docs/decisions/0025).
+        """
+        return self._merged_firsts / self._streams if self._streams else None
 
     def record(self, *, intended: int, sent: int, planned_rate: float | None, seconds: float) -> dict[str, object]:
         """Return everything as data, for a load of ``seconds`` from the first intended send to the last byte."""
