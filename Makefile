@@ -152,6 +152,7 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 STACK ?= dev
 # Leftovers are looked for only once destroy has ended well; that may be run alone at any time.
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
+	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
 	@$(BIN)/python -m infra leftovers --stack "$(STACK)"; status=$$?; case $$status in \
 	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \

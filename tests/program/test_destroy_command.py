@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import boto3
@@ -73,6 +74,15 @@ def test_a_destroy_that_fails_says_what_may_still_bill(tmp_path: pathlib.Path) -
     ran = destroy(tmp_path, python="echo never")
 
     assert ran.stdout.splitlines() == ["pulumi destroy did not end: run it again; until then nodes may bill."]
+    assert ran.returncode == 2
+
+
+def test_without_pulumi_nothing_is_said_to_bill(tmp_path: pathlib.Path) -> None:
+    """A command that is not there has destroyed nothing, and running it again would not help."""
+    (tmp_path / "make").symlink_to(shutil.which("make") or "")
+    ran = destroy(tmp_path, python="echo never", PATH=str(tmp_path))
+
+    assert ran.stdout.splitlines() == ["make destroy needs the pulumi command on PATH; nothing was destroyed."]
     assert ran.returncode == 2
 
 

@@ -1,0 +1,97 @@
+"""Figures that the documents state of the program are the program's own."""
+
+import re
+
+import pytest
+
+from infra.preflight.reservations import BLOCK_ENDS_EARLY
+from tests.fakes_pulumi import ROOT, recorded
+from workloads import progress, selfaudit
+from workloads.fleet import choice, search, simulation
+from workloads.loadgen import audit, connection, hardstop, lag, nodewatch, pacing, pool, receiving
+from workloads.report import parts, watch
+from workloads.report.wording import TIMES
+
+NUMBERS = {1: "a", 3: "three", 5: "five"}
+
+STATED = (
+    ("README.md", f"something else took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
+    ("README.md", f"other programs took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    ("docs/decisions/0002-stop-the-others.md", f"took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of them"),
+    ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
+    ("docs/on-aws.md", f"at Karpenter's NodeClaims every {nodewatch.LOOK_SECONDS:g} seconds"),
+    ("docs/on-aws.md", f"or {NUMBERS[int(hardstop.MARGIN_SECONDS) // 60]} minute before the money ends"),
+    ("docs/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
+    ("docs/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),
+    ("docs/fleet.md", f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),
+    ("docs/fleet.md", f"a router has at most {simulation.ROUTER_SERVERS} servers"),
+    ("docs/fleet.md", f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
+    ("docs/fleet.md", f"spans a factor of {choice.LASTING:g} at least"),
+    ("docs/decisions/0020-own-protocol.md", f"at {connection.HEAD_BYTES // 1024} KiB"),
+    ("docs/decisions/0023-no-retry.md", f"({pacing.LONGEST_RETRY_AFTER_SECONDS:g} s at most)"),
+    (
+        "docs/decisions/0023-no-retry.md",
+        f"a pause of {1000 * pacing.FIRST_BACK_OFF_SECONDS:g} ms doubling to {pacing.LONGEST_BACK_OFF_SECONDS:g} s",
+    ),
+    ("docs/decisions/0023-no-retry.md", f"idle for {pool.IDLE_SECONDS:g} s is not used again"),
+    (
+        "docs/decisions/0024-audit-rules.md",
+        f"the larger of {audit.LATENESS_FLOOR_MS:g} ms and {100 * audit.LATENESS_SHARE:g} % of the strictest",
+    ),
+    ("docs/decisions/0024-audit-rules.md", f"sent at {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),
+    ("docs/decisions/0024-audit-rules.md", f"ticking every {1000 * lag.PERIOD_SECONDS:g} ms"),
+    ("docs/decisions/0024-audit-rules.md", f"beyond {audit.LONGEST_PAUSE_FACTOR} {TIMES} `bound`"),
+    ("docs/decisions/0024-audit-rules.md", f"in flight within {100 * audit.IN_FLIGHT_TOLERANCE:g} % of the slots"),
+    ("docs/decisions/0024-audit-rules.md", f"rate {TIMES} latency within {100 * audit.LITTLE_TOLERANCE:g} %"),
+    ("docs/decisions/0025-the-kernel-stamps-tokens.md", f"by more than {receiving.STEP_NS / 1e6:g} ms"),
+    (
+        "docs/decisions/0045-several-load-generators-follow-a-plan.md",
+        f"above {parts.CLOCK_TOLERANCE_MS:g} ms, or where no time service keeps a clock",
+    ),
+    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"changed every {progress.WRITE_SECONDS:g} s and"),
+    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"of life every {progress.HEARTBEAT_SECONDS:g} s"),
+    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"reads it every {watch.LOOK_SECONDS:g} s"),
+    (
+        "docs/decisions/0051-progress-is-an-object-in-the-bucket.md",
+        f"older than {progress.SILENT_SECONDS / 60:g} minutes",
+    ),
+)
+"""Page, and words in it whose figures come from the program."""
+
+
+def plain(page: str) -> str:
+    """Return a page with every run of blanks as one."""
+    return re.sub(r"\s+", " ", (ROOT / page).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("page", "words"), STATED, ids=[f"{page}-{words[:30]}" for page, words in STATED])
+def test_a_page_states_the_programs_figure(page: str, words: str) -> None:
+    """A constant that moves takes the sentence with it."""
+    assert words in plain(page)
+
+
+def test_the_guard_comes_as_often_as_the_page_says() -> None:
+    """A server that was started by hand after the deadline is stopped within five minutes."""
+    cron = recorded("Pulumi.dev.yaml").one("CronJob guard-cron").inputs["spec"]["schedule"]
+
+    assert cron == "*/5 * * * *"
+    assert "what is started by hand is stopped again within five minutes" in plain("docs/on-aws.md")
+
+
+def test_the_preview_that_the_page_shows_is_the_dev_stacks() -> None:
+    """Plan and cost, line by line."""
+    outputs = recorded("Pulumi.dev.yaml").outputs
+    block = re.search(r"pulumi preview\n(.*?)```", (ROOT / "docs/on-aws.md").read_text(encoding="utf-8"), re.DOTALL)
+
+    assert block is not None
+    assert [line.strip() for line in block[1].splitlines()] == [*outputs["plan"], *outputs["cost"]]
+
+
+def test_the_readme_states_what_the_dev_stack_costs() -> None:
+    """An hour of serving, an idle hour, the whole experiment."""
+    outputs, page = recorded("Pulumi.dev.yaml").outputs, plain("README.md")
+
+    assert f"about {outputs['usd_per_hour']:.2f} USD an hour while it serves" in page
+    assert f"{outputs['usd_per_hour_idle']:.2f} USD an hour idle" in page
+    assert f"some {outputs['usd_expected']:.0f} USD for the experiment" in page
+    assert f"goes on costing {outputs['usd_per_hour_idle']:.2f} USD an hour" in page
