@@ -22,9 +22,12 @@ _HALF_MADE: typing.Final = (
 )
 """What Helm says where its record of a release and Pulumi's state do not agree."""
 _GONE: typing.Final = "release: not found"
-_CUT: typing.Final = "failed to load checkpoint"
 _MOST_HANDS = 60
 CANCEL: typing.Final = ("cancel", "--yes", "--stack", STACK)
+IMPORT: typing.Final = (
+    *("import", "--yes", "--skip-preview", "--stack", STACK),
+    *("--protect=false", "--generate-code=false", "--file"),
+)
 REFRESH: typing.Final = ("refresh", "--yes", "--skip-preview", "--clear-pending-creates")
 
 
@@ -62,26 +65,18 @@ def driven(stack: Stack, plane: ControlPlane, command: tuple[str, ...], how: How
 
 def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]:
     """Take away what stands in the way of ``run``, as a person would; return what it was."""
-    if _CUT in run.output:
-        # The file backend writes attributes in place: a kill in that moment leaves an empty file beside a whole state.
-        stack.restore()
-        stack.pulumi(*CANCEL)
-        return [f"rm {STACK}.json.attrs: {_CUT}"]
-    hands: list[str] = []
-    pending, taken = _pending(stack), {}
+    hands, found = [], []
     with changing(stack.model) as world:
         for entry in world.journal[since:]:
-            found = _EXISTS.search(entry["error"])
-            thing = None if found is None else world.things.get(f"{found[1]} {found[2]}")
-            if thing is not None and entry["urn"] in pending:
-                taken[entry["urn"]] = thing.id
-                hands.append(f"pulumi refresh --import-pending-creates {thing}: {entry['error']}")
-            elif thing is not None:
-                hands.append(f"aws delete {thing}: {entry['error']}")
-                account.delete(world, thing.kind, thing.id)
+            exists = _EXISTS.search(entry["error"])
+            thing = None if exists is None else world.things.get(f"{exists[1]} {exists[2]}")
+            if thing is not None:
+                found.append((entry["urn"], thing.id))
+                hands.append(f"pulumi import {thing}: {entry['error']}")
         if not hands and any(entry["did"] == "delete" and entry["error"] for entry in world.journal[since:]):
             hands += [f"aws delete {name}: in the way of destroy" for name in _without_orphans(stack, world)]
-    _take_over(stack, taken)
+    if found:
+        _take_over(stack, found)
     said = next((sentence for sentence in (*_HALF_MADE, _GONE) if sentence in run.output), None)
     if said is not None:
         hands += [f"{each}: {said}" for each in _without_records(plane, run)] if said != _GONE else []
@@ -90,23 +85,31 @@ def helped(stack: Stack, plane: ControlPlane, run: Run, since: int) -> list[str]
     return hands
 
 
-def _take_over(stack: Stack, ids: collections.abc.Mapping[str, str]) -> None:
-    """Import what was being made, by URN: what several killed runs have tried, once for each of them."""
-    while waiting := _pending(stack) & ids.keys():
-        words = [f"--import-pending-creates={word}" for urn in waiting for word in (urn, ids[urn])]
-        imported = stack.pulumi("refresh", "--yes", "--skip-preview", *words)
-        assert imported.status == 0, imported.output
+def _take_over(stack: Stack, found: collections.abc.Iterable[tuple[str, str]]) -> None:
+    """Import what exists, by URN and ID: the URN tells type, name and the parent's type, the state the parent."""
+    known = [each["urn"] for each in _deployment(stack)["resources"]]
+    names = {"provider": next(urn for urn in known if _type_of(urn) == "pulumi:providers:aws")}
+    resources = []
+    for urn, id_ in found:
+        above, _, kind = _type_of(urn).rpartition("$")
+        names[above] = next(each for each in known if _type_of(each) == above)
+        resources.append(
+            {"type": kind, "name": urn.rpartition("::")[2], "id": id_, "parent": above, "provider": "provider"}
+        )
+    file = stack.model.with_name("import.json")
+    file.write_text(json.dumps({"nameTable": names, "resources": resources}), encoding="utf-8")
+    run = stack.pulumi(*IMPORT, str(file))
+    assert run.status == 0, run.output
+
+
+def _type_of(urn: str) -> str:
+    """Return the types of all that is above, and its own."""
+    return urn.split("::")[2]
 
 
 def _deployment(stack: Stack) -> dict[str, typing.Any]:
     found: dict[str, typing.Any] = json.loads(stack.pulumi("stack", "export", "--stack", STACK).output)["deployment"]
     return found
-
-
-def _pending(stack: Stack) -> set[str]:
-    """Return what the state says was being made when a run was killed."""
-    pending = _deployment(stack).get("pending_operations") or ()
-    return {each["resource"]["urn"] for each in pending if each["type"] == "creating"}
 
 
 def orphans(stack: Stack, world: World) -> list[str]:

@@ -6,6 +6,7 @@ Operations are those on the model of AWS, and those of the Kubernetes plugin, He
 wrong the first time it is tried; then the same command is run again, until it ends well.
 """
 
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -28,7 +29,7 @@ Fault = tuple[How, range]
 END = 10_000
 CHUNKS: dict[How, tuple[int, ...]] = {
     "refuse": (0, END),
-    "lose": (0, 60, *range(75, 136, 10), END),
+    "lose": (0, 80, END),
     "kill": (*range(0, 136, 15), END),
 }
 """Places between which one stack lives: a few minutes each."""
@@ -67,7 +68,8 @@ def lived(folder: pathlib.Path, up_fault: Fault, down_fault: Fault) -> Outcome:
         changed = stack.pulumi(*UP).changed()
         down = driven(stack, plane, DESTROY, *down_fault)
         world = stack.world()
-        left = [world.things[name].kind for name in orphans(stack, world) if str(world.things[name]) not in KEPT]
+        there = collections.Counter(str(world.things[name]) for name in orphans(stack, world))
+        left = [name.split()[0] for name in (there - collections.Counter(KEPT)).elements()]
     return Outcome(up=up, down=down, changed=changed, left=left, billing=len(world.billing()),
                    outlived=nodes.outlived, harms=world.harms)  # fmt: skip
 
