@@ -130,7 +130,7 @@ $(VENV)/dev.ready: requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
 
-bench: $(VENV)/dev.ready ## the load generator beside its peers, some 10 minutes; PEERS=all: vllm bench and three others too
+bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes; PEERS=all: vllm bench and three others too
 	$(BIN)/python -m bench $(if $(filter all,$(PEERS)),--published --vllm-python "$(VLLM_PYTHON)")
 
 docs: $(VENV)/dev.ready ## write the generated pages again

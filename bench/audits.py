@@ -10,7 +10,7 @@ import threading
 import typing
 
 from bench.cases import PACED, first_tokens, percentile99, truth_of
-from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours, Result
+from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours
 from tests.fakes_server import ScriptedServer
 from workloads.loadgen.audit import LATENESS_FLOOR_MS
 
@@ -41,8 +41,8 @@ class Told:
     """Of sends against their plan, at the 99th percentile."""
     error_ms: float | None
     """Of TTFT against the server's truth, likewise; None where the run kept no first tokens."""
-    core_wait_share: float | None
-    """Of the load's time, in which the client was ready to run and its core had other work."""
+    core_wait_seconds: float | None
+    """How long the client was ready to run while its core had other work."""
     must_be_void: bool = False
 
     @property
@@ -82,13 +82,9 @@ def _told(words: str, load: Load, ours: Ours, *, void: bool = False) -> Told:
         reasons=result.reasons,
         late_ms=result.lateness_p99_ms,
         error_ms=percentile99([first.error_ms for first in firsts]),
-        core_wait_share=_share(result),
+        core_wait_seconds=result.core_wait_seconds,
         must_be_void=void,
     )
-
-
-def _share(result: Result) -> float | None:
-    return None if result.core_wait_seconds is None else result.core_wait_seconds / result.seconds
 
 
 @contextlib.contextmanager
@@ -128,11 +124,11 @@ def _worst(found: typing.Sequence[Told]) -> str:
     """Return the largest figures of ``found``."""
     errors = [told.error_ms for told in found if told.error_ms is not None]
     late = [told.late_ms for told in found if told.late_ms is not None]
-    waits = [told.core_wait_share for told in found if told.core_wait_share is not None]
+    waits = [told.core_wait_seconds for told in found if told.core_wait_seconds is not None]
     return ", ".join(
         [
             f"sends {max(late, default=0):.2f} ms late at p99",
             f"TTFT {max(errors, default=0):.2f} ms off the server's truth at p99",
-            f"{100 * max(waits, default=0):.0f} % of the time waiting for its core",
+            f"{max(waits, default=0):.2f} s waiting for its core",
         ]
     )

@@ -3,6 +3,7 @@
 import pathlib
 import ssl
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -12,6 +13,8 @@ from tests.fakes_server import Fault, Script, ScriptedServer
 from workloads.loadgen.network import Network
 from workloads.loadgen.schedule import Closed, Constant
 from workloads.samples import Status
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     subprocess.run(command, check=True, capture_output=True)
     path.write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
     return path
+
+
+def test_the_command_trusts_the_certificate_that_it_is_told_to(
+    certificate: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A server with a certificate of its own: refused with the remedy; with ``--ca-file`` its streams are read."""
+    with ScriptedServer(Script(certificate=str(certificate))) as server:
+        words = [sys.executable, "-m", "workloads.loadgen", "load", "--url", server.url, "--stream", "--requests", "3"]
+        words += ["--limit-ms", "60000", "--output", str(tmp_path / "r.json")]
+        refused = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
+        words += ["--ca-file", str(certificate)]
+        trusted = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
+
+    assert refused.returncode == 5
+    assert "certificate verify failed" in refused.stderr
+    assert refused.stderr.endswith("; name its certificate with --ca-file\n")
+    assert (trusted.returncode, trusted.stderr) == (0, "")
+    assert trusted.stdout.startswith("requests   3 ok, 0 failed in ")
 
 
 def test_tls_is_spoken_and_checked(certificate: pathlib.Path) -> None:

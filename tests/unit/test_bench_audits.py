@@ -6,7 +6,7 @@ import pytest
 
 from bench.audits import Told, words
 
-GOOD = Told(words="nothing", valid=True, reasons=(), late_ms=0.1, error_ms=0.02, core_wait_share=0.01)
+GOOD = Told(words="nothing", valid=True, reasons=(), late_ms=0.1, error_ms=0.02, core_wait_seconds=0.01)
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_a_valid_run_is_one_that_truly_was_in_time(told: Told, right: object) ->
 def test_clean_runs_are_counted_and_planted_lag_is_told_one_by_one() -> None:
     """With the worst figures, and every reason."""
     void = dataclasses.replace(GOOD, valid=False, reasons=("the clock lagged",), error_ms=0.5)
-    lagging = dataclasses.replace(GOOD, words="three busy loops", error_ms=9, late_ms=12, core_wait_share=0.61)
+    lagging = dataclasses.replace(GOOD, words="three busy loops", error_ms=9, late_ms=12, core_wait_seconds=0.61)
 
     assert list(words([GOOD, void, lagging])) == [
         (
             "clean runs: 1 of 2 valid; at worst sends 0.10 ms late at p99, TTFT 0.50 ms off the server's truth at p99, "
-            "1 % of the time waiting for its core"
+            "0.01 s waiting for its core"
         ),
         "  void for: the clock lagged",
         (
             "three busy loops: valid, WRONGLY; sends 12.00 ms late at p99, TTFT 9.00 ms off the server's truth at p99, "
-            "61 % of the time waiting for its core"
+            "0.61 s waiting for its core"
         ),
     ]

@@ -131,7 +131,9 @@ async def _first_model(server: Server) -> str:
     try:
         served = await server.models()
     except ServerFailed as error:
-        raise ServerFailed(f"{error}; start the server, or correct --url") from error
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        remedy = "name its certificate with --ca-file" if untrusted else "start the server, or correct --url"
+        raise ServerFailed(f"{error}; {remedy}") from error
     if not served:
         raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")
     return served[0].name
