@@ -156,6 +156,13 @@ def test_no_reference_moves() -> None:
     assert found == []
 
 
+def test_nothing_that_a_run_writes_is_tracked() -> None:
+    """Samples, and pictures other than those that documents show, stay where they were measured."""
+    pictures = [path for path in _tracked("*.png") if path.parent != ROOT / "docs" / "images"]
+
+    assert pictures + _tracked("samples-*.jsonl", "*/samples-*.jsonl") == []
+
+
 def test_pre_commit_runs_what_make_test_runs() -> None:
     """A commit is held to the rules of ``make test`` that take seconds."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]

@@ -70,7 +70,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def configure_shared(parser: argparse.ArgumentParser) -> None:
     """Add the options that a run and a sweep have in common."""
     parser.add_argument("--settings", required=True, help="YAML file with a workloads section")
-    parser.add_argument("--results", required=True, metavar="DIR", help="folder for the run, or s3://bucket/prefix")
+    where = "folder for the run; or s3://bucket/prefix, and then beside a folder here"
+    parser.add_argument("--results", required=True, metavar="DIR", help=where)
     parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
     parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
     parser.add_argument(
