@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import typing
 
 from bench.cases import PACED, first_tokens, percentile99, truth_of
@@ -65,10 +66,9 @@ def audits(rounds: int = 2) -> typing.Iterator[Told]:
     for load in (EIGHT, MANY):
         with _busy_loops():
             yield _told(f"three busy loops on its core, {load.concurrency} streams", load, Ours())
-    with _busy_loops():
-        yield _told("three busy loops that go first, 8 streams", EIGHT, Ours(before=("nice", "-n", "19")), void=True)
-    words = f"stopped for {1000 * _PAUSE_SECONDS:.0f} ms"
-    yield _told(words, EIGHT, Ours(on_start=_stopped_for_a_while), void=True)
+    for how, disturb in (("stopped", _stopped_for_a_while), ("three busy loops go first", _crowded_out_for_a_while)):
+        words = f"{how} for {1000 * _PAUSE_SECONDS:.0f} ms, 8 streams"
+        yield _told(words, EIGHT, Ours(on_start=disturb), void=True)
 
 
 def _told(words: str, load: Load, ours: Ours, *, void: bool = False) -> Told:
@@ -107,6 +107,17 @@ def _stopped_for_a_while(pid: int) -> None:
         threading.Timer(_PAUSE_SECONDS, os.kill, (pid, signal.SIGCONT)).start()
 
     threading.Timer(_PAUSE_AFTER_SECONDS, stop).start()
+
+
+def _crowded_out_for_a_while(pid: int) -> None:
+    """Let busy loops go before the client on its core, once its load is under way; it starts and ends undisturbed."""
+
+    def crowd() -> None:
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+        with _busy_loops():
+            time.sleep(_PAUSE_SECONDS)
+
+    threading.Timer(_PAUSE_AFTER_SECONDS, crowd).start()
 
 
 def words(found: typing.Sequence[Told]) -> typing.Iterator[str]:

@@ -125,8 +125,7 @@ class Ours:
             words += [] if load.rate else ["--concurrency", str(load.concurrency)]
             words += ["--seconds", str(load.seconds)] if load.requests is None else ["--requests", str(load.requests)]
             words += ["--max-in-flight", str(load.max_in_flight)] if load.max_in_flight else []
-            command = [*self._before, sys.executable, "-m", "workloads.loadgen", *words]
-            spawned, peak = _spawn(command, {}, self._on_start)
+            spawned, peak = _spawn([sys.executable, "-m", "workloads.loadgen", *words], {}, self._on_start)
             record = json.loads(output.read_text())
             return self._result(record, folder / "r.samples.jsonl", load, spawned, peak)
 

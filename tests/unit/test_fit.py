@@ -5,7 +5,17 @@ import typing
 import pytest
 
 from infra.errors import SettingsError
-from workloads.fit import BYTES_PER_GIB, SHAPES, Fit, ModelShape, fit, kv_heads_per_core, parameters, shape_from_config
+from workloads.fit import (
+    BYTES_PER_GIB,
+    FAMILIES,
+    SHAPES,
+    Fit,
+    ModelShape,
+    fit,
+    kv_heads_per_core,
+    parameters,
+    shape_from_config,
+)
 
 
 def on_trainium2(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> Fit:
@@ -198,7 +208,7 @@ def test_an_unknown_family_is_refused() -> None:
 
     assert str(caught.value) == (
         "/models/moe/config.json: model_type is 'qwen3_moe'; the model's family is one whose memory can be computed: "
-        "qwen3, qwen2, llama; serve a model of such a family"
+        f"{', '.join(FAMILIES)}; serve a model of such a family"
     )
 
 
