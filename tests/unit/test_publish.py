@@ -1,20 +1,16 @@
 """Publication: bounded calls, nothing lost in an outage, aloud when something is."""
 
-import datetime as dt
 import errno
 import json
 import pathlib
 import typing
 
-import boto3
-import moto
 import pytest
 
 from infra.errors import StorageFailed
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen.minutes import Datum, Minutes
 from workloads.loadgen.publish import MOST_DATA, Outbox, Publisher, requests
-from workloads.metrics import NAMESPACE
 
 MINUTE = 1_800_000_000 // 60 * 60
 
@@ -250,31 +246,3 @@ def test_requests_stay_within_cloudwatchs_bounds() -> None:
     assert max(map(len, many)) <= MOST_DATA
     assert sum(map(len, large)) == 300
     assert all(len(json.dumps(request)) < 1_000_000 for request in large)
-
-
-def test_moto_takes_what_boto3_sends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real client accepts the requests, and the numbers come back out of CloudWatch's own statistics."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    with moto.mock_aws():
-        client = boto3.client("cloudwatch", region_name="us-east-2")
-        made = Minutes(origin_epoch_seconds=MINUTE, settle_seconds=0)
-        for request in range(4):
-            made.add(make_sample(intended_seconds=request, end_seconds=request + 0.1 * (request + 1)))
-        publisher = Publisher(made, client, Outbox(tmp_path, print), print, failures=(OSError,))
-        waiting = publisher.finish()
-        answer = client.get_metric_statistics(
-            Namespace=NAMESPACE,
-            MetricName="TotalLatency_ms",
-            Dimensions=[{"Name": "Model", "Value": "TP1"}],
-            StartTime=dt.datetime.fromtimestamp(MINUTE - 60, dt.UTC),
-            EndTime=dt.datetime.fromtimestamp(MINUTE + 120, dt.UTC),
-            Period=60,
-            Statistics=["Sum", "SampleCount", "Maximum"],
-        )
-        point = answer["Datapoints"][0]
-
-    assert waiting == 0
-    assert point["SampleCount"] == 4
-    assert point["Sum"] == pytest.approx(1000)
-    assert point["Maximum"] == pytest.approx(400)
