@@ -36,10 +36,15 @@ _POOLS, _CLASSES = "/apis/karpenter.sh/v1/nodepools", "/apis/karpenter.k8s.aws/v
 
 
 class Nodes:
-    """Kubelets and Karpenter, a step at a time. ``model`` is the file of the model."""
+    """Kubelets and Karpenter, a step at a time. ``model`` is the file of the model.
 
-    def __init__(self, plane: ControlPlane, model: pathlib.Path) -> None:
-        self._plane, self._model = plane, model
+    A pod runs ``start_seconds`` after it was first seen bound: what its images take.
+    """
+
+    def __init__(self, plane: ControlPlane, model: pathlib.Path, start_seconds: float = 0) -> None:
+        self._plane, self._model, self._start_seconds = plane, model, start_seconds
+        self._bound: dict[str, float] = {}
+        """When each pod was first seen on its node, by its uid."""
         self.outlived: list[str] = []
         """Instances that ran on after their claim was gone, as sentences."""
 
@@ -112,6 +117,8 @@ class Nodes:
                 self._end(pod)
                 continue
             if pod["status"].get("phase") != "Pending":
+                continue
+            if time.monotonic() < self._bound.setdefault(meta["uid"], time.monotonic()) + self._start_seconds:
                 continue
             is_job = any(owner["kind"] == "Job" for owner in meta.get("ownerReferences", []))
             phase = "Succeeded" if is_job else "Running"

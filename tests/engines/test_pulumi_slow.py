@@ -12,7 +12,7 @@ from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
 from tests.engines.test_pulumi import NEEDED, UP
 from tests.fakes_pulumi import recorded
-from tests.program.test_critical_path import chain, needed
+from tests.program.test_critical_path import IN_CLUSTER, chain, needed
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900), needs(*NEEDED)]
 POOL, CLUSTER = "NodePool pool-nodes", "Cluster cluster-control-plane"
@@ -78,7 +78,8 @@ def gone_up(folder: pathlib.Path, scale: float) -> Path:
     """Take the program up with AWS's latencies at ``scale``."""
     with fakes_stack.cluster(folder / "kubernetes") as plane:
         stack = Stack(folder / "stack", plane, scale=scale)
-        with playing(Nodes(plane, stack.model)):
+        # A chart is ready when its pods are, which pull their images first.
+        with playing(Nodes(plane, stack.model, start_seconds=scale * IN_CLUSTER["Release"])):
             run = stack.pulumi(*UP)
             asked = time.monotonic()
             again = stack.pulumi(*UP)
