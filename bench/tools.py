@@ -107,10 +107,9 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, on_start: typing.Callable[[int], None] | None = None, before: typing.Sequence[str] = ()) -> None:
-        """``on_start`` is given the process id of each run; ``before`` comes before its command."""
+    def __init__(self, on_start: typing.Callable[[int], None] | None = None) -> None:
+        """``on_start`` is given the process id of each run."""
         self._on_start = on_start
-        self._before = before
 
     def run(self, load: Load) -> Result:
         """Run ``load``."""

@@ -34,10 +34,18 @@ def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "workloads.loadgen", *fixed, *words]
 
 
-def run(url: str, output: pathlib.Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a load to its end."""
+def run(
+    url: str, output: pathlib.Path, *words: str, limited: typing.Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a load to its end, in a process that ``limited`` has given bounds of the system's."""
     return subprocess.run(
-        command(url, output, *words), capture_output=True, text=True, cwd=ROOT, check=False, timeout=30
+        command(url, output, *words),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=30,
+        preexec_fn=limited,
     )
 
 
@@ -178,14 +186,7 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
 
     output = tmp_path / "r.json"
     with ScriptedServer(Script(ttft_seconds=0.005), process=True) as server:
-        with subprocess.Popen(
-            command(server.url, output, "--concurrency", "32", "--requests", "2000"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            preexec_fn=small_files,  # noqa: PLW1509 - no other thread holds a lock here
-        ) as load:
-            _, errors = load.communicate(timeout=20)
+        load = run(server.url, output, "--concurrency", "32", "--requests", "2000", limited=small_files)
         with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
             answered = len(json.loads(answer.read())["requests"])
     samples = list(spool.read(tmp_path / "r.samples.jsonl", on_cut=pytest.fail))
@@ -194,7 +195,7 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
     told = re.fullmatch(
         rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
         r"written before are whole, (\d+) after them are lost; make room there or name another folder\n",
-        errors.decode(),
+        load.stderr,
     )
     assert told is not None
     # What the server had not answered when the load ended was at most all slots.
@@ -209,18 +210,12 @@ def test_a_client_without_sockets_is_void(server: ScriptedServer, tmp_path: path
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 
     output = tmp_path / "r.json"
-    with subprocess.Popen(
-        command(server.url, output, "--concurrency", "60", "--requests", "60", "--limit-ms", "60000"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        preexec_fn=few_files,  # noqa: PLW1509 - no other thread holds a lock here
-    ) as load:
-        _, errors = load.communicate(timeout=20)
+    words = ["--concurrency", "60", "--requests", "60", "--limit-ms", "60000"]
+    load = run(server.url, output, *words, limited=few_files)
     record = json.loads(output.read_text())
     lacking = record["requests"]["no_socket"]
 
-    assert (load.returncode, errors) == (4, b"")
+    assert (load.returncode, load.stderr) == (4, "")
     assert record["requests"]["ok"] + lacking == 60
     assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent, for this machine gave the ")
 

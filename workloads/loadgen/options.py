@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--think-seconds", type=float, metavar="S", help="closed: silence between a slot's requests (default 0)")
     add("--rate", type=float, metavar="R", help="constant, poisson: requests per second")
     add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
-    add("--step-seconds", type=float, metavar="S", help="rising: length of a step (default 10)")
+    add("--step-seconds", type=float, metavar="S", help=f"rising: length of a step (default {STEP_SECONDS})")
     add("--trace", type=pathlib.Path, metavar="FILE", help="trace: JSON Lines of seconds, prompt_tokens, output_tokens")
     add("--seconds", type=float, metavar="S", help="sends are intended before this")
     add("--requests", type=int, metavar="N", help="most requests")
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--ignore-eos", action="store_true", help="vLLM's extension: exactly max-tokens come")
     add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
     add("--prompt-file", type=pathlib.Path, metavar="FILE", help="one prompt a line, with --prompt file")
-    add("--prompt-tokens", type=int, metavar="N", help="length of synthetic prompts (default 30)")
+    add("--prompt-tokens", type=int, metavar="N", help=f"length of synthetic prompts (default {PROMPT_TOKENS})")
     add(
         "--seed",
         type=int,
