@@ -37,7 +37,7 @@ export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_C
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow engines engines-soak format docs pins bench destroy clean
+.PHONY: help local test test-slow engines engines-soak engine-sources format docs pins bench destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,8 @@ engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi 
 
 engines: $(ENGINES_CACHE)/ready $(KARPENTER_CACHE)/ready ## build the real engines that make test uses, once, with Go, some 9 minutes
 
+engine-sources: $(KARPENTER_CACHE)/sources
+
 $(ENGINES_CACHE)/ready:
 	@command -v go >/dev/null || { echo "make engines needs Go 1.26; without it set KUBEBUILDER_ASSETS to a folder with etcd and kube-*"; exit 1; }
 	@mkdir -p $(@D)
@@ -93,10 +95,12 @@ $(ENGINES_CACHE)/ready:
 	@touch $@
 
 # Karpenter is built from copies of its two modules in which three files are changed: KARPENTER_CHANGES say what, and why.
-$(KARPENTER_CACHE)/ready:
+# `go list -m` prints an empty folder until a module is downloaded, so the download comes first.
+$(KARPENTER_CACHE)/sources:
 	@command -v go >/dev/null || { echo "make engines needs Go 1.26 for Karpenter and kwok"; exit 1; }
-	@mkdir -p $(@D)/crds
+	@mkdir -p $(@D) && rm -rf $(@D)/core $(@D)/provider
 	cd tests/engines/karpenter && cp go.mod $(@D)/changed.mod && cp go.sum $(@D)/changed.sum && \
+	  go mod download sigs.k8s.io/karpenter github.com/aws/karpenter-provider-aws && \
 	  cp -rT "$$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter)" $(@D)/core && \
 	  cp -rT "$$(go list -m -f '{{.Dir}}' github.com/aws/karpenter-provider-aws)" $(@D)/provider && \
 	  chmod -R u+w $(@D)/core $(@D)/provider && \
@@ -104,11 +108,16 @@ $(KARPENTER_CACHE)/ready:
 	  sed -i -f operator.sed $(@D)/provider/kwok/operator/operator.go && \
 	  sed -i -f ec2.sed $(@D)/provider/kwok/ec2/ec2.go && \
 	  go mod edit -replace sigs.k8s.io/karpenter=$(@D)/core \
-	    -replace github.com/aws/karpenter-provider-aws=$(@D)/provider $(@D)/changed.mod && \
+	    -replace github.com/aws/karpenter-provider-aws=$(@D)/provider $(@D)/changed.mod
+	@touch $@
+
+$(KARPENTER_CACHE)/ready: | $(KARPENTER_CACHE)/sources
+	@mkdir -p $(@D)/crds
+	cd tests/engines/karpenter && \
 	  go build -modfile $(@D)/changed.mod -o $(@D)/karpenter github.com/aws/karpenter-provider-aws/kwok
 	install -m 644 $(@D)/provider/pkg/apis/crds/*.yaml $(@D)/crds/
 	cd tests/engines/kwok && go build -o $(@D)/kwok sigs.k8s.io/kwok/cmd/kwok
-	@rm -rf $(@D)/core $(@D)/provider $(@D)/changed.mod $(@D)/changed.sum
+	@rm -rf $(@D)/core $(@D)/provider $(@D)/changed.mod $(@D)/changed.sum $(@D)/sources
 	@touch $@
 
 format: $(VENV)/dev.ready ## format and mend what can be mended
