@@ -20,7 +20,6 @@ from infra.account.change import Change
 from infra.account.inquiry import Clients, Inquiry, clients, require_account
 from infra.account.questions import PREFLIGHT, least_policy
 from infra.account.registry import Registries
-from infra.errors import OptimalTpError
 from infra.leftovers import command as leftovers
 from infra.leftovers.scope import Results, Scope
 from infra.leftovers.search import LEFTOVERS, REMOVALS
@@ -29,6 +28,7 @@ from infra.preflight.checks import checks
 from infra.preflight.scene import Scene
 from infra.settings import parse_infra
 from infra.stack import PROJECT, read_stack, stack_config
+from optimal_tp.errors import OptimalTpError
 
 
 def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:

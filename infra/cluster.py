@@ -10,11 +10,12 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from infra import names, policies
+from infra import policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
 from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
-from infra.versions import AddonName, KubernetesMinor
+from optimal_tp.facts import names
+from optimal_tp.facts.versions import AddonName, KubernetesMinor
 
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").

@@ -2,7 +2,7 @@
 
 from infra.nodes import EFS_STARTUP_TAINT, SCHEDULER
 from infra.settings import ExistingCluster, InfraSettings
-from infra.versions import KARPENTER, NEURON
+from optimal_tp.facts.versions import KARPENTER, NEURON
 
 
 def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str]:

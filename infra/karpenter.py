@@ -12,7 +12,7 @@ from infra import policies
 from infra.cluster import Cluster, attach
 from infra.nodes import SYSTEM_NAMESPACE, karpenter_values
 from infra.settings import Registries
-from infra.versions import KARPENTER, KARPENTER_CRD, Chart
+from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, Chart
 
 SERVICE_ACCOUNT = "karpenter"
 _EVENTS = {

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from infra import nodes
 from infra.capacity import Neuron
 from infra.settings import Registries
-from infra.versions import NEURON, KubernetesMinor
+from optimal_tp.facts.versions import NEURON, KubernetesMinor
 
 _RELEASE_TIMEOUT_SECONDS = 600
 _READY = {"pulumi.com/waitFor": "condition=Ready"}

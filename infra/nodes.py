@@ -4,9 +4,9 @@ import collections.abc
 import typing
 
 from infra.capacity import Neuron
-from infra.hardware import NEURON_RESOURCE
 from infra.settings import Registries
-from infra.versions import KUBERNETES, KubernetesMinor
+from optimal_tp.facts.hardware import NEURON_RESOURCE
+from optimal_tp.facts.versions import KUBERNETES, KubernetesMinor
 
 if typing.TYPE_CHECKING:
     import pulumi

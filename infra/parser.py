@@ -7,7 +7,7 @@ import pydantic
 import pydantic_core
 import yaml
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 
 M = typing.TypeVar("M", bound=pydantic.BaseModel)
 

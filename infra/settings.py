@@ -7,11 +7,11 @@ import typing
 import pydantic
 
 from infra.capacity import Neuron, Zone
-from infra.errors import Problem, SettingsError
-from infra.hardware import OFFERINGS_READ_ON
 from infra.parser import Section, broken, parse
 from infra.prices import Prices
-from infra.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.hardware import OFFERINGS_READ_ON
+from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
 
 LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
@@ -269,7 +269,7 @@ class InfraSettings(Section):
         offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
-            remedy = "move the stack, or add the region to infra/hardware.py if AWS offers it by now"
+            remedy = "move the stack, or add the region to optimal_tp/facts/hardware.py if AWS offers it by now"
             raise broken(rule, remedy, path="instance_type", value=neuron.instance_type)
         return neuron
 

@@ -9,11 +9,12 @@ import dataclasses
 import pathlib
 import typing
 
-from infra import bill, names, seats
-from infra.errors import Problem, SettingsError
+from infra import bill, seats
 from infra.parser import read_yaml
 from infra.preflight.experiment import Experiment
 from infra.settings import InfraSettings, parse_infra, require_region
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts import names
 from workloads.cluster_settings import ClusterSettings, parse_cluster
 from workloads.cost import Forecast, HourlyCost, forecast
 from workloads.feasibility import feasible_plan

@@ -18,7 +18,7 @@ _STACK = "Pulumi.dev.yaml"
 
 def rooms() -> list[tuple[str, str]]:
     """Return which package imports from which: (importing, imported)."""
-    graph = grimp.build_graph("infra", "workloads", cache_dir=None)
+    graph = grimp.build_graph("optimal_tp", "infra", "workloads", cache_dir=None)
     packages = {module for module in graph.modules if graph.find_children(module)}
 
     def room(module: str) -> str:

@@ -5,9 +5,9 @@ import typing
 
 import pydantic
 
-from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse
 from infra.prices import HourPrice
+from optimal_tp.errors import Problem, SettingsError
 from workloads.fit import SHAPES
 from workloads.loadgen.timetable import timetable
 from workloads.models import model_word, parse_models

@@ -4,7 +4,7 @@ import json
 import re
 import typing
 
-from infra.versions import Pair
+from optimal_tp.facts.versions import Pair
 from workloads.settings import Model
 
 PORT = 8000

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.cluster_settings import ClusterSettings
 from workloads.lineup import Lineup
 from workloads.spend import Spend

@@ -7,7 +7,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from infra import names
+from optimal_tp.facts import names
 from workloads.cluster_settings import Alarms
 from workloads.metrics import BY_NAME, NAMESPACE
 from workloads.panels import Board, dashboard_body

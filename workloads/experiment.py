@@ -6,7 +6,7 @@ import dataclasses
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra.versions import PYTHON_IMAGE, Pair
+from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.cluster_settings import ClusterSettings
 from workloads.cost import Forecast, model_lines

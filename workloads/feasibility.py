@@ -2,8 +2,8 @@
 
 import collections.abc
 
-from infra.errors import Problem, SettingsError
-from infra.hardware import InstanceType
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.hardware import InstanceType
 from workloads.cluster_settings import ClusterSettings
 from workloads.fit import BYTES_PER_GIB, SHAPES, fit
 from workloads.lineup import Lineup, line_up

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from infra.errors import OptimalTpError, SettingsError
+from optimal_tp.errors import OptimalTpError, SettingsError
 from workloads import folder as folders
 from workloads.fit import SHAPES, shape_from_config
 

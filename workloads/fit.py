@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 
 BYTES_PER_GIB = 2**30
 

@@ -13,7 +13,7 @@ import sys
 import time
 import typing
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.loadgen.kubernetes import Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")

@@ -3,8 +3,8 @@
 import collections.abc
 import dataclasses
 
-from infra.errors import CapacityError
-from infra.hardware import InstanceType
+from optimal_tp.errors import CapacityError
+from optimal_tp.facts.hardware import InstanceType
 from workloads.plan import Plan, Seat, Servers, Shortage, Wish, bins, placed, plan
 from workloads.settings import WorkloadSettings
 

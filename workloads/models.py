@@ -5,8 +5,8 @@ import typing
 
 import pydantic
 
-from infra.errors import Problem, SettingsError
 from infra.parser import Section, parse
+from optimal_tp.errors import Problem, SettingsError
 from workloads.settings import Model, WorkloadSettings
 
 LONGEST_WORD = 30

@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 
-from infra.errors import CapacityError
-from infra.hardware import BilledCores, InstanceType, LogicalCores
+from optimal_tp.errors import CapacityError
+from optimal_tp.facts.hardware import BilledCores, InstanceType, LogicalCores
 
 Layout = typing.Literal["one-each", "equal-cores"]
 """``one-each``: one server per degree, as the seed; ``equal-cores``: as many servers per degree as fill equal cores."""

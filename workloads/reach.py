@@ -3,7 +3,7 @@
 import collections.abc
 import math
 
-from infra.errors import Problem
+from optimal_tp.errors import Problem
 from workloads.cluster_settings import ClusterSettings
 from workloads.settings import WorkloadSettings
 

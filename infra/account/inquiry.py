@@ -9,7 +9,7 @@ import botocore.exceptions
 import botocore.parsers
 
 from infra.account.questions import IDENTITY, Answer, Question, Unknown
-from infra.errors import OptimalTpError
+from optimal_tp.errors import OptimalTpError
 
 # S3 answers a HEAD without a body, so its only code is the status.
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")

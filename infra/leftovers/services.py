@@ -4,7 +4,6 @@ import collections.abc
 import json
 import typing
 
-from infra import names
 from infra.account.step import Step, call
 from infra.account.tags import pairs
 from infra.leftovers import questions
@@ -19,6 +18,7 @@ from infra.leftovers.prices import (
     Price,
 )
 from infra.leftovers.scope import Scope, is_made_of
+from optimal_tp.facts import names
 
 _QUEUE: typing.Final = "karpenter-interruptions"
 _RULE: typing.Final = "karpenter-"

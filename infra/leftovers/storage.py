@@ -3,13 +3,13 @@
 import collections.abc
 import typing
 
-from infra import names
 from infra.account.step import Step, call
 from infra.account.tags import pairs, tags_of
 from infra.leftovers import questions
 from infra.leftovers.findings import Kind, Leftover, Look, state_of
 from infra.leftovers.prices import FILE_GB, GB, LOG_GB, OBJECT_GB
 from infra.leftovers.scope import Scope, is_made_of
+from optimal_tp.facts import names
 
 _MADE_UP_BUCKET: typing.Final = "results-bucket"
 _FLOW_LOG_GROUP: typing.Final = "network-flow-logs"

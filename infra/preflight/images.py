@@ -8,7 +8,15 @@ from infra.account.questions import Answer, Unknown
 from infra.preflight.experiment import Experiment
 from infra.preflight.rows import Row, unknown
 from infra.settings import InfraSettings
-from infra.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, NEURON_IMAGE_TAG, PYTHON_IMAGE, Chart
+from optimal_tp.facts.versions import (
+    KARPENTER,
+    KARPENTER_CRD,
+    KUBERNETES,
+    NEURON,
+    NEURON_IMAGE_TAG,
+    PYTHON_IMAGE,
+    Chart,
+)
 
 _ECR = re.compile(r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?$")
 _DOCKER_HUB: typing.Final = "registry-1.docker.io"

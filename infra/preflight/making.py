@@ -8,7 +8,7 @@ from infra.account.questions import Answer, Unknown
 from infra.capacity import Neuron
 from infra.preflight.rows import Row, unknown
 from infra.settings import InfraSettings
-from infra.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
+from optimal_tp.facts.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
 
 _WARN_DAYS = 60
 _EXAMPLES: typing.Final = tuple(

@@ -3,15 +3,15 @@
 import collections.abc
 import typing
 
-from infra import names
 from infra.account import questions
 from infra.account.questions import Answer, Unknown
 from infra.account.step import Step, call
-from infra.names import SelfNamed
 from infra.preflight.experiment import Experiment
 from infra.preflight.rows import Row, unknown
 from infra.preflight.scene import Scene
 from infra.settings import InfraSettings
+from optimal_tp.facts import names
+from optimal_tp.facts.names import SelfNamed
 
 _OTHER_CLUSTER = "choose another infra.cluster_name"
 _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `up` overwrites them"}

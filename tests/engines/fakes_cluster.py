@@ -13,8 +13,8 @@ import typing
 
 import yaml
 
-from infra.hardware import NEURONCORE_RESOURCE, InstanceType
 from infra.nodes import NEURON_TAINT, NODE_POOL, SCHEDULER
+from optimal_tp.facts.hardware import NEURONCORE_RESOURCE, InstanceType
 from tests.engines.fakes_api_server import ControlPlane, _end
 from tests.engines.fakes_engines import where
 from tests.fakes_pulumi import Recording

@@ -128,7 +128,7 @@ class Stack:
 
     def _project(self) -> None:
         project = self._folder / "project"
-        for name in ("__main__.py", "infra", "workloads", "requirements", "policy"):
+        for name in ("__main__.py", "optimal_tp", "infra", "workloads", "requirements", "policy"):
             if (ROOT / name).exists():
                 (project / name).symlink_to(ROOT / name)
         options = {"toolchain": "pip", "virtualenv": sys.prefix}

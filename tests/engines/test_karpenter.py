@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from infra.hardware import NEURON_RESOURCE
+from optimal_tp.facts.hardware import NEURON_RESOURCE
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims

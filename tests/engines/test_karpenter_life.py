@@ -10,7 +10,7 @@ import typing
 
 import pytest
 
-from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
+from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, placed, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims, instances, nodes

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from infra.hardware import INSTANCE_TYPES
+from optimal_tp.facts.hardware import INSTANCE_TYPES
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     DAEMONS,

@@ -20,7 +20,7 @@ import unittest.mock
 
 from rich.console import Console
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample

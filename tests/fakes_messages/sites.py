@@ -41,7 +41,7 @@ def sources() -> tuple[pathlib.Path, ...]:
     """Return every file of the program."""
     found = [
         ROOT / "__main__.py",
-        *(path for folder in ("infra", "workloads", "policy") for path in (ROOT / folder).rglob("*.py")),
+        *(path for folder in ("optimal_tp", "infra", "workloads", "policy") for path in (ROOT / folder).rglob("*.py")),
     ]
     return tuple(sorted(found))
 

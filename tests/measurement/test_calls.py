@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from tests.fakes_samples import run, whole
 from tests.fakes_server import Script, ScriptedServer
 from workloads.loadgen.calls import Completion, ServedModel, Server

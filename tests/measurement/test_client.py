@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
 from tests.fakes_server import Script, ScriptedServer, Truth
 from workloads.loadgen import pool

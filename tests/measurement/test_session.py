@@ -12,7 +12,7 @@ import typing
 import pytest
 from rich.console import Console
 
-from infra.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
+from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
 from tests.fakes_server import Script, ScriptedServer
 from workloads.loadgen.arena import Arena, OpenArena
 from workloads.loadgen.progress import PlainWatcher

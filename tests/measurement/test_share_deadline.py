@@ -9,7 +9,7 @@ import pathlib
 import pytest
 import yaml
 
-from infra.errors import CapacityError
+from optimal_tp.errors import CapacityError
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_share_command import SETTINGS
 from workloads.loadgen import hardstop, share

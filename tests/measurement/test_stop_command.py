@@ -14,7 +14,7 @@ import signal
 import pytest
 import yaml
 
-from infra.errors import CapacityError, Interrupted, ServerFailed
+from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from infra.errors import ServerFailed, SettingsError
+from optimal_tp.errors import ServerFailed, SettingsError
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_nodewatch import CLAIMS, claim

@@ -15,7 +15,7 @@ import moto
 import pytest
 from rich.console import Console
 
-from infra.errors import Interrupted, SettingsError
+from optimal_tp.errors import Interrupted, SettingsError
 from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
 from workloads.metrics import NAMESPACE

@@ -14,12 +14,12 @@ from infra.account import questions as shared
 from infra.account.inquiry import Inquiry
 from infra.account.questions import Answer, Question, Unknown
 from infra.account.step import Step
-from infra.errors import SettingsError
 from infra.leftovers import prices, questions
 from infra.leftovers.findings import Kind, Leftover, exit_status
 from infra.leftovers.scope import Results, Scope, is_made_of
 from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from infra.settings import parse_infra
+from optimal_tp.errors import SettingsError
 from tests.fakes_leftovers import account, scope
 from tests.fakes_whole import everything
 from tests.fakes_workloads import EXISTING

@@ -201,7 +201,7 @@ def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
     """Stack file, plan, node pool, fleet and settings page know it then."""
     put(
         copy,
-        "infra/hardware.py",
+        "optimal_tp/facts/hardware.py",
         '    InstanceType(\n        name="trn2.48xlarge",',
         """\
             InstanceType(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_pulumi import CALLS, STACK_FILES, Recorded, Recording, recorded, run_main, stack_config
 
 HOUSE = "optimal-tp:infra:"

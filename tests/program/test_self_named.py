@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
-from infra.names import SelfNamed, alarms
 from infra.preflight.images import charts, images
 from infra.preflight.taken import self_named
 from infra.stack import PROJECT, SECTIONS, compose
+from optimal_tp.facts.names import SelfNamed, alarms
 from tests.fakes_pulumi import Recorded, Recording, recorded, stack_config
 from tests.fakes_workloads import FAMILY, changed, on_existing, program
 

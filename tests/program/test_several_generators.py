@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_workloads import PROGRAMS, program
 
 

@@ -6,7 +6,7 @@ import typing
 import pytest
 import yaml
 
-from infra.errors import CapacityError, SettingsError
+from optimal_tp.errors import CapacityError, SettingsError
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import FAMILY, PROGRAMS, program
 from workloads.models import parse_models

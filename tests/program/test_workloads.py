@@ -8,8 +8,8 @@ import typing
 import pytest
 import yaml
 
-from infra.errors import CapacityError, SettingsError
 from infra.nodes import NODE_POOL, SCHEDULER
+from optimal_tp.errors import CapacityError, SettingsError
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, changed, on_existing, program
 

@@ -2,7 +2,7 @@
 
 import re
 
-from infra.versions import IMAGE_REGISTRY, PYTHON_IMAGE
+from optimal_tp.facts.versions import IMAGE_REGISTRY, PYTHON_IMAGE
 from tests.fakes_pulumi import ROOT
 from workloads.manifests.python import REQUIREMENTS, USER
 

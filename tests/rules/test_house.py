@@ -42,7 +42,7 @@ def _tree(path: pathlib.Path) -> list[ast.AST]:
 
 
 def _program() -> list[pathlib.Path]:
-    return _tracked("__main__.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
+    return _tracked("__main__.py", "optimal_tp/*.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from infra.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
+from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
 from tests.fakes_pulumi import ROOT, STACK_FILES, stack_config
 
 MODULES = {

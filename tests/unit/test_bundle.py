@@ -17,11 +17,11 @@ SOURCES = {
     "workloads/__init__.py": '"""Package."""',
     "workloads/loadgen/__init__.py": "",
     "workloads/loadgen/run.py": "import json\nfrom workloads import metrics\nfrom workloads.loadgen.wire import read\n",
-    "workloads/loadgen/wire.py": "def read():\n    from infra.errors import Problem\n    return Problem\n",
+    "workloads/loadgen/wire.py": "def read():\n    from optimal_tp.errors import Problem\n    return Problem\n",
     "workloads/metrics.py": "import typing\nif typing.TYPE_CHECKING:\n    from workloads.serving import VllmServer\n",
     "workloads/serving.py": "import pulumi\n",
-    "infra/__init__.py": "",
-    "infra/errors.py": "",
+    "optimal_tp/__init__.py": "",
+    "optimal_tp/errors.py": "",
     "infra/network.py": "import pulumi\n",
 }
 
@@ -38,8 +38,8 @@ def unpack(program: str, folder: pathlib.Path) -> None:
 def test_a_program_takes_along_what_it_imports_and_nothing_else() -> None:
     """Packages above, modules imported as names and inside functions come along; types and neighbours stay."""
     assert list(closure(SOURCES, ["workloads.loadgen.run"])) == [
-        "infra/__init__.py",
-        "infra/errors.py",
+        "optimal_tp/__init__.py",
+        "optimal_tp/errors.py",
         "workloads/__init__.py",
         "workloads/loadgen/__init__.py",
         "workloads/loadgen/run.py",
@@ -65,7 +65,7 @@ def test_a_small_bundle_is_one_part_named_by_its_content() -> None:
     """The same files give the same name, whatever their order; one changed letter gives another."""
     (one,) = parts("code", SOURCES)
     (again,) = parts("code", dict(reversed(SOURCES.items())))
-    (other,) = parts("code", {**SOURCES, "infra/errors.py": "#"})
+    (other,) = parts("code", {**SOURCES, "optimal_tp/errors.py": "#"})
 
     assert one == again
     assert one.name != other.name
@@ -136,7 +136,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     )
     files = closure(read_sources(ROOT), ["workloads.loadgen.__main__"])
     imported = {name.split(".")[0] for path, text in files.items() if path.endswith(".py") for name in imports(text)}
-    libraries = imported - set(sys.stdlib_module_names) - {"infra", "workloads"}
+    libraries = imported - set(sys.stdlib_module_names) - {"infra", "workloads", "optimal_tp"}
 
     assert "boto3" in libraries
     assert {names.get(library, library) for library in libraries} - asked_for == set()

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.cluster_settings import parse_cluster
 
 

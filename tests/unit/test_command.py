@@ -2,7 +2,7 @@
 
 import json
 
-from infra.versions import PAIRS
+from optimal_tp.facts.versions import PAIRS
 from workloads.command import artifacts_folder, environment, expected_files, model_folder, serve_command, served_names
 from workloads.settings import Model
 

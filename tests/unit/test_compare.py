@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_run import Planted, planted_run, settings
 from workloads.report.compare import changes, refuse_different, sentences
 from workloads.report.retrial import Retrial

@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from infra.errors import CapacityError
+from optimal_tp.errors import CapacityError
 from tests.fakes_samples import whole
 from workloads.loadgen import cores
 from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence

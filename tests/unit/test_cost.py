@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.errors import SettingsError
-from infra.hardware import INSTANCE_TYPES
+from optimal_tp.errors import SettingsError
+from optimal_tp.facts.hardware import INSTANCE_TYPES
 from workloads.cluster_settings import ClusterSettings, parse_cluster
 from workloads.cost import Forecast, HourlyCost, forecast
 from workloads.feasibility import feasible_plan

@@ -3,8 +3,8 @@
 import pydantic
 import pytest
 
-from infra.errors import SettingsError
 from infra.parser import Section, broken, parse
+from optimal_tp.errors import SettingsError
 
 
 class _Inner(Section):

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_samples import whole
 from workloads.fleet.demand import parse_forecast, parse_limit, parse_rate
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from infra.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from workloads.fleet.choice import Buying, CostPoint, cost_at, nearest_flip, ranges
 from workloads.fleet.packing import by_type, nodes_for, withstanding
 from workloads.fleet.search import Carrying

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 from rich.console import Console
 
-from infra.errors import CapacityError, ServerFailed
+from optimal_tp.errors import CapacityError, ServerFailed
 from workloads.loadgen.hardstop import read_deadline, servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.turns import Halt, How

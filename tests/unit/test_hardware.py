@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from infra.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 
 
 def moto_folder() -> pathlib.Path:

@@ -5,8 +5,8 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
 from infra.settings import InfraSettings, parse_infra, require_region
+from optimal_tp.errors import SettingsError
 
 Data = dict[str, typing.Any]
 
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_type="trn2.48xlarge"),
         (
             "infra.neuron.instance_type is 'trn2.48xlarge'; ap-southeast-4 did not offer it on 2026-10-03; us-east-2, "
-            "ap-south-2 did; move the stack, or add the region to infra/hardware.py if AWS offers it by now"
+            "ap-south-2 did; move the stack, or add the region to optimal_tp/facts/hardware.py if AWS offers it by now"
         ),
     ),
     "no price": (

@@ -12,7 +12,7 @@ import typing
 
 import pytest
 
-from infra.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from tests.fakes_samples import whole
 from workloads.loadgen import job
 from workloads.loadgen.clock import clock_error_ms, machine

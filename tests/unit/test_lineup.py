@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.errors import CapacityError
-from infra.hardware import INSTANCE_TYPES, InstanceType
+from optimal_tp.errors import CapacityError
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from workloads.lineup import Lineup, line_up
 from workloads.plan import Placement, Shortage, Wish
 from workloads.settings import Model, WorkloadSettings

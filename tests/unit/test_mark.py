@@ -8,7 +8,7 @@ import botocore.exceptions
 import pytest
 from rich.console import Console
 
-from infra.errors import CapacityError
+from optimal_tp.errors import CapacityError
 from tests.fakes_run import settings
 from workloads.loadgen.mark import Mark, is_measured, mark_of
 from workloads.loadgen.order import Order

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.models import model_word, parse_models
 from workloads.settings import Model, WorkloadSettings
 

@@ -15,7 +15,7 @@ from infra.nodes import (
     node_pool_spec,
 )
 from infra.settings import Registries
-from infra.versions import KubernetesMinor
+from optimal_tp.facts.versions import KubernetesMinor
 
 
 def neuron(**changes: object) -> Neuron:

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_samples import whole
 from workloads.loadgen import options, schedule
 

@@ -6,8 +6,8 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from infra.errors import CapacityError
-from infra.hardware import INSTANCE_TYPES, InstanceType
+from optimal_tp.errors import CapacityError
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from workloads.plan import Layout, Placement, Plan, Shortage, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
 
 SMALL = INSTANCE_TYPES["trn2.3xlarge"]

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.local.settings import PROFILES, read_profile
 
 

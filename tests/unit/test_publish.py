@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen.minutes import Datum, Minutes
 from workloads.loadgen.publish import MOST_DATA, Outbox, Publisher, requests

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from infra.errors import ServerFailed, SettingsError
+from optimal_tp.errors import ServerFailed, SettingsError
 from tests.fakes_samples import whole
 from workloads.cluster_settings import ClusterSettings, Serving, parse_cluster
 from workloads.loadgen.share import stop_servers

@@ -12,7 +12,7 @@ import matplotlib.figure
 import PIL.Image
 import pytest
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
 from workloads.report.drawing import choices
 from workloads.report.flips import LimitRange

@@ -5,7 +5,7 @@ import pathlib
 import botocore.exceptions
 import pytest
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.loadgen.results import Bucket, new_folder, samples_name, write_record
 from workloads.run import RunRecord, decode_run
 

@@ -14,7 +14,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.loadgen.kubernetes import Namespace, own_namespace
 from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order
 

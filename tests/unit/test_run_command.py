@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.loadgen.order import Order
 from workloads.loadgen.run import _degree, _order, configure
 

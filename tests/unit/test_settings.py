@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.settings import WorkloadSettings, parse_workloads
 
 

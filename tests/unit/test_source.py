@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_run import planted_run, store
 from workloads.report.source import read
 

@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen import spool
 from workloads.samples import decode, encode

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_run import Planted, planted_run, price, settings, store, total_limit
 from workloads.report import rendering
 from workloads.report.__main__ import main

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from tests.fakes_samples import whole
 from workloads.loadgen.schedule import Closed, Constant, Poisson
 from workloads.loadgen.timetable import Timetable, timetable, turn_seconds

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from infra.versions import (
+from optimal_tp.facts.versions import (
     ADDONS,
     KARPENTER,
     KUBERNETES,

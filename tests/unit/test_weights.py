@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from tokenizers import Tokenizer
 
-from infra.errors import SettingsError
+from optimal_tp.errors import SettingsError
 from workloads.fit import SHAPES
 from workloads.loadgen.prompts import WORDS
 from workloads.local.weights import read_shape, write_model

@@ -5,7 +5,7 @@ import itertools
 import math
 import typing
 
-from infra.hardware import InstanceTypeName
+from optimal_tp.facts.hardware import InstanceTypeName
 from workloads.fleet.packing import nodes_for
 from workloads.fleet.search import Carrying
 from workloads.report.ranking import MARGIN

@@ -10,8 +10,8 @@ import rich.console
 import rich.table
 import yaml
 
-from infra.errors import Problem, SettingsError, StorageFailed
-from infra.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.errors import Problem, SettingsError, StorageFailed
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.choice import Buying
 from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -36,7 +36,7 @@ _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130
 """Columns that the tables need, whatever the terminal has."""
 _ZONES = 3
-"""Most regions with trn2 have it in three zones (``offered`` in infra/hardware.py)."""
+"""Most regions with trn2 have it in three zones (``offered`` in optimal_tp/facts/hardware.py)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

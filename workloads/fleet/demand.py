@@ -7,7 +7,7 @@ import math
 import re
 import typing
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.fleet.simulation import Metric, Percentile
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")

@@ -5,7 +5,7 @@ import math
 import re
 import typing
 
-from infra.hardware import INSTANCE_TYPES
+from optimal_tp.facts.hardware import INSTANCE_TYPES
 from workloads.fleet.planning import Carried
 from workloads.manifests import servers
 from workloads.manifests.cores import Site

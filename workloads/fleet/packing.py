@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from infra.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from workloads.plan import cpu_millicores_per_core, memory_mib_per_core
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from infra.hardware import InstanceTypeName
+from optimal_tp.facts.hardware import InstanceTypeName
 from workloads.fleet.arrivals import Arrivals, Routing
 from workloads.fleet.choice import Buying, CheapestRange, CostPoint, curve, nearest_flip, ranges
 from workloads.fleet.demand import METRIC_WORDS, Hour, LatencyLimit

@@ -6,9 +6,9 @@ The one module of ``workloads`` that reads the infrastructure's settings: the fl
 import pathlib
 
 from infra import nodes
-from infra.errors import Problem, SettingsError
 from infra.parser import read_yaml
 from infra.settings import parse_infra
+from optimal_tp.errors import Problem, SettingsError
 from workloads.cluster_settings import parse_cluster
 from workloads.fleet.manifests import Ground, Manifest
 from workloads.manifests.cores import Site

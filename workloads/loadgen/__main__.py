@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 
-from infra.errors import OptimalTpError
+from optimal_tp.errors import OptimalTpError
 
 COMMANDS = {
     "load": ("workloads.loadgen.load", "one load on one server, as JSON and as a summary"),

@@ -10,7 +10,7 @@ import pathlib
 
 import boto3
 
-from infra.errors import OptimalTpError, StorageFailed
+from optimal_tp.errors import OptimalTpError, StorageFailed
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.nodewatch import NodeWatch
 from workloads.loadgen.progress import Watcher

@@ -6,7 +6,7 @@ import json
 import time
 import typing
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.loadgen import wire
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.network import Connector, Network

@@ -7,7 +7,7 @@ import gc
 import time
 import typing
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.loadgen import exchange as exchanges
 from workloads.loadgen import wire
 from workloads.loadgen.alarm import Alarm

@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from infra.errors import CapacityError
+from optimal_tp.errors import CapacityError
 
 
 def pin(core: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import collections
 import typing
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.loadgen.exchange import Exchange, Origin, sample
 from workloads.samples import Sample
 

@@ -8,7 +8,7 @@ import datetime as dt
 import pathlib
 import typing
 
-from infra.errors import CapacityError, ServerFailed
+from optimal_tp.errors import CapacityError, ServerFailed
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.turns import Halt
 

@@ -4,7 +4,7 @@ import asyncio
 import collections.abc
 import re
 
-from infra.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from workloads.loadgen.calls import Server
 from workloads.settings import WorkloadSettings
 

@@ -8,7 +8,7 @@ import datetime as dt
 import hashlib
 import typing
 
-from infra.errors import Problem, ServerFailed
+from optimal_tp.errors import Problem, ServerFailed
 from workloads.loadgen.clock import clock_error_ms, machine
 from workloads.loadgen.kubernetes import Namespace
 from workloads.run import Part

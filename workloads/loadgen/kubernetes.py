@@ -10,7 +10,7 @@ import ssl
 import typing
 import urllib.parse
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 
 ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""

@@ -3,7 +3,7 @@
 import collections.abc
 import pathlib
 
-from infra.errors import Interrupted, OptimalTpError, StorageFailed
+from optimal_tp.errors import Interrupted, OptimalTpError, StorageFailed
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.results import Bucket, write_whole
 from workloads.loadgen.turns import Halt

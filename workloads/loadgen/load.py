@@ -14,7 +14,7 @@ import typing
 
 import uvloop
 
-from infra.errors import ServerFailed, SettingsError
+from optimal_tp.errors import ServerFailed, SettingsError
 from workloads.loadgen import audit, options, prompts, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive

@@ -8,7 +8,7 @@ import datetime as dt
 import typing
 import urllib.parse
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.loadgen.kubernetes import Namespace
 from workloads.receipt import NodeSpan, Receipt, Tariff, receipt
 

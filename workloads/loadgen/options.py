@@ -6,7 +6,7 @@ import math
 import pathlib
 import typing
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.loadgen import prompts, schedule, wire
 
 STEP_SECONDS = 10

@@ -9,7 +9,7 @@ import threading
 import time
 import typing
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.loadgen.minutes import Datum, Minutes
 from workloads.metrics import NAMESPACE
 

@@ -8,7 +8,7 @@ import platform
 import typing
 from importlib.metadata import version
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.loadgen import audit, summary
 from workloads.loadgen.client import Drive
 from workloads.loadgen.options import Options

@@ -6,7 +6,7 @@ import typing
 
 import botocore.exceptions
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.progress import PROGRESS
 from workloads.run import RunRecord, encode_run
 

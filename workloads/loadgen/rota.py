@@ -6,7 +6,7 @@ import dataclasses
 import random
 import typing
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.loadgen.identity import wait_until_healthy
 from workloads.loadgen.kubernetes import Namespace
 

@@ -17,8 +17,8 @@ import urllib.parse
 import boto3
 import uvloop
 
-from infra.errors import OptimalTpError, Problem, SettingsError
 from infra.parser import Section, parse, read_yaml
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, salvaged, watched
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon

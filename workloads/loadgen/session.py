@@ -14,7 +14,7 @@ import typing
 
 import botocore.exceptions
 
-from infra.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
+from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
 from workloads.loadgen import prompts
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.calls import Server

@@ -14,7 +14,7 @@ import pathlib
 import boto3
 import uvloop
 
-from infra.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from workloads.loadgen import job, run
 from workloads.loadgen.accounts import accounts_of, watched
 from workloads.loadgen.hardstop import until_signalled, within_budget

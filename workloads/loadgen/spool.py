@@ -6,7 +6,7 @@ import pathlib
 import types
 import typing
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.samples import Sample, decode, encode
 
 _BUFFER_BYTES = 65_536

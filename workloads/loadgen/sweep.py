@@ -13,7 +13,7 @@ import re
 
 import uvloop
 
-from infra.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from workloads.loadgen.accounts import accounts_of, salvaged, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned

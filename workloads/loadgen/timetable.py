@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import random
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
 from workloads.samples import Stage
 from workloads.settings import Load, WorkloadSettings

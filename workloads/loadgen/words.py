@@ -4,7 +4,7 @@ import collections.abc
 import re
 import urllib.parse
 
-from infra.errors import Problem
+from optimal_tp.errors import Problem
 from workloads.loadgen.rota import Rounds
 from workloads.settings import WorkloadSettings
 

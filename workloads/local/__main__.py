@@ -10,7 +10,7 @@ import sys
 
 import uvloop
 
-from infra.errors import OptimalTpError
+from optimal_tp.errors import OptimalTpError
 from workloads.loadgen.progress import watcher
 from workloads.loadgen.session import halting_on_signals
 from workloads.loadgen.turns import Halt

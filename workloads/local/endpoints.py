@@ -8,7 +8,7 @@ import subprocess
 import sys
 import typing
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.local.server import ROOT
 
 

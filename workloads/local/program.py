@@ -12,7 +12,7 @@ import typing
 import boto3
 import psutil
 
-from infra.errors import CapacityError
+from optimal_tp.errors import CapacityError
 from workloads.fit import ModelShape
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch

@@ -11,7 +11,7 @@ import sys
 
 import psutil
 
-from infra.errors import ServerFailed
+from optimal_tp.errors import ServerFailed
 from workloads.local.settings import LocalSettings
 from workloads.settings import Model
 

@@ -6,8 +6,8 @@ import typing
 
 import pydantic
 
-from infra.errors import Problem, SettingsError
 from infra.parser import Section, broken, parse, read_yaml
+from optimal_tp.errors import Problem, SettingsError
 from workloads.fit import SHAPES, ModelShape
 from workloads.models import parse_models
 from workloads.settings import WorkloadSettings

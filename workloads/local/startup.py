@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
-from infra.errors import CapacityError, Interrupted, ServerFailed
+from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.turns import Halt
 from workloads.local.server import Server, ServerPlan

@@ -4,7 +4,7 @@ import collections.abc
 import dataclasses
 import datetime as dt
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.results import new_folder

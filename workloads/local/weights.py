@@ -5,7 +5,7 @@ import pathlib
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.fit import FAMILIES, ModelShape, shape_from_config
 from workloads.loadgen.prompts import WORDS
 

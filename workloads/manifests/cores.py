@@ -4,8 +4,8 @@ import collections.abc
 import dataclasses
 import typing
 
-from infra.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
-from infra.versions import Pair
+from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
+from optimal_tp.facts.versions import Pair
 from workloads.cluster_settings import Serving
 from workloads.cost import NODE_LAUNCH_SECONDS
 from workloads.plan import PlannedServer

@@ -20,7 +20,7 @@ import typing
 import boto3
 import botocore.exceptions
 
-from infra.errors import OptimalTpError, Problem, SettingsError
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from workloads.report.compare import changes, refuse_different, sentences
 from workloads.report.conclusion import conclude
 from workloads.report.document import schema

@@ -5,7 +5,7 @@ import math
 import statistics
 import typing
 
-from infra.errors import Problem, SettingsError, shown
+from optimal_tp.errors import Problem, SettingsError, shown
 from workloads.report.evidence import gather
 from workloads.report.retrial import Retrial
 from workloads.report.wording import degree_list, ranged

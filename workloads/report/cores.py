@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from infra.hardware import AllocatedCores, BilledCores, LogicalCores, PhysicalCores
+from optimal_tp.facts.hardware import AllocatedCores, BilledCores, LogicalCores, PhysicalCores
 from workloads.report.findings import Verdict
 from workloads.run import RunRecord
 from workloads.settings import Price

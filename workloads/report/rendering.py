@@ -3,7 +3,7 @@
 import pathlib
 import typing
 
-from infra.errors import StorageFailed
+from optimal_tp.errors import StorageFailed
 from workloads.report.analysis import Analysis, analyse
 from workloads.report.document import VERDICT, document, encode_document
 from workloads.report.findings import Verdict

@@ -8,7 +8,7 @@ import typing
 
 import pydantic
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.receipt import RECEIPT, Receipt, decode_receipt
 from workloads.report.parts import Faults, OfPod, join
 from workloads.run import RunRecord, decode_run

@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 import rich.text
 
-from infra.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from workloads.receipt import Receipt
 from workloads.report.across import ModelResult, ModelRow, headline, rows, tables
 from workloads.report.analysis import analyse

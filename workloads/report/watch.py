@@ -14,7 +14,7 @@ import rich.console
 import rich.live
 import rich.text
 
-from infra.errors import Interrupted, OptimalTpError, Problem, SettingsError
+from optimal_tp.errors import Interrupted, OptimalTpError, Problem, SettingsError
 from workloads.report.scene import Scene, Sight
 from workloads.report.view import brief, lines
 
