@@ -7,8 +7,8 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 import pulumi
 
 from infra import nodes, platform
-from infra.stack import SECTIONS, compose
 from optimal_tp.errors import OptimalTpError
+from optimal_tp.plan.stack import SECTIONS, compose
 from workloads import experiment
 from workloads.artifacts import Identity
 

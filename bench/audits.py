@@ -12,8 +12,8 @@ import typing
 
 from bench.cases import PACED, first_tokens, percentile99, truth_of
 from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours
+from optimal_tp.measurement.audit import LATENESS_FLOOR_MS
 from tests.fakes_server import ScriptedServer
-from workloads.loadgen.audit import LATENESS_FLOOR_MS
 
 EIGHT, MANY = (
     Load(url="", concurrency=streams, seconds=2.5, stream=True, max_tokens=32, truth=True) for streams in (8, 64)

@@ -19,6 +19,8 @@ import numpy as np
 import yaml
 
 from bench.tools import ROOT
+from optimal_tp.measurement.estimate import bounds, figure, ranged
+from optimal_tp.measurement.samples import decode
 from tests.fakes_server import Script, ScriptedServer
 from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.service import served
@@ -26,8 +28,6 @@ from workloads.fleet.simulation import Effort, Fleet, Percentile, simulate
 from workloads.fleet.times import ServiceTimes, service_times
 from workloads.report.soundness import examine
 from workloads.report.source import read
-from workloads.report.wording import bounds, figure, ranged
-from workloads.samples import decode
 from workloads.statistics import Interval, percentile_point
 
 VOID = 4

@@ -26,9 +26,9 @@ from infra.leftovers.search import LEFTOVERS, REMOVALS
 from infra.preflight import rows, table
 from infra.preflight.checks import checks
 from infra.preflight.scene import Scene
-from infra.settings import parse_infra
-from infra.stack import PROJECT, read_stack, stack_config
 from optimal_tp.errors import OptimalTpError
+from optimal_tp.plan.stack import PROJECT, read_stack, stack_config
+from optimal_tp.settings.infra import parse_infra
 
 
 def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:

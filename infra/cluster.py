@@ -13,9 +13,9 @@ import pulumi_kubernetes as kubernetes
 from infra import policies
 from infra.network import Subnets
 from infra.nodes import SYSTEM_NAMESPACE
-from infra.settings import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
 from optimal_tp.facts import names
 from optimal_tp.facts.versions import AddonName, KubernetesMinor
+from optimal_tp.settings.infra import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
 
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").

@@ -1,8 +1,8 @@
 """What the program expects to find on a cluster that is there already, said before anything is made."""
 
 from infra.nodes import EFS_STARTUP_TAINT, SCHEDULER
-from infra.settings import ExistingCluster, InfraSettings
 from optimal_tp.facts.versions import KARPENTER, NEURON
+from optimal_tp.settings.infra import ExistingCluster, InfraSettings
 
 
 def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str]:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies
-from infra.settings import ExistingNetwork, RetentionDays
+from optimal_tp.settings.infra import ExistingNetwork, RetentionDays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import nodes
-from infra.capacity import Neuron
-from infra.settings import Registries
 from optimal_tp.facts.versions import NEURON, KubernetesMinor
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.infra import Registries
 
 _RELEASE_TIMEOUT_SECONDS = 600
 _READY = {"pulumi.com/waitFor": "condition=Ready"}

@@ -3,10 +3,10 @@
 import collections.abc
 import typing
 
-from infra.capacity import Neuron
-from infra.settings import Registries
 from optimal_tp.facts.hardware import NEURON_RESOURCE
 from optimal_tp.facts.versions import KUBERNETES, KubernetesMinor
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.infra import Registries
 
 if typing.TYPE_CHECKING:
     import pulumi

@@ -7,7 +7,6 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from infra import bill
 from infra.cluster import Cluster, ClusterArgs
 from infra.expectations import expectations
 from infra.karpenter import Karpenter, KarpenterArgs
@@ -15,8 +14,9 @@ from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
 from infra.outputs import ClusterOutputs
 from infra.policies import Place
-from infra.settings import ExistingCluster, InfraSettings
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
+from optimal_tp.settings import sizing
+from optimal_tp.settings.infra import ExistingCluster, InfraSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
         access_point_id=storage.access_point_id,
         pool=pool,
         foundation=(cluster, karpenter, scheduling, storage),
-        prices=bill.price_sentences(settings),
+        prices=sizing.price_sentences(settings),
     )
 
 
@@ -188,5 +188,5 @@ def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Plac
         access_point_id=access.id,
         pool=pool,
         foundation=(access,),
-        prices=bill.price_sentences(settings),
+        prices=sizing.price_sentences(settings),
     )

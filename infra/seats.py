@@ -2,7 +2,7 @@
 
 import re
 
-from infra.settings import SYSTEM_NODES, InfraSettings
+from optimal_tp.settings.infra import SYSTEM_NODES, InfraSettings
 
 _SIZE = re.compile(r"\.(?:(?P<large>large)|(?P<times>\d*)xlarge)$")
 _VCPUS_OF_XLARGE = 4

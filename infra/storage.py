@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.network import Subnets
-from infra.settings import Storage
+from optimal_tp.settings.infra import Storage
 
 NFS_PORT = 2049
 DIRECTORY = "/optimal-tp"

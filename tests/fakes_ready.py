@@ -11,7 +11,7 @@ from infra.account.questions import Answer
 from infra.preflight.checks import checks
 from infra.preflight.rows import Row
 from infra.preflight.scene import Scene
-from infra.stack import PROJECT, SECTIONS, Stack, compose
+from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_workloads import EXISTING, changed
 

@@ -5,8 +5,8 @@ import pathlib
 import random
 import typing
 
-from workloads.run import DegreeRecord, Ending, RunRecord, Turn, encode_run
-from workloads.samples import Sample, Stage, Status, encode
+from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, Turn, encode_run
+from optimal_tp.measurement.samples import Sample, Stage, Status, encode
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

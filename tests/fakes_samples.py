@@ -6,11 +6,11 @@ import typing
 
 import uvloop
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import Closed
 from workloads.loadgen.client import Drive, Stretch, Target, drive
-from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.schedule import Closed
-from workloads.run import Turn
-from workloads.samples import Sample
 
 T = typing.TypeVar("T")
 

@@ -15,12 +15,12 @@ import pydantic
 import pydantic_core
 
 from infra.outputs import ClusterOutputs
-from infra.settings import InfraSettings
+from optimal_tp.settings.infra import InfraSettings
+from optimal_tp.settings.sections import Spend
+from optimal_tp.settings.stack_file import LoadTest, Serving
+from optimal_tp.settings.workload import WorkloadSettings
 from tests.fakes_pulumi import ROOT
-from workloads.cluster_settings import LoadTest, Serving
 from workloads.outputs import ExperimentOutputs
-from workloads.settings import WorkloadSettings
-from workloads.spend import Spend
 
 PAGE = ROOT / "docs" / "settings.md"
 SECTIONS: typing.Final[dict[str, type[pydantic.BaseModel]]] = {

@@ -2,7 +2,7 @@
 
 import math
 
-from workloads.progress import Look, Progress, Ratio
+from optimal_tp.measurement.progress import Look, Progress, Ratio
 from workloads.statistics import Interval
 
 PROGRESS = Progress(

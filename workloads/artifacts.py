@@ -11,11 +11,11 @@ from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, S
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
+from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.settings.stack_file import Serving
 from workloads import rights
 from workloads.bundle import with_fixed_names
-from workloads.cluster_settings import Serving
 from workloads.code import bundle, config_maps
-from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, jobs, python, volumes
 from workloads.manifests.servers import closed_spec
 

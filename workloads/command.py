@@ -5,7 +5,7 @@ import re
 import typing
 
 from optimal_tp.facts.versions import Pair
-from workloads.settings import Model
+from optimal_tp.settings.workload import Model
 
 PORT = 8000
 VOLUME_PATH = "/var/mdl"

@@ -7,16 +7,16 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
+from optimal_tp.plan.cost import Forecast, model_lines
+from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.settings.models import model_title
+from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
-from workloads.cluster_settings import ClusterSettings
-from workloads.cost import Forecast, model_lines
 from workloads.dashboard import Dashboard, DashboardArgs
 from workloads.guard import Guard, GuardArgs
-from workloads.lineup import Lineup, ModelPlan
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.cores import Site
 from workloads.manifests.jobs import Fetched
-from workloads.models import model_title
 from workloads.outputs import ExperimentOutputs
 from workloads.panels import Board
 from workloads.reach import reach_lines, seat_lines

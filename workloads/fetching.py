@@ -19,8 +19,8 @@ import urllib.parse
 import urllib.request
 
 from optimal_tp.errors import OptimalTpError, SettingsError
+from optimal_tp.plan.fit import SHAPES, shape_from_config
 from workloads import folder as folders
-from workloads.fit import SHAPES, shape_from_config
 
 _CHUNK_BYTES = 4 * 2**20
 _TRIES = 3

@@ -9,9 +9,9 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
+from optimal_tp.plan.lineup import Lineup
 from workloads.code import bundle, config_maps
 from workloads.grant import grant
-from workloads.lineup import Lineup
 from workloads.manifests import generator, guard, python
 
 PROGRAM = "workloads.guarding"

@@ -20,16 +20,16 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from optimal_tp.plan.cost import Forecast
+from optimal_tp.plan.lineup import Lineup
+from optimal_tp.settings.models import as_section
+from optimal_tp.settings.stack_file import ClusterSettings
 from workloads import rights
 from workloads.artifacts import Identity
-from workloads.cluster_settings import ClusterSettings
 from workloads.code import bundle, config_maps
-from workloads.cost import Forecast
 from workloads.grant import grant
-from workloads.lineup import Lineup
 from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
-from workloads.models import as_section
 from workloads.results import ResultsBucket
 
 PROGRAM = "workloads.loadgen.__main__"

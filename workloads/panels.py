@@ -5,8 +5,8 @@ import dataclasses
 import math
 import typing
 
-from workloads.metrics import BY_NAME, METRICS, NAMESPACE, Metric, model_dimension
-from workloads.settings import Limits
+from optimal_tp.measurement.metrics import BY_NAME, METRICS, NAMESPACE, Metric, model_dimension
+from optimal_tp.settings.workload import Limits
 
 Body = dict[str, typing.Any]
 Widget = dict[str, typing.Any]

@@ -4,8 +4,8 @@ import collections.abc
 import math
 
 from optimal_tp.errors import Problem
-from workloads.cluster_settings import ClusterSettings
-from workloads.settings import WorkloadSettings
+from optimal_tp.settings.stack_file import ClusterSettings
+from optimal_tp.settings.workload import WorkloadSettings
 
 # bench/README.md, 2026-11-24, one core of an Intel Xeon at full speed: 35,561 plain requests and 57,657 streamed chunks
 # (32 in a request, each in a read of its own) per second of its processor; chunks that come together cost a tenth.

@@ -6,8 +6,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 
+from optimal_tp.settings.stack_file import Results
 from workloads import rights
-from workloads.cluster_settings import Results
 
 _UNFINISHED_DAYS = 7
 _ENCRYPTION = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(

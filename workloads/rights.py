@@ -2,7 +2,7 @@
 
 import typing
 
-from workloads.metrics import NAMESPACE
+from optimal_tp.measurement.metrics import NAMESPACE
 
 Document = dict[str, typing.Any]
 _VERSION = "2012-10-17"

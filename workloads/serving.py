@@ -8,9 +8,9 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
+from optimal_tp.plan.placement import PlannedServer
 from workloads.command import PORT
 from workloads.manifests import cores, servers
-from workloads.plan import PlannedServer
 
 PART = "optimal-tp/part"
 """Label by which a person finds all servers at once."""

@@ -1,6 +1,6 @@
 """What an await that ends without capacity means, said before it begins, and the command that finds out why."""
 
-from workloads.cluster_settings import Serving
+from optimal_tp.settings.stack_file import Serving
 from workloads.manifests.cores import await_seconds
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from infra.prices import HourPrice
+from optimal_tp.settings.prices import HourPrice
 
 HOURS_PER_MONTH = 730
 GB = 1_000_000_000

@@ -8,8 +8,8 @@ import typing
 from infra.account.questions import Question
 from infra.leftovers.findings import Look
 from infra.nodes import NODE_POOL
-from infra.settings import InfraSettings
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.infra import InfraSettings
 
 _HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
 """What Pulumi's AWS provider appends to a name that the program does not fix."""

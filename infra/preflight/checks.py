@@ -4,7 +4,7 @@ from infra.account import questions
 from infra.preflight import images, making, nodes, present, quotas, taken
 from infra.preflight.rows import Row
 from infra.preflight.scene import Scene
-from infra.settings import ExistingCluster
+from optimal_tp.settings.infra import ExistingCluster
 
 
 def checks(scene: Scene) -> list[Row]:

@@ -7,7 +7,6 @@ import typing
 from infra.account.questions import Answer, Unknown
 from infra.preflight.experiment import Experiment
 from infra.preflight.rows import Row, unknown
-from infra.settings import InfraSettings
 from optimal_tp.facts.versions import (
     KARPENTER,
     KARPENTER_CRD,
@@ -17,6 +16,7 @@ from optimal_tp.facts.versions import (
     PYTHON_IMAGE,
     Chart,
 )
+from optimal_tp.settings.infra import InfraSettings
 
 _ECR = re.compile(r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?$")
 _DOCKER_HUB: typing.Final = "registry-1.docker.io"

@@ -5,9 +5,9 @@ import json
 import typing
 
 from infra.account.questions import Answer, Unknown
-from infra.capacity import Neuron
 from infra.preflight.rows import Row, unknown
-from infra.prices import HourPrice
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.prices import HourPrice
 
 _NEAR = 0.2
 """Share of the listed price that the settings may be off before it is said."""

@@ -5,10 +5,10 @@ import ipaddress
 import typing
 
 from infra.account.questions import Answer, Unknown
-from infra.capacity import Neuron
 from infra.preflight.rows import Row, unknown
-from infra.settings import InfraSettings
 from optimal_tp.facts.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.infra import InfraSettings
 
 _WARN_DAYS = 60
 _EXAMPLES: typing.Final = tuple(

@@ -3,13 +3,14 @@
 import dataclasses
 import typing
 
-from infra import bill, seats
+from infra import seats
 from infra.account import questions
 from infra.account.questions import Answer, Unknown
 from infra.preflight import launching, limits, quotas, reservations
 from infra.preflight.rows import Row
 from infra.preflight.scene import Scene
-from infra.prices import HourPrice
+from optimal_tp.settings import sizing
+from optimal_tp.settings.prices import HourPrice
 
 _ALIVE: typing.Final = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 
@@ -120,7 +121,7 @@ def _prices_around(scene: Scene) -> list[Row]:
             "AmazonEKS-Hours:perCluster",
         ),
     ]
-    if bill.nat_gateways(settings):
+    if sizing.nat_gateways(settings):
         records = _records(scene, group="NGW:NatGateway")
         found.append(row("a NAT gateway", "nat_gateway", own.nat_gateway, records, "NatGateway-Hours"))
     return found

@@ -5,7 +5,7 @@ import typing
 
 from infra.account.questions import Answer, Unknown
 from infra.preflight.rows import Row, unknown
-from infra.settings import ExistingCluster, InfraSettings
+from optimal_tp.settings.infra import ExistingCluster, InfraSettings
 
 AUDIENCE: typing.Final = "sts.amazonaws.com"
 _REMEDY = "mend {key}"

@@ -2,13 +2,13 @@
 
 import typing
 
-from infra import bill
 from infra.account import questions
 from infra.account.questions import Answer, Unknown
 from infra.preflight import limits
 from infra.preflight.limits import Quota, count, others
 from infra.preflight.rows import Row
 from infra.preflight.scene import Scene
+from optimal_tp.settings import sizing
 
 _ALIVE: typing.Final = [{"Name": "state", "Values": ["pending", "available", "deleting"]}]
 """NAT gateways that count against the quota (Service Quotas, description of L-FE5A380F)."""
@@ -31,7 +31,7 @@ def rows(scene: Scene) -> list[Row]:
     found = [_room(scene, limits.CLUSTERS, count(clusters), 1)]
     if settings.network.existing is not None:
         return found
-    gateways = bill.nat_gateways(settings)
+    gateways = sizing.nat_gateways(settings)
     zones = settings.zones if settings.network.nat_gateways == "per-zone" else settings.zones[:1]
     nat = others(ask(questions.NAT_GATEWAYS, Filters=_ALIVE), settings.tags)
     used = {

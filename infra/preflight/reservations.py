@@ -5,10 +5,10 @@ import datetime as dt
 import typing
 
 from infra.account.questions import Answer, Unknown
-from infra.capacity import Neuron
 from infra.preflight.experiment import Experiment
 from infra.preflight.limits import of_cluster
 from infra.preflight.rows import Row, unknown
+from optimal_tp.settings.capacity import Neuron
 
 EXAMPLE: typing.Final = "cr-0123456789abcdef0"
 """The id in the stack files, there to be replaced."""

@@ -6,7 +6,7 @@ import datetime as dt
 
 from infra.account.questions import Answer, Ask
 from infra.preflight.experiment import Experiment
-from infra.settings import InfraSettings
+from optimal_tp.settings.infra import InfraSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from infra.account.step import Step, call
 from infra.preflight.experiment import Experiment
 from infra.preflight.rows import Row, unknown
 from infra.preflight.scene import Scene
-from infra.settings import InfraSettings
 from optimal_tp.facts import names
 from optimal_tp.facts.names import SelfNamed
+from optimal_tp.settings.infra import InfraSettings
 
 _OTHER_CLUSTER = "choose another infra.cluster_name"
 _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `up` overwrites them"}

@@ -1,0 +1,1 @@
+"""Facts with their sources: hardware, pinned versions, fixed names, model shapes. Standard library only."""

@@ -2,8 +2,8 @@
 
 import typing
 
+from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE
 from tests.fakes_workloads import PROGRAMS, program
-from workloads.metrics import BY_NAME, NAMESPACE
 
 
 def alarm(name: str) -> dict[str, typing.Any]:

@@ -13,8 +13,8 @@ from infra.account.questions import Unknown
 from infra.nodes import karpenter_values
 from infra.preflight.checks import checks
 from infra.preflight.scene import Scene
-from infra.settings import InfraSettings, Registries, parse_infra
-from infra.stack import PROJECT, SECTIONS, Stack, compose
+from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
+from optimal_tp.settings.infra import InfraSettings, Registries, parse_infra
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     NAMESPACE,

@@ -21,7 +21,7 @@ from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import make_server
 
 from infra.preflight.making import ami_parameter
-from infra.settings import InfraSettings
+from optimal_tp.settings.infra import InfraSettings
 
 ACCOUNT = "123456789012"
 """Moto's own."""

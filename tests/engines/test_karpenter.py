@@ -9,12 +9,12 @@ import typing
 import pytest
 
 from optimal_tp.facts.hardware import NEURON_RESOURCE
+from optimal_tp.plan.placement import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims
 from tests.engines.fakes_launch import HELD, launching
 from tests.engines.fakes_region import Kind
-from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
 pytestmark = [
     pytest.mark.engines,

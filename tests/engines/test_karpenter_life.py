@@ -11,11 +11,11 @@ import typing
 import pytest
 
 from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
+from optimal_tp.plan.placement import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, placed, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims, instances, nodes
 from tests.engines.fakes_launch import HELD, Launch, by_turns, launching
-from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
 pytestmark = [
     pytest.mark.engines,

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.plan.placement import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     DAEMONS,
@@ -22,7 +23,6 @@ from tests.engines.fakes_cluster import (
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
-from workloads.plan import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 

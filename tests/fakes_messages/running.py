@@ -21,6 +21,8 @@ import unittest.mock
 from rich.console import Console
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
+from optimal_tp.settings.workload import parse_workloads
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
@@ -47,8 +49,6 @@ from workloads.local import program, server, startup
 from workloads.local.endpoints import local_endpoints
 from workloads.local.settings import read_profile
 from workloads.local.sweep import sweep_locally
-from workloads.run import DegreeRecord, Part, RunRecord
-from workloads.settings import parse_workloads
 
 T = typing.TypeVar("T")
 QUIET: typing.Final = PlainWatcher(Console(quiet=True))

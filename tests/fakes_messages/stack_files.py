@@ -9,14 +9,14 @@ import pulumi
 
 from infra import seats
 from infra.__main__ import stack_scope
-from infra.settings import parse_infra
+from optimal_tp.plan.feasibility import feasible_plan
+from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.sections import parse_spend
+from optimal_tp.settings.stack_file import parse_cluster
 from tests.fakes_messages.told import Case
 from tests.fakes_pulumi import run_main
 from tests.fakes_workloads import EXISTING, FAMILY, changed
 from workloads import guard
-from workloads.cluster_settings import parse_cluster
-from workloads.feasibility import feasible_plan
-from workloads.spend import parse_spend
 
 FILE: typing.Final = "Pulumi.dev.yaml"
 

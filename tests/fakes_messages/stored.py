@@ -18,6 +18,12 @@ import boto3
 import botocore.exceptions
 import yaml
 
+from optimal_tp.measurement.run import decode_run
+from optimal_tp.measurement.samples import decode, encode
+from optimal_tp.measurement.shares import Share
+from optimal_tp.measurement.sweep import decode_sweep
+from optimal_tp.plan import schedule
+from optimal_tp.plan.prompts import from_tokens, from_words
 from tests.fakes_messages.commands import said
 from tests.fakes_messages.running import NOWHERE, QUIET, _full, _halt
 from tests.fakes_messages.told import Case
@@ -26,9 +32,8 @@ from tests.fakes_samples import make_sample
 from workloads import bundle
 from workloads.fleet import planning, search
 from workloads.fleet.choice import Buying
-from workloads.loadgen import schedule, sweep, wire
+from workloads.loadgen import sweep, wire
 from workloads.loadgen.minutes import Minutes
-from workloads.loadgen.prompts import from_tokens, from_words
 from workloads.report import document, flips, headline, rendering, watch
 from workloads.report.__main__ import main as report
 from workloads.report.compare import changes, refuse_different
@@ -36,10 +41,6 @@ from workloads.report.retrial import retry
 from workloads.report.scene import Sight
 from workloads.report.source import Source, read
 from workloads.report.sweep import read_sweep
-from workloads.run import decode_run
-from workloads.samples import decode, encode
-from workloads.shares import Share
-from workloads.sweep import decode_sweep
 
 
 def edited(where: pathlib.Path, **keys: object) -> None:

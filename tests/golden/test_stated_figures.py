@@ -5,19 +5,19 @@ import re
 import pytest
 
 from infra.preflight.reservations import BLOCK_ENDS_EARLY
+from optimal_tp.measurement import audit, progress, run_audit
+from optimal_tp.measurement.estimate import TIMES
 from tests.fakes_pulumi import ROOT, recorded
-from workloads import progress, selfaudit
 from workloads.fleet import choice, search, simulation
-from workloads.loadgen import audit, connection, hardstop, lag, nodewatch, pacing, pool, receiving
+from workloads.loadgen import connection, hardstop, lag, nodewatch, pacing, pool, receiving
 from workloads.report import parts, watch
-from workloads.report.wording import TIMES
 
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 
 STATED = (
-    ("README.md", f"something else took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
-    ("README.md", f"other programs took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of the cores"),
-    ("docs/decisions/0002-stop-the-others.md", f"took more than {100 * selfaudit.FOREIGN_CPU_SHARE:g} % of them"),
+    ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
+    ("README.md", f"other programs took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    ("docs/decisions/0002-stop-the-others.md", f"took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of them"),
     ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
     ("docs/on-aws.md", f"at Karpenter's NodeClaims every {nodewatch.LOOK_SECONDS:g} seconds"),
     ("docs/on-aws.md", f"or {NUMBERS[int(hardstop.MARGIN_SECONDS) // 60]} minute before the money ends"),

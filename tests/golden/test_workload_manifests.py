@@ -7,7 +7,7 @@ import typing
 import pytest
 import yaml
 
-from infra.settings import InfraSettings
+from optimal_tp.settings.infra import InfraSettings
 from tests.fakes_goldens import hold_to
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import SCHEMAS, manifests, problems, whole

@@ -10,6 +10,7 @@ import pathlib
 import pytest
 import yaml
 
+from optimal_tp.measurement.samples import encode
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import price, settings
 from tests.unit.test_mark import DEADLINE, Store
@@ -22,7 +23,6 @@ from workloads.loadgen.mark import Mark
 from workloads.loadgen.results import samples_name, write_record
 from workloads.report import rendering
 from workloads.report.source import read
-from workloads.samples import encode
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"

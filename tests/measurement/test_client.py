@@ -11,15 +11,15 @@ import urllib.request
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.audit import Expected, audit_turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import Closed, Constant, Poisson, Rotation
 from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
 from tests.fakes_server import Script, ScriptedServer, Truth
 from workloads.loadgen import pool
-from workloads.loadgen.audit import Expected, audit_turn
 from workloads.loadgen.client import Drive, Stretch, Target, drive
 from workloads.loadgen.network import Network
-from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.schedule import Closed, Constant, Poisson, Rotation
-from workloads.samples import Sample
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import boto3
 import moto
 import pytest
 
+from optimal_tp.measurement.metrics import NAMESPACE
 from tests.fakes_samples import make_sample
 from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.publish import Outbox, Publisher
-from workloads.metrics import NAMESPACE
 
 MINUTE = 1_800_000_000 // 60 * 60
 

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.shares import Share
+from optimal_tp.plan.schedule import Closed, Constant
 from tests.fakes_samples import drive_once
 from tests.fakes_server import Script, ScriptedServer
-from workloads.loadgen.schedule import Closed, Constant
-from workloads.samples import Sample
-from workloads.shares import Share
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3])

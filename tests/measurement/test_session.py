@@ -13,6 +13,9 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
+from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.measurement.turns import key
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from tests.fakes_server import Script, ScriptedServer
 from workloads.loadgen.arena import Arena, OpenArena
 from workloads.loadgen.progress import PlainWatcher
@@ -21,9 +24,6 @@ from workloads.loadgen.turns import Halt
 from workloads.report.findings import Verdict
 from workloads.report.retrial import retry
 from workloads.report.source import read
-from workloads.run import DegreeRecord, RunRecord
-from workloads.settings import WorkloadSettings, parse_workloads
-from workloads.turns import key
 
 MODEL = "planted"
 PROMPT_TOKENS = 7

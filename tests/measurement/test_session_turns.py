@@ -6,13 +6,13 @@ import pathlib
 
 import pytest
 
+from optimal_tp.measurement.run import RunRecord
 from tests.measurement.test_session import _session, _settings
 from workloads.loadgen.client import Stretch, Target
 from workloads.loadgen.rota import Rota
 from workloads.loadgen.session import Session
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
-from workloads.run import RunRecord
 
 ROUNDS = ((1,), (2,))
 

@@ -14,14 +14,14 @@ import typing
 import pytest
 import yaml
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import key, samples_by_turn
+from optimal_tp.plan.timetable import timetable
+from optimal_tp.settings.workload import parse_workloads
 from tests.fakes_server import Script, ScriptedServer
-from workloads.loadgen.timetable import timetable
 from workloads.report.retrial import retry
 from workloads.report.source import read
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import parse_workloads
-from workloads.turns import key, samples_by_turn
 
 # Two interpreters start on whatever the machine has to spare.
 pytestmark = pytest.mark.timeout(420)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
+from optimal_tp.measurement.run import decode_run
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
@@ -26,7 +27,6 @@ from workloads.loadgen.mark import Mark
 from workloads.loadgen.order import Order
 from workloads.loadgen.progress import Watcher
 from workloads.report import rendering
-from workloads.run import decode_run
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 

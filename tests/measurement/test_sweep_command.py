@@ -13,6 +13,8 @@ import yaml
 from rich.console import Console
 
 from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.measurement.progress import decode_progress
+from optimal_tp.measurement.sweep import decode_sweep
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_nodewatch import CLAIMS, claim
@@ -21,10 +23,8 @@ from workloads.loadgen import run as run_command
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.sweep import conduct, configure, orders
 from workloads.loadgen.turns import Halt
-from workloads.progress import decode_progress
 from workloads.report import rendering
 from workloads.report.__main__ import main as report
-from workloads.sweep import decode_sweep
 
 TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""

@@ -16,15 +16,15 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, SettingsError
+from optimal_tp.measurement.metrics import NAMESPACE
+from optimal_tp.measurement.progress import encode_progress
+from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
-from workloads.metrics import NAMESPACE
-from workloads.progress import encode_progress
 from workloads.report import rendering
 from workloads.report.__main__ import main
 from workloads.report.scene import Scene, Sight
 from workloads.report.watch import Screen, follow, of_stack, watch
-from workloads.sweep import Leg, Sweep, encode_sweep
 
 BUCKET, RUNS = "results", "s3://results/runs"
 OLD, NEW = "20260701T120000Z-zzzz", "20260702T120000Z-aaaa"

@@ -13,7 +13,7 @@ import typing
 import pydantic
 import pytest
 
-from infra.settings import InfraSettings
+from optimal_tp.settings.infra import InfraSettings
 from tests.fakes_pulumi import CLUSTER, Recording, recorded, run_main, stack_config
 
 DEV, INFRA = "Pulumi.dev.yaml", "optimal-tp:infra"

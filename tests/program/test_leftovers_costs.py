@@ -18,12 +18,12 @@ from infra.leftovers import prices, questions
 from infra.leftovers.findings import Kind, Leftover, exit_status
 from infra.leftovers.scope import Results, Scope, is_made_of
 from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
-from infra.settings import parse_infra
 from optimal_tp.errors import SettingsError
+from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.stack_file import Results as Said
 from tests.fakes_leftovers import account, scope
 from tests.fakes_whole import everything
 from tests.fakes_workloads import EXISTING
-from workloads.cluster_settings import Results as Said
 
 _SESSION = botocore.session.get_session()
 BY_NAME = {kind.name: kind for kind in KINDS}

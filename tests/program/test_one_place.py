@@ -75,7 +75,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
     """Publisher, dashboard and documentation take it from there."""
     put(
         copy,
-        "workloads/metrics.py",
+        "optimal_tp/measurement/metrics.py",
         '    Metric(\n        name="RPS",',
         """\
             Metric(
@@ -127,7 +127,7 @@ def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
                 of_turn=lambda known: sum(sample.status != "ok" for sample in known.samples),
             ),
         """
-    put(copy, "workloads/metrics.py", '    Metric(\n        name="RPS",', row)
+    put(copy, "optimal_tp/measurement/metrics.py", '    Metric(\n        name="RPS",', row)
     said = ran(
         copy,
         """
@@ -157,7 +157,7 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
     """Stack file, plan, local weights, the user's own model and the report know it then."""
     put(
         copy,
-        "workloads/fit.py",
+        "optimal_tp/plan/fit.py",
         '    "qwen2": Family(',
         """\
             "tiny": Family(

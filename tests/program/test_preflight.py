@@ -11,7 +11,7 @@ import pytest
 from infra.account.questions import Answer, Unknown
 from infra.preflight import rows
 from infra.preflight.rows import Row
-from infra.stack import Stack
+from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import (
     STACKS,

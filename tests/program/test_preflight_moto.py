@@ -14,7 +14,7 @@ from infra.account.questions import Answer
 from infra.preflight.images import images, reference
 from infra.preflight.making import ami_parameter
 from infra.preflight.rows import Row
-from infra.stack import Stack
+from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import BUCKET, NOW, OWNER, preflight, ready, stack
 

@@ -8,8 +8,8 @@ import pytest
 
 from infra.preflight.images import charts, images
 from infra.preflight.taken import self_named
-from infra.stack import PROJECT, SECTIONS, compose
 from optimal_tp.facts.names import SelfNamed, alarms
+from optimal_tp.plan.stack import PROJECT, SECTIONS, compose
 from tests.fakes_pulumi import Recorded, Recording, recorded, stack_config
 from tests.fakes_workloads import FAMILY, changed, on_existing, program
 

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from infra.settings import InfraSettings, parse_infra
+from optimal_tp.settings.infra import InfraSettings, parse_infra
 from tests.fakes_pulumi import STACK_FILES, stack_config
 
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from optimal_tp.errors import CapacityError, SettingsError
+from optimal_tp.settings.models import parse_models
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import FAMILY, PROGRAMS, program
-from workloads.models import parse_models
 from workloads.panels import GRID_COLUMNS
 
 SMALL, LARGE = "qwen3-0-6b", "qwen3-8b"

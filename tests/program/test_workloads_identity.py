@@ -5,9 +5,9 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.metrics import NAMESPACE
 from tests.fakes_pulumi import ACCOUNT
 from tests.fakes_workloads import PROGRAMS
-from workloads.metrics import NAMESPACE
 
 ROLES = [
     ("one-each", "loadgen-role", "qwen-vllm-loadgen", "oidc.eks.ap-southeast-4.amazonaws.com/id/"),

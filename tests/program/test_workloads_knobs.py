@@ -5,12 +5,12 @@ import json
 
 import pytest
 
+from optimal_tp.settings.sections import Spend
+from optimal_tp.settings.stack_file import LoadTest, Serving
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves
-from workloads.cluster_settings import LoadTest, Serving
-from workloads.spend import Spend
 
 KNOBS = (
     Knob(path="spend.budget_usd", value=777, where="output budget_usd", shows="777"),

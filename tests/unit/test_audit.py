@@ -5,10 +5,10 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
 from tests.fakes_samples import make_sample, make_turn
-from workloads.loadgen.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms
-from workloads.run import Turn
-from workloads.samples import Sample
 
 
 def closed(slots: int = 2, rounds: int = 20, service: float = 0.1, gap: float = 0.0) -> tuple[Turn, list[Sample]]:

@@ -5,9 +5,9 @@ import dataclasses
 import threading
 import time
 
+from optimal_tp.measurement.progress import Look, Progress, decode_progress
 from tests.fakes_watch import PROGRESS, look
 from workloads.loadgen.beacon import Beacon
-from workloads.progress import Look, Progress, decode_progress
 
 
 @dataclasses.dataclass

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from infra.bill import idle_usd_per_hour, nat_gateways, price_sentences
+from optimal_tp.settings.sizing import idle_usd_per_hour, nat_gateways, price_sentences
 from tests.unit.test_infra_settings import EXISTING, parsed
 
 VPC: typing.Final = {

@@ -3,7 +3,7 @@
 import pydantic
 import pytest
 
-from infra.capacity import Neuron
+from optimal_tp.settings.capacity import Neuron
 
 
 def neuron(**changes: object) -> Neuron:

@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from workloads.cluster_settings import parse_cluster
+from optimal_tp.settings.stack_file import parse_cluster
 
 
 def problems_of(sections: typing.Mapping[str, object]) -> list[str]:

@@ -3,8 +3,8 @@
 import json
 
 from optimal_tp.facts.versions import PAIRS
+from optimal_tp.settings.workload import Model
 from workloads.command import artifacts_folder, environment, expected_files, model_folder, serve_command, served_names
-from workloads.settings import Model
 
 MODEL = Model()
 FORK = PAIRS["neuronx-0.9.1"]

@@ -6,11 +6,11 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.measurement.run import RunRecord
 from tests.fakes_run import Planted, planted_run, settings
 from workloads.report.compare import changes, refuse_different, sentences
 from workloads.report.retrial import Retrial
 from workloads.report.verdict import decide
-from workloads.run import RunRecord
 
 
 def judged(latency_ms: float, *, seed: int = 1, blocks: int = 12, void: bool = False) -> Retrial:

@@ -4,10 +4,10 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES
-from workloads.cluster_settings import ClusterSettings, parse_cluster
-from workloads.cost import Forecast, HourlyCost, forecast
-from workloads.feasibility import feasible_plan
-from workloads.spend import parse_spend
+from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
+from optimal_tp.plan.feasibility import feasible_plan
+from optimal_tp.settings.sections import parse_spend
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 
 FILE = "Pulumi.dev.yaml"
 TWO_NODES = HourlyCost(node_usd=2.25, nodes=2, idle_usd=0.3466)

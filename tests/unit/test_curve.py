@@ -2,9 +2,9 @@
 
 import pytest
 
+from optimal_tp.settings.workload import Limit
 from tests.fakes_run import Planted, Recorder
 from workloads.report.curve import Limits, LoadCurve, load_curves, operating_point
-from workloads.settings import Limit
 
 ONE_AT_A_TIME = Planted(degree=1, latency_ms=200, noise=0, jitter=0)
 SHARING = Planted(degree=2, latency_ms=200, noise=0, jitter=0, queueing=0.25)

@@ -3,8 +3,8 @@
 import pydantic
 import pytest
 
-from infra.parser import Section, broken, parse
 from optimal_tp.errors import SettingsError
+from optimal_tp.settings.parser import Section, broken, parse
 
 
 class _Inner(Section):

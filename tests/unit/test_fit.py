@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from workloads.fit import (
+from optimal_tp.plan.fit import (
     BYTES_PER_GIB,
     FAMILIES,
     SHAPES,

@@ -5,8 +5,8 @@ import typing
 
 import pytest
 
-from infra.settings import InfraSettings, parse_infra, require_region
 from optimal_tp.errors import SettingsError
+from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 
 Data = dict[str, typing.Any]
 

@@ -4,10 +4,10 @@ import pathlib
 
 import pytest
 
+from optimal_tp.settings.workload import Model
 from workloads.local.arena import _Reading, foreign_share
 from workloads.local.server import ServerPlan, command, environment
 from workloads.local.settings import LocalSettings
-from workloads.settings import Model
 
 
 def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from workloads.fit import SHAPES
+from optimal_tp.plan.fit import SHAPES
+from optimal_tp.settings.workload import Model
 from workloads.local.machine import Place, places
 from workloads.local.settings import LocalSettings
-from workloads.settings import Model
 
 
 def _places(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimal_tp.measurement.metrics import METRICS
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen.minutes import MOST_VALUES, Datum, Minutes, Values
-from workloads.metrics import METRICS
 
 MINUTE = 1_800_000_000 // 60 * 60
 

@@ -5,8 +5,8 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from workloads.models import model_word, parse_models
-from workloads.settings import Model, WorkloadSettings
+from optimal_tp.settings.models import model_word, parse_models
+from optimal_tp.settings.workload import Model, WorkloadSettings
 
 SMALL = {"model": {"name": "Qwen/Qwen3-0.6B"}}
 LARGE = {"model": {"name": "Qwen/Qwen3-4B", "revision": "abc"}}

@@ -5,12 +5,12 @@ import typing
 
 import pytest
 
+from optimal_tp.settings.workload import Price
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, price, settings
 from workloads.report.analysis import Analysis, analyse
 from workloads.report.money import usd_per_million
 from workloads.report.outlook import billed_usd_per_hour
 from workloads.report.verdict import decide
-from workloads.settings import Price
 
 FOUR_CORES = Price(usd_per_hour=3.6, billed_cores=4, source="a test", date="2026-07-01")
 

@@ -4,7 +4,6 @@ import typing
 
 import pytest
 
-from infra.capacity import Neuron
 from infra.nodes import (
     NODE_CLASS,
     SCHEDULER,
@@ -14,8 +13,9 @@ from infra.nodes import (
     node_overlay_spec,
     node_pool_spec,
 )
-from infra.settings import Registries
 from optimal_tp.facts.versions import KubernetesMinor
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.infra import Registries
 
 
 def neuron(**changes: object) -> Neuron:

@@ -8,6 +8,9 @@ import typing
 import pytest
 from rich.console import Console
 
+from optimal_tp.measurement.receipt import Tariff
+from optimal_tp.measurement.run import decode_run
+from optimal_tp.settings.workload import Price
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import planted_run, settings
 from workloads.loadgen.accounts import Accounts
@@ -16,9 +19,6 @@ from workloads.loadgen.nodewatch import NodeWatch
 from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.results import Bucket, write_record
 from workloads.loadgen.turns import Halt
-from workloads.receipt import Tariff
-from workloads.run import decode_run
-from workloads.settings import Price
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims?labelSelector=karpenter.sh%2Fnodepool%3Dneuron-trn-2"
 TARIFF = Tariff(

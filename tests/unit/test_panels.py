@@ -6,9 +6,9 @@ import typing
 
 import pytest
 
-from workloads.metrics import BY_NAME, METRICS, NAMESPACE
+from optimal_tp.measurement.metrics import BY_NAME, METRICS, NAMESPACE
+from optimal_tp.settings.workload import Limit, Limits
 from workloads.panels import GRID_COLUMNS, Board, Body, dashboard_body
-from workloads.settings import Limit, Limits
 
 LIMITS = Limits(total_latency_ms=Limit(percentile=99, at_most_ms=400))
 # CloudWatch user guide, "Dashboard body structure and syntax" and "Service quotas", read 2026-11.

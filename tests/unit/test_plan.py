@@ -8,7 +8,16 @@ import pytest
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
-from workloads.plan import Layout, Placement, Plan, Shortage, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
+from optimal_tp.plan.placement import (
+    Layout,
+    Placement,
+    Plan,
+    Shortage,
+    Wish,
+    cpu_millicores_per_core,
+    memory_mib_per_core,
+    plan,
+)
 
 SMALL = INSTANCE_TYPES["trn2.3xlarge"]
 LARGE = INSTANCE_TYPES["trn2.48xlarge"]

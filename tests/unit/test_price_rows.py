@@ -5,9 +5,9 @@ import json
 import pytest
 
 from infra.account.questions import Answer, Unknown
-from infra.capacity import Neuron
 from infra.preflight.launching import gate, offering, price, prices
-from infra.prices import HourPrice
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.prices import HourPrice
 
 TOLD = HourPrice(usd_per_hour=2.0, source="here", date="2026-11-24")
 

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from workloads.loadgen import prompts
-from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.schedule import Recorded
+from optimal_tp.plan import prompts
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import Recorded
 
 
 def test_synthetic_prompts_have_exactly_the_planned_length() -> None:

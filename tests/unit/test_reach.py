@@ -6,8 +6,8 @@ import typing
 import pytest
 
 from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
 from tests.fakes_samples import whole
-from workloads.cluster_settings import ClusterSettings, Serving, parse_cluster
 from workloads.loadgen.share import stop_servers
 from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
 from workloads.waiting import waiting_lines, why_pending_command

@@ -7,16 +7,16 @@ import typing
 import jsonschema
 import pytest
 
+from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, receipt
+from optimal_tp.measurement.run import decode_run, encode_run
+from optimal_tp.settings.workload import Price
 from tests.fakes_run import planted_run, settings
-from workloads.receipt import NodeSpan, Receipt, Tariff, receipt
 from workloads.report.analysis import analyse
 from workloads.report.bill import receipt_claim
 from workloads.report.claims import claims
 from workloads.report.document import SCHEMA_FILE, document, encode_document
 from workloads.report.tables import receipt_table, tables
 from workloads.report.verdict import decide
-from workloads.run import decode_run, encode_run
-from workloads.settings import Price
 
 PRICE = Price(usd_per_hour=2.25, billed_cores=4, source="a test", date="2026-10-03")
 TARIFF = Tariff(price=PRICE, idle_usd_per_hour=0.36)

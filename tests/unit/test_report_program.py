@@ -6,11 +6,11 @@ import pathlib
 
 import pytest
 
+from optimal_tp.measurement.run import RunRecord
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
 from workloads.report import rendering
 from workloads.report.__main__ import main
 from workloads.report.measurement import measurement_page
-from workloads.run import RunRecord
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -6,10 +6,10 @@ import typing
 import pytest
 
 from infra.account.questions import Answer, Unknown
-from infra.capacity import Neuron
 from infra.preflight.experiment import Experiment
 from infra.preflight.reservations import EXAMPLE, enough, free, reservations
-from infra.prices import HourPrice
+from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.prices import HourPrice
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 PRICE = HourPrice(usd_per_hour=2.25, source="here", date="2026-11-24")

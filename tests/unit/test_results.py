@@ -6,8 +6,8 @@ import botocore.exceptions
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.run import RunRecord, decode_run
 from workloads.loadgen.results import Bucket, new_folder, samples_name, write_record
-from workloads.run import RunRecord, decode_run
 
 RECORD = RunRecord(
     run="r",

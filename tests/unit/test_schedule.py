@@ -6,8 +6,7 @@ import typing
 
 import pytest
 
-from tests.fakes_samples import whole
-from workloads.loadgen.schedule import (
+from optimal_tp.plan.schedule import (
     Closed,
     Constant,
     OpenArrivals,
@@ -19,6 +18,7 @@ from workloads.loadgen.schedule import (
     planned,
     read_trace,
 )
+from tests.fakes_samples import whole
 
 
 def first(arrivals: OpenArrivals, count: int) -> list[float]:

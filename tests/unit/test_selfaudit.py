@@ -5,11 +5,11 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement import run_audit
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
 from tests.fakes_run import planted_run
-from workloads import selfaudit
 from workloads.report.verdict import decide
-from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
-from workloads.selfaudit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
 
 BLOCKS = 12
 
@@ -123,7 +123,7 @@ def test_a_turn_is_audited_once_however_often_the_run_is_looked_at(monkeypatch: 
         audited.append(turn)
         return turn_reasons(turn, *others)
 
-    monkeypatch.setattr(selfaudit, "turn_reasons", counted)
+    monkeypatch.setattr(run_audit, "turn_reasons", counted)
     seen: Seen = {}
     for blocks in range(BLOCKS + 1):
         turns = tuple(turn for turn in record.turns if turn.block is None or turn.block < blocks)

@@ -3,7 +3,7 @@
 import pytest
 
 from optimal_tp.errors import SettingsError
-from workloads.settings import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 
 @pytest.mark.parametrize(

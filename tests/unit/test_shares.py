@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes_samples import whole
-from workloads.loadgen.pacing import pace
-from workloads.loadgen.schedule import (
+from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.plan.schedule import (
     Arrivals,
     Closed,
     Constant,
@@ -23,7 +22,8 @@ from workloads.loadgen.schedule import (
     own_share,
     sliced,
 )
-from workloads.shares import WHOLE, Share
+from tests.fakes_samples import whole
+from workloads.loadgen.pacing import pace
 
 _RATES = st.floats(min_value=0.1, max_value=5000)
 _OPEN: st.SearchStrategy[OpenArrivals] = st.one_of(

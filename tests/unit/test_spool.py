@@ -8,9 +8,9 @@ import typing
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.samples import decode, encode
 from tests.fakes_samples import make_sample, whole
 from workloads.loadgen import spool
-from workloads.samples import decode, encode
 
 
 def cuts() -> tuple[list[str], typing.Callable[[str], None]]:

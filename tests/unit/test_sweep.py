@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from workloads.receipt import NodeSpan, Tariff, receipt
-from workloads.sweep import Leg, Sweep, decode_sweep, encode_sweep, gravest
+from optimal_tp.measurement.receipt import NodeSpan, Tariff, receipt
+from optimal_tp.measurement.sweep import Leg, Sweep, decode_sweep, encode_sweep, gravest
 
 SWEEP = Sweep(sweep="20260701T120000Z-test", legs=(Leg(model="a/b", folder="b"), Leg(model="a/c", folder="c")))
 

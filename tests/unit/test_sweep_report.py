@@ -6,12 +6,12 @@ import pathlib
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from tests.fakes_run import Planted, planted_run, price, settings, store, total_limit
 from workloads.report import rendering
 from workloads.report.__main__ import main
 from workloads.report.across import ModelRow, headline
 from workloads.report.sweep import read_sweep
-from workloads.sweep import Leg, Sweep, encode_sweep
 
 SMALL = (Planted(degree=1, latency_ms=290), Planted(degree=2, latency_ms=255))
 LARGE = (Planted(degree=1, latency_ms=1400), Planted(degree=2, latency_ms=500))

@@ -6,10 +6,10 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.plan.schedule import Closed, Constant, Poisson
+from optimal_tp.plan.timetable import Timetable, timetable, turn_seconds
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from tests.fakes_samples import whole
-from workloads.loadgen.schedule import Closed, Constant, Poisson
-from workloads.loadgen.timetable import Timetable, timetable, turn_seconds
-from workloads.settings import WorkloadSettings, parse_workloads
 
 DEGREES = (1, 2, 4)
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import goodput, output_tokens_per_second, samples_by_turn
+from optimal_tp.settings.workload import Limit
 from tests.fakes_run import Planted, Recorder
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import Limit
-from workloads.turns import goodput, output_tokens_per_second, samples_by_turn
 
 STEADY = Planted(degree=2, latency_ms=250, noise=0, jitter=0)
 

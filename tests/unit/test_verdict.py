@@ -6,11 +6,11 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 from workloads.report.findings import Verdict
 from workloads.report.verdict import ErrorBudget, decide, is_settled
-from workloads.run import RunRecord
-from workloads.samples import Sample
 
 
 def words(verdict: Verdict) -> dict[int, str]:

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.measurement.progress import Progress
+from optimal_tp.measurement.sweep import Leg, Sweep
 from tests.fakes_watch import PROGRESS, look
-from workloads.progress import Progress
 from workloads.report.scene import Scene
 from workloads.report.view import brief, lines
-from workloads.sweep import Leg, Sweep
 
 NOW = 3600.0
 RUNNING = dataclasses.replace(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from optimal_tp.plan.prompts import Prompt
 from tests.fakes_samples import whole
 from workloads.loadgen import wire
-from workloads.loadgen.prompts import Prompt
 from workloads.loadgen.wire import Address
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workloads.report.wording import bounds, degree_list, duration, figure, percent, plural, ranged, usd
+from optimal_tp.measurement.estimate import bounds, degree_list, duration, figure, percent, plural, ranged, usd
 from workloads.statistics import Estimate, Interval
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.choice import Buying
 from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -29,7 +30,6 @@ from workloads.report.retrial import Retrial, retry
 from workloads.report.soundness import examine
 from workloads.report.source import Source
 from workloads.report.tables import Table
-from workloads.settings import WorkloadSettings, parse_workloads
 
 INCONCLUSIVE = 3
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")

@@ -5,10 +5,10 @@ import math
 
 import matplotlib.axes
 
+from optimal_tp.measurement.estimate import figure
 from workloads.fleet.planning import FleetPlan
 from workloads.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages, picture
 from workloads.report.plots import Plot
-from workloads.report.wording import figure
 
 
 def pictures(plan: FleetPlan) -> tuple[Plot, ...]:

@@ -6,10 +6,10 @@ import re
 import typing
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 from workloads.fleet.planning import Carried
 from workloads.manifests import servers
 from workloads.manifests.cores import Site
-from workloads.plan import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 
 Manifest = dict[str, typing.Any]
 

@@ -5,7 +5,7 @@ import math
 import typing
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
-from workloads.plan import cpu_millicores_per_core, memory_mib_per_core
+from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_core
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

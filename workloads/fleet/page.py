@@ -2,13 +2,13 @@
 
 import typing
 
+from optimal_tp.measurement.estimate import figure, ranged, usd
+from optimal_tp.measurement.run import RunRecord
 from workloads.fleet.planning import FleetPlan
 from workloads.fleet.words import Words
 from workloads.report.html import data_uri, page_template
 from workloads.report.plots import Plot
 from workloads.report.tables import Table
-from workloads.report.wording import figure, ranged, usd
-from workloads.run import RunRecord
 
 
 def page(

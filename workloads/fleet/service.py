@@ -6,8 +6,8 @@ import typing
 
 import numpy as np
 
-from workloads.run import Turn
-from workloads.samples import Sample
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

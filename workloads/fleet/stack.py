@@ -6,13 +6,13 @@ The one module of ``workloads`` that reads the infrastructure's settings: the fl
 import pathlib
 
 from infra import nodes
-from infra.parser import read_yaml
-from infra.settings import parse_infra
 from optimal_tp.errors import Problem, SettingsError
-from workloads.cluster_settings import parse_cluster
+from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.parser import read_yaml
+from optimal_tp.settings.stack_file import parse_cluster
+from optimal_tp.settings.workload import Model
 from workloads.fleet.manifests import Ground, Manifest
 from workloads.manifests.cores import Site
-from workloads.settings import Model
 
 _PROJECT = "optimal-tp"
 

@@ -4,11 +4,11 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
+from optimal_tp.measurement.run import RunRecord
 from workloads.fleet.demand import METRIC_WORDS
 from workloads.fleet.planning import Carried, FleetPlan, hourly
 from workloads.report.findings import Verdict
-from workloads.report.wording import degree_list, figure, percent, plural, ranged, usd
-from workloads.run import RunRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

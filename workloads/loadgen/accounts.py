@@ -11,21 +11,21 @@ import pathlib
 import boto3
 
 from optimal_tp.errors import OptimalTpError, StorageFailed
+from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
+from optimal_tp.measurement.run import decode_run
+from optimal_tp.measurement.sweep import SWEEP
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.nodewatch import NodeWatch
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.results import RECORD, Bucket, write_record, write_whole
 from workloads.loadgen.turns import Halt
-from workloads.receipt import RECEIPT, Receipt, Tariff
 from workloads.report.analysis import analyse
 from workloads.report.bill import bill, receipt_claim
 from workloads.report.rendering import write
 from workloads.report.retrial import retry
 from workloads.report.source import read
 from workloads.report.sweep import write_receipt
-from workloads.run import decode_run
-from workloads.settings import WorkloadSettings
-from workloads.sweep import SWEEP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

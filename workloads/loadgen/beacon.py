@@ -5,8 +5,8 @@ import dataclasses
 import threading
 import time
 
+from optimal_tp.measurement.progress import HEARTBEAT_SECONDS, WRITE_SECONDS, Look, Progress, encode_progress
 from workloads.loadgen.progress import Watcher
-from workloads.progress import HEARTBEAT_SECONDS, WRITE_SECONDS, Look, Progress, encode_progress
 
 Put = collections.abc.Callable[[bytes], str | None]
 """Stores the object; returns why it could not, None if it did."""

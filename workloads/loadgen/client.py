@@ -8,6 +8,10 @@ import time
 import typing
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.samples import Stage
+from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import Arrivals
 from workloads.loadgen import exchange as exchanges
 from workloads.loadgen import wire
 from workloads.loadgen.alarm import Alarm
@@ -17,10 +21,6 @@ from workloads.loadgen.lag import Ticker
 from workloads.loadgen.network import Connector, Network
 from workloads.loadgen.pacing import pace
 from workloads.loadgen.pool import Bounds, Pool
-from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.schedule import Arrivals
-from workloads.samples import Stage
-from workloads.shares import WHOLE, Share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import typing
 
 import httptools
 
+from optimal_tp.measurement.samples import Status
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.tokens import TokenStream
-from workloads.samples import Status
 
 HEAD_BYTES = 65_536
 """Most that a response's head may take: twice what common servers send at most."""

@@ -3,8 +3,8 @@
 import dataclasses
 import typing
 
+from optimal_tp.measurement.samples import Sample, Stage, Status
 from workloads.loadgen.events import parsed
-from workloads.samples import Sample, Stage, Status
 
 _DETAIL_CHARACTERS = 300
 

@@ -5,16 +5,16 @@ import dataclasses
 import random
 import typing
 
+from optimal_tp.measurement.progress import Look
+from optimal_tp.measurement.run import Ending, Turn
+from optimal_tp.measurement.samples import Stage
+from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
+from optimal_tp.plan.timetable import arrivals_seed
+from optimal_tp.settings.workload import Load, WorkloadSettings
 from workloads.loadgen.client import Stretch
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.rota import Rounds, block_order
-from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
-from workloads.loadgen.timetable import arrivals_seed
 from workloads.loadgen.turns import Halt, Turns
-from workloads.progress import Look
-from workloads.run import Ending, Turn
-from workloads.samples import Stage
-from workloads.settings import Load, WorkloadSettings
 
 
 class Judge(typing.Protocol):

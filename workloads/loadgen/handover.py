@@ -5,8 +5,8 @@ import collections
 import typing
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.samples import Sample
 from workloads.loadgen.exchange import Exchange, Origin, sample
-from workloads.samples import Sample
 
 OnSample = typing.Callable[[Sample], None]
 _EVERY_SECONDS = 0.005

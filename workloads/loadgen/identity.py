@@ -5,8 +5,8 @@ import collections.abc
 import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.calls import Server
-from workloads.settings import WorkloadSettings
 
 _DEGREE_IN_NAME = re.compile(r"-tp(\d+)$")
 

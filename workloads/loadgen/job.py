@@ -9,9 +9,9 @@ import hashlib
 import typing
 
 from optimal_tp.errors import Problem, ServerFailed
+from optimal_tp.measurement.run import Part
 from workloads.loadgen.clock import clock_error_ms, machine
 from workloads.loadgen.kubernetes import Namespace
-from workloads.run import Part
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""

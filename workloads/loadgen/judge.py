@@ -1,12 +1,12 @@
 """The verdict's rules, applied to what a run has measured so far."""
 
+from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.measurement.run_audit import Seen, audit_run
+from optimal_tp.measurement.turns import key, samples_by_turn
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.ledger import Ledger
-from workloads.progress import Look, Ratio
 from workloads.report.curve import operating_point
 from workloads.report.verdict import decide
-from workloads.selfaudit import Seen, audit_run
-from workloads.settings import WorkloadSettings
-from workloads.turns import key, samples_by_turn
 
 
 class Judge:

@@ -4,16 +4,16 @@ import collections.abc
 import dataclasses
 import pathlib
 
+from optimal_tp.measurement.metrics import METRICS, TurnFigures
+from optimal_tp.measurement.run import Ending, RunRecord, Turn
+from optimal_tp.measurement.run_audit import turn_reasons
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.measurement.turns import goodput, output_tokens_per_second, own_turn
+from optimal_tp.settings.workload import parse_workloads
 from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.results import RECORD, Bucket, samples_name, write_record
 from workloads.loadgen.spool import Spool
-from workloads.metrics import METRICS, TurnFigures
-from workloads.run import Ending, RunRecord, Turn
-from workloads.samples import Sample
-from workloads.selfaudit import turn_reasons
-from workloads.settings import parse_workloads
-from workloads.shares import WHOLE, Share
-from workloads.turns import goodput, output_tokens_per_second, own_turn
 
 
 class Ledger:

@@ -4,12 +4,12 @@ import collections.abc
 import pathlib
 
 from optimal_tp.errors import Interrupted, OptimalTpError, StorageFailed
+from optimal_tp.measurement.sweep import SWEEP, Leg, Sweep, encode_sweep
+from optimal_tp.settings.models import model_word
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.results import Bucket, write_whole
 from workloads.loadgen.turns import Halt
-from workloads.models import model_word
-from workloads.settings import WorkloadSettings
-from workloads.sweep import SWEEP, Leg, Sweep, encode_sweep
 
 Measure = collections.abc.Callable[[int], collections.abc.Awaitable[None]]
 """Measures the model at an index of the sweep, until its run has a verdict."""

@@ -5,8 +5,8 @@ import math
 import threading
 import typing
 
-from workloads.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
-from workloads.samples import Sample
+from optimal_tp.measurement.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
+from optimal_tp.measurement.samples import Sample
 
 MOST_VALUES = 150
 """Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""

@@ -9,8 +9,8 @@ import typing
 import urllib.parse
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, receipt
 from workloads.loadgen.kubernetes import Namespace
-from workloads.receipt import NodeSpan, Receipt, Tariff, receipt
 
 LOOK_SECONDS = 15.0
 """How often: a node's end is known that well."""

@@ -7,7 +7,8 @@ import pathlib
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.loadgen import prompts, schedule, wire
+from optimal_tp.plan import prompts, schedule
+from workloads.loadgen import wire
 
 STEP_SECONDS = 10
 """Length of a step of rising load where none is given."""

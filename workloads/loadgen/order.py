@@ -3,9 +3,9 @@
 import dataclasses
 import pathlib
 
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.accounts import AccountWords
 from workloads.loadgen.rota import Rounds
-from workloads.settings import WorkloadSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

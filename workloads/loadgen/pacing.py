@@ -3,9 +3,9 @@
 import heapq
 import typing
 
+from optimal_tp.measurement.shares import Share
+from optimal_tp.plan.schedule import Arrivals, Closed, ClosedArrivals, OpenArrivals, Rotation, planned, sliced
 from workloads.loadgen.exchange import Exchange
-from workloads.loadgen.schedule import Arrivals, Closed, ClosedArrivals, OpenArrivals, Rotation, planned, sliced
-from workloads.shares import Share
 
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 1.0

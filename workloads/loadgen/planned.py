@@ -3,13 +3,13 @@
 import dataclasses
 import itertools
 
+from optimal_tp.measurement.shares import Share
+from optimal_tp.plan.schedule import own_share
+from optimal_tp.plan.timetable import PlannedTurn, Timetable
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.experiment import Ended, Ledger, asked_stretch
 from workloads.loadgen.progress import Watcher
-from workloads.loadgen.schedule import own_share
-from workloads.loadgen.timetable import PlannedTurn, Timetable
 from workloads.loadgen.turns import Halt, Turns
-from workloads.settings import WorkloadSettings
-from workloads.shares import Share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

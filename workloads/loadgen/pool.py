@@ -8,11 +8,11 @@ import itertools
 import socket
 import typing
 
+from optimal_tp.measurement.samples import Status
 from workloads.loadgen.connection import Connection
 from workloads.loadgen.exchange import Exchange
 from workloads.loadgen.network import Connector
 from workloads.loadgen.wire import Address
-from workloads.samples import Status
 
 _OWN_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 """What keeps this machine, not the server, from another connection: files, ports, memory."""

@@ -7,7 +7,7 @@ import typing
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from workloads.progress import Look
+from optimal_tp.measurement.progress import Look
 
 
 class Watcher(typing.Protocol):

@@ -10,8 +10,8 @@ import time
 import typing
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.metrics import NAMESPACE
 from workloads.loadgen.minutes import Datum, Minutes
-from workloads.metrics import NAMESPACE
 
 MOST_DATA = 1000
 """Data in one PutMetricData. Source: CloudWatch service quotas, read 2026-11-23."""

@@ -9,12 +9,13 @@ import typing
 from importlib.metadata import version
 
 from optimal_tp.errors import StorageFailed
-from workloads.loadgen import audit, summary
+from optimal_tp.measurement import audit
+from optimal_tp.measurement.run import Turn
+from optimal_tp.plan.prompts import Prompts
+from optimal_tp.plan.schedule import Closed, Replay
+from workloads.loadgen import summary
 from workloads.loadgen.client import Drive
 from workloads.loadgen.options import Options
-from workloads.loadgen.prompts import Prompts
-from workloads.loadgen.schedule import Closed, Replay
-from workloads.run import Turn
 
 SCHEMA_VERSION = 1
 

@@ -7,8 +7,8 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import StorageFailed
-from workloads.progress import PROGRESS
-from workloads.run import RunRecord, encode_run
+from optimal_tp.measurement.progress import PROGRESS
+from optimal_tp.measurement.run import RunRecord, encode_run
 
 RECORD = "run.json"
 """Name of the run's record."""

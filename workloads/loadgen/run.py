@@ -17,8 +17,12 @@ import urllib.parse
 import boto3
 import uvloop
 
-from infra.parser import Section, parse, read_yaml
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
+from optimal_tp.measurement.progress import Progress
+from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.settings.models import parse_models
+from optimal_tp.settings.parser import Section, parse, read_yaml
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, salvaged, watched
 from workloads.loadgen.arena import OpenArena
 from workloads.loadgen.beacon import Beacon
@@ -34,12 +38,8 @@ from workloads.loadgen.session import Session, halting_on_signals, raise_ending,
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
-from workloads.models import parse_models
-from workloads.progress import Progress
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord, RunRecord
-from workloads.settings import WorkloadSettings
 
 
 class SettingsFile(Section):

@@ -15,7 +15,11 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from workloads.loadgen import prompts
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
+from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.plan import prompts
+from optimal_tp.plan.timetable import timetable
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Target
@@ -29,11 +33,7 @@ from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.results import Bucket
 from workloads.loadgen.rota import Rounds
-from workloads.loadgen.timetable import timetable
 from workloads.loadgen.turns import Halt, Turns
-from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
-from workloads.settings import WorkloadSettings
-from workloads.shares import WHOLE, Share
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

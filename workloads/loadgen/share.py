@@ -15,6 +15,7 @@ import boto3
 import uvloop
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.measurement.receipt import RECEIPT
 from workloads.loadgen import job, run
 from workloads.loadgen.accounts import accounts_of, watched
 from workloads.loadgen.hardstop import until_signalled, within_budget
@@ -27,7 +28,6 @@ from workloads.loadgen.rota import Deployments, Scaler
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
-from workloads.receipt import RECEIPT
 from workloads.report.analysis import analyse
 from workloads.report.conclusion import conclude
 from workloads.report.rendering import write

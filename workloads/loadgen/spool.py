@@ -7,7 +7,7 @@ import types
 import typing
 
 from optimal_tp.errors import StorageFailed
-from workloads.samples import Sample, decode, encode
+from optimal_tp.measurement.samples import Sample, decode, encode
 
 _BUFFER_BYTES = 65_536
 

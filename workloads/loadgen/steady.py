@@ -5,8 +5,8 @@ import contextlib
 import time
 import typing
 
+from optimal_tp.plan.schedule import Closed
 from workloads.loadgen.client import Stretch, drive
-from workloads.loadgen.schedule import Closed
 
 if typing.TYPE_CHECKING:
     from workloads.loadgen.session import Session

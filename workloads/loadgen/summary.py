@@ -6,7 +6,7 @@ import math
 import operator
 import typing
 
-from workloads.samples import Sample
+from optimal_tp.measurement.samples import Sample
 
 _CLASS_WIDTH = 1.001
 _LOG_WIDTH = math.log(_CLASS_WIDTH)

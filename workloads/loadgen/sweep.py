@@ -14,6 +14,7 @@ import re
 import uvloop
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.settings.models import model_title
 from workloads.loadgen.accounts import accounts_of, salvaged, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
@@ -36,7 +37,6 @@ from workloads.loadgen.run import (
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
-from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")

@@ -7,12 +7,12 @@ import dataclasses
 import time
 import typing
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.timetable import READY_SECONDS
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.client import Drive, Stretch, Target, drive
-from workloads.loadgen.prompts import Prompt
-from workloads.loadgen.timetable import READY_SECONDS
-from workloads.run import Turn
-from workloads.samples import Sample
 
 _LOOK_SECONDS = 0.2
 How = typing.Literal["interrupted", "failed", "budget"]

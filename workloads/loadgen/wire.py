@@ -6,7 +6,7 @@ import typing
 import urllib.parse
 from json.encoder import encode_basestring_ascii
 
-from workloads.loadgen.prompts import Prompt
+from optimal_tp.plan.prompts import Prompt
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -5,8 +5,8 @@ import re
 import urllib.parse
 
 from optimal_tp.errors import Problem
+from optimal_tp.settings.workload import WorkloadSettings
 from workloads.loadgen.rota import Rounds
-from workloads.settings import WorkloadSettings
 
 _TARGET = re.compile(r"(\d+)=(\S+)")
 

@@ -3,9 +3,9 @@
 import collections.abc
 import dataclasses
 
-from workloads.fit import ModelShape, fit
+from optimal_tp.plan.fit import ModelShape, fit
+from optimal_tp.settings.workload import Model
 from workloads.local.settings import LocalSettings
-from workloads.settings import Model
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 

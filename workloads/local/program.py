@@ -13,7 +13,8 @@ import boto3
 import psutil
 
 from optimal_tp.errors import CapacityError
-from workloads.fit import ModelShape
+from optimal_tp.measurement.run import DegreeRecord
+from optimal_tp.plan.fit import ModelShape
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.publish import CloudWatch
 from workloads.loadgen.results import Bucket, new_folder
@@ -29,7 +30,6 @@ from workloads.local.startup import Started, log_path, ports, running_servers
 from workloads.local.weights import read_shape, write_model
 from workloads.report.conclusion import conclude
 from workloads.report.source import read
-from workloads.run import DegreeRecord
 
 BUCKET = "optimal-tp-results"
 """Name of the results bucket on loopback."""

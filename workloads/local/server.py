@@ -12,8 +12,8 @@ import sys
 import psutil
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.settings.workload import Model
 from workloads.local.settings import LocalSettings
-from workloads.settings import Model
 
 ROOT = pathlib.Path(__file__).parents[2]
 _LAST_LINES = 3

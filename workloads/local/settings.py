@@ -6,11 +6,11 @@ import typing
 
 import pydantic
 
-from infra.parser import Section, broken, parse, read_yaml
 from optimal_tp.errors import Problem, SettingsError
-from workloads.fit import SHAPES, ModelShape
-from workloads.models import parse_models
-from workloads.settings import WorkloadSettings
+from optimal_tp.plan.fit import SHAPES, ModelShape
+from optimal_tp.settings.models import parse_models
+from optimal_tp.settings.parser import Section, broken, parse, read_yaml
+from optimal_tp.settings.workload import WorkloadSettings
 
 PROFILES = pathlib.Path(__file__).parent / "profiles"
 

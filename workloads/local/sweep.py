@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.models import model_title
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
 from workloads.loadgen.progress import Watcher
 from workloads.loadgen.results import new_folder
@@ -12,7 +13,6 @@ from workloads.loadgen.session import run_name
 from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, point_to, run_locally
 from workloads.local.settings import Profile
-from workloads.models import model_title
 from workloads.report.sweep import conclude_sweep, read_sweep
 
 

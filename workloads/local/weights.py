@@ -6,8 +6,8 @@ import pathlib
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.fit import FAMILIES, ModelShape, shape_from_config
-from workloads.loadgen.prompts import WORDS
+from optimal_tp.plan.fit import FAMILIES, ModelShape, shape_from_config
+from optimal_tp.plan.prompts import WORDS
 
 _UNKNOWN = "<unk>"
 _END = "<eos>"

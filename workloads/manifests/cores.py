@@ -6,10 +6,10 @@ import typing
 
 from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from optimal_tp.facts.versions import Pair
-from workloads.cluster_settings import Serving
-from workloads.cost import NODE_LAUNCH_SECONDS
-from workloads.plan import PlannedServer
-from workloads.settings import Model
+from optimal_tp.plan.cost import NODE_LAUNCH_SECONDS
+from optimal_tp.plan.placement import PlannedServer
+from optimal_tp.settings.stack_file import Serving
+from optimal_tp.settings.workload import Model
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import (

@@ -5,10 +5,10 @@ import dataclasses
 import math
 import typing
 
-from workloads.cluster_settings import LoadTest
+from optimal_tp.plan.cost import Forecast
+from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.settings.stack_file import LoadTest
 from workloads.command import PORT
-from workloads.cost import Forecast
-from workloads.lineup import Lineup, ModelPlan
 from workloads.manifests import cores, python
 from workloads.manifests.servers import GENERATOR
 

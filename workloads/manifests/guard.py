@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 import typing
 
-from workloads.lineup import Lineup
+from optimal_tp.plan.lineup import Lineup
 from workloads.manifests import cores, python
 from workloads.manifests.generator import scaling_rules
 

@@ -4,12 +4,12 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.plan.placement import PlannedServer
+from optimal_tp.settings.stack_file import Serving
+from optimal_tp.settings.workload import Model
 from workloads.bundle import Part
-from workloads.cluster_settings import Serving
 from workloads.command import VOLUME_PATH, artifacts_folder, environment, expected_files, model_folder, serve_command
 from workloads.manifests import cores, python, volumes
-from workloads.plan import PlannedServer
-from workloads.settings import Model
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict

@@ -3,9 +3,9 @@
 import math
 import typing
 
+from optimal_tp.plan.placement import PlannedServer
 from workloads.command import PORT, environment, serve_command
 from workloads.manifests import cores, volumes
-from workloads.plan import PlannedServer
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict

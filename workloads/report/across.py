@@ -3,13 +3,13 @@
 import dataclasses
 import typing
 
-from workloads.fit import SHAPES, parameters
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
+from optimal_tp.measurement.sweep import Leg
+from optimal_tp.plan.fit import SHAPES, parameters
 from workloads.report.analysis import Analysis
 from workloads.report.findings import DegreeVerdict
 from workloads.report.headline import answer, degree_of
 from workloads.report.tables import Table
-from workloads.report.wording import METRIC_WORDS, MISSING, figure, ranged
-from workloads.sweep import Leg
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

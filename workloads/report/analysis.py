@@ -3,6 +3,9 @@
 import dataclasses
 import typing
 
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from workloads.report.cores import CoreFigures, EqualCores, core_figures, equal_cores
 from workloads.report.curve import LoadCurve, load_curves, load_steps, telling
 from workloads.report.findings import Verdict
@@ -11,9 +14,6 @@ from workloads.report.latencies import LatencyRow, latency_rows, medians_alone
 from workloads.report.money import Money, money
 from workloads.report.soundness import examine
 from workloads.report.split import LatencySplit, split_latency
-from workloads.run import RunRecord
-from workloads.samples import Sample
-from workloads.settings import WorkloadSettings, parse_workloads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from workloads.receipt import NodeSeconds, NodeSpan, Receipt
-from workloads.report.wording import duration, usd
+from optimal_tp.measurement.estimate import duration, usd
+from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,7 @@
 
 import dataclasses
 
-from workloads.report.analysis import Analysis
-from workloads.report.bill import receipt_claim
-from workloads.report.curve import LoadCurve, Step
-from workloads.report.flips import LimitRange
-from workloads.report.headline import answer, certainty, otherwise
-from workloads.report.latencies import medians_alone
-from workloads.report.split import LatencySplit
-from workloads.report.wording import (
+from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     TIMES,
     bounds,
@@ -21,6 +14,13 @@ from workloads.report.wording import (
     ranged,
     usd,
 )
+from workloads.report.analysis import Analysis
+from workloads.report.bill import receipt_claim
+from workloads.report.curve import LoadCurve, Step
+from workloads.report.flips import LimitRange
+from workloads.report.headline import answer, certainty, otherwise
+from workloads.report.latencies import medians_alone
+from workloads.report.split import LatencySplit
 from workloads.statistics import Estimate
 
 NOISE_SHARE = 0.10

@@ -6,10 +6,10 @@ import statistics
 import typing
 
 from optimal_tp.errors import Problem, SettingsError, shown
+from optimal_tp.measurement.estimate import degree_list, ranged
+from optimal_tp.measurement.run import RunRecord
 from workloads.report.evidence import gather
 from workloads.report.retrial import Retrial
-from workloads.report.wording import degree_list, ranged
-from workloads.run import RunRecord
 from workloads.statistics import Estimate, Interval, mean_sequence
 
 UNCHECKED_PINS = frozenset({"code"})

@@ -5,9 +5,9 @@ import math
 import typing
 
 from optimal_tp.facts.hardware import AllocatedCores, BilledCores, LogicalCores, PhysicalCores
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.settings.workload import Price
 from workloads.report.findings import Verdict
-from workloads.run import RunRecord
-from workloads.settings import Price
 
 PHYSICAL_PER_LOGICAL = 2
 """Trainium2 at its default LNC=2: two physical NeuronCores act as one logical core."""

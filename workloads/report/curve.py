@@ -4,13 +4,13 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import goodput, holds, key, output_tokens_per_second, samples_by_turn
+from optimal_tp.settings.workload import Limit, LimitedMetric
 from workloads.report.gates import latency_percentile
 from workloads.report.ranking import MARGIN
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import Limit, LimitedMetric
 from workloads.statistics import Estimate
-from workloads.turns import goodput, holds, key, output_tokens_per_second, samples_by_turn
 
 Limits = typing.Mapping[LimitedMetric, Limit]
 

@@ -7,6 +7,7 @@ import typing
 
 import pydantic
 
+from optimal_tp.measurement.run import Ending
 from workloads.report.analysis import Analysis
 from workloads.report.bill import Bill, bill
 from workloads.report.claims import Claim, claims
@@ -17,7 +18,6 @@ from workloads.report.flips import Flips
 from workloads.report.latencies import LatencyRow
 from workloads.report.money import Money
 from workloads.report.split import LatencySplit
-from workloads.run import Ending
 
 VERSION: typing.Literal[1] = 1
 """Of the form. A key is never renamed, removed or given another meaning within a version."""

@@ -9,9 +9,9 @@ import matplotlib.axes
 import matplotlib.figure
 import matplotlib.ticker
 
+from optimal_tp.measurement.estimate import figure
 from workloads.report.curve import LoadCurve, Step
 from workloads.report.flips import LimitRange
-from workloads.report.wording import figure
 from workloads.statistics import Estimate
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8A8A")

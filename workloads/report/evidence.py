@@ -4,11 +4,11 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.run import DegreeRecord, RunRecord, Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import output_tokens_per_second
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from workloads.report.soundness import SOUND_SHARE, Soundness, examine
-from workloads.run import DegreeRecord, RunRecord, Turn
-from workloads.samples import Sample
-from workloads.settings import WorkloadSettings, parse_workloads
-from workloads.turns import output_tokens_per_second
 
 VoidReasons = typing.Mapping[int | None, typing.Sequence[str]]
 """Why a degree's measurement is void, by degree; under None, why the whole run is."""

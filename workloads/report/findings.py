@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from workloads.settings import LimitedMetric
+from optimal_tp.settings.workload import LimitedMetric
 from workloads.statistics import Estimate, Interval
 
 Word = typing.Literal[

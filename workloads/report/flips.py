@@ -3,11 +3,11 @@
 import dataclasses
 import typing
 
+from optimal_tp.settings.workload import LimitedMetric
 from workloads.report.comparison import relative
 from workloads.report.curve import Step
 from workloads.report.findings import Verdict
 from workloads.report.ranking import MARGIN
-from workloads.settings import LimitedMetric
 from workloads.statistics import Estimate
 
 

@@ -3,12 +3,12 @@
 import math
 import typing
 
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import holds, latency_ms
+from optimal_tp.settings.workload import Limit, LimitedMetric
 from workloads.report.findings import LimitFinding
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import Limit, LimitedMetric
 from workloads.statistics import Estimate, design_effect, percentile, percentile_point, share_sequence
-from workloads.turns import holds, latency_ms
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
 

@@ -1,11 +1,6 @@
 """The first three lines of a report: the answer, how sure it is, and what choosing otherwise costs or gains."""
 
-from workloads.report.analysis import Analysis
-from workloads.report.comparison import relative
-from workloads.report.findings import DegreeVerdict, LimitFinding, Outlook, Verdict
-from workloads.report.latencies import medians_alone
-from workloads.report.ranking import MARGIN
-from workloads.report.wording import (
+from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     bounds,
     degree_list,
@@ -16,6 +11,11 @@ from workloads.report.wording import (
     ranged,
     usd,
 )
+from workloads.report.analysis import Analysis
+from workloads.report.comparison import relative
+from workloads.report.findings import DegreeVerdict, LimitFinding, Outlook, Verdict
+from workloads.report.latencies import medians_alone
+from workloads.report.ranking import MARGIN
 from workloads.statistics import Estimate, Interval
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")

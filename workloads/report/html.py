@@ -7,12 +7,12 @@ import typing
 
 import jinja2
 
+from optimal_tp.measurement.estimate import MISSING, bounds, figure
 from workloads.report.across import ModelRow
 from workloads.report.analysis import Analysis
 from workloads.report.claims import Claim
 from workloads.report.plots import Plot
 from workloads.report.tables import Table
-from workloads.report.wording import MISSING, bounds, figure
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),

@@ -4,9 +4,9 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.settings.workload import LimitedMetric
 from workloads.report.gates import latencies, latency_percentile
 from workloads.report.soundness import Soundness
-from workloads.settings import LimitedMetric
 from workloads.statistics import Estimate
 
 METRICS: tuple[LimitedMetric, ...] = ("total_latency_ms", "ttft_ms", "tpot_ms")

@@ -1,16 +1,16 @@
 """``docs/measurement.md``: what is measured and how, made from the metric table."""
 
-from workloads.metrics import METRICS, NAMESPACE, Metric
+from optimal_tp.measurement.metrics import METRICS, NAMESPACE, Metric
 
 _HEAD = f"""# What is measured
 
-Made from `workloads/metrics.py` by `python -m workloads.report measurement`; a test keeps it fresh.
+Made from `optimal_tp/measurement/metrics.py` by `python -m workloads.report measurement`; a test keeps it fresh.
 
-Every figure is derived from samples, one record per request (`workloads/samples.py`), and turns, one record per stretch
-of load on one degree (`workloads/run.py`). Times are seconds on one monotonic clock. Latency counts from the moment the
-plan wanted the request sent, so that a late client or a stalled server shows in it. Tokens are counted by the server. A
-failed request has no latency, takes its time from the throughput and misses every limit. Where there is no data there
-is no value: never 0.
+Every figure is derived from samples, one record per request (`optimal_tp/measurement/samples.py`), and turns, one
+record per stretch of load on one degree (`optimal_tp/measurement/run.py`). Times are seconds on one monotonic clock.
+Latency counts from the moment the plan wanted the request sent, so that a late client or a stalled server shows in it.
+Tokens are counted by the server. A failed request has no latency, takes its time from the throughput and misses every
+limit. Where there is no data there is no value: never 0.
 
 CloudWatch namespace: `{NAMESPACE}`. The dimension `Model` is `TP1`, `TP2`, `TP4` and so on; `Status` is `Success` or
 `Error`.

@@ -4,11 +4,11 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.settings.workload import Price
 from workloads.report.curve import LoadCurve
 from workloads.report.findings import Verdict
 from workloads.report.outlook import billed_usd_per_hour
-from workloads.run import RunRecord
-from workloads.settings import Price
 from workloads.statistics import Estimate, Interval
 
 

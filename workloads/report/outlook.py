@@ -3,11 +3,11 @@
 import math
 import typing
 
+from optimal_tp.measurement.estimate import METRIC_WORDS
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.settings.workload import Price
 from workloads.report.findings import Comparison, LimitFinding, Outlook
 from workloads.report.ranking import MARGIN
-from workloads.report.wording import METRIC_WORDS
-from workloads.run import RunRecord
-from workloads.settings import Price
 from workloads.statistics import share_sequence, t_bound
 
 MOST_BLOCKS = 10_000

@@ -4,13 +4,13 @@ import collections
 import dataclasses
 import typing
 
+from optimal_tp.measurement.run import Ending, Part, RunRecord, Turn
+from optimal_tp.measurement.run_audit import turn_reasons
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.shares import Share
+from optimal_tp.measurement.turns import Key, key, own_turn, samples_by_turn
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from workloads.report.curve import operating_point
-from workloads.run import Ending, Part, RunRecord, Turn
-from workloads.samples import Sample
-from workloads.selfaudit import turn_reasons
-from workloads.settings import WorkloadSettings, parse_workloads
-from workloads.shares import Share
-from workloads.turns import Key, key, own_turn, samples_by_turn
 
 CLOCK_TOLERANCE_MS = 100.0
 """Clocks of one run may be apart by this: a hundredth of a turn of ten seconds."""

@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure, ranged
 from workloads.report.analysis import Analysis
 from workloads.report.claims import flip_claim
 from workloads.report.curve import telling
 from workloads.report.drawing import Draw, by_degree, choices, for_dark_pages, load, picture
-from workloads.report.wording import METRIC_WORDS, figure, ranged
 from workloads.statistics import Estimate
 
 MEDIAN = 50.0

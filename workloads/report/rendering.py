@@ -4,6 +4,8 @@ import pathlib
 import typing
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
 from workloads.report.analysis import Analysis, analyse
 from workloads.report.document import VERDICT, document, encode_document
 from workloads.report.findings import Verdict
@@ -11,8 +13,6 @@ from workloads.report.html import html
 from workloads.report.markdown import markdown
 from workloads.report.plots import plots
 from workloads.report.tables import tables
-from workloads.run import RunRecord
-from workloads.samples import Sample
 
 
 def render(

@@ -2,14 +2,14 @@
 
 import dataclasses
 
+from optimal_tp.measurement.estimate import MISSING
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.run_audit import audit_run
+from optimal_tp.measurement.samples import Sample
 from workloads.report.document import read_stored
 from workloads.report.findings import Verdict
 from workloads.report.source import Source
 from workloads.report.verdict import decide
-from workloads.report.wording import MISSING
-from workloads.run import RunRecord
-from workloads.samples import Sample
-from workloads.selfaudit import audit_run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ import typing
 
 import botocore.exceptions
 
-from workloads.metrics import BY_NAME, NAMESPACE, model_dimension
-from workloads.progress import PROGRESS, SILENT_SECONDS, Progress, decode_progress
+from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE, model_dimension
+from optimal_tp.measurement.progress import PROGRESS, SILENT_SECONDS, Progress, decode_progress
+from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep
 from workloads.report.document import VERDICT
-from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

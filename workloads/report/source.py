@@ -9,10 +9,10 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.receipt import RECEIPT, Receipt, decode_receipt
+from optimal_tp.measurement.receipt import RECEIPT, Receipt, decode_receipt
+from optimal_tp.measurement.run import RunRecord, decode_run
+from optimal_tp.measurement.samples import Sample, decode
 from workloads.report.parts import Faults, OfPod, join
-from workloads.run import RunRecord, decode_run
-from workloads.samples import Sample, decode
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

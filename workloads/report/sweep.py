@@ -10,7 +10,8 @@ import rich.table
 import rich.text
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.receipt import Receipt
+from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep, gravest
 from workloads.report.across import ModelResult, ModelRow, headline, rows, tables
 from workloads.report.analysis import analyse
 from workloads.report.bill import bill, receipt_claim
@@ -22,7 +23,6 @@ from workloads.report.retrial import retry
 from workloads.report.source import Source, read
 from workloads.report.tables import Table, receipt_table
 from workloads.report.terminal import show
-from workloads.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep, gravest
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -2,10 +2,10 @@
 
 import dataclasses
 
-from workloads.receipt import Receipt
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent, ranged, usd
+from optimal_tp.measurement.receipt import Receipt
 from workloads.report.analysis import Analysis
 from workloads.report.document import Document
-from workloads.report.wording import METRIC_WORDS, MISSING, figure, percent, ranged, usd
 from workloads.statistics import Estimate
 
 

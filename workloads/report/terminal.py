@@ -7,10 +7,10 @@ import rich.console
 import rich.table
 import rich.text
 
+from optimal_tp.measurement.estimate import ranged
 from workloads.report.analysis import Analysis
 from workloads.report.claims import claims
 from workloads.report.findings import Outcome, Word
-from workloads.report.wording import ranged
 
 _TONES: dict[Outcome, str] = {"settled": "bold green", "inconclusive": "bold yellow", "void": "bold red"}
 _WORDS: dict[Word, str] = {"chosen": "bold green", "misses-slo": "red", "invalid": "red", "inconclusive": "yellow"}

@@ -5,6 +5,8 @@ import itertools
 import types
 import typing
 
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
 from workloads.report.comparison import compare
 from workloads.report.evidence import DegreeEvidence, Evidence, VoidReasons, gather
 from workloads.report.findings import Comparison, LimitFinding, Outcome, Outlook, Verdict
@@ -12,8 +14,6 @@ from workloads.report.gates import limit_finding
 from workloads.report.outlook import limit_question, priced, throughput_question
 from workloads.report.ranking import MARGIN, is_better, rank
 from workloads.report.words import Case, degree_verdict, reasons_of
-from workloads.run import RunRecord
-from workloads.samples import Sample
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
 

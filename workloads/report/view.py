@@ -1,9 +1,9 @@
 """A scene in words: a few lines that fit a terminal, the same for a log."""
 
-from workloads.metrics import BY_NAME
-from workloads.progress import Look, Progress, Ratio
+from optimal_tp.measurement.estimate import MISSING, duration, figure, percent, plural, usd
+from optimal_tp.measurement.metrics import BY_NAME
+from optimal_tp.measurement.progress import Look, Progress, Ratio
 from workloads.report.scene import SHOWN, Scene
-from workloads.report.wording import MISSING, duration, figure, percent, plural, usd
 
 _BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "Goodput": "goodput"}
 

@@ -6,6 +6,8 @@ import typing
 
 import numpy as np
 
+from optimal_tp.measurement.estimate import METRIC_WORDS, degree_list, figure, percent, percent_bounds, plural, ranged
+from optimal_tp.measurement.turns import goodput
 from workloads.report.comparison import relative
 from workloads.report.evidence import DegreeEvidence, Evidence
 from workloads.report.findings import (
@@ -17,17 +19,7 @@ from workloads.report.findings import (
     Word,
 )
 from workloads.report.ranking import MARGIN, Ranking, is_better
-from workloads.report.wording import (
-    METRIC_WORDS,
-    degree_list,
-    figure,
-    percent,
-    percent_bounds,
-    plural,
-    ranged,
-)
 from workloads.statistics import Estimate, Interval, mean_sequence
-from workloads.turns import goodput
 
 Standing = typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]
 PER_CORE = "OutputTokensPerSecondPerCore"

@@ -7,7 +7,7 @@ import math
 import random
 import typing
 
-from workloads.shares import WHOLE, Share
+from optimal_tp.measurement.shares import WHOLE, Share
 
 
 def _positive(value: float, name: str) -> None:

@@ -6,12 +6,12 @@ import typing
 
 import pydantic
 
-from infra.capacity import Neuron, Zone
-from infra.parser import Section, broken, parse
-from infra.prices import Prices
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import OFFERINGS_READ_ON
 from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
+from optimal_tp.settings.capacity import Neuron, Zone
+from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.prices import Prices
 
 LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]

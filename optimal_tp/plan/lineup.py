@@ -5,8 +5,8 @@ import dataclasses
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import InstanceType
-from workloads.plan import Plan, Seat, Servers, Shortage, Wish, bins, placed, plan
-from workloads.settings import WorkloadSettings
+from optimal_tp.plan.placement import Plan, Seat, Servers, Shortage, Wish, bins, placed, plan
+from optimal_tp.settings.workload import WorkloadSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

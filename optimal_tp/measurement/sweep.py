@@ -4,7 +4,7 @@ import dataclasses
 import json
 import typing
 
-from workloads.receipt import Receipt, decode_receipt
+from optimal_tp.measurement.receipt import Receipt, decode_receipt
 
 SWEEP = "sweep.json"
 """Name of the record; the folders of the runs lie beside it."""

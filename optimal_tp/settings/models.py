@@ -5,9 +5,9 @@ import typing
 
 import pydantic
 
-from infra.parser import Section, parse
 from optimal_tp.errors import Problem, SettingsError
-from workloads.settings import Model, WorkloadSettings
+from optimal_tp.settings.parser import Section, parse
+from optimal_tp.settings.workload import Model, WorkloadSettings
 
 LONGEST_WORD = 30
 """Characters: with prefix, degree, replica and "-compile" around it a name stays within Kubernetes' 63."""

@@ -9,17 +9,18 @@ import dataclasses
 import pathlib
 import typing
 
-from infra import bill, seats
-from infra.parser import read_yaml
+from infra import seats
 from infra.preflight.experiment import Experiment
-from infra.settings import InfraSettings, parse_infra, require_region
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts import names
-from workloads.cluster_settings import ClusterSettings, parse_cluster
-from workloads.cost import Forecast, HourlyCost, forecast
-from workloads.feasibility import feasible_plan
-from workloads.lineup import Lineup
-from workloads.spend import parse_spend
+from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
+from optimal_tp.plan.feasibility import feasible_plan
+from optimal_tp.plan.lineup import Lineup
+from optimal_tp.settings import sizing
+from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
+from optimal_tp.settings.parser import read_yaml
+from optimal_tp.settings.sections import parse_spend
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
@@ -63,7 +64,7 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
     beside = seats.system_node_vcpus(infra)
     plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
-    cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=bill.idle_usd_per_hour(infra))
+    cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
     money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
     money.keep_within_budget(file)
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)

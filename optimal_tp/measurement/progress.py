@@ -5,7 +5,7 @@ import math
 
 import pydantic
 
-from workloads.report.wording import ranged
+from optimal_tp.measurement.estimate import ranged
 from workloads.statistics import Estimate, Interval
 
 PROGRESS = "progress.json"

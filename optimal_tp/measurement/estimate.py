@@ -2,7 +2,7 @@
 
 import math
 
-from workloads.settings import LimitedMetric
+from optimal_tp.settings.workload import LimitedMetric
 from workloads.statistics import Estimate, Interval
 
 MISSING = "—"

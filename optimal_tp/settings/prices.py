@@ -2,7 +2,7 @@
 
 import pydantic
 
-from infra.parser import Section
+from optimal_tp.settings.parser import Section
 
 _GUIDE = "public guides that cite AWS's price pages, for us-east-1"
 

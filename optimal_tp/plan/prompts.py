@@ -5,7 +5,7 @@ import itertools
 import random
 import typing
 
-from workloads.loadgen.schedule import Recorded
+from optimal_tp.plan.schedule import Recorded
 
 SEED_PROMPT = (
     "San Francisco is a coastal California city known for hills, bridges, fog, diverse neighborhoods, and tech culture."

@@ -4,8 +4,8 @@ import dataclasses
 import json
 import typing
 
-from workloads.receipt import Receipt, decode_receipt
-from workloads.samples import Stage
+from optimal_tp.measurement.receipt import Receipt, decode_receipt
+from optimal_tp.measurement.samples import Stage
 
 SCHEMA_VERSION = 1
 

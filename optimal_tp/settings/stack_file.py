@@ -5,14 +5,14 @@ import typing
 
 import pydantic
 
-from infra.parser import Section, broken, parse
-from infra.prices import HourPrice
 from optimal_tp.errors import Problem, SettingsError
-from workloads.fit import SHAPES
-from workloads.loadgen.timetable import timetable
-from workloads.models import model_word, parse_models
-from workloads.plan import SERVERS, Layout, Placement, Shortage, Wish
-from workloads.settings import Price, WorkloadSettings
+from optimal_tp.plan.fit import SHAPES
+from optimal_tp.plan.placement import SERVERS, Layout, Placement, Shortage, Wish
+from optimal_tp.plan.timetable import timetable
+from optimal_tp.settings.models import model_word, parse_models
+from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.prices import HourPrice
+from optimal_tp.settings.workload import Price, WorkloadSettings
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
@@ -37,7 +37,7 @@ class Serving(Section):
     )
     """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files."""
     shape_as: str | None = None
-    """Model whose sizes ``workloads.model`` has, where its own name is not in the table of ``workloads/fit.py``."""
+    """Model whose sizes ``workloads.model`` has, where its own name is not in ``optimal_tp/plan/fit.py``."""
     volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
     """Name of the claim on the shared file system that holds model and artifacts; the seed's by default."""
     start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)

@@ -10,9 +10,9 @@ import itertools
 import random
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.loadgen.schedule import Arrivals, Closed, Constant, Poisson
-from workloads.samples import Stage
-from workloads.settings import Load, WorkloadSettings
+from optimal_tp.measurement.samples import Stage
+from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
+from optimal_tp.settings.workload import Load, WorkloadSettings
 
 READY_SECONDS = 0.1
 """Least silence between two turns: connections of the next one are opened in it."""

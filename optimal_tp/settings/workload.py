@@ -5,8 +5,8 @@ import typing
 
 import pydantic
 
-from infra.parser import Section, broken, parse
-from infra.prices import HourPrice
+from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.prices import HourPrice
 
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 Arrivals = typing.Literal["closed", "constant", "poisson"]

@@ -7,7 +7,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     # Every load imports this module, and the settings' library would take as long as the first request may.
-    from workloads.settings import Price
+    from optimal_tp.settings.workload import Price
 
 
 RECEIPT = "receipt.json"

@@ -4,11 +4,11 @@ import dataclasses
 import types
 import typing
 
-from workloads.loadgen.audit import Expected, audit_turn
-from workloads.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
-from workloads.samples import Sample
-from workloads.settings import WorkloadSettings, parse_workloads
-from workloads.turns import Key, key, samples_by_turn
+from optimal_tp.measurement.audit import Expected, audit_turn
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Key, key, samples_by_turn
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
 

@@ -1,6 +1,6 @@
 """What the infrastructure costs by the hour: the part that is there with and without Neuron nodes."""
 
-from infra.settings import SYSTEM_NODES, InfraSettings
+from optimal_tp.settings.infra import SYSTEM_NODES, InfraSettings
 
 
 def nat_gateways(settings: InfraSettings) -> int:

@@ -3,9 +3,9 @@
 import dataclasses
 
 from optimal_tp.errors import Problem, SettingsError
-from workloads.cluster_settings import ClusterSettings
-from workloads.lineup import Lineup
-from workloads.spend import Spend
+from optimal_tp.plan.lineup import Lineup
+from optimal_tp.settings.sections import Spend
+from optimal_tp.settings.stack_file import ClusterSettings
 
 NODE_LAUNCH_SECONDS = 1200
 """Time for a node to come: Karpenter allows 5 minutes for the launch and 15 for the registration of each try."""

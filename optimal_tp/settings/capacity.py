@@ -4,10 +4,10 @@ import typing
 
 import pydantic
 
-from infra.parser import Section, broken
-from infra.prices import HourPrice
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from optimal_tp.facts.versions import PAIRS, Pair, PairName, pair_conflict
+from optimal_tp.settings.parser import Section, broken
+from optimal_tp.settings.prices import HourPrice
 
 CapacityType = typing.Literal["reserved", "on-demand", "spot"]
 Zone = typing.Annotated[str, pydantic.Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]

@@ -4,9 +4,9 @@ import collections.abc
 import dataclasses
 import typing
 
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import LimitedMetric
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.settings.workload import LimitedMetric
 
 NAMESPACE = "qwen-vllm-loadgen"
 """CloudWatch namespace, as the seed names it."""

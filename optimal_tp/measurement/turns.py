@@ -4,10 +4,10 @@ import dataclasses
 import math
 import typing
 
-from workloads.run import Turn
-from workloads.samples import Sample
-from workloads.settings import Limit, LimitedMetric
-from workloads.shares import Share
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.shares import Share
+from optimal_tp.settings.workload import Limit, LimitedMetric
 
 Key = tuple[str, int, int | None, int | None, float | None]
 

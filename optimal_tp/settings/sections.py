@@ -2,7 +2,7 @@
 
 import pydantic
 
-from infra.parser import Section, broken, parse
+from optimal_tp.settings.parser import Section, broken, parse
 
 
 class ExpectedMinutes(Section):

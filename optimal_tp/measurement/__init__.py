@@ -1,0 +1,1 @@
+"""What was measured, as data: requests, turns, runs, sweeps, receipts."""
