@@ -163,7 +163,7 @@ STACK ?= dev
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
 	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
-	@$(BIN)/python -m infra leftovers --stack "$(STACK)"; status=$$?; case $$status in \
+	@$(BIN)/python -m optimal_tp.cli.leftovers leftovers --stack "$(STACK)"; status=$$?; case $$status in \
 	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
 	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \

@@ -93,7 +93,7 @@ def main(arguments: typing.Sequence[str]) -> int:
 def _run(*arguments: str) -> bool:
     """Run our load generator; return whether its own audit passed it."""
     done = subprocess.run(
-        [sys.executable, "-m", "workloads.loadgen", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "optimal_tp", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode not in {0, 3, VOID}:
         raise SystemExit(f"workloads.loadgen {arguments[0]} ended with {done.returncode}: {done.stderr}{done.stdout}")

@@ -103,7 +103,7 @@ def _spawn(
 
 
 class Ours:
-    """``python -m workloads.loadgen load``, as anybody runs it: every sample on disk, audit and all."""
+    """``python -m optimal_tp load``, as anybody runs it: every sample on disk, audit and all."""
 
     name = "ours"
 
@@ -124,7 +124,7 @@ class Ours:
             words += [] if load.rate else ["--concurrency", str(load.concurrency)]
             words += ["--seconds", str(load.seconds)] if load.requests is None else ["--requests", str(load.requests)]
             words += ["--max-in-flight", str(load.max_in_flight)] if load.max_in_flight else []
-            spawned, peak = _spawn([sys.executable, "-m", "workloads.loadgen", *words], {}, self._on_start)
+            spawned, peak = _spawn([sys.executable, "-m", "optimal_tp", *words], {}, self._on_start)
             record = json.loads(output.read_text())
             return self._result(record, folder / "r.samples.jsonl", load, spawned, peak)
 

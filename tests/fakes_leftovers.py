@@ -17,9 +17,9 @@ import moto
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from infra.account.inquiry import Clients
-from infra.leftovers.scope import Results, Scope
-from infra.leftovers.search import LEFTOVERS
+from optimal_tp.account.inquiry import Clients
+from optimal_tp.account.leftovers.scope import Results, Scope
+from optimal_tp.account.leftovers.search import LEFTOVERS
 from tests.fakes_pulumi import Recorded, recorded
 
 Found = set[tuple[str, str]]
@@ -98,7 +98,7 @@ def _client(service: str, region: str, _who: str) -> typing.Any:
 
 def scope(stack: str) -> Scope:
     """Return where leftovers of the stack file are looked for, with every bucket to be deleted."""
-    from infra.__main__ import stack_scope  # noqa: PLC0415 - boto3 takes a second
+    from optimal_tp.cli.leftovers import stack_scope  # noqa: PLC0415 - boto3 takes a second
 
     return dataclasses.replace(stack_scope(stack), results=Results(bucket=None, is_kept=False))
 

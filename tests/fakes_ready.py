@@ -6,11 +6,11 @@ import datetime as dt
 import json
 import typing
 
-from infra.account.inquiry import Inquiry
-from infra.account.questions import Answer
-from infra.preflight.checks import checks
-from infra.preflight.rows import Row
-from infra.preflight.scene import Scene
+from optimal_tp.account.inquiry import Inquiry
+from optimal_tp.account.preflight.checks import checks
+from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.preflight.rows import Row
+from optimal_tp.account.questions import Answer
 from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_workloads import EXISTING, changed

@@ -10,7 +10,7 @@ import pathlib
 import typing
 
 from infra import seats
-from infra.preflight.experiment import Experiment
+from optimal_tp.account.preflight.experiment import Experiment
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts import names
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast

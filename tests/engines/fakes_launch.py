@@ -8,11 +8,11 @@ import functools
 import http
 import pathlib
 
-from infra.account.inquiry import Inquiry
-from infra.account.questions import Unknown
 from infra.nodes import karpenter_values
-from infra.preflight.checks import checks
-from infra.preflight.scene import Scene
+from optimal_tp.account.inquiry import Inquiry
+from optimal_tp.account.preflight.checks import checks
+from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.questions import Unknown
 from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from optimal_tp.settings.infra import InfraSettings, Registries, parse_infra
 from tests.engines.fakes_api_server import ControlPlane, control_plane

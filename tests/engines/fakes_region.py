@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import make_server
 
-from infra.preflight.making import ami_parameter
+from optimal_tp.account.preflight.making import ami_parameter
 from optimal_tp.settings.infra import InfraSettings
 
 ACCOUNT = "123456789012"

@@ -7,8 +7,8 @@ import unittest.mock
 import boto3
 import botocore.exceptions
 
-from infra.account import registry
-from infra.account.inquiry import Clients, clients, require_account
+from optimal_tp.account import registry
+from optimal_tp.account.inquiry import Clients, clients, require_account
 from tests.fakes_messages.told import Case
 
 

@@ -8,8 +8,8 @@ import pathlib
 import typing
 import unittest.mock
 
-from infra.__main__ import main as infra
-from infra.leftovers.scope import Results
+from optimal_tp.account.leftovers.scope import Results
+from optimal_tp.cli.leftovers import main as infra
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 from workloads import guarding

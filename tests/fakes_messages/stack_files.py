@@ -8,7 +8,7 @@ import unittest.mock
 import pulumi
 
 from infra import seats
-from infra.__main__ import stack_scope
+from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.plan.feasibility import feasible_plan
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.sections import parse_spend

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from infra.preflight.reservations import BLOCK_ENDS_EARLY
+from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.measurement.estimate import TIMES
 from tests.fakes_pulumi import ROOT, recorded

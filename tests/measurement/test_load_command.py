@@ -31,7 +31,7 @@ def server() -> typing.Iterator[ScriptedServer]:
 def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
     """Return the command line of a load."""
     fixed = ["load", "--url", url, "--output", str(output), "--stream", "--max-tokens", "4"]
-    return [sys.executable, "-m", "workloads.loadgen", *fixed, *words]
+    return [sys.executable, "-m", "optimal_tp", *fixed, *words]
 
 
 def run(

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from infra.account import registry
-from infra.account.registry import fetch
+from optimal_tp.account import registry
+from optimal_tp.account.registry import fetch
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -66,7 +66,7 @@ def _command(folder: pathlib.Path, command: str, *words: str, urls: dict[int, st
     settings.write_text(yaml.safe_dump({"workloads": SETTINGS}))
     targets = [word for degree, url in urls.items() for word in ("--target", f"{degree}={url}")]
     options = ["--settings", str(settings), *targets, "--results", str(folder / "out")]
-    return [sys.executable, "-m", "workloads.loadgen", command, *options, *words]
+    return [sys.executable, "-m", "optimal_tp", command, *options, *words]
 
 
 def _shared(folder: pathlib.Path, urls: dict[int, str], start_seconds: float) -> list[tuple[int, str]]:

@@ -63,7 +63,11 @@ def test_the_last_sentence_is_what_leftovers_found(
     scripted(tmp_path / "pulumi", 'echo "pulumi $*"')
     ran = destroy(tmp_path, python=f'echo "python $*"; exit {leftovers}')
 
-    assert ran.stdout.splitlines() == ["pulumi destroy --stack dev", "python -m infra leftovers --stack dev", sentence]
+    assert ran.stdout.splitlines() == [
+        "pulumi destroy --stack dev",
+        "python -m optimal_tp.cli.leftovers leftovers --stack dev",
+        sentence,
+    ]
     assert ran.returncode == status
     assert leftovers == 0 or f"Error {leftovers}" in ran.stderr
 

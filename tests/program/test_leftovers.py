@@ -4,9 +4,9 @@ import collections.abc
 
 import pytest
 
-from infra.account.inquiry import Inquiry
-from infra.leftovers.findings import exit_status
-from infra.leftovers.search import KINDS, search
+from optimal_tp.account.inquiry import Inquiry
+from optimal_tp.account.leftovers.kinds import exit_status
+from optimal_tp.account.leftovers.search import KINDS, search
 from tests.fakes_leftovers import GOES_WITH, MAKERS, Account, Found, account, resources
 from tests.fakes_pulumi import ROOT, Recorded
 from tests.fakes_strays import STRAYS, neighbours

@@ -9,15 +9,15 @@ import botocore.session
 import botocore.stub
 import pytest
 
-from infra.__main__ import main, stack_scope
-from infra.account import questions as shared
-from infra.account.inquiry import Inquiry
-from infra.account.questions import Answer, Question, Unknown
-from infra.account.step import Step
-from infra.leftovers import prices, questions
-from infra.leftovers.findings import Kind, Leftover, exit_status
-from infra.leftovers.scope import Results, Scope, is_made_of
-from infra.leftovers.search import KINDS, LEFTOVERS, look_for, search
+from optimal_tp.account import questions as shared
+from optimal_tp.account.inquiry import Inquiry
+from optimal_tp.account.leftovers import questions, rates
+from optimal_tp.account.leftovers.kinds import Kind, Leftover, exit_status
+from optimal_tp.account.leftovers.scope import Results, Scope, is_made_of
+from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, look_for, search
+from optimal_tp.account.questions import Answer, Question, Unknown
+from optimal_tp.account.steps import Step
+from optimal_tp.cli.leftovers import main, stack_scope
 from optimal_tp.errors import SettingsError
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_file import Results as Said
@@ -159,10 +159,10 @@ def test_what_each_thing_costs(
         (Leftover(kind="x", name="y"), "costs nothing"),
         (Leftover(kind="x", name="y", bills=True), "bills, price not known here"),
         (Leftover(kind="x", name="y", bills=None), "may bill, price not known here"),
-        (Leftover(kind="x", name="y", bills=True, price=prices.KEY), "1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=None, price=prices.KEY), "at most 1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=True, price=prices.KEY, is_at_most=True), "at most 1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=True, price=prices.KEY.times(0.001)), "less than 0.01 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=rates.KEY), "1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=None, price=rates.KEY), "at most 1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=rates.KEY, is_at_most=True), "at most 1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=rates.KEY.times(0.001)), "less than 0.01 USD a month"),
     ],
 )
 def test_the_cost_in_words(left: Leftover, words: str) -> None:
@@ -172,7 +172,7 @@ def test_the_cost_in_words(left: Leftover, words: str) -> None:
 
 def test_every_price_has_a_source_and_a_day() -> None:
     """A figure without them is a rumour."""
-    known = [each for each in vars(prices).values() if isinstance(each, prices.Price)]
+    known = [each for each in vars(rates).values() if isinstance(each, rates.Price)]
 
     assert len(known) == 12
     assert [each for each in known if not each.source or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", each.date)] == []

@@ -5,15 +5,15 @@ import json
 
 import pytest
 
-from infra.__main__ import main
-from infra.account.change import Change
-from infra.account.inquiry import Inquiry
-from infra.account.questions import least_policy
-from infra.account.step import Step
-from infra.leftovers.findings import Kind, Leftover, Look
-from infra.leftovers.removal import Hands, remove
-from infra.leftovers.scope import Scope
-from infra.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
+from optimal_tp.account.change import Change
+from optimal_tp.account.inquiry import Inquiry
+from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look
+from optimal_tp.account.leftovers.removal import Hands, remove
+from optimal_tp.account.leftovers.scope import Scope
+from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
+from optimal_tp.account.questions import least_policy
+from optimal_tp.account.steps import Step
+from optimal_tp.cli.leftovers import main
 from tests.fakes_leftovers import Account, account
 from tests.fakes_whole import everything
 
@@ -243,7 +243,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _slowly(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[float]]:
     kind = Kind(name="instance", look=slow.look, asks=(), rights=(), patience_seconds=30)
-    monkeypatch.setattr("infra.leftovers.removal.KINDS", (kind,))
+    monkeypatch.setattr("optimal_tp.account.leftovers.removal.KINDS", (kind,))
     said: list[str] = []
     paused: list[float] = []
     with account("dev") as at:

@@ -8,9 +8,9 @@ import typing
 
 import pytest
 
-from infra.account.questions import Answer, Unknown
-from infra.preflight import rows
-from infra.preflight.rows import Row
+from optimal_tp.account.preflight import rows
+from optimal_tp.account.preflight.rows import Row
+from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import (

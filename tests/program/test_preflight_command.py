@@ -1,4 +1,4 @@
-"""``python -m infra preflight`` as people run it: what it refuses, what it prints, what it asks, with which status."""
+"""Preflight as people run it: what it refuses, what it prints, what it asks, with which status."""
 
 import datetime as dt
 import json
@@ -10,8 +10,8 @@ import botocore.exceptions
 import pytest
 import yaml
 
-from infra.__main__ import main
-from infra.account.questions import PREFLIGHT, Unknown
+from optimal_tp.account.questions import PREFLIGHT, Unknown
+from optimal_tp.cli.leftovers import main
 from tests.fakes_botocore import Account, Planned, client_of
 from tests.fakes_pulumi import ROOT, stack_config
 from tests.fakes_ready import NOW, OWNER, STACKS, preflight, ready, stack
@@ -187,8 +187,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
             return typing.cast("Clock", NOW.astimezone(tz))
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("infra.__main__.dt.datetime", Clock)
-    monkeypatch.setattr("infra.__main__.Registries", lambda: lambda _: Unknown(reason="no network"))
+    monkeypatch.setattr("optimal_tp.cli.leftovers.dt.datetime", Clock)
+    monkeypatch.setattr("optimal_tp.cli.leftovers.Registries", lambda: lambda _: Unknown(reason="no network"))
     monkeypatch.setattr("shutil.which", lambda _: None)
 
 

@@ -10,10 +10,10 @@ import moto
 import pytest
 from moto.ssm.models import Parameter, ssm_backends
 
-from infra.account.questions import Answer
-from infra.preflight.images import images, reference
-from infra.preflight.making import ami_parameter
-from infra.preflight.rows import Row
+from optimal_tp.account.preflight.images import images, reference
+from optimal_tp.account.preflight.making import ami_parameter
+from optimal_tp.account.preflight.rows import Row
+from optimal_tp.account.questions import Answer
 from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import BUCKET, NOW, OWNER, preflight, ready, stack

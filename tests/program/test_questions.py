@@ -7,8 +7,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from infra.account.inquiry import Inquiry, clients
-from infra.account.questions import PREFLIGHT, Question, Unknown
+from optimal_tp.account.inquiry import Inquiry, clients
+from optimal_tp.account.questions import PREFLIGHT, Question, Unknown
 from tests.fakes_botocore import client_of
 
 ASKED = tuple(question for question in PREFLIGHT if question.service != "sts")

@@ -6,8 +6,8 @@ import typing
 
 import pytest
 
-from infra.preflight.images import charts, images
-from infra.preflight.taken import self_named
+from optimal_tp.account.preflight.images import charts, images
+from optimal_tp.account.preflight.taken import self_named
 from optimal_tp.facts.names import SelfNamed, alarms
 from optimal_tp.plan.stack import PROJECT, SECTIONS, compose
 from tests.fakes_pulumi import Recorded, Recording, recorded, stack_config

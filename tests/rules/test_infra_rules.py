@@ -17,7 +17,7 @@ MODULES = {
 """Every module of the package and of the packages below it, by its dotted name."""
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 ASKING = frozenset(
-    {"infra.account.inquiry", "infra.account.change", "infra.account.registry", "infra.leftovers.command"}
+    {"optimal_tp.account.inquiry", "optimal_tp.account.change", "optimal_tp.account.registry", "optimal_tp.cli.command"}
 )
 """Who asks AWS and registries, or waits for them; everybody else is handed the answers."""
 PACKAGES = ("aws", "eks", "kubernetes")

@@ -119,7 +119,7 @@ def test_texts_come_along_with_their_package() -> None:
 def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there with the libraries alone, the run command reads its arguments."""
     unpack("workloads.loadgen.__main__", tmp_path)
-    command = [sys.executable, "-m", "workloads.loadgen", "run", "--settings", "none.yaml", "--results", "out"]
+    command = [sys.executable, "-m", "optimal_tp", "run", "--settings", "none.yaml", "--results", "out"]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2

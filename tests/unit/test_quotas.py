@@ -4,9 +4,9 @@ import typing
 
 import pytest
 
-from infra.account.questions import Answer, Unknown
-from infra.preflight import limits
-from infra.preflight.limits import VPCS, count, family, most_in_a_zone, others, room, vcpus_in_use
+from optimal_tp.account.preflight import limits
+from optimal_tp.account.preflight.limits import VPCS, count, family, most_in_a_zone, others, room, vcpus_in_use
+from optimal_tp.account.questions import Answer, Unknown
 
 DENIED = Unknown(reason="no right")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.account.questions import Answer, Unknown
-from infra.preflight.images import folder, reachable, reference
+from optimal_tp.account.preflight.images import folder, reachable, reference
+from optimal_tp.account.questions import Answer, Unknown
 
 DIGEST = "sha256:" + "a" * 64
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from infra.account.questions import Answer, Unknown
-from infra.account.registry import Registries, Response
+from optimal_tp.account.questions import Answer, Unknown
+from optimal_tp.account.registry import Registries, Response
 
 DIGEST = "sha256:" + "a" * 64
 URL = "https://public.ecr.aws/v2/neuron/vllm/manifests/1.0"

@@ -5,9 +5,9 @@ import typing
 
 import pytest
 
-from infra.account.questions import Answer, Unknown
-from infra.preflight.experiment import Experiment
-from infra.preflight.reservations import EXAMPLE, enough, free, reservations
+from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.reservations import EXAMPLE, enough, free, reservations
+from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
 

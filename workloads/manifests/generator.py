@@ -181,7 +181,7 @@ def _template(
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "workloads.loadgen", command],
+        "command": ["python", "-m", "optimal_tp", command],
         "args": [
             *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
             *(part for target in targets(generator.plan) for part in ("--target", target)),

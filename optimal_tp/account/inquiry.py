@@ -1,0 +1,120 @@
+"""The way to AWS: one read-only call at a time, every page of it, and a reason where there is no answer."""
+
+import functools
+import typing
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.parsers
+
+from optimal_tp.account.questions import IDENTITY, Answer, Question, Unknown
+from optimal_tp.errors import OptimalTpError
+
+# S3 answers a HEAD without a body, so its only code is the status.
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")
+_THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown")
+_CLOCK = ("RequestTimeTooSkewed", "SignatureDoesNotMatch", "RequestExpired")
+_REFUSED = ("AuthFailure", "UnrecognizedClientException", "InvalidClientTokenId")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException")
+_CONFIG = botocore.config.Config(
+    retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
+)
+_PRICING_REGION = "us-east-1"
+"""The Pricing API has an endpoint in few regions; this one answers for all of the partition."""
+
+UNREACHED: typing.Final = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
+"""What a call raises where no answer of AWS came."""
+
+Clients = typing.Callable[[str], typing.Any]
+"""Service to client; a seam for tests."""
+
+
+class AccountUnreachable(OptimalTpError):  # noqa: N818 - reads as what happened
+    """Nobody can be asked: no credentials, a refused key, a wrong clock, no network."""
+
+
+def clients(region: str) -> Clients:
+    """Return clients of ``region`` with the environment's credentials. Raises AccountUnreachable for a bad profile."""
+    try:
+        session = boto3.session.Session()
+    except botocore.exceptions.BotoCoreError as error:
+        raise AccountUnreachable(f"AWS cannot be asked: {error}; choose another AWS_PROFILE") from None
+
+    def client(service: str) -> typing.Any:  # noqa: ANN401 - every service has a class of its own
+        place = _PRICING_REGION if service == "pricing" else region
+        return session.client(service, region_name=place, config=_CONFIG)  # type: ignore[call-overload]
+
+    return client
+
+
+def unreached(service: str, error: Exception) -> str:
+    """Return why one of UNREACHED was raised, as a part of a sentence."""
+    if isinstance(error, botocore.parsers.ResponseParserError):
+        return f"{service} answered what is no answer of AWS: a proxy, perhaps"
+    return f"{service} cannot be reached ({type(error).__name__})"
+
+
+class Inquiry:
+    """Puts questions through ``clients``; makes each client once."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._client = functools.cache(clients)
+
+    def __call__(self, question: Question, **parameters: object) -> Answer:
+        """Return what ``question`` finds on all pages, or why nobody knows."""
+        try:
+            return self._found(question, parameters)
+        except botocore.exceptions.ClientError as error:
+            code = error.response["Error"].get("Code", "")
+            return () if code in question.absent else Unknown(reason=_reason(question, code))
+        except UNREACHED as error:
+            return Unknown(reason=unreached(question.service, error))
+
+    def _found(self, question: Question, parameters: dict[str, object]) -> Answer:
+        client = self._client(question.service)
+        if client.can_paginate(question.operation):
+            pages = client.get_paginator(question.operation).paginate(**parameters)
+            return tuple(entry for page in pages for entry in page.get(question.key, []))
+        response = getattr(client, question.operation)(**parameters)
+        if question.key not in response and question.leaves_out:
+            return ()
+        if question.key not in response:
+            # Taken for an empty answer, it would be good news where a name is asked for.
+            return Unknown(reason=f"{question.service} answered without {question.key}")
+        found = response[question.key]
+        return tuple(found) if isinstance(found, list) else (found,)
+
+
+def require_account(make: Clients, region: str) -> str:
+    """Return the account of 12 digits. Raises AccountUnreachable with one sentence if AWS does not know who asks."""
+    try:
+        return str(make(IDENTITY.service).get_caller_identity()["Account"])
+    except botocore.exceptions.NoCredentialsError:
+        what = "there are no AWS credentials; run `aws configure` or `aws sso login`, or set AWS_PROFILE"
+    except botocore.exceptions.ClientError as error:
+        what = _refusal(error.response["Error"].get("Code", ""), region)
+    except botocore.exceptions.BotoCoreError as error:
+        what = f"AWS cannot be asked in {region} ({type(error).__name__}); check credentials, network and region"
+    raise AccountUnreachable(what)
+
+
+def _refusal(code: str, region: str) -> str:
+    if code in _CLOCK:
+        return f"AWS refuses the signature ({code}); set this machine's clock, or renew the credentials"
+    if code in _EXPIRED:
+        return f"the AWS credentials have expired ({code}); renew them, with `aws sso login` where that made them"
+    if code in _REFUSED:
+        return (
+            f"AWS does not know these credentials in {region} ({code}); renew them, or enable the region for the "
+            "account if it is opt-in"
+        )
+    return f"AWS does not say who asks in {region} ({code}); check the credentials"
+
+
+def _reason(question: Question, code: str) -> str:
+    if code in _DENIED:
+        return f"no right to {question.action} ({code})"
+    if code in _THROTTLED:
+        return f"{question.service} asks to slow down, after five tries ({code})"
+    return f"{question.service} answered {code or 'an error without a code'}"

@@ -1,0 +1,114 @@
+"""What is left: one thing, what it costs, the calls that remove it. Pure: answers in, findings out."""
+
+import collections.abc
+import dataclasses
+import typing
+
+from optimal_tp.account.leftovers.rates import Price
+from optimal_tp.account.questions import Ask, Question, Unknown
+from optimal_tp.account.steps import Step
+
+if typing.TYPE_CHECKING:
+    from optimal_tp.account.leftovers.scope import Scope
+
+
+_CENT_USD = 0.01
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """One thing that is still there."""
+
+    kind: str
+    name: str
+    steps: tuple[Step, ...] = ()
+    """What removes it, in order; empty where nothing can."""
+    bills: bool | None = False
+    """None where it cannot be told from here."""
+    price: Price | None = None
+    """None where no price is known here, and where it costs nothing."""
+    is_at_most: bool = False
+    """True where the price is the most that it can cost."""
+    spared: str | None = None
+    """Why ``--remove`` leaves it alone."""
+    is_kept: bool = False
+    """True for what a setting keeps on purpose: it is shown, and is no reason for alarm."""
+    is_going: bool = False
+    """True while AWS takes it away."""
+
+    @property
+    def usd_per_month(self) -> float | None:
+        """What it costs; 0 only for what is free, None where nobody knows."""
+        if self.bills is False:
+            return 0.0
+        return None if self.price is None else self.price.usd_per_month
+
+    def cost(self) -> str:
+        """Return what it costs in words."""
+        if self.bills is False:
+            return "costs nothing"
+        if self.price is None:
+            return "bills, price not known here" if self.bills else "may bill, price not known here"
+        if self.price.usd_per_month < _CENT_USD:
+            return "less than 0.01 USD a month"
+        sum_ = f"{self.price.usd_per_month:.2f}"
+        return f"at most {sum_} USD a month" if self.is_at_most or not self.bills else f"{sum_} USD a month"
+
+    def commands(self, region: str) -> str:
+        """Return the commands that remove it, in one line."""
+        return " && ".join(step.command(region) for step in self.steps)
+
+
+class Look:
+    """Puts the questions about one kind; keeps why some had no answer."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.unknown: list[str] = []
+
+    def __call__(self, question: Question, **parameters: object) -> tuple[typing.Any, ...]:
+        """Return what AWS answers; nothing where it does not, and then ``unknown`` says why."""
+        answer = self._ask(question, **parameters)
+        if isinstance(answer, Unknown):
+            self.doubt(answer.reason)
+            return ()
+        return answer
+
+    def doubt(self, reason: str) -> None:
+        """Keep ``reason``, once."""
+        if reason not in self.unknown:
+            self.unknown.append(reason)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of thing that may be left."""
+
+    name: str
+    look: collections.abc.Callable[["Scope", Look], list[Leftover]]
+    asks: tuple[Question, ...]
+    rights: tuple[str, ...]
+    """IAM actions that its removal needs."""
+    patience_seconds: int = 0
+    """How long AWS may take until it is gone; what comes after it is refused until then. 0: gone at once."""
+
+    @property
+    def plural(self) -> str:
+        """Return the name of several."""
+        return f"{self.name[:-1]}ies" if self.name.endswith("cy") else f"{self.name}s"
+
+
+def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State") -> str:
+    """Return the state, which AWS answers as a word or as ``{"Name": word}``; empty where it has none."""
+    state = entry.get(key, "")
+    if isinstance(state, collections.abc.Mapping):
+        return str(state.get("Name", state.get("Code", "")))
+    return str(state)
+
+
+def exit_status(found: collections.abc.Iterable[Leftover], unknown: collections.abc.Sequence[str]) -> int:
+    """Return 1 when something that bills is left unwanted, else 3 when something could not be told, else 0."""
+    unwanted = [each.bills for each in found if not each.is_kept]
+    if any(unwanted):
+        return 1
+    return 3 if unknown or None in unwanted else 0

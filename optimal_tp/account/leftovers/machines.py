@@ -1,0 +1,259 @@
+"""Clusters, nodes and what hangs on them: the dearest leftovers."""
+
+import collections.abc
+import itertools
+import typing
+
+from optimal_tp.account.leftovers import questions
+from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look, state_of
+from optimal_tp.account.leftovers.rates import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, Price, monthly
+from optimal_tp.account.leftovers.scope import Scope, distinct, searched
+from optimal_tp.account.questions import Question
+from optimal_tp.account.steps import call
+from optimal_tp.account.tags import pairs
+
+Entry = collections.abc.Mapping[str, typing.Any]
+_TAGS_AT_ONCE = 20
+"""Most load balancers whose tags one call tells (DescribeTags)."""
+
+
+def _balancers(scope: Scope, look: Look) -> list[Leftover]:
+    return [
+        Leftover(
+            kind="load balancer",
+            name=arn,
+            bills=True,
+            price=BALANCER,
+            steps=(call("elbv2", "delete_load_balancer", LoadBalancerArn=arn),),
+        )
+        for arn in _balancing(scope, look, questions.BALANCERS, "LoadBalancerArn")
+    ]
+
+
+def _target_groups(scope: Scope, look: Look) -> list[Leftover]:
+    return [
+        Leftover(kind="target group", name=arn, steps=(call("elbv2", "delete_target_group", TargetGroupArn=arn),))
+        for arn in _balancing(scope, look, questions.TARGET_GROUPS, "TargetGroupArn")
+    ]
+
+
+def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[str]:
+    """Return the ARNs of what ``question`` finds and the cluster's tag tells to be ours."""
+    if not scope.makes_cluster:
+        return []
+    told = _tags_of(look, questions.BALANCER_TAGS, "ResourceArns", [each[key] for each in look(question)])
+    return [each["ResourceArn"] for each in told if scope.balances_for(pairs(each["Tags"]))]
+
+
+def _tags_of(look: Look, question: Question, word: str, names: list[str]) -> list[typing.Any]:
+    """Ask for the tags of ``names``, so many at once as one call tells; ``word`` is how the call names them."""
+    chunks = [names[start : start + _TAGS_AT_ONCE] for start in range(0, len(names), _TAGS_AT_ONCE)]
+    return [each for chunk in chunks for each in look(question, **{word: chunk})]
+
+
+def _classic_balancers(scope: Scope, look: Look) -> list[Leftover]:
+    if not scope.makes_cluster:
+        return []
+    names = [each["LoadBalancerName"] for each in look(questions.CLASSIC_BALANCERS)]
+    told = _tags_of(look, questions.CLASSIC_BALANCER_TAGS, "LoadBalancerNames", names)
+    return [
+        Leftover(
+            kind="classic load balancer",
+            name=each["LoadBalancerName"],
+            bills=True,
+            price=CLASSIC_BALANCER,
+            steps=(call("elb", "delete_load_balancer", LoadBalancerName=each["LoadBalancerName"]),),
+        )
+        for each in told
+        if scope.balances_for(pairs(each["Tags"]))
+    ]
+
+
+def _node_groups(scope: Scope, look: Look) -> list[Leftover]:
+    if not scope.makes_cluster:
+        return []
+    cluster = scope.cluster_name
+    named = [
+        (name, look(questions.NODE_GROUP, clusterName=cluster, nodegroupName=name)) for name in _groups(scope, look)
+    ]
+    return [
+        Leftover(
+            # Its instances are listed, and bill, by themselves.
+            kind="node group",
+            name=name,
+            is_going=state_of(entry, "status") == "DELETING",
+            steps=(call("eks", "delete_nodegroup", clusterName=cluster, nodegroupName=name),),
+        )
+        for name, entries in named
+        for entry in entries
+    ]
+
+
+def _groups(scope: Scope, look: Look) -> tuple[str, ...]:
+    """Return the names of the cluster's node groups; without the cluster there are none."""
+    name = scope.cluster_name
+    return look(questions.NODE_GROUPS, clusterName=name) if look(questions.CLUSTER, name=name) else ()
+
+
+def _instances(scope: Scope, look: Look) -> list[Leftover]:
+    reservations = [each for search in scope.searches(look) for each in look(questions.INSTANCES, Filters=search)]
+    found = distinct((each for reservation in reservations for each in reservation["Instances"]), "InstanceId")
+    return [
+        Leftover(
+            kind="instance",
+            name=each["InstanceId"],
+            # A stopped one bills for its volumes alone, which are listed by themselves.
+            bills=state_of(each) != "stopped",
+            price=_price_of_type(scope, each.get("InstanceType", "")),
+            is_going=state_of(each) == "shutting-down",
+            steps=(call("ec2", "terminate_instances", InstanceIds=[each["InstanceId"]]),),
+        )
+        for each in found
+        if state_of(each) != "terminated"
+    ]
+
+
+def _price_of_type(scope: Scope, instance_type: str) -> Price | None:
+    settings = scope.settings
+    if instance_type == settings.neuron.instance_type:
+        return monthly(settings.neuron.price)
+    if instance_type == settings.system_nodes.instance_type and scope.makes_cluster:
+        return monthly(settings.prices.system_node)
+    return None
+
+
+def _clusters(scope: Scope, look: Look) -> list[Leftover]:
+    if not scope.makes_cluster:
+        return []
+    return [
+        Leftover(
+            kind="cluster",
+            name=each["name"],
+            bills=True,
+            price=monthly(scope.settings.prices.control_plane),
+            is_going=state_of(each, "status") == "DELETING",
+            steps=(call("eks", "delete_cluster", name=each["name"]),),
+        )
+        for each in look(questions.CLUSTER, name=scope.cluster_name)
+    ]
+
+
+def _volumes(scope: Scope, look: Look) -> list[Leftover]:
+    return [
+        Leftover(
+            kind="volume",
+            name=each["VolumeId"],
+            bills=True,
+            price=VOLUME_GB.times(each["Size"]) if each.get("VolumeType") == "gp3" else None,
+            is_going=state_of(each) == "deleting",
+            steps=(call("ec2", "delete_volume", VolumeId=each["VolumeId"]),),
+        )
+        for each in searched(look, questions.VOLUMES, "VolumeId", scope.searches(look))
+        if state_of(each) != "deleted"
+    ]
+
+
+def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
+    searches = scope.searches(look)
+    return [
+        Leftover(
+            kind="snapshot",
+            name=each["SnapshotId"],
+            bills=True,
+            # What it shares with an earlier one is billed once, and nobody says how much that is.
+            price=SNAPSHOT_GB.times(each["VolumeSize"]) if each.get("StorageTier", "standard") == "standard" else None,
+            is_at_most=True,
+            steps=(call("ec2", "delete_snapshot", SnapshotId=each["SnapshotId"]),),
+        )
+        for each in searched(look, questions.SNAPSHOTS, "SnapshotId", searches, OwnerIds=["self"])
+    ]
+
+
+def _templates(scope: Scope, look: Look) -> list[Leftover]:
+    return [
+        Leftover(
+            kind="launch template",
+            name=each["LaunchTemplateId"],
+            steps=(call("ec2", "delete_launch_template", LaunchTemplateId=each["LaunchTemplateId"]),),
+        )
+        for each in searched(look, questions.TEMPLATES, "LaunchTemplateId", scope.searches(look))
+    ]
+
+
+def _reservations(scope: Scope, look: Look) -> list[Leftover]:
+    """Return the reservations of the settings: made outside the stack, they bill whether it is there or not."""
+    named = [
+        look(questions.RESERVATIONS, CapacityReservationIds=[each]) for each in scope.settings.neuron.reservation_ids
+    ]
+    # The program makes none, so nobody has to tell ours where there are no tags.
+    own = look(questions.RESERVATIONS, Filters=scope.tag_filters(look)) if scope.settings.tags else ()
+    found = distinct(itertools.chain(*named, own), "CapacityReservationId")
+    over = ("expired", "cancelled", "failed", "payment-failed")
+    return [_reservation(scope, each) for each in found if state_of(each) not in over]
+
+
+def _reservation(scope: Scope, entry: Entry) -> Leftover:
+    is_paid = entry.get("ReservationType") == "capacity-block"
+    id_, count = entry["CapacityReservationId"], entry.get("TotalInstanceCount")
+    price = _price_of_type(scope, entry.get("InstanceType", ""))
+    return Leftover(
+        kind="capacity reservation",
+        name=id_,
+        # A Capacity Block is paid in advance, and nobody can give it back.
+        bills=not is_paid,
+        price=None if price is None or count is None else price.times(count),
+        spared="it was made outside this stack",
+        steps=() if is_paid else (call("ec2", "cancel_capacity_reservation", CapacityReservationId=id_),),
+    )
+
+
+BALANCING: typing.Final = (
+    Kind(
+        name="load balancer",
+        look=_balancers,
+        asks=(questions.BALANCERS, questions.BALANCER_TAGS),
+        rights=("elasticloadbalancing:DeleteLoadBalancer",),
+        patience_seconds=120,
+    ),
+    Kind(
+        name="target group",
+        look=_target_groups,
+        asks=(questions.TARGET_GROUPS, questions.BALANCER_TAGS),
+        rights=("elasticloadbalancing:DeleteTargetGroup",),
+    ),
+    Kind(
+        name="classic load balancer",
+        look=_classic_balancers,
+        asks=(questions.CLASSIC_BALANCERS, questions.CLASSIC_BALANCER_TAGS),
+        rights=("elasticloadbalancing:DeleteLoadBalancer",),
+        patience_seconds=120,
+    ),
+)
+MACHINES: typing.Final = (
+    # A node group brings back what is terminated, and Karpenter, on its nodes, launches more: it goes first.
+    Kind(
+        name="node group",
+        look=_node_groups,
+        asks=(questions.CLUSTER, questions.NODE_GROUPS, questions.NODE_GROUP),
+        rights=("eks:DeleteNodegroup",),
+        patience_seconds=1200,
+    ),
+    Kind(
+        name="instance",
+        look=_instances,
+        asks=(questions.INSTANCES,),
+        rights=("ec2:TerminateInstances",),
+        patience_seconds=900,
+    ),
+    Kind(
+        name="cluster",
+        look=_clusters,
+        asks=(questions.CLUSTER,),
+        rights=("eks:DeleteCluster",),
+        patience_seconds=1200,
+    ),
+    Kind(name="volume", look=_volumes, asks=(questions.VOLUMES,), rights=("ec2:DeleteVolume",)),
+    Kind(name="snapshot", look=_snapshots, asks=(questions.SNAPSHOTS,), rights=("ec2:DeleteSnapshot",)),
+    Kind(name="launch template", look=_templates, asks=(questions.TEMPLATES,), rights=("ec2:DeleteLaunchTemplate",)),
+    Kind(name="capacity reservation", look=_reservations, asks=(questions.RESERVATIONS,), rights=()),
+)

@@ -1,0 +1,123 @@
+"""What tells this stack's things from all others in the account: names, tags, what was there before."""
+
+import collections.abc
+import dataclasses
+import re
+import typing
+
+from infra.nodes import NODE_POOL
+from optimal_tp.account.leftovers.kinds import Look
+from optimal_tp.account.questions import Question
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.infra import InfraSettings
+
+_HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
+"""What Pulumi's AWS provider appends to a name that the program does not fix."""
+_NO_TAGS: typing.Final = "infra.tags is empty, so ours cannot be told from others"
+
+Filters = list[dict[str, object]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Results:
+    """The results bucket, as far as the stack file speaks of it."""
+
+    bucket: str | None
+    """Name; None: the program made one up."""
+    is_kept: bool
+
+    @classmethod
+    def read(cls, section: object, *, file: str) -> "Results":
+        """Return what the ``loadtest`` section says, with the program's defaults. Raises SettingsError."""
+        said = section.get("results", {}) if isinstance(section, dict) else {}
+        on_destroy = said.get("on_destroy", "keep") if isinstance(said, dict) else said
+        if on_destroy not in ("keep", "delete"):
+            rule = "it is keep or delete"
+            problem = Problem(path="loadtest.results.on_destroy", value=on_destroy, rule=rule, remedy=f"edit {file}")
+            raise SettingsError([problem])
+        return cls(bucket=said.get("bucket"), is_kept=on_destroy == "keep")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Where to look."""
+
+    settings: InfraSettings
+    results: Results
+
+    @property
+    def region(self) -> str:
+        """The region that everything lies in."""
+        return self.settings.region
+
+    @property
+    def cluster_name(self) -> str:
+        """The cluster's physical name, which dashboard and alarms carry too."""
+        return self.settings.physical_name
+
+    @property
+    def makes_cluster(self) -> bool:
+        """False where the cluster was there before and stays."""
+        return self.settings.existing is None
+
+    @property
+    def makes_network(self) -> bool:
+        """False where the VPC was there before and stays."""
+        return self.makes_cluster and self.settings.network.existing is None
+
+    def tag_filters(self, look: Look) -> Filters | None:
+        """Return EC2's filters for our tags; None, and a doubt, where there are no tags to go by."""
+        if not self.settings.tags:
+            look.doubt(_NO_TAGS)
+            return None
+        return filters({f"tag:{key}": value for key, value in self.settings.tags.items()})
+
+    def owns(self, tags: collections.abc.Mapping[str, str], look: Look) -> bool:
+        """Return whether something with ``tags`` is ours; without tags to go by it is not, and a doubt."""
+        if not self.settings.tags:
+            look.doubt(_NO_TAGS)
+            return False
+        return self.settings.tags.items() <= tags.items()
+
+    def searches(self, look: Look) -> list[Filters]:
+        """Return the searches of EC2 that find what Karpenter, EKS, its drivers and the program launch.
+
+        A cluster that was there before has nodes, volumes and interfaces of its own, with the same tags of cluster and
+        drivers: there only what this stack's node pool launched is ours. Names are never matched in part.
+        """
+        name = self.cluster_name
+        if not self.makes_cluster:
+            return [filters({"tag:eks:eks-cluster-name": name, "tag:karpenter.sh/nodepool": NODE_POOL})]
+        # Karpenter's; of managed node groups; of the network plugin; of the EBS driver and the controller of Services.
+        keys = ("eks:eks-cluster-name", "eks:cluster-name", "aws:eks:cluster-name", "cluster.k8s.amazonaws.com/name")
+        searches = [filters({f"tag:{key}": name}) for key in keys]
+        searches += [filters({f"tag:kubernetes.io/cluster/{name}": "owned"}), filters({"tag:Name": f"{name}-system"})]
+        of_stack = self.tag_filters(look)
+        return searches if of_stack is None else [*searches, of_stack]
+
+    def balances_for(self, tags: collections.abc.Mapping[str, str]) -> bool:
+        """Return whether a load balancer with ``tags`` was made for a Service or Ingress of our cluster."""
+        name = self.cluster_name
+        return tags.get(f"kubernetes.io/cluster/{name}") == "owned" or tags.get("elbv2.k8s.aws/cluster") == name
+
+
+def filters(wanted: collections.abc.Mapping[str, str]) -> Filters:
+    """Return what EC2 takes as filters, all of which must hold."""
+    return [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+
+
+def is_made_of(physical: str, logical: str) -> bool:
+    """Return whether Pulumi gave the name ``physical`` to what the program calls ``logical``."""
+    return re.fullmatch(re.escape(logical) + _HEX_DIGITS, physical) is not None
+
+
+def distinct(entries: collections.abc.Iterable[typing.Any], key: str) -> list[typing.Any]:
+    """Return each entry once, by its ``key``."""
+    return list({entry[key]: entry for entry in entries}.values())
+
+
+def searched(
+    look: Look, question: Question, key: str, searches: collections.abc.Iterable[Filters], **parameters: object
+) -> list[typing.Any]:
+    """Return what any of ``searches`` finds, each once by its ``key``."""
+    return distinct((each for search in searches for each in look(question, Filters=search, **parameters)), key)

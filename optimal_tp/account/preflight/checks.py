@@ -1,0 +1,104 @@
+"""All checks in order: what is asked, and which pure check judges the answer."""
+
+from optimal_tp.account import questions
+from optimal_tp.account.preflight import images, making, nodes, present, quotas, taken
+from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.preflight.rows import Row
+from optimal_tp.settings.infra import ExistingCluster
+
+
+def checks(scene: Scene) -> list[Row]:
+    """Return a row for each check of the stack."""
+    who = f"account {scene.account}, region {scene.settings.region}"
+    return [
+        Row(check="credentials and region", state="fine", found=who, required="AWS knows who asks"),
+        *nodes.rows(scene),
+        *_software(scene),
+        *(_new(scene) if scene.settings.existing is None else _existing(scene, scene.settings.existing)),
+        *taken.rows(scene),
+        *_pulled(scene),
+        making.command(scene.aws_command),
+    ]
+
+
+def _software(scene: Scene) -> list[Row]:
+    neuron, minor = scene.settings.neuron, scene.settings.kubernetes
+    parameter = scene.ask(questions.PARAMETER, Name=making.ami_parameter(neuron, minor))
+    return [making.pair(neuron), making.ami(neuron, minor, parameter)]
+
+
+def _new(scene: Scene) -> list[Row]:
+    settings, ask, minor = scene.settings, scene.ask, scene.settings.kubernetes
+    offered = ask(questions.VERSIONS, clusterVersions=[minor])
+    rows = [making.kubernetes(minor, offered, scene.now.date())]
+    for addon, version in making.wanted_versions(settings).items():
+        answer = ask(questions.ADDON_VERSIONS, addonName=addon, kubernetesVersion=minor)
+        rows.append(making.addon(addon, version, minor, answer))
+    rows += [*quotas.rows(scene), making.networks(settings)]
+    for arn in settings.control_plane.admin_role_arns:
+        rows.append(making.administrator(arn, scene.account, ask(questions.ROLE, RoleName=arn.rsplit("/", 1)[-1])))
+    network = settings.network.existing
+    if network is not None:
+        by_id = [{"Name": "vpc-id", "Values": [network.vpc_id]}]
+        rows.append(present.vpc(network.vpc_id, ask(questions.VPCS, Filters=by_id)))
+        wanted = network.private_subnet_ids
+        answer = ask(questions.SUBNETS, Filters=[{"Name": "subnet-id", "Values": list(wanted.values())}])
+        key = "infra.network.existing"
+        rows.append(present.subnets(key, wanted.values(), settings.zones, network.vpc_id, answer))
+        rows.append(present.placed(wanted, answer))
+    return rows
+
+
+def _existing(scene: Scene, existing: ExistingCluster) -> list[Row]:
+    settings, ask = scene.settings, scene.ask
+    zones, name = settings.neuron.zones, existing.cluster_name
+    cluster = ask(questions.CLUSTER, name=name)
+    vpc_id = present.vpc_of(cluster)
+    by_subnet = [{"Name": "subnet-id", "Values": list(existing.subnet_ids)}]
+    by_group = [{"Name": "group-id", "Values": list(existing.security_group_ids)}]
+    profile = ask(questions.PROFILE, InstanceProfileName=existing.instance_profile)
+    role = present.node_role(profile)
+    # Without a role nobody is asked, and the profile's own row says why.
+    entry = profile if role is None else ask(questions.ACCESS_ENTRY, clusterName=name, principalArn=role)
+    files = {"FileSystemId": existing.file_system_id}
+    subnets = ask(questions.SUBNETS, Filters=by_subnet)
+    return [
+        *present.cluster(settings, existing, cluster),
+        present.provider(existing, ask(questions.OIDC_PROVIDER, OpenIDConnectProviderArn=existing.oidc_provider_arn)),
+        present.subnets("infra.existing", existing.subnet_ids, zones, vpc_id, subnets),
+        present.groups(existing, vpc_id, ask(questions.GROUPS, Filters=by_group)),
+        present.files(existing, ask(questions.FILE_SYSTEMS, **files)),
+        present.mounts(zones, ask(questions.MOUNT_TARGETS, **files)),
+        present.profile(existing, profile),
+        present.entry(existing, role, entry),
+    ]
+
+
+def _pulled(scene: Scene) -> list[Row]:
+    rows = []
+    for what, text in images.images(scene.settings, scene.experiment).items():
+        wanted = images.reference(text)
+        rows.append(images.reachable(f"image: {what}", wanted, _manifest(scene, wanted)))
+    source = scene.settings.registries.charts
+    for what, chart in images.charts(scene.settings).items():
+        place, check = chart.reference(source), f"chart: {what}"
+        if place.startswith("oci://"):
+            wanted = images.reference(f"{place.removeprefix('oci://')}:{chart.version}")
+            rows.append(images.reachable(check, wanted, _manifest(scene, wanted)))
+        else:
+            rows.append(images.folder(check, place, is_there=scene.has_chart(place)))
+    return rows
+
+
+def _manifest(scene: Scene, wanted: images.Reference) -> questions.Answer:
+    """Ask the registry; a private one of Amazon ECR through its API, which answers with the caller's own rights."""
+    if wanted.ecr is None:
+        return scene.manifest(wanted.manifest_url)
+    account, region = wanted.ecr
+    if region != scene.settings.region:
+        return questions.Unknown(reason=f"AWS is asked in {scene.settings.region}, and the registry is in {region}")
+    by = {"imageDigest" if wanted.is_digest else "imageTag": wanted.version}
+    found = scene.ask(questions.IMAGES, registryId=account, repositoryName=wanted.repository, imageIds=[by])
+    if isinstance(found, questions.Unknown):
+        return found
+    return tuple(str(each["imageDigest"]) for each in found)

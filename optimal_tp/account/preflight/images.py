@@ -1,0 +1,110 @@
+"""Images and charts: which are pulled, how they are spelt, and whether their registry has them. Pure."""
+
+import dataclasses
+import re
+import typing
+
+from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.questions import Answer, Unknown
+from optimal_tp.facts.versions import (
+    KARPENTER,
+    KARPENTER_CRD,
+    KUBERNETES,
+    NEURON,
+    NEURON_IMAGE_TAG,
+    PYTHON_IMAGE,
+    Chart,
+)
+from optimal_tp.settings.infra import InfraSettings
+
+_ECR = re.compile(r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?$")
+_DOCKER_HUB: typing.Final = "registry-1.docker.io"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Where one image or chart is: registry, repository, and a tag or a digest ("sha256:…")."""
+
+    registry: str
+    repository: str
+    version: str
+
+    def __str__(self) -> str:
+        """Return it as a pod or Helm names it."""
+        return f"{self.registry}/{self.repository}{'@' if self.is_digest else ':'}{self.version}"
+
+    @property
+    def is_digest(self) -> bool:
+        """True where the version is the content's own."""
+        return self.version.startswith("sha256:")
+
+    @property
+    def manifest_url(self) -> str:
+        """Where the registry answers for it (OCI distribution specification 1.1, "Pulling manifests")."""
+        return f"https://{self.registry}/v2/{self.repository}/manifests/{self.version}"
+
+    @property
+    def ecr(self) -> tuple[str, str] | None:
+        """Account and region of a private registry of Amazon ECR; None for any other registry."""
+        found = _ECR.match(self.registry)
+        return None if found is None else (found["account"], found["region"])
+
+
+def reference(text: str) -> Reference:
+    """Return ``text`` taken apart as container runtimes do: no registry is Docker Hub, no version is ``latest``."""
+    name, digest = text.split("@", maxsplit=1) if "@" in text else (text, "")
+    first, slash, rest = name.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    registry, path = (first, rest) if has_registry else (_DOCKER_HUB, name)
+    repository, _, tag = path.partition(":")
+    if not has_registry and "/" not in repository:
+        repository = f"library/{repository}"
+    return Reference(registry=registry, repository=repository, version=digest or tag or "latest")
+
+
+def images(settings: InfraSettings, experiment: Experiment) -> dict[str, str]:
+    """Return every image that is pulled by a name of ours, by what it is; EKS's add-ons bring their own."""
+    host = settings.registries.images
+    found = {"vLLM": settings.neuron.image_and_ami.image(host), "Python": f"{host}/{PYTHON_IMAGE}"}
+    if experiment.own_image is not None:
+        found["load generator"] = experiment.own_image
+    if settings.existing is None:
+        kubernetes = KUBERNETES[settings.kubernetes]
+        found |= {
+            "Karpenter": f"{host}/karpenter/controller:{KARPENTER.version}",
+            "device plugin": f"{host}/neuron/neuron-device-plugin:{NEURON_IMAGE_TAG}",
+            "scheduler extension": f"{host}/neuron/neuron-scheduler:{NEURON_IMAGE_TAG}",
+            "scheduler": f"{host}/{kubernetes.scheduler_image()}:{kubernetes.scheduler_tag}",
+        }
+    return found
+
+
+def charts(settings: InfraSettings) -> dict[str, Chart]:
+    """Return the charts that are installed, by what they are."""
+    if settings.existing is not None:
+        return {}
+    return {"Karpenter": KARPENTER, "Karpenter's definitions": KARPENTER_CRD, "Neuron": NEURON}
+
+
+def reachable(check: str, wanted: Reference, answer: Answer) -> Row:
+    """Say whether the registry has ``wanted``: ``answer`` holds its digest, nothing, or why nobody knows."""
+    required = str(wanted)
+    if isinstance(answer, Unknown):
+        remedy = "ask again from where the registry can be reached; nodes pull from it by their own way out"
+        return dataclasses.replace(unknown(check, answer.reason, required), remedy=remedy)
+    if answer:
+        return Row(check=check, state="fine", found=f"there, {answer[0]}", required=required)
+    remedy = f"copy it to {wanted.registry}, or set infra.registries to a registry that has it"
+    return Row(check=check, state="wrong", found="no such manifest there", required=required, remedy=remedy)
+
+
+def folder(check: str, path: str, *, is_there: bool) -> Row:
+    """Say whether a chart out of a local directory is there."""
+    return Row(
+        check=check,
+        state="fine" if is_there else "wrong",
+        found="there" if is_there else "no Chart.yaml there",
+        required=path,
+        remedy="" if is_there else "unpack the chart there, or set infra.registries.charts to another place",
+    )

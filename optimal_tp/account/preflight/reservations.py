@@ -1,0 +1,142 @@
+"""Whether what is reserved is there, fits, is large enough and lasts: Capacity Blocks and reservations. Pure."""
+
+import collections.abc
+import datetime as dt
+import typing
+
+from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.limits import of_cluster
+from optimal_tp.account.preflight.rows import Row, unknown
+from optimal_tp.account.questions import Answer, Unknown
+from optimal_tp.settings.capacity import Neuron
+
+EXAMPLE: typing.Final = "cr-0123456789abcdef0"
+"""The id in the stack files, there to be replaced."""
+BLOCK_ENDS_EARLY: typing.Final = dt.timedelta(minutes=40)
+"""EC2 begins to end a Capacity Block's instances 30 minutes before its end, and Karpenter drains their nodes 10 minutes
+before that (Karpenter 1.14, docs/tasks/odcrs.md)."""
+
+
+def reservations(
+    neuron: Neuron,
+    experiment: Experiment,
+    answers: collections.abc.Mapping[str, Answer],
+    now: dt.datetime,
+) -> list[Row]:
+    """Hold each reservation of the settings against type, zone, state and the experiment's time."""
+    return [_reservation(neuron, experiment, name, answers[name], now) for name in neuron.reservation_ids]
+
+
+def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -> int | Unknown:
+    """Return how many reserved instances are free or in use by ``cluster`` itself; ``own`` are all instances.
+
+    Reservations that are not active count nothing.
+    """
+    known: list[typing.Any] = []
+    for answer in (*answers, own):
+        if isinstance(answer, Unknown):
+            return answer
+    for answer in answers:
+        known += [entry for entry in typing.cast("tuple[typing.Any, ...]", answer) if entry["State"] == "active"]
+    ids = {entry["CapacityReservationId"] for entry in known}
+    held = [
+        entry
+        for entry in typing.cast("tuple[typing.Any, ...]", own)
+        if entry.get("CapacityReservationId") in ids and of_cluster(entry, cluster)
+    ]
+    return sum(int(entry["AvailableInstanceCount"]) for entry in known) + len(held)
+
+
+def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
+    """Return how many instances of On-Demand reservations run nowhere: they count against the on-demand quota.
+
+    Capacity Blocks count against none (EC2 user guide, "Capacity Reservation limits" and "Capacity Blocks").
+    """
+    found = 0
+    for answer in answers:
+        if isinstance(answer, Unknown):
+            return answer
+        own = [each for each in answer if each["State"] == "active" and each.get("ReservationType") != "capacity-block"]
+        found += sum(int(each["AvailableInstanceCount"]) for each in own)
+    return found
+
+
+def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> Row:
+    """Hold what is reserved against the nodes of the plan."""
+    check, needed = "reserved instances", experiment.nodes
+    required = f"{needed}, the nodes of the plan"
+    if isinstance(available, Unknown):
+        return unknown(check, available.reason, required)
+    found = f"{available} free"
+    if available >= needed:
+        return Row(check=check, state="fine", found=found, required=required)
+    others = [each for each in neuron.capacity_types if each != "reserved"]
+    if others:
+        # Whether there is room for the rest, the rows of the quotas say.
+        return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} fills up", required=required)
+    # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever (tests/engines/test_karpenter.py).
+    fewer = f"set infra.neuron.maximum_nodes to {available}, so that servers take turns" if available else ""
+    remedy = "; or ".join(filter(None, [fewer, "reserve more"]))
+    return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
+
+
+def _reservation(neuron: Neuron, experiment: Experiment, name: str, answer: Answer, now: dt.datetime) -> Row:
+    check = f"reservation {name}"
+    required = f"active, {neuron.instance_type}, Linux, in {', '.join(neuron.zones)}"
+    if name == EXAMPLE:
+        remedy = "put the id of your reservation or Capacity Block into infra.neuron.reservation_ids"
+        return Row(check=check, state="wrong", found="the example's id", required=required, remedy=remedy)
+    if isinstance(answer, Unknown):
+        return unknown(check, answer.reason, required)
+    if not answer:
+        remedy = "mend infra.neuron.reservation_ids; a reservation is found in its own region and account only"
+        return Row(check=check, state="wrong", found="no such reservation here", required=required, remedy=remedy)
+    entry = answer[0]
+    is_block = entry.get("ReservationType") == "capacity-block"
+    end = entry.get("EndDate")
+    until = "no end" if end is None else f"until {end:%Y-%m-%d %H:%M} UTC"
+    what = "Capacity Block" if is_block else "On-Demand reservation"
+    size = f"{entry['TotalInstanceCount']} x {entry['InstanceType']} in {entry['AvailabilityZone']}"
+    found = f"{what}, {_state(entry)}, {size}, {until}"
+    if not _fits(neuron, entry):
+        remedy = "choose a reservation that is, or change infra.neuron to fit it"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
+    row = Row(check=check, state="fine", found=found, required=required)
+    return row if end is None else _lasting(row, experiment, end - now, is_block=is_block)
+
+
+def _state(entry: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
+    starts = entry.get("StartDate")
+    if entry["State"] == "active" or starts is None:
+        return str(entry["State"])
+    return f"{entry['State']}, from {starts:%Y-%m-%d %H:%M} UTC"
+
+
+def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS answers
+    return (
+        entry["State"] == "active"
+        and entry["InstanceType"] == neuron.instance_type
+        and entry["AvailabilityZone"] in neuron.zones
+        and entry.get("InstancePlatform", "Linux/UNIX") == "Linux/UNIX"
+        and entry.get("Tenancy", "default") == "default"
+    )
+
+
+def _lasting(row: Row, experiment: Experiment, left: dt.timedelta, *, is_block: bool) -> Row:
+    """Return ``row`` with what the reservation's end, ``left`` away, means for an experiment that starts now.
+
+    At the end of a Capacity Block its instances are ended; those of another reservation run on, at the on-demand rate.
+    """
+    usable_hours = (left - (BLOCK_ENDS_EARLY if is_block else dt.timedelta())).total_seconds() / 3600
+    expected, longest = experiment.expected_hours, experiment.longest_hours
+    required = f"{row.required}, for the expected {expected:.1f} h"
+    found = f"{row.found}: {max(usable_hours, 0):.1f} h of use left"
+    if usable_hours <= 0 or (is_block and usable_hours < expected):
+        remedy = "reserve for longer, lower workloads.decision.budget_seconds, or start with the next one"
+        return Row(check=row.check, state="wrong", found=found, required=required, remedy=remedy)
+    if longest is None or usable_hours < max(longest, expected):
+        after = "its nodes are ended then" if is_block else "nodes run on then at the on-demand rate, none is launched"
+        at_most = "without end" if longest is None else f"up to {longest:.1f} h"
+        remedy = f"the experiment may last {at_most}, and {after}"
+        return Row(check=row.check, state="warning", found=found, required=required, remedy=remedy)
+    return Row(check=row.check, state="fine", found=found, required=required)
