@@ -146,7 +146,7 @@ docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_graph
 	$(BIN)/python -m tests.fakes_rooms
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/python -m workloads.report measurement > docs/measurement.md
+	$(BIN)/python -m optimal_tp.cli.report measurement > docs/measurement.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt

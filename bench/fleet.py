@@ -21,14 +21,14 @@ import yaml
 from bench.tools import ROOT
 from optimal_tp.measurement.estimate import bounds, figure, ranged
 from optimal_tp.measurement.samples import decode
+from optimal_tp.results.source import read
+from optimal_tp.verdict.soundness import examine
+from optimal_tp.verdict.statistics import Interval, percentile_point
 from tests.fakes_server import Script, ScriptedServer
 from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.service import served
 from workloads.fleet.simulation import Effort, Fleet, Percentile, simulate
 from workloads.fleet.times import ServiceTimes, service_times
-from workloads.report.soundness import examine
-from workloads.report.source import read
-from workloads.statistics import Interval, percentile_point
 
 VOID = 4
 RUNS = 200

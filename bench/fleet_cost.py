@@ -3,8 +3,8 @@
 import sys
 import time
 
+from bench.closed_forms import exponential, planted
 from workloads.fleet.arrivals import Arrivals
-from workloads.fleet.closed_forms import exponential, planted
 from workloads.fleet.planning import ROUTINGS
 from workloads.fleet.simulation import Effort, Fleet, simulate
 from workloads.fleet.times import ServiceTimes

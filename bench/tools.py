@@ -10,7 +10,7 @@ import tempfile
 import time
 import typing
 
-from workloads.loadgen import spool
+from optimal_tp.results import spool
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENT_CORE, SERVER_CORE = 0, 1

@@ -3,7 +3,7 @@
 import math
 
 from optimal_tp.measurement.progress import Look, Progress, Ratio
-from workloads.statistics import Interval
+from optimal_tp.verdict.statistics import Interval
 
 PROGRESS = Progress(
     run="20260701T120000Z-aaaa",

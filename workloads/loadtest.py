@@ -32,7 +32,7 @@ from workloads.manifests import generator, python
 from workloads.manifests.servers import GENERATOR
 from workloads.results import ResultsBucket
 
-PROGRAM = "workloads.loadgen.__main__"
+PROGRAM = "optimal_tp.__main__"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 
 from optimal_tp.settings.workload import LimitedMetric
-from workloads.statistics import Estimate, Interval
+from optimal_tp.verdict.statistics import Estimate, Interval
 
 MISSING = "—"
 """Stands where there is no figure; never 0."""

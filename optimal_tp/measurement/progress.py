@@ -6,7 +6,7 @@ import math
 import pydantic
 
 from optimal_tp.measurement.estimate import ranged
-from workloads.statistics import Estimate, Interval
+from optimal_tp.verdict.statistics import Estimate, Interval
 
 PROGRESS = "progress.json"
 """Name of the object."""

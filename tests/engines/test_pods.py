@@ -22,6 +22,7 @@ import typing
 import boto3
 import pytest
 
+from optimal_tp.cli.report import main as report
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import NAMESPACE, Manifest, applied, define_karpenter, manifests
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
@@ -31,7 +32,6 @@ from tests.fakes_server import Script, ScriptedServer
 from tests.fakes_workloads import program
 from workloads.local.endpoints import local_endpoints
 from workloads.manifests.servers import GENERATOR
-from workloads.report.__main__ import main as report
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"

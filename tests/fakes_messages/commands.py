@@ -10,6 +10,7 @@ import unittest.mock
 
 from optimal_tp.account.leftovers.scope import Results
 from optimal_tp.cli.leftovers import main as infra
+from optimal_tp.cli.report import main as report
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 from workloads import guarding
@@ -19,7 +20,6 @@ from workloads.loadgen import load, options, run, share, sweep
 from workloads.loadgen.cores import pin, take_precedence
 from workloads.local.settings import read_profile
 from workloads.local.weights import read_shape
-from workloads.report.__main__ import main as report
 
 LOADS: typing.Final = (
     (),

@@ -22,7 +22,11 @@ from rich.console import Console
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
+from optimal_tp.results.folder import new_folder, write_whole
+from optimal_tp.results.spool import Spool, read
 from optimal_tp.settings.workload import parse_workloads
+from optimal_tp.telemetry.console import PlainWatcher
+from optimal_tp.telemetry.publish import Outbox
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
@@ -37,13 +41,9 @@ from workloads.loadgen.identity import check_targets
 from workloads.loadgen.kubernetes import Namespace, own_namespace
 from workloads.loadgen.network import Network
 from workloads.loadgen.pool import Bounds, Pool
-from workloads.loadgen.progress import PlainWatcher
-from workloads.loadgen.publish import Outbox
 from workloads.loadgen.result import begin, write
-from workloads.loadgen.results import new_folder, write_whole
 from workloads.loadgen.rota import Deployments, Rota
 from workloads.loadgen.session import Session, planned_origin, raise_ending
-from workloads.loadgen.spool import Spool, read
 from workloads.loadgen.turns import Halt
 from workloads.local import program, server, startup
 from workloads.local.endpoints import local_endpoints

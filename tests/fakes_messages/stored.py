@@ -18,12 +18,22 @@ import boto3
 import botocore.exceptions
 import yaml
 
+from optimal_tp.cli import watch
+from optimal_tp.cli.report import main as report
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.samples import decode, encode
 from optimal_tp.measurement.shares import Share
 from optimal_tp.measurement.sweep import decode_sweep
 from optimal_tp.plan import schedule
 from optimal_tp.plan.prompts import from_tokens, from_words
+from optimal_tp.report import document, files, headline
+from optimal_tp.report.compare import changes, refuse_different
+from optimal_tp.report.sweep import read_sweep
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import Source, read
+from optimal_tp.telemetry.minutes import Minutes
+from optimal_tp.telemetry.snapshot import Sight
+from optimal_tp.verdict import flips
 from tests.fakes_messages.commands import said
 from tests.fakes_messages.running import NOWHERE, QUIET, _full, _halt
 from tests.fakes_messages.told import Case
@@ -33,14 +43,6 @@ from workloads import bundle
 from workloads.fleet import planning, search
 from workloads.fleet.choice import Buying
 from workloads.loadgen import sweep, wire
-from workloads.loadgen.minutes import Minutes
-from workloads.report import document, flips, headline, rendering, watch
-from workloads.report.__main__ import main as report
-from workloads.report.compare import changes, refuse_different
-from workloads.report.retrial import retry
-from workloads.report.scene import Sight
-from workloads.report.source import Source, read
-from workloads.report.sweep import read_sweep
 
 
 def edited(where: pathlib.Path, **keys: object) -> None:
@@ -107,7 +109,7 @@ def void() -> None:
 def written(where: pathlib.Path) -> None:
     """Write a report where no folder can be made."""
     (where / "a-file").write_text("", encoding="utf-8")
-    rendering.write_files(where / "a-file" / "report", {})
+    files.write_files(where / "a-file" / "report", {})
 
 
 class _Blind:

@@ -8,13 +8,13 @@ import pathlib
 
 import pytest
 
+from optimal_tp.report.claims import claims
+from optimal_tp.report.document import document
+from optimal_tp.report.markdown import markdown
+from optimal_tp.report.tables import tables
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run, price, settings, total_limit
-from workloads.report.analysis import analyse
-from workloads.report.claims import claims
-from workloads.report.document import document
-from workloads.report.markdown import markdown
-from workloads.report.tables import tables
-from workloads.report.verdict import decide
 
 GOLDEN = pathlib.Path(__file__).with_name("seed-report.md")
 

@@ -5,12 +5,13 @@ import re
 import pytest
 
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
+from optimal_tp.cli import watch
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.measurement.estimate import TIMES
+from optimal_tp.results import parts
 from tests.fakes_pulumi import ROOT, recorded
 from workloads.fleet import choice, search, simulation
 from workloads.loadgen import connection, hardstop, lag, nodewatch, pacing, pool, receiving
-from workloads.report import parts, watch
 
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 

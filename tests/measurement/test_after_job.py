@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from optimal_tp.measurement.samples import encode
+from optimal_tp.report import files
+from optimal_tp.results.folder import samples_name, write_record
+from optimal_tp.results.source import read
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import price, settings
 from tests.unit.test_mark import DEADLINE, Store
@@ -20,9 +23,6 @@ from workloads.loadgen import accounts as accounts_module
 from workloads.loadgen import share
 from workloads.loadgen.job import common
 from workloads.loadgen.mark import Mark
-from workloads.loadgen.results import samples_name, write_record
-from workloads.report import rendering
-from workloads.report.source import read
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
@@ -33,7 +33,7 @@ def ended(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> collections.abc.Iterator[tuple[FakeCluster, pathlib.Path, argparse.Namespace]]:
     """Yield a cluster whose Job of two pods has ended, the folder of what they kept, and the line of what is after."""
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
     monkeypatch.setattr(share, "until_signalled", lambda _halt: asyncio.sleep(0))
     job = {
         "metadata": {"name": "loadgen", "uid": "0f1e"},

@@ -8,9 +8,9 @@ import moto
 import pytest
 
 from optimal_tp.measurement.metrics import NAMESPACE
+from optimal_tp.telemetry.minutes import Minutes
+from optimal_tp.telemetry.publish import Outbox, Publisher
 from tests.fakes_samples import make_sample
-from workloads.loadgen.minutes import Minutes
-from workloads.loadgen.publish import Outbox, Publisher
 
 MINUTE = 1_800_000_000 // 60 * 60
 

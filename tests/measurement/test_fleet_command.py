@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from optimal_tp.cli.report import main
 from optimal_tp.measurement.samples import Sample
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
-from workloads.report.__main__ import main
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
 

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
+from optimal_tp.cli.report import main
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, store
 from tests.fakes_schemas import problems
-from workloads.report.__main__ import main
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
 

@@ -6,15 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from bench.closed_forms import erlang_c, exponential, mmc_mean, mmc_percentile, planted, pollaczek_khinchine_mean
 from workloads.fleet.arrivals import Arrivals, Routing, every_nth, thinned
-from workloads.fleet.closed_forms import (
-    erlang_c,
-    exponential,
-    mmc_mean,
-    mmc_percentile,
-    planted,
-    pollaczek_khinchine_mean,
-)
 from workloads.fleet.demand import parse_limit
 from workloads.fleet.kernel import Requests, Values, serve
 from workloads.fleet.search import carrying, smallest, unreachable

@@ -15,8 +15,8 @@ import urllib.request
 
 import pytest
 
+from optimal_tp.results import spool
 from tests.fakes_server import Script, ScriptedServer
-from workloads.loadgen import spool
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from workloads.report.source import read
+from optimal_tp.results.source import read
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORES = sorted(os.sched_getaffinity(0))
@@ -124,7 +124,7 @@ def test_the_stored_run_gives_the_same_verdict_again(tmp_path: pathlib.Path) -> 
     ended = _run(tmp_path)
     before = (ended.folder / "verdict.json").read_text()
     again = subprocess.run(
-        [sys.executable, "-m", "workloads.report", str(ended.folder)], capture_output=True, cwd=ROOT, check=False
+        [sys.executable, "-m", "optimal_tp.cli.report", str(ended.folder)], capture_output=True, cwd=ROOT, check=False
     )
 
     assert again.returncode == ended.status

@@ -15,15 +15,15 @@ from rich.console import Console
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.turns import key
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import read
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.telemetry.console import PlainWatcher
+from optimal_tp.verdict.findings import Verdict
 from tests.fakes_server import Script, ScriptedServer
 from workloads.loadgen.arena import Arena, OpenArena
-from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.session import Session, raise_ending
 from workloads.loadgen.turns import Halt
-from workloads.report.findings import Verdict
-from workloads.report.retrial import retry
-from workloads.report.source import read
 
 MODEL = "planted"
 PROMPT_TOKENS = 7

@@ -18,10 +18,10 @@ from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import key, samples_by_turn
 from optimal_tp.plan.timetable import timetable
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import read
 from optimal_tp.settings.workload import parse_workloads
 from tests.fakes_server import Script, ScriptedServer
-from workloads.report.retrial import retry
-from workloads.report.source import read
 
 # Two interpreters start on whatever the machine has to spare.
 pytestmark = pytest.mark.timeout(420)
@@ -192,5 +192,5 @@ def test_a_pod_says_where_the_verdict_will_be(together: Together) -> None:
     """Neither pod judges its half; both say what judges the whole."""
     for pod, words in enumerate(together.output):
         assert f"pod {pod} of 2; all begin at " in words
-        assert f"when all 2 pods have ended: python -m workloads.report {together.folder}" in words
+        assert f"when all 2 pods have ended: python -m optimal_tp.cli.report {together.folder}" in words
         assert "settled" not in words

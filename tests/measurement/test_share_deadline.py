@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.results.source import read
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_share_command import SETTINGS
 from workloads.loadgen import hardstop, share
 from workloads.loadgen.job import PodOptions
 from workloads.loadgen.order import Order
-from workloads.report.source import read
 
 
 def ordered(folder: pathlib.Path, urls: dict[int, str], *, left_seconds: float) -> tuple[Order, PodOptions]:

@@ -16,6 +16,8 @@ import yaml
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.measurement.run import decode_run
+from optimal_tp.report import files
+from optimal_tp.telemetry.console import Watcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
@@ -25,8 +27,6 @@ from workloads.loadgen import accounts as accounts_module
 from workloads.loadgen import run as run_command
 from workloads.loadgen.mark import Mark
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import Watcher
-from workloads.report import rendering
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 
@@ -36,7 +36,7 @@ def ordered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, left_minutes: float
 ) -> collections.abc.Iterator[tuple[Order, FakeCluster]]:
     """Yield an order for two servers of a cluster whose money ends in ``left_minutes``, and the cluster."""
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
     settings = {key: value for key, value in SETTINGS.items() if key != "models"}
     settings["model"] = {"name": "me/small", "revision": "none"}
     settings["price"] = {"usd_per_hour": 3.6, "billed_cores": 4, "source": "a test", "date": "2026-10-03"}

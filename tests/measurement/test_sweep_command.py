@@ -12,19 +12,19 @@ import pytest
 import yaml
 from rich.console import Console
 
+from optimal_tp.cli.report import main as report
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.measurement.progress import decode_progress
 from optimal_tp.measurement.sweep import decode_sweep
+from optimal_tp.report import files
+from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_nodewatch import CLAIMS, claim
 from workloads.loadgen import accounts
 from workloads.loadgen import run as run_command
-from workloads.loadgen.progress import PlainWatcher
 from workloads.loadgen.sweep import conduct, configure, orders
 from workloads.loadgen.turns import Halt
-from workloads.report import rendering
-from workloads.report.__main__ import main as report
 
 TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
@@ -53,7 +53,7 @@ SETTINGS = {
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures to their own tests: they take most of a report's time."""
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
 
 
 @contextlib.contextmanager

@@ -15,16 +15,16 @@ import moto
 import pytest
 from rich.console import Console
 
+from optimal_tp.cli.report import main
+from optimal_tp.cli.watch import Screen, follow, of_stack, watch
 from optimal_tp.errors import Interrupted, SettingsError
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.progress import encode_progress
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
+from optimal_tp.report import files
+from optimal_tp.telemetry.snapshot import Scene, Sight
 from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
-from workloads.report import rendering
-from workloads.report.__main__ import main
-from workloads.report.scene import Scene, Sight
-from workloads.report.watch import Screen, follow, of_stack, watch
 
 BUCKET, RUNS = "results", "s3://results/runs"
 OLD, NEW = "20260701T120000Z-zzzz", "20260702T120000Z-aaaa"
@@ -332,7 +332,7 @@ def test_results_are_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_sweep_is_judged_from_the_bucket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a folder; its report comes into ``out`` on this machine."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
     folder = store(tmp_path / "b", *planted_run())
     for name in ("run.json", "samples.jsonl"):
         put(f"{NEW}/b/{name}", (folder / name).read_bytes())

@@ -12,13 +12,13 @@ from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEUR
 from tests.fakes_pulumi import ROOT, STACK_FILES, stack_config
 
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "infra").rglob("*.py"))
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in ("infra", "optimal_tp/account", "optimal_tp/settings", "optimal_tp/facts")
+    for path in sorted((ROOT / package).rglob("*.py"))
 }
-"""Every module of the package and of the packages below it, by its dotted name."""
+"""Every module of the packages, and of the packages below them, by its dotted name."""
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-ASKING = frozenset(
-    {"optimal_tp.account.inquiry", "optimal_tp.account.change", "optimal_tp.account.registry", "optimal_tp.cli.command"}
-)
+ASKING = frozenset({"optimal_tp.account.inquiry", "optimal_tp.account.change", "optimal_tp.account.registry"})
 """Who asks AWS and registries, or waits for them; everybody else is handed the answers."""
 PACKAGES = ("aws", "eks", "kubernetes")
 

@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
-from workloads.report.__main__ import main
-from workloads.report.findings import EXIT_STATUS, Word
-from workloads.report.ranking import MARGIN
-from workloads.statistics import PRIOR_VARIANCE
+from optimal_tp.cli.report import main
+from optimal_tp.verdict.findings import EXIT_STATUS, Word
+from optimal_tp.verdict.folded_ranking import MARGIN
+from optimal_tp.verdict.statistics import PRIOR_VARIANCE
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "verdict.md").read_text()
 

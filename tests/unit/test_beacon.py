@@ -6,8 +6,8 @@ import threading
 import time
 
 from optimal_tp.measurement.progress import Look, Progress, decode_progress
+from optimal_tp.telemetry.heartbeat import Beacon
 from tests.fakes_watch import PROGRESS, look
-from workloads.loadgen.beacon import Beacon
 
 
 @dataclasses.dataclass

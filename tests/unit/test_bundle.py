@@ -118,13 +118,13 @@ def test_texts_come_along_with_their_package() -> None:
 @pytest.mark.slow  # it imports every library anew
 def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there with the libraries alone, the run command reads its arguments."""
-    unpack("workloads.loadgen.__main__", tmp_path)
+    unpack("optimal_tp.__main__", tmp_path)
     command = [sys.executable, "-m", "optimal_tp", "run", "--settings", "none.yaml", "--results", "out"]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
     assert "--settings is 'none.yaml'" in done.stderr
-    assert (tmp_path / "workloads/report/templates/report.html.j2").exists()
+    assert (tmp_path / "optimal_tp/report/templates/report.html.j2").exists()
 
 
 def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
@@ -134,7 +134,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
         set(re.findall(r"^([a-z0-9-]+)==", (ROOT / f"requirements/loadgen.{kind}").read_text(), re.MULTILINE))
         for kind in ("in", "txt")
     )
-    files = closure(read_sources(ROOT), ["workloads.loadgen.__main__"])
+    files = closure(read_sources(ROOT), ["optimal_tp.__main__"])
     imported = {name.split(".")[0] for path, text in files.items() if path.endswith(".py") for name in imports(text)}
     libraries = imported - set(sys.stdlib_module_names) - {"infra", "workloads", "optimal_tp"}
 

@@ -4,9 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
-from workloads.report.analysis import Analysis, analyse
-from workloads.report.claims import (
+from optimal_tp.report.claims import (
     Claim,
     autocorrelation_claim,
     claims,
@@ -20,11 +18,13 @@ from workloads.report.claims import (
     run_claim,
     split_claim,
 )
-from workloads.report.findings import Outlook
-from workloads.report.headline import answer, certainty, change, otherwise
-from workloads.report.split import split_latency
-from workloads.report.verdict import decide
-from workloads.statistics import Estimate, Interval
+from optimal_tp.report.headline import answer, certainty, change, otherwise
+from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.findings import Outlook
+from optimal_tp.verdict.rule import decide
+from optimal_tp.verdict.split import split_latency
+from optimal_tp.verdict.statistics import Estimate, Interval
+from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 
 STEADY = (
     Planted(degree=1, latency_ms=290, noise=0.0005, jitter=0.0002),

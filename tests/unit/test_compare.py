@@ -7,10 +7,10 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.report.compare import changes, refuse_different, sentences
+from optimal_tp.results.retrial import Retrial
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import Planted, planted_run, settings
-from workloads.report.compare import changes, refuse_different, sentences
-from workloads.report.retrial import Retrial
-from workloads.report.verdict import decide
 
 
 def judged(latency_ms: float, *, seed: int = 1, blocks: int = 12, void: bool = False) -> Retrial:

@@ -3,8 +3,8 @@
 import pytest
 
 from optimal_tp.settings.workload import Limit
+from optimal_tp.verdict.curve import Limits, LoadCurve, load_curves, operating_point
 from tests.fakes_run import Planted, Recorder
-from workloads.report.curve import Limits, LoadCurve, load_curves, operating_point
 
 ONE_AT_A_TIME = Planted(degree=1, latency_ms=200, noise=0, jitter=0)
 SHARING = Planted(degree=2, latency_ms=200, noise=0, jitter=0, queueing=0.25)

@@ -10,12 +10,12 @@ import hypothesis.strategies as st
 
 from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.report.claims import claims
+from optimal_tp.report.document import document, encode_document
+from optimal_tp.report.tables import tables
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
-from workloads.report.analysis import analyse
-from workloads.report.claims import claims
-from workloads.report.document import document, encode_document
-from workloads.report.tables import tables
-from workloads.report.verdict import decide
 
 RUN = planted_run(
     SEED_EXPERIMENT, settings(price=price(), limits=total_limit(270)), blocks=4, requests=3, rising=(1, 2)

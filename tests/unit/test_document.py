@@ -7,10 +7,10 @@ import typing
 import jsonschema
 import pytest
 
+from optimal_tp.report.document import SCHEMA_FILE, document, encode_document, read_stored, schema
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
-from workloads.report.analysis import analyse
-from workloads.report.document import SCHEMA_FILE, document, encode_document, read_stored, schema
-from workloads.report.verdict import decide
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "verdict-v1.json"
 
@@ -39,7 +39,7 @@ def test_every_verdict_obeys_the_published_schema(plan: dict[str, typing.Any]) -
 
 
 def test_the_published_schema_is_fresh() -> None:
-    """The file is what ``python -m workloads.report schema`` prints."""
+    """The file is what ``python -m optimal_tp.cli.report schema`` prints."""
     assert SCHEMA_FILE.read_text() == schema()
 
 

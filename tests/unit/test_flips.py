@@ -2,12 +2,12 @@
 
 import pytest
 
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.curve import Step
+from optimal_tp.verdict.flips import limit_ranges
+from optimal_tp.verdict.rule import decide
+from optimal_tp.verdict.statistics import Estimate, Interval
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, settings
-from workloads.report.analysis import analyse
-from workloads.report.curve import Step
-from workloads.report.flips import limit_ranges
-from workloads.report.verdict import decide
-from workloads.statistics import Estimate, Interval
 
 
 def step(degree: int, latency_ms: float, per_core: float, concurrency: int = 1) -> Step:

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_run import settings
 from workloads.loadgen.mark import Mark, is_measured, mark_of
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import PlainWatcher
 
 DEADLINE = "2026-11-24T12:00:00+00:00"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimal_tp.measurement.metrics import METRICS
+from optimal_tp.telemetry.minutes import MOST_VALUES, Datum, Minutes, Values
 from tests.fakes_samples import make_sample, whole
-from workloads.loadgen.minutes import MOST_VALUES, Datum, Minutes, Values
 
 MINUTE = 1_800_000_000 // 60 * 60
 

@@ -6,11 +6,11 @@ import typing
 import pytest
 
 from optimal_tp.settings.workload import Price
+from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.costs import usd_per_million
+from optimal_tp.verdict.outlook import billed_usd_per_hour
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, price, settings
-from workloads.report.analysis import Analysis, analyse
-from workloads.report.money import usd_per_million
-from workloads.report.outlook import billed_usd_per_hour
-from workloads.report.verdict import decide
 
 FOUR_CORES = Price(usd_per_hour=3.6, billed_cores=4, source="a test", date="2026-07-01")
 

@@ -10,10 +10,10 @@ from optimal_tp.measurement.run import Ending, Part, RunRecord, Turn, decode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
 from optimal_tp.measurement.turns import key
+from optimal_tp.results.parts import Joined, OfPod, join
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import Source
 from tests.fakes_run import Planted, Recorder, settings
-from workloads.report.parts import Joined, OfPod, join
-from workloads.report.retrial import retry
-from workloads.report.source import Source
 
 TRUTHS = (Planted(degree=1, latency_ms=300, noise=0.001), Planted(degree=2, latency_ms=400, noise=0.001))
 START = 1_800_000_000.0

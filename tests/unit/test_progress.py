@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from workloads.loadgen.progress import PlainWatcher, TerminalWatcher, watcher
+from optimal_tp.telemetry.console import PlainWatcher, TerminalWatcher, watcher
 
 
 def test_without_a_terminal_each_thing_is_one_plain_line() -> None:

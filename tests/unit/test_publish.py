@@ -8,9 +8,9 @@ import typing
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.telemetry.minutes import Datum, Minutes
+from optimal_tp.telemetry.publish import MOST_DATA, Outbox, Publisher, requests
 from tests.fakes_samples import make_sample, whole
-from workloads.loadgen.minutes import Datum, Minutes
-from workloads.loadgen.publish import MOST_DATA, Outbox, Publisher, requests
 
 MINUTE = 1_800_000_000 // 60 * 60
 

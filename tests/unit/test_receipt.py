@@ -9,14 +9,14 @@ import pytest
 
 from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, receipt
 from optimal_tp.measurement.run import decode_run, encode_run
+from optimal_tp.report.bill import receipt_claim
+from optimal_tp.report.claims import claims
+from optimal_tp.report.document import SCHEMA_FILE, document, encode_document
+from optimal_tp.report.tables import receipt_table, tables
 from optimal_tp.settings.workload import Price
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import planted_run, settings
-from workloads.report.analysis import analyse
-from workloads.report.bill import receipt_claim
-from workloads.report.claims import claims
-from workloads.report.document import SCHEMA_FILE, document, encode_document
-from workloads.report.tables import receipt_table, tables
-from workloads.report.verdict import decide
 
 PRICE = Price(usd_per_hour=2.25, billed_cores=4, source="a test", date="2026-10-03")
 TARIFF = Tariff(price=PRICE, idle_usd_per_hour=0.36)

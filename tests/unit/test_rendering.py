@@ -13,12 +13,12 @@ import PIL.Image
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.report.drawing import choices
+from optimal_tp.report.files import render
+from optimal_tp.verdict.flips import LimitRange
+from optimal_tp.verdict.rule import decide
+from optimal_tp.verdict.statistics import Estimate, Interval
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
-from workloads.report.drawing import choices
-from workloads.report.flips import LimitRange
-from workloads.report.rendering import render
-from workloads.report.verdict import decide
-from workloads.statistics import Estimate, Interval
 
 
 def rendered(folder: pathlib.Path, **plan: typing.Any) -> dict[str, pathlib.Path]:

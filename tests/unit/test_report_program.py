@@ -1,4 +1,4 @@
-"""``python -m workloads.report``: exit statuses, what it prints, and that it says the same again."""
+"""``python -m optimal_tp.cli.report``: exit statuses, what it prints, and that it says the same again."""
 
 import dataclasses
 import json
@@ -6,11 +6,11 @@ import pathlib
 
 import pytest
 
+from optimal_tp.cli.reference import measurement_page
+from optimal_tp.cli.report import main
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.report import files
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
-from workloads.report import rendering
-from workloads.report.__main__ import main
-from workloads.report.measurement import measurement_page
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures to their own tests: they take most of a report's time."""
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
 
 
 def late(record: RunRecord) -> RunRecord:

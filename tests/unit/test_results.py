@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.run import RunRecord, decode_run
-from workloads.loadgen.results import Bucket, new_folder, samples_name, write_record
+from optimal_tp.results.folder import Bucket, new_folder, samples_name, write_record
 
 RECORD = RunRecord(
     run="r",

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from workloads.report.comparison import compare, paired_interval
-from workloads.report.findings import Comparison
-from workloads.report.ranking import MARGIN, rank
-from workloads.report.sequences import gate_words, lows_and_highs, settle
-from workloads.statistics import design_effect, share_sequence
+from bench.rule_sequences import gate_words, lows_and_highs, settle
+from optimal_tp.verdict.findings import Comparison
+from optimal_tp.verdict.folded_ranking import MARGIN, rank
+from optimal_tp.verdict.ranking import compare, paired_interval
+from optimal_tp.verdict.statistics import design_effect, share_sequence
 
 
 def wandering(seed: int, resemblance: float, looks: int = 60) -> list[float]:

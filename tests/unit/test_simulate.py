@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from workloads.report.simulate import GATES, TRUTHS, Planted, Row, gated, judged, one_after_the_other, table
-from workloads.statistics import share_sequence, t_bound
+from bench.rule import GATES, TRUTHS, Planted, Row, gated, judged, one_after_the_other, table
+from optimal_tp.verdict.statistics import share_sequence, t_bound
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = 10_000

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.verdict.soundness import examine, sample_fault, turn_name
 from tests.fakes_run import SEED_EXPERIMENT, planted_run
 from tests.fakes_samples import make_sample
-from workloads.report.soundness import examine, sample_fault, turn_name
 
 
 def test_a_clean_run_keeps_every_turn() -> None:

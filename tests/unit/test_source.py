@@ -7,8 +7,8 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.results.source import read
 from tests.fakes_run import planted_run, store
-from workloads.report.source import read
 
 
 @pytest.fixture

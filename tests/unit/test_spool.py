@@ -9,8 +9,8 @@ import pytest
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.samples import decode, encode
+from optimal_tp.results import spool
 from tests.fakes_samples import make_sample, whole
-from workloads.loadgen import spool
 
 
 def cuts() -> tuple[list[str], typing.Callable[[str], None]]:

@@ -7,7 +7,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from workloads.statistics import (
+from optimal_tp.verdict.statistics import (
     UNBOUNDED,
     Interval,
     batched,

@@ -5,13 +5,13 @@ import pathlib
 
 import pytest
 
+from optimal_tp.cli.report import main
 from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
+from optimal_tp.report import files
+from optimal_tp.report.across import ModelRow, headline
+from optimal_tp.report.sweep import read_sweep
 from tests.fakes_run import Planted, planted_run, price, settings, store, total_limit
-from workloads.report import rendering
-from workloads.report.__main__ import main
-from workloads.report.across import ModelRow, headline
-from workloads.report.sweep import read_sweep
 
 SMALL = (Planted(degree=1, latency_ms=290), Planted(degree=2, latency_ms=255))
 LARGE = (Planted(degree=1, latency_ms=1400), Planted(degree=2, latency_ms=500))
@@ -20,7 +20,7 @@ LARGE = (Planted(degree=1, latency_ms=1400), Planted(degree=2, latency_ms=500))
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the pictures to their own tests: they take most of a report's time."""
-    monkeypatch.setattr(rendering, "plots", lambda _analysis: ())
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
 
 
 def swept(folder: pathlib.Path, *, markup: str = "<b>|") -> pathlib.Path:

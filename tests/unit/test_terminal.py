@@ -5,10 +5,10 @@ import pathlib
 
 import rich.console
 
+from optimal_tp.report.terminal import show
+from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run
-from workloads.report.analysis import analyse
-from workloads.report.terminal import show
-from workloads.report.verdict import decide
 
 
 def shown(*, terminal: bool) -> str:

@@ -8,9 +8,9 @@ import pytest
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.verdict.findings import Verdict
+from optimal_tp.verdict.rule import ErrorBudget, decide, is_settled
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
-from workloads.report.findings import Verdict
-from workloads.report.verdict import ErrorBudget, decide, is_settled
 
 
 def words(verdict: Verdict) -> dict[int, str]:

@@ -6,9 +6,9 @@ import pytest
 
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.sweep import Leg, Sweep
+from optimal_tp.telemetry.lines import brief, lines
+from optimal_tp.telemetry.snapshot import Scene
 from tests.fakes_watch import PROGRESS, look
-from workloads.report.scene import Scene
-from workloads.report.view import brief, lines
 
 NOW = 3600.0
 RUNNING = dataclasses.replace(

@@ -3,7 +3,7 @@
 import pytest
 
 from optimal_tp.measurement.estimate import bounds, degree_list, duration, figure, percent, plural, ranged, usd
-from workloads.statistics import Estimate, Interval
+from optimal_tp.verdict.statistics import Estimate, Interval
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``python -m workloads.report plan``: from a stored run to a fleet."""
+"""``python -m optimal_tp.cli.report plan``: from a stored run to a fleet."""
 
 import argparse
 import functools
@@ -12,7 +12,12 @@ import yaml
 
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.report.tables import Table
+from optimal_tp.results.retrial import Retrial, retry
+from optimal_tp.results.source import Source
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.verdict.findings import Verdict
+from optimal_tp.verdict.soundness import examine
 from workloads.fleet.arrivals import Arrivals
 from workloads.fleet.choice import Buying
 from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -25,11 +30,6 @@ from workloads.fleet.stack import ground
 from workloads.fleet.tables import tables
 from workloads.fleet.times import ServiceTimes, service_times
 from workloads.fleet.words import words
-from workloads.report.findings import Verdict
-from workloads.report.retrial import Retrial, retry
-from workloads.report.soundness import examine
-from workloads.report.source import Source
-from workloads.report.tables import Table
 
 INCONCLUSIVE = 3
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")

@@ -4,11 +4,11 @@ import typing
 
 from optimal_tp.measurement.estimate import figure, ranged, usd
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.report.html import data_uri, page_template
+from optimal_tp.report.plots import Plot
+from optimal_tp.report.tables import Table
 from workloads.fleet.planning import FleetPlan
 from workloads.fleet.words import Words
-from workloads.report.html import data_uri, page_template
-from workloads.report.plots import Plot
-from workloads.report.tables import Table
 
 
 def page(

@@ -6,9 +6,9 @@ import typing
 
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.verdict.findings import Verdict
 from workloads.fleet.demand import METRIC_WORDS
 from workloads.fleet.planning import Carried, FleetPlan, hourly
-from workloads.report.findings import Verdict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

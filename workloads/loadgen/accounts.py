@@ -14,18 +14,18 @@ from optimal_tp.errors import OptimalTpError, StorageFailed
 from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.sweep import SWEEP
+from optimal_tp.report.bill import bill, receipt_claim
+from optimal_tp.report.files import write
+from optimal_tp.report.sweep import write_receipt
+from optimal_tp.results.folder import RECORD, Bucket, write_record, write_whole
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import read
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
+from optimal_tp.verdict.analysis import analyse
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.nodewatch import NodeWatch
-from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import RECORD, Bucket, write_record, write_whole
 from workloads.loadgen.turns import Halt
-from workloads.report.analysis import analyse
-from workloads.report.bill import bill, receipt_claim
-from workloads.report.rendering import write
-from workloads.report.retrial import retry
-from workloads.report.source import read
-from workloads.report.sweep import write_receipt
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
 from optimal_tp.plan.timetable import arrivals_seed
 from optimal_tp.settings.workload import Load, WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.client import Stretch
-from workloads.loadgen.progress import Watcher
 from workloads.loadgen.rota import Rounds, block_order
 from workloads.loadgen.turns import Halt, Turns
 

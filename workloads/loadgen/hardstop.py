@@ -9,7 +9,7 @@ import pathlib
 import typing
 
 from optimal_tp.errors import CapacityError, ServerFailed
-from workloads.loadgen.progress import Watcher
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.turns import Halt
 
 MARGIN_SECONDS = 60.0

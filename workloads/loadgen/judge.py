@@ -4,9 +4,9 @@ from optimal_tp.measurement.progress import Look, Ratio
 from optimal_tp.measurement.run_audit import Seen, audit_run
 from optimal_tp.measurement.turns import key, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.verdict.curve import operating_point
+from optimal_tp.verdict.rule import decide
 from workloads.loadgen.ledger import Ledger
-from workloads.report.curve import operating_point
-from workloads.report.verdict import decide
 
 
 class Judge:

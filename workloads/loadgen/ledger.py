@@ -10,10 +10,10 @@ from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.measurement.turns import goodput, output_tokens_per_second, own_turn
+from optimal_tp.results.folder import RECORD, Bucket, samples_name, write_record
+from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import parse_workloads
-from workloads.loadgen.minutes import Minutes
-from workloads.loadgen.results import RECORD, Bucket, samples_name, write_record
-from workloads.loadgen.spool import Spool
+from optimal_tp.telemetry.minutes import Minutes
 
 
 class Ledger:

@@ -5,10 +5,10 @@ import pathlib
 
 from optimal_tp.errors import Interrupted, OptimalTpError, StorageFailed
 from optimal_tp.measurement.sweep import SWEEP, Leg, Sweep, encode_sweep
+from optimal_tp.results.folder import Bucket, write_whole
 from optimal_tp.settings.models import model_word
 from optimal_tp.settings.workload import WorkloadSettings
-from workloads.loadgen.progress import Watcher
-from workloads.loadgen.results import Bucket, write_whole
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.turns import Halt
 
 Measure = collections.abc.Callable[[int], collections.abc.Awaitable[None]]

@@ -19,13 +19,13 @@ from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan import prompts
 from optimal_tp.plan.schedule import Replay
+from optimal_tp.results.spool import Spool
 from workloads.loadgen import options, result, summary
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Stretch, Target, drive
 from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence
 from workloads.loadgen.network import Network
 from workloads.loadgen.options import Options
-from workloads.loadgen.spool import Spool
 
 VOID = 4
 INTERRUPTED = 130

@@ -12,9 +12,9 @@ import typing
 import boto3
 import botocore.exceptions
 
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.hardstop import read_deadline
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import Watcher
 
 _FOLDER = "measured"
 

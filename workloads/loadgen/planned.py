@@ -7,8 +7,8 @@ from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import own_share
 from optimal_tp.plan.timetable import PlannedTurn, Timetable
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.experiment import Ended, Ledger, asked_stretch
-from workloads.loadgen.progress import Watcher
 from workloads.loadgen.turns import Halt, Turns
 
 

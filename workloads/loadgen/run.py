@@ -20,26 +20,26 @@ import uvloop
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.report.conclusion import conclude
+from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.source import read
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, parse, read_yaml
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.telemetry.console import Watcher, watcher
+from optimal_tp.telemetry.heartbeat import Beacon
+from optimal_tp.telemetry.publish import CloudWatch
 from workloads.loadgen.accounts import account_words, accounts_of, configure_accounts, salvaged, watched
 from workloads.loadgen.arena import OpenArena
-from workloads.loadgen.beacon import Beacon
 from workloads.loadgen.hardstop import configure_stop, servers_stop_after, until_signalled, within_budget
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import Watcher, watcher
-from workloads.loadgen.publish import CloudWatch
-from workloads.loadgen.results import Bucket, new_folder
 from workloads.loadgen.rota import Deployments, Rota, Rounds
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
 from workloads.loadgen.words import pairs_of, place_of, rounds_of, targets_of
-from workloads.report.conclusion import conclude
-from workloads.report.source import read
 
 
 class SettingsFile(Section):

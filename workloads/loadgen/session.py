@@ -19,7 +19,11 @@ from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, Degr
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
 from optimal_tp.plan.timetable import timetable
+from optimal_tp.results.folder import Bucket
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
+from optimal_tp.telemetry.minutes import Minutes
+from optimal_tp.telemetry.publish import CloudWatch, Outbox, Publisher
 from workloads.loadgen.arena import Arena
 from workloads.loadgen.calls import Server
 from workloads.loadgen.client import Target
@@ -27,11 +31,7 @@ from workloads.loadgen.experiment import Experiment
 from workloads.loadgen.identity import check_targets, wait_until_healthy
 from workloads.loadgen.judge import Judge
 from workloads.loadgen.ledger import Ledger
-from workloads.loadgen.minutes import Minutes
 from workloads.loadgen.planned import PlannedExperiment
-from workloads.loadgen.progress import Watcher
-from workloads.loadgen.publish import CloudWatch, Outbox, Publisher
-from workloads.loadgen.results import Bucket
 from workloads.loadgen.rota import Rounds
 from workloads.loadgen.turns import Halt, Turns
 

@@ -16,6 +16,12 @@ import uvloop
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.measurement.receipt import RECEIPT
+from optimal_tp.report.conclusion import conclude
+from optimal_tp.report.files import write
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import read
+from optimal_tp.telemetry.console import Watcher, watcher
+from optimal_tp.verdict.analysis import analyse
 from workloads.loadgen import job, run
 from workloads.loadgen.accounts import accounts_of, watched
 from workloads.loadgen.hardstop import until_signalled, within_budget
@@ -23,16 +29,10 @@ from workloads.loadgen.job import Common, PodOptions
 from workloads.loadgen.kubernetes import own_namespace
 from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import Watcher, watcher
 from workloads.loadgen.rota import Deployments, Scaler
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
-from workloads.report.analysis import analyse
-from workloads.report.conclusion import conclude
-from workloads.report.rendering import write
-from workloads.report.retrial import retry
-from workloads.report.source import read
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,7 @@ async def _measure(order: Order, options: PodOptions, known: Common, watching: W
     session.watcher.end()
     raise_ending(record)
     place = session.folder.parent if session.bucket is None else session.bucket.uri.rpartition("/")[0]
-    watching.say(f"when all {options.pods} pods have ended: python -m workloads.report {place}")
+    watching.say(f"when all {options.pods} pods have ended: python -m optimal_tp.cli.report {place}")
     return 0
 
 

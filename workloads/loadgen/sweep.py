@@ -14,14 +14,15 @@ import re
 import uvloop
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.report.sweep import conclude_sweep, read_sweep
+from optimal_tp.results.folder import new_folder
 from optimal_tp.settings.models import model_title
+from optimal_tp.telemetry.console import Watcher, watcher
 from workloads.loadgen.accounts import accounts_of, salvaged, watched
 from workloads.loadgen.hardstop import until_signalled
 from workloads.loadgen.legs import SweepKeeper, measure_all, planned
 from workloads.loadgen.mark import is_measured, mark_of
 from workloads.loadgen.order import Order
-from workloads.loadgen.progress import Watcher, watcher
-from workloads.loadgen.results import new_folder
 from workloads.loadgen.run import (
     arena_of,
     bucket_of,
@@ -37,7 +38,6 @@ from workloads.loadgen.run import (
 from workloads.loadgen.session import Session, halting_on_signals, raise_ending, run_name
 from workloads.loadgen.steady import probe_for_ever
 from workloads.loadgen.turns import Halt
-from workloads.report.sweep import conclude_sweep, read_sweep
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
 """What belongs to one model: its name, then what ``run`` takes."""

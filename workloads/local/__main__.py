@@ -11,7 +11,7 @@ import sys
 import uvloop
 
 from optimal_tp.errors import OptimalTpError
-from workloads.loadgen.progress import watcher
+from optimal_tp.telemetry.console import watcher
 from workloads.loadgen.session import halting_on_signals
 from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, run_locally

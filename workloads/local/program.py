@@ -15,9 +15,11 @@ import psutil
 from optimal_tp.errors import CapacityError
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.fit import ModelShape
-from workloads.loadgen.progress import Watcher
-from workloads.loadgen.publish import CloudWatch
-from workloads.loadgen.results import Bucket, new_folder
+from optimal_tp.report.conclusion import conclude
+from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.source import read
+from optimal_tp.telemetry.console import Watcher
+from optimal_tp.telemetry.publish import CloudWatch
 from workloads.loadgen.session import Session, raise_ending, run_name
 from workloads.loadgen.turns import Halt
 from workloads.local.arena import MachineArena
@@ -28,8 +30,6 @@ from workloads.local.server import ServerPlan
 from workloads.local.settings import Profile
 from workloads.local.startup import Started, log_path, ports, running_servers
 from workloads.local.weights import read_shape, write_model
-from workloads.report.conclusion import conclude
-from workloads.report.source import read
 
 BUCKET = "optimal-tp-results"
 """Name of the results bucket on loopback."""

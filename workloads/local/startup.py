@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
-from workloads.loadgen.progress import Watcher
+from optimal_tp.telemetry.console import Watcher
 from workloads.loadgen.turns import Halt
 from workloads.local.server import Server, ServerPlan
 

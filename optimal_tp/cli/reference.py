@@ -1,0 +1,39 @@
+"""``docs/measurement.md``: what is measured and how, made from the metric table."""
+
+from optimal_tp.measurement.metrics import METRICS, NAMESPACE, Metric
+
+_HEAD = f"""# What is measured
+
+Made from `optimal_tp/measurement/metrics.py` by `python -m optimal_tp.cli.report measurement`; a test keeps it fresh.
+
+Every figure is derived from samples, one record per request (`optimal_tp/measurement/samples.py`), and turns, one
+record per stretch of load on one degree (`optimal_tp/measurement/run.py`). Times are seconds on one monotonic clock.
+Latency counts from the moment the plan wanted the request sent, so that a late client or a stalled server shows in it.
+Tokens are counted by the server. A failed request has no latency, takes its time from the throughput and misses every
+limit. Where there is no data there is no value: never 0.
+
+CloudWatch namespace: `{NAMESPACE}`. The dimension `Model` is `TP1`, `TP2`, `TP4` and so on; `Status` is `Success` or
+`Error`.
+
+| Metric | Unit | Dimensions | Statistics | Better | One value per |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def measurement_page() -> str:
+    """Return the page as Markdown."""
+    rows = "".join(_row(metric) for metric in METRICS)
+    formulas = "".join(f"\n## {metric.title} (`{metric.name}`)\n\n`{metric.formula}`\n" for metric in METRICS)
+    return _HEAD + rows + formulas
+
+
+def _row(metric: Metric) -> str:
+    cells = (
+        f"`{metric.name}`",
+        metric.unit,
+        ", ".join(metric.dimensions),
+        ", ".join(metric.statistics),
+        metric.direction,
+        metric.per,
+    )
+    return f"| {' | '.join(cells)} |\n"

@@ -1,0 +1,146 @@
+"""The table across the models of a sweep: which degree each is served best with, beside its own verdict."""
+
+import dataclasses
+import typing
+
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
+from optimal_tp.measurement.sweep import Leg
+from optimal_tp.plan.fit import SHAPES, parameters
+from optimal_tp.report.headline import answer, degree_of
+from optimal_tp.report.tables import Table
+from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.findings import DegreeVerdict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """One model of a sweep, as far as it is."""
+
+    leg: Leg
+    analysis: Analysis | None
+    """None while there is no run to judge."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """One model's answer, as data."""
+
+    model: str
+    folder: str
+    outcome: typing.Literal["settled", "inconclusive", "void", "not measured"]
+    degree: int | None
+    """The chosen one; None where none is or the run does not settle it."""
+    provisional: int | None
+    """The degree that the rule would name on what was seen, where the run does not settle it."""
+    sentence: str
+    """The run's own first line, or why there is none."""
+
+
+def rows(results: typing.Sequence[ModelResult]) -> tuple[ModelRow, ...]:
+    """Return one row per model, in the order of the sweep."""
+    return tuple(_row(result) for result in results)
+
+
+def _row(result: ModelResult) -> ModelRow:
+    leg, analysis = result.leg, result.analysis
+    if analysis is None:
+        why = leg.sentence or ("it is being measured" if leg.state == "running" else "its turn has not come")
+        return ModelRow(
+            model=leg.model, folder=leg.folder, outcome="not measured", degree=None, provisional=None, sentence=why
+        )
+    verdict = analysis.verdict
+    return ModelRow(
+        model=leg.model,
+        folder=leg.folder,
+        outcome=verdict.outcome,
+        degree=verdict.chosen,
+        provisional=verdict.provisional,
+        sentence=answer(verdict),
+    )
+
+
+def headline(found: typing.Sequence[ModelRow]) -> str:
+    """Return the first line of a sweep's report: each model with its degree, then what is open."""
+    best = [f"{row.model} with TP{row.degree}" for row in found if row.degree is not None]
+    none = [row.model for row in found if row.outcome == "settled" and row.degree is None]
+    parts = [f"Serve {_listed(best)}"] if best else []
+    parts += [f"no degree qualifies for {_listed(none)}"] if none else []
+    for outcome in ("inconclusive", "void", "not measured"):
+        names = [row.model for row in found if row.outcome == outcome]
+        parts += [f"{outcome}: {_listed(names)}"] if names else []
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def tables(results: typing.Sequence[ModelResult]) -> tuple[Table, ...]:
+    """Return the table of answers and the table of all degrees, each with the columns that have a figure."""
+    return answer_table(results).without_blanks(), degree_table(results).without_blanks()
+
+
+def answer_table(results: typing.Sequence[ModelResult]) -> Table:
+    """Return one row per model: its verdict, and the figures of the degree that is chosen or would be."""
+    return Table(
+        caption="Each model, its verdict and the degree it is served best with",
+        heads=("Model", "Parameters", "Verdict", "Degree", "Tokens/s per core", "Latency", "$ per million tokens"),
+        rows=tuple(_answer_cells(result) for result in results),
+    )
+
+
+def _answer_cells(result: ModelResult) -> tuple[str, ...]:
+    row, analysis = _row(result), result.analysis
+    name, size = row.model, _size(row.model)
+    number = row.degree if row.degree is not None else row.provisional
+    if analysis is None or number is None:
+        return (name, size, row.outcome, MISSING, MISSING, MISSING, MISSING)
+    degree = degree_of(analysis.verdict, number)
+    tokens = analysis.money.tokens if analysis.money else ()
+    cost = next((each.in_blocks for each in tokens if each.degree == number), None)
+    return (
+        name,
+        size,
+        row.outcome,
+        f"TP{number}" + ("" if row.degree is not None else " so far"),
+        ranged(degree.tokens_per_second_per_core),
+        _latency(degree),
+        ranged(cost),
+    )
+
+
+def _size(model: str) -> str:
+    return f"{parameters(SHAPES[model]) / 1e9:.2f} billion" if model in SHAPES else MISSING
+
+
+def _latency(degree: DegreeVerdict) -> str:
+    """Return the limited percentile nearest to its limit; a dash without limits."""
+    known = [(limit, limit.latency_ms) for limit in degree.limits if limit.latency_ms is not None]
+    if not known:
+        return MISSING
+    limit, latency = max(known, key=lambda pair: pair[1].value / pair[0].at_most_ms)
+    words = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
+    return f"{words} {figure(latency.value)} ms of {figure(limit.at_most_ms)} ms"
+
+
+def degree_table(results: typing.Sequence[ModelResult]) -> Table:
+    """Return one row per model and one column per degree: its word and its throughput per core."""
+    verdicts = [(result.leg.model, result.analysis.verdict) for result in results if result.analysis is not None]
+    degrees = sorted({degree.degree for _, verdict in verdicts for degree in verdict.degrees})
+    return Table(
+        caption="Output tokens/s per core at each degree",
+        heads=("Model", *(f"TP{degree}" for degree in degrees)),
+        rows=tuple(
+            (model, *(_cell({each.degree: each for each in verdict.degrees}.get(degree)) for degree in degrees))
+            for model, verdict in verdicts
+        ),
+    )
+
+
+def _cell(degree: DegreeVerdict | None) -> str:
+    if degree is None:
+        return MISSING
+    if degree.tokens_per_second_per_core is None:
+        return degree.word
+    return f"{degree.word}, {ranged(degree.tokens_per_second_per_core)}"
+
+
+def _listed(names: typing.Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,151 @@
+"""``verdict.json``: the whole analysis as data, in a published and versioned form."""
+
+import dataclasses
+import json
+import pathlib
+import typing
+
+import pydantic
+
+from optimal_tp.measurement.run import Ending
+from optimal_tp.report.bill import Bill, bill
+from optimal_tp.report.claims import Claim, claims
+from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.cores import CoreFigures, EqualCores
+from optimal_tp.verdict.costs import Money
+from optimal_tp.verdict.curve import LoadCurve
+from optimal_tp.verdict.findings import Outcome, Verdict
+from optimal_tp.verdict.flips import Flips
+from optimal_tp.verdict.latencies import LatencyRow
+from optimal_tp.verdict.split import LatencySplit
+
+VERSION: typing.Literal[1] = 1
+"""Of the form. A key is never renamed, removed or given another meaning within a version."""
+
+VERDICT = "verdict.json"
+"""Name of the file, in a run's folder."""
+
+SCHEMA_FILE = pathlib.Path(__file__).with_name("verdict.schema.json")
+
+Denominator = typing.Literal["used", "physical", "allocated", "billed"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PerCore:
+    """Output tokens per second per core, with the kind of core said."""
+
+    degree: int
+    denominator: Denominator
+    cores: int
+    tokens_per_second_per_core: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Document:
+    """What ``verdict.json`` holds."""
+
+    schema_version: typing.Literal[1]
+    run: str
+    started: str
+    place: typing.Literal["local", "cluster", "own-servers"]
+    ending: Ending
+    ending_detail: str | None
+    elapsed_seconds: float
+    pins: dict[str, str]
+    settings: dict[str, typing.Any]
+    verdict: Verdict
+    claims: tuple[Claim, ...]
+    latencies: tuple[LatencyRow, ...]
+    load_curves: tuple[LoadCurve, ...]
+    flips: Flips
+    per_core: tuple[PerCore, ...]
+    equal_cores: tuple[EqualCores, ...]
+    money: Money | None
+    latency_split: LatencySplit | None
+    receipt: Bill | None = None
+
+
+_ADAPTER = pydantic.TypeAdapter(Document)
+
+
+def document(analysis: Analysis) -> Document:
+    """Return ``analysis`` in the published form."""
+    record = analysis.record
+    return Document(
+        schema_version=VERSION,
+        run=record.run,
+        started=record.started,
+        place=record.place,
+        ending=record.ending,
+        ending_detail=record.ending_detail,
+        elapsed_seconds=record.elapsed_seconds,
+        pins=record.pins,
+        settings=record.settings,
+        verdict=analysis.verdict,
+        claims=claims(analysis),
+        latencies=analysis.latencies,
+        load_curves=analysis.curves,
+        flips=analysis.flips,
+        per_core=tuple(row for figures in analysis.cores for row in _per_core(figures)),
+        equal_cores=analysis.equal_cores,
+        money=analysis.money,
+        latency_split=analysis.split,
+        receipt=None if record.receipt is None else bill(record.receipt),
+    )
+
+
+def encode_document(found: Document) -> str:
+    """Return ``found`` as indented JSON; the same analysis gives the same text."""
+    return json.dumps(_ADAPTER.dump_python(found, mode="json"), indent=1, allow_nan=False) + "\n"
+
+
+def schema() -> str:
+    """Return the JSON Schema (2020-12) of ``verdict.json``, as published beside this module."""
+    form = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"verdict.v{VERSION}.schema.json",
+        **_ADAPTER.json_schema(mode="serialization"),
+    }
+    return json.dumps(form, indent=1) + "\n"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredVerdict:
+    """What every version of ``verdict.json`` says."""
+
+    schema_version: int
+    outcome: Outcome
+    chosen: int | None
+
+
+def read_stored(text: str) -> StoredVerdict:
+    """Return the verdict in a ``verdict.json`` of any version up to this one.
+
+    Raises ValueError for a text that is cut, newer than this program, or no verdict.
+    """
+    data = json.loads(text)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        found = "none" if version is None else repr(version)
+        raise ValueError(
+            f"a verdict has a schema_version from 1 to {VERSION}; this one has {found}: "
+            "read it with the program that wrote it"
+        )
+    held = data.get("verdict")
+    if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
+        raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")
+    return StoredVerdict(schema_version=version, outcome=held["outcome"], chosen=held.get("chosen"))
+
+
+def _per_core(figures: CoreFigures) -> list[PerCore]:
+    counted: tuple[tuple[Denominator, int | None, float | None], ...] = (
+        ("used", figures.used, figures.per_used),
+        ("physical", figures.physical, figures.per_physical),
+        ("allocated", figures.allocated, figures.per_allocated),
+        ("billed", figures.billed, figures.per_billed),
+    )
+    return [
+        PerCore(degree=figures.degree, denominator=kind, cores=cores, tokens_per_second_per_core=rate)
+        for kind, cores, rate in counted
+        if cores is not None and rate is not None
+    ]

@@ -1,0 +1,69 @@
+"""Writes a report's files: verdict.json, report.md, report.html and the pictures."""
+
+import pathlib
+import typing
+
+from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.report.document import VERDICT, document, encode_document
+from optimal_tp.report.html import html
+from optimal_tp.report.markdown import markdown
+from optimal_tp.report.plots import plots
+from optimal_tp.report.tables import tables
+from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.findings import Verdict
+
+
+def render(
+    folder: pathlib.Path, verdict: Verdict, record: RunRecord, samples: typing.Sequence[Sample]
+) -> list[pathlib.Path]:
+    """Write the report into ``folder``, made if it is missing, and return the files' paths, the page first.
+
+    The same input gives the same bytes. Raises StorageFailed where a file cannot be written.
+    """
+    return write(folder, analyse(record, samples, verdict))
+
+
+def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
+    """Write the report of ``analysis`` into ``folder`` and return the files' paths, the page first."""
+    return write_files(folder, _files(analysis))
+
+
+def write_files(folder: pathlib.Path, files: dict[str, bytes]) -> list[pathlib.Path]:
+    """Write a report's ``files`` by name into ``folder``, made if it is missing, and return their paths.
+
+    Raises StorageFailed where a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            _replace(folder / name, content)
+    except OSError as error:
+        raise StorageFailed(
+            f"the report cannot be written to {folder}: {error.strerror}; free space or name another "
+            "folder, then run python -m optimal_tp.cli.report again"
+        ) from error
+    return [folder / name for name in files]
+
+
+def _files(analysis: Analysis) -> dict[str, bytes]:
+    found = document(analysis)
+    rows = tables(analysis, found)
+    pictures = plots(analysis)
+    return {
+        "report.html": html(analysis, found.claims, rows, pictures).encode(),
+        "report.md": markdown(found.claims, rows, pictures).encode(),
+        VERDICT: encode_document(found).encode(),
+        **{f"{picture.name}.png": picture.png for picture in pictures},
+    }
+
+
+def _replace(path: pathlib.Path, content: bytes) -> None:
+    """Write whole or not at all, so that a reader never sees half a report."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

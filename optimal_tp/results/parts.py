@@ -1,0 +1,196 @@
+"""One run from the parts that several processes kept: each turn once, with everybody's samples of it."""
+
+import collections
+import dataclasses
+import typing
+
+from optimal_tp.measurement.run import Ending, Part, RunRecord, Turn
+from optimal_tp.measurement.run_audit import turn_reasons
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.shares import Share
+from optimal_tp.measurement.turns import Key, key, own_turn, samples_by_turn
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.verdict.curve import operating_point
+
+CLOCK_TOLERANCE_MS = 100.0
+"""Clocks of one run may be apart by this: a hundredth of a turn of ten seconds."""
+
+Faults = typing.Mapping[Key, tuple[str, ...]]
+_GRAVEST: tuple[Ending, ...] = ("failed", "interrupted", "running", "budget", "blocks", "settled")
+
+
+class OfPod(typing.NamedTuple):
+    """What one process kept."""
+
+    part: Part
+    record: RunRecord
+    samples: tuple[Sample, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joined:
+    """A whole run."""
+
+    record: RunRecord
+    samples: tuple[Sample, ...]
+    void: tuple[str, ...]
+    """Why the parts are not one run; empty if they are."""
+    faults: Faults
+    """By turn: why it cannot be trusted, as each process's own audit and the clocks say."""
+    notes: tuple[str, ...]
+
+
+def join(parts: typing.Sequence[OfPod]) -> Joined:
+    """Return the run of ``parts``, at least one of them. Raises SettingsError if its settings break a rule."""
+    ordered = sorted(parts, key=lambda each: each.part.pod)
+    first = ordered[0].record
+    settings = parse_workloads(first.settings, file="run.json")
+    turns, faults, unfinished = _turns(ordered, settings)
+    samples = tuple(sample for each in ordered for sample in each.samples)
+    chosen = _compared(turns, samples, settings)
+    dropped = {key(turn) for turn in turns} - {key(turn) for turn in chosen}
+    notes = []
+    if unfinished:
+        notes.append(f"{unfinished} turns were not finished by every pod; they are left out")
+    if dropped:
+        notes.append(
+            f"{len(dropped)} block turns at other steps of workloads.load.concurrency than their degree's best are not "
+            "judged: pods follow a plan made before the run, so blocks measure every step"
+        )
+    ending, detail = _ending(ordered)
+    return Joined(
+        record=dataclasses.replace(
+            first,
+            turns=tuple(chosen),
+            ending=ending,
+            ending_detail=detail,
+            elapsed_seconds=max(each.record.elapsed_seconds for each in ordered),
+            pins={**first.pins, "pods": str(ordered[0].part.pods)},
+            part=None,
+        ),
+        samples=tuple(sample for sample in samples if key(sample) not in dropped),
+        void=tuple(_void(ordered)),
+        faults=faults,
+        notes=tuple(notes),
+    )
+
+
+def _void(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
+    first = parts[0]
+    pods = [each.part.pod for each in parts]
+    missing = sorted(set(range(first.part.pods)) - set(pods))
+    if missing:
+        names = ", ".join(f"pod {pod}" for pod in missing)
+        yield f"{names} of {first.part.pods} kept nothing: their share of every turn is unknown; measure again"
+    for pod, count in collections.Counter(pods).items():
+        if count > 1:
+            yield f"pod {pod} is there {count} times; keep one folder of each pod"
+    for each in parts[1:]:
+        other = [name for name in _ALIKE if _ALIKE[name](each) != _ALIKE[name](first)]
+        if other:
+            yield f"pod {each.part.pod} differs from pod {first.part.pod} in its {', '.join(other)}: not one run"
+    if len({each.part.machine for each in parts}) > 1:
+        yield from _clocks(parts)
+
+
+_ALIKE: typing.Final[dict[str, typing.Callable[[OfPod], object]]] = {
+    "name": lambda each: each.record.run,
+    "settings": lambda each: each.record.settings,
+    "pins": lambda each: each.record.pins,
+    "servers": lambda each: [(degree.degree, degree.gate, degree.urls) for degree in each.record.degrees],
+    "number of pods": lambda each: each.part.pods,
+    "common start": lambda each: each.part.start,
+}
+
+
+def _clocks(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
+    """Hold what the kernels say of their clocks against the tolerance; processes on one machine share one."""
+    for each in parts:
+        error = each.part.clock_error_ms
+        if error is None:
+            yield (
+                f"no time service keeps the clock of pod {each.part.pod}, as its kernel says: nobody knows whether its "
+                "turns began with the others'; start chrony or another NTP client on its machine"
+            )
+        elif 2 * error > CLOCK_TOLERANCE_MS:
+            yield (
+                f"the clock of pod {each.part.pod} may be wrong by {error:.0f} ms, as its kernel says; two clocks of "
+                f"one run are apart by at most {CLOCK_TOLERANCE_MS:g} ms"
+            )
+
+
+def _turns(parts: typing.Sequence[OfPod], settings: WorkloadSettings) -> tuple[list[Turn], Faults, int]:
+    """Return each turn that all its processes took, by its start, with its faults; and how many others there are."""
+    grouped = [samples_by_turn(each.samples) for each in parts]
+    taken: dict[Key, list[tuple[int, Turn]]] = {}
+    for index, each in enumerate(parts):
+        for turn in each.record.turns:
+            taken.setdefault(key(turn), []).append((index, turn))
+    whole: list[Turn] = []
+    faults: dict[Key, tuple[str, ...]] = {}
+    unfinished = 0
+    present = {each.part.pod for each in parts}
+    for name, own in taken.items():
+        pods = [parts[index].part.pod for index, _ in own]
+        count = parts[0].part.pods
+        slots = own[0][1].concurrency
+        wanted = present & set(range(count if slots is None else min(count, slots)))
+        if set(pods) != wanted:
+            unfinished += 1
+            continue
+        whole.append(_joined([turn for _, turn in own]))
+        faults[name] = tuple(_apart(own[0][1], [turn for _, turn in own])) + tuple(
+            f"pod {pod}: {reason}"
+            for pod, (index, turn) in zip(pods, own, strict=True)
+            for reason in turn_reasons(
+                own_turn(turn, Share(index=pod, count=count)),
+                grouped[index].get(name, ()),
+                settings,
+                parts[index].record.pins,
+            )
+        )
+    return sorted(whole, key=lambda turn: turn.start_seconds), faults, unfinished
+
+
+def _joined(own: typing.Sequence[Turn]) -> Turn:
+    lags = [turn.send_lag_p99_ms for turn in own if turn.send_lag_p99_ms is not None]
+    foreign = [turn.foreign_cpu_share for turn in own if turn.foreign_cpu_share is not None]
+    return dataclasses.replace(
+        own[0],
+        start_seconds=min(turn.start_seconds for turn in own),
+        end_seconds=max(turn.end_seconds for turn in own),
+        requests=sum(turn.requests for turn in own),
+        send_lag_p99_ms=max(lags, default=None),
+        foreign_cpu_share=max(foreign, default=None),
+    )
+
+
+def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
+    """Hold the starts of a turn against each other: a clock that was set meanwhile shows here."""
+    starts = [each.start_epoch_seconds for each in own]
+    known = [start for start in starts if start is not None]
+    if len(known) < len(starts):
+        yield f"{len(starts) - len(known)} of its {len(starts)} pods kept no wall clock of its start"
+    apart_ms = 1000 * (max(known, default=0.0) - min(known, default=0.0))
+    if apart_ms > CLOCK_TOLERANCE_MS:
+        yield (
+            f"its pods began TP{turn.degree} {turn.stage} {apart_ms:.0f} ms apart by their clocks; a valid turn has at "
+            f"most {CLOCK_TOLERANCE_MS:g} ms"
+        )
+
+
+def _compared(turns: list[Turn], samples: tuple[Sample, ...], settings: WorkloadSettings) -> list[Turn]:
+    """Return ``turns`` without blocks at other steps than each degree's best in the rising load."""
+    if settings.load.arrivals != "closed":
+        return turns
+    best = operating_point(turns, samples, settings.limits.asked())
+    lowest = settings.load.concurrency[0]
+    return [turn for turn in turns if turn.stage != "block" or turn.concurrency == best.get(turn.degree, lowest)]
+
+
+def _ending(parts: typing.Sequence[OfPod]) -> tuple[Ending, str | None]:
+    worst = min(parts, key=lambda each: _GRAVEST.index(each.record.ending))
+    ending, detail = worst.record.ending, worst.record.ending_detail
+    if ending in ("failed", "interrupted", "running"):
+        return ending, f"pod {worst.part.pod}: {detail or 'it had not ended'}"
+    return ending, detail

@@ -1,0 +1,1 @@
+"""The rule that turns a run into a verdict. No I/O."""
