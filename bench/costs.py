@@ -5,14 +5,14 @@ import time
 import typing
 
 from bench.flood import TOKENS
+from optimal_tp.loadgen import exchange, summary
+from optimal_tp.loadgen.connection import Connection
+from optimal_tp.loadgen.exchange import Exchange
+from optimal_tp.loadgen.wire import CompletionWriter, address, shared_body
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import encode
 from optimal_tp.plan.prompts import Prompt
 from tests.fakes_server import Script, fixed_answers
-from workloads.loadgen import exchange, summary
-from workloads.loadgen.connection import Connection
-from workloads.loadgen.exchange import Exchange
-from workloads.loadgen.wire import CompletionWriter, address, shared_body
 
 _TURNS, _REPEATS = 60, 250
 

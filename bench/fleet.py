@@ -1,8 +1,8 @@
 """``python -m bench.fleet``: latency predicted from one run's service times beside latency measured under open load.
 
 Without ``--url`` it starts scripted servers whose service times vary and take one request at a time. It measures their
-service times by an ordinary run (``workloads.loadgen run``), predicts the latency of one and of two servers at three
-rates, drives them at those rates (``workloads.loadgen load --mode poisson``), and prints both as a table.
+service times by an ordinary run (``optimal_tp run``), predicts the latency of one and of two servers at three
+rates, drives them at those rates (``optimal_tp load --mode poisson``), and prints both as a table.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main(arguments: typing.Sequence[str]) -> int:
     """Measure, predict, drive, compare; print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description="Predicted beside measured latency.")
     parser.add_argument("--url", action="append", default=[], help="servers that run already, one or more")
-    parser.add_argument("--settings", type=pathlib.Path, help="YAML of the run on them, as for workloads.loadgen run")
+    parser.add_argument("--settings", type=pathlib.Path, help="YAML of the run on them, as for optimal_tp run")
     parser.add_argument("--degree", type=int, default=1, help="their degree (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=90, help="of each drive (default %(default)s)")
     options = parser.parse_args(arguments)
@@ -96,7 +96,7 @@ def _run(*arguments: str) -> bool:
         [sys.executable, "-m", "optimal_tp", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode not in {0, 3, VOID}:
-        raise SystemExit(f"workloads.loadgen {arguments[0]} ended with {done.returncode}: {done.stderr}{done.stdout}")
+        raise SystemExit(f"optimal_tp {arguments[0]} ended with {done.returncode}: {done.stderr}{done.stdout}")
     return done.returncode != VOID
 
 

@@ -6,7 +6,7 @@ import typing
 
 import uvloop
 
-from workloads.loadgen.alarm import Alarm
+from optimal_tp.loadgen.timers import Alarm
 
 RATE, SECONDS = 1000, 2
 

@@ -10,10 +10,10 @@ import typing
 from optimal_tp.errors import OptimalTpError
 
 COMMANDS = {
-    "load": ("workloads.loadgen.load", "one load on one server, as JSON and as a summary"),
-    "run": ("workloads.loadgen.run", "the whole experiment against servers of your own"),
-    "share": ("workloads.loadgen.share", "one process's share of an experiment that several run together"),
-    "sweep": ("workloads.loadgen.sweep", "the same for several models, one after the other"),
+    "load": ("optimal_tp.cli.load", "one load on one server, as JSON and as a summary"),
+    "run": ("optimal_tp.cli.run", "the whole experiment against servers of your own"),
+    "share": ("optimal_tp.cli.share", "one process's share of an experiment that several run together"),
+    "sweep": ("optimal_tp.cli.sweep", "the same for several models, one after the other"),
 }
 """Name to module and one line of help. A module has ``configure(parser)`` and ``main(arguments) -> exit status``."""
 

@@ -9,7 +9,7 @@ import pathlib
 import threading
 import typing
 
-from workloads.loadgen.kubernetes import Namespace
+from workloads.kubernetes import Namespace
 
 
 @dataclasses.dataclass(kw_only=True)

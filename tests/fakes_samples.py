@@ -6,11 +6,11 @@ import typing
 
 import uvloop
 
+from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed
-from workloads.loadgen.client import Drive, Stretch, Target, drive
 
 T = typing.TypeVar("T")
 

@@ -26,8 +26,8 @@ import typing
 
 import uvloop
 
-from workloads.loadgen.alarm import Alarm
-from workloads.loadgen.receiving import KernelClock, StampedTransport
+from optimal_tp.loadgen.receiving import KernelClock, StampedTransport
+from optimal_tp.loadgen.timers import Alarm
 
 Fault = typing.Literal[
     "close_at_once",  # reads the request, closes

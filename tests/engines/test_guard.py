@@ -12,7 +12,7 @@ from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS
 from workloads.guarding import Guard, keep
-from workloads.loadgen.kubernetes import Namespace
+from workloads.kubernetes import Namespace
 from workloads.manifests.guard import GUARD
 from workloads.manifests.servers import GENERATOR
 

@@ -9,15 +9,16 @@ import typing
 import unittest.mock
 
 from optimal_tp.account.leftovers.scope import Results
+from optimal_tp.cli import load, run, share, sweep
+from optimal_tp.cli.cores import pin, take_precedence
 from optimal_tp.cli.leftovers import main as infra
 from optimal_tp.cli.report import main as report
+from optimal_tp.loadgen import options
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 from workloads import guarding
 from workloads.fleet.command import _text
 from workloads.fleet.demand import parse_forecast
-from workloads.loadgen import load, options, run, share, sweep
-from workloads.loadgen.cores import pin, take_precedence
 from workloads.local.settings import read_profile
 from workloads.local.weights import read_shape
 

@@ -20,7 +20,21 @@ import unittest.mock
 
 from rich.console import Console
 
+from optimal_tp.cli import load, share
+from optimal_tp.cluster import job
+from optimal_tp.cluster.deadline import within_budget
+from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.errors import ServerFailed
+from optimal_tp.experiment.arena import OpenArena
+from optimal_tp.experiment.session import Session, planned_origin, raise_ending
+from optimal_tp.experiment.targets import check_targets
+from optimal_tp.experiment.turns import Halt
+from optimal_tp.loadgen import options as load_options
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen.pool import Bounds, Pool
+from optimal_tp.loadgen.result import begin, write
+from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
 from optimal_tp.results.folder import new_folder, write_whole
 from optimal_tp.results.spool import Spool, read
@@ -32,19 +46,7 @@ from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
 from tests.fakes_server import Script, ScriptedServer
 from workloads import compiling, fetching, folder, guarding
-from workloads.loadgen import job, load, share, wire
-from workloads.loadgen import options as load_options
-from workloads.loadgen.arena import OpenArena
-from workloads.loadgen.calls import Server
-from workloads.loadgen.hardstop import within_budget
-from workloads.loadgen.identity import check_targets
-from workloads.loadgen.kubernetes import Namespace, own_namespace
-from workloads.loadgen.network import Network
-from workloads.loadgen.pool import Bounds, Pool
-from workloads.loadgen.result import begin, write
-from workloads.loadgen.rota import Deployments, Rota
-from workloads.loadgen.session import Session, planned_origin, raise_ending
-from workloads.loadgen.turns import Halt
+from workloads.kubernetes import Namespace, own_namespace
 from workloads.local import program, server, startup
 from workloads.local.endpoints import local_endpoints
 from workloads.local.settings import read_profile
@@ -255,7 +257,7 @@ async def rota_stops() -> None:
 def late_pod() -> None:
     """Be ready a minute after the common start."""
     minute_after = dt.datetime(2026, 7, 1, 12, 1, tzinfo=dt.UTC).timestamp()
-    with unittest.mock.patch("workloads.loadgen.session.time.time", return_value=minute_after):
+    with unittest.mock.patch("optimal_tp.experiment.session.time.time", return_value=minute_after):
         planned_origin(Part(pod=1, pods=2, start="2026-07-01T12:00:00+00:00", machine="m", clock_error_ms=None))
 
 

@@ -18,8 +18,9 @@ import boto3
 import botocore.exceptions
 import yaml
 
-from optimal_tp.cli import watch
+from optimal_tp.cli import sweep, watch
 from optimal_tp.cli.report import main as report
+from optimal_tp.loadgen import wire
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.samples import decode, encode
 from optimal_tp.measurement.shares import Share
@@ -42,7 +43,6 @@ from tests.fakes_samples import make_sample
 from workloads import bundle
 from workloads.fleet import planning, search
 from workloads.fleet.choice import Buying
-from workloads.loadgen import sweep, wire
 
 
 def edited(where: pathlib.Path, **keys: object) -> None:

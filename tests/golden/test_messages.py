@@ -28,7 +28,7 @@ UNSEEN: typing.Final[dict[str, str]] = {
 }
 """Places that no case reaches, by file and function, and why."""
 REWORDED: typing.Final[dict[str, str]] = {
-    "workloads/loadgen/wire.py address": "an option's message has the value already, and takes the rule alone",
+    "optimal_tp/loadgen/wire.py address": "an option's message has the value already, and takes the rule alone",
 }
 """Places whose words nobody reads as they stand in the source, and why."""
 

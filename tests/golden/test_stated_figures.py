@@ -6,12 +6,13 @@ import pytest
 
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cli import watch
+from optimal_tp.cluster import deadline, nodewatch
+from optimal_tp.loadgen import connection, lag, pacing, pool, receiving
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.measurement.estimate import TIMES
 from optimal_tp.results import parts
 from tests.fakes_pulumi import ROOT, recorded
 from workloads.fleet import choice, search, simulation
-from workloads.loadgen import connection, hardstop, lag, nodewatch, pacing, pool, receiving
 
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 
@@ -21,7 +22,7 @@ STATED = (
     ("docs/decisions/0002-stop-the-others.md", f"took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of them"),
     ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
     ("docs/on-aws.md", f"at Karpenter's NodeClaims every {nodewatch.LOOK_SECONDS:g} seconds"),
-    ("docs/on-aws.md", f"or {NUMBERS[int(hardstop.MARGIN_SECONDS) // 60]} minute before the money ends"),
+    ("docs/on-aws.md", f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),
     ("docs/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
     ("docs/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),
     ("docs/fleet.md", f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),

@@ -10,6 +10,10 @@ import pathlib
 import pytest
 import yaml
 
+from optimal_tp.cli import share
+from optimal_tp.cluster import accounting as accounts_module
+from optimal_tp.cluster.finished import Mark
+from optimal_tp.cluster.job import common
 from optimal_tp.measurement.samples import encode
 from optimal_tp.report import files
 from optimal_tp.results.folder import samples_name, write_record
@@ -19,10 +23,6 @@ from tests.fakes_run import price, settings
 from tests.unit.test_mark import DEADLINE, Store
 from tests.unit.test_nodewatch import CLAIMS, claim
 from tests.unit.test_parts import LOAD, pod_of, whole_run
-from workloads.loadgen import accounts as accounts_module
-from workloads.loadgen import share
-from workloads.loadgen.job import common
-from workloads.loadgen.mark import Mark
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"

@@ -7,9 +7,9 @@ import typing
 import pytest
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.loadgen.calls import Completion, ServedModel, Server
 from tests.fakes_samples import run, whole
 from tests.fakes_server import Script, ScriptedServer
-from workloads.loadgen.calls import Completion, ServedModel, Server
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ import urllib.request
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.loadgen import pool
+from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
+from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed, Constant, Poisson, Rotation
 from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
 from tests.fakes_server import Script, ScriptedServer, Truth
-from workloads.loadgen import pool
-from workloads.loadgen.client import Drive, Stretch, Target, drive
-from workloads.loadgen.network import Network
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
+from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.samples import Status
 from optimal_tp.plan.schedule import Closed, Constant
 from tests.fakes_samples import drive_once
 from tests.fakes_server import Fault, Script, ScriptedServer
-from workloads.loadgen.network import Network
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -13,6 +13,9 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
+from optimal_tp.experiment.arena import Arena, OpenArena
+from optimal_tp.experiment.session import Session, raise_ending
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.turns import key
 from optimal_tp.results.retrial import retry
@@ -21,9 +24,6 @@ from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.verdict.findings import Verdict
 from tests.fakes_server import Script, ScriptedServer
-from workloads.loadgen.arena import Arena, OpenArena
-from workloads.loadgen.session import Session, raise_ending
-from workloads.loadgen.turns import Halt
 
 MODEL = "planted"
 PROMPT_TOKENS = 7

@@ -6,13 +6,13 @@ import pathlib
 
 import pytest
 
+from optimal_tp.cluster.scaling import Rota
+from optimal_tp.experiment.probe import probe_for_ever
+from optimal_tp.experiment.session import Session
+from optimal_tp.experiment.turns import Halt
+from optimal_tp.loadgen.driver import Stretch, Target
 from optimal_tp.measurement.run import RunRecord
 from tests.measurement.test_session import _session, _settings
-from workloads.loadgen.client import Stretch, Target
-from workloads.loadgen.rota import Rota
-from workloads.loadgen.session import Session
-from workloads.loadgen.steady import probe_for_ever
-from workloads.loadgen.turns import Halt
 
 ROUNDS = ((1,), (2,))
 
@@ -81,7 +81,7 @@ def test_the_steady_probe_changes_no_servers(tmp_path: pathlib.Path, monkeypatch
         assert target.urls
         probed.add(stretch.degree)
 
-    monkeypatch.setattr("workloads.loadgen.steady.drive", drive)
+    monkeypatch.setattr("optimal_tp.experiment.probe.drive", drive)
     with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
         asyncio.run(conducted(session, cluster, probes=True))
 

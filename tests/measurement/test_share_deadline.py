@@ -9,13 +9,14 @@ import pathlib
 import pytest
 import yaml
 
+from optimal_tp.cli import share
+from optimal_tp.cluster import deadline
+from optimal_tp.cluster.job import PodOptions
+from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError
 from optimal_tp.results.source import read
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_share_command import SETTINGS
-from workloads.loadgen import hardstop, share
-from workloads.loadgen.job import PodOptions
-from workloads.loadgen.order import Order
 
 
 def ordered(folder: pathlib.Path, urls: dict[int, str], *, left_seconds: float) -> tuple[Order, PodOptions]:
@@ -38,7 +39,7 @@ def test_a_share_ends_a_minute_before_the_money(tmp_path: pathlib.Path) -> None:
     """What was measured until then is kept, and its ending says why it is no more."""
     script = Script(model="planted", ttft_seconds=0.03, gap_seconds=0.01, slots=4)
     with ScriptedServer(script) as first, ScriptedServer(dataclasses.replace(script, gap_seconds=0.005)) as second:
-        order, options = ordered(tmp_path, {1: first.url, 2: second.url}, left_seconds=hardstop.MARGIN_SECONDS + 6)
+        order, options = ordered(tmp_path, {1: first.url, 2: second.url}, left_seconds=deadline.MARGIN_SECONDS + 6)
         status = asyncio.run(share._main(order, options))
     (folder,) = (tmp_path / "out").iterdir()
     record = read(str(folder)).record

@@ -14,6 +14,10 @@ import signal
 import pytest
 import yaml
 
+from optimal_tp.cli import run as run_command
+from optimal_tp.cluster import accounting as accounts_module
+from optimal_tp.cluster.finished import Mark
+from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.report import files
@@ -23,10 +27,6 @@ from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
 from tests.unit.test_mark import Store
 from tests.unit.test_nodewatch import CLAIMS, claim
-from workloads.loadgen import accounts as accounts_module
-from workloads.loadgen import run as run_command
-from workloads.loadgen.mark import Mark
-from workloads.loadgen.order import Order
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 

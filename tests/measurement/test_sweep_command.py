@@ -12,8 +12,12 @@ import pytest
 import yaml
 from rich.console import Console
 
+from optimal_tp.cli import run as run_command
 from optimal_tp.cli.report import main as report
+from optimal_tp.cli.sweep import conduct, configure, orders
+from optimal_tp.cluster import accounting
 from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.progress import decode_progress
 from optimal_tp.measurement.sweep import decode_sweep
 from optimal_tp.report import files
@@ -21,10 +25,6 @@ from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_nodewatch import CLAIMS, claim
-from workloads.loadgen import accounts
-from workloads.loadgen import run as run_command
-from workloads.loadgen.sweep import conduct, configure, orders
-from workloads.loadgen.turns import Halt
 
 TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
@@ -189,7 +189,7 @@ def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(run_command, "own_namespace", lambda: "here")
     monkeypatch.setattr(run_command, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
     # In a cluster a server is called as its host; here all hosts are the same one.
-    monkeypatch.setattr("workloads.loadgen.sweep.deployments", tuple)
+    monkeypatch.setattr("optimal_tp.cli.sweep.deployments", tuple)
     monkeypatch.setattr(run_command, "deployments", tuple)
     turns = [word for name in TRUTH for word in ("--turns", f"{name}@1,2")]
     with servers() as words:
@@ -239,7 +239,7 @@ def test_a_sweep_has_a_receipt_in_its_report(tmp_path: pathlib.Path, monkeypatch
     """What all models together cost stands in record, data and report, and again when the report is made anew."""
     cluster = FakeCluster(objects={CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]}})
     with servers() as words, served(cluster, tmp_path) as namespace:
-        monkeypatch.setattr(accounts, "own_namespace", lambda: namespace)
+        monkeypatch.setattr(accounting, "own_namespace", lambda: namespace)
         swept(parsed(tmp_path, *words, "--node-pool", "neuron-trn-2", "--idle-usd-per-hour", "0.4"))
     (folder,) = (tmp_path / "out").iterdir()
     kept = decode_sweep((folder / "sweep.json").read_text()).receipt

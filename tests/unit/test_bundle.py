@@ -14,13 +14,12 @@ from workloads.bundle import closure, imports, parts, read_sources, with_fixed_n
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCES = {
-    "workloads/__init__.py": '"""Package."""',
-    "workloads/loadgen/__init__.py": "",
-    "workloads/loadgen/run.py": "import json\nfrom workloads import metrics\nfrom workloads.loadgen.wire import read\n",
-    "workloads/loadgen/wire.py": "def read():\n    from optimal_tp.errors import Problem\n    return Problem\n",
-    "workloads/metrics.py": "import typing\nif typing.TYPE_CHECKING:\n    from workloads.serving import VllmServer\n",
-    "workloads/serving.py": "import pulumi\n",
-    "optimal_tp/__init__.py": "",
+    "optimal_tp/__init__.py": '"""Package."""',
+    "optimal_tp/cli/__init__.py": "",
+    "optimal_tp/cli/run.py": "import json\nfrom optimal_tp import metrics\nfrom optimal_tp.wire import read\n",
+    "optimal_tp/wire.py": "def read():\n    from optimal_tp.errors import Problem\n    return Problem\n",
+    "optimal_tp/metrics.py": "import typing\nif typing.TYPE_CHECKING:\n    from optimal_tp.serving import VllmServer\n",
+    "optimal_tp/serving.py": "import pulumi\n",
     "optimal_tp/errors.py": "",
     "infra/network.py": "import pulumi\n",
 }
@@ -37,28 +36,27 @@ def unpack(program: str, folder: pathlib.Path) -> None:
 
 def test_a_program_takes_along_what_it_imports_and_nothing_else() -> None:
     """Packages above, modules imported as names and inside functions come along; types and neighbours stay."""
-    assert list(closure(SOURCES, ["workloads.loadgen.run"])) == [
+    assert list(closure(SOURCES, ["optimal_tp.cli.run"])) == [
         "optimal_tp/__init__.py",
+        "optimal_tp/cli/__init__.py",
+        "optimal_tp/cli/run.py",
         "optimal_tp/errors.py",
-        "workloads/__init__.py",
-        "workloads/loadgen/__init__.py",
-        "workloads/loadgen/run.py",
-        "workloads/loadgen/wire.py",
-        "workloads/metrics.py",
+        "optimal_tp/metrics.py",
+        "optimal_tp/wire.py",
     ]
 
 
 def test_a_command_that_is_imported_by_name_comes_along() -> None:
     """A string that is a module's name counts, other words do not."""
-    sources = {**SOURCES, "workloads/menu.py": 'COMMANDS = {"run": "workloads.loadgen.run", "x": "workloads.none"}'}
+    sources = {**SOURCES, "optimal_tp/menu.py": 'COMMANDS = {"run": "optimal_tp.cli.run", "x": "optimal_tp.none"}'}
 
-    assert "workloads/loadgen/run.py" in closure(sources, ["workloads.menu"])
+    assert "optimal_tp/cli/run.py" in closure(sources, ["optimal_tp.menu"])
 
 
 def test_an_entry_that_is_not_there_is_an_error() -> None:
     """A misspelt program is found here, not in the pod."""
-    with pytest.raises(KeyError, match=r"there is no module workloads\.nothing in the bundle's sources"):
-        closure(SOURCES, ["workloads.nothing"])
+    with pytest.raises(KeyError, match=r"there is no module optimal_tp\.nothing in the bundle's sources"):
+        closure(SOURCES, ["optimal_tp.nothing"])
 
 
 def test_a_small_bundle_is_one_part_named_by_its_content() -> None:
@@ -107,12 +105,12 @@ def test_keys_are_what_kubernetes_takes() -> None:
 
 def test_texts_come_along_with_their_package() -> None:
     """A template below a package that is needed travels, one below another does not."""
-    sources = {**SOURCES, "workloads/loadgen/templates/a.j2": "x", "workloads/local/full.yaml": "y"}
-    sources["workloads/local/__init__.py"] = ""
-    files = closure(sources, ["workloads.loadgen.run"])
+    sources = {**SOURCES, "optimal_tp/cli/templates/a.j2": "x", "optimal_tp/local/full.yaml": "y"}
+    sources["optimal_tp/local/__init__.py"] = ""
+    files = closure(sources, ["optimal_tp.cli.run"])
 
-    assert "workloads/loadgen/templates/a.j2" in files
-    assert "workloads/local/full.yaml" not in files
+    assert "optimal_tp/cli/templates/a.j2" in files
+    assert "optimal_tp/local/full.yaml" not in files
 
 
 @pytest.mark.slow  # it imports every library anew

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimal_tp.loadgen import connection as connections
+from optimal_tp.loadgen.connection import Connection
+from optimal_tp.loadgen.exchange import Exchange, Origin, sample
 from optimal_tp.measurement.samples import Sample
-from workloads.loadgen import connection as connections
-from workloads.loadgen.connection import Connection
-from workloads.loadgen.exchange import Exchange, Origin, sample
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 ORIGIN = Origin(stage="block", degree=1, block=0, concurrency=1, rate_per_second=None, seconds=0.0)

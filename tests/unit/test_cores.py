@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
+from optimal_tp.cli import cores
+from optimal_tp.cli.cores import core_wait_seconds, pin, scheduling, take_precedence
 from optimal_tp.errors import CapacityError
 from tests.fakes_samples import whole
-from workloads.loadgen import cores
-from workloads.loadgen.cores import core_wait_seconds, pin, scheduling, take_precedence
 
 
 def test_a_core_that_is_not_there_is_refused() -> None:

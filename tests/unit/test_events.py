@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.loadgen.events import EventStream, parsed
+from optimal_tp.loadgen.events import EventStream, parsed
 
 PAYLOADS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(str.strip).filter(bool), max_size=6

@@ -12,7 +12,7 @@ from tests.fakes_kubernetes import FakeCluster, served
 from workloads.bundle import closure, imports, read_sources
 from workloads.code import ROOT
 from workloads.guarding import Guard, keep, main
-from workloads.loadgen.kubernetes import Namespace
+from workloads.kubernetes import Namespace
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))

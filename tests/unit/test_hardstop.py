@@ -9,10 +9,10 @@ import pathlib
 import pytest
 from rich.console import Console
 
+from optimal_tp.cluster.deadline import read_deadline, servers_stop_after, until_signalled, within_budget
 from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.experiment.turns import Halt, How
 from optimal_tp.telemetry.console import PlainWatcher
-from workloads.loadgen.hardstop import read_deadline, servers_stop_after, until_signalled, within_budget
-from workloads.loadgen.turns import Halt, How
 
 NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 

@@ -12,12 +12,12 @@ import typing
 
 import pytest
 
+from optimal_tp.cli.share import asked, configure
+from optimal_tp.cluster import job
+from optimal_tp.cluster.clock import clock_error_ms, machine
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from tests.fakes_samples import whole
-from workloads.loadgen import job
-from workloads.loadgen.clock import clock_error_ms, machine
-from workloads.loadgen.kubernetes import Namespace
-from workloads.loadgen.share import asked, configure
+from workloads.kubernetes import Namespace
 
 JOB: dict[str, typing.Any] = {
     "metadata": {"name": "loadgen", "uid": "0f1e"},

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.loadgen.likeness import Likeness, likeness
+from optimal_tp.loadgen.likeness import Likeness, likeness
 
 
 def event(text: str, **more: object) -> bytes:

@@ -8,11 +8,11 @@ import botocore.exceptions
 import pytest
 from rich.console import Console
 
+from optimal_tp.cluster.finished import Mark, is_measured, mark_of
+from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_run import settings
-from workloads.loadgen.mark import Mark, is_measured, mark_of
-from workloads.loadgen.order import Order
 
 DEADLINE = "2026-11-24T12:00:00+00:00"
 

@@ -8,6 +8,9 @@ import typing
 import pytest
 from rich.console import Console
 
+from optimal_tp.cluster.accounting import Accounts
+from optimal_tp.cluster.nodewatch import NodeWatch
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import Tariff
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.results.folder import Bucket, write_record
@@ -15,10 +18,7 @@ from optimal_tp.settings.workload import Price
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import planted_run, settings
-from workloads.loadgen.accounts import Accounts
-from workloads.loadgen.kubernetes import Namespace
-from workloads.loadgen.nodewatch import NodeWatch
-from workloads.loadgen.turns import Halt
+from workloads.kubernetes import Namespace
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims?labelSelector=karpenter.sh%2Fnodepool%3Dneuron-trn-2"
 TARIFF = Tariff(

@@ -6,9 +6,9 @@ import pathlib
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.loadgen import options
 from optimal_tp.plan import schedule
 from tests.fakes_samples import whole
-from workloads.loadgen import options
 
 MODES = "it is given exactly with --mode constant or poisson"
 URL_RULE = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"

@@ -2,10 +2,10 @@
 
 import pytest
 
+from optimal_tp.loadgen.exchange import Exchange
+from optimal_tp.loadgen.pacing import Pace, pace
 from optimal_tp.measurement.shares import WHOLE
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Rotation
-from workloads.loadgen.exchange import Exchange
-from workloads.loadgen.pacing import Pace, pace
 
 
 class Sent:

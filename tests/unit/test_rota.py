@@ -14,9 +14,9 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
 from optimal_tp.errors import ServerFailed
-from workloads.loadgen.kubernetes import Namespace, own_namespace
-from workloads.loadgen.rota import Deployments, Rota, Rounds, block_order
+from workloads.kubernetes import Namespace, own_namespace
 
 ROUNDS: Rounds = ((1, 2), (4,))
 

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
+from optimal_tp.cli.run import _degree, _order, configure
+from optimal_tp.cluster.order import Order
 from optimal_tp.errors import SettingsError
-from workloads.loadgen.order import Order
-from workloads.loadgen.run import _degree, _order, configure
 
 
 def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degrees: [1, 2]}\n") -> Order:

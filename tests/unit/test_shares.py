@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimal_tp.loadgen.pacing import pace
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan.schedule import (
     Arrivals,
@@ -23,7 +24,6 @@ from optimal_tp.plan.schedule import (
     sliced,
 )
 from tests.fakes_samples import whole
-from workloads.loadgen.pacing import pace
 
 _RATES = st.floats(min_value=0.1, max_value=5000)
 _OPEN: st.SearchStrategy[OpenArrivals] = st.one_of(

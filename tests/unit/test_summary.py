@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from optimal_tp.loadgen.summary import Distribution, Summary, as_text
 from tests.fakes_samples import make_sample
-from workloads.loadgen.summary import Distribution, Summary, as_text
 
 
 def test_percentiles_are_off_by_less_than_their_class() -> None:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.wire import Address
 from optimal_tp.plan.prompts import Prompt
 from tests.fakes_samples import whole
-from workloads.loadgen import wire
-from workloads.loadgen.wire import Address
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import sys
 import uvloop
 
 from optimal_tp.errors import OptimalTpError
+from optimal_tp.experiment.session import halting_on_signals
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.telemetry.console import watcher
-from workloads.loadgen.session import halting_on_signals
-from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, run_locally
 from workloads.local.settings import Profile, read_profile
 from workloads.local.sweep import sweep_locally

@@ -13,6 +13,8 @@ import boto3
 import psutil
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.experiment.session import Session, raise_ending, run_name
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.fit import ModelShape
 from optimal_tp.report.conclusion import conclude
@@ -20,8 +22,6 @@ from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.publish import CloudWatch
-from workloads.loadgen.session import Session, raise_ending, run_name
-from workloads.loadgen.turns import Halt
 from workloads.local.arena import MachineArena
 from workloads.local.endpoints import local_endpoints
 from workloads.local.machine import Place, places

@@ -11,8 +11,8 @@ import urllib.error
 import urllib.request
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.telemetry.console import Watcher
-from workloads.loadgen.turns import Halt
 from workloads.local.server import Server, ServerPlan
 
 _POLL_SECONDS = 0.5

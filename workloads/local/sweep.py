@@ -5,13 +5,13 @@ import dataclasses
 import datetime as dt
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
+from optimal_tp.experiment.session import run_name
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import new_folder
 from optimal_tp.settings.models import model_title
 from optimal_tp.telemetry.console import Watcher
-from workloads.loadgen.legs import SweepKeeper, measure_all, planned
-from workloads.loadgen.session import run_name
-from workloads.loadgen.turns import Halt
 from workloads.local.program import Request, point_to, run_locally
 from workloads.local.settings import Profile
 

@@ -1,0 +1,186 @@
+"""The ``load`` command: one load on one server; a JSON result, every sample on disk, a summary on the terminal."""
+
+import argparse
+import asyncio
+import datetime as dt
+import os
+import pathlib
+import signal
+import ssl
+import sys
+import time
+import types
+import typing
+
+import uvloop
+
+from optimal_tp.cli.cores import core_wait_seconds, pin, scheduling, take_precedence
+from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.loadgen import options, result, summary
+from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen.driver import Stretch, Target, drive
+from optimal_tp.loadgen.options import Options
+from optimal_tp.loadgen.transport import Network
+from optimal_tp.measurement import audit
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan import prompts
+from optimal_tp.plan.schedule import Replay
+from optimal_tp.results.spool import Spool
+
+VOID = 4
+INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+configure = options.configure
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the load; return the exit status: 0, 4 for a void one, 130 after SIGINT; SIGTERM ends it with 0.
+
+    The process is to end then: from there on it ignores both signals.
+
+    Raises SettingsError, ServerFailed (also if no request succeeded) and StorageFailed.
+    """
+    asked = options.checked(arguments)
+    if asked.core is not None:
+        pin(asked.core)
+    if asked.realtime:
+        take_precedence()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_load(asked))
+        finally:  # all is kept and said by now, and the process ends: a signal has nothing left to end
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+
+
+async def _load(asked: Options) -> int:
+    stop, received = asyncio.Event(), list[signal.Signals]()
+
+    loop = asyncio.get_running_loop()
+
+    def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        received.append(signal.Signals(number))
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in _SIGNALS:  # not the loop's own handlers: it would take them away, when it closes, before the end
+        signal.signal(number, note)
+    network = Network(_trust(asked.ca_file), stamped=asked.stream)
+    server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
+    model = asked.model or await _first_model(server)
+    source = await _prompts(asked, server, model)
+    counted, kept = summary.Summary(), list[audit.Row]()
+    result.begin(asked.output)
+    with Spool(asked.samples) as spool:
+
+        def take(sample: Sample) -> None:
+            spool.add(sample)
+            counted.add(sample)
+            kept.append(audit.row(sample))
+
+        target = Target(urls=asked.urls, model=model, headers=asked.headers)
+        started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
+        waited = core_wait_seconds()
+        done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
+    ended = result.Ended(
+        asked=asked,
+        model=model,
+        source=source,
+        started=started,
+        origin_seconds=origin,
+        cpu_seconds=time.process_time() - used,
+        core_wait_seconds=_since(waited, core_wait_seconds()),
+        kernel_stamped_share=None if network.clock is None else network.clock.stamped_share,
+        scheduling=scheduling(),
+        drive=done,
+        counted=counted,
+        rows=kept,
+        stopped_by=received[0].name if received else None,
+    )
+    record = result.record(ended)
+    _say(result.as_text(record))  # first: what cannot be written is at least read
+    result.write(asked.output, record)
+    _say(f"written    {asked.output}, {asked.samples}")
+    return _status(record, received, counted)
+
+
+def _say(text: str) -> None:
+    """Tell the terminal; where nobody reads it any more, the result's file is what counts."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
+
+
+def _since(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _status(record: dict[str, typing.Any], received: list[signal.Signals], counted: summary.Summary) -> int:
+    if received:
+        return 0 if received[0] == signal.SIGTERM else INTERRUPTED
+    if counted.ok == 0:
+        failed = record["requests"]["failed"]
+        raise ServerFailed(
+            f"no request succeeded, {failed} failed; the first: {counted.first_failure}; the server's own log says more"
+        )
+    return 0 if record["audit"]["valid"] else VOID
+
+
+async def _first_model(server: Server) -> str:
+    """Return the model that the server lists first. Raises ServerFailed where it lists none or does not answer."""
+    try:
+        served = await server.models()
+    except ServerFailed as error:
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        remedy = "name its certificate with --ca-file" if untrusted else "start the server, or correct --url"
+        raise ServerFailed(f"{error}; {remedy}") from error
+    if not served:
+        raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")
+    return served[0].name
+
+
+def _trust(ca_file: pathlib.Path | None) -> ssl.SSLContext | None:
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        problem = options.problem(
+            "ca_file",
+            str(ca_file),
+            f"it is a PEM file of certificates ({error.strerror or error})",
+            "name another file",
+        )
+        raise SettingsError([problem]) from error
+
+
+async def _prompts(asked: Options, server: Server, model: str) -> prompts.Prompts:
+    if asked.prompt == "seed":
+        return prompts.repeated()
+    if asked.prompt_file is not None:
+        return options.prompt_lines(asked.prompt_file)
+    ids = await server.tokens(model, " ".join(prompts.WORDS))
+    if isinstance(asked.arrivals, Replay):
+        return prompts.for_trace(ids, asked.arrivals.requests, seed=asked.seed)
+    return prompts.synthetic(ids, asked.prompt_tokens, seed=asked.seed)
+
+
+def _stretch(asked: Options, origin: float) -> Stretch:
+    return Stretch(
+        stage="load",
+        degree=1,
+        block=None,
+        arrivals=asked.arrivals,
+        seconds=asked.seconds,
+        requests=asked.requests,
+        max_tokens=asked.max_tokens,
+        stream=asked.stream,
+        temperature=asked.temperature,
+        ignore_eos=asked.ignore_eos,
+        request_timeout_seconds=asked.request_timeout_seconds,
+        max_in_flight=asked.max_in_flight,
+        grace_seconds=asked.grace_seconds,
+        origin=origin,
+    )

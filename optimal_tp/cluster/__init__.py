@@ -1,0 +1,1 @@
+"""What a run has besides in a cluster: servers that are scaled, deadline, receipt."""

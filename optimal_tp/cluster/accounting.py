@@ -1,0 +1,167 @@
+"""What becomes of the receipt: kept at once, and once more when the nodes are gone."""
+
+import argparse
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import pathlib
+
+import boto3
+
+from optimal_tp.cluster.nodewatch import NodeWatch
+from optimal_tp.errors import OptimalTpError, StorageFailed
+from optimal_tp.experiment.turns import Halt
+from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
+from optimal_tp.measurement.run import decode_run
+from optimal_tp.measurement.sweep import SWEEP
+from optimal_tp.report.bill import bill, receipt_claim
+from optimal_tp.report.files import write
+from optimal_tp.report.sweep import write_receipt
+from optimal_tp.results.folder import RECORD, Bucket, write_record, write_whole
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import read
+from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
+from optimal_tp.verdict.analysis import analyse
+from workloads.kubernetes import own_namespace
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accounts:
+    """Who keeps the receipt, and where."""
+
+    watch: NodeWatch
+    tariff: Tariff
+    leave_seconds: float
+    """How long it waits for the nodes to go; 0 where the servers go on."""
+    bucket: Bucket | None
+    watcher: Watcher
+    look_seconds: float = 1.0
+    """How often it is seen whether they have gone."""
+
+    def keep(self, folder: pathlib.Path, *, verdicts: int) -> Receipt:
+        """Write what is known now into ``folder``; into its run or sweep, and the report, where it holds one.
+
+        Raises StorageFailed where the folder takes no more.
+        """
+        found = self.watch.receipt(self.tariff, verdicts=verdicts)
+        path = _write(folder, found)
+        if (folder / RECORD).exists():
+            record = decode_run((folder / RECORD).read_text(encoding="utf-8"))
+            write_record(folder, dataclasses.replace(record, receipt=found))
+            again = retry(read(str(folder)))
+            write(folder, analyse(again.record, again.samples, again.verdict))
+        elif (folder / SWEEP).exists():
+            write_receipt(folder, found)
+        if self.bucket is not None:
+            self.bucket.store([path])
+        self.watcher.say(receipt_claim(found))
+        return found
+
+    def salvage(self, folder: pathlib.Path) -> None:
+        """Keep what a run that failed has cost until now. Nothing is waited for: whoever started it may try again."""
+        found = self.watch.receipt(self.tariff, verdicts=0)
+        try:
+            path = _write(folder, found)
+        except StorageFailed as error:
+            self.watcher.say(f"the receipt was not kept: {error}")
+            return
+        if self.bucket is not None:
+            self.bucket.store([path])
+        self.watcher.say(receipt_claim(found))
+
+    async def settle(self, folder: pathlib.Path, *, verdicts: int, halt: Halt) -> None:
+        """Keep the receipt now, and again when the nodes are gone, or have not gone for too long.
+
+        A receipt that cannot be kept is said: the run itself has ended well.
+        """
+        try:
+            self.keep(folder, verdicts=verdicts)
+            if self.leave_seconds and self.watch.left:
+                await self.watch.until_gone(
+                    self.leave_seconds,
+                    lambda: any(how == "interrupted" for how, _ in halt.reasons),
+                    look_seconds=self.look_seconds,
+                )
+                self.keep(folder, verdicts=verdicts)
+        except StorageFailed as error:
+            self.watcher.say(f"the receipt was not kept: {error}")
+
+
+def _write(folder: pathlib.Path, found: Receipt) -> pathlib.Path:
+    return write_whole(folder, RECEIPT, json.dumps(dataclasses.asdict(bill(found)), indent=1) + "\n")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccountWords:
+    """What the command line says of the receipt."""
+
+    pool: str
+    """Karpenter's NodePool, whose nodes are paid for."""
+    idle_usd_per_hour: float
+    leave_seconds: float
+
+
+def accounts_of(
+    words: AccountWords | None, settings: WorkloadSettings, place: tuple[str, str] | None, watcher: Watcher
+) -> Accounts | None:
+    """Return who keeps the receipt of servers at ``settings``' price; None where ``words`` ask for none.
+
+    ``place`` is the bucket and prefix of all runs. Raises ServerFailed outside a pod.
+    """
+    if words is None:
+        return None
+    return Accounts(
+        watch=NodeWatch(namespace=own_namespace(), pool=words.pool),
+        tariff=Tariff(price=settings.price, idle_usd_per_hour=words.idle_usd_per_hour),
+        leave_seconds=words.leave_seconds,
+        bucket=None if place is None else Bucket(boto3.client("s3"), *place),
+        watcher=watcher,
+    )
+
+
+def configure_accounts(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the receipt to ``parser``."""
+    parser.add_argument("--node-pool", metavar="NAME", help="in a pod: keep a receipt of the nodes of this NodePool")
+    parser.add_argument("--idle-usd-per-hour", type=float, default=0.0, help="what runs around the nodes costs")
+    parser.add_argument(
+        "--nodes-leave-seconds", type=float, default=0.0, help="wait so long for stopped servers' nodes to go"
+    )
+
+
+def account_words(arguments: argparse.Namespace) -> AccountWords | None:
+    """Return what ``arguments`` say of the receipt; None where none is asked for."""
+    if arguments.node_pool is None:
+        return None
+    return AccountWords(
+        pool=arguments.node_pool,
+        idle_usd_per_hour=arguments.idle_usd_per_hour,
+        leave_seconds=arguments.nodes_leave_seconds,
+    )
+
+
+@contextlib.asynccontextmanager
+async def salvaged(
+    accounts: Accounts | None, folder: collections.abc.Callable[[], pathlib.Path | None]
+) -> collections.abc.AsyncIterator[None]:
+    """Keep the receipt of what is inside where it ends in an error; ``folder`` is None before it has one."""
+    try:
+        yield
+    except OptimalTpError:
+        where = folder()
+        if accounts is not None and where is not None:
+            accounts.salvage(where)
+        raise
+
+
+@contextlib.asynccontextmanager
+async def watched(accounts: Accounts | None) -> collections.abc.AsyncIterator[None]:
+    """Have the nodes looked at for as long as what is inside goes on."""
+    task = None if accounts is None else asyncio.create_task(accounts.watch.watch())
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,129 @@
+"""The hard stop: a run ends before its money does, and its servers stop with it."""
+
+import argparse
+import asyncio
+import collections.abc
+import contextlib
+import datetime as dt
+import pathlib
+import typing
+
+from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.experiment.turns import Halt
+from optimal_tp.telemetry.console import Watcher
+
+MARGIN_SECONDS = 60.0
+"""The run ends so long before the deadline, at which the guard takes the servers away."""
+_LOOK_SECONDS = 15.0
+"""How often the deadline is read again; the kubelet takes about a minute to show a changed ConfigMap."""
+
+
+class Stoppable(typing.Protocol):
+    """Servers that can all be stopped."""
+
+    async def stop_all(self) -> None:
+        """Stop every server. Raises ServerFailed with all that were not."""
+
+
+def configure_stop(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the hard stop to ``parser``."""
+    parser.add_argument(
+        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
+    )
+    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
+    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
+
+
+def read_deadline(path: pathlib.Path) -> dt.datetime:
+    """Return the date in ``path``, ISO 8601 with its time zone. Raises CapacityError where none can be read."""
+    try:
+        found = dt.datetime.fromisoformat(path.read_text(encoding="utf-8").strip())
+    except (OSError, ValueError) as error:
+        raise CapacityError(
+            f"the deadline of the budget in {path} cannot be read, so nothing is started: {error}; "
+            "`pulumi up` writes it anew"
+        ) from error
+    if found.tzinfo is None:
+        raise CapacityError(
+            f"the deadline of the budget in {path}, {found}, has no time zone, so nothing is started; "
+            "`pulumi up` writes it anew"
+        )
+    return found
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@contextlib.asynccontextmanager
+async def within_budget(
+    path: pathlib.Path | None,
+    halt: Halt,
+    *,
+    look_seconds: float = _LOOK_SECONDS,
+    now: collections.abc.Callable[[], dt.datetime] = _now,
+) -> collections.abc.AsyncIterator[None]:
+    """End what is inside a minute before the deadline in ``path``, which may be moved meanwhile; None has no deadline.
+
+    Raises CapacityError where the deadline is over or cannot be read.
+    """
+    if path is None:
+        yield
+        return
+    deadline = read_deadline(path)
+    if _seconds_left(deadline, now) <= 0:
+        raise CapacityError(
+            f"the budget ended at {deadline.isoformat(timespec='seconds')}, so nothing is started; raise "
+            "spend.budget_usd, or name another loadtest.run to measure anew"
+        )
+    watch = asyncio.create_task(_watch(path, deadline, halt, look_seconds, now))
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+async def _watch(
+    path: pathlib.Path,
+    deadline: dt.datetime,
+    halt: Halt,
+    look_seconds: float,
+    now: collections.abc.Callable[[], dt.datetime],
+) -> None:
+    while (left := _seconds_left(deadline, now)) > 0:
+        await asyncio.sleep(min(left, look_seconds))
+        # What was read before still holds while the file is being changed.
+        with contextlib.suppress(CapacityError):
+            deadline = read_deadline(path)
+    when = deadline.isoformat(timespec="seconds")
+    halt.set("budget", f"the money ends at {when} (spend.budget_usd); what was measured until then is kept")
+
+
+def _seconds_left(deadline: dt.datetime, now: collections.abc.Callable[[], dt.datetime]) -> float:
+    return (deadline - now()).total_seconds() - MARGIN_SECONDS
+
+
+@contextlib.asynccontextmanager
+async def servers_stop_after(
+    servers: Stoppable | None, halt: Halt, watcher: Watcher
+) -> collections.abc.AsyncIterator[None]:
+    """Stop ``servers`` when what is inside has ended in any way but a signal: who signals goes on with them.
+
+    A server that could not be stopped is said; the guard stops it at the deadline.
+    """
+    try:
+        yield
+    finally:
+        if servers is not None and all(how != "interrupted" for how, _ in halt.reasons[:1]):
+            try:
+                await servers.stop_all()
+            except ServerFailed as error:
+                watcher.say(f"not every server was stopped, and the guard has to do it at the deadline: {error}")
+            else:
+                watcher.say("the servers are stopped; their nodes go when they have been empty for a while")
+
+
+async def until_signalled(halt: Halt, *, look_seconds: float = 1.0) -> None:
+    """Wait until a signal ends the program; what ended the run before does not count."""
+    while all(how != "interrupted" for how, _ in halt.reasons):  # noqa: ASYNC110 - the run's end has set the event
+        await asyncio.sleep(look_seconds)

@@ -1,0 +1,107 @@
+"""Servers that take turns on too few nodes: each turn's servers are started, the others stopped, through Kubernetes."""
+
+import asyncio
+import collections.abc
+import dataclasses
+import random
+import typing
+
+from optimal_tp.errors import ServerFailed
+from optimal_tp.experiment.targets import wait_until_healthy
+from workloads.kubernetes import Namespace
+
+Rounds = tuple[tuple[int, ...], ...]
+"""Degrees that run at the same time, one tuple per turn."""
+
+
+def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
+    """Return the degrees of ``block`` (from 0) in the order of their turns.
+
+    Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
+    one change of servers; within a round the order is drawn.
+    """
+    there = rounds if block % 2 == 0 else rounds[::-1]
+    return [degree for each in there for degree in draw.sample(each, len(each))]
+
+
+class Scaler(typing.Protocol):
+    """Who sets how many pods a Deployment has."""
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Ask for ``replicas`` pods. Raises ServerFailed when that is refused."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Deployments:
+    """The scale subresource of a namespace's Deployments."""
+
+    namespace: Namespace
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Ask for ``replicas`` pods. Raises ServerFailed when that is refused or nobody answers."""
+        patch = {"spec": {"replicas": replicas}}
+        self.namespace.ask(f"scale {name} to {replicas}", "apps/v1", f"deployments/{name}/scale", patch=patch)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Rota:
+    """The surroundings of servers that take turns."""
+
+    rounds: Rounds
+    targets: collections.abc.Mapping[int, tuple[str, ...]]
+    """URLs by degree."""
+    names: collections.abc.Mapping[int, tuple[str, ...]]
+    """Deployments by degree."""
+    scaler: Scaler
+    ready_timeout_seconds: float
+    stop: asyncio.Event
+    others: tuple[str, ...] = ()
+    """Deployments of a sweep's other models."""
+    makes_room: bool = True
+    """True if the others' cores are needed, so that they are stopped first."""
+    _running: tuple[int, ...] | None = None
+    _failure: str | None = None
+
+    async def stop_all(self) -> None:
+        """Stop every server, each whatever becomes of the others. Raises ServerFailed with all that were not."""
+        failures = []
+        for name in (*(name for each in self.names.values() for name in each), *self.others):
+            try:
+                await asyncio.to_thread(self.scaler.scale, name, 0)
+            except ServerFailed as error:
+                failures.append(str(error))
+        self._running = None
+        if failures:
+            raise ServerFailed("; ".join(failures))
+
+    async def admit(self, degree: int) -> None:
+        """Start the servers of ``degree``'s round and stop all others, unless they run already."""
+        (wanted,) = [each for each in self.rounds if degree in each]
+        if wanted == self._running or self._failure is not None:
+            return
+        try:
+            # Stopped first: the others' cores are what the next round waits for.
+            for name in self.others if self.makes_room and self._running is None else ():
+                await asyncio.to_thread(self.scaler.scale, name, 0)
+            for each in sorted(self.names, key=lambda each: each in wanted):
+                for name in self.names[each]:
+                    await asyncio.to_thread(self.scaler.scale, name, 1 if each in wanted else 0)
+        except ServerFailed as error:
+            self._failure = str(error)
+            return
+        self._running = wanted
+        targets = {each: self.targets[each] for each in wanted if each in self.targets}
+        late = await wait_until_healthy(targets, timeout_seconds=self.ready_timeout_seconds, stop=self.stop)
+        if late:
+            self._failure = f"after {self.ready_timeout_seconds:g} s of its turn no answer from {', '.join(late)}"
+
+    def start_watch(self, degree: int) -> None:
+        """Do nothing: each server has its own cores."""
+
+    def foreign_cpu_share(self) -> float | None:
+        """Return None: other machines' processors cannot be seen from here."""
+        return None
+
+    def failure(self) -> str | None:
+        """Return why a round could not be started; None while all is well."""
+        return self._failure

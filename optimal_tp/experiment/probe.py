@@ -1,0 +1,50 @@
+"""The steady probe: after the experiment, one request to each degree in turn and a pause, until somebody stops it."""
+
+import asyncio
+import contextlib
+import time
+import typing
+
+from optimal_tp.loadgen.driver import Stretch, drive
+from optimal_tp.plan.schedule import Closed
+
+if typing.TYPE_CHECKING:
+    from optimal_tp.experiment.session import Session
+
+PAUSE_SECONDS = 10.0
+"""Between rounds, as in the seed's load generator."""
+
+
+async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SECONDS) -> None:
+    """Probe ``session``'s servers until its halt is set. Its samples go to CloudWatch only: no run has an end here."""
+    halted = session.halt.event
+    load = session.settings.load
+    targets = session.targets()
+    together = tuple(targets)
+    if session.rounds is not None:
+        # Servers that take turns are not changed every few seconds for ever: the first round stays.
+        together = session.rounds[0]
+        await session.arena.admit(together[0])
+    sources = await session.sources(together)
+    session.watcher.stage("steady probe, until it is stopped", total=None)
+    with session.published(time.time()) as minutes:
+        origin = time.perf_counter()
+        while not halted.is_set():
+            for degree in sources:
+                stretch = Stretch(
+                    stage="steady",
+                    degree=degree,
+                    block=None,
+                    arrivals=Closed(concurrency=1),
+                    seconds=None,
+                    requests=1,
+                    max_tokens=load.output_tokens,
+                    ignore_eos=session.ignore_eos,
+                    request_timeout_seconds=load.request_timeout_seconds,
+                    grace_seconds=1,
+                    origin=origin,
+                )
+                on_sample = (lambda _: None) if minutes is None else minutes.add
+                await drive(targets[degree], stretch, sources[degree].each, on_sample=on_sample, stop=halted)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(halted.wait(), pause_seconds)

@@ -1,0 +1,206 @@
+"""The experiment: warm-up, idle latency, rising load, then blocks in which every degree has its turn."""
+
+import collections.abc
+import dataclasses
+import random
+import typing
+
+from optimal_tp.cluster.scaling import Rounds, block_order
+from optimal_tp.experiment.turns import Halt, Turns
+from optimal_tp.loadgen.driver import Stretch
+from optimal_tp.measurement.progress import Look
+from optimal_tp.measurement.run import Ending, Turn
+from optimal_tp.measurement.samples import Stage
+from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
+from optimal_tp.plan.timetable import arrivals_seed
+from optimal_tp.settings.workload import Load, WorkloadSettings
+from optimal_tp.telemetry.console import Watcher
+
+
+class Judge(typing.Protocol):
+    """Who decides from what was measured: the verdict's own rules, handed in."""
+
+    def operating_concurrency(self, degree: int) -> int:
+        """Return the step of the rising load at which ``degree`` is compared."""
+
+    def highest_rate_per_second(self, degree: int) -> float | None:
+        """Return the highest rate of completed requests in the rising load; None if none completed."""
+
+    def is_settled(self) -> bool:
+        """Whether the verdict would not change with more blocks."""
+
+    def look(self, blocks: int) -> Look:
+        """Return the last look, after so many blocks."""
+
+
+class Ledger(typing.Protocol):
+    """Who keeps what was measured."""
+
+    def add_turn(self, turn: Turn) -> str:
+        """Keep ``turn``, whose samples were handed over before; returns its figures in one line."""
+
+    def close_part(self) -> None:
+        """Make everything kept so far safe."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How an experiment ended."""
+
+    ending: Ending
+    detail: str | None
+
+
+@dataclasses.dataclass(kw_only=True)
+class Experiment:
+    """One run over ``degrees``, the ones that passed the gates, in rising order."""
+
+    settings: WorkloadSettings
+    degrees: tuple[int, ...]
+    turns: Turns
+    judge: Judge
+    ledger: Ledger
+    watcher: Watcher
+    halt: Halt
+    clock: collections.abc.Callable[[], float]
+    ignore_eos: bool
+    rounds: Rounds | None = None
+    """Degrees whose servers run at the same time, where all of them cannot."""
+
+    async def run(self) -> Ended:
+        """Run every stage; returns how it ended, with everything measured in the ledger."""
+        deadline = self.clock() + self.settings.decision.budget_seconds
+        for stage in (self._warm_up, self._idle, self._rising):
+            await stage()
+            self.ledger.close_part()
+            if self.halt.event.is_set():
+                return self._halted()
+        return await self._blocks(deadline)
+
+    async def _warm_up(self) -> None:
+        self.watcher.stage("warm-up", total=None)
+        for degree in self.degrees:
+            await self._take("warm_up", degree, Closed(concurrency=1), requests=self.settings.load.warm_up_requests)
+
+    async def _idle(self) -> None:
+        self.watcher.stage("idle latency, one request at a time", total=None)
+        for degree in self.degrees:
+            await self._take("idle", degree, Closed(concurrency=1), requests=self.settings.load.idle_requests)
+
+    async def _rising(self) -> None:
+        load = self.settings.load
+        steps = len(load.concurrency) * len(self.degrees)
+        self.watcher.stage("rising load", total=steps * load.step_seconds)
+        for degree in self.degrees:
+            for step in load.concurrency:
+                await self._take("rising", degree, Closed(concurrency=step), seconds=load.step_seconds)
+
+    async def _blocks(self, deadline: float) -> Ended:
+        decision = self.settings.decision
+        # The same seed gives the same order of degrees in every block.
+        order = random.Random(f"{self.settings.load.seed} order")
+        self.watcher.stage("blocks", total=max(0.0, deadline - self.clock()))
+        longest = 0.0
+        began = self.clock()
+        for block in range(decision.maximum_blocks):
+            start = self.clock()
+            if block >= 1 and start + longest > deadline:
+                return Ended(ending="budget", detail=self._spent(block))
+            for degree in self._order(block, order):
+                await self._take("block", degree, self._arrivals(degree, block), block=block)
+                self.watcher.advance(f"block {block + 1}", done=self.clock() - began)
+            self.ledger.close_part()
+            if self.halt.event.is_set():
+                return self._halted()
+            longest = max(longest, self.clock() - start)
+            if self._settled(block + 1):
+                return Ended(ending="settled", detail=None)
+        return Ended(ending="blocks", detail=f"all {decision.maximum_blocks} blocks were measured")
+
+    def _order(self, block: int, order: random.Random) -> list[int]:
+        if self.rounds is None:
+            return order.sample(self.degrees, len(self.degrees))
+        return [degree for degree in block_order(self.rounds, block, order) if degree in self.degrees]
+
+    def _settled(self, blocks: int) -> bool:
+        """Look after a block, and say what was seen."""
+        if blocks < self.settings.decision.minimum_blocks:
+            return False
+        settled = self.judge.is_settled()
+        self.watcher.look(self.judge.look(blocks))
+        return settled and self.settings.decision.stop_when_settled
+
+    def _spent(self, blocks: int) -> str:
+        budget = self.settings.decision.budget_seconds
+        return f"the budget of {budget:.0f} s ended after {blocks} blocks"
+
+    def _halted(self) -> Ended:
+        how, sentence = self.halt.reasons[0]
+        return Ended(ending=how, detail=sentence)
+
+    def _arrivals(self, degree: int, block: int) -> Arrivals:
+        load = self.settings.load
+        rate = load.rate_per_second
+        if load.arrivals != "closed" and rate is None:
+            highest = self.judge.highest_rate_per_second(degree)
+            rate = None if highest is None else highest * load.utilisation
+        if rate is None:
+            return Closed(concurrency=self.judge.operating_concurrency(degree))
+        if load.arrivals == "constant":
+            return Constant(rate_per_second=rate)
+        return Poisson(rate_per_second=rate, seed=arrivals_seed(load.seed, degree, block))
+
+    async def _take(
+        self,
+        stage: Stage,
+        degree: int,
+        arrivals: Arrivals,
+        *,
+        block: int | None = None,
+        seconds: float | None = None,
+        requests: int | None = None,
+    ) -> None:
+        if self.halt.event.is_set():
+            return
+        load = self.settings.load
+        if seconds is None and requests is None:
+            seconds = load.block_seconds
+        stretch = asked_stretch(
+            load,
+            stage,
+            degree,
+            arrivals,
+            block=block,
+            seconds=seconds,
+            requests=requests,
+            ignore_eos=self.ignore_eos,
+        )
+        figures = self.ledger.add_turn(await self.turns.take(stretch))
+        if stage != "warm_up":
+            self.watcher.say(figures)
+
+
+def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
+    load: Load,
+    stage: Stage,
+    degree: int,
+    arrivals: Arrivals,
+    *,
+    block: int | None,
+    seconds: float | None,
+    requests: int | None,
+    ignore_eos: bool,
+) -> Stretch:
+    """Return a stretch of the requests that ``load`` asks for."""
+    return Stretch(
+        stage=stage,
+        degree=degree,
+        block=block,
+        arrivals=arrivals,
+        seconds=seconds,
+        requests=requests,
+        max_tokens=load.output_tokens,
+        ignore_eos=ignore_eos,
+        request_timeout_seconds=load.request_timeout_seconds,
+        grace_seconds=1,
+    )

@@ -1,0 +1,93 @@
+"""One turn: a stretch of load on one degree, with the others kept still and the cores watched."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import time
+import typing
+
+from optimal_tp.experiment.arena import Arena
+from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
+from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.timetable import READY_SECONDS
+
+_LOOK_SECONDS = 0.2
+How = typing.Literal["interrupted", "failed", "budget"]
+"""What ends a run early: a signal, a failure, the money."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Halt:
+    """The one way to end a run early: ``event`` is set once, ``reason`` says by what."""
+
+    event: asyncio.Event
+    reasons: list[tuple[How, str]] = dataclasses.field(default_factory=list)
+
+    def set(self, how: How, sentence: str) -> None:
+        """End the run; only the first call's words are kept as the reason."""
+        self.reasons.append((how, sentence))
+        self.event.set()
+
+
+@dataclasses.dataclass(kw_only=True)
+class Turns:
+    """Takes turns on the servers of all degrees."""
+
+    targets: dict[int, Target]
+    prompts: dict[int, collections.abc.Iterator[Prompt]]
+    arena: Arena
+    halt: Halt
+    pause_seconds: float
+    clock: collections.abc.Callable[[], float]
+    origin: float
+    """The clock's reading at the run's origin."""
+    on_sample: collections.abc.Callable[[Sample], None]
+
+    async def take(self, stretch: Stretch) -> Turn:
+        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
+        await self.arena.admit(stretch.degree)
+        await self._pause(stretch.begin)
+        self.arena.start_watch(stretch.degree)
+        driven = await self._driven(stretch)
+        return Turn(
+            stage=stretch.stage,
+            degree=stretch.degree,
+            block=stretch.block,
+            concurrency=stretch.arrivals.concurrency,
+            rate_per_second=stretch.arrivals.rate_per_second,
+            start_seconds=driven.start_seconds,
+            end_seconds=driven.end_seconds,
+            requests=driven.intended,
+            send_lag_p99_ms=driven.lag_p99_ms,
+            foreign_cpu_share=self.arena.foreign_cpu_share(),
+            start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
+        )
+
+    async def _pause(self, begin: float | None) -> None:
+        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again."""
+        seconds = self.pause_seconds if begin is None else begin - READY_SECONDS - self.clock()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.halt.event.wait(), max(0, seconds))
+
+    async def _driven(self, stretch: Stretch) -> Drive:
+        lookout = asyncio.create_task(self._look_out())
+        try:
+            return await drive(
+                self.targets[stretch.degree],
+                dataclasses.replace(stretch, origin=self.origin),
+                self.prompts[stretch.degree],
+                on_sample=self.on_sample,
+                clock=self.clock,
+                stop=self.halt.event,
+            )
+        finally:
+            lookout.cancel()
+
+    async def _look_out(self) -> None:
+        """End the run as soon as a server of ours has died."""
+        while (failure := self.arena.failure()) is None:  # noqa: ASYNC110 - a process's end sets no event
+            await asyncio.sleep(_LOOK_SECONDS)
+        self.halt.set("failed", failure)

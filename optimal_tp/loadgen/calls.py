@@ -1,0 +1,140 @@
+"""Single calls beside the load: is the server up, what does it serve, how does it count tokens."""
+
+import asyncio
+import dataclasses
+import json
+import time
+import typing
+
+from optimal_tp.errors import ServerFailed
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.exchange import Exchange
+from optimal_tp.loadgen.pool import Bounds, Pool
+from optimal_tp.loadgen.transport import Connector, Network
+
+_OK = 200
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """One entry of /v1/models."""
+
+    name: str
+    max_model_len_tokens: int | None
+    """Prompt and output together; None where the server does not say."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion:
+    """An answer without streaming; None where the server does not say."""
+
+    text: str
+    prompt_tokens: int | None
+    output_tokens: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Server:
+    """One server to ask."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    timeout_seconds: float = 10
+    transport: Connector = dataclasses.field(default_factory=Network)
+
+    async def healthy(self) -> bool:
+        """Tell if GET /health answers 200; False if nothing answers."""
+        exchange = await self._ask("GET", "/health", None)
+        return exchange.http_status == _OK and exchange.status == "ok"
+
+    async def models(self) -> tuple[ServedModel, ...]:
+        """Return what GET /v1/models lists. Raises ServerFailed for any other answer."""
+        answer = await self._json("GET", "/v1/models", None)
+        entries = answer.get("data")
+        if not isinstance(entries, list) or not all(
+            isinstance(entry, dict) and isinstance(entry.get("id"), str) for entry in entries
+        ):
+            raise ServerFailed(f"{self.url}/v1/models answered no list of models; it is no OpenAI-compatible server")
+        return tuple(
+            ServedModel(name=entry["id"], max_model_len_tokens=_count(entry.get("max_model_len"))) for entry in entries
+        )
+
+    async def complete(
+        self, model: str, prompt: str | typing.Sequence[int], *, max_tokens: int, ignore_eos: bool = False
+    ) -> Completion:
+        """Return one completion. Raises ServerFailed for any other answer."""
+        content = prompt if isinstance(prompt, str) else list(prompt)
+        body: dict[str, object] = {"model": model, "prompt": content, "max_tokens": max_tokens}
+        if ignore_eos:
+            body["ignore_eos"] = True
+        answer = await self._json("POST", "/v1/completions", body)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            raise ServerFailed(f"{self.url}/v1/completions answered no choices; it is no OpenAI-compatible server")
+        usage = answer.get("usage")
+        counts = usage if isinstance(usage, dict) else {}
+        return Completion(
+            text=str(choices[0].get("text", "")),
+            prompt_tokens=_count(counts.get("prompt_tokens")),
+            output_tokens=_count(counts.get("completion_tokens")),
+        )
+
+    async def tokens(self, model: str, text: str) -> tuple[int, ...] | None:
+        """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None where the server has no such call.
+
+        A tokenizer that knows none of the words has one id for all: as good as none.
+        """
+        exchange = await self._ask("POST", "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
+        if exchange.status != "ok":
+            return None
+        try:
+            answer = json.loads(b"".join(exchange.body or []))
+        except ValueError:
+            return None
+        ids = answer.get("tokens") if isinstance(answer, dict) else None
+        if not isinstance(ids, list) or not all(type(token) is int for token in ids):
+            return None
+        return tuple(ids) if len(set(ids)) > 1 else None
+
+    async def _json(self, method: str, path: str, body: dict[str, object] | None) -> dict[str, typing.Any]:
+        exchange = await self._ask(method, path, body)
+        raw = b"".join(exchange.body or [])
+        if exchange.status != "ok":
+            said = raw[:300].decode(errors="replace")
+            raise ServerFailed(f"{self.url}{path} failed: {exchange.detail}{': ' if said else ''}{said}")
+        try:
+            answer = json.loads(raw)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise ServerFailed(
+                f"{self.url}{path} answered no JSON object but {raw[:100]!r}; it is no OpenAI-compatible server"
+            )
+        return answer
+
+    async def _ask(self, method: str, path: str, body: dict[str, object] | None) -> Exchange:
+        where = wire.address(self.url)
+        content = b"" if body is None else json.dumps(body).encode()
+        request = wire.head(where, method, path, self.headers, len(content)) + content
+        ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        pool = Pool(
+            self.transport,
+            [where],
+            time.perf_counter,
+            ended.set_result,
+            Bounds(timeout_seconds=self.timeout_seconds, max_in_flight=None, chunks=1),
+        )
+        pool.submit(Exchange(0, 0, 0, time.perf_counter(), request))
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=0.1)
+                pool.sweep()
+        finally:
+            pool.stop(0)
+            pool.sweep()
+            await pool.close()
+        return ended.result()
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None

@@ -1,0 +1,144 @@
+"""One request under way, and the sample that it becomes once it has ended."""
+
+import dataclasses
+import typing
+
+from optimal_tp.loadgen.events import parsed
+from optimal_tp.measurement.samples import Sample, Stage, Status
+
+_DETAIL_CHARACTERS = 300
+
+
+class Exchange:
+    """What is known of one request; filled on the hot path, read off it. Times are readings of the client's clock."""
+
+    __slots__ = (
+        "body",
+        "deadline",
+        "detail",
+        "done",
+        "empty_at",
+        "end",
+        "http_status",
+        "intended",
+        "number",
+        "replica",
+        "request",
+        "retry_after",
+        "sent",
+        "slot",
+        "status",
+        "tokens",
+        "usage",
+    )
+
+    def __init__(self, number: int, slot: int, replica: int, intended: float, request: bytes) -> None:
+        """Start as not sent."""
+        self.number = number
+        self.slot = slot
+        self.replica = replica
+        self.intended = intended
+        self.request = request
+        self.sent: float | None = None
+        self.deadline = 0.0
+        self.end = 0.0
+        self.tokens: list[float] = []
+        """Reading at each chunk of the stream that had a choice in it."""
+        self.empty_at: list[int] | None = None
+        """Indexes in ``tokens`` of chunks without text."""
+        self.usage: dict[str, typing.Any] | None = None
+        """The usage of the last event that had one."""
+        self.body: list[bytes] | None = None
+        """Pieces of a body that is no stream."""
+        self.done = False
+        """True once ``data: [DONE]`` was read."""
+        self.status: Status | None = None
+        self.http_status: int | None = None
+        self.retry_after: float | None = None
+        self.detail: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What all samples of one stretch share."""
+
+    stage: Stage
+    degree: int
+    block: int | None
+    concurrency: int | None
+    rate_per_second: float | None
+    seconds: float
+    """The client's clock at the run's origin."""
+
+
+def sample(exchange: Exchange, origin: Origin) -> Sample:
+    """Return the sample of an ``exchange`` that has ended; its body is parsed here, off the hot path."""
+    status, detail = exchange.status or "closed_early", exchange.detail
+    prompt_tokens = output_tokens = None
+    if status == "ok":
+        usage = exchange.usage if exchange.body is None else _usage(exchange.body)
+        if usage is _NO_COMPLETION:
+            status, detail = "bad_response", "the body is no JSON object of a completion"
+        elif usage is not None:
+            prompt_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    elif status == "http_error" and exchange.body:
+        text = b"".join(exchange.body)[:_DETAIL_CHARACTERS].decode(errors="replace")
+        detail = f"{detail}: {text}"
+    zero = origin.seconds
+    return Sample(
+        stage=origin.stage,
+        degree=origin.degree,
+        block=origin.block,
+        concurrency=origin.concurrency,
+        rate_per_second=origin.rate_per_second,
+        request=exchange.number,
+        replica=exchange.replica,
+        intended_seconds=exchange.intended - zero,
+        sent_seconds=None if exchange.sent is None else exchange.sent - zero,
+        token_seconds=_seconds(_token_moments(exchange, output_tokens), zero),
+        end_seconds=exchange.end - zero,
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        status=status,
+        http_status=exchange.http_status,
+        detail=detail,
+    )
+
+
+def _seconds(moments: list[float], zero: float) -> tuple[float, ...]:
+    """Return ``moments``, ascending, as seconds from ``zero``."""
+    if moments and moments[0] == moments[-1]:  # all of one read
+        return (moments[0] - zero,) * len(moments)
+    return tuple([moment - zero for moment in moments])
+
+
+def _token_moments(exchange: Exchange, output_tokens: int | None) -> list[float]:
+    """Return the moments of chunks that carried a token.
+
+    A chunk without text may be a token that does not print yet (half of a multi-byte character) or no token at all
+    (a greeting, a farewell). The server's count decides: chunks beyond it cannot all be tokens, so those without
+    text are left out; docs/decisions/0022.
+    """
+    if exchange.empty_at is None or (output_tokens is not None and len(exchange.tokens) <= output_tokens):
+        return exchange.tokens
+    empty = set(exchange.empty_at)
+    return [moment for index, moment in enumerate(exchange.tokens) if index not in empty]
+
+
+_NO_COMPLETION: dict[str, typing.Any] = {}
+
+
+def _usage(body: list[bytes]) -> dict[str, typing.Any] | None:
+    """Return the usage in a body that is no stream; None without one; _NO_COMPLETION for what is no completion."""
+    try:
+        answer = parsed(b"".join(body))
+    except ValueError:
+        return _NO_COMPLETION
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        return _NO_COMPLETION
+    usage = answer.get("usage")
+    return usage if isinstance(usage, dict) else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int else None

@@ -1,0 +1,253 @@
+"""What the ``load`` command may be told, checked as a whole: every bad option is named at once."""
+
+import argparse
+import dataclasses
+import math
+import pathlib
+import typing
+
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.loadgen import wire
+from optimal_tp.plan import prompts, schedule
+
+STEP_SECONDS = 10
+"""Length of a step of rising load where none is given."""
+PROMPT_TOKENS = 30
+"""Length of synthetic prompts where none is given."""
+MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """One load, as asked for."""
+
+    urls: tuple[str, ...]
+    model: str | None
+    arrivals: schedule.Arrivals
+    seconds: float | None
+    requests: int | None
+    stream: bool
+    max_tokens: int
+    temperature: float | None
+    ignore_eos: bool
+    prompt: str
+    prompt_file: pathlib.Path | None
+    prompt_tokens: int
+    seed: int
+    request_timeout_seconds: float
+    grace_seconds: float
+    max_in_flight: int | None
+    limit_ms: float | None
+    headers: tuple[tuple[str, str], ...]
+    ca_file: pathlib.Path | None
+    core: int | None
+    realtime: bool
+    output: pathlib.Path
+    samples: pathlib.Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("--url", action="append", required=True, metavar="URL", help="the server; again for more replicas of it")
+    add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
+    add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
+    add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
+    add("--think-seconds", type=float, metavar="S", help="closed: silence between a slot's requests (default 0)")
+    add("--rate", type=float, metavar="R", help="constant, poisson: requests per second")
+    add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
+    add("--step-seconds", type=float, metavar="S", help=f"rising: length of a step (default {STEP_SECONDS})")
+    add("--trace", type=pathlib.Path, metavar="FILE", help="trace: JSON Lines of seconds, prompt_tokens, output_tokens")
+    add("--seconds", type=float, metavar="S", help="sends are intended before this")
+    add("--requests", type=int, metavar="N", help="most requests")
+    add("--stream", action="store_true", help="streaming: times of every token")
+    add("--max-tokens", type=int, default=50, metavar="N", help="tokens to ask for (default %(default)s)")
+    add("--temperature", type=float, metavar="T", help="left to the server if absent")
+    add("--ignore-eos", action="store_true", help="vLLM's extension: exactly max-tokens come")
+    add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
+    add("--prompt-file", type=pathlib.Path, metavar="FILE", help="one prompt a line, with --prompt file")
+    add("--prompt-tokens", type=int, metavar="N", help=f"length of synthetic prompts (default {PROMPT_TOKENS})")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of arrivals and prompts, which it repeats (default %(default)s)",
+    )
+    add("--request-timeout-seconds", type=float, default=60, metavar="S", help="(default %(default)s)")
+    add("--grace-seconds", type=float, default=5, metavar="S", help="after a signal, for what is in flight")
+    add("--max-in-flight", type=int, metavar="N", help="open schedules: arrivals beyond this wait, and it counts")
+    add("--limit-ms", type=float, metavar="MS", help="latency limit; 1 %% of it is how late the client may be")
+    add("--header", action="append", default=[], metavar="NAME:VALUE", help="more headers")
+    add("--ca-file", type=pathlib.Path, metavar="FILE", help="certificates to trust in place of the system's")
+    add("--core", type=int, metavar="N", help="keep the client on this core")
+    add("--realtime", action="store_true", help="go before every ordinary process, where the system allows it")
+    add("--output", type=pathlib.Path, required=True, metavar="FILE.json", help="the result")
+    add("--samples", type=pathlib.Path, metavar="FILE.jsonl", help="every request; beside the output if absent")
+
+
+_POSITIVE = {
+    "concurrency": "it is a whole number of at least 1",
+    "step_seconds": "it is a finite number above 0",
+    "seconds": "it is a finite number above 0",
+    "requests": "it is a whole number of at least 1",
+    "max_tokens": "it is a whole number of at least 1",
+    "prompt_tokens": "it is a whole number of at least 1",
+    "request_timeout_seconds": "it is a finite number above 0",
+    "max_in_flight": "it is a whole number of at least 1",
+    "limit_ms": "it is a finite number above 0",
+    "rate": "it is a finite number above 0",
+}
+_NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
+
+
+def checked(arguments: argparse.Namespace) -> Options:
+    """Return the load that ``arguments`` ask for. Raises SettingsError with every bad option."""
+    problems = [*_numbers(arguments), *_combinations(arguments), *_addresses(arguments), *_files(arguments)]
+    if problems:
+        raise SettingsError(problems)
+    arrivals = _arrivals(arguments)
+    _refuse_silence(arguments, arrivals)
+    return Options(
+        urls=tuple(arguments.url),
+        arrivals=arrivals,
+        headers=tuple(_header(line) for line in arguments.header),
+        samples=_samples(arguments),
+        prompt_tokens=arguments.prompt_tokens or PROMPT_TOKENS,
+        **{
+            field.name: getattr(arguments, field.name)
+            for field in dataclasses.fields(Options)
+            if field.name not in {"urls", "arrivals", "headers", "samples", "prompt_tokens"}
+        },
+    )
+
+
+def problem(option: str, value: object, rule: str, remedy: str) -> Problem:
+    """Return what is wrong with ``option``."""
+    name = "--" + option.replace("_", "-")
+    return Problem(path=name, value=value, rule=rule, remedy=remedy)
+
+
+def _numbers(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    for option, rule in _POSITIVE.items():
+        value = getattr(arguments, option)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            yield problem(option, value, rule, "give another number")
+    for option in _NOT_NEGATIVE:
+        value = getattr(arguments, option)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            yield problem(option, value, "it is a finite number of at least 0", "give another number")
+
+
+def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    mode = arguments.mode
+    for option, modes in (("rate", ("constant", "poisson")), ("rates", ("rising",)), ("trace", ("trace",))):
+        value = getattr(arguments, option)
+        if (value is not None) != (mode in modes):
+            remedy = "add it, or choose another --mode" if value is None else "leave it out, or choose such a --mode"
+            yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}", remedy)
+    for option, its_mode in (("concurrency", "closed"), ("think_seconds", "closed"), ("step_seconds", "rising")):
+        value = getattr(arguments, option)
+        if value is not None and mode != its_mode:
+            rule = f"it means something only with --mode {its_mode}"
+            yield problem(option, value, rule, "leave it out, or choose that --mode")
+    if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or mode == "trace"):
+        rule = "it means something only with --prompt synthetic, and a trace has lengths of its own"
+        yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
+    if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
+        yield problem("seconds", None, "--seconds or --requests bounds the load", "add --seconds 60")
+    if (arguments.prompt == "file") != (arguments.prompt_file is not None):
+        remedy = "name a file" if arguments.prompt_file is None else "add --prompt file, or leave it out"
+        yield problem("prompt_file", arguments.prompt_file, "it is given exactly with --prompt file", remedy)
+    if mode == "rising" and arguments.rates is not None and _rates(arguments.rates) is None:
+        yield problem("rates", arguments.rates, "it is numbers above 0 with commas between them", "write it as 1,2,4")
+
+
+def _rates(text: str) -> tuple[float, ...] | None:
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return None
+    return rates if all(math.isfinite(rate) and rate > 0 for rate in rates) else None
+
+
+def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    for url in arguments.url:
+        try:
+            wire.address(url)
+        except ValueError as error:
+            yield problem("url", url, str(error).split("; ", 1)[1], "write it as http://127.0.0.1:8001")
+    for line in arguments.header:
+        name = _header(line)[0]
+        if not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
+            yield problem("header", line, "it is a name, a colon and a value, on one line", "write it as 'Name: value'")
+
+
+def _samples(arguments: argparse.Namespace) -> pathlib.Path:
+    output: pathlib.Path = arguments.output
+    return arguments.samples or output.parent / f"{output.stem}.samples.jsonl"
+
+
+def _files(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    for option, path in (("output", arguments.output), ("samples", _samples(arguments))):
+        if path.is_dir():
+            yield problem(option, str(path), "it names a file, and this is a folder", "name a file in it")
+    if _samples(arguments).absolute() == arguments.output.absolute():
+        rule = "it is another file than --output, which is written last"
+        yield problem("samples", str(arguments.samples), rule, "leave it out, or name another file")
+
+
+def _refuse_silence(arguments: argparse.Namespace, arrivals: schedule.Arrivals) -> None:
+    """Raise SettingsError for an open schedule that has nothing to send in its time."""
+    if isinstance(arrivals, schedule.ClosedArrivals):
+        return
+    if next(schedule.planned(arrivals, seconds=arguments.seconds, requests=None), None) is None:
+        rule = "the schedule's first request is within it"
+        raise SettingsError([problem("seconds", arguments.seconds, rule, "give more seconds, or a higher rate")])
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    return (name.strip(), value.strip()) if colon else ("", "")
+
+
+def _arrivals(arguments: argparse.Namespace) -> schedule.Arrivals:
+    match arguments.mode:
+        case "closed":
+            return schedule.Closed(concurrency=arguments.concurrency or 1, think_seconds=arguments.think_seconds or 0)
+        case "constant":
+            return schedule.Constant(rate_per_second=arguments.rate)
+        case "poisson":
+            return schedule.Poisson(rate_per_second=arguments.rate, seed=arguments.seed)
+        case "rising":
+            return schedule.Rising(
+                rates_per_second=_rates(arguments.rates) or (), step_seconds=arguments.step_seconds or STEP_SECONDS
+            )
+        case "seed":
+            return schedule.Rotation(servers=len(arguments.url))
+        case _:
+            return _trace(arguments.trace)
+
+
+def _trace(path: pathlib.Path) -> schedule.Replay:
+    try:
+        return schedule.read_trace(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise SettingsError([problem("trace", str(path), _rule(error), "mend the file, or name another")]) from error
+
+
+def prompt_lines(path: pathlib.Path) -> prompts.Prompts:
+    """Return the prompts in the file ``path``. Raises SettingsError for one that has none or cannot be read."""
+    try:
+        return prompts.from_lines(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            [problem("prompt_file", str(path), _rule(error), "mend the file, or name another")]
+        ) from error
+
+
+def _rule(error: OSError | ValueError) -> str:
+    """Return the rule that a file breaks, from what reading it raised."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is text in UTF-8, and byte {error.start} of this is not ({error.reason})"
+    return f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)

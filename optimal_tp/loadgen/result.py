@@ -1,0 +1,170 @@
+"""What the ``load`` command writes: the JSON of docs/load-json.md, and the same for a terminal."""
+
+import dataclasses
+import datetime as dt
+import json
+import pathlib
+import platform
+import typing
+from importlib.metadata import version
+
+from optimal_tp.errors import StorageFailed
+from optimal_tp.loadgen import summary
+from optimal_tp.loadgen.driver import Drive
+from optimal_tp.loadgen.options import Options
+from optimal_tp.measurement import audit
+from optimal_tp.measurement.run import Turn
+from optimal_tp.plan.prompts import Prompts
+from optimal_tp.plan.schedule import Closed, Replay
+
+SCHEMA_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A load that has ended."""
+
+    asked: Options
+    model: str
+    source: Prompts
+    started: dt.datetime
+    origin_seconds: float
+    """The monotonic clock at second 0 of the samples."""
+    cpu_seconds: float
+    """Processor time of the client."""
+    core_wait_seconds: float | None
+    """How long the client was ready to run while its core had other work; None where the system does not count it."""
+    kernel_stamped_share: float | None
+    """Of the reads; None where the kernel was not asked."""
+    scheduling: str
+    """How the system scheduled the client."""
+    drive: Drive
+    counted: summary.Summary
+    rows: typing.Sequence[audit.Row]
+    """One per request."""
+    stopped_by: str | None
+    """Name of the signal that ended it."""
+
+
+def record(ended: Ended) -> dict[str, typing.Any]:
+    """Return the result as docs/load-json.md describes it."""
+    drive = ended.drive
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "started": ended.started.isoformat(timespec="milliseconds"),
+        "stopped_by": ended.stopped_by,
+        "load": _asked_record(ended.asked, ended.model, ended.source, drive.intended),
+        **ended.counted.record(
+            intended=drive.intended,
+            sent=drive.sent,
+            planned_rate=ended.asked.arrivals.rate_per_second,
+            seconds=drive.end_seconds - drive.start_seconds,
+        ),
+        "audit": _audit(ended),
+        "client": {
+            "cpu_seconds": round(ended.cpu_seconds, 4),
+            "core_wait_seconds": None if ended.core_wait_seconds is None else round(ended.core_wait_seconds, 4),
+            "scheduling": ended.scheduling,
+            "kernel_stamped_share": ended.kernel_stamped_share,
+            "first_token_merged_share": ended.counted.first_token_merged_share,
+            "clock_origin_seconds": ended.origin_seconds,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("uvloop", "httptools", "orjson")},
+        },
+    }
+
+
+def _audit(ended: Ended) -> dict[str, object]:
+    asked, done = ended.asked, ended.drive
+    turn = Turn(
+        stage="load",
+        degree=1,
+        block=None,
+        concurrency=asked.arrivals.concurrency,
+        rate_per_second=asked.arrivals.rate_per_second,
+        start_seconds=done.start_seconds,
+        end_seconds=done.end_seconds,
+        requests=done.intended,
+        send_lag_p99_ms=done.lag_p99_ms,
+        foreign_cpu_share=None,
+    )
+    expected = audit.Expected(
+        prompt_tokens=ended.source.tokens,
+        output_tokens=asked.max_tokens if asked.ignore_eos and not isinstance(asked.arrivals, Replay) else None,
+        limit_ms=asked.limit_ms,
+        max_in_flight=asked.max_in_flight,
+        think_seconds=asked.arrivals.think_seconds if isinstance(asked.arrivals, Closed) else 0,
+        longest_lag_ms=done.lag_max_ms,
+    )
+    reasons = audit.audit_turn(turn, ended.rows, expected)
+    return {
+        "valid": not reasons,
+        "reasons": list(reasons),
+        "clock_lag_p99_ms": done.lag_p99_ms,
+        "clock_lag_max_ms": done.lag_max_ms,
+        "in_flight_at_end": done.in_flight_at_end,
+    }
+
+
+def _asked_record(asked: Options, model: str, source: Prompts, intended: int) -> dict[str, object]:
+    arrivals = dataclasses.asdict(asked.arrivals)
+    if isinstance(asked.arrivals, Replay):
+        arrivals = {"requests": len(asked.arrivals.requests)}
+    return {
+        "urls": list(asked.urls),
+        "model": model,
+        "arrivals": {"kind": type(asked.arrivals).__name__.lower(), **arrivals},
+        "seconds": asked.seconds,
+        "requests": asked.requests,
+        "stream": asked.stream,
+        "max_tokens": asked.max_tokens,
+        "temperature": asked.temperature,
+        "ignore_eos": asked.ignore_eos,
+        "prompts": _prompts_record(source, intended),
+        "seed": asked.seed,
+        "request_timeout_seconds": asked.request_timeout_seconds,
+        "max_in_flight": asked.max_in_flight,
+        "limit_ms": asked.limit_ms,
+        "samples": str(asked.samples),
+    }
+
+
+def _prompts_record(source: Prompts, intended: int) -> dict[str, object]:
+    if source.different is None or intended > source.different:
+        return {"what": source.words, "unique": source.unique}
+    return {"what": f"{intended} of the {source.different} prompts of a file", "unique": True}
+
+
+def begin(path: pathlib.Path) -> None:
+    """See that ``path`` can be written, before anything is sent. Raises StorageFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def write(path: pathlib.Path, content: dict[str, typing.Any]) -> None:
+    """Write the result to ``path``. Raises StorageFailed."""
+    try:
+        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _failed(path: pathlib.Path, error: OSError) -> StorageFailed:
+    return StorageFailed(f"the result cannot be written to {path}: {error.strerror}; name another file with --output")
+
+
+def as_text(content: dict[str, typing.Any]) -> str:
+    """Return the result for a terminal."""
+    asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
+    lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
+    merged = content["client"]["first_token_merged_share"]
+    if merged:
+        late = "came in one read with the next: their TTFT is exact or late"
+        lines.append(f"merged     {100 * merged:.3g} % of first tokens {late}")
+    if not asked_prompts["unique"]:
+        lines.append("           they repeat: a prefix cache may have answered for the model")
+    lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
+    return "\n".join(lines)
