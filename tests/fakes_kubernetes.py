@@ -9,7 +9,7 @@ import pathlib
 import threading
 import typing
 
-from workloads.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import Namespace
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -19,8 +19,8 @@ from workloads.code import bundle, config_maps
 from workloads.manifests import cores, jobs, python, volumes
 from workloads.manifests.servers import closed_spec
 
-COMPILING = "workloads.compiling"
-FETCHING = "workloads.fetching"
+COMPILING = "optimal_tp.pods.compile"
+FETCHING = "optimal_tp.pods.fetch"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from workloads.code import bundle, config_maps
 from workloads.grant import grant
 from workloads.manifests import generator, guard, python
 
-PROGRAM = "workloads.guarding"
+PROGRAM = "optimal_tp.pods.guard"
 CLOCK = "qwen-vllm-clock"
 
 

@@ -30,6 +30,7 @@ from optimal_tp.experiment.session import Session, halting_on_signals, raise_end
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
@@ -39,7 +40,6 @@ from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher, watcher
 from optimal_tp.telemetry.heartbeat import Beacon
 from optimal_tp.telemetry.publish import CloudWatch
-from workloads.kubernetes import own_namespace
 
 
 class SettingsFile(Section):

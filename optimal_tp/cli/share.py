@@ -27,13 +27,13 @@ from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, halting_on_signals, raise_ending
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import RECEIPT
+from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.files import write
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher, watcher
 from optimal_tp.verdict.analysis import analyse
-from workloads.kubernetes import own_namespace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

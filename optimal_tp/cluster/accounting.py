@@ -16,6 +16,7 @@ from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.sweep import SWEEP
+from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.bill import bill, receipt_claim
 from optimal_tp.report.files import write
 from optimal_tp.report.sweep import write_receipt
@@ -25,7 +26,6 @@ from optimal_tp.results.source import read
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.analysis import analyse
-from workloads.kubernetes import own_namespace
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import typing
 from optimal_tp.cluster.clock import clock_error_ms, machine
 from optimal_tp.errors import Problem, ServerFailed
 from optimal_tp.measurement.run import Part
-from workloads.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import Namespace
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""

@@ -10,7 +10,7 @@ import urllib.parse
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, receipt
-from workloads.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import Namespace
 
 LOOK_SECONDS = 15.0
 """How often: a node's end is known that well."""

@@ -8,7 +8,7 @@ import typing
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.experiment.targets import wait_until_healthy
-from workloads.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import Namespace
 
 Rounds = tuple[tuple[int, ...], ...]
 """Degrees that run at the same time, one tuple per turn."""

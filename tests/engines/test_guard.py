@@ -7,12 +7,12 @@ import typing
 
 import pytest
 
+from optimal_tp.pods.guard import Guard, keep
+from optimal_tp.pods.kubernetes import Namespace
 from tests.engines import fakes_api_server as real
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS
-from workloads.guarding import Guard, keep
-from workloads.kubernetes import Namespace
 from workloads.manifests.guard import GUARD
 from workloads.manifests.servers import GENERATOR
 

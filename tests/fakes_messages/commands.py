@@ -14,9 +14,9 @@ from optimal_tp.cli.cores import pin, take_precedence
 from optimal_tp.cli.leftovers import main as infra
 from optimal_tp.cli.report import main as report
 from optimal_tp.loadgen import options
+from optimal_tp.pods import guard
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
-from workloads import guarding
 from workloads.fleet.command import _text
 from workloads.fleet.demand import parse_forecast
 from workloads.local.settings import read_profile
@@ -231,6 +231,6 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: said(infra, "preflight"),
     lambda _: said(infra, "preflight", "--stack", "dev", "--remove"),
     lambda _: Results.read({"results": {"on_destroy": "burn"}}, file="Pulumi.dev.yaml"),
-    lambda _: said(guarding.main, "--deadline", "2026-07-01T12:00:00", "--period-seconds", "60"),
+    lambda _: said(guard.main, "--deadline", "2026-07-01T12:00:00", "--period-seconds", "60"),
     lambda _: said(report, "watch", "--results", "out"),
 )

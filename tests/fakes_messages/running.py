@@ -36,6 +36,8 @@ from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.result import begin, write
 from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
+from optimal_tp.pods import compile, fetch, folders, guard
+from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.results.folder import new_folder, write_whole
 from optimal_tp.results.spool import Spool, read
 from optimal_tp.settings.workload import parse_workloads
@@ -45,8 +47,6 @@ from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
 from tests.fakes_server import Script, ScriptedServer
-from workloads import compiling, fetching, folder, guarding
-from workloads.kubernetes import Namespace, own_namespace
 from workloads.local import program, server, startup
 from workloads.local.endpoints import local_endpoints
 from workloads.local.settings import read_profile
@@ -97,19 +97,19 @@ class _Ended:
 def awaited(status: int | None) -> None:
     """Wait for a compile Job's server that has ended with ``status``, or is never healthy."""
     process = typing.cast("subprocess.Popen[bytes]", _Ended(status))
-    compiling.wait_until_healthy(process, NOWHERE, patience_seconds=0.0 if status is None else 60, poll_seconds=0.01)
+    compile.wait_until_healthy(process, NOWHERE, patience_seconds=0.0 if status is None else 60, poll_seconds=0.01)
 
 
 def compiled(where: pathlib.Path) -> None:
     """Compile with a server that answers and writes nothing."""
     with (
-        unittest.mock.patch.object(compiling, "wait_until_healthy"),
-        unittest.mock.patch.object(compiling, "ask"),
+        unittest.mock.patch.object(compile, "wait_until_healthy"),
+        unittest.mock.patch.object(compile, "ask"),
         unittest.mock.patch.dict(os.environ, {"HOSTNAME": "pod"}),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        compiling.compile_into(
+        compile.compile_into(
             where / "tp1", command, model="m", expected=["model.pt"], url=NOWHERE, patience_seconds=1, poll_seconds=0.1
         )
 
@@ -118,7 +118,7 @@ def mute() -> None:
     """Ask a compiled model that answers without a token."""
     body = io.BytesIO(b'{"usage": {"completion_tokens": 0}}')
     with unittest.mock.patch("urllib.request.urlopen", return_value=contextlib.nullcontext(body)):
-        compiling.ask(NOWHERE, "m")
+        compile.ask(NOWHERE, "m")
 
 
 class _Bucket:
@@ -143,25 +143,25 @@ class _Bucket:
 def fetched(where: pathlib.Path, *names: str, cut: int = 0) -> None:
     """Fetch a model from a bucket."""
     with contextlib.redirect_stdout(io.StringIO()):
-        fetching.fetch_from_bucket("s3://models/mine", typing.cast("fetching.Store", _Bucket(*names, cut=cut)), where)
+        fetch.fetch_from_bucket("s3://models/mine", typing.cast("fetching.Store", _Bucket(*names, cut=cut)), where)
 
 
 def fetched_file(where: pathlib.Path) -> None:
     """Fetch one file from a hub that does not answer."""
-    file = fetching.HubFile(name="model.safetensors", size_bytes=1, sha256="0" * 64, blob="0")
-    fetching.fetch_file(f"{NOWHERE}/model.safetensors", file, where / "model.safetensors")
+    file = fetch.HubFile(name="model.safetensors", size_bytes=1, sha256="0" * 64, blob="0")
+    fetch.fetch_file(f"{NOWHERE}/model.safetensors", file, where / "model.safetensors")
 
 
 def listed(*names: str) -> None:
     """Read a hub's listing."""
-    fetching.hub_files({"siblings": [{"rfilename": name, "size": 1, "blobId": "0"} for name in names]})
+    fetch.hub_files({"siblings": [{"rfilename": name, "size": 1, "blobId": "0"} for name in names]})
 
 
 def shaped(where: pathlib.Path, config: dict[str, object] | None) -> None:
     """Hold a fetched model against the plan."""
     if config is not None:
         (where / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    fetching.check_shape(where, "Qwen/Qwen3-8B")
+    fetch.check_shape(where, "Qwen/Qwen3-8B")
 
 
 SMALL: typing.Final[dict[str, object]] = {
@@ -178,8 +178,8 @@ def unwritable(where: pathlib.Path) -> str:
     """Run the fetch Job where the volume takes nothing."""
     said = io.StringIO()
     words = ["--source", NOWHERE, "--model", "a/b", "--revision", "1", "--shape", "s", "--folder", str(where / "m")]
-    with contextlib.redirect_stdout(said), unittest.mock.patch.object(folder, "open_draft", _full):
-        status = fetching.main(words, store=lambda: typing.cast("fetching.Store", _Bucket()))
+    with contextlib.redirect_stdout(said), unittest.mock.patch.object(folders, "open_draft", _full):
+        status = fetch.main(words, store=lambda: typing.cast("fetching.Store", _Bucket()))
     return f"{said.getvalue().strip()}\n(exit {status})"
 
 
@@ -187,7 +187,7 @@ def outside() -> str:
     """Run the guard outside of a pod."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        status = guarding.main(["--deadline", "2026-07-01T12:00:00+00:00", "--period-seconds", "60"])
+        status = guard.main(["--deadline", "2026-07-01T12:00:00+00:00", "--period-seconds", "60"])
     return f"{said.getvalue().strip()}\n(exit {status})"
 
 
@@ -521,12 +521,12 @@ def kept_wrongly() -> None:
 CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: awaited(None),
     lambda _: awaited(3),
-    lambda _: compiling.ask(NOWHERE, "m"),
+    lambda _: compile.ask(NOWHERE, "m"),
     lambda _: mute(),
     compiled,
     fetched,
     lambda where: fetched(where, "mine/config.json", cut=1),
-    lambda where: fetching.fetch_from_hub(NOWHERE, "a/b", "1", where),
+    lambda where: fetch.fetch_from_hub(NOWHERE, "a/b", "1", where),
     fetched_file,
     lambda _: listed("../../etc/passwd.json"),
     lambda _: listed("config.json"),

@@ -11,8 +11,7 @@ import typing
 
 import pytest
 
-from workloads import fetching
-from workloads import folder as folders
+from optimal_tp.pods import fetch, folders
 
 CONFIG = {
     "model_type": "qwen3",
@@ -120,7 +119,7 @@ class Bucket:
 def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: Bucket | None = None) -> int:
     """Run the program; returns its exit status."""
     arguments = ["--source", source, "--model", "Qwen/Qwen3-0.6B", "--revision", "abc", "--shape", shape]
-    return fetching.main([*arguments, "--folder", str(folder)], store=lambda: store or Bucket({}))
+    return fetch.main([*arguments, "--folder", str(folder)], store=lambda: store or Bucket({}))
 
 
 def test_a_model_is_fetched_whole(tmp_path: pathlib.Path, hub: str) -> None:
@@ -201,12 +200,12 @@ def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Cap
 def test_a_name_outside_the_folder_is_refused() -> None:
     """A hub cannot write where it likes."""
     item = {"rfilename": "../../etc/passwd.json", "size": 1, "blobId": "0"}
-    with pytest.raises(fetching.FetchError, match="which is outside the model's folder"):
-        fetching.hub_files({"siblings": [item]})
+    with pytest.raises(fetch.FetchError, match="which is outside the model's folder"):
+        fetch.hub_files({"siblings": [item]})
 
 
 def test_weights_in_another_format_are_refused() -> None:
     """A model with pickled weights alone is not fetched."""
     item = {"rfilename": "config.json", "size": 1, "blobId": "0"}
-    with pytest.raises(fetching.FetchError, match=r"no \.safetensors file"):
-        fetching.hub_files({"siblings": [item]})
+    with pytest.raises(fetch.FetchError, match=r"no \.safetensors file"):
+        fetch.hub_files({"siblings": [item]})

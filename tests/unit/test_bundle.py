@@ -141,7 +141,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     assert asked_for <= installed
 
 
-@pytest.mark.parametrize("program", ["workloads.compiling", "workloads.fetching"])
+@pytest.mark.parametrize("program", ["optimal_tp.pods.compile", "optimal_tp.pods.fetch"])
 def test_the_real_programs_run_from_their_bundle_alone(program: str, tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there, each prints its usage: nothing is missing."""
     unpack(program, tmp_path)

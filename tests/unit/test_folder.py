@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from workloads import folder as folders
+from optimal_tp.pods import folders
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import typing
 
 import pytest
 
+from optimal_tp.pods.guard import Guard, keep, main
+from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_kubernetes import FakeCluster, served
 from workloads.bundle import closure, imports, read_sources
 from workloads.code import ROOT
-from workloads.guarding import Guard, keep, main
-from workloads.kubernetes import Namespace
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))
@@ -180,7 +180,7 @@ def test_outside_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str
 
 def test_it_needs_the_standard_library_alone() -> None:
     """The image's bare Python runs it: no index of packages has to be there at the deadline."""
-    files = closure(read_sources(ROOT), ["workloads.guarding"])
+    files = closure(read_sources(ROOT), ["optimal_tp.pods.guard"])
     foreign: set[str] = {
         name.split(".")[0]
         for path, text in files.items()

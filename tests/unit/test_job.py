@@ -16,8 +16,8 @@ from optimal_tp.cli.share import asked, configure
 from optimal_tp.cluster import job
 from optimal_tp.cluster.clock import clock_error_ms, machine
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_samples import whole
-from workloads.kubernetes import Namespace
 
 JOB: dict[str, typing.Any] = {
     "metadata": {"name": "loadgen", "uid": "0f1e"},

@@ -13,12 +13,12 @@ from optimal_tp.cluster.nodewatch import NodeWatch
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import Tariff
 from optimal_tp.measurement.run import decode_run
+from optimal_tp.pods.kubernetes import Namespace
 from optimal_tp.results.folder import Bucket, write_record
 from optimal_tp.settings.workload import Price
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import planted_run, settings
-from workloads.kubernetes import Namespace
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims?labelSelector=karpenter.sh%2Fnodepool%3Dneuron-trn-2"
 TARIFF = Tariff(

@@ -16,7 +16,7 @@ import pytest
 
 from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
 from optimal_tp.errors import ServerFailed
-from workloads.kubernetes import Namespace, own_namespace
+from optimal_tp.pods.kubernetes import Namespace, own_namespace
 
 ROUNDS: Rounds = ((1, 2), (4,))
 

@@ -61,7 +61,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
     """Return the CronJob. Replace: a call that hangs, or whose node is lost, does not keep the next from being made."""
     container: ContainerArgsDict = {
         "name": "guard",
-        "command": ["python", "-m", "workloads.guarding"],
+        "command": ["python", "-m", "optimal_tp.pods.guard"],
         "args": [
             *("--deadline", watch.deadline),
             *("--period-seconds", str(_PERIOD_MINUTES * 60)),

@@ -60,7 +60,7 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
     python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
     container: ContainerArgsDict = {
         **cores.container(site, server),
-        "command": ["python", "-m", "workloads.compiling", *arguments, "--"],
+        "command": ["python", "-m", "optimal_tp.pods.compile", *arguments, "--"],
         "args": list(serve_command(site.model, site.pair, server.degree)),
         "env": cores.variables(environment(site.model, site.pair, server.degree) | python),
         "volume_mounts": [mount for _, mount in mounts],
@@ -96,7 +96,7 @@ def fetch_spec(
     ]
     container: ContainerArgsDict = {
         "name": "fetch",
-        "command": ["python", "-m", "workloads.fetching", *arguments],
+        "command": ["python", "-m", "optimal_tp.pods.fetch", *arguments],
         "env": cores.variables(python.variables(runtime)),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }

@@ -18,7 +18,7 @@ import typing
 import urllib.error
 import urllib.request
 
-from workloads import folder as folders
+from optimal_tp.pods import folders
 
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 _STOP_SECONDS = 60

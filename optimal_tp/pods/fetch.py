@@ -20,7 +20,7 @@ import urllib.request
 
 from optimal_tp.errors import OptimalTpError, SettingsError
 from optimal_tp.plan.fit import SHAPES, shape_from_config
-from workloads import folder as folders
+from optimal_tp.pods import folders
 
 _CHUNK_BYTES = 4 * 2**20
 _TRIES = 3

@@ -14,7 +14,7 @@ import time
 import typing
 
 from optimal_tp.errors import ServerFailed
-from workloads.kubernetes import Namespace, NotThere, own_namespace
+from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")
 Patch = dict[str, object]

@@ -1,0 +1,1 @@
+"""Programs for pods with nothing installed: standard library, errors and shapes only."""
