@@ -6,9 +6,9 @@ import typing
 
 import numpy as np
 
-from workloads.fleet.arrivals import Arrivals
-from workloads.fleet.simulation import Effort, Fleet, simulate
-from workloads.fleet.times import ServiceTimes
+from optimal_tp.fleet.simulation.arrivals import Arrivals
+from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
+from optimal_tp.fleet.simulation.times import ServiceTimes
 
 _SHAPE = (1, 1)
 _VALUES = 20_000

@@ -19,16 +19,16 @@ import numpy as np
 import yaml
 
 from bench.tools import ROOT
+from optimal_tp.fleet.simulation.arrivals import Arrivals
+from optimal_tp.fleet.simulation.service import served
+from optimal_tp.fleet.simulation.simulation import Effort, Fleet, Percentile, simulate
+from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import bounds, figure, ranged
 from optimal_tp.measurement.samples import decode
 from optimal_tp.results.source import read
 from optimal_tp.verdict.soundness import examine
 from optimal_tp.verdict.statistics import Interval, percentile_point
 from tests.fakes_server import Script, ScriptedServer
-from workloads.fleet.arrivals import Arrivals
-from workloads.fleet.service import served
-from workloads.fleet.simulation import Effort, Fleet, Percentile, simulate
-from workloads.fleet.times import ServiceTimes, service_times
 
 VOID = 4
 RUNS = 200

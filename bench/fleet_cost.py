@@ -4,10 +4,10 @@ import sys
 import time
 
 from bench.closed_forms import exponential, planted
-from workloads.fleet.arrivals import Arrivals
-from workloads.fleet.planning import ROUTINGS
-from workloads.fleet.simulation import Effort, Fleet, simulate
-from workloads.fleet.times import ServiceTimes
+from optimal_tp.fleet.planning import ROUTINGS
+from optimal_tp.fleet.simulation.arrivals import Arrivals
+from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
+from optimal_tp.fleet.simulation.times import ServiceTimes
 
 SIZES = (10_000, 20_000, 40_000, 80_000, 160_000)
 SIMULATIONS = 8

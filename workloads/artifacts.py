@@ -12,12 +12,13 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.servers import neuron_pod
+from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.stack_file import Serving
 from workloads import rights
 from workloads.bundle import with_fixed_names
 from workloads.code import bundle, config_maps
-from workloads.manifests import cores, jobs, python, volumes
-from workloads.manifests.servers import closed_spec
+from workloads.manifests import jobs, python, volumes
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch"
@@ -51,7 +52,7 @@ class CompiledArtifactsArgs:
 
     namespace: pulumi.Input[str]
     """Resolves once the namespace is there."""
-    sites: collections.abc.Mapping[str, cores.Site]
+    sites: collections.abc.Mapping[str, neuron_pod.Site]
     """By the model's word."""
     plan: Lineup
     fetched: collections.abc.Mapping[str, jobs.Fetched]
@@ -205,7 +206,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
 
     def _awaited(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
         """Wait for a Job as long as a node's launch and a server's start may take; Pulumi's default is 10 minutes."""
-        patience = f"{cores.await_seconds(self._serving)}s"
+        patience = f"{neuron_pod.await_seconds(self._serving)}s"
         return pulumi.ResourceOptions(
             parent=self,
             depends_on=needs,

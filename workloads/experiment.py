@@ -9,13 +9,13 @@ import pulumi_kubernetes as kubernetes
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.models import model_title
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.dashboard import Dashboard, DashboardArgs
 from workloads.guard import Guard, GuardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
-from workloads.manifests.cores import Site
 from workloads.manifests.jobs import Fetched
 from workloads.outputs import ExperimentOutputs
 from workloads.panels import Board

@@ -22,6 +22,7 @@ from pulumi_kubernetes.rbac.v1 import (
 
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup
+from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.settings.models import as_section
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads import rights
@@ -29,7 +30,6 @@ from workloads.artifacts import Identity
 from workloads.code import bundle, config_maps
 from workloads.grant import grant
 from workloads.manifests import generator, python
-from workloads.manifests.servers import GENERATOR
 from workloads.results import ResultsBucket
 
 PROGRAM = "optimal_tp.__main__"

@@ -9,8 +9,8 @@ from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from optimal_tp.plan.placement import PlannedServer
-from workloads.command import PORT
-from workloads.manifests import cores, servers
+from optimal_tp.servers import deployment, neuron_pod
+from optimal_tp.servers.vllm import PORT
 
 PART = "optimal-tp/part"
 """Label by which a person finds all servers at once."""
@@ -21,7 +21,7 @@ class VllmServerArgs:
     """What one server needs."""
 
     namespace: pulumi.Input[str]
-    site: cores.Site
+    site: neuron_pod.Site
     server: PlannedServer
     starts: bool
     """True if it runs before any turn is taken."""
@@ -41,11 +41,11 @@ class VllmServer(pulumi.ComponentResource):
         super().__init__("optimal-tp:workloads:VllmServer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         physical = args.server.name
-        patience = f"{cores.await_seconds(args.site.serving)}s"
+        patience = f"{neuron_pod.await_seconds(args.site.serving)}s"
         callers = NetworkPolicy(
             f"{name}-callers",
             metadata={"name": physical, "namespace": args.namespace},
-            spec=servers.policy_spec(args.server),
+            spec=deployment.policy_spec(args.server),
             opts=child,
         )
         Deployment(
@@ -53,7 +53,7 @@ class VllmServer(pulumi.ComponentResource):
             metadata={"name": physical, "namespace": args.namespace, "labels": {"app": physical, PART: "server"}},
             # How many pods there are is said by the load generator and the guard, through the scale subresource. What
             # Pulumi does not say it neither claims nor changes back: Kubernetes makes one pod of an absent number.
-            spec=servers.deployment_spec(args.site, args.server, replicas=None if args.starts else 0),
+            spec=deployment.deployment_spec(args.site, args.server, replicas=None if args.starts else 0),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Without artifacts it would compile into a volume that it cannot write. Deleted after the nodes'
@@ -73,7 +73,7 @@ class VllmServer(pulumi.ComponentResource):
                 # Pulumi would wait for a pod behind the address, and a server that waits for its turn has none.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
-            spec=servers.service_spec(args.server),
+            spec=deployment.service_spec(args.server),
             opts=child,
         )
         host = pulumi.Output.concat(address.metadata.name, ".", args.namespace)

@@ -89,14 +89,14 @@ def _compare(arguments: typing.Sequence[str]) -> int:
 
 def _plan(arguments: typing.Sequence[str]) -> int:
     # The load generator's pod has no numba, and imports the report.
-    from workloads.fleet import command  # noqa: PLC0415
+    from optimal_tp.cli import plan  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(prog="python -m optimal_tp.cli.report plan", description="From a run to a fleet.")
-    command.configure(parser)
+    plan.configure(parser)
     options = parser.parse_args(arguments)
     source = _read(options.source)
     remote = options.source.startswith("s3://")
-    return command.run(options, source, options.output or _folder(options.source, source.record.run, remote=remote))
+    return plan.run(options, source, options.output or _folder(options.source, source.record.run, remote=remote))
 
 
 def _closed_forms(arguments: typing.Sequence[str]) -> int:

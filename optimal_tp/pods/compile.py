@@ -120,7 +120,7 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     if missing:
         raise CompileError(
             f"the server answered but left no {', '.join(missing)} in {draft}, so it loaded or compiled its artifacts "
-            "elsewhere; hold workloads/command.py against the image of infra.neuron.pair"
+            "elsewhere; hold optimal_tp/servers/vllm.py against the image of infra.neuron.pair"
         )
     folders.publish(draft, folder, {"command": list(command)})
     _say(f"complete: {folder}")

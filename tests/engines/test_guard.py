@@ -9,12 +9,12 @@ import pytest
 
 from optimal_tp.pods.guard import Guard, keep
 from optimal_tp.pods.kubernetes import Namespace
+from optimal_tp.servers.deployment import GENERATOR
 from tests.engines import fakes_api_server as real
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS
 from workloads.manifests.guard import GUARD
-from workloads.manifests.servers import GENERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 

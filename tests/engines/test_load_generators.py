@@ -8,11 +8,11 @@ import pytest
 
 from optimal_tp.cluster.job import PodOptions, common
 from optimal_tp.pods.kubernetes import Namespace
+from optimal_tp.servers.deployment import GENERATOR
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import NAMESPACE, applied, manifests, until
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_workloads import PROGRAMS
-from workloads.manifests.servers import GENERATOR
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 

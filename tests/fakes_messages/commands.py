@@ -12,13 +12,13 @@ from optimal_tp.account.leftovers.scope import Results
 from optimal_tp.cli import load, run, share, sweep
 from optimal_tp.cli.cores import pin, take_precedence
 from optimal_tp.cli.leftovers import main as infra
+from optimal_tp.cli.plan import _text
 from optimal_tp.cli.report import main as report
+from optimal_tp.fleet.demand import parse_forecast
 from optimal_tp.loadgen import options
 from optimal_tp.pods import guard
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
-from workloads.fleet.command import _text
-from workloads.fleet.demand import parse_forecast
 from workloads.local.settings import read_profile
 from workloads.local.weights import read_shape
 

@@ -20,6 +20,8 @@ import yaml
 
 from optimal_tp.cli import sweep, watch
 from optimal_tp.cli.report import main as report
+from optimal_tp.fleet import planning, search
+from optimal_tp.fleet.buying import Buying
 from optimal_tp.loadgen import wire
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.samples import decode, encode
@@ -41,8 +43,6 @@ from tests.fakes_messages.told import Case
 from tests.fakes_run import planted_run, store
 from tests.fakes_samples import make_sample
 from workloads import bundle
-from workloads.fleet import planning, search
-from workloads.fleet.choice import Buying
 
 
 def edited(where: pathlib.Path, **keys: object) -> None:

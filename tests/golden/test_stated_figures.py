@@ -7,12 +7,13 @@ import pytest
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cli import watch
 from optimal_tp.cluster import deadline, nodewatch
+from optimal_tp.fleet import buying, search
+from optimal_tp.fleet.simulation import simulation
 from optimal_tp.loadgen import connection, lag, pacing, pool, receiving
 from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.measurement.estimate import TIMES
 from optimal_tp.results import parts
 from tests.fakes_pulumi import ROOT, recorded
-from workloads.fleet import choice, search, simulation
 
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 
@@ -28,7 +29,7 @@ STATED = (
     ("docs/fleet.md", f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),
     ("docs/fleet.md", f"a router has at most {simulation.ROUTER_SERVERS} servers"),
     ("docs/fleet.md", f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
-    ("docs/fleet.md", f"spans a factor of {choice.LASTING:g} at least"),
+    ("docs/fleet.md", f"spans a factor of {buying.LASTING:g} at least"),
     ("docs/decisions/0020-own-protocol.md", f"at {connection.HEAD_BYTES // 1024} KiB"),
     ("docs/decisions/0023-no-retry.md", f"({pacing.LONGEST_RETRY_AFTER_SECONDS:g} s at most)"),
     (

@@ -3,8 +3,15 @@
 import json
 
 from optimal_tp.facts.versions import PAIRS
+from optimal_tp.servers.vllm import (
+    artifacts_folder,
+    environment,
+    expected_files,
+    model_folder,
+    serve_command,
+    served_names,
+)
 from optimal_tp.settings.workload import Model
-from workloads.command import artifacts_folder, environment, expected_files, model_folder, serve_command, served_names
 
 MODEL = Model()
 FORK = PAIRS["neuronx-0.9.1"]

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.fleet.demand import parse_forecast, parse_limit, parse_rate
 from tests.fakes_samples import whole
-from workloads.fleet.demand import parse_forecast, parse_limit, parse_rate
 
 
 @pytest.mark.parametrize(("text", "rate"), [("500/s", 500.0), ("30/min", 0.5), ("2e6/h", 2e6 / 3600)])

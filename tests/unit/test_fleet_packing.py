@@ -5,10 +5,10 @@ import math
 import pytest
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.fleet.buying import Buying, CostPoint, cost_at, nearest_flip, ranges
+from optimal_tp.fleet.packing import by_type, nodes_for, withstanding
+from optimal_tp.fleet.search import Carrying
 from optimal_tp.plan.placement import Wish, plan
-from workloads.fleet.choice import Buying, CostPoint, cost_at, nearest_flip, ranges
-from workloads.fleet.packing import by_type, nodes_for, withstanding
-from workloads.fleet.search import Carrying
 
 
 @pytest.mark.parametrize("name", list(INSTANCE_TYPES))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from optimal_tp.fleet.simulation.service import Served, served
+from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.samples import Sample
 from tests.fakes_samples import make_sample, make_turn
-from workloads.fleet.service import Served, served
-from workloads.fleet.times import ServiceTimes, service_times
 
 
 def _sample(request: int, sent: float, end: float, **values: object) -> Sample:

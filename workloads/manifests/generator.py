@@ -7,10 +7,11 @@ import typing
 
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.servers import neuron_pod
+from optimal_tp.servers.deployment import GENERATOR
+from optimal_tp.servers.vllm import PORT
 from optimal_tp.settings.stack_file import LoadTest
-from workloads.command import PORT
-from workloads.manifests import cores, python
-from workloads.manifests.servers import GENERATOR
+from workloads.manifests import python
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -191,7 +192,7 @@ def _template(
             *then,
         ],
         # boto3 reads this variable and not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
-        "env": cores.variables({**python.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}),
+        "env": neuron_pod.variables({**python.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
         "resources": {
             "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},

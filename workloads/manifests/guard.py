@@ -6,7 +6,8 @@ import datetime as dt
 import typing
 
 from optimal_tp.plan.lineup import Lineup
-from workloads.manifests import cores, python
+from optimal_tp.servers import neuron_pod
+from workloads.manifests import python
 from workloads.manifests.generator import scaling_rules
 
 if typing.TYPE_CHECKING:
@@ -68,7 +69,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
             *(part for name in servers(watch.plan) for part in ("--deployment", name)),
             *(part for name in compile_jobs(watch.plan) for part in ("--job", name)),
         ],
-        "env": cores.variables(python.variables(watch.runtime)),
+        "env": neuron_pod.variables(python.variables(watch.runtime)),
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
     }
     pod: PodSpecArgsDict = {

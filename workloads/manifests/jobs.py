@@ -5,11 +5,19 @@ import dataclasses
 import typing
 
 from optimal_tp.plan.placement import PlannedServer
+from optimal_tp.servers import neuron_pod
+from optimal_tp.servers.vllm import (
+    VOLUME_PATH,
+    artifacts_folder,
+    environment,
+    expected_files,
+    model_folder,
+    serve_command,
+)
 from optimal_tp.settings.stack_file import Serving
 from optimal_tp.settings.workload import Model
 from workloads.bundle import Part
-from workloads.command import VOLUME_PATH, artifacts_folder, environment, expected_files, model_folder, serve_command
-from workloads.manifests import cores, python, volumes
+from workloads.manifests import python, volumes
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
@@ -42,7 +50,9 @@ def priority_class(namespace: str) -> str:
     return f"{namespace}-compile"
 
 
-def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]) -> "JobSpecArgsDict":
+def compile_spec(
+    site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]
+) -> "JobSpecArgsDict":
     """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program."""
     serving = site.serving
     mounts = [
@@ -59,10 +69,10 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
     ]
     python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
     container: ContainerArgsDict = {
-        **cores.container(site, server),
+        **neuron_pod.container(site, server),
         "command": ["python", "-m", "optimal_tp.pods.compile", *arguments, "--"],
         "args": list(serve_command(site.model, site.pair, server.degree)),
-        "env": cores.variables(environment(site.model, site.pair, server.degree) | python),
+        "env": neuron_pod.variables(environment(site.model, site.pair, server.degree) | python),
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {
@@ -71,7 +81,9 @@ def compile_spec(site: cores.Site, server: PlannedServer, parts: collections.abc
         "restart_policy": "Never",
         "volumes": [volume for volume, _ in mounts],
     }
-    template = cores.pod(site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest)
+    template = neuron_pod.pod(
+        site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest
+    )
     return {
         "backoff_limit": _RETRIES,
         "completions": 1,
@@ -97,7 +109,7 @@ def fetch_spec(
     container: ContainerArgsDict = {
         "name": "fetch",
         "command": ["python", "-m", "optimal_tp.pods.fetch", *arguments],
-        "env": cores.variables(python.variables(runtime)),
+        "env": neuron_pod.variables(python.variables(runtime)),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec: PodSpecArgsDict = {

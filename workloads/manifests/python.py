@@ -4,8 +4,9 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.servers import neuron_pod
 from workloads.bundle import Part
-from workloads.manifests import cores, volumes
+from workloads.manifests import volumes
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
@@ -49,7 +50,7 @@ def pod_spec(
         **container,
         "image": runtime.image,
         "image_pull_policy": "IfNotPresent",
-        "security_context": cores.confined(read_only_root=True),
+        "security_context": neuron_pod.confined(read_only_root=True),
         "volume_mounts": [mount for _, mount in all_mounts],
     }
     spec: PodSpecArgsDict = {
@@ -83,8 +84,8 @@ def _installer(runtime: Runtime, mounts: "list[VolumeMountArgsDict]") -> "Contai
             *("--require-hashes", *index, "--target", _DEPENDENCIES_PATH),
             *("--requirement", f"{volumes.CODE_PATH}/{REQUIREMENTS}"),
         ],
-        "env": cores.variables(variables(runtime)),
+        "env": neuron_pod.variables(variables(runtime)),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-        "security_context": cores.confined(read_only_root=True),
+        "security_context": neuron_pod.confined(read_only_root=True),
         "volume_mounts": mounts,
     }

@@ -3,8 +3,8 @@
 import collections.abc
 import typing
 
+from optimal_tp.servers.vllm import VOLUME_PATH
 from workloads.bundle import Part
-from workloads.command import VOLUME_PATH
 
 if typing.TYPE_CHECKING:
     import pulumi

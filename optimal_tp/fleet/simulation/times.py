@@ -7,7 +7,7 @@ import typing
 
 import numpy as np
 
-from workloads.fleet.service import Served
+from optimal_tp.fleet.simulation.service import Served
 
 FEWEST = 3
 """Service times below which a concurrency counts as not measured."""

@@ -4,13 +4,13 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.hardware import InstanceTypeName
-from workloads.fleet.arrivals import Arrivals, Routing
-from workloads.fleet.choice import Buying, CheapestRange, CostPoint, curve, nearest_flip, ranges
-from workloads.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
-from workloads.fleet.packing import Nodes, by_type, nodes_for, withstanding
-from workloads.fleet.search import Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
-from workloads.fleet.simulation import Outcome, Percentile, is_overloaded, simulate
-from workloads.fleet.times import ServiceTimes
+from optimal_tp.fleet.buying import Buying, CheapestRange, CostPoint, curve, nearest_flip, ranges
+from optimal_tp.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
+from optimal_tp.fleet.packing import Nodes, by_type, nodes_for, withstanding
+from optimal_tp.fleet.search import Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
+from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
+from optimal_tp.fleet.simulation.simulation import Outcome, Percentile, is_overloaded, simulate
+from optimal_tp.fleet.simulation.times import ServiceTimes
 
 ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")
 SHOWN = (50.0, 90.0, 99.0)

@@ -5,10 +5,10 @@ import math
 
 import matplotlib.axes
 
+from optimal_tp.fleet.planning import FleetPlan
 from optimal_tp.measurement.estimate import figure
 from optimal_tp.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages, picture
 from optimal_tp.report.plots import Plot
-from workloads.fleet.planning import FleetPlan
 
 
 def pictures(plan: FleetPlan) -> tuple[Plot, ...]:

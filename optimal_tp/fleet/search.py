@@ -5,9 +5,9 @@ import functools
 import math
 import typing
 
-from workloads.fleet.arrivals import Arrivals, Routing
-from workloads.fleet.demand import LatencyLimit
-from workloads.fleet.simulation import (
+from optimal_tp.fleet.demand import LatencyLimit
+from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
+from optimal_tp.fleet.simulation.simulation import (
     FULLEST,
     ROUTER_SERVERS,
     Effort,
@@ -17,7 +17,7 @@ from workloads.fleet.simulation import (
     is_overloaded,
     simulate,
 )
-from workloads.fleet.times import ServiceTimes
+from optimal_tp.fleet.simulation.times import ServiceTimes
 
 RESOLUTION = 0.002
 """Fleets are told apart to this share of their size; small ones to one server."""

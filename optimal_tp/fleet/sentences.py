@@ -4,11 +4,11 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.verdict.findings import Verdict
-from workloads.fleet.demand import METRIC_WORDS
-from workloads.fleet.planning import Carried, FleetPlan, hourly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
 """The plan's tables as rows of text, the same for the terminal and the page."""
 
+from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
+from optimal_tp.fleet.simulation.simulation import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.findings import Verdict
-from workloads.fleet.demand import METRIC_WORDS
-from workloads.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
-from workloads.fleet.simulation import Metric
 
 
 def tables(plan: FleetPlan, verdict: Verdict) -> tuple[Table, ...]:

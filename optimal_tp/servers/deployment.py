@@ -4,8 +4,9 @@ import math
 import typing
 
 from optimal_tp.plan.placement import PlannedServer
-from workloads.command import PORT, environment, serve_command
-from workloads.manifests import cores, volumes
+from optimal_tp.servers import neuron_pod
+from optimal_tp.servers.vllm import PORT, environment, serve_command
+from workloads.manifests import volumes
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
@@ -27,7 +28,7 @@ def _probe(period_seconds: int, patience_seconds: int) -> "ProbeArgsDict":
     }
 
 
-def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int | None) -> "DeploymentSpecArgsDict":
+def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: int | None) -> "DeploymentSpecArgsDict":
     """Return one server's Deployment; ``replicas`` None leaves their number to others.
 
     Recreate: its cores are free only once the old pod is gone.
@@ -39,9 +40,9 @@ def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int | 
         volumes.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
     ]
     container: ContainerArgsDict = {
-        **cores.container(site, server),
+        **neuron_pod.container(site, server),
         "command": list(serve_command(site.model, site.pair, server.degree)),
-        "env": cores.variables(environment(site.model, site.pair, server.degree)),
+        "env": neuron_pod.variables(environment(site.model, site.pair, server.degree)),
         "ports": [{"name": "http", "container_port": PORT}],
         "startup_probe": _probe(_PROBE_SECONDS, patience.start_patience_seconds),
         "readiness_probe": _probe(_RUNNING_PROBE_SECONDS, patience.probe_patience_seconds),
@@ -52,9 +53,11 @@ def deployment_spec(site: cores.Site, server: PlannedServer, *, replicas: int | 
     spec: DeploymentSpecArgsDict = {
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": {"app": server.name}},
-        "progress_deadline_seconds": cores.await_seconds(site.serving),
+        "progress_deadline_seconds": neuron_pod.await_seconds(site.serving),
         "revision_history_limit": 1,
-        "template": cores.pod(site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest),
+        "template": neuron_pod.pod(
+            site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest
+        ),
     }
     if replicas is not None:
         spec["replicas"] = replicas

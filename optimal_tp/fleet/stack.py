@@ -7,12 +7,12 @@ import pathlib
 
 from infra import nodes
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.fleet.manifests import Ground, Manifest
+from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.parser import read_yaml
 from optimal_tp.settings.stack_file import parse_cluster
 from optimal_tp.settings.workload import Model
-from workloads.fleet.manifests import Ground, Manifest
-from workloads.manifests.cores import Site
 
 _PROJECT = "optimal-tp"
 

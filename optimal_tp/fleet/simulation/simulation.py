@@ -10,10 +10,10 @@ import typing
 import numpy as np
 import scipy.stats
 
+from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
+from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
+from optimal_tp.fleet.simulation.times import ServiceTimes
 from optimal_tp.verdict.statistics import Estimate, Interval
-from workloads.fleet.arrivals import Arrivals, Routing, every_nth, thinned
-from workloads.fleet.kernel import Requests, Values, serve
-from workloads.fleet.times import ServiceTimes
 
 ROUTER_SERVERS = 128
 """Servers behind one router that counts requests in flight. A larger fleet has several routers, each with its own

@@ -12,24 +12,24 @@ import yaml
 
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.fleet.buying import Buying
+from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
+from optimal_tp.fleet.drawing import pictures
+from optimal_tp.fleet.manifests import manifests, most_nodes
+from optimal_tp.fleet.page import page
+from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
+from optimal_tp.fleet.sentences import words
+from optimal_tp.fleet.simulation.arrivals import Arrivals
+from optimal_tp.fleet.simulation.service import served
+from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
+from optimal_tp.fleet.stack import ground
+from optimal_tp.fleet.tables import tables
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.results.source import Source
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.soundness import examine
-from workloads.fleet.arrivals import Arrivals
-from workloads.fleet.choice import Buying
-from workloads.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
-from workloads.fleet.drawing import pictures
-from workloads.fleet.manifests import manifests, most_nodes
-from workloads.fleet.page import page
-from workloads.fleet.planning import ROUTINGS, FleetPlan, Question, plan
-from workloads.fleet.service import served
-from workloads.fleet.stack import ground
-from workloads.fleet.tables import tables
-from workloads.fleet.times import ServiceTimes, service_times
-from workloads.fleet.words import words
 
 INCONCLUSIVE = 3
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")

@@ -6,10 +6,10 @@ import re
 import typing
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.fleet.planning import Carried
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
-from workloads.fleet.planning import Carried
-from workloads.manifests import servers
-from workloads.manifests.cores import Site
+from optimal_tp.servers import deployment
+from optimal_tp.servers.neuron_pod import Site
 
 Manifest = dict[str, typing.Any]
 
@@ -43,8 +43,8 @@ def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
     return {
         f"{name}.yaml": [
             _object("apps/v1", "Deployment", name, ground, _deployment(one, ground, server)),
-            _object("v1", "Service", name, ground, _camel(servers.service_spec(server))),
-            _object("networking.k8s.io/v1", "NetworkPolicy", name, ground, _camel(servers.policy_spec(server))),
+            _object("v1", "Service", name, ground, _camel(deployment.service_spec(server))),
+            _object("networking.k8s.io/v1", "NetworkPolicy", name, ground, _camel(deployment.policy_spec(server))),
             _object("policy/v1", "PodDisruptionBudget", name, ground, _budget(one, name)),
             _object("autoscaling/v2", "HorizontalPodAutoscaler", name, ground, _autoscaler(one, name)),
         ],
@@ -78,7 +78,7 @@ def _server(one: Carried, name: str) -> PlannedServer:
 
 
 def _deployment(one: Carried, ground: Ground, server: PlannedServer) -> Manifest:
-    spec: Manifest = _camel(servers.deployment_spec(ground.site, server, replicas=one.sizing.fleet.replicas))
+    spec: Manifest = _camel(deployment.deployment_spec(ground.site, server, replicas=one.sizing.fleet.replicas))
     pod = spec["template"]["spec"]
     # Servers are all alike: any node with free cores will do, and the autoscaler moves them; only an experiment has
     # a place for each.

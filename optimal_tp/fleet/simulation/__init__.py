@@ -1,0 +1,1 @@
+"""Queues of a fleet, simulated."""
