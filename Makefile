@@ -43,7 +43,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; PROFILE=quick|full|FILE, MODEL=DIR, VLLM=PYTHON|WHEEL
-	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/python -m workloads.local --profile "$(PROFILE)" --out out \
+	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/python -m optimal_tp.cli.local --profile "$(PROFILE)" --out out \
 	  --vllm-python "$(VLLM_PYTHON)" $(if $(MODEL),--model "$(MODEL)"); \
 	  status=$$?; echo $$status > out/last-status; exit $$status
 

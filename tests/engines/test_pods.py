@@ -23,6 +23,7 @@ import boto3
 import pytest
 
 from optimal_tp.cli.report import main as report
+from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import NAMESPACE, Manifest, applied, define_karpenter, manifests
@@ -31,7 +32,6 @@ from tests.engines.fakes_stack import CHARTS
 from tests.fakes_pulumi import Recording
 from tests.fakes_server import Script, ScriptedServer
 from tests.fakes_workloads import program
-from workloads.local.endpoints import local_endpoints
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]
 ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"

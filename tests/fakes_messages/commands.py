@@ -16,11 +16,11 @@ from optimal_tp.cli.plan import _text
 from optimal_tp.cli.report import main as report
 from optimal_tp.fleet.demand import parse_forecast
 from optimal_tp.loadgen import options
+from optimal_tp.local.profile import read_profile
+from optimal_tp.local.weights import read_shape
 from optimal_tp.pods import guard
 from tests.fakes_messages.told import Case
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
-from workloads.local.settings import read_profile
-from workloads.local.weights import read_shape
 
 LOADS: typing.Final = (
     (),

@@ -35,6 +35,10 @@ from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.result import begin, write
 from optimal_tp.loadgen.transport import Network
+from optimal_tp.local import program, server, startup
+from optimal_tp.local.endpoints import local_endpoints
+from optimal_tp.local.profile import read_profile
+from optimal_tp.local.sweep import sweep_locally
 from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
 from optimal_tp.pods import compile, fetch, folders, guard
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
@@ -47,10 +51,6 @@ from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
 from tests.fakes_server import Script, ScriptedServer
-from workloads.local import program, server, startup
-from workloads.local.endpoints import local_endpoints
-from workloads.local.settings import read_profile
-from workloads.local.sweep import sweep_locally
 
 T = typing.TypeVar("T")
 QUIET: typing.Final = PlainWatcher(Console(quiet=True))
@@ -511,8 +511,8 @@ def no_endpoints() -> None:
 def kept_wrongly() -> None:
     """Call the keeper by hand."""
     with unittest.mock.patch.object(sys, "argv", ["keeper"]), unittest.mock.patch.dict(sys.modules):
-        sys.modules.pop("workloads.local.keeper", None)  # runpy warns of a module that another test has imported
-        runpy.run_module("workloads.local.keeper", run_name="__main__")
+        sys.modules.pop("optimal_tp.local.supervisor", None)  # runpy warns of a module that another test has imported
+        runpy.run_module("optimal_tp.local.supervisor", run_name="__main__")
 
 
 # Values that a caller gives: told as they are by whoever reads the file or option they came from.

@@ -10,7 +10,7 @@ import typing
 import psutil
 import pytest
 
-from workloads.local.keeper import NICE
+from optimal_tp.local.supervisor import NICE
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORE = str(min(os.sched_getaffinity(0)))
@@ -24,7 +24,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 
 def _keep(program: str, *, grace: str = "5") -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "workloads.local.keeper", grace, CORE, sys.executable, "-c", program],
+        [sys.executable, "-m", "optimal_tp.local.supervisor", grace, CORE, sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,7 +63,7 @@ def test_ends_the_family_when_the_starter_is_killed() -> None:
         "import subprocess, sys; keeper = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, "
         "stdout=subprocess.PIPE, text=True); print(keeper.pid, keeper.stdout.readline(), flush=True); keeper.wait()"
     )
-    command = [sys.executable, "-m", "workloads.local.keeper", "5", CORE, sys.executable, "-c", FAMILY]
+    command = [sys.executable, "-m", "optimal_tp.local.supervisor", "5", CORE, sys.executable, "-c", FAMILY]
     with subprocess.Popen(
         [sys.executable, "-c", starter, *command],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""``python -m workloads.local`` as a user runs it, with a stand-in for vLLM: its ends, what it keeps and leaves."""
+"""``python -m optimal_tp.cli.local`` as a user runs it, with a stand-in for vLLM: its ends, what it keeps and leaves."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ def _run(
         "PLANTED_TOKEN_SECONDS": '{"1": 0.002, "2": 0.0015}',
     } | ({} if death is None else {"PLANTED_DEATH_SECONDS": death})
     options = ("--profile", str(_profile(folder, models, **local)), "--out", str(folder / "out"), *words)
-    command = [sys.executable, "-m", "workloads.local", *options, "--vllm-python", sys.executable]
+    command = [sys.executable, "-m", "optimal_tp.cli.local", *options, "--vllm-python", sys.executable]
     family: set[psutil.Process] = set()
     lines = []
     with subprocess.Popen(

@@ -4,10 +4,10 @@ import pathlib
 
 import pytest
 
+from optimal_tp.local.arena import _Reading, foreign_share
+from optimal_tp.local.profile import LocalSettings
+from optimal_tp.local.server import ServerPlan, command, environment
 from optimal_tp.settings.workload import Model
-from workloads.local.arena import _Reading, foreign_share
-from workloads.local.server import ServerPlan, command, environment
-from workloads.local.settings import LocalSettings
 
 
 def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:

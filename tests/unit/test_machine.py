@@ -2,10 +2,10 @@
 
 import pytest
 
+from optimal_tp.local.machine import Place, places
+from optimal_tp.local.profile import LocalSettings
 from optimal_tp.plan.fit import SHAPES
 from optimal_tp.settings.workload import Model
-from workloads.local.machine import Place, places
-from workloads.local.settings import LocalSettings
 
 
 def _places(

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from optimal_tp.errors import SettingsError
-from workloads.local.settings import PROFILES, read_profile
+from optimal_tp.local.profile import PROFILES, read_profile
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))

@@ -15,6 +15,14 @@ import psutil
 from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.session import Session, raise_ending, run_name
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.local.arena import MachineArena
+from optimal_tp.local.endpoints import local_endpoints
+from optimal_tp.local.machine import Place, places
+from optimal_tp.local.pins import machine_pins
+from optimal_tp.local.profile import Profile
+from optimal_tp.local.server import ServerPlan
+from optimal_tp.local.startup import Started, log_path, ports, running_servers
+from optimal_tp.local.weights import read_shape, write_model
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.fit import ModelShape
 from optimal_tp.report.conclusion import conclude
@@ -22,14 +30,6 @@ from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.publish import CloudWatch
-from workloads.local.arena import MachineArena
-from workloads.local.endpoints import local_endpoints
-from workloads.local.machine import Place, places
-from workloads.local.pins import machine_pins
-from workloads.local.server import ServerPlan
-from workloads.local.settings import Profile
-from workloads.local.startup import Started, log_path, ports, running_servers
-from workloads.local.weights import read_shape, write_model
 
 BUCKET = "optimal-tp-results"
 """Name of the results bucket on loopback."""

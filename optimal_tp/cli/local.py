@@ -13,15 +13,15 @@ import uvloop
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.experiment.session import halting_on_signals
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.local.profile import Profile, read_profile
+from optimal_tp.local.program import Request, run_locally
+from optimal_tp.local.sweep import sweep_locally
 from optimal_tp.telemetry.console import watcher
-from workloads.local.program import Request, run_locally
-from workloads.local.settings import Profile, read_profile
-from workloads.local.sweep import sweep_locally
 
 
 def main(words: list[str]) -> int:
     """Run with the command line's ``words``; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.local", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m optimal_tp.cli.local", description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="quick", help="quick, full, or a YAML file")
     parser.add_argument("--model", help="a model directory to serve instead of random weights")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"), help="folder for runs")

@@ -9,14 +9,14 @@ import sys
 import typing
 
 from optimal_tp.errors import ServerFailed
-from workloads.local.server import ROOT
+from optimal_tp.local.server import ROOT
 
 
 @contextlib.contextmanager
 def local_endpoints() -> typing.Iterator[str]:
     """Start the endpoints, yield their URL, end them. Raises ServerFailed if they do not start."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "workloads.local.endpoints"],
+        [sys.executable, "-m", "optimal_tp.local.endpoints"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

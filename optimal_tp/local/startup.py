@@ -12,8 +12,8 @@ import urllib.request
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
-from workloads.local.server import Server, ServerPlan
 
 _POLL_SECONDS = 0.5
 

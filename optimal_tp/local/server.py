@@ -12,8 +12,8 @@ import sys
 import psutil
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model
-from workloads.local.settings import LocalSettings
 
 ROOT = pathlib.Path(__file__).parents[2]
 _LAST_LINES = 3
@@ -92,7 +92,7 @@ class Server:
         # The whole server is bound, not only its workers: a TP1 that borrows a second core for its HTTP side would be
         # compared unfairly.
         cores = ",".join(str(core) for core in plan.cores)
-        keeper = [sys.executable, "-m", "workloads.local.keeper", str(plan.local.stop_timeout_seconds), cores]
+        keeper = [sys.executable, "-m", "optimal_tp.local.supervisor", str(plan.local.stop_timeout_seconds), cores]
         self._keeper = subprocess.Popen(
             [*keeper, *command(plan)],
             stdin=subprocess.PIPE,

@@ -8,12 +8,12 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.session import run_name
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.local.profile import Profile
+from optimal_tp.local.program import Request, point_to, run_locally
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import new_folder
 from optimal_tp.settings.models import model_title
 from optimal_tp.telemetry.console import Watcher
-from workloads.local.program import Request, point_to, run_locally
-from workloads.local.settings import Profile
 
 
 async def sweep_locally(

@@ -5,7 +5,7 @@ import time
 
 import psutil
 
-from workloads.local.server import Server
+from optimal_tp.local.server import Server
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

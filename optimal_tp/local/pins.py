@@ -6,7 +6,7 @@ import pathlib
 import platform
 import subprocess
 
-from workloads.local.server import ROOT
+from optimal_tp.local.server import ROOT
 
 _ASK = (
     "import importlib.metadata as m\n"
