@@ -7,7 +7,8 @@ import textwrap
 
 import pytest
 
-from optimal_tp.pods import compile, folders
+from optimal_tp.pods import compile as compiling
+from optimal_tp.pods import folders
 
 SERVER = textwrap.dedent(
     """
@@ -48,7 +49,7 @@ def port() -> int:
 
 def compile_once(folder: pathlib.Path, port: int, behaviour: str, expected: tuple[str, ...] = ("model.pt",)) -> None:
     """Run the program's work against a server that behaves so."""
-    compile.compile_into(
+    compiling.compile_into(
         folder,
         [sys.executable, "-c", SERVER, str(port), behaviour],
         model="Qwen/Qwen3-0.6B",
@@ -83,7 +84,7 @@ def test_a_server_that_fails_leaves_no_complete_folder(
 ) -> None:
     """The Job says which step failed, and nothing half-made is taken for complete."""
     folder = tmp_path / "tp1"
-    with pytest.raises(compile.CompileError, match=message):
+    with pytest.raises(compiling.CompileError, match=message):
         compile_once(folder, port, behaviour, expected)
 
     assert not folder.exists()
@@ -98,14 +99,14 @@ def test_a_complete_folder_ends_the_job_at_once(
     arguments = ["--folder", str(folder), "--model", "m", "--patience-seconds", "5", "--", "/no/such/command"]
     capsys.readouterr()
 
-    assert compile.main(arguments) == 0
+    assert compiling.main(arguments) == 0
     assert capsys.readouterr().out == f"already complete: {folder}\n"
 
 
 def test_the_program_passes_the_command_on(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What stands after -- is the server's command, and its failure is the Job's."""
     arguments = ["--folder", str(tmp_path / "tp1"), "--model", "m", "--patience-seconds", "5"]
-    status = compile.main([*arguments, "--", sys.executable, "-c", "raise SystemExit(7)"])
+    status = compiling.main([*arguments, "--", sys.executable, "-c", "raise SystemExit(7)"])
 
     assert status == 1
     assert "not compiled: the server ended with status 7 before it was healthy" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""``python -m optimal_tp.cli.local`` as a user runs it, with a stand-in for vLLM: its ends, what it keeps and leaves."""
+"""``make local`` as a user runs it, with a stand-in for vLLM: its ends, what it keeps and leaves."""
 
 import dataclasses
 import json
