@@ -8,11 +8,11 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster import Cluster, ClusterArgs
-from infra.expectations import expectations
+from infra.folded_expectations import expectations
+from infra.folded_outputs import ClusterOutputs
 from infra.karpenter import Karpenter, KarpenterArgs
 from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
-from infra.outputs import ClusterOutputs
 from infra.policies import Place
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
 from optimal_tp.settings import sizing

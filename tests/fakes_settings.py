@@ -14,7 +14,7 @@ import typing
 import pydantic
 import pydantic_core
 
-from infra.outputs import ClusterOutputs
+from infra.folded_outputs import ClusterOutputs
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.sections import Spend
 from optimal_tp.settings.stack_file import LoadTest, Serving

@@ -15,10 +15,9 @@ from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.stack_file import Serving
-from workloads import rights
-from workloads.bundle import with_fixed_names
-from workloads.code import bundle, config_maps
-from workloads.manifests import jobs, python, volumes
+from workloads.manifests import jobs, python_pods, rights, volumes
+from workloads.manifests.bundle import bundle, config_maps
+from workloads.manifests.folded_bundle import with_fixed_names
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch"
@@ -158,7 +157,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
 
     def _fetch(self, model: ModelPlan, needs: collections.abc.Sequence[pulumi.Resource]) -> Job:
         args, app = self._args, model.part(jobs.FETCH)
-        runtime = python.Runtime(
+        runtime = python_pods.Runtime(
             image=args.python_image,
             installs=self._serving.model_source.startswith("s3://"),
             package_index_url=args.package_index_url,

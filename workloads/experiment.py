@@ -13,16 +13,16 @@ from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.models import model_title
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
+from workloads.bucket import ResultsBucket
 from workloads.dashboard import Dashboard, DashboardArgs
+from workloads.folded_waiting import waiting_lines, why_pending_command
 from workloads.guard import Guard, GuardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.jobs import Fetched
+from workloads.manifests.panels import Board
 from workloads.outputs import ExperimentOutputs
-from workloads.panels import Board
 from workloads.reach import reach_lines, seat_lines
-from workloads.results import ResultsBucket
 from workloads.serving import PART, VllmServer, VllmServerArgs
-from workloads.waiting import waiting_lines, why_pending_command
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

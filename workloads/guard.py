@@ -10,9 +10,9 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from optimal_tp.plan.lineup import Lineup
-from workloads.code import bundle, config_maps
-from workloads.grant import grant
-from workloads.manifests import generator, guard, python
+from workloads.manifests import generator, guard, python_pods
+from workloads.manifests.bundle import bundle, config_maps
+from workloads.namespace import grant
 
 PROGRAM = "optimal_tp.pods.guard"
 CLOCK = "qwen-vllm-clock"
@@ -59,7 +59,7 @@ class Guard(pulumi.ComponentResource):
             spec=guard.policy_spec(),
             opts=self._child,
         )
-        runtime = python.Runtime(image=args.python_image, installs=False, package_index_url=None, parts=parts)
+        runtime = python_pods.Runtime(image=args.python_image, installs=False, package_index_url=None, parts=parts)
         CronJob(
             f"{name}-cron",
             metadata={"name": guard.GUARD, "namespace": args.namespace},

@@ -25,12 +25,11 @@ from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.settings.models import as_section
 from optimal_tp.settings.stack_file import ClusterSettings
-from workloads import rights
 from workloads.artifacts import Identity
-from workloads.code import bundle, config_maps
-from workloads.grant import grant
-from workloads.manifests import generator, python
-from workloads.results import ResultsBucket
+from workloads.bucket import ResultsBucket
+from workloads.manifests import generator, python_pods, rights
+from workloads.manifests.bundle import bundle, config_maps
+from workloads.namespace import grant
 
 PROGRAM = "optimal_tp.__main__"
 
@@ -81,7 +80,7 @@ class LoadTest(pulumi.ComponentResource):
         parts = bundle(f"{GENERATOR}-code", [PROGRAM])
         code = config_maps(f"{name}-code", parts, args.namespace, self._child)
         settings = self._settings()
-        runtime = python.Runtime(
+        runtime = python_pods.Runtime(
             image=args.python_image if wanted.image is None else wanted.image,
             installs=wanted.image is None,
             package_index_url=wanted.package_index_url,

@@ -42,7 +42,7 @@ from tests.fakes_messages.running import NOWHERE, QUIET, _full, _halt
 from tests.fakes_messages.told import Case
 from tests.fakes_run import planted_run, store
 from tests.fakes_samples import make_sample
-from workloads import bundle
+from workloads.manifests import folded_bundle
 
 
 def edited(where: pathlib.Path, **keys: object) -> None:
@@ -223,8 +223,8 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: decode("{}"),
     lambda _: decode(encode(make_sample()).replace('"end_seconds":0.100000', '"end_seconds":NaN')),
     lambda _: Share(index=2, count=2),
-    lambda _: bundle.closure({}, ["workloads.nothing"]),
-    lambda _: bundle.parts("code", {"long.py": "x" * 100}, limit_bytes=10),
+    lambda _: folded_bundle.closure({}, ["workloads.nothing"]),
+    lambda _: folded_bundle.parts("code", {"long.py": "x" * 100}, limit_bytes=10),
     lambda _: Minutes(origin_epoch_seconds=0, settle_seconds=0).add_turn(1, 0.0, {"RPS": 1.0}),
     lambda _: from_tokens([1], [4], seed=1),
     lambda _: from_words(["one"], [4], seed=1),

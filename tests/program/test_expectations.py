@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.expectations import expectations
+from infra.folded_expectations import expectations
 from optimal_tp.settings.infra import parse_infra
 from tests.fakes_pulumi import stack_config
 from tests.fakes_workloads import EXISTING, on_existing

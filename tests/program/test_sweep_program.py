@@ -10,7 +10,7 @@ from optimal_tp.errors import CapacityError, SettingsError
 from optimal_tp.settings.models import parse_models
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import FAMILY, PROGRAMS, program
-from workloads.panels import GRID_COLUMNS
+from workloads.manifests.panels import GRID_COLUMNS
 
 SMALL, LARGE = "qwen3-0-6b", "qwen3-8b"
 SERVERS = (*(f"{SMALL}-tp{degree}" for degree in (1, 2, 4)), *(f"{LARGE}-tp{degree}" for degree in (2, 4)))

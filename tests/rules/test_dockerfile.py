@@ -4,7 +4,7 @@ import re
 
 from optimal_tp.facts.versions import IMAGE_REGISTRY, PYTHON_IMAGE
 from tests.fakes_pulumi import ROOT
-from workloads.manifests.python import REQUIREMENTS, USER
+from workloads.manifests.python_pods import REQUIREMENTS, USER
 
 
 def test_the_image_is_what_pods_set_up_themselves() -> None:

@@ -10,7 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from workloads.bundle import closure, imports, parts, read_sources, with_fixed_names
+from workloads.manifests.folded_bundle import closure, imports, parts, read_sources, with_fixed_names
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCES = {
@@ -134,7 +134,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     )
     files = closure(read_sources(ROOT), ["optimal_tp.__main__"])
     imported = {name.split(".")[0] for path, text in files.items() if path.endswith(".py") for name in imports(text)}
-    libraries = imported - set(sys.stdlib_module_names) - {"infra", "workloads", "optimal_tp"}
+    libraries = imported - set(sys.stdlib_module_names) - {"optimal_tp"}
 
     assert "boto3" in libraries
     assert {names.get(library, library) for library in libraries} - asked_for == set()

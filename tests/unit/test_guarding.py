@@ -11,8 +11,8 @@ import pytest
 from optimal_tp.pods.guard import Guard, keep, main
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_kubernetes import FakeCluster, served
-from workloads.bundle import closure, imports, read_sources
-from workloads.code import ROOT
+from workloads.manifests.bundle import ROOT
+from workloads.manifests.folded_bundle import closure, imports, read_sources
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))
@@ -186,7 +186,7 @@ def test_it_needs_the_standard_library_alone() -> None:
         for path, text in files.items()
         if path.endswith(".py")
         for name in imports(text)
-        if not name.startswith(("infra", "workloads", "optimal_tp"))
+        if not name.startswith("optimal_tp")
     } - sys.stdlib_module_names
 
     assert foreign == set()

@@ -8,7 +8,7 @@ import pytest
 
 from optimal_tp.measurement.metrics import BY_NAME, METRICS, NAMESPACE
 from optimal_tp.settings.workload import Limit, Limits
-from workloads.panels import GRID_COLUMNS, Board, Body, dashboard_body
+from workloads.manifests.panels import GRID_COLUMNS, Board, Body, dashboard_body
 
 LIMITS = Limits(total_latency_ms=Limit(percentile=99, at_most_ms=400))
 # CloudWatch user guide, "Dashboard body structure and syntax" and "Service quotas", read 2026-11.

@@ -9,8 +9,8 @@ from optimal_tp.cli.share import stop_servers
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
 from tests.fakes_samples import whole
+from workloads.folded_waiting import waiting_lines, why_pending_command
 from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
-from workloads.waiting import waiting_lines, why_pending_command
 
 
 def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloads: typing.Any) -> ClusterSettings:

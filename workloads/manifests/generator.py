@@ -11,7 +11,7 @@ from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.vllm import PORT
 from optimal_tp.settings.stack_file import LoadTest
-from workloads.manifests import python
+from workloads.manifests import python_pods
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -52,7 +52,7 @@ class Generator:
     """What the load generator's pod is made of."""
 
     settings: LoadTest
-    runtime: python.Runtime
+    runtime: python_pods.Runtime
     plan: Lineup
     region: str
     settings_name: "pulumi.Input[str]"
@@ -192,7 +192,9 @@ def _template(
             *then,
         ],
         # boto3 reads this variable and not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
-        "env": neuron_pod.variables({**python.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}),
+        "env": neuron_pod.variables(
+            {**python_pods.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}
+        ),
         # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
         "resources": {
             "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
@@ -201,7 +203,7 @@ def _template(
         "working_dir": RESULTS_PATH,
     }
     spec: PodSpecArgsDict = {
-        **python.pod_spec(generator.runtime, container, _mounts(generator), stop_seconds=settings.grace_seconds),
+        **python_pods.pod_spec(generator.runtime, container, _mounts(generator), stop_seconds=settings.grace_seconds),
         "service_account_name": GENERATOR,
         # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
         "automount_service_account_token": True,

@@ -7,7 +7,7 @@ import typing
 
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers import neuron_pod
-from workloads.manifests import python
+from workloads.manifests import python_pods
 from workloads.manifests.generator import scaling_rules
 
 if typing.TYPE_CHECKING:
@@ -34,7 +34,7 @@ _API_PORT = 443
 class Watch:
     """What the guard stops, and when."""
 
-    runtime: python.Runtime
+    runtime: python_pods.Runtime
     plan: Lineup
     deadline: "pulumi.Input[str]"
     """ISO 8601 with its time zone."""
@@ -69,11 +69,11 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
             *(part for name in servers(watch.plan) for part in ("--deployment", name)),
             *(part for name in compile_jobs(watch.plan) for part in ("--job", name)),
         ],
-        "env": neuron_pod.variables(python.variables(watch.runtime)),
+        "env": neuron_pod.variables(python_pods.variables(watch.runtime)),
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
     }
     pod: PodSpecArgsDict = {
-        **python.pod_spec(watch.runtime, container, [], stop_seconds=_STOP_SECONDS),
+        **python_pods.pod_spec(watch.runtime, container, [], stop_seconds=_STOP_SECONDS),
         "automount_service_account_token": True,
         # It must find room on system nodes that are full.
         "priority_class_name": "system-cluster-critical",

@@ -16,8 +16,8 @@ from optimal_tp.servers.vllm import (
 )
 from optimal_tp.settings.stack_file import Serving
 from optimal_tp.settings.workload import Model
-from workloads.bundle import Part
-from workloads.manifests import python, volumes
+from workloads.manifests import python_pods, volumes
+from workloads.manifests.folded_bundle import Part
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
@@ -95,7 +95,7 @@ def compile_spec(
 
 
 def fetch_spec(
-    fetched: Fetched, serving: Serving, runtime: python.Runtime, *, app: str, service_account: str
+    fetched: Fetched, serving: Serving, runtime: python_pods.Runtime, *, app: str, service_account: str
 ) -> "JobSpecArgsDict":
     """Return the Job that fetches a model, on a system node: it needs no core."""
     model = fetched.model
@@ -109,11 +109,11 @@ def fetch_spec(
     container: ContainerArgsDict = {
         "name": "fetch",
         "command": ["python", "-m", "optimal_tp.pods.fetch", *arguments],
-        "env": neuron_pod.variables(python.variables(runtime)),
+        "env": neuron_pod.variables(python_pods.variables(runtime)),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec: PodSpecArgsDict = {
-        **python.pod_spec(
+        **python_pods.pod_spec(
             runtime,
             container,
             [volumes.shared(serving.volume_claim, read_only=False)],

@@ -4,7 +4,7 @@ import collections.abc
 import typing
 
 from optimal_tp.servers.vllm import VOLUME_PATH
-from workloads.bundle import Part
+from workloads.manifests.folded_bundle import Part
 
 if typing.TYPE_CHECKING:
     import pulumi

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from optimal_tp.settings.stack_file import Results
-from workloads import rights
+from workloads.manifests import rights
 
 _UNFINISHED_DAYS = 7
 _ENCRYPTION = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(

@@ -10,7 +10,7 @@ import re
 LIMIT_BYTES = 900 * 1024
 """Most that one ConfigMap carries here. The API server refuses objects of more than 1 MiB (kubernetes.io, ConfigMap),
 and names and metadata want room too."""
-PACKAGES = ("infra", "workloads", "optimal_tp")
+PACKAGES = ("optimal_tp",)
 """Packages whose modules may travel."""
 _TEXTS = (".py", ".json", ".j2", ".css", ".yaml")
 _OURS = tuple(f"{package}." for package in PACKAGES)

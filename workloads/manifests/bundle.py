@@ -6,10 +6,10 @@ import pathlib
 import pulumi
 from pulumi_kubernetes.core.v1 import ConfigMap
 
-from workloads.bundle import Part, closure, parts, read_sources
-from workloads.manifests.python import REQUIREMENTS
+from workloads.manifests.folded_bundle import Part, closure, parts, read_sources
+from workloads.manifests.python_pods import REQUIREMENTS
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 """The repository: what travels is what stands here."""
 
 

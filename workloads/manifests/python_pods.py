@@ -5,8 +5,8 @@ import dataclasses
 import typing
 
 from optimal_tp.servers import neuron_pod
-from workloads.bundle import Part
 from workloads.manifests import volumes
+from workloads.manifests.folded_bundle import Part
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
