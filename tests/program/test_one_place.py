@@ -14,6 +14,7 @@ from tests.fakes_workloads import program
 
 COPIED = (
     "__main__.py",
+    "optimal_tp",
     "infra",
     "workloads",
     "policy",
