@@ -43,14 +43,15 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; PROFILE=quick|full|FILE, MODEL=DIR, VLLM=PYTHON|WHEEL
-	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/python -m optimal_tp.cli.local --profile "$(PROFILE)" --out out \
+	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/optimal-tp local --profile "$(PROFILE)" --out out \
 	  --vllm-python "$(VLLM_PYTHON)" $(if $(MODEL),--model "$(MODEL)"); \
 	  status=$$?; echo $$status > out/last-status; exit $$status
 
-.venv-local/ready: requirements/local.txt
+.venv-local/ready: requirements/local.txt pyproject.toml
 	@echo "installing the load generator and the local AWS endpoints into .venv-local"
 	@$(PYTHON) -m venv .venv-local
 	@.venv-local/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
+	@.venv-local/bin/uv pip install --quiet --python .venv-local --no-deps --editable .
 	@touch $@
 
 # vLLM has an environment of its own: its dependencies and Pulumi's protobuf exclude each other.
@@ -125,9 +126,10 @@ format: $(VENV)/dev.ready ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 # uv installs the same pins faster; plain pip reads the same files.
-$(VENV)/dev.ready: requirements/dev.txt
+$(VENV)/dev.ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(VENV) --no-deps --editable .
 	touch $@
 
 # The scanner has an environment of its own: it pins old versions of much that the program uses.
@@ -146,7 +148,7 @@ docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_graph
 	$(BIN)/python -m tests.fakes_rooms
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/python -m optimal_tp.cli.report measurement > docs/measurement.md
+	$(BIN)/optimal-tp reference metrics > docs/measurement.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
@@ -163,7 +165,7 @@ STACK ?= dev
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
 	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
-	@$(BIN)/python -m optimal_tp.cli.leftovers leftovers --stack "$(STACK)"; status=$$?; case $$status in \
+	@$(BIN)/optimal-tp leftovers --stack "$(STACK)"; status=$$?; case $$status in \
 	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
 	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \

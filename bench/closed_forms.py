@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import typing
 
 import numpy as np
@@ -145,3 +146,7 @@ def table(found: typing.Sequence[Check]) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table(checks()))

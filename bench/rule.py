@@ -1,8 +1,10 @@
 """Planted truths, judged many thousand times: how often the rule errs, and how many blocks it takes."""
 
+import argparse
 import dataclasses
 import math
 import statistics
+import sys
 import typing
 
 import numpy as np
@@ -211,3 +213,15 @@ def _chunks(experiments: int) -> list[int]:
 
 def _count(blocks: float | None) -> str:
     return "—" if blocks is None else f"{blocks:.0f}"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Print the table in docs/verdict.md."""
+    parser = argparse.ArgumentParser(prog="python -m bench.rule", description="Planted truths, judged by the rule.")
+    parser.add_argument("--experiments", type=int, default=EXPERIMENTS, help="simulated experiments per row")
+    sys.stdout.write(table(parser.parse_args(words).experiments))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -103,7 +103,7 @@ def _spawn(
 
 
 class Ours:
-    """``python -m optimal_tp load``, as anybody runs it: every sample on disk, audit and all."""
+    """``optimal-tp load``, as anybody runs it: every sample on disk, audit and all."""
 
     name = "ours"
 

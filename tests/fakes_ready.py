@@ -11,6 +11,7 @@ from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer
+from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_workloads import EXISTING, changed
@@ -64,7 +65,7 @@ def preflight(
     """Return the rows of a preflight, by check."""
     scene = Scene(
         settings=of.infra,
-        experiment=of.experiment(),
+        experiment=experiment(of),
         ask=Inquiry(account),
         account=OWNER,
         manifest=manifest,

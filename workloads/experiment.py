@@ -74,7 +74,7 @@ class Experiment:
             "dashboard_url": self.dashboard.url,
             "results_uri": uri,
             "results_on_destroy": pulumi.Output.concat(after, uri),
-            "watch_command": f"python -m optimal_tp.cli.report watch --stack {pulumi.get_stack()}",
+            "watch_command": f"optimal-tp watch --stack {pulumi.get_stack()}",
             "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
             "cost": [*self.money.lines(), *model_lines(self.plan, self.money)],
             "usd_per_hour": self.money.cost.now_usd,

@@ -1,69 +1,53 @@
-"""``python -m optimal_tp.cli.leftovers``: what would go wrong before a stack is made, what is left after it.
+"""List what a stack left behind after `pulumi destroy`, what it costs and what removes it.
 
-preflight --stack dev [--json]  exit 0 nothing wrong, 1 something is, 3 unknown, 2 bad input
-leftovers --stack dev [--json]  exit 0 nothing left, 1 something that bills, 3 unknown, 2 bad input
-leftovers --stack dev --remove  asks before each kind whether it is removed, then looks again
-preflight|leftovers --policy    the least IAM policy that it needs; with --remove, for that too
+Exit status: 0 nothing left, 1 something that bills, 2 bad input, 3 something is unknown.
+Example: optimal-tp leftovers --stack dev --remove   asks before each kind, removes it, then looks again
 """
 
 import argparse
-import datetime as dt
+import collections.abc
+import dataclasses
 import json
 import pathlib
-import shutil
 import sys
-import typing
-
-import rich.console
+import time
 
 from optimal_tp.account.change import Change
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
+from optimal_tp.account.leftovers import removal
+from optimal_tp.account.leftovers.kinds import Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Results, Scope
-from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS
-from optimal_tp.account.preflight import rows
-from optimal_tp.account.preflight.checks import checks
-from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.questions import PREFLIGHT, least_policy
-from optimal_tp.account.registry import Registries
-from optimal_tp.cli import command as leftovers
-from optimal_tp.cli import table
-from optimal_tp.errors import OptimalTpError
-from optimal_tp.plan.stack import PROJECT, read_stack, stack_config
+from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
+from optimal_tp.account.questions import Ask, least_policy
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.plan.stack import PROJECT, stack_config
 from optimal_tp.settings.infra import parse_infra
 
 
-def main(arguments: typing.Sequence[str], make: Clients | None = None) -> int:
-    """Run the command in ``arguments`` and return the exit status. ``make`` makes AWS clients; absent: real ones."""
-    parser = argparse.ArgumentParser(
-        prog="python -m optimal_tp", description="Ask AWS; only --remove changes anything."
-    )
-    parser.add_argument("command", choices=("preflight", "leftovers"))
-    parser.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml is read")
-    parser.add_argument("--json", action="store_true", help="the rows for programs")
-    parser.add_argument("--policy", action="store_true", help="print the least IAM policy and ask nothing")
-    parser.add_argument("--remove", action="store_true", help="of leftovers: ask before each kind, then remove it")
-    options = parser.parse_args(arguments)
-    if options.remove and (options.json or options.command == "preflight"):
-        parser.error("--remove goes with leftovers alone, and asks: it goes without --json")
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml says where to look")
+    what.add_argument("--policy", action="store_true", help="print the least IAM policy, with --remove for that too")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--remove", action="store_true", help="ask before each kind, then remove it")
+
+
+def main(options: argparse.Namespace, make: Clients | None = None) -> int:
+    """Show what is left; ``make`` makes AWS clients, by default real ones. Raises OptimalTpError."""
     if options.policy:
-        asked = PREFLIGHT if options.command == "preflight" else LEFTOVERS
-        document = least_policy(asked, changes=REMOVALS if options.remove else ())
+        document = least_policy(LEFTOVERS, changes=REMOVALS if options.remove else ())
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
-    if options.stack is None:
-        parser.error("--stack is required: it names the stack whose file is read, as --stack dev")
-    try:
-        if options.command == "preflight":
-            return _preflight(options.stack, make, as_json=options.json)
-        scope = stack_scope(options.stack)
-        settings = scope.settings
-        make = clients(settings.region) if make is None else make
-        account = require_account(make, settings.region)
-    except OptimalTpError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_status
+    if options.remove and options.json:
+        rule = "removing asks at the terminal, so it must go without --json"
+        raise SettingsError([Problem(path="--remove", value=True, rule=rule, remedy="drop one of the two")])
+    scope = stack_scope(options.stack)
+    region = scope.settings.region
+    make = clients(region) if make is None else make
+    account = require_account(make, region)
     change = Change(make) if options.remove else None
-    return leftovers.report(scope, Inquiry(make), change, account, as_json=options.json)
+    return _report(scope, Inquiry(make), change, account, as_json=options.json)
 
 
 def stack_scope(stack: str) -> Scope:
@@ -75,28 +59,71 @@ def stack_scope(stack: str) -> Scope:
     )
 
 
-def _preflight(name: str, make: Clients | None, *, as_json: bool) -> int:
-    stack = read_stack(name, pathlib.Path())
-    region, now = stack.infra.region, dt.datetime.now(dt.UTC)
-    make = clients(region) if make is None else make
-    account = require_account(make, region)
-    scene = Scene(
-        settings=stack.infra,
-        experiment=stack.experiment(),
-        ask=Inquiry(make),
-        account=account,
-        manifest=Registries(),
-        has_chart=lambda folder: (pathlib.Path(folder) / "Chart.yaml").is_file(),
-        aws_command=shutil.which("aws"),
-        now=now,
-    )
-    found = checks(scene)
-    if as_json:
-        sys.stdout.write(table.as_json(found, stack=name, account=account, region=region, asked=now) + "\n")
-    else:
-        table.show(found, rich.console.Console())
-    return rows.exit_status(found)
+def _report(scope: Scope, ask: Ask, change: removal.Change | None, account: str, *, as_json: bool) -> int:
+    """Print what is left and return the status; with ``change``, first remove what the person agrees to."""
+    if change is not None:
+        removal.remove(scope, removal.Hands(ask=ask, change=change, agree=_agree, say=print, pause=time.sleep))
+    found, unknown = search(scope, ask)
+    lines = _json(found, unknown, scope) if as_json else _lines(found, unknown, scope, account)
+    sys.stdout.write("\n".join(lines) + "\n")
+    return exit_status(found, unknown)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _agree(question: str) -> bool:
+    """Ask at the terminal; without somebody there the answer is no."""
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        sys.stdout.write("\n")
+        return False
+
+
+def _lines(
+    found: collections.abc.Sequence[Leftover],
+    unknown: collections.abc.Sequence[str],
+    scope: Scope,
+    account: str,
+) -> list[str]:
+    lines = [f"account {account}, region {scope.region}"]
+    lines += [_line(each, scope.region) for each in found]
+    lines += [f"unknown: {sentence}" for sentence in unknown]
+    if not found and not unknown:
+        lines.append("nothing is left of what this command looks for (docs/leftovers.md)")
+    return lines + _sum(found)
+
+
+def _line(each: Leftover, region: str) -> str:
+    word = "kept" if each.is_kept else "left"
+    why = f" ({each.spared})" if each.spared else ""
+    how = f"remove it with: {each.commands(region)}" if each.steps else "nothing removes it; it ends by itself"
+    return f"{word}: {each.kind} {each.name}{why}: {each.cost()}; {how}"
+
+
+def _sum(found: collections.abc.Sequence[Leftover]) -> list[str]:
+    """Return what all of it costs, and where the prices come from."""
+    billing = [each for each in found if each.bills is not False]
+    known = [each.price for each in billing if each.price is not None]
+    if not billing:
+        return []
+    total = sum(price.usd_per_month for price in known)
+    unpriced = len(billing) - len(known)
+    more = f", and what {unpriced} of {len(billing)} cost, whose price is not known here" if unpriced else ""
+    sources = dict.fromkeys(f"prices from {price.source}, {price.date}" for price in known)
+    return [f"together {total:.2f} USD a month{more}", *sources]
+
+
+def _json(found: collections.abc.Sequence[Leftover], unknown: collections.abc.Sequence[str], scope: Scope) -> list[str]:
+    rows = [
+        {
+            "kind": each.kind,
+            "name": each.name,
+            "bills": each.bills,
+            "usd_per_month": each.usd_per_month,
+            "price": None if each.price is None else dataclasses.asdict(each.price),
+            "is_kept": each.is_kept,
+            "spared": each.spared,
+            "remove": [step.command(scope.region) for step in each.steps],
+        }
+        for each in found
+    ]
+    return [json.dumps({"left": rows, "unknown": list(unknown)}, indent=1)]

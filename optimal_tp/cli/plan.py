@@ -1,4 +1,8 @@
-"""``python -m optimal_tp.cli.report plan``: from a stored run to a fleet."""
+"""Plan the fleet that carries a rate within a latency limit, from a stored run.
+
+Exit status: 0 planned, 2 bad input, 3 not settled.
+Example: optimal-tp plan out/last --rate 500/s --limit p99_total_ms=400
+"""
 
 import argparse
 import functools
@@ -10,6 +14,7 @@ import rich.console
 import rich.table
 import yaml
 
+from optimal_tp.cli.sources import folder_of, stored_run
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
@@ -26,7 +31,6 @@ from optimal_tp.fleet.stack import ground
 from optimal_tp.fleet.tables import tables
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
-from optimal_tp.results.source import Source
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.soundness import examine
@@ -76,11 +80,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--output", type=pathlib.Path, metavar="FOLDER", help="where fleet.html goes; the source's folder if absent")
 
 
-def run(options: argparse.Namespace, source: Source, folder: pathlib.Path) -> int:
-    """Plan, write ``fleet.html`` and its pictures into ``folder``, show the plan; return the exit status.
+def main(options: argparse.Namespace) -> int:
+    """Plan, write ``fleet.html`` and its pictures, show the plan; return the exit status.
 
-    0 planned, 3 not settled. Raises SettingsError for bad input, StorageFailed where the page cannot be written.
+    Raises SettingsError for bad input, StorageFailed where the page cannot be written.
     """
+    source = stored_run(options.source)
+    folder = options.output or folder_of(options.source, source.record.run)
     limits, hours, rate = _asked(options)
     again = retry(source)
     if again.verdict.outcome == "void":

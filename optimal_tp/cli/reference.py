@@ -1,10 +1,14 @@
-"""``docs/measurement.md``: what is measured and how, made from the metric table."""
+"""Print what the documents are made of: docs/measurement.md, verdict.schema.json."""
+
+import argparse
+import sys
 
 from optimal_tp.measurement.metrics import METRICS, NAMESPACE, Metric
+from optimal_tp.report.document import schema
 
 _HEAD = f"""# What is measured
 
-Made from `optimal_tp/measurement/metrics.py` by `python -m optimal_tp.cli.report measurement`; a test keeps it fresh.
+Made from `optimal_tp/measurement/metrics.py` by `optimal-tp reference metrics`; a test keeps it fresh.
 
 Every figure is derived from samples, one record per request (`optimal_tp/measurement/samples.py`), and turns, one
 record per stretch of load on one degree (`optimal_tp/measurement/run.py`). Times are seconds on one monotonic clock.
@@ -18,6 +22,17 @@ CloudWatch namespace: `{NAMESPACE}`. The dimension `Model` is `TP1`, `TP2`, `TP4
 | Metric | Unit | Dimensions | Statistics | Better | One value per |
 | --- | --- | --- | --- | --- | --- |
 """
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("page", choices=("metrics", "schema"), help="which one")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the page."""
+    sys.stdout.write(measurement_page() if options.page == "metrics" else schema())
+    return 0
 
 
 def measurement_page() -> str:

@@ -1,4 +1,8 @@
-"""``watch``: follows a run in the cluster from the bucket and CloudWatch. Ctrl-C ends the watching, never the run."""
+"""Follow the newest run in the cluster, from its bucket and CloudWatch. Ctrl-C ends the watching, never the run.
+
+Exit status: 0 the run is over, 2 it cannot be watched, 130 interrupted.
+Example: optimal-tp watch --stack dev
+"""
 
 import argparse
 import collections.abc
@@ -31,18 +35,17 @@ _GONE = {
 """Error codes that no waiting mends, in words."""
 
 
-def watch(arguments: collections.abc.Sequence[str]) -> int:
-    """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
-    parser = argparse.ArgumentParser(
-        prog="python -m optimal_tp.cli.report watch",
-        description="Follows the newest run in the cluster until it is over.",
-    )
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--stack", help="the Pulumi stack, whose outputs say where results are and what an hour costs")
     where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
     parser.add_argument("--every-seconds", type=float, default=LOOK_SECONDS, help="between two looks (default 15)")
     parser.add_argument("--once", action="store_true", help="look once and end")
-    asked = parser.parse_args(arguments)
+
+
+def main(asked: argparse.Namespace) -> int:
+    """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
     results, usd_per_hour = (asked.results, None) if asked.stack is None else of_stack(asked.stack)
     if not results.startswith("s3://"):
         rule = "results are at s3://bucket/prefix"

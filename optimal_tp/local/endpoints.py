@@ -1,6 +1,6 @@
 """CloudWatch and S3 on loopback, played by moto in a process of its own.
 
-``python -m workloads.local.endpoints`` prints the port it got and serves until its standard input ends.
+``python -m optimal_tp.local.endpoints`` prints the port it got and serves until its standard input ends.
 """
 
 import contextlib

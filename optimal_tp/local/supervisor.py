@@ -1,6 +1,6 @@
 """Keeps one program and its children: ends them when it is told to, or when the process that started it is gone.
 
-``python -m workloads.local.keeper SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
+``python -m optimal_tp.local.supervisor SECONDS CORES COMMAND...`` binds itself to CORES ("0,1"), starts COMMAND as the
 leader of a process group of its own, prints the group's id, and waits. When its standard input ends (whoever started
 it closed it, or died, even by SIGKILL) the group is woken (it may be stopped), asked to end with SIGTERM, and killed
 after SECONDS. Exits with the command's status, 128 + signal if a signal ended it.
@@ -66,6 +66,6 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) < _ARGUMENTS:
-        sys.exit("usage: python -m workloads.local.keeper SECONDS CORES COMMAND...")
+        sys.exit("usage: python -m optimal_tp.local.supervisor SECONDS CORES COMMAND...")
     os.sched_setaffinity(0, {int(core) for core in sys.argv[2].split(",")})
     sys.exit(keep(float(sys.argv[1]), sys.argv[3:]))

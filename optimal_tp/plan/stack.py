@@ -10,9 +10,7 @@ import pathlib
 import typing
 
 from infra import seats
-from optimal_tp.account.preflight.experiment import Experiment
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.facts import names
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan
 from optimal_tp.plan.lineup import Lineup
@@ -34,20 +32,6 @@ class Stack:
     workloads: ClusterSettings
     plan: Lineup
     money: Forecast
-
-    def experiment(self) -> Experiment:
-        """Return what preflight wants to know of the experiment."""
-        money, loadtest = self.money, self.workloads.loadtest
-        around_hours = money.cluster_hours + money.leaving_hours
-        degrees = {model.word: model.settings.degrees for model in self.plan.models}
-        return Experiment(
-            nodes=self.plan.nodes,
-            expected_hours=around_hours + money.setup_hours + money.measuring_hours,
-            longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
-            own_image=loadtest.image,
-            bucket=loadtest.results.bucket,
-            alarms=tuple(names.alarms(self.infra.physical_name, degrees, for_ever=money.spend.keep_running)),
-        )
 
 
 def compose(sections: collections.abc.Mapping[str, object], region: str, *, file: str) -> Stack:

@@ -1,6 +1,6 @@
 """Compile one degree's artifacts by running its server once: the program of a compile Job.
 
-``python -m workloads.compiling --folder F --model NAME --expect FILE ... -- COMMAND ...`` starts COMMAND with
+``python -m optimal_tp.pods.compile --folder F --model NAME --expect FILE ... -- COMMAND ...`` starts COMMAND with
 NEURON_COMPILED_ARTIFACTS on a draft, waits for /health, asks for one completion, stops it and publishes the draft.
 Standard library only: it runs in the server's image.
 """
@@ -132,7 +132,7 @@ def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
 
 def main(arguments: typing.Sequence[str]) -> int:
     """Run the program; returns 0 when the folder is complete, 1 when it could not be made."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.compiling")
+    parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.compile")
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--expect", action="append", default=[])

@@ -1,6 +1,6 @@
 """Fetch a model onto the shared volume once: the program of the fetch Job.
 
-``python -m workloads.fetching --source S --model OWNER/NAME --revision R --shape NAME --folder F`` takes the files from
+``python -m optimal_tp.pods.fetch --source S --model OWNER/NAME --revision R --shape NAME --folder F`` takes files from
 a hub that answers as huggingface.co does, each checked against the hub's own hash, or from an S3 prefix, each against
 its size.
 """
@@ -186,7 +186,7 @@ def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
 
 def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], Store]) -> int:
     """Run the program; returns 0 when the folder is complete. ``store`` makes an S3 client when one is needed."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.fetching")
+    parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.fetch")
     for name in ("source", "model", "revision", "shape"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True)

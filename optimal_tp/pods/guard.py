@@ -96,7 +96,7 @@ def _date(text: str) -> dt.datetime:
 
 def main(words: collections.abc.Sequence[str]) -> int:
     """Do what ``words`` ask for; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m workloads.guarding", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.guard", description=__doc__)
     parser.add_argument("--deadline", required=True, type=_date, help="ISO 8601 with a time zone")
     parser.add_argument("--period-seconds", required=True, type=float, help="time until this is called again")
     parser.add_argument("--deployment", action="append", default=[], metavar="NAME", help="a server to stop")

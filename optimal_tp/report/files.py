@@ -42,7 +42,7 @@ def write_files(folder: pathlib.Path, files: dict[str, bytes]) -> list[pathlib.P
     except OSError as error:
         raise StorageFailed(
             f"the report cannot be written to {folder}: {error.strerror}; free space or name another "
-            "folder, then run python -m optimal_tp.cli.report again"
+            "folder, then run optimal-tp report again"
         ) from error
     return [folder / name for name in files]
 

@@ -13,6 +13,7 @@ from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.questions import Unknown
+from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from optimal_tp.settings.infra import InfraSettings, Registries, parse_infra
 from tests.engines.fakes_api_server import ControlPlane, control_plane
@@ -165,7 +166,7 @@ class Launch:
         """Return the state of each row that the preflight command has about launching."""
         scene = Scene(
             settings=self.settings,
-            experiment=self.stack.experiment(),
+            experiment=experiment(self.stack),
             ask=Inquiry(self.aws.client),
             account=ACCOUNT,
             manifest=lambda _: Unknown(reason="no registry here"),

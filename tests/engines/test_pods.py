@@ -22,7 +22,7 @@ import typing
 import boto3
 import pytest
 
-from optimal_tp.cli.report import main as report
+from optimal_tp.__main__ import main
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines.fakes_api_server import ControlPlane, control_plane
@@ -300,7 +300,7 @@ def test_the_pod_stops_the_servers_with_its_own_rights(ended: tuple[Ended, str])
 def test_what_it_stored_is_read_back(ended: tuple[Ended, str], tmp_path: pathlib.Path) -> None:
     """``workloads.report`` derives from the bucket the verdict that the pod came to, and ends with its status."""
     found, endpoint = ended
-    status = report([found.run, "--output", str(tmp_path)])
+    status = main(["report", found.run, "--output", str(tmp_path)])
     bucket, _, prefix = found.run.removeprefix("s3://").partition("/")
     body = boto3.client("s3", endpoint_url=endpoint).get_object(Bucket=bucket, Key=f"{prefix}/verdict.json")["Body"]
 

@@ -135,7 +135,7 @@ def interrupted() -> None:
         unittest.mock.patch.object(watch, "follow", side_effect=KeyboardInterrupt),
         unittest.mock.patch.object(boto3, "client"),
     ):
-        watch.watch(["--results", "s3://results/runs"])
+        watch.main(argparse.Namespace(stack=None, results="s3://results/runs", every_seconds=15.0, once=False))
 
 
 def of_stack(status: int, out: str = "", error: str = "") -> None:

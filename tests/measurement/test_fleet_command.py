@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from optimal_tp.cli.report import main
+from optimal_tp.__main__ import main
 from optimal_tp.measurement.samples import Sample
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 

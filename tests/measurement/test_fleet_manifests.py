@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from optimal_tp.cli.report import main
+from optimal_tp.__main__ import main
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, store
 from tests.fakes_schemas import problems
 

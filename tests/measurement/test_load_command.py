@@ -297,7 +297,7 @@ def test_a_signal_after_the_load_has_ended_changes_nothing(server: ScriptedServe
 def test_the_command_needs_no_heavy_library() -> None:
     """The first request leaves within half a second: settings models, numbers and clouds are imported elsewhere."""
     heavy = "pydantic numpy scipy boto3 botocore rich psutil"
-    code = f"import sys, workloads.loadgen.load; print(*(set('{heavy}'.split()) & set(sys.modules)))"
+    code = f"import sys, optimal_tp.cli.load; print(*(set('{heavy}'.split()) & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
 
     assert ended.stdout.strip() == ""

@@ -76,7 +76,7 @@ def _run(
         "PLANTED_TOKEN_SECONDS": '{"1": 0.002, "2": 0.0015}',
     } | ({} if death is None else {"PLANTED_DEATH_SECONDS": death})
     options = ("--profile", str(_profile(folder, models, **local)), "--out", str(folder / "out"), *words)
-    command = [sys.executable, "-m", "optimal_tp.cli.local", *options, "--vllm-python", sys.executable]
+    command = [sys.executable, "-m", "optimal_tp", "local", *options, "--vllm-python", sys.executable]
     family: set[psutil.Process] = set()
     lines = []
     with subprocess.Popen(
@@ -124,7 +124,7 @@ def test_the_stored_run_gives_the_same_verdict_again(tmp_path: pathlib.Path) -> 
     ended = _run(tmp_path)
     before = (ended.folder / "verdict.json").read_text()
     again = subprocess.run(
-        [sys.executable, "-m", "optimal_tp.cli.report", str(ended.folder)], capture_output=True, cwd=ROOT, check=False
+        [sys.executable, "-m", "optimal_tp", "report", str(ended.folder)], capture_output=True, cwd=ROOT, check=False
     )
 
     assert again.returncode == ended.status

@@ -192,5 +192,5 @@ def test_a_pod_says_where_the_verdict_will_be(together: Together) -> None:
     """Neither pod judges its half; both say what judges the whole."""
     for pod, words in enumerate(together.output):
         assert f"pod {pod} of 2; all begin at " in words
-        assert f"when all 2 pods have ended: python -m optimal_tp.cli.report {together.folder}" in words
+        assert f"when all 2 pods have ended: optimal-tp report {together.folder}" in words
         assert "settled" not in words

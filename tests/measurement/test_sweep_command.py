@@ -12,8 +12,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from optimal_tp.__main__ import main as program
 from optimal_tp.cli import run as run_command
-from optimal_tp.cli.report import main as report
 from optimal_tp.cli.sweep import conduct, configure, orders
 from optimal_tp.cluster import accounting
 from optimal_tp.errors import ServerFailed, SettingsError
@@ -103,7 +103,7 @@ def test_each_model_gets_its_own_truth(tmp_path: pathlib.Path, capsys: pytest.Ca
     (folder,) = (tmp_path / "out").iterdir()
     found = decode_sweep((folder / "sweep.json").read_text())
     capsys.readouterr()
-    again = report([str(folder)])
+    again = program(["report", str(folder)])
     said = capsys.readouterr().out.splitlines()
 
     assert answers(tmp_path) == {"me/small": ("settled", 1), "me/large": ("settled", 2)}
@@ -128,7 +128,7 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
     small, large = decode_sweep((folder / "sweep.json").read_text()).legs
     said = capsys.readouterr().out
 
-    assert (status, report([str(folder)])) == (5, 5)
+    assert (status, program(["report", str(folder)])) == (5, 5)
     assert (small.state, large.state) == ("failed", "ended")
     assert "it serves me/small (workloads.model.name); it serves other" in str(small.sentence)
     assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", 2)}
@@ -245,7 +245,7 @@ def test_a_sweep_has_a_receipt_in_its_report(tmp_path: pathlib.Path, monkeypatch
     kept = decode_sweep((folder / "sweep.json").read_text()).receipt
     told = json.loads((folder / "verdicts.json").read_text())["receipt"]
     pages = [(folder / name).read_text() for name in ("report.md", "report.html")]
-    report([str(folder)])
+    program(["report", str(folder)])
 
     assert kept is not None
     assert [node.name for node in kept.nodes] == ["a"]

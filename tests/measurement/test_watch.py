@@ -1,5 +1,6 @@
 """``watch`` against S3 and CloudWatch as moto plays them: what it finds, and a sentence for each fault."""
 
+import argparse
 import collections.abc
 import dataclasses
 import datetime as dt
@@ -15,8 +16,9 @@ import moto
 import pytest
 from rich.console import Console
 
-from optimal_tp.cli.report import main
-from optimal_tp.cli.watch import Screen, follow, of_stack, watch
+from optimal_tp.__main__ import main
+from optimal_tp.cli import watch as watch_command
+from optimal_tp.cli.watch import Screen, configure, follow, of_stack
 from optimal_tp.errors import Interrupted, SettingsError
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.progress import encode_progress
@@ -40,6 +42,13 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> collections.abc.Iterator[None]:
     with moto.mock_aws():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield
+
+
+def watch(words: list[str]) -> int:
+    """Run the command as the program does, but let what it raises through."""
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return watch_command.main(parser.parse_args(words))
 
 
 def put(key: str, body: bytes | str) -> None:
@@ -339,6 +348,6 @@ def test_a_sweep_is_judged_from_the_bucket(tmp_path: pathlib.Path, monkeypatch: 
     legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="failed", sentence="died"))
     put(f"{NEW}/sweep.json", encode_sweep(Sweep(sweep=NEW, legs=legs)))
 
-    assert main([f"{RUNS}/{NEW}"]) == 5
+    assert main(["report", f"{RUNS}/{NEW}"]) == 5
     assert (tmp_path / "out" / NEW / "report.md").read_text().startswith("# Serve a/b with TP1; not measured: a/c.\n")
     assert (tmp_path / "out" / NEW / "b" / "verdict.json").is_file()

@@ -17,10 +17,12 @@ from optimal_tp.account.leftovers.scope import Results, Scope, is_made_of
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from optimal_tp.account.questions import Answer, Question, Unknown
 from optimal_tp.account.steps import Step
-from optimal_tp.cli.leftovers import main, stack_scope
+from optimal_tp.cli import leftovers
+from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.errors import SettingsError
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_file import Results as Said
+from tests.fakes_command import asked
 from tests.fakes_leftovers import account, scope
 from tests.fakes_whole import everything
 from tests.fakes_workloads import EXISTING
@@ -535,7 +537,7 @@ def test_the_report_has_sum_sources_and_commands(capsys: pytest.CaptureFixture[s
     """Each thing has its line; the sum says what it leaves out."""
     with account("prod") as at:
         everything(at)
-        status = main(["leftovers", "--stack", "prod"], at.clients)
+        status = asked(leftovers, ["--stack", "prod"], at.clients)
     lines = capsys.readouterr().out.splitlines()
 
     assert status == 1
@@ -551,7 +553,7 @@ def test_the_report_has_sum_sources_and_commands(capsys: pytest.CaptureFixture[s
 def test_nothing_left_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """An empty account ends with a plain sentence and status 0."""
     with account("dev") as at:
-        status = main(["leftovers", "--stack", "dev"], at.clients)
+        status = asked(leftovers, ["--stack", "dev"], at.clients)
 
     assert status == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -564,7 +566,7 @@ def test_json_has_what_the_lines_have(capsys: pytest.CaptureFixture[str]) -> Non
     """Unknown prices are null, and what nobody can tell is listed."""
     with account("prod") as at:
         everything(at)
-        main(["leftovers", "--stack", "prod", "--json"], at.clients)
+        asked(leftovers, ["--stack", "prod", "--json"], at.clients)
     told = json.loads(capsys.readouterr().out)
     by_kind = {row["kind"]: row for row in told["left"]}
 

@@ -13,7 +13,8 @@ from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import least_policy
 from optimal_tp.account.steps import Step
-from optimal_tp.cli.leftovers import main
+from optimal_tp.cli import leftovers
+from tests.fakes_command import asked
 from tests.fakes_leftovers import Account, account
 from tests.fakes_whole import everything
 
@@ -32,7 +33,7 @@ def removing(at: Account, answers: collections.abc.Iterator[str], monkeypatch: p
 
     monkeypatch.setattr("builtins.input", answer)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    return main(["leftovers", "--stack", "prod", "--remove"], at.clients)
+    return asked(leftovers, ["--stack", "prod", "--remove"], at.clients)
 
 
 def yes() -> collections.abc.Iterator[str]:
@@ -89,7 +90,7 @@ def test_looking_changes_nothing() -> None:
     """Removing is never the default."""
     with account("prod") as at:
         everything(at)
-        status = main(["leftovers", "--stack", "prod"], at.clients)
+        status = asked(leftovers, ["--stack", "prod"], at.clients)
 
     assert (changes(at), status) == ([], 1)
 
@@ -149,7 +150,7 @@ def test_the_policy_is_what_is_called() -> None:
     """Each call that is made has its right in the printed policy, and each right has its call."""
     with account("prod") as at:
         everything(at)
-        main(["leftovers", "--stack", "prod"], at.clients)
+        asked(leftovers, ["--stack", "prod"], at.clients)
         reads = actions(at)
         hands = Hands(
             ask=Inquiry(at.clients),
@@ -184,23 +185,21 @@ def actions(at: Account) -> set[str]:
 
 def test_the_policy_with_removal_is_printed_without_asking(capsys: pytest.CaptureFixture[str]) -> None:
     """``--remove --policy`` has the rights to remove besides; without ``--remove`` nothing that changes is in it."""
-    assert main(["leftovers", "--remove", "--policy"]) == 0
+    assert asked(leftovers, ["--remove", "--policy"]) == 0
     removing_ = set(json.loads(capsys.readouterr().out)["Statement"][0]["Action"])
-    assert main(["leftovers", "--policy"]) == 0
+    assert asked(leftovers, ["--policy"]) == 0
     looking = set(json.loads(capsys.readouterr().out)["Statement"][0]["Action"])
 
     assert removing_ - looking == {*REMOVALS}
     assert [action for action in looking if not action.split(":")[1].startswith(("Describe", "Get", "List"))] == []
 
 
-@pytest.mark.parametrize("arguments", [["preflight", "--remove"], ["leftovers", "--remove", "--json"]])
-def test_remove_goes_with_leftovers_alone(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """It is refused beside preflight, and beside output for programs, which cannot be asked."""
-    with pytest.raises(SystemExit) as ended:
-        main([*arguments, "--stack", "dev"])
-
-    assert ended.value.code == 2
-    assert "--remove goes with leftovers alone, and asks: it goes without --json" in capsys.readouterr().err
+def test_removal_refuses_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Removing asks at the terminal, which a program that reads JSON cannot answer."""
+    assert asked(leftovers, ["--stack", "dev", "--remove", "--json"]) == 2
+    assert capsys.readouterr().err == (
+        "--remove is true; removing asks at the terminal, so it must go without --json; drop one of the two\n"
+    )
 
 
 class Slow:

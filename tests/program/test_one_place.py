@@ -96,10 +96,10 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         """
         import json
         from tests.fakes_samples import make_sample
-        from workloads.loadgen.minutes import Minutes
-        from workloads.panels import Board, dashboard_body
-        from workloads.report.measurement import measurement_page
-        from workloads.settings import Limits
+        from optimal_tp.telemetry.minutes import Minutes
+        from workloads.manifests.panels import Board, dashboard_body
+        from optimal_tp.cli.reference import measurement_page
+        from optimal_tp.settings.workload import Limits
 
         minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
         minutes.add(make_sample(output_tokens=7))
@@ -133,8 +133,8 @@ def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
         copy,
         """
         from tests.fakes_samples import make_sample, make_turn
-        from workloads.loadgen.minutes import Minutes
-        from workloads.metrics import METRICS, TurnFigures
+        from optimal_tp.telemetry.minutes import Minutes
+        from optimal_tp.measurement.metrics import METRICS, TurnFigures
 
         known = TurnFigures(
             turn=make_turn(),
@@ -173,13 +173,13 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         copy,
         """
         import json, pathlib
-        from infra.hardware import INSTANCE_TYPES
-        from workloads.cluster_settings import parse_cluster
-        from workloads.feasibility import feasible_plan
-        from workloads.fit import SHAPES
-        from workloads.local.settings import read_profile
-        from workloads.local.weights import read_shape, write_model
-        from workloads.report.across import _size
+        from optimal_tp.facts.hardware import INSTANCE_TYPES
+        from optimal_tp.settings.stack_file import parse_cluster
+        from optimal_tp.plan.feasibility import feasible_plan
+        from optimal_tp.plan.fit import SHAPES
+        from optimal_tp.local.profile import read_profile
+        from optimal_tp.local.weights import read_shape, write_model
+        from optimal_tp.report.across import _size
 
         model = {"name": "me/tiny-1b", "revision": "1"}
         settings = parse_cluster({"workloads": {"model": model}}, file="f")
@@ -224,7 +224,7 @@ def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         import json
         from tests.fakes_settings import page
         from tests.fakes_workloads import program
-        from workloads.fleet.packing import by_type, nodes_for
+        from optimal_tp.fleet.packing import by_type, nodes_for
 
         run = program(infra__neuron__instance_type="trn2.12xlarge", workloads__degrees=[1, 16])
         pool = json.dumps(run.one("NodePool pool-nodes").inputs["spec"])

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from optimal_tp.account.questions import PREFLIGHT, Unknown
-from optimal_tp.cli.leftovers import main
+from optimal_tp.cli import preflight as command
 from tests.fakes_botocore import Account, Planned, client_of
+from tests.fakes_command import asked
 from tests.fakes_pulumi import ROOT, stack_config
 from tests.fakes_ready import NOW, OWNER, STACKS, preflight, ready, stack
 
@@ -51,7 +52,7 @@ def identity(answer: Planned) -> Account:
 
 def told(capsys: pytest.CaptureFixture[str], status: int, make: Account | None = None) -> str:
     """Run preflight on the dev stack; return what it says to standard error."""
-    assert main(["preflight", "--stack", "dev"], make) == status
+    assert asked(command, ["--stack", "dev"], make) == status
     out = capsys.readouterr()
     assert out.out == ""
     return out.err
@@ -187,8 +188,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
             return typing.cast("Clock", NOW.astimezone(tz))
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("optimal_tp.cli.leftovers.dt.datetime", Clock)
-    monkeypatch.setattr("optimal_tp.cli.leftovers.Registries", lambda: lambda _: Unknown(reason="no network"))
+    monkeypatch.setattr("optimal_tp.cli.preflight.dt.datetime", Clock)
+    monkeypatch.setattr("optimal_tp.cli.preflight.Registries", lambda: lambda _: Unknown(reason="no network"))
     monkeypatch.setattr("shutil.which", lambda _: None)
 
 
@@ -200,7 +201,7 @@ def test_the_rows_for_programs(capsys: pytest.CaptureFixture[str], name: str) ->
     The stack files are as they are delivered: their examples are wrong.
     """
     of = stack(name)
-    status = main(["preflight", "--stack", name, "--json"], Account(ready(of), region=of.infra.region))
+    status = asked(command, ["--stack", name, "--json"], Account(ready(of), region=of.infra.region))
     told = json.loads(capsys.readouterr().out)
     wrong = {row["check"] for row in told["rows"] if row["state"] == "wrong"}
     example = {"dev": "access to the API server", "prod": "administrator platform-admin"}[name]
@@ -223,7 +224,7 @@ def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setenv("COLUMNS", "400")
     of = stack("dev")
     plan = {**ready(of), "service-quotas.get_service_quota": {"Quota": {"Value": 0.0}}}
-    assert main(["preflight", "--stack", "dev"], Account(plan, region=of.infra.region)) == 1
+    assert asked(command, ["--stack", "dev"], Account(plan, region=of.infra.region)) == 1
     lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     [row] = [[cell.strip() for cell in line] for line in lines if "room for VPCs" in line[1]]
 
@@ -253,7 +254,7 @@ def test_the_printed_policy_is_what_a_full_preflight_calls(capsys: pytest.Captur
         preflight(of, account)
         calls |= account.calls
     called = {f"{PREFIXES.get(service, service)}:{operation}" for service, operation in calls} - FREE
-    assert main(["preflight", "--policy"]) == 0
+    assert asked(command, ["--policy"]) == 0
     policy = json.loads(capsys.readouterr().out)
 
     assert policy["Version"] == "2012-10-17"

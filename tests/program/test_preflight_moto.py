@@ -14,6 +14,7 @@ from optimal_tp.account.preflight.images import images, reference
 from optimal_tp.account.preflight.making import ami_parameter
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer
+from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import BUCKET, NOW, OWNER, preflight, ready, stack
@@ -150,7 +151,7 @@ def test_a_private_registry_is_asked_through_its_api(name: str) -> None:
     """Images in Amazon ECR: wrong while the repositories are empty, fine by tag once they hold them."""
     host = f"{OWNER}.dkr.ecr.{stack(name).infra.region}.amazonaws.com"
     of = stack(name, infra__registries__images=host)
-    wanted = [reference(text) for text in images(of.infra, of.experiment()).values()]
+    wanted = [reference(text) for text in images(of.infra, experiment(of)).values()]
 
     def nobody(_: str) -> Answer:
         return ("sha256:1",)

@@ -8,6 +8,7 @@ import pytest
 
 from optimal_tp.account.preflight.images import charts, images
 from optimal_tp.account.preflight.taken import self_named
+from optimal_tp.cli.preflight import experiment
 from optimal_tp.facts.names import SelfNamed, alarms
 from optimal_tp.plan.stack import PROJECT, SECTIONS, compose
 from tests.fakes_pulumi import Recorded, Recording, recorded, stack_config
@@ -68,7 +69,7 @@ def looked_for(config: dict[str, typing.Any], file: str) -> set[SelfNamed]:
     """Return what preflight looks for in a stack with ``config``."""
     sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
     stack = compose(sections, config["aws:region"], file=file)
-    return set(self_named(stack.infra, stack.experiment()))
+    return set(self_named(stack.infra, experiment(stack)))
 
 
 @pytest.mark.parametrize("file", ["Pulumi.dev.yaml", "Pulumi.prod.yaml"])
@@ -122,7 +123,7 @@ def test_every_image_and_chart_is_asked_for(file: str) -> None:
     config = stack_config(file)
     sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
     stack = compose(sections, config["aws:region"], file=file)
-    asked = set(images(stack.infra, stack.experiment()).values())
+    asked = set(images(stack.infra, experiment(stack)).values())
     pulled = {image for each in recorded(file).resources for image in _pulled(each.inputs)}
     whole = {image for image in pulled if not image.endswith(":")}
 

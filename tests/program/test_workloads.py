@@ -397,7 +397,7 @@ def test_outputs_are_what_a_person_wants() -> None:
 
     assert outputs["dashboard_url"].endswith("#dashboards/dashboard/optimal-tp-dev")
     assert outputs["results_uri"] == "s3://results-bucket-id/runs"
-    assert outputs["watch_command"] == "python -m optimal_tp.cli.report watch --stack dev"
+    assert outputs["watch_command"] == "optimal-tp watch --stack dev"
     assert outputs["fetch_results_command"] == "aws s3 sync s3://results-bucket-id/runs out/cluster"
     assert outputs["end_all_spend_command"] == "pulumi destroy --stack dev"
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"

@@ -4,9 +4,6 @@ import pathlib
 import re
 import typing
 
-import pytest
-
-from optimal_tp.cli.report import main
 from optimal_tp.verdict.findings import EXIT_STATUS, Word
 from optimal_tp.verdict.folded_ranking import MARGIN
 from optimal_tp.verdict.statistics import PRIOR_VARIANCE
@@ -32,13 +29,3 @@ def test_the_margin_and_the_prior_are_those_of_the_program() -> None:
     """2 % and 10."""
     assert f"could give {100 * MARGIN:g} % more than the chosen one: the upper end of its ratio is at most" in PAGE
     assert f"g is {PRIOR_VARIANCE:g}: half widths" in PAGE
-
-
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"python -m workloads\.report ([a-z]+)", PAGE))))
-def test_every_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command on the page answers to --help."""
-    with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
-
-    assert ended.value.code == 0
-    assert f"workloads.report {command}" in capsys.readouterr().out

@@ -39,7 +39,7 @@ def test_every_verdict_obeys_the_published_schema(plan: dict[str, typing.Any]) -
 
 
 def test_the_published_schema_is_fresh() -> None:
-    """The file is what ``python -m optimal_tp.cli.report schema`` prints."""
+    """The file is what ``optimal-tp reference schema`` prints."""
     assert SCHEMA_FILE.read_text() == schema()
 
 

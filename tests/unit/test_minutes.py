@@ -74,7 +74,7 @@ def test_what_is_no_number_is_no_value(value: float) -> None:
 
 
 def test_every_metric_of_the_table_is_published() -> None:
-    """Names, units and dimensions come from workloads.metrics, and nothing there is left out."""
+    """Names, units and dimensions come from the metric table, and nothing there is left out."""
     made = minutes()
     made.add(make_sample(degree=4))
     per_turn = {metric.name: 1.0 for metric in METRICS if metric.per == "turn"}

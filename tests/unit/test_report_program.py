@@ -1,4 +1,4 @@
-"""``python -m optimal_tp.cli.report``: exit statuses, what it prints, and that it says the same again."""
+"""``optimal-tp report``: exit statuses, what it prints, and that it says the same again."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
+from optimal_tp.__main__ import main
 from optimal_tp.cli.reference import measurement_page
-from optimal_tp.cli.report import main
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report import files
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
@@ -30,7 +30,7 @@ def late(record: RunRecord) -> RunRecord:
 def test_a_settled_run_ends_with_0_and_its_answer(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last lines are the answer, how sure, what otherwise, and where the report is."""
     folder = store(tmp_path, *planted_run())
-    status = main([str(folder)])
+    status = main(["report", str(folder)])
     last = capsys.readouterr().out.splitlines()[-4:]
 
     assert status == 0
@@ -50,7 +50,7 @@ def test_doubt_and_void_have_their_own_exit_status(
     """3 for inconclusive, 4 for void; the answer says which."""
     record, samples = planted_run(blocks=1 if kind == "short" else 5)
     folder = store(tmp_path, late(record) if kind == "late" else record, samples)
-    found = main([str(folder)])
+    found = main(["report", str(folder)])
     lines = capsys.readouterr().out.splitlines()
 
     assert found == status
@@ -61,7 +61,7 @@ def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: 
     """No traceback for a folder that is not there."""
     missing = tmp_path / "nowhere"
 
-    assert main([str(missing)]) == 2
+    assert main(["report", str(missing)]) == 2
     assert capsys.readouterr().err == (
         f"SOURCE is '{missing}'; there is no such folder; name the folder that a run wrote\n"
     )
@@ -72,14 +72,14 @@ def test_settings_that_break_a_rule_end_with_2(tmp_path: pathlib.Path, capsys: p
     record, samples = planted_run(blocks=1)
     folder = store(tmp_path, dataclasses.replace(record, settings={"degrees": [3]}), samples)
 
-    assert main([str(folder)]) == 2
+    assert main(["report", str(folder)]) == 2
     assert capsys.readouterr().err.startswith("workloads.degrees[0] is 3; a degree is a power of two")
 
 
 def test_the_report_may_go_elsewhere(tmp_path: pathlib.Path) -> None:
     """A source that must not be written to stays as it is."""
     folder = store(tmp_path / "run", *planted_run(blocks=0))
-    main([str(folder), "--output", str(tmp_path / "out")])
+    main(["report", str(folder), "--output", str(tmp_path / "out")])
 
     assert (tmp_path / "out" / "report.html").exists()
     assert not (folder / "report.html").exists()
@@ -90,9 +90,9 @@ def test_the_same_source_gives_the_same_verdict_again(
 ) -> None:
     """Offline, from the stored samples, byte for byte; a stored verdict that says the same is not mentioned."""
     folder = store(tmp_path, *planted_run(blocks=6))
-    main([str(folder)])
+    main(["report", str(folder)])
     first = (folder / "verdict.json").read_bytes()
-    main([str(folder)])
+    main(["report", str(folder)])
 
     assert (folder / "verdict.json").read_bytes() == first
     assert "The stored verdict" not in capsys.readouterr().out
@@ -105,7 +105,7 @@ def test_a_stored_verdict_that_differs_is_pointed_out(
     folder = store(tmp_path, *planted_run(blocks=6))
     other = {"schema_version": 1, "verdict": {"outcome": "settled", "chosen": 4}}
     (folder / "verdict.json").write_text(json.dumps(other))
-    main([str(folder), "--output", str(tmp_path / "out")])
+    main(["report", str(folder), "--output", str(tmp_path / "out")])
 
     assert capsys.readouterr().out.splitlines()[-1] == (
         "The stored verdict was settled, TP4; from the samples it is settled, TP1: they or the rule have changed since."
@@ -120,7 +120,7 @@ def test_turns_that_fail_the_audit_are_listed_as_left_out(
     turns = [dataclasses.replace(turn, send_lag_p99_ms=500.0) if turn.block == 3 else turn for turn in record.turns]
     folder = store(tmp_path, dataclasses.replace(record, turns=tuple(turns)), samples)
 
-    assert main([str(folder)]) == 0
+    assert main(["report", str(folder)]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Left out: ")]
     assert "TP1 block 3: " in line
 
@@ -148,13 +148,13 @@ def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest
 
 def test_the_measurement_page_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
     """docs/measurement.md is what the metric table says."""
-    assert main(["measurement"]) == 0
+    assert main(["reference", "metrics"]) == 0
     assert (ROOT / "docs" / "measurement.md").read_text() == capsys.readouterr().out == measurement_page()
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever reads verdict.json can have its form."""
-    assert main(["schema"]) == 0
+    assert main(["reference", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Document"
 
 
@@ -169,5 +169,5 @@ def test_a_bucket_that_cannot_be_reached_is_one_sentence(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-2")
 
-    assert main(["s3://bucket/run"]) == 2
+    assert main(["report", "s3://bucket/run"]) == 2
     assert capsys.readouterr().err.endswith("check the name, your credentials and AWS_ENDPOINT_URL\n")

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from optimal_tp.cli.report import main
+from optimal_tp.__main__ import main
 from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
@@ -42,7 +42,7 @@ def swept(folder: pathlib.Path, *, markup: str = "<b>|") -> pathlib.Path:
 
 def test_each_model_has_its_degree(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first line names them all, and the exit status tells that two were not measured."""
-    status = main([str(swept(tmp_path))])
+    status = main(["report", str(swept(tmp_path))])
     said = capsys.readouterr().out.splitlines()
 
     assert status == 5
@@ -60,7 +60,7 @@ def test_each_model_has_its_degree(tmp_path: pathlib.Path, capsys: pytest.Captur
 
 def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:
     """Size, degree, throughput, the limit and the price of each; every degree's word in the second table."""
-    main([str(swept(tmp_path))])
+    main(["report", str(swept(tmp_path))])
     lines = (tmp_path / "report.md").read_text().splitlines()
     small, large = (
         next(line for line in lines if line.startswith(f"| Qwen/Qwen3-{size} |")) for size in ("0.6B", "8B")
@@ -80,7 +80,7 @@ def test_a_column_without_a_figure_is_left_out(tmp_path: pathlib.Path) -> None:
     store(tmp_path / "small", *planted_run(SMALL, settings(degrees=[1, 2])))
     legs = (Leg(model="me/mine", folder="small", state="ended"), Leg(model="me/next", folder="next"))
     (tmp_path / "sweep.json").write_text(encode_sweep(Sweep(sweep="20260701T120000Z-test", legs=legs)))
-    main([str(tmp_path)])
+    main(["report", str(tmp_path)])
     lines = (tmp_path / "report.md").read_text().splitlines()
 
     assert "| Model | Verdict | Degree | Tokens/s per core |" in lines
@@ -89,7 +89,7 @@ def test_a_column_without_a_figure_is_left_out(tmp_path: pathlib.Path) -> None:
 
 def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
     """A server's words are text, in Markdown and on the page."""
-    main([str(swept(tmp_path, markup="<script>|"))])
+    main(["report", str(swept(tmp_path, markup="<script>|"))])
 
     assert "it died &lt;script&gt;\\|" in (tmp_path / "report.md").read_text()
     page = (tmp_path / "report.html").read_text()
@@ -99,7 +99,7 @@ def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
 
 def test_the_answers_are_data_too(tmp_path: pathlib.Path) -> None:
     """Outcome, degree and sentence per model; no degree is null, never 0."""
-    main([str(swept(tmp_path))])
+    main(["report", str(swept(tmp_path))])
     rows = json.loads((tmp_path / "verdicts.json").read_text())["models"]
 
     assert [(row["outcome"], row["degree"]) for row in rows] == [
@@ -114,8 +114,8 @@ def test_the_answers_are_data_too(tmp_path: pathlib.Path) -> None:
 
 def test_the_same_sweep_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
     """Derived again, also into another folder, nothing changes."""
-    main([str(swept(tmp_path / "a"))])
-    main([str(tmp_path / "a"), "--output", str(tmp_path / "b")])
+    main(["report", str(swept(tmp_path / "a"))])
+    main(["report", str(tmp_path / "a"), "--output", str(tmp_path / "b")])
 
     for name in ("report.md", "report.html", "verdicts.json", "large/report.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -127,7 +127,7 @@ def test_a_sweep_with_everything_settled_ends_with_0(tmp_path: pathlib.Path) -> 
     legs = tuple(Leg(model=name, folder=name, state="ended") for name in ("small", "large"))
     (tmp_path / "sweep.json").write_text(encode_sweep(Sweep(sweep="20260701T120000Z-test", legs=legs)))
 
-    assert main([str(tmp_path)]) == 0
+    assert main(["report", str(tmp_path)]) == 0
 
 
 def test_doubt_is_told_as_doubt() -> None:

@@ -18,7 +18,7 @@ class Row:
     remedy: str = ""
 
 
-_ASK_AGAIN = "ask again with the rights of `python -m optimal_tp.cli.leftovers preflight --policy`"
+_ASK_AGAIN = "ask again with the rights of `optimal-tp preflight --policy`"
 
 
 def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) -> Row:

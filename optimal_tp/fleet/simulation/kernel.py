@@ -25,7 +25,7 @@ class Requests(typing.NamedTuple):
 
 
 class Values(typing.NamedTuple):
-    """Service times, as in ``workloads.fleet.times.Table``."""
+    """Service times, as in ``optimal_tp.fleet.simulation.times.Table``."""
 
     starts: np.ndarray
     counts: np.ndarray

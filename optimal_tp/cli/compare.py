@@ -1,0 +1,28 @@
+"""Compare two stored runs: what changed from A to B, with its uncertainty.
+
+Exit status: 0 compared, 2 refused, because the runs differ in what must be the same.
+Example: optimal-tp compare out/before out/after --allow image
+"""
+
+import argparse
+import sys
+
+from optimal_tp.cli.sources import stored_run
+from optimal_tp.report.compare import changes, refuse_different, sentences
+from optimal_tp.results.retrial import retry
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("first", metavar="A", help="the folder of a run, or s3://bucket/prefix")
+    parser.add_argument("second", metavar="B", help="the other run")
+    parser.add_argument("--allow", metavar="KEY", action="append", default=[], help="a checked key that may differ")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the comparison. Raises SettingsError where a run cannot be read or the two must not be compared."""
+    first, second = stored_run(options.first), stored_run(options.second)
+    refuse_different(first.record, second.record, options.allow)
+    found = changes(retry(first), retry(second))
+    sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
+    return 0

@@ -1,0 +1,98 @@
+"""Ask AWS what would go wrong before a stack is made: quotas, offers, reservations, images, names.
+
+Exit status: 0 nothing is wrong, 1 something is, 2 bad input, 3 something is unknown.
+Example: optimal-tp preflight --stack dev
+"""
+
+import argparse
+import collections.abc
+import dataclasses
+import datetime as dt
+import json
+import pathlib
+import shutil
+import sys
+
+import rich.console
+import rich.markup
+import rich.table
+
+from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
+from optimal_tp.account.preflight import rows
+from optimal_tp.account.preflight.checks import checks
+from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.questions import PREFLIGHT, least_policy
+from optimal_tp.account.registry import Registries
+from optimal_tp.facts import names
+from optimal_tp.plan.stack import Stack, read_stack
+
+_COLOURS = {"fine": "green", "warning": "yellow", "unknown": "yellow", "wrong": "red"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml is checked")
+    what.add_argument("--policy", action="store_true", help="print the least IAM policy that the checks need")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(options: argparse.Namespace, make: Clients | None = None) -> int:
+    """Check the stack; ``make`` makes AWS clients, by default real ones. Raises OptimalTpError."""
+    if options.policy:
+        sys.stdout.write(json.dumps(least_policy(PREFLIGHT), indent=2) + "\n")
+        return 0
+    stack = read_stack(options.stack, pathlib.Path())
+    region, now = stack.infra.region, dt.datetime.now(dt.UTC)
+    make = clients(region) if make is None else make
+    account = require_account(make, region)
+    scene = Scene(
+        settings=stack.infra,
+        experiment=experiment(stack),
+        ask=Inquiry(make),
+        account=account,
+        manifest=Registries(),
+        has_chart=lambda folder: (pathlib.Path(folder) / "Chart.yaml").is_file(),
+        aws_command=shutil.which("aws"),
+        now=now,
+    )
+    found = checks(scene)
+    if options.json:
+        sys.stdout.write(_as_json(found, stack=options.stack, account=account, region=region, asked=now) + "\n")
+    else:
+        _show(found, rich.console.Console())
+    return rows.exit_status(found)
+
+
+def experiment(stack: Stack) -> Experiment:
+    """Return what preflight has to know of the stack's experiment."""
+    money, loadtest = stack.money, stack.workloads.loadtest
+    around_hours = money.cluster_hours + money.leaving_hours
+    degrees = {model.word: model.settings.degrees for model in stack.plan.models}
+    return Experiment(
+        nodes=stack.plan.nodes,
+        expected_hours=around_hours + money.setup_hours + money.measuring_hours,
+        longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
+        own_image=loadtest.image,
+        bucket=loadtest.results.bucket,
+        alarms=tuple(names.alarms(stack.infra.physical_name, degrees, for_ever=money.spend.keep_running)),
+    )
+
+
+def _show(found: collections.abc.Iterable[rows.Row], console: rich.console.Console) -> None:
+    """Print one line per check."""
+    table = rich.table.Table("check", "", "found", "must be", "remedy")
+    for row in found:
+        cells = (row.check, row.state, row.found, row.required, row.remedy)
+        table.add_row(*(rich.markup.escape(cell) for cell in cells), style=_COLOURS[row.state])
+    console.print(table)
+
+
+def _as_json(
+    found: collections.abc.Sequence[rows.Row], *, stack: str, account: str, region: str, asked: dt.datetime
+) -> str:
+    """Return the rows for programs, with whose answers they are and of when."""
+    about = {"stack": stack, "account": account, "region": region, "asked": asked.isoformat(timespec="seconds")}
+    told = [dataclasses.asdict(row) for row in found]
+    return json.dumps({**about, "exit_status": rows.exit_status(found), "rows": told}, indent=1)
