@@ -5,8 +5,9 @@ import pathlib
 import random
 import typing
 
-from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, Turn, encode_run
+from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, encode_run
 from optimal_tp.measurement.samples import Sample, Stage, Status, encode
+from optimal_tp.measurement.turns import Turn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

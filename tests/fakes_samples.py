@@ -7,8 +7,8 @@ import typing
 import uvloop
 
 from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed
 

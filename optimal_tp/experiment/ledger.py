@@ -5,11 +5,11 @@ import dataclasses
 import pathlib
 
 from optimal_tp.measurement.metrics import METRICS, TurnFigures
-from optimal_tp.measurement.run import Ending, RunRecord, Turn
+from optimal_tp.measurement.run import Ending, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import WHOLE, Share
-from optimal_tp.measurement.turns import goodput, output_tokens_per_second, own_turn
+from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, own_turn
 from optimal_tp.results.folder import RECORD, Bucket, samples_name, write_record
 from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import parse_workloads

@@ -9,8 +9,9 @@ from optimal_tp.cluster.scaling import Rounds, block_order
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.loadgen.driver import Stretch
 from optimal_tp.measurement.progress import Look
-from optimal_tp.measurement.run import Ending, Turn
+from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
 from optimal_tp.plan.timetable import arrivals_seed
 from optimal_tp.settings.workload import Load, WorkloadSettings

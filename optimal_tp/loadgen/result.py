@@ -13,7 +13,7 @@ from optimal_tp.loadgen import summary
 from optimal_tp.loadgen.driver import Drive
 from optimal_tp.loadgen.options import Options
 from optimal_tp.measurement import audit
-from optimal_tp.measurement.run import Turn
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompts
 from optimal_tp.plan.schedule import Closed, Replay
 

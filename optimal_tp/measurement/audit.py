@@ -5,8 +5,8 @@ import heapq
 import math
 import typing
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample, Status
+from optimal_tp.measurement.turns import Turn
 
 LEAST_RATE_SHARE = 0.99
 """Achieved rate of an open schedule, as a share of the planned one."""

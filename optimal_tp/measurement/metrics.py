@@ -4,8 +4,8 @@ import collections.abc
 import dataclasses
 import typing
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import LimitedMetric
 
 NAMESPACE = "qwen-vllm-loadgen"

@@ -5,10 +5,7 @@ import dataclasses
 import datetime as dt
 import typing
 
-if typing.TYPE_CHECKING:
-    # Every load imports this module, and the settings' library would take as long as the first request may.
-    from optimal_tp.settings.workload import Price
-
+from optimal_tp.settings.workload import Price
 
 RECEIPT = "receipt.json"
 """The last receipt with its sums, in the run's folder and right below the bucket's prefix."""
@@ -75,7 +72,7 @@ class Receipt:
 class Tariff:
     """What things cost by the hour in this run."""
 
-    price: "Price | None"
+    price: Price | None
     """Of one node; None without a price."""
     idle_usd_per_hour: float
 

@@ -5,7 +5,7 @@ import json
 import typing
 
 from optimal_tp.measurement.receipt import Receipt, decode_receipt
-from optimal_tp.measurement.samples import Stage
+from optimal_tp.measurement.turns import Turn
 
 SCHEMA_VERSION = 1
 
@@ -18,29 +18,6 @@ EXACT = "exact"
 
 Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted", "failed"]
 """How a run ended: settled before its budget, at the budget's end, after the last block, by a signal, by a failure."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """One stretch of load on one degree. Times are seconds from the run's origin."""
-
-    stage: Stage
-    degree: int
-    block: int | None
-    concurrency: int | None
-    rate_per_second: float | None
-    start_seconds: float
-    """First intended send."""
-    end_seconds: float
-    """Last byte of the last request."""
-    requests: int
-    """Requests sent; every one has a sample."""
-    send_lag_p99_ms: float | None
-    """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
-    foreign_cpu_share: float | None
-    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
-    start_epoch_seconds: float | None = None
-    """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,9 @@ import types
 import typing
 
 from optimal_tp.measurement.audit import Expected, audit_turn
-from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, key, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})

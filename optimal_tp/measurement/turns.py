@@ -1,13 +1,39 @@
-"""What one turn measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
+"""A turn, and what it measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
 
 import dataclasses
 import math
 import typing
 
-from optimal_tp.measurement.run import Turn
-from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.samples import Sample, Stage
 from optimal_tp.measurement.shares import Share
-from optimal_tp.settings.workload import Limit, LimitedMetric
+
+if typing.TYPE_CHECKING:
+    # Every load imports this module, and the settings' library would take as long as the first request may.
+    from optimal_tp.settings.workload import Limit, LimitedMetric
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """One stretch of load on one degree. Times are seconds from the run's origin."""
+
+    stage: Stage
+    degree: int
+    block: int | None
+    concurrency: int | None
+    rate_per_second: float | None
+    start_seconds: float
+    """First intended send."""
+    end_seconds: float
+    """Last byte of the last request."""
+    requests: int
+    """Requests sent; every one has a sample."""
+    send_lag_p99_ms: float | None
+    """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
+    foreign_cpu_share: float | None
+    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    start_epoch_seconds: float | None = None
+    """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
+
 
 Key = tuple[str, int, int | None, int | None, float | None]
 
@@ -52,19 +78,19 @@ def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> fl
     return sum(tokens) / elapsed_seconds if elapsed_seconds > 0 else None
 
 
-def holds(sample: Sample, metric: LimitedMetric, limit: Limit) -> bool:
+def holds(sample: Sample, metric: "LimitedMetric", limit: "Limit") -> bool:
     """Whether ``sample`` succeeded within ``limit``; a failure, or a success without the figure, does not."""
     value = latency_ms(sample, metric)
     return value is not None and value <= limit.at_most_ms
 
 
-def latency_ms(sample: Sample, metric: LimitedMetric) -> float | None:
+def latency_ms(sample: Sample, metric: "LimitedMetric") -> float | None:
     """Return the limited figure of ``sample``; None for a failure."""
     value: float | None = getattr(sample, metric)
     return value
 
 
-def goodput(samples: typing.Sequence[Sample], limits: typing.Mapping[LimitedMetric, Limit]) -> float | None:
+def goodput(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
     """Return the share of requests, 0 to 1, that succeed and hold every limit; None where nothing was sent."""
     if not samples:
         return None

@@ -4,11 +4,11 @@ import collections
 import dataclasses
 import typing
 
-from optimal_tp.measurement.run import Ending, Part, RunRecord, Turn
+from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
-from optimal_tp.measurement.turns import Key, key, own_turn, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, own_turn, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.verdict.curve import operating_point
 

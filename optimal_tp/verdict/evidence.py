@@ -4,9 +4,9 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.measurement.run import DegreeRecord, RunRecord, Turn
+from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import output_tokens_per_second
+from optimal_tp.measurement.turns import Turn, output_tokens_per_second
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.verdict.soundness import SOUND_SHARE, Soundness, examine
 

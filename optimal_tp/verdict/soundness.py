@@ -6,9 +6,9 @@ import itertools
 import math
 import typing
 
-from optimal_tp.measurement.run import RunRecord, Turn
+from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, key, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, samples_by_turn
 
 SOUND_SHARE = 0.9
 """Share of a degree's block turns that must be sound; below it the degree is invalid, not merely measured less."""

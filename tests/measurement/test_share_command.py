@@ -14,9 +14,8 @@ import typing
 import pytest
 import yaml
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import key, samples_by_turn
+from optimal_tp.measurement.turns import Turn, key, samples_by_turn
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import read

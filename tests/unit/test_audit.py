@@ -6,8 +6,8 @@ import typing
 import pytest
 
 from optimal_tp.measurement.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from tests.fakes_samples import make_sample, make_turn
 
 

@@ -8,8 +8,8 @@ import typing
 import hypothesis
 import hypothesis.strategies as st
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.report.claims import claims
 from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.tables import tables

@@ -6,10 +6,10 @@ import typing
 
 import pytest
 
-from optimal_tp.measurement.run import Ending, Part, RunRecord, Turn, decode_run, encode_run
+from optimal_tp.measurement.run import Ending, Part, RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
-from optimal_tp.measurement.turns import key
+from optimal_tp.measurement.turns import Turn, key
 from optimal_tp.results.parts import Joined, OfPod, join
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source

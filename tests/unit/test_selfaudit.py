@@ -6,8 +6,9 @@ import typing
 import pytest
 
 from optimal_tp.measurement import run_audit
-from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord, Turn
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import planted_run
 

@@ -4,9 +4,8 @@ import dataclasses
 
 import pytest
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import goodput, output_tokens_per_second, samples_by_turn
+from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, samples_by_turn
 from optimal_tp.settings.workload import Limit
 from tests.fakes_run import Planted, Recorder
 

@@ -6,8 +6,8 @@ import typing
 
 import numpy as np
 
-from optimal_tp.measurement.run import Turn
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
