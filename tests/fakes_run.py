@@ -8,6 +8,7 @@ import typing
 from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, encode_run
 from optimal_tp.measurement.samples import Sample, Stage, Status, encode
 from optimal_tp.measurement.turns import Turn
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,14 @@ SEED_EXPERIMENT = (
 
 
 def settings(**changes: typing.Any) -> dict[str, typing.Any]:
-    """Return a ``workloads`` section as a run record holds it, with ``changes`` on top."""
+    """Return a ``workloads`` section with ``changes`` on top."""
     base: dict[str, typing.Any] = {"degrees": [1, 2, 4], "load": {"output_tokens": 50}}
     return {**base, **changes}
+
+
+def parsed(section: dict[str, typing.Any]) -> WorkloadSettings:
+    """Return ``section`` as a run record holds it."""
+    return parse_workloads(section, file="run.json")
 
 
 def total_limit(at_most_ms: float, percentile: float = 90) -> dict[str, typing.Any]:
@@ -162,7 +168,7 @@ class Recorder:
             run="20260701T120000Z-test",
             started="2026-07-01T12:00:00Z",
             place="local",
-            settings=section or settings(degrees=[truth.degree for truth in truths]),
+            settings=parsed(section or settings(degrees=[truth.degree for truth in truths])),
             pins=pins or {"vllm": "0.32.0", "processor": "planted"},
             degrees=(*measured, *ended),
             turns=tuple(self.turns),

@@ -31,7 +31,7 @@ from optimal_tp.fleet.stack import ground
 from optimal_tp.fleet.tables import tables
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.soundness import examine
 
@@ -92,7 +92,7 @@ def main(options: argparse.Namespace) -> int:
     if again.verdict.outcome == "void":
         rule = f"its run is void ({again.verdict.reasons[0]}), and no fleet is planned from it"
         raise SettingsError([Problem(path="SOURCE", value=source.name, rule=rule, remedy="measure again")])
-    settings = parse_workloads(again.record.settings, file="run.json")
+    settings = again.record.settings
     measured = _measured(options, again, settings, limits)
     question = Question(
         arrivals=Arrivals(rate_per_second=rate, burst_factor=options.burst, burst_seconds=options.burst_seconds),

@@ -10,9 +10,8 @@ from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, own_turn
-from optimal_tp.results.folder import RECORD, Bucket, samples_name, write_record
+from optimal_tp.results.folder import Bucket, samples_name, write_record
 from optimal_tp.results.spool import Spool
-from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.minutes import Minutes
 
 
@@ -39,7 +38,6 @@ class Ledger:
         self._folder = folder
         self._bucket = bucket
         self._minutes = minutes
-        self._settings = parse_workloads(record.settings, file=RECORD)
         self._elapsed = elapsed
         self._share = share
         self._part = 0
@@ -101,13 +99,13 @@ class Ledger:
         self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None
     ) -> dict[str, float | None]:
         """Return the turn's values by the names of the metric table."""
-        faults = turn_reasons(own_turn(turn, self._share), samples, self._settings, self.record.pins)
+        faults = turn_reasons(own_turn(turn, self._share), samples, self.record.settings, self.record.pins)
         known = TurnFigures(
             turn=turn,
             samples=samples,
             output_tokens_per_second=rate,
             cores_used=self._cores_used(turn.degree),
-            goodput_share=goodput(samples, self._settings.limits.asked()),
+            goodput_share=goodput(samples, self.record.settings.limits.asked()),
             faults=tuple(faults),
         )
         return {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}

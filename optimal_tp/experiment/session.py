@@ -209,7 +209,7 @@ class Session:
             run=self.run,
             started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             place=self.place,
-            settings=self.settings.model_dump(mode="json"),
+            settings=self.settings,
             pins=self.pins | said,
             degrees=self.degrees,
             turns=(),

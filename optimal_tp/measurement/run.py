@@ -1,11 +1,14 @@
 """What a run keeps beside its samples: what was asked, what it ran on, its turns, and how it ended."""
 
 import dataclasses
-import json
 import typing
 
-from optimal_tp.measurement.receipt import Receipt, decode_receipt
+import pydantic
+
+from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.turns import Turn
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 SCHEMA_VERSION = 1
 
@@ -63,8 +66,8 @@ class RunRecord:
     started: str
     """UTC, ISO 8601."""
     place: typing.Literal["local", "cluster", "own-servers"]
-    settings: dict[str, typing.Any]
-    """The parsed ``workloads`` section, as data."""
+    settings: WorkloadSettings
+    """Keys that the release which wrote it had, and this one has not, are in its sections' ``model_extra``."""
     pins: dict[str, str]
     """What ran: code revision, versions of vLLM, Python and libraries, image, AMI, instance, processor."""
     degrees: tuple[DegreeRecord, ...]
@@ -82,25 +85,22 @@ class RunRecord:
     schema_version: int = SCHEMA_VERSION
 
 
+_FORM = pydantic.TypeAdapter(RunRecord)
+_NAME = "run record"
+
+
 def encode_run(record: RunRecord) -> str:
     """Return ``record`` as indented JSON."""
-    return json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True, allow_nan=False)
+    return encode(_FORM, record)
 
 
 def decode_run(text: str) -> RunRecord:
-    """Return the record in ``text``. Raises ValueError for a text that is cut or of an unknown schema."""
-    data = json.loads(text)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        found = "none" if version is None else repr(version)
-        raise ValueError(f"a run record has schema_version {SCHEMA_VERSION}, and this one has {found}")
-    try:
-        data["degrees"] = tuple(DegreeRecord(**{**item, "urls": tuple(item["urls"])}) for item in data["degrees"])
-        data["turns"] = tuple(Turn(**item) for item in data["turns"])
-        data["part"] = Part(**data["part"]) if data.get("part") is not None else None
-        data["receipt"] = decode_receipt(data.get("receipt"))
-        data["rounds"] = tuple(map(tuple, data["rounds"])) if data.get("rounds") is not None else None
-        return RunRecord(**data)
-    except (TypeError, KeyError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"not a run record: {what}") from error
+    """Return the record in ``text``; settings that it lacks have their defaults.
+
+    Raises ValueError for a text that is cut, of an unknown schema or no run's, SettingsError for settings that break
+    a rule.
+    """
+    data = versioned(text, SCHEMA_VERSION, name=_NAME)
+    if "settings" in data:
+        data["settings"] = parse_workloads(data["settings"], file="run.json", unknown="allow")
+    return decode(_FORM, data, name=_NAME)

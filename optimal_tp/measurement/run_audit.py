@@ -8,7 +8,7 @@ from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Key, Turn, key, samples_by_turn
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings
 
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
 
@@ -42,7 +42,7 @@ def audit_run(
     known: typing.Mapping[Key, tuple[str, ...]] = NOTHING_KNOWN,
     seen: Seen | None = None,
 ) -> Audited:
-    """Return ``record`` without its untrusted block turns, and what is void. Raises SettingsError for bad settings.
+    """Return ``record`` without its untrusted block turns, and what is void.
 
     ``known``: what was found of a turn before its record was put together from several processes'. ``seen``: earlier
     audits of this run; turns that are new are added to it.
@@ -50,14 +50,13 @@ def audit_run(
     A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
     out does not choose among results.
     """
-    settings = parse_workloads(record.settings, file="run.json")
     grouped = samples_by_turn(samples)
     seen = {} if seen is None else seen
     faults = {}
     for turn in record.turns:
         own = grouped.get(key(turn), [])
         if (turn, len(own)) not in seen:
-            seen[turn, len(own)] = turn_reasons(turn, own, settings, record.pins)
+            seen[turn, len(own)] = turn_reasons(turn, own, record.settings, record.pins)
         faults[key(turn)] = known.get(key(turn), ()) + seen[turn, len(own)]
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]

@@ -216,7 +216,7 @@ def run_claim(analysis: Analysis) -> str:
     }[record.ending]
     detail = f": {record.ending_detail}" if record.ending_detail else ""
     return (
-        f"{record.run}, {record.place}, {analysis.settings.model.name}, "
+        f"{record.run}, {record.place}, {record.settings.model.name}, "
         f"{degree_list(tuple(degree.degree for degree in record.degrees))}, {duration(record.elapsed_seconds)}; "
         f"{ending}{detail.rstrip('.')}."
     )

@@ -9,6 +9,7 @@ from optimal_tp.errors import Problem, SettingsError, shown
 from optimal_tp.measurement.estimate import degree_list, ranged
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.results.retrial import Retrial
+from optimal_tp.settings.parser import Section
 from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.statistics import Estimate, Interval, mean_sequence
 
@@ -33,7 +34,7 @@ def checked_keys(record: RunRecord) -> dict[str, object]:
     """Return everything in which two runs must agree to be compared, by dotted key."""
     keys: dict[str, object] = {"place": record.place}
     for section in _CHECKED_SECTIONS:
-        keys |= _flat(f"settings.{section}", record.settings.get(section, {}))
+        keys |= _flat(f"settings.{section}", getattr(record.settings, section))
     keys |= {f"pins.{name}": value for name, value in record.pins.items() if name not in UNCHECKED_PINS}
     keys |= {
         f"degrees.TP{degree.degree}.cores_used": degree.cores_used for degree in record.degrees if degree.gate is None
@@ -126,6 +127,7 @@ def _less(first: float | None, second: float | None) -> float | None:
 
 
 def _flat(prefix: str, value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        return {prefix: tuple(value) if isinstance(value, list) else value}
-    return {key: leaf for name, inner in value.items() for key, leaf in _flat(f"{prefix}.{name}", inner).items()}
+    """Return the keys of a section at ``prefix``, those that this release does not know among them."""
+    if not isinstance(value, Section):
+        return {prefix: value}
+    return {key: leaf for name, inner in value for key, leaf in _flat(f"{prefix}.{name}", inner).items()}

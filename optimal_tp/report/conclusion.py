@@ -15,7 +15,7 @@ from optimal_tp.verdict.findings import EXIT_STATUS
 def conclude(source: Source, folder: pathlib.Path) -> int:
     """Judge ``source``, write its report into ``folder``, show the verdict, and return the exit status.
 
-    Raises SettingsError if the run's settings break a rule, StorageFailed where the report cannot be written.
+    Raises StorageFailed where the report cannot be written.
     """
     again = retry(source)
     analysis = analyse(again.record, again.samples, again.verdict)

@@ -80,7 +80,7 @@ def document(analysis: Analysis) -> Document:
         ending_detail=record.ending_detail,
         elapsed_seconds=record.elapsed_seconds,
         pins=record.pins,
-        settings=record.settings,
+        settings=record.settings.model_dump(mode="json"),
         verdict=analysis.verdict,
         claims=claims(analysis),
         latencies=analysis.latencies,

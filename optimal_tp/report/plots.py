@@ -34,7 +34,7 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     run = analysis.record.run
     points, throughputs = _latencies(analysis), _throughputs(analysis)
     limit = _limit_ms(analysis)
-    metric, percent = telling(analysis.settings.limits.asked())
+    metric, percent = telling(analysis.record.settings.limits.asked())
     measure = f"p{percent:g} of {METRIC_WORDS[metric]}"
     if points:
         draw = functools.partial(by_degree, points=points, label=f"{measure}, ms", limit=limit)
@@ -77,14 +77,14 @@ def _listed(points: dict[int, Estimate]) -> str:
 
 def _latencies(analysis: Analysis) -> dict[int, Estimate]:
     """Return the limited percentile by degree, as the verdict has it; without limits the median of the blocks."""
-    metric, _ = telling(analysis.settings.limits.asked())
+    metric, _ = telling(analysis.record.settings.limits.asked())
     limited = {
         degree.degree: one.latency_ms
         for degree in analysis.verdict.degrees
         for one in degree.limits
         if one.metric == metric and one.latency_ms is not None
     }
-    if analysis.settings.limits.asked():
+    if analysis.record.settings.limits.asked():
         return limited
     return {
         row.degree: row.p50_ms
@@ -102,7 +102,7 @@ def _throughputs(analysis: Analysis) -> dict[int, Estimate]:
 
 
 def _limit_ms(analysis: Analysis) -> float | None:
-    limits = analysis.settings.limits.asked()
+    limits = analysis.record.settings.limits.asked()
     metric, _ = telling(limits)
     return limits[metric].at_most_ms if metric in limits else None
 

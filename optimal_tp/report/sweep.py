@@ -80,7 +80,7 @@ def _text(place: str, s3: "S3Client | None") -> str | None:
 def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
     """Judge every run of ``source``, write all reports into ``folder``, show the answers, and return the exit status.
 
-    Raises SettingsError if a run's settings break a rule, StorageFailed where a report cannot be written.
+    Raises StorageFailed where a report cannot be written.
     """
     console = rich.console.Console(highlight=False)
     results, statuses = [], []

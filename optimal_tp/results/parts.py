@@ -9,7 +9,7 @@ from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
 from optimal_tp.measurement.turns import Key, Turn, key, own_turn, samples_by_turn
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.curve import operating_point
 
 CLOCK_TOLERANCE_MS = 100.0
@@ -41,13 +41,12 @@ class Joined:
 
 
 def join(parts: typing.Sequence[OfPod]) -> Joined:
-    """Return the run of ``parts``, at least one of them. Raises SettingsError if its settings break a rule."""
+    """Return the run of ``parts``, at least one of them."""
     ordered = sorted(parts, key=lambda each: each.part.pod)
     first = ordered[0].record
-    settings = parse_workloads(first.settings, file="run.json")
-    turns, faults, unfinished = _turns(ordered, settings)
+    turns, faults, unfinished = _turns(ordered, first.settings)
     samples = tuple(sample for each in ordered for sample in each.samples)
-    chosen = _compared(turns, samples, settings)
+    chosen = _compared(turns, samples, first.settings)
     dropped = {key(turn) for turn in turns} - {key(turn) for turn in chosen}
     notes = []
     if unfinished:

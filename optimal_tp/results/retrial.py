@@ -25,7 +25,7 @@ class Retrial:
 
 
 def retry(source: Source) -> Retrial:
-    """Return the verdict on a stored run. Raises SettingsError if its settings break a rule."""
+    """Return the verdict on a stored run."""
     audited = audit_run(source.record, source.samples, source.faults)
     notes = (*source.notes, *audited.left_out)
     void = dict(audited.void_reasons)

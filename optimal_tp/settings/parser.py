@@ -30,14 +30,17 @@ def broken(rule: str, remedy: str = "", *, path: str = "", value: object = ...) 
     return pydantic_core.PydanticCustomError("broken_rule", "{rule}", context)
 
 
-def parse(model: type[M], data: object, *, where: str, file: str) -> M:
+def parse(
+    model: type[M], data: object, *, where: str, file: str, unknown: typing.Literal["forbid", "allow"] = "forbid"
+) -> M:
     """Return ``data`` as ``model``.
 
-    ``where`` is the path of ``data`` in the file ("workloads"), ``file`` its name, used in the remedy.
+    ``where`` is the path of ``data`` in the file ("workloads"), ``file`` its name, used in the remedy. ``unknown`` keys
+    are errors, or stay in the sections' ``model_extra``.
     Raises SettingsError with every bad key: path, value, rule, remedy.
     """
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, extra=unknown)
     except pydantic.ValidationError as error:
         raise SettingsError([_problem(model, detail, where, file) for detail in error.errors()]) from None
 

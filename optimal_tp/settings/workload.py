@@ -181,6 +181,18 @@ class WorkloadSettings(Section):
         return load
 
 
-def parse_workloads(data: object, *, file: str) -> WorkloadSettings:
-    """Return the ``workloads`` section of ``file``. Raises SettingsError with every bad key."""
-    return parse(WorkloadSettings, data, where="workloads", file=file)
+def parse_workloads(
+    data: object, *, file: str, unknown: typing.Literal["forbid", "allow"] = "forbid"
+) -> WorkloadSettings:
+    """Return the ``workloads`` section of ``file``; ``unknown`` is that of ``parse``.
+
+    Raises SettingsError with every bad key.
+    """
+    return parse(WorkloadSettings, data, where="workloads", file=file, unknown=unknown)
+
+
+def unknown_keys(section: Section, path: str = "workloads") -> tuple[str, ...]:
+    """Return the dotted keys of ``section``, which stands at ``path``, that are no settings."""
+    own = tuple(f"{path}.{name}" for name in section.model_extra or ())
+    parts = ((name, part) for name, part in section if isinstance(part, Section))
+    return own + tuple(key for name, part in parts for key in unknown_keys(part, f"{path}.{name}"))

@@ -5,7 +5,6 @@ import typing
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.verdict.cores import CoreFigures, EqualCores, core_figures, equal_cores
 from optimal_tp.verdict.costs import Money, money
 from optimal_tp.verdict.curve import LoadCurve, load_curves, load_steps, telling
@@ -21,7 +20,6 @@ class Analysis:
     """A run's verdict and what stands beside it."""
 
     record: RunRecord
-    settings: WorkloadSettings
     verdict: Verdict
     latencies: tuple[LatencyRow, ...]
     curves: tuple[LoadCurve, ...]
@@ -33,8 +31,8 @@ class Analysis:
 
 
 def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Analysis:
-    """Return the analysis of a run. Raises SettingsError if its settings break a rule."""
-    settings = parse_workloads(record.settings, file="run.json")
+    """Return the analysis of a run."""
+    settings = record.settings
     soundness = examine(record, samples)
     turns = [turn for turn, _ in soundness.turns]
     sound = [sample for _, own in soundness.turns for sample in own]
@@ -50,7 +48,6 @@ def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdic
     medians = {degree: median.value for degree, median in medians_alone(rows).items() if degree not in invalid}
     return Analysis(
         record=record,
-        settings=settings,
         verdict=verdict,
         latencies=rows,
         curves=curves,

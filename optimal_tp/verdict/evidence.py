@@ -7,7 +7,7 @@ import typing
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, output_tokens_per_second
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.soundness import SOUND_SHARE, Soundness, examine
 
 VoidReasons = typing.Mapping[int | None, typing.Sequence[str]]
@@ -63,12 +63,11 @@ class Evidence:
 
 
 def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons) -> Evidence:
-    """Return the evidence in a run. Raises SettingsError if its settings break a rule."""
-    settings = parse_workloads(record.settings, file="run.json")
+    """Return the evidence in a run."""
     soundness = examine(record, samples)
     records = {degree.degree: degree for degree in sorted(record.degrees, key=lambda item: item.degree)}
     return Evidence(
-        settings=settings,
+        settings=record.settings,
         soundness=soundness,
         degrees={
             number: _degree(degree, soundness, void_reasons.get(number, ()))
@@ -76,7 +75,7 @@ def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
             if degree.gate is None
         },
         ended={number: degree for number, degree in records.items() if degree.gate is not None},
-        unknown=tuple(degree for degree in settings.degrees if degree not in records),
+        unknown=tuple(degree for degree in record.settings.degrees if degree not in records),
         void=tuple(void_reasons.get(None, ())),
     )
 

@@ -44,7 +44,6 @@ def decide(
 
     ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run. ``notes`` says
     what was left out before ``record`` and ``samples`` were handed over.
-    Raises SettingsError if the run's settings break a rule.
     """
     evidence = gather(record, samples, void_reasons)
     settings = evidence.settings

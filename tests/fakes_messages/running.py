@@ -45,7 +45,7 @@ from optimal_tp.pods import fetch, folders, guard
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.results.folder import new_folder, write_whole
 from optimal_tp.results.spool import Spool, read
-from optimal_tp.settings.workload import parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.telemetry.publish import Outbox
 from tests.fakes_kubernetes import FakeCluster, served
@@ -61,7 +61,7 @@ RECORD: typing.Final = RunRecord(
     run="test",
     started="2026-07-01T12:00:00+00:00",
     place="own-servers",
-    settings={},
+    settings=WorkloadSettings(),
     pins={},
     degrees=(),
     turns=(),

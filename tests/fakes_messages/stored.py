@@ -34,6 +34,7 @@ from optimal_tp.report.compare import changes, refuse_different
 from optimal_tp.report.sweep import read_sweep
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
+from optimal_tp.settings.workload import Model
 from optimal_tp.telemetry.minutes import Minutes
 from optimal_tp.telemetry.snapshot import Sight
 from optimal_tp.verdict import flips
@@ -91,7 +92,9 @@ def no_bucket(where: pathlib.Path) -> str:
 def different() -> None:
     """Compare runs of two models."""
     record, _ = planted_run(blocks=5)
-    other = dataclasses.replace(record, settings={**record.settings, "model": {"name": "another/model"}})
+    other = dataclasses.replace(
+        record, settings=record.settings.model_copy(update={"model": Model(name="another/model")})
+    )
     refuse_different(record, other)
 
 

@@ -19,7 +19,7 @@ from optimal_tp.report import files
 from optimal_tp.results.folder import samples_name, write_record
 from optimal_tp.results.source import read
 from tests.fakes_kubernetes import FakeCluster, served
-from tests.fakes_run import price, settings
+from tests.fakes_run import parsed, price, settings
 from tests.unit.test_mark import DEADLINE, Store
 from tests.unit.test_nodewatch import CLAIMS, claim
 from tests.unit.test_parts import LOAD, pod_of, whole_run
@@ -61,7 +61,7 @@ def ended(
         _, options = share.asked(line, {})
         folder = tmp_path / "out" / common(options, "", lambda: namespace).run
         record, samples = whole_run()
-        record = dataclasses.replace(record, settings=section)
+        record = dataclasses.replace(record, settings=parsed(section))
         for pod in range(2):
             own = folder / f"pod-{pod}"
             own.mkdir(parents=True)

@@ -216,7 +216,7 @@ def test_a_sweep_is_a_run_per_model_and_a_table(tmp_path: pathlib.Path) -> None:
     assert all(
         {"run.json", "report.html"} <= {path.name for path in (ended.folder / row["folder"]).iterdir()} for row in rows
     )
-    assert {read(str(ended.folder / row["folder"])).record.settings["model"]["name"] for row in rows} == {
+    assert {read(str(ended.folder / row["folder"])).record.settings.model.name for row in rows} == {
         "me/small",
         "me/large",
     }

@@ -1,12 +1,13 @@
 """Comparing two runs: refused with names, or judged with intervals."""
 
 import dataclasses
+import json
 import typing
 
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
 from optimal_tp.report.compare import changes, refuse_different, sentences
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.rule import decide
@@ -71,8 +72,8 @@ def changed(record: RunRecord, key: str, value: typing.Any) -> RunRecord:
         return dataclasses.replace(record, pins=record.pins | {key.removeprefix("pins."): value})
     if key.startswith("settings."):
         _, section, name = key.split(".")
-        part = {**record.settings.get(section, {}), name: value}
-        return dataclasses.replace(record, settings={**record.settings, section: part})
+        part = getattr(record.settings, section).model_copy(update={name: value})
+        return dataclasses.replace(record, settings=record.settings.model_copy(update={section: part}))
     if key == "place":
         return dataclasses.replace(record, place=value)
     degrees = tuple(dataclasses.replace(degree, cores_used=value) for degree in record.degrees[:1])
@@ -88,7 +89,7 @@ def changed(record: RunRecord, key: str, value: typing.Any) -> RunRecord:
         ("settings.model.max_model_len_tokens", 256),
         ("settings.load.output_tokens", 64),
         ("settings.load.seed", 7),
-        ("settings.load.concurrency", [1, 2]),
+        ("settings.load.concurrency", (1, 2)),
         ("pins.image", "vllm@sha256:0"),
         ("pins.ami", "ami-0"),
         ("pins.instance", "trn2.48xlarge"),
@@ -104,6 +105,19 @@ def test_a_checked_key_that_differs_is_named(key: str, value: object) -> None:
         refuse_different(record, changed(record, key, value))
     assert [problem.path for problem in caught.value.problems] == [key]
     assert f"add --allow {key} if that is what you want to compare" in str(caught.value)
+
+
+def test_a_setting_that_is_no_more_is_named() -> None:
+    """Runs that an older release measured in two ways are not alike because this one cannot tell them apart."""
+    record, _ = planted_run(blocks=1)
+
+    def of(ramp: int) -> RunRecord:
+        data = json.loads(encode_run(record))
+        data["settings"]["load"]["ramp"] = ramp
+        return decode_run(json.dumps(data))
+
+    with pytest.raises(SettingsError, match=r"^settings\.load\.ramp is 1; in B it is 2, and runs are compared where "):
+        refuse_different(of(1), of(2))
 
 
 def test_an_allowed_key_may_differ() -> None:

@@ -13,7 +13,7 @@ from optimal_tp.measurement.turns import Turn, key
 from optimal_tp.results.parts import Joined, OfPod, join
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
-from tests.fakes_run import Planted, Recorder, settings
+from tests.fakes_run import Planted, Recorder, parsed, settings
 
 TRUTHS = (Planted(degree=1, latency_ms=300, noise=0.001), Planted(degree=2, latency_ms=400, noise=0.001))
 START = 1_800_000_000.0
@@ -124,7 +124,7 @@ def test_a_pod_that_kept_nothing_voids_the_run() -> None:
 
 
 def _other_settings(one: OfPod) -> OfPod:
-    return one._replace(record=dataclasses.replace(one.record, settings=settings(degrees=[1, 2])))
+    return one._replace(record=dataclasses.replace(one.record, settings=parsed(settings(degrees=[1, 2]))))
 
 
 def _other_start(one: OfPod) -> OfPod:

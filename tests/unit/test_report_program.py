@@ -11,6 +11,7 @@ from optimal_tp.cli.reference import measurement_page
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report import files
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
+from tests.unit.test_source import edit_record
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -69,8 +70,8 @@ def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: 
 
 def test_settings_that_break_a_rule_end_with_2(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A stored section that this program would refuse is refused here too, by key."""
-    record, samples = planted_run(blocks=1)
-    folder = store(tmp_path, dataclasses.replace(record, settings={"degrees": [3]}), samples)
+    folder = store(tmp_path, *planted_run(blocks=1))
+    edit_record(folder, lambda data: data.update(settings={"degrees": [3]}))
 
     assert main(["report", str(folder)]) == 2
     assert capsys.readouterr().err.startswith("workloads.degrees[0] is 3; a degree is a power of two")
@@ -141,7 +142,7 @@ def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest
 
     assert main(["compare", one, two]) == 2
     assert capsys.readouterr().err.startswith(
-        f"{key} is 270; in B it is 280, and runs are compared where it is the same in both"
+        f"{key} is 270.0; in B it is 280.0, and runs are compared where it is the same in both"
     )
     assert main(["compare", one, two, "--allow", key]) == 0
 

@@ -8,12 +8,13 @@ import pytest
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.run import RunRecord, decode_run
 from optimal_tp.results.folder import Bucket, new_folder, samples_name, write_record
+from optimal_tp.settings.workload import WorkloadSettings
 
 RECORD = RunRecord(
     run="r",
     started="2026-01-01T00:00:00+00:00",
     place="own-servers",
-    settings={},
+    settings=WorkloadSettings(),
     pins={},
     degrees=(),
     turns=(),

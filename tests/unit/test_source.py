@@ -98,6 +98,13 @@ def test_a_cut_record_is_refused(stored: pathlib.Path) -> None:
         read(str(stored))
 
 
+def test_settings_that_are_no_more_are_said(stored: pathlib.Path) -> None:
+    """The run is judged without them, and the reader knows."""
+    edit_record(stored, lambda data: data["settings"]["load"].update(ramp=1))
+
+    assert read(str(stored)).notes == ("run.json has settings that this release does not know: workloads.load.ramp",)
+
+
 def no_cores(data: dict[str, typing.Any]) -> None:
     """Make the first degree use no cores."""
     data["degrees"][0]["cores_used"] = 0

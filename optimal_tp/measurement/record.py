@@ -1,0 +1,46 @@
+"""Records as texts: JSON with sorted keys on the way out, and on the way in one sentence for what is wrong."""
+
+import json
+import typing
+
+import pydantic
+import pydantic_core
+
+R = typing.TypeVar("R")
+
+
+def encode(form: pydantic.TypeAdapter[R], record: R) -> str:
+    """Return ``record`` as indented JSON. Raises ValueError for a number that is not finite."""
+    return json.dumps(form.dump_python(record, mode="json"), indent=1, sort_keys=True, allow_nan=False)
+
+
+def versioned(text: str, version: int, *, name: str) -> dict[str, typing.Any]:
+    """Return the data in ``text``, which holds a ``name``. Raises ValueError for a cut text and another version."""
+    data = json.loads(text)
+    found = data.get("schema_version") if isinstance(data, dict) else None
+    if found != version:
+        shown = "none" if found is None else repr(found)
+        raise ValueError(f"a {name} has schema_version {version}, and this one has {shown}")
+    return typing.cast("dict[str, typing.Any]", data)
+
+
+def decode(
+    form: pydantic.TypeAdapter[R], data: object, *, name: str, unknown: typing.Literal["forbid", "ignore"] = "forbid"
+) -> R:
+    """Return ``data`` as ``form`` has it; ``unknown`` keys are forbidden or left out.
+
+    Raises ValueError with the first key that is not as a ``name`` has it.
+    """
+    try:
+        return form.validate_python(data, extra=unknown)
+    except pydantic.ValidationError as error:
+        raise ValueError(_sentence(error.errors()[0], name)) from None
+
+
+def _sentence(detail: pydantic_core.ErrorDetails, name: str) -> str:
+    key = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "missing":
+        return f"a {name} has {key}, and this one has none"
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"a {name} has no {key}, and this one has"
+    return f"{key} is {detail['input']!r}, which no {name} has"

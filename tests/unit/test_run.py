@@ -1,0 +1,88 @@
+"""The record of a run: the same text as ever, read whatever release wrote it, and refused where it is none."""
+
+import json
+import pathlib
+import re
+import typing
+
+import pytest
+
+from optimal_tp.errors import SettingsError
+from optimal_tp.measurement.run import decode_run, encode_run
+from optimal_tp.settings.workload import WorkloadSettings, unknown_keys
+
+STORED = (pathlib.Path(__file__).parents[1] / "golden" / "run-v1.json").read_text().removesuffix("\n")
+"""As the first release with receipts wrote it."""
+
+
+def edited(change: typing.Callable[[dict[str, typing.Any]], object]) -> str:
+    """Return the stored text with its data changed."""
+    data = json.loads(STORED)
+    change(data)
+    return json.dumps(data)
+
+
+def test_a_stored_record_is_written_as_it_was_read() -> None:
+    """Byte for byte: what keeps or compares files sees no change."""
+    assert encode_run(decode_run(STORED)) == STORED
+
+
+def test_settings_are_parsed_where_a_record_is_decoded() -> None:
+    """Readers get them with their types."""
+    settings = decode_run(STORED).settings
+
+    assert settings == WorkloadSettings.model_validate(json.loads(STORED)["settings"])
+    assert settings.load.concurrency == (1, 2, 4)
+
+
+def test_settings_that_an_old_run_lacks_have_their_defaults() -> None:
+    """A run of before a setting was measured as its default says."""
+    text = edited(lambda data: (data["settings"].pop("decision"), data["settings"]["load"].pop("pause_seconds")))
+
+    assert decode_run(text).settings == decode_run(STORED).settings
+    assert decode_run(STORED).settings.load.pause_seconds == 0.5
+
+
+def test_settings_that_are_no_more_are_kept_aside_by_name() -> None:
+    """A run is readable after a setting was removed; runs that differ in it are not equal."""
+    was = decode_run(edited(lambda data: data["settings"]["load"].update(ramp=1)))
+    now = decode_run(edited(lambda data: data["settings"]["load"].update(ramp=2)))
+
+    assert unknown_keys(was.settings) == ("workloads.load.ramp",)
+    assert was.settings.load.seed == decode_run(STORED).settings.load.seed
+    assert was.settings != now.settings
+
+
+def test_settings_that_break_a_rule_are_refused_by_key() -> None:
+    """With the sentence that the settings file would get."""
+    text = edited(lambda data: data["settings"].update(degrees=[1, 3]))
+
+    with pytest.raises(SettingsError, match=r"^workloads\.degrees\[1\] is 3; a degree is a power .*; edit run\.json$"):
+        decode_run(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda data: data.pop("turns"), "a run record has turns, and this one has none"),
+        (lambda data: data.pop("settings"), "a run record has settings, and this one has none"),
+        (lambda data: data["degrees"][0].pop("urls"), "a run record has degrees.0.urls, and this one has none"),
+        (lambda data: data.update(colour="red"), "a run record has no colour, and this one has"),
+        (lambda data: data["turns"][1].update(requests="two"), "turns.1.requests is 'two', which no run record has"),
+        (lambda data: data.update(schema_version=2), "a run record has schema_version 1, and this one has 2"),
+        (lambda data: data.pop("schema_version"), "a run record has schema_version 1, and this one has none"),
+    ],
+)
+def test_a_text_that_holds_no_run_is_refused_by_key(
+    change: typing.Callable[[dict[str, typing.Any]], object], sentence: str
+) -> None:
+    """Missing, unknown, of another kind, of another version."""
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        decode_run(edited(change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", STORED[:100]])
+def test_a_cut_text_is_refused(text: str) -> None:
+    """Nothing, a list, a part."""
+    with pytest.raises(ValueError, match=r"^(Expecting|Unterminated|a run record has schema_version 1)"):
+        decode_run(text)
