@@ -3,8 +3,11 @@
 import collections.abc
 import dataclasses
 import datetime as dt
-import typing
+import json
 
+import pydantic
+
+from optimal_tp.measurement.record import decode
 from optimal_tp.settings.workload import Price
 
 RECEIPT = "receipt.json"
@@ -68,6 +71,9 @@ class Receipt:
         return None if self.usd is None or self.verdicts == 0 else self.usd / self.verdicts
 
 
+_FORM = pydantic.TypeAdapter(Receipt)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tariff:
     """What things cost by the hour in this run."""
@@ -112,19 +118,9 @@ def receipt(
     )
 
 
-def decode_receipt(data: collections.abc.Mapping[str, typing.Any] | None) -> Receipt | None:
-    """Return the receipt in ``data``, with or without its sums; None for None. Raises KeyError and TypeError."""
-    if data is None:
-        return None
-    own = {field.name: data[field.name] for field in dataclasses.fields(Receipt)}
-    return Receipt(
-        **{
-            **own,
-            "nodes": tuple(NodeSpan(**node) for node in data["nodes"]),
-            "totals": tuple(NodeSeconds(**total) for total in data["totals"]),
-            "unknown": tuple(data["unknown"]),
-        }
-    )
+def decode_receipt(text: str) -> Receipt:
+    """Return the receipt in ``text``, which may have its sums. Raises ValueError for a text that holds none."""
+    return decode(_FORM, json.loads(text), name="receipt", unknown="ignore")
 
 
 def _unseen(

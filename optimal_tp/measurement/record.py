@@ -38,7 +38,7 @@ def decode(
 
 
 def _sentence(detail: pydantic_core.ErrorDetails, name: str) -> str:
-    key = ".".join(map(str, detail["loc"]))
+    key = ".".join(map(str, detail["loc"])) or "all of it"
     if detail["type"] == "missing":
         return f"a {name} has {key}, and this one has none"
     if detail["type"] == "unexpected_keyword_argument":

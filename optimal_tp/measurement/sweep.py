@@ -1,10 +1,12 @@
 """What a sweep keeps beside its runs: which models, in which order, in which folders, and how far it is."""
 
 import dataclasses
-import json
 import typing
 
-from optimal_tp.measurement.receipt import Receipt, decode_receipt
+import pydantic
+
+from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.record import decode, encode, versioned
 
 SWEEP = "sweep.json"
 """Name of the record; the folders of the runs lie beside it."""
@@ -14,7 +16,6 @@ SCHEMA_VERSION = 1
 
 State = typing.Literal["waiting", "running", "ended", "failed"]
 """``ended``: the run has a verdict, whatever it is; ``failed``: it could not be measured to its end."""
-_STATES = typing.get_args(State)
 _GRAVEST_FIRST = (130, 5, 2, 4, 3)
 
 
@@ -24,8 +25,8 @@ class Leg:
 
     model: str
     """The model's whole name."""
-    folder: str
-    """Name of its run's folder beside the record."""
+    folder: typing.Annotated[str, pydantic.Field(pattern=r"^[^/]*[^/.][^/]*$")]
+    """Name of its run's folder beside the record: never one above it."""
     state: State = "waiting"
     sentence: str | None = None
     """Why it failed; None otherwise."""
@@ -50,34 +51,18 @@ class Sweep:
         return dataclasses.replace(self, legs=tuple(legs))
 
 
+_FORM = pydantic.TypeAdapter(Sweep)
+_NAME = "sweep's record"
+
+
 def encode_sweep(sweep: Sweep) -> str:
     """Return ``sweep`` as indented JSON."""
-    return json.dumps(dataclasses.asdict(sweep), indent=1, sort_keys=True) + "\n"
+    return encode(_FORM, sweep) + "\n"
 
 
 def decode_sweep(text: str) -> Sweep:
-    """Return the sweep in ``text``. Raises ValueError for a text that is cut or of an unknown schema."""
-    data = json.loads(text)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        found = "none" if version is None else repr(version)
-        raise ValueError(f"a sweep's record has schema_version {SCHEMA_VERSION}, and this one has {found}")
-    try:
-        data["legs"] = tuple(Leg(**leg) for leg in data["legs"])
-        data["receipt"] = decode_receipt(data.get("receipt"))
-        sweep = Sweep(**data)
-    except (TypeError, KeyError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"not a sweep's record: {what}") from error
-    for leg in sweep.legs:
-        if (
-            leg.state not in _STATES
-            or not isinstance(leg.folder, str)
-            or leg.folder.strip(".") == ""
-            or "/" in leg.folder
-        ):
-            raise ValueError(f"not a sweep's record: {leg.model} has folder {leg.folder!r} and state {leg.state!r}")
-    return sweep
+    """Return the sweep in ``text``. Raises ValueError for a text that is cut, of an unknown schema or no sweep's."""
+    return decode(_FORM, versioned(text, SCHEMA_VERSION, name=_NAME), name=_NAME)
 
 
 def gravest(statuses: typing.Iterable[int]) -> int:

@@ -1,7 +1,6 @@
 """Reads what a run stored, from a folder or a bucket, and says what of it could not be read."""
 
 import dataclasses
-import json
 import pathlib
 import re
 import typing
@@ -71,8 +70,8 @@ def read(source: str, s3: "S3Client | None" = None) -> Source:
 def _receipt(text: str | None) -> tuple[Receipt | None, tuple[str, ...]]:
     """Return the receipt of all pods, which lies beside their folders, and why it could not be read."""
     try:
-        return decode_receipt(None if text is None else json.loads(text)), ()
-    except (ValueError, TypeError, KeyError) as error:
+        return None if text is None else decode_receipt(text), ()
+    except ValueError as error:
         return None, (f"{RECEIPT} holds no receipt ({error}); it is left out",)
 
 

@@ -125,4 +125,6 @@ def test_a_broken_receipt_is_left_out_and_said(
     found = read(str(folder))
 
     assert found.record.receipt is None
-    assert found.notes[-1] == "receipt.json holds no receipt ('totals'); it is left out"
+    assert (
+        found.notes[-1] == "receipt.json holds no receipt (a receipt has totals, and this one has none); it is left out"
+    )

@@ -7,9 +7,9 @@ import typing
 import jsonschema
 import pytest
 
-from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, receipt
+from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, decode_receipt, receipt
 from optimal_tp.measurement.run import decode_run, encode_run
-from optimal_tp.report.bill import receipt_claim
+from optimal_tp.report.bill import bill, receipt_claim
 from optimal_tp.report.claims import claims
 from optimal_tp.report.document import SCHEMA_FILE, document, encode_document
 from optimal_tp.report.tables import receipt_table, tables
@@ -106,6 +106,28 @@ def test_the_claim_has_seconds_dollars_and_doubt() -> None:
         f"2 x trn2.3xlarge, 2.7 h together: $6.00 and about $0.72 for what ran around them; $6.72 per verdict. Not "
         f"known: {BEFORE}."
     )
+
+
+def test_a_stored_receipt_comes_back() -> None:
+    """Its sums, which stand beside it in receipt.json, are computed and not read."""
+    paid = billed(node("a", "09:00", "10:00"), node("b", "09:10"))
+    text = json.dumps(dataclasses.asdict(bill(paid)) | {"usd": -1})
+
+    assert decode_receipt(text) == paid
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{}", "a receipt has nodes, and this one has none"),
+        ("[]", r"all of it is \[\], which no receipt has"),
+        ("", "Expecting value: .*"),
+    ],
+)
+def test_a_text_that_holds_no_receipt_is_refused(text: str, sentence: str) -> None:
+    """By the first key that is not there."""
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        decode_receipt(text)
 
 
 def test_local_runs_have_no_receipt() -> None:

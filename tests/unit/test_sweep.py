@@ -47,6 +47,14 @@ def test_a_broken_record_is_refused(old: str, new: str) -> None:
         decode_sweep(encode_sweep(SWEEP).replace(old, new))
 
 
+def test_a_folder_outside_the_sweep_is_named() -> None:
+    """By its place in the record."""
+    text = encode_sweep(SWEEP).replace('"c"', '"../c"')
+
+    with pytest.raises(ValueError, match=r"^legs\.1\.folder is '\.\./c', which no sweep's record has$"):
+        decode_sweep(text)
+
+
 @pytest.mark.parametrize(
     ("statuses", "status"),
     [([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 5, 3], 5), ([2, 3], 2), ([5, 130], 130), ([], 0)],
