@@ -24,8 +24,7 @@ from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, Percentile, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import bounds, figure, ranged
-from optimal_tp.measurement.samples import decode
-from optimal_tp.results.source import read
+from optimal_tp.results.source import read, samples_in
 from optimal_tp.verdict.soundness import examine
 from optimal_tp.verdict.statistics import Interval, percentile_point
 from tests.fakes_server import Script, ScriptedServer
@@ -146,10 +145,8 @@ def _driven(
         "--output",
         str(output),
     )
-    samples = [
-        decode(line)
-        for line in pathlib.Path(json.loads(output.read_text())["load"]["samples"]).read_text().splitlines()
-    ]
+    stored = pathlib.Path(json.loads(output.read_text())["load"]["samples"])
+    samples, _ = samples_in(stored.read_text(), stored.name)
     late = [sample for sample in samples if sample.intended_seconds >= 0.1 * seconds]
     return [sample.total_latency_ms for sample in late if sample.total_latency_ms is not None], valid
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 import typing
 
-from optimal_tp.results import spool
+from optimal_tp.results.source import samples_in
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENT_CORE, SERVER_CORE = 0, 1
@@ -133,7 +133,7 @@ class Ours:
     ) -> Result:
         chunks, firsts = 0, {}
         origin = record["client"]["clock_origin_seconds"]
-        for sample in spool.read(samples, on_cut=print) if load.stream else ():
+        for sample in samples_in(samples.read_text(), samples.name)[0] if load.stream else ():
             chunks += len(sample.token_seconds)
             if load.truth and sample.token_seconds and sample.sent_seconds is not None:
                 firsts[str(sample.request)] = (origin + sample.sent_seconds, origin + sample.token_seconds[0])

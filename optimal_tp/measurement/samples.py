@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import types
 import typing
 
 Stage = typing.Literal["warm_up", "idle", "rising", "block", "steady", "load"]
@@ -15,6 +16,8 @@ Status = typing.Literal[
 class Sample:
     """One request. Times are seconds on one monotonic clock, from the run's origin."""
 
+    __pydantic_config__: typing.ClassVar = types.MappingProxyType({"allow_inf_nan": False, "extra": "forbid"})
+    """Of who reads it: a load, which writes it, imports no pydantic."""
     stage: Stage
     degree: int
     block: int | None
@@ -77,7 +80,6 @@ class Sample:
 
 
 _NULL = "null"
-_FIELDS = {field.name: field for field in dataclasses.fields(Sample)}
 
 
 def encode(sample: Sample) -> str:
@@ -111,18 +113,3 @@ def _moments(tokens: tuple[float, ...]) -> str:
     if tokens and tokens.count(tokens[0]) == len(tokens):
         return (f"{tokens[0]:.6f}," * len(tokens))[:-1]
     return ("%.6f," * len(tokens))[:-1] % tokens
-
-
-def decode(line: str) -> Sample:
-    """Return the sample that ``line`` holds.
-
-    Raises ValueError for a line that is cut, has unknown or missing keys, or a time that is no finite number.
-    """
-    record = json.loads(line)
-    if not isinstance(record, dict) or set(record) != set(_FIELDS):
-        raise ValueError("a sample has exactly the keys " + ", ".join(_FIELDS))
-    record["token_seconds"] = tuple(record["token_seconds"])
-    moments = [record["intended_seconds"], record["end_seconds"], record["sent_seconds"], *record["token_seconds"]]
-    if not all(moment is None or (isinstance(moment, (int, float)) and math.isfinite(moment)) for moment in moments):
-        raise ValueError("a sample's times are finite numbers")
-    return Sample(**record)

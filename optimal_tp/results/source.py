@@ -1,14 +1,17 @@
 """Reads what a run stored, from a folder or a bucket, and says what of it could not be read."""
 
 import dataclasses
+import json
 import pathlib
 import re
 import typing
 
+import pydantic
+
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.measurement.receipt import RECEIPT, Receipt, decode_receipt
 from optimal_tp.measurement.run import RunRecord, decode_run
-from optimal_tp.measurement.samples import Sample, decode
+from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.parts import Faults, OfPod, join
 from optimal_tp.settings.workload import unknown_keys
 
@@ -16,6 +19,7 @@ if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _POD = re.compile(r"^pod-\d+/")
+_SAMPLE = pydantic.TypeAdapter(Sample)
 _SAMPLES = re.compile(r"samples[^/]*\.jsonl")
 
 
@@ -87,7 +91,7 @@ def _one(
         notes.append(f"{folder}run.json has settings that this release does not know: {', '.join(unknown)}")
     for name in sorted(texts):
         if name.startswith(folder) and _SAMPLES.fullmatch(name.removeprefix(folder)):
-            found, note = _samples(name, texts[name])
+            found, note = samples_in(texts[name], name)
             samples += found
             notes += [note] if note else []
     return record, tuple(samples), tuple(notes)
@@ -139,7 +143,8 @@ def _record(source: str, text: str) -> RunRecord:
     return record
 
 
-def _samples(name: str, text: str) -> tuple[list[Sample], str | None]:
+def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
+    """Return the samples in ``text``, a line each, and a sentence for the lines of the file ``name`` that hold none."""
     found: list[Sample] = []
     bad: list[int] = []
     lines = text.splitlines()
@@ -147,8 +152,8 @@ def _samples(name: str, text: str) -> tuple[list[Sample], str | None]:
         if not line.strip():
             continue
         try:
-            found.append(decode(line))
-        except (ValueError, TypeError):
+            found.append(_SAMPLE.validate_python(json.loads(line)))
+        except ValueError:
             bad.append(number)
     if not bad:
         return found, None

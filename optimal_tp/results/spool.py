@@ -7,7 +7,7 @@ import types
 import typing
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.samples import Sample, decode, encode
+from optimal_tp.measurement.samples import Sample, encode
 
 _BUFFER_BYTES = 65_536
 
@@ -94,25 +94,3 @@ class Spool:
             f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
             f"are whole, {self.lost} after them are lost; make room there or name another folder"
         )
-
-
-def read(path: pathlib.Path, *, on_cut: typing.Callable[[str], None]) -> typing.Iterator[Sample]:
-    """Yield the samples in ``path``. A last line that was cut is left out, and ``on_cut`` gets the sentence for it.
-
-    Raises StorageFailed for a file that cannot be read or a bad line before the last.
-    """
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                whole = line.endswith(b"\n")
-                try:
-                    yield decode(line.decode())
-                except (ValueError, TypeError) as error:
-                    if whole:
-                        raise StorageFailed(
-                            f"{path} line {number} is no sample: {error}; copy the file again, or take the line out"
-                        ) from error
-                    on_cut(f"{path} ends in the middle of line {number}; the {number - 1} samples before it are whole")
-                    return
-    except OSError as error:
-        raise StorageFailed(f"samples cannot be read from {path}: {error.strerror}; make the file readable") from error

@@ -44,7 +44,7 @@ from optimal_tp.pods import compile as compiling
 from optimal_tp.pods import fetch, folders, guard
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.results.folder import new_folder, write_whole
-from optimal_tp.results.spool import Spool, read
+from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.telemetry.publish import Outbox
@@ -420,13 +420,6 @@ def outbox(where: pathlib.Path) -> None:
     box.put([])
 
 
-def spooled(where: pathlib.Path, text: str | None) -> None:
-    """Read samples back."""
-    if text is not None:
-        (where / "samples.jsonl").write_text(text, encoding="utf-8")
-    list(read(where / "samples.jsonl", on_cut=lambda _: None))
-
-
 # This machine.
 
 
@@ -574,8 +567,6 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda where: full_spool(where, "fsync", flush=False),
     lambda where: Outbox(no_folder(where), lambda _: None),
     outbox,
-    lambda where: spooled(where, None),
-    lambda where: spooled(where, "nonsense\n{}\n"),
     no_vllm,
     no_degree,
     swept_locally,

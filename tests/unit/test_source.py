@@ -7,8 +7,10 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.results.source import read
+from optimal_tp.measurement.samples import encode
+from optimal_tp.results.source import read, samples_in
 from tests.fakes_run import planted_run, store
+from tests.fakes_samples import make_sample
 
 
 @pytest.fixture
@@ -41,6 +43,47 @@ def test_a_cut_last_line_is_left_out_and_said(stored: pathlib.Path) -> None:
 
     assert len(source.samples) == len(planted_run(blocks=5)[1]) - 1
     assert source.notes == ("samples.jsonl ends in a cut line, which is left out",)
+
+
+LINE = encode(make_sample(detail="half a pair: \ud83d", rate_per_second=2.5))
+
+
+def test_samples_are_read_as_they_were_written() -> None:
+    """Numbers with their types, and words whatever a server sent: half a surrogate pair among them."""
+    (found,), note = samples_in(LINE, "samples.jsonl")
+
+    assert (repr(found), note) == (repr(make_sample(detail="half a pair: \ud83d", rate_per_second=2.5)), None)
+
+
+def test_a_sample_of_before_a_key_has_its_default() -> None:
+    """Servers were not numbered while there was one."""
+    (found,), _ = samples_in(LINE.replace('"replica":0,', ""), "samples.jsonl")
+
+    assert found.replica == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"end_seconds":', '"end_second":'),
+        ('"end_seconds":', '"x":1,"end_seconds":'),
+        ('"end_seconds":0.100000', '"end_seconds":NaN'),
+        ('"rate_per_second":2.5', '"rate_per_second":1e999'),
+        ("[0.050000", "[-Infinity"),
+        ('"degree":1', '"degree":1.5'),
+        ('"status":"ok"', '"status":"fine"'),
+        ("}", ""),
+    ],
+    ids=["missing", "unknown", "not a number", "no rate", "no moment", "half a degree", "no status", "cut"],
+)
+def test_a_line_that_is_no_sample_is_left_out(old: str, new: str) -> None:
+    """A key that is not there or unknown, a number that is not finite, a value that nothing writes."""
+    found, note = samples_in(f"{LINE.replace(old, new)}\n{LINE}", "samples.jsonl")
+
+    assert (len(found), note) == (
+        1,
+        "1 of 2 lines of samples.jsonl hold no sample and are left out; the first is line 1",
+    )
 
 
 def test_lines_that_hold_no_sample_are_counted(stored: pathlib.Path) -> None:

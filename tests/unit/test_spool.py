@@ -3,20 +3,21 @@
 import errno
 import os
 import pathlib
-import typing
 
 import pytest
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.samples import decode, encode
+from optimal_tp.measurement.samples import Sample, encode
 from optimal_tp.results import spool
+from optimal_tp.results.source import samples_in
 from tests.fakes_samples import make_sample, whole
 
 
-def cuts() -> tuple[list[str], typing.Callable[[str], None]]:
-    """Return a list and what fills it."""
-    said: list[str] = []
-    return said, said.append
+def read(path: pathlib.Path) -> list[Sample]:
+    """Return the samples in ``path``, whose lines are all whole."""
+    found, note = samples_in(path.read_text(), path.name)
+    assert note is None
+    return found
 
 
 def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
@@ -26,10 +27,8 @@ def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
     with spool.Spool(path) as kept:
         for sample in samples:
             kept.add(sample)
-    said, on_cut = cuts()
 
-    assert list(spool.read(path, on_cut=on_cut)) == samples
-    assert said == []
+    assert read(path) == samples
     assert kept.samples == 1000
 
 
@@ -40,7 +39,9 @@ def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
 )
 def test_the_moments_of_tokens_come_back_as_they_were(tokens: tuple[float, ...]) -> None:
     """Equal ones, which are written out once, and those out of order, which are evidence."""
-    assert decode(encode(make_sample(token_seconds=tokens))).token_seconds == tokens
+    (found,), _ = samples_in(encode(make_sample(token_seconds=tokens)), "samples.jsonl")
+
+    assert found.token_seconds == tokens
 
 
 def test_memory_is_bounded(tmp_path: pathlib.Path) -> None:
@@ -54,17 +55,6 @@ def test_memory_is_bounded(tmp_path: pathlib.Path) -> None:
         assert 1000 * size - path.stat().st_size <= 65_536
 
 
-def test_a_cut_last_line_is_left_out_and_said(tmp_path: pathlib.Path) -> None:
-    """A machine that lost power leaves half a line; the samples before it are good."""
-    path = tmp_path / "samples.jsonl"
-    line = encode(make_sample())
-    path.write_text(f"{line}\n{line}\n{line[:40]}")
-    said, on_cut = cuts()
-
-    assert len(list(spool.read(path, on_cut=on_cut))) == 2
-    assert said == [f"{path} ends in the middle of line 3; the 2 samples before it are whole"]
-
-
 @pytest.mark.parametrize("before", ["x" * 200_000, "{}\n" * 3, ""], ids=["half a line", "lines", "empty"])
 def test_a_spool_starts_its_file_anew(tmp_path: pathlib.Path, before: str) -> None:
     """Two loads into the same file: it holds the samples of the second, as many as its result says."""
@@ -74,27 +64,6 @@ def test_a_spool_starts_its_file_anew(tmp_path: pathlib.Path, before: str) -> No
         kept.add(make_sample(request=7))
 
     assert path.read_text() == encode(make_sample(request=7)) + "\n"
-
-
-def test_a_bad_line_in_the_middle_is_named(tmp_path: pathlib.Path) -> None:
-    """That is no cut: something else wrote there."""
-    path = tmp_path / "samples.jsonl"
-    path.write_text(f"{encode(make_sample())}\n{{}}\n{encode(make_sample())}\n")
-    _, on_cut = cuts()
-
-    with pytest.raises(StorageFailed, match=f"^{path} line 2 is no sample: a sample has exactly the keys stage, "):
-        list(spool.read(path, on_cut=on_cut))
-
-
-def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
-    """The sentence has the path and the reason."""
-    path = tmp_path / "none.jsonl"
-
-    with pytest.raises(
-        StorageFailed,
-        match=whole(f"samples cannot be read from {path}: No such file or directory; make the file readable"),
-    ):
-        list(spool.read(path, on_cut=print))
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 700, 5000])
@@ -132,10 +101,8 @@ def test_a_full_disk_leaves_whole_lines_and_says_how_many(
         with pytest.raises(StorageFailed, match=whole(one_more)):
             kept.add(make_sample(request=50))
     kept.close()
-    said, on_cut = cuts()
 
-    assert [sample.request for sample in spool.read(path, on_cut=on_cut)] == list(range(lines))
-    assert said == []
+    assert [sample.request for sample in read(path)] == list(range(lines))
 
 
 def test_a_really_full_device_is_told() -> None:
