@@ -52,10 +52,10 @@ class CompiledArtifactsArgs:
     namespace: pulumi.Input[str]
     """Resolves once the namespace is there."""
     sites: collections.abc.Mapping[str, neuron_pod.Site]
-    """By the model's word."""
+    """By the model's slug."""
     plan: Lineup
     fetched: collections.abc.Mapping[str, jobs.Fetched]
-    """By the model's word."""
+    """By the model's slug."""
     python_image: str
     package_index_url: str | None
     volume_handle: pulumi.Input[str]
@@ -71,13 +71,13 @@ class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, and for each model the fetch Job and one compile Job per degree.
 
     Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-first``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
-    ``-fetch-role`` (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<word>`` and
-    ``-compile-<word>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
+    ``-fetch-role`` (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<slug>`` and
+    ``-compile-<slug>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
     compiled: dict[tuple[str, int], Job]
-    """By the model's word and the degree: what its servers depend on."""
+    """By the model's slug and the degree: what its servers depend on."""
 
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
@@ -108,7 +108,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
                 # What takes turns has too few nodes for all Jobs at once; in the same order as the turns, none waits
                 # for a node that another one holds.
                 after = [fetched, *before] if args.plan.takes_turns else [fetched]
-                made = {(model.word, degree): self._compile(model, degree, after) for degree in degrees}
+                made = {(model.slug, degree): self._compile(model, degree, after) for degree in degrees}
                 self.compiled |= made
                 before = list(made.values())
         self.register_outputs({"claim_name": self.claim_name})
@@ -163,7 +163,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             package_index_url=args.package_index_url,
             parts=self._parts,
         )
-        fetched = args.fetched[model.word]
+        fetched = args.fetched[model.slug]
         spec = jobs.fetch_spec(fetched, self._serving, runtime, app=app, service_account=jobs.FETCH)
         return Job(
             model.part(f"{self._name}-fetch"),
@@ -198,7 +198,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
                 # The guard suspends a Job at the deadline, and the next `up` lets it run again.
                 "annotations": {"pulumi.com/patchForce": "true"},
             },
-            spec=jobs.compile_spec(args.sites[model.word], server, self._parts),
+            spec=jobs.compile_spec(args.sites[model.slug], server, self._parts),
             # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
             opts=self._awaited([*args.before_nodes, self._first, *after]),
         )

@@ -35,7 +35,7 @@ class DashboardArgs:
 class Dashboard(pulumi.ComponentResource):
     """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, and of an endless probe ``-silent``.
 
-    In a sweep ``<name>-void-<word>-tp<degree>``, and ``<name>-silent-<word>`` for each model below ``<name>-silent``.
+    In a sweep ``<name>-void-<slug>-tp<degree>``, and ``<name>-silent-<slug>`` for each model below ``<name>-silent``.
     Takes its AWS provider from ``opts``.
     """
 
@@ -76,8 +76,8 @@ class Dashboard(pulumi.ComponentResource):
         """Tell when a turn failed its self-audit. A degree that is not measured for a while is no alarm."""
         metric = BY_NAME["RunValid"]
         aws.cloudwatch.MetricAlarm(
-            names.void_alarm(self._name, board.word, degree),
-            name=names.void_alarm(self._args.physical_name, board.word, degree),
+            names.void_alarm(self._name, board.slug, degree),
+            name=names.void_alarm(self._args.physical_name, board.slug, degree),
             alarm_description=f"A turn of {board.dimension(degree)} failed the load generator's self-audit.",
             namespace=NAMESPACE,
             metric_name=metric.name,
@@ -117,8 +117,8 @@ class Dashboard(pulumi.ComponentResource):
         )
         of_model = f" of {board.series}" if board.series else ""
         return aws.cloudwatch.MetricAlarm(
-            names.silent_alarm(self._name, board.word),
-            name=names.silent_alarm(self._args.physical_name, board.word),
+            names.silent_alarm(self._name, board.slug),
+            name=names.silent_alarm(self._args.physical_name, board.slug),
             alarm_description=f"The load generator has published nothing{of_model} for {minutes} minutes.",
             metric_queries=[*counts, total],
             comparison_operator="LessThanThreshold",

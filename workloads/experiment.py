@@ -10,7 +10,6 @@ from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.neuron_pod import Site
-from optimal_tp.settings.models import model_title
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
 from workloads.bucket import ResultsBucket
@@ -105,7 +104,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
         metadata={"name": settings.serving.namespace, "annotations": money.spend.annotations()},
         opts=in_cluster,
     ).metadata.name
-    sites = {model.word: _site(settings, model, ground) for model in plan.models}
+    sites = {model.slug: _site(settings, model, ground) for model in plan.models}
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
     guard = _guard(namespace, settings, plan, money, ground, providers)
     # No Neuron node before the one who gives it back.
@@ -116,7 +115,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             namespace=namespace,
             sites=sites,
             plan=plan,
-            fetched={model.word: _fetched(settings, model) for model in plan.models},
+            fetched={model.slug: _fetched(settings, model) for model in plan.models},
             python_image=ground.python_image,
             package_index_url=settings.loadtest.package_index_url,
             volume_handle=ground.volume_handle,
@@ -209,8 +208,8 @@ def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
 
 def _board(model: ModelPlan) -> Board:
     of = model.settings
-    series = model_title(of.model) if model.word else ""
-    return Board(series=series, word=model.word, degrees=of.degrees, limits=of.limits)
+    series = of.model.title if model.slug else ""
+    return Board(series=series, slug=model.slug, degrees=of.degrees, limits=of.limits)
 
 
 def _servers(
@@ -227,13 +226,13 @@ def _servers(
             server.name.removeprefix("qwen-vllm-"),
             VllmServerArgs(
                 namespace=namespace,
-                site=sites[model.word],
+                site=sites[model.slug],
                 server=server,
                 starts=plan.starts(model) and server.phase == 0,
                 # Where turns are taken a server would hold the only node that the next degree's Job waits for.
                 after=[
                     *before_nodes,
-                    *(everything if plan.takes_turns else [artifacts.compiled[model.word, server.degree]]),
+                    *(everything if plan.takes_turns else [artifacts.compiled[model.slug, server.degree]]),
                 ],
             ),
             opts,

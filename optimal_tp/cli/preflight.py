@@ -69,7 +69,7 @@ def experiment(stack: Stack) -> Experiment:
     """Return what preflight has to know of the stack's experiment."""
     money, loadtest = stack.money, stack.workloads.loadtest
     around_hours = money.cluster_hours + money.leaving_hours
-    degrees = {model.word: model.settings.degrees for model in stack.plan.models}
+    degrees = {model.slug: model.settings.degrees for model in stack.plan.models}
     return Experiment(
         nodes=stack.plan.nodes,
         expected_hours=around_hours + money.setup_hours + money.measuring_hours,

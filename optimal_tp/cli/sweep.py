@@ -36,7 +36,6 @@ from optimal_tp.experiment.session import Session, halting_on_signals, raise_end
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import new_folder
-from optimal_tp.settings.models import model_title
 from optimal_tp.telemetry.console import Watcher, watcher
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
@@ -172,7 +171,7 @@ def _among(order: Order, every: collections.abc.Sequence[Order], *, makes_room: 
     others = tuple(
         name for each in every if each is not order for urls in each.targets.values() for name in deployments(urls)
     )
-    return dataclasses.replace(order, others=others, makes_room=makes_room, series=model_title(order.settings.model))
+    return dataclasses.replace(order, others=others, makes_room=makes_room, series=order.settings.model.title)
 
 
 def _by_model(

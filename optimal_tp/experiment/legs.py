@@ -7,7 +7,6 @@ from optimal_tp.errors import Interrupted, OptimalTpError, StorageFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.sweep import SWEEP, Leg, Sweep, encode_sweep
 from optimal_tp.results.folder import Bucket, write_whole
-from optimal_tp.settings.models import model_word
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 
@@ -17,7 +16,7 @@ Measure = collections.abc.Callable[[int], collections.abc.Awaitable[None]]
 
 def planned(name: str, settings: collections.abc.Iterable[WorkloadSettings]) -> Sweep:
     """Return the record of a sweep that has not begun, a folder per model."""
-    legs = (Leg(model=each.model.name, folder=model_word(each.model)) for each in settings)
+    legs = (Leg(model=each.model.name, folder=each.model.slug) for each in settings)
     return Sweep(sweep=name, legs=tuple(legs))
 
 

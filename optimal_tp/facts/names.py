@@ -21,14 +21,14 @@ def control_plane_log_group(cluster_name: str) -> str:
     return f"/aws/eks/{cluster_name}/cluster"
 
 
-def void_alarm(dashboard: str, word: str, degree: int) -> str:
-    """Return the alarm of a degree's failed self-audit; ``word`` is the model's in a sweep, else empty."""
-    return f"{dashboard}-void-{word}-tp{degree}" if word else f"{dashboard}-void-tp{degree}"
+def void_alarm(dashboard: str, slug: str, degree: int) -> str:
+    """Return the alarm of a degree's failed self-audit; ``slug`` is the model's in a sweep, else empty."""
+    return f"{dashboard}-void-{slug}-tp{degree}" if slug else f"{dashboard}-void-tp{degree}"
 
 
-def silent_alarm(dashboard: str, word: str) -> str:
-    """Return the alarm of a silent load generator; ``word`` is the model's in a sweep, empty for all of them."""
-    return f"{dashboard}-silent-{word}" if word else f"{dashboard}-silent"
+def silent_alarm(dashboard: str, slug: str) -> str:
+    """Return the alarm of a silent load generator; ``slug`` is the model's in a sweep, empty for all of them."""
+    return f"{dashboard}-silent-{slug}" if slug else f"{dashboard}-silent"
 
 
 def is_alarm(dashboard: str, name: str) -> bool:
@@ -40,7 +40,7 @@ def is_alarm(dashboard: str, name: str) -> bool:
 def alarms(
     dashboard: str, degrees: collections.abc.Mapping[str, collections.abc.Iterable[int]], *, for_ever: bool
 ) -> list[str]:
-    """Return every alarm beside ``dashboard``: degrees by the model's word; ``for_ever`` where silence is an alarm."""
-    void = [void_alarm(dashboard, word, degree) for word, of in degrees.items() for degree in of]
-    silent = [silent_alarm(dashboard, word) for word in dict.fromkeys(["", *degrees])] if for_ever else []
+    """Return every alarm beside ``dashboard``: degrees by the model's slug; ``for_ever`` where silence is an alarm."""
+    void = [void_alarm(dashboard, slug, degree) for slug, of in degrees.items() for degree in of]
+    silent = [silent_alarm(dashboard, slug) for slug in dict.fromkeys(["", *degrees])] if for_ever else []
     return [*void, *silent]

@@ -12,7 +12,6 @@ from optimal_tp.local.profile import Profile
 from optimal_tp.local.program import Request, point_to, run_locally
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import new_folder
-from optimal_tp.settings.models import model_title
 from optimal_tp.telemetry.console import Watcher
 
 
@@ -41,7 +40,7 @@ async def sweep_locally(
             profile=profile,
             out=folder,
             folder=sweep.legs[index].folder,
-            series=model_title(profile.workloads.model),
+            series=profile.workloads.model.title,
         )
         await run_locally(own, watcher=watcher, halt=halt)
 

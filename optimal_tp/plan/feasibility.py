@@ -35,7 +35,7 @@ def feasible_plan(
     if problems:
         raise SettingsError(problems)
     made = line_up(
-        [(of, settings.word(of), settings.wish(of)) for of in settings.models],
+        [(of, settings.slug(of), settings.wish(of)) for of in settings.models],
         kind,
         nodes_available=maximum_nodes,
         limited_by="infra.neuron.maximum_nodes",

@@ -14,13 +14,13 @@ class ModelPlan:
     """One model: what is asked of it, and where its servers run."""
 
     settings: WorkloadSettings
-    word: str
-    """What names its servers and series in a sweep (``models.model_word``); empty for one model alone."""
+    slug: str
+    """The model's, in the names of its servers in a sweep; empty for one model alone."""
     plan: Plan
 
     def part(self, name: str) -> str:
         """Return ``name`` as this model's part: "fetch-qwen3-4b" in a sweep, "fetch" alone."""
-        return f"{name}-{self.word}" if self.word else name
+        return f"{name}-{self.slug}" if self.slug else name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,14 +88,14 @@ def line_up(
     limited_by: str,
     shortage: Shortage,
 ) -> Lineup:
-    """Return where the servers of every model run; ``asked``: its settings, its word and its wish.
+    """Return where the servers of every model run; ``asked``: its settings, its slug and its wish.
 
     Raises CapacityError as ``plan`` does, with a sentence per model that the nodes cannot hold.
     """
     if len(asked) == 1:
-        settings, word, wish = asked[0]
+        settings, slug, wish = asked[0]
         alone = plan(wish, kind, nodes_available=nodes_available, limited_by=limited_by, shortage=shortage)
-        model = ModelPlan(settings=settings, word=word, plan=alone)
+        model = ModelPlan(settings=settings, slug=slug, plan=alone)
         return Lineup(models=(model,), runs_at_once=True, nodes_for_all=alone.nodes_for_all)
     sentences = []
     plans: list[Plan] = []
@@ -117,8 +117,8 @@ def line_up(
         )
     return Lineup(
         models=tuple(
-            ModelPlan(settings=settings, word=word, plan=_among(found, wish, together) if at_once else found)
-            for (settings, word, wish), found in zip(asked, plans, strict=True)
+            ModelPlan(settings=settings, slug=slug, plan=_among(found, wish, together) if at_once else found)
+            for (settings, slug, wish), found in zip(asked, plans, strict=True)
         ),
         runs_at_once=at_once,
         nodes_for_all=len(together),

@@ -9,9 +9,9 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.settings.parser import Section, parse
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
-LONGEST_WORD = 30
+LONGEST_SLUG = 30
 """Characters: with prefix, degree, replica and "-compile" around it a name stays within Kubernetes' 63."""
-_WORD = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SLUG = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _MERGED = ("model", "load", "decision")
 """Sections of an entry that override key by key; the others replace."""
 
@@ -36,16 +36,6 @@ class Workloads(WorkloadSettings):
 
     models: tuple[ModelEntry, ...] | None = pydantic.Field(default=None, min_length=1)
     """Several models, measured one after the other; absent: ``model`` alone."""
-
-
-def model_title(model: Model) -> str:
-    """Return the last part of the model's name, for people: "Qwen3-0.6B"."""
-    return model.name.rstrip("/").rpartition("/")[2]
-
-
-def model_word(model: Model) -> str:
-    """Return the model's name as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
-    return re.sub(r"[^a-z0-9]+", "-", model_title(model).lower()).strip("-")
 
 
 def parse_models(data: object, *, file: str) -> tuple[WorkloadSettings, ...]:
@@ -150,19 +140,19 @@ def _confusable(found: list[WorkloadSettings], file: str) -> list[Problem]:
     problems = []
     seen: dict[str, int] = {}
     for index, settings in enumerate(found):
-        word = model_word(settings.model)
+        slug = settings.model.slug
         path, name = f"workloads.models[{index}].model.name", settings.model.name
         rule = None
-        if word in seen:
+        if slug in seen:
             rule = (
-                f"each model of a sweep is there once, and {word!r} names the servers of models[{seen[word]}] already"
+                f"each model of a sweep is there once, and {slug!r} names the servers of models[{seen[slug]}] already"
             )
-        elif len(found) > 1 and (len(word) > LONGEST_WORD or not _WORD.fullmatch(word)):
+        elif len(found) > 1 and (len(slug) > LONGEST_SLUG or not _SLUG.fullmatch(slug)):
             rule = (
-                f"the last part of its name is what its servers are called ({word!r}), of 1 to {LONGEST_WORD} letters, "
+                f"the last part of its name is what its servers are called ({slug!r}), of 1 to {LONGEST_SLUG} letters, "
                 "digits and hyphens"
             )
         if rule is not None:
             problems.append(Problem(path=path, value=name, rule=rule, remedy=f"edit {file}"))
-        seen.setdefault(word, index)
+        seen.setdefault(slug, index)
     return problems

@@ -9,7 +9,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.plan.fit import SHAPES
 from optimal_tp.plan.placement import SERVERS, Layout, Placement, Shortage, Wish
 from optimal_tp.plan.timetable import timetable
-from optimal_tp.settings.models import model_word, parse_models
+from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import HourPrice
 from optimal_tp.settings.workload import Price, WorkloadSettings
@@ -138,19 +138,19 @@ class ClusterSettings:
         """Return where the file has the experiment at ``index``."""
         return "workloads" if len(self.models) == 1 else f"workloads.models[{index}]"
 
-    def word(self, of: WorkloadSettings) -> str:
-        """Return what tells the model's servers from those of others; empty for one model alone."""
-        return "" if len(self.models) == 1 else model_word(of.model)
+    def slug(self, of: WorkloadSettings) -> str:
+        """Return the model's slug, which tells its servers from those of others; empty for one model alone."""
+        return "" if len(self.models) == 1 else of.model.slug
 
     def wish(self, of: WorkloadSettings) -> Wish:
         """Return what is to be placed on nodes."""
-        word = self.word(of)
+        slug = self.slug(of)
         return Wish(
             degrees=of.degrees,
             layout=self.serving.layout,
             placement=self.serving.placement,
             equal_cores=self.serving.equal_cores or max(of.degrees),
-            family=f"{SERVERS}-{word}" if word else SERVERS,
+            family=f"{SERVERS}-{slug}" if slug else SERVERS,
         )
 
     def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
@@ -164,9 +164,9 @@ class ClusterSettings:
         return self.serving.shape_as or of.model.name
 
     def source(self, of: WorkloadSettings) -> str:
-        """Return where the model comes from: in a bucket each model of a sweep has a folder called by its word."""
-        source, word = self.serving.model_source, self.word(of)
-        return f"{source.rstrip('/')}/{word}" if word and source.startswith("s3://") else source
+        """Return where the model comes from: in a bucket each model of a sweep has a folder called by its slug."""
+        source, slug = self.serving.model_source, self.slug(of)
+        return f"{source.rstrip('/')}/{slug}" if slug and source.startswith("s3://") else source
 
 
 def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> ClusterSettings:

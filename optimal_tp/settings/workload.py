@@ -1,6 +1,7 @@
 """What a settings file may say about the experiment; the same model for this machine and for a cluster."""
 
 import itertools
+import re
 import typing
 
 import pydantic
@@ -33,6 +34,16 @@ class Model(Section):
     """Prompt and output together, as vLLM's --max-model-len counts."""
     max_num_seqs: int = pydantic.Field(default=1, ge=1)
     """Requests that one server works on at a time, as vLLM's --max-num-seqs."""
+
+    @property
+    def title(self) -> str:
+        """The last part of the name, for people: "Qwen3-0.6B"."""
+        return self.name.rstrip("/").rpartition("/")[2]
+
+    @property
+    def slug(self) -> str:
+        """The title as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 class Load(Section):

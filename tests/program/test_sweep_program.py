@@ -34,7 +34,7 @@ def options(container: dict[str, typing.Any], name: str) -> list[str]:
 
 
 def test_servers_are_named_per_model_and_degree() -> None:
-    """Deployment, Service and policy of each carry the model's word."""
+    """Deployment, Service and policy of each carry the model's slug."""
     recording = sweep()
 
     assert sorted(each.name for each in recording.of_type("VllmServer")) == sorted(SERVERS)
@@ -184,7 +184,7 @@ def test_models_that_fit_at_once_take_no_turns() -> None:
 
 
 def test_models_from_a_bucket_have_a_folder_each() -> None:
-    """Below the prefix, called by the model's word; one role reads them all."""
+    """Below the prefix, called by the model's slug; one role reads them all."""
     recording = program(workloads__models=FAMILY, spend__budget_usd=40, serving__model_source="s3://models/family/")
     (container,) = recording.one(f"Job artifacts-fetch-{LARGE}").inputs["spec"]["template"]["spec"]["containers"]
 

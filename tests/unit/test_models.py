@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.settings.models import model_word, parse_models
+from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
 SMALL = {"model": {"name": "Qwen/Qwen3-0.6B"}}
@@ -154,8 +154,8 @@ def test_what_the_section_lacks_an_entry_may_bring() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("Qwen/Qwen3-0.6B", "qwen3-0-6b"), ("mine", "mine"), ("a/b/C_d..E-", "c-d-e")]
+    ("name", "slug"), [("Qwen/Qwen3-0.6B", "qwen3-0-6b"), ("mine", "mine"), ("a/b/C_d..E-", "c-d-e")]
 )
-def test_a_model_has_a_word(name: str, word: str) -> None:
+def test_a_model_has_a_slug(name: str, slug: str) -> None:
     """Lower-case letters, digits and single hyphens."""
-    assert model_word(Model(name=name)) == word
+    assert Model(name=name).slug == slug

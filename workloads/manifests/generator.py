@@ -116,7 +116,7 @@ def _leave_seconds(money: Forecast) -> int:
 
 
 def _of(model: ModelPlan) -> str:
-    return f"{model.settings.model.name}@" if model.word else ""
+    return f"{model.settings.model.name}@" if model.slug else ""
 
 
 def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":

@@ -31,7 +31,7 @@ COMPILE_PRIORITY = 1000
 """Servers have none: where an image or a model changes on a node that is full, the Job for the new artifacts takes the
 cores of the server that is to be replaced. With equal priority it would wait for that server, and the server for it."""
 FETCH = "qwen-vllm-fetch"
-"""Name and ``app`` label of the Job that fetches the model; in a sweep each model's word follows."""
+"""Name and ``app`` label of the Job that fetches the model; in a sweep each model's slug follows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,8 @@ class Board:
 
     series: str
     """What stands before the degree in its metrics (``metrics.model_dimension``); empty for one model alone."""
-    word: str
-    """The same in names of alarms."""
+    slug: str
+    """The model's, in the names of its alarms; empty for one model alone."""
     degrees: tuple[int, ...]
     limits: Limits
 
