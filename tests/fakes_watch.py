@@ -8,7 +8,7 @@ from optimal_tp.verdict.statistics import Interval
 PROGRESS = Progress(
     run="20260701T120000Z-aaaa",
     model="Qwen/Qwen3-0.6B",
-    series="",
+    model_title="",
     degrees=(1, 2),
     region="ap-southeast-4",
     started=0.0,

@@ -115,7 +115,7 @@ class Dashboard(pulumi.ComponentResource):
         total = aws.cloudwatch.MetricAlarmMetricQueryArgs(
             id="all", expression="SUM(METRICS())", label="published minutes", return_data=True
         )
-        of_model = f" of {board.series}" if board.series else ""
+        of_model = f" of {board.title}" if board.title else ""
         return aws.cloudwatch.MetricAlarm(
             names.silent_alarm(self._name, board.slug),
             name=names.silent_alarm(self._args.physical_name, board.slug),

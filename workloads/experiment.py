@@ -208,8 +208,8 @@ def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
 
 def _board(model: ModelPlan) -> Board:
     of = model.settings
-    series = of.model.title if model.slug else ""
-    return Board(series=series, slug=model.slug, degrees=of.degrees, limits=of.limits)
+    title = of.model.title if model.slug else ""
+    return Board(title=title, slug=model.slug, degrees=of.degrees, limits=of.limits)
 
 
 def _servers(

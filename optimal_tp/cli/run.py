@@ -183,7 +183,7 @@ def session_of(order: Order, watching: Watcher, halt: Halt) -> Session:
         ignore_eos=order.ignore_eos,
         ready_timeout_seconds=order.ready_timeout_seconds,
         rounds=order.rounds,
-        series=order.series,
+        model_title=order.model_title,
     )
 
 
@@ -193,7 +193,7 @@ def _progress(run: str, order: Order) -> Progress:
     return Progress(
         run=run,
         model=order.settings.model.name,
-        series=order.series,
+        model_title=order.model_title,
         degrees=tuple(order.targets),
         region=boto3.Session().region_name if order.publish else None,
         started=now,

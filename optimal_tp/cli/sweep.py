@@ -171,7 +171,7 @@ def _among(order: Order, every: collections.abc.Sequence[Order], *, makes_room: 
     others = tuple(
         name for each in every if each is not order for urls in each.targets.values() for name in deployments(urls)
     )
-    return dataclasses.replace(order, others=others, makes_room=makes_room, series=order.settings.model.title)
+    return dataclasses.replace(order, others=others, makes_room=makes_room, model_title=order.settings.model.title)
 
 
 def _by_model(

@@ -38,7 +38,7 @@ class Order:
     """Deployments of a sweep's other models."""
     makes_room: bool = True
     """True if a model's servers run only while the others' are stopped."""
-    series: str = ""
-    """What tells its metrics from other models' (``metrics.model_dimension``)."""
+    model_title: str = ""
+    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
     name: str | None = None
     """Folder of the run; None: the run's own name."""

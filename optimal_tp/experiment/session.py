@@ -59,8 +59,8 @@ class Session:
     ready_timeout_seconds: float
     rounds: Rounds | None = None
     """Degrees whose servers run at the same time, where all of them cannot; None where they can."""
-    series: str = ""
-    """What tells its metrics from other models' of a sweep (``metrics.model_dimension``)."""
+    model_title: str = ""
+    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
     part: Part | None = None
     """Which part of the run is done here; None does all of it."""
 
@@ -125,7 +125,7 @@ class Session:
         minutes = Minutes(
             origin_epoch_seconds=origin_epoch_seconds,
             settle_seconds=self.settings.load.request_timeout_seconds,
-            series=self.series,
+            model_title=self.model_title,
         )
         outbox = self.folder / "outbox"
         failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)

@@ -48,8 +48,8 @@ class Request:
     """Interpreter of the environment that holds vLLM."""
     folder: str | None = None
     """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
-    series: str = ""
-    """What tells its metrics from other models' (``metrics.model_dimension``)."""
+    model_title: str = ""
+    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
 
 
 async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
@@ -94,7 +94,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 halt=halt,
                 ignore_eos=True,
                 ready_timeout_seconds=local.ready_timeout_seconds,
-                series=request.series,
+                model_title=request.model_title,
             )
             record = await session.conduct()
         watcher.end()

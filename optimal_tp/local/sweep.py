@@ -40,7 +40,7 @@ async def sweep_locally(
             profile=profile,
             out=folder,
             folder=sweep.legs[index].folder,
-            series=profile.workloads.model.title,
+            model_title=profile.workloads.model.title,
         )
         await run_locally(own, watcher=watcher, halt=halt)
 

@@ -49,7 +49,7 @@ class Metric:
     name: str
     unit: Unit
     dimensions: tuple[str, ...]
-    """Names of CloudWatch dimensions: ``Model`` is model_dimension(degree, series), ``Status`` Success or Error."""
+    """Names of CloudWatch dimensions: ``Model`` is model_dimension(degree, title), ``Status`` Success or Error."""
     statistics: tuple[str, ...]
     """CloudWatch statistics worth showing, most telling first."""
     direction: typing.Literal["lower", "higher", "neither"]
@@ -203,9 +203,9 @@ METRICS: tuple[Metric, ...] = (
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
-def model_dimension(degree: int, series: str = "") -> str:
+def model_dimension(degree: int, title: str = "") -> str:
     """Return the value of the ``Model`` dimension for ``degree``, as the seed names it: "TP1", "TP2", "TP4".
 
-    ``series``: the model's title in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
+    ``title``: the model's in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
     """
-    return f"{series} TP{degree}".lstrip()
+    return f"{title} TP{degree}".lstrip()

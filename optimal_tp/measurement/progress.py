@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import typing
 
 import pydantic
 
@@ -66,8 +67,9 @@ class Progress:
 
     run: str
     model: str
-    series: str
-    """What stands before the degree in its metrics (``metrics.model_dimension``)."""
+    """Its whole name."""
+    model_title: typing.Annotated[str, pydantic.Field(alias="series")]
+    """What stands before the degree in the metrics of a sweep; empty for one model alone."""
     degrees: tuple[int, ...]
     """The ones that are measured."""
     region: str | None
@@ -103,7 +105,7 @@ _ADAPTER = pydantic.TypeAdapter(Progress)
 
 def encode_progress(progress: Progress) -> bytes:
     """Return ``progress`` as JSON."""
-    return _ADAPTER.dump_json(progress)
+    return _ADAPTER.dump_json(progress, by_alias=True)
 
 
 def decode_progress(text: str | bytes) -> Progress:

@@ -90,13 +90,13 @@ class Minutes:
     in an earlier minute. Samples may come from one thread while another takes the minutes.
     """
 
-    def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float, series: str = "") -> None:
-        """``origin_epoch_seconds`` is the wall clock, since 1970, at the run's origin; ``series`` as in the metrics."""
+    def __init__(self, *, origin_epoch_seconds: float, settle_seconds: float, model_title: str = "") -> None:
+        """``origin_epoch_seconds``: the wall clock, since 1970, at the run's origin; ``model_title``: in a sweep."""
         self.late = 0
         """Requests that ended after the minute they were offered in was given back; not in its OfferedRPS."""
         self._origin = origin_epoch_seconds
         self._settle = settle_seconds
-        self._series = series
+        self._model_title = model_title
         self._open: dict[tuple[int, int], _Minute] = {}
         self._given_to = -1
         self._lock = threading.Lock()
@@ -152,25 +152,25 @@ class Minutes:
         return [
             datum
             for (minute, degree), known in ready
-            for datum in _data(minute, model_dimension(degree, self._series), known)
+            for datum in _data(minute, model_dimension(degree, self._model_title), known)
         ]
 
 
-def _data(minute: int, model: str, known: _Minute) -> typing.Iterator[Datum]:
+def _data(minute: int, dimension: str, known: _Minute) -> typing.Iterator[Datum]:
     counts = MinuteCounts(ended=known.ended, offered=known.offered)
     for metric in METRICS:
         if metric.of_minute is not None:
             for status, rate in metric.of_minute(counts).items():
-                yield _datum(metric, minute, model, [rate], [1.0], status)
+                yield _datum(metric, minute, dimension, [rate], [1.0], status)
         elif metric.name in known.values:
             values, numbers = known.values[metric.name].arrays()
-            yield _datum(metric, minute, model, values, numbers)
+            yield _datum(metric, minute, dimension, values, numbers)
 
 
 def _datum(
-    metric: Metric, minute: int, model: str, values: list[float], counts: list[float], status: str | None = None
+    metric: Metric, minute: int, dimension: str, values: list[float], counts: list[float], status: str | None = None
 ) -> Datum:
-    dimensions = [{"Name": "Model", "Value": model}]
+    dimensions = [{"Name": "Model", "Value": dimension}]
     if status is not None:
         dimensions.append({"Name": "Status", "Value": status})
     return Datum(

@@ -165,7 +165,7 @@ class Sight:
 
 
 def _query(name: str, metric: str, degree: int, progress: Progress) -> "MetricDataQueryTypeDef":
-    values = {"Model": model_dimension(degree, progress.series), "Status": "Success"}
+    values = {"Model": model_dimension(degree, progress.model_title), "Status": "Success"}
     described = BY_NAME[metric]
     return {
         "Id": name,

@@ -232,7 +232,7 @@ def test_the_bucket_has_the_sweep_and_its_runs(tmp_path: pathlib.Path, monkeypat
             told = decode_progress(content)
             assert told.is_over
             assert told.looks[-1].blocks >= 5
-            assert told.series == key.split("/")[-2]
+            assert told.model_title == key.split("/")[-2]
 
 
 def test_a_sweep_has_a_receipt_in_its_report(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

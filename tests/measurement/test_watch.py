@@ -111,7 +111,7 @@ def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[s
     legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="running"))
     put(f"{NEW}/sweep.json", encode_sweep(Sweep(sweep=NEW, legs=legs)))
     put(f"{NEW}/b/progress.json", running(model="a/b", is_over=True))
-    put(f"{NEW}/c/progress.json", running(model="a/c", series="c"))
+    put(f"{NEW}/c/progress.json", running(model="a/c", model_title="c"))
 
     assert said(capsys) == "a/c  blocks  block 9  settled; TP1/TP2 per core 1.39 (1.20 to 1.60)\n"
 

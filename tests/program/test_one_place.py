@@ -104,7 +104,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
         minutes.add(make_sample(output_tokens=7))
         published = {datum["MetricName"]: datum["Values"] for datum in minutes.whole(120)}
-        board = Board(series="", slug="", degrees=(1, 2), limits=Limits())
+        board = Board(title="", slug="", degrees=(1, 2), limits=Limits())
         drawn = json.dumps(dashboard_body([board], region="us-east-2", usd_per_hour=None))
         print(published["OutputTokens"], "Output tokens of a request" in drawn)
         print("## Output tokens of a request (`OutputTokens`)" in measurement_page())

@@ -5,7 +5,7 @@ import dataclasses
 import threading
 import time
 
-from optimal_tp.measurement.progress import Look, Progress, decode_progress
+from optimal_tp.measurement.progress import Look, Progress, decode_progress, encode_progress
 from optimal_tp.telemetry.heartbeat import Beacon
 from tests.fakes_watch import PROGRESS, look
 
@@ -45,6 +45,22 @@ def beacon(person: Person, put: collections.abc.Callable[[bytes], str | None], e
 def stored(objects: list[bytes]) -> Progress:
     """Return what was stored last."""
     return decode_progress(objects[-1])
+
+
+STORED = (
+    b'{"run":"20260701T120000Z-aaaa","model":"Qwen/Qwen3-0.6B","series":"b","degrees":[1,2],'
+    b'"region":"ap-southeast-4","started":0.0,"stage":"starting","stage_started":0.0,"stage_seconds":null,"detail":"",'
+    b'"lines":[],"looks":[{"blocks":5,"reason":"settled","ratios":[{"first":1,"second":2,"value":2.0,'
+    b'"interval":{"low":1.0,"high":4.0}}]}],"written":0.0,"is_over":false}'
+)
+
+
+def test_an_object_is_stored_as_ever() -> None:
+    """Byte for byte: a watcher of another release reads it, and the model's title keeps its stored key."""
+    progress = dataclasses.replace(PROGRESS, model_title="b", looks=(look(5, 1.0, 4.0),))
+
+    assert encode_progress(progress) == STORED
+    assert decode_progress(STORED) == progress
 
 
 def test_everything_reaches_the_person() -> None:

@@ -17,7 +17,7 @@ MOST_WIDGETS, MOST_METRICS_OF_A_WIDGET, MOST_METRICS = 500, 500, 2500
 
 def body(degrees: tuple[int, ...] = (1, 2, 4), usd_per_hour: float | None = 4.5) -> Body:
     """Return the body for ``degrees``."""
-    board = Board(series="", slug="", degrees=degrees, limits=LIMITS)
+    board = Board(title="", slug="", degrees=degrees, limits=LIMITS)
     return dashboard_body([board], region="ap-southeast-4", usd_per_hour=usd_per_hour)
 
 

@@ -24,8 +24,8 @@ _BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": 
 class Board:
     """One model's section of the dashboard."""
 
-    series: str
-    """What stands before the degree in its metrics (``metrics.model_dimension``); empty for one model alone."""
+    title: str
+    """The model's, before the degree in its metrics; empty for one model alone."""
     slug: str
     """The model's, in the names of its alarms; empty for one model alone."""
     degrees: tuple[int, ...]
@@ -33,7 +33,7 @@ class Board:
 
     def dimension(self, degree: int) -> str:
         """Return the value of the dimension ``Model``."""
-        return model_dimension(degree, self.series)
+        return model_dimension(degree, self.title)
 
 
 def dashboard_body(boards: collections.abc.Sequence[Board], *, region: str, usd_per_hour: float | None) -> Body:
@@ -69,9 +69,7 @@ def _placed(widgets: collections.abc.Sequence[Widget], top: int) -> list[Widget]
 
 def _heading(board: Board, top: int) -> Widget:
     names = ", ".join(model_dimension(degree) for degree in board.degrees)
-    head = (
-        f"# {board.series}: tensor-parallel degrees {names}" if board.series else f"# Tensor-parallel degrees {names}"
-    )
+    head = f"# {board.title}: tensor-parallel degrees {names}" if board.title else f"# Tensor-parallel degrees {names}"
     markdown = (
         f"{head}\n"
         "Latency counts from the moment a request was meant to be sent. Percentiles are over the requests of each "
@@ -87,10 +85,11 @@ def _heading(board: Board, top: int) -> Widget:
     }
 
 
-def _row(metric: Metric, model: str, options: typing.Mapping[str, object], status: str = "Success") -> list[object]:
+def _row(metric: Metric, value: str, options: typing.Mapping[str, object], status: str = "Success") -> list[object]:
+    """Return the row of ``metric`` where the dimension ``Model`` has ``value``."""
     row: list[object] = [NAMESPACE, metric.name]
     for dimension in metric.dimensions:
-        row += [dimension, model if dimension == "Model" else status]
+        row += [dimension, value if dimension == "Model" else status]
     return [*row, dict(options)]
 
 
@@ -100,11 +99,11 @@ def _rows(metric: Metric, board: Board) -> list[list[object]]:
         return [
             row
             for degree in board.degrees
-            for model, name in ((board.dimension(degree), model_dimension(degree)),)
+            for value, name in ((board.dimension(degree), model_dimension(degree)),)
             for row in (
-                _row(metric, model, {"stat": together, "label": f"{name} achieved"}),
-                _row(offered, model, {"stat": together, "label": f"{name} offered"}),
-                _row(metric, model, {"stat": together, "label": f"{name} failed"}, "Error"),
+                _row(metric, value, {"stat": together, "label": f"{name} achieved"}),
+                _row(offered, value, {"stat": together, "label": f"{name} offered"}),
+                _row(metric, value, {"stat": together, "label": f"{name} failed"}, "Error"),
             )
         ]
     return [
@@ -137,13 +136,13 @@ def _metric_widget(metric: Metric, board: Board, region: str) -> Widget:
 def _cost_widget(boards: collections.abc.Sequence[Board], usd_per_hour: float, region: str) -> Widget:
     """Draw what the nodes have cost since the left edge, while the load generator was at work."""
     offered = BY_NAME[_OFFERED]
-    models = [board.dimension(degree) for board in boards for degree in board.degrees]
+    values = [board.dimension(degree) for board in boards for degree in board.degrees]
     hidden = [
-        _row(offered, model, {"id": f"m{number}", "visible": False, "stat": "SampleCount"})
-        for number, model in enumerate(models)
+        _row(offered, value, {"id": f"m{number}", "visible": False, "stat": "SampleCount"})
+        for number, value in enumerate(values)
     ]
     # Any data point marks a period that was paid for; CEIL(x / (x + 1)) is 1 for every count above 0.
-    total = f"SUM([{', '.join(f'm{number}' for number in range(len(models)))}])"
+    total = f"SUM([{', '.join(f'm{number}' for number in range(len(values)))}])"
     paid = f"CEIL({total} / ({total} + 1)) * PERIOD(m0) / 3600 * {usd_per_hour:g}"
     label = f"USD at {usd_per_hour:g} an hour"
     return {
