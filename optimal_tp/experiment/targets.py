@@ -15,7 +15,7 @@ async def check_targets(targets: collections.abc.Mapping[int, tuple[str, ...]], 
     """Ask every URL of ``targets`` (by degree) what it serves.
 
     Raises SettingsError that lists every target that is down, serves another model, carries another degree in a
-    served name ("qwen-vllm-tp2"), or holds fewer tokens than the load asks for.
+    served name ("Qwen/Qwen3-0.6B-tp2"), or holds fewer tokens than the load asks for.
     """
     pairs = [(degree, url) for degree, urls in targets.items() for url in urls]
     found = await asyncio.gather(*(_problems(degree, url, settings) for degree, url in pairs))

@@ -41,11 +41,6 @@ class ServerPlan:
         return f"http://127.0.0.1:{self.port}"
 
 
-def served_name(degree: int) -> str:
-    """Return the second name that a server of ours answers to: it carries the degree, so that it can be checked."""
-    return f"qwen-vllm-tp{degree}"
-
-
 def command(plan: ServerPlan) -> list[str]:
     """Return the command that starts ``plan``'s server.
 
@@ -56,7 +51,7 @@ def command(plan: ServerPlan) -> list[str]:
         *(str(plan.python), "-m", "vllm.entrypoints.openai.api_server"),
         *("--host", "127.0.0.1", "--port", str(plan.port)),
         *("--model", str(plan.model_directory)),
-        *("--served-model-name", plan.model.name, served_name(plan.degree)),
+        *("--served-model-name", *plan.model.served_names(plan.degree)),
         *("--tensor-parallel-size", str(plan.degree)),
         *("--max-num-seqs", str(plan.model.max_num_seqs)),
         *("--max-model-len", str(plan.model.max_model_len_tokens)),

@@ -43,11 +43,6 @@ def expected_files(degree: int) -> tuple[str, ...]:
     return ("neuron_config.json", "model.pt", *shards)
 
 
-def served_names(model: Model, degree: int) -> tuple[str, str]:
-    """Return the names a server answers to: the model's, and one with the degree that tells whom one talks to."""
-    return model.name, f"{model.name}-tp{degree}"
-
-
 def serve_command(model: Model, pair: Pair, degree: int) -> tuple[str, ...]:
     """Return the arguments that start one server; a compile Job runs the very same.
 
@@ -59,7 +54,7 @@ def serve_command(model: Model, pair: Pair, degree: int) -> tuple[str, ...]:
         "serve",
         f"{VOLUME_PATH}/{model_folder(model)}",
         "--served-model-name",
-        *served_names(model, degree),
+        *model.served_names(degree),
         "--port",
         str(PORT),
         "--tensor-parallel-size",

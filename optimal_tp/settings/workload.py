@@ -45,6 +45,10 @@ class Model(Section):
         """The title as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
+    def served_names(self, degree: int) -> tuple[str, str]:
+        """Return the names a server answers to: the model's, and one with the degree that tells whom one talks to."""
+        return self.name, f"{self.name}-tp{degree}"
+
 
 class Load(Section):
     """The load and its stages. Every duration is per degree."""

@@ -3,14 +3,7 @@
 import json
 
 from optimal_tp.facts.versions import PAIRS
-from optimal_tp.servers.vllm import (
-    artifacts_folder,
-    environment,
-    expected_files,
-    model_folder,
-    serve_command,
-    served_names,
-)
+from optimal_tp.servers.vllm import artifacts_folder, environment, expected_files, model_folder, serve_command
 from optimal_tp.settings.workload import Model
 
 MODEL = Model()
@@ -55,11 +48,11 @@ def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> No
 
 def test_a_server_answers_to_a_name_with_its_degree() -> None:
     """Who asks a server for its models learns the degree, beside the name that requests carry."""
-    assert served_names(MODEL, 4) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4")
+    assert MODEL.served_names(4) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4")
     command = serve_command(MODEL, FORK, 4)
     start = command.index("--served-model-name") + 1
 
-    assert command[start : start + 2] == served_names(MODEL, 4)
+    assert command[start : start + 2] == MODEL.served_names(4)
 
 
 def test_the_artifacts_folder_tells_all_that_artifacts_depend_on() -> None:

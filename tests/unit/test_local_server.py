@@ -44,7 +44,7 @@ def test_the_served_names_are_the_models_and_the_degrees() -> None:
     words = command(_plan(degree=4))
     names = words[words.index("--served-model-name") + 1 :][:2]
 
-    assert names == ["Qwen/Qwen3-0.6B", "qwen-vllm-tp4"]
+    assert names == ["Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4"]
 
 
 @pytest.mark.parametrize("random_weights", [True, False])
