@@ -9,7 +9,27 @@ import pathlib
 import threading
 import typing
 
+from optimal_tp.cluster.scaling import Deployments
+from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace
+
+NO_API = Namespace(url="http://127.0.0.1:1", namespace="optimal-tp", token_file=pathlib.Path("token"), certificate=None)
+"""For doubles that ask nobody."""
+
+
+class FakeDeployments(Deployments):
+    """Keeps every order; the Deployments in ``refused`` are not scaled."""
+
+    def __init__(self, *refused: str) -> None:
+        super().__init__(namespace=NO_API)
+        self.refused = refused
+        self.orders: list[tuple[str, int]] = []
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Keep the order, or refuse."""
+        if name in self.refused:
+            raise ServerFailed(f"no right to {name}")
+        self.orders.append((name, replicas))
 
 
 @dataclasses.dataclass(kw_only=True)

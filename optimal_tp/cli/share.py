@@ -21,7 +21,7 @@ from optimal_tp.cluster.deadline import until_signalled, within_budget
 from optimal_tp.cluster.finished import is_measured, mark_of
 from optimal_tp.cluster.job import Common, PodOptions
 from optimal_tp.cluster.order import Order
-from optimal_tp.cluster.scaling import Deployments, Scaler
+from optimal_tp.cluster.scaling import Deployments
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, halting_on_signals, raise_ending
@@ -141,7 +141,7 @@ def _with_receipt(order: Order, known: Common, folder: pathlib.Path, watching: W
         bucket.store(path for path in folder.iterdir() if path.is_file())
 
 
-async def stop_servers(names: collections.abc.Sequence[str], scaler: Scaler) -> None:
+async def stop_servers(names: collections.abc.Sequence[str], scaler: Deployments) -> None:
     """Stop every server, whatever became of the others. Raises ServerFailed with each that could not be stopped."""
     failures = []
     for name in names:

@@ -6,8 +6,8 @@ import collections.abc
 import contextlib
 import datetime as dt
 import pathlib
-import typing
 
+from optimal_tp.cluster.scaling import Rota
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.telemetry.console import Watcher
@@ -16,13 +16,6 @@ MARGIN_SECONDS = 60.0
 """The run ends so long before the deadline, at which the guard takes the servers away."""
 _LOOK_SECONDS = 15.0
 """How often the deadline is read again; the kubelet takes about a minute to show a changed ConfigMap."""
-
-
-class Stoppable(typing.Protocol):
-    """Servers that can all be stopped."""
-
-    async def stop_all(self) -> None:
-        """Stop every server. Raises ServerFailed with all that were not."""
 
 
 def configure_stop(parser: argparse.ArgumentParser) -> None:
@@ -104,9 +97,7 @@ def _seconds_left(deadline: dt.datetime, now: collections.abc.Callable[[], dt.da
 
 
 @contextlib.asynccontextmanager
-async def servers_stop_after(
-    servers: Stoppable | None, halt: Halt, watcher: Watcher
-) -> collections.abc.AsyncIterator[None]:
+async def servers_stop_after(servers: Rota | None, halt: Halt, watcher: Watcher) -> collections.abc.AsyncIterator[None]:
     """Stop ``servers`` when what is inside has ended in any way but a signal: who signals goes on with them.
 
     A server that could not be stopped is said; the guard stops it at the deadline.

@@ -4,7 +4,6 @@ import asyncio
 import collections.abc
 import dataclasses
 import random
-import typing
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.experiment.targets import wait_until_healthy
@@ -22,13 +21,6 @@ def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
     """
     there = rounds if block % 2 == 0 else rounds[::-1]
     return [degree for each in there for degree in draw.sample(each, len(each))]
-
-
-class Scaler(typing.Protocol):
-    """Who sets how many pods a Deployment has."""
-
-    def scale(self, name: str, replicas: int) -> None:
-        """Ask for ``replicas`` pods. Raises ServerFailed when that is refused."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +44,7 @@ class Rota:
     """URLs by degree."""
     names: collections.abc.Mapping[int, tuple[str, ...]]
     """Deployments by degree."""
-    scaler: Scaler
+    scaler: Deployments
     ready_timeout_seconds: float
     stop: asyncio.Event
     others: tuple[str, ...] = ()

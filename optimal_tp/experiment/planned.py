@@ -3,7 +3,8 @@
 import dataclasses
 import itertools
 
-from optimal_tp.experiment.stages import Ended, Ledger, asked_stretch
+from optimal_tp.experiment.ledger import Ledger
+from optimal_tp.experiment.stages import Ended, asked_stretch
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import own_share

@@ -3,45 +3,18 @@
 import collections.abc
 import dataclasses
 import random
-import typing
 
 from optimal_tp.cluster.scaling import Rounds, block_order
+from optimal_tp.experiment.judge import Judge
+from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.loadgen.driver import Stretch
-from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
-from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
 from optimal_tp.plan.timetable import arrivals_seed
 from optimal_tp.settings.workload import Load, WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
-
-
-class Judge(typing.Protocol):
-    """Who decides from what was measured: the verdict's own rules, handed in."""
-
-    def operating_concurrency(self, degree: int) -> int:
-        """Return the step of the rising load at which ``degree`` is compared."""
-
-    def highest_rate_per_second(self, degree: int) -> float | None:
-        """Return the highest rate of completed requests in the rising load; None if none completed."""
-
-    def is_settled(self) -> bool:
-        """Whether the verdict would not change with more blocks."""
-
-    def look(self, blocks: int) -> Look:
-        """Return the last look, after so many blocks."""
-
-
-class Ledger(typing.Protocol):
-    """Who keeps what was measured."""
-
-    def add_turn(self, turn: Turn) -> str:
-        """Keep ``turn``, whose samples were handed over before; returns its figures in one line."""
-
-    def close_part(self) -> None:
-        """Make everything kept so far safe."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

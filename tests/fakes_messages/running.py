@@ -48,7 +48,7 @@ from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.telemetry.publish import Outbox
-from tests.fakes_kubernetes import FakeCluster, served
+from tests.fakes_kubernetes import NO_API, FakeCluster, served
 from tests.fakes_messages.told import Case
 from tests.fakes_samples import make_sample
 from tests.fakes_server import Script, ScriptedServer
@@ -235,7 +235,7 @@ def unanswered(where: pathlib.Path, *, token: bool) -> None:
     )
 
 
-class _Refusing:
+class _Refusing(Deployments):
     """Kubernetes that scales nothing."""
 
     def scale(self, name: str, replicas: int) -> typing.NoReturn:
@@ -249,7 +249,7 @@ async def rota_stops() -> None:
         rounds=((1,), (2,)),
         targets={1: ("http://a",), 2: ("http://b",)},
         names={1: ("qwen-vllm-tp1",), 2: ("qwen-vllm-tp2",)},
-        scaler=_Refusing(),
+        scaler=_Refusing(namespace=NO_API),
         ready_timeout_seconds=1,
         stop=asyncio.Event(),
     ).stop_all()
@@ -539,7 +539,7 @@ CASES: typing.Final[tuple[Case, ...]] = (
     lambda where: unanswered(where, token=False),
     own_namespace,
     lambda _: asyncio.run(rota_stops()),
-    lambda _: asyncio.run(share.stop_servers(["qwen-vllm-tp1", "qwen-vllm-tp2"], _Refusing())),
+    lambda _: asyncio.run(share.stop_servers(["qwen-vllm-tp1", "qwen-vllm-tp2"], _Refusing(namespace=NO_API))),
     lambda _: late_pod(),
     lambda _: asked(Script(fault="http_500"), lambda each: each.complete("scripted", "hello", max_tokens=1)),
     lambda _: answering(b"<html>", lambda each: each.models()),

@@ -6,21 +6,23 @@ import pathlib
 
 import pytest
 
-from optimal_tp.cluster.scaling import Rota
+from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.loadgen.driver import Stretch, Target
 from optimal_tp.measurement.run import RunRecord
+from tests.fakes_kubernetes import NO_API
 from tests.measurement.test_session import _session, _settings
 
 ROUNDS = ((1,), (2,))
 
 
-class Cluster:
+class Cluster(Deployments):
     """Keeps what was asked of it; ``running`` is what runs after each order."""
 
     def __init__(self) -> None:
+        super().__init__(namespace=NO_API)
         self.pods: dict[str, int] = {"tp1": 0, "tp2": 0}
         self.states: list[tuple[str, ...]] = []
 

@@ -10,25 +10,25 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.cluster.deadline import read_deadline, servers_stop_after, until_signalled, within_budget
-from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.cluster.scaling import Rota
+from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.turns import Halt, How
 from optimal_tp.telemetry.console import PlainWatcher
+from tests.fakes_kubernetes import FakeDeployments
 
 NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 
 
-class Servers:
-    """Counts how often they were stopped, and may refuse."""
-
-    def __init__(self, refusal: str | None = None) -> None:
-        self.stops = 0
-        self.refusal = refusal
-
-    async def stop_all(self) -> None:
-        """Stop, or refuse."""
-        self.stops += 1
-        if self.refusal is not None:
-            raise ServerFailed(self.refusal)
+def servers(deployments: FakeDeployments) -> Rota:
+    """Return one server, which ``deployments`` stop."""
+    return Rota(
+        rounds=((1,),),
+        targets={},
+        names={1: ("tp1",)},
+        scaler=deployments,
+        ready_timeout_seconds=1,
+        stop=asyncio.Event(),
+    )
 
 
 def deadline_file(folder: pathlib.Path, deadline: dt.datetime) -> pathlib.Path:
@@ -126,14 +126,15 @@ def test_without_a_deadline_there_is_none() -> None:
     assert asyncio.run(run()).reasons == []
 
 
-async def ended(servers: Servers | None, how: How | None, *, failing: bool = False) -> str:
-    """Return what is said when a run over ``servers`` has ended by ``how``."""
+async def ended(deployments: FakeDeployments | None, how: How | None, *, failing: bool = False) -> str:
+    """Return what is said when a run over the server of ``deployments`` has ended by ``how``."""
+    stopped = None if deployments is None else servers(deployments)
     said = io.StringIO()
     halt = Halt(event=asyncio.Event())
     if how is not None:
         halt.set(how, "a sentence")
     with contextlib.suppress(LookupError):
-        async with servers_stop_after(servers, halt, PlainWatcher(Console(file=said))):
+        async with servers_stop_after(stopped, halt, PlainWatcher(Console(file=said))):
             if failing:
                 raise LookupError
     return said.getvalue()
@@ -146,17 +147,17 @@ async def ended(servers: Servers | None, how: How | None, *, failing: bool = Fal
 )
 def test_servers_stop_with_the_run(how: How | None, failing: bool, stops: int) -> None:  # noqa: FBT001 - a parameter of pytest
     """However it ends; but a signal comes from somebody who goes on with them, such as another ``pulumi up``."""
-    servers = Servers()
-    asyncio.run(ended(servers, how, failing=failing))
+    deployments = FakeDeployments()
+    asyncio.run(ended(deployments, how, failing=failing))
 
-    assert servers.stops == stops
+    assert deployments.orders == [("tp1", 0)] * stops
 
 
 def test_a_server_that_does_not_stop_is_said() -> None:
     """The run's own end matters more than the refusal, which the guard makes good."""
-    said = asyncio.run(ended(Servers("refused"), None))
+    said = asyncio.run(ended(FakeDeployments("tp1"), None))
 
-    assert "not every server was stopped, and the guard has to do it at the deadline: refused" in said
+    assert "not every server was stopped, and the guard has to do it at the deadline: no right to tp1" in said
 
 
 def test_servers_of_others_are_left_alone() -> None:

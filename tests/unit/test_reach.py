@@ -8,6 +8,7 @@ import pytest
 from optimal_tp.cli.share import stop_servers
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
+from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 from workloads.folded_waiting import waiting_lines, why_pending_command
 from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
@@ -95,19 +96,8 @@ def test_an_await_says_beforehand_what_its_end_means() -> None:
 
 def test_every_server_is_stopped_whatever_became_of_another() -> None:
     """One that cannot be stopped is told, after all others were."""
-
-    class Refusing:
-        def __init__(self) -> None:
-            self.stopped: list[str] = []
-
-        def scale(self, name: str, replicas: int) -> None:
-            if name == "tp2":
-                raise ServerFailed("no right to tp2")
-            assert replicas == 0
-            self.stopped.append(name)
-
-    scaler = Refusing()
+    scaler = FakeDeployments("tp2")
     with pytest.raises(ServerFailed, match=whole("no right to tp2")):
         asyncio.run(stop_servers(["tp1", "tp2", "tp4"], scaler))
 
-    assert scaler.stopped == ["tp1", "tp4"]
+    assert scaler.orders == [("tp1", 0), ("tp4", 0)]

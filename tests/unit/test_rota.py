@@ -90,17 +90,17 @@ def api(tmp_path: pathlib.Path) -> collections.abc.Iterator[Deployments]:
         thread.join()
 
 
-class Recorder:
+class Recorder(Deployments):
     """Passes every order on, and keeps it with the state that it was given in."""
 
     def __init__(self, inner: Deployments) -> None:
-        self.inner = inner
+        super().__init__(namespace=inner.namespace)
         self.orders: list[tuple[str, int]] = []
 
     def scale(self, name: str, replicas: int) -> None:
         """Scale."""
         self.orders.append((name, replicas))
-        self.inner.scale(name, replicas)
+        super().scale(name, replicas)
 
 
 def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: float = 5) -> Rota:
@@ -109,7 +109,7 @@ def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: f
         rounds=ROUNDS,
         targets=dict.fromkeys((1, 2, 4), (api.namespace.url,)),
         names={1: ("tp1-0", "tp1-1"), 2: ("tp2",), 4: ("tp4",)},
-        scaler=scaler or Recorder(api),
+        scaler=scaler or api,
         ready_timeout_seconds=timeout_seconds,
         stop=asyncio.Event(),
     )
