@@ -52,8 +52,6 @@ class LocalSettings(Section):
     """Port of the smallest degree's server, the others follow; absent: any free ones."""
     stop_timeout_seconds: float = pydantic.Field(default=10, gt=0, le=120)
     """From SIGTERM until SIGKILL."""
-    foreign_cpu_limit: float = pydantic.Field(default=0.15, gt=0, le=1)
-    """A turn in which other processes took more than this share of the measured cores is not valid."""
 
     def size_of(self, name: str) -> Size:
         """Return the sizes of the random weights that stand for the model called ``name``."""
