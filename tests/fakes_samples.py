@@ -1,6 +1,7 @@
 """Samples, turns and drives as tests need them: defaults for what a test does not speak of."""
 
 import asyncio
+import pathlib
 import re
 import typing
 
@@ -11,8 +12,16 @@ from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed
+from optimal_tp.results.source import samples_in
 
 T = typing.TypeVar("T")
+
+
+def read_samples(path: pathlib.Path) -> list[Sample]:
+    """Return the samples in ``path``, each a whole line."""
+    found, note = samples_in(path.read_text(), path.name)
+    assert note is None
+    return found
 
 
 def make_sample(**values: typing.Any) -> Sample:

@@ -112,11 +112,6 @@ PREFLIGHT: typing.Final = (
 """What ``preflight`` asks."""
 
 
-def exactly(answer: Answer, key: str, name: str) -> Answer:
-    """Keep what has exactly this name: AWS answers with every name that begins so, ``dev-2`` for ``dev`` too."""
-    return answer if isinstance(answer, Unknown) else tuple(entry for entry in answer if entry[key] == name)
-
-
 def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterable[str] = ()) -> dict[str, typing.Any]:
     """Return the IAM document that allows exactly ``questions`` and the actions ``changes``, on any resource.
 

@@ -40,13 +40,10 @@ class InstanceType:
     name: InstanceTypeName
     chips: int
     vcpus: int
-    memory_gib: int
     allocatable_cpu_millicores: int
     """What pods and DaemonSets share: vCPUs less what kubelet and system keep."""
     allocatable_memory_mib: int
     allocatable_pods: int
-    instance_store_gb: int
-    """Local NVMe, 10^9 bytes."""
     offered: typing.Mapping[str, tuple[str, ...]]
     """Zones, by region, in which the type was offered on OFFERINGS_READ_ON."""
 
@@ -80,11 +77,9 @@ _TYPES: typing.Final = (
         name="trn2.3xlarge",
         chips=1,
         vcpus=12,
-        memory_gib=128,
         allocatable_cpu_millicores=11900,
         allocatable_memory_mib=120556,
         allocatable_pods=30,
-        instance_store_gb=470,
         offered={
             "ap-southeast-4": ("ap-southeast-4c",),
             "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),
@@ -95,11 +90,9 @@ _TYPES: typing.Final = (
         name="trn2.48xlarge",
         chips=16,
         vcpus=192,
-        memory_gib=2048,
         allocatable_cpu_millicores=191450,
         allocatable_memory_mib=1938410,
         allocatable_pods=100,
-        instance_store_gb=7600,
         offered={
             "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),
             "ap-south-2": ("ap-south-2a", "ap-south-2b", "ap-south-2c"),

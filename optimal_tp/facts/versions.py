@@ -5,7 +5,6 @@ picks an add-on's default version for the Kubernetes minor unless a setting name
 """
 
 import dataclasses
-import datetime as dt
 import itertools
 import typing
 
@@ -52,8 +51,6 @@ class Kubernetes:
     minor: KubernetesMinor
     scheduler_tag: str
     """Tag of EKS Distro's kube-scheduler for this minor: what the Neuron chart's ``my-scheduler`` runs."""
-    standard_support_ends: dt.date | None
-    """First day of paid extended support; None where no source was found."""
 
     def scheduler_image(self) -> str:
         """Return the image's path below an image registry, without the tag."""
@@ -62,13 +59,8 @@ class Kubernetes:
 
 KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
     # Tags: releases v1-35-eks-15 and v1-36-eks-9 of github.com/aws/eks-distro, 2026-10-02.
-    # Support date: endoflife.date/amazon-eks, read 2026-11-23.
-    "1.35": Kubernetes(
-        minor="1.35",
-        scheduler_tag="v1.35.8-eks-1-35-15",
-        standard_support_ends=dt.date(2027, 3, 27),
-    ),
-    "1.36": Kubernetes(minor="1.36", scheduler_tag="v1.36.4-eks-1-36-9", standard_support_ends=None),
+    "1.35": Kubernetes(minor="1.35", scheduler_tag="v1.35.8-eks-1-35-15"),
+    "1.36": Kubernetes(minor="1.36", scheduler_tag="v1.36.4-eks-1-36-9"),
 }
 
 PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
@@ -90,9 +82,6 @@ class Pair:
     image_path: str
     """Below an image registry, without the tag."""
     image_tag: str
-    vllm: str
-    sdk: str
-    """AWS Neuron SDK in the image."""
     runtime: str
     """Version of the Neuron runtime library in the image."""
     line: typing.Literal["fork-v0", "plugin-v1"]
@@ -117,8 +106,6 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
         name="neuronx-0.9.1",
         image_path=_VLLM_IMAGE,
         image_tag="0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04",
-        vllm="0.9.1",
-        sdk="2.26.1",
         runtime="2.28.23.0",
         line="fork-v0",
         ami_release="v20260423",
@@ -128,8 +115,6 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
         name="neuronx-0.16.0",
         image_path=_VLLM_IMAGE,
         image_tag="0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04",
-        vllm="0.16.0",
-        sdk="2.31.1",
         runtime="2.33.10.0",
         line="plugin-v1",
         ami_release="v20260903",

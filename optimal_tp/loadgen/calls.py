@@ -25,15 +25,6 @@ class ServedModel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Completion:
-    """An answer without streaming; None where the server does not say."""
-
-    text: str
-    prompt_tokens: int | None
-    output_tokens: int | None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
     """One server to ask."""
 
@@ -57,26 +48,6 @@ class Server:
             raise ServerFailed(f"{self.url}/v1/models answered no list of models; it is no OpenAI-compatible server")
         return tuple(
             ServedModel(name=entry["id"], max_model_len_tokens=_count(entry.get("max_model_len"))) for entry in entries
-        )
-
-    async def complete(
-        self, model: str, prompt: str | typing.Sequence[int], *, max_tokens: int, ignore_eos: bool = False
-    ) -> Completion:
-        """Return one completion. Raises ServerFailed for any other answer."""
-        content = prompt if isinstance(prompt, str) else list(prompt)
-        body: dict[str, object] = {"model": model, "prompt": content, "max_tokens": max_tokens}
-        if ignore_eos:
-            body["ignore_eos"] = True
-        answer = await self._json("POST", "/v1/completions", body)
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise ServerFailed(f"{self.url}/v1/completions answered no choices; it is no OpenAI-compatible server")
-        usage = answer.get("usage")
-        counts = usage if isinstance(usage, dict) else {}
-        return Completion(
-            text=str(choices[0].get("text", "")),
-            prompt_tokens=_count(counts.get("prompt_tokens")),
-            output_tokens=_count(counts.get("completion_tokens")),
         )
 
     async def tokens(self, model: str, text: str) -> tuple[int, ...] | None:

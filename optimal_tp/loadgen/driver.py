@@ -83,8 +83,6 @@ class Drive:
     lag_p99_ms: float | None
     """Lateness of the client's own clock beside the load; None if it never ticked."""
     lag_max_ms: float | None
-    stopped: bool
-    """True if ``stop`` ended it."""
 
 
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
@@ -222,7 +220,6 @@ class _Run:
             in_flight_at_end=self._late,
             lag_p99_ms=self._ticker.p99_ms(),
             lag_max_ms=self._ticker.max_ms,
-            stopped=self._stopped,
         )
 
     # The hot path.

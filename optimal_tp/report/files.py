@@ -1,32 +1,21 @@
 """Writes a report's files: verdict.json, report.md, report.html and the pictures."""
 
 import pathlib
-import typing
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.run import RunRecord
-from optimal_tp.measurement.samples import Sample
 from optimal_tp.report.document import VERDICT, document, encode_document
 from optimal_tp.report.html import html
 from optimal_tp.report.markdown import markdown
 from optimal_tp.report.plots import plots
 from optimal_tp.report.tables import tables
-from optimal_tp.verdict.analysis import Analysis, analyse
-from optimal_tp.verdict.findings import Verdict
-
-
-def render(
-    folder: pathlib.Path, verdict: Verdict, record: RunRecord, samples: typing.Sequence[Sample]
-) -> list[pathlib.Path]:
-    """Write the report into ``folder``, made if it is missing, and return the files' paths, the page first.
-
-    The same input gives the same bytes. Raises StorageFailed where a file cannot be written.
-    """
-    return write(folder, analyse(record, samples, verdict))
+from optimal_tp.verdict.analysis import Analysis
 
 
 def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
-    """Write the report of ``analysis`` into ``folder`` and return the files' paths, the page first."""
+    """Write the report of ``analysis`` into ``folder`` and return the files' paths, the page first.
+
+    The same input gives the same bytes. Raises StorageFailed where a file cannot be written.
+    """
     return write_files(folder, _files(analysis))
 
 

@@ -80,11 +80,6 @@ def decide(
     )
 
 
-def is_settled(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons = NO_REASONS) -> bool:
-    """Whether the run may stop: the verdict at this look is settled. Looks may be as many as one likes."""
-    return decide(record, samples, void_reasons).outcome == "settled"
-
-
 def standing_of(
     degree: DegreeEvidence, findings: tuple[LimitFinding, ...]
 ) -> typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]:

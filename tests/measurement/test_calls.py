@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import ServerFailed
-from optimal_tp.loadgen.calls import Completion, ServedModel, Server
+from optimal_tp.loadgen.calls import ServedModel, Server
 from tests.fakes_samples import run, whole
 from tests.fakes_server import Script, ScriptedServer
 
@@ -37,19 +37,12 @@ def test_served_models_are_listed(server: ScriptedServer) -> None:
     assert run(Server(url=server.url).models()) == (ServedModel(name="scripted", max_model_len_tokens=128),)
 
 
-def test_a_completion_has_text_and_counts(server: ScriptedServer) -> None:
-    """Counts are the server's."""
-    answer = run(Server(url=server.url).complete("scripted", [1, 2, 3], max_tokens=2))
-
-    assert answer == Completion(text=" tok tok", prompt_tokens=3, output_tokens=2)
-
-
-def test_a_model_that_is_not_served_is_refused(server: ScriptedServer) -> None:
+def test_a_server_that_refuses_is_quoted(server: ScriptedServer) -> None:
     """The sentence has what the server said."""
-    said = '{"error": {"message": "The model `other` does not exist.", "code": 404}}'
+    url = f"{server.url}/nowhere"
 
-    with pytest.raises(ServerFailed, match=whole(f"{server.url}/v1/completions failed: HTTP status 404: {said}")):
-        run(Server(url=server.url).complete("other", "hi", max_tokens=2))
+    with pytest.raises(ServerFailed, match=whole(f'{url}/v1/models failed: HTTP status 404: {{"detail":"Not Found"}}')):
+        run(Server(url=url).models())
 
 
 def test_tokens_come_from_the_servers_tokenizer(server: ScriptedServer) -> None:
@@ -98,8 +91,8 @@ def test_a_server_without_a_tokenizer_says_nothing() -> None:
 
 def test_a_silent_server_does_not_hold_the_caller() -> None:
     """The time-out ends the call with a sentence."""
-    with ScriptedServer(Script(fault="no_answer")) as silent:
-        sentence = f"{silent.url}/v1/completions failed: no complete response within 0.1 s"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
 
-        with pytest.raises(ServerFailed, match=whole(sentence)):
-            run(Server(url=silent.url, timeout_seconds=0.1).complete("scripted", "hi", max_tokens=1))
+        with pytest.raises(ServerFailed, match=whole(f"{url}/v1/models failed: no complete response within 0.1 s")):
+            run(Server(url=url, timeout_seconds=0.1).models())

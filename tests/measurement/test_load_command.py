@@ -15,8 +15,7 @@ import urllib.request
 
 import pytest
 
-from optimal_tp.measurement.samples import Sample
-from optimal_tp.results.source import samples_in
+from tests.fakes_samples import read_samples
 from tests.fakes_server import Script, ScriptedServer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -50,19 +49,12 @@ def run(
     )
 
 
-def stored(path: pathlib.Path) -> list[Sample]:
-    """Return the samples in ``path``, whose lines are all whole."""
-    found, note = samples_in(path.read_text(), path.name)
-    assert note is None
-    return found
-
-
 def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
     """The result has everything that docs/load-json.md lists, and the samples are as many as it says."""
     output = tmp_path / "r.json"
     ended = run(server.url, output, "--concurrency", "3", "--requests", "30", "--limit-ms", "20000")
     record = json.loads(output.read_text())
-    samples = stored(tmp_path / "r.samples.jsonl")
+    samples = read_samples(tmp_path / "r.samples.jsonl")
     documented = (ROOT / "docs" / "load-json.md").read_text()
 
     assert (ended.returncode, ended.stderr) == (0 if record["audit"]["valid"] else 4, "")
@@ -131,7 +123,7 @@ def test_a_signal_ends_the_load_without_losing_a_sample(
         load.send_signal(number)
         _, errors = load.communicate(timeout=10)
     record = json.loads(output.read_text())
-    samples = stored(tmp_path / "r.samples.jsonl")
+    samples = read_samples(tmp_path / "r.samples.jsonl")
 
     assert (load.returncode, errors) == (status, b"")
     assert record["stopped_by"] == number.name
@@ -197,7 +189,7 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
         load = run(server.url, output, "--concurrency", "32", "--requests", "2000", limited=small_files)
         with urllib.request.urlopen(f"{server.url}/truth", timeout=5) as answer:  # noqa: S310 - loopback
             answered = len(json.loads(answer.read())["requests"])
-    samples = stored(tmp_path / "r.samples.jsonl")
+    samples = read_samples(tmp_path / "r.samples.jsonl")
 
     assert load.returncode == 5
     told = re.fullmatch(

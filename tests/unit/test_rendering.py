@@ -14,8 +14,9 @@ import pytest
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.report.drawing import choices
-from optimal_tp.report.files import render
+from optimal_tp.report.files import write
 from optimal_tp.settings.workload import Model
+from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.rule import decide
 from optimal_tp.verdict.statistics import Estimate, Interval
@@ -28,7 +29,7 @@ def rendered(folder: pathlib.Path, **plan: typing.Any) -> dict[str, pathlib.Path
     record, samples = planted_run(**plan)
     if name is not None:
         record = dataclasses.replace(record, settings=record.settings.model_copy(update={"model": Model(name=name)}))
-    return {path.name: path for path in render(folder, decide(record, samples), record, samples)}
+    return {path.name: path for path in write(folder, analyse(record, samples, decide(record, samples)))}
 
 
 @pytest.fixture(scope="module")

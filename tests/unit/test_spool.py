@@ -7,17 +7,9 @@ import pathlib
 import pytest
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.samples import Sample, encode
+from optimal_tp.measurement.samples import encode
 from optimal_tp.results import spool
-from optimal_tp.results.source import samples_in
-from tests.fakes_samples import make_sample, whole
-
-
-def read(path: pathlib.Path) -> list[Sample]:
-    """Return the samples in ``path``, whose lines are all whole."""
-    found, note = samples_in(path.read_text(), path.name)
-    assert note is None
-    return found
+from tests.fakes_samples import make_sample, read_samples, whole
 
 
 def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
@@ -28,7 +20,7 @@ def test_samples_come_back_as_they_were(tmp_path: pathlib.Path) -> None:
         for sample in samples:
             kept.add(sample)
 
-    assert read(path) == samples
+    assert read_samples(path) == samples
     assert kept.samples == 1000
 
 
@@ -102,7 +94,7 @@ def test_a_full_disk_leaves_whole_lines_and_says_how_many(
             kept.add(make_sample(request=50))
     kept.close()
 
-    assert [sample.request for sample in read(path)] == list(range(lines))
+    assert [sample.request for sample in read_samples(path)] == list(range(lines))
 
 
 def test_a_really_full_device_is_told() -> None:

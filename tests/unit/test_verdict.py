@@ -9,7 +9,7 @@ import pytest
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.rule import ErrorBudget, decide, is_settled
+from optimal_tp.verdict.rule import ErrorBudget, decide
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 
 
@@ -248,12 +248,6 @@ def test_the_outlook_is_priced() -> None:
 
     assert outlook.seconds is not None
     assert outlook.usd == pytest.approx(outlook.seconds * 3.6 / 3600)
-
-
-def test_is_settled_says_what_the_verdict_says() -> None:
-    """The cheap question has the same answer."""
-    assert is_settled(*planted_run())
-    assert not is_settled(*planted_run(blocks=2))
 
 
 def test_the_error_budget_is_shared_by_pairs_and_limits() -> None:

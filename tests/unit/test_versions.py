@@ -1,6 +1,5 @@
 """Image and AMI fit each other, and a pair that does not says why."""
 
-import datetime as dt
 import typing
 
 import pytest
@@ -87,13 +86,6 @@ def test_scheduler_is_of_the_clusters_minor(minor: KubernetesMinor) -> None:
 
     assert kubernetes.scheduler_tag.startswith(f"v{minor}.")
     assert kubernetes.minor == minor
-
-
-def test_a_default_in_standard_support() -> None:
-    """The default minor stays in standard support for months after the pins were read."""
-    ends = KUBERNETES["1.35"].standard_support_ends
-
-    assert ends == dt.date(2027, 3, 27)
 
 
 def test_a_mirror_keeps_the_path() -> None:

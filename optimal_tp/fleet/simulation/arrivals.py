@@ -27,12 +27,6 @@ class Arrivals:
     burst_factor: float = 1.0
     burst_seconds: float = 10.0
 
-    @property
-    def dispersion(self) -> float:
-        """Variance over mean of the requests in a long time; 1 for a Poisson process."""
-        factor = self.burst_factor
-        return 1 + self.rate_per_second * self.burst_seconds * (factor - 1) ** 2 / factor
-
     def at_rate(self, rate_per_second: float) -> "Arrivals":
         """Return the same kind of stream at another mean rate."""
         return dataclasses.replace(self, rate_per_second=rate_per_second)
