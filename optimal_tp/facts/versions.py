@@ -48,7 +48,6 @@ KubernetesMinor = typing.Literal["1.35", "1.36"]
 class Kubernetes:
     """One Kubernetes minor version as EKS offers it."""
 
-    minor: KubernetesMinor
     scheduler_tag: str
     """Tag of EKS Distro's kube-scheduler for this minor: what the Neuron chart's ``my-scheduler`` runs."""
 
@@ -59,8 +58,8 @@ class Kubernetes:
 
 KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
     # Tags: releases v1-35-eks-15 and v1-36-eks-9 of github.com/aws/eks-distro, 2026-10-02.
-    "1.35": Kubernetes(minor="1.35", scheduler_tag="v1.35.8-eks-1-35-15"),
-    "1.36": Kubernetes(minor="1.36", scheduler_tag="v1.36.4-eks-1-36-9"),
+    "1.35": Kubernetes(scheduler_tag="v1.35.8-eks-1-35-15"),
+    "1.36": Kubernetes(scheduler_tag="v1.36.4-eks-1-36-9"),
 }
 
 PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
@@ -78,7 +77,6 @@ PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0"]
 class Pair:
     """A vLLM image and an AMI release whose host driver its runtime accepts."""
 
-    name: PairName
     image_path: str
     """Below an image registry, without the tag."""
     image_tag: str
@@ -103,7 +101,6 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
     # n2-manifest.json. AMI releases: awslabs/amazon-eks-ami CHANGELOG (v20260423 lists 1.30 to 1.35 and driver
     # 2.27.4.0); v20260903 was seen in use with Kubernetes 1.36 and is in none of the changelogs read here.
     "neuronx-0.9.1": Pair(
-        name="neuronx-0.9.1",
         image_path=_VLLM_IMAGE,
         image_tag="0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04",
         runtime="2.28.23.0",
@@ -112,7 +109,6 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
         kubernetes=("1.35",),
     ),
     "neuronx-0.16.0": Pair(
-        name="neuronx-0.16.0",
         image_path=_VLLM_IMAGE,
         image_tag="0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04",
         runtime="2.33.10.0",

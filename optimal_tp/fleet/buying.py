@@ -24,8 +24,6 @@ class CostPoint:
     """One rate and what the smallest fleets cost."""
 
     rate_per_second: float
-    replicas: typing.Mapping[int, int]
-    """By degree."""
     cost: typing.Mapping[int, float]
     """By degree: USD an hour; nodes where no price is known."""
 
@@ -56,9 +54,8 @@ class Buying:
 
 def cost_at(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> CostPoint:
     """Return what the smallest fleet of each degree costs at one rate."""
-    replicas = {degree: carrying.replicas(rate_per_second) for degree, carrying in carryings.items()}
-    cost = {degree: buying.cost(count, degree) for degree, count in replicas.items()}
-    return CostPoint(rate_per_second=rate_per_second, replicas=replicas, cost=cost)
+    cost = {degree: buying.cost(each.replicas(rate_per_second), degree) for degree, each in carryings.items()}
+    return CostPoint(rate_per_second=rate_per_second, cost=cost)
 
 
 def curve(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> tuple[CostPoint, ...]:

@@ -28,7 +28,6 @@ class Ground:
     site: Site
     node_pool: Manifest
     """The stack's NodePool, as the API server gets it."""
-    zones: int
 
 
 def name_of(degree: int) -> str:

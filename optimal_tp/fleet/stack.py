@@ -59,4 +59,4 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
         "metadata": {"name": nodes.NODE_POOL},
         "spec": nodes.node_pool_spec(neuron.model_copy(update={"maximum_nodes": most_nodes})),
     }
-    return Ground(site=site, node_pool=pool, zones=len(neuron.zones))
+    return Ground(site=site, node_pool=pool)

@@ -150,7 +150,6 @@ class Aws:
         # boto3's generated signature is narrower than the keyword arguments that the publisher passes.
         self.cloudwatch = typing.cast("CloudWatch", session.client("cloudwatch", endpoint_url=endpoint))
         self.s3.create_bucket(Bucket=BUCKET)
-        self.prefix = prefix
         self.bucket = Bucket(self.s3, BUCKET, prefix)
 
 

@@ -28,10 +28,6 @@ class Share:
         """
         return Share(index=self.index, count=min(self.count, slots)) if self.index < slots else None
 
-    def number(self, own: int) -> int:
-        """Return the number, among all things, of the ``own``-th in this share; both from 0."""
-        return own * self.count + self.index
-
 
 WHOLE = Share(index=0, count=1)
 """Everything: one process alone."""

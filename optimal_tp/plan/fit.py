@@ -169,12 +169,9 @@ def kv_heads_per_core(shape: ModelShape, degree: int) -> int:
 class Fit:
     """What one degree's arithmetic says."""
 
-    degree: int
     fits: bool
     weights_gib_per_core: float
     kv_gib_per_core: float
-    gib_per_core: float
-    """What one core has."""
     arithmetic: str
     """The arithmetic in one sentence, with the number that decided it."""
 
@@ -218,10 +215,8 @@ def fit(  # noqa: PLR0913 - seven numbers decide, each is named at the call
         f"{max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
     )
     return Fit(
-        degree=degree,
         fits=needed < gib_per_core and not indivisible,
         weights_gib_per_core=weights_gib,
         kv_gib_per_core=cache_gib,
-        gib_per_core=gib_per_core,
         arithmetic="; ".join([*indivisible, words]),
     )

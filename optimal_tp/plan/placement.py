@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from optimal_tp.errors import CapacityError
-from optimal_tp.facts.hardware import BilledCores, InstanceType, LogicalCores
+from optimal_tp.facts.hardware import InstanceType
 
 Layout = typing.Literal["one-each", "equal-cores"]
 """``one-each``: one server per degree, as the seed; ``equal-cores``: as many servers per degree as fill equal cores."""
@@ -65,18 +65,9 @@ class Plan:
         """True if some degrees run only while others are stopped."""
         return len(self.phases) > 1
 
-    @property
-    def billed_cores(self) -> BilledCores:
-        """Logical cores of the nodes that are paid for at the same time."""
-        return BilledCores(self.nodes * self.instance_type.logical_cores)
-
     def of_degree(self, degree: int) -> Servers:
         """Return the servers of ``degree``, by replica."""
         return tuple(server for server in self.servers if server.degree == degree)
-
-    def cores_used(self, degree: int) -> LogicalCores:
-        """Return the logical cores of all servers of ``degree``."""
-        return LogicalCores(degree * len(self.of_degree(degree)))
 
     def lines(self) -> list[str]:
         """Return the plan for people, one line per turn and node."""

@@ -40,8 +40,6 @@ class Timetable:
 
     turns: tuple[PlannedTurn, ...]
     blocks: int
-    block_seconds: float
-    """From the beginning of one block to that of the next."""
     seconds: float
     """From the common start until the last request of the last turn has ended or failed."""
     by_budget: bool
@@ -78,7 +76,6 @@ def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable
     return Timetable(
         turns=turns,
         blocks=blocks,
-        block_seconds=each,
         seconds=start + blocks * each,
         by_budget=held < decision.maximum_blocks,
     )

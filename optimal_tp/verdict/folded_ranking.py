@@ -20,8 +20,6 @@ class Ranking:
     """The smallest passing degree that no passing degree beats beyond doubt."""
     beaten: typing.Mapping[int, int]
     """Degrees beaten beyond doubt by a passing degree, with the one that beats them by most."""
-    equal: tuple[int, ...]
-    """Larger degrees that exceed the leader by less than the margin, beyond doubt."""
     unsettled: tuple[int, ...]
     """Degrees that might still be the better answer than the leader."""
 
@@ -44,10 +42,13 @@ def rank(
     alive = [degree for degree in contenders if degree not in beaten]
     leader = next((degree for degree in alive if degree in passing), None)
     if leader is None:
-        return Ranking(leader=None, beaten=beaten, equal=(), unsettled=tuple(alive))
-    equal = tuple(degree for degree in alive if degree > leader and _is_no_better(comparisons, degree, leader))
-    unsettled = tuple(degree for degree in alive if degree != leader and degree not in equal)
-    return Ranking(leader=leader, beaten=beaten, equal=equal, unsettled=unsettled)
+        return Ranking(leader=None, beaten=beaten, unsettled=tuple(alive))
+    unsettled = tuple(
+        degree
+        for degree in alive
+        if degree < leader or (degree > leader and not _is_no_better(comparisons, degree, leader))
+    )
+    return Ranking(leader=leader, beaten=beaten, unsettled=unsettled)
 
 
 def is_better(comparisons: typing.Sequence[Comparison], first: int, second: int) -> bool:

@@ -3,6 +3,7 @@
 import pydantic
 import pytest
 
+from optimal_tp.facts.versions import PAIRS
 from optimal_tp.settings.capacity import Neuron
 
 
@@ -44,7 +45,7 @@ def test_image_is_that_of_the_pair() -> None:
     """The section leads to image and flags of its pair."""
     section = neuron(pair="neuronx-0.16.0")
 
-    assert (section.image_and_ami.name, section.image_and_ami.line) == ("neuronx-0.16.0", "plugin-v1")
+    assert section.image_and_ami is PAIRS["neuronx-0.16.0"]
 
 
 def test_defaults_are_the_cheap_ones() -> None:

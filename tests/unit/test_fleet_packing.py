@@ -59,7 +59,7 @@ def test_a_fleet_is_the_smallest_that_carries_the_rate() -> None:
 
 
 def _points(*costs: dict[int, float]) -> list[CostPoint]:
-    return [CostPoint(rate_per_second=2.0**index, replicas={}, cost=cost) for index, cost in enumerate(costs)]
+    return [CostPoint(rate_per_second=2.0**index, cost=cost) for index, cost in enumerate(costs)]
 
 
 def test_a_flip_is_where_another_degree_becomes_cheapest() -> None:
@@ -79,7 +79,7 @@ def test_of_equal_costs_the_smaller_degree_is_cheapest() -> None:
 def test_ranges_too_narrow_to_matter_are_joined() -> None:
     """Whole nodes make the cheapest jump to and fro."""
     points = [
-        CostPoint(rate_per_second=rate, replicas={}, cost={1: 1.0, 2: other})
+        CostPoint(rate_per_second=rate, cost={1: 1.0, 2: other})
         for rate, other in ((1.0, 2.0), (2.0, 2.0), (2.1, 0.5), (2.2, 2.0), (4.0, 2.0))
     ]
 

@@ -47,6 +47,11 @@ _CLOSED: st.SearchStrategy[Arrivals] = st.one_of(
 )
 
 
+def _number(share: Share, own: int) -> int:
+    """Return the number, among all things, of the ``own``-th in ``share``; both from 0."""
+    return own * share.count + share.index
+
+
 def _sent(arrivals: OpenArrivals, share: Share, *, seconds: float, requests: int | None) -> dict[int, float]:
     """Return the intended moments of one share's sends by their number in the whole, as the client would pace them."""
     own: list[float] = []
@@ -60,7 +65,7 @@ def _sent(arrivals: OpenArrivals, share: Share, *, seconds: float, requests: int
     pacer.begin(0.0)
     while not pacer.over and len(own) < 400:
         pacer.due(math.inf if requests is not None else seconds)
-    return {share.number(index): moment for index, moment in enumerate(own)}
+    return {_number(share, index): moment for index, moment in enumerate(own)}
 
 
 @given(_OPEN, st.integers(1, 7), st.integers(0, 300))
@@ -79,9 +84,11 @@ def test_closed_slices_are_the_slots(arrivals: Arrivals, count: int, requests: i
     shares = [own_share(arrivals, Share(index=index, count=count)) for index in range(count)]
     busy = [share for share in shares if share is not None]
     slots = [
-        share.number(slot) for share in busy for slot in range(typing.cast("int", sliced(arrivals, share).concurrency))
+        _number(share, slot)
+        for share in busy
+        for slot in range(typing.cast("int", sliced(arrivals, share).concurrency))
     ]
-    numbers = [share.number(own) for share in busy for own in range(share.of(requests))]
+    numbers = [_number(share, own) for share in busy for own in range(share.of(requests))]
 
     assert sorted(slots) == list(range(typing.cast("int", arrivals.concurrency)))
     assert sorted(numbers) == list(range(requests))
