@@ -10,8 +10,8 @@ import threading
 import time
 import typing
 
-from bench.cases import PACED, first_tokens, percentile99, truth_of
-from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours
+from bench.cases import PACED, first_tokens, truth_of
+from bench.tools import CLIENT_CORE, SERVER_CORE, Load, Ours, percentile99
 from optimal_tp.measurement.audit import LATENESS_FLOOR_MS
 from tests.fakes_server import ScriptedServer
 

@@ -8,7 +8,7 @@ import sys
 import typing
 import urllib.request
 
-from bench.tools import ROOT, SERVER_CORE, Load, Result, Tool
+from bench.tools import ROOT, SERVER_CORE, Load, Result, Tool, percentile99
 from tests.fakes_server import Script, ScriptedServer, Truth
 
 Figures = dict[str, float | None]
@@ -32,11 +32,6 @@ def truth_of(url: str) -> dict[str, typing.Any]:
     with urllib.request.urlopen(f"{url}/truth", timeout=30) as answer:  # noqa: S310 - loopback
         truth: dict[str, typing.Any] = json.loads(answer.read())
         return truth
-
-
-def percentile99(values: typing.Sequence[float]) -> float | None:
-    """Return the 99th percentile of ``values``; None of none."""
-    return sorted(values)[int(0.99 * (len(values) - 1))] if values else None
 
 
 def _share(values: typing.Sequence[bool]) -> float | None:

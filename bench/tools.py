@@ -71,7 +71,8 @@ class Tool(typing.Protocol):
         """Run ``load``. Raises RuntimeError if the tool failed."""
 
 
-def _percentile99(values: typing.Sequence[float]) -> float | None:
+def percentile99(values: typing.Sequence[float]) -> float | None:
+    """Return the 99th percentile of ``values``; None of none."""
     return sorted(values)[int(0.99 * (len(values) - 1))] if values else None
 
 
@@ -176,8 +177,8 @@ class Peer:
             seconds=record["seconds"],
             cpu_seconds=record["cpu_seconds"],
             slot_seconds=record["slot_seconds"],
-            headline_p99_ms=_percentile99(record["latencies_ms"]),
-            lateness_p99_ms=_percentile99(record.get("lateness_ms", [])),
+            headline_p99_ms=percentile99(record["latencies_ms"]),
+            lateness_p99_ms=percentile99(record.get("lateness_ms", [])),
             firsts={key: (sent, first) for key, (sent, first) in record["firsts"].items()},
             spawned=spawned,
             peak_mb=peak,

@@ -1,24 +1,18 @@
 """What one load came to: counts and percentiles in bounded memory, as data and as text."""
 
-import collections
-import itertools
-import math
 import operator
 import typing
 
 from optimal_tp.measurement.samples import Sample
+from workloads.distribution import Histogram
 
-_CLASS_WIDTH = 1.001
-_LOG_WIDTH = math.log(_CLASS_WIDTH)
-_EXACT = 20_000
+_CLASS_WIDTH = 0.001
+_EXACT = 25_000  # enough classes for a microsecond to 20 hours
 _PENDING = 1024  # some 0.2 ms of work: no stamp may wait longer
 
 
 class Distribution:
-    """Values of 0 or more, kept as counts of whole microseconds, as samples are stored; count, mean, max likewise.
-
-    Beyond 20,000 different values classes of 0.1 % take their place, so that memory is bounded.
-    """
+    """Values of 0 or more, kept as counts of whole microseconds, as samples are stored."""
 
     def __init__(self, *, unit_microseconds: float) -> None:
         """Values come in units of ``unit_microseconds``; everything is told in ms."""
@@ -27,58 +21,37 @@ class Distribution:
         self.pending_zeros = 0
         """Values of 0 not counted yet, beside those."""
         self._unit = unit_microseconds
-        self._count = 0
-        self._sum = 0
-        self._max: int | None = None
-        self._exact: collections.Counter[int] = collections.Counter()
-        self._classes: collections.Counter[int] = collections.Counter()
+        self._counted = Histogram(most=_EXACT, width=_CLASS_WIDTH)
 
     def settle(self) -> None:
         """Count what is pending: in bulk, where one at a time would cost more than the request itself."""
         unit = self._unit
-        values, zeros = [int(unit * value + 0.5) for value in self.pending], self.pending_zeros
-        if not values and not zeros:
-            return
+        self._counted.add_all([int(unit * value + 0.5) for value in self.pending])
         self.pending.clear()
-        self.pending_zeros = 0
-        self._count += len(values) + zeros
-        self._sum += sum(values)
-        self._max = max(self._max or 0, *values, 0)
-        self._exact.update(values)
-        if zeros:
-            self._exact[0] += zeros
-        if len(self._exact) > _EXACT:
-            self._fold()
+        if self.pending_zeros:
+            self._counted.add_all({0: self.pending_zeros})
+            self.pending_zeros = 0
 
-    def _fold(self) -> None:
-        for value, count in self._exact.items():
-            self._classes[math.ceil(math.log(value) / _LOG_WIDTH) if value > 0 else -1] += count
-        self._exact.clear()
-
-    def percentile(self, share: float) -> float | None:
-        """Return the ms that ``share`` (0 to 1) of all do not exceed, at most 0.1 % too high; None without any."""
+    def percentile(self, percent: float) -> float | None:
+        """Return the ms that ``percent`` % of all do not exceed, at most 0.1 % too high; None without any."""
         self.settle()
-        if self._max is None:
-            return None
-        counts = [(float(value), count) for value, count in self._exact.items()]
-        counts += [(_CLASS_WIDTH**index if index >= 0 else 0.0, count) for index, count in self._classes.items()]
-        rank = max(math.ceil(share * self._count), 1)
-        ordered = sorted(counts)
-        reached = itertools.accumulate(count for _, count in ordered)
-        found = next(value for (value, _), seen in zip(ordered, reached, strict=True) if seen >= rank)
-        return min(found, self._max) / 1000
+        return _ms(self._counted.percentile(percent))
 
     def record(self) -> dict[str, float | None]:
         """Return count, mean, p50, p90, p99 and max in ms; None for each but the count if there are no values."""
         self.settle()
         return {
-            "count": self._count,
-            "mean": _rounded(self._sum / self._count / 1000) if self._count else None,
-            "p50": _rounded(self.percentile(0.50)),
-            "p90": _rounded(self.percentile(0.90)),
-            "p99": _rounded(self.percentile(0.99)),
-            "max": None if self._max is None else self._max / 1000,
+            "count": self._counted.count,
+            "mean": _rounded(_ms(self._counted.mean)),
+            "p50": _rounded(self.percentile(50)),
+            "p90": _rounded(self.percentile(90)),
+            "p99": _rounded(self.percentile(99)),
+            "max": _ms(self._counted.greatest),
         }
+
+
+def _ms(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,11 +2,11 @@
 
 import dataclasses
 import heapq
-import math
 import typing
 
 from optimal_tp.measurement.samples import Sample, Status
 from optimal_tp.measurement.turns import Turn
+from workloads.distribution import percentile_of
 
 LEAST_RATE_SHARE = 0.99
 """Achieved rate of an open schedule, as a share of the planned one."""
@@ -126,7 +126,7 @@ def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
 
 
 def _delay(samples: typing.Sequence[Sample | Row], expected: Expected, bound: float) -> str | None:
-    late = _percentile99(own_delays_ms(samples, expected.max_in_flight))
+    late = percentile_of(sorted(own_delays_ms(samples, expected.max_in_flight)), 99)
     if late is None or late <= bound:
         return None
     return (
@@ -148,10 +148,6 @@ def own_delays_ms(samples: typing.Sequence[Sample | Row], max_in_flight: int | N
         heapq.heappush(ends, sample.end_seconds)
         delays.append(1000 * (sample.sent_seconds - ready))
     return delays
-
-
-def _percentile99(values: typing.Sequence[float]) -> float | None:
-    return sorted(values)[math.ceil(0.99 * len(values)) - 1] if values else None
 
 
 def _lag(turn: Turn, bound: float) -> str | None:

@@ -7,10 +7,11 @@ import typing
 
 from optimal_tp.measurement.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
 from optimal_tp.measurement.samples import Sample
+from workloads.distribution import Histogram
 
 MOST_VALUES = 150
 """Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""
-_FIRST_WIDTH = 1.005
+_FIRST_WIDTH = 0.005
 
 
 class Datum(typing.TypedDict):
@@ -24,63 +25,21 @@ class Datum(typing.TypedDict):
     Counts: list[float]
 
 
-class Values:
-    """Values of one metric in one minute, as at most 150 with their counts.
-
-    Count, sum, least and greatest stay exact. Values share a class of 0.5 % width, which doubles until the classes fit,
-    and stand for each other by their mean, so a percentile is off by less than its class.
-    """
-
-    def __init__(self) -> None:
-        self._width = math.log(_FIRST_WIDTH)
-        self._classes: dict[int, tuple[int, float]] = {}
-        self._least = math.inf
-        self._greatest = -math.inf
-
-    def add(self, value: float) -> None:
-        """Count ``value``, unless it is no finite number. Classes are of magnitude; 0 and below are one class."""
-        if not math.isfinite(value):
-            return
-        self._least, self._greatest = min(self._least, value), max(self._greatest, value)
-        index = math.floor(math.log(value) / self._width) if value > 0 else -(1 << 40)
-        count, total = self._classes.get(index, (0, 0.0))
-        self._classes[index] = count + 1, total + value
-        while len(self._classes) > MOST_VALUES - 2:
-            self._widen()
-
-    def _widen(self) -> None:
-        self._width *= 2
-        wider: dict[int, tuple[int, float]] = {}
-        for index, (count, total) in self._classes.items():
-            other_count, other_total = wider.get(index // 2, (0, 0.0))
-            wider[index // 2] = count + other_count, total + other_total
-        self._classes = wider
-
-    def arrays(self) -> tuple[list[float], list[float]]:
-        """Return values and counts, ascending, the least and the greatest as they were."""
-        counts: dict[float, float] = {}
-        classes = dict(self._classes)
-        for extreme, index in ((self._least, min), (self._greatest, max)):
-            if classes and (extreme not in counts or self._least != self._greatest):
-                key = index(classes)
-                count, total = classes.pop(key)
-                counts[extreme] = counts.get(extreme, 0) + 1
-                if count > 1:
-                    classes[key] = count - 1, total - extreme
-        for count, total in classes.values():
-            mean = min(max(total / count, self._least), self._greatest)  # rounding may carry it beyond
-            counts[mean] = counts.get(mean, 0) + count
-        ordered = sorted(counts.items())
-        return [value for value, _ in ordered], [float(count) for _, count in ordered]
-
-
 @dataclasses.dataclass(kw_only=True)
 class _Minute:
     """What is known of one model in one minute."""
 
-    values: dict[str, Values] = dataclasses.field(default_factory=dict)
+    values: dict[str, Histogram] = dataclasses.field(default_factory=dict)
+    """By metric. A class of values stands for them by its mean, so a percentile is off by less than its class."""
     ended: dict[str, int] = dataclasses.field(default_factory=lambda: {"Success": 0, "Error": 0})
     offered: int = 0
+
+    def add(self, metric: str, value: float | None) -> None:
+        """Count ``value``, unless it is no finite number."""
+        if value is not None and math.isfinite(value):
+            if metric not in self.values:
+                self.values[metric] = Histogram(most=MOST_VALUES, width=_FIRST_WIDTH)
+            self.values[metric].add(value)
 
 
 class Minutes:
@@ -110,9 +69,8 @@ class Minutes:
         ended = self._at(sample.degree, sample.end_seconds)
         ended.ended["Success" if sample.status == "ok" else "Error"] += 1
         for metric in METRICS if sample.status == "ok" else ():
-            value = None if metric.of_request is None else metric.of_request(sample)
-            if value is not None:
-                ended.values.setdefault(metric.name, Values()).add(value)
+            if metric.of_request is not None:
+                ended.add(metric.name, metric.of_request(sample))
         if self._minute(sample.intended_seconds) <= self._given_to:
             self.late += 1
         else:
@@ -126,7 +84,7 @@ class Minutes:
                 raise KeyError(f"{name} is no metric per turn; these are: {', '.join(sorted(known))}")
             if value is not None:
                 with self._lock:
-                    self._at(degree, end_seconds).values.setdefault(name, Values()).add(value)
+                    self._at(degree, end_seconds).add(name, value)
 
     def _minute(self, seconds: float) -> int:
         return int((self._origin + seconds) // SECONDS)
@@ -163,8 +121,8 @@ def _data(minute: int, dimension: str, known: _Minute) -> typing.Iterator[Datum]
             for status, rate in metric.of_minute(counts).items():
                 yield _datum(metric, minute, dimension, [rate], [1.0], status)
         elif metric.name in known.values:
-            values, numbers = known.values[metric.name].arrays()
-            yield _datum(metric, minute, dimension, values, numbers)
+            values, numbers = zip(*known.values[metric.name].means(), strict=True)
+            yield _datum(metric, minute, dimension, [*values], [*map(float, numbers)])
 
 
 def _datum(

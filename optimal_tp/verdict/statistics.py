@@ -9,6 +9,8 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
+from workloads.distribution import percentile_of
+
 PRIOR_VARIANCE = 10.0
 """Variance g of the Gaussian prior on the standardised mean. Ten keeps the first finite interval early (block 4 to 6)
 and costs less than 10 % of width at 50 blocks against the best choice for that count; see docs/verdict.md."""
@@ -157,7 +159,7 @@ def percentile(
     """
     ordered = sorted(values)
     count = len(ordered)
-    point = _percentile_of(ordered, percent)
+    point = percentile_point(ordered, percent)
     if point is None:
         return None
     # The order statistic of rank r lies at or below the percentile with probability P(Binomial(n, share) >= r).
@@ -172,14 +174,8 @@ def percentile(
 
 def percentile_point(values: typing.Iterable[float], percent: float) -> float | None:
     """Return the percentile alone; None without values, and where it is infinite."""
-    return _percentile_of(sorted(values), percent)
-
-
-def _percentile_of(ordered: typing.Sequence[float], percent: float) -> float | None:
-    if not ordered:
-        return None
-    point = ordered[max(0, math.ceil(round(percent / 100 * len(ordered), 9)) - 1)]
-    return point if math.isfinite(point) else None
+    point = percentile_of(sorted(values), percent)
+    return point if point is not None and math.isfinite(point) else None
 
 
 def lag_one(values: typing.Sequence[float]) -> Estimate | None:

@@ -1,14 +1,11 @@
 """Samples as CloudWatch data."""
 
 import math
-import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from optimal_tp.measurement.metrics import METRICS
-from optimal_tp.telemetry.minutes import MOST_VALUES, Datum, Minutes, Values
+from optimal_tp.telemetry.minutes import MOST_VALUES, Datum, Minutes
 from tests.fakes_samples import make_sample, whole
 
 MINUTE = 1_800_000_000 // 60 * 60
@@ -24,53 +21,24 @@ def named(data: list[Datum], name: str) -> list[Datum]:
     return [datum for datum in data if datum["MetricName"] == name]
 
 
-@given(st.lists(st.floats(0, 1e7), min_size=1, max_size=400))
-def test_arrays_keep_count_sum_least_and_greatest(values: list[float]) -> None:
-    """However many values: at most 150 stand for them, ascending, and CloudWatch's own statistics stay exact."""
-    kept = Values()
-    for value in values:
-        kept.add(value)
-    arrays, counts = kept.arrays()
-
-    assert len(arrays) == len(counts) <= MOST_VALUES == 150
-    assert sum(counts) == len(values)
-    assert math.fsum(a * c for a, c in zip(arrays, counts, strict=True)) == pytest.approx(math.fsum(values), abs=1e-6)
-    assert arrays == sorted(arrays)
-    assert (arrays[0], arrays[-1]) == (min(values), max(values))
-
-
-def test_there_are_never_more_values_than_cloudwatch_takes() -> None:
-    """Also while classes fill up, with several values in the first and the last."""
-    kept = Values()
-    for step in range(400):
-        kept.add(1.006**step)
-        kept.add(1.006**step * 1.001)
-
-        assert len(kept.arrays()[0]) <= MOST_VALUES
-
-
-def test_percentiles_survive_the_classes() -> None:
-    """100,000 latencies between 100 ms and 1 s: p50 and p99 are within 2 %."""
-    draw = random.Random(3)
-    values = sorted(draw.uniform(100, 1000) for _ in range(100_000))
-    kept = Values()
-    for value in values:
-        kept.add(value)
-    arrays, counts = kept.arrays()
-    for share in (0.5, 0.99):
-        seen = 0.0
-        found = next(a for a, c in zip(arrays, counts, strict=True) if (seen := seen + c) >= share * len(values))
-
-        assert found == pytest.approx(values[int(share * len(values)) - 1], rel=0.02)
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_no_value(value: float) -> None:
     """CloudWatch refuses a request with one of them."""
-    kept = Values()
-    kept.add(value)
+    made = minutes()
+    made.add_turn(1, 5, {"Goodput": value})
 
-    assert kept.arrays() == ([], [])
+    assert named(made.rest(), "Goodput") == []
+
+
+def test_many_values_are_at_most_as_many_as_cloudwatch_takes() -> None:
+    """Their counts go with them."""
+    made = minutes()
+    for number in range(400):
+        made.add(make_sample(intended_seconds=0.0, end_seconds=1.01**number))
+    (datum,) = named(made.rest()[:1], "TotalLatency_ms")
+
+    assert len(datum["Values"]) == len(datum["Counts"]) <= MOST_VALUES == 150
+    assert sum(datum["Counts"]) == 400
 
 
 def test_every_metric_of_the_table_is_published() -> None:
