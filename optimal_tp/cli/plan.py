@@ -15,7 +15,7 @@ import rich.table
 import yaml
 
 from optimal_tp.cli.sources import folder_of, stored_run
-from optimal_tp.errors import Problem, SettingsError, StorageFailed
+from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -29,6 +29,7 @@ from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.fleet.stack import ground
 from optimal_tp.fleet.tables import tables
+from optimal_tp.report.files import write_files
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
@@ -246,31 +247,18 @@ def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Name
         instance_type=best.nodes.instance_type,
         most_nodes=most_nodes(best),
     )
-    objects = manifests(best, place)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, documents in objects.items():
-            (folder / name).write_text(yaml.safe_dump_all(documents, sort_keys=False, width=120), encoding="utf-8")
-    except OSError as error:
-        raise StorageFailed(
-            f"the manifests cannot be written to {folder}: {error.strerror}; name another folder with --manifests"
-        ) from error
-    return [folder / name for name in objects]
+    files = {
+        name: yaml.safe_dump_all(documents, sort_keys=False, width=120).encode()
+        for name, documents in manifests(best, place).items()
+    }
+    return write_files(folder, files, what="manifests", remedy="name another folder with --manifests")
 
 
 def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Path:
     drawn = pictures(found)
     text = page(found, words(found, again.verdict, again.record), tables(found, again.verdict), drawn, again.record)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for plot in drawn:
-            (folder / f"{plot.name}.png").write_bytes(plot.png)
-        (folder / "fleet.html").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageFailed(
-            f"the plan cannot be written to {folder}: {error.strerror}; free space or name another folder with --output"
-        ) from error
-    return folder / "fleet.html"
+    files = {"fleet.html": text.encode(), **{f"{plot.name}.png": plot.png for plot in drawn}}
+    return write_files(folder, files, what="plan", remedy="free space or name another folder with --output")[0]
 
 
 def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:

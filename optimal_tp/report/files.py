@@ -9,6 +9,9 @@ from optimal_tp.report.markdown import markdown
 from optimal_tp.report.plots import plots
 from optimal_tp.report.tables import tables
 from optimal_tp.verdict.analysis import Analysis
+from workloads.whole_file import replace_file
+
+_REMEDY = "free space or name another folder, then run optimal-tp report again"
 
 
 def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
@@ -19,20 +22,19 @@ def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
     return write_files(folder, _files(analysis))
 
 
-def write_files(folder: pathlib.Path, files: dict[str, bytes]) -> list[pathlib.Path]:
-    """Write a report's ``files`` by name into ``folder``, made if it is missing, and return their paths.
+def write_files(
+    folder: pathlib.Path, files: dict[str, bytes], *, what: str = "report", remedy: str = _REMEDY
+) -> list[pathlib.Path]:
+    """Write the ``files`` of ``what`` by name into ``folder``, made if it is missing, and return their paths.
 
     Raises StorageFailed where a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            _replace(folder / name, content)
+            replace_file(folder / name, content)
     except OSError as error:
-        raise StorageFailed(
-            f"the report cannot be written to {folder}: {error.strerror}; free space or name another "
-            "folder, then run optimal-tp report again"
-        ) from error
+        raise StorageFailed(f"the {what} cannot be written to {folder}: {error.strerror}; {remedy}") from error
     return [folder / name for name in files]
 
 
@@ -46,13 +48,3 @@ def _files(analysis: Analysis) -> dict[str, bytes]:
         VERDICT: encode_document(found).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},
     }
-
-
-def _replace(path: pathlib.Path, content: bytes) -> None:
-    """Write whole or not at all, so that a reader never sees half a report."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import botocore.exceptions
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.progress import PROGRESS
 from optimal_tp.measurement.run import RunRecord, encode_run
+from workloads.whole_file import replace_file
 
 RECORD = "run.json"
 """Name of the run's record."""
@@ -89,10 +90,8 @@ def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
     Raises StorageFailed when the folder takes no more.
     """
     path = folder / name
-    draft = path.with_suffix(".tmp")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        replace_file(path, text.encode())
     except OSError as error:
         raise storage_failed(folder, error) from None
     return path

@@ -1,6 +1,5 @@
 """Publication to CloudWatch: whole minutes wait on disk until they are taken, so an outage loses nothing."""
 
-import contextlib
 import datetime as dt
 import json
 import pathlib
@@ -12,6 +11,7 @@ import typing
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.telemetry.minutes import Datum, Minutes
+from workloads.whole_file import replace_file
 
 MOST_DATA = 1000
 """Data in one PutMetricData. Source: CloudWatch service quotas, read 2026-11-23."""
@@ -62,14 +62,9 @@ class Outbox:
         """Keep ``data`` as one request."""
         path = self._folder / f"{self._next:012d}.json"
         self._next += 1
-        part = path.with_suffix(".part")
         try:
-            part.write_text(json.dumps(data, allow_nan=False), encoding="utf-8")
-            part.rename(path)
+            replace_file(path, json.dumps(data, allow_nan=False).encode())
         except OSError as error:
-            # What the disk refused to write it may refuse to remove.
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             raise self._failed(error) from error
         self._hold_bound()
 

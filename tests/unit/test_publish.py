@@ -217,7 +217,7 @@ def test_a_full_disk_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     scene.minutes.add(make_sample())
     sentence = f"metrics cannot be kept in {tmp_path}: No space left on device; make room there, or name another folder"
 

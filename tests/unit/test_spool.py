@@ -9,6 +9,7 @@ import pytest
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.samples import encode
 from optimal_tp.results import spool
+from optimal_tp.results.source import samples_in
 from tests.fakes_samples import make_sample, read_samples, whole
 
 
