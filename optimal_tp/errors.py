@@ -1,4 +1,4 @@
-"""The program's errors, each with the exit status that a shell sees.
+"""The program's exit statuses, and its errors, each with its own.
 
 OptimalTpError
 ├── SettingsError      input that breaks a rule; lists every bad key            exit 2
@@ -9,14 +9,37 @@ OptimalTpError
 """
 
 import dataclasses
+import enum
 import pathlib
 import typing
+
+
+class Exit(enum.IntEnum):
+    """What a shell sees when a command has ended."""
+
+    GOOD = 0
+    """Settled, planned, valid, nothing wrong, nothing left."""
+    WRONG = 1
+    """Preflight found something wrong, leftovers something that bills; a Job could not do its work."""
+    BAD_INPUT = 2
+    OPEN = 3
+    """Inconclusive, or something could not be told."""
+    VOID = 4
+    FAILED = 5
+    """A server, the storage or the machine."""
+    INTERRUPTED = 130
+
+
+def gravest(statuses: typing.Iterable[Exit]) -> Exit:
+    """Return the status that stands for those of several runs."""
+    order = (Exit.INTERRUPTED, Exit.FAILED, Exit.BAD_INPUT, Exit.VOID, Exit.OPEN, Exit.GOOD)
+    return min(statuses, key=order.index, default=Exit.GOOD)
 
 
 class OptimalTpError(Exception):
     """Anything that ends the program with one clear sentence. ``exit_status`` is what the shell sees."""
 
-    exit_status: typing.ClassVar[int] = 5
+    exit_status: typing.ClassVar[Exit] = Exit.FAILED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +66,7 @@ def shown(value: object) -> str:
 class SettingsError(OptimalTpError):
     """Input that breaks rules. ``problems`` has every broken rule, in the order of the input."""
 
-    exit_status = 2
+    exit_status = Exit.BAD_INPUT
 
     def __init__(self, problems: typing.Sequence[Problem]) -> None:
         """Keep ``problems`` (at least one) and join their sentences, one a line."""
@@ -66,4 +89,4 @@ class StorageFailed(OptimalTpError):  # noqa: N818 - reads as what happened
 class Interrupted(OptimalTpError):  # noqa: N818 - reads as what happened
     """A signal ended the run; what was measured until then is kept."""
 
-    exit_status = 130
+    exit_status = Exit.INTERRUPTED

@@ -15,7 +15,7 @@ import typing
 import uvloop
 
 from optimal_tp.cli.cores import core_wait_seconds, pin, scheduling, take_precedence
-from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.errors import Exit, ServerFailed, SettingsError
 from optimal_tp.loadgen import options, result, summary
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Stretch, Target, drive
@@ -27,8 +27,6 @@ from optimal_tp.plan import prompts
 from optimal_tp.plan.schedule import Replay
 from optimal_tp.results.spool import Spool
 
-VOID = 4
-INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 configure = options.configure
@@ -117,15 +115,15 @@ def _since(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _status(record: dict[str, typing.Any], received: list[signal.Signals], counted: summary.Summary) -> int:
+def _status(record: dict[str, typing.Any], received: list[signal.Signals], counted: summary.Summary) -> Exit:
     if received:
-        return 0 if received[0] == signal.SIGTERM else INTERRUPTED
+        return Exit.GOOD if received[0] == signal.SIGTERM else Exit.INTERRUPTED
     if counted.ok == 0:
         failed = record["requests"]["failed"]
         raise ServerFailed(
             f"no request succeeded, {failed} failed; the first: {counted.first_failure}; the server's own log says more"
         )
-    return 0 if record["audit"]["valid"] else VOID
+    return Exit.GOOD if record["audit"]["valid"] else Exit.VOID
 
 
 async def _first_model(server: Server) -> str:

@@ -15,7 +15,7 @@ import rich.table
 import yaml
 
 from optimal_tp.cli.sources import folder_of, stored_run
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -36,7 +36,6 @@ from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.soundness import examine
 
-INCONCLUSIVE = 3
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130
 """Columns that the tables need, whatever the terminal has."""
@@ -232,7 +231,7 @@ def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
     reasons = "; ".join(f"TP{one.degree}: {one.sentence}" for one in found.refused)
     if any(one.word == "inconclusive" for one in found.refused):
         sys.stdout.write(f"Not settled: {reasons}\n")
-        return INCONCLUSIVE
+        return Exit.OPEN
     rule = f"no fleet of any size holds it ({reasons})"
     remedy = "raise the limit or measure a faster degree"
     raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])

@@ -16,7 +16,6 @@ SCHEMA_VERSION = 1
 
 State = typing.Literal["waiting", "running", "ended", "failed"]
 """``ended``: the run has a verdict, whatever it is; ``failed``: it could not be measured to its end."""
-_GRAVEST_FIRST = (130, 5, 2, 4, 3)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +62,3 @@ def encode_sweep(sweep: Sweep) -> str:
 def decode_sweep(text: str) -> Sweep:
     """Return the sweep in ``text``. Raises ValueError for a text that is cut, of an unknown schema or no sweep's."""
     return decode(_FORM, versioned(text, SCHEMA_VERSION, name=_NAME), name=_NAME)
-
-
-def gravest(statuses: typing.Iterable[int]) -> int:
-    """Return the exit status that stands for several: interruption, failure, void and doubt go before 0."""
-    found = set(statuses)
-    return next((status for status in _GRAVEST_FIRST if status in found), 0)

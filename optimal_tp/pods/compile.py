@@ -18,6 +18,7 @@ import typing
 import urllib.error
 import urllib.request
 
+from optimal_tp.errors import Exit
 from optimal_tp.pods import folders
 
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
@@ -156,8 +157,8 @@ def main(arguments: typing.Sequence[str]) -> int:
         )
     except CompileError as error:
         _say(f"not compiled: {error}")
-        return 1
-    return 0
+        return Exit.WRONG
+    return Exit.GOOD
 
 
 if __name__ == "__main__":

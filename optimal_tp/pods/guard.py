@@ -13,7 +13,7 @@ import sys
 import time
 import typing
 
-from optimal_tp.errors import ServerFailed
+from optimal_tp.errors import Exit, ServerFailed
 from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")
@@ -84,7 +84,7 @@ def keep(
         guard.say(failure)
     if not failures:
         guard.say(f"nothing runs after the deadline {deadline.isoformat(timespec='seconds')}")
-    return 1 if failures else 0
+    return Exit.WRONG if failures else Exit.GOOD
 
 
 def _date(text: str) -> dt.datetime:
@@ -112,7 +112,7 @@ def main(words: collections.abc.Sequence[str]) -> int:
         namespace = own_namespace()
     except ServerFailed as error:
         say(str(error))
-        return 1
+        return Exit.WRONG
     guard = Guard(namespace=namespace, deployments=tuple(arguments.deployment), jobs=tuple(arguments.job), say=say)
     return keep(
         guard,

@@ -9,9 +9,9 @@ import rich.console
 import rich.table
 import rich.text
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Exit, Problem, SettingsError, gravest
 from optimal_tp.measurement.receipt import Receipt
-from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep, gravest
+from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
 from optimal_tp.report.bill import bill, receipt_claim
 from optimal_tp.report.files import write, write_files
@@ -26,8 +26,6 @@ from optimal_tp.verdict.findings import EXIT_STATUS
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-_NOT_MEASURED = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
             console.print()
         results.append(ModelResult(leg=leg, analysis=analysis))
         measured = analysis is not None and leg.state != "failed"
-        statuses.append(EXIT_STATUS[analysis.verdict.outcome] if analysis is not None and measured else _NOT_MEASURED)
+        statuses.append(EXIT_STATUS[analysis.verdict.outcome] if analysis is not None and measured else Exit.FAILED)
     found, across = rows(results), tables(results)
     _write(folder, source.sweep, found, across)
     _show(console, found, across[0], folder)

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from optimal_tp.errors import Exit
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.statistics import Estimate, Interval
 
@@ -18,7 +19,7 @@ Word = typing.Literal[
 ]
 Outcome = typing.Literal["settled", "inconclusive", "void"]
 
-EXIT_STATUS: dict[Outcome, int] = {"settled": 0, "inconclusive": 3, "void": 4}
+EXIT_STATUS: dict[Outcome, Exit] = {"settled": Exit.GOOD, "inconclusive": Exit.OPEN, "void": Exit.VOID}
 """What a shell sees at the end of a run."""
 
 

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.errors import Exit, gravest
 from optimal_tp.measurement.receipt import NodeSpan, Tariff, receipt
-from optimal_tp.measurement.sweep import Leg, Sweep, decode_sweep, encode_sweep, gravest
+from optimal_tp.measurement.sweep import Leg, Sweep, decode_sweep, encode_sweep
 
 SWEEP = Sweep(sweep="20260701T120000Z-test", legs=(Leg(model="a/b", folder="b"), Leg(model="a/c", folder="c")))
 
@@ -57,8 +58,16 @@ def test_a_folder_outside_the_sweep_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("statuses", "status"),
-    [([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 5, 3], 5), ([2, 3], 2), ([5, 130], 130), ([], 0)],
+    [
+        ([Exit.GOOD, Exit.GOOD], Exit.GOOD),
+        ([Exit.GOOD, Exit.OPEN], Exit.OPEN),
+        ([Exit.OPEN, Exit.VOID], Exit.VOID),
+        ([Exit.VOID, Exit.FAILED, Exit.OPEN], Exit.FAILED),
+        ([Exit.BAD_INPUT, Exit.OPEN], Exit.BAD_INPUT),
+        ([Exit.FAILED, Exit.INTERRUPTED], Exit.INTERRUPTED),
+        ([], Exit.GOOD),
+    ],
 )
-def test_the_gravest_status_stands_for_all(statuses: list[int], status: int) -> None:
+def test_the_gravest_status_stands_for_all(statuses: list[Exit], status: Exit) -> None:
     """A shell that asks whether everything is settled gets the truth."""
     assert gravest(statuses) == status

@@ -7,6 +7,7 @@ import typing
 from optimal_tp.account.leftovers.rates import Price
 from optimal_tp.account.questions import Ask, Question, Unknown
 from optimal_tp.account.steps import Step
+from optimal_tp.errors import Exit
 
 if typing.TYPE_CHECKING:
     from optimal_tp.account.leftovers.scope import Scope
@@ -106,9 +107,9 @@ def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State"
     return str(state)
 
 
-def exit_status(found: collections.abc.Iterable[Leftover], unknown: collections.abc.Sequence[str]) -> int:
-    """Return 1 when something that bills is left unwanted, else 3 when something could not be told, else 0."""
+def exit_status(found: collections.abc.Iterable[Leftover], unknown: collections.abc.Sequence[str]) -> Exit:
+    """Return WRONG when something that bills is left unwanted, else OPEN when something could not be told."""
     unwanted = [each.bills for each in found if not each.is_kept]
     if any(unwanted):
-        return 1
-    return 3 if unknown or None in unwanted else 0
+        return Exit.WRONG
+    return Exit.OPEN if unknown or None in unwanted else Exit.GOOD

@@ -4,6 +4,8 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.errors import Exit
+
 State = typing.Literal["fine", "warning", "unknown", "wrong"]
 
 
@@ -26,7 +28,7 @@ def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) ->
     return Row(check=check, state="unknown", found=f"unknown: {reason}", required=required, remedy=remedy)
 
 
-def exit_status(rows: collections.abc.Iterable[Row]) -> int:
-    """Return 1 when something is wrong, else 3 when something is unknown, else 0; a warning alone is 0."""
+def exit_status(rows: collections.abc.Iterable[Row]) -> Exit:
+    """Return WRONG when something is wrong, else OPEN when something is unknown; a warning alone is GOOD."""
     states = {row.state for row in rows}
-    return 1 if "wrong" in states else 3 if "unknown" in states else 0
+    return Exit.WRONG if "wrong" in states else Exit.OPEN if "unknown" in states else Exit.GOOD
