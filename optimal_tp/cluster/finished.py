@@ -16,22 +16,12 @@ from optimal_tp.cluster.deadline import read_deadline
 from optimal_tp.cluster.order import Order
 from optimal_tp.telemetry.console import Watcher
 
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 _FOLDER = "measured"
 
 _FAILURES = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
-
-
-class Store(typing.Protocol):
-    """The calls of S3 that a mark needs, as boto3's client has them."""
-
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
-        """Store ``Body``."""
-
-    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> typing.Any:  # noqa: N803, ANN401 - likewise
-        """List what is below ``Prefix``: the one question about a key that may be absent that needs no other right."""
-
-    def get_object(self, *, Bucket: str, Key: str) -> typing.Any:  # noqa: N803, ANN401 - likewise
-        """Return the object."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +32,7 @@ class Mark:
     template. The deadline begins anew with a stack that is made again, and with another budget.
     """
 
-    store: Store
+    store: "S3Client"
     bucket: str
     prefix: str
     pod: str
@@ -77,7 +67,7 @@ class Mark:
             self.watcher.say(f"a pod in place of this one would measure again ({error})")
 
 
-def mark_of(order: Order, watcher: Watcher, *, stays: bool, store: Store | None = None) -> Mark | None:
+def mark_of(order: Order, watcher: Watcher, *, stays: bool, store: "S3Client | None" = None) -> Mark | None:
     """Return the mark of ``order``; None where nobody ``stays`` after the verdict.
 
     ``store`` absent: S3 with the environment's credentials. Raises CapacityError for a deadline that cannot be read.
@@ -86,7 +76,7 @@ def mark_of(order: Order, watcher: Watcher, *, stays: bool, store: Store | None 
         return None
     bucket, prefix = order.bucket
     return Mark(
-        store=typing.cast("Store", boto3.client("s3")) if store is None else store,
+        store=boto3.client("s3") if store is None else store,
         bucket=bucket,
         prefix=prefix,
         pod=platform.node(),

@@ -22,6 +22,9 @@ from optimal_tp.errors import OptimalTpError, SettingsError
 from optimal_tp.plan.fit import SHAPES, shape_from_config
 from optimal_tp.pods import folders
 
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 _CHUNK_BYTES = 4 * 2**20
 _TRIES = 3
 _STALE_SECONDS = 86_400
@@ -126,17 +129,7 @@ def fetch_from_hub(source: str, model: str, revision: str, draft: pathlib.Path) 
         fetch_file(url, file, draft / file.name)
 
 
-class Store(typing.Protocol):
-    """The calls of boto3's S3 client that fetching needs."""
-
-    def get_paginator(self, operation_name: typing.Literal["list_objects_v2"], /) -> typing.Any:  # noqa: ANN401 - boto3's
-        """Return the pages of a listing."""
-
-    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:  # noqa: N803 - boto3's names
-        """Write one object to a file."""
-
-
-def fetch_from_bucket(source: str, store: Store, draft: pathlib.Path) -> None:
+def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path) -> None:
     """Put the files below the S3 prefix ``source`` into ``draft``. Raises FetchError for an empty prefix."""
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     below = f"{prefix.rstrip('/')}/" if prefix else ""
@@ -184,7 +177,7 @@ def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
     raise SystemExit(128 + signum)
 
 
-def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], Store]) -> int:
+def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], "S3Client"]) -> int:
     """Run the program; returns 0 when the folder is complete. ``store`` makes an S3 client when one is needed."""
     parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.fetch")
     for name in ("source", "model", "revision", "shape"):
@@ -213,10 +206,10 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
     return 0
 
 
-def _s3() -> Store:
+def _s3() -> "S3Client":
     import boto3  # noqa: PLC0415 - only a model from a bucket needs it, and it takes a while to import
 
-    return typing.cast("Store", boto3.client("s3"))
+    return boto3.client("s3")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from optimal_tp.measurement.progress import PROGRESS
 from optimal_tp.measurement.run import RunRecord, encode_run
 from workloads.whole_file import replace_file
 
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 RECORD = "run.json"
 """Name of the run's record."""
 
@@ -20,17 +23,10 @@ def samples_name(part: int) -> str:
     return f"samples-{part:04d}.jsonl"
 
 
-class ObjectStore(typing.Protocol):
-    """The call of S3 that results need, as boto3's client has it."""
-
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
-        """Store ``Body`` in ``Bucket`` as ``Key``."""
-
-
 class Bucket:
     """A prefix of an S3 bucket. What could not be stored is tried again at the next call."""
 
-    def __init__(self, client: ObjectStore, bucket: str, prefix: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, prefix: str) -> None:
         """Put objects into ``bucket`` below ``prefix`` (no slash at its end)."""
         self._client = client
         self._bucket = bucket

@@ -40,12 +40,11 @@ from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import read_profile
 from optimal_tp.local.sweep import sweep_locally
 from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
-from optimal_tp.pods import compile as compiling
-from optimal_tp.pods import fetch, folders, guard
+from optimal_tp.pods import compile, fetch, folders, guard
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.results.folder import new_folder, write_whole
 from optimal_tp.results.spool import Spool
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.telemetry.publish import Outbox
 from tests.fakes_kubernetes import NO_API, FakeCluster, served
@@ -61,7 +60,7 @@ RECORD: typing.Final = RunRecord(
     run="test",
     started="2026-07-01T12:00:00+00:00",
     place="own-servers",
-    settings=WorkloadSettings(),
+    settings={},
     pins={},
     degrees=(),
     turns=(),
@@ -98,19 +97,19 @@ class _Ended:
 def awaited(status: int | None) -> None:
     """Wait for a compile Job's server that has ended with ``status``, or is never healthy."""
     process = typing.cast("subprocess.Popen[bytes]", _Ended(status))
-    compiling.wait_until_healthy(process, NOWHERE, patience_seconds=0.0 if status is None else 60, poll_seconds=0.01)
+    compile.wait_until_healthy(process, NOWHERE, patience_seconds=0.0 if status is None else 60, poll_seconds=0.01)
 
 
 def compiled(where: pathlib.Path) -> None:
     """Compile with a server that answers and writes nothing."""
     with (
-        unittest.mock.patch.object(compiling, "wait_until_healthy"),
-        unittest.mock.patch.object(compiling, "ask"),
+        unittest.mock.patch.object(compile, "wait_until_healthy"),
+        unittest.mock.patch.object(compile, "ask"),
         unittest.mock.patch.dict(os.environ, {"HOSTNAME": "pod"}),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        compiling.compile_into(
+        compile.compile_into(
             where / "tp1", command, model="m", expected=["model.pt"], url=NOWHERE, patience_seconds=1, poll_seconds=0.1
         )
 
@@ -119,7 +118,7 @@ def mute() -> None:
     """Ask a compiled model that answers without a token."""
     body = io.BytesIO(b'{"usage": {"completion_tokens": 0}}')
     with unittest.mock.patch("urllib.request.urlopen", return_value=contextlib.nullcontext(body)):
-        compiling.ask(NOWHERE, "m")
+        compile.ask(NOWHERE, "m")
 
 
 class _Bucket:
@@ -144,7 +143,7 @@ class _Bucket:
 def fetched(where: pathlib.Path, *names: str, cut: int = 0) -> None:
     """Fetch a model from a bucket."""
     with contextlib.redirect_stdout(io.StringIO()):
-        fetch.fetch_from_bucket("s3://models/mine", typing.cast("fetch.Store", _Bucket(*names, cut=cut)), where)
+        fetch.fetch_from_bucket("s3://models/mine", typing.cast("typing.Any", _Bucket(*names, cut=cut)), where)
 
 
 def fetched_file(where: pathlib.Path) -> None:
@@ -180,7 +179,7 @@ def unwritable(where: pathlib.Path) -> str:
     said = io.StringIO()
     words = ["--source", NOWHERE, "--model", "a/b", "--revision", "1", "--shape", "s", "--folder", str(where / "m")]
     with contextlib.redirect_stdout(said), unittest.mock.patch.object(folders, "open_draft", _full):
-        status = fetch.main(words, store=lambda: typing.cast("fetch.Store", _Bucket()))
+        status = fetch.main(words, store=lambda: typing.cast("typing.Any", _Bucket()))
     return f"{said.getvalue().strip()}\n(exit {status})"
 
 
@@ -515,7 +514,7 @@ def kept_wrongly() -> None:
 CASES: typing.Final[tuple[Case, ...]] = (
     lambda _: awaited(None),
     lambda _: awaited(3),
-    lambda _: compiling.ask(NOWHERE, "m"),
+    lambda _: compile.ask(NOWHERE, "m"),
     lambda _: mute(),
     compiled,
     fetched,

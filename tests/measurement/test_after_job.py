@@ -20,7 +20,8 @@ from optimal_tp.results.folder import samples_name, write_record
 from optimal_tp.results.source import read
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import parsed, price, settings
-from tests.unit.test_mark import DEADLINE, Store
+from tests.fakes_s3 import FakeS3
+from tests.unit.test_mark import DEADLINE
 from tests.unit.test_nodewatch import CLAIMS, claim
 from tests.unit.test_parts import LOAD, pod_of, whole_run
 
@@ -98,7 +99,7 @@ def test_a_pod_in_its_place_does_nothing(
 ) -> None:
     """The first marks the verdict; one that takes its place neither asks Kubernetes nor writes another receipt."""
     cluster, folder, line = ended
-    store = Store()
+    store = FakeS3()
     monkeypatch.setattr(
         share,
         "mark_of",

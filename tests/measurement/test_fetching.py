@@ -12,6 +12,7 @@ import typing
 import pytest
 
 from optimal_tp.pods import fetch, folders
+from tests.fakes_s3 import FakeS3
 
 CONFIG = {
     "model_type": "qwen3",
@@ -91,35 +92,10 @@ def hub() -> collections.abc.Iterator[str]:
         thread.join()
 
 
-class Bucket:
-    """An S3 client with one bucket in memory; ``cut`` bytes are lost at each file's end."""
-
-    def __init__(self, objects: dict[str, bytes], cut: int = 0) -> None:
-        self.objects = objects
-        self.cut = cut
-
-    def get_paginator(self, operation_name: typing.Literal["list_objects_v2"], /) -> "Bucket":
-        """Return itself."""
-        assert operation_name == "list_objects_v2"
-        return self
-
-    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, typing.Any]]:  # noqa: N803 - boto3's names
-        """Return one page per object."""
-        assert Bucket == "models"
-        found = [name for name in self.objects if name.startswith(Prefix)]
-        return [{"Contents": [{"Key": name, "Size": len(self.objects[name])}]} for name in found] or [{}]
-
-    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:  # noqa: N803 - boto3's names
-        """Write one object to a file."""
-        assert Bucket == "models"
-        content = self.objects[Key]
-        pathlib.Path(Filename).write_bytes(content[: len(content) - self.cut])
-
-
-def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: Bucket | None = None) -> int:
+def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: FakeS3 | None = None) -> int:
     """Run the program; returns its exit status."""
     arguments = ["--source", source, "--model", "Qwen/Qwen3-0.6B", "--revision", "abc", "--shape", shape]
-    return fetch.main([*arguments, "--folder", str(folder)], store=lambda: store or Bucket({}))
+    return fetch.main([*arguments, "--folder", str(folder)], store=lambda: store or FakeS3())
 
 
 def test_a_model_is_fetched_whole(tmp_path: pathlib.Path, hub: str) -> None:
@@ -172,9 +148,11 @@ def test_a_model_of_another_size_than_planned_is_refused(
 
 def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
     """Files below the prefix keep their names; a neighbour with the same beginning is not taken."""
-    objects = {f"mine/{name}": content for name, content in FILES.items()} | {"mine-too/config.json": b"no"}
+    objects = {f"models/mine/{name}": content for name, content in FILES.items()} | {
+        "models/mine-too/config.json": b"no"
+    }
 
-    assert run(tmp_path / "qwen", "s3://models/mine", store=Bucket(objects)) == 0
+    assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) == 0
     assert sorted(path.name for path in (tmp_path / "qwen").iterdir()) == [
         "complete.json",
         "config.json",
@@ -185,15 +163,15 @@ def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
 
 def test_an_empty_prefix_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A prefix with no model is said by name."""
-    assert run(tmp_path / "qwen", "s3://models/none", store=Bucket({})) != 0
+    assert run(tmp_path / "qwen", "s3://models/none", store=FakeS3()) != 0
     assert "not fetched: there is no model below s3://models/none" in capsys.readouterr().out
 
 
 def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fewer bytes than the bucket lists are seen."""
-    objects = {f"mine/{name}": content for name, content in FILES.items()}
+    objects = {f"models/mine/{name}": content for name, content in FILES.items()}
 
-    assert run(tmp_path / "qwen", "s3://models/mine", store=Bucket(objects, cut=1)) != 0
+    assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects, cut=1)) != 0
     assert "has 217 bytes and 216 arrived; copy the model into the bucket again" in capsys.readouterr().out
 
 

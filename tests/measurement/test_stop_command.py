@@ -23,9 +23,9 @@ from optimal_tp.measurement.run import decode_run
 from optimal_tp.report import files
 from optimal_tp.telemetry.console import Watcher
 from tests.fakes_kubernetes import FakeCluster, served
+from tests.fakes_s3 import FakeS3
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
-from tests.unit.test_mark import Store
 from tests.unit.test_nodewatch import CLAIMS, claim
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
@@ -123,7 +123,7 @@ def test_a_pod_in_place_of_one_that_measured_starts_no_server(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first pod marks its verdict; one that takes its place waits, with the servers as they are."""
-    store = Store()
+    store = FakeS3()
 
     def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark | None:
         return (
@@ -148,7 +148,7 @@ def test_a_pod_in_place_of_one_that_measured_starts_no_server(
 
 def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that is evicted in the middle of its run is to be followed by one that measures."""
-    store = Store()
+    store = FakeS3()
 
     def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark:
         assert stays

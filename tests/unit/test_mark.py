@@ -1,6 +1,5 @@
 """The mark that an experiment has its verdict: whoever takes a pod's place finds it, and only that one."""
 
-import io
 import pathlib
 import typing
 
@@ -13,40 +12,13 @@ from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_run import settings
+from tests.fakes_s3 import FakeS3
 
 DEADLINE = "2026-11-24T12:00:00+00:00"
 
 
-class Store:
-    """A bucket in memory, whose listings begin with a prefix as S3's do."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-        self.is_there = True
-
-    def _ask(self) -> None:
-        if not self.is_there:
-            raise botocore.exceptions.EndpointConnectionError(endpoint_url="https://s3")
-
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
-        """Keep ``Body``."""
-        self._ask()
-        self.kept[f"{Bucket}/{Key}"] = Body
-        return None
-
-    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, typing.Any]:  # noqa: N803 - likewise
-        """List keys; without any there are no contents."""
-        self._ask()
-        keys = [key.removeprefix(f"{Bucket}/") for key in self.kept if key.startswith(f"{Bucket}/{Prefix}")]
-        return {"Contents": [{"Key": key} for key in keys]} if keys else {}
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, typing.Any]:  # noqa: N803 - likewise
-        """Return what was kept."""
-        return {"Body": io.BytesIO(self.kept[f"{Bucket}/{Key}"])}
-
-
 def mark(
-    store: Store, *, pod: str = "qwen-vllm-loadgen-7d9f-abcde", deadline: str = DEADLINE, said: list[str] | None = None
+    store: FakeS3, *, pod: str = "qwen-vllm-loadgen-7d9f-abcde", deadline: str = DEADLINE, said: list[str] | None = None
 ) -> Mark:
     """Return the mark of a pod; what is said goes to ``said``."""
     watcher = PlainWatcher(Console(quiet=True))
@@ -66,7 +38,7 @@ def mark(
 )
 def test_the_next_pod_finds_what_was_measured(pod: str, deadline: str, run: str | None) -> None:
     """A pod of the same template under the same deadline is in its place; any other measures."""
-    store = Store()
+    store = FakeS3()
     mark(store).put("20261124T090000Z-aaaa")
 
     assert list(store.kept) == ["b/runs/measured/qwen-vllm-loadgen-7d9f.json"]
@@ -75,7 +47,7 @@ def test_the_next_pod_finds_what_was_measured(pod: str, deadline: str, run: str 
 
 def test_what_was_measured_is_said() -> None:
     """With what measures anew."""
-    store, said = Store(), list[str]()
+    store, said = FakeS3(), list[str]()
     assert not is_measured(mark(store, said=said))
     mark(store).put("r")
 
@@ -87,7 +59,7 @@ def test_what_was_measured_is_said() -> None:
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"run": "r"}', b"\xff"])
 def test_a_broken_mark_is_none(text: bytes) -> None:
     """It is said, and the experiment is measured."""
-    store, said = Store(), list[str]()
+    store, said = FakeS3(), list[str]()
     store.kept["b/runs/measured/qwen-vllm-loadgen-7d9f.json"] = text
 
     assert mark(store, said=said).found() is None
@@ -96,8 +68,8 @@ def test_a_broken_mark_is_none(text: bytes) -> None:
 
 def test_a_bucket_that_is_not_there_ends_nothing() -> None:
     """Neither the beginning nor the end of a run."""
-    store, said = Store(), list[str]()
-    store.is_there = False
+    store, said = FakeS3(), list[str]()
+    store.error = botocore.exceptions.EndpointConnectionError(endpoint_url="https://s3")
 
     assert mark(store, said=said).found() is None
     mark(store, said=said).put("r")
@@ -128,7 +100,7 @@ def order(folder: pathlib.Path, **changes: typing.Any) -> Order:
 def test_only_who_stays_within_a_budget_has_a_mark(tmp_path: pathlib.Path) -> None:
     """On this machine, with an endless probe and without a deadline everything is as it was."""
     (tmp_path / "deadline").write_text(DEADLINE)
-    quiet, store = PlainWatcher(Console(quiet=True)), Store()
+    quiet, store = PlainWatcher(Console(quiet=True)), FakeS3()
     found = mark_of(order(tmp_path), quiet, stays=True, store=store)
 
     assert found is not None
@@ -141,4 +113,4 @@ def test_only_who_stays_within_a_budget_has_a_mark(tmp_path: pathlib.Path) -> No
 def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path) -> None:
     """As everywhere."""
     with pytest.raises(CapacityError, match=r"^the deadline of the budget in .* cannot be read, so nothing is "):
-        mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), stays=True, store=Store())
+        mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), stays=True, store=FakeS3())

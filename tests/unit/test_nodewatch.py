@@ -19,6 +19,7 @@ from optimal_tp.settings.workload import Price
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import planted_run, settings
+from tests.fakes_s3 import FakeS3
 
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims?labelSelector=karpenter.sh%2Fnodepool%3Dneuron-trn-2"
 TARIFF = Tariff(
@@ -105,22 +106,10 @@ def test_waiting_for_the_nodes_ends(tmp_path: pathlib.Path) -> None:
         assert asyncio.run(waits(watch)) == (1, True)
 
 
-class Store:
-    """Remembers what was put."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
-        """Put."""
-        self.kept[f"{Bucket}/{Key}"] = Body
-        return None
-
-
 @pytest.mark.parametrize("whole_run", [True, False])
 def test_the_receipt_is_kept_at_once_and_again_at_the_end(tmp_path: pathlib.Path, *, whole_run: bool) -> None:
     """Both times in the run and its report, where there is one, and where one command finds it."""
-    store, there = Store(), cluster(claim("a", "2026-11-24T09:00:00Z"))
+    store, there = FakeS3(), cluster(claim("a", "2026-11-24T09:00:00Z"))
     folder = tmp_path / "run"
     folder.mkdir()
     record, _ = planted_run(section=settings())

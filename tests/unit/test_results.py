@@ -9,6 +9,7 @@ from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.run import RunRecord, decode_run
 from optimal_tp.results.folder import Bucket, new_folder, samples_name, write_record
 from optimal_tp.settings.workload import WorkloadSettings
+from tests.fakes_s3 import FakeS3
 
 RECORD = RunRecord(
     run="r",
@@ -24,21 +25,6 @@ RECORD = RunRecord(
 )
 
 
-class _Store:
-    """An S3 that takes everything but while ``down``."""
-
-    def __init__(self) -> None:
-        self.down = False
-        self.objects: dict[str, bytes] = {}
-
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object:  # noqa: N803 - boto3's names
-        if self.down:
-            detail = {"Error": {"Code": "503", "Message": "Slow Down"}}
-            raise botocore.exceptions.ClientError(detail, "PutObject")  # type: ignore[arg-type]  # only what is read
-        self.objects[f"{Bucket}/{Key}"] = Body
-        return None
-
-
 def _file(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
     path = folder / name
     path.write_text(text, encoding="utf-8")
@@ -47,26 +33,26 @@ def _file(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
 
 def test_files_are_stored_below_the_prefix(tmp_path: pathlib.Path) -> None:
     """Bucket, prefix, name."""
-    store = _Store()
+    store = FakeS3()
     Bucket(store, "b", "runs/r").store([_file(tmp_path, "a.jsonl", "x")])
 
-    assert store.objects == {"b/runs/r/a.jsonl": b"x"}
+    assert store.kept == {"b/runs/r/a.jsonl": b"x"}
 
 
 def test_what_an_outage_left_is_stored_with_the_next_call(tmp_path: pathlib.Path) -> None:
     """Nothing is lost, and while something is missing it is said how much and where it is."""
-    store = _Store()
+    store = FakeS3()
     bucket = Bucket(store, "b", "p")
-    store.down = True
+    store.error = botocore.exceptions.ClientError({"Error": {"Code": "503", "Message": "Slow Down"}}, "PutObject")
     bucket.store([_file(tmp_path, "1", "one"), _file(tmp_path, "2", "two")])
     during = bucket.failure
-    store.down = False
+    store.error = None
     bucket.store([_file(tmp_path, "3", "three")])
 
     assert str(during).startswith("2 files are not in s3://b/p yet (An error occurred (503)")
     assert str(during).endswith(f"); they are in {tmp_path}")
     assert bucket.failure is None
-    assert sorted(store.objects) == ["b/p/1", "b/p/2", "b/p/3"]
+    assert sorted(store.kept) == ["b/p/1", "b/p/2", "b/p/3"]
 
 
 def test_a_record_is_written_whole(tmp_path: pathlib.Path) -> None:

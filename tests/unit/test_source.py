@@ -10,6 +10,7 @@ from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.samples import encode
 from optimal_tp.results.source import read, samples_in
 from tests.fakes_run import planted_run, store
+from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import make_sample
 
 
@@ -182,49 +183,14 @@ def test_an_impossible_record_is_refused(
         read(str(stored))
 
 
-class FakeBucket:
-    """An S3 client that pages over objects in memory."""
-
-    def __init__(self, objects: dict[str, bytes]) -> None:
-        """Hold ``objects`` by key."""
-        self._objects = objects
-
-    def get_paginator(self, operation: str) -> "FakeBucket":
-        """Return itself for the one listing that is used."""
-        assert operation == "list_objects_v2"
-        return self
-
-    def paginate(self, **asked: str) -> list[dict[str, typing.Any]]:
-        """Return two pages and an empty one."""
-        keys = [{"Key": key} for key in sorted(self._objects) if key.startswith(asked["Prefix"])]
-        return [{"Contents": keys[:1]}, {"Contents": keys[1:]}, {}]
-
-    def get_object(self, **asked: str) -> dict[str, typing.Any]:
-        """Return one object."""
-        return {"Body": Body(self._objects[asked["Key"]])}
-
-
-class Body:
-    """Bytes that are read once."""
-
-    def __init__(self, content: bytes) -> None:
-        """Hold ``content``."""
-        self._content = content
-
-    def read(self) -> bytes:
-        """Return all of it."""
-        return self._content
-
-
 @pytest.mark.parametrize("prefix", ["", "runs/one", "runs/one/"])
 def test_a_bucket_holds_a_run_as_a_folder_does(stored: pathlib.Path, prefix: str) -> None:
     """Objects below the prefix are read over all pages; deeper ones and neighbours are not."""
     start = f"{prefix.rstrip('/')}/" if prefix else ""
-    objects = {f"{start}{path.name}": path.read_bytes() for path in stored.iterdir()}
-    objects["runs/one-more/run.json"] = b"{}"
-    bucket = FakeBucket(objects)
+    objects = {f"bucket/{start}{path.name}": path.read_bytes() for path in stored.iterdir()}
+    objects["bucket/runs/one-more/run.json"] = b"{}"
 
-    found = read(f"s3://bucket/{prefix}", typing.cast("typing.Any", bucket))
+    found = read(f"s3://bucket/{prefix}", FakeS3(objects))
     assert found.samples == read(str(stored)).samples
 
 
