@@ -7,11 +7,10 @@ import dataclasses
 import pathlib
 import socket
 import time
-import urllib.error
-import urllib.request
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.loadgen import calls
 from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
@@ -75,7 +74,7 @@ async def _ready(servers: dict[int, Server], *, halt: Halt, watcher: Watcher) ->
         for degree, server in servers.items():
             if server.failure is not None:
                 raise ServerFailed(server.failure)
-            if degree not in ready and await asyncio.to_thread(_answers, server.plan.url):
+            if degree not in ready and await calls.Server(url=server.plan.url, timeout_seconds=2).healthy():
                 ready[degree] = time.monotonic() - start
                 watcher.say(f"TP{degree} is ready after {ready[degree]:.0f} s, holds {server.resident_gib():.1f} GiB")
         waited = time.monotonic() - start
@@ -97,14 +96,6 @@ def _late(servers: dict[int, Server], ready: dict[int, float], limit: float) -> 
         f"{servers[degree].plan.log} ends: {servers[degree].last_words()}; raise it in the profile if it was still "
         "loading"
     )
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - our own loopback URL
-            return bool(answer.status == 200)  # noqa: PLR2004
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def log_path(folder: pathlib.Path, degree: int) -> pathlib.Path:

@@ -478,7 +478,7 @@ def loading(
         servers = typing.cast("dict[int, server.Server]", {1: _Loading(where, failure, timeout_seconds)})
         await startup._ready(servers, halt=halt, watcher=QUIET)
 
-    with unittest.mock.patch.object(startup, "_answers", return_value=False):
+    with unittest.mock.patch.object(Server, "healthy", return_value=False):
         asyncio.run(wait())
 
 
