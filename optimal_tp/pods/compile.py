@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import urllib.request
 
 from optimal_tp.errors import Exit
 from optimal_tp.pods import folders
+from workloads.container import end_on_sigterm, say
 
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 _STOP_SECONDS = 60
@@ -29,11 +29,6 @@ _TOKENS = 4
 
 class CompileError(RuntimeError):
     """The artifacts could not be made; the message says which step failed and why."""
-
-
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
-    sys.stdout.flush()
 
 
 def _is_healthy(url: str) -> bool:
@@ -110,7 +105,7 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     """
     owner = os.environ.get("HOSTNAME", "here")
     draft = folders.open_draft(folder, owner=owner, stale_after_seconds=2 * patience_seconds)
-    _say(f"compiling into {draft}: {' '.join(command)}")
+    say(f"compiling into {draft}: {' '.join(command)}")
     server = subprocess.Popen(command, env={**os.environ, ARTIFACTS_VARIABLE: str(draft)})
     try:
         wait_until_healthy(server, url, patience_seconds=patience_seconds, poll_seconds=poll_seconds)
@@ -124,11 +119,7 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
             "elsewhere; hold optimal_tp/servers/vllm.py against the image of infra.neuron.pair"
         )
     folders.publish(draft, folder, {"command": list(command)})
-    _say(f"complete: {folder}")
-
-
-def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
-    raise SystemExit(128 + signum)
+    say(f"complete: {folder}")
 
 
 def main(arguments: typing.Sequence[str]) -> int:
@@ -141,10 +132,9 @@ def main(arguments: typing.Sequence[str]) -> int:
     parser.add_argument("--patience-seconds", type=float, required=True)
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
-    # The first process of a container ignores SIGTERM unless it says otherwise.
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     if folders.is_complete(given.folder):
-        _say(f"already complete: {given.folder}")
+        say(f"already complete: {given.folder}")
         return 0
     try:
         compile_into(
@@ -156,7 +146,7 @@ def main(arguments: typing.Sequence[str]) -> int:
             patience_seconds=given.patience_seconds,
         )
     except CompileError as error:
-        _say(f"not compiled: {error}")
+        say(f"not compiled: {error}")
         return Exit.WRONG
     return Exit.GOOD
 

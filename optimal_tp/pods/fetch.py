@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import pathlib
-import signal
 import sys
 import typing
 import urllib.error
@@ -21,6 +20,7 @@ import urllib.request
 from optimal_tp.errors import OptimalTpError, SettingsError
 from optimal_tp.plan.fit import SHAPES, shape_from_config
 from optimal_tp.pods import folders
+from workloads.container import end_on_sigterm, say
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,11 +34,6 @@ _NEEDED = (".json", ".safetensors", ".txt", ".model", ".jinja")
 
 class FetchError(OptimalTpError):
     """The model could not be fetched; the message says which file and why."""
-
-
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
-    sys.stdout.flush()
 
 
 class HubFile(typing.NamedTuple):
@@ -124,7 +119,7 @@ def fetch_from_hub(source: str, model: str, revision: str, draft: pathlib.Path) 
             "its revision, and that pods reach the hub"
         ) from error
     for file in files:
-        _say(f"fetching {file.name}, {file.size_bytes / 1e6:.1f} MB")
+        say(f"fetching {file.name}, {file.size_bytes / 1e6:.1f} MB")
         url = f"{source.rstrip('/')}/{owner_name}/resolve/{commit}/{urllib.parse.quote(file.name)}"
         fetch_file(url, file, draft / file.name)
 
@@ -141,7 +136,7 @@ def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path) -> No
                 continue
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _say(f"fetching {name}, {item['Size'] / 1e6:.1f} MB")
+            say(f"fetching {name}, {item['Size'] / 1e6:.1f} MB")
             store.download_file(bucket, item["Key"], str(path))
             if path.stat().st_size != item["Size"]:
                 raise FetchError(
@@ -173,10 +168,6 @@ def check_shape(draft: pathlib.Path, shape_name: str) -> None:
         )
 
 
-def _interrupt(signum: int, _frame: object) -> typing.NoReturn:
-    raise SystemExit(128 + signum)
-
-
 def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], "S3Client"]) -> int:
     """Run the program; returns 0 when the folder is complete. ``store`` makes an S3 client when one is needed."""
     parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.fetch")
@@ -185,7 +176,7 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     given = parser.parse_args(arguments)
     if folders.is_complete(given.folder):
-        _say(f"already complete: {given.folder}")
+        say(f"already complete: {given.folder}")
         return 0
     owner = os.environ.get("HOSTNAME", "here")
     try:
@@ -197,12 +188,12 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
         check_shape(draft, given.shape)
         folders.publish(draft, given.folder, {"source": given.source, "revision": given.revision})
     except (FetchError, SettingsError) as error:
-        _say(f"not fetched: {error}")
+        say(f"not fetched: {error}")
         return error.exit_status
     except OSError as error:
-        _say(f"not fetched: {given.folder} cannot be written ({error.strerror}): is the volume mounted, with room?")
+        say(f"not fetched: {given.folder} cannot be written ({error.strerror}): is the volume mounted, with room?")
         return FetchError.exit_status
-    _say(f"complete: {given.folder}")
+    say(f"complete: {given.folder}")
     return 0
 
 
@@ -213,6 +204,5 @@ def _s3() -> "S3Client":
 
 
 if __name__ == "__main__":
-    # The first process of a container ignores SIGTERM unless it says otherwise.
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     sys.exit(main(sys.argv[1:], store=_s3))

@@ -15,6 +15,7 @@ import typing
 
 from optimal_tp.errors import Exit, ServerFailed
 from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
+from workloads.container import say
 
 _ENDED = ("Complete", "Failed")
 Patch = dict[str, object]
@@ -102,11 +103,6 @@ def main(words: collections.abc.Sequence[str]) -> int:
     parser.add_argument("--deployment", action="append", default=[], metavar="NAME", help="a server to stop")
     parser.add_argument("--job", action="append", default=[], metavar="NAME", help="a Job to suspend")
     arguments = parser.parse_args(words)
-
-    def say(line: str) -> None:
-        """Print a line at once: the log is all that is left of a Job."""
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
 
     try:
         namespace = own_namespace()
