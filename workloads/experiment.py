@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.plan.reach import reach_lines, seat_lines
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
@@ -20,7 +21,6 @@ from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.jobs import Fetched
 from workloads.manifests.panels import Board
 from workloads.outputs import ExperimentOutputs
-from workloads.reach import reach_lines, seat_lines
 from workloads.serving import PART, VllmServer, VllmServerArgs
 
 

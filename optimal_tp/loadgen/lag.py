@@ -3,7 +3,7 @@
 import asyncio
 import typing
 
-from workloads.distribution import Histogram
+from optimal_tp.measurement.distribution import Histogram
 
 PERIOD_SECONDS = 0.005
 

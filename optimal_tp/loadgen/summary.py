@@ -3,8 +3,8 @@
 import operator
 import typing
 
+from optimal_tp.measurement.distribution import Histogram
 from optimal_tp.measurement.samples import Sample
-from workloads.distribution import Histogram
 
 _CLASS_WIDTH = 0.001
 _EXACT = 25_000  # enough classes for a microsecond to 20 hours

@@ -4,9 +4,9 @@ import dataclasses
 import heapq
 import typing
 
+from optimal_tp.measurement.distribution import percentile_of
 from optimal_tp.measurement.samples import Sample, Status
 from optimal_tp.measurement.turns import Turn
-from workloads.distribution import percentile_of
 
 LEAST_RATE_SHARE = 0.99
 """Achieved rate of an open schedule, as a share of the planned one."""

@@ -6,9 +6,9 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.plan.fit import BYTES_PER_GIB, SHAPES, fit
 from optimal_tp.plan.lineup import Lineup, line_up
+from optimal_tp.plan.reach import unseated
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
-from workloads.reach import unseated
 
 DTYPE_BYTES = 2
 """bfloat16, as the Qwen3 models' config.json has it and vLLM on Neuron keeps it."""

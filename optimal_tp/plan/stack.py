@@ -9,12 +9,11 @@ import dataclasses
 import pathlib
 import typing
 
-from infra import seats
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan
 from optimal_tp.plan.lineup import Lineup
-from optimal_tp.settings import sizing
+from optimal_tp.settings import seats, sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.parser import read_yaml
 from optimal_tp.settings.sections import parse_spend

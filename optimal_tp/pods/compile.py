@@ -19,7 +19,7 @@ import urllib.request
 
 from optimal_tp.errors import Exit
 from optimal_tp.pods import folders
-from workloads.container import end_on_sigterm, say
+from optimal_tp.pods.container import end_on_sigterm, say
 
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 _STOP_SECONDS = 60

@@ -20,7 +20,7 @@ import urllib.request
 from optimal_tp.errors import OptimalTpError, SettingsError
 from optimal_tp.plan.fit import SHAPES, shape_from_config
 from optimal_tp.pods import folders
-from workloads.container import end_on_sigterm, say
+from optimal_tp.pods.container import end_on_sigterm, say
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

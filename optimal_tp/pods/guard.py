@@ -14,8 +14,8 @@ import time
 import typing
 
 from optimal_tp.errors import Exit, ServerFailed
+from optimal_tp.pods.container import say
 from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
-from workloads.container import say
 
 _ENDED = ("Complete", "Failed")
 Patch = dict[str, object]

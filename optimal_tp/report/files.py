@@ -3,13 +3,13 @@
 import pathlib
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.report.document import VERDICT, document, encode_document
 from optimal_tp.report.html import html
 from optimal_tp.report.markdown import markdown
 from optimal_tp.report.plots import plots
 from optimal_tp.report.tables import tables
 from optimal_tp.verdict.analysis import Analysis
-from workloads.whole_file import replace_file
 
 _REMEDY = "free space or name another folder, then run optimal-tp report again"
 

@@ -9,7 +9,7 @@ import botocore.exceptions
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.progress import PROGRESS
 from optimal_tp.measurement.run import RunRecord, encode_run
-from workloads.whole_file import replace_file
+from optimal_tp.measurement.whole_file import replace_file
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,9 +5,9 @@ import math
 import threading
 import typing
 
+from optimal_tp.measurement.distribution import Histogram
 from optimal_tp.measurement.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
 from optimal_tp.measurement.samples import Sample
-from workloads.distribution import Histogram
 
 MOST_VALUES = 150
 """Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""

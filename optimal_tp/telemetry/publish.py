@@ -10,8 +10,8 @@ import typing
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.measurement.metrics import NAMESPACE
+from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.telemetry.minutes import Datum, Minutes
-from workloads.whole_file import replace_file
 
 MOST_DATA = 1000
 """Data in one PutMetricData. Source: CloudWatch service quotas, read 2026-11-23."""

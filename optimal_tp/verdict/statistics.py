@@ -9,7 +9,7 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
-from workloads.distribution import percentile_of
+from optimal_tp.measurement.distribution import percentile_of
 
 PRIOR_VARIANCE = 10.0
 """Variance g of the Gaussian prior on the standardised mean. Ten keeps the first finite interval early (block 4 to 6)

@@ -7,9 +7,9 @@ import unittest.mock
 
 import pulumi
 
-from infra import seats
 from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.plan.feasibility import feasible_plan
+from optimal_tp.settings import seats
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.sections import parse_spend
 from optimal_tp.settings.stack_file import parse_cluster

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workloads.distribution import Histogram, percentile_of
+from optimal_tp.measurement.distribution import Histogram, percentile_of
 
 
 def filled(*values: float, most: int = 150, width: float = 0.005) -> Histogram:

@@ -7,11 +7,11 @@ import pytest
 
 from optimal_tp.cli.share import stop_servers
 from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.plan.reach import cores_needed, reach_lines, seat_lines, unseated
 from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
 from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 from workloads.folded_waiting import waiting_lines, why_pending_command
-from workloads.reach import cores_needed, reach_lines, seat_lines, unseated
 
 
 def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloads: typing.Any) -> ClusterSettings:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.seats import system_node_vcpus
 from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.seats import system_node_vcpus
 from tests.fakes_pulumi import stack_config
 from tests.fakes_workloads import EXISTING
 

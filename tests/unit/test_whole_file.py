@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from workloads.whole_file import replace_file
+from optimal_tp.measurement.whole_file import replace_file
 
 
 def test_the_newer_content_takes_the_olders_place(tmp_path: pathlib.Path) -> None:

@@ -3,13 +3,12 @@
 import dataclasses
 import typing
 
-from infra import seats
 from optimal_tp.account import questions
 from optimal_tp.account.preflight import launching, limits, quotas, reservations
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings import sizing
+from optimal_tp.settings import seats, sizing
 from optimal_tp.settings.prices import HourPrice
 
 _ALIVE: typing.Final = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
