@@ -1,6 +1,7 @@
 """Every manifest of the experiment, as agreed on, and valid for the API server of the pinned minor version."""
 
 import copy
+import itertools
 import re
 import typing
 
@@ -14,17 +15,19 @@ from tests.fakes_schemas import SCHEMAS, manifests, problems, whole
 from tests.fakes_workloads import PROGRAMS
 
 _DIGEST = re.compile(r"-(code|settings)-[0-9a-f]{12}$")
+WHOLE: typing.Final = ("one-each", "pods", "own-model-and-image")
+"""The stack of Pulumi.dev.yaml, with several load generators, and on a cluster that is there; the rest is OTHERS."""
 
 
 def agreed(recording: Recording) -> str:
-    """Return the manifests as one YAML text; our own code and the digests in names are left out."""
+    """Return the manifests as one YAML text, leaves in one line; our own code and the digests in names are left out."""
     documents = []
     for each in manifests(recording):
         manifest = whole(copy.deepcopy(each.inputs))
         if each.name.rpartition("-")[0].endswith("-code"):
             manifest["data"] = "our code"
         documents.append(_without_code(manifest))
-    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=True, width=120)
+    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, default_flow_style=None, sort_keys=True, width=120)
 
 
 def _without_code(value: typing.Any) -> typing.Any:
@@ -38,10 +41,97 @@ def _without_code(value: typing.Any) -> typing.Any:
     return _DIGEST.sub(r"-\1-DIGEST", value) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", WHOLE)
 def test_manifests_are_as_agreed(name: str) -> None:
     """A change of any manifest is a change of its golden file, which somebody has read."""
     hold_to(f"manifests-{name}.yaml", agreed(PROGRAMS[name]()))
+
+
+class Other(typing.NamedTuple):
+    """What a stack without a golden file has of its own, beside what the tests of its settings say."""
+
+    servers: dict[str, tuple[str, str, str]]
+    """Cores, CPU and memory, by server."""
+    waiting: set[str]
+    """Servers that have no pod before their turn."""
+    turns: list[str]
+    deadline: str
+    image: str
+
+
+FORK: typing.Final = "pytorch-inference-vllm-neuronx:0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04"
+PLUGIN: typing.Final = "pytorch-inference-vllm-neuronx:0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04"
+SMALL_NODE: typing.Final = {
+    1: ("1", "2720m", "28672Mi"),
+    2: ("2", "5440m", "57344Mi"),
+    4: ("4", "10880m", "114688Mi"),
+}
+LARGE_NODE: typing.Final = {
+    1: ("1", "2970m", "29696Mi"),
+    2: ("2", "5940m", "59392Mi"),
+    4: ("4", "11880m", "118784Mi"),
+    8: ("8", "23760m", "237568Mi"),
+}
+
+
+def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, tuple[str, str, str]]:
+    """Return what the servers hold where those of each degree fill ``cores``."""
+    counts = {degree: cores // degree for degree in amounts}
+    return {
+        f"tp{degree}-{replica}" if counts[degree] > 1 else f"tp{degree}": each
+        for degree, each in amounts.items()
+        for replica in range(counts[degree])
+    }
+
+
+OTHERS: typing.Final[dict[str, Other]] = {
+    "equal-cores": Other(several(SMALL_NODE, 4), set(), ["1,2,4"], "2026-11-24T11:27:52+00:00", FORK),
+    "turns": Other(
+        {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
+        {"tp4"},
+        ["1,2/4"],
+        "2026-11-24T16:18:48+00:00",
+        FORK,
+    ),
+    "sweep": Other(
+        {
+            **{f"qwen3-0-6b-tp{degree}": SMALL_NODE[degree] for degree in (1, 2, 4)},
+            **{f"qwen3-8b-tp{degree}": SMALL_NODE[degree] for degree in (2, 4)},
+        },
+        {"qwen3-8b-tp2", "qwen3-8b-tp4"},
+        ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"],
+        "2026-11-24T16:53:24+00:00",
+        FORK,
+    ),
+    "plugin-on-large-node": Other(several(LARGE_NODE, 8), set(), ["1,2,4,8"], "2026-11-24T11:58:36+00:00", PLUGIN),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_stacks_differ_in_this(name: str) -> None:
+    """Cores, CPU and memory of each server; which of them wait; turns, deadline and image."""
+    recording, other = PROGRAMS[name](), OTHERS[name]
+    pods = {
+        each.name.removesuffix("-pods"): each.inputs["spec"]
+        for each in recording.of_type("apps/v1:Deployment")
+        if each.name != "loadgen-pods"
+    }
+    containers = {server: spec["template"]["spec"]["containers"][0] for server, spec in pods.items()}
+    limits = {server: each["resources"]["limits"] for server, each in containers.items()}
+    words = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    assert {
+        server: (each["aws.amazon.com/neuroncore"], each["cpu"], each["memory"]) for server, each in limits.items()
+    } == other.servers
+    assert {server for server, spec in pods.items() if spec.get("replicas") == 0} == other.waiting
+    assert [value for option, value in itertools.pairwise(words) if option == "--turns"] == other.turns
+    assert recording.one("ConfigMap guard-deadline").inputs["data"] == {"deadline": other.deadline}
+    assert {each["image"].rpartition("/")[2] for each in containers.values()} == {other.image}
+
+
+def test_every_program_is_held() -> None:
+    """Whole, or in what it has of its own."""
+    assert {*WHOLE, *OTHERS} == PROGRAMS.keys()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

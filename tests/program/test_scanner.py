@@ -48,8 +48,6 @@ EXCEPTIONS: typing.Final[dict[tuple[str, str], str]] = {
 
 
 LOOKALIKES: typing.Final = {
-    "tests/golden/manifests-pods.yaml": "the commit of the model that it fetches",
-    "tests/golden/manifests-sweep.yaml": "the commits of the models that it fetches",
     "tests/fakes_whole.py": "a creation token, by which EFS tells a second try from a second file system",
 }
 """Files in which the scanner takes something for a secret, and what it is."""
