@@ -145,8 +145,6 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes;
 	$(BIN)/python -m bench $(if $(filter all,$(PEERS)),--published --vllm-python "$(VLLM_PYTHON)")
 
 docs: $(VENV)/dev.ready ## write the generated pages again
-	$(BIN)/python -m tests.fakes_graph
-	$(BIN)/python -m tests.fakes_rooms
 	$(BIN)/python -m tests.fakes_settings
 	$(BIN)/optimal-tp reference metrics > docs/measurement.md
 

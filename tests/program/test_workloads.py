@@ -233,10 +233,10 @@ def test_the_guard_stops_every_server_and_every_compile_job() -> None:
 
 @pytest.mark.parametrize("name", ["one-each", "turns", "plugin-on-large-node"])
 def test_nothing_holds_a_neuron_core_before_its_guard_is_there(name: str) -> None:
-    """Nor after it has gone: the guard is made before the first Job and deleted after the last server."""
+    """Nor after it has gone: guard and pool are made before the first Job and deleted after the last server."""
     recording = PROGRAMS[name]()
     needs = recording.must_outlive()
-    guard = recording.one("CronJob guard-cron").urn
+    guard, pool = recording.one("CronJob guard-cron").urn, recording.one(POOL).urn
     holders = [
         each
         for each in recording.resources
@@ -244,8 +244,8 @@ def test_nothing_holds_a_neuron_core_before_its_guard_is_there(name: str) -> Non
     ]
 
     assert len(holders) >= 6
-    assert [each.key for each in holders if guard not in needs[each.urn]] == []
-    assert recording.one(POOL).urn in needs[recording.one("ConfigMap guard-clock").urn]
+    assert [each.key for each in holders if not {guard, pool} <= needs[each.urn]] == []
+    assert pool in needs[recording.one("ConfigMap guard-clock").urn]
 
 
 def test_the_guard_does_not_depend_on_what_may_fail() -> None:
