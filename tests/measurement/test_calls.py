@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import types
 import typing
 
 import pytest
@@ -43,6 +44,28 @@ def test_a_server_that_refuses_is_quoted(server: ScriptedServer) -> None:
 
     with pytest.raises(ServerFailed, match=whole(f'{url}/v1/models failed: HTTP status 404: {{"detail":"Not Found"}}')):
         run(Server(url=url).models())
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "what"),
+    [
+        (b"<html>", "models", "no JSON object but b'<html>'"),
+        (b"{}", "models", "no list of models"),
+    ],
+)
+def test_another_kind_of_server_is_told(body: bytes, path: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something answers there, but does not speak as vLLM does."""
+
+    async def answered(*_: object) -> types.SimpleNamespace:
+        return types.SimpleNamespace(status="ok", body=[body])
+
+    monkeypatch.setattr(Server, "_ask", answered)
+    one = Server(url="http://h")
+    call = one.models()
+    sentence = f"http://h/v1/{path} answered {what}; it is no OpenAI-compatible server"
+
+    with pytest.raises(ServerFailed, match=whole(sentence)):
+        run(call)
 
 
 def test_tokens_come_from_the_servers_tokenizer(server: ScriptedServer) -> None:

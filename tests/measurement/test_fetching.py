@@ -13,6 +13,7 @@ import pytest
 
 from optimal_tp.pods import fetch, folders
 from tests.fakes_s3 import FakeS3
+from tests.fakes_samples import whole
 
 CONFIG = {
     "model_type": "qwen3",
@@ -134,7 +135,23 @@ def test_a_file_that_stays_spoilt_fails_the_job(
 
     assert run(tmp_path / "qwen", hub) != 0
     assert not (tmp_path / "qwen").exists()
-    assert "was not fetched in 3 tries: the content does not have the hub's hash" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"not fetched: {hub}/Qwen/Qwen3-0.6B/resolve/abc/model.safetensors was not fetched in 3 tries: the content "
+        f"does not have the hub's hash {hashlib.sha256(FILES['model.safetensors']).hexdigest()}; the Job tries again, "
+        "and if that fails too, put the model into a bucket and name it as serving.model_source"
+    )
+
+
+def test_a_hub_that_does_not_list_the_model_fails_the_job(
+    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sentence has what was asked, and the settings that it came from."""
+    assert run(tmp_path / "qwen", f"{hub}/mirror") != 0
+    assert capsys.readouterr().out == (
+        f"not fetched: {hub}/mirror/api/models/Qwen/Qwen3-0.6B/revision/abc?blobs=true did not list the model's files: "
+        "HTTP Error 404: Not Found; check serving.model_source, workloads.model.name and its revision, and that pods "
+        "reach the hub\n"
+    )
 
 
 def test_a_model_of_another_size_than_planned_is_refused(
@@ -143,7 +160,20 @@ def test_a_model_of_another_size_than_planned_is_refused(
     """The plan's memory arithmetic was for another model: say so before any core is taken."""
     assert run(tmp_path / "qwen", hub, shape="Qwen/Qwen3-8B") != 0
     assert not (tmp_path / "qwen").exists()
-    assert "not fetched: the plan was computed for Qwen/Qwen3-8B" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("not fetched: the plan was computed for Qwen/Qwen3-8B (ModelShape(hidden=4096, ")
+    assert "), and the model is ModelShape(hidden=1024, " in said
+    assert said.endswith("; correct serving.shape_as or workloads.model.name")
+
+
+def test_a_model_without_a_config_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its sizes are unknown, so nothing holds it against the plan."""
+    objects = {"models/mine/model.safetensors": FILES["model.safetensors"]}
+
+    assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) != 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("not fetched: the fetched model has no readable config.json: [Errno 2] No such file or dir")
+    assert said.endswith("config.json'; serve a model that has one beside its weights")
 
 
 def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
@@ -164,7 +194,10 @@ def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
 def test_an_empty_prefix_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A prefix with no model is said by name."""
     assert run(tmp_path / "qwen", "s3://models/none", store=FakeS3()) != 0
-    assert "not fetched: there is no model below s3://models/none" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "not fetched: there is no model below s3://models/none (serving.model_source); copy it there, config.json and "
+        "all\n"
+    )
 
 
 def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,18 +205,29 @@ def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Cap
     objects = {f"models/mine/{name}": content for name, content in FILES.items()}
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects, cut=1)) != 0
-    assert "has 217 bytes and 216 arrived; copy the model into the bucket again" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "not fetched: s3://models/mine/config.json has 217 bytes and 216 arrived; copy the model into the bucket again "
+        "if this goes on"
+    )
 
 
 def test_a_name_outside_the_folder_is_refused() -> None:
     """A hub cannot write where it likes."""
     item = {"rfilename": "../../etc/passwd.json", "size": 1, "blobId": "0"}
-    with pytest.raises(fetch.FetchError, match="which is outside the model's folder"):
+    sentence = (
+        "the hub lists '../../etc/passwd.json', which is outside the model's folder; nothing of it is fetched: check "
+        "serving.model_source and workloads.model.name"
+    )
+    with pytest.raises(fetch.FetchError, match=whole(sentence)):
         fetch.hub_files({"siblings": [item]})
 
 
 def test_weights_in_another_format_are_refused() -> None:
     """A model with pickled weights alone is not fetched."""
     item = {"rfilename": "config.json", "size": 1, "blobId": "0"}
-    with pytest.raises(fetch.FetchError, match=r"no \.safetensors file"):
+    sentence = (
+        "the hub lists no .safetensors file, and weights in other formats are not served; name a revision that has "
+        "them (workloads.model.revision)"
+    )
+    with pytest.raises(fetch.FetchError, match=whole(sentence)):
         fetch.hub_files({"siblings": [item]})

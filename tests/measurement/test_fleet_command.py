@@ -149,6 +149,25 @@ def test_a_void_run_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     assert said.endswith("and no fleet is planned from it; measure again\n")
 
 
+@pytest.mark.parametrize(
+    ("option", "what", "remedy"),
+    [
+        ("--output", "plan", "free space or name another folder with --output"),
+        ("--manifests", "manifests", "name another folder with --manifests"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_told(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], option: str, what: str, remedy: str
+) -> None:
+    """A file is in its way."""
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "folder"
+    asked = ["plan", source, "--rate", "5/s", "--limit", "p99_total_ms=900", "--output", str(tmp_path)]
+
+    assert main([*asked, option, str(folder)]) == 5
+    assert capsys.readouterr().err == f"the {what} cannot be written to {folder}: Not a directory; {remedy}\n"
+
+
 def test_batched_servers_are_planned_too(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Four requests at a time; three in service were never measured, and that is marked."""
     truth = [Planted(degree=1, latency_ms=290, queueing=0.2)]

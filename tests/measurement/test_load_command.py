@@ -1,5 +1,6 @@
 """The load command as people run it: a process, its files, its exit status."""
 
+import asyncio
 import json
 import os
 import pathlib
@@ -15,7 +16,10 @@ import urllib.request
 
 import pytest
 
-from tests.fakes_samples import read_samples
+from optimal_tp.cli.load import _first_model
+from optimal_tp.errors import ServerFailed
+from optimal_tp.loadgen.calls import Server
+from tests.fakes_samples import read_samples, whole
 from tests.fakes_server import Script, ScriptedServer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -150,6 +154,35 @@ def test_a_server_that_is_not_there_is_a_failure(tmp_path: pathlib.Path) -> None
 
     assert ended.returncode == 5
     assert ended.stderr.startswith(f"{url}/v1/models failed: no connection to 127.0.0.1:")
+    assert ended.stderr.endswith("; start the server, or correct --url\n")
+
+
+def test_a_load_without_an_answer_is_a_failure(tmp_path: pathlib.Path) -> None:
+    """Exit status 5, with what the first request was told."""
+    with ScriptedServer(Script(fault="http_500"), process=True) as failing:
+        ended = run(failing.url, tmp_path / "r.json", "--model", "scripted", "--requests", "1")
+
+    assert (ended.returncode, ended.stderr) == (
+        5,
+        (
+            'no request succeeded, 1 failed; the first: HTTP status 500: {"error":{"message":"boom"}}; the server\'s '
+            "own log says more\n"
+        ),
+    )
+
+
+def test_a_server_that_lists_no_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be asked of it until it has one, or is told which."""
+
+    async def none(_: Server) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(Server, "models", none)
+
+    with pytest.raises(
+        ServerFailed, match=whole("http://h/v1/models lists no model; load one there, or name one with --model")
+    ):
+        asyncio.run(_first_model(Server(url="http://h")))
 
 
 def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:

@@ -184,6 +184,7 @@ def test_no_degree_that_fits_is_one_sentence(tmp_path: pathlib.Path) -> None:
 
     assert ended.status == 5
     assert ended.errors.startswith("no degree fits this machine: TP1 needs ")
+    assert ended.errors.endswith("; choose smaller degrees or a smaller model in the profile\n")
     assert ended.errors.count("\n") == 1
 
 

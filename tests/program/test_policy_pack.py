@@ -67,47 +67,230 @@ EVERYBODY = json.dumps({"Statement": [{"Sid": "All", "Action": "s3:GetObject", "
 
 
 @pytest.mark.parametrize(
-    ("rule", "name", "path", "value"),
+    ("rule", "name", "path", "value", "told"),
     [
-        ("required-tags", "results-bucket", "Bucket/tags", None),
-        ("required-tags", "storage-files", "FileSystem/tags", {"project": "optimal-tp"}),
-        ("required-tags", "pool-class", "EC2NodeClass/spec.tags", {}),
-        ("closed-endpoint", "cluster-control-plane", "Cluster/publicAccessCidrs", ["198.51.100.0/24", "0.0.0.0/0"]),
-        ("closed-endpoint", "cluster-control-plane", "Cluster/publicAccessCidrs", ["::/0"]),
-        ("closed-endpoint", "cluster-control-plane", "Cluster/publicAccessCidrs", []),
-        ("closed-endpoint", "cluster-control-plane", "Cluster/publicAccessCidrs", None),
-        ("encryption", "storage-files", "FileSystem/encrypted", False),
-        ("encryption", "storage-files", "FileSystem/encrypted", None),
-        ("encryption", "cluster-secrets", "Key/enableKeyRotation", False),
-        ("encryption", "karpenter-interruptions", "Queue/sqsManagedSseEnabled", False),
-        ("encryption", "cluster-nodes", "LaunchTemplate/blockDeviceMappings.0.ebs.encrypted", "false"),
-        ("encryption", "pool-class", "EC2NodeClass/spec.blockDeviceMappings.0.ebs.encrypted", None),
-        ("encryption", "cluster-control-plane", "Cluster/encryptionConfigKeyArn", None),
-        ("encryption", "cluster-control-plane", "Cluster/encryptionConfigKeyArn", ""),
-        ("whole-access-block", "results-public", "BucketPublicAccessBlock/restrictPublicBuckets", False),
-        ("whole-access-block", "results-public", "BucketPublicAccessBlock/blockPublicAcls", None),
-        ("explained-wildcards", "loadgen-rights", "RolePolicy/policy", EVERYBODY),
-        ("pinned-images", "tp1-pods", "Deployment/spec.template.spec.containers.0.image", "example.org/vllm:latest"),
-        ("pinned-images", "tp1-pods", "Deployment/spec.template.spec.containers.0.image", "example.org/vllm"),
-        ("pinned-images", "artifacts-fetch", "Job/spec.template.spec.containers.0.image", "example.org/python:3.11"),
-        ("pinned-images", "loadgen-pods", "Deployment/spec.template.spec.initContainers.0.image", "python"),
-        ("pinned-charts", "neuron-chart", "Release/version", ">=1.10.0"),
-        ("pinned-charts", "neuron-chart", "Release/version", None),
-        ("bounded-pools", "pool-nodes", "NodePool/spec.limits", None),
-        ("bounded-pools", "pool-nodes", "NodePool/spec.limits", {"cpu": "10000"}),
-        ("bounded-pools", "pool-nodes", "NodePool/spec.template.spec.terminationGracePeriod", None),
-        ("bounded-pools", "pool-nodes", "NodePool/spec.template.spec.requirements", []),
-        ("inside-services", "tp1-address", "Service/spec.type", "NodePort"),
-        ("inside-services", "tp1-address", "Service/spec.type", "LoadBalancer"),
+        (
+            "required-tags",
+            "results-bucket",
+            "Bucket/tags",
+            None,
+            "lacks the tags project, stack; bills and leftovers are found by them",
+        ),
+        (
+            "required-tags",
+            "storage-files",
+            "FileSystem/tags",
+            {"project": "optimal-tp"},
+            "lacks the tags stack; bills and leftovers are found by them",
+        ),
+        (
+            "required-tags",
+            "pool-class",
+            "EC2NodeClass/spec.tags",
+            {},
+            "lacks the tags project, stack; bills and leftovers are found by them",
+        ),
+        (
+            "closed-endpoint",
+            "cluster-control-plane",
+            "Cluster/publicAccessCidrs",
+            ["198.51.100.0/24", "0.0.0.0/0"],
+            "admits 0.0.0.0/0: the whole internet",
+        ),
+        (
+            "closed-endpoint",
+            "cluster-control-plane",
+            "Cluster/publicAccessCidrs",
+            ["::/0"],
+            "admits ::/0: the whole internet",
+        ),
+        (
+            "closed-endpoint",
+            "cluster-control-plane",
+            "Cluster/publicAccessCidrs",
+            [],
+            "has a public endpoint without networks; AWS then admits the whole internet",
+        ),
+        (
+            "closed-endpoint",
+            "cluster-control-plane",
+            "Cluster/publicAccessCidrs",
+            None,
+            "has a public endpoint without networks; AWS then admits the whole internet",
+        ),
+        (
+            "encryption",
+            "storage-files",
+            "FileSystem/encrypted",
+            False,
+            "has encrypted False; files are encrypted at rest",
+        ),
+        (
+            "encryption",
+            "storage-files",
+            "FileSystem/encrypted",
+            None,
+            "has encrypted not set; files are encrypted at rest",
+        ),
+        (
+            "encryption",
+            "cluster-secrets",
+            "Key/enableKeyRotation",
+            False,
+            "has enableKeyRotation False; the key is rotated",
+        ),
+        (
+            "encryption",
+            "karpenter-interruptions",
+            "Queue/sqsManagedSseEnabled",
+            False,
+            "has sqsManagedSseEnabled False; messages are encrypted at rest",
+        ),
+        (
+            "encryption",
+            "cluster-nodes",
+            "LaunchTemplate/blockDeviceMappings.0.ebs.encrypted",
+            "false",
+            "disk 0 has encrypted 'false'; disks are encrypted at rest",
+        ),
+        (
+            "encryption",
+            "pool-class",
+            "EC2NodeClass/spec.blockDeviceMappings.0.ebs.encrypted",
+            None,
+            "disk 0 has encrypted not set; disks are encrypted at rest",
+        ),
+        (
+            "encryption",
+            "cluster-control-plane",
+            "Cluster/encryptionConfigKeyArn",
+            None,
+            "has encryptionConfigKeyArn not set; Kubernetes secrets are encrypted",
+        ),
+        (
+            "encryption",
+            "cluster-control-plane",
+            "Cluster/encryptionConfigKeyArn",
+            "",
+            "has encryptionConfigKeyArn ''; Kubernetes secrets are encrypted",
+        ),
+        (
+            "whole-access-block",
+            "results-public",
+            "BucketPublicAccessBlock/restrictPublicBuckets",
+            False,
+            "has restrictPublicBuckets False; public access is blocked all four ways",
+        ),
+        (
+            "whole-access-block",
+            "results-public",
+            "BucketPublicAccessBlock/blockPublicAcls",
+            None,
+            "has blockPublicAcls not set; public access is blocked all four ways",
+        ),
+        (
+            "explained-wildcards",
+            "loadgen-rights",
+            "RolePolicy/policy",
+            EVERYBODY,
+            "has a statement All for any resource; a statement names its resources",
+        ),
+        (
+            "pinned-images",
+            "tp1-pods",
+            "Deployment/spec.template.spec.containers.0.image",
+            "example.org/vllm:latest",
+            "runs example.org/vllm:latest; an image is named by digest or by the tag of one release",
+        ),
+        (
+            "pinned-images",
+            "tp1-pods",
+            "Deployment/spec.template.spec.containers.0.image",
+            "example.org/vllm",
+            "runs example.org/vllm; an image is named by digest or by the tag of one release",
+        ),
+        (
+            "pinned-images",
+            "artifacts-fetch",
+            "Job/spec.template.spec.containers.0.image",
+            "example.org/python:3.11",
+            "runs example.org/python:3.11; an image is named by digest or by the tag of one release",
+        ),
+        (
+            "pinned-images",
+            "loadgen-pods",
+            "Deployment/spec.template.spec.initContainers.0.image",
+            "python",
+            "runs python; an image is named by digest or by the tag of one release",
+        ),
+        (
+            "pinned-charts",
+            "neuron-chart",
+            "Release/version",
+            ">=1.10.0",
+            "has version '>=1.10.0'; a chart has one exact version",
+        ),
+        ("pinned-charts", "neuron-chart", "Release/version", None, "has version ''; a chart has one exact version"),
+        (
+            "bounded-pools",
+            "pool-nodes",
+            "NodePool/spec.limits",
+            None,
+            "has limits {}; a pool says how many nodes or chips it may launch at most",
+        ),
+        (
+            "bounded-pools",
+            "pool-nodes",
+            "NodePool/spec.limits",
+            {"cpu": "10000"},
+            "has limits {'cpu': '10000'}; a pool says how many nodes or chips it may launch at most",
+        ),
+        (
+            "bounded-pools",
+            "pool-nodes",
+            "NodePool/spec.template.spec.terminationGracePeriod",
+            None,
+            "has no terminationGracePeriod; without it a pod that will not go keeps a node billed",
+        ),
+        (
+            "bounded-pools",
+            "pool-nodes",
+            "NodePool/spec.template.spec.requirements",
+            [],
+            "pins no instance type; Karpenter may then launch the largest",
+        ),
+        (
+            "inside-services",
+            "tp1-address",
+            "Service/spec.type",
+            "NodePort",
+            "is a NodePort; servers have no authentication, so a Service is a ClusterIP",
+        ),
+        (
+            "inside-services",
+            "tp1-address",
+            "Service/spec.type",
+            "LoadBalancer",
+            "is a LoadBalancer; servers have no authentication, so a Service is a ClusterIP",
+        ),
     ],
 )
-def test_a_broken_rule_is_told(rule: str, name: str, path: str, value: object) -> None:
-    """One change that a rule forbids breaks that rule and no other, and the sentence names the resource."""
-    found = broken(changed(name, path, value))
+def test_a_broken_rule_is_told(rule: str, name: str, path: str, value: object, told: str) -> None:
+    """One change that a rule forbids breaks that rule and no other; the sentence names the resource and the rule."""
+    assert broken(changed(name, path, value)) == {rule: [f"{name} {told}"]}
 
-    assert list(found) == [rule]
-    assert len(found[rule]) == 1
-    assert found[rule][0].startswith(name)
+
+def test_an_open_statement_is_told() -> None:
+    """Everything for anybody is told three times, and an allowance of all but a list is told too."""
+    wide = {"Sid": "All", "Action": "s3:*", "Resource": "*", "Principal": "*"}
+    policy = json.dumps({"Statement": [wide, {"Sid": "Rest", "NotAction": "iam:*", "Resource": "arn:a"}]})
+
+    assert broken(changed("loadgen-rights", "RolePolicy/policy", policy))["explained-wildcards"] == [
+        "loadgen-rights has a statement All for any resource; a statement names its resources",
+        "loadgen-rights has a statement All for any action; a statement names its actions",
+        "loadgen-rights has a statement All for anybody; a statement names who may",
+        "loadgen-rights has a statement Rest with NotAction, which allows all the rest",
+    ]
 
 
 @pytest.mark.parametrize("path", ["Deployment/spec.template.spec.containers.0.image"])

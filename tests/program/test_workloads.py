@@ -431,71 +431,128 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "model too large",
         {"workloads__model": {"name": "Qwen/Qwen3-14B"}, "workloads__degrees": [1, 2]},
         SettingsError,
-        r"^workloads\.degrees\[0\] is 1; the model does not fit it: TP1 needs 27\.53 GiB of the 22\.35 GiB",
+        (
+            "workloads.degrees[0] is 1; the model does not fit it: TP1 needs 27.53 GiB of the 22.35 GiB of each "
+            "core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 bytes) and KV cache 0.02 GiB (2 x"
+            " 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes); drop the degree in Pulumi.dev.yaml, "
+            "or lower workloads.model.max_model_len_tokens or max_num_seqs"
+        ),
     ),
     (
         "unknown model",
         {"workloads__model": {"name": "example/Other-1B"}},
         SettingsError,
-        r"^workloads\.model\.name is 'example/Other-1B'; the model's sizes are known",
+        (
+            "workloads.model.name is 'example/Other-1B'; the model's sizes are known, to compute its memory before "
+            "anything is spent: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, "
+            "Qwen/Qwen3-32B; set serving.shape_as in Pulumi.dev.yaml to the model with the same sizes"
+        ),
     ),
-    ("degree not a power of two", {"workloads__degrees": [1, 3]}, SettingsError, r"^workloads\.degrees\[1\] is 3; "),
+    (
+        "degree not a power of two",
+        {"workloads__degrees": [1, 3]},
+        SettingsError,
+        (
+            "workloads.degrees[1] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, "
+            "8, 16, 32, 64); edit Pulumi.dev.yaml"
+        ),
+    ),
     (
         "degree above the instance",
         {"workloads__degrees": [1, 8]},
         CapacityError,
-        r"^workloads\.degrees has 8; one server's cores are on one node and trn2\.3xlarge has 4 logical cores",
+        (
+            "workloads.degrees has 8; one server's cores are on one node and trn2.3xlarge has 4 logical cores; drop"
+            " the degree or choose a larger infra.neuron.instance_type"
+        ),
     ),
     (
         "longer than the model",
         {"workloads__load": {"prompt_tokens": 100}},
         SettingsError,
-        r"^workloads\.load\.prompt_tokens is 100; prompt and output together \(100 \+ 50 tokens\) stay within",
+        (
+            "workloads.load.prompt_tokens is 100; prompt and output together (100 + 50 tokens) stay within "
+            "model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
+        ),
     ),
     (
         "limit of 0",
         {"workloads__limits": {"total_latency_ms": {"at_most_ms": 0}}},
         SettingsError,
-        r"^workloads\.limits\.total_latency_ms\.at_most_ms is 0; ",
+        "workloads.limits.total_latency_ms.at_most_ms is 0; input should be greater than 0; edit Pulumi.dev.yaml",
     ),
     (
         "degree does not divide",
         {"serving": {"layout": "equal-cores", "equal_cores": 6}},
         SettingsError,
-        r"^workloads\.degrees\[2\] is 4; with layout 'equal-cores' every degree divides serving\.equal_cores \(6\)",
+        (
+            "workloads.degrees[2] is 4; with layout 'equal-cores' every degree divides serving.equal_cores (6); "
+            "edit Pulumi.dev.yaml"
+        ),
     ),
     (
         "bucket of another setting",
         {"serving__model_source": "s3://mine/m", "loadtest__results": {"bucket": "mine"}},
         SettingsError,
-        r"^loadtest\.results\.bucket is 'mine'; results have a bucket of their own",
+        (
+            "loadtest.results.bucket is 'mine'; results have a bucket of their own, and serving.model_source "
+            "(s3://mine/m) is in this one; edit Pulumi.dev.yaml"
+        ),
     ),
     (
         "too few nodes",
         {"infra__neuron__maximum_nodes": 1, "serving__when_nodes_are_few": "refuse"},
         CapacityError,
-        r"^the servers need 2 trn2\.3xlarge in layout one-each, placement packed, and infra\.neuron\.maximum",
+        (
+            "the servers need 2 trn2.3xlarge in layout one-each, placement packed, and infra.neuron.maximum_nodes "
+            "allows 1; allow more nodes, drop degrees or choose another layout or placement, or "
+            "serving.when_nodes_are_few: take-turns"
+        ),
     ),
     (
         "no memory left",
         {"serving__shared_memory_gib": 20},
         SettingsError,
-        r"^serving\.shared_memory_gib is 20; shared memory counts as the pod's",
+        (
+            "serving.shared_memory_gib is 20; shared memory counts as the pod's, and takes at most half of the "
+            "smallest one's 28672 MiB; lower it in Pulumi.dev.yaml"
+        ),
     ),
     (
         "a second price",
         {"workloads__price": {"usd_per_hour": 1, "billed_cores": 2, "source": "x", "date": "2026-11-01"}},
         SettingsError,
-        r"^workloads\.price\.usd_per_hour is 1\.0; on a cluster an hour's price is said once, in infra\.neuron\.price",
+        (
+            "workloads.price.usd_per_hour is 1.0; on a cluster an hour's price is said once, in infra.neuron.price;"
+            " move it there in Pulumi.dev.yaml"
+        ),
     ),
-    ("no budget", {"spend": {}}, SettingsError, r"^spend\.budget_usd is not set; this key is required; add it to "),
+    (
+        "no budget",
+        {"spend": {}},
+        SettingsError,
+        "spend.budget_usd is not set; this key is required; add it to Pulumi.dev.yaml",
+    ),
     (
         "more than the budget",
         {"spend__budget_usd": 5},
         SettingsError,
-        r"^spend\.budget_usd is 5\.0; the experiment is expected to cost 7\.41 USD",
+        (
+            "spend.budget_usd is 5.0; the experiment is expected to cost 7.41 USD (about 4.85 USD an hour while "
+            "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate));"
+            " raise it, or lower workloads.decision.budget_seconds or the number of nodes in Pulumi.dev.yaml"
+        ),
     ),
-    ("unknown key", {"loadtest__pod": 2}, SettingsError, r"^loadtest\.pod is 2; no such key; known keys here: "),
+    (
+        "unknown key",
+        {"loadtest__pod": 2},
+        SettingsError,
+        (
+            "loadtest.pod is 2; no such key; known keys here: alarms, cpu_millicores, grace_seconds, image, "
+            "memory_mib, package_index_url, pods, results, run, start_after_seconds; remove or rename it in "
+            "Pulumi.dev.yaml"
+        ),
+    ),
 )
 
 
@@ -505,11 +562,11 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
 def test_bad_input_is_refused_before_anything_is_made(
     changes: dict[str, typing.Any], kind: type[Exception], message: str
 ) -> None:
-    """One clear error at preview: what, where, value, rule, remedy; and one line of it for each bad key."""
-    with pytest.raises(kind, match=message) as refused:
+    """One clear error at preview: what, where, value, rule, remedy."""
+    with pytest.raises(kind) as refused:
         program(**changes)
 
-    assert len(str(refused.value).splitlines()) == 1
+    assert str(refused.value) == message
 
 
 def test_changing_a_stack_file_in_a_test_leaves_the_file_alone() -> None:

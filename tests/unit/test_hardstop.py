@@ -15,6 +15,7 @@ from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.turns import Halt, How
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeDeployments
+from tests.fakes_samples import whole
 
 NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 
@@ -104,13 +105,22 @@ def test_nothing_is_started_after_the_deadline(tmp_path: pathlib.Path) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-11-24T12:00:00"], ids=["empty", "no date", "no time zone"])
-def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", " cannot be read, so nothing is started: Invalid isoformat string: ''"),
+        ("soon", " cannot be read, so nothing is started: Invalid isoformat string: 'soon'"),
+        ("2026-11-24T12:00:00", ", 2026-11-24 12:00:00, has no time zone, so nothing is started"),
+    ],
+    ids=["empty", "no date", "no time zone"],
+)
+def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path, text: str, what: str) -> None:
     """Doubt about money is no permission to spend it."""
     path = tmp_path / "deadline"
     path.write_text(text, encoding="utf-8")
 
-    with pytest.raises(CapacityError, match="so nothing is started"):
+    sentence = f"the deadline of the budget in {path}{what}; `pulumi up` writes it anew"
+    with pytest.raises(CapacityError, match=whole(sentence)):
         read_deadline(path)
 
 

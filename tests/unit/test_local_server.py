@@ -1,12 +1,17 @@
 """How a local server is started, and how much of its cores others took."""
 
 import pathlib
+import types
+import typing
 
 import pytest
 
+from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.local.arena import _Reading, foreign_share
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.local.server import ServerPlan, command, environment
+from optimal_tp.local.program import _check_python
+from optimal_tp.local.server import Server, ServerPlan, command, environment
+from optimal_tp.local.startup import _late
 from optimal_tp.settings.workload import Model
 
 
@@ -51,6 +56,27 @@ def test_the_served_names_are_the_models_and_the_degrees() -> None:
 def test_only_made_models_get_random_weights(*, random_weights: bool) -> None:
     """A user's model is loaded as it is."""
     assert ("dummy" in command(_plan(random_weights=random_weights))) == random_weights
+
+
+def test_a_machine_without_vllm_is_told(tmp_path: pathlib.Path) -> None:
+    """The command that installs it is named."""
+    python = tmp_path / "python"
+
+    with pytest.raises(CapacityError) as refused:
+        _check_python(python)
+    assert str(refused.value) == f"no vLLM: {python} is not there; `make local` installs it, VLLM=PYTHON names another"
+
+
+def test_a_server_that_loads_too_long_is_told() -> None:
+    """With its log, the log's end and the setting."""
+    loading = types.SimpleNamespace(plan=_plan(), last_words=lambda: "Loading weights")
+
+    with pytest.raises(ServerFailed) as failed:
+        _late(typing.cast("dict[int, Server]", {1: None, 2: loading}), {1: 3.0}, 60)
+    assert str(failed.value) == (
+        "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
+        "weights; raise it in the profile if it was still loading"
+    )
 
 
 def test_the_environment_binds_one_worker_a_core() -> None:

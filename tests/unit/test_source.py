@@ -11,7 +11,9 @@ from optimal_tp.measurement.samples import encode
 from optimal_tp.results.source import read, samples_in
 from tests.fakes_run import planted_run, store
 from tests.fakes_s3 import FakeS3
-from tests.fakes_samples import make_sample
+from tests.fakes_samples import make_sample, whole
+
+RELEASE = "copy the file again, or read it with the release that wrote it"
 
 
 @pytest.fixture
@@ -103,10 +105,10 @@ def test_lines_that_hold_no_sample_are_counted(stored: pathlib.Path) -> None:
 
 def test_several_sample_files_are_one_run(stored: pathlib.Path) -> None:
     """Parts are read in the order of their names; other files are left alone."""
-    whole = (stored / "samples.jsonl").read_text().splitlines(keepends=True)
+    lines = (stored / "samples.jsonl").read_text().splitlines(keepends=True)
     (stored / "samples.jsonl").unlink()
-    (stored / "samples-0001.jsonl").write_text("".join(whole[:100]))
-    (stored / "samples-0002.jsonl").write_text("".join(whole[100:]))
+    (stored / "samples-0001.jsonl").write_text("".join(lines[:100]))
+    (stored / "samples-0002.jsonl").write_text("".join(lines[100:]))
     (stored / "notes.jsonl").write_text("not a sample\n")
 
     assert read(str(stored)).samples == tuple(planted_run(blocks=5)[1])
@@ -121,7 +123,10 @@ def test_a_run_without_samples_is_read(stored: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rule"),
-    [("nowhere", "there is no such folder; name the folder that a run wrote"), ("empty", "it has no run.json")],
+    [
+        ("nowhere", "there is no such folder; name the folder that a run wrote"),
+        ("empty", "it has no run.json; name the folder or prefix that a run wrote"),
+    ],
 )
 def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str, rule: str) -> None:
     """One sentence with the path and the remedy."""
@@ -130,7 +135,16 @@ def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str
 
     with pytest.raises(SettingsError) as caught:
         read(source)
-    assert str(caught.value).startswith(f"SOURCE is '{source}'; {rule}")
+    assert str(caught.value) == f"SOURCE is '{source}'; {rule}"
+
+
+def test_a_file_that_cannot_be_read_is_told(stored: pathlib.Path) -> None:
+    """A name of a file that is a folder's."""
+    (stored / "verdict.json").mkdir()
+
+    sentence = f"SOURCE is '{stored}'; it cannot be read: Is a directory; make it readable"
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        read(str(stored))
 
 
 def test_a_cut_record_is_refused(stored: pathlib.Path) -> None:
@@ -138,7 +152,7 @@ def test_a_cut_record_is_refused(stored: pathlib.Path) -> None:
     path = stored / "run.json"
     path.write_text(path.read_text()[:200])
 
-    with pytest.raises(SettingsError, match=r"its run\.json holds no run: .*; copy the file again, or .*$"):
+    with pytest.raises(SettingsError, match=rf"its run\.json holds no run: .*; {RELEASE}$"):
         read(str(stored))
 
 
@@ -159,6 +173,11 @@ def words_for_cores(data: dict[str, typing.Any]) -> None:
     data["degrees"][0]["cores_used"] = "many"
 
 
+def without_urls(data: dict[str, typing.Any]) -> None:
+    """Take a key away that every degree has."""
+    del data["degrees"][0]["urls"]
+
+
 def newer(data: dict[str, typing.Any]) -> None:
     """Make the record of a schema that this program does not know."""
     data["schema_version"] = 99
@@ -167,11 +186,15 @@ def newer(data: dict[str, typing.Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (no_cores, r"its run\.json says that TP1 used 0 cores"),
-        (words_for_cores, r"its run\.json holds no run: degrees\.0\.cores_used is 'many'"),
-        (newer, r"its run\.json holds no run: a run record has schema_version 1"),
+        (no_cores, "its run.json says that TP1 used 0 cores; copy the file again"),
+        (
+            words_for_cores,
+            f"its run.json holds no run: degrees.0.cores_used is 'many', which no run record has; {RELEASE}",
+        ),
+        (newer, f"its run.json holds no run: a run record has schema_version 1, and this one has 99; {RELEASE}"),
+        (without_urls, f"its run.json holds no run: a run record has degrees.0.urls, and this one has none; {RELEASE}"),
     ],
-    ids=["no cores", "words for cores", "newer"],
+    ids=["no cores", "words for cores", "newer", "without a key"],
 )
 def test_an_impossible_record_is_refused(
     stored: pathlib.Path, change: typing.Callable[[dict[str, typing.Any]], None], rule: str
@@ -179,7 +202,7 @@ def test_an_impossible_record_is_refused(
     """Nothing is divided by a core that is not there."""
     edit_record(stored, change)
 
-    with pytest.raises(SettingsError, match=rule):
+    with pytest.raises(SettingsError, match=whole(f"SOURCE is '{stored}'; {rule}")):
         read(str(stored))
 
 

@@ -1,7 +1,6 @@
 """Samples on disk: whole lines whatever happens."""
 
-import errno
-import os
+import math
 import pathlib
 
 import pytest
@@ -59,43 +58,11 @@ def test_a_spool_starts_its_file_anew(tmp_path: pathlib.Path, before: str) -> No
     assert path.read_text() == encode(make_sample(request=7)) + "\n"
 
 
-@pytest.mark.parametrize("room", [0, 1, 100, 700, 5000])
-def test_a_full_disk_leaves_whole_lines_and_says_how_many(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, room: int
-) -> None:
-    """The disk takes ``room`` more bytes: whole lines within them stay, and the sentence counts them.
-
-    What comes later is counted as lost too, even where there is room again: a file with a gap would look whole.
-    """
-    path = tmp_path / "samples.jsonl"
-    real, left = os.pwrite, [room]
-
-    def short(fd: int, data: bytes, offset: int) -> int:
-        if left[0] == 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = real(fd, data[: left[0]], offset)
-        left[0] -= taken
-        return taken
-
-    kept = spool.Spool(path)
-    for number in range(50):
-        kept.add(make_sample(request=number))
-    monkeypatch.setattr(os, "pwrite", short)
-    lines = room // (len(encode(make_sample(request=9))) + 1)
-    sentence = (
-        f"samples cannot be written to {path}: No space left on device; the {lines} samples written before are whole, "
-        f"{50 - lines} after them are lost; make room there or name another folder"
-    )
-    with pytest.raises(StorageFailed, match=whole(sentence)):
-        kept.flush()
-    left[0] = 10_000
-    for more in (1, 2):
-        one_more = sentence.replace(f"{50 - lines} after", f"{50 - lines + more} after")
-        with pytest.raises(StorageFailed, match=whole(one_more)):
-            kept.add(make_sample(request=50))
-    kept.close()
-
-    assert [sample.request for sample in read_samples(path)] == list(range(lines))
+@pytest.mark.parametrize(("key", "value"), [("end_seconds", math.nan), ("rate_per_second", math.inf)])
+def test_a_time_that_is_no_number_is_not_written(key: str, value: float) -> None:
+    """JSON has no such number, and no request such a time."""
+    with pytest.raises(ValueError, match=whole("request 7 has a time or rate that is no finite number")):
+        encode(make_sample(request=7, **{key: value}))
 
 
 def test_a_really_full_device_is_told() -> None:
