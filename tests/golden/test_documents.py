@@ -91,19 +91,6 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
 
 
-def test_no_page_repeats_another() -> None:
-    """A sentence of nine words or more stands on one page alone."""
-    pages: dict[str, set[str]] = {}
-    for name in NAMES:
-        prose = re.sub(r"```.*?```", "", text(name), flags=re.DOTALL)
-        prose = " ".join(line for line in prose.splitlines() if not line.startswith("|"))
-        for sentence in re.split(r"(?<=[.:;]) ", re.sub(r"\s+", " ", prose)):
-            if len(sentence.split()) >= 9:
-                pages.setdefault(sentence, set()).add(name)
-
-    assert {sentence: found for sentence, found in pages.items() if len(found) > 1} == {}
-
-
 def test_the_picture_is_of_the_run_that_the_readme_shows() -> None:
     """The PNG says which run it is of and what it shows: the words beside it in the README, and its output."""
     alt, path = re.findall(r"!\[([^]]*)\]\(([^)]*)\)", text("README.md"))[0]

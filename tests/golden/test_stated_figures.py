@@ -5,13 +5,10 @@ import re
 import pytest
 
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
-from optimal_tp.cli import watch
 from optimal_tp.cluster import deadline, nodewatch
 from optimal_tp.fleet import buying, search
 from optimal_tp.fleet.simulation import simulation
-from optimal_tp.loadgen import connection, lag, pacing, pool, receiving
-from optimal_tp.measurement import audit, progress, run_audit
-from optimal_tp.measurement.estimate import TIMES
+from optimal_tp.measurement import progress, run_audit
 from optimal_tp.results import parts
 from tests.fakes_pulumi import ROOT, recorded
 
@@ -20,7 +17,6 @@ NUMBERS = {1: "a", 3: "three", 5: "five"}
 STATED = (
     ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
     ("README.md", f"other programs took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
-    ("docs/decisions/0002-stop-the-others.md", f"took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of them"),
     ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
     ("docs/on-aws.md", f"at Karpenter's NodeClaims every {nodewatch.LOOK_SECONDS:g} seconds"),
     ("docs/on-aws.md", f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),
@@ -30,34 +26,6 @@ STATED = (
     ("docs/fleet.md", f"a router has at most {simulation.ROUTER_SERVERS} servers"),
     ("docs/fleet.md", f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
     ("docs/fleet.md", f"spans a factor of {buying.LASTING:g} at least"),
-    ("docs/decisions/0020-own-protocol.md", f"at {connection.HEAD_BYTES // 1024} KiB"),
-    ("docs/decisions/0023-no-retry.md", f"({pacing.LONGEST_RETRY_AFTER_SECONDS:g} s at most)"),
-    (
-        "docs/decisions/0023-no-retry.md",
-        f"a pause of {1000 * pacing.FIRST_BACK_OFF_SECONDS:g} ms doubling to {pacing.LONGEST_BACK_OFF_SECONDS:g} s",
-    ),
-    ("docs/decisions/0023-no-retry.md", f"idle for {pool.IDLE_SECONDS:g} s is not used again"),
-    (
-        "docs/decisions/0024-audit-rules.md",
-        f"the larger of {audit.LATENESS_FLOOR_MS:g} ms and {100 * audit.LATENESS_SHARE:g} % of the strictest",
-    ),
-    ("docs/decisions/0024-audit-rules.md", f"sent at {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),
-    ("docs/decisions/0024-audit-rules.md", f"ticking every {1000 * lag.PERIOD_SECONDS:g} ms"),
-    ("docs/decisions/0024-audit-rules.md", f"beyond {audit.LONGEST_PAUSE_FACTOR} {TIMES} `bound`"),
-    ("docs/decisions/0024-audit-rules.md", f"in flight within {100 * audit.IN_FLIGHT_TOLERANCE:g} % of the slots"),
-    ("docs/decisions/0024-audit-rules.md", f"rate {TIMES} latency within {100 * audit.LITTLE_TOLERANCE:g} %"),
-    ("docs/decisions/0025-the-kernel-stamps-tokens.md", f"by more than {receiving.STEP_NS / 1e6:g} ms"),
-    (
-        "docs/decisions/0045-several-load-generators-follow-a-plan.md",
-        f"above {parts.CLOCK_TOLERANCE_MS:g} ms, or where no time service keeps a clock",
-    ),
-    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"changed every {progress.WRITE_SECONDS:g} s and"),
-    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"of life every {progress.HEARTBEAT_SECONDS:g} s"),
-    ("docs/decisions/0051-progress-is-an-object-in-the-bucket.md", f"reads it every {watch.LOOK_SECONDS:g} s"),
-    (
-        "docs/decisions/0051-progress-is-an-object-in-the-bucket.md",
-        f"older than {progress.SILENT_SECONDS / 60:g} minutes",
-    ),
 )
 """Page, and words in it whose figures come from the program."""
 
