@@ -8,6 +8,7 @@ TIERS = {
     "program": "program",
     "components": "program",
     "golden": "program",
+    "properties": "program",
     "measurement": "measurement",
     "engines": "engines",
 }

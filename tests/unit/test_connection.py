@@ -5,8 +5,6 @@ import json
 import typing
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from optimal_tp.loadgen import connection as connections
 from optimal_tp.loadgen.connection import Connection
@@ -100,34 +98,6 @@ def stream(texts: typing.Sequence[str], *, end: str = "\n", tokens: int | None =
     usage = {"prompt_tokens": 7, "completion_tokens": len(texts) if tokens is None else tokens}
     parts = [event(text, end=end, compact=compact) for text in texts]
     return b"".join([*parts, event(None, end=end, usage=usage, compact=compact), f"data: [DONE]{end}{end}".encode()])
-
-
-def cut(data: bytes, cuts: typing.Iterable[int]) -> list[bytes]:
-    """Return ``data`` in pieces."""
-    places = sorted({place % (len(data) + 1) for place in cuts})
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
-
-
-CUTS = st.lists(st.integers(0, 100_000), max_size=40)
-TEXTS = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6)
-
-
-@given(TEXTS, st.sampled_from(["\n", "\r\n"]), st.booleans(), CUTS, CUTS)
-def test_no_split_of_bytes_changes_what_is_counted(
-    texts: list[str],
-    end: str,
-    compact: bool,  # noqa: FBT001 - drawn
-    chunk_cuts: list[int],
-    read_cuts: list[int],
-) -> None:
-    """HTTP chunks and reads may end anywhere, within a character too: tokens, counts and status are the same."""
-    body = stream(texts, end=end, compact=compact)
-    response = HEAD + b"".join(framed(piece) for piece in cut(body, chunk_cuts) if piece) + b"0\r\n\r\n"
-    result = Scene().feed(*cut(response, read_cuts))
-
-    assert (result.status, result.detail) == ("ok", None)
-    assert len(result.token_seconds) == len(texts)
-    assert (result.prompt_tokens, result.output_tokens) == (7, len(texts))
 
 
 def test_every_token_has_the_time_of_its_own_arrival() -> None:

@@ -16,7 +16,7 @@ from optimal_tp.local.server import Server
 from optimal_tp.local.startup import _ready
 from optimal_tp.plan.placement import Wish, plan
 from optimal_tp.pods.kubernetes import own_namespace
-from optimal_tp.results.spool import read
+from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.console import Watcher
 
@@ -72,12 +72,12 @@ SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str,
         ),
     ),
     "StorageFailed": (
-        lambda: list(read(NOWHERE / "samples.jsonl", on_cut=print)),
+        lambda: Spool(pathlib.Path("/dev/null/samples.jsonl")),
         (
-            "/nowhere/samples.jsonl",
-            "No such file or directory",
-            "samples cannot be read",
-            "; make the file readable",
+            "/dev/null/samples.jsonl",
+            "File exists",
+            "samples cannot be written",
+            "; make room there or name another folder",
         ),
     ),
     "Interrupted": (

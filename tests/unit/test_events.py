@@ -1,45 +1,16 @@
 """Server-sent events survive any split of their bytes."""
 
-import json
 import typing
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from optimal_tp.loadgen.events import EventStream, parsed
-
-PAYLOADS = st.lists(
-    st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(str.strip).filter(bool), max_size=6
-)
-
-
-def split(data: bytes, cuts: typing.Iterable[int]) -> list[bytes]:
-    """Return ``data`` in pieces, cut at ``cuts``."""
-    places = sorted({cut % (len(data) + 1) for cut in cuts})
-    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
 def read(pieces: typing.Iterable[bytes]) -> list[bytes]:
     """Return the events in ``pieces``."""
     stream = EventStream()
     return [event for piece in pieces for event in stream.feed(piece)] + stream.finish()
-
-
-@given(PAYLOADS, st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 5000), max_size=30))
-def test_events_do_not_depend_on_how_bytes_were_cut(payloads: list[str], end: str, cuts: list[int]) -> None:
-    """LF, CRLF and CR end lines; comments and other fields do not matter; multi-byte characters may be cut."""
-    text = "".join(f": ping{end}event: x{end}data: {payload}{end}{end}" for payload in payloads)
-
-    assert read(split(text.encode(), cuts)) == [payload.encode() for payload in payloads]
-
-
-@given(st.text(min_size=1, max_size=40), st.lists(st.integers(0, 5000), max_size=30))
-def test_json_of_any_text_comes_through_whole(text: str, cuts: list[int]) -> None:
-    """A token's text, whatever its characters, is what was sent."""
-    data = f"data: {json.dumps({'text': text}, ensure_ascii=False)}\n\n".encode(errors="replace")
-
-    assert [json.loads(event) for event in read(split(data, cuts))] == [json.loads(data[6:])]
 
 
 def test_several_data_lines_are_one_event() -> None:

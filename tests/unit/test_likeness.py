@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from optimal_tp.loadgen.likeness import Likeness, likeness
 
@@ -20,19 +18,6 @@ def known() -> Likeness:
     found = likeness(event("a"))
     assert found is not None
     return found
-
-
-TEXTS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=40)
-
-
-@given(TEXTS, st.binary(max_size=80).filter(lambda tail: not tail.endswith(known().end)))
-def test_a_run_is_all_events_alike_and_not_a_byte_more(texts: list[str], tail: bytes) -> None:
-    """Whatever the texts say and whatever follows them: as many as there are, and the bytes that they take."""
-    data = b"".join(map(event, texts))
-
-    assert known().run(data) == (len(texts), len(data))
-    if known().end not in tail:
-        assert known().run(data + tail) == (len(texts), len(data))
 
 
 @pytest.mark.parametrize(

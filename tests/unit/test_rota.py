@@ -10,8 +10,6 @@ import random
 import threading
 import typing
 
-import hypothesis
-import hypothesis.strategies as st
 import pytest
 
 from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
@@ -21,14 +19,14 @@ from optimal_tp.pods.kubernetes import Namespace, own_namespace
 ROUNDS: Rounds = ((1, 2), (4,))
 
 
-@hypothesis.given(seed=st.integers(0, 1000))
-def test_rounds_go_there_and_back(seed: int) -> None:
+def test_rounds_go_there_and_back() -> None:
     """A B, B A, A B: every two blocks change the servers once between them, and each degree has one turn a block."""
-    draw = random.Random(seed)
-    blocks = [block_order(ROUNDS, block, draw) for block in range(4)]
+    for seed in range(100):
+        draw = random.Random(seed)
+        blocks = [block_order(ROUNDS, block, draw) for block in range(4)]
 
-    assert [sorted(block) for block in blocks] == [[1, 2, 4]] * 4
-    assert [block.index(4) for block in blocks] == [2, 0, 2, 0]
+        assert [sorted(block) for block in blocks] == [[1, 2, 4]] * 4
+        assert [block.index(4) for block in blocks] == [2, 0, 2, 0]
 
 
 def test_within_a_round_the_order_is_drawn() -> None:
