@@ -12,7 +12,8 @@ from tests.engines.fakes_aws import account
 from tests.engines.fakes_aws.kinds import NAMED_BY, REFERENCES
 from tests.engines.fakes_aws.plugin import kind_of
 from tests.engines.fakes_aws.world import Instance, Properties, RefusedError, Thing, World
-from tests.fakes_pulumi import CLUSTER, Answers, Recorded, Recording, run_main, stack_config
+from tests.fakes_pulumi import CLUSTER, Answers, Recorded, Recording, run_main
+from tests.fakes_stack_files import stack_config
 
 CHART, POOL = "karpenter-controller", "pool-nodes"
 """Logical names of Karpenter's chart and of the node pool."""

@@ -12,21 +12,18 @@ import functools
 import gc
 import hashlib
 import json
-import pathlib
 import runpy
 import typing
 
 import pulumi
 import pulumi.runtime
-import yaml
 from pulumi.runtime import mocks, settings
 from pulumi.runtime.proto import resource_pb2
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.fakes_stack_files import ACCOUNT, ROOT, stack_config
+
 PROJECT = "optimal-tp"
-ACCOUNT = "111122223333"
 CLUSTER = "eks:index:Cluster"
-STACK_FILES = ("Pulumi.dev.yaml", "Pulumi.prod.yaml")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -357,13 +354,6 @@ def _run(
         return pulumi.Output.from_input(exported).apply(recording.outputs.update)
 
     run()
-
-
-def stack_config(file: str) -> dict[str, typing.Any]:
-    """Return the ``config`` of a stack file as data."""
-    loaded = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
-    config: dict[str, typing.Any] = loaded["config"]
-    return config
 
 
 @functools.cache

@@ -14,7 +14,8 @@ from optimal_tp.account.questions import Answer
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
 from tests.fakes_botocore import Account, Parsed, Plan
-from tests.fakes_workloads import EXISTING, changed
+from tests.fakes_stack_files import EXISTING
+from tests.fakes_workloads import changed
 
 NOW: typing.Final = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 OWNER = "123456789012"

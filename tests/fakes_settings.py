@@ -19,7 +19,7 @@ from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.sections import Spend
 from optimal_tp.settings.stack_file import LoadTest, Serving
 from optimal_tp.settings.workload import WorkloadSettings
-from tests.fakes_pulumi import ROOT
+from tests.fakes_stack_files import ROOT
 from workloads.outputs import ExperimentOutputs
 
 PAGE = ROOT / "docs" / "settings.md"

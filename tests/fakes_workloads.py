@@ -5,17 +5,8 @@ import copy
 import functools
 import typing
 
-from tests.fakes_pulumi import ACCOUNT, Recording, recorded, run_main, stack_config
-
-EXISTING: typing.Final = {
-    "cluster_name": "theirs",
-    "oidc_provider_arn": f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.ap-southeast-4.amazonaws.com/id/ABC",
-    "context": "theirs",
-    "file_system_id": "fs-0123456789abcdef0",
-    "subnet_ids": ["subnet-0123456789abcdef0"],
-    "security_group_ids": ["sg-0123456789abcdef0"],
-    "instance_profile": "their-nodes",
-}
+from tests.fakes_pulumi import Recording, recorded, run_main
+from tests.fakes_stack_files import EXISTING, stack_config
 
 
 def changed(file: str, /, **changes: object) -> dict[str, typing.Any]:

@@ -33,7 +33,8 @@ from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter,
 from tests.engines.fakes_region import ACCOUNT, Kind, Region, Reservation, region
 from tests.fakes_pulumi import Recording, run_main
 from tests.fakes_schemas import PREFIX
-from tests.fakes_workloads import EXISTING, changed
+from tests.fakes_stack_files import EXISTING
+from tests.fakes_workloads import changed
 
 HELD = "cr-0fedcba9876543210"
 """A reservation; not the one that the stack files give as an example."""

@@ -23,7 +23,7 @@ from tests.engines.fakes_aws.outputs import AUTHORITY, ENDPOINT
 from tests.engines.fakes_aws.plugin import MODEL, SCALE
 from tests.engines.fakes_aws.world import World, seen
 from tests.engines.fakes_cluster import scheduling
-from tests.fakes_pulumi import ROOT, stack_config
+from tests.fakes_stack_files import ROOT, stack_config
 
 FILE, STACK = "Pulumi.dev.yaml", "dev"
 CHARTS = pathlib.Path(__file__).parent / "charts"

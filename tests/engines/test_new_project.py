@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from tests.fakes_pulumi import ROOT
+from tests.fakes_stack_files import ROOT
 
 NEEDED = ("pulumi", "pulumi-language-python")
 MISSING = [name for name in NEEDED if shutil.which(name) is None]

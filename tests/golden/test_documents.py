@@ -10,7 +10,8 @@ import sys
 import PIL.Image
 import pytest
 
-from tests.fakes_pulumi import ROOT, recorded
+from tests.fakes_pulumi import recorded
+from tests.fakes_stack_files import ROOT
 from tests.fakes_workloads import PROGRAMS
 
 DOCUMENTS = sorted(

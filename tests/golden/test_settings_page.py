@@ -4,8 +4,8 @@ import typing
 
 import yaml
 
-from tests.fakes_pulumi import ROOT, STACK_FILES
 from tests.fakes_settings import PAGE, SECTIONS, page, rows
+from tests.fakes_stack_files import ROOT, STACK_FILES
 
 
 def keys() -> set[str]:

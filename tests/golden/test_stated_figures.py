@@ -10,7 +10,8 @@ from optimal_tp.fleet import buying, search
 from optimal_tp.fleet.simulation import simulation
 from optimal_tp.measurement import progress, run_audit
 from optimal_tp.results import parts
-from tests.fakes_pulumi import ROOT, recorded
+from tests.fakes_pulumi import recorded
+from tests.fakes_stack_files import ROOT
 
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 

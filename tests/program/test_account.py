@@ -6,7 +6,8 @@ import random
 import pytest
 
 from tests.fakes_account import Account, up
-from tests.fakes_pulumi import STACK_FILES, Recorded, Recording
+from tests.fakes_pulumi import Recorded, Recording
+from tests.fakes_stack_files import STACK_FILES
 
 KEPT = frozenset(
     {

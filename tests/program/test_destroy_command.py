@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.fakes_leftovers import listed, scope
-from tests.fakes_pulumi import ROOT
+from tests.fakes_stack_files import ROOT
 
 
 def scripted(path: pathlib.Path, text: str) -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from infra.folded_expectations import expectations
 from optimal_tp.settings.infra import parse_infra
-from tests.fakes_pulumi import stack_config
-from tests.fakes_workloads import EXISTING, on_existing
+from tests.fakes_stack_files import EXISTING, stack_config
+from tests.fakes_workloads import on_existing
 
 
 def test_an_existing_cluster_is_told_what_is_expected_of_it() -> None:

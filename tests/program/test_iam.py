@@ -13,7 +13,7 @@ from iam_rules import (
 from rulebook import listed
 
 from tests.fakes_iam import as_template, documents
-from tests.fakes_pulumi import STACK_FILES, stack_config
+from tests.fakes_stack_files import STACK_FILES, stack_config
 
 
 def statements(file: str) -> list[tuple[str, Document]]:

@@ -18,7 +18,8 @@ import yaml
 from celpy import celtypes
 from celpy.adapter import json_to_cel
 
-from tests.fakes_pulumi import STACK_FILES, recorded
+from tests.fakes_pulumi import recorded
+from tests.fakes_stack_files import STACK_FILES
 
 CRDS = pathlib.Path(__file__).parents[1] / "crds"
 FILES = {

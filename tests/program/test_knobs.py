@@ -14,7 +14,8 @@ import pydantic
 import pytest
 
 from optimal_tp.settings.infra import InfraSettings
-from tests.fakes_pulumi import CLUSTER, Recording, recorded, run_main, stack_config
+from tests.fakes_pulumi import CLUSTER, Recording, recorded, run_main
+from tests.fakes_stack_files import stack_config
 
 DEV, INFRA = "Pulumi.dev.yaml", "optimal-tp:infra"
 

@@ -8,7 +8,8 @@ from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.leftovers.kinds import exit_status
 from optimal_tp.account.leftovers.search import KINDS, search
 from tests.fakes_leftovers import GOES_WITH, MAKERS, Account, Found, account, resources
-from tests.fakes_pulumi import ROOT, Recorded
+from tests.fakes_pulumi import Recorded
+from tests.fakes_stack_files import ROOT
 from tests.fakes_strays import STRAYS, neighbours
 
 STACKS = ("dev", "prod")

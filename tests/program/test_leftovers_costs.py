@@ -24,8 +24,8 @@ from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_file import Results as Said
 from tests.fakes_command import asked
 from tests.fakes_leftovers import account, scope
+from tests.fakes_stack_files import EXISTING
 from tests.fakes_whole import everything
-from tests.fakes_workloads import EXISTING
 
 _SESSION = botocore.session.get_session()
 BY_NAME = {kind.name: kind for kind in KINDS}

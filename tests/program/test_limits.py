@@ -9,7 +9,8 @@ import botocore.loaders
 import botocore.model
 import pytest
 
-from tests.fakes_pulumi import STACK_FILES, Recorded, recorded
+from tests.fakes_pulumi import Recorded, recorded
+from tests.fakes_stack_files import STACK_FILES
 
 OPERATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
     # Pulumi's type: service, operation, and inputs whose name in the API is not the same but for its case.

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 import yaml
 
-from tests.fakes_pulumi import ROOT
+from tests.fakes_stack_files import ROOT
 from tests.fakes_workloads import program
 
 COPIED = (

@@ -16,6 +16,7 @@ from tests.fakes_botocore import Account, Planned, client_of
 from tests.fakes_command import asked
 from tests.fakes_pulumi import ROOT, stack_config
 from tests.fakes_ready import NOW, OWNER, STACKS, preflight, ready, stack
+from tests.fakes_stack_files import ROOT, stack_config
 
 ACTIONS: typing.Final = {"s3:HeadBucket": "s3:ListBucket"}
 """Operations whose right is called otherwise (service authorization reference)."""

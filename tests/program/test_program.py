@@ -8,7 +8,8 @@ import time
 import pytest
 
 from optimal_tp.errors import SettingsError
-from tests.fakes_pulumi import CALLS, STACK_FILES, Recorded, Recording, recorded, run_main, stack_config
+from tests.fakes_pulumi import CALLS, Recorded, Recording, recorded, run_main
+from tests.fakes_stack_files import STACK_FILES, stack_config
 
 HOUSE = "optimal-tp:infra:"
 EXPERIMENT = ("optimal-tp:workloads:", "::experiment")

@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from tests.fakes_iam import as_template, documents
-from tests.fakes_pulumi import ROOT, STACK_FILES, recorded
+from tests.fakes_pulumi import recorded
 from tests.fakes_schemas import manifests, whole
+from tests.fakes_stack_files import ROOT, STACK_FILES
 from tests.fakes_workloads import PROGRAMS
 
 CHECKOV = ROOT / ".venv-scan" / "bin" / "checkov"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fakes_pulumi import STACK_FILES, recorded
+from tests.fakes_pulumi import recorded
+from tests.fakes_stack_files import STACK_FILES
 
 
 @pytest.mark.parametrize("file", STACK_FILES)

@@ -11,7 +11,8 @@ from optimal_tp.account.preflight.taken import self_named
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.facts.names import SelfNamed, alarms
 from optimal_tp.plan.stack import PROJECT, SECTIONS, compose
-from tests.fakes_pulumi import Recorded, Recording, recorded, stack_config
+from tests.fakes_pulumi import Recorded, Recording, recorded
+from tests.fakes_stack_files import stack_config
 from tests.fakes_workloads import FAMILY, changed, on_existing, program
 
 NAME_INPUTS: typing.Final = {

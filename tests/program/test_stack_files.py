@@ -9,7 +9,7 @@ import pathlib
 import pytest
 
 from optimal_tp.settings.infra import InfraSettings, parse_infra
-from tests.fakes_pulumi import STACK_FILES, stack_config
+from tests.fakes_stack_files import STACK_FILES, stack_config
 
 
 def moto_folder() -> pathlib.Path:

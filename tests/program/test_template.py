@@ -4,7 +4,8 @@ import re
 
 import yaml
 
-from tests.fakes_pulumi import ROOT, recorded, run_main, stack_config
+from tests.fakes_pulumi import recorded, run_main
+from tests.fakes_stack_files import ROOT, stack_config
 
 TEMPLATE = ROOT / "template"
 

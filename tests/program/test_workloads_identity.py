@@ -6,7 +6,7 @@ import typing
 import pytest
 
 from optimal_tp.measurement.metrics import NAMESPACE
-from tests.fakes_pulumi import ACCOUNT
+from tests.fakes_stack_files import ACCOUNT
 from tests.fakes_workloads import PROGRAMS
 
 ROLES = [

@@ -3,7 +3,7 @@
 import re
 
 from optimal_tp.facts.versions import IMAGE_REGISTRY, PYTHON_IMAGE
-from tests.fakes_pulumi import ROOT
+from tests.fakes_stack_files import ROOT
 from workloads.manifests.python_pods import REQUIREMENTS, USER
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
-from tests.fakes_pulumi import ROOT, STACK_FILES, stack_config
+from tests.fakes_stack_files import ROOT, STACK_FILES, stack_config
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

@@ -11,7 +11,7 @@ import pytest
 from optimal_tp.pods.guard import Guard, keep, main
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_kubernetes import FakeCluster, served
-from workloads.manifests.bundle import ROOT
+from tests.fakes_stack_files import ROOT
 from workloads.manifests.folded_bundle import closure, imports, read_sources
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)

@@ -4,8 +4,7 @@ import pytest
 
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.seats import system_node_vcpus
-from tests.fakes_pulumi import stack_config
-from tests.fakes_workloads import EXISTING
+from tests.fakes_stack_files import EXISTING, stack_config
 
 
 @pytest.mark.parametrize(
