@@ -14,7 +14,6 @@ from optimal_tp.account.questions import PREFLIGHT, Unknown
 from optimal_tp.cli import preflight as command
 from tests.fakes_botocore import Account, Planned, client_of
 from tests.fakes_command import asked
-from tests.fakes_pulumi import ROOT, stack_config
 from tests.fakes_ready import NOW, OWNER, STACKS, preflight, ready, stack
 from tests.fakes_stack_files import ROOT, stack_config
 

@@ -13,7 +13,8 @@ def _components() -> dict[str, tuple[str, ast.ClassDef]]:
     found = {}
     for package in ("infra", "workloads"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = path.read_text(encoding="utf-8")
+            for node in ast.parse(text).body if "ComponentResource" in text else ():
                 if isinstance(node, ast.ClassDef) and "pulumi.ComponentResource" in map(ast.unparse, node.bases):
                     assert node.name not in found
                     found[node.name] = (package, node)

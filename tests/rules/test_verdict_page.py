@@ -1,4 +1,4 @@
-"""docs/verdict.md says what the program does: its words, its exit statuses, its commands, its margin."""
+"""docs/verdict.md says what the program does: its words, its exit statuses, its margin."""
 
 import pathlib
 import re
