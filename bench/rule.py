@@ -9,7 +9,6 @@ import typing
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 
 from bench.rule_sequences import Array, Settlement, gate_words, settle
 
@@ -140,6 +139,8 @@ def one_after_the_other(truth: Planted, experiments: int, *, blocks: int = 30, s
     Source: Welch, "The generalization of 'Student's' problem when several different population variances are
     involved", Biometrika 34 (1947); Bonferroni's correction over the pairs.
     """
+    import scipy.stats  # noqa: PLC0415 - half a second, for one row of the table
+
     generator = np.random.default_rng(seed)
     values = logs(truth, experiments, blocks, generator, in_turn=False)
     degrees = len(truth.per_core)

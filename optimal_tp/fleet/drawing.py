@@ -2,13 +2,15 @@
 
 import functools
 import math
-
-import matplotlib.axes
+import typing
 
 from optimal_tp.fleet.planning import FleetPlan
 from optimal_tp.measurement.estimate import figure
 from optimal_tp.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages, picture
 from optimal_tp.report.plots import Plot
+
+if typing.TYPE_CHECKING:
+    import matplotlib.axes
 
 
 def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
@@ -38,7 +40,7 @@ def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
     return tuple(found)
 
 
-def _curves(axes: matplotlib.axes.Axes, plan: FleetPlan, label: str, *, per_request: bool) -> None:
+def _curves(axes: "matplotlib.axes.Axes", plan: FleetPlan, label: str, *, per_request: bool) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for degree in sorted(plan.points[0].cost):
@@ -59,7 +61,7 @@ def _curves(axes: matplotlib.axes.Axes, plan: FleetPlan, label: str, *, per_requ
     axes.legend(frameon=False, labelcolor=INK, loc="best")
 
 
-def _note(axes: matplotlib.axes.Axes, text: str, across: float, up: float, colour: str) -> None:
+def _note(axes: "matplotlib.axes.Axes", text: str, across: float, up: float, colour: str) -> None:
     axes.annotate(
         text,
         (across, up),

@@ -4,15 +4,13 @@ import io
 import math
 import typing
 
-import matplotlib as mpl
-import matplotlib.axes
-import matplotlib.figure
-import matplotlib.ticker
-
 from optimal_tp.measurement.estimate import figure
 from optimal_tp.verdict.curve import LoadCurve, Step
 from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.statistics import Estimate
+
+if typing.TYPE_CHECKING:
+    import matplotlib.axes
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8A8A")
 """By position of the degree: 1, 2, 4, ... Source: Okabe and Ito, "Color Universal Design" (2008); grey for black."""
@@ -23,7 +21,7 @@ _WIDE_FROM, _FARTHEST = 4, 20
 INK, FAINT = "#1b1f24", "#c9ced6"
 _ON_DARK = {INK: "#e6e8eb", FAINT: "#454c56"}
 
-Draw = typing.Callable[[matplotlib.axes.Axes], None]
+Draw = typing.Callable[["matplotlib.axes.Axes"], None]
 
 
 def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float = 3.4, told: str = "") -> bytes:
@@ -31,7 +29,10 @@ def picture(draw: Draw, form: typing.Literal["png", "svg"], height_inches: float
 
     ``told`` goes into a PNG as its description: the picture says which run it is of wherever it is copied to.
     """
-    with mpl.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 11}):
+    # A run imports this module for its end: what takes half a second to import waits until something is drawn.
+    import matplotlib.figure  # noqa: PLC0415
+
+    with matplotlib.rc_context({"svg.hashsalt": "optimal-tp", "svg.fonttype": "path", "font.size": 11}):
         drawing = matplotlib.figure.Figure(figsize=(5.6, height_inches), layout="constrained")
         axes = drawing.add_subplot()
         _dress(axes)
@@ -50,7 +51,7 @@ def for_dark_pages(svg: str) -> str:
     return svg
 
 
-def _dress(axes: matplotlib.axes.Axes) -> None:
+def _dress(axes: "matplotlib.axes.Axes") -> None:
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
@@ -62,7 +63,7 @@ def _dress(axes: matplotlib.axes.Axes) -> None:
 
 
 def by_degree(
-    axes: matplotlib.axes.Axes, points: typing.Mapping[int, Estimate], label: str, limit: float | None
+    axes: "matplotlib.axes.Axes", points: typing.Mapping[int, Estimate], label: str, limit: float | None
 ) -> None:
     """Draw one point with its range per degree, and the limit as a line across."""
     ends = [end for one in points.values() for end in (one.value, one.interval.high) if end is not None]
@@ -88,7 +89,7 @@ def by_degree(
     axes.set_ylabel(label)
 
 
-def load(axes: matplotlib.axes.Axes, curves: typing.Sequence[LoadCurve], limit: float | None) -> None:
+def load(axes: "matplotlib.axes.Axes", curves: typing.Sequence[LoadCurve], limit: float | None) -> None:
     """Draw throughput per core against median latency, a line per degree and a point per step."""
     for curve in curves:
         colour, marker = _look(curve.degree)
@@ -113,7 +114,7 @@ def load(axes: matplotlib.axes.Axes, curves: typing.Sequence[LoadCurve], limit: 
         _write(axes, f"limit {figure(limit)}", (limit, 0), (4, 5), LIMIT_COLOUR)
 
 
-def choices(axes: matplotlib.axes.Axes, ranges: typing.Sequence[LimitRange], limit: float | None) -> None:
+def choices(axes: "matplotlib.axes.Axes", ranges: typing.Sequence[LimitRange], limit: float | None) -> None:
     """Draw the choice along the latency limit: a band per degree, its lower end with its range.
 
     The limit's axis is logarithmic where it spans more than a factor of ``_WIDE_FROM``: what changes the choice is
@@ -146,6 +147,8 @@ def choices(axes: matplotlib.axes.Axes, ranges: typing.Sequence[LimitRange], lim
     elif limit is not None:
         _write(axes, f"limit {figure(limit)} \N{RIGHTWARDS ARROW}", (right, 0.85), (-4, 0), LIMIT_COLOUR, "right")
     axes.set_xlim(left, right)
+    import matplotlib.ticker  # noqa: PLC0415 - as above
+
     if is_wide:
         axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
@@ -157,7 +160,7 @@ def choices(axes: matplotlib.axes.Axes, ranges: typing.Sequence[LimitRange], lim
 
 
 def _write(
-    axes: matplotlib.axes.Axes,
+    axes: "matplotlib.axes.Axes",
     text: str,
     where: tuple[float, float],
     offset_points: tuple[float, float],

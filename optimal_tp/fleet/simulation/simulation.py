@@ -8,7 +8,7 @@ import os
 import typing
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
 from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
@@ -198,4 +198,4 @@ def _around(value: float, error: float, count: int) -> Estimate:
 
 
 def _t(count: int) -> float:
-    return float(scipy.stats.t.ppf(0.975, max(1, count - 1)))
+    return float(scipy.special.stdtrit(max(1, count - 1), 0.975))
