@@ -12,7 +12,10 @@ MODEL = "BaseModel"
 
 @functools.cache
 def _trees() -> tuple[ast.Module, ...]:
-    paths = [ROOT / "__main__.py", *(ROOT / "infra").rglob("*.py"), *(ROOT / "workloads").rglob("*.py")]
+    paths = [
+        ROOT / "__main__.py",
+        *(path for name in ("optimal_tp", "infra", "workloads") for path in (ROOT / name).rglob("*.py")),
+    ]
     return tuple(ast.parse(path.read_text(encoding="utf-8")) for path in sorted(paths))
 
 
