@@ -5,6 +5,7 @@ import copy
 import functools
 import typing
 
+from optimal_tp.cluster.order import Order
 from tests.fakes_pulumi import Recording, recorded, run_main
 from tests.fakes_stack_files import EXISTING, stack_config
 
@@ -35,6 +36,11 @@ def on_existing(**changes: object) -> Recording:
     for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")
+
+
+def order(recording: Recording) -> Order:
+    """Return what the load generator's pods are asked for, as they read it."""
+    return Order.model_validate_json(recording.one("ConfigMap loadgen-settings").inputs["data"]["order.json"])
 
 
 FAMILY: typing.Final = (

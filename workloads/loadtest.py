@@ -7,7 +7,6 @@ import json
 
 import pulumi
 import pulumi_aws as aws
-import yaml
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
@@ -23,15 +22,12 @@ from pulumi_kubernetes.rbac.v1 import (
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers.deployment import GENERATOR
-from optimal_tp.settings.models import as_section
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import Identity
 from workloads.bucket import ResultsBucket
 from workloads.manifests import generator, python_pods, rights
 from workloads.manifests.bundle import bundle, config_maps
 from workloads.namespace import grant
-
-PROGRAM = "optimal_tp.__main__"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,9 +73,8 @@ class LoadTest(pulumi.ComponentResource):
             opts=self._child,
         )
         wanted = args.settings.loadtest
-        parts = bundle(f"{GENERATOR}-code", [PROGRAM])
+        parts = bundle(f"{GENERATOR}-code", generator.PROGRAMS)
         code = config_maps(f"{name}-code", parts, args.namespace, self._child)
-        settings = self._settings()
         runtime = python_pods.Runtime(
             image=args.python_image if wanted.image is None else wanted.image,
             installs=wanted.image is None,
@@ -91,13 +86,12 @@ class LoadTest(pulumi.ComponentResource):
             runtime=runtime,
             plan=args.plan,
             region=args.region,
-            settings_name=settings.metadata.name,
-            results_uri=args.results.uri,
             ready_timeout_seconds=args.settings.serving.start_patience_seconds,
             pins=args.pins,
             node_pool=args.node_pool,
             money=args.money,
         )
+        order = self._order(pod)
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
         # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first would
         # be measured as failing.
@@ -111,11 +105,11 @@ class LoadTest(pulumi.ComponentResource):
             *args.servers,
         ]
         if wanted.pods > 1:
-            needs += self._shared(account, pod, needs)
+            needs += self._shared(account, pod, order, needs)
         Deployment(
             f"{name}-pods",
             metadata=meta,
-            spec=generator.deployment_spec(pod),
+            spec=generator.deployment_spec(pod, order.metadata.name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
         )
         PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(wanted.pods), opts=self._child)
@@ -140,7 +134,7 @@ class LoadTest(pulumi.ComponentResource):
         )
 
     def _shared(
-        self, account: ServiceAccount, pod: generator.Generator, needs: list[pulumi.Resource]
+        self, account: ServiceAccount, pod: generator.Generator, order: ConfigMap, needs: list[pulumi.Resource]
     ) -> list[pulumi.Resource]:
         """Make the Job of several load generators, and let them read when it started."""
         namespace = self._args.namespace
@@ -154,7 +148,7 @@ class LoadTest(pulumi.ComponentResource):
                 # `up` would wait for the whole experiment, and call a pod's end by signal a failed update.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
-            spec=generator.job_spec(pod),
+            spec=generator.job_spec(pod, order.metadata.name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *reading]),
         )
         return [*reading, job]
@@ -182,14 +176,17 @@ class LoadTest(pulumi.ComponentResource):
         )
         return [role, binding]
 
-    def _settings(self) -> ConfigMap:
-        """Make the settings file. Its name follows its content, so that a change starts the experiment anew."""
-        text = yaml.safe_dump({"workloads": as_section(self._args.settings.models)}, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    def _order(self, pod: generator.Generator) -> ConfigMap:
+        """Make the order's file. Its name follows its content, so that a change starts the experiment anew."""
+        text = self._args.results.uri.apply(lambda uri: generator.order(pod, uri).model_dump_json(indent=1) + "\n")
+        digest = text.apply(lambda content: hashlib.sha256(content.encode()).hexdigest()[:12])
         return ConfigMap(
             f"{self._name}-settings",
-            metadata={"name": f"{GENERATOR}-settings-{digest}", "namespace": self._args.namespace},
-            data={generator.SETTINGS_FILE: text},
+            metadata={
+                "name": pulumi.Output.concat(f"{GENERATOR}-settings-", digest),
+                "namespace": self._args.namespace,
+            },
+            data={generator.ORDER_FILE: text},
             immutable=True,
             opts=self._child,
         )

@@ -1,6 +1,5 @@
 """What becomes of the receipt: kept at once, and once more when the nodes are gone."""
 
-import argparse
 import asyncio
 import collections.abc
 import contextlib
@@ -11,6 +10,7 @@ import pathlib
 import boto3
 
 from optimal_tp.cluster.nodewatch import NodeWatch
+from optimal_tp.cluster.order import Order
 from optimal_tp.errors import OptimalTpError, StorageFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
@@ -23,7 +23,6 @@ from optimal_tp.report.sweep import write_receipt
 from optimal_tp.results.folder import RECORD, Bucket, write_record, write_whole
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import read
-from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.analysis import analyse
 
@@ -94,51 +93,17 @@ def _write(folder: pathlib.Path, found: Receipt) -> pathlib.Path:
     return write_whole(folder, RECEIPT, json.dumps(dataclasses.asdict(bill(found)), indent=1) + "\n")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AccountWords:
-    """What the command line says of the receipt."""
-
-    pool: str
-    """Karpenter's NodePool, whose nodes are paid for."""
-    idle_usd_per_hour: float
-    leave_seconds: float
-
-
-def accounts_of(
-    words: AccountWords | None, settings: WorkloadSettings, place: tuple[str, str] | None, watcher: Watcher
-) -> Accounts | None:
-    """Return who keeps the receipt of servers at ``settings``' price; None where ``words`` ask for none.
-
-    ``place`` is the bucket and prefix of all runs. Raises ServerFailed outside a pod.
-    """
-    if words is None:
+def accounts_of(order: Order, watcher: Watcher) -> Accounts | None:
+    """Return who keeps the receipt of ``order``; None where it asks for none. Raises ServerFailed outside a pod."""
+    asked = order.receipt
+    if asked is None:
         return None
     return Accounts(
-        watch=NodeWatch(namespace=own_namespace(), pool=words.pool),
-        tariff=Tariff(price=settings.price, idle_usd_per_hour=words.idle_usd_per_hour),
-        leave_seconds=words.leave_seconds,
-        bucket=None if place is None else Bucket(boto3.client("s3"), *place),
+        watch=NodeWatch(namespace=own_namespace(), pool=asked.node_pool),
+        tariff=Tariff(price=order.models[0].settings.price, idle_usd_per_hour=asked.idle_usd_per_hour),
+        leave_seconds=asked.leave_seconds,
+        bucket=None if order.bucket is None else Bucket(boto3.client("s3"), *order.bucket),
         watcher=watcher,
-    )
-
-
-def configure_accounts(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the receipt to ``parser``."""
-    parser.add_argument("--node-pool", metavar="NAME", help="in a pod: keep a receipt of the nodes of this NodePool")
-    parser.add_argument("--idle-usd-per-hour", type=float, default=0.0, help="what runs around the nodes costs")
-    parser.add_argument(
-        "--nodes-leave-seconds", type=float, default=0.0, help="wait so long for stopped servers' nodes to go"
-    )
-
-
-def account_words(arguments: argparse.Namespace) -> AccountWords | None:
-    """Return what ``arguments`` say of the receipt; None where none is asked for."""
-    if arguments.node_pool is None:
-        return None
-    return AccountWords(
-        pool=arguments.node_pool,
-        idle_usd_per_hour=arguments.idle_usd_per_hour,
-        leave_seconds=arguments.nodes_leave_seconds,
     )
 
 

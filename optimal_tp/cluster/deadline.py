@@ -1,6 +1,5 @@
 """The hard stop: a run ends before its money does, and its servers stop with it."""
 
-import argparse
 import asyncio
 import collections.abc
 import contextlib
@@ -16,15 +15,6 @@ MARGIN_SECONDS = 60.0
 """The run ends so long before the deadline, at which the guard takes the servers away."""
 _LOOK_SECONDS = 15.0
 """How often the deadline is read again; the kubelet takes about a minute to show a changed ConfigMap."""
-
-
-def configure_stop(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the hard stop to ``parser``."""
-    parser.add_argument(
-        "--stop-servers", action="store_true", help="stop the servers of --turns when the run has ended"
-    )
-    parser.add_argument("--deadline-file", type=pathlib.Path, metavar="FILE", help="ISO 8601: end before that date")
-    parser.add_argument("--stay", action="store_true", help="when all is done, wait until stopped")
 
 
 def read_deadline(path: pathlib.Path) -> dt.datetime:

@@ -67,12 +67,12 @@ class Mark:
             self.watcher.say(f"a pod in place of this one would measure again ({error})")
 
 
-def mark_of(order: Order, watcher: Watcher, *, stays: bool, store: "S3Client | None" = None) -> Mark | None:
-    """Return the mark of ``order``; None where nobody ``stays`` after the verdict.
+def mark_of(order: Order, watcher: Watcher, *, store: "S3Client | None" = None) -> Mark | None:
+    """Return the mark of ``order``; None where nobody stays after the verdict.
 
     ``store`` absent: S3 with the environment's credentials. Raises CapacityError for a deadline that cannot be read.
     """
-    if not stays or order.bucket is None or order.deadline_file is None:
+    if order.afterwards != "stop" or order.bucket is None or order.deadline_file is None:
         return None
     bucket, prefix = order.bucket
     return Mark(

@@ -1,17 +1,35 @@
-"""An Indexed Job's part in a run: Kubernetes numbers the pods, and the Job's start is everybody's clock zero."""
+"""Several load generators: each one's share of a run, and the judgement after them.
+
+In an Indexed Job Kubernetes numbers the pods, and the Job's start is everybody's clock zero.
+"""
 
 import argparse
 import asyncio
 import collections.abc
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
+import pathlib
 import typing
 
+import boto3
+
+from optimal_tp.cluster.assembly import Assembly, Measured, Results, conducted
 from optimal_tp.cluster.clock import clock_error_ms, machine
-from optimal_tp.errors import Problem, ServerFailed
+from optimal_tp.cluster.deadline import within_budget
+from optimal_tp.cluster.order import PodsOrder
+from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
+from optimal_tp.experiment.session import raise_ending
+from optimal_tp.measurement.receipt import RECEIPT
 from optimal_tp.measurement.run import Part
-from optimal_tp.pods.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import Namespace, own_namespace
+from optimal_tp.report.conclusion import conclude
+from optimal_tp.report.files import write
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import Source, read
+from optimal_tp.telemetry.console import Watcher
+from optimal_tp.verdict.analysis import analyse
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""
@@ -37,9 +55,7 @@ class PodOptions:
     job: str | None
     start: dt.datetime | None
     """Stated start, where no Job says it."""
-    start_after_seconds: float
-    then_stop: bool = False
-    """Stop the servers after the Job."""
+    start_after_seconds: float = 0.0
 
     def part(self, common: Common) -> Part:
         """Return the part of this process, with what its machine says of its clock now."""
@@ -54,52 +70,46 @@ class PodOptions:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of several pods to ``parser``."""
-    parser.add_argument("--pods", type=int, required=True, metavar="N", help="processes that share the load")
+    parser.add_argument("--pods", type=int, metavar="N", help="processes that share the load")
     parser.add_argument(
         "--pod", type=int, metavar="INDEX", help=f"which one, from 0; ${INDEX_VARIABLE} where Kubernetes says it"
     )
     parser.add_argument("--starts-at", metavar="TIME", help="common start, as 2026-07-01T12:00:00+00:00")
-    parser.add_argument("--job", metavar="NAME", help="in a pod of this Job: its start is the common start")
-    parser.add_argument("--after-job", metavar="NAME", help="in a pod: wait for this Job's end and judge what it kept")
-    parser.add_argument(
-        "--then-stop", action="store_true", help="after the Job: stop all servers, through Kubernetes, and stay"
-    )
-    parser.add_argument(
-        "--start-after-seconds", type=float, default=0.0, help="time from the Job's start until all pods begin"
-    )
+    parser.add_argument("--after", action="store_true", help="in a pod: judge what the Job's pods kept, once it ended")
 
 
 def pod_options(
-    arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str], problems: list[Problem]
+    arguments: argparse.Namespace,
+    asked: PodsOrder | None,
+    environment: collections.abc.Mapping[str, str],
+    problems: list[Problem],
 ) -> PodOptions:
-    """Return what ``arguments`` say of several pods. What is wrong is added to ``problems``."""
+    """Return what ``asked``, or else ``arguments``, say of several pods. What is wrong is added to ``problems``."""
     pod = arguments.pod
     if pod is None and environment.get(INDEX_VARIABLE, "").isdecimal():
         pod = int(environment[INDEX_VARIABLE])
-    after = arguments.after_job is not None
-    if not after and (pod is None or not 0 <= pod < arguments.pods):
-        rule = f"it numbers this process, from 0, among --pods ({arguments.pods})"
+    pods = arguments.pods if asked is None else asked.count
+    if pods is None:
+        rule = "the load is shared by so many processes"
+        problems.append(Problem(path="--pods", value=None, rule=rule, remedy="add --pods 2"))
+    elif not arguments.after and (pod is None or not 0 <= pod < pods):
+        rule = f"it numbers this process, from 0, among --pods ({pods})"
         problems.append(Problem(path="--pod", value=pod, rule=rule, remedy=f"state it, or set {INDEX_VARIABLE}"))
-    start = _start(arguments.starts_at, problems)
-    if [arguments.starts_at, arguments.job, arguments.after_job].count(None) != 2:  # noqa: PLR2004 - one of three
-        rule = "the common start is stated, or is that of one Job"
-        remedy = "give one of --starts-at, --job and --after-job"
-        problems.append(Problem(path="--pods", value=arguments.pods, rule=rule, remedy=remedy))
+    if arguments.after and asked is None:
+        rule, remedy = "only the Job of an order is waited for", "add --order FILE, or leave it out"
+        problems.append(Problem(path="--after", value=True, rule=rule, remedy=remedy))
     return PodOptions(
-        pods=arguments.pods,
-        pod=None if after else pod,
-        job=arguments.job or arguments.after_job,
-        start=start,
-        start_after_seconds=arguments.start_after_seconds,
-        then_stop=arguments.then_stop,
+        pods=pods or 0,
+        pod=None if arguments.after else pod,
+        job=None if asked is None else asked.job,
+        start=_start(arguments.starts_at, problems) if asked is None else None,
+        start_after_seconds=0.0 if asked is None else asked.start_after_seconds,
     )
 
 
 def _start(words: str | None, problems: list[Problem]) -> dt.datetime | None:
-    if words is None:
-        return None
     try:
-        start = dt.datetime.fromisoformat(words)
+        start = dt.datetime.fromisoformat(words or "")
     except ValueError:
         start = None
     if start is None or start.tzinfo is None:
@@ -164,3 +174,80 @@ def _named(start: dt.datetime, salt: str) -> Common:
     """Return a run's name that all who start it together find, and whose start has a name of its own."""
     digest = hashlib.sha256(f"{start.isoformat()} {salt}".encode()).hexdigest()[:4]
     return Common(run=f"{start:%Y%m%dT%H%M%SZ}-{digest}", start=start.isoformat())
+
+
+async def measure_share(options: PodOptions, assembly: Assembly) -> int:
+    """Measure one share into a folder of its own. Nothing is judged: one share alone says nothing."""
+    order, watching = assembly.order, assembly.watching
+    salt = order.models[0].settings.model_dump_json()
+    known = await asyncio.to_thread(common, options, salt, own_namespace)
+    # Each of them ends before the money does, by the same date; the plan's last turn may be cut short.
+    async with within_budget(order.deadline_file, assembly.halt):
+        session = assembly.session(0, known.run, assembly.results(f"{known.run}/pod-{options.pod}"))
+        session = dataclasses.replace(session, part=options.part(known))
+        watching.say(f"pod {options.pod} of {options.pods}; all begin at {known.start}")
+        record = await conducted(session)
+    session.watcher.end()
+    raise_ending(record)
+    place = session.folder.parent if session.bucket is None else session.bucket.uri.rpartition("/")[0]
+    watching.say(f"when all {options.pods} pods have ended: python -m optimal_tp.cli.report {place}")
+    return 0
+
+
+async def judge_after(options: PodOptions, assembly: Assembly) -> int:
+    """Live a run that the Job's pods measure, from its judgement on; return the exit status."""
+    return await assembly.live(functools.partial(_after, options, assembly))
+
+
+async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path]) -> Measured:
+    """Judge what the Job's pods kept once it has ended."""
+    watching = assembly.watching
+    watching.stage("the load generators' Job", total=None)
+    known = await after(options, own_namespace, assembly.halt.event)
+    if known is None:
+        raise Interrupted(f"ended before the Job {options.job} had; its pods go on, and nothing is judged")
+    # The pods' own folder where there is no bucket.
+    results = assembly.results(known.run, exist_ok=True)
+    begun.append(results.folder)
+    async with assembly.stopping():
+        watching.end()
+        status = _judged(results, watching)
+    session = assembly.session(0, known.run, results)
+    return Measured(
+        name=known.run,
+        results=results,
+        status=status,
+        verdicts=int(status == 0),
+        # Whoever watches looks at the pods' run; the probe after it is none.
+        session=dataclasses.replace(session, watcher=watching),
+        add_receipt=functools.partial(_add_receipt, results, watching),
+    )
+
+
+def _judged(results: Results, watching: Watcher) -> int:
+    """Return the exit status of the verdict on the whole run; its report goes beside the shares."""
+    try:
+        return conclude(_whole(results), results.folder)
+    except SettingsError as error:
+        # The probe goes on all the same: what could not be judged is in the bucket still.
+        watching.say(str(error))
+        return error.exit_status
+
+
+def _add_receipt(results: Results, watching: Watcher) -> None:
+    """Write the report of the whole run again, with the receipt that lies in its folder."""
+    if results.bucket is not None:
+        results.bucket.store([results.folder / RECEIPT])
+    try:
+        again = retry(_whole(results))
+    except SettingsError as error:
+        watching.say(str(error))
+        return
+    write(results.folder, analyse(again.record, again.samples, again.verdict))
+
+
+def _whole(results: Results) -> Source:
+    """Return the run that all pods kept together. Raises SettingsError for one that cannot be read."""
+    if results.bucket is None:
+        return read(str(results.folder))
+    return read(results.bucket.uri, boto3.client("s3"))

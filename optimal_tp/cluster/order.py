@@ -1,44 +1,186 @@
-"""What the command line of ``run``, ``sweep`` and ``share`` asked for, checked."""
+"""What was asked of a run, a sweep or a share: one JSON file in a pod, options where a person types them."""
 
-import dataclasses
+import argparse
+import collections.abc
+import json
 import pathlib
+import typing
 
-from optimal_tp.cluster.accounting import AccountWords
-from optimal_tp.cluster.scaling import Rounds
+import pydantic
+
+from optimal_tp.cluster.words import pairs_of, place_of, targets_of
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.models import parse_models
+from optimal_tp.settings.parser import Section, broken, parse, read_yaml
 from optimal_tp.settings.workload import WorkloadSettings
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the command line asked for, checked."""
+class ModelOrder(Section):
+    """One model: its experiment, and the servers that are measured."""
 
     settings: WorkloadSettings
     targets: dict[int, tuple[str, ...]]
     """URLs by degree, ascending; several are replicas."""
-    folder: pathlib.Path
-    """Where the run is kept on this machine."""
-    bucket: tuple[str, str] | None
-    """Bucket and prefix of ``s3://bucket/prefix``."""
-    publish: bool
-    steady: bool
-    ignore_eos: bool
-    ready_timeout_seconds: float
-    pins: dict[str, str]
-    rounds: Rounds | None
-    """Degrees that run at the same time; None where all do."""
-    stops_servers: bool
-    """Stop the servers of ``rounds`` when the run has ended."""
-    deadline_file: pathlib.Path | None
-    """Where the date stands before which the run ends."""
-    accounts: AccountWords | None
-    """None keeps no receipt: nobody pays for the servers by the hour."""
-    stays: bool
-    """Wait for a signal when all is done: a Deployment would begin again."""
-    others: tuple[str, ...] = ()
-    """Deployments of a sweep's other models."""
+    rounds: tuple[tuple[int, ...], ...] | None = None
+    """Degrees that run at the same time, started through Kubernetes; None where all servers run already."""
+
+    @pydantic.field_validator("rounds")
+    @classmethod
+    def _each_degree_once(
+        cls, rounds: tuple[tuple[int, ...], ...] | None, info: pydantic.ValidationInfo
+    ) -> tuple[tuple[int, ...], ...] | None:
+        targets = info.data.get("targets")
+        if rounds is None or targets is None:
+            return rounds
+        if sorted(degree for each in rounds for degree in each) != sorted(targets) or not all(rounds):
+            raise broken(f"every degree with a target ({', '.join(map(str, targets))}) must be in exactly one round")
+        return rounds
+
+
+class ReceiptOrder(Section):
+    """What the receipt counts."""
+
+    node_pool: str
+    """Karpenter's NodePool, whose nodes are paid for."""
+    idle_usd_per_hour: float = pydantic.Field(default=0.0, ge=0)
+    """What runs around the nodes costs."""
+    leave_seconds: float = pydantic.Field(default=0.0, ge=0)
+    """Wait so long for the nodes of stopped servers to go."""
+
+
+class PodsOrder(Section):
+    """Several load generators, the pods of an Indexed Job."""
+
+    count: int = pydantic.Field(ge=1)
+    job: str
+    """Name of the Job: its start is the common start."""
+    start_after_seconds: float = pydantic.Field(ge=0)
+    """Time from the Job's start until all pods begin."""
+
+
+class Order(Section):
+    """What was asked: one model in a run, several in a sweep."""
+
+    models: tuple[ModelOrder, ...]
+    """At least one, in the order in which they are measured."""
+    results: str
+    """Folder on this machine, or ``s3://bucket/prefix`` and then the working directory beside it."""
+    publish: bool = False
+    """Publish metrics to CloudWatch."""
+    ignore_eos: bool = True
+    """Ask servers for exactly the planned tokens; an extension of vLLM's."""
+    ready_timeout_seconds: float = 60
+    """Wait so long for the servers to be healthy."""
+    pins: dict[str, str] = pydantic.Field(default_factory=dict)
+    """What the servers run on, kept with every run."""
+    afterwards: typing.Literal["leave", "probe", "stop"] = "leave"
+    """``leave`` the servers alone and end; ``probe`` them until a signal; or ``stop`` them and wait for a signal, for a
+    Deployment would begin again."""
     makes_room: bool = True
-    """True if a model's servers run only while the others' are stopped."""
-    model_title: str = ""
-    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
-    name: str | None = None
-    """Folder of the run; None: the run's own name."""
+    """True if a model's servers run only while those of the other models are stopped."""
+    deadline_file: pathlib.Path | None = None
+    """Holds the date before which the measuring ends, ISO 8601."""
+    receipt: ReceiptOrder | None = None
+    """None keeps no receipt: nobody pays for the servers by the hour."""
+    pods: PodsOrder | None = None
+    """None: this process measures alone."""
+
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """Bucket and prefix of the results; None where they stay in a folder."""
+        return place_of(self.results, [])
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where results are kept on this machine."""
+        return pathlib.Path("." if self.bucket else self.results)
+
+
+class SettingsFile(Section):
+    """A settings file as the commands read it: its sections, each left to its own parser."""
+
+    workloads: object = None
+    local: object = None
+    """A local profile's section: not for servers that somebody else started, so it is left alone."""
+
+
+def configure_shared(parser: argparse.ArgumentParser) -> None:
+    """Add the options that runs, sweeps and shares have in common."""
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--settings", metavar="FILE", help="YAML file with a workloads section")
+    asked.add_argument("--order", metavar="FILE", help="in a pod: JSON file that says everything by itself")
+    where = "folder for the run; or s3://bucket/prefix, and then beside a folder here"
+    parser.add_argument("--results", metavar="DIR", help=where)
+    parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
+    parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
+    parser.add_argument(
+        "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
+    )
+    parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
+    parser.add_argument(
+        "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
+    )
+
+
+def read_order(arguments: argparse.Namespace) -> Order | None:
+    """Return the order in the file of --order; None without one. Raises SettingsError with every bad key of the file.
+
+    Options beside it are refused.
+    """
+    if arguments.order is None:
+        return None
+    for name in ("target", "results", "publish", "steady", "no_ignore_eos", "pin"):
+        if getattr(arguments, name):
+            rule, remedy = "the file must say everything by itself", f"leave out --{name.replace('_', '-')}"
+            raise SettingsError([Problem(path="--order", value=arguments.order, rule=rule, remedy=remedy)])
+    try:
+        data = json.loads(pathlib.Path(arguments.order).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        rule = f"it must name a readable JSON file ({error})"
+        problem = Problem(path="--order", value=arguments.order, rule=rule, remedy="`pulumi up` writes it anew")
+        raise SettingsError([problem]) from error
+    return parse(Order, data, where="", file=arguments.order)
+
+
+def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Order:
+    """Return the order of one model. Raises SettingsError with ``problems`` and all that is wrong in file and line."""
+    settings = None
+    try:
+        found = settings_of(arguments.settings)
+    except SettingsError as error:
+        problems += error.problems
+    else:
+        settings = found[0]
+        if len(found) > 1:
+            settings, rule = None, f"it has one model; this one has {len(found)}"
+            remedy = "use the command sweep"
+            problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy=remedy))
+    targets = targets_of(arguments.target, settings, problems)
+    return order_of(arguments, [] if settings is None else [ModelOrder(settings=settings, targets=targets)], problems)
+
+
+def order_of(
+    arguments: argparse.Namespace, models: collections.abc.Sequence[ModelOrder], problems: list[Problem]
+) -> Order:
+    """Return the order of ``models``. Raises SettingsError with ``problems`` and all that is wrong in the line."""
+    pins = dict(pairs_of(arguments.pin, problems))
+    place_of(arguments.results, problems)
+    if problems:
+        raise SettingsError(problems)
+    data = {
+        "models": models,
+        "results": arguments.results,
+        "publish": arguments.publish,
+        "ignore_eos": not arguments.no_ignore_eos,
+        "ready_timeout_seconds": arguments.ready_timeout_seconds,
+        "pins": pins,
+        "afterwards": "probe" if arguments.steady else "leave",
+    }
+    return parse(Order, data, where="", file="the command line")
+
+
+def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
+    """Return the experiments that the YAML file asks for, one per model. Raises SettingsError with every bad key."""
+    data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
+    section = parse(SettingsFile, data, where="", file=file).workloads
+    return parse_models({} if section is None else section, file=file)

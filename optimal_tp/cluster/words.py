@@ -1,10 +1,9 @@
-"""What the commands' words mean: targets, turns, pins and the place of results. Mistakes are added to ``problems``."""
+"""What the commands' words mean: targets, pins and the place of results. Mistakes are added to ``problems``."""
 
 import collections.abc
 import re
 import urllib.parse
 
-from optimal_tp.cluster.scaling import Rounds
 from optimal_tp.errors import Problem
 from optimal_tp.settings.workload import WorkloadSettings
 
@@ -34,19 +33,6 @@ def targets_of(
     return dict(sorted(found.items()))
 
 
-def rounds_of(
-    words: str | None, targets: collections.abc.Mapping[int, object], problems: list[Problem]
-) -> Rounds | None:
-    """Return the degrees of each turn; None where all run at once."""
-    if words is None:
-        return None
-    found = tuple(tuple(int(part) for part in each.split(",") if part.isdecimal()) for each in words.split("/"))
-    if sorted(degree for each in found for degree in each) != sorted(targets) or not all(found):
-        rule = f"every degree with a target ({', '.join(map(str, targets))}) has one turn"
-        problems.append(Problem(path="--turns", value=words, rule=rule, remedy="write it as 1,2/4"))
-    return found
-
-
 def pairs_of(
     words: collections.abc.Sequence[str], problems: list[Problem]
 ) -> collections.abc.Iterator[tuple[str, str]]:
@@ -59,8 +45,12 @@ def pairs_of(
         yield key, value
 
 
-def place_of(results: str, problems: list[Problem]) -> tuple[str, str] | None:
+def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | None:
     """Return bucket and prefix of ``s3://bucket/prefix``; None for a folder."""
+    if results is None:
+        rule = "what is measured must be kept somewhere"
+        problems.append(Problem(path="--results", value=None, rule=rule, remedy="add --results out"))
+        return None
     if not results.startswith("s3://"):
         return None
     name, _, prefix = results.removeprefix("s3://").partition("/")

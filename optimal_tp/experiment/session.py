@@ -257,12 +257,20 @@ def run_name(now: dt.datetime) -> str:
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
+def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
+    """Return what ended a run early, a signal or a failure; None for any other end."""
+    if record.ending == "interrupted":
+        return Interrupted(str(record.ending_detail))
+    if record.ending == "failed":
+        return ServerFailed(str(record.ending_detail))
+    return None
+
+
 def raise_ending(record: RunRecord) -> None:
     """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
-    if record.ending == "interrupted":
-        raise Interrupted(str(record.ending_detail))
-    if record.ending == "failed":
-        raise ServerFailed(str(record.ending_detail))
+    failure = failure_of(record)
+    if failure is not None:
+        raise failure
 
 
 @contextlib.contextmanager

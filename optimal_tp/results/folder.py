@@ -63,10 +63,10 @@ class Bucket:
             del self._waiting[name]
 
 
-def new_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Make ``folder``, which is not there yet, and return its absolute path. Raises StorageFailed if it cannot."""
+def new_folder(folder: pathlib.Path, *, exist_ok: bool = False) -> pathlib.Path:
+    """Make ``folder``, not there yet unless ``exist_ok``, and return its absolute path. Raises StorageFailed."""
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=exist_ok)
     except OSError as error:
         raise storage_failed(folder, error) from None
     return folder.resolve()

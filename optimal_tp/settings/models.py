@@ -64,16 +64,6 @@ def parse_models(data: object, *, file: str) -> tuple[WorkloadSettings, ...]:
     return tuple(found)
 
 
-def as_section(models: typing.Sequence[WorkloadSettings]) -> dict[str, typing.Any]:
-    """Return the ``workloads`` section that ``parse_models`` reads as ``models``, as plain data."""
-    first, *others = (each.model_dump(mode="json") for each in models)
-    if not others:
-        return first
-    own = set(ModelEntry.model_fields)
-    shared = {key: value for key, value in first.items() if key not in own}
-    return {**shared, "models": [{key: each[key] for key in sorted(own)} for each in (first, *others)]}
-
-
 def _alone(section: Workloads) -> WorkloadSettings:
     return WorkloadSettings.model_validate(section.model_dump(exclude={"models"}))
 

@@ -62,7 +62,7 @@ def test_the_common_start_is_read_with_the_load_generators_own_rights(plane: Con
     file = plane.folder / "token"
     file.write_text(plane.token(NAMESPACE, GENERATOR))
     namespace = Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate)
-    options = PodOptions(pods=2, pod=0, job=GENERATOR, start=None, start_after_seconds=300, then_stop=False)
+    options = PodOptions(pods=2, pod=0, job=GENERATOR, start=None, start_after_seconds=300)
     begin = dt.datetime.fromisoformat(common(options, "", lambda: namespace).start)
     created = dt.datetime.fromisoformat(plane.ask("GET", JOB)[1]["metadata"]["creationTimestamp"])
 

@@ -106,7 +106,7 @@ FIXED: typing.Final[dict[str, tuple[str, str, object, str]]] = {
     "static pool": ("NodePool", "spec/replicas", 2, "replicas"),
     "file system of a volume": ("PersistentVolume", "spec/csi/volumeHandle", "fs-1::fsap-2", "is immutable"),
     "volume of a claim": ("PersistentVolumeClaim", "spec/volumeName", "another", "is immutable"),
-    "code of an immutable map": ("ConfigMap", "data", {"settings.yaml": "{}"}, "field is immutable"),
+    "code of an immutable map": ("ConfigMap", "data", {"order.json": "{}"}, "field is immutable"),
     "command of a Job": ("Job", "spec/template/spec/containers/0/command", ["true"], "field is immutable"),
     "pods of a Deployment": ("Deployment", "spec/selector/matchLabels/app", "other", "field is immutable"),
 }

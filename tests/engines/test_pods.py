@@ -12,7 +12,6 @@ import functools
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -186,12 +185,15 @@ def account_of(plane: ControlPlane, folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def with_ports(args: list[str], ports: dict[int, int]) -> list[str]:
-    """Return ``args`` with the port of each degree's target replaced."""
-    return [
-        re.sub(r"^(\d+)=(.*):8000$", lambda found: f"{found[1]}={found[2]}:{ports[int(found[1])]}", each)
-        for each in args
-    ]
+def order_here(folders: dict[str, pathlib.Path], ports: dict[int, int]) -> None:
+    """Let the mounted order name each degree's port and the deadline's file as they are on this machine."""
+    path = folders["/etc/optimal-tp"] / "order.json"
+    order = json.loads(path.read_text(encoding="utf-8"))
+    (model,) = order["models"]
+    for degree, urls in model["targets"].items():
+        model["targets"][degree] = [url.replace(":8000", f":{ports[int(degree)]}") for url in urls]
+    order["deadline_file"] = _moved(order["deadline_file"], folders)
+    path.write_text(json.dumps(order), encoding="utf-8")
 
 
 class Ended(typing.NamedTuple):
@@ -223,7 +225,8 @@ def lived(laid: Laid, endpoint: str) -> Ended:
         names = [each["metadata"]["name"] for each in laid.made if each["kind"] == "Service"]
         (folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in ("localhost", *names)))
         account = account_of(plane, folder / "account")
-        command, environment = _words(container, laid.folders, *with_ports(container["args"], ports))
+        order_here(laid.folders, ports)
+        command, environment = _words(container, laid.folders, *container["args"])
         host, port = plane.url.removeprefix("https://").split(":")
         environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, **credentials(endpoint)}
         apart = [*_unshare(), "sh", "-c", _APART, "sh", str(folder / "hosts"), str(account), ACCOUNT]

@@ -1,7 +1,6 @@
 """Every manifest of the experiment, as agreed on, and valid for the API server of the pinned minor version."""
 
 import copy
-import itertools
 import re
 import typing
 
@@ -12,7 +11,7 @@ from optimal_tp.settings.infra import InfraSettings
 from tests.fakes_goldens import hold_to
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import SCHEMAS, manifests, problems, whole
-from tests.fakes_workloads import PROGRAMS
+from tests.fakes_workloads import PROGRAMS, order
 
 _DIGEST = re.compile(r"-(code|settings)-[0-9a-f]{12}$")
 WHOLE: typing.Final = ("one-each", "pods", "own-model-and-image")
@@ -54,7 +53,8 @@ class Other(typing.NamedTuple):
     """Cores, CPU and memory, by server."""
     waiting: set[str]
     """Servers that have no pod before their turn."""
-    turns: list[str]
+    rounds: list[tuple[tuple[int, ...], ...]]
+    """Of each model: the degrees whose servers run at the same time, round by round."""
     deadline: str
     image: str
 
@@ -85,11 +85,11 @@ def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, t
 
 
 OTHERS: typing.Final[dict[str, Other]] = {
-    "equal-cores": Other(several(SMALL_NODE, 4), set(), ["1,2,4"], "2026-11-24T11:27:52+00:00", FORK),
+    "equal-cores": Other(several(SMALL_NODE, 4), set(), [((1, 2, 4),)], "2026-11-24T11:27:52+00:00", FORK),
     "turns": Other(
         {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
         {"tp4"},
-        ["1,2/4"],
+        [((1, 2), (4,))],
         "2026-11-24T16:18:48+00:00",
         FORK,
     ),
@@ -99,17 +99,19 @@ OTHERS: typing.Final[dict[str, Other]] = {
             **{f"qwen3-8b-tp{degree}": SMALL_NODE[degree] for degree in (2, 4)},
         },
         {"qwen3-8b-tp2", "qwen3-8b-tp4"},
-        ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"],
+        [((1, 2, 4),), ((2, 4),)],
         "2026-11-24T16:53:24+00:00",
         FORK,
     ),
-    "plugin-on-large-node": Other(several(LARGE_NODE, 8), set(), ["1,2,4,8"], "2026-11-24T11:58:36+00:00", PLUGIN),
+    "plugin-on-large-node": Other(
+        several(LARGE_NODE, 8), set(), [((1, 2, 4, 8),)], "2026-11-24T11:58:36+00:00", PLUGIN
+    ),
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_stacks_differ_in_this(name: str) -> None:
-    """Cores, CPU and memory of each server; which of them wait; turns, deadline and image."""
+    """Cores, CPU and memory of each server; which of them wait; rounds, deadline and image."""
     recording, other = PROGRAMS[name](), OTHERS[name]
     pods = {
         each.name.removesuffix("-pods"): each.inputs["spec"]
@@ -118,13 +120,12 @@ def test_the_other_stacks_differ_in_this(name: str) -> None:
     }
     containers = {server: spec["template"]["spec"]["containers"][0] for server, spec in pods.items()}
     limits = {server: each["resources"]["limits"] for server, each in containers.items()}
-    words = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]["containers"][0]["args"]
 
     assert {
         server: (each["aws.amazon.com/neuroncore"], each["cpu"], each["memory"]) for server, each in limits.items()
     } == other.servers
     assert {server for server, spec in pods.items() if spec.get("replicas") == 0} == other.waiting
-    assert [value for option, value in itertools.pairwise(words) if option == "--turns"] == other.turns
+    assert [model.rounds for model in order(recording).models] == other.rounds
     assert recording.one("ConfigMap guard-deadline").inputs["data"] == {"deadline": other.deadline}
     assert {each["image"].rpartition("/")[2] for each in containers.values()} == {other.image}
 

@@ -4,20 +4,24 @@ import argparse
 import asyncio
 import collections.abc
 import dataclasses
+import functools
 import json
 import pathlib
 
 import pytest
-import yaml
+from rich.console import Console
 
 from optimal_tp.cli import share
-from optimal_tp.cluster import accounting as accounts_module
+from optimal_tp.cluster import accounting, assembly, job
+from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.finished import Mark
-from optimal_tp.cluster.job import common
+from optimal_tp.errors import Interrupted
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.samples import encode
 from optimal_tp.report import files
 from optimal_tp.results.folder import samples_name, write_record
 from optimal_tp.results.source import read
+from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import parsed, price, settings
 from tests.fakes_s3 import FakeS3
@@ -35,32 +39,36 @@ def ended(
 ) -> collections.abc.Iterator[tuple[FakeCluster, pathlib.Path, argparse.Namespace]]:
     """Yield a cluster whose Job of two pods has ended, the folder of what they kept, and the line of what is after."""
     monkeypatch.setattr(files, "plots", lambda _analysis: ())
-    monkeypatch.setattr(share, "until_signalled", lambda _halt: asyncio.sleep(0))
-    job = {
+    monkeypatch.setattr(assembly, "until_signalled", lambda _halt: asyncio.sleep(0))
+    told = {
         "metadata": {"name": "loadgen", "uid": "0f1e"},
         "status": {"startTime": "2027-01-15T08:00:00Z", "conditions": [{"type": "Complete", "status": "True"}]},
     }
     cluster = FakeCluster(
         objects={
-            JOB: job,
+            JOB: told,
             CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]},
             **{f"{SPACE}/tp{degree}/scale": {"spec": {"replicas": 1}} for degree in (1, 2)},
         }
     )
     section = settings(degrees=[1, 2], load=LOAD, price=price(3.6, 4))
-    (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"workloads": section}))
     (tmp_path / "deadline").write_text(DEADLINE)
+    order = {
+        "models": [{"settings": section, "targets": {"1": ["http://tp1:8000"], "2": ["http://tp2:8000"]}}],
+        "results": str(tmp_path / "out"),
+        "afterwards": "stop",
+        "receipt": {"node_pool": "neuron-trn-2", "idle_usd_per_hour": 0.4},
+        "pods": {"count": 2, "job": "loadgen", "start_after_seconds": 0},
+    }
+    (tmp_path / "order.json").write_text(json.dumps(order))
     parser = argparse.ArgumentParser()
     share.configure(parser)
-    words = ["--settings", str(tmp_path / "settings.yaml"), "--results", str(tmp_path / "out"), "--pods", "2"]
-    words += ["--target", "1=http://tp1:8000", "--target", "2=http://tp2:8000", "--after-job", "loadgen"]
-    words += ["--then-stop", "--node-pool", "neuron-trn-2", "--idle-usd-per-hour", "0.4"]
-    line = parser.parse_args(words)
+    line = parser.parse_args(["--order", str(tmp_path / "order.json"), "--after"])
     with served(cluster, tmp_path) as namespace:
-        monkeypatch.setattr(share, "own_namespace", lambda: namespace)
-        monkeypatch.setattr(accounts_module, "own_namespace", lambda: namespace)
+        for module in (accounting, assembly, job):
+            monkeypatch.setattr(module, "own_namespace", lambda: namespace)
         _, options = share.asked(line, {})
-        folder = tmp_path / "out" / common(options, "", lambda: namespace).run
+        folder = tmp_path / "out" / job.common(options, "", lambda: namespace).run
         record, samples = whole_run()
         record = dataclasses.replace(record, settings=parsed(section))
         for pod in range(2):
@@ -74,7 +82,8 @@ def ended(
 
 def after(line: argparse.Namespace) -> int:
     """Run the pod that comes after the Job."""
-    return asyncio.run(share._main(*share.asked(line, {})))
+    order, options = share.asked(line, {})
+    return asyncio.run(assembled(order, functools.partial(job.judge_after, options)))
 
 
 def test_several_load_generators_have_a_receipt(
@@ -101,12 +110,10 @@ def test_a_pod_in_its_place_does_nothing(
     cluster, folder, line = ended
     store = FakeS3()
     monkeypatch.setattr(
-        share,
+        assembly,
         "mark_of",
-        lambda _order, watcher, stays: (
-            Mark(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE, watcher=watcher)
-            if stays
-            else None
+        lambda _order, watcher: Mark(
+            store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE, watcher=watcher
         ),
     )
     after(line)
@@ -115,6 +122,40 @@ def test_a_pod_in_its_place_does_nothing(
     assert json.loads(store.kept["b/runs/measured/loadgen-7d9f.json"])["run"] == folder.name
     assert after(line) == 0
     assert (len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns) == (asked, kept)
+
+
+def test_whoever_is_told_to_end_first_stops_nothing(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace],
+) -> None:
+    """The Job's pods go on: their servers stay, and no report or receipt is written of half a run."""
+    cluster, folder, line = ended
+    cluster.objects[JOB]["status"].pop("conditions")
+    order, options = share.asked(line, {})
+
+    async def signalled() -> int:
+        halt = Halt(event=asyncio.Event())
+        asyncio.get_running_loop().call_later(0.1, halt.set, "interrupted", "SIGTERM ended the run")
+        whole = Assembly(order=order, watching=PlainWatcher(Console(quiet=True)), halt=halt)
+        return await job.judge_after(options, whole)
+
+    with pytest.raises(Interrupted, match=r"^ended before the Job loadgen had; its pods go on, and nothing is judged$"):
+        asyncio.run(signalled())
+
+    assert cluster.changed == []
+    assert sorted(path.name for path in folder.iterdir()) == ["pod-0", "pod-1"]
+
+
+def test_a_run_that_cannot_be_judged_stops_its_servers(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Job kept nothing that can be read: that is said, and nothing goes on billing for it."""
+    cluster, folder, line = ended
+    for pod in range(2):
+        (folder / f"pod-{pod}" / "run.json").write_text("{")
+
+    assert after(line) == 2
+    assert "its run.json holds no run" in capsys.readouterr().out
+    assert [cluster.objects[f"{SPACE}/tp{degree}/scale"]["spec"]["replicas"] for degree in (1, 2)] == [0, 0]
 
 
 def test_a_broken_receipt_is_left_out_and_said(

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import collections.abc
 import contextlib
-import dataclasses
 import datetime as dt
 import json
 import os
@@ -12,10 +11,11 @@ import pathlib
 import signal
 
 import pytest
-import yaml
 
 from optimal_tp.cli import run as run_command
 from optimal_tp.cluster import accounting as accounts_module
+from optimal_tp.cluster import assembly
+from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.finished import Mark
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
@@ -40,26 +40,43 @@ def ordered(
     settings = {key: value for key, value in SETTINGS.items() if key != "models"}
     settings["model"] = {"name": "me/small", "revision": "none"}
     settings["price"] = {"usd_per_hour": 3.6, "billed_cores": 4, "source": "a test", "date": "2026-10-03"}
-    (folder / "settings.yaml").write_text(yaml.safe_dump({"workloads": settings}))
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=left_minutes)
     (folder / "deadline").write_text(deadline.isoformat())
     cluster = FakeCluster(objects={CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]}})
     with contextlib.ExitStack() as stack:
-        words = []
+        targets = {}
         for degree, seconds in ((1, 0.008), (2, 0.012)):
             script = Script(model="me/small", ttft_seconds=seconds, gap_seconds=seconds, slots=1)
             url = stack.enter_context(ScriptedServer(script)).url
-            words += ["--target", f"{degree}={url}"]
+            targets[degree] = [url]
             cluster.objects[f"{SPACE}/{_name(url)}/scale"] = {"spec": {"replicas": 0}}
         namespace = stack.enter_context(served(cluster, folder))
-        monkeypatch.setattr(run_command, "own_namespace", lambda: namespace)
+        monkeypatch.setattr(assembly, "own_namespace", lambda: namespace)
         monkeypatch.setattr(accounts_module, "own_namespace", lambda: namespace)
-        monkeypatch.setattr(run_command, "deployments", lambda urls: tuple(_name(url) for url in urls))
+        monkeypatch.setattr(assembly, "deployments", lambda urls: tuple(_name(url) for url in urls))
+        order = {
+            "models": [{"settings": settings, "targets": targets, "rounds": [[1, 2]]}],
+            "results": str(folder / "out"),
+            "afterwards": "stop",
+            "deadline_file": str(folder / "deadline"),
+            "receipt": {"node_pool": "neuron-trn-2"},
+        }
+        (folder / "order.json").write_text(json.dumps(order))
         parser = argparse.ArgumentParser()
         run_command.configure(parser)
-        words += ["--settings", str(folder / "settings.yaml"), "--results", str(folder / "out"), "--turns", "1,2"]
-        words += ["--stop-servers", "--deadline-file", str(folder / "deadline"), "--node-pool", "neuron-trn-2"]
-        yield run_command._order(parser.parse_args(words)), cluster
+        yield run_command.asked(parser.parse_args(["--order", str(folder / "order.json")])), cluster
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return what was waited for; nothing takes time: the signal is there already."""
+    waited: list[object] = []
+
+    async def signalled(halt: object) -> None:
+        waited.append(halt)
+
+    monkeypatch.setattr(assembly, "until_signalled", signalled)
+    return waited
 
 
 def _name(url: str) -> str:
@@ -76,7 +93,7 @@ def test_servers_start_and_stop_with_the_run_and_a_receipt_is_kept(
 ) -> None:
     """Each is started once and stopped once; run, report and receipt.json have what the node cost."""
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
-        status = asyncio.run(run_command._run(order))
+        status = asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
     record = decode_run((folder / "run.json").read_text())
     receipt = json.loads((folder / "receipt.json").read_text())
@@ -94,7 +111,7 @@ def test_money_that_ends_ends_the_run_and_stops_the_servers(
 ) -> None:
     """A minute before the deadline; what was measured until then is judged."""
     with ordered(tmp_path, monkeypatch, left_minutes=1 + 0.3 / 60) as (order, cluster):
-        asyncio.run(run_command._run(order))
+        asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
     record = decode_run((folder / "run.json").read_text())
 
@@ -109,7 +126,7 @@ def test_a_run_that_fails_leaves_a_receipt(tmp_path: pathlib.Path, monkeypatch: 
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
         cluster.refused |= {path for path in cluster.objects if path.endswith("/scale")}
         with pytest.raises(ServerFailed, match="the Kubernetes API did not scale server-"):
-            asyncio.run(run_command._run(order))
+            asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
     receipt = json.loads((folder / "receipt.json").read_text())
 
@@ -120,47 +137,39 @@ def test_a_run_that_fails_leaves_a_receipt(tmp_path: pathlib.Path, monkeypatch: 
 
 
 def test_a_pod_in_place_of_one_that_measured_starts_no_server(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, waits: list[object]
 ) -> None:
     """The first pod marks its verdict; one that takes its place waits, with the servers as they are."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark | None:
-        return (
-            Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher) if stays else None
-        )
+    def marked(_: object, watcher: Watcher) -> Mark:
+        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
 
-    async def waits(_: object) -> None:
-        waited.append(len(cluster.changed))
-
-    waited: list[int] = []
-    monkeypatch.setattr(run_command, "mark_of", marked)
-    monkeypatch.setattr(run_command, "until_signalled", waits)
+    monkeypatch.setattr(assembly, "mark_of", marked)
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
-        staying = dataclasses.replace(order, stays=True)
-        asyncio.run(run_command._run(staying))
-        status = asyncio.run(run_command._run(staying))
+        asyncio.run(assembled(order, Assembly.run))
+        changed = len(cluster.changed)
+        status = asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
 
     assert json.loads(store.kept["b/runs/measured/a-b.json"])["run"] == folder.name
-    assert (status, waited) == (0, [4, 4])
+    assert (status, changed, len(cluster.changed), len(waits)) == (0, 4, 4, 2)
 
 
 def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that is evicted in the middle of its run is to be followed by one that measures."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher, *, stays: bool) -> Mark:
-        assert stays
+    def marked(_: object, watcher: Watcher) -> Mark:
         asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
         return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
 
-    monkeypatch.setattr(run_command, "mark_of", marked)
+    monkeypatch.setattr(assembly, "mark_of", marked)
     with (
         ordered(tmp_path, monkeypatch, left_minutes=60) as (order, _),
         contextlib.suppress(Interrupted),
     ):
-        asyncio.run(run_command._run(dataclasses.replace(order, stays=True)))
+        asyncio.run(assembled(order, Assembly.run))
 
     assert store.kept == {}
 
@@ -171,6 +180,6 @@ def test_after_the_deadline_no_server_is_started(tmp_path: pathlib.Path, monkeyp
         ordered(tmp_path, monkeypatch, left_minutes=0) as (order, cluster),
         pytest.raises(CapacityError, match="so nothing is started"),
     ):
-        asyncio.run(run_command._run(order))
+        asyncio.run(assembled(order, Assembly.run))
 
     assert cluster.changed == []

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from optimal_tp.__main__ import main as program
 from optimal_tp.cli import run as run_command
-from optimal_tp.cli.sweep import conduct, configure, orders
-from optimal_tp.cluster import accounting
+from optimal_tp.cli.sweep import asked, configure
+from optimal_tp.cluster import accounting, assembly
+from optimal_tp.cluster.assembly import Assembly
+from optimal_tp.cluster.order import Order, ReceiptOrder
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.progress import decode_progress
@@ -80,12 +82,18 @@ def parsed(folder: pathlib.Path, *words: str, results: str | None = None) -> arg
     return parser.parse_args([*options, *words])
 
 
-def swept(arguments: argparse.Namespace, watching: PlainWatcher | None = None) -> int:
-    """Run the sweep and return its exit status."""
+def assembled_for(order: Order, halt: Halt) -> Assembly:
+    """Return the sweep of ``order``, which nobody watches."""
+    return Assembly(order=order, watching=PlainWatcher(Console(quiet=True)), halt=halt)
+
+
+def swept(arguments: argparse.Namespace, **changes: object) -> int:
+    """Run the sweep that ``arguments`` ask for, its order with ``changes``, and return its exit status."""
 
     async def sweep() -> int:
         halt = Halt(event=asyncio.Event())
-        return await conduct(orders(arguments), watching or PlainWatcher(Console(quiet=True)), halt)
+        order = asked(arguments).model_copy(update=changes)
+        return await assembled_for(order, halt).sweep()
 
     return asyncio.run(sweep())
 
@@ -148,7 +156,7 @@ def test_the_end_of_the_money_leaves_a_report(tmp_path: pathlib.Path) -> None:
         halt = Halt(event=asyncio.Event())
         spending = asyncio.create_task(spent(halt))
         try:
-            return await conduct(orders(parsed(tmp_path, *words)), PlainWatcher(Console(quiet=True)), halt)
+            return await assembled_for(asked(parsed(tmp_path, *words)), halt).sweep()
         finally:
             spending.cancel()
 
@@ -186,14 +194,14 @@ class Pods:
 def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model's servers are started after those of all other models were stopped, once each."""
     pods = Pods()
-    monkeypatch.setattr(run_command, "own_namespace", lambda: "here")
-    monkeypatch.setattr(run_command, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
+    monkeypatch.setattr(assembly, "own_namespace", lambda: "here")
+    monkeypatch.setattr(assembly, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
     # In a cluster a server is called as its host; here all hosts are the same one.
-    monkeypatch.setattr("optimal_tp.cli.sweep.deployments", tuple)
-    monkeypatch.setattr(run_command, "deployments", tuple)
-    turns = [word for name in TRUTH for word in ("--turns", f"{name}@1,2")]
+    monkeypatch.setattr(assembly, "deployments", tuple)
     with servers() as words:
-        status = swept(parsed(tmp_path, *words, *turns))
+        arguments = parsed(tmp_path, *words)
+        models = tuple(model.model_copy(update={"rounds": ((1, 2),)}) for model in asked(arguments).models)
+        status = swept(arguments, models=models)
         urls = [word.partition("=")[2] for word in words if "@" in word]
     small, large = urls[:2], urls[2:]
 
@@ -240,7 +248,7 @@ def test_a_sweep_has_a_receipt_in_its_report(tmp_path: pathlib.Path, monkeypatch
     cluster = FakeCluster(objects={CLAIMS: {"items": [claim("a", "2026-07-01T09:00:00Z")]}})
     with servers() as words, served(cluster, tmp_path) as namespace:
         monkeypatch.setattr(accounting, "own_namespace", lambda: namespace)
-        swept(parsed(tmp_path, *words, "--node-pool", "neuron-trn-2", "--idle-usd-per-hour", "0.4"))
+        swept(parsed(tmp_path, *words), receipt=ReceiptOrder(node_pool="neuron-trn-2", idle_usd_per_hour=0.4))
     (folder,) = (tmp_path / "out").iterdir()
     kept = decode_sweep((folder / "sweep.json").read_text()).receipt
     told = json.loads((folder / "verdicts.json").read_text())["receipt"]
@@ -277,11 +285,11 @@ def test_metrics_tell_the_models_apart(tmp_path: pathlib.Path, monkeypatch: pyte
 
 
 def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
-    """Targets of no model, of no degree, models without turns: each with its model."""
-    words = ("--target", "1=http://a", "--target", "me/small@4=http://a", "--turns", "me/small@1,2")
+    """Targets of no model, of no degree, a model without any, a bad pin: each once, with its model."""
+    words = ("--target", "1=http://a", "--target", "me/small@4=http://a", "--pin", "image")
 
     with pytest.raises(SettingsError) as caught:
-        orders(parsed(tmp_path, *words))
+        asked(parsed(tmp_path, *words))
 
     assert str(caught.value).splitlines() == [
         (
@@ -290,27 +298,21 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
             "me/small@1=http://127.0.0.1:8001"
         ),
         (
-            "--turns is ['me/small@1,2']; where models take turns, every model has its own; add --turns "
-            "MODEL@1,2/4 for "
-            "me/large"
-        ),
-        (
             "--target[0] of me/small is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct "
             "the degree or "
             "the settings"
         ),
-        "--turns of me/small is '1,2'; every degree with a target () has one turn; write it as 1,2/4",
         "--target of me/large is not set; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
+        "--pin[0] is 'image'; a pin is KEY=VALUE; write it as image=NAME",
     ]
 
 
 def test_a_run_refuses_several_models(tmp_path: pathlib.Path) -> None:
     """The other command is named."""
     arguments = parsed(tmp_path, "--target", "1=http://a")
-    arguments.turns = None
 
     with pytest.raises(SettingsError) as caught:
-        run_command._order(arguments)
+        run_command.asked(arguments)
 
     assert str(caught.value).splitlines()[0] == (
         f"--settings is '{tmp_path / 'settings.yaml'}'; it has one model; this one has 2; use the command sweep"

@@ -7,10 +7,9 @@ import sys
 import textwrap
 
 import pytest
-import yaml
 
 from tests.fakes_stack_files import ROOT
-from tests.fakes_workloads import program
+from tests.fakes_workloads import order, program
 
 COPIED = (
     "__main__.py",
@@ -64,11 +63,10 @@ def test_a_degree_is_a_word_in_a_stack_file() -> None:
     """Servers, compile Job, load generator and dashboard come with it; no code knows which degrees there are."""
     recording = program("Pulumi.prod.yaml", workloads__degrees=[1, 16], serving={"layout": "one-each"})
     pods = recording.one("Deployment tp16-pods").inputs["spec"]["template"]["spec"]
-    settings = yaml.safe_load(recording.one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"])
 
     assert "--tensor-parallel-size 16" in " ".join(str(word) for word in pods["containers"][0]["command"])
     assert recording.one("Job artifacts-compile-tp16").inputs["metadata"]["name"] == "qwen-vllm-tp16-compile"
-    assert settings["workloads"]["degrees"] == [1, 16]
+    assert order(recording).models[0].settings.degrees == (1, 16)
     assert '"TP16"' in recording.one("Dashboard dashboard-board").inputs["dashboardBody"]
 
 
@@ -221,7 +219,7 @@ def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         """
         import json
         from tests.fakes_settings import page
-        from tests.fakes_workloads import program
+        from tests.fakes_workloads import order, program
         from optimal_tp.fleet.packing import by_type, nodes_for
 
         run = program(infra__neuron__instance_type="trn2.12xlarge", workloads__degrees=[1, 16])

@@ -4,8 +4,9 @@ import typing
 
 import pytest
 
+from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import SettingsError
-from tests.fakes_workloads import PROGRAMS, program
+from tests.fakes_workloads import PROGRAMS, order, program
 
 
 def spec(kind: str) -> dict[str, typing.Any]:
@@ -23,12 +24,12 @@ def test_kubernetes_numbers_the_pods_and_ends_them_together() -> None:
 
 
 def test_one_pod_goes_on_after_the_job() -> None:
-    """The Deployment waits for the Job by name, and its pods are told from the Job's by a label."""
+    """The Deployment waits for the order's Job by name, and its pods are told from the Job's by a label."""
     after, job = spec("Deployment loadgen-pods"), spec("Job loadgen-job")
     (container,) = after["template"]["spec"]["containers"]
 
-    assert container["command"][-1] == "share"
-    assert container["args"][container["args"].index("--after-job") + 1] == "qwen-vllm-loadgen"
+    assert (container["command"][-1], container["args"][-1]) == ("share", "--after")
+    assert order(PROGRAMS["pods"]()).pods == PodsOrder(count=2, job="qwen-vllm-loadgen", start_after_seconds=300)
     assert after["selector"]["matchLabels"].items() <= after["template"]["metadata"]["labels"].items()
     assert not after["selector"]["matchLabels"].items() <= job["template"]["metadata"]["labels"].items()
 
@@ -44,37 +45,37 @@ def test_the_pod_that_waits_takes_no_ones_place() -> None:
 
 
 def test_several_keep_a_receipt_and_end_before_the_money() -> None:
-    """Who comes after the Job counts the nodes and waits for their end; each share knows the deadline."""
+    """Who comes after the Job counts the nodes and waits for their end; each share reads the same order."""
+    asked = order(PROGRAMS["pods"]())
     after, share = (
-        spec(kind)["template"]["spec"]["containers"][0]["args"]
-        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
+        spec(kind)["template"]["spec"]["containers"][0] for kind in ("Deployment loadgen-pods", "Job loadgen-job")
     )
-    mounted = [
-        {mount["mountPath"] for mount in spec(kind)["template"]["spec"]["containers"][0]["volumeMounts"]}
-        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
-    ]
-    deadline = ["--deadline-file", "/etc/optimal-tp-deadline/deadline"]
+    mounted = [{mount["mountPath"] for mount in container["volumeMounts"]} for container in (after, share)]
 
-    assert after[after.index("--node-pool") + 1] == "neuron-trn-2"
-    assert int(after[after.index("--nodes-leave-seconds") + 1]) > 0
-    assert "--idle-usd-per-hour" in after
-    assert [words[words.index("--deadline-file") :][:2] for words in (after, share)] == [deadline] * 2
-    assert all("/etc/optimal-tp-deadline" in paths for paths in mounted)
-    assert "--node-pool" not in share
+    assert asked.receipt is not None
+    assert asked.receipt.node_pool == "neuron-trn-2"
+    assert asked.receipt.leave_seconds > 0
+    assert str(asked.deadline_file) == "/etc/optimal-tp-deadline/deadline"
+    assert [each["args"][:2] for each in (after, share)] == [["--order", "/etc/optimal-tp/order.json"]] * 2
+    assert all({"/etc/optimal-tp", "/etc/optimal-tp-deadline"} <= paths for paths in mounted)
+    assert "--after" not in share["args"]
+
+
+def test_several_find_their_servers_running() -> None:
+    """No plan by the clock knows when a server has started; the servers are stopped by who comes after."""
+    asked = order(PROGRAMS["pods"]())
+
+    assert (asked.models[0].rounds, asked.afterwards) == (None, "stop")
 
 
 def test_several_that_probe_for_ever_have_no_deadline() -> None:
     """Nobody ends an endless probe; what it costs is counted all the same."""
     load = {"request_timeout_seconds": 1, "concurrency": [64]}
-    found = program(loadtest={"pods": 2}, workloads__load=load, spend__keep_running=True)
-    after, share = (
-        found.one(kind).inputs["spec"]["template"]["spec"]["containers"][0]["args"]
-        for kind in ("Deployment loadgen-pods", "Job loadgen-job")
-    )
+    asked = order(program(loadtest={"pods": 2}, workloads__load=load, spend__keep_running=True))
 
-    assert "--deadline-file" not in (*after, *share)
-    assert "--node-pool" in after
-    assert "--nodes-leave-seconds" not in after
+    assert (asked.afterwards, asked.deadline_file) == ("probe", None)
+    assert asked.receipt is not None
+    assert asked.receipt.leave_seconds == 0
 
 
 def test_more_than_the_system_nodes_hold_end_the_preview() -> None:

@@ -53,7 +53,7 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
     ),
     "another image": (
         {"infra__neuron__pair": "neuronx-0.16.0"},
-        {*SERVERS, *COMPILED, "~ EC2NodeClass pool-class", "~ Deployment loadgen-pods"},
+        {*SERVERS, *COMPILED, "~ EC2NodeClass pool-class", *LOAD_GENERATOR},
     ),
     "one node more": ({"infra__neuron__maximum_nodes": 3}, {"~ NodePool pool-nodes"}),
     "larger root volumes": ({"infra__neuron__root_volume_gib": 321}, {"~ EC2NodeClass pool-class"}),

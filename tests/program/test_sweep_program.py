@@ -1,15 +1,13 @@
 """A sweep through the real program: names, turns of models, what the load generator is told, and refusals."""
 
-import itertools
 import typing
 
 import pytest
 import yaml
 
 from optimal_tp.errors import CapacityError, SettingsError
-from optimal_tp.settings.models import parse_models
 from tests.fakes_pulumi import Recording
-from tests.fakes_workloads import FAMILY, PROGRAMS, program
+from tests.fakes_workloads import FAMILY, PROGRAMS, order, program
 from workloads.manifests.panels import GRID_COLUMNS
 
 SMALL, LARGE = "qwen3-0-6b", "qwen3-8b"
@@ -25,12 +23,6 @@ def generator(recording: Recording) -> dict[str, typing.Any]:
     """Return the load generator's container."""
     (container,) = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]["containers"]
     return dict(container)
-
-
-def options(container: dict[str, typing.Any], name: str) -> list[str]:
-    """Return the values of a repeated option."""
-    words = container["args"]
-    return [value for option, value in itertools.pairwise(words) if option == name]
 
 
 def test_servers_are_named_per_model_and_degree() -> None:
@@ -93,23 +85,23 @@ def test_the_second_model_compiles_after_the_first() -> None:
 
 
 def test_the_load_generator_knows_every_server_and_turn() -> None:
-    """Its command is ``sweep``; targets and turns begin with the model; it may scale every server."""
-    container = generator(sweep())
+    """Its command is ``sweep``; each model has its targets and rounds; it may scale every server."""
+    container, asked = generator(sweep()), order(sweep())
     role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-scaling", "guard-rights"))
 
-    assert container["command"][-1] == "sweep"
-    assert options(container, "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
-    assert options(container, "--target")[0] == f"Qwen/Qwen3-0.6B@1=http://qwen-vllm-{SMALL}-tp1:8000"
-    assert options(container, "--target")[-1] == f"Qwen/Qwen3-8B@4=http://qwen-vllm-{LARGE}-tp4:8000"
+    assert (container["command"][-1], container["args"]) == ("sweep", ["--order", "/etc/optimal-tp/order.json"])
+    assert [model.rounds for model in asked.models] == [((1, 2, 4),), ((2, 4),)]
+    assert asked.models[0].targets[1] == (f"http://qwen-vllm-{SMALL}-tp1:8000",)
+    assert asked.models[1].targets[4] == (f"http://qwen-vllm-{LARGE}-tp4:8000",)
+    assert asked.makes_room
     assert role.inputs["rules"][0]["resourceNames"] == sorted(f"qwen-vllm-{name}" for name in SERVERS)
     assert guard.inputs["rules"][0] == role.inputs["rules"][0]
     assert guard.inputs["rules"][1]["resourceNames"] == sorted(f"qwen-vllm-{name}-compile" for name in SERVERS)
 
 
 def test_the_load_generator_reads_the_same_models() -> None:
-    """Its settings file has each model with its own degrees and limits, and the price of the stack file."""
-    text = sweep().one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"]
-    small, large = parse_models(yaml.safe_load(text)["workloads"], file="settings.yaml")
+    """Its order has each model with its own degrees and limits, and the price of the stack file."""
+    small, large = (each.settings for each in order(sweep()).models)
 
     assert (small.model.name, small.degrees, list(small.limits.asked())) == (
         "Qwen/Qwen3-0.6B",
@@ -169,16 +161,15 @@ def test_a_sweep_is_silent_when_all_its_models_are() -> None:
 def test_models_that_fit_at_once_take_no_turns() -> None:
     """On four nodes all servers run from the start, and each waits for its own artifacts alone.
 
-    Where they are stopped in the end each model has one turn, and none makes room for another.
+    Where they are stopped in the end each model has one round, and none makes room for another.
     """
     recording = program(workloads__models=FAMILY, spend__budget_usd=60, infra__neuron__maximum_nodes=4)
     needs = recording.must_outlive()[recording.one(f"Deployment {LARGE}-tp2-pods").urn]
 
     assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
-    assert options(generator(recording), "--turns") == ["Qwen/Qwen3-0.6B@1,2,4", "Qwen/Qwen3-8B@2,4"]
-    assert "--together" in generator(recording)["args"]
+    assert [model.rounds for model in order(recording).models] == [((1, 2, 4),), ((2, 4),)]
+    assert not order(recording).makes_room
     assert all(line.endswith("USD of it (0.5 h to measure at most)") for line in recording.outputs["cost"][-2:])
-    assert "--together" not in generator(sweep())["args"]
     assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
     assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs
 

@@ -6,12 +6,12 @@ import json
 import typing
 
 import pytest
-import yaml
 
 from infra.nodes import NODE_POOL, SCHEDULER
+from optimal_tp.cluster.order import ReceiptOrder
 from optimal_tp.errors import CapacityError, SettingsError
 from tests.fakes_pulumi import Recording
-from tests.fakes_workloads import PROGRAMS, changed, on_existing, program
+from tests.fakes_workloads import PROGRAMS, changed, on_existing, order, program
 
 PHASES = {"one-each": 0, "equal-cores": 0, "turns": 1}
 
@@ -294,39 +294,37 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
 def test_the_load_generator_starts_and_stops_the_servers() -> None:
     """Whether they take turns or not; and it reads the deadline where the guard's is."""
     recording = PROGRAMS["one-each"]()
-    words = arguments(recording, "Deployment loadgen-pods")
+    asked = order(recording)
     pod = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
 
-    assert words[words.index("--turns") + 1] == "1,2,4"
-    assert words[words.index("--deadline-file") + 1] == f"{mounts['deadline']}/deadline"
+    assert arguments(recording, "Deployment loadgen-pods") == ["--order", f"{mounts['settings']}/order.json"]
+    assert asked.models[0].rounds == ((1, 2, 4),)
+    assert str(asked.deadline_file) == f"{mounts['deadline']}/deadline"
     assert volumes["deadline"]["configMap"]["name"] == "qwen-vllm-deadline"
-    assert {"--stop-servers", "--stay"} <= set(words)
-    assert "--steady" not in words
+    assert asked.afterwards == "stop"
     assert pod["automountServiceAccountToken"] is True
 
 
 def test_the_receipt_counts_the_nodes_of_our_pool() -> None:
     """At the rate of what runs around them; it waits for the nodes to go, and one command shows it."""
     recording = PROGRAMS["one-each"]()
-    pairs = dict(itertools.pairwise(arguments(recording, "Deployment loadgen-pods")))
 
-    assert pairs["--node-pool"] == NODE_POOL
-    assert pairs["--idle-usd-per-hour"] == "0.3466"
-    assert pairs["--nodes-leave-seconds"] == "2400"
+    assert order(recording).receipt == ReceiptOrder(node_pool=NODE_POOL, idle_usd_per_hour=0.3466, leave_seconds=2400)
     assert recording.outputs["receipt_command"] == "aws s3 cp s3://results-bucket-id/runs/receipt.json -"
 
 
 def test_kept_running_nobody_stops_anything() -> None:
     """The seed's endless probe: no guard, no deadline, no right to scale, and an alarm for its silence."""
     recording = program(spend__keep_running=True)
-    words = arguments(recording, "Deployment loadgen-pods")
+    asked = order(recording)
 
     assert [each.key for each in recording.resources if "guard" in each.key] == []
     assert recording.of_type("rbac.authorization.k8s.io/v1:Role") == []
-    assert "--steady" in words
-    assert {"--stop-servers", "--deadline-file", "--turns", "--stay", "--nodes-leave-seconds"} & set(words) == set()
+    assert (asked.afterwards, asked.deadline_file, asked.models[0].rounds) == ("probe", None, None)
+    assert asked.receipt is not None
+    assert asked.receipt.leave_seconds == 0
     assert recording.outputs["servers_stop_at"] == "never: spend.keep_running"
     assert recording.one("MetricAlarm dashboard-silent").key == "MetricAlarm dashboard-silent"
     assert PROGRAMS["one-each"]().of_type("MetricAlarm")[-1].name != "dashboard-silent"
@@ -415,10 +413,11 @@ def test_the_cost_is_known_before_anything_is_made() -> None:
 
 
 def test_the_report_knows_the_price_of_the_stack_file() -> None:
-    """The load generator's settings have what infra.neuron.price says, of a node with four logical cores."""
-    settings = yaml.safe_load(PROGRAMS["one-each"]().one("ConfigMap loadgen-settings").inputs["data"]["settings.yaml"])
+    """The load generator's order has what infra.neuron.price says, of a node with four logical cores."""
+    price = order(PROGRAMS["one-each"]()).models[0].settings.price
 
-    assert settings["workloads"]["price"] == {
+    assert price is not None
+    assert price.model_dump(mode="json") == {
         "usd_per_hour": 2.25,
         "billed_cores": 4,
         "source": "Capacity Block, ap-southeast-4",

@@ -56,8 +56,8 @@ KNOBS = (
     Knob(
         path="loadtest.start_after_seconds",
         value=77,
-        where="Job loadgen-job",
-        shows='"--start-after-seconds", "77"',
+        where="ConfigMap loadgen-settings",
+        shows=r"\"start_after_seconds\": 77.0",
     ),
     Knob(path="loadtest.cpu_millicores", value=700, where="Job loadgen-job", shows='"cpu": "700m"'),
     Knob(path="loadtest.memory_mib", value=777, where="Deployment loadgen-pods", shows='"memory": "777Mi"'),

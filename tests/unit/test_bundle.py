@@ -1,5 +1,6 @@
 """The code bundle."""
 
+import collections.abc
 import os
 import pathlib
 import random
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 from workloads.manifests.folded_bundle import closure, imports, parts, read_sources, with_fixed_names
+from workloads.manifests.generator import PROGRAMS
 
 ROOT = pathlib.Path(__file__).parents[2]
 SOURCES = {
@@ -24,9 +26,9 @@ SOURCES = {
 }
 
 
-def unpack(program: str, folder: pathlib.Path) -> None:
-    """Write ``program``'s real bundle into ``folder``, as the pod sees it."""
-    for part in parts("code", closure(read_sources(ROOT), [program])):
+def unpack(programs: collections.abc.Iterable[str], folder: pathlib.Path) -> None:
+    """Write the real bundle of ``programs`` into ``folder``, as the pod sees it."""
+    for part in parts("code", closure(read_sources(ROOT), programs)):
         for key, text in part.data.items():
             path = folder / part.paths[key]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,7 @@ def test_texts_come_along_with_their_package() -> None:
 @pytest.mark.slow  # it imports every library anew
 def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there with the libraries alone, the run command reads its arguments."""
-    unpack("optimal_tp.__main__", tmp_path)
+    unpack(PROGRAMS, tmp_path)
     command = [sys.executable, "-m", "optimal_tp", "run", "--settings", "none.yaml", "--results", "out"]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
 
@@ -133,7 +135,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
         set(re.findall(r"^([a-z0-9-]+)==", (ROOT / f"requirements/loadgen.{kind}").read_text(), re.MULTILINE))
         for kind in ("in", "txt")
     )
-    files = closure(read_sources(ROOT), ["optimal_tp.__main__"])
+    files = closure(read_sources(ROOT), PROGRAMS)
     imported = {name.split(".")[0] for path, text in files.items() if path.endswith(".py") for name in imports(text)}
     libraries = imported - set(sys.stdlib_module_names) - {"optimal_tp"}
 
@@ -145,7 +147,7 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
 @pytest.mark.parametrize("program", ["optimal_tp.pods.compile", "optimal_tp.pods.fetch"])
 def test_the_real_programs_run_from_their_bundle_alone(program: str, tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there, each prints its usage: nothing is missing."""
-    unpack(program, tmp_path)
+    unpack([program], tmp_path)
     command = [sys.executable, "-S", "-E", "-m", program, "--help"]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
 

@@ -16,6 +16,7 @@ import pytest
 from optimal_tp.cli.share import asked, configure
 from optimal_tp.cluster import job
 from optimal_tp.cluster.clock import clock_error_ms, machine
+from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.session import planned_origin
 from optimal_tp.measurement.run import Part
@@ -63,29 +64,35 @@ def namespace(tmp_path: pathlib.Path) -> collections.abc.Iterator[Namespace]:
         thread.join()
 
 
-def options(*words: str, environment: dict[str, str] | None = None) -> job.PodOptions:
-    """Return what ``words`` say. Raises SettingsError with what is wrong in them."""
+def options(*words: str, asked: PodsOrder | None = None, environment: dict[str, str] | None = None) -> job.PodOptions:
+    """Return what ``asked`` and ``words`` say. Raises SettingsError with what is wrong in them."""
     parser = argparse.ArgumentParser()
     job.configure(parser)
     problems: list[Problem] = []
-    found = job.pod_options(parser.parse_args(list(words)), environment or {}, problems)
+    found = job.pod_options(parser.parse_args(list(words)), asked, environment or {}, problems)
     if problems:
         raise SettingsError(problems)
     return found
 
 
+def of_job(*words: str, count: int = 2, start_after_seconds: float = 0) -> job.PodOptions:
+    """Return what a pod of the Job's order knows."""
+    asked = PodsOrder(count=count, job="loadgen", start_after_seconds=start_after_seconds)
+    return options(*words, asked=asked)
+
+
 def test_kubernetes_numbers_the_pods() -> None:
     """The completion index of an Indexed Job is the pod's number; a stated one goes first."""
-    line = ("--pods", "3", "--job", "loadgen")
+    asked, environment = PodsOrder(count=3, job="loadgen", start_after_seconds=0), {"JOB_COMPLETION_INDEX": "2"}
 
-    assert options(*line, environment={"JOB_COMPLETION_INDEX": "2"}).pod == 2
-    assert options(*line, "--pod", "0", environment={"JOB_COMPLETION_INDEX": "2"}).pod == 0
+    assert options(asked=asked, environment=environment).pod == 2
+    assert options("--pod", "0", asked=asked, environment=environment).pod == 0
 
 
 def test_the_start_is_the_jobs_and_the_name_follows(namespace: Namespace) -> None:
     """All pods read one Job, so they find one start, so many seconds after the Job's own, and one name."""
-    line = ("--pods", "2", "--job", "loadgen", "--start-after-seconds", "300")
-    found = [job.common(options(*line, "--pod", pod), "settings", lambda: namespace) for pod in ("0", "1")]
+    pods = [of_job("--pod", pod, start_after_seconds=300) for pod in ("0", "1")]
+    found = [job.common(pod, "settings", lambda: namespace) for pod in pods]
 
     assert found[0] == found[1]
     assert found[0].start == "2026-07-01T12:05:00+00:00"
@@ -95,7 +102,7 @@ def test_the_start_is_the_jobs_and_the_name_follows(namespace: Namespace) -> Non
 
 def test_another_job_is_another_run(namespace: Namespace) -> None:
     """A Job that was made again within the same second has a name of its own."""
-    line = options("--pods", "2", "--job", "loadgen", "--pod", "0")
+    line = of_job("--pod", "0")
     first = job.common(line, "settings", lambda: namespace)
     Api.answers[:] = [(200, {**JOB, "metadata": {"name": "loadgen", "uid": "another"}})]
 
@@ -121,29 +128,34 @@ def test_a_stated_start_needs_no_kubernetes() -> None:
     ("words", "sentence"),
     [
         (
-            ("--pods", "2", "--pod", "2", "--job", "x"),
+            ("--pods", "2", "--pod", "2", "--starts-at", "2026-07-01T12:00:00Z"),
             "--pod is 2; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
         ),
         (
-            ("--pods", "2", "--job", "x"),
+            ("--pods", "2", "--starts-at", "2026-07-01T12:00:00Z"),
             (
                 "--pod is not set; it numbers this process, from 0, among --pods (2); state it, or set "
                 "JOB_COMPLETION_INDEX"
             ),
         ),
         (
+            ("--pod", "0", "--starts-at", "2026-07-01T12:00:00Z"),
+            "--pods is not set; the load is shared by so many processes; add --pods 2",
+        ),
+        (
             ("--pods", "2", "--pod", "0"),
-            (
-                "--pods is 2; the common start is stated, or is that of one Job; give one of --starts-at, --job and "
-                "--after-job"
-            ),
+            "--starts-at is not set; it is a moment with its zone; write it as 2026-07-01T12:00:00+00:00",
         ),
         (
             ("--pods", "2", "--pod", "0", "--starts-at", "2026-07-01T12:00:00"),
             "--starts-at is '2026-07-01T12:00:00'; it is a moment with its zone; write it as 2026-07-01T12:00:00+00:00",
         ),
+        (
+            ("--pods", "2", "--after", "--starts-at", "2026-07-01T12:00:00Z"),
+            "--after is True; only the Job of an order is waited for; add --order FILE, or leave it out",
+        ),
     ],
-    ids=["beyond", "no number", "no start", "no zone"],
+    ids=["beyond", "no number", "how many", "no start", "no zone", "no job"],
 )
 def test_a_wrong_line_is_refused(words: tuple[str, ...], sentence: str) -> None:
     """Before anything is asked of a server."""
@@ -160,7 +172,7 @@ def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
         "spent; name another loadtest.run to measure anew"
     )
     with pytest.raises(ServerFailed, match=whole(sentence)):
-        job.common(options("--pods", "2", "--pod", "0", "--job", "loadgen"), "", lambda: namespace)
+        job.common(of_job("--pod", "0"), "", lambda: namespace)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +194,7 @@ def test_what_kubernetes_refuses_is_said(namespace: Namespace, answer: tuple[int
     Api.answers[:] = [answer]
 
     with pytest.raises(ServerFailed, match=whole(words)):
-        job.common(options("--pods", "2", "--pod", "0", "--job", "loadgen"), "", lambda: namespace)
+        job.common(of_job("--pod", "0"), "", lambda: namespace)
 
 
 def test_a_pod_that_comes_after_the_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,12 +222,12 @@ def test_what_comes_after_the_job_waits_for_its_end(
     monkeypatch.setattr(job, "_LOOK_SECONDS", 0.01)
     told = (JOB, _ended("SuccessCriteriaMet"), _ended(kind, "False"), _ended(kind))
     Api.answers[:] = [(200, each) for each in told]
-    line = options("--pods", "2", "--after-job", "loadgen", "--start-after-seconds", "300")
+    line = of_job("--after", start_after_seconds=300)
     known = asyncio.run(job.after(line, lambda: namespace, asyncio.Event()))
 
     assert known is not None
     assert len(Api.paths) == 4
-    pod = options("--pods", "2", "--pod", "1", "--job", "loadgen", "--start-after-seconds", "300")
+    pod = of_job("--pod", "1", start_after_seconds=300)
     assert known == job.common(pod, "whatever", lambda: namespace)
 
 
@@ -225,7 +237,7 @@ def test_a_stop_ends_the_waiting(namespace: Namespace) -> None:
     async def stopped() -> job.Common | None:
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(0.02, stop.set)
-        return await job.after(options("--pods", "2", "--after-job", "loadgen"), lambda: namespace, stop)
+        return await job.after(of_job("--after"), lambda: namespace, stop)
 
     assert asyncio.run(stopped()) is None
 
@@ -238,20 +250,19 @@ def test_the_kernels_word_on_its_clock() -> None:
     assert len(machine()) > 8
 
 
-def test_servers_that_take_turns_are_not_shared(tmp_path: pathlib.Path) -> None:
-    """Everything that is wrong with a line is told at once."""
+def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
+    """What is wrong with the processes, with the file and with the servers."""
     settings = tmp_path / "s.yaml"
-    settings.write_text("workloads: {degrees: [1, 2]}\n")
+    settings.write_text("workloads: {degrees: [1, 2], colour: red}\n")
     parser = argparse.ArgumentParser()
     configure(parser)
-    line = ["--settings", str(settings), "--results", "r", "--target", "1=http://a", "--target", "2=http://b"]
+    line = ["--settings", str(settings), "--results", "r", "--target", "a", "--pods", "2", "--starts-at", "noon"]
     with pytest.raises(SettingsError) as caught:
-        asked(parser.parse_args([*line, "--turns", "1/2", "--pods", "2", "--job", "x"]), {})
+        asked(parser.parse_args(line), {})
 
-    assert [str(problem) for problem in caught.value.problems] == [
-        "--pod is not set; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
-        (
-            "--turns is '1/2'; servers that take turns start when they can, which no plan of several processes knows; "
-            "use the command run"
-        ),
+    assert [problem.path for problem in caught.value.problems] == [
+        "--pod",
+        "--starts-at",
+        "workloads.colour",
+        "--target[0]",
     ]

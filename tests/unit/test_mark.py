@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.cluster.finished import Mark, is_measured, mark_of
-from optimal_tp.cluster.order import Order
+from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.errors import CapacityError
+from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_run import settings
 from tests.fakes_s3 import FakeS3
@@ -78,39 +79,25 @@ def test_a_bucket_that_is_not_there_ends_nothing() -> None:
 
 def order(folder: pathlib.Path, **changes: typing.Any) -> Order:
     """Return the order of a pod that stays after its verdict."""
-    fields: dict[str, typing.Any] = {
-        "settings": settings(),
-        "targets": {},
-        "folder": folder,
-        "bucket": ("b", "runs"),
-        "publish": False,
-        "steady": False,
-        "ignore_eos": True,
-        "ready_timeout_seconds": 1.0,
-        "pins": {},
-        "rounds": None,
-        "stops_servers": True,
-        "deadline_file": folder / "deadline",
-        "accounts": None,
-        "stays": True,
-    }
-    return Order(**{**fields, **changes})
+    model = ModelOrder(settings=parse_workloads(settings(), file="test"), targets={1: ("http://a",)})
+    order = Order(models=(model,), results="s3://b/runs", afterwards="stop", deadline_file=folder / "deadline")
+    return order.model_copy(update=changes)
 
 
 def test_only_who_stays_within_a_budget_has_a_mark(tmp_path: pathlib.Path) -> None:
     """On this machine, with an endless probe and without a deadline everything is as it was."""
     (tmp_path / "deadline").write_text(DEADLINE)
     quiet, store = PlainWatcher(Console(quiet=True)), FakeS3()
-    found = mark_of(order(tmp_path), quiet, stays=True, store=store)
+    found = mark_of(order(tmp_path), quiet, store=store)
 
     assert found is not None
     assert (found.bucket, found.prefix, found.deadline) == ("b", "runs", DEADLINE)
-    assert mark_of(order(tmp_path), quiet, stays=False, store=store) is None
-    assert mark_of(order(tmp_path, bucket=None), quiet, stays=True, store=store) is None
-    assert mark_of(order(tmp_path, deadline_file=None), quiet, stays=True, store=store) is None
+    assert mark_of(order(tmp_path, afterwards="leave"), quiet, store=store) is None
+    assert mark_of(order(tmp_path, results="out"), quiet, store=store) is None
+    assert mark_of(order(tmp_path, deadline_file=None), quiet, store=store) is None
 
 
 def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path) -> None:
     """As everywhere."""
     with pytest.raises(CapacityError, match=r"^the deadline of the budget in .* cannot be read, so nothing is "):
-        mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), stays=True, store=FakeS3())
+        mark_of(order(tmp_path), PlainWatcher(Console(quiet=True)), store=FakeS3())

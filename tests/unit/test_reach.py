@@ -1,15 +1,12 @@
 """What one core can produce, what an await without capacity means, and what cannot be shared: told before spending."""
 
-import asyncio
 import typing
 
 import pytest
 
-from optimal_tp.cli.share import stop_servers
-from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.errors import SettingsError
 from optimal_tp.plan.reach import cores_needed, reach_lines, seat_lines, unseated
 from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
-from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 from workloads.folded_waiting import waiting_lines, why_pending_command
 
@@ -92,12 +89,3 @@ def test_an_await_says_beforehand_what_its_end_means() -> None:
     assert "no capacity, no price, or a limit" in line
     assert line.endswith(why_pending_command(serving))
     assert "--namespace mine" in why_pending_command(serving)
-
-
-def test_every_server_is_stopped_whatever_became_of_another() -> None:
-    """One that cannot be stopped is told, after all others were."""
-    scaler = FakeDeployments("tp2")
-    with pytest.raises(ServerFailed, match=whole("no right to tp2")):
-        asyncio.run(stop_servers(["tp1", "tp2", "tp4"], scaler))
-
-    assert scaler.orders == [("tp1", 0), ("tp4", 0)]

@@ -15,6 +15,8 @@ import pytest
 from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
+from tests.fakes_kubernetes import FakeDeployments
+from tests.fakes_samples import whole
 
 ROUNDS: Rounds = ((1, 2), (4,))
 
@@ -177,6 +179,17 @@ def test_stopping_all_goes_on_where_one_is_refused(api: Deployments) -> None:
     with pytest.raises(ServerFailed) as refused:
         asyncio.run(arena.stop_all())
     assert [name for name in stopped if f"did not scale {name} to 0: 403" in str(refused.value)] == [*stopped]
+
+
+def test_every_server_is_stopped_whatever_became_of_another(api: Deployments) -> None:
+    """One that cannot be stopped is told, after all others were."""
+    scaler = FakeDeployments("tp2")
+    arena = rota(api)
+    arena.scaler = scaler
+    with pytest.raises(ServerFailed, match=whole("no right to tp2")):
+        asyncio.run(arena.stop_all())
+
+    assert scaler.orders == [("tp1-0", 0), ("tp1-1", 0), ("tp4", 0)]
 
 
 @pytest.mark.parametrize("makes_room", [True, False])

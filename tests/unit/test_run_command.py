@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from optimal_tp.cli.run import _degree, _order, configure
+from optimal_tp.cli.run import asked, configure
+from optimal_tp.cluster.assembly import _degree
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import SettingsError
 
@@ -15,7 +16,7 @@ def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degr
     path.write_text(settings, encoding="utf-8")
     parser = argparse.ArgumentParser()
     configure(parser)
-    return _order(parser.parse_args(["--settings", str(path), *words]))
+    return asked(parser.parse_args(["--settings", str(path), *words]))
 
 
 def test_targets_of_one_degree_are_replicas(tmp_path: pathlib.Path) -> None:
@@ -24,8 +25,9 @@ def test_targets_of_one_degree_are_replicas(tmp_path: pathlib.Path) -> None:
         tmp_path, "--target", "2=http://b:1/", "--target", "1=http://a:1", "--target", "1=http://c:1", "--results", "r"
     )
 
-    assert order.targets == {1: ("http://a:1", "http://c:1"), 2: ("http://b:1",)}
-    assert (_degree(1, order.targets[1]).cores_used, _degree(2, order.targets[2]).cores_used) == (2, 2)
+    (model,) = order.models
+    assert list(model.targets.items()) == [(1, ("http://a:1", "http://c:1")), (2, ("http://b:1",))]
+    assert (_degree(1, model.targets[1]).cores_used, _degree(2, model.targets[2]).cores_used) == (2, 2)
 
 
 def test_a_degree_without_a_target_has_no_capacity() -> None:
@@ -40,7 +42,14 @@ def test_a_bucket_is_told_from_a_folder(tmp_path: pathlib.Path) -> None:
     remote = _parsed(tmp_path, "--target", "1=http://a", "--results", "s3://b/p/q/")
     local = _parsed(tmp_path, "--target", "1=http://a", "--results", "some/where")
 
-    assert (remote.bucket, local.bucket, local.folder) == (("b", "p/q"), None, pathlib.Path("some/where"))
+    assert (remote.bucket, remote.folder) == (("b", "p/q"), pathlib.Path())
+    assert (local.bucket, local.folder) == (None, pathlib.Path("some/where"))
+
+
+def test_results_must_be_kept_somewhere(tmp_path: pathlib.Path) -> None:
+    """What is measured and not kept is no measurement."""
+    with pytest.raises(SettingsError, match=r"^--results is not set; what is measured must be kept somewhere; add --"):
+        _parsed(tmp_path, "--target", "1=http://a")
 
 
 def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
@@ -93,7 +102,7 @@ def test_a_local_profile_can_be_used(tmp_path: pathlib.Path) -> None:
         settings="workloads: {degrees: [1]}\nlocal: {shape: Qwen/Qwen3-0.6B}\n",
     )
 
-    assert order.settings.degrees == (1,)
+    assert order.models[0].settings.degrees == (1,)
 
 
 def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
@@ -103,7 +112,7 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
     missing = str(tmp_path / "no.yaml")
 
     with pytest.raises(SettingsError) as caught:
-        _order(parser.parse_args(["--settings", missing, "--target", "1=http://a", "--results", "r"]))
+        asked(parser.parse_args(["--settings", missing, "--target", "1=http://a", "--results", "r"]))
 
     assert str(caught.value) == (
         f"--settings is '{missing}'; it names a readable file (No such file or directory); name a YAML file"

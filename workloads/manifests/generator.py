@@ -3,8 +3,10 @@
 import collections.abc
 import dataclasses
 import math
+import pathlib
 import typing
 
+from optimal_tp.cluster.order import ModelOrder, Order, PodsOrder, ReceiptOrder
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
@@ -29,8 +31,8 @@ if typing.TYPE_CHECKING:
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 SETTINGS_PATH = "/etc/optimal-tp"
-SETTINGS_FILE = "settings.yaml"
-"""Key of the settings' ConfigMap and name of the file."""
+ORDER_FILE = "order.json"
+"""Key of the order's ConfigMap and name of the file."""
 ROLE = "optimal-tp/role"
 """Label that tells the load generators' Job (``share``) from the pod that goes on after it (``after``)."""
 RESULTS_PATH = "/results"
@@ -41,10 +43,12 @@ DEADLINE = "qwen-vllm-deadline"
 """Name of the ConfigMap with the date at which the guard stops the servers."""
 DEADLINE_KEY = "deadline"
 _DEADLINE_PATH = "/etc/optimal-tp-deadline"
-_DEADLINE_OPTION = ("--deadline-file", f"{_DEADLINE_PATH}/{DEADLINE_KEY}")
 _RESULTS_GIB = 10
 _AFTER_CPU_MILLICORES = 100
 """Of the pod that waits for the Job: it would else take a load generator's place on a small node."""
+
+PROGRAMS = ("optimal_tp.__main__", *(f"optimal_tp.cli.{command}" for command in ("run", "share", "sweep")))
+"""What the pods run: a command's module is imported by its bare name, which no search for imports finds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,10 +59,6 @@ class Generator:
     runtime: python_pods.Runtime
     plan: Lineup
     region: str
-    settings_name: "pulumi.Input[str]"
-    """Name of the ConfigMap with the settings file."""
-    results_uri: "pulumi.Input[str]"
-    """``s3://bucket/prefix``"""
     ready_timeout_seconds: int
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
@@ -77,81 +77,66 @@ class Generator:
         return self.plan.takes_turns or not self.keeps_running
 
 
-def targets(plan: Lineup) -> list[str]:
-    """Return ``DEGREE=URL`` of every server, by degree and replica; in a sweep ``MODEL@`` before it."""
-    return [
-        f"{_of(model)}{server.degree}=http://{server.name}:{PORT}"
-        for model in plan.models
-        for server in model.plan.servers
-    ]
+def order(generator: Generator, results: str) -> Order:
+    """Return what the pods are to measure on which servers; ``results``: ``s3://bucket/prefix``.
+
+    Several load generators find their servers running; one alone starts them, round by round.
+    """
+    plan, money, settings = generator.plan, generator.money, generator.settings
+    keeps, alone = generator.keeps_running, settings.pods == 1
+    return Order(
+        models=tuple(_model(model, starts=generator.scales and alone) for model in plan.models),
+        results=results,
+        publish=True,
+        ready_timeout_seconds=generator.ready_timeout_seconds,
+        pins=dict(sorted(generator.pins.items())),
+        afterwards="probe" if keeps else "stop",
+        makes_room=not plan.runs_at_once,
+        deadline_file=None if keeps else pathlib.Path(_DEADLINE_PATH, DEADLINE_KEY),
+        receipt=ReceiptOrder(
+            node_pool=generator.node_pool,
+            idle_usd_per_hour=round(money.cost.idle_usd, 4),
+            # Twice what is expected.
+            leave_seconds=0 if keeps else int(2 * money.leaving_hours * 3600),
+        ),
+        pods=None
+        if alone
+        else PodsOrder(count=settings.pods, job=GENERATOR, start_after_seconds=settings.start_after_seconds),
+    )
 
 
-def turns(plan: Lineup) -> list[str]:
-    """Return the degrees of each turn as the commands take them, ``1,2/4``; in a sweep ``MODEL@`` before it."""
-    return [
-        _of(model) + "/".join(",".join(str(degree) for degree in degrees) for degrees in model.plan.phases)
-        for model in plan.models
-    ]
+def _model(model: ModelPlan, *, starts: bool) -> ModelOrder:
+    targets: dict[int, tuple[str, ...]] = {}
+    for server in model.plan.servers:
+        targets[server.degree] = (*targets.get(server.degree, ()), f"http://{server.name}:{PORT}")
+    return ModelOrder(settings=model.settings, targets=targets, rounds=model.plan.phases if starts else None)
 
 
-def _turning(generator: Generator) -> list[str]:
-    """Return the words by which the commands start and stop servers; none where those run for ever."""
-    if not generator.scales:
-        return []
-    plan = generator.plan
-    together = ["--together"] if len(plan.models) > 1 and plan.runs_at_once else []
-    return [*(word for turn in turns(plan) for word in ("--turns", turn)), *together]
-
-
-def _accounts(generator: Generator) -> list[str]:
-    """Return the words by which the commands keep the receipt."""
-    money = generator.money
-    leave = [] if generator.keeps_running else ["--nodes-leave-seconds", str(_leave_seconds(money))]
-    return ["--node-pool", generator.node_pool, "--idle-usd-per-hour", f"{money.cost.idle_usd:.4f}", *leave]
-
-
-def _leave_seconds(money: Forecast) -> int:
-    """Return how long the nodes are waited for: twice what is expected."""
-    return int(2 * money.leaving_hours * 3600)
-
-
-def _of(model: ModelPlan) -> str:
-    return f"{model.settings.model.name}@" if model.slug else ""
-
-
-def deployment_spec(generator: Generator) -> "DeploymentSpecArgsDict":
+def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "DeploymentSpecArgsDict":
     """Return the Deployment: one pod that runs the experiment. Recreate: two would load the servers twice.
 
     With several load generators it waits for their Job, judges what they kept, and does what comes after a run.
+    ``order_name``: the ConfigMap with the order.
     """
-    command = "run" if len(generator.plan.models) == 1 else "sweep"
-    then = [
-        *(("--steady",) if generator.keeps_running else ("--stop-servers", "--stay", *_DEADLINE_OPTION)),
-        *_turning(generator),
-        *_accounts(generator),
-    ]
+    words = ["run" if len(generator.plan.models) == 1 else "sweep"]
     labels, cpu_millicores = {"app": GENERATOR}, generator.settings.cpu_millicores
     if generator.settings.pods > 1:
-        command, labels = "share", {"app": GENERATOR, ROLE: "after"}
-        then = ["--after-job", GENERATOR, *_sharing(generator)]
-        then += ["--steady"] if generator.keeps_running else ["--then-stop", *_DEADLINE_OPTION]
-        then += _accounts(generator)
+        words, labels = ["share", "--after"], {"app": GENERATOR, ROLE: "after"}
         cpu_millicores = _AFTER_CPU_MILLICORES
     return {
         "replicas": 1,
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": labels},
         "revision_history_limit": 1,
-        "template": _template(generator, command, then, labels, cpu_millicores),
+        "template": _template(generator, order_name, words, labels, cpu_millicores),
     }
 
 
-def job_spec(generator: Generator) -> "JobSpecArgsDict":
+def job_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "JobSpecArgsDict":
     """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement."""
     settings = generator.settings
     labels = {"app": GENERATOR, ROLE: "share"}
-    words = ["--job", GENERATOR, *_sharing(generator), *(() if generator.keeps_running else _DEADLINE_OPTION)]
-    template = _template(generator, "share", words, labels, settings.cpu_millicores)
+    template = _template(generator, order_name, ["share"], labels, settings.cpu_millicores)
     spec = typing.cast("PodSpecArgsDict", template["spec"])
     apart: TopologySpreadConstraintArgsDict = {
         "max_skew": 1,
@@ -170,27 +155,19 @@ def job_spec(generator: Generator) -> "JobSpecArgsDict":
     }
 
 
-def _sharing(generator: Generator) -> list[str]:
-    settings = generator.settings
-    return ["--pods", str(settings.pods), "--start-after-seconds", str(settings.start_after_seconds)]
-
-
 def _template(
-    generator: Generator, command: str, then: list[str], labels: dict[str, str], cpu_millicores: int
+    generator: Generator,
+    order_name: "pulumi.Input[str]",
+    words: list[str],
+    labels: dict[str, str],
+    cpu_millicores: int,
 ) -> "PodTemplateSpecArgsDict":
-    """Return the pod that runs ``command`` on all servers, with the options ``then`` at its end."""
+    """Return the pod that does what the order says; ``words``: a command and what it needs beside the order."""
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
-        "command": ["python", "-m", "optimal_tp", command],
-        "args": [
-            *("--settings", f"{SETTINGS_PATH}/{SETTINGS_FILE}"),
-            *(part for target in targets(generator.plan) for part in ("--target", target)),
-            *("--results", generator.results_uri, "--publish"),
-            *("--ready-timeout-seconds", str(generator.ready_timeout_seconds)),
-            *(part for pin in sorted(generator.pins.items()) for part in ("--pin", "=".join(pin))),
-            *then,
-        ],
+        "command": ["python", "-m", "optimal_tp", *words[:1]],
+        "args": ["--order", f"{SETTINGS_PATH}/{ORDER_FILE}", *words[1:]],
         # boto3 reads this variable and not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
         "env": neuron_pod.variables(
             {**python_pods.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}
@@ -203,7 +180,9 @@ def _template(
         "working_dir": RESULTS_PATH,
     }
     spec: PodSpecArgsDict = {
-        **python_pods.pod_spec(generator.runtime, container, _mounts(generator), stop_seconds=settings.grace_seconds),
+        **python_pods.pod_spec(
+            generator.runtime, container, _mounts(generator, order_name), stop_seconds=settings.grace_seconds
+        ),
         "service_account_name": GENERATOR,
         # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
         "automount_service_account_token": True,
@@ -212,8 +191,10 @@ def _template(
     return {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec}
 
 
-def _mounts(generator: Generator) -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
-    settings: VolumeArgsDict = {"name": "settings", "config_map": {"name": generator.settings_name}}
+def _mounts(
+    generator: Generator, order_name: "pulumi.Input[str]"
+) -> "list[tuple[VolumeArgsDict, VolumeMountArgsDict]]":
+    settings: VolumeArgsDict = {"name": "settings", "config_map": {"name": order_name}}
     results: VolumeArgsDict = {"name": "results", "empty_dir": {"size_limit": f"{_RESULTS_GIB}Gi"}}
     found: list[tuple[VolumeArgsDict, VolumeMountArgsDict]] = [
         (settings, {"name": "settings", "mount_path": SETTINGS_PATH, "read_only": True}),

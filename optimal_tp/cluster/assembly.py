@@ -1,0 +1,293 @@
+"""A run or a sweep put together from its order, and the one life that both have, whoever measured."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import pathlib
+import platform
+import time
+import typing
+import urllib.parse
+
+import boto3
+
+from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
+from optimal_tp.cluster.deadline import servers_stop_after, until_signalled, within_budget
+from optimal_tp.cluster.finished import is_measured, mark_of
+from optimal_tp.cluster.order import ModelOrder, Order
+from optimal_tp.cluster.scaling import Deployments, Rota
+from optimal_tp.errors import OptimalTpError, ServerFailed
+from optimal_tp.experiment.arena import OpenArena
+from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
+from optimal_tp.experiment.probe import probe_for_ever
+from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
+from optimal_tp.experiment.turns import Halt
+from optimal_tp.measurement.progress import Progress
+from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.pods.kubernetes import own_namespace
+from optimal_tp.report.conclusion import conclude
+from optimal_tp.report.sweep import conclude_sweep, read_sweep
+from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.source import read
+from optimal_tp.telemetry.console import Watcher, watcher
+from optimal_tp.telemetry.heartbeat import Beacon
+from optimal_tp.telemetry.publish import CloudWatch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Results:
+    """Where a run or a sweep is kept."""
+
+    folder: pathlib.Path
+    bucket: Bucket | None
+
+    def store(self, watching: Watcher) -> None:
+        """Put every file of the folder into the bucket, where there is one."""
+        if self.bucket is not None:
+            self.bucket.store(path for path in self.folder.iterdir() if path.is_file())
+            watching.say(self.bucket.failure or f"results and report: {self.bucket.uri}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured and judged."""
+
+    name: str
+    """Of the run or the sweep."""
+    results: Results
+    status: int
+    """Exit status of the verdict; of several the gravest."""
+    verdicts: int
+    """Runs that ended settled."""
+    session: Session | None
+    """Whose servers can be probed; None where no model was measured."""
+    failure: OptimalTpError | None = None
+    """What ended it early; None where it came to its end."""
+    add_receipt: collections.abc.Callable[[], None] = lambda: None
+    """Puts the receipt of the folder into a report that has it from nowhere else."""
+
+
+Measure = collections.abc.Callable[[list[pathlib.Path]], collections.abc.Awaitable[Measured]]
+"""Measures and judges; adds the folder to the list as soon as there is one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """An order, who is told how it goes, and what ends it early."""
+
+    order: Order
+    watching: Watcher
+    halt: Halt
+
+    async def run(self) -> int:
+        """Live the run of the order's first model; return the exit status. Raises what ended it early."""
+        return await self.live(self._one)
+
+    async def sweep(self) -> int:
+        """Live the run of each model in turn, with a record and a report of all; return the gravest exit status.
+
+        Raises Interrupted and StorageFailed, and ServerFailed where no model at all could be measured.
+        """
+        return await self.live(self._several)
+
+    async def live(self, measure: Measure) -> int:
+        """Measure unless that was done, keep results, mark and receipt, do what comes afterwards; return the status."""
+        order, halt = self.order, self.halt
+        mark = mark_of(order, self.watching)
+        if is_measured(mark):
+            await until_signalled(halt)
+            return 0
+        accounts = accounts_of(order, self.watching)
+        begun: list[pathlib.Path] = []
+        async with watched(accounts), salvaged(accounts, lambda: next(iter(begun), None)):
+            measured = await measure(begun)
+            measured.results.store(self.watching)
+            if mark is not None and measured.failure is None:
+                mark.put(measured.name)
+            if accounts is not None:
+                await accounts.settle(measured.results.folder, verdicts=measured.verdicts, halt=halt)
+                measured.add_receipt()
+                measured.results.store(self.watching)
+        if measured.session is not None and order.afterwards == "probe" and not halt.event.is_set():
+            await probe_for_ever(measured.session)
+        elif measured.session is not None and order.afterwards == "stop":
+            await until_signalled(halt)
+        elif measured.failure is not None:
+            raise measured.failure
+        return measured.status
+
+    async def _one(self, begun: list[pathlib.Path]) -> Measured:
+        run = run_name(dt.datetime.now(dt.UTC))
+        async with self._within_money():
+            results = self.results(run)
+            begun.append(results.folder)
+            session = self.session(0, run, results)
+            record = await conducted(session)
+        status = _judged(session)
+        return Measured(
+            name=run,
+            results=results,
+            status=status,
+            verdicts=int(status == 0),
+            session=session,
+            failure=failure_of(record),
+        )
+
+    async def _several(self, begun: list[pathlib.Path]) -> Measured:
+        """Measure each model; one that fails leaves the others their turn."""
+        name = run_name(dt.datetime.now(dt.UTC))
+        sweep = planned(name, (model.settings for model in self.order.models))
+        sessions: dict[int, Session] = {}
+        statuses: list[int] = []
+
+        async def measure(index: int) -> None:
+            results = self.results(f"{name}/{sweep.legs[index].folder}")
+            title = self.order.models[index].settings.model.title
+            session = self.session(index, run_name(dt.datetime.now(dt.UTC)), results, model_title=title)
+            record = await conducted(session)
+            statuses.append(_judged(session))
+            results.store(session.watcher)
+            raise_ending(record)
+            sessions[index] = session
+
+        async with self._within_money():
+            results = self.results(name)
+            begun.append(results.folder)
+            keeper = SweepKeeper(results.folder, results.bucket)
+            await measure_all(sweep, measure, keeper, self.watching, self.halt)
+        self.watching.end()
+        status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
+        last = max(sessions, default=None)
+        none = f"none of {len(sweep.legs)} models was measured; {results.folder} says why"
+        return Measured(
+            name=name,
+            results=results,
+            status=status,
+            verdicts=statuses.count(0),
+            # Models after it failed, and took its servers' cores.
+            session=None if last is None else dataclasses.replace(sessions[last], arena=self._arena(last)),
+            failure=ServerFailed(none) if last is None else None,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _within_money(self) -> collections.abc.AsyncIterator[None]:
+        """End what is inside before the money does, and stop the servers then, where the order says so."""
+        async with within_budget(self.order.deadline_file, self.halt), self.stopping():
+            yield
+
+    def stopping(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return what stops the servers when what is inside has ended, where the order says so."""
+        servers = self._rota(0) if self.order.afterwards == "stop" else None
+        return servers_stop_after(servers, self.halt, self.watching)
+
+    def results(self, path: str, *, exist_ok: bool = False) -> Results:
+        """Make the folder ``path`` below the order's results, with its prefix in the bucket where there is one.
+
+        Raises StorageFailed for a folder that cannot be made, or that is there already unless ``exist_ok``.
+        """
+        folder = new_folder(self.order.folder / path, exist_ok=exist_ok)
+        if self.order.bucket is None:
+            return Results(folder=folder, bucket=None)
+        bucket, prefix = self.order.bucket
+        key = f"{prefix}/{path}" if prefix else path
+        return Results(folder=folder, bucket=Bucket(boto3.client("s3"), bucket, key))
+
+    def session(self, index: int, run: str, results: Results, *, model_title: str = "") -> Session:
+        """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep."""
+        order, model, watching = self.order, self.order.models[index], self.watching
+        if results.bucket is not None:
+            watching = Beacon(watching, results.bucket.put_progress, _progress(order, model, run, model_title))
+        return Session(
+            run=run,
+            place="own-servers" if order.bucket is None else "cluster",
+            settings=model.settings,
+            degrees=tuple(_degree(degree, model.targets.get(degree, ())) for degree in model.settings.degrees),
+            arena=self._arena(index),
+            folder=results.folder,
+            bucket=results.bucket,
+            cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
+            pins={"python": platform.python_version(), **order.pins},
+            watcher=watching,
+            halt=self.halt,
+            ignore_eos=order.ignore_eos,
+            ready_timeout_seconds=order.ready_timeout_seconds,
+            rounds=model.rounds,
+            model_title=model_title,
+        )
+
+    def _arena(self, index: int) -> OpenArena | Rota:
+        """Return the surroundings of the servers of the model at ``index``, of which none is known to run."""
+        return OpenArena() if self.order.models[index].rounds is None else self._rota(index)
+
+    def _rota(self, index: int) -> Rota:
+        """Return what starts and stops the servers of the model at ``index``, and stops those of the other models."""
+        order, model = self.order, self.order.models[index]
+        others = (urls for each in order.models if each is not model for urls in each.targets.values())
+        return Rota(
+            rounds=model.rounds or (),
+            targets=model.targets,
+            names={degree: deployments(urls) for degree, urls in model.targets.items()},
+            others=tuple(name for urls in others for name in deployments(urls)),
+            makes_room=order.makes_room,
+            scaler=Deployments(namespace=own_namespace()),
+            ready_timeout_seconds=order.ready_timeout_seconds,
+            stop=self.halt.event,
+        )
+
+
+async def assembled(order: Order, life: collections.abc.Callable[[Assembly], collections.abc.Awaitable[int]]) -> int:
+    """Live ``life`` of ``order``, shown on this terminal and ended early by a signal; return the exit status."""
+    halt = Halt(event=asyncio.Event())
+    with watcher() as watching, halting_on_signals(halt):
+        return await life(Assembly(order=order, watching=watching, halt=halt))
+
+
+async def conducted(session: Session) -> RunRecord:
+    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    try:
+        return await session.conduct()
+    except OptimalTpError as error:
+        session.watcher.say(str(error))
+        session.watcher.end()
+        raise
+
+
+def _judged(session: Session) -> int:
+    """Judge the run of ``session``, write its report, show its verdict, and return its exit status."""
+    session.watcher.end()
+    return conclude(read(str(session.folder)), session.folder)
+
+
+def _progress(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=model.settings.model.name,
+        model_title=model_title,
+        degrees=tuple(model.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
+    )
+
+
+def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
+    """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
+    return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
+
+
+def _degree(degree: int, urls: tuple[str, ...]) -> DegreeRecord:
+    cores = degree * len(urls)
+    return DegreeRecord(
+        degree=degree,
+        gate=None if urls else "no-capacity",
+        reason=None if urls else f"no --target {degree}=URL was given",
+        urls=urls,
+        cores_used=cores,
+        cores_allocated=cores,
+        ready_seconds=None,
+    )

@@ -1,0 +1,105 @@
+"""The order of a pod: one JSON file, checked whole, and the same order that a person's options become."""
+
+import argparse
+import json
+import pathlib
+import typing
+
+import pytest
+
+from optimal_tp.cli import run, share, sweep
+from optimal_tp.cluster.order import Order, order_of_one, read_order
+from optimal_tp.errors import SettingsError
+from tests.fakes_run import settings
+
+MODEL: typing.Final = {"settings": settings(degrees=[1, 2]), "targets": {"1": ["http://a:1"], "2": ["http://b:1"]}}
+
+
+def line(folder: pathlib.Path, order: object, *words: str, configure: typing.Any = run.configure) -> argparse.Namespace:
+    """Return the line of a pod whose order is ``order``."""
+    path = folder / "order.json"
+    path.write_text(order if isinstance(order, str) else json.dumps(order), encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return parser.parse_args(["--order", str(path), *words])
+
+
+def refused(folder: pathlib.Path, order: object, *words: str) -> list[str]:
+    """Return the sentences with which ``order`` is refused, its file being called FILE."""
+    with pytest.raises(SettingsError) as caught:
+        read_order(line(folder, order, *words))
+    return [str(problem).replace(str(folder / "order.json"), "FILE") for problem in caught.value.problems]
+
+
+def test_a_persons_options_become_the_same_order(tmp_path: pathlib.Path) -> None:
+    """Whoever asks, what is measured is the same."""
+    asked = {"models": [MODEL], "results": "s3://b/runs", "pins": {"image": "x"}, "publish": True}
+    (tmp_path / "settings.yaml").write_text(json.dumps({"workloads": MODEL["settings"]}))
+    words = ["--settings", str(tmp_path / "settings.yaml"), "--results", "s3://b/runs", "--publish"]
+    words += ["--target", "2=http://b:1/", "--target", "1=http://a:1", "--pin", "image=x"]
+    parser = argparse.ArgumentParser()
+    run.configure(parser)
+
+    assert order_of_one(parser.parse_args(words), []) == read_order(line(tmp_path, asked))
+
+
+@pytest.mark.parametrize("asked", [run.asked, sweep.asked, lambda arguments: share.asked(arguments, {})[0]])
+def test_every_command_reads_it(tmp_path: pathlib.Path, asked: typing.Any) -> None:
+    """A pod is told by file what it does, and by its command as what."""
+    order = {"models": [MODEL], "results": "out", "pods": {"count": 1, "job": "loadgen", "start_after_seconds": 0}}
+    found = asked(line(tmp_path, order, "--pod", "0", configure=share.configure))
+
+    assert isinstance(found, Order)
+    assert found.models[0].targets == {1: ("http://a:1",), 2: ("http://b:1",)}
+
+
+def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
+    """Each with its place, whatever sections it is in."""
+    model = {**MODEL, "settings": {"degrees": [3]}, "rounds": [[1]], "colour": "red"}
+
+    assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": 1}}) == [
+        (
+            "models[0].settings.degrees[0] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, "
+            "2, 4, 8, 16, 32, 64); edit FILE"
+        ),
+        "models[0].rounds is [[1]]; every degree with a target (1, 2) must be in exactly one round; edit FILE",
+        (
+            "models[0].colour is 'red'; no such key; known keys here: rounds, settings, targets; remove or rename it "
+            "in FILE"
+        ),
+        "results is not set; this key is required; add it to FILE",
+        "afterwards is 'rest'; input should be 'leave', 'probe' or 'stop'; edit FILE",
+        "receipt.node_pool is 1; input should be a valid string; edit FILE",
+    ]
+
+
+@pytest.mark.parametrize("rounds", [[[1], [2], [2]], [[1, 2], []], [[1], [4]], []])
+def test_each_degree_has_one_round(tmp_path: pathlib.Path, rounds: list[list[int]]) -> None:
+    """A degree in no round would never start, one in two would be stopped while it is measured."""
+    (sentence,) = refused(tmp_path, {"models": [{**MODEL, "rounds": rounds}], "results": "out"})
+
+    assert sentence.endswith("; every degree with a target (1, 2) must be in exactly one round; edit FILE")
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("--target", "1=http://c"), ("--results", "out"), ("--pin", "a=b"), ("--steady", None), ("--no-ignore-eos", None)],
+)
+def test_nothing_stands_beside_it(tmp_path: pathlib.Path, word: str, value: str | None) -> None:
+    """An option that would be passed over in silence is refused."""
+    words = [word] if value is None else [word, value]
+
+    assert refused(tmp_path, {"models": [MODEL], "results": "out"}, *words) == [
+        f"--order is 'FILE'; the file must say everything by itself; leave out {word}"
+    ]
+
+
+def test_a_file_that_is_no_order(tmp_path: pathlib.Path) -> None:
+    """Cut, or not there: the sentence says so, and what writes it anew."""
+    arguments = line(tmp_path, "{")
+    (tmp_path / "order.json").unlink()
+    with pytest.raises(SettingsError, match=r"readable JSON file \(\[Errno 2\] .*; `pulumi up` writes it anew$"):
+        read_order(arguments)
+
+    (sentence,) = refused(tmp_path, "{")
+    assert sentence.startswith("--order is 'FILE'; it must name a readable JSON file (Expecting property name")
