@@ -22,16 +22,7 @@ class Bill:
 
 def bill(receipt: Receipt) -> Bill:
     """Return ``receipt`` with its sums."""
-    return Bill(
-        nodes=receipt.nodes,
-        totals=receipt.totals,
-        neuron_usd=receipt.neuron_usd,
-        idle_usd=receipt.idle_usd,
-        usd=receipt.usd,
-        verdicts=receipt.verdicts,
-        usd_per_verdict=receipt.usd_per_verdict,
-        unknown=receipt.unknown,
-    )
+    return Bill(**{field.name: getattr(receipt, field.name) for field in dataclasses.fields(Bill)})
 
 
 def receipt_claim(receipt: Receipt | None) -> str:
