@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from optimal_tp.account.inquiry import Clients
-from optimal_tp.account.leftovers.scope import Results, Scope
+from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS
 from tests.fakes_pulumi import Recorded, recorded
 
@@ -100,7 +100,7 @@ def scope(stack: str) -> Scope:
     """Return where leftovers of the stack file are looked for, with every bucket to be deleted."""
     from optimal_tp.cli.leftovers import stack_scope  # noqa: PLC0415 - boto3 takes a second
 
-    return dataclasses.replace(stack_scope(stack), results=Results(bucket=None, is_kept=False))
+    return dataclasses.replace(stack_scope(stack), keeps_bucket=False)
 
 
 def resources(stack: str) -> dict[str, list[Recorded]]:

@@ -16,11 +16,11 @@ from optimal_tp.account.change import Change
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
 from optimal_tp.account.leftovers import removal
 from optimal_tp.account.leftovers.kinds import Leftover, exit_status
-from optimal_tp.account.leftovers.scope import Results, Scope
+from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import Ask, least_policy
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.plan.stack import PROJECT, stack_config
+from optimal_tp.plan.stack import PROJECT, results_of, stack_config
 from optimal_tp.settings.infra import parse_infra
 
 
@@ -53,9 +53,11 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
 def stack_scope(stack: str) -> Scope:
     """Return where leftovers of the stack are looked for, whatever its experiment has become. Raises SettingsError."""
     config, file = stack_config(stack, pathlib.Path())
+    results = results_of(config, file=file)
     return Scope(
         settings=parse_infra(config[f"{PROJECT}:infra"], file=file),
-        results=Results.read(config.get(f"{PROJECT}:loadtest"), file=file),
+        bucket=results.bucket,
+        keeps_bucket=results.on_destroy == "keep",
     )
 
 

@@ -17,7 +17,7 @@ from optimal_tp.settings import seats, sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.parser import read_yaml
 from optimal_tp.settings.sections import parse_spend
-from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
+from optimal_tp.settings.stack_file import ClusterSettings, Results, parse_cluster, parse_loadtest
 
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
@@ -58,6 +58,11 @@ def read_stack(name: str, folder: pathlib.Path) -> Stack:
     config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
     return compose(sections, str(config["aws:region"]), file=file)
+
+
+def results_of(config: collections.abc.Mapping[str, object], *, file: str) -> Results:
+    """Return what a stack's ``config`` says of the results bucket. Raises SettingsError."""
+    return parse_loadtest(config.get(f"{PROJECT}:loadtest"), file=file).results
 
 
 def stack_config(

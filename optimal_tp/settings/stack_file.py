@@ -179,7 +179,7 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
     parsers: dict[str, typing.Callable[[object], object]] = {
         "models": lambda data: parse_models(data, file=file),
         "serving": lambda data: parse(Serving, data, where="serving", file=file),
-        "loadtest": lambda data: parse(LoadTest, data, where="loadtest", file=file),
+        "loadtest": lambda data: parse_loadtest(data, file=file),
     }
     for name, parser in parsers.items():
         data = sections.get("workloads" if name == "models" else name)
@@ -194,6 +194,11 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def parse_loadtest(section: object, *, file: str) -> LoadTest:
+    """Return the section ``loadtest`` of ``file``; absent, its defaults. Raises SettingsError with every bad key."""
+    return parse(LoadTest, {} if section is None else section, where="loadtest", file=file)
 
 
 def _unshareable(settings: ClusterSettings, file: str) -> list[Problem]:

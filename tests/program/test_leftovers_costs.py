@@ -1,6 +1,7 @@
 """What leftovers says of each thing: does it bill, how much, is it kept; and what it says where nobody can tell."""
 
 import json
+import pathlib
 import re
 import typing
 
@@ -8,12 +9,13 @@ import boto3
 import botocore.session
 import botocore.stub
 import pytest
+import yaml
 
 from optimal_tp.account import questions as shared
 from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.leftovers import questions, rates
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, exit_status
-from optimal_tp.account.leftovers.scope import Results, Scope, is_made_of
+from optimal_tp.account.leftovers.scope import Scope, is_made_of
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from optimal_tp.account.questions import Answer, Question, Unknown
 from optimal_tp.account.steps import Step
@@ -21,9 +23,9 @@ from optimal_tp.cli import leftovers
 from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.errors import SettingsError
 from optimal_tp.settings.infra import parse_infra
-from optimal_tp.settings.stack_file import Results as Said
 from tests.fakes_command import asked
 from tests.fakes_leftovers import account, scope
+from tests.fakes_pulumi import ROOT
 from tests.fakes_stack_files import EXISTING
 from tests.fakes_whole import everything
 
@@ -216,8 +218,7 @@ def test_what_is_gone_or_going_is_not_left(state: str, answers: dict[Question, A
 @pytest.mark.parametrize(("on_destroy", "status"), [("keep", 0), ("delete", 1)])
 def test_a_bucket_is_kept_by_its_setting(on_destroy: str, status: int) -> None:
     """A bucket that is kept on purpose is shown as kept, with its cost, and is no reason for alarm."""
-    results = Results.read({"results": {"on_destroy": on_destroy, "bucket": "mine"}}, file="Pulumi.dev.yaml")
-    at = Scope(settings=scope("dev").settings, results=results)
+    at = Scope(settings=scope("dev").settings, bucket="mine", keeps_bucket=on_destroy == "keep")
     answers: dict[Question, Answer] = {
         questions.BUCKETS: ({"Name": "mine"}, {"Name": "results-bucket-1a2b3c4"}),
         questions.BUCKET_TAGS: tuple(OURS),
@@ -242,19 +243,34 @@ def test_an_empty_bucket_costs_nothing() -> None:
     assert ([each.cost() for each in hidden], unknown) == (["bills, price not known here"], ["buckets: no right"])
 
 
-def test_the_defaults_of_the_bucket_are_the_programs() -> None:
-    """What the stack file leaves out means the same here as to the program."""
-    said = Said()
+def scope_with(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, **sections: object) -> Scope:
+    """Return the scope of the dev stack's file with other ``sections``."""
+    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    content["config"] |= {f"optimal-tp:{name}": section for name, section in sections.items()}
+    (folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return stack_scope("dev")
 
-    assert Results.read(None, file="x") == Results(bucket=said.bucket, is_kept=said.on_destroy == "keep")
 
-
-def test_an_unknown_word_for_the_bucket_is_refused() -> None:
+def test_an_unknown_word_for_the_bucket_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A typo must not let a bucket be deleted."""
     with pytest.raises(SettingsError) as error:
-        Results.read({"results": {"on_destroy": "keeep"}}, file="Pulumi.dev.yaml")
+        scope_with(tmp_path, monkeypatch, loadtest={"results": {"on_destroy": "keeep"}})
 
-    assert str(error.value) == ("loadtest.results.on_destroy is 'keeep'; it is keep or delete; edit Pulumi.dev.yaml")
+    assert str(error.value) == (
+        "loadtest.results.on_destroy is 'keeep'; input should be 'keep' or 'delete'; edit Pulumi.dev.yaml"
+    )
+
+
+def test_what_is_left_is_told_whatever_the_experiment_has_become(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket's own section is all that is read of it."""
+    found = scope_with(
+        tmp_path, monkeypatch, workloads="nonsense", loadtest={"results": {"on_destroy": "delete", "bucket": "mine"}}
+    )
+
+    assert (found.bucket, found.keeps_bucket) == ("mine", False)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -320,7 +336,7 @@ def test_a_name_is_matched_whole(physical: str, *, is_ours: bool) -> None:
 def test_without_tags_ours_cannot_be_told() -> None:
     """Where the stack file has no tags, what only tags tell is unknown, and what names tell is looked for still."""
     settings = scope("dev").settings.model_copy(update={"tags": {}})
-    at = Scope(settings=settings, results=Results(bucket=None, is_kept=True))
+    at = Scope(settings=settings, bucket=None, keeps_bucket=True)
     answers: dict[Question, Answer] = {
         questions.INSTANCES: ({"Instances": [NEURON]},),
         questions.FILE_SYSTEMS: (FILES,),
@@ -343,7 +359,7 @@ def existing() -> Scope:
         "existing": EXISTING,
     }
     settings = parse_infra(section, file="Pulumi.dev.yaml")
-    return Scope(settings=settings, results=Results(bucket=None, is_kept=True))
+    return Scope(settings=settings, bucket=None, keeps_bucket=True)
 
 
 def test_nodes_of_a_cluster_that_was_there_are_not_ours() -> None:
@@ -588,5 +604,5 @@ def test_a_reservation_is_nobodys_to_remove() -> None:
 
 def test_the_scope_of_a_stack_file_is_read() -> None:
     """Both stack files keep the bucket."""
-    assert [stack_scope(stack).results for stack in ("dev", "prod")] == [Results(bucket=None, is_kept=True)] * 2
+    assert [(each.bucket, each.keeps_bucket) for each in map(stack_scope, ("dev", "prod"))] == [(None, True)] * 2
     assert shared.IDENTITY in LEFTOVERS

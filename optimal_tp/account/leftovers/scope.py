@@ -8,7 +8,6 @@ import typing
 from infra.nodes import NODE_POOL
 from optimal_tp.account.leftovers.kinds import Look
 from optimal_tp.account.questions import Question
-from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.settings.infra import InfraSettings
 
 _HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
@@ -19,31 +18,14 @@ Filters = list[dict[str, object]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Results:
-    """The results bucket, as far as the stack file speaks of it."""
-
-    bucket: str | None
-    """Name; None: the program made one up."""
-    is_kept: bool
-
-    @classmethod
-    def read(cls, section: object, *, file: str) -> "Results":
-        """Return what the ``loadtest`` section says, with the program's defaults. Raises SettingsError."""
-        said = section.get("results", {}) if isinstance(section, dict) else {}
-        on_destroy = said.get("on_destroy", "keep") if isinstance(said, dict) else said
-        if on_destroy not in ("keep", "delete"):
-            rule = "it is keep or delete"
-            problem = Problem(path="loadtest.results.on_destroy", value=on_destroy, rule=rule, remedy=f"edit {file}")
-            raise SettingsError([problem])
-        return cls(bucket=said.get("bucket"), is_kept=on_destroy == "keep")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Scope:
     """Where to look."""
 
     settings: InfraSettings
-    results: Results
+    bucket: str | None
+    """Name of the results bucket; None: the program made one up."""
+    keeps_bucket: bool
+    """Whether the bucket is to stay when the stack is destroyed."""
 
     @property
     def region(self) -> str:

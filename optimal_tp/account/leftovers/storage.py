@@ -82,7 +82,7 @@ def _access_points(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _buckets(scope: Scope, look: Look) -> list[Leftover]:
-    wanted = scope.results.bucket
+    wanted = scope.bucket
     ours = [
         name
         for name in (each["Name"] for each in look(questions.BUCKETS))
@@ -97,7 +97,7 @@ def _bucket(scope: Scope, name: str, look: Look) -> Leftover:
     versions = look(questions.VERSIONS, Bucket=name)
     objects = [*versions, *look(questions.MARKERS, Bucket=name)]
     is_known = len(look.unknown) == doubts
-    is_kept = scope.results.is_kept
+    is_kept = scope.keeps_bucket
     return Leftover(
         kind="bucket",
         name=name,
