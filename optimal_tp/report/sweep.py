@@ -81,36 +81,41 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
     Raises StorageFailed where a report cannot be written.
     """
     console = rich.console.Console(highlight=False)
-    results, statuses = [], []
-    for leg in source.sweep.legs:
-        analysis = None
-        if leg.folder in source.runs:
-            again = retry(source.runs[leg.folder])
-            analysis = analyse(again.record, again.samples, again.verdict)
-            files = write(folder / leg.folder, analysis)
-            console.print(rich.text.Text(leg.model, style="bold"))
-            show(console, analysis, files)
+    results = _judged(source)
+    for each in results:
+        if each.analysis is not None:
+            files = write(folder / each.leg.folder, each.analysis)
+            console.print(rich.text.Text(each.leg.model, style="bold"))
+            show(console, each.analysis, files)
             console.print()
-        results.append(ModelResult(leg=leg, analysis=analysis))
-        measured = analysis is not None and leg.state != "failed"
-        statuses.append(EXIT_STATUS[analysis.verdict.outcome] if analysis is not None and measured else Exit.FAILED)
     found, across = rows(results), tables(results)
     _write(folder, source.sweep, found, across)
     _show(console, found, across[0], folder)
     if source.sweep.receipt is not None:
         console.print(rich.text.Text(f"Receipt: {receipt_claim(source.sweep.receipt)}"), soft_wrap=True)
-    return gravest(statuses)
+    return gravest(map(_status, results))
+
+
+def _judged(source: SweepSource) -> list[ModelResult]:
+    results = []
+    for leg in source.sweep.legs:
+        again = retry(source.runs[leg.folder]) if leg.folder in source.runs else None
+        analysis = None if again is None else analyse(again.record, again.samples, again.verdict)
+        results.append(ModelResult(leg=leg, analysis=analysis))
+    return results
+
+
+def _status(result: ModelResult) -> Exit:
+    if result.analysis is None or result.leg.state == "failed":
+        return Exit.FAILED
+    return EXIT_STATUS[result.analysis.verdict.outcome]
 
 
 def write_receipt(folder: pathlib.Path, receipt: Receipt) -> None:
     """Put ``receipt`` into the sweep's record and report in ``folder``. Raises StorageFailed where they cannot be."""
     source = read_sweep(str(folder))
     sweep = dataclasses.replace(source.sweep, receipt=receipt)
-    results = []
-    for leg in sweep.legs:
-        again = retry(source.runs[leg.folder]) if leg.folder in source.runs else None
-        analysis = None if again is None else analyse(again.record, again.samples, again.verdict)
-        results.append(ModelResult(leg=leg, analysis=analysis))
+    results = _judged(source)
     write_files(folder, {SWEEP: encode_sweep(sweep).encode()})
     _write(folder, sweep, rows(results), tables(results))
 
