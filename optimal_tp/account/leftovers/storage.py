@@ -48,16 +48,7 @@ def _mount_targets(scope: Scope, look: Look) -> list[Leftover]:
         for files in _own_file_systems(scope, look)
         for target in look(questions.MOUNT_TARGETS, FileSystemId=files["FileSystemId"])
     ]
-    return [
-        Leftover(
-            kind="mount target",
-            name=each["MountTargetId"],
-            is_going=state_of(each, "LifeCycleState") == "deleting",
-            steps=(call("efs", "delete_mount_target", MountTargetId=each["MountTargetId"]),),
-        )
-        for each in found
-        if state_of(each, "LifeCycleState") != _GONE
-    ]
+    return _parts("mount target", found, key="MountTargetId", removal="delete_mount_target")
 
 
 def _access_points(scope: Scope, look: Look) -> list[Leftover]:
@@ -69,12 +60,17 @@ def _access_points(scope: Scope, look: Look) -> list[Leftover]:
     else:
         points = look(questions.ACCESS_POINTS, FileSystemId=existing.file_system_id)
         found = [each for each in points if scope.owns(tags_of(each), look)]
+    return _parts("access point", found, key="AccessPointId", removal="delete_access_point")
+
+
+def _parts(kind: str, found: collections.abc.Iterable[typing.Any], *, key: str, removal: str) -> list[Leftover]:
+    """Return what hangs on a file system, of one ``kind``."""
     return [
         Leftover(
-            kind="access point",
-            name=each["AccessPointId"],
+            kind=kind,
+            name=each[key],
             is_going=state_of(each, "LifeCycleState") == "deleting",
-            steps=(call("efs", "delete_access_point", AccessPointId=each["AccessPointId"]),),
+            steps=(call("efs", removal, **{key: each[key]}),),
         )
         for each in found
         if state_of(each, "LifeCycleState") != _GONE
