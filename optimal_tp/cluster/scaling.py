@@ -6,6 +6,7 @@ import dataclasses
 import random
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.experiment.arena import OpenArena
 from optimal_tp.experiment.targets import wait_until_healthy
 from optimal_tp.pods.kubernetes import Namespace
 
@@ -36,7 +37,7 @@ class Deployments:
 
 
 @dataclasses.dataclass(kw_only=True)
-class Rota:
+class Rota(OpenArena):
     """The surroundings of servers that take turns."""
 
     rounds: Rounds
@@ -86,13 +87,6 @@ class Rota:
         late = await wait_until_healthy(targets, timeout_seconds=self.ready_timeout_seconds, stop=self.stop)
         if late:
             self._failure = f"after {self.ready_timeout_seconds:g} s of its turn no answer from {', '.join(late)}"
-
-    def start_watch(self, degree: int) -> None:
-        """Do nothing: each server has its own cores."""
-
-    def foreign_cpu_share(self) -> float | None:
-        """Return None: other machines' processors cannot be seen from here."""
-        return None
 
     def failure(self) -> str | None:
         """Return why a round could not be started; None while all is well."""

@@ -48,7 +48,7 @@ class Metric:
 
     name: str
     unit: Unit
-    dimensions: tuple[str, ...]
+    dimensions: tuple[str, ...] = ("Model",)
     """Names of CloudWatch dimensions: ``Model`` is model_dimension(degree, title), ``Status`` Success or Error."""
     statistics: tuple[str, ...]
     """CloudWatch statistics worth showing, most telling first."""
@@ -95,7 +95,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="TotalLatency_ms",
         unit="Milliseconds",
-        dimensions=("Model",),
         statistics=_PERCENTILES,
         direction="lower",
         formula="1000 * (end_seconds - intended_seconds)",
@@ -106,7 +105,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="TTFT_ms",
         unit="Milliseconds",
-        dimensions=("Model",),
         statistics=_PERCENTILES,
         direction="lower",
         formula="1000 * (token_seconds[0] - intended_seconds)",
@@ -117,7 +115,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="TPOT_ms",
         unit="Milliseconds",
-        dimensions=("Model",),
         statistics=_PERCENTILES,
         direction="lower",
         formula="1000 * (token_seconds[-1] - token_seconds[0]) / (output_tokens - 1)",
@@ -128,7 +125,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="ScheduleDelay_ms",
         unit="Milliseconds",
-        dimensions=("Model",),
         statistics=("p99", "Maximum"),
         direction="lower",
         formula="1000 * (sent_seconds - intended_seconds)",
@@ -148,7 +144,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="OfferedRPS",
         unit="Count/Second",
-        dimensions=("Model",),
         statistics=_TOGETHER,
         direction="neither",
         formula="requests intended in the minute / 60",
@@ -158,7 +153,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="OutputTokensPerSecond",
         unit="Count/Second",
-        dimensions=("Model",),
         statistics=("Average",),
         direction="higher",
         formula=(
@@ -171,7 +165,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="OutputTokensPerSecondPerCore",
         unit="Count/Second",
-        dimensions=("Model",),
         statistics=("Average",),
         direction="higher",
         formula="OutputTokensPerSecond / cores_used (logical cores)",
@@ -181,7 +174,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="Goodput",
         unit="Percent",
-        dimensions=("Model",),
         statistics=("Average",),
         direction="higher",
         formula="100 * requests that succeed and hold every latency limit / requests",
@@ -191,7 +183,6 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="RunValid",
         unit="Count",
-        dimensions=("Model",),
         statistics=("Minimum",),
         direction="higher",
         formula="1 if the self-audit of the turn passed, else 0",
