@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 import typing
 
 import pydantic
@@ -24,8 +23,6 @@ VERSION: typing.Literal[1] = 1
 
 VERDICT = "verdict.json"
 """Name of the file, in a run's folder."""
-
-SCHEMA_FILE = pathlib.Path(__file__).with_name("verdict.schema.json")
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 

@@ -11,7 +11,7 @@ from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, decode_rec
 from optimal_tp.measurement.run import decode_run, encode_run
 from optimal_tp.report.bill import bill, receipt_claim
 from optimal_tp.report.claims import claims
-from optimal_tp.report.document import SCHEMA_FILE, document, encode_document
+from optimal_tp.report.document import document, encode_document, schema
 from optimal_tp.report.tables import receipt_table, tables
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.analysis import analyse
@@ -151,7 +151,7 @@ def test_the_report_shows_the_receipt_and_a_stored_run_keeps_it() -> None:
     found = json.loads(encode_document(document(analysis)))
 
     assert record.receipt == paid
-    jsonschema.validate(found, json.loads(SCHEMA_FILE.read_text()))
+    jsonschema.validate(found, json.loads(schema()))
     assert found["receipt"]["usd"] == pytest.approx(paid.usd)
     assert found["receipt"]["nodes"][1]["gone"] is None
     assert [claim.sentence for claim in claims(analysis) if claim.topic == "Receipt"] == [receipt_claim(paid)]
