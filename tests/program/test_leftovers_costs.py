@@ -25,8 +25,7 @@ from optimal_tp.errors import SettingsError
 from optimal_tp.settings.infra import parse_infra
 from tests.fakes_command import asked
 from tests.fakes_leftovers import account, scope
-from tests.fakes_pulumi import ROOT
-from tests.fakes_stack_files import EXISTING
+from tests.fakes_stack_files import EXISTING, ROOT
 from tests.fakes_whole import everything
 
 _SESSION = botocore.session.get_session()

@@ -7,11 +7,11 @@ import typing
 import jsonschema
 import pytest
 
+from optimal_tp import report
 from optimal_tp.report.document import document, encode_document, read_stored, schema
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
-from workloads import report
 
 SCHEMA_FILE = pathlib.Path(report.__file__).with_name("verdict.schema.json")
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "verdict-v1.json"
