@@ -1,11 +1,10 @@
-"""Confidence sequences, order statistics and autocorrelation against second implementations and published tables."""
+"""Confidence sequences, order statistics and autocorrelation against closed forms and published tables."""
 
 import math
 
 import numpy as np
 import pytest
-import scipy.integrate
-import scipy.stats
+import scipy.special
 
 from optimal_tp.verdict.statistics import (
     UNBOUNDED,
@@ -18,26 +17,6 @@ from optimal_tp.verdict.statistics import (
     share_sequence,
     t_bound,
 )
-
-
-def e_value(count: int, t: float, prior_variance: float) -> float:
-    """Return the e-value of a t statistic by numerical integration over the prior: a second implementation."""
-    root = math.sqrt(count)
-
-    def weighted(effect: float) -> float:
-        density = scipy.stats.nct.pdf(t, count - 1, root * effect)
-        return float(density * scipy.stats.norm.pdf(effect, 0, math.sqrt(prior_variance)))
-
-    above, _ = scipy.integrate.quad(weighted, -20, 20, limit=500, points=[0, t / root])
-    return float(above / scipy.stats.t.pdf(t, count - 1))
-
-
-@pytest.mark.parametrize(("count", "alpha"), [(6, 0.05), (12, 0.0167), (40, 0.01)])
-def test_t_bound_is_where_the_e_value_reaches_its_limit(count: int, alpha: float) -> None:
-    """At the bound the ratio of the t statistic's densities, integrated numerically, is 1/alpha."""
-    bound = t_bound(count, alpha=alpha)
-
-    assert e_value(count, bound, 10.0) == pytest.approx(1 / alpha, rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
@@ -60,19 +39,6 @@ def test_mean_sequence_holds_the_mean_at_every_look() -> None:
     excluded = (t[:, 1:] > bounds[1:]).any(axis=1).mean()
 
     assert 0.01 < excluded <= 0.05
-
-
-def test_mean_sequence_is_wider_than_a_single_look() -> None:
-    """Looking as often as one likes costs width against Student's interval for one look."""
-    values = [0.1, 0.3, 0.2, 0.25, 0.15, 0.22, 0.18, 0.27]
-    found = mean_sequence(values, alpha=0.05)
-    single = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
-
-    assert found is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < single.low
-    assert found.high > single.high
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0], [0.1 + 0.2, 0.3, 0.3]], ids=str)
@@ -99,18 +65,6 @@ def test_share_sequence_holds_the_share_at_every_look() -> None:
                 break
 
     assert excluded / 120 <= 0.05
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 40), (3, 40), (20, 40), (40, 40)])
-def test_share_sequence_holds_the_exact_interval_of_one_look(hits: int, trials: int) -> None:
-    """It contains Clopper and Pearson's exact interval, which is right at one look only."""
-    found = share_sequence(hits, trials, alpha=0.05)
-    exact = scipy.stats.binomtest(hits, trials).proportion_ci(0.95)
-
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low <= exact.low
-    assert found.high >= exact.high
 
 
 def test_share_sequence_of_hits_alone_matches_its_closed_form() -> None:
