@@ -3,15 +3,14 @@
 import collections.abc
 import contextlib
 import dataclasses
-import http.server
 import json
 import pathlib
-import threading
 import typing
 
 from optimal_tp.cluster.scaling import Deployments
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace
+from tests.fakes_http import Answering, listening
 
 NO_API = Namespace(url="http://127.0.0.1:1", namespace="optimal-tp", token_file=pathlib.Path("token"), certificate=None)
 """For doubles that ask nobody."""
@@ -70,32 +69,12 @@ def _merge(target: dict[str, typing.Any], patch: dict[str, typing.Any]) -> None:
 def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterator[Namespace]:
     """Serve ``cluster`` on a port of loopback, and yield its namespace ``optimal-tp`` with the token in ``folder``."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer("GET", None)
-
-        def do_PATCH(self) -> None:
-            self._answer("PATCH", json.loads(self.rfile.read(int(self.headers["content-length"]))))
-
-        def _answer(self, method: str, patch: object) -> None:
+    class Handler(Answering):
+        def answer(self, method: str) -> None:
+            patch = json.loads(self.content()) if method == "PATCH" else None
             status, found = cluster.answer(method, self.path, patch)
-            body = json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
-            """Say nothing."""
+            self.tell(status, json.dumps(found).encode())
 
     (folder / "token").write_text("secret\n")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}"
+    with listening(Handler) as url:
         yield Namespace(url=url, namespace="optimal-tp", token_file=folder / "token", certificate=None)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

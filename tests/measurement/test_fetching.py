@@ -1,17 +1,15 @@
 """The fetch Job's program against a hub on loopback and a bucket in memory."""
 
 import collections.abc
-import contextlib
 import hashlib
-import http.server
 import json
 import pathlib
-import threading
 import typing
 
 import pytest
 
 from optimal_tp.pods import fetch, folders
+from tests.fakes_http import Answering, listening
 from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import whole
 
@@ -50,13 +48,13 @@ def listing() -> dict[str, typing.Any]:
     return {"siblings": siblings}
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(Answering):
     """Answers as huggingface.co does; ``spoilt`` counts the answers that are still to be spoilt, by file."""
 
     asked: typing.ClassVar[list[str]] = []
     spoilt: typing.ClassVar[dict[str, int]] = {}
 
-    def do_GET(self) -> None:
+    def answer(self, _: str) -> None:
         """Answer the listing of one revision, or one file."""
         self.asked.append(self.path)
         if self.path == "/api/models/Qwen/Qwen3-0.6B/revision/abc?blobs=true":
@@ -70,13 +68,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         else:
             self.send_error(404)
             return
-        self.send_response(200)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
-        """Say nothing."""
+        self.tell(200, content)
 
 
 @pytest.fixture
@@ -84,13 +76,8 @@ def hub() -> collections.abc.Iterator[str]:
     """Return the URL of a hub that serves FILES."""
     Hub.asked.clear()
     Hub.spoilt.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    with contextlib.closing(server.socket):
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(Hub) as url:
+        yield url
 
 
 def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: FakeS3 | None = None) -> int:

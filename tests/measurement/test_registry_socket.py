@@ -1,8 +1,5 @@
 """One request to a registry over a real socket: answers, silence, and what does not speak HTTP."""
 
-import collections.abc
-import contextlib
-import http.server
 import socket
 import threading
 
@@ -10,30 +7,16 @@ import pytest
 
 from optimal_tp.account import registry
 from optimal_tp.account.registry import fetch
+from tests.fakes_http import Answering, listening
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self) -> None:
+class _Handler(Answering):
+    def answer(self, method: str) -> None:
         self.send_response(404 if "absent" in self.path else 200)
         self.send_header("Docker-Content-Digest", "sha256:1")
         self.end_headers()
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"x" * 100_000)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def serving() -> collections.abc.Iterator[str]:
-    """Serve on loopback, and say where."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        if method == "GET":
+            self.wfile.write(b"x" * 100_000)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +26,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_status_headers_and_no_more_than_a_tokens_bytes_are_read() -> None:
     """Header names come in lower case, an error is an answer, and a long body is cut."""
-    with serving() as url:
+    with listening(_Handler) as url:
         assert fetch("HEAD", f"{url}/v2/a", {}).headers["docker-content-digest"] == "sha256:1"
         assert fetch("HEAD", f"{url}/v2/absent", {}).status == 404
         assert len(fetch("GET", url, {}).body) == 65536

@@ -5,7 +5,6 @@ All knobs are turned in one run and each is looked for at its own place; the slo
 
 import collections.abc
 import copy
-import dataclasses
 import functools
 import json
 import typing
@@ -15,13 +14,13 @@ import pytest
 
 from optimal_tp.settings.infra import InfraSettings
 from tests.fakes_pulumi import CLUSTER, Recording, recorded, run_main
+from tests.fakes_schemas import whole
 from tests.fakes_stack_files import stack_config
 
 DEV, INFRA = "Pulumi.dev.yaml", "optimal-tp:infra"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Knob:
+class Knob(typing.NamedTuple):
     """A key below ``infra``, another value for it, and the resource and text in which the value shows."""
 
     path: str
@@ -31,159 +30,87 @@ class Knob:
 
 
 KNOBS = (
+    Knob("cluster_name", "other", "Cluster cluster-control-plane", '"name": "other"'),
+    Knob("zones", ["ap-southeast-4b", "ap-southeast-4c"], "Subnet network-private-ap-southeast-4b", "ap-southeast-4b"),
+    Knob("kubernetes", "1.36", "Cluster cluster-control-plane", '"version": "1.36"'),
+    Knob("tags", {"team": "blue"}, "Queue karpenter-interruptions", '"team": "blue"'),
     Knob(
-        path="cluster_name",
-        value="other",
-        where="Cluster cluster-control-plane",
-        shows='"name": "other"',
+        "registries.charts",
+        "oci://mirror.example/aws",
+        "Release neuron-chart",
+        "oci://mirror.example/aws/neuron/neuron-helm-chart",
     ),
     Knob(
-        path="zones",
-        value=["ap-southeast-4b", "ap-southeast-4c"],
-        where="Subnet network-private-ap-southeast-4b",
-        shows="ap-southeast-4b",
+        "registries.images",
+        "mirror.example/ecr",
+        "Release karpenter-controller",
+        "mirror.example/ecr/karpenter/controller",
     ),
-    Knob(path="kubernetes", value="1.36", where="Cluster cluster-control-plane", shows='"version": "1.36"'),
-    Knob(path="tags", value={"team": "blue"}, where="Queue karpenter-interruptions", shows='"team": "blue"'),
+    Knob("network.cidr", "10.99.0.0/16", "Vpc network-vpc", "10.99.0.0/16"),
+    Knob("network.nat_gateways", "per-zone", "NatGateway network-nat-ap-southeast-4c", "network-nat-ap-southeast-4c"),
+    Knob("network.flow_log_days", 14, "LogGroup network-flow-logs", '"retentionInDays": 14'),
+    Knob("control_plane.public_access_cidrs", ["198.51.100.0/24"], "Cluster cluster-control-plane", "198.51.100.0/24"),
     Knob(
-        path="registries.charts",
-        value="oci://mirror.example/aws",
-        where="Release neuron-chart",
-        shows="oci://mirror.example/aws/neuron/neuron-helm-chart",
+        "control_plane.log_types",
+        ["scheduler"],
+        "Cluster cluster-control-plane",
+        '"enabledClusterLogTypes": ["scheduler"]',
     ),
+    Knob("control_plane.log_retention_days", 30, "LogGroup cluster-logs", '"retentionInDays": 30'),
     Knob(
-        path="registries.images",
-        value="mirror.example/ecr",
-        where="Release karpenter-controller",
-        shows="mirror.example/ecr/karpenter/controller",
-    ),
-    Knob(path="network.cidr", value="10.99.0.0/16", where="Vpc network-vpc", shows="10.99.0.0/16"),
-    Knob(
-        path="network.nat_gateways",
-        value="per-zone",
-        where="NatGateway network-nat-ap-southeast-4c",
-        shows="network-nat-ap-southeast-4c",
-    ),
-    Knob(path="network.flow_log_days", value=14, where="LogGroup network-flow-logs", shows='"retentionInDays": 14'),
-    Knob(
-        path="control_plane.public_access_cidrs",
-        value=["198.51.100.0/24"],
-        where="Cluster cluster-control-plane",
-        shows="198.51.100.0/24",
-    ),
-    Knob(
-        path="control_plane.log_types",
-        value=["scheduler"],
-        where="Cluster cluster-control-plane",
-        shows='"enabledClusterLogTypes": ["scheduler"]',
-    ),
-    Knob(
-        path="control_plane.log_retention_days",
-        value=30,
-        where="LogGroup cluster-logs",
-        shows='"retentionInDays": 30',
-    ),
-    Knob(
-        path="control_plane.deletion_protection",
+        "control_plane.deletion_protection",
         value=True,
         where="Cluster cluster-control-plane",
         shows='"deletionProtection": true',
     ),
+    Knob("control_plane.key_deletion_days", 21, "Key cluster-secrets", '"deletionWindowInDays": 21'),
     Knob(
-        path="control_plane.key_deletion_days",
-        value=21,
-        where="Key cluster-secrets",
-        shows='"deletionWindowInDays": 21',
+        "control_plane.admin_role_arns",
+        ["arn:aws:iam::111122223333:role/people/admin"],
+        "AccessEntry cluster-admin-admin",
+        "arn:aws:iam::111122223333:role/people/admin",
     ),
+    Knob("system_nodes.instance_type", "m7a.large", "NodeGroup cluster-nodes", '["m7a.large"]'),
+    Knob("system_nodes.disk_gib", 77, "LaunchTemplate cluster-nodes", '"volumeSize": 77'),
+    Knob("addons.vpc_cni", "v1", "Addon cluster-vpc-cni", '"addonVersion": "v1"'),
+    Knob("addons.kube_proxy", "v2", "Addon cluster-kube-proxy", '"addonVersion": "v2"'),
+    Knob("addons.coredns", "v3", "Addon cluster-coredns", '"addonVersion": "v3"'),
+    Knob("addons.efs_csi_driver", "v4", "Addon cluster-aws-efs-csi-driver", '"addonVersion": "v4"'),
+    Knob("addons.pod_identity_agent", "v5", "Addon cluster-eks-pod-identity-agent", '"addonVersion": "v5"'),
+    Knob("neuron.zones", ["ap-southeast-4b"], "NodePool pool-nodes", '"values": ["ap-southeast-4b"]'),
+    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp1-pods", "0.16.0-neuronx-py312"),
+    Knob("neuron.ami_release", "v20260728", "EC2NodeClass pool-class", "al2023@v20260728"),
+    Knob("neuron.capacity_types", ["reserved", "spot"], "NodePool pool-nodes", '"values": ["reserved", "spot"]'),
     Knob(
-        path="control_plane.admin_role_arns",
-        value=["arn:aws:iam::111122223333:role/people/admin"],
-        where="AccessEntry cluster-admin-admin",
-        shows="arn:aws:iam::111122223333:role/people/admin",
+        "neuron.reservation_ids",
+        ["cr-0fedcba9876543210"],
+        "EC2NodeClass pool-class",
+        '[{"id": "cr-0fedcba9876543210"}]',
     ),
-    Knob(path="system_nodes.instance_type", value="m7a.large", where="NodeGroup cluster-nodes", shows='["m7a.large"]'),
-    Knob(
-        path="system_nodes.disk_gib",
-        value=77,
-        where="LaunchTemplate cluster-nodes",
-        shows='"volumeSize": 77',
-    ),
-    Knob(path="addons.vpc_cni", value="v1", where="Addon cluster-vpc-cni", shows='"addonVersion": "v1"'),
-    Knob(path="addons.kube_proxy", value="v2", where="Addon cluster-kube-proxy", shows='"addonVersion": "v2"'),
-    Knob(path="addons.coredns", value="v3", where="Addon cluster-coredns", shows='"addonVersion": "v3"'),
-    Knob(
-        path="addons.efs_csi_driver",
-        value="v4",
-        where="Addon cluster-aws-efs-csi-driver",
-        shows='"addonVersion": "v4"',
-    ),
-    Knob(
-        path="addons.pod_identity_agent",
-        value="v5",
-        where="Addon cluster-eks-pod-identity-agent",
-        shows='"addonVersion": "v5"',
-    ),
-    Knob(
-        path="neuron.zones",
-        value=["ap-southeast-4b"],
-        where="NodePool pool-nodes",
-        shows='"values": ["ap-southeast-4b"]',
-    ),
-    Knob(path="neuron.pair", value="neuronx-0.16.0", where="Deployment tp1-pods", shows="0.16.0-neuronx-py312"),
-    Knob(path="neuron.ami_release", value="v20260728", where="EC2NodeClass pool-class", shows="al2023@v20260728"),
-    Knob(
-        path="neuron.capacity_types",
-        value=["reserved", "spot"],
-        where="NodePool pool-nodes",
-        shows='"values": ["reserved", "spot"]',
-    ),
-    Knob(
-        path="neuron.reservation_ids",
-        value=["cr-0fedcba9876543210"],
-        where="EC2NodeClass pool-class",
-        shows='[{"id": "cr-0fedcba9876543210"}]',
-    ),
-    Knob(path="neuron.price.usd_per_hour", value=2.75, where="NodeOverlay pool-price", shows='"price": "2.7500"'),
-    Knob(path="neuron.price.source", value="our bill", where="output prices", shows="2.75 USD an hour (our bill, "),
-    Knob(path="neuron.price.date", value="2026-11-02", where="output prices", shows="(our bill, 2026-11-02)"),
+    Knob("neuron.price.usd_per_hour", 2.75, "NodeOverlay pool-price", '"price": "2.7500"'),
+    Knob("neuron.price.source", "our bill", "output prices", "2.75 USD an hour (our bill, "),
+    Knob("neuron.price.date", "2026-11-02", "output prices", "(our bill, 2026-11-02)"),
     *(
         knob
         for number, what in enumerate(("control_plane", "nat_gateway", "system_node"), start=1)
         for knob in (
             Knob(
-                path=f"prices.{what}.usd_per_hour",
-                value=number / 4,
-                where="output prices",
-                shows=f": {number / 4:g} USD an hour (bill {number}, ",
+                f"prices.{what}.usd_per_hour",
+                number / 4,
+                "output prices",
+                f": {number / 4:g} USD an hour (bill {number}, ",
             ),
-            Knob(
-                path=f"prices.{what}.source", value=f"bill {number}", where="output prices", shows=f"(bill {number}, "
-            ),
-            Knob(
-                path=f"prices.{what}.date",
-                value=f"2026-11-1{number}",
-                where="output prices",
-                shows=f"(bill {number}, 2026-11-1{number})",
-            ),
+            Knob(f"prices.{what}.source", f"bill {number}", "output prices", f"(bill {number}, "),
+            Knob(f"prices.{what}.date", f"2026-11-1{number}", "output prices", f"(bill {number}, 2026-11-1{number})"),
         )
     ),
-    Knob(path="neuron.maximum_nodes", value=3, where="NodePool pool-nodes", shows='"nodes": "3"'),
-    Knob(path="neuron.root_volume_gib", value=321, where="EC2NodeClass pool-class", shows='"volumeSize": "321Gi"'),
-    Knob(
-        path="neuron.consolidate_after_minutes",
-        value=7,
-        where="NodePool pool-nodes",
-        shows='"consolidateAfter": "7m"',
-    ),
-    Knob(path="neuron.expire_after_hours", value=48, where="NodePool pool-nodes", shows='"expireAfter": "48h"'),
-    Knob(
-        path="neuron.termination_grace_minutes",
-        value=13,
-        where="NodePool pool-nodes",
-        shows='"terminationGracePeriod": "13m"',
-    ),
-    Knob(path="storage.throughput", value="bursting", where="FileSystem storage-files", shows='"bursting"'),
-    Knob(path="storage.owner_uid", value=4321, where="AccessPoint storage-access", shows='"uid": 4321'),
+    Knob("neuron.maximum_nodes", 3, "NodePool pool-nodes", '"nodes": "3"'),
+    Knob("neuron.root_volume_gib", 321, "EC2NodeClass pool-class", '"volumeSize": "321Gi"'),
+    Knob("neuron.consolidate_after_minutes", 7, "NodePool pool-nodes", '"consolidateAfter": "7m"'),
+    Knob("neuron.expire_after_hours", 48, "NodePool pool-nodes", '"expireAfter": "48h"'),
+    Knob("neuron.termination_grace_minutes", 13, "NodePool pool-nodes", '"terminationGracePeriod": "13m"'),
+    Knob("storage.throughput", "bursting", "FileSystem storage-files", '"bursting"'),
+    Knob("storage.owner_uid", 4321, "AccessPoint storage-access", '"uid": 4321'),
 )
 
 OTHER_MODES = {
@@ -228,7 +155,7 @@ def shown(recording: Recording, key: str) -> str:
     """Return the inputs of a resource, or a stack output, as text; nothing where it is not made."""
     if key.startswith("output "):
         return json.dumps(recording.outputs[key.removeprefix("output ")])
-    return "".join(json.dumps(each.inputs) + each.name for each in recording.resources if each.key == key)
+    return "".join(json.dumps(whole(each.inputs)) + each.name for each in recording.resources if each.key == key)
 
 
 @functools.cache

@@ -1,95 +1,54 @@
 """No dead knobs: every key of the sections ``spend``, ``serving`` and ``loadtest`` shows where it is meant to."""
 
 import functools
-import json
 
 import pytest
 
 from optimal_tp.settings.sections import Spend
 from optimal_tp.settings.stack_file import LoadTest, Serving
 from tests.fakes_pulumi import Recording
-from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS, program
-from tests.program.test_knobs import Knob, leaves
+from tests.program.test_knobs import Knob, leaves, shown
 
 KNOBS = (
-    Knob(path="spend.budget_usd", value=777, where="output budget_usd", shows="777"),
-    Knob(path="spend.keep_running", value=True, where="output cost", shows="keep_running: nobody stops the servers"),
-    Knob(path="serving.namespace", value="other", where="Namespace experiment", shows='"name": "other"'),
-    Knob(path="serving.layout", value="equal-cores", where="Deployment tp4-1-pods", shows="qwen-vllm-tp4-1"),
-    Knob(path="serving.equal_cores", value=8, where="Deployment tp1-7-pods", shows="qwen-vllm-tp1-7"),
+    Knob("spend.budget_usd", 777, "output budget_usd", "777"),
+    Knob("spend.keep_running", value=True, where="output cost", shows="keep_running: nobody stops the servers"),
+    Knob("serving.namespace", "other", "Namespace experiment", '"name": "other"'),
+    Knob("serving.layout", "equal-cores", "Deployment tp4-1-pods", "qwen-vllm-tp4-1"),
+    Knob("serving.equal_cores", 8, "Deployment tp1-7-pods", "qwen-vllm-tp1-7"),
+    Knob("serving.placement", "isolated", "Deployment tp1-7-pods", '"optimal-tp/planned-node": "qwen-vllm-tp1-7"'),
+    Knob("serving.model_source", "s3://models/mine", "Job artifacts-fetch", '"--source", "s3://models/mine"'),
+    Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", "Qwen/Qwen3-1.7B"),
+    Knob("serving.volume_claim", "claim", "Job artifacts-compile-tp4", '"claimName": "claim"'),
+    Knob("serving.start_patience_seconds", 600, "Deployment tp4-0-pods", '"failureThreshold": 60'),
+    Knob("serving.probe_patience_seconds", 60, "Deployment tp4-0-pods", '"failureThreshold": 3'),
+    Knob("serving.stop_patience_seconds", 33, "Deployment tp4-0-pods", '"terminationGracePeriodSeconds": 33'),
+    Knob("serving.shared_memory_gib", 2, "Deployment tp4-0-pods", '"sizeLimit": "2Gi"'),
+    Knob("serving.run_as_user", 4321, "Deployment tp4-0-pods", '"runAsUser": 4321'),
+    Knob("loadtest.run", "second", "Deployment loadgen-pods", '"optimal-tp/run": "second"'),
+    Knob("loadtest.image", "example.org/x:1", "Deployment loadgen-pods", '"example.org/x:1"'),
     Knob(
-        path="serving.placement",
-        value="isolated",
-        where="Deployment tp1-7-pods",
-        shows='"optimal-tp/planned-node": "qwen-vllm-tp1-7"',
+        "loadtest.package_index_url",
+        "https://mirror.example/simple",
+        "Job artifacts-fetch",
+        "https://mirror.example/simple",
     ),
+    Knob("loadtest.pods", 2, "Job loadgen-job", '"completionMode": "Indexed"'),
+    Knob("loadtest.start_after_seconds", 77, "ConfigMap loadgen-settings", r"\"start_after_seconds\": 77.0"),
+    Knob("loadtest.cpu_millicores", 700, "Job loadgen-job", '"cpu": "700m"'),
+    Knob("loadtest.memory_mib", 777, "Deployment loadgen-pods", '"memory": "777Mi"'),
+    Knob("loadtest.grace_seconds", 77, "Deployment loadgen-pods", '"terminationGracePeriodSeconds": 77'),
+    Knob("loadtest.results.bucket", "mine", "Bucket results-bucket", '"bucket": "mine"'),
+    Knob("loadtest.results.prefix", "tries", "RolePolicy loadgen-rights", "/tries/*"),
+    Knob("loadtest.results.on_destroy", "delete", "Bucket results-bucket", '"forceDestroy": true'),
+    Knob("loadtest.results.expire_after_days", 9, "BucketLifecycleConfiguration results-expiry", '{"days": 9}'),
     Knob(
-        path="serving.model_source",
-        value="s3://models/mine",
-        where="Job artifacts-fetch",
-        shows='"--source", "s3://models/mine"',
+        "loadtest.alarms.topic_arn",
+        "arn:aws:sns:ap-southeast-4:111122223333:people",
+        "MetricAlarm dashboard-silent",
+        "111122223333:people",
     ),
-    Knob(path="serving.shape_as", value="Qwen/Qwen3-1.7B", where="Job artifacts-fetch", shows="Qwen/Qwen3-1.7B"),
-    Knob(path="serving.volume_claim", value="claim", where="Job artifacts-compile-tp4", shows='"claimName": "claim"'),
-    Knob(
-        path="serving.start_patience_seconds", value=600, where="Deployment tp4-0-pods", shows='"failureThreshold": 60'
-    ),
-    Knob(path="serving.probe_patience_seconds", value=60, where="Deployment tp4-0-pods", shows='"failureThreshold": 3'),
-    Knob(
-        path="serving.stop_patience_seconds",
-        value=33,
-        where="Deployment tp4-0-pods",
-        shows='"terminationGracePeriodSeconds": 33',
-    ),
-    Knob(path="serving.shared_memory_gib", value=2, where="Deployment tp4-0-pods", shows='"sizeLimit": "2Gi"'),
-    Knob(path="serving.run_as_user", value=4321, where="Deployment tp4-0-pods", shows='"runAsUser": 4321'),
-    Knob(path="loadtest.run", value="second", where="Deployment loadgen-pods", shows='"optimal-tp/run": "second"'),
-    Knob(path="loadtest.image", value="example.org/x:1", where="Deployment loadgen-pods", shows='"example.org/x:1"'),
-    Knob(
-        path="loadtest.package_index_url",
-        value="https://mirror.example/simple",
-        where="Job artifacts-fetch",
-        shows="https://mirror.example/simple",
-    ),
-    Knob(path="loadtest.pods", value=2, where="Job loadgen-job", shows='"completionMode": "Indexed"'),
-    Knob(
-        path="loadtest.start_after_seconds",
-        value=77,
-        where="ConfigMap loadgen-settings",
-        shows=r"\"start_after_seconds\": 77.0",
-    ),
-    Knob(path="loadtest.cpu_millicores", value=700, where="Job loadgen-job", shows='"cpu": "700m"'),
-    Knob(path="loadtest.memory_mib", value=777, where="Deployment loadgen-pods", shows='"memory": "777Mi"'),
-    Knob(
-        path="loadtest.grace_seconds",
-        value=77,
-        where="Deployment loadgen-pods",
-        shows='"terminationGracePeriodSeconds": 77',
-    ),
-    Knob(path="loadtest.results.bucket", value="mine", where="Bucket results-bucket", shows='"bucket": "mine"'),
-    Knob(path="loadtest.results.prefix", value="tries", where="RolePolicy loadgen-rights", shows="/tries/*"),
-    Knob(
-        path="loadtest.results.on_destroy", value="delete", where="Bucket results-bucket", shows='"forceDestroy": true'
-    ),
-    Knob(
-        path="loadtest.results.expire_after_days",
-        value=9,
-        where="BucketLifecycleConfiguration results-expiry",
-        shows='{"days": 9}',
-    ),
-    Knob(
-        path="loadtest.alarms.topic_arn",
-        value="arn:aws:sns:ap-southeast-4:111122223333:people",
-        where="MetricAlarm dashboard-silent",
-        shows="111122223333:people",
-    ),
-    Knob(
-        path="loadtest.alarms.silent_after_minutes",
-        value=21,
-        where="MetricAlarm dashboard-silent",
-        shows='"evaluationPeriods": 21',
-    ),
+    Knob("loadtest.alarms.silent_after_minutes", 21, "MetricAlarm dashboard-silent", '"evaluationPeriods": 21'),
 )
 ELSEWHERE = {
     "serving.when_nodes_are_few": "a refusal, in test_workloads.py",
@@ -106,13 +65,6 @@ def all_turned() -> Recording:
     changes = {knob.path.replace(".", "__"): knob.value for knob in KNOBS}
     load = {"request_timeout_seconds": 1, "concurrency": [64]}
     return program(infra__neuron__maximum_nodes=20, workloads__load=load, **changes)
-
-
-def shown(recording: Recording, key: str) -> str:
-    """Return the inputs of a resource, or a stack output, as text; nothing where it is not made."""
-    if key.startswith("output "):
-        return json.dumps(recording.outputs[key.removeprefix("output ")])
-    return "".join(json.dumps(whole(each.inputs)) for each in recording.resources if each.key == key)
 
 
 def test_every_key_is_a_knob() -> None:

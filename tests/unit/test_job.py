@@ -3,12 +3,9 @@
 import argparse
 import asyncio
 import collections.abc
-import contextlib
 import datetime as dt
-import http.server
 import json
 import pathlib
-import threading
 import typing
 
 import pytest
@@ -21,6 +18,7 @@ from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.session import planned_origin
 from optimal_tp.measurement.run import Part
 from optimal_tp.pods.kubernetes import Namespace
+from tests.fakes_http import Answering, listening
 from tests.fakes_samples import whole
 
 JOB: dict[str, typing.Any] = {
@@ -29,24 +27,17 @@ JOB: dict[str, typing.Any] = {
 }
 
 
-class Api(http.server.BaseHTTPRequestHandler):
+class Api(Answering):
     """Tells of Jobs: one answer after another, the last for ever."""
 
     answers: typing.ClassVar[list[tuple[int, object]]] = []
     paths: typing.ClassVar[list[str]] = []
 
-    def do_GET(self) -> None:
+    def answer(self, _: str) -> None:
         """Answer."""
         self.paths.append(self.path)
         status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
-        """Say nothing."""
+        self.tell(status, body.encode() if isinstance(body, str) else json.dumps(body).encode())
 
 
 @pytest.fixture
@@ -54,14 +45,8 @@ def namespace(tmp_path: pathlib.Path) -> collections.abc.Iterator[Namespace]:
     """Return a namespace whose API answers on loopback."""
     Api.answers[:], Api.paths[:] = [(200, JOB)], []
     (tmp_path / "token").write_text("secret")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    with contextlib.closing(server.socket):
-        url = f"http://127.0.0.1:{server.server_port}"
+    with listening(Api) as url:
         yield Namespace(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
-        server.shutdown()
-        thread.join()
 
 
 def options(*words: str, asked: PodsOrder | None = None, environment: dict[str, str] | None = None) -> job.PodOptions:

@@ -2,12 +2,9 @@
 
 import asyncio
 import collections.abc
-import contextlib
-import http.server
 import json
 import pathlib
 import random
-import threading
 import typing
 
 import pytest
@@ -15,6 +12,7 @@ import pytest
 from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
+from tests.fakes_http import Answering, listening
 from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 
@@ -38,7 +36,7 @@ def test_within_a_round_the_order_is_drawn() -> None:
     assert {block_order(ROUNDS, 0, draw)[0] for _ in range(50)} == {1, 2}
 
 
-class Cluster(http.server.BaseHTTPRequestHandler):
+class Cluster(Answering):
     """An API server and the vLLM servers behind it, as far as turns need them, on one port of loopback."""
 
     replicas: typing.ClassVar[dict[str, int]] = {}
@@ -46,29 +44,19 @@ class Cluster(http.server.BaseHTTPRequestHandler):
     refuses: typing.ClassVar[bool] = False
     ailing: typing.ClassVar[bool] = False
 
-    def do_PATCH(self) -> None:
-        """Scale a Deployment, or refuse."""
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    def answer(self, method: str) -> None:
+        """Scale a Deployment, or refuse; be healthy, or not."""
+        if method == "GET":
+            self.tell(503 if self.ailing else 200)
+            return
+        body = json.loads(self.content())
         name = self.path.split("/")[-2]
         self.asked.append((self.path, self.headers["authorization"], self.headers["content-type"]))
         if self.refuses:
-            self._answer(403, b'{"message": "forbidden"}')
+            self.tell(403, b'{"message": "forbidden"}')
             return
         self.replicas[name] = body["spec"]["replicas"]
-        self._answer(200, b"{}")
-
-    def do_GET(self) -> None:
-        """Be healthy, or not."""
-        self._answer(503 if self.ailing else 200, b"")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: typing.Any) -> None:  # noqa: A002 - the standard library's name
-        """Say nothing."""
+        self.tell(200, b"{}")
 
 
 @pytest.fixture
@@ -78,16 +66,10 @@ def api(tmp_path: pathlib.Path) -> collections.abc.Iterator[Deployments]:
     Cluster.asked.clear()
     Cluster.refuses = Cluster.ailing = False
     (tmp_path / "token").write_text("secret\n")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    with contextlib.closing(server.socket):
-        url = f"http://127.0.0.1:{server.server_port}"
+    with listening(Cluster) as url:
         yield Deployments(
             namespace=Namespace(url=url, namespace="optimal-tp", token_file=tmp_path / "token", certificate=None)
         )
-        server.shutdown()
-        thread.join()
 
 
 class Recorder(Deployments):
