@@ -6,8 +6,9 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 
 import pulumi
 
-from infra import nodes, platform
+from infra import platform
 from optimal_tp.errors import OptimalTpError
+from optimal_tp.facts import names
 from optimal_tp.plan.stack import SECTIONS, compose
 from workloads import experiment
 from workloads.artifacts import Identity
@@ -39,8 +40,8 @@ trial = experiment.build(
         volume_handle=pulumi.Output.concat(base.file_system_id, "::", base.access_point_id),
         pair=neuron.image_and_ami,
         image_registry=infra.registries.images,
-        scheduler=nodes.SCHEDULER,
-        node_pool=nodes.NODE_POOL,
+        scheduler=names.SCHEDULER,
+        node_pool=names.NODE_POOL,
         pool=base.pool,
         foundation=base.foundation,
         pins={"ami": neuron.ami, "instance": neuron.instance_type, "pair": neuron.pair},

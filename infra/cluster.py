@@ -12,8 +12,8 @@ import pulumi_kubernetes as kubernetes
 
 from infra import policies
 from infra.network import Subnets
-from infra.nodes import SYSTEM_NAMESPACE
 from optimal_tp.facts import names
+from optimal_tp.facts.names import SYSTEM_NAMESPACE
 from optimal_tp.facts.versions import AddonName, KubernetesMinor
 from optimal_tp.settings.infra import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
 

@@ -10,7 +10,8 @@ import pulumi_kubernetes as kubernetes
 
 from infra import policies
 from infra.cluster import Cluster, attach
-from infra.nodes import SYSTEM_NAMESPACE, karpenter_values
+from infra.nodes import karpenter_values
+from optimal_tp.facts.names import SYSTEM_NAMESPACE
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, Chart
 from optimal_tp.settings.infra import Registries
 

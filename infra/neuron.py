@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import nodes
+from optimal_tp.facts import names
 from optimal_tp.facts.versions import NEURON, KubernetesMinor
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
@@ -40,7 +41,7 @@ class NeuronScheduling(pulumi.ComponentResource):
             f"{name}-chart",
             name="neuron",
             # The scheduler asks its extension under a name that the chart fixes to this namespace.
-            namespace=nodes.SYSTEM_NAMESPACE,
+            namespace=names.SYSTEM_NAMESPACE,
             chart=NEURON.reference(args.registries.charts),
             version=NEURON.version,
             values=nodes.neuron_values(args.kubernetes, args.registries),
@@ -51,7 +52,7 @@ class NeuronScheduling(pulumi.ComponentResource):
             # gone, Helm waits for them in vain.
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
         )
-        self.scheduler_name = release.status.apply(lambda _: nodes.SCHEDULER)
+        self.scheduler_name = release.status.apply(lambda _: names.SCHEDULER)
         self.register_outputs({"scheduler_name": self.scheduler_name})
 
 
@@ -83,7 +84,7 @@ class NeuronPool(pulumi.ComponentResource):
         if args.neuron.karpenter_needs_a_price:
             price = nodes.node_overlay_spec(args.neuron)
             # An offer that Karpenter has once found without a price stays unavailable for five minutes.
-            self._after.append(self._object(f"{name}-price", nodes.NODE_OVERLAY, "NodeOverlay", price))
+            self._after.append(self._object(f"{name}-price", names.NODE_OVERLAY, "NodeOverlay", price))
         node_class = nodes.node_class_spec(
             args.neuron,
             instance_profile=args.instance_profile,
@@ -92,10 +93,10 @@ class NeuronPool(pulumi.ComponentResource):
             tags=args.tags,
         )
         # Its finalizer waits until no node refers to it, and needs the controller's rights to get there.
-        self._after.append(self._object(f"{name}-class", nodes.NODE_CLASS, "EC2NodeClass", node_class))
+        self._after.append(self._object(f"{name}-class", names.NODE_CLASS, "EC2NodeClass", node_class))
         # Foreground deletion, Pulumi's default: the pool is gone when EC2 says that its instances are terminated.
-        pool = self._object(f"{name}-nodes", nodes.NODE_POOL, "NodePool", nodes.node_pool_spec(args.neuron))
-        self.node_pool_name = pool.id.apply(lambda _: nodes.NODE_POOL)
+        pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", nodes.node_pool_spec(args.neuron))
+        self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL)
         self.register_outputs({"node_pool_name": self.node_pool_name})
 
     def _object(

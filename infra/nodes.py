@@ -10,15 +10,9 @@ from optimal_tp.settings.infra import Registries
 
 if typing.TYPE_CHECKING:
     import pulumi
+from optimal_tp.facts.names import NODE_CLASS, SCHEDULER
 
 Spec = dict[str, typing.Any]
-
-NODE_CLASS = "neuron-al2023"
-NODE_POOL = "neuron-trn-2"
-NODE_OVERLAY = "neuron-trn-2-price"
-SCHEDULER = "my-scheduler"
-"""Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""
-SYSTEM_NAMESPACE = "kube-system"
 
 KARPENTER_GROUP = "karpenter.sh"
 NODE_CLASS_GROUP = "karpenter.k8s.aws"

@@ -44,3 +44,11 @@ def alarms(
     void = [void_alarm(dashboard, slug, degree) for slug, of in degrees.items() for degree in of]
     silent = [silent_alarm(dashboard, slug) for slug in dict.fromkeys(["", *degrees])] if for_ever else []
     return [*void, *silent]
+
+
+NODE_CLASS = "neuron-al2023"
+NODE_POOL = "neuron-trn-2"
+NODE_OVERLAY = "neuron-trn-2-price"
+SCHEDULER = "my-scheduler"
+"""Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""
+SYSTEM_NAMESPACE = "kube-system"

@@ -7,6 +7,7 @@ import pathlib
 
 from infra import nodes
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts import names
 from optimal_tp.fleet.manifests import Ground, Manifest
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.infra import parse_infra
@@ -50,13 +51,13 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
         serving=settings.serving,
         pair=pair,
         image=pair.image(infra.registries.images),
-        scheduler=nodes.SCHEDULER,
-        node_pool=nodes.NODE_POOL,
+        scheduler=names.SCHEDULER,
+        node_pool=names.NODE_POOL,
     )
     pool: Manifest = {
         "apiVersion": nodes.NODE_POOL_VERSION,
         "kind": "NodePool",
-        "metadata": {"name": nodes.NODE_POOL},
+        "metadata": {"name": names.NODE_POOL},
         "spec": nodes.node_pool_spec(neuron.model_copy(update={"maximum_nodes": most_nodes})),
     }
     return Ground(site=site, node_pool=pool)

@@ -3,8 +3,9 @@
 import collections.abc
 import dataclasses
 
+from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.plan.fit import ModelShape, fit
+from optimal_tp.plan.fit import fit
 from optimal_tp.settings.workload import Model
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}

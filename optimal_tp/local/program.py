@@ -15,6 +15,7 @@ import psutil
 from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.session import Session, raise_ending, run_name
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.arena import MachineArena
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.machine import Place, places
@@ -24,7 +25,6 @@ from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import Started, log_path, ports, running_servers
 from optimal_tp.local.weights import read_shape, write_model
 from optimal_tp.measurement.run import DegreeRecord
-from optimal_tp.plan.fit import ModelShape
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read

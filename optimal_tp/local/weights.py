@@ -6,7 +6,7 @@ import pathlib
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.plan.fit import FAMILIES, ModelShape, shape_from_config
+from optimal_tp.facts.shapes import FAMILIES, ModelShape, shape_from_config
 from optimal_tp.plan.prompts import WORDS
 
 _UNKNOWN = "<unk>"

@@ -4,7 +4,8 @@ import collections.abc
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import InstanceType
-from optimal_tp.plan.fit import BYTES_PER_GIB, SHAPES, fit
+from optimal_tp.facts.shapes import SHAPES
+from optimal_tp.plan.fit import BYTES_PER_GIB, fit
 from optimal_tp.plan.lineup import Lineup, line_up
 from optimal_tp.plan.reach import unseated
 from optimal_tp.settings.stack_file import ClusterSettings

@@ -18,7 +18,7 @@ import urllib.parse
 import urllib.request
 
 from optimal_tp.errors import OptimalTpError, SettingsError
-from optimal_tp.plan.fit import SHAPES, shape_from_config
+from optimal_tp.facts.shapes import SHAPES, shape_from_config
 from optimal_tp.pods import folders
 from optimal_tp.pods.container import end_on_sigterm, say
 

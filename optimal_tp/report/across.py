@@ -3,9 +3,9 @@
 import dataclasses
 import typing
 
+from optimal_tp.facts.shapes import SHAPES, parameters
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
 from optimal_tp.measurement.sweep import Leg
-from optimal_tp.plan.fit import SHAPES, parameters
 from optimal_tp.report.headline import answer, degree_of
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.analysis import Analysis

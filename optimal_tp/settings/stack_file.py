@@ -6,7 +6,7 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.plan.fit import SHAPES
+from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.plan.placement import SERVERS, Layout, Placement, Shortage, Wish
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.settings.models import parse_models

@@ -7,9 +7,9 @@ import typing
 
 import pytest
 
-from infra.nodes import NODE_POOL, SCHEDULER
 from optimal_tp.cluster.order import ReceiptOrder
 from optimal_tp.errors import CapacityError, SettingsError
+from optimal_tp.facts.names import NODE_POOL, SCHEDULER
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, changed, on_existing, order, program
 

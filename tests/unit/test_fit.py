@@ -5,17 +5,8 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.plan.fit import (
-    BYTES_PER_GIB,
-    FAMILIES,
-    SHAPES,
-    Fit,
-    ModelShape,
-    fit,
-    kv_heads_per_core,
-    parameters,
-    shape_from_config,
-)
+from optimal_tp.facts.shapes import FAMILIES, SHAPES, ModelShape, parameters, shape_from_config
+from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit, kv_heads_per_core
 
 
 def on_trainium2(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> Fit:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.local.machine import Place, places
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.plan.fit import SHAPES
 from optimal_tp.settings.workload import Model
 
 

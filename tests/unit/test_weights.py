@@ -7,8 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.local.weights import read_shape, write_model
-from optimal_tp.plan.fit import SHAPES
 from optimal_tp.plan.prompts import WORDS
 
 SHAPE = SHAPES["Qwen/Qwen3-0.6B"]

@@ -5,9 +5,9 @@ import dataclasses
 import re
 import typing
 
-from infra.nodes import NODE_POOL
 from optimal_tp.account.leftovers.kinds import Look
 from optimal_tp.account.questions import Question
+from optimal_tp.facts.names import NODE_POOL
 from optimal_tp.settings.infra import InfraSettings
 
 _HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
