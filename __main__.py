@@ -9,7 +9,8 @@ import pulumi
 from infra import platform
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
-from optimal_tp.plan.stack import SECTIONS, compose
+from optimal_tp.plan.stack import compose
+from optimal_tp.settings.stack_file import SECTIONS
 from workloads import experiment
 from workloads.artifacts import Identity
 

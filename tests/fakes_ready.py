@@ -12,7 +12,8 @@ from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer
 from optimal_tp.cli.preflight import experiment
-from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
+from optimal_tp.plan.stack import Stack, compose
+from optimal_tp.settings.stack_file import PROJECT, SECTIONS
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_stack_files import EXISTING
 from tests.fakes_workloads import changed

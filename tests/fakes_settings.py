@@ -16,8 +16,7 @@ import pydantic_core
 
 from infra.folded_outputs import ClusterOutputs
 from optimal_tp.settings.infra import InfraSettings
-from optimal_tp.settings.sections import Spend
-from optimal_tp.settings.stack_file import LoadTest, Serving
+from optimal_tp.settings.sections import LoadTest, Serving, Spend
 from optimal_tp.settings.workload import WorkloadSettings
 from tests.fakes_stack_files import ROOT
 from workloads.outputs import ExperimentOutputs

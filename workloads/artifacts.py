@@ -14,7 +14,7 @@ from pulumi_kubernetes.scheduling.v1 import PriorityClass
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
-from optimal_tp.settings.stack_file import Serving
+from optimal_tp.settings.sections import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
 from workloads.manifests.bundle import bundle, config_maps
 from workloads.manifests.folded_bundle import with_fixed_names

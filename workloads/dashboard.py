@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from optimal_tp.facts import names
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE
-from optimal_tp.settings.stack_file import Alarms
+from optimal_tp.settings.sections import Alarms
 from workloads.manifests.panels import Board, dashboard_body
 
 _MINUTE_SECONDS = 60

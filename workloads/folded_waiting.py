@@ -1,7 +1,7 @@
 """What an await that ends without capacity means, said before it begins, and the command that finds out why."""
 
 from optimal_tp.servers.neuron_pod import await_seconds
-from optimal_tp.settings.stack_file import Serving
+from optimal_tp.settings.sections import Serving
 
 
 def waiting_lines(serving: Serving) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import Ask, least_policy
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.plan.stack import PROJECT, results_of, stack_config
+from optimal_tp.plan.stack import results_of
 from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.stack_file import PROJECT, stack_config
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,8 @@ import dataclasses
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import InstanceType
-from optimal_tp.plan.placement import Plan, Seat, Servers, Shortage, Wish, bins, placed, plan
+from optimal_tp.plan.placement import Plan, Seat, Servers, Wish, bins, placed, plan
+from optimal_tp.settings.sections import Shortage
 from optimal_tp.settings.workload import WorkloadSettings
 
 

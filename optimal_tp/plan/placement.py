@@ -5,13 +5,7 @@ import typing
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import InstanceType
-
-Layout = typing.Literal["one-each", "equal-cores"]
-"""``one-each``: one server per degree, as the seed; ``equal-cores``: as many servers per degree as fill equal cores."""
-Placement = typing.Literal["packed", "isolated"]
-"""``packed``: servers share nodes; ``isolated``: a node per server."""
-Shortage = typing.Literal["take-turns", "refuse"]
-"""What to do when there are fewer nodes than all servers together need."""
+from optimal_tp.settings.sections import Layout, Placement, Shortage
 
 SERVERS = "qwen-vllm"
 """Servers are named as in the seed: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""

@@ -7,20 +7,21 @@ of ``infra`` that knows of ``workloads``: how many nodes, for how long and at wh
 import collections.abc
 import dataclasses
 import pathlib
-import typing
 
-from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan
 from optimal_tp.plan.lineup import Lineup
-from optimal_tp.settings import seats, sizing
+from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
-from optimal_tp.settings.parser import read_yaml
-from optimal_tp.settings.sections import parse_spend
-from optimal_tp.settings.stack_file import ClusterSettings, Results, parse_cluster, parse_loadtest
-
-PROJECT: typing.Final = "optimal-tp"
-SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
+from optimal_tp.settings.sections import Results, parse_spend
+from optimal_tp.settings.stack_file import (
+    PROJECT,
+    SECTIONS,
+    ClusterSettings,
+    parse_cluster,
+    parse_loadtest,
+    stack_config,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     require_region(infra, region, file=file)
     neuron = infra.neuron
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-    beside = seats.system_node_vcpus(infra)
+    beside = sizing.system_node_vcpus(infra)
     plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
     money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
@@ -63,23 +64,3 @@ def read_stack(name: str, folder: pathlib.Path) -> Stack:
 def results_of(config: collections.abc.Mapping[str, object], *, file: str) -> Results:
     """Return what a stack's ``config`` says of the results bucket. Raises SettingsError."""
     return parse_loadtest(config.get(f"{PROJECT}:loadtest"), file=file).results
-
-
-def stack_config(
-    name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
-) -> tuple[dict[str, object], str]:
-    """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
-    path = folder / f"Pulumi.{name}.yaml"
-    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
-    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
-    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
-    found = data.get("config") if isinstance(data, dict) else None
-    config = found if isinstance(found, dict) else {}
-    problems = [
-        Problem(path="--stack", value=name, rule=f"its file has config.{key}", remedy=f"add it to {path.name}")
-        for key in needed
-        if config.get(key) is None
-    ]
-    if problems:
-        raise SettingsError(problems)
-    return config, path.name

@@ -1,122 +1,18 @@
 """What the stack file may say about the experiment in a cluster, beside the experiment itself."""
 
 import dataclasses
+import pathlib
 import typing
-
-import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.shapes import SHAPES
-from optimal_tp.plan.placement import SERVERS, Layout, Placement, Shortage, Wish
+from optimal_tp.plan.placement import SERVERS, Wish
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.settings.models import parse_models
-from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.parser import parse, read_yaml
 from optimal_tp.settings.prices import HourPrice
+from optimal_tp.settings.sections import LoadTest, Serving
 from optimal_tp.settings.workload import Price, WorkloadSettings
-
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-_BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
-_KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
-
-
-class Serving(Section):
-    """The servers: where they run, how patient their probes are, where model and compiled artifacts are kept."""
-
-    namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
-    """Kubernetes namespace of everything that the experiment runs; made by the program."""
-    layout: Layout = "one-each"
-    """``one-each``: one server per degree; ``equal-cores``: as many servers per degree as fill ``equal_cores``."""
-    equal_cores: int | None = pydantic.Field(default=None, ge=1)
-    """Logical cores of each degree's servers together, with ``equal-cores``; absent: the largest degree."""
-    placement: Placement = "packed"
-    """``packed``: servers share nodes; ``isolated``: a node per server."""
-    when_nodes_are_few: Shortage = "take-turns"
-    """Where limits or reservation hold fewer nodes than all servers need: ``take-turns`` or ``refuse``."""
-    model_source: str = pydantic.Field(
-        default="https://huggingface.co", pattern=r"^(https://|s3://[a-z0-9.-]{3,63}/?).*$"
-    )
-    """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files."""
-    shape_as: str | None = None
-    """Model whose sizes ``workloads.model`` has, where its own name is not in ``optimal_tp/plan/fit.py``."""
-    volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
-    """Name of the claim on the shared file system that holds model and artifacts; the seed's by default."""
-    start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)
-    """How long a server may take to answer, and a compile Job to end; the seed allows 85 minutes."""
-    probe_patience_seconds: int = pydantic.Field(default=180, ge=30, le=3600)
-    """How long a running server may fail its probes before it is taken out or restarted; the seed allows 3 minutes."""
-    stop_patience_seconds: int = pydantic.Field(default=60, ge=1, le=600)
-    """From SIGTERM to SIGKILL."""
-    shared_memory_gib: int = pydantic.Field(default=4, ge=1, le=64)
-    """Size of /dev/shm; it counts as the pod's memory. One process drives all cores, so little is needed."""
-    run_as_user: int | None = pydantic.Field(default=None, ge=1)
-    """User id of the servers. Absent: the image's own, root, the only one that AWS's images are tried with."""
-
-    @pydantic.field_validator("namespace")
-    @classmethod
-    def _its_own(cls, namespace: str) -> str:
-        if namespace in _KUBERNETES_OWN:
-            raise broken("the experiment has a namespace of its own, made and deleted with it")
-        return namespace
-
-    @pydantic.field_validator("equal_cores")
-    @classmethod
-    def _only_with_equal_cores(cls, cores: int | None, info: pydantic.ValidationInfo) -> int | None:
-        if cores is not None and info.data.get("layout") != "equal-cores":
-            raise broken("it has a meaning only with layout 'equal-cores'")
-        return cores
-
-    @pydantic.field_validator("shape_as")
-    @classmethod
-    def _known_shape(cls, name: str | None) -> str | None:
-        if name is not None and name not in SHAPES:
-            raise broken(f"it is a model whose sizes are known: {', '.join(SHAPES)}")
-        return name
-
-
-class Results(Section):
-    """The bucket of samples, records and verdicts."""
-
-    bucket: str | None = pydantic.Field(default=None, pattern=_BUCKET)
-    """Name; absent: one is made up that is free."""
-    prefix: str = pydantic.Field(default="runs", pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]*[A-Za-z0-9]$")
-    """Key prefix of all runs; the load generator may touch nothing else."""
-    on_destroy: typing.Literal["keep", "delete"] = "keep"
-    """``keep`` leaves the bucket to you when the stack is destroyed; ``delete`` removes it with every result."""
-    expire_after_days: int | None = pydantic.Field(default=365, ge=1)
-    """Results older than this are deleted; absent: never."""
-
-
-class Alarms(Section):
-    """The alarms of the dashboard."""
-
-    topic_arn: str | None = pydantic.Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$")
-    """SNS topic that is told; absent: alarms only change their colour."""
-    silent_after_minutes: int = pydantic.Field(default=15, ge=5, le=180)
-    """Minutes without any request before the load generator counts as silent."""
-
-
-class LoadTest(Section):
-    """The load generator and what becomes of its results."""
-
-    run: str = pydantic.Field(default="1", pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
-    """Name of the experiment. With another one ``pulumi up`` measures anew: servers that were stopped start again, and
-    the budget's clock too."""
-    image: str | None = pydantic.Field(default=None, pattern=r"^[a-z0-9][^\s]*[:@][^\s]+$")
-    """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
-    package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")
-    """Where dependencies are installed from; absent: pip's default. Hashes are checked in either case."""
-    cpu_millicores: int = pydantic.Field(default=1000, ge=100)
-    """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""
-    memory_mib: int = pydantic.Field(default=1024, ge=256)
-    """Memory of the load generator: request and limit."""
-    grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
-    """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
-    pods: int = pydantic.Field(default=1, ge=1, le=64)
-    """Load generators. With more than one they share the load as an Indexed Job, by a plan made before the run."""
-    start_after_seconds: int = pydantic.Field(default=300, ge=30, le=3600)
-    """With several ``pods``: from the Job's start until all begin together; one that is not ready by then ends it."""
-    results: Results = Results()
-    alarms: Alarms = Alarms()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,3 +156,27 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
         rule = "a model from a hub is named owner/model"
         problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=f"edit {file}"))
     return problems
+
+
+PROJECT: typing.Final = "optimal-tp"
+SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
+
+
+def stack_config(
+    name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
+) -> tuple[dict[str, object], str]:
+    """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
+    path = folder / f"Pulumi.{name}.yaml"
+    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
+    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
+    found = data.get("config") if isinstance(data, dict) else None
+    config = found if isinstance(found, dict) else {}
+    problems = [
+        Problem(path="--stack", value=name, rule=f"its file has config.{key}", remedy=f"add it to {path.name}")
+        for key in needed
+        if config.get(key) is None
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return config, path.name

@@ -14,8 +14,9 @@ from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.questions import Unknown
 from optimal_tp.cli.preflight import experiment
-from optimal_tp.plan.stack import PROJECT, SECTIONS, Stack, compose
+from optimal_tp.plan.stack import Stack, compose
 from optimal_tp.settings.infra import InfraSettings, Registries, parse_infra
+from optimal_tp.settings.stack_file import PROJECT, SECTIONS
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     NAMESPACE,

@@ -10,7 +10,8 @@ from optimal_tp.account.preflight.images import charts, images
 from optimal_tp.account.preflight.taken import self_named
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.facts.names import SelfNamed, alarms
-from optimal_tp.plan.stack import PROJECT, SECTIONS, compose
+from optimal_tp.plan.stack import compose
+from optimal_tp.settings.stack_file import PROJECT, SECTIONS
 from tests.fakes_pulumi import Recorded, Recording, recorded
 from tests.fakes_stack_files import stack_config
 from tests.fakes_workloads import FAMILY, changed, on_existing, program

@@ -4,8 +4,7 @@ import functools
 
 import pytest
 
-from optimal_tp.settings.sections import Spend
-from optimal_tp.settings.stack_file import LoadTest, Serving
+from optimal_tp.settings.sections import LoadTest, Serving, Spend
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves, shown

@@ -5,7 +5,8 @@ import pytest
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from optimal_tp.plan.lineup import Lineup, line_up
-from optimal_tp.plan.placement import Placement, Shortage, Wish
+from optimal_tp.plan.placement import Wish
+from optimal_tp.settings.sections import Placement, Shortage
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
 SMALL, LARGE = INSTANCE_TYPES["trn2.3xlarge"], INSTANCE_TYPES["trn2.48xlarge"]

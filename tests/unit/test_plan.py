@@ -8,16 +8,8 @@ import pytest
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
-from optimal_tp.plan.placement import (
-    Layout,
-    Placement,
-    Plan,
-    Shortage,
-    Wish,
-    cpu_millicores_per_core,
-    memory_mib_per_core,
-    plan,
-)
+from optimal_tp.plan.placement import Plan, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
+from optimal_tp.settings.sections import Layout, Placement, Shortage
 
 SMALL = INSTANCE_TYPES["trn2.3xlarge"]
 LARGE = INSTANCE_TYPES["trn2.48xlarge"]

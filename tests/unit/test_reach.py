@@ -6,7 +6,8 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.plan.reach import cores_needed, reach_lines, seat_lines, unseated
-from optimal_tp.settings.stack_file import ClusterSettings, Serving, parse_cluster
+from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
 from workloads.folded_waiting import waiting_lines, why_pending_command
 

@@ -3,7 +3,7 @@
 import pytest
 
 from optimal_tp.settings.infra import parse_infra
-from optimal_tp.settings.seats import system_node_vcpus
+from optimal_tp.settings.sizing import system_node_vcpus
 from tests.fakes_stack_files import EXISTING, stack_config
 
 

@@ -12,7 +12,7 @@ from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.vllm import PORT
-from optimal_tp.settings.stack_file import LoadTest
+from optimal_tp.settings.sections import LoadTest
 from workloads.manifests import python_pods
 
 if typing.TYPE_CHECKING:

@@ -14,7 +14,7 @@ from optimal_tp.servers.vllm import (
     model_folder,
     serve_command,
 )
-from optimal_tp.settings.stack_file import Serving
+from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.workload import Model
 from workloads.manifests import python_pods, volumes
 from workloads.manifests.folded_bundle import Part

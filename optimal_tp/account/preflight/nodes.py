@@ -8,7 +8,7 @@ from optimal_tp.account.preflight import launching, limits, quotas, reservations
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings import seats, sizing
+from optimal_tp.settings import sizing
 from optimal_tp.settings.prices import HourPrice
 
 _ALIVE: typing.Final = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
@@ -25,7 +25,7 @@ def rows(scene: Scene) -> list[Row]:
     answers = _reservations(scene)
     reserved, held = _reserved(scene, alive, answers)
     found += [*held, *_quotas(scene, alive, reserved, reservations.unused(answers.values()))]
-    vcpus = seats.system_node_vcpus(settings)
+    vcpus = sizing.system_node_vcpus(settings)
     if vcpus is not None and limits.family(settings.system_nodes.instance_type) in limits.STANDARD_FAMILIES:
         used = limits.vcpus_in_use(
             alive, limits.STANDARD_FAMILIES, spot=False, except_cluster=scene.settings.physical_name
