@@ -2,8 +2,8 @@
 
 import math
 
+from optimal_tp.measurement.estimate import Interval
 from optimal_tp.measurement.progress import Look, Progress, Ratio
-from optimal_tp.verdict.statistics import Interval
 
 PROGRESS = Progress(
     run="20260701T120000Z-aaaa",

@@ -8,8 +8,8 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
+from optimal_tp.plan.feasibility import reach_lines, seat_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
-from optimal_tp.plan.reach import reach_lines, seat_lines
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity

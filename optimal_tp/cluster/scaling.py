@@ -3,25 +3,12 @@
 import asyncio
 import collections.abc
 import dataclasses
-import random
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.experiment.arena import OpenArena
 from optimal_tp.experiment.targets import wait_until_healthy
+from optimal_tp.plan.timetable import Rounds
 from optimal_tp.pods.kubernetes import Namespace
-
-Rounds = tuple[tuple[int, ...], ...]
-"""Degrees that run at the same time, one tuple per turn."""
-
-
-def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
-    """Return the degrees of ``block`` (from 0) in the order of their turns.
-
-    Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
-    one change of servers; within a round the order is drawn.
-    """
-    there = rounds if block % 2 == 0 else rounds[::-1]
-    return [degree for each in there for degree in draw.sample(each, len(each))]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ import typing
 
 import botocore.exceptions
 
-from optimal_tp.cluster.scaling import Rounds
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
 from optimal_tp.experiment.arena import Arena
 from optimal_tp.experiment.judge import Judge
@@ -28,7 +27,7 @@ from optimal_tp.loadgen.driver import Target
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
-from optimal_tp.plan.timetable import timetable
+from optimal_tp.plan.timetable import Rounds, timetable
 from optimal_tp.results.folder import Bucket
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher

@@ -4,7 +4,6 @@ import collections.abc
 import dataclasses
 import random
 
-from optimal_tp.cluster.scaling import Rounds, block_order
 from optimal_tp.experiment.judge import Judge
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
@@ -12,7 +11,7 @@ from optimal_tp.loadgen.driver import Stretch
 from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
-from optimal_tp.plan.timetable import arrivals_seed
+from optimal_tp.plan.timetable import Rounds, arrivals_seed, block_order
 from optimal_tp.settings.workload import Load, WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 

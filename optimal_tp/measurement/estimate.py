@@ -1,9 +1,62 @@
 """How numbers are written: three telling digits, ranges in brackets, a dash for what is not there."""
 
+import dataclasses
 import math
 
 from optimal_tp.settings.workload import LimitedMetric
-from optimal_tp.verdict.statistics import Estimate, Interval
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A closed range of values that the data do not refuse; None is unbounded on that side."""
+
+    low: float | None
+    high: float | None
+
+    def is_above(self, value: float) -> bool:
+        """Whether every value in the interval is greater than ``value``."""
+        return self.low is not None and self.low > value
+
+    def is_below(self, value: float) -> bool:
+        """Whether every value in the interval is less than ``value``."""
+        return self.high is not None and self.high < value
+
+    def is_at_most(self, value: float) -> bool:
+        """Whether every value in the interval is ``value`` or less."""
+        return self.high is not None and self.high <= value
+
+    def negated(self) -> "Interval":
+        """Return the interval of the negative."""
+        return Interval(
+            low=None if self.high is None else -self.high,
+            high=None if self.low is None else -self.low,
+        )
+
+    def exponentiated(self) -> "Interval":
+        """Return the interval of ``exp``; unbounded below becomes 0, which no ratio reaches."""
+        return Interval(
+            low=None if self.low is None else math.exp(self.low),
+            high=None if self.high is None else math.exp(self.high),
+        )
+
+    def hull(self, other: "Interval") -> "Interval":
+        """Return the smallest interval that holds both."""
+        return Interval(
+            low=None if self.low is None or other.low is None else min(self.low, other.low),
+            high=None if self.high is None or other.high is None else max(self.high, other.high),
+        )
+
+
+UNBOUNDED = Interval(low=None, high=None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A value and the range around it."""
+
+    value: float
+    interval: Interval
+
 
 MISSING = "—"
 """Stands where there is no figure; never 0."""

@@ -6,8 +6,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.measurement.estimate import ranged
-from optimal_tp.verdict.statistics import Estimate, Interval
+from optimal_tp.measurement.estimate import Estimate, Interval, ranged
 
 PROGRESS = "progress.json"
 """Name of the object."""

@@ -104,3 +104,10 @@ def decode_run(text: str) -> RunRecord:
     if "settings" in data:
         data["settings"] = parse_workloads(data["settings"], file="run.json", unknown="allow")
     return decode(_FORM, data, name=_NAME)
+
+
+VERSION: typing.Literal[1] = 1
+"""Of the form. A key is never renamed, removed or given another meaning within a version."""
+
+VERDICT = "verdict.json"
+"""Name of the file, in a run's folder."""

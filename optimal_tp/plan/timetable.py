@@ -137,3 +137,17 @@ def _turn(stage: Stage, degree: int, arrivals: Arrivals, seconds: float, request
 def _placed(load: Load, turns: list[PlannedTurn]) -> tuple[PlannedTurn, ...]:
     begins = itertools.accumulate((turn_seconds(load, turn.seconds) for turn in turns), initial=0.0)
     return tuple(dataclasses.replace(turn, begin_seconds=begin) for turn, begin in zip(turns, begins, strict=False))
+
+
+Rounds = tuple[tuple[int, ...], ...]
+"""Degrees that run at the same time, one tuple per turn."""
+
+
+def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
+    """Return the degrees of ``block`` (from 0) in the order of their turns.
+
+    Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
+    one change of servers; within a round the order is drawn.
+    """
+    there = rounds if block % 2 == 0 else rounds[::-1]
+    return [degree for each in there for degree in draw.sample(each, len(each))]

@@ -5,6 +5,7 @@ import dataclasses
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     TIMES,
+    Estimate,
     bounds,
     degree_list,
     duration,
@@ -21,7 +22,6 @@ from optimal_tp.verdict.curve import LoadCurve, Step
 from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.latencies import medians_alone
 from optimal_tp.verdict.split import LatencySplit
-from optimal_tp.verdict.statistics import Estimate
 
 NOISE_SHARE = 0.10
 """Largest residual, as a share of the latency, at which the split is still called a description of the data."""

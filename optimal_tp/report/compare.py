@@ -6,12 +6,12 @@ import statistics
 import typing
 
 from optimal_tp.errors import Problem, SettingsError, shown
-from optimal_tp.measurement.estimate import degree_list, ranged
+from optimal_tp.measurement.estimate import Estimate, Interval, degree_list, ranged
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.settings.parser import Section
 from optimal_tp.verdict.evidence import gather
-from optimal_tp.verdict.statistics import Estimate, Interval, mean_sequence
+from optimal_tp.verdict.statistics import mean_sequence
 
 UNCHECKED_PINS = frozenset({"code"})
 """Pins that may differ: the revision of this program is what one often wants to compare."""

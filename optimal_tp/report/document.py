@@ -6,7 +6,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.measurement.run import Ending
+from optimal_tp.measurement.run import VERSION, Ending
 from optimal_tp.report.bill import Bill, bill
 from optimal_tp.report.claims import Claim, claims
 from optimal_tp.verdict.analysis import Analysis
@@ -17,12 +17,6 @@ from optimal_tp.verdict.findings import Outcome, Verdict
 from optimal_tp.verdict.flips import Flips
 from optimal_tp.verdict.latencies import LatencyRow
 from optimal_tp.verdict.split import LatencySplit
-
-VERSION: typing.Literal[1] = 1
-"""Of the form. A key is never renamed, removed or given another meaning within a version."""
-
-VERDICT = "verdict.json"
-"""Name of the file, in a run's folder."""
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 

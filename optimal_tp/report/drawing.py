@@ -4,10 +4,9 @@ import io
 import math
 import typing
 
-from optimal_tp.measurement.estimate import figure
+from optimal_tp.measurement.estimate import Estimate, figure
 from optimal_tp.verdict.curve import LoadCurve, Step
 from optimal_tp.verdict.flips import LimitRange
-from optimal_tp.verdict.statistics import Estimate
 
 if typing.TYPE_CHECKING:
     import matplotlib.axes

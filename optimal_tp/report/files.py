@@ -3,8 +3,9 @@
 import pathlib
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.run import VERDICT
 from optimal_tp.measurement.whole_file import replace_file
-from optimal_tp.report.document import VERDICT, document, encode_document
+from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.html import html
 from optimal_tp.report.markdown import markdown
 from optimal_tp.report.plots import plots

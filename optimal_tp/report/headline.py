@@ -2,6 +2,8 @@
 
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
+    Estimate,
+    Interval,
     bounds,
     degree_list,
     duration,
@@ -16,7 +18,6 @@ from optimal_tp.verdict.findings import DegreeVerdict, LimitFinding, Outlook, Ve
 from optimal_tp.verdict.folded_ranking import MARGIN
 from optimal_tp.verdict.latencies import medians_alone
 from optimal_tp.verdict.ranking import relative
-from optimal_tp.verdict.statistics import Estimate, Interval
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 

@@ -3,12 +3,11 @@
 import dataclasses
 import functools
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, figure, ranged
+from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, figure, ranged
 from optimal_tp.report.claims import flip_claim
 from optimal_tp.report.drawing import Draw, by_degree, choices, for_dark_pages, load, picture
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.curve import telling
-from optimal_tp.verdict.statistics import Estimate
 
 MEDIAN = 50.0
 

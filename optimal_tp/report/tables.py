@@ -2,11 +2,10 @@
 
 import dataclasses
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent, ranged, usd
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, figure, percent, ranged, usd
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.statistics import Estimate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

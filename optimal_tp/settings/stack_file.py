@@ -6,8 +6,8 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.shapes import SHAPES
+from optimal_tp.plan.feasibility import _unshareable
 from optimal_tp.plan.placement import SERVERS, Wish
-from optimal_tp.plan.timetable import timetable
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse, read_yaml
 from optimal_tp.settings.prices import HourPrice
@@ -95,21 +95,6 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
 def parse_loadtest(section: object, *, file: str) -> LoadTest:
     """Return the section ``loadtest`` of ``file``; absent, its defaults. Raises SettingsError with every bad key."""
     return parse(LoadTest, {} if section is None else section, where="loadtest", file=file)
-
-
-def _unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
-    """Return why several load generators cannot share the experiment."""
-    pods = settings.loadtest.pods
-    if pods == 1:
-        return []
-    if len(settings.models) > 1:
-        rule = "several load generators share the experiment of one model"
-        return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
-    try:
-        timetable(settings.models[0], settings.models[0].degrees)
-    except SettingsError as error:
-        return list(error.problems)
-    return []
 
 
 def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:

@@ -10,8 +10,8 @@ import botocore.exceptions
 
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE, model_dimension
 from optimal_tp.measurement.progress import PROGRESS, SILENT_SECONDS, Progress, decode_progress
+from optimal_tp.measurement.run import VERDICT
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep
-from optimal_tp.report.document import VERDICT
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

@@ -4,12 +4,12 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.curve import LoadCurve
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.outlook import billed_usd_per_hour
-from optimal_tp.verdict.statistics import Estimate, Interval
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

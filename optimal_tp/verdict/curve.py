@@ -4,12 +4,12 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, goodput, holds, key, output_tokens_per_second, samples_by_turn
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.folded_ranking import MARGIN
 from optimal_tp.verdict.latency import latency_percentile
-from optimal_tp.verdict.statistics import Estimate
 
 Limits = typing.Mapping[LimitedMetric, Limit]
 

@@ -4,8 +4,8 @@ import dataclasses
 import typing
 
 from optimal_tp.errors import Exit
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.settings.workload import LimitedMetric
-from optimal_tp.verdict.statistics import Estimate, Interval
 
 Word = typing.Literal[
     "no-fit",

@@ -4,10 +4,10 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.latency import latencies, latency_percentile
 from optimal_tp.verdict.soundness import Soundness
-from optimal_tp.verdict.statistics import Estimate
 
 METRICS: tuple[LimitedMetric, ...] = ("total_latency_ms", "ttft_ms", "tpot_ms")
 PERCENTS = (50, 90, 99)

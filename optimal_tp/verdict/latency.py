@@ -3,11 +3,12 @@
 import math
 import typing
 
+from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, holds, latency_ms
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.findings import LimitFinding
-from optimal_tp.verdict.statistics import Estimate, design_effect, percentile, percentile_point, share_sequence
+from optimal_tp.verdict.statistics import design_effect, percentile, percentile_point, share_sequence
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
 

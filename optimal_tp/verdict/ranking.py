@@ -6,8 +6,9 @@ import typing
 import numpy as np
 import scipy.special
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.verdict.findings import Comparison
-from optimal_tp.verdict.statistics import Estimate, Interval, batched, lag_one, mean_sequence
+from optimal_tp.verdict.statistics import batched, lag_one, mean_sequence
 
 FEWEST_BATCHES = 5
 """Batches below which blocks are not merged further: fewer leave no interval worth having."""

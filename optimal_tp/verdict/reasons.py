@@ -6,13 +6,23 @@ import typing
 
 import numpy as np
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, degree_list, figure, percent, percent_bounds, plural, ranged
+from optimal_tp.measurement.estimate import (
+    METRIC_WORDS,
+    Estimate,
+    Interval,
+    degree_list,
+    figure,
+    percent,
+    percent_bounds,
+    plural,
+    ranged,
+)
 from optimal_tp.measurement.turns import goodput
 from optimal_tp.verdict.evidence import DegreeEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Word
 from optimal_tp.verdict.folded_ranking import MARGIN, Ranking, is_better
 from optimal_tp.verdict.ranking import relative
-from optimal_tp.verdict.statistics import Estimate, Interval, mean_sequence
+from optimal_tp.verdict.statistics import mean_sequence
 
 Standing = typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]
 PER_CORE = "OutputTokensPerSecondPerCore"

@@ -1,6 +1,5 @@
 """Statistics that stay true however often one looks: confidence sequences, order statistics, autocorrelation."""
 
-import dataclasses
 import math
 import typing
 
@@ -9,6 +8,7 @@ import scipy.optimize
 import scipy.special
 
 from optimal_tp.measurement.distribution import percentile_of
+from optimal_tp.measurement.estimate import UNBOUNDED, Estimate, Interval
 
 PRIOR_VARIANCE = 10.0
 """Variance g of the Gaussian prior on the standardised mean. Ten keeps the first finite interval early (block 4 to 6)
@@ -19,50 +19,6 @@ NO_SPREAD = 1e-9
 
 LAG_FEWEST = 4
 """Values below which no autocorrelation is estimated."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A closed range of values that the data do not refuse; None is unbounded on that side."""
-
-    low: float | None
-    high: float | None
-
-    def is_above(self, value: float) -> bool:
-        """Whether every value in the interval is greater than ``value``."""
-        return self.low is not None and self.low > value
-
-    def is_below(self, value: float) -> bool:
-        """Whether every value in the interval is less than ``value``."""
-        return self.high is not None and self.high < value
-
-    def is_at_most(self, value: float) -> bool:
-        """Whether every value in the interval is ``value`` or less."""
-        return self.high is not None and self.high <= value
-
-    def negated(self) -> "Interval":
-        """Return the interval of the negative."""
-        return Interval(
-            low=None if self.high is None else -self.high,
-            high=None if self.low is None else -self.low,
-        )
-
-    def exponentiated(self) -> "Interval":
-        """Return the interval of ``exp``; unbounded below becomes 0, which no ratio reaches."""
-        return Interval(
-            low=None if self.low is None else math.exp(self.low),
-            high=None if self.high is None else math.exp(self.high),
-        )
-
-    def hull(self, other: "Interval") -> "Interval":
-        """Return the smallest interval that holds both."""
-        return Interval(
-            low=None if self.low is None or other.low is None else min(self.low, other.low),
-            high=None if self.high is None or other.high is None else max(self.high, other.high),
-        )
-
-
-UNBOUNDED = Interval(low=None, high=None)
 
 
 def t_bound(count: int, *, alpha: float, prior_variance: float = PRIOR_VARIANCE) -> float:
@@ -135,14 +91,6 @@ def _crossing(excess: typing.Callable[[float], float], low: float, high: float) 
     if excess(low) * excess(high) > 0:
         return low if excess(low) <= 0 else high
     return float(scipy.optimize.brentq(excess, low, high, xtol=1e-12))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A value and the range around it."""
-
-    value: float
-    interval: Interval
 
 
 def percentile(

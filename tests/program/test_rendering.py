@@ -13,13 +13,13 @@ import PIL.Image
 import pytest
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.report.drawing import choices
 from optimal_tp.report.files import write
 from optimal_tp.settings.workload import Model
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.rule import decide
-from optimal_tp.verdict.statistics import Estimate, Interval
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.report.claims import (
     Claim,
     autocorrelation_claim,
@@ -23,7 +24,6 @@ from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Outlook
 from optimal_tp.verdict.rule import decide
 from optimal_tp.verdict.split import split_latency
-from optimal_tp.verdict.statistics import Estimate, Interval
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 
 STEADY = (

@@ -2,11 +2,11 @@
 
 import pytest
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.curve import Step
 from optimal_tp.verdict.flips import limit_ranges
 from optimal_tp.verdict.rule import decide
-from optimal_tp.verdict.statistics import Estimate, Interval
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, settings
 
 

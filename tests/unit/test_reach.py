@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.plan.reach import cores_needed, reach_lines, seat_lines, unseated
+from optimal_tp.plan.feasibility import cores_needed, reach_lines, seat_lines, unseated
 from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole

@@ -9,8 +9,9 @@ import typing
 
 import pytest
 
-from optimal_tp.cluster.scaling import Deployments, Rota, Rounds, block_order
+from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.errors import ServerFailed
+from optimal_tp.plan.timetable import Rounds, block_order
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from tests.fakes_http import Answering, listening
 from tests.fakes_kubernetes import FakeDeployments

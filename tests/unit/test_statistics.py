@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.special
 
+from optimal_tp.measurement.estimate import UNBOUNDED, Interval
 from optimal_tp.verdict.statistics import (
-    UNBOUNDED,
-    Interval,
     batched,
     design_effect,
     lag_one,

@@ -2,8 +2,18 @@
 
 import pytest
 
-from optimal_tp.measurement.estimate import bounds, degree_list, duration, figure, percent, plural, ranged, usd
-from optimal_tp.verdict.statistics import Estimate, Interval
+from optimal_tp.measurement.estimate import (
+    Estimate,
+    Interval,
+    bounds,
+    degree_list,
+    duration,
+    figure,
+    percent,
+    plural,
+    ranged,
+    usd,
+)
 
 
 @pytest.mark.parametrize(

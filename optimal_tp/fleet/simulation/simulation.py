@@ -13,7 +13,7 @@ import scipy.special
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
 from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
 from optimal_tp.fleet.simulation.times import ServiceTimes
-from optimal_tp.verdict.statistics import Estimate, Interval
+from optimal_tp.measurement.estimate import Estimate, Interval
 
 ROUTER_SERVERS = 128
 """Servers behind one router that counts requests in flight. A larger fleet has several routers, each with its own
