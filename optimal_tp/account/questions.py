@@ -1,5 +1,6 @@
 """Every question that preflight and leftovers ask AWS: the call, what the answer holds, the right that it needs."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -120,3 +121,13 @@ def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterab
     actions = sorted({question.action for question in questions if question.action is not None} | {*changes})
     statement = {"Sid": "AskBeforeAndAfter", "Effect": "Allow", "Action": actions, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def tags_of(entry: collections.abc.Mapping[str, typing.Any]) -> dict[str, str]:
+    """Return the tags of ``entry``, which has them under ``Tags`` where it has any."""
+    return pairs(entry.get("Tags") or ())
+
+
+def pairs(listed: collections.abc.Iterable[collections.abc.Mapping[str, str]]) -> dict[str, str]:
+    """Return a list of ``{"Key": …, "Value": …}`` as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in listed}

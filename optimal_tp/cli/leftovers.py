@@ -12,8 +12,7 @@ import pathlib
 import sys
 import time
 
-from optimal_tp.account.change import Change
-from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
+from optimal_tp.account.inquiry import Change, Clients, Inquiry, clients, require_account
 from optimal_tp.account.leftovers import removal
 from optimal_tp.account.leftovers.kinds import Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Scope

@@ -20,8 +20,7 @@ import rich.table
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
 from optimal_tp.account.preflight import rows
 from optimal_tp.account.preflight.checks import checks
-from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.context import Experiment, Scene
 from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import Registries
 from optimal_tp.facts import names

@@ -5,11 +5,10 @@ import json
 
 import pytest
 
-from optimal_tp.account.change import Change
-from optimal_tp.account.inquiry import Inquiry
-from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look
+from optimal_tp.account.inquiry import Change, Inquiry
+from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.removal import Hands, remove
-from optimal_tp.account.leftovers.scope import Scope
+from optimal_tp.account.leftovers.scope import Look, Scope
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import least_policy
 from optimal_tp.account.steps import Step

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from optimal_tp.account.preflight.launching import gate, offering, price, prices
+from optimal_tp.account.preflight.nodes import gate, offering, price, prices
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.prices import HourPrice

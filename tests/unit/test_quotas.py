@@ -4,8 +4,8 @@ import typing
 
 import pytest
 
-from optimal_tp.account.preflight import limits
-from optimal_tp.account.preflight.limits import VPCS, count, family, most_in_a_zone, others, room, vcpus_in_use
+from optimal_tp.account.preflight import quotas
+from optimal_tp.account.preflight.quotas import VPCS, count, family, most_in_a_zone, others, room, vcpus_in_use
 from optimal_tp.account.questions import Answer, Unknown
 
 DENIED = Unknown(reason="no right")
@@ -57,10 +57,10 @@ def test_vcpus_of_others_are_counted_by_family_and_lifecycle() -> None:
         _instance("inf2.xlarge", 2),
     )
 
-    assert vcpus_in_use(alive, limits.TRN, spot=False, except_cluster="ours") == 12
-    assert vcpus_in_use(alive, limits.TRN, spot=True, except_cluster="ours") == 8
-    assert vcpus_in_use(alive, limits.STANDARD_FAMILIES, spot=False, except_cluster="ours") == 4
-    assert vcpus_in_use(DENIED, limits.TRN, spot=False, except_cluster="ours") == DENIED
+    assert vcpus_in_use(alive, quotas.TRN, spot=False, except_cluster="ours") == 12
+    assert vcpus_in_use(alive, quotas.TRN, spot=True, except_cluster="ours") == 8
+    assert vcpus_in_use(alive, quotas.STANDARD_FAMILIES, spot=False, except_cluster="ours") == 4
+    assert vcpus_in_use(DENIED, quotas.TRN, spot=False, except_cluster="ours") == DENIED
 
 
 @pytest.mark.parametrize(("kind", "letters"), [("m7i.large", "m"), ("trn2.3xlarge", "trn"), ("u-6tb1.metal", "u")])

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.context import Experiment
 from optimal_tp.account.preflight.reservations import EXAMPLE, enough, free, reservations
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.capacity import Neuron

@@ -5,13 +5,13 @@ import dataclasses
 import typing
 
 from optimal_tp.account.leftovers.rates import Price
-from optimal_tp.account.questions import Ask, Question, Unknown
+from optimal_tp.account.questions import Question
 from optimal_tp.account.steps import Step
 from optimal_tp.errors import Exit
 
 if typing.TYPE_CHECKING:
     from optimal_tp.account.leftovers.scope import Scope
-
+from optimal_tp.account.leftovers.scope import Look
 
 _CENT_USD = 0.01
 
@@ -58,27 +58,6 @@ class Leftover:
     def commands(self, region: str) -> str:
         """Return the commands that remove it, in one line."""
         return " && ".join(step.command(region) for step in self.steps)
-
-
-class Look:
-    """Puts the questions about one kind; keeps why some had no answer."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.unknown: list[str] = []
-
-    def __call__(self, question: Question, **parameters: object) -> tuple[typing.Any, ...]:
-        """Return what AWS answers; nothing where it does not, and then ``unknown`` says why."""
-        answer = self._ask(question, **parameters)
-        if isinstance(answer, Unknown):
-            self.doubt(answer.reason)
-            return ()
-        return answer
-
-    def doubt(self, reason: str) -> None:
-        """Keep ``reason``, once."""
-        if reason not in self.unknown:
-            self.unknown.append(reason)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,11 @@ import itertools
 import typing
 
 from optimal_tp.account.leftovers import questions
-from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look, state_of
+from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
 from optimal_tp.account.leftovers.rates import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, Price, monthly
-from optimal_tp.account.leftovers.scope import Scope, distinct, searched
-from optimal_tp.account.questions import Question
+from optimal_tp.account.leftovers.scope import Look, Scope, distinct, searched
+from optimal_tp.account.questions import Question, pairs
 from optimal_tp.account.steps import call
-from optimal_tp.account.tags import pairs
 
 Entry = collections.abc.Mapping[str, typing.Any]
 _TAGS_AT_ONCE = 20

@@ -3,9 +3,9 @@
 import typing
 
 from optimal_tp.account.leftovers import questions
-from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look, state_of
+from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
 from optimal_tp.account.leftovers.rates import ADDRESS, INTERFACE_ENDPOINT, monthly
-from optimal_tp.account.leftovers.scope import Scope, filters, searched
+from optimal_tp.account.leftovers.scope import Look, Scope, filters, searched
 from optimal_tp.account.questions import Question
 from optimal_tp.account.steps import call
 

@@ -5,10 +5,31 @@ import dataclasses
 import re
 import typing
 
-from optimal_tp.account.leftovers.kinds import Look
-from optimal_tp.account.questions import Question
+from optimal_tp.account.questions import Ask, Question, Unknown
 from optimal_tp.facts.names import NODE_POOL
 from optimal_tp.settings.infra import InfraSettings
+
+
+class Look:
+    """Puts the questions about one kind; keeps why some had no answer."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.unknown: list[str] = []
+
+    def __call__(self, question: Question, **parameters: object) -> tuple[typing.Any, ...]:
+        """Return what AWS answers; nothing where it does not, and then ``unknown`` says why."""
+        answer = self._ask(question, **parameters)
+        if isinstance(answer, Unknown):
+            self.doubt(answer.reason)
+            return ()
+        return answer
+
+    def doubt(self, reason: str) -> None:
+        """Keep ``reason``, once."""
+        if reason not in self.unknown:
+            self.unknown.append(reason)
+
 
 _HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
 """What Pulumi's AWS provider appends to a name that the program does not fix."""

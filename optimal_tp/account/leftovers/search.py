@@ -3,10 +3,10 @@
 import typing
 
 from optimal_tp.account.leftovers.identity import IDENTITY
-from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look
+from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.machines import BALANCING, MACHINES
 from optimal_tp.account.leftovers.network import NETWORK
-from optimal_tp.account.leftovers.scope import Scope
+from optimal_tp.account.leftovers.scope import Look, Scope
 from optimal_tp.account.leftovers.services import SERVICES
 from optimal_tp.account.leftovers.storage import FILES, STORES
 from optimal_tp.account.questions import IDENTITY as WHO

@@ -5,7 +5,7 @@ import json
 import typing
 
 from optimal_tp.account.leftovers import questions
-from optimal_tp.account.leftovers.kinds import Kind, Leftover, Look
+from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.rates import (
     ALARM_METRIC,
     DASHBOARD,
@@ -15,9 +15,9 @@ from optimal_tp.account.leftovers.rates import (
     KEY,
     Price,
 )
-from optimal_tp.account.leftovers.scope import Scope, is_made_of
+from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
+from optimal_tp.account.questions import pairs
 from optimal_tp.account.steps import Step, call
-from optimal_tp.account.tags import pairs
 from optimal_tp.facts import names
 
 _QUEUE: typing.Final = "karpenter-interruptions"

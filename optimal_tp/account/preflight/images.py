@@ -4,7 +4,7 @@ import dataclasses
 import re
 import typing
 
-from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.context import Experiment
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.versions import (

@@ -1,15 +1,103 @@
 """Whether the nodes can be launched: what is asked of AWS about place, reservation, quota and price. Pure."""
 
+import collections.abc
 import dataclasses
+import json
 import typing
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight import launching, limits, quotas, reservations
+from optimal_tp.account.preflight import quotas, reservations
 from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.rows import Row
+from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings import sizing
+from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
+
+_NEAR = 0.2
+"""Share of the listed price that the settings may be off before it is said."""
+
+
+def offering(
+    instance_type: str, zones: collections.abc.Sequence[str], offered: Answer, *, region: str, key: str
+) -> Row:
+    """Hold ``zones``, which stand under ``key``, against those that offer the type: one entry a zone."""
+    check = f"{instance_type} offered"
+    required = f"offered in {', '.join(zones)}"
+    if isinstance(offered, Unknown):
+        return unknown(check, offered.reason, required)
+    found = sorted(str(entry["Location"]) for entry in offered)
+    missing = [zone for zone in zones if zone not in found]
+    remedy = f"leave {', '.join(missing)} out of {key}, or move the stack" if missing else ""
+    return Row(
+        check=check,
+        state="wrong" if missing else "fine",
+        found=", ".join(found) if found else f"nowhere in {region}",
+        required=required,
+        remedy=remedy,
+    )
+
+
+def gate(neuron: Neuron, records: Answer, *, own_karpenter: bool) -> Row:
+    """Say what opens Karpenter's price gate: it never launches what has no price, but for what is reserved.
+
+    A price of the settings is told to it as a NodeOverlay, an alpha feature that a Karpenter of others may not have
+    switched on: nobody outside the cluster knows.
+    """
+    check, required = "price gate", "a reservation, a listed price, or a NodeOverlay that Karpenter heeds"
+    if not neuron.karpenter_needs_a_price:
+        return Row(check=check, state="fine", found="reserved only, which needs no price", required=required)
+    listed = [] if isinstance(records, Unknown) else prices(records)
+    if listed:
+        return Row(check=check, state="fine", found="AWS lists a price", required=required)
+    overlay = f"a NodeOverlay tells Karpenter {neuron.price.usd_per_hour:g} USD an hour"
+    if own_karpenter:
+        return Row(check=check, state="fine", found=overlay, required=required)
+    remedy = "start the Karpenter of infra.existing with its feature gate NodeOverlay open"
+    found = f"unknown: {overlay}, if its feature gate is open"
+    return Row(check=check, state="unknown", found=found, required=required, remedy=remedy)
+
+
+def price(what: str, key: str, told: HourPrice, records: Answer, *, usage: str = "") -> Row:
+    """Hold a price of the settings, under ``key``, against AWS's own where there is a record.
+
+    ``usage`` is the end of the record's usage type.
+    """
+    check, required = f"price of {what}", f"near {told.usd_per_hour:g} USD an hour, {key}"
+    if isinstance(records, Unknown):
+        return unknown(check, records.reason, required)
+    listed = prices(records, usage=usage)
+    if not listed:
+        return Row(check=check, state="fine", found="AWS lists none; yours counts", required=required)
+    near = any(abs(usd - told.usd_per_hour) <= _NEAR * usd for usd in listed)
+    return Row(
+        check=check,
+        state="fine" if near else "warning",
+        found=", ".join(f"{usd:g}" for usd in listed[:4]) + " USD listed",
+        required=required,
+        remedy="" if near else f"set {key} to what you pay, unless a reservation is cheaper",
+    )
+
+
+def prices(records: collections.abc.Iterable[str], *, usage: str = "") -> list[float]:
+    """Return the hourly on-demand prices in ``records`` of the Pricing API, in USD, ascending, each once.
+
+    ``usage`` is the end of the usage type, which begins with a region's code ("USE2-AmazonEKS-Hours:perCluster").
+    """
+    decoded = [json.loads(record) for record in records]
+    of_usage = [each for each in decoded if _usage_type(each).endswith(usage)]
+    return sorted({usd for each in of_usage for unit in _hours(each) if (usd := float(unit.get("USD", 0))) > 0})
+
+
+def _usage_type(record: typing.Any) -> str:  # noqa: ANN401 - JSON of the Pricing API
+    return str(record.get("product", {}).get("attributes", {}).get("usagetype", ""))
+
+
+def _hours(record: typing.Any) -> list[dict[str, str]]:  # noqa: ANN401 - likewise
+    terms = record.get("terms", {}).get("OnDemand", {}).values()
+    dimensions = [dimension for term in terms for dimension in term["priceDimensions"].values()]
+    return [each["pricePerUnit"] for each in dimensions if each.get("unit", "").lower() in ("hrs", "hours")]
+
 
 _ALIVE: typing.Final = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 
@@ -18,7 +106,7 @@ def rows(scene: Scene) -> list[Row]:
     """Return a row for each check of Neuron and system nodes."""
     settings = scene.settings
     neuron = settings.neuron
-    alive = limits.instances(scene.ask(questions.INSTANCES, Filters=_ALIVE))
+    alive = quotas.instances(scene.ask(questions.INSTANCES, Filters=_ALIVE))
     found = [_offered(scene, neuron.instance_type, neuron.zones, "infra.neuron.zones")]
     if settings.existing is None:
         found.append(_offered(scene, settings.system_nodes.instance_type, settings.zones, "infra.zones"))
@@ -26,22 +114,22 @@ def rows(scene: Scene) -> list[Row]:
     reserved, held = _reserved(scene, alive, answers)
     found += [*held, *_quotas(scene, alive, reserved, reservations.unused(answers.values()))]
     vcpus = sizing.system_node_vcpus(settings)
-    if vcpus is not None and limits.family(settings.system_nodes.instance_type) in limits.STANDARD_FAMILIES:
-        used = limits.vcpus_in_use(
-            alive, limits.STANDARD_FAMILIES, spot=False, except_cluster=scene.settings.physical_name
+    if vcpus is not None and quotas.family(settings.system_nodes.instance_type) in quotas.STANDARD_FAMILIES:
+        used = quotas.vcpus_in_use(
+            alive, quotas.STANDARD_FAMILIES, spot=False, except_cluster=scene.settings.physical_name
         )
-        allowed = quotas.allowed(scene, limits.STANDARD)
-        found.append(limits.room(limits.STANDARD, allowed, used, sum(vcpus), region=settings.region))
+        allowed = quotas.allowed(scene, quotas.STANDARD)
+        found.append(quotas.room(quotas.STANDARD, allowed, used, sum(vcpus), region=settings.region))
     records = _records(scene, instanceType=neuron.instance_type, **_PLAIN)
-    found.append(launching.gate(neuron, records, own_karpenter=settings.existing is None))
-    found.append(launching.price(neuron.instance_type, "infra.neuron.price", neuron.price, records))
+    found.append(gate(neuron, records, own_karpenter=settings.existing is None))
+    found.append(price(neuron.instance_type, "infra.neuron.price", neuron.price, records))
     return [*found, *(_prices_around(scene) if settings.existing is None else [])]
 
 
 def _offered(scene: Scene, instance_type: str, zones: tuple[str, ...], key: str) -> Row:
     kind = [{"Name": "instance-type", "Values": [instance_type]}]
     answer = scene.ask(questions.OFFERINGS, LocationType="availability-zone", Filters=kind)
-    return launching.offering(instance_type, zones, answer, region=scene.settings.region, key=key)
+    return offering(instance_type, zones, answer, region=scene.settings.region, key=key)
 
 
 def _reservations(scene: Scene) -> dict[str, Answer]:
@@ -71,17 +159,17 @@ def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | 
     """
     neuron, found = scene.settings.neuron, []
     nodes = scene.experiment.nodes - (0 if isinstance(reserved, Unknown) else min(reserved, scene.experiment.nodes))
-    kinds = {"on-demand": limits.TRN_ON_DEMAND, "spot": limits.TRN_SPOT}
+    kinds = {"on-demand": quotas.TRN_ON_DEMAND, "spot": quotas.TRN_SPOT}
     for kind in neuron.capacity_types:
         if kind == "reserved":
             continue
-        used = limits.vcpus_in_use(alive, limits.TRN, spot=kind == "spot", except_cluster=scene.settings.physical_name)
+        used = quotas.vcpus_in_use(alive, quotas.TRN, spot=kind == "spot", except_cluster=scene.settings.physical_name)
         if kind == "on-demand" and not isinstance(used, Unknown):
             used = unused if isinstance(unused, Unknown) else used + unused * neuron.hardware.vcpus
         needed = nodes * neuron.hardware.vcpus
         allowed = quotas.allowed(scene, kinds[kind])
         hint = "let fewer nodes be enough (infra.neuron.maximum_nodes)"
-        found.append(limits.room(kinds[kind], allowed, used, needed, region=scene.settings.region, hint=hint))
+        found.append(quotas.room(kinds[kind], allowed, used, needed, region=scene.settings.region, hint=hint))
     if any(row.state == "fine" for row in found):
         found = [dataclasses.replace(row, state="warning") if row.state == "wrong" else row for row in found]
     return found
@@ -108,7 +196,7 @@ def _prices_around(scene: Scene) -> list[Row]:
     own, system = settings.prices, settings.system_nodes.instance_type
 
     def row(what: str, key: str, told: HourPrice, records: Answer, usage: str = "") -> Row:
-        return launching.price(what, f"infra.prices.{key}", told, records, usage=usage)
+        return price(what, f"infra.prices.{key}", told, records, usage=usage)
 
     found = [
         row(system, "system_node", own.system_node, _records(scene, instanceType=system, **_PLAIN)),

@@ -4,8 +4,8 @@ import collections.abc
 import datetime as dt
 import typing
 
-from optimal_tp.account.preflight.experiment import Experiment
-from optimal_tp.account.preflight.limits import of_cluster
+from optimal_tp.account.preflight.context import Experiment
+from optimal_tp.account.preflight.quotas import of_cluster
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.capacity import Neuron

@@ -4,8 +4,7 @@ import collections.abc
 import typing
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight.context import Scene
-from optimal_tp.account.preflight.experiment import Experiment
+from optimal_tp.account.preflight.context import Experiment, Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.account.steps import Step, call
