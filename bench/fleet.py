@@ -25,7 +25,7 @@ from optimal_tp.fleet.simulation.simulation import Effort, Fleet, Percentile, si
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import Interval, bounds, figure, ranged
 from optimal_tp.results.source import read, samples_in
-from optimal_tp.verdict.soundness import examine
+from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.statistics import percentile_point
 from tests.fakes_server import Script, ScriptedServer
 

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 
-from optimal_tp.verdict.folded_ranking import MARGIN
-from optimal_tp.verdict.ranking import FEWEST_BATCHES, resemblance_bound
+from optimal_tp.verdict.ranking import FEWEST_BATCHES, MARGIN, resemblance_bound
 from optimal_tp.verdict.statistics import LAG_FEWEST, t_bound
 
 Array = npt.NDArray[np.float64]

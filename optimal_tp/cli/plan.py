@@ -33,8 +33,8 @@ from optimal_tp.report.files import write_files
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.soundness import examine
 
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _WIDTH = 130

@@ -17,7 +17,7 @@ from optimal_tp.measurement.receipt import RECEIPT, Receipt, Tariff
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.sweep import SWEEP
 from optimal_tp.pods.kubernetes import own_namespace
-from optimal_tp.report.bill import bill, receipt_claim
+from optimal_tp.report.claims import bill, receipt_claim
 from optimal_tp.report.files import write
 from optimal_tp.report.sweep import write_receipt
 from optimal_tp.results.folder import RECORD, Bucket, write_record, write_whole

@@ -8,7 +8,7 @@ import typing
 from optimal_tp.facts.hardware import InstanceTypeName
 from optimal_tp.fleet.packing import nodes_for
 from optimal_tp.fleet.search import Carrying
-from optimal_tp.verdict.folded_ranking import MARGIN
+from optimal_tp.verdict.ranking import MARGIN
 
 SPAN = 100.0
 """The curve goes from the planned rate over this to the planned rate times this."""

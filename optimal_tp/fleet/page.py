@@ -6,7 +6,7 @@ from optimal_tp.fleet.planning import FleetPlan
 from optimal_tp.fleet.sentences import Words
 from optimal_tp.measurement.estimate import figure, ranged, usd
 from optimal_tp.measurement.run import RunRecord
-from optimal_tp.report.html import data_uri, page_template
+from optimal_tp.report.files import data_uri, page_template
 from optimal_tp.report.plots import Plot
 from optimal_tp.report.tables import Table
 

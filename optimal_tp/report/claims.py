@@ -15,13 +15,51 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.report.bill import receipt_claim
+from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 from optimal_tp.report.headline import answer, certainty, otherwise
-from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.curve import LoadCurve, Step
 from optimal_tp.verdict.flips import LimitRange
-from optimal_tp.verdict.latencies import medians_alone
-from optimal_tp.verdict.split import LatencySplit
+from optimal_tp.verdict.latency import medians_alone
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bill:
+    """A receipt with its sums, as ``verdict.json`` holds it. What is not known is null."""
+
+    nodes: tuple[NodeSpan, ...]
+    totals: tuple[NodeSeconds, ...]
+    neuron_usd: float | None
+    idle_usd: float | None
+    usd: float | None
+    verdicts: int
+    usd_per_verdict: float | None
+    unknown: tuple[str, ...]
+
+
+def bill(receipt: Receipt) -> Bill:
+    """Return ``receipt`` with its sums."""
+    return Bill(**{field.name: getattr(receipt, field.name) for field in dataclasses.fields(Bill)})
+
+
+def receipt_claim(receipt: Receipt | None) -> str:
+    """Return which nodes were there for how long, what they cost, and what is not known; empty without a receipt."""
+    if receipt is None:
+        return ""
+    unknown = "; ".join(receipt.unknown)
+    if not receipt.nodes:
+        return f"No Neuron node was seen. Not known: {unknown}."
+    nodes = ", ".join(
+        f"{total.nodes} x {total.instance_type}, {duration(total.seconds)} together" for total in receipt.totals
+    )
+    if receipt.usd is None:
+        return f"{nodes}. Not known: {unknown}."
+    each = (
+        "no verdict was settled" if receipt.usd_per_verdict is None else f"{usd(receipt.usd_per_verdict)} per verdict"
+    )
+    around = "" if not receipt.idle_usd else f" and about {usd(receipt.idle_usd)} for what ran around them"
+    return f"{nodes}: {usd(receipt.neuron_usd)}{around}; {each}. Not known: {unknown}."
+
 
 NOISE_SHARE = 0.10
 """Largest residual, as a share of the latency, at which the split is still called a description of the data."""

@@ -1,15 +1,59 @@
 """A stored run's end: judged, its report written, its verdict shown last."""
 
 import pathlib
+import typing
 
 import rich.console
+import rich.table
+import rich.text
 
+from optimal_tp.measurement.estimate import ranged
+from optimal_tp.report.claims import claims
 from optimal_tp.report.files import write
-from optimal_tp.report.terminal import show
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
-from optimal_tp.verdict.analysis import analyse
-from optimal_tp.verdict.findings import EXIT_STATUS
+from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.findings import EXIT_STATUS, Outcome, Word
+
+_TONES: dict[Outcome, str] = {"settled": "bold green", "inconclusive": "bold yellow", "void": "bold red"}
+_WORDS: dict[Word, str] = {"chosen": "bold green", "misses-slo": "red", "invalid": "red", "inconclusive": "yellow"}
+
+
+def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequence[pathlib.Path]) -> None:
+    """Print the verdict and the paths of ``files``, the page first; plain lines where the console is no terminal."""
+    verdict = analysis.verdict
+    first, *rest = claims(analysis)
+    plain = not console.is_terminal
+    console.print(_degrees(analysis, plain=plain), soft_wrap=plain)
+    for claim in rest[2:]:
+        console.print(rich.text.Text.assemble((f"{claim.topic}: ", "bold"), claim.sentence), soft_wrap=True)
+    console.print()
+    console.print(rich.text.Text(first.sentence, style=_TONES[verdict.outcome]), soft_wrap=True)
+    for claim in rest[:2]:
+        console.print(rich.text.Text(claim.sentence), soft_wrap=True)
+    for path in files[:1]:
+        console.print(rich.text.Text(f"Report: {path}"), soft_wrap=True)
+
+
+def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
+    if plain:
+        lines = [
+            f"TP{degree.degree}  {degree.word}  {ranged(degree.tokens_per_second_per_core, 'tokens/s per core')}  "
+            f"{degree.ground.sentence}"
+            for degree in analysis.verdict.degrees
+        ]
+        return rich.text.Text("\n".join(lines))
+    table = rich.table.Table(box=None, pad_edge=False)
+    for head in ("Degree", "Word", "Tokens/s per core", "Decided by"):
+        table.add_column(head, overflow="fold")
+    for degree in analysis.verdict.degrees:
+        table.add_row(
+            f"TP{degree.degree}",
+            rich.text.Text(degree.word, style=_WORDS.get(degree.word, "")),
+            ranged(degree.tokens_per_second_per_core),
+            rich.text.Text(degree.ground.sentence),
+        )
+    return table
 
 
 def conclude(source: Source, folder: pathlib.Path) -> int:

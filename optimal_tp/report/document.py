@@ -7,16 +7,13 @@ import typing
 import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending
-from optimal_tp.report.bill import Bill, bill
-from optimal_tp.report.claims import Claim, claims
-from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.cores import CoreFigures, EqualCores
-from optimal_tp.verdict.costs import Money
+from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.verdict.analysis import Analysis, LatencySplit
+from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.curve import LoadCurve
-from optimal_tp.verdict.findings import Outcome, Verdict
+from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.flips import Flips
-from optimal_tp.verdict.latencies import LatencyRow
-from optimal_tp.verdict.split import LatencySplit
+from optimal_tp.verdict.latency import LatencyRow
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
@@ -98,34 +95,6 @@ def schema() -> str:
         **_ADAPTER.json_schema(mode="serialization"),
     }
     return json.dumps(form, indent=1) + "\n"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class StoredVerdict:
-    """What every version of ``verdict.json`` says."""
-
-    schema_version: int
-    outcome: Outcome
-    chosen: int | None
-
-
-def read_stored(text: str) -> StoredVerdict:
-    """Return the verdict in a ``verdict.json`` of any version up to this one.
-
-    Raises ValueError for a text that is cut, newer than this program, or no verdict.
-    """
-    data = json.loads(text)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
-        found = "none" if version is None else repr(version)
-        raise ValueError(
-            f"a verdict has a schema_version from 1 to {VERSION}; this one has {found}: "
-            "read it with the program that wrote it"
-        )
-    held = data.get("verdict")
-    if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
-        raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")
-    return StoredVerdict(schema_version=version, outcome=held["outcome"], chosen=held.get("chosen"))
 
 
 def _per_core(figures: CoreFigures) -> list[PerCore]:

@@ -15,9 +15,8 @@ from optimal_tp.measurement.estimate import (
 )
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import DegreeVerdict, LimitFinding, Outlook, Verdict
-from optimal_tp.verdict.folded_ranking import MARGIN
-from optimal_tp.verdict.latencies import medians_alone
-from optimal_tp.verdict.ranking import relative
+from optimal_tp.verdict.latency import medians_alone
+from optimal_tp.verdict.ranking import MARGIN, relative
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 

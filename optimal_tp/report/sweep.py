@@ -13,12 +13,10 @@ from optimal_tp.errors import Exit, Problem, SettingsError, gravest
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
-from optimal_tp.report.bill import bill, receipt_claim
-from optimal_tp.report.files import write, write_files
-from optimal_tp.report.html import sweep_html
-from optimal_tp.report.markdown import sweep_markdown
+from optimal_tp.report.claims import bill, receipt_claim
+from optimal_tp.report.conclusion import show
+from optimal_tp.report.files import sweep_html, sweep_markdown, write, write_files
 from optimal_tp.report.tables import Table, receipt_table
-from optimal_tp.report.terminal import show
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.verdict.analysis import analyse

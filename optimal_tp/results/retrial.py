@@ -1,15 +1,44 @@
 """The verdict once more, from what a run stored: the same audit, the same rule, the same answer."""
 
 import dataclasses
+import json
+import typing
 
 from optimal_tp.measurement.estimate import MISSING
-from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.run import VERSION, RunRecord
 from optimal_tp.measurement.run_audit import audit_run
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.report.document import read_stored
 from optimal_tp.results.source import Source
-from optimal_tp.verdict.findings import Verdict
+from optimal_tp.verdict.findings import Outcome, Verdict
 from optimal_tp.verdict.rule import decide
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoredVerdict:
+    """What every version of ``verdict.json`` says."""
+
+    schema_version: int
+    outcome: Outcome
+    chosen: int | None
+
+
+def read_stored(text: str) -> StoredVerdict:
+    """Return the verdict in a ``verdict.json`` of any version up to this one.
+
+    Raises ValueError for a text that is cut, newer than this program, or no verdict.
+    """
+    data = json.loads(text)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        found = "none" if version is None else repr(version)
+        raise ValueError(
+            f"a verdict has a schema_version from 1 to {VERSION}; this one has {found}: "
+            "read it with the program that wrote it"
+        )
+    held = data.get("verdict")
+    if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
+        raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")
+    return StoredVerdict(schema_version=version, outcome=held["outcome"], chosen=held.get("chosen"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,79 @@
 """Everything that a report says about a run, from its record, its samples and its verdict."""
 
 import dataclasses
+import math
 import typing
+
+import numpy as np
+import scipy.optimize
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.verdict.cores import CoreFigures, EqualCores, core_figures, equal_cores
-from optimal_tp.verdict.costs import Money, money
+from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
 from optimal_tp.verdict.curve import LoadCurve, load_curves, load_steps, telling
+from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.flips import Flips, limit_ranges, price_flips
-from optimal_tp.verdict.latencies import LatencyRow, latency_rows, medians_alone
-from optimal_tp.verdict.soundness import examine
-from optimal_tp.verdict.split import LatencySplit, split_latency
+from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
+
+GROWING_FROM = 4
+"""Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatencySplit:
+    """``latency = divided / degree + kept + per_doubling * log2(degree)``, all in milliseconds and none negative.
+
+    After Amdahl, "Validity of the single processor approach to achieving large scale computing capabilities", AFIPS
+    (1967); the logarithm stands for the exchange of partial results among ``degree`` cores.
+    """
+
+    divided_ms: float
+    kept_ms: float
+    per_doubling_ms: float | None
+    """None below GROWING_FROM degrees."""
+    observed_ms: dict[int, float]
+    """Median total latency of one request at a time, by degree."""
+    residual_ms: dict[int, float]
+    """Observed less fitted, by degree."""
+    exact: bool
+    """Whether there are as many terms as degrees, so that the residuals say nothing."""
+    next_degree: int
+    """The next degree up, which was not measured."""
+    next_ms: float
+    """What the fit says of it: an extrapolation."""
+
+    @property
+    def worst_residual_share(self) -> float:
+        """Largest absolute residual as a share of its observed latency."""
+        return max(abs(self.residual_ms[degree]) / self.observed_ms[degree] for degree in self.observed_ms)
+
+
+def split_latency(medians_ms: typing.Mapping[int, float]) -> LatencySplit | None:
+    """Return the fit to median latencies by degree; None below two degrees."""
+    degrees = sorted(medians_ms)
+    if len(degrees) < 2:  # noqa: PLR2004 - two unknowns
+        return None
+    growing = len(degrees) >= GROWING_FROM
+    observed = np.array([medians_ms[degree] for degree in degrees])
+    terms = np.array([_terms(degree, growing=growing) for degree in degrees])
+    coefficients, _ = scipy.optimize.nnls(terms, observed)
+    residuals = observed - terms @ coefficients
+    following = 2 * degrees[-1]
+    return LatencySplit(
+        divided_ms=float(coefficients[0]),
+        kept_ms=float(coefficients[1]),
+        per_doubling_ms=float(coefficients[2]) if growing else None,
+        observed_ms={degree: float(medians_ms[degree]) for degree in degrees},
+        residual_ms={degree: float(residual) for degree, residual in zip(degrees, residuals, strict=True)},
+        exact=len(degrees) == terms.shape[1],
+        next_degree=following,
+        next_ms=float(np.array(_terms(following, growing=growing)) @ coefficients),
+    )
+
+
+def _terms(degree: int, *, growing: bool) -> list[float]:
+    return [1 / degree, 1.0, *([math.log2(degree)] if growing else [])]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, goodput, holds, key, output_tokens_per_second, samples_by_turn
 from optimal_tp.settings.workload import Limit, LimitedMetric
-from optimal_tp.verdict.folded_ranking import MARGIN
 from optimal_tp.verdict.latency import latency_percentile
+from optimal_tp.verdict.ranking import MARGIN
 
 Limits = typing.Mapping[LimitedMetric, Limit]
 

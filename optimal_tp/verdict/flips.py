@@ -7,8 +7,7 @@ from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.curve import Step
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.folded_ranking import MARGIN
-from optimal_tp.verdict.ranking import relative
+from optimal_tp.verdict.ranking import MARGIN, relative
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

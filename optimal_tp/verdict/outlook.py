@@ -7,7 +7,7 @@ from optimal_tp.measurement.estimate import METRIC_WORDS
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.findings import Comparison, LimitFinding, Outlook
-from optimal_tp.verdict.folded_ranking import MARGIN
+from optimal_tp.verdict.ranking import MARGIN
 from optimal_tp.verdict.statistics import share_sequence, t_bound
 
 MOST_BLOCKS = 10_000

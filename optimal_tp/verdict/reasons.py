@@ -20,8 +20,7 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.turns import goodput
 from optimal_tp.verdict.evidence import DegreeEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Word
-from optimal_tp.verdict.folded_ranking import MARGIN, Ranking, is_better
-from optimal_tp.verdict.ranking import relative
+from optimal_tp.verdict.ranking import MARGIN, Ranking, is_better, relative
 from optimal_tp.verdict.statistics import mean_sequence
 
 Standing = typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]

@@ -9,10 +9,9 @@ from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.verdict.evidence import DegreeEvidence, Evidence, VoidReasons, gather
 from optimal_tp.verdict.findings import Comparison, LimitFinding, Outcome, Outlook, Verdict
-from optimal_tp.verdict.folded_ranking import MARGIN, is_better, rank
 from optimal_tp.verdict.latency import limit_finding
 from optimal_tp.verdict.outlook import limit_question, priced, throughput_question
-from optimal_tp.verdict.ranking import compare
+from optimal_tp.verdict.ranking import MARGIN, compare, is_better, rank
 from optimal_tp.verdict.reasons import Case, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})

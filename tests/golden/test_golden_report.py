@@ -10,7 +10,7 @@ import pytest
 
 from optimal_tp.report.claims import claims
 from optimal_tp.report.document import document
-from optimal_tp.report.markdown import markdown
+from optimal_tp.report.files import markdown
 from optimal_tp.report.tables import tables
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide

@@ -5,7 +5,7 @@ import re
 import typing
 
 from optimal_tp.verdict.findings import EXIT_STATUS, Word
-from optimal_tp.verdict.folded_ranking import MARGIN
+from optimal_tp.verdict.ranking import MARGIN
 from optimal_tp.verdict.statistics import PRIOR_VARIANCE
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "verdict.md").read_text()

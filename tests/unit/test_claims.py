@@ -20,10 +20,9 @@ from optimal_tp.report.claims import (
     split_claim,
 )
 from optimal_tp.report.headline import answer, certainty, change, otherwise
-from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.analysis import Analysis, analyse, split_latency
 from optimal_tp.verdict.findings import Outlook
 from optimal_tp.verdict.rule import decide
-from optimal_tp.verdict.split import split_latency
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 
 STEADY = (

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from optimal_tp import report
-from optimal_tp.report.document import document, encode_document, read_stored, schema
+from optimal_tp.report.document import document, encode_document, schema
+from optimal_tp.results.retrial import read_stored
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit

@@ -9,8 +9,7 @@ import pytest
 
 from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, decode_receipt, receipt
 from optimal_tp.measurement.run import decode_run, encode_run
-from optimal_tp.report.bill import bill, receipt_claim
-from optimal_tp.report.claims import claims
+from optimal_tp.report.claims import bill, claims, receipt_claim
 from optimal_tp.report.document import document, encode_document, schema
 from optimal_tp.report.tables import receipt_table, tables
 from optimal_tp.settings.workload import Price

@@ -7,8 +7,7 @@ import pytest
 
 from bench.rule_sequences import gate_words, lows_and_highs, settle
 from optimal_tp.verdict.findings import Comparison
-from optimal_tp.verdict.folded_ranking import MARGIN, rank
-from optimal_tp.verdict.ranking import compare, paired_interval
+from optimal_tp.verdict.ranking import MARGIN, compare, paired_interval, rank
 from optimal_tp.verdict.statistics import design_effect, share_sequence
 
 

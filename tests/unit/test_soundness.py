@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from optimal_tp.verdict.soundness import examine, sample_fault, turn_name
+from optimal_tp.verdict.evidence import examine, sample_fault, turn_name
 from tests.fakes_run import SEED_EXPERIMENT, planted_run
 from tests.fakes_samples import make_sample
 

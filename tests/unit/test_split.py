@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimal_tp.verdict.split import split_latency
+from optimal_tp.verdict.analysis import split_latency
 
 
 def test_a_planted_split_is_found() -> None:

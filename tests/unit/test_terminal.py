@@ -5,7 +5,7 @@ import pathlib
 
 import rich.console
 
-from optimal_tp.report.terminal import show
+from optimal_tp.report.conclusion import show
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run
