@@ -1,8 +1,8 @@
 """What the program expects to find on a cluster that is there already, said before anything is made."""
 
-from infra.nodes import EFS_STARTUP_TAINT
 from optimal_tp.facts.names import SCHEDULER
 from optimal_tp.facts.versions import KARPENTER, NEURON
+from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings.infra import ExistingCluster, InfraSettings
 
 

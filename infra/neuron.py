@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 from infra import nodes
 from optimal_tp.facts import names
 from optimal_tp.facts.versions import NEURON, KubernetesMinor
+from optimal_tp.servers import node_pool
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
 
@@ -95,17 +96,17 @@ class NeuronPool(pulumi.ComponentResource):
         # Its finalizer waits until no node refers to it, and needs the controller's rights to get there.
         self._after.append(self._object(f"{name}-class", names.NODE_CLASS, "EC2NodeClass", node_class))
         # Foreground deletion, Pulumi's default: the pool is gone when EC2 says that its instances are terminated.
-        pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", nodes.node_pool_spec(args.neuron))
+        pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", node_pool.node_pool_spec(args.neuron))
         self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL)
         self.register_outputs({"node_pool_name": self.node_pool_name})
 
     def _object(
-        self, name: str, object_name: str, kind: str, spec: nodes.Spec
+        self, name: str, object_name: str, kind: str, spec: node_pool.Spec
     ) -> kubernetes.apiextensions.CustomResource:
         versions = {
             "NodeOverlay": nodes.NODE_OVERLAY_VERSION,
             "EC2NodeClass": nodes.NODE_CLASS_VERSION,
-            "NodePool": nodes.NODE_POOL_VERSION,
+            "NodePool": node_pool.NODE_POOL_VERSION,
         }
         return kubernetes.apiextensions.CustomResource(
             name,

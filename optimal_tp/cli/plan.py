@@ -10,8 +10,6 @@ import pathlib
 import sys
 import typing
 
-import rich.console
-import rich.table
 import yaml
 
 from optimal_tp.cli.sources import folder_of, stored_run
@@ -19,26 +17,20 @@ from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
-from optimal_tp.fleet.drawing import pictures
-from optimal_tp.fleet.manifests import manifests, most_nodes
-from optimal_tp.fleet.page import page
+from optimal_tp.fleet.manifests import ground, manifests, most_nodes
+from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
-from optimal_tp.fleet.stack import ground
-from optimal_tp.fleet.tables import tables
+from optimal_tp.fleet.tables import _show, tables
 from optimal_tp.report.files import write_files
-from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.evidence import examine
-from optimal_tp.verdict.findings import Verdict
 
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
-_WIDTH = 130
-"""Columns that the tables need, whatever the terminal has."""
 _ZONES = 3
 """Most regions with trn2 have it in three zones (``offered`` in optimal_tp/facts/hardware.py)."""
 
@@ -258,25 +250,3 @@ def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Pa
     text = page(found, words(found, again.verdict, again.record), tables(found, again.verdict), drawn, again.record)
     files = {"fleet.html": text.encode(), **{f"{plot.name}.png": plot.png for plot in drawn}}
     return write_files(folder, files, what="plan", remedy="free space or name another folder with --output")[0]
-
-
-def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:
-    console = rich.console.Console(highlight=False)
-    console.width = max(console.width, _WIDTH)
-    said = words(found, again.verdict, again.record)
-    verdict: Verdict = again.verdict
-    for table in tables(found, verdict):
-        console.print(_grid(table))
-    for sentence in (said.headline, *said.sentences, *said.marks):
-        console.print(sentence, soft_wrap=True)
-    for file in files:
-        console.print(f"Written: {file}", soft_wrap=True)
-
-
-def _grid(table: Table) -> rich.table.Table:
-    grid = rich.table.Table(title=table.caption, title_justify="left", box=None, pad_edge=False)
-    for head in table.heads:
-        grid.add_column(head)
-    for row in table.rows:
-        grid.add_row(*row)
-    return grid

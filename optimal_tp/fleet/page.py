@@ -1,14 +1,20 @@
 """``fleet.html``: the plan as one self-contained page."""
 
+import functools
+import math
 import typing
 
 from optimal_tp.fleet.planning import FleetPlan
 from optimal_tp.fleet.sentences import Words
 from optimal_tp.measurement.estimate import figure, ranged, usd
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages, picture
 from optimal_tp.report.files import data_uri, page_template
 from optimal_tp.report.plots import Plot
 from optimal_tp.report.tables import Table
+
+if typing.TYPE_CHECKING:
+    import matplotlib.axes
 
 
 def page(
@@ -25,4 +31,65 @@ def page(
         ranged=ranged,
         usd=usd,
         data_uri=data_uri,
+    )
+
+
+def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
+    """Return cost by the hour and cost by the request against the rate; none without a curve."""
+    if not plan.points:
+        return ()
+    unit = "nodes" if plan.question.buying.usd_per_node_hour is None else "USD an hour"
+    flips = [f"{figure(one.from_per_second)}/s: TP{one.degree}" for one in plan.ranges]
+    alt = f"{unit} of the smallest fleet by rate, a line per degree; cheapest from {', from '.join(flips)}."
+    found = []
+    for name, title, per_request in (
+        ("fleet-cost", f"{unit} of the smallest fleet that holds the limit, by rate", False),
+        ("fleet-cost-per-request", f"The same by the request: {unit} for each request/s", True),
+    ):
+        draw = functools.partial(_curves, plan=plan, label=unit, per_request=per_request)
+        svg = picture(draw, "svg", 3.8).decode()
+        found.append(
+            Plot(
+                name=name,
+                title=title,
+                alt=alt,
+                png=picture(draw, "png", 3.8),
+                svg_light=svg,
+                svg_dark=for_dark_pages(svg),
+            )
+        )
+    return tuple(found)
+
+
+def _curves(axes: "matplotlib.axes.Axes", plan: FleetPlan, label: str, *, per_request: bool) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for degree in sorted(plan.points[0].cost):
+        known = [point for point in plan.points if math.isfinite(point.cost[degree])]
+        across = [point.rate_per_second for point in known]
+        up = [point.cost[degree] / (point.rate_per_second if per_request else 1) for point in known]
+        colour = COLOURS[(degree.bit_length() - 1) % len(COLOURS)]
+        axes.plot(across, up, color=colour, linewidth=1.8, drawstyle="steps-mid", label=f"TP{degree}")
+    for one in plan.ranges[1:]:
+        axes.axvline(one.from_per_second, color=LIMIT_COLOUR, linewidth=1.4, linestyle=(0, (5, 3)))
+        text = f"flip to TP{one.degree}\n{figure(one.from_per_second)}/s"
+        _note(axes, text, one.from_per_second, 0.03, LIMIT_COLOUR)
+    rate = plan.question.arrivals.rate_per_second
+    axes.axvline(rate, color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
+    _note(axes, f"planned\n{figure(rate)}/s", rate, 0.97, INK)
+    axes.set_xlabel("requests per second")
+    axes.set_ylabel(f"{label} for each request/s" if per_request else label)
+    axes.legend(frameon=False, labelcolor=INK, loc="best")
+
+
+def _note(axes: "matplotlib.axes.Axes", text: str, across: float, up: float, colour: str) -> None:
+    axes.annotate(
+        text,
+        (across, up),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, 0),
+        textcoords="offset points",
+        color=colour,
+        fontsize=9,
+        va="bottom" if up < 0.5 else "top",  # noqa: PLR2004 - the lower half
     )

@@ -4,9 +4,19 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.hardware import InstanceTypeName
-from optimal_tp.fleet.buying import Buying, CheapestRange, CostPoint, curve, nearest_flip, ranges
+from optimal_tp.fleet.buying import (
+    Buying,
+    CheapestRange,
+    CostPoint,
+    Nodes,
+    by_type,
+    curve,
+    nearest_flip,
+    nodes_for,
+    ranges,
+    withstanding,
+)
 from optimal_tp.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
-from optimal_tp.fleet.packing import Nodes, by_type, nodes_for, withstanding
 from optimal_tp.fleet.search import Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Outcome, Percentile, is_overloaded, simulate

@@ -1,10 +1,18 @@
 """The plan's tables as rows of text, the same for the terminal and the page."""
 
+import pathlib
+import typing
+
+import rich.console
+import rich.table
+
 from optimal_tp.fleet.demand import METRIC_WORDS
 from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
+from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.simulation import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
 from optimal_tp.report.tables import Table
+from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.findings import Verdict
 
 
@@ -174,3 +182,29 @@ def refused_table(plan: FleetPlan, verdict: Verdict) -> Table:
         if other.degree not in known
     ]
     return Table(caption="Degrees without a fleet", heads=("Degree", "Word", "Why"), rows=tuple(rows))
+
+
+_WIDTH = 130
+"""Columns that the tables need, whatever the terminal has."""
+
+
+def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:
+    console = rich.console.Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
+    said = words(found, again.verdict, again.record)
+    verdict: Verdict = again.verdict
+    for table in tables(found, verdict):
+        console.print(_grid(table))
+    for sentence in (said.headline, *said.sentences, *said.marks):
+        console.print(sentence, soft_wrap=True)
+    for file in files:
+        console.print(f"Written: {file}", soft_wrap=True)
+
+
+def _grid(table: Table) -> rich.table.Table:
+    grid = rich.table.Table(title=table.caption, title_justify="left", box=None, pad_edge=False)
+    for head in table.heads:
+        grid.add_column(head)
+    for row in table.rows:
+        grid.add_row(*row)
+    return grid

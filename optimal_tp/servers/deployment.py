@@ -6,7 +6,6 @@ import typing
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.vllm import PORT, environment, serve_command
-from workloads.manifests import volumes
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
@@ -35,9 +34,9 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
     """
     patience = site.serving
     mounts = [
-        volumes.shared(site.serving.volume_claim, read_only=True),
-        volumes.scratch("shm", "/dev/shm", size_gib=patience.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
-        volumes.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
+        neuron_pod.shared(site.serving.volume_claim, read_only=True),
+        neuron_pod.scratch("shm", "/dev/shm", size_gib=patience.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
+        neuron_pod.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
     ]
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),

@@ -22,6 +22,16 @@ if typing.TYPE_CHECKING:
         ResourceRequirementsArgsDict,
         SecurityContextArgsDict,
     )
+import collections.abc
+import typing
+
+from optimal_tp.servers.vllm import VOLUME_PATH
+
+if typing.TYPE_CHECKING:
+    from pulumi_kubernetes.core.v1 import (
+        VolumeArgsDict,
+        VolumeMountArgsDict,
+    )
 
 NODE_LABEL = "optimal-tp/planned-node"
 """On every pod that holds cores: the planned node that it is on, by that node's largest server. A number
@@ -140,3 +150,26 @@ def pod(
 def await_seconds(serving: Serving) -> int:
     """Return how long one server or Job may take from its creation: a node's launch and the probes' patience."""
     return serving.start_patience_seconds + NODE_LAUNCH_SECONDS
+
+
+def shared(claim: str, *, read_only: bool) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return the shared volume and its mount.
+
+    Servers mount it read-only: NxDI compiles again where it cannot load, and that must fail loudly, not take minutes
+    inside a server or overwrite what another one reads.
+    """
+    volume: VolumeArgsDict = {
+        "name": "shared",
+        "persistent_volume_claim": {"claim_name": claim, "read_only": read_only},
+    }
+    return volume, {"name": "shared", "mount_path": VOLUME_PATH, "read_only": read_only}
+
+
+def scratch(
+    name: str, path: str, *, size_gib: int | None = None, in_memory: bool = False
+) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return a folder that lives as long as its pod, and its mount; ``in_memory`` counts as the pod's memory."""
+    volume: VolumeArgsDict = {"name": name, "empty_dir": {}}
+    if in_memory:
+        volume = {"name": name, "empty_dir": {"medium": "Memory", "size_limit": f"{size_gib}Gi"}}
+    return volume, {"name": name, "mount_path": path}

@@ -13,9 +13,9 @@ import typing
 
 import yaml
 
-from infra.nodes import NEURON_TAINT
 from optimal_tp.facts.hardware import NEURONCORE_RESOURCE, InstanceType
 from optimal_tp.facts.names import NODE_POOL, SCHEDULER
+from optimal_tp.servers.node_pool import NEURON_TAINT
 from tests.engines.fakes_api_server import ControlPlane, _end
 from tests.engines.fakes_engines import where
 from tests.fakes_pulumi import Recording

@@ -6,8 +6,8 @@ import json
 import pathlib
 import subprocess
 
-from infra.nodes import EFS_STARTUP_TAINT
 from optimal_tp.facts.hardware import INSTANCE_TYPES, NEURONCORE_RESOURCE
+from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from tests.engines.fakes_api_server import ControlPlane, _end
 from tests.engines.fakes_cluster import Manifest, define_karpenter
 from tests.engines.fakes_engines import KARPENTER, where

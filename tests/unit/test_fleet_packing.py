@@ -5,8 +5,7 @@ import math
 import pytest
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
-from optimal_tp.fleet.buying import Buying, CostPoint, cost_at, nearest_flip, ranges
-from optimal_tp.fleet.packing import by_type, nodes_for, withstanding
+from optimal_tp.fleet.buying import Buying, CostPoint, by_type, cost_at, nearest_flip, nodes_for, ranges, withstanding
 from optimal_tp.fleet.search import Carrying
 from optimal_tp.plan.placement import Wish, plan
 

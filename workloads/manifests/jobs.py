@@ -56,10 +56,10 @@ def compile_spec(
     """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program."""
     serving = site.serving
     mounts = [
-        volumes.shared(serving.volume_claim, read_only=False),
+        neuron_pod.shared(serving.volume_claim, read_only=False),
         volumes.code(parts),
-        volumes.scratch("shm", "/dev/shm", size_gib=serving.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
-        volumes.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
+        neuron_pod.scratch("shm", "/dev/shm", size_gib=serving.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
+        neuron_pod.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
     ]
     arguments = [
         *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.degree)}"),
@@ -116,7 +116,7 @@ def fetch_spec(
         **python_pods.pod_spec(
             runtime,
             container,
-            [volumes.shared(serving.volume_claim, read_only=False)],
+            [neuron_pod.shared(serving.volume_claim, read_only=False)],
             stop_seconds=_FETCH_STOP_SECONDS,
         ),
         "restart_policy": "Never",

@@ -42,9 +42,9 @@ def pod_spec(
     stop_seconds: int,
 ) -> "PodSpecArgsDict":
     """Return a pod with ``container``, the bundle, a scratch folder, ``mounts``, and no right that it does not need."""
-    scratch = volumes.scratch("tmp", "/tmp")  # noqa: S108 - an emptyDir
+    scratch = neuron_pod.scratch("tmp", "/tmp")  # noqa: S108 - an emptyDir
     code = volumes.code(runtime.parts)
-    dependencies = volumes.scratch("dependencies", _DEPENDENCIES_PATH)
+    dependencies = neuron_pod.scratch("dependencies", _DEPENDENCIES_PATH)
     all_mounts = [code, scratch, *([dependencies] if runtime.installs else []), *mounts]
     main: ContainerArgsDict = {
         **container,

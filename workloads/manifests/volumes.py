@@ -3,7 +3,6 @@
 import collections.abc
 import typing
 
-from optimal_tp.servers.vllm import VOLUME_PATH
 from workloads.manifests.folded_bundle import Part
 
 if typing.TYPE_CHECKING:
@@ -46,19 +45,6 @@ def claim_spec(volume: str) -> "PersistentVolumeClaimSpecArgsDict":
     }
 
 
-def shared(claim: str, *, read_only: bool) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
-    """Return the shared volume and its mount.
-
-    Servers mount it read-only: NxDI compiles again where it cannot load, and that must fail loudly, not take minutes
-    inside a server or overwrite what another one reads.
-    """
-    volume: VolumeArgsDict = {
-        "name": "shared",
-        "persistent_volume_claim": {"claim_name": claim, "read_only": read_only},
-    }
-    return volume, {"name": "shared", "mount_path": VOLUME_PATH, "read_only": read_only}
-
-
 def code(parts: collections.abc.Sequence[Part]) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
     """Return the bundle as one folder, and its mount."""
     volume: VolumeArgsDict = {
@@ -76,13 +62,3 @@ def code(parts: collections.abc.Sequence[Part]) -> "tuple[VolumeArgsDict, Volume
         },
     }
     return volume, {"name": "code", "mount_path": CODE_PATH, "read_only": True}
-
-
-def scratch(
-    name: str, path: str, *, size_gib: int | None = None, in_memory: bool = False
-) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
-    """Return a folder that lives as long as its pod, and its mount; ``in_memory`` counts as the pod's memory."""
-    volume: VolumeArgsDict = {"name": name, "empty_dir": {}}
-    if in_memory:
-        volume = {"name": name, "empty_dir": {"medium": "Memory", "size_limit": f"{size_gib}Gi"}}
-    return volume, {"name": name, "mount_path": path}
