@@ -26,8 +26,8 @@ import typing
 
 import uvloop
 
-from optimal_tp.loadgen.receiving import KernelClock, StampedTransport
 from optimal_tp.loadgen.timers import Alarm
+from optimal_tp.loadgen.transport import KernelClock, StampedTransport
 
 Fault = typing.Literal[
     "close_at_once",  # reads the request, closes

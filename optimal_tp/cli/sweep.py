@@ -11,8 +11,7 @@ import re
 import uvloop
 
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.order import ModelOrder, Order, configure_shared, order_of, read_order, settings_of
-from optimal_tp.cluster.words import targets_of
+from optimal_tp.cluster.order import ModelOrder, Order, configure_shared, order_of, read_order, settings_of, targets_of
 from optimal_tp.errors import Problem
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")

@@ -19,11 +19,10 @@ from optimal_tp.cluster.finished import is_measured, mark_of
 from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.errors import OptimalTpError, ServerFailed
-from optimal_tp.experiment.arena import OpenArena
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
-from optimal_tp.experiment.turns import Halt
+from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.pods.kubernetes import own_namespace

@@ -5,8 +5,8 @@ import collections.abc
 import dataclasses
 
 from optimal_tp.errors import ServerFailed
-from optimal_tp.experiment.arena import OpenArena
 from optimal_tp.experiment.targets import wait_until_healthy
+from optimal_tp.experiment.turns import OpenArena
 from optimal_tp.plan.timetable import Rounds
 from optimal_tp.pods.kubernetes import Namespace
 

@@ -15,13 +15,10 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.arena import Arena
-from optimal_tp.experiment.judge import Judge
-from optimal_tp.experiment.ledger import Ledger
-from optimal_tp.experiment.planned import PlannedExperiment
-from optimal_tp.experiment.stages import Experiment
+from optimal_tp.experiment.ledger import Judge, Ledger
+from optimal_tp.experiment.stages import Experiment, PlannedExperiment
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
-from optimal_tp.experiment.turns import Halt, Turns
+from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Target
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord

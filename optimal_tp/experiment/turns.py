@@ -7,12 +7,46 @@ import dataclasses
 import time
 import typing
 
-from optimal_tp.experiment.arena import Arena
 from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.timetable import READY_SECONDS
+
+
+class Arena(typing.Protocol):
+    """The servers' surroundings, as the experiment needs them."""
+
+    async def admit(self, degree: int) -> None:
+        """Let ``degree``'s servers work and keep the others from disturbing them."""
+
+    def start_watch(self, degree: int) -> None:
+        """Begin to watch who uses the cores of ``degree``."""
+
+    def foreign_cpu_share(self) -> float | None:
+        """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
+
+    def failure(self) -> str | None:
+        """Return what went wrong with a server that we started, in a sentence; None while all is well."""
+
+
+class OpenArena:
+    """Servers that somebody else runs: nothing to stop, nothing to see."""
+
+    async def admit(self, degree: int) -> None:
+        """Do nothing: each server has its own cores."""
+
+    def start_watch(self, degree: int) -> None:
+        """Do nothing."""
+
+    def foreign_cpu_share(self) -> float | None:
+        """Return None: other machines' processors cannot be seen from here."""
+        return None
+
+    def failure(self) -> str | None:
+        """Return None: a server that fails shows in its samples."""
+        return None
+
 
 _LOOK_SECONDS = 0.2
 How = typing.Literal["interrupted", "failed", "budget"]

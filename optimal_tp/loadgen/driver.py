@@ -10,12 +10,10 @@ import typing
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import exchange as exchanges
 from optimal_tp.loadgen import wire
-from optimal_tp.loadgen.exchange import Exchange
-from optimal_tp.loadgen.handover import HandOver, OnSample
-from optimal_tp.loadgen.lag import Ticker
+from optimal_tp.loadgen.exchange import Exchange, HandOver, OnSample
 from optimal_tp.loadgen.pacing import pace
 from optimal_tp.loadgen.pool import Bounds, Pool
-from optimal_tp.loadgen.timers import Alarm
+from optimal_tp.loadgen.timers import Alarm, Ticker
 from optimal_tp.loadgen.transport import Connector, Network
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import WHOLE, Share

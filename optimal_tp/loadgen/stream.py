@@ -3,9 +3,134 @@
 import json
 import typing
 
-from optimal_tp.loadgen.events import DONE, EventStream, parsed
-from optimal_tp.loadgen.exchange import Exchange
-from optimal_tp.loadgen.likeness import Likeness, likeness
+from optimal_tp.loadgen.exchange import Exchange, parsed
+
+_QUOTE = b'"'
+_KEY = b'"text":"'
+_LINE_END = b"\n"
+
+
+class Likeness(typing.NamedTuple):
+    """How the events with text of one stream begin, up to their text, and how they end.
+
+    Quotes and line ends within JSON strings are escaped, so keys are keys and events end where they seem to.
+    """
+
+    start: bytes
+    end: bytes
+    between: bytes
+    """An end and the next start."""
+    silent: bytes
+    """A start whose text ends at once."""
+
+    def fits(self, event: bytes) -> bool:
+        """Tell if ``event``, at most one event long, begins and ends as its stream's do and has a text."""
+        size = len(self.start)
+        return (
+            event.startswith(self.start)
+            and event.endswith(self.end)
+            and event[size : size + 1] != _QUOTE
+            and len(event) < 2 * size  # only one event has room
+        )
+
+    def run(self, data: bytes) -> tuple[int, int]:
+        """Return how many events at the start of ``data`` are alike, all with text, and how many bytes they take.
+
+        It is all up to the last that ends alike, or none.
+        """
+        size = data.rfind(self.end) + len(self.end)
+        if size < len(self.end) or not data.startswith(self.start):
+            return 0, 0
+        events = data.count(self.between, 0, size) + 1
+        if data.count(_LINE_END, 0, size) != 2 * events or data.find(self.silent, 0, size) >= 0:
+            return 0, 0
+        return events, size
+
+
+def likeness(event: bytes) -> Likeness | None:
+    """Return what later events must have in common with ``event`` to be known for the same; None if it has no text.
+
+    ``event`` is one whole event with LF as its line end, or something else, which gives None.
+    """
+    text = event.find(_KEY)
+    whole = event.find(_LINE_END) == len(event) - 2 and event.endswith(_LINE_END) and event.startswith(b"data: {")
+    size = text + len(_KEY)
+    if not whole or text < 0 or event[size : size + 1] == _QUOTE or b'"usage":{' in event:
+        return None
+    close = event.rfind(b"}]")
+    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
+        return None
+    return Likeness(event[:size], event[close:], event[close:] + event[:size], event[:size] + _QUOTE)
+
+
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream and says nothing
+DONE = b"[DONE]"
+"""The data of the event that ends an OpenAI stream."""
+
+
+class EventStream:
+    """Collects a stream's bytes and gives back the data of each event once its blank line is there.
+
+    Lines end with LF, CRLF or CR; comments and fields other than ``data`` are passed over; several ``data`` lines
+    of one event are joined with LF. Source: HTML Living Standard, section 9.2.6, read 2026-11-23.
+    """
+
+    __slots__ = ("_cut_after_cr", "_data", "_line")
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._data: list[bytes] = []
+        self._cut_after_cr = False
+
+    @property
+    def empty(self) -> bool:
+        """True between events, when nothing is kept."""
+        return not self._line and not self._data and not self._cut_after_cr
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the event that is not whole yet."""
+        return len(self._line) + sum(map(len, self._data))
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Take the next ``piece`` of the stream; return the data of the events that it completes, in order."""
+        if not piece:
+            return []
+        if self._cut_after_cr:
+            self._cut_after_cr = False
+            piece = piece[1:] if piece[:1] == b"\n" else piece
+        text = self._line + piece
+        lines = text.splitlines(keepends=True)
+        self._line = b""
+        if lines and lines[-1][-1:] not in (b"\n", b"\r"):
+            self._line = lines.pop()
+        self._cut_after_cr = piece[-1:] == b"\r"
+        events = []
+        for line in lines:
+            event = self._take(line.rstrip(b"\r\n"))
+            if event is not None:
+                events.append(event)
+        return events
+
+    def finish(self) -> list[bytes]:
+        """Return what a stream left without its last blank line: nothing, or the data of one event."""
+        if self._line:
+            self._take(self._line)
+            self._line = b""
+        event = self._take(b"")
+        return [] if event is None else [event]
+
+    def _take(self, line: bytes) -> bytes | None:
+        if line:
+            name, _, value = line.removeprefix(_MARK).partition(b":")
+            if name == b"data":
+                self._data.append(value[1:] if value[:1] == b" " else value)
+            return None
+        if not self._data:
+            return None
+        event = b"\n".join(self._data)
+        self._data = []
+        return event
 
 
 class TokenStream:

@@ -1,14 +1,177 @@
 """Connections over TCP and TLS; whoever has another way to a server passes its own connector."""
 
 import asyncio
+import contextlib
+import functools
 import socket
 import ssl
+import struct
+import sys
 import time
 import typing
 
 from optimal_tp.loadgen.connection import Connection
-from optimal_tp.loadgen.receiving import KernelClock, StampedTransport, ask_for_stamps
 from optimal_tp.loadgen.wire import Address
+
+SO_TIMESTAMPNS = 35
+"""Asks for the moment at which the kernel took in the last of the bytes of a read; docs/decisions/0025. Python 3.11 has
+no name for it; the number is that of x86-64 and arm64 (asm-generic/socket.h of Linux, read 2026-11-24)."""
+READ_BYTES = 65_536
+STEP_NS = 100_000
+"""The wall clock and the client's differ by a constant until the wall clock is set; what moves further was set."""
+_STAMP = struct.Struct("@ll")
+_ROOM = socket.CMSG_SPACE(_STAMP.size)
+_NS = 1_000_000_000
+
+
+@functools.cache
+def ask_for_stamps() -> None:
+    """Ask for stamps before the first connection does, once and for as long as the process lives.
+
+    Linux begins to stamp a moment after the first socket asks (from a work queue): the first reads would lack theirs.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    _ask(sock)
+    sock.detach()
+
+
+def _ask(sock: socket.socket) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
+class Receiver(typing.Protocol):
+    """Who reads what comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+
+    def received(self, data: bytes, moment: float) -> None:
+        """Take ``data``, of which the last byte had arrived at ``moment`` of the clock."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: the other side closed (None) or broke the connection."""
+
+
+class KernelClock:
+    """Turns the kernel's stamps, which are times of the wall clock, into readings of the client's clock.
+
+    A stamp counts by its age at the read. One that is older than the last setting of the wall clock is not used: its
+    age would be wrong by as much as the clock was set. A moment is never earlier than the arrival of the bytes.
+    """
+
+    def __init__(
+        self,
+        clock: typing.Callable[[], float] = time.perf_counter,
+        wall_ns: typing.Callable[[], int] = time.time_ns,
+    ) -> None:
+        """``clock`` is the client's, in seconds; ``wall_ns`` the wall clock, in nanoseconds."""
+        self.stamped = 0
+        """Reads whose moment is the kernel's."""
+        self.unstamped = 0
+        """Reads whose moment is that of the read itself."""
+        self._clock = clock
+        self._wall_ns = wall_ns
+        # A pause between the two readings makes their distance small, and the first stamps would not be trusted.
+        self._apart_ns = max(wall_ns() - clock() * _NS for _ in range(3))
+        self._trusted_from_ns = wall_ns()
+
+    @property
+    def stamped_share(self) -> float | None:
+        """The share of reads whose moment is the kernel's; None without a read."""
+        reads = self.stamped + self.unstamped
+        return self.stamped / reads if reads else None
+
+    def _readings(self) -> tuple[int, float]:
+        """Read the wall clock, then the client's: a pause between the two makes a moment late, never early."""
+        return self._wall_ns(), self._clock()
+
+    def moment(self, ancillary: typing.Sequence[tuple[int, int, bytes]]) -> float:
+        """Return when bytes came in that were read just now, by what came beside them."""
+        wall_ns, now = self._readings()
+        if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+            wall_ns, now = self._readings()  # a pause between the two is over now; a clock that was set stays set
+            if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
+                self._apart_ns, self._trusted_from_ns = wall_ns - now * _NS, wall_ns
+        if ancillary:
+            seconds, rest_ns = _STAMP.unpack(ancillary[0][2])
+            stamp_ns: int = seconds * _NS + rest_ns
+            if self._trusted_from_ns <= stamp_ns <= wall_ns:
+                self.stamped += 1
+                return now - (wall_ns - stamp_ns) / _NS
+        self.unstamped += 1
+        return now
+
+
+class StampedTransport(asyncio.Transport):
+    """A connected socket read with the kernel's stamps."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receiver: Receiver, clock: KernelClock
+    ) -> None:
+        """Take over ``sock``, connected and not blocking, and read for ``receiver`` at once."""
+        super().__init__({"socket": sock})
+        self._loop = loop
+        self._socket = sock
+        self._receiver = receiver
+        self._clock = clock
+        self._unsent = b""
+        self._open = True
+        _ask(sock)
+        receiver.connection_made(self)
+        loop.add_reader(sock.fileno(), self._read)
+
+    def _read(self) -> None:
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(READ_BYTES, _ROOM)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if data:
+            self._receiver.received(data, self._clock.moment(ancillary))
+        else:
+            self._end(None)
+
+    def write(self, data: "bytes | bytearray | memoryview[typing.Any]") -> None:
+        """Send ``data`` as soon as the socket takes it."""
+        if self._open:
+            if not self._unsent:
+                self._loop.add_writer(self._socket.fileno(), self._write)
+            self._unsent += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the socket has not taken yet."""
+        return len(self._unsent)
+
+    def _write(self) -> None:
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if not self._unsent:
+            self._loop.remove_writer(self._socket.fileno())
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._end(None)
+
+    def _end(self, error: OSError | None) -> None:
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
+            self._loop.call_soon(self._lose, error)
+
+    def _lose(self, error: OSError | None) -> None:
+        self._socket.close()
+        self._receiver.connection_lost(error)
+
 
 MakeConnection = typing.Callable[[socket.socket | None], Connection]
 """Makes the protocol; gets the socket where bytes may be written to it directly."""

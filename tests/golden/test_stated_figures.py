@@ -5,7 +5,7 @@ import re
 import pytest
 
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
-from optimal_tp.cluster import deadline, nodewatch
+from optimal_tp.cluster import accounting, deadline
 from optimal_tp.fleet import buying, search
 from optimal_tp.fleet.simulation import simulation
 from optimal_tp.measurement import progress, run_audit
@@ -19,7 +19,7 @@ STATED = (
     ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
     ("README.md", f"other programs took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
     ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
-    ("docs/on-aws.md", f"at Karpenter's NodeClaims every {nodewatch.LOOK_SECONDS:g} seconds"),
+    ("docs/on-aws.md", f"at Karpenter's NodeClaims every {accounting.LOOK_SECONDS:g} seconds"),
     ("docs/on-aws.md", f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),
     ("docs/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
     ("docs/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),

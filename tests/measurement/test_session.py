@@ -13,9 +13,8 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.arena import Arena, OpenArena
 from optimal_tp.experiment.session import Session, raise_ending
-from optimal_tp.experiment.turns import Halt
+from optimal_tp.experiment.turns import Arena, Halt, OpenArena
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.turns import key
 from optimal_tp.results.retrial import retry

@@ -6,8 +6,8 @@ import typing
 
 import pytest
 
-from optimal_tp.cli import cores
-from optimal_tp.cli.cores import core_wait_seconds, pin, scheduling, take_precedence
+from optimal_tp.cli import load
+from optimal_tp.cli.load import core_wait_seconds, pin, scheduling, take_precedence
 from optimal_tp.errors import CapacityError
 from tests.fakes_samples import whole
 
@@ -15,7 +15,7 @@ from tests.fakes_samples import whole
 def test_a_core_that_is_not_there_is_refused() -> None:
     """The sentence names the cores that are."""
     cores = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
-    rule = f"allowed cores are {cores}: name one of them"
+    rule = f"allowed cores are {load}: name one of them"
     sentence = f"this process cannot be pinned to core 1023: Invalid argument; {rule}"
 
     with pytest.raises(CapacityError, match=whole(sentence)):
@@ -54,7 +54,7 @@ def test_the_wait_for_a_core_is_the_systems_count(
     """The second field, in nanoseconds; what no one counts is None, never 0."""
     if text is not None:
         (tmp_path / "schedstat").write_text(text)
-    monkeypatch.setattr(cores, "_SCHEDSTAT", tmp_path / "schedstat")
+    monkeypatch.setattr(load, "_SCHEDSTAT", tmp_path / "schedstat")
 
     assert core_wait_seconds() == seconds
 

@@ -4,7 +4,8 @@ import typing
 
 import pytest
 
-from optimal_tp.loadgen.events import EventStream, parsed
+from optimal_tp.loadgen.exchange import parsed
+from optimal_tp.loadgen.stream import EventStream
 
 
 def read(pieces: typing.Iterable[bytes]) -> list[bytes]:

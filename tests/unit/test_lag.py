@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.loadgen.lag import Ticker
+from optimal_tp.loadgen.timers import Ticker
 
 
 class Hand:

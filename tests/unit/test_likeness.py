@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from optimal_tp.loadgen.likeness import Likeness, likeness
+from optimal_tp.loadgen.stream import Likeness, likeness
 
 
 def event(text: str, **more: object) -> bytes:

@@ -8,8 +8,7 @@ import typing
 import pytest
 from rich.console import Console
 
-from optimal_tp.cluster.accounting import Accounts
-from optimal_tp.cluster.nodewatch import NodeWatch
+from optimal_tp.cluster.accounting import Accounts, NodeWatch
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.receipt import Tariff
 from optimal_tp.measurement.run import decode_run

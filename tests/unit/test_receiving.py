@@ -10,7 +10,7 @@ import typing
 import pytest
 import uvloop
 
-from optimal_tp.loadgen.receiving import SO_TIMESTAMPNS, KernelClock, StampedTransport
+from optimal_tp.loadgen.transport import SO_TIMESTAMPNS, KernelClock, StampedTransport
 
 WALL = 1_790_000_000 * 1_000_000_000
 
