@@ -12,20 +12,20 @@ import typing
 import boto3
 import psutil
 
-from optimal_tp.errors import CapacityError
+from optimal_tp.errors import CapacityError, Problem, SettingsError
+from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.session import Session, raise_ending, run_name
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.shapes import ModelShape
-from optimal_tp.local.arena import MachineArena
 from optimal_tp.local.endpoints import local_endpoints
-from optimal_tp.local.machine import Place, places
-from optimal_tp.local.pins import machine_pins
+from optimal_tp.local.machine import Place, machine_pins, places
 from optimal_tp.local.profile import Profile
 from optimal_tp.local.server import ServerPlan
-from optimal_tp.local.startup import Started, log_path, ports, running_servers
+from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import read_shape, write_model
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.report.conclusion import conclude
+from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
@@ -196,3 +196,37 @@ def _degree_record(place: Place, started: Started) -> DegreeRecord:
         cores_allocated=len(place.cores),
         ready_seconds=started.ready_seconds.get(place.degree),
     )
+
+
+async def sweep_locally(
+    request: Request, profiles: collections.abc.Sequence[Profile], *, watcher: Watcher, halt: Halt
+) -> int:
+    """Run ``request`` for each of ``profiles``, and return the gravest exit status of all.
+
+    Raises what ``run_locally`` raises for an interruption or a full disk, SettingsError for a model directory: a sweep
+    has several models.
+    """
+    if request.model_directory is not None:
+        rule = f"it is one model, and the profile has {len(profiles)}"
+        remedy = "leave MODEL out, or choose a profile with one model"
+        raise SettingsError([Problem(path="MODEL", value=str(request.model_directory), rule=rule, remedy=remedy)])
+    name = run_name(dt.datetime.now(dt.UTC))
+    folder = new_folder(request.out / name)
+    point_to(folder, request.out / "last")
+    sweep = planned(name, (profile.workloads for profile in profiles))
+
+    async def measure(index: int) -> None:
+        """Run the sweep's model of that place."""
+        profile = profiles[index]
+        own = dataclasses.replace(
+            request,
+            profile=profile,
+            out=folder,
+            folder=sweep.legs[index].folder,
+            model_title=profile.workloads.model.title,
+        )
+        await run_locally(own, watcher=watcher, halt=halt)
+
+    await measure_all(sweep, measure, SweepKeeper(folder, None), watcher, halt)
+    watcher.end()
+    return conclude_sweep(read_sweep(str(folder)), folder)

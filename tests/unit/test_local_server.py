@@ -7,11 +7,10 @@ import typing
 import pytest
 
 from optimal_tp.errors import CapacityError, ServerFailed
-from optimal_tp.local.arena import _Reading, foreign_share
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python
 from optimal_tp.local.server import Server, ServerPlan, command, environment
-from optimal_tp.local.startup import _late
+from optimal_tp.local.startup import _late, _Reading, foreign_share
 from optimal_tp.settings.workload import Model
 
 
