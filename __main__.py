@@ -12,7 +12,7 @@ from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
 from optimal_tp.settings.stack_file import SECTIONS
 from workloads import experiment
-from workloads.artifacts import Identity
+from workloads.namespace import Identity
 
 config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}

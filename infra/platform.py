@@ -2,21 +2,63 @@
 
 import collections.abc
 import dataclasses
+import typing
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster import Cluster, ClusterArgs
-from infra.folded_expectations import expectations
-from infra.folded_outputs import ClusterOutputs
 from infra.karpenter import Karpenter, KarpenterArgs
 from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
 from infra.policies import Place
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
+from optimal_tp.facts.names import SCHEDULER
+from optimal_tp.facts.versions import KARPENTER, NEURON
+from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import ExistingCluster, InfraSettings
+
+
+class ClusterOutputs(typing.TypedDict):
+    """Outputs of rows 1 to 8."""
+
+    region: pulumi.Input[str]
+    """Where every AWS call goes."""
+    cluster_name: pulumi.Input[str]
+    """EKS cluster that the nodes join."""
+    kubeconfig_command: pulumi.Input[str]
+    """Command after which ``kubectl`` speaks to the cluster."""
+    oidc_provider_arn: pulumi.Input[str]
+    """Identity provider of the cluster, by which service accounts take roles."""
+    file_system_id: pulumi.Input[str]
+    """EFS file system with model and compiled artifacts."""
+    access_point_id: pulumi.Input[str]
+    """Its access point, which pins user and folder."""
+    node_pool_name: pulumi.Input[str]
+    """Karpenter's NodePool that launches the Neuron nodes."""
+    prices: pulumi.Input[list[str]]
+    """Every price that counts, with its source and date, the Neuron node's first."""
+
+
+def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str]:
+    """Return one sentence for each thing that rows 1 to 7 would have made on ``existing``."""
+    zones = ", ".join(settings.neuron.zones)
+    karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
+    chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
+    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (1.7.2 or newer)"
+    gate = ", with its feature gate NodeOverlay open" if settings.neuron.karpenter_needs_a_price else ""
+    return [
+        f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
+        f"expected: {karpenter}{gate}",
+        f"expected: {chart}",
+        f"expected: {driver}",
+        f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
+        f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
+        f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
+        "expected: a network plugin that keeps NetworkPolicies (vpc-cni: enableNetworkPolicy)",
+    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

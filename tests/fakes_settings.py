@@ -14,7 +14,7 @@ import typing
 import pydantic
 import pydantic_core
 
-from infra.folded_outputs import ClusterOutputs
+from infra.platform import ClusterOutputs
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.sections import LoadTest, Serving, Spend
 from optimal_tp.settings.workload import WorkloadSettings

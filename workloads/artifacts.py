@@ -16,33 +16,11 @@ from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.sections import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
-from workloads.manifests.bundle import bundle, config_maps
-from workloads.manifests.folded_bundle import with_fixed_names
+from workloads.manifests.bundle import bundle, with_fixed_names
+from workloads.namespace import Identity, config_maps
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Identity:
-    """The cluster's OIDC provider, for service accounts that take IAM roles."""
-
-    provider_arn: pulumi.Input[str]
-    issuer: pulumi.Input[str]
-    """Without the scheme."""
-    partition: str
-    tags: collections.abc.Mapping[str, str]
-    """On every AWS resource of the experiment."""
-
-    def trust(self, *, namespace: str, service_account: str) -> pulumi.Output[str]:
-        """Return the trust document of a role that this service account alone may take, as JSON."""
-        return pulumi.Output.all(self.provider_arn, self.issuer).apply(
-            lambda known: json.dumps(
-                rights.account_trust(
-                    provider_arn=known[0], issuer=known[1], namespace=namespace, service_account=service_account
-                )
-            )
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

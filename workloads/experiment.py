@@ -12,15 +12,15 @@ from optimal_tp.plan.feasibility import reach_lines, seat_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
-from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs, Identity
+from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs
 from workloads.bucket import ResultsBucket
 from workloads.dashboard import Dashboard, DashboardArgs
-from workloads.folded_waiting import waiting_lines, why_pending_command
 from workloads.guard import Guard, GuardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
 from workloads.manifests.jobs import Fetched
 from workloads.manifests.panels import Board
-from workloads.outputs import ExperimentOutputs
+from workloads.namespace import Identity
+from workloads.outputs import ExperimentOutputs, waiting_lines, why_pending_command
 from workloads.serving import PART, VllmServer, VllmServerArgs
 
 

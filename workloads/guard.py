@@ -11,8 +11,8 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from optimal_tp.plan.lineup import Lineup
 from workloads.manifests import generator, guard, python_pods
-from workloads.manifests.bundle import bundle, config_maps
-from workloads.namespace import grant
+from workloads.manifests.bundle import bundle
+from workloads.namespace import config_maps, grant
 
 PROGRAM = "optimal_tp.pods.guard"
 CLOCK = "qwen-vllm-clock"

@@ -23,11 +23,10 @@ from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.settings.stack_file import ClusterSettings
-from workloads.artifacts import Identity
 from workloads.bucket import ResultsBucket
 from workloads.manifests import generator, python_pods, rights
-from workloads.manifests.bundle import bundle, config_maps
-from workloads.namespace import grant
+from workloads.manifests.bundle import bundle
+from workloads.namespace import Identity, config_maps, grant
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

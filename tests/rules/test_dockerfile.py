@@ -4,7 +4,8 @@ import re
 
 from optimal_tp.facts.versions import IMAGE_REGISTRY, PYTHON_IMAGE
 from tests.fakes_stack_files import ROOT
-from workloads.manifests.python_pods import REQUIREMENTS, USER
+from workloads.manifests.bundle import REQUIREMENTS
+from workloads.manifests.python_pods import USER
 
 
 def test_the_image_is_what_pods_set_up_themselves() -> None:

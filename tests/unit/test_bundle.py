@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from workloads.manifests.folded_bundle import closure, imports, parts, read_sources, with_fixed_names
+from workloads.manifests.bundle import closure, imports, parts, read_sources, with_fixed_names
 from workloads.manifests.generator import PROGRAMS
 
 ROOT = pathlib.Path(__file__).parents[2]

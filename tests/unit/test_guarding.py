@@ -12,7 +12,7 @@ from optimal_tp.pods.guard import Guard, keep, main
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_stack_files import ROOT
-from workloads.manifests.folded_bundle import closure, imports, read_sources
+from workloads.manifests.bundle import closure, imports, read_sources
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))

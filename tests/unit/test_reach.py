@@ -9,7 +9,7 @@ from optimal_tp.plan.feasibility import cores_needed, reach_lines, seat_lines, u
 from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
-from workloads.folded_waiting import waiting_lines, why_pending_command
+from workloads.outputs import waiting_lines, why_pending_command
 
 
 def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloads: typing.Any) -> ClusterSettings:

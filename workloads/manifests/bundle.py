@@ -1,13 +1,148 @@
 """Our own code in the cluster: the bundle's ConfigMaps."""
 
+import ast
 import collections.abc
+import dataclasses
+import hashlib
 import pathlib
+import re
 
-import pulumi
-from pulumi_kubernetes.core.v1 import ConfigMap
+LIMIT_BYTES = 900 * 1024
+"""Most that one ConfigMap carries here. The API server refuses objects of more than 1 MiB (kubernetes.io, ConfigMap),
+and names and metadata want room too."""
+PACKAGES = ("optimal_tp",)
+"""Packages whose modules may travel."""
+_TEXTS = (".py", ".json", ".j2", ".css", ".yaml")
+_OURS = tuple(f"{package}." for package in PACKAGES)
 
-from workloads.manifests.folded_bundle import Part, closure, parts, read_sources
-from workloads.manifests.python_pods import REQUIREMENTS
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One ConfigMap: its name, its data by key, and the path of each key in the pod."""
+
+    name: str
+    data: dict[str, str]
+    paths: dict[str, str]
+
+
+def read_sources(root: pathlib.Path) -> dict[str, str]:
+    """Return every module below ``root``'s packages and the texts that lie with them, by path relative to ``root``."""
+    return {
+        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
+        for package in PACKAGES
+        for path in sorted((root / package).rglob("*"))
+        if path.suffix in _TEXTS
+    }
+
+
+def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc.Iterable[str]) -> dict[str, str]:
+    """Return the files that ``entries`` (module names) need of ``sources``, themselves among them, by path.
+
+    What is no module comes along with its package. Imports inside functions count, and strings that are a module's
+    name (commands imported when asked for); what is under TYPE_CHECKING does not. Raises KeyError for an entry that is
+    not there.
+    """
+    needed: dict[str, str] = {}
+    waiting = list(entries)
+    while waiting:
+        module = waiting.pop()
+        path = _path_of(sources, module)
+        if path is None:
+            raise KeyError(f"there is no module {module} in the bundle's sources")
+        if path in needed:
+            continue
+        needed[path] = sources[path]
+        waiting += _packages_above(module)
+        waiting += [name for name in imports(sources[path]) if _path_of(sources, name) is not None]
+    texts = {
+        path: text for path, text in sources.items() if not path.endswith(".py") and _package(path, sources) in needed
+    }
+    return dict(sorted((needed | texts).items()))
+
+
+def _package(path: str, sources: collections.abc.Mapping[str, str]) -> str | None:
+    """Return the ``__init__.py`` of the innermost package that ``path`` lies in."""
+    above = (f"{parent}/__init__.py" for parent in pathlib.PurePosixPath(path).parents)
+    return next((each for each in above if each in sources), None)
+
+
+def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes: int = LIMIT_BYTES) -> tuple[Part, ...]:
+    """Return ConfigMaps that together hold ``files``: the same files always give the same names and contents.
+
+    Raises ValueError for a file that alone is above ``limit_bytes``.
+    """
+    groups: list[dict[str, str]] = [{}]
+    room = limit_bytes
+    for path, text in sorted(files.items()):
+        size = len(text.encode()) + len(path)
+        if size > limit_bytes:
+            raise ValueError(f"{path} has {size} bytes; a part of the bundle holds {limit_bytes}: split the file")
+        if size > room:
+            groups.append({})
+            room = limit_bytes
+        groups[-1][path] = text
+        room -= size
+    return tuple(_part(prefix, group) for group in groups)
+
+
+def with_fixed_names(prefix: str, made: collections.abc.Iterable[Part]) -> tuple[Part, ...]:
+    """Return ``made`` under names that do not follow their content: ``<prefix>-<number>``.
+
+    For pods that have ended: a Job whose pod names its code by content would run again, and want its cores back, for
+    every changed line.
+    """
+    return tuple(dataclasses.replace(part, name=f"{prefix}-{number}") for number, part in enumerate(made))
+
+
+def _part(prefix: str, files: collections.abc.Mapping[str, str]) -> Part:
+    digest = hashlib.sha256()
+    for path, text in sorted(files.items()):
+        digest.update(f"{path}\0{len(text)}\0{text}".encode())
+    keys = {path: _key(path) for path in files}
+    return Part(
+        name=f"{prefix}-{digest.hexdigest()[:12]}",
+        data={keys[path]: text for path, text in files.items()},
+        paths={keys[path]: path for path in files},
+    )
+
+
+def _key(path: str) -> str:
+    """Return ``path`` as a ConfigMap key: letters, digits, ``-``, ``_`` and ``.`` only, still unique and readable."""
+    return re.sub(r"[^A-Za-z0-9_.]", "-", path.replace("/", "--"))
+
+
+def _path_of(sources: collections.abc.Mapping[str, str], module: str) -> str | None:
+    stem = module.replace(".", "/")
+    return next((path for path in (f"{stem}.py", f"{stem}/__init__.py") if path in sources), None)
+
+
+def _packages_above(module: str) -> list[str]:
+    names = module.split(".")
+    return [".".join(names[:depth]) for depth in range(1, len(names))]
+
+
+def imports(text: str) -> list[str]:
+    """Return every name that ``text`` imports, and every string that may be the name of a module of ours."""
+    found: list[str] = []
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("typing.TYPE_CHECKING", "TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.append(node.module)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(_OURS):
+            found.append(node.value)
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+REQUIREMENTS = "requirements/loadgen.txt"
+"""Path, in the bundle and in the repository, of the dependencies with their hashes."""
 
 ROOT = pathlib.Path(__file__).parents[2]
 """The repository: what travels is what stands here."""
@@ -18,19 +153,3 @@ def bundle(prefix: str, programs: collections.abc.Iterable[str], *, installs: bo
     files = closure(read_sources(ROOT), programs)
     requirements = {REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")} if installs else {}
     return parts(prefix, {**files, **requirements})
-
-
-def config_maps(
-    name: str, made: collections.abc.Sequence[Part], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
-) -> list[ConfigMap]:
-    """Make one ConfigMap per part, ``<name>-<number>``; immutable, so that another content is another object."""
-    return [
-        ConfigMap(
-            f"{name}-{number}",
-            metadata={"name": part.name, "namespace": namespace},
-            data=part.data,
-            immutable=True,
-            opts=opts,
-        )
-        for number, part in enumerate(made)
-    ]

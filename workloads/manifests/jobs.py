@@ -17,7 +17,7 @@ from optimal_tp.servers.vllm import (
 from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.workload import Model
 from workloads.manifests import python_pods, volumes
-from workloads.manifests.folded_bundle import Part
+from workloads.manifests.bundle import Part
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict

@@ -6,13 +6,12 @@ import typing
 
 from optimal_tp.servers import neuron_pod
 from workloads.manifests import volumes
-from workloads.manifests.folded_bundle import Part
+from workloads.manifests.bundle import Part
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
+from workloads.manifests.bundle import REQUIREMENTS
 
-REQUIREMENTS = "requirements/loadgen.txt"
-"""Path, in the bundle and in the repository, of the dependencies with their hashes."""
 USER = 10001
 _DEPENDENCIES_PATH = "/opt/dependencies"
 

@@ -3,7 +3,7 @@
 import collections.abc
 import typing
 
-from workloads.manifests.folded_bundle import Part
+from workloads.manifests.bundle import Part
 
 if typing.TYPE_CHECKING:
     import pulumi
