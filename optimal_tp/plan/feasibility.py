@@ -7,7 +7,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.plan.fit import BYTES_PER_GIB, fit
-from optimal_tp.plan.lineup import Lineup, line_up
+from optimal_tp.plan.lineup import Lineup, line_up, wish
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
@@ -102,17 +102,19 @@ def feasible_plan(
 ) -> Lineup:
     """Return the plan of every model's servers and the nodes; ``system_vcpus`` of each system node, None if unknown.
 
-    Raises SettingsError with every degree of every model that cannot hold it and every amount that a pod cannot have,
+    Raises SettingsError with every degree of every model that cannot hold it, why several load generators cannot share
+    the experiment and every amount that a pod cannot have,
     CapacityError where nodes cannot hold the servers.
     """
     problems = [
         problem for index, of in enumerate(settings.models) for problem in _misfits(settings, of, index, kind, file)
     ]
+    problems += unshareable(settings, file)
     problems += unseated(settings, system_vcpus, file=file)
     if problems:
         raise SettingsError(problems)
     made = line_up(
-        [(of, settings.slug(of), settings.wish(of)) for of in settings.models],
+        [(of, settings.slug(of), wish(settings, of)) for of in settings.models],
         kind,
         nodes_available=maximum_nodes,
         limited_by="infra.neuron.maximum_nodes",
@@ -155,7 +157,7 @@ def _misfits(
     return problems
 
 
-def _unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
+def unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
     """Return why several load generators cannot share the experiment."""
     pods = settings.loadtest.pods
     if pods == 1:

@@ -5,8 +5,9 @@ import dataclasses
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.hardware import InstanceType
-from optimal_tp.plan.placement import Plan, Seat, Servers, Wish, bins, placed, plan
+from optimal_tp.plan.placement import SERVERS, Plan, Seat, Servers, Wish, bins, placed, plan
 from optimal_tp.settings.sections import Shortage
+from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
 
 
@@ -79,6 +80,18 @@ class Lineup:
             head,
             *(f"{model.settings.model.name}: {line}" for model in self.models for line in model.plan.lines()),
         ]
+
+
+def wish(settings: ClusterSettings, of: WorkloadSettings) -> Wish:
+    """Return what is to be placed on nodes for the model ``of``."""
+    slug = settings.slug(of)
+    return Wish(
+        degrees=of.degrees,
+        layout=settings.serving.layout,
+        placement=settings.serving.placement,
+        equal_cores=settings.equal_cores(of),
+        family=f"{SERVERS}-{slug}" if slug else SERVERS,
+    )
 
 
 def line_up(

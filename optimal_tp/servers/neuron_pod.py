@@ -22,7 +22,6 @@ if typing.TYPE_CHECKING:
         ResourceRequirementsArgsDict,
         SecurityContextArgsDict,
     )
-import collections.abc
 import typing
 
 from optimal_tp.servers.vllm import VOLUME_PATH

@@ -6,8 +6,6 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.shapes import SHAPES
-from optimal_tp.plan.feasibility import _unshareable
-from optimal_tp.plan.placement import SERVERS, Wish
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse, read_yaml
 from optimal_tp.settings.prices import HourPrice
@@ -38,16 +36,9 @@ class ClusterSettings:
         """Return the model's slug, which tells its servers from those of others; empty for one model alone."""
         return "" if len(self.models) == 1 else of.model.slug
 
-    def wish(self, of: WorkloadSettings) -> Wish:
-        """Return what is to be placed on nodes."""
-        slug = self.slug(of)
-        return Wish(
-            degrees=of.degrees,
-            layout=self.serving.layout,
-            placement=self.serving.placement,
-            equal_cores=self.serving.equal_cores or max(of.degrees),
-            family=f"{SERVERS}-{slug}" if slug else SERVERS,
-        )
+    def equal_cores(self, of: WorkloadSettings) -> int:
+        """Return the logical cores of each degree's servers together, in the layout ``equal-cores``."""
+        return self.serving.equal_cores or max(of.degrees)
 
     def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
         """Return the same with the price of a node, which has ``billed_cores`` logical cores, for the report."""
@@ -56,7 +47,7 @@ class ClusterSettings:
         return dataclasses.replace(self, models=priced)
 
     def shape_name(self, of: WorkloadSettings) -> str:
-        """Return the key of the model's sizes in ``workloads.fit.SHAPES``."""
+        """Return the key of the model's sizes in ``facts.shapes.SHAPES``."""
         return self.serving.shape_as or of.model.name
 
     def source(self, of: WorkloadSettings) -> str:
@@ -108,7 +99,6 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
     if shape is not None and len(settings.models) > 1:
         rule = "with several models each has the sizes of its own name"
         problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove it from {file}"))
-    problems += _unshareable(settings, file)
     price = settings.models[0].price
     if price is not None:
         rule = "on a cluster an hour's price is said once, in infra.neuron.price"
@@ -132,7 +122,7 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
         if len(settings.models) > 1:
             hint = f"drop it from {file}, or measure it alone, where serving.shape_as can say whose sizes it has"
         problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=hint))
-    cores = settings.wish(of).equal_cores
+    cores = settings.equal_cores(of)
     for index, degree in enumerate(of.degrees):
         if settings.serving.layout == "equal-cores" and cores % degree:
             rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"

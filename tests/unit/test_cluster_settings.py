@@ -5,6 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.plan.lineup import wish
 from optimal_tp.settings.stack_file import parse_cluster
 
 
@@ -19,7 +20,7 @@ def test_an_empty_file_is_the_seeds_experiment() -> None:
     """Without a word in the file: the seed's degrees, one server each, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
-    assert settings.wish(settings.models[0]).degrees == (1, 2, 4)
+    assert wish(settings, settings.models[0]).degrees == (1, 2, 4)
     assert (settings.serving.layout, settings.serving.placement) == ("one-each", "packed")
     assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
     assert settings.serving.start_patience_seconds == 85 * 60
@@ -30,7 +31,7 @@ def test_equal_cores_are_the_largest_degree_unless_said() -> None:
     """The largest degree is one server, the others as many as fill the same cores."""
     settings = parse_cluster({"serving": {"layout": "equal-cores"}}, file="Pulumi.dev.yaml")
 
-    assert [settings.wish(settings.models[0]).replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
+    assert [wish(settings, settings.models[0]).replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
 
 
 def test_bad_keys_of_all_sections_come_in_one_error() -> None:

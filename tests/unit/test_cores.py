@@ -14,8 +14,8 @@ from tests.fakes_samples import whole
 
 def test_a_core_that_is_not_there_is_refused() -> None:
     """The sentence names the cores that are."""
-    cores = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
-    rule = f"allowed cores are {load}: name one of them"
+    allowed = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+    rule = f"allowed cores are {allowed}: name one of them"
     sentence = f"this process cannot be pinned to core 1023: Invalid argument; {rule}"
 
     with pytest.raises(CapacityError, match=whole(sentence)):
