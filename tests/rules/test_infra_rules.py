@@ -11,7 +11,7 @@ import yaml
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
 from tests.fakes_stack_files import ROOT, STACK_FILES, stack_config
 
-ASKING = frozenset({"optimal_tp.account.inquiry", "optimal_tp.account.change", "optimal_tp.account.registry"})
+ASKING = frozenset({"optimal_tp.account.inquiry", "optimal_tp.account.registry"})
 """Who asks AWS and registries, or waits for them; everybody else is handed the answers."""
 PACKAGES = ("aws", "eks", "kubernetes")
 

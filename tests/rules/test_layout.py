@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import itertools
 import pathlib
 import re
 import tomllib
@@ -46,7 +47,7 @@ def test_the_picture_is_drawn_from_the_contracts() -> None:
 
     assert [text for _, text in drawn] == ["infra | workloads", *(floor for floor in FLOORS if floor != "__main__")]
     assert len(drawn) <= 12
-    assert arrows == [(one[0], other[0]) for one, other in zip(drawn, drawn[1:], strict=False)]
+    assert arrows == [(one[0], other[0]) for one, other in itertools.pairwise(drawn)]
 
 
 def test_the_page_explains_every_package() -> None:

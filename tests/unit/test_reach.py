@@ -5,7 +5,9 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.plan.feasibility import cores_needed, reach_lines, seat_lines, unseated
+from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.plan.feasibility import cores_needed, feasible_plan, reach_lines, seat_lines, unseated
+from optimal_tp.plan.lineup import Lineup
 from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
@@ -67,18 +69,36 @@ def test_what_several_pods_want_of_nodes_is_told() -> None:
     assert seat_lines(settings()) == ()
 
 
+def planned(of: ClusterSettings) -> Lineup:
+    """Return the plan on two small nodes."""
+    return feasible_plan(of, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=2, file="test.yaml")
+
+
+MODELS = [{"model": {"name": name, "revision": "r"}} for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B")]
+
+
 def test_several_pods_of_several_models_are_refused() -> None:
     """The sentence names the key and the way out."""
     sentence = "loadtest.pods is 2; several load generators share the experiment of one model; set it to 1 in test.yaml"
-    models = [{"model": {"name": name, "revision": "r"}} for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B")]
     with pytest.raises(SettingsError, match=whole(sentence)):
-        settings(pods=2, models=models)
+        planned(settings(pods=2, models=MODELS))
 
 
 def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
     """With several pods the plan is made before the run, so its arithmetic is known before any spend."""
     with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds is 100\.0; it holds the stages"):
-        settings(pods=2, decision={"budget_seconds": 100})
+        planned(settings(pods=2, decision={"budget_seconds": 100}))
+
+
+def test_what_cannot_be_shared_is_told_after_what_contradicts_itself() -> None:
+    """It needs the plan of turns, which contradictions have none of: two steps, two errors."""
+    with pytest.raises(SettingsError) as refused:
+        settings(
+            pods=2, models=MODELS, price={"usd_per_hour": 2.5, "billed_cores": 4, "source": "x", "date": "2026-11-01"}
+        )
+
+    assert "infra.neuron.price" in str(refused.value)
+    assert "loadtest.pods" not in str(refused.value)
 
 
 def test_an_await_says_beforehand_what_its_end_means() -> None:
