@@ -43,7 +43,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; PROFILE=quick|full|FILE, MODEL=DIR, VLLM=PYTHON|WHEEL
-	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/optimal-tp local --profile "$(PROFILE)" --out out \
+	@mkdir -p out; echo 130 > out/last-status; .venv-local/bin/python -m optimal_tp local --profile "$(PROFILE)" --out out \
 	  --vllm-python "$(VLLM_PYTHON)" $(if $(MODEL),--model "$(MODEL)"); \
 	  status=$$?; echo $$status > out/last-status; exit $$status
 
@@ -146,7 +146,7 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes;
 
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/optimal-tp reference metrics > docs/measurement.md
+	$(BIN)/python -m optimal_tp reference metrics > docs/measurement.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
@@ -163,7 +163,7 @@ STACK ?= dev
 destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and what it costs
 	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
-	@$(BIN)/optimal-tp leftovers --stack "$(STACK)"; status=$$?; case $$status in \
+	@$(BIN)/python -m optimal_tp leftovers --stack "$(STACK)"; status=$$?; case $$status in \
 	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
 	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \

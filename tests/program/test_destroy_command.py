@@ -65,7 +65,7 @@ def test_the_last_sentence_is_what_leftovers_found(
 
     assert ran.stdout.splitlines() == [
         "pulumi destroy --stack dev",
-        "optimal-tp leftovers --stack dev",
+        "python -m optimal_tp leftovers --stack dev",
         sentence,
     ]
     assert ran.returncode == status

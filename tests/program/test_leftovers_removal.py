@@ -197,7 +197,7 @@ def test_removal_refuses_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Removing asks at the terminal, which a program that reads JSON cannot answer."""
     assert asked(leftovers, ["--stack", "dev", "--remove", "--json"]) == 2
     assert capsys.readouterr().err == (
-        "--remove is true; removing asks at the terminal, so it must go without --json; drop one of the two\n"
+        "--remove is True; removing asks at the terminal, so it must go without --json; drop one of the two\n"
     )
 
 

@@ -156,7 +156,7 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
     """Stack file, plan, local weights, the user's own model and the report know it then."""
     put(
         copy,
-        "optimal_tp/plan/fit.py",
+        "optimal_tp/facts/shapes.py",
         '    "qwen2": Family(',
         """\
             "tiny": Family(
@@ -174,7 +174,7 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         from optimal_tp.facts.hardware import INSTANCE_TYPES
         from optimal_tp.settings.stack_file import parse_cluster
         from optimal_tp.plan.feasibility import feasible_plan
-        from optimal_tp.plan.fit import SHAPES
+        from optimal_tp.facts.shapes import SHAPES
         from optimal_tp.local.profile import read_profile
         from optimal_tp.local.weights import read_shape, write_model
         from optimal_tp.report.across import _size
@@ -220,7 +220,7 @@ def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         import json
         from tests.fakes_settings import page
         from tests.fakes_workloads import order, program
-        from optimal_tp.fleet.packing import by_type, nodes_for
+        from optimal_tp.fleet.buying import by_type, nodes_for
 
         run = program(infra__neuron__instance_type="trn2.12xlarge", workloads__degrees=[1, 16])
         pool = json.dumps(run.one("NodePool pool-nodes").inputs["spec"])

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
 
+from bench.rule import _welch
 from optimal_tp.verdict.statistics import _binomial, mean_sequence, share_sequence, t_bound
 
 
@@ -61,3 +63,11 @@ def test_ranks_are_those_of_the_binomial_distribution(trials: int, share: float)
     for alpha in (0.1, 0.05, 0.01, 0.001):
         for chance in (alpha / 2, 1 - alpha / 2):
             assert _binomial(chance, trials, share) == scipy.stats.binom.ppf(chance, trials, share)
+
+
+def test_usual_practice_is_welchs_test() -> None:
+    """What the table in docs/verdict.md calls Welch's t is SciPy's."""
+    one, other = np.random.default_rng(1).standard_normal((2, 50, 30))
+    exact = scipy.stats.ttest_ind(one, other + 0.4, axis=1, equal_var=False).pvalue
+
+    assert _welch(one, other + 0.4) == pytest.approx(exact, rel=1e-9)

@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import functools
 import typing
 
 import pytest
@@ -20,6 +21,7 @@ START = 1_800_000_000.0
 LOAD = {"output_tokens": 50, "concurrency": [2, 4]}
 
 
+@functools.cache
 def whole_run(blocks: int = 6, steps: tuple[int, ...] = (2, 4)) -> tuple[RunRecord, list[Sample]]:
     """Return a run as one process would have kept it, with blocks at every step."""
     recorder = Recorder()

@@ -14,17 +14,22 @@ from optimal_tp.plan.prompts import WORDS
 SHAPE = SHAPES["Qwen/Qwen3-0.6B"]
 
 
-def test_a_made_model_has_the_real_shape(tmp_path: pathlib.Path) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Return a directory with a model that we made."""
+    folder = tmp_path_factory.mktemp("made")
+    write_model(folder, SHAPE, max_position_tokens=128)
+    return folder
+
+
+def test_a_made_model_has_the_real_shape(made: pathlib.Path) -> None:
     """Its configuration, read back, is the shape that it was made from."""
-    write_model(tmp_path, SHAPE, max_position_tokens=128)
-
-    assert read_shape(tmp_path) == SHAPE
+    assert read_shape(made) == SHAPE
 
 
-def test_a_made_tokenizer_knows_every_id_and_every_prompt_word(tmp_path: pathlib.Path) -> None:
+def test_a_made_tokenizer_knows_every_id_and_every_prompt_word(made: pathlib.Path) -> None:
     """Whatever random weights sample can be decoded, and a prompt of n words is n different tokens."""
-    write_model(tmp_path, SHAPE, max_position_tokens=128)
-    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(made / "tokenizer.json"))
     words = list(dict.fromkeys(WORDS))
     ids = tokenizer.encode(" ".join(words)).ids
 
