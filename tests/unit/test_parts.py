@@ -10,7 +10,7 @@ import pytest
 from optimal_tp.measurement.run import Ending, Part, RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
-from optimal_tp.measurement.turns import Turn, key
+from optimal_tp.measurement.turns import Turn, key, samples_by_turn
 from optimal_tp.results.parts import Joined, OfPod, join
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
@@ -46,12 +46,13 @@ def pod_of(record: RunRecord, samples: list[Sample], pod: int, pods: int = 2, **
     """Return what one of ``pods`` would have kept of a whole run: its slots' requests, its part of each turn."""
     kept: list[Sample] = []
     turns: list[Turn] = []
+    by_turn = samples_by_turn(samples)
     for turn in record.turns:
         share = Share(index=pod, count=pods).among(turn.concurrency or 1)
         own = [
             sample
-            for sample in samples
-            if share is not None and key(sample) == key(turn) and sample.request % share.count == share.index
+            for sample in by_turn.get(key(turn), ())
+            if share is not None and sample.request % share.count == share.index
         ]
         if own:
             kept += own
