@@ -1,12 +1,16 @@
 """How a local server is started, and how much of its cores others took."""
 
+import dataclasses
 import pathlib
+import sys
 import types
 import typing
 
 import pytest
+from optimal_tp.local.arena import _Reading, foreign_share
 
 from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python
 from optimal_tp.local.server import Server, ServerPlan, command, environment
@@ -75,6 +79,27 @@ def test_a_server_that_loads_too_long_is_told() -> None:
     assert str(failed.value) == (
         "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
         "weights; raise it in the profile if it was still loading"
+    )
+
+
+def test_a_server_that_does_not_start_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps it ended before it said a word."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    log = tmp_path / "tp1.log"
+
+    with pytest.raises(ServerFailed) as failed:
+        Server(dataclasses.replace(_plan(degree=1), log=log))
+    assert str(failed.value) == f"the server of TP1 could not be started; its log {log} ends: (empty)"
+
+
+def test_local_endpoints_that_do_not_start_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they need was not installed."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    with pytest.raises(ServerFailed) as failed, local_endpoints():
+        pass
+    assert str(failed.value) == (
+        "the local CloudWatch and S3 endpoints did not start: no word; `make local` installs what they need"
     )
 
 
