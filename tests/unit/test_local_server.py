@@ -7,7 +7,6 @@ import types
 import typing
 
 import pytest
-from optimal_tp.local.arena import _Reading, foreign_share
 
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.local.endpoints import local_endpoints
