@@ -82,10 +82,10 @@ class CompiledArtifacts(pulumi.ComponentResource):
         before: list[Job] = []
         for model in args.plan.models:
             fetched = self._fetch(model, needs)
-            for degrees in model.plan.phases:
+            for degrees in model.plan.rounds:
                 # What takes turns has too few nodes for all Jobs at once; in the same order as the turns, none waits
                 # for a node that another one holds.
-                after = [fetched, *before] if args.plan.takes_turns else [fetched]
+                after = [fetched, *before] if args.plan.runs_in_rounds else [fetched]
                 made = {(model.slug, degree): self._compile(model, degree, after) for degree in degrees}
                 self.compiled |= made
                 before = list(made.values())

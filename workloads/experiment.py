@@ -228,11 +228,11 @@ def _servers(
                 namespace=namespace,
                 site=sites[model.slug],
                 server=server,
-                starts=plan.starts(model) and server.phase == 0,
+                starts=plan.starts(model) and server.round_number == 0,
                 # Where turns are taken a server would hold the only node that the next degree's Job waits for.
                 after=[
                     *before_nodes,
-                    *(everything if plan.takes_turns else [artifacts.compiled[model.slug, server.degree]]),
+                    *(everything if plan.runs_in_rounds else [artifacts.compiled[model.slug, server.degree]]),
                 ],
             ),
             opts,

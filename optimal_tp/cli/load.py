@@ -1,4 +1,8 @@
-"""The ``load`` command: one load on one server; a JSON result, every sample on disk, a summary on the terminal."""
+"""Put one load on one server; write JSON, every sample, and a summary.
+
+Exit status: 0 measured, 2 bad options, 4 void, 5 the server or the disk failed, 130 interrupted.
+Example: optimal-tp load --url http://127.0.0.1:8000 --mode poisson --rate 5 --seconds 30 --stream --output load.json
+"""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The ``share`` command: one process's share of an experiment that several run together, or the judgement after them.
+"""Measure one process's share of an experiment that several run together, or judge it after them.
 
 Exit status: 0 the share was measured, or as ``run`` has them for the judgement; 2 bad settings or targets, 5 a server,
 the storage, Kubernetes or the common start failed, 130 interrupted.

@@ -1,6 +1,7 @@
-"""The ``sweep`` command: the experiment for several models, one after the other, and the table across them.
+"""Run the experiment for several models, one after the other, and show the table across them.
 
-Exit status: the gravest of the runs', 5 where a model was not measured; 2 for bad settings or targets, 130 interrupted.
+Exit status: the gravest of the runs', 5 where a model was not measured; 2 bad settings or targets, 130 interrupted.
+Example: optimal-tp sweep --settings models.yaml --target Qwen/Qwen3-0.6B@1=http://a:8000 --results out
 """
 
 import argparse

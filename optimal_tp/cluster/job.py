@@ -234,7 +234,7 @@ async def measure_share(options: PodOptions, assembly: Assembly) -> int:
     session.watcher.end()
     raise_ending(record)
     place = session.folder.parent if session.bucket is None else session.bucket.uri.rpartition("/")[0]
-    watching.say(f"when all {options.pods} pods have ended: python -m optimal_tp.cli.report {place}")
+    watching.say(f"when all {options.pods} pods have ended: optimal-tp report {place}")
     return 0
 
 

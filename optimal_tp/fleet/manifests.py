@@ -75,7 +75,7 @@ def _server(one: Carried, name: str) -> PlannedServer:
         name=name,
         degree=one.degree,
         replica=0,
-        phase=0,
+        round_number=0,
         node=0,
         group=name,
         cpu_millicores=one.degree * cpu_millicores_per_core(kind),

@@ -105,18 +105,18 @@ def forecast(
     settings: ClusterSettings, plan: Lineup, cost: HourlyCost, spend: Spend, *, empty_minutes: int
 ) -> Forecast:
     """Return what is expected; an empty node stays for ``empty_minutes``."""
-    minutes, turns = spend.expected_minutes, len(plan.phases)
+    minutes, rounds = spend.expected_minutes, len(plan.rounds)
     patience_seconds = settings.serving.start_patience_seconds + NODE_LAUNCH_SECONDS
     measuring_seconds = settings.measuring_seconds
     return Forecast(
         cost=cost,
         spend=spend,
         cluster_hours=minutes.cluster / 60,
-        setup_hours=turns * (minutes.compile + minutes.start) / 60,
+        setup_hours=rounds * (minutes.compile + minutes.start) / 60,
         measuring_hours=measuring_seconds / 3600,
         leaving_hours=(empty_minutes + minutes.leave) / 60,
         # One wait for the fetched model, then for each turn its compile Jobs and its servers.
-        patient_hours=((1 + 2 * turns) * patience_seconds + measuring_seconds) / 3600,
+        patient_hours=((1 + 2 * rounds) * patience_seconds + measuring_seconds) / 3600,
     )
 
 
@@ -130,11 +130,11 @@ def model_lines(plan: Lineup, money: Forecast) -> list[str]:
     minutes = money.spend.expected_minutes
     lines = []
     for model in plan.models:
-        turns = 0 if plan.runs_at_once else len(model.plan.phases)
-        setup = turns * (minutes.compile + minutes.start) / 60
+        rounds = 0 if plan.runs_at_once else len(model.plan.rounds)
+        setup = rounds * (minutes.compile + minutes.start) / 60
         measuring = model.settings.decision.budget_seconds / 3600
         usd = (setup + measuring) * money.cost.now_usd
-        own = f"{setup:.1f} h to compile and start, " if turns else ""
+        own = f"{setup:.1f} h to compile and start, " if rounds else ""
         lines.append(
             f"{model.settings.model.name}: about {usd:.2f} USD of it ({own}{measuring:.1f} h to measure at most)"
         )

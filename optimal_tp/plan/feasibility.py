@@ -120,7 +120,7 @@ def feasible_plan(
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
-    if settings.loadtest.pods > 1 and made.takes_turns:
+    if settings.loadtest.pods > 1 and made.runs_in_rounds:
         rule = "several load generators follow a plan by the clock, and servers that take turns start when they can"
         remedy = f"allow more nodes or set it to 1 in {file}"
         raise SettingsError([Problem(path="loadtest.pods", value=settings.loadtest.pods, rule=rule, remedy=remedy)])

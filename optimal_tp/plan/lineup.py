@@ -51,23 +51,23 @@ class Lineup:
         return tuple(server for model in self.models for server in model.plan.servers)
 
     @property
-    def phases(self) -> tuple[tuple[int, ...], ...]:
-        """Degrees of each turn, the turns of all models after each other; one turn where everything runs at once."""
-        if self.runs_at_once and not any(model.plan.takes_turns for model in self.models):
+    def rounds(self) -> tuple[tuple[int, ...], ...]:
+        """Degrees of each round, the rounds of all models after each other; one round where everything runs at once."""
+        if self.runs_at_once and not any(model.plan.runs_in_rounds for model in self.models):
             return (tuple(degree for model in self.models for degree in model.settings.degrees),)
-        return tuple(phase for model in self.models for phase in model.plan.phases)
+        return tuple(together for model in self.models for together in model.plan.rounds)
 
     @property
-    def takes_turns(self) -> bool:
+    def runs_in_rounds(self) -> bool:
         """True if some servers run only while others are stopped."""
-        return len(self.phases) > 1
+        return len(self.rounds) > 1
 
     def starts(self, model: ModelPlan) -> bool:
-        """Return whether servers of ``model`` run before any turn is taken."""
+        """Return whether servers of ``model`` run from the start."""
         return self.runs_at_once or model is self.models[0]
 
     def lines(self) -> list[str]:
-        """Return the plan for people: one line per model, turn and node."""
+        """Return the plan for people: one line per model, round and node."""
         if len(self.models) == 1:
             return self.models[0].plan.lines()
         head = (
@@ -144,7 +144,7 @@ def _among(found: Plan, wish: Wish, nodes: collections.abc.Sequence[collections.
     return dataclasses.replace(
         found,
         servers=placed(wish, nodes, found.instance_type, 0),
-        phases=(wish.degrees,),
+        rounds=(wish.degrees,),
         nodes=len(nodes),
         nodes_for_all=len(nodes),
     )

@@ -25,10 +25,10 @@ class PlannedServer:
     degree: int
     replica: int
     """Which of its degree's servers, from 0."""
-    phase: int
-    """Which turn it takes, from 0; every server has 0 when all run at once."""
+    round_number: int
+    """The round in which it runs, from 0; every server has 0 when all run at once."""
     node: int
-    """Planned node within its phase, from 0. Servers with the same number share a node."""
+    """Planned node within its round, from 0. Servers with the same number share a node."""
     group: str
     """The planned node by its first, largest server, ``qwen-vllm-tp4-0``: it stays when smaller ones come and go."""
     cpu_millicores: int
@@ -47,36 +47,36 @@ class Plan:
     placement: Placement
     servers: Servers
     """By degree, then replica."""
-    phases: tuple[tuple[int, ...], ...]
-    """Degrees that run at the same time, one tuple per turn; one tuple with all degrees when all run at once."""
+    rounds: tuple[tuple[int, ...], ...]
+    """Degrees that run at the same time, one tuple per round; one tuple with all degrees when all run at once."""
     nodes: int
     """Nodes that run at the same time, at most."""
     nodes_for_all: int
     """Nodes that all servers at once would need."""
 
     @property
-    def takes_turns(self) -> bool:
+    def runs_in_rounds(self) -> bool:
         """True if some degrees run only while others are stopped."""
-        return len(self.phases) > 1
+        return len(self.rounds) > 1
 
     def of_degree(self, degree: int) -> Servers:
         """Return the servers of ``degree``, by replica."""
         return tuple(server for server in self.servers if server.degree == degree)
 
     def lines(self) -> list[str]:
-        """Return the plan for people, one line per turn and node."""
+        """Return the plan for people, one line per round and node."""
         kind = self.instance_type
         head = (
             f"{len(self.servers)} servers ({self.layout}, {self.placement}) on {self.nodes} x {kind.name} "
             f"with {kind.logical_cores} logical cores each"
         )
-        if self.takes_turns:
-            head += f"; all at once would need {self.nodes_for_all}, so they take turns"
-        return [head, *(line for phase in range(len(self.phases)) for line in self._phase_lines(phase))]
+        if self.runs_in_rounds:
+            head += f"; all at once would need {self.nodes_for_all}, so they run in rounds"
+        return [head, *(line for round_number in range(len(self.rounds)) for line in self._round_lines(round_number))]
 
-    def _phase_lines(self, phase: int) -> list[str]:
-        turn = f"turn {phase + 1}, " if self.takes_turns else ""
-        running = [server for server in self.servers if server.phase == phase]
+    def _round_lines(self, round_number: int) -> list[str]:
+        which = f"round {round_number + 1}, " if self.runs_in_rounds else ""
+        running = [server for server in self.servers if server.round_number == round_number]
         lines = []
         for node in sorted({server.node for server in running}):
             here = [server for server in running if server.node == node]
@@ -86,7 +86,7 @@ class Plan:
                 for server in here
             )
             idle = self.instance_type.logical_cores - sum(server.degree for server in here)
-            lines.append(f"{turn}node {node}: {words}; {idle} cores idle")
+            lines.append(f"{which}node {node}: {words}; {idle} cores idle")
         return lines
 
 
@@ -149,7 +149,7 @@ def plan(
             f"{kind.logical_cores} logical cores; drop the degree or choose a larger infra.neuron.instance_type"
         )
     for_all = _nodes_needed(wish, wish.degrees, kind)
-    phases: tuple[tuple[int, ...], ...] = (wish.degrees,)
+    rounds: tuple[tuple[int, ...], ...] = (wish.degrees,)
     if for_all > nodes_available:
         hungriest = max(wish.degrees, key=lambda degree: _nodes_needed(wish, (degree,), kind))
         least = _nodes_needed(wish, (hungriest,), kind)
@@ -160,19 +160,19 @@ def plan(
                 f"{who} {kind.name} in layout {wish.layout}, placement {wish.placement}, and {limited_by} allows "
                 f"{nodes_available}; allow more nodes, drop degrees or choose another layout or placement{turns}"
             )
-        phases = _phases(wish, kind, nodes_available)
+        rounds = _rounds(wish, kind, nodes_available)
     servers = [
         server
-        for phase, degrees in enumerate(phases)
-        for server in placed(wish, bins(wish.seats(degrees), wish.placement, kind), kind, phase)
+        for round_number, degrees in enumerate(rounds)
+        for server in placed(wish, bins(wish.seats(degrees), wish.placement, kind), kind, round_number)
     ]
     return Plan(
         instance_type=kind,
         layout=wish.layout,
         placement=wish.placement,
         servers=tuple(sorted(servers, key=lambda server: (server.degree, server.replica))),
-        phases=phases,
-        nodes=max(_nodes_needed(wish, degrees, kind) for degrees in phases),
+        rounds=rounds,
+        nodes=max(_nodes_needed(wish, degrees, kind) for degrees in rounds),
         nodes_for_all=for_all,
     )
 
@@ -200,7 +200,7 @@ def _nodes_needed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType)
     return len(bins(wish.seats(degrees), wish.placement, kind))
 
 
-def _phases(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[int, ...], ...]:
+def _rounds(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[int, ...], ...]:
     """Return the degrees of each turn: as few turns as first-fit finds, the one with the smallest degree first."""
     turns: list[list[int]] = []
     for degree in sorted(wish.degrees, reverse=True):
@@ -212,14 +212,14 @@ def _phases(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple
     return tuple(sorted(tuple(sorted(turn)) for turn in turns))
 
 
-def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: InstanceType, phase: int) -> Servers:
+def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: InstanceType, round_number: int) -> Servers:
     """Return the servers of ``wish`` among those that share ``nodes``, by degree, then replica."""
     servers = [
         PlannedServer(
             name=wish.name(seat),
             degree=seat.degree,
             replica=seat.replica,
-            phase=phase,
+            round_number=round_number,
             node=node,
             group="{0.family}-tp{0.degree}-{0.replica}".format(seats[0]),
             cpu_millicores=seat.degree * cpu_millicores_per_core(kind),

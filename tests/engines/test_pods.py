@@ -301,7 +301,7 @@ def test_the_pod_stops_the_servers_with_its_own_rights(ended: tuple[Ended, str])
 
 @needs(CONTROL_PLANE)
 def test_what_it_stored_is_read_back(ended: tuple[Ended, str], tmp_path: pathlib.Path) -> None:
-    """``workloads.report`` derives from the bucket the verdict that the pod came to, and ends with its status."""
+    """``optimal-tp report`` derives from the bucket the verdict that the pod came to, and ends with its status."""
     found, endpoint = ended
     status = main(["report", found.run, "--output", str(tmp_path)])
     bucket, _, prefix = found.run.removeprefix("s3://").partition("/")

@@ -25,8 +25,8 @@ from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import parsed, price, settings
 from tests.fakes_s3 import FakeS3
-from tests.unit.test_mark import DEADLINE
-from tests.unit.test_nodewatch import CLAIMS, claim
+from tests.unit.test_accounting import CLAIMS, claim
+from tests.unit.test_finished import DEADLINE
 from tests.unit.test_parts import LOAD, pod_of, whole_run
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
@@ -167,6 +167,4 @@ def test_a_broken_receipt_is_left_out_and_said(
     found = read(str(folder))
 
     assert found.record.receipt is None
-    assert (
-        found.notes[-1] == "receipt.json holds no receipt (a receipt has totals, and this one has none); it is left out"
-    )
+    assert found.notes[-1] == "receipt.json holds no receipt (nodes is 1, which no receipt has); it is left out"

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SETTINGS = {
     "degrees": [1],
     "model": {"name": "scripted"},
-    "load": {"concurrencies": [1], "block_seconds": 1, "warmup_requests": 1, "output_tokens": 4},
+    "load": {"concurrency": [1], "block_seconds": 1, "warm_up_requests": 1, "output_tokens": 4},
     "decision": {"budget_seconds": 5},
 }
 

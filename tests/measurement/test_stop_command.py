@@ -26,7 +26,7 @@ from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_s3 import FakeS3
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_sweep_command import SETTINGS
-from tests.unit.test_nodewatch import CLAIMS, claim
+from tests.unit.test_accounting import CLAIMS, claim
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 

@@ -26,7 +26,7 @@ from optimal_tp.report import files
 from optimal_tp.telemetry.console import PlainWatcher
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
-from tests.unit.test_nodewatch import CLAIMS, claim
+from tests.unit.test_accounting import CLAIMS, claim
 
 TRUTH = {"me/small": {1: 0.008, 2: 0.008}, "me/large": {1: 0.03, 2: 0.008}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""

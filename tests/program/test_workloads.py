@@ -292,7 +292,7 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
 
 
 def test_the_load_generator_starts_and_stops_the_servers() -> None:
-    """Whether they take turns or not; and it reads the deadline where the guard's is."""
+    """Whether they run in rounds or not; and it reads the deadline where the guard's is."""
     recording = PROGRAMS["one-each"]()
     asked = order(recording)
     pod = recording.one("Deployment loadgen-pods").inputs["spec"]["template"]["spec"]

@@ -33,14 +33,14 @@ def lineup(
 
 def places(found: Lineup) -> dict[str, tuple[int, int]]:
     """Return turn and node of every server by name."""
-    return {server.name: (server.phase, server.node) for server in found.servers}
+    return {server.name: (server.round_number, server.node) for server in found.servers}
 
 
 def test_models_that_fit_together_run_at_once() -> None:
     """On a large node both have their cores side by side: no turns, no two on one core, one node."""
     found = lineup((1, 2, 4), (2, 4, 8), kind=LARGE, nodes=1)
 
-    assert (found.nodes, found.takes_turns, found.phases) == (1, False, ((1, 2, 4, 2, 4, 8),))
+    assert (found.nodes, found.runs_in_rounds, found.rounds) == (1, False, ((1, 2, 4, 2, 4, 8),))
     assert set(places(found).values()) == {(0, 0)}
     assert all(found.starts(model) for model in found.models)
     assert found.lines()[0] == "2 models on 1 x trn2.48xlarge, all at once"
@@ -60,15 +60,15 @@ def test_models_that_run_at_once_share_no_core() -> None:
 def test_isolated_servers_keep_a_node_each_among_models() -> None:
     """``isolated`` holds for all models together."""
     assert lineup((1,), (1,), nodes=2, placement="isolated").nodes == 2
-    assert lineup((1,), (1,), nodes=1, placement="isolated").takes_turns
+    assert lineup((1,), (1,), nodes=1, placement="isolated").runs_in_rounds
 
 
 def test_models_take_turns_where_nodes_are_few() -> None:
     """Each has the nodes to itself; only the first one's servers run before any turn is taken."""
     found = lineup((1, 2, 4), (4,), nodes=2)
 
-    assert (found.nodes, found.nodes_for_all, found.takes_turns) == (2, 3, True)
-    assert found.phases == ((1, 2, 4), (4,))
+    assert (found.nodes, found.nodes_for_all, found.runs_in_rounds) == (2, 3, True)
+    assert found.rounds == ((1, 2, 4), (4,))
     assert [found.starts(model) for model in found.models] == [True, False]
     assert found.lines() == [
         "2 models one after the other on 2 x trn2.3xlarge; all at once would need 3",
@@ -87,7 +87,7 @@ def test_turns_within_a_model_are_turns_of_the_sweep() -> None:
     """With one node TP4 of the first model has its turn before the second model's."""
     found = lineup((1, 2, 4), (2,), nodes=1)
 
-    assert found.phases == ((1, 2), (4,), (2,))
+    assert found.rounds == ((1, 2), (4,), (2,))
 
 
 def test_one_model_alone_is_its_plan() -> None:
@@ -95,8 +95,8 @@ def test_one_model_alone_is_its_plan() -> None:
     found = lineup((1, 2, 4), nodes=1)
 
     assert found.lines() == found.models[0].plan.lines()
-    assert found.phases == ((1, 2), (4,))
-    assert found.takes_turns
+    assert found.rounds == ((1, 2), (4,))
+    assert found.runs_in_rounds
 
 
 def test_every_model_that_no_node_holds_is_named() -> None:

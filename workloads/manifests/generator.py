@@ -74,7 +74,7 @@ class Generator:
     @property
     def scales(self) -> bool:
         """True where it starts and stops servers."""
-        return self.plan.takes_turns or not self.keeps_running
+        return self.plan.runs_in_rounds or not self.keeps_running
 
 
 def order(generator: Generator, results: str) -> Order:
@@ -109,7 +109,7 @@ def _model(model: ModelPlan, *, starts: bool) -> ModelOrder:
     targets: dict[int, tuple[str, ...]] = {}
     for server in model.plan.servers:
         targets[server.degree] = (*targets.get(server.degree, ()), f"http://{server.name}:{PORT}")
-    return ModelOrder(settings=model.settings, targets=targets, rounds=model.plan.phases if starts else None)
+    return ModelOrder(settings=model.settings, targets=targets, rounds=model.plan.rounds if starts else None)
 
 
 def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "DeploymentSpecArgsDict":

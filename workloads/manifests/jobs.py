@@ -42,7 +42,7 @@ class Fetched:
     source: str
     """A hub's address, or an S3 prefix with the model's files."""
     shape_name: str
-    """Key of the model's sizes in ``workloads.fit.SHAPES``; the Job holds the fetched model against them."""
+    """Key of the model's sizes in ``facts.shapes.SHAPES``; the Job holds the fetched model against them."""
 
 
 def priority_class(namespace: str) -> str:

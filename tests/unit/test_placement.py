@@ -28,8 +28,8 @@ def planned(wanted: Wish, nodes: int, shortage: Shortage = "take-turns") -> Plan
 
 
 def places(result: Plan) -> dict[str, tuple[int, int]]:
-    """Return phase and node by server."""
-    return {server.name: (server.phase, server.node) for server in result.servers}
+    """Return round_number and node by server."""
+    return {server.name: (server.round_number, server.node) for server in result.servers}
 
 
 def test_the_seeds_layout_takes_two_small_nodes() -> None:
@@ -37,7 +37,7 @@ def test_the_seeds_layout_takes_two_small_nodes() -> None:
     result = planned(wish(), nodes=2)
 
     assert places(result) == {"qwen-vllm-tp1": (0, 1), "qwen-vllm-tp2": (0, 1), "qwen-vllm-tp4": (0, 0)}
-    assert (result.nodes, result.takes_turns) == (2, False)
+    assert (result.nodes, result.runs_in_rounds) == (2, False)
 
 
 def test_equal_cores_take_one_node_per_degree() -> None:
@@ -76,7 +76,7 @@ def test_one_node_makes_the_servers_take_turns() -> None:
     """A Capacity Block of one trn2.3xlarge holds TP1 and TP2, then TP4."""
     result = planned(wish(), nodes=1)
 
-    assert result.phases == ((1, 2), (4,))
+    assert result.rounds == ((1, 2), (4,))
     assert places(result) == {"qwen-vllm-tp1": (0, 0), "qwen-vllm-tp2": (0, 0), "qwen-vllm-tp4": (1, 0)}
     assert (result.nodes, result.nodes_for_all) == (1, 2)
 
@@ -104,7 +104,7 @@ def test_pods_of_one_planned_node_name_it_alike() -> None:
 
 def test_equal_cores_on_one_node_take_three_turns() -> None:
     """Each degree fills the node, so each has a turn of its own."""
-    assert planned(wish("equal-cores"), nodes=1).phases == ((1,), (2,), (4,))
+    assert planned(wish("equal-cores"), nodes=1).rounds == ((1,), (2,), (4,))
 
 
 def test_the_printed_plan_says_who_shares_a_node() -> None:
@@ -116,12 +116,12 @@ def test_the_printed_plan_says_who_shares_a_node() -> None:
     ]
 
 
-def test_the_printed_plan_says_that_turns_are_taken() -> None:
+def test_the_printed_plan_says_that_servers_run_in_rounds() -> None:
     """Preview says why not all run at once."""
     lines = planned(wish(), nodes=1).lines()
 
-    assert lines[0].endswith("; all at once would need 2, so they take turns")
-    assert [line.split(":")[0] for line in lines[1:]] == ["turn 1, node 0", "turn 2, node 0"]
+    assert lines[0].endswith("; all at once would need 2, so they run in rounds")
+    assert [line.split(":")[0] for line in lines[1:]] == ["round 1, node 0", "round 2, node 0"]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_every_plan_is_sound() -> None:
         result = planned(wish(layout, placement, degrees), nodes)
         used: dict[tuple[int, int], list[int]] = {}
         for server in result.servers:
-            used.setdefault((server.phase, server.node), []).append(server.degree)
+            used.setdefault((server.round_number, server.node), []).append(server.degree)
 
         assert all(sum(cores) <= SMALL.logical_cores for cores in used.values())
         assert all(len(cores) == 1 for cores in used.values()) or placement == "packed"
         assert max(node for _, node in used) < min(result.nodes, nodes)
-        assert sorted(degree for phase in result.phases for degree in phase) == list(degrees)
+        assert sorted(degree for together in result.rounds for degree in together) == list(degrees)
         assert len({server.name for server in result.servers}) == len(result.servers)
