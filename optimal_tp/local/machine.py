@@ -111,13 +111,22 @@ def machine_pins(python: pathlib.Path, weights: str, dtype: str) -> dict[str, st
 
 
 def code_revision(root: pathlib.Path) -> str:
-    """Return the commit of the checkout in ``root``, with "+changes" if files differ from it; "unknown" without git."""
+    """Return the commit of the checkout in ``root``, with "+changes" if files differ from it.
+
+    Without a checkout there it is the version of the installed package, "optimal-tp 0.1.0"; a checkout around the
+    environment that the package is installed in says nothing about the package.
+    """
     try:
-        revision = _git(root, "rev-parse", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        if pathlib.Path(_git(root, "rev-parse", "--show-toplevel")) == root.resolve():
+            revision = _git(root, "rev-parse", "HEAD")
+            changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+            return revision + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
+        pass  # no git, or no checkout
+    try:
+        return f"optimal-tp {importlib.metadata.version('optimal-tp')}"
+    except importlib.metadata.PackageNotFoundError:
         return "unknown"
-    return revision + ("+changes" if changed else "")
 
 
 def _git(root: pathlib.Path, *words: str) -> str:

@@ -1,9 +1,12 @@
 """What a machine can hold: the number that decides is in the reason."""
 
+import pathlib
+import re
+
 import pytest
 
 from optimal_tp.facts.shapes import SHAPES
-from optimal_tp.local.machine import Place, places
+from optimal_tp.local.machine import Place, code_revision, places
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model
 
@@ -64,3 +67,12 @@ def test_fewer_cores_fit_fewer_degrees(cores: tuple[int, ...]) -> None:
     fitting = [degree for degree, place in _places(cores=cores).items() if place.reason is None]
 
     assert fitting == list(range(1, len(cores) + 1))
+
+
+def test_without_a_checkout_the_revision_is_no_other_ones_commit(tmp_path: pathlib.Path) -> None:
+    """Nor is it where the package lies in an environment inside somebody's checkout: that commit is not the code's."""
+    checkout = pathlib.Path(__file__).parents[2]
+
+    assert re.fullmatch(r"[0-9a-f]{40}(\+changes)?", code_revision(checkout))
+    for elsewhere in (tmp_path, checkout / "optimal_tp"):
+        assert re.fullmatch(r"optimal-tp \d+\.\d+\.\d+|unknown", code_revision(elsewhere))

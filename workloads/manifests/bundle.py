@@ -1,4 +1,4 @@
-"""Our own code in the cluster: the bundle's ConfigMaps."""
+"""Our own code in the cluster: the modules that a program imports, as ConfigMaps named by their content."""
 
 import ast
 import collections.abc
@@ -7,6 +7,14 @@ import hashlib
 import pathlib
 import re
 
+import optimal_tp
+
+SOURCES = pathlib.Path(optimal_tp.__file__).parents[1]
+"""Where the product was imported from: what travels is what runs here."""
+REQUIREMENTS = "requirements/loadgen.txt"
+"""Path, in the bundle and in the repository, of the dependencies with their hashes."""
+ROOT = pathlib.Path(__file__).parents[2]
+"""The repository, which has the requirements."""
 LIMIT_BYTES = 900 * 1024
 """Most that one ConfigMap carries here. The API server refuses objects of more than 1 MiB (kubernetes.io, ConfigMap),
 and names and metadata want room too."""
@@ -141,15 +149,8 @@ def imports(text: str) -> list[str]:
     return found
 
 
-REQUIREMENTS = "requirements/loadgen.txt"
-"""Path, in the bundle and in the repository, of the dependencies with their hashes."""
-
-ROOT = pathlib.Path(__file__).parents[2]
-"""The repository: what travels is what stands here."""
-
-
 def bundle(prefix: str, programs: collections.abc.Iterable[str], *, installs: bool = True) -> tuple[Part, ...]:
     """Return the parts that ``programs`` (module names) need; if one ``installs``, with its requirements."""
-    files = closure(read_sources(ROOT), programs)
+    files = closure(read_sources(SOURCES), programs)
     requirements = {REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")} if installs else {}
     return parts(prefix, {**files, **requirements})
