@@ -12,18 +12,8 @@ from optimal_tp.pods import fetch, folders
 from tests.fakes_http import Answering, listening
 from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import whole
+from tests.unit.test_fit import CONFIG
 
-CONFIG = {
-    "model_type": "qwen3",
-    "hidden_size": 1024,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "intermediate_size": 3072,
-    "vocab_size": 151936,
-    "tie_word_embeddings": True,
-}
 FILES = {
     "config.json": json.dumps(CONFIG).encode(),
     "model.safetensors": b"weights" * 1000,

@@ -13,8 +13,6 @@ from optimal_tp.facts.names import NODE_POOL, SCHEDULER
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, changed, on_existing, order, program
 
-PHASES = {"one-each": 0, "equal-cores": 0, "turns": 1}
-
 
 def experiment(recording: Recording) -> collections.Counter[str]:
     """Return how many resources of each kind rows 9 to 11 have, components left out."""

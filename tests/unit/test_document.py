@@ -81,7 +81,7 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_a_stored_verdict_of_version_1_stays_readable() -> None:
-    """This file is never made again: it is what a user kept."""
+    """This file is never made again: it is what a user kept, without rows that have the form of another."""
     stored = read_stored(GOLDEN.read_text())
 
     assert (stored.schema_version, stored.outcome, stored.chosen) == (1, "settled", 2)

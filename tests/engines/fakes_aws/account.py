@@ -26,7 +26,6 @@ _LONGEST_POLICY, _LONGEST_TRUST = 6144, 2048
 """IAM's quotas in characters, white space not counted (managed policy, trust policy)."""
 NEEDS_NODES: typing.Final = ("coredns", "aws-efs-csi-driver")
 """Add-ons with Deployments: without nodes their pods are pending, and the add-on is DEGRADED."""
-SYSTEM_INSTANCES: typing.Final = "system"
 
 
 class DegradedError(RuntimeError):

@@ -168,5 +168,3 @@ SECONDS: typing.Final[typing.Mapping[str, tuple[float, float]]] = {
     "Subnet": (11, 1),
 }
 OTHER_SECONDS: typing.Final = (1.0, 1.0)
-INSTANCE_SECONDS: typing.Final = (90.0, 60.0)
-"""Until a launched instance has joined, until a terminated one is gone."""
