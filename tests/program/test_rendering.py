@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path)
     """A file stands where the folder should be."""
     (tmp_path / "taken").write_text("")
 
-    again = r"free space or name another folder, then run python -m workloads\.report again"
+    again = r"free space or name another folder, then run optimal-tp report again"
     with pytest.raises(StorageFailed, match=rf"^the report cannot be written to .*taken: File exists; {again}$"):
         rendered(tmp_path / "taken", blocks=0)
 
