@@ -25,6 +25,7 @@ NO_CODE = {
 }
 
 
+@functools.cache
 def _tracked(*patterns: str) -> list[pathlib.Path]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],  # noqa: S607 - git of the machine
