@@ -9,7 +9,7 @@ import typing
 
 import uvloop
 
-from optimal_tp.loadgen.receiving import KernelClock, StampedTransport
+from optimal_tp.loadgen.transport import KernelClock, StampedTransport
 
 
 class Receiver:

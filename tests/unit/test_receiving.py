@@ -4,7 +4,6 @@ import socket
 import struct
 
 import pytest
-from optimal_tp.loadgen.receiving import SO_TIMESTAMPNS, KernelClock
 
 from optimal_tp.loadgen.transport import SO_TIMESTAMPNS, KernelClock
 
