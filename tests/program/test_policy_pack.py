@@ -63,7 +63,7 @@ def test_the_program_keeps_every_rule(name: str) -> None:
     assert broken(resources(PROGRAMS[name]())) == {}
 
 
-PLANE, SECRETS = "cluster-control-plane Cluster", "encryptionConfigKeyArn"
+PLANE, ENCRYPTION = "cluster-control-plane Cluster", "encryptionConfigKeyArn"
 BLOCK, POOL = "results-public BucketPublicAccessBlock", "pool-nodes NodePool/spec"
 LIMITS = "; a pool says how many nodes or chips it may launch at most"
 EVERYBODY = json.dumps({"Statement": [{"Sid": "All", "Action": "s3:GetObject", "Resource": "*"}]})
@@ -110,8 +110,8 @@ BROKEN: dict[str, tuple[str, tuple[tuple[str, object, str], ...]]] = {
                 None,
                 "disk 0 has encrypted not set; disks are encrypted at rest",
             ),
-            (f"{PLANE}/{SECRETS}", None, f"has {SECRETS} not set; Kubernetes secrets are encrypted"),
-            (f"{PLANE}/{SECRETS}", "", f"has {SECRETS} ''; Kubernetes secrets are encrypted"),
+            (f"{PLANE}/{ENCRYPTION}", None, f"has {ENCRYPTION} not set; Kubernetes secrets are encrypted"),
+            (f"{PLANE}/{ENCRYPTION}", "", f"has {ENCRYPTION} ''; Kubernetes secrets are encrypted"),
         ),
     ),
     "whole-access-block": (
