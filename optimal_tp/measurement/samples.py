@@ -28,6 +28,8 @@ class Sample:
     """Planned arrival rate; None in a closed loop."""
     request: int
     """Number of the request in its stretch, from 0, in order of intended send."""
+    max_num_seqs: int | None = None
+    """The batch of the servers, where the run has the degree with several."""
     replica: int = 0
     """Which of a degree's servers answered, from 0."""
     intended_seconds: float
@@ -98,8 +100,9 @@ def encode(sample: Sample) -> str:
     )
     if "nan" in times or "inf" in times or (rate is not None and not math.isfinite(rate)):
         raise ValueError(f"request {sample.request} has a time or rate that is no finite number")
+    batch = "" if sample.max_num_seqs is None else f'"max_num_seqs":{sample.max_num_seqs},'
     return (
-        f'{{"stage":"{sample.stage}","degree":{sample.degree},"block":{_NULL if block is None else block},'
+        f'{{"stage":"{sample.stage}","degree":{sample.degree},{batch}"block":{_NULL if block is None else block},'
         f'"concurrency":{_NULL if slots is None else slots},"rate_per_second":{_NULL if rate is None else repr(rate)},'
         f'"request":{sample.request},"replica":{sample.replica},{times}'
         f'"prompt_tokens":{_NULL if prompt is None else prompt},"output_tokens":{_NULL if output is None else output},'

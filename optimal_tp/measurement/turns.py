@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Sample, Stage
 from optimal_tp.measurement.shares import Share
 
@@ -31,16 +32,29 @@ class Turn:
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
     """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    max_num_seqs: int | None = None
+    """The batch of the servers, where the run has the degree with several."""
+    uncounted: int = 0
+    """Requests, from the first, that let the servers reach their usual state and count for nothing."""
+    counted: int | None = None
+    """Requests after those that count, a number fixed before the turn; None counts every request after those."""
+    longest_lag_ms: float | None = None
+    """Longest that the client's own clock stood still; None if it was not watched."""
     start_epoch_seconds: float | None = None
     """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
 
 
-Key = tuple[str, int, int | None, int | None, float | None]
+Key = tuple[str, Candidate, int | None, int | None, float | None]
 
 
 def key(item: Turn | Sample) -> Key:
-    """Return what a turn and its samples have in common: stage, degree, block, concurrency, rate."""
-    return (item.stage, item.degree, item.block, item.concurrency, item.rate_per_second)
+    """Return what a turn and its samples have in common: stage, candidate, block, concurrency, rate."""
+    return (item.stage, of(item), item.block, item.concurrency, item.rate_per_second)
+
+
+def of(item: Turn | Sample) -> Candidate:
+    """Return whose turn or sample ``item`` is."""
+    return Candidate(item.degree, item.max_num_seqs)
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
