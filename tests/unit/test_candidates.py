@@ -29,6 +29,6 @@ def test_another_text_is_refused_with_the_rule(text: str) -> None:
 
 def test_candidates_are_ordered_by_degree_then_batch() -> None:
     """As a table lists them."""
-    ordered = [Candidate(1, 1), Candidate(1, 4), Candidate(2), Candidate(4, 16)]
+    one, four, two = Candidate(1, 1), Candidate(1, 4), Candidate(2)
 
-    assert sorted(ordered[::-1]) == ordered
+    assert sorted([two, four, one]) == [one, four, two]
