@@ -5,6 +5,7 @@ import typing
 
 import pydantic
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.turns import Turn
@@ -40,6 +41,13 @@ class DegreeRecord:
     """Logical cores reserved for them."""
     ready_seconds: float | None
     """From start to ready; None for a server that somebody else started."""
+    max_num_seqs: int | None = None
+    """The batch of the servers, where the run has the degree with several."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was measured on it."""
+        return Candidate(self.degree, self.max_num_seqs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +114,7 @@ def decode_run(text: str) -> RunRecord:
     return decode(_FORM, data, name=_NAME)
 
 
-VERSION: typing.Literal[1] = 1
+VERSION: typing.Literal[2] = 2
 """Of the form. A key is never renamed, removed or given another meaning within a version."""
 
 VERDICT = "verdict.json"

@@ -40,6 +40,8 @@ class Turn:
     """Requests after those that count, a number fixed before the turn; None counts every request after those."""
     longest_lag_ms: float | None = None
     """Longest that the client's own clock stood still; None if it was not watched."""
+    server_start: int | None = None
+    """Which start of its servers the turn was on, from 0; None where nobody counted."""
     start_epoch_seconds: float | None = None
     """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
 
