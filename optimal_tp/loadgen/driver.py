@@ -17,8 +17,9 @@ from optimal_tp.loadgen.timers import Alarm, Ticker
 from optimal_tp.loadgen.transport import Connector, Network
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
-from optimal_tp.plan.schedule import Arrivals
+from optimal_tp.plan.schedule import Arrivals, opening
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,11 @@ class Stretch:
     requests: int | None = None
     """Most requests; None is no bound."""
     max_tokens: int
+    """Output tokens that each request asks for, unless its prompt says another number."""
+    output_range: tuple[int, int] | None = None
+    """Least and most output tokens, in place of ``max_tokens``: each request asks for one number of these, drawn."""
+    seed: int = 0
+    """Of the lengths."""
     stream: bool = True
     temperature: float | None = 1.0
     """None leaves it to the server."""
@@ -138,9 +144,12 @@ class _Run:
         body = wire.shared_body(
             target.model, stream=stretch.stream, temperature=stretch.temperature, ignore_eos=stretch.ignore_eos
         )
+        least, most = stretch.output_range or (stretch.max_tokens, stretch.max_tokens)
+        self._lengths = output_lengths(
+            least, most, seed=stretch.seed, opening=opening(stretch.arrivals), share=stretch.share
+        )
         self._writers = [
-            wire.CompletionWriter(where, body, max_tokens=stretch.max_tokens, headers=target.headers)
-            for where in addresses
+            wire.CompletionWriter(where, body, max_tokens=most, headers=target.headers) for where in addresses
         ]
         self._pool = Pool(
             transport,
@@ -150,7 +159,7 @@ class _Run:
             Bounds(
                 timeout_seconds=stretch.request_timeout_seconds,
                 max_in_flight=stretch.max_in_flight,
-                chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
+                chunks=_CHUNKS_PER_TOKEN * most + _MORE_CHUNKS,
             ),
         )
         self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
@@ -229,7 +238,8 @@ class _Run:
         number = self._launched * self._shares + self._share
         self._launched += 1
         replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
-        self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt)))
+        length = None if self._lengths is None else next(self._lengths)
+        self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt, length)))
         return True
 
     def _take_back(self, exchange: Exchange) -> None:

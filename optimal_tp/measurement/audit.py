@@ -52,8 +52,10 @@ class Expected:
     """What a turn was meant to be, beside what Turn itself says. None is: not planned, not checked."""
 
     prompt_tokens: int | None = None
-    output_tokens: int | None = None
-    """Exact only where the server was told not to stop early."""
+    output_tokens: tuple[int, int] | None = None
+    """Least and most of a request; planned only where the server was told not to stop early.
+
+    A turn's uncounted requests may have fewer: some of them stand for requests under way."""
     limit_ms: float | None = None
     """The strictest latency limit in force."""
     max_in_flight: int | None = None
@@ -74,8 +76,8 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
         _delay(ordered, expected, bound),
         _lag(turn, bound),
         _pause(expected.longest_lag_ms, bound),
-        _tokens("prompt", [sample.prompt_tokens for sample in _good(ordered)], expected.prompt_tokens),
-        _tokens("output", [sample.output_tokens for sample in _good(ordered)], expected.output_tokens),
+        _prompt_tokens(_good(ordered), expected.prompt_tokens),
+        _output_tokens(_good(ordered), expected.output_tokens, turn.uncounted),
         _concurrency(turn, ordered, expected.think_seconds),
         _little(turn, ordered),
     )
@@ -169,17 +171,31 @@ def _pause(longest_ms: float | None, bound: float) -> str | None:
     )
 
 
-def _tokens(kind: str, counts: typing.Sequence[int | None], planned: int | None) -> str | None:
+def _prompt_tokens(good: typing.Sequence[Sample | Row], planned: int | None) -> str | None:
     if planned is None:
         return None
-    silent = sum(count is None for count in counts)
+    counts = [(sample.prompt_tokens, planned) for sample in good]
+    return _tokens("prompt", counts, (planned, planned))
+
+
+def _output_tokens(good: typing.Sequence[Sample | Row], planned: tuple[int, int] | None, uncounted: int) -> str | None:
+    if planned is None:
+        return None
+    counts = [(sample.output_tokens, 1 if sample.request < uncounted else planned[0]) for sample in good]
+    return _tokens("output", counts, planned)
+
+
+def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned: tuple[int, int]) -> str | None:
+    """Hold each count against its own least and the ``planned`` most."""
+    words = str(planned[1]) if planned[0] == planned[1] else f"{planned[0]} to {planned[1]}"
+    silent = sum(count is None for count, _ in counts)
     if silent:
-        return f"the server counted no {kind} tokens for {silent} of {len(counts)} requests; {planned} were planned"
-    others = [count for count in counts if count is not None and count != planned]
+        return f"the server counted no {kind} tokens for {silent} of {len(counts)} requests; {words} were planned"
+    others = [count for count, least in counts if count is not None and not least <= count <= planned[1]]
     if not others:
         return None
     return (
-        f"the server counted other {kind} tokens than the {planned} planned for {len(others)} of {len(counts)} "
+        f"the server counted other {kind} tokens than the {words} planned for {len(others)} of {len(counts)} "
         f"requests (from {min(others)} to {max(others)})"
     )
 

@@ -46,7 +46,7 @@ def opened(rate: float = 50, count: int = 100, late: float = 0.0, service: float
     return make_turn(concurrency=None, rate_per_second=rate, requests=count, end_seconds=end), samples
 
 
-PLAN = Expected(prompt_tokens=30, output_tokens=2, limit_ms=500, longest_lag_ms=3)
+PLAN = Expected(prompt_tokens=30, output_tokens=(2, 2), limit_ms=500, longest_lag_ms=3)
 
 
 @pytest.mark.parametrize("make", [closed, opened, lambda: closed(1, 5), lambda: opened(late=0.0049)])
@@ -186,6 +186,31 @@ def test_tokens_other_than_planned_are_named() -> None:
         "the server counted other output tokens than the 2 planned for 1 of 40 requests (from 1 to 1)",
     )
     assert audit_turn(turn, samples, Expected(limit_ms=500)) == ()
+
+
+def test_outputs_of_several_lengths_stay_within_their_range() -> None:
+    """Counts at both ends of the range are as planned, those beyond them are not."""
+    turn, samples = closed()
+    plan = dataclasses.replace(PLAN, output_tokens=(2, 6))
+    inside = [dataclasses.replace(sample, output_tokens=2 + 4 * (sample.request % 2)) for sample in samples]
+    outside = [dataclasses.replace(sample, output_tokens=1 + 6 * (sample.request % 2)) for sample in samples[:4]]
+
+    assert audit_turn(turn, inside, plan) == ()
+    assert audit_turn(turn, outside + inside[4:], plan) == (
+        "the server counted other output tokens than the 2 to 6 planned for 4 of 40 requests (from 1 to 7)",
+    )
+
+
+def test_only_the_uncounted_requests_may_have_parts_of_a_length() -> None:
+    """An opening asks for parts of lengths: fewer tokens than the least are planned there, and nowhere else."""
+    turn, samples = closed()
+    plan = dataclasses.replace(PLAN, output_tokens=(2, 6))
+    parts = [dataclasses.replace(sample, output_tokens=1 if sample.request < 3 else 2) for sample in samples]
+
+    assert audit_turn(dataclasses.replace(turn, uncounted=3), parts, plan) == ()
+    assert audit_turn(dataclasses.replace(turn, uncounted=2), parts, plan) == (
+        "the server counted other output tokens than the 2 to 6 planned for 1 of 40 requests (from 1 to 1)",
+    )
 
 
 def test_a_server_that_counts_nothing_cannot_be_checked() -> None:
