@@ -10,6 +10,7 @@ import typing
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import exchange as exchanges
 from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.counted import Counted, Tally
 from optimal_tp.loadgen.exchange import Exchange, HandOver, OnSample
 from optimal_tp.loadgen.pacing import pace
 from optimal_tp.loadgen.pool import Bounds, Pool
@@ -62,6 +63,8 @@ class Stretch:
     """Bound for open arrivals: the next one waits, and its latency runs from when it was intended."""
     grace_seconds: float = 5
     """After a stop, requests in flight have this long before they are labelled ``cancelled``."""
+    counted: Counted | None = None
+    """Which requests count: once it is known what becomes of each, the stretch ends at once; None waits for all."""
     origin: float | None = None
     """The clock at the run's origin; None takes the stretch's start."""
     begin: float | None = None
@@ -81,7 +84,9 @@ class Drive:
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """Last byte of the last request; the start if there was none."""
+    """End of the last counted request, or of the last one at all; the start if there was none."""
+    whole: bool
+    """False where ``stop`` or the prompts ended it before it had come to its own end."""
     in_flight_at_end: int
     """Requests that ended after the time for sends was over."""
     lag_p99_ms: float | None
@@ -93,6 +98,7 @@ _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
 _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop
 _MORE_CHUNKS = 64
+_WITH_ITS_TURN = "ended with its turn: the requests that count had ended"
 
 
 async def drive(  # noqa: PLR0913 - the last four are seams
@@ -169,6 +175,8 @@ class _Run:
         self._armed: float | None = None
         self._ticker = Ticker(self._loop, clock, self._tick)
         self._hand_over = HandOver(on_sample, lambda: self._origin)
+        self._tally = None if stretch.counted is None else Tally(stretch.counted, stretch.share)
+        self._known = False
         self._launched = 0
         self._share, self._shares = stretch.share.index, stretch.share.count
         self._start = self._last_end = 0.0
@@ -219,11 +227,13 @@ class _Run:
 
     def _result(self) -> Drive:
         origin = self._origin.seconds
+        last = None if self._tally is None else self._tally.last_end
         return Drive(
             intended=self._launched,
             sent=self._pool.sent,
             start_seconds=self._start - origin,
-            end_seconds=self._last_end - origin,
+            end_seconds=(self._last_end if last is None else last) - origin,
+            whole=not self._stopped if self._tally is None else self._known,
             in_flight_at_end=self._late,
             lag_p99_ms=self._ticker.p99_ms(),
             lag_max_ms=self._ticker.max_ms,
@@ -239,10 +249,15 @@ class _Run:
         self._launched += 1
         replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
         length = None if self._lengths is None else next(self._lengths)
-        self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt, length)))
+        exchange = Exchange(number, slot, replica, intended, self._writers[replica].request(prompt, length))
+        if self._tally is not None:
+            self._tally.sent(exchange)
+        self._pool.submit(exchange)
         return True
 
     def _take_back(self, exchange: Exchange) -> None:
+        if self._tally is not None:
+            self._note_end(self._tally, exchange)
         self._hand_over.add(exchange)
         end = exchange.end
         self._last_end = end
@@ -250,6 +265,7 @@ class _Run:
         if seconds is not None and end > self._start + seconds:
             self._late += 1
         self._pace.ended(exchange)
+        self._end_if_known()
         self._advance()
 
     def _advance(self) -> None:
@@ -267,6 +283,22 @@ class _Run:
     def _tick(self) -> None:
         if self._ticker.ticks % _SWEEP_TICKS == 0:
             self._pool.sweep()
+        self._end_if_known()
+
+    def _note_end(self, tally: Tally, exchange: Exchange) -> None:
+        if exchange.status == "cancelled" and self._known:
+            exchange.detail = tally.miss(exchange, exchange.end) or _WITH_ITS_TURN
+        tally.ended(exchange)
+
+    def _end_if_known(self) -> None:
+        """End the stretch, and all that is in flight, once nothing more can change what its counted requests say."""
+        if self._tally is None or self._known or not self._tally.known(self._clock()):
+            return
+        self._known = True
+        self._pace.stop()
+        self._pool.stop(0)
+        self._pool.sweep()
+        self._advance()
 
     @functools.cached_property
     def _origin(self) -> exchanges.Origin:

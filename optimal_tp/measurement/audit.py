@@ -70,6 +70,7 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
     ordered = sorted(samples, key=lambda sample: sample.request)
     bound = lateness_bound_ms(expected.limit_ms)
     reasons = (
+        _whole(turn),
         _count(turn, ordered),
         _sockets(ordered),
         _rate(turn, ordered),
@@ -93,6 +94,14 @@ def _good(samples: typing.Sequence[Sample | Row]) -> list[Sample | Row]:
     return [sample for sample in samples if sample.status == "ok"]
 
 
+def _whole(turn: Turn) -> str | None:
+    if turn.counted is None or not turn.cut_short:
+        return None
+    return (
+        f"the turn was ended before its {turn.counted} counted requests had; a part of them says nothing of the others"
+    )
+
+
 def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
@@ -110,7 +119,12 @@ def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
 
 
 def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
-    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved."""
+    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved.
+
+    With counted requests the plan is that up to the last of them: what is on its way then is ended at once.
+    """
+    if turn.counted is not None:
+        samples = [sample for sample in samples if sample.request < turn.uncounted + turn.counted]
     sent = sorted(sample.sent_seconds for sample in samples if sample.sent_seconds is not None)
     if turn.rate_per_second is None or len(samples) < _FEWEST_FOR_MEANS:
         return None
@@ -238,11 +252,14 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_secon
 def _little(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
-    observed = mean_in_flight(samples, turn.start_seconds, turn.end_seconds)
+    end = turn.end_seconds
+    if turn.counted is not None:  # others end with the turn, a moment after the last counted one
+        end = max([end, *(sample.end_seconds for sample in samples)])
+    observed = mean_in_flight(samples, turn.start_seconds, end)
     if observed is None or len(durations) < _FEWEST_FOR_MEANS:
         return None
     unsent = len(samples) - len(durations)
-    rate = (turn.requests - unsent) / (turn.end_seconds - turn.start_seconds)
+    rate = (turn.requests - unsent) / (end - turn.start_seconds)
     wanted = rate * sum(durations) / len(durations)
     if abs(observed - wanted) <= LITTLE_TOLERANCE * max(wanted, observed):
         return None

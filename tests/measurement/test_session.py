@@ -33,6 +33,7 @@ def _settings(**changes: typing.Any) -> WorkloadSettings:
     load = {
         "prompt_tokens": PROMPT_TOKENS,
         "output_tokens": OUTPUT_TOKENS,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 2,
         "concurrency": [1, 2],
@@ -176,7 +177,7 @@ def test_a_degree_over_the_limit_is_not_chosen(tmp_path: pathlib.Path) -> None:
 
 def test_tokens_are_exact_and_every_request_has_its_sample(tmp_path: pathlib.Path) -> None:
     """What the turns count as requests is on disk, each with the planned tokens as the server counted them."""
-    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings(load={"output_spread": 0})) as session:
+    with _session(tmp_path, {1: 0.002, 2: 0.001}, _settings()) as session:
         record = _conduct(session)
     samples = read(str(tmp_path)).samples
 
@@ -188,7 +189,7 @@ def test_tokens_are_exact_and_every_request_has_its_sample(tmp_path: pathlib.Pat
 
 def test_both_degrees_have_the_same_lengths_in_the_same_order(tmp_path: pathlib.Path) -> None:
     """Outputs vary over their range, and what one degree is asked for in a block the other is asked for too."""
-    with _session(tmp_path, {1: 0.001, 2: 0.001}, _settings()) as session:
+    with _session(tmp_path, {1: 0.001, 2: 0.001}, _settings(load={"output_spread": 0.5})) as session:
         _conduct(session)
     samples = read(str(tmp_path)).samples
     asked = {
