@@ -176,6 +176,7 @@ def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
         max_tokens=load.output_tokens,
         output_range=load.output_range,
         seed=lengths_seed(load.seed, stage, block),
+        routing=load.routing,
         ignore_eos=ignore_eos,
         request_timeout_seconds=load.request_timeout_seconds,
         grace_seconds=1,

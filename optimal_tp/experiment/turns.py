@@ -94,6 +94,7 @@ class Turns:
         return Turn(
             stage=stretch.stage,
             degree=stretch.degree,
+            max_num_seqs=stretch.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,
@@ -103,6 +104,7 @@ class Turns:
             uncounted=opening(stretch.arrivals) if counted is None else counted.first,
             counted=None if counted is None else counted.count,
             cut_short=not driven.whole,
+            longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
             start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,

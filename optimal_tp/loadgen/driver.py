@@ -1,7 +1,6 @@
 """The driver: sends a stretch of load as its schedule says and hands over one sample per request."""
 
 import asyncio
-import dataclasses
 import functools
 import gc
 import time
@@ -10,89 +9,19 @@ import typing
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import exchange as exchanges
 from optimal_tp.loadgen import wire
-from optimal_tp.loadgen.counted import Counted, Tally
+from optimal_tp.loadgen.counted import Tally
 from optimal_tp.loadgen.exchange import Exchange, HandOver, OnSample
 from optimal_tp.loadgen.pacing import pace
 from optimal_tp.loadgen.pool import Bounds, Pool
+from optimal_tp.loadgen.routing import router
+from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.timers import Alarm, Ticker
 from optimal_tp.loadgen.transport import Connector, Network
-from optimal_tp.measurement.samples import Stage
-from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
-from optimal_tp.plan.schedule import Arrivals, opening
+from optimal_tp.plan.schedule import opening
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Target:
-    """The servers of one degree."""
-
-    urls: tuple[str, ...]
-    """One per replica; with more than one, requests go round, or each slot of a closed loop keeps to one."""
-    model: str
-    """The name that requests carry."""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """One stretch of load on one target."""
-
-    stage: Stage
-    degree: int
-    block: int | None
-    arrivals: Arrivals
-    seconds: float | None
-    """Sends are intended before this, from the stretch's start; None is no bound."""
-    requests: int | None = None
-    """Most requests; None is no bound."""
-    max_tokens: int
-    """Output tokens that each request asks for, unless its prompt says another number."""
-    output_range: tuple[int, int] | None = None
-    """Least and most output tokens, in place of ``max_tokens``: each request asks for one number of these, drawn."""
-    seed: int = 0
-    """Of the lengths."""
-    stream: bool = True
-    temperature: float | None = 1.0
-    """None leaves it to the server."""
-    ignore_eos: bool = False
-    """Ask vLLM for exactly ``max_tokens``; other servers may refuse the key."""
-    request_timeout_seconds: float = 60
-    """From the send; and for an open arrival that waits for a free place, from its intended send."""
-    max_in_flight: int | None = None
-    """Bound for open arrivals: the next one waits, and its latency runs from when it was intended."""
-    grace_seconds: float = 5
-    """After a stop, requests in flight have this long before they are labelled ``cancelled``."""
-    counted: Counted | None = None
-    """Which requests count: once it is known what becomes of each, the stretch ends at once; None waits for all."""
-    origin: float | None = None
-    """The clock at the run's origin; None takes the stretch's start."""
-    begin: float | None = None
-    """The clock at the stretch's start; None takes the moment at which the client is ready."""
-    share: Share = WHOLE
-    """What of it is sent from here, as ``schedule.own_share`` says; samples carry the load and numbers of the whole."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Drive:
-    """What a stretch came to, beside its samples. Times are seconds from the run's origin."""
-
-    intended: int
-    """Requests that the schedule wanted; each has one sample."""
-    sent: int
-    """Requests of which a byte was written."""
-    start_seconds: float
-    """First intended send."""
-    end_seconds: float
-    """End of the last counted request, or of the last one at all; the start if there was none."""
-    whole: bool
-    """False where ``stop`` or the prompts ended it before it had come to its own end."""
-    in_flight_at_end: int
-    """Requests that ended after the time for sends was over."""
-    lag_p99_ms: float | None
-    """Lateness of the client's own clock beside the load; None if it never ticked."""
-    lag_max_ms: float | None
-
+__all__ = ["Drive", "Stretch", "Target", "drive"]
 
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
@@ -171,6 +100,9 @@ class _Run:
         self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency
         self._per_slot = slots is not None and slots >= len(addresses)
+        # A closed loop of fewer slots than replicas goes round.
+        routing = stretch.routing if slots is None else "round-robin"
+        self._router = router(routing, len(addresses), seed=stretch.seed, share=stretch.share)
         self._alarm = Alarm(self._loop, self._advance)
         self._armed: float | None = None
         self._ticker = Ticker(self._loop, clock, self._tick)
@@ -247,7 +179,8 @@ class _Run:
             return False
         number = self._launched * self._shares + self._share
         self._launched += 1
-        replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
+        own_replica = (slot * self._shares + self._share) % len(self._writers)
+        replica = own_replica if self._per_slot else self._router.choose()
         length = None if self._lengths is None else next(self._lengths)
         exchange = Exchange(number, slot, replica, intended, self._writers[replica].request(prompt, length))
         if self._tally is not None:
@@ -259,6 +192,7 @@ class _Run:
         if self._tally is not None:
             self._note_end(self._tally, exchange)
         self._hand_over.add(exchange)
+        self._router.ended(exchange.replica)
         end = exchange.end
         self._last_end = end
         seconds = self._stretch.seconds
@@ -307,6 +241,7 @@ class _Run:
         return exchanges.Origin(
             stage=stretch.stage,
             degree=stretch.degree,
+            max_num_seqs=stretch.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,

@@ -85,6 +85,7 @@ class Origin:
 
     stage: Stage
     degree: int
+    max_num_seqs: int | None = None
     block: int | None
     concurrency: int | None
     rate_per_second: float | None
@@ -109,6 +110,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
     return Sample(
         stage=origin.stage,
         degree=origin.degree,
+        max_num_seqs=origin.max_num_seqs,
         block=origin.block,
         concurrency=origin.concurrency,
         rate_per_second=origin.rate_per_second,

@@ -106,7 +106,7 @@ def decode_run(text: str) -> RunRecord:
     return decode(_FORM, data, name=_NAME)
 
 
-_BEFORE: typing.Final = {"output_spread": 0}
+_BEFORE: typing.Final = {"output_spread": 0, "routing": "round-robin"}
 """What a load did before a release made it a setting with another default."""
 
 

@@ -88,6 +88,7 @@ def turn_reasons(
         prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
         output_tokens=settings.load.output_range if pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
+        longest_lag_ms=turn.longest_lag_ms,
     )
     foreign = turn.foreign_cpu_share
     reasons = audit_turn(turn, samples, expected)

@@ -9,6 +9,9 @@ import pydantic
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import HourPrice
 
+Routing = typing.Literal["least-in-flight", "round-robin", "random"]
+"""``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
+``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 Arrivals = typing.Literal["closed", "constant", "poisson"]
 
@@ -79,6 +82,8 @@ class Load(Section):
     """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
     rate_per_second: float | None = pydantic.Field(default=None, gt=0)
     """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
+    routing: Routing = "least-in-flight"
+    """How requests with a rate go to a degree's replicas; a closed loop keeps each slot at one."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
     """Length of each degree's turn in a block."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)

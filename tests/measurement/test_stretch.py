@@ -1,5 +1,6 @@
 """A stretch against a scripted server: the length of each output, and an end once it is known what becomes of it."""
 
+import collections
 import itertools
 import time
 
@@ -25,6 +26,25 @@ def test_outputs_have_the_drawn_lengths() -> None:
 
     assert [sample.output_tokens for sample in samples] == [*wanted[:4], 9, *wanted[5:]]
     assert [sample.output_tokens for sample in same] == [4] * 30
+
+
+def replicas(routing: str) -> collections.Counter[int]:
+    """Return how many of 60 requests went to a replica of 2 ms, and to one of 40 ms, of one request at a time."""
+    with (
+        ScriptedServer(Script(ttft_seconds=0.002, slots=1)) as quick,
+        ScriptedServer(Script(ttft_seconds=0.04, slots=1)) as slow,
+    ):
+        arrivals = Constant(rate_per_second=100)
+        _, samples = drive_once(quick.url, slow.url, arrivals=arrivals, requests=60, max_tokens=1, routing=routing)
+    assert {sample.status for sample in samples} == {"ok"}
+    return collections.Counter(sample.replica for sample in samples)
+
+
+def test_open_arrivals_go_where_the_fewest_are_in_flight() -> None:
+    """A replica that is slower gets less; going round and at random do not look."""
+    assert replicas("least-in-flight")[0] >= 42
+    assert replicas("round-robin") == {0: 30, 1: 30}
+    assert 10 <= replicas("random")[0] <= 50
 
 
 def test_the_opening_of_a_stream_asks_for_parts() -> None:

@@ -120,7 +120,7 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
             "workloads.models[1].load.colour is 'red'; no such key; known keys here: arrivals, block_seconds, "
             "concurrency, "
             "idle_requests, output_spread, output_tokens, pause_seconds, prompt, prompt_file, prompt_tokens, "
-            "rate_per_second, request_timeout_seconds, seed, "
+            "rate_per_second, request_timeout_seconds, routing, seed, "
             "step_seconds, utilisation, warm_up_requests; remove or rename it in x.yaml"
         ),
     ]
