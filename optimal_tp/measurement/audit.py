@@ -32,6 +32,7 @@ class Row(typing.NamedTuple):
     prompt_tokens: int | None
     output_tokens: int | None
     status: Status
+    detail: str | None
 
 
 def row(sample: Sample) -> Row:
@@ -44,6 +45,7 @@ def row(sample: Sample) -> Row:
         sample.prompt_tokens,
         sample.output_tokens,
         sample.status,
+        sample.detail,
     )
 
 
@@ -79,6 +81,7 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
         _pause(expected.longest_lag_ms, bound),
         _prompt_tokens(_good(ordered), expected.prompt_tokens),
         _output_tokens(_good(ordered), expected.output_tokens, turn.uncounted),
+        _chunks(_good(ordered)),
         _concurrency(turn, ordered, expected.think_seconds),
         _little(turn, ordered),
     )
@@ -211,6 +214,17 @@ def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned:
     return (
         f"the server counted other {kind} tokens than the {words} planned for {len(others)} of {len(counts)} "
         f"requests (from {min(others)} to {max(others)})"
+    )
+
+
+def _chunks(good: typing.Sequence[Sample | Row]) -> str | None:
+    """Hold the output of each stream against the server's count: a chunk brings at least one token."""
+    details = [sample.detail for sample in good if sample.detail is not None]
+    if not details:
+        return None
+    return (
+        f"{len(details)} of {len(good)} streams brought more chunks with output than the server counted tokens, so its "
+        f"count or the times of its tokens are wrong; the first: {details[0]}"
     )
 
 
