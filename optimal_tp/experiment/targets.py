@@ -43,11 +43,14 @@ async def _problems(degree: int, url: str, settings: WorkloadSettings) -> list[P
         said = ", ".join(name for name in names if _DEGREE_IN_NAME.search(name))
         rule = f"it serves degree {degree}; its name {said} says another"
         problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
-    needed = settings.load.prompt_tokens + settings.load.output_tokens
+    needed = settings.load.prompt_tokens + settings.load.output_range[1]
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
-        rule = f"it holds prompt and output together ({needed} tokens); its max_model_len is {min(lengths)}"
-        remedy = "shorten workloads.load.prompt_tokens or output_tokens, or start the server with a larger length"
+        rule = f"it holds prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
+        remedy = (
+            "shorten workloads.load.prompt_tokens or output_tokens, lower output_spread, "
+            "or start the server with a larger length"
+        )
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
 

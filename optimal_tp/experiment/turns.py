@@ -11,6 +11,7 @@ from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import opening
 from optimal_tp.plan.timetable import READY_SECONDS
 
 
@@ -81,20 +82,29 @@ class Turns:
     on_sample: collections.abc.Callable[[Sample], None]
 
     async def take(self, stretch: Stretch) -> Turn:
-        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
+        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over.
+
+        The turn's ``cut_short`` tells one that the halt ended from a whole one.
+        """
         await self.arena.admit(stretch.degree)
         await self._pause(stretch.begin)
         self.arena.start_watch(stretch.degree)
         driven = await self._driven(stretch)
+        counted = stretch.counted
         return Turn(
             stage=stretch.stage,
             degree=stretch.degree,
+            max_num_seqs=stretch.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,
             start_seconds=driven.start_seconds,
             end_seconds=driven.end_seconds,
             requests=driven.intended,
+            uncounted=opening(stretch.arrivals) if counted is None else counted.first,
+            counted=None if counted is None else counted.count,
+            cut_short=not driven.whole,
+            longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
             start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,

@@ -90,8 +90,9 @@ def turn_reasons(
     limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
     expected = Expected(
         prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
-        output_tokens=settings.load.output_tokens if pins.get(OUTPUT_TOKENS) == EXACT else None,
+        output_tokens=settings.load.output_range if pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
+        longest_lag_ms=turn.longest_lag_ms,
     )
     foreign = turn.foreign_cpu_share
     reasons = audit_turn(turn, samples, expected)

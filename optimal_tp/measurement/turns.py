@@ -25,7 +25,7 @@ class Turn:
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """Last byte of the last request."""
+    """Last byte of the last request; with a number of counted requests, the end of the last of those."""
     requests: int
     """Requests sent; every one has a sample."""
     send_lag_p99_ms: float | None
@@ -38,6 +38,8 @@ class Turn:
     """Requests, from the first, that let the servers reach their usual state and count for nothing."""
     counted: int | None = None
     """Requests after those that count, a number fixed before the turn; None counts every request after those."""
+    cut_short: bool = False
+    """True where something ended it before its last request, or its counted ones, had come to their end."""
     longest_lag_ms: float | None = None
     """Longest that the client's own clock stood still; None if it was not watched."""
     server_start: int | None = None

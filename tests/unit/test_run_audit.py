@@ -97,7 +97,7 @@ def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str
     """A prompt that the server counts as one word is how a peer's "16K input" came about."""
     record, samples = planted_run(blocks=BLOCKS)
     others = [
-        dataclasses.replace(sample, prompt_tokens=1, output_tokens=49) if sample.degree == 1 else sample
+        dataclasses.replace(sample, prompt_tokens=1, output_tokens=24) if sample.degree == 1 else sample
         for sample in samples
     ]
     exact = dataclasses.replace(record, pins=record.pins | {pin: EXACT})
