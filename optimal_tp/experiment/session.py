@@ -15,10 +15,12 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.ledger import Judge, Ledger
+from optimal_tp.experiment.guidance import Course
+from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.stages import Experiment, PlannedExperiment
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Target
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
@@ -183,9 +185,8 @@ class Session:
             )
         return Experiment(
             settings=self.settings,
-            degrees=tuple(sources),
+            courses=self._courses(),
             turns=turns,
-            judge=Judge(self.settings, ledger),
             ledger=ledger,
             watcher=self.watcher,
             halt=self.halt,
@@ -193,6 +194,18 @@ class Session:
             ignore_eos=self.ignore_eos,
             rounds=self.rounds,
         )
+
+    def _courses(self) -> dict[Candidate, Course]:
+        """Return the candidates that are measured, with what drives them."""
+        return {
+            each.candidate: Course(
+                servers=len(each.urls),
+                cores_used=each.cores_used,
+                slots=len(each.urls) * self.settings.model.max_num_seqs,
+            )
+            for each in self.degrees
+            if each.gate is None
+        }
 
     def _record(self, sources: dict[int, prompts.Prompts]) -> RunRecord:
         first = next(iter(sources.values()))

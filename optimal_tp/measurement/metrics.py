@@ -28,7 +28,7 @@ class TurnFigures:
     output_tokens_per_second: float | None
     cores_used: int
     """Logical cores of the degree's servers."""
-    goodput_share: float | None
+    share_within: float | None
     faults: tuple[str, ...]
     """What the self-audit found; empty for a valid turn."""
 
@@ -178,7 +178,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="100 * requests that succeed and hold every latency limit / requests",
         title="Goodput",
-        of_turn=lambda known: None if known.goodput_share is None else 100 * known.goodput_share,
+        of_turn=lambda known: None if known.share_within is None else 100 * known.share_within,
     ),
     Metric(
         name="RunValid",

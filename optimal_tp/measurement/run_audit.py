@@ -32,7 +32,7 @@ class Audited:
     """One sentence for each block turn that was left out."""
 
 
-_JUDGED = ("rising", "block", "proof", "held_out")
+_JUDGED = ("block", "proof", "held_out")
 
 Seen = dict[tuple[Turn, int], tuple[str, ...]]
 """What was found of a turn with so many samples: a run that is looked at after every block audits each turn once.
@@ -63,7 +63,7 @@ def audit_run(
         faults[key(turn)] = known.get(key(turn), ()) + seen[turn, len(own)]
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
-    # A turn that proves or tests something is dropped like one of a block; the bracket, of which nothing is claimed, too.
+    # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.
     dropped = {key(turn) for turn in record.turns if turn.stage in _JUDGED and faults[key(turn)]}
     reasons: dict[Candidate | None, tuple[str, ...]] = {}
     for candidate in sorted({of(turn) for turn in bad}):

@@ -1,4 +1,4 @@
-"""A turn, and what it measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
+"""A turn, and what it measured: its samples, its throughput, the share within limits. The formulas of the metric table, once."""
 
 import dataclasses
 import math
@@ -108,12 +108,17 @@ def latency_ms(sample: Sample, metric: "LimitedMetric") -> float | None:
     return value
 
 
-def goodput(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
-    """Return the share of requests, 0 to 1, that succeed and hold every limit; None where nothing was sent."""
-    if not samples:
-        return None
-    good = sum(
-        sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
-        for sample in samples
-    )
-    return good / len(samples)
+def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
+    """Return the samples of ``turn`` that count: its warm-in and what came after its last counted request do not."""
+    end = math.inf if turn.counted is None else turn.uncounted + turn.counted
+    return [sample for sample in samples if turn.uncounted <= sample.request < end]
+
+
+def is_within(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) -> bool:
+    """Whether ``sample`` succeeded within every limit; a failed, refused or unfinished request is not."""
+    return sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
+
+
+def share_within(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
+    """Return the share of ``samples``, 0 to 1, within every limit; without limits of those that succeed; None of none."""
+    return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None

@@ -166,7 +166,6 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         send_lag_p99_ms=max(lags, default=None),
         longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
-        longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
     )
 
 

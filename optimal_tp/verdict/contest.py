@@ -8,7 +8,7 @@ import typing
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.turns import of
+from optimal_tp.measurement.turns import of, share_within
 from optimal_tp.settings.workload import Decision, WorkloadSettings
 from optimal_tp.verdict.evidence import Evidence, Soundness
 from optimal_tp.verdict.findings import Criterion
@@ -17,7 +17,7 @@ from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.pairs import Rules
 from optimal_tp.verdict.race.proof import is_shown, missed
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
-from optimal_tp.verdict.readings import asked_share, reading, share_within, throughput
+from optimal_tp.verdict.readings import asked_share, reading, throughput
 
 REACH, QUICK_REACH = 0.15, 0.25
 """How far a turn may lie from its candidate's capacity, in logarithms, to be compared; with few looks turns are few."""

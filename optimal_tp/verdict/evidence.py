@@ -9,9 +9,8 @@ import typing
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, Turn, key, of, output_tokens_per_second, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, counted, key, of, output_tokens_per_second, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
-from optimal_tp.verdict.readings import counted
 
 SOUND_SHARE = 0.9
 """Share of a candidate's block turns that must be sound; below it the candidate is invalid, not just measured less."""

@@ -7,11 +7,10 @@ import typing
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, holds, latency_ms, of
+from optimal_tp.measurement.turns import Turn, counted, holds, latency_ms, of
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.evidence import Soundness
 from optimal_tp.verdict.findings import LimitFinding
-from optimal_tp.verdict.readings import counted
 from optimal_tp.verdict.statistics import design_effect, percentile, percentile_point
 
 Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]

@@ -4,7 +4,7 @@ import math
 import typing
 
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, holds, of, output_tokens_per_second
+from optimal_tp.measurement.turns import Turn, counted, is_within, of, output_tokens_per_second
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.scoring import Throughput
@@ -19,22 +19,6 @@ def asked_share(limits: Limits) -> float:
     only if it holds them all.
     """
     return max(limit.percentile for limit in limits.values()) / 100
-
-
-def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
-    """Return the samples of ``turn`` that count: its warm-in and what came after its last counted request do not."""
-    end = math.inf if turn.counted is None else turn.uncounted + turn.counted
-    return [sample for sample in samples if turn.uncounted <= sample.request < end]
-
-
-def is_within(sample: Sample, limits: Limits) -> bool:
-    """Whether ``sample`` succeeded within every limit; a failed, refused or unfinished request is not."""
-    return sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
-
-
-def share_within(samples: typing.Sequence[Sample], limits: Limits) -> float | None:
-    """Return the share of ``samples``, 0 to 1, within every limit; None of none."""
-    return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None
 
 
 def reading(turn: Turn, samples: typing.Sequence[Sample], limits: Limits, cores_used: int) -> Reading | None:

@@ -17,12 +17,12 @@ from optimal_tp.measurement.estimate import (
     plural,
     ranged,
 )
+from optimal_tp.measurement.turns import share_within
 from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
-from optimal_tp.verdict.readings import share_within
 from optimal_tp.verdict.statistics import mean_sequence
 
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]

@@ -6,10 +6,10 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, of
+from optimal_tp.measurement.turns import Turn, counted, of, share_within
 from optimal_tp.verdict.evidence import Soundness, tokens_per_second
 from optimal_tp.verdict.latency import latencies
-from optimal_tp.verdict.readings import Limits, counted, share_within
+from optimal_tp.verdict.readings import Limits
 from optimal_tp.verdict.statistics import percentile_point
 
 

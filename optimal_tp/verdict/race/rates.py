@@ -8,6 +8,8 @@ from optimal_tp.verdict.race.capacity import Fit, Reading
 
 NARROW = 1.25
 """Ratio of the lowest rate that missed to the highest that held, from which the bracket is narrow enough."""
+MOST_DOUBLINGS = 12
+"""Of the first rate, after which the bracket ends without a miss: the client could not follow any further."""
 FIRST_SHARE = 0.8
 """First rate, as a share of what the servers finish when they are saturated."""
 TAIL_SHARE = 0.95
@@ -22,12 +24,16 @@ class Bracket:
     """Rates double while they hold, halve while they miss, then bisect. Its readings are no evidence."""
 
     def __init__(self, first: float, *, floor: float, most_turns: int) -> None:
-        """Begin at the log rate ``first``; below ``floor`` a candidate holds at no rate."""
+        """Begin at the log rate ``first``; below ``floor`` a candidate holds at no rate.
+
+        After ``most_turns`` it bisects no further; a rate that held and one that missed it always looks for.
+        """
         self.next: float | None = first
         """The next log rate; None when the bracket has ended."""
         self.hopeless = False
         """Whether even the floor missed."""
         self._floor = floor
+        self._highest = first + MOST_DOUBLINGS * math.log(2)
         self._left = most_turns
         self._held: float | None = None
         self._missed: float | None = None
@@ -42,15 +48,13 @@ class Bracket:
         self.next = self._following(reading.log_rate)
 
     def _following(self, last: float) -> float | None:
-        if self._missed is not None and self._held is None:
-            if last <= self._floor:
-                self.hopeless = True
-                return None
-            return max(self._floor, self._missed - math.log(2)) if self._left > 0 else None
+        if self._missed is None:
+            return last + math.log(2) if last < self._highest else None
+        if self._held is None:
+            self.hopeless = last <= self._floor
+            return None if self.hopeless else max(self._floor, self._missed - math.log(2))
         if self._left <= 0:
             return None
-        if self._missed is None:
-            return last + math.log(2)
         low, high = sorted((typing.cast("float", self._held), self._missed))
         return None if high - low < math.log(NARROW) else (low + high) / 2
 

@@ -5,7 +5,7 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.capacity import Fit, Reading, fit, is_disturbed, score
+from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, Fit, Reading, fit, is_disturbed, score
 
 BRACKET_BLOCKS = 6
 """Blocks after which the turns of the bracket say nothing more: they were taken far from the capacity."""
@@ -73,14 +73,19 @@ class GoodputScoring:
             used = own if len(own) >= BRACKET_BLOCKS else [*self._bracket[candidate], *own]
             if not used:
                 continue
-            first = fit(used, self.asked)
-            sound = [reading for reading in used if reading.block is None or not is_disturbed(reading, first)]
-            self.fits[candidate] = first if len(sound) in (0, len(used)) else fit(sound, self.asked)
+            self.fits[candidate] = self._undisturbed_fit(used)
+
+    def _undisturbed_fit(self, used: list[Reading]) -> Fit:
+        """Return the fit to ``used`` without what is disturbed, as those say that are beyond suspicion."""
+        clear = [one for one in used if one.block is None or one.share >= DISTURBED_SHARE * self.asked]
+        by = fit(clear or used, self.asked)
+        sound = [one for one in used if one.block is None or not is_disturbed(one, by)]
+        return by if len(sound) == len(clear) else fit(sound or used, self.asked)
 
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
         by = self.fits.get(candidate)
-        if by is None:
+        if by is None or not self.is_bracketed(candidate):
             return {}
         return {
             block: score(reading, by)
@@ -89,6 +94,11 @@ class GoodputScoring:
             and abs(reading.log_rate - by.log_capacity) <= self._reach
             and not is_disturbed(reading, by)
         }
+
+    def is_bracketed(self, candidate: Candidate) -> bool:
+        """Whether any turn of ``candidate`` missed the asked share, and any held it: else its capacity is a guess."""
+        shares = [each.share for each in (*self._bracket[candidate], *self._blocks[candidate].values())]
+        return any(share < self.asked for share in shares) and any(share >= self.asked for share in shares)
 
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
