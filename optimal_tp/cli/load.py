@@ -19,6 +19,7 @@ import typing
 import uvloop
 
 from optimal_tp.errors import CapacityError, Exit, ServerFailed, SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import options, result, summary
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Stretch, Target, drive
@@ -223,7 +224,7 @@ async def _prompts(asked: Options, server: Server, model: str) -> prompts.Prompt
 def _stretch(asked: Options, origin: float) -> Stretch:
     return Stretch(
         stage="load",
-        degree=1,
+        candidate=Candidate(1),
         block=None,
         arrivals=asked.arrivals,
         seconds=asked.seconds,

@@ -10,7 +10,7 @@ from optimal_tp.measurement.run import Ending, RunRecord
 from optimal_tp.measurement.run_audit import Seen, audit_run, turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import WHOLE, Share
-from optimal_tp.measurement.turns import Turn, goodput, key, output_tokens_per_second, own_turn, samples_by_turn
+from optimal_tp.measurement.turns import Turn, goodput, key, of, output_tokens_per_second, own_turn, samples_by_turn
 from optimal_tp.results.folder import Bucket, samples_name, write_record
 from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import WorkloadSettings
@@ -69,7 +69,7 @@ class Ledger:
         self.record = dataclasses.replace(self.record, turns=(*self.record.turns, turn))
         rate = self._whole_rate(turn, own)
         if self._minutes is not None and turn.stage != "warm_up":
-            self._minutes.add_turn(turn.degree, turn.end_seconds, self._values(turn, own, rate))
+            self._minutes.add_turn(of(turn), turn.end_seconds, self._values(turn, own, rate))
         return self._figures(turn, own, rate)
 
     def close_part(self) -> None:
@@ -96,8 +96,8 @@ class Ledger:
         rate = output_tokens_per_second(turn, own)
         return rate if rate is None or turn.concurrency is not None else rate * self._share.count
 
-    def _cores_used(self, degree: int) -> int:
-        return next(item.cores_used for item in self.record.degrees if item.degree == degree)
+    def _cores_used(self, turn: Turn) -> int:
+        return next(item.cores_used for item in self.record.degrees if item.candidate == of(turn))
 
     def _values(
         self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None
@@ -108,7 +108,7 @@ class Ledger:
             turn=turn,
             samples=samples,
             output_tokens_per_second=rate,
-            cores_used=self._cores_used(turn.degree),
+            cores_used=self._cores_used(turn),
             goodput_share=goodput(samples, self.record.settings.limits.asked()),
             faults=tuple(faults),
         )
@@ -123,9 +123,9 @@ class Ledger:
             load += " from all pods"
         count = f"{len(samples)} requests" + (f" ({failed} failed)" if failed else "")
         median = f"median {latencies[len(latencies) // 2]:,.0f} ms" if latencies else "no request succeeded"
-        cores = self._cores_used(turn.degree)
+        cores = self._cores_used(turn)
         speed = "no token count" if rate is None else f"{rate:,.1f} tok/s, {rate / cores:,.1f} per core"
-        return "  ".join((f"{where:<8}", f"TP{turn.degree}", load, count, median, speed))
+        return "  ".join((f"{where:<8}", of(turn).name, load, count, median, speed))
 
 
 def _ends(moments: tuple[float, ...]) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The experiment: warm-up, idle latency, rising load, then blocks in which every degree has its turn."""
+"""The experiment: warm-up, idle latency, rising load, then blocks in which every candidate has its turn."""
 
 import collections.abc
 import dataclasses
@@ -7,6 +7,7 @@ import random
 
 from optimal_tp.experiment.ledger import Judge, Ledger
 from optimal_tp.experiment.turns import Halt, Turns
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import Stretch
 from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
@@ -27,10 +28,10 @@ class Ended:
 
 @dataclasses.dataclass(kw_only=True)
 class Experiment:
-    """One run over ``degrees``, the ones that passed the gates, in rising order."""
+    """One run over ``candidates``, the ones that passed the gates, in rising order."""
 
     settings: WorkloadSettings
-    degrees: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
     turns: Turns
     judge: Judge
     ledger: Ledger
@@ -39,7 +40,7 @@ class Experiment:
     clock: collections.abc.Callable[[], float]
     ignore_eos: bool
     rounds: Rounds | None = None
-    """Degrees whose servers run at the same time, where all of them cannot."""
+    """Candidates whose servers run at the same time, where all of them cannot."""
 
     async def run(self) -> Ended:
         """Run every stage; returns how it ended, with everything measured in the ledger."""
@@ -53,25 +54,25 @@ class Experiment:
 
     async def _warm_up(self) -> None:
         self.watcher.stage("warm-up", total=None)
-        for degree in self.degrees:
-            await self._take("warm_up", degree, Closed(concurrency=1), requests=self.settings.load.warm_up_requests)
+        for candidate in self.candidates:
+            await self._take("warm_up", candidate, Closed(concurrency=1), requests=self.settings.load.warm_up_requests)
 
     async def _idle(self) -> None:
         self.watcher.stage("idle latency, one request at a time", total=None)
-        for degree in self.degrees:
-            await self._take("idle", degree, Closed(concurrency=1), requests=self.settings.load.idle_requests)
+        for candidate in self.candidates:
+            await self._take("idle", candidate, Closed(concurrency=1), requests=self.settings.load.idle_requests)
 
     async def _rising(self) -> None:
         load = self.settings.load
-        steps = len(load.concurrency) * len(self.degrees)
+        steps = len(load.concurrency) * len(self.candidates)
         self.watcher.stage("rising load", total=steps * load.step_seconds)
-        for degree in self.degrees:
+        for candidate in self.candidates:
             for step in load.concurrency:
-                await self._take("rising", degree, Closed(concurrency=step), seconds=load.step_seconds)
+                await self._take("rising", candidate, Closed(concurrency=step), seconds=load.step_seconds)
 
     async def _blocks(self, deadline: float) -> Ended:
         decision = self.settings.decision
-        # The same seed gives the same order of degrees in every block.
+        # The same seed gives the same order of candidates in every block.
         order = random.Random(f"{self.settings.load.seed} order")
         self.watcher.stage("blocks", total=max(0.0, deadline - self.clock()))
         longest = 0.0
@@ -80,8 +81,8 @@ class Experiment:
             start = self.clock()
             if block >= 1 and start + longest > deadline:
                 return Ended(ending="budget", detail=self._spent(block))
-            for degree in self._order(block, order):
-                await self._take("block", degree, self._arrivals(degree, block), block=block)
+            for candidate in self._order(block, order):
+                await self._take("block", candidate, self._arrivals(candidate, block), block=block)
                 self.watcher.advance(f"block {block + 1}", done=self.clock() - began)
             self.ledger.close_part()
             if self.halt.event.is_set():
@@ -91,10 +92,10 @@ class Experiment:
                 return Ended(ending="settled", detail=None)
         return Ended(ending="blocks", detail=f"all {decision.maximum_blocks} blocks were measured")
 
-    def _order(self, block: int, order: random.Random) -> list[int]:
+    def _order(self, block: int, order: random.Random) -> list[Candidate]:
         if self.rounds is None:
-            return order.sample(self.degrees, len(self.degrees))
-        return [degree for degree in block_order(self.rounds, block, order) if degree in self.degrees]
+            return order.sample(self.candidates, len(self.candidates))
+        return [each for each in block_order(self.rounds, block, order) if each in self.candidates]
 
     def _settled(self, blocks: int) -> bool:
         """Look after a block, and say what was seen."""
@@ -112,22 +113,22 @@ class Experiment:
         how, sentence = self.halt.reasons[0]
         return Ended(ending=how, detail=sentence)
 
-    def _arrivals(self, degree: int, block: int) -> Arrivals:
+    def _arrivals(self, candidate: Candidate, block: int) -> Arrivals:
         load = self.settings.load
         rate = load.rate_per_second
         if load.arrivals != "closed" and rate is None:
-            highest = self.judge.highest_rate_per_second(degree)
+            highest = self.judge.highest_rate_per_second(candidate.degree)
             rate = None if highest is None else highest * load.utilisation
         if rate is None:
-            return Closed(concurrency=self.judge.operating_concurrency(degree))
+            return Closed(concurrency=self.judge.operating_concurrency(candidate.degree))
         if load.arrivals == "constant":
             return Constant(rate_per_second=rate)
-        return Poisson(rate_per_second=rate, seed=arrivals_seed(load.seed, degree, block))
+        return Poisson(rate_per_second=rate, seed=arrivals_seed(load.seed, candidate, block))
 
     async def _take(
         self,
         stage: Stage,
-        degree: int,
+        candidate: Candidate,
         arrivals: Arrivals,
         *,
         block: int | None = None,
@@ -142,7 +143,7 @@ class Experiment:
         stretch = asked_stretch(
             load,
             stage,
-            degree,
+            candidate,
             arrivals,
             block=block,
             seconds=seconds,
@@ -157,7 +158,7 @@ class Experiment:
 def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
     load: Load,
     stage: Stage,
-    degree: int,
+    candidate: Candidate,
     arrivals: Arrivals,
     *,
     block: int | None,
@@ -168,7 +169,7 @@ def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
     """Return a stretch of the requests that ``load`` asks for."""
     return Stretch(
         stage=stage,
-        degree=degree,
+        candidate=candidate,
         block=block,
         arrivals=arrivals,
         seconds=seconds,
@@ -219,7 +220,7 @@ class PlannedExperiment:
             asked_stretch(
                 self.settings.load,
                 turn.stage,
-                turn.degree,
+                turn.candidate,
                 turn.arrivals,
                 block=turn.block,
                 seconds=turn.seconds,

@@ -1,4 +1,4 @@
-"""One turn: a stretch of load on one degree, with the others kept still and the cores watched."""
+"""One turn: a stretch of load on one candidate, with the others kept still and the cores watched."""
 
 import asyncio
 import collections.abc
@@ -7,6 +7,7 @@ import dataclasses
 import time
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
@@ -17,11 +18,11 @@ from optimal_tp.plan.timetable import READY_SECONDS
 class Arena(typing.Protocol):
     """The servers' surroundings, as the experiment needs them."""
 
-    async def admit(self, degree: int) -> None:
-        """Let ``degree``'s servers work and keep the others from disturbing them."""
+    async def admit(self, candidate: Candidate) -> None:
+        """Let ``candidate``'s servers work and keep the others from disturbing them."""
 
-    def start_watch(self, degree: int) -> None:
-        """Begin to watch who uses the cores of ``degree``."""
+    def start_watch(self, candidate: Candidate) -> None:
+        """Begin to watch who uses the cores of ``candidate``."""
 
     def foreign_cpu_share(self) -> float | None:
         """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
@@ -33,10 +34,10 @@ class Arena(typing.Protocol):
 class OpenArena:
     """Servers that somebody else runs: nothing to stop, nothing to see."""
 
-    async def admit(self, degree: int) -> None:
+    async def admit(self, candidate: Candidate) -> None:
         """Do nothing: each server has its own cores."""
 
-    def start_watch(self, degree: int) -> None:
+    def start_watch(self, candidate: Candidate) -> None:
         """Do nothing."""
 
     def foreign_cpu_share(self) -> float | None:
@@ -68,10 +69,10 @@ class Halt:
 
 @dataclasses.dataclass(kw_only=True)
 class Turns:
-    """Takes turns on the servers of all degrees."""
+    """Takes turns on the servers of all candidates."""
 
-    targets: dict[int, Target]
-    prompts: dict[int, collections.abc.Iterator[Prompt]]
+    targets: dict[Candidate, Target]
+    prompts: dict[Candidate, collections.abc.Iterator[Prompt]]
     arena: Arena
     halt: Halt
     pause_seconds: float
@@ -82,13 +83,14 @@ class Turns:
 
     async def take(self, stretch: Stretch) -> Turn:
         """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
-        await self.arena.admit(stretch.degree)
+        await self.arena.admit(stretch.candidate)
         await self._pause(stretch.begin)
-        self.arena.start_watch(stretch.degree)
+        self.arena.start_watch(stretch.candidate)
         driven = await self._driven(stretch)
         return Turn(
             stage=stretch.stage,
-            degree=stretch.degree,
+            degree=stretch.candidate.degree,
+            max_num_seqs=stretch.candidate.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,
@@ -110,9 +112,9 @@ class Turns:
         lookout = asyncio.create_task(self._look_out())
         try:
             return await drive(
-                self.targets[stretch.degree],
+                self.targets[stretch.candidate],
                 dataclasses.replace(stretch, origin=self.origin),
-                self.prompts[stretch.degree],
+                self.prompts[stretch.candidate],
                 on_sample=self.on_sample,
                 clock=self.clock,
                 stop=self.halt.event,

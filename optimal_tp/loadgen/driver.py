@@ -8,6 +8,7 @@ import time
 import typing
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import exchange as exchanges
 from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.exchange import Exchange, HandOver, OnSample
@@ -23,7 +24,7 @@ from optimal_tp.plan.schedule import Arrivals
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """The servers of one degree."""
+    """The servers of one candidate."""
 
     urls: tuple[str, ...]
     """One per replica; with more than one, requests go round, or each slot of a closed loop keeps to one."""
@@ -37,7 +38,7 @@ class Stretch:
     """One stretch of load on one target."""
 
     stage: Stage
-    degree: int
+    candidate: Candidate
     block: int | None
     arrivals: Arrivals
     seconds: float | None
@@ -264,7 +265,7 @@ class _Run:
         stretch = self._stretch
         return exchanges.Origin(
             stage=stretch.stage,
-            degree=stretch.degree,
+            candidate=stretch.candidate,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,

@@ -9,6 +9,7 @@ import typing
 import orjson
 
 from optimal_tp.errors import StorageFailed
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Sample, Stage, Status
 
 
@@ -84,7 +85,7 @@ class Origin:
     """What all samples of one stretch share."""
 
     stage: Stage
-    degree: int
+    candidate: Candidate
     block: int | None
     concurrency: int | None
     rate_per_second: float | None
@@ -108,7 +109,8 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
     zero = origin.seconds
     return Sample(
         stage=origin.stage,
-        degree=origin.degree,
+        degree=origin.candidate.degree,
+        max_num_seqs=origin.candidate.max_num_seqs,
         block=origin.block,
         concurrency=origin.concurrency,
         rate_per_second=origin.rate_per_second,

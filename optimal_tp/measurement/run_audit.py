@@ -7,7 +7,7 @@ import typing
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, Turn, key, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, of, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
 
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
@@ -66,7 +66,7 @@ def audit_run(
         wrong = [turn for turn in bad if turn.degree == degree]
         of_all = sum(turn.degree == degree for turn in blocks)
         if len(wrong) > (1 - TRUSTED_SHARE) * of_all:
-            first = f"TP{degree} block {wrong[0].block}: {faults[key(wrong[0])][0]}"
+            first = f"{of(wrong[0]).name} block {wrong[0].block}: {faults[key(wrong[0])][0]}"
             reasons[degree] = (f"{len(wrong)} of {of_all} turns failed the self-audit; the first: {first}",)
     measured = {turn.degree for turn in blocks}
     if measured and measured <= set(reasons):
@@ -75,7 +75,7 @@ def audit_run(
         record=dataclasses.replace(record, turns=tuple(turn for turn in record.turns if key(turn) not in dropped)),
         samples=tuple(sample for sample in samples if key(sample) not in dropped),
         void_reasons=reasons,
-        left_out=tuple(f"TP{turn.degree} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
+        left_out=tuple(f"{of(turn).name} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
     )
 
 

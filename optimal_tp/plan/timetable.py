@@ -10,6 +10,7 @@ import itertools
 import random
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
 from optimal_tp.settings.workload import Load, WorkloadSettings
@@ -23,7 +24,7 @@ class PlannedTurn:
     """One turn of all processes together."""
 
     stage: Stage
-    degree: int
+    candidate: Candidate
     block: int | None
     arrivals: Arrivals
     begin_seconds: float
@@ -46,8 +47,8 @@ class Timetable:
     """Whether the budget, not the most blocks, decided how many there are."""
 
 
-def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable:
-    """Return the turns of ``degrees``, ascending.
+def timetable(settings: WorkloadSettings, candidates: tuple[Candidate, ...]) -> Timetable:
+    """Return the turns of ``candidates``, rising.
 
     Raises SettingsError when the budget holds fewer than the least blocks, or open arrivals have no stated rate.
     """
@@ -56,8 +57,8 @@ def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable
         rule = "several load generators follow a plan made before the run, so open arrivals have a stated rate"
         remedy = "state it, or use arrivals: closed"
         raise SettingsError([Problem(path="workloads.load.rate_per_second", value=None, rule=rule, remedy=remedy)])
-    before = _before_blocks(load, degrees)
-    each = len(_loads(load, degrees[0], 0)) * len(degrees) * turn_seconds(load, load.block_seconds)
+    before = _before_blocks(load, candidates)
+    each = len(_loads(load, candidates[0], 0)) * len(candidates) * turn_seconds(load, load.block_seconds)
     start = sum(turn_seconds(load, turn.seconds) for turn in before)
     held = int((decision.budget_seconds - start) // each)
     if held < decision.minimum_blocks:
@@ -70,9 +71,11 @@ def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable
         value = decision.budget_seconds
         raise SettingsError([Problem(path="workloads.decision.budget_seconds", value=value, rule=rule, remedy=remedy)])
     blocks = min(held, decision.maximum_blocks)
-    # The same seed gives the same order of degrees in every block, and every process has the same seed.
+    # The same seed gives the same order of candidates in every block, and every process has the same seed.
     order = random.Random(f"{load.seed} order")
-    turns = _placed(load, [*before, *(turn for block in range(blocks) for turn in _block(load, degrees, block, order))])
+    turns = _placed(
+        load, [*before, *(turn for block in range(blocks) for turn in _block(load, candidates, block, order))]
+    )
     return Timetable(
         turns=turns,
         blocks=blocks,
@@ -86,46 +89,49 @@ def turn_seconds(load: Load, seconds: float) -> float:
     return seconds + load.request_timeout_seconds + max(load.pause_seconds, READY_SECONDS)
 
 
-def _before_blocks(load: Load, degrees: tuple[int, ...]) -> list[PlannedTurn]:
+def _before_blocks(load: Load, candidates: tuple[Candidate, ...]) -> list[PlannedTurn]:
     """Return warm-up, idle latency and rising load; the first two have one slot, so one process alone sends them."""
     one = Closed(concurrency=1)
-    turns = [_turn("warm_up", degree, one, load.step_seconds, load.warm_up_requests) for degree in degrees]
-    turns += [_turn("idle", degree, one, load.step_seconds, load.idle_requests) for degree in degrees]
+    turns = [_turn("warm_up", each, one, load.step_seconds, load.warm_up_requests) for each in candidates]
+    turns += [_turn("idle", each, one, load.step_seconds, load.idle_requests) for each in candidates]
     turns += [
-        _turn("rising", degree, Closed(concurrency=step), load.step_seconds)
-        for degree in degrees
+        _turn("rising", each, Closed(concurrency=step), load.step_seconds)
+        for each in candidates
         for step in load.concurrency
     ]
     return turns
 
 
-def _block(load: Load, degrees: tuple[int, ...], block: int, order: random.Random) -> list[PlannedTurn]:
-    """Return the turns of one block: for each load all degrees, in an order drawn anew."""
-    loads = {degree: _loads(load, degree, block) for degree in degrees}
+def _block(load: Load, candidates: tuple[Candidate, ...], block: int, order: random.Random) -> list[PlannedTurn]:
+    """Return the turns of one block: for each load all candidates, in an order drawn anew."""
+    loads = {each: _loads(load, each, block) for each in candidates}
     return [
-        dataclasses.replace(_turn("block", degree, loads[degree][step], load.block_seconds), block=block)
-        for step in range(len(loads[degrees[0]]))
-        for degree in order.sample(degrees, len(degrees))
+        dataclasses.replace(_turn("block", each, loads[each][step], load.block_seconds), block=block)
+        for step in range(len(loads[candidates[0]]))
+        for each in order.sample(candidates, len(candidates))
     ]
 
 
-def _loads(load: Load, degree: int, block: int) -> list[Arrivals]:
+def _loads(load: Load, candidate: Candidate, block: int) -> list[Arrivals]:
     if load.arrivals == "closed" or load.rate_per_second is None:
         return [Closed(concurrency=step) for step in load.concurrency]
     if load.arrivals == "constant":
         return [Constant(rate_per_second=load.rate_per_second)]
-    return [Poisson(rate_per_second=load.rate_per_second, seed=arrivals_seed(load.seed, degree, block))]
+    return [Poisson(rate_per_second=load.rate_per_second, seed=arrivals_seed(load.seed, candidate, block))]
 
 
-def arrivals_seed(seed: int, degree: int, block: int) -> int:
-    """Return the seed of the arrivals of ``degree`` in ``block``."""
-    return random.Random(f"{seed} {degree} {block}").getrandbits(32)
+def arrivals_seed(seed: int, candidate: Candidate, block: int) -> int:
+    """Return the seed of the arrivals of ``candidate`` in ``block``."""
+    named = candidate.degree if candidate.max_num_seqs is None else candidate.slug
+    return random.Random(f"{seed} {named} {block}").getrandbits(32)
 
 
-def _turn(stage: Stage, degree: int, arrivals: Arrivals, seconds: float, requests: int | None = None) -> PlannedTurn:
+def _turn(
+    stage: Stage, candidate: Candidate, arrivals: Arrivals, seconds: float, requests: int | None = None
+) -> PlannedTurn:
     return PlannedTurn(
         stage=stage,
-        degree=degree,
+        candidate=candidate,
         block=None,
         arrivals=arrivals,
         begin_seconds=0,
@@ -139,15 +145,15 @@ def _placed(load: Load, turns: list[PlannedTurn]) -> tuple[PlannedTurn, ...]:
     return tuple(dataclasses.replace(turn, begin_seconds=begin) for turn, begin in zip(turns, begins, strict=False))
 
 
-Rounds = tuple[tuple[int, ...], ...]
-"""Degrees that run at the same time, one tuple per turn."""
+Rounds = tuple[tuple[Candidate, ...], ...]
+"""Candidates that run at the same time, one tuple per turn."""
 
 
-def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
-    """Return the degrees of ``block`` (from 0) in the order of their turns.
+def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[Candidate]:
+    """Return the candidates of ``block`` (from 0) in the order of their turns.
 
     Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
     one change of servers; within a round the order is drawn.
     """
     there = rounds if block % 2 == 0 else rounds[::-1]
-    return [degree for each in there for degree in draw.sample(each, len(each))]
+    return [each for together in there for each in draw.sample(together, len(together))]

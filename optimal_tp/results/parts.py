@@ -8,7 +8,7 @@ from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
-from optimal_tp.measurement.turns import Key, Turn, key, own_turn, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, of, own_turn, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.curve import operating_point
 
@@ -96,7 +96,7 @@ _ALIKE: typing.Final[dict[str, typing.Callable[[OfPod], object]]] = {
     "name": lambda each: each.record.run,
     "settings": lambda each: each.record.settings,
     "pins": lambda each: each.record.pins,
-    "servers": lambda each: [(degree.degree, degree.gate, degree.urls) for degree in each.record.degrees],
+    "servers": lambda each: [(one.candidate, one.gate, one.urls) for one in each.record.degrees],
     "number of pods": lambda each: each.part.pods,
     "common start": lambda each: each.part.start,
 }
@@ -173,7 +173,7 @@ def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
     apart_ms = 1000 * (max(known, default=0.0) - min(known, default=0.0))
     if apart_ms > CLOCK_TOLERANCE_MS:
         yield (
-            f"its pods began TP{turn.degree} {turn.stage} {apart_ms:.0f} ms apart by their clocks; a valid turn has at "
+            f"its pods began {of(turn).name} {turn.stage} {apart_ms:.0f} ms apart by their clocks; a valid turn has at "
             f"most {CLOCK_TOLERANCE_MS:g} ms"
         )
 

@@ -10,9 +10,10 @@ from optimal_tp.loadgen import connection as connections
 from optimal_tp.loadgen.connection import Connection
 from optimal_tp.loadgen.exchange import Exchange, Origin, sample
 from optimal_tp.measurement.samples import Sample
+from tests.fakes_candidates import TP1
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
-ORIGIN = Origin(stage="block", degree=1, block=0, concurrency=1, rate_per_second=None, seconds=0.0)
+ORIGIN = Origin(stage="block", candidate=TP1, block=0, concurrency=1, rate_per_second=None, seconds=0.0)
 
 
 class Wire(asyncio.Transport):

@@ -9,6 +9,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python
@@ -19,7 +20,7 @@ from optimal_tp.settings.workload import Model
 
 def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
     return ServerPlan(
-        degree=degree,
+        candidate=Candidate(degree),
         cores=tuple(range(degree)),
         port=8101,
         model_directory=pathlib.Path("/models/own"),
@@ -73,9 +74,7 @@ def test_a_server_that_loads_too_long_is_told() -> None:
     """With its log, the log's end and the setting."""
     loading = types.SimpleNamespace(plan=_plan(), last_words=lambda: "Loading weights")
 
-    with pytest.raises(ServerFailed) as failed:
-        _late(typing.cast("dict[int, Server]", {1: None, 2: loading}), {1: 3.0}, 60)
-    assert str(failed.value) == (
+    assert str(_late(typing.cast("Server", loading), 60)) == (
         "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
         "weights; raise it in the profile if it was still loading"
     )
