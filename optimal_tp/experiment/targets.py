@@ -5,21 +5,29 @@ import collections.abc
 import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
-from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.calls import Completion, Server
+from optimal_tp.plan import prompts
+from optimal_tp.plan.prompts import Prompt
 from optimal_tp.settings.workload import WorkloadSettings
 
 _DEGREE_IN_NAME = re.compile(r"-tp(\d+)$")
 
 
-async def check_targets(targets: collections.abc.Mapping[int, tuple[str, ...]], settings: WorkloadSettings) -> None:
-    """Ask every URL of ``targets`` (by degree) what it serves.
+async def check_targets(
+    targets: collections.abc.Mapping[int, tuple[str, ...]], settings: WorkloadSettings, *, ignore_eos: bool
+) -> None:
+    """Ask every URL of ``targets`` (by degree) what it serves, then for one completion as the load will ask for them.
 
     Raises SettingsError that lists every target that is down, serves another model, carries another degree in a
-    served name ("Qwen/Qwen3-0.6B-tp2"), or holds fewer tokens than the load asks for.
+    served name ("Qwen/Qwen3-0.6B-tp2"), holds fewer tokens than the load asks for, or does not serve its completion.
     """
     pairs = [(degree, url) for degree, urls in targets.items() for url in urls]
     found = await asyncio.gather(*(_problems(degree, url, settings) for degree, url in pairs))
     problems = [problem for several in found for problem in several]
+    if not problems:
+        asked = (_unserved(degree, url, settings, ignore_eos=ignore_eos) for degree, url in pairs)
+        problems = [problem for problem in await asyncio.gather(*asked) if problem is not None]
     if problems:
         raise SettingsError(problems)
 
@@ -53,6 +61,70 @@ async def _problems(degree: int, url: str, settings: WorkloadSettings) -> list[P
         )
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
+
+
+async def _unserved(degree: int, url: str, settings: WorkloadSettings, *, ignore_eos: bool) -> Problem | None:
+    """Return why ``url`` serves no completion as the load asks for them; None where it does.
+
+    What is no refusal may pass, so it is asked twice.
+    """
+    load = settings.load
+    server = Server(url=url, timeout_seconds=load.request_timeout_seconds)
+    prompt = await _prompt(server, settings)
+    # The stretches' own defaults: what they send is what must be served.
+    shared = wire.shared_body(settings.model.name, stream=True, temperature=1.0, ignore_eos=ignore_eos)
+    for _ in range(2):
+        done = await server.complete(shared, prompt, max_tokens=load.output_range[1])
+        if done.failure is None or _is_refusal(done.http_status):
+            break
+    timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
+    if done.failure is None and not done.streamed and timed:
+        rule = f"it streams its answers where it is asked to (stream: true), or {timed[0]} cannot be measured"
+        return Problem(path=f"target {degree}", value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
+    if done.failure is None:
+        return None
+    rule = f"it serves a completion as the load asks for it; the answer to POST /v1/completions was: {done.failure}"
+    remedy = _way_out(done, prompt, ignore_eos=ignore_eos)
+    return Problem(path=f"target {degree}", value=url, rule=rule, remedy=remedy)
+
+
+async def _prompt(server: Server, settings: WorkloadSettings) -> Prompt:
+    """Return a prompt of the load's kind that the load itself does not send."""
+    load = settings.load
+    if load.prompt != "synthetic":
+        return next(prompts.repeated().each)
+    ids = await server.tokens(settings.model.name, " ".join(prompts.WORDS))
+    return next(prompts.synthetic(ids, load.prompt_tokens, seed=load.seed + 1).each)
+
+
+_BUSY = {408, 425, 429}
+_LEAST_REFUSAL, _MOST_REFUSAL = 400, 499
+_UNKNOWN_PATH = {404, 405, 501}
+_NO_ENTRY = {401, 403}
+
+
+def _is_refusal(http_status: int | None) -> bool:
+    return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
+
+
+def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool) -> str:
+    """Return what to do about a completion that was not served."""
+    said = str(done.failure)
+    no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
+    if not _is_refusal(done.http_status):
+        return "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds"
+    if done.http_status in _NO_ENTRY:
+        return "let the client in: it sent no key"
+    if ignore_eos and "ignore_eos" in said:
+        return no_eos
+    if "stream_options" in said:
+        return "serve with a release that knows stream_options, which tells how many tokens were made"
+    if done.http_status in _UNKNOWN_PATH:
+        return "let the server offer the completions API; one that offers chat alone cannot be measured"
+    ways = [no_eos] if ignore_eos else []
+    if not isinstance(prompt.content, str):
+        ways.append("set workloads.load.prompt to seed or file, for servers that take no token ids")
+    return "; or ".join([*ways, "start the server so that it takes the request"])
 
 
 async def wait_until_healthy(
