@@ -22,10 +22,13 @@ class Arena(typing.Protocol):
         """Let ``degree``'s servers work and keep the others from disturbing them."""
 
     def start_watch(self, degree: int) -> None:
-        """Begin to watch who uses the cores of ``degree``."""
+        """Begin to watch who uses the servers' cores while ``degree`` has its turn."""
 
     def foreign_cpu_share(self) -> float | None:
         """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
+
+    def throttled_periods(self) -> int | None:
+        """Return in how many periods since ``start_watch`` a CPU quota held us back; None where none is counted."""
 
     def failure(self) -> str | None:
         """Return what went wrong with a server that we started, in a sentence; None while all is well."""
@@ -42,6 +45,10 @@ class OpenArena:
 
     def foreign_cpu_share(self) -> float | None:
         """Return None: other machines' processors cannot be seen from here."""
+        return None
+
+    def throttled_periods(self) -> int | None:
+        """Return None: whatever holds servers back there is a part of them."""
         return None
 
     def failure(self) -> str | None:
@@ -107,6 +114,7 @@ class Turns:
             longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
+            throttled_periods=self.arena.throttled_periods(),
             start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
         )
 

@@ -30,7 +30,7 @@ class Place:
     """Host memory that its server is expected to take, GiB; None for a degree that does not fit."""
 
 
-def places(
+def places(  # noqa: PLR0913 - what is wanted and what there is, each by its name
     degrees: collections.abc.Sequence[int],
     *,
     cores: collections.abc.Sequence[int],
@@ -38,32 +38,39 @@ def places(
     shape: ModelShape,
     model: Model,
     local: LocalSettings,
+    quota_cores: float | None = None,
 ) -> tuple[Place, ...]:
     """Return a place for each of ``degrees``, in their order.
 
     ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Servers share cores
-    (only one runs at a time) but not memory: a degree for which the smaller ones left too little does not fit.
+    (only one runs at a time) but not memory: a degree for which the smaller ones left too little does not fit. A
+    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one.
     """
+    offer = str(len(cores))
+    if quota_cores is not None and quota_cores < len(cores):
+        cores = cores[: max(1, int(quota_cores))]
+        offer = f"{len(cores)}: a container's quota is {quota_cores:g} CPUs of its {offer}"
     found: list[Place] = []
     left_gib = available_gib
     for degree in degrees:
-        place = _place(degree, cores=cores, left_gib=left_gib, shape=shape, model=model, local=local)
+        place = _place(degree, cores=cores, offer=offer, left_gib=left_gib, shape=shape, model=model, local=local)
         left_gib -= place.host_gib or 0
         found.append(place)
     return tuple(found)
 
 
-def _place(
+def _place(  # noqa: PLR0913 - likewise
     degree: int,
     *,
     cores: collections.abc.Sequence[int],
+    offer: str,
     left_gib: float,
     shape: ModelShape,
     model: Model,
     local: LocalSettings,
 ) -> Place:
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {len(cores)}"
+        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
         return Place(degree=degree, cores=(), reason=reason, host_gib=None)
     arithmetic = fit(
         shape,

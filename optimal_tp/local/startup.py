@@ -13,6 +13,7 @@ import psutil
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.loadgen import calls
+from optimal_tp.local.quota import throttled_periods
 from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
@@ -113,6 +114,7 @@ class _Reading:
     busy: float
     """Not idle, over the watched cores, time stolen by the hypervisor included."""
     server: float
+    """Used by all servers; those that are stopped use nothing."""
     own: float
 
 
@@ -126,8 +128,8 @@ class MachineArena:
     def __init__(self, servers: dict[int, Server]) -> None:
         """Take over ``servers``, by degree, all running."""
         self._servers = servers
-        self._watched: Server | None = None
         self._before: _Reading | None = None
+        self._throttled_before: int | None = None
 
     async def admit(self, degree: int) -> None:
         """Stop the others first, then wake ``degree``."""
@@ -136,16 +138,38 @@ class MachineArena:
                 server.pause()
         self._servers[degree].resume()
 
-    def start_watch(self, degree: int) -> None:
-        """Read the clocks of ``degree``'s cores."""
-        self._watched = self._servers[degree]
-        self._before = _read(self._watched)
+    def start_watch(self, degree: int) -> None:  # noqa: ARG002 - a neighbour counts on every server's cores alike
+        """Read the clocks of all servers' cores."""
+        self._throttled_before = throttled_periods()
+        self._before = self._read()
 
     def foreign_cpu_share(self) -> float | None:
-        """Return the share of the cores' time that neither the server nor this process used since ``start_watch``."""
-        if self._watched is None or self._before is None:
+        """Return the share of all servers' cores that neither they nor this process used since ``start_watch``.
+
+        The cores of every degree, whoever has its turn: or a neighbour on TP2's second core would void the turns of
+        TP2 and leave those of TP1 in.
+        """
+        if self._before is None:
             return None
-        return foreign_share(self._before, _read(self._watched), cores=len(self._watched.plan.cores))
+        return foreign_share(self._before, self._read(), cores=len(self._cores()))
+
+    def throttled_periods(self) -> int | None:
+        """Return in how many periods since ``start_watch`` a container's quota held us back; None without a count."""
+        now, before = throttled_periods(), self._throttled_before
+        return None if now is None or before is None else now - before
+
+    def _cores(self) -> set[int]:
+        return {core for server in self._servers.values() for core in server.plan.cores}
+
+    def _read(self) -> _Reading:
+        times = psutil.cpu_times(percpu=True)
+        own = psutil.Process().cpu_times()
+        return _Reading(
+            at=time.monotonic(),
+            busy=sum(_busy_seconds(times[core]) for core in self._cores()),
+            server=sum(server.cpu_seconds() for server in self._servers.values()),
+            own=own.user + own.system,
+        )
 
     def failure(self) -> str | None:
         """Return the first server's failure, if any has ended."""
@@ -164,17 +188,6 @@ def foreign_share(before: _Reading, after: _Reading, *, cores: int) -> float | N
         return None
     foreign = (after.busy - before.busy) - (after.server - before.server) - (after.own - before.own)
     return max(0.0, foreign / (elapsed * cores))
-
-
-def _read(server: Server) -> _Reading:
-    times = psutil.cpu_times(percpu=True)
-    own = psutil.Process().cpu_times()
-    return _Reading(
-        at=time.monotonic(),
-        busy=sum(_busy_seconds(times[core]) for core in server.plan.cores),
-        server=server.cpu_seconds(),
-        own=own.user + own.system,
-    )
 
 
 def _busy_seconds(times: "psutil._ntuples.scputimes") -> float:

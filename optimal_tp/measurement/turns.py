@@ -31,7 +31,9 @@ class Turn:
     send_lag_p99_ms: float | None
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
-    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    """Share of all servers' cores taken by other processes; None where it cannot be seen."""
+    throttled_periods: int | None = None
+    """Periods in which a container's CPU quota held servers or client back; None where none is counted."""
     max_num_seqs: int | None = None
     """The batch of the servers, where the run has the degree with several."""
     uncounted: int = 0

@@ -163,6 +163,9 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         send_lag_p99_ms=max(lags, default=None),
         longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
+        throttled_periods=max(
+            (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
+        ),
     )
 
 

@@ -10,14 +10,21 @@ from optimal_tp.local.machine import Place, code_revision, places
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model
 
+TOO_FEW = "TP2 needs 2 CPU cores, one a logical core"
+
 
 def _places(
-    *, cores: tuple[int, ...] = (4, 5), available_gib: float = 20.0, shape: str = "Qwen/Qwen3-0.6B"
+    *,
+    cores: tuple[int, ...] = (4, 5),
+    available_gib: float = 20.0,
+    shape: str = "Qwen/Qwen3-0.6B",
+    quota_cores: float | None = None,
 ) -> dict[int, Place]:
     found = places(
         (1, 2, 4),
         cores=cores,
         available_gib=available_gib,
+        quota_cores=quota_cores,
         shape=SHAPES[shape],
         model=Model(),
         local=LocalSettings(),
@@ -42,6 +49,30 @@ def test_a_degree_above_the_cores_does_not_fit() -> None:
         reason="TP4 needs 4 CPU cores, one a logical core; this machine offers 2",
         host_gib=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("quota", "first", "reason"),
+    [
+        (
+            1.5,
+            (4,),
+            f"{TOO_FEW}; this machine offers 1: a container's quota is 1.5 CPUs of its 2",
+        ),
+        (
+            0.5,
+            (4,),
+            f"{TOO_FEW}; this machine offers 1: a container's quota is 0.5 CPUs of its 2",
+        ),
+        (2.0, (4,), None),
+        (64.0, (4,), None),
+    ],
+)
+def test_a_quota_counts_as_cores(quota: float, first: tuple[int, ...], reason: str | None) -> None:
+    """Whole cores of it, at least one: two servers' workers cannot share one core's time."""
+    found = _places(quota_cores=quota)
+
+    assert (found[1].cores, found[2].reason) == (first, reason)
 
 
 def test_servers_add_up_in_memory() -> None:

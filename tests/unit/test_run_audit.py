@@ -106,6 +106,21 @@ def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str
     assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[1][0]
 
 
+def test_a_quota_that_held_back_voids_a_turn() -> None:
+    """A server that is stopped for parts of a second is not what was to be measured; no count says nothing."""
+    record, samples = planted_run(blocks=BLOCKS)
+    reasons = {
+        periods: dict(audit_run(_disturbed(record, {1: 12}, throttled_periods=periods), samples).void_reasons)
+        for periods in (None, 0, 3)
+    }
+
+    assert (reasons[None], reasons[0]) == ({}, {})
+    assert (
+        "the container's CPU quota held servers or client back in 3 periods; a valid turn has none; give the "
+        "container more CPUs, or measure smaller degrees"
+    ) in reasons[3][1][0]
+
+
 def test_a_late_client_voids_what_it_measured() -> None:
     """The client's own clock ticked 80 ms late: that is the client's latency, not the server's."""
     record, samples = planted_run(blocks=BLOCKS)
