@@ -15,7 +15,7 @@ from tests.fakes_run import planted_run
 BLOCKS = 12
 
 
-def _disturbed(record: RunRecord, wanted: dict[int, int], **change: float) -> RunRecord:
+def _disturbed(record: RunRecord, wanted: dict[int, int], **change: float | None) -> RunRecord:
     """Return ``record`` with the first so many block turns of each degree in ``wanted`` changed."""
     left = dict(wanted)
     turns: list[Turn] = []
