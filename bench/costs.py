@@ -5,7 +5,6 @@ import time
 import typing
 
 from bench.flood import TOKENS
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import exchange, summary
 from optimal_tp.loadgen.connection import Connection
 from optimal_tp.loadgen.exchange import Exchange
@@ -68,9 +67,7 @@ def costs(pieces: typing.Sequence[bytes]) -> dict[str, float]:
         raise RuntimeError(f"the answer was read as {done.status} with {len(done.tokens)} tokens")
     done.sent = done.intended = done.end - 0.01
     begun = done.end - 5
-    origin = exchange.Origin(
-        stage="load", candidate=Candidate(1), block=None, concurrency=64, rate_per_second=None, seconds=begun
-    )
+    origin = exchange.Origin(stage="load", degree=1, block=None, concurrency=64, rate_per_second=None, seconds=begun)
     sample = exchange.sample(done, origin)
     return {
         "writing the request": best_microseconds(lambda: writer.request(Prompt("123"))),

@@ -13,7 +13,6 @@ from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed
 from optimal_tp.results.source import samples_in
-from tests.fakes_candidates import TP2
 
 T = typing.TypeVar("T")
 
@@ -94,7 +93,7 @@ def drive_once(
     """Drive one stretch against ``urls``; return what it came to and its samples in order of requests."""
     defaults: dict[str, typing.Any] = {
         "stage": "block",
-        "candidate": TP2,
+        "degree": 2,
         "block": 3,
         "arrivals": Closed(concurrency=1),
         "seconds": 10,

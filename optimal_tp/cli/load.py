@@ -19,7 +19,6 @@ import typing
 import uvloop
 
 from optimal_tp.errors import CapacityError, Exit, ServerFailed, SettingsError
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import options, result, summary
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Stretch, Target, drive
@@ -224,7 +223,7 @@ async def _prompts(asked: Options, server: Server, model: str) -> prompts.Prompt
 def _stretch(asked: Options, origin: float) -> Stretch:
     return Stretch(
         stage="load",
-        candidate=Candidate(1),
+        degree=1,
         block=None,
         arrivals=asked.arrivals,
         seconds=asked.seconds,

@@ -33,7 +33,8 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
             for candidate in sources:
                 stretch = Stretch(
                     stage="steady",
-                    candidate=candidate,
+                    degree=candidate.degree,
+                    max_num_seqs=candidate.max_num_seqs,
                     block=None,
                     arrivals=Closed(concurrency=1),
                     seconds=None,

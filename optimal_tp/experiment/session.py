@@ -100,7 +100,7 @@ class Session:
         await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
         if self.halt.event.is_set():
             raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
-        await check_targets(here, self.settings)
+        await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
 
     def _measured(self) -> dict[Candidate, tuple[str, ...]]:
         return {each.candidate: each.urls for each in self.degrees if each.gate is None}

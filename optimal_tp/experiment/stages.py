@@ -13,7 +13,7 @@ from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson, own_share
-from optimal_tp.plan.timetable import PlannedTurn, Rounds, Timetable, arrivals_seed, block_order
+from optimal_tp.plan.timetable import PlannedTurn, Rounds, Timetable, arrivals_seed, block_order, lengths_seed
 from optimal_tp.settings.workload import Load, WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 
@@ -169,12 +169,16 @@ def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
     """Return a stretch of the requests that ``load`` asks for."""
     return Stretch(
         stage=stage,
-        candidate=candidate,
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
         block=block,
         arrivals=arrivals,
         seconds=seconds,
         requests=requests,
         max_tokens=load.output_tokens,
+        output_range=load.output_range,
+        seed=lengths_seed(load.seed, stage, block),
+        routing=load.routing,
         ignore_eos=ignore_eos,
         request_timeout_seconds=load.request_timeout_seconds,
         grace_seconds=1,

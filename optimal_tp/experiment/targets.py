@@ -6,25 +6,37 @@ import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.facts.candidates import Candidate, candidate
-from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.calls import Completion, Server
+from optimal_tp.plan import prompts
+from optimal_tp.plan.prompts import Prompt
 from optimal_tp.settings.workload import WorkloadSettings
 
 _CANDIDATE_IN_NAME = re.compile(r"-(tp\d+(?:-b\d+)?)$")
 
 
 async def check_targets(
-    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], settings: WorkloadSettings
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], settings: WorkloadSettings, *, ignore_eos: bool
 ) -> None:
-    """Ask every URL of ``targets`` what it serves.
+    """Ask every URL of ``targets`` what it serves, then for one completion as the load will ask for them.
 
     Raises SettingsError that lists every target that is down, serves another model, carries another degree or batch in
-    a served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), or holds fewer tokens than the load asks for.
+    a served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), holds fewer tokens than the load asks for, or does
+    not serve its completion.
     """
     pairs = [(candidate, url) for candidate, urls in targets.items() for url in urls]
     found = await asyncio.gather(*(_problems(candidate, url, settings) for candidate, url in pairs))
     problems = [problem for several in found for problem in several]
+    if not problems:
+        asked = (_unserved(candidate, url, settings, ignore_eos=ignore_eos) for candidate, url in pairs)
+        problems = [problem for problem in await asyncio.gather(*asked) if problem is not None]
     if problems:
         raise SettingsError(problems)
+
+
+def _path(wanted: Candidate) -> str:
+    """Return how a sentence calls the target: "target 1", "target 1-b4"."""
+    return f"target {wanted.slug.removeprefix('tp')}"
 
 
 def _is_other(named: Candidate, wanted: Candidate) -> bool:
@@ -34,7 +46,7 @@ def _is_other(named: Candidate, wanted: Candidate) -> bool:
 
 
 async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> list[Problem]:
-    path = f"target {wanted.slug.removeprefix('tp')}"
+    path = _path(wanted)
     try:
         served = await Server(url=url).models()
     except ServerFailed as error:
@@ -51,13 +63,80 @@ async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> 
     if named and all(_is_other(each, wanted) for each in named.values()):
         rule = f"it serves {wanted.name}; its name {', '.join(named)} says another"
         problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
-    needed = settings.load.prompt_tokens + settings.load.output_tokens
+    needed = settings.load.prompt_tokens + settings.load.output_range[1]
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
-        rule = f"it holds prompt and output together ({needed} tokens); its max_model_len is {min(lengths)}"
-        remedy = "shorten workloads.load.prompt_tokens or output_tokens, or start the server with a larger length"
+        rule = f"it holds prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
+        remedy = (
+            "shorten workloads.load.prompt_tokens or output_tokens, lower output_spread, "
+            "or start the server with a larger length"
+        )
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
+
+
+async def _unserved(wanted: Candidate, url: str, settings: WorkloadSettings, *, ignore_eos: bool) -> Problem | None:
+    """Return why ``url`` serves no completion as the load asks for them; None where it does.
+
+    What is no refusal may pass, so it is asked twice.
+    """
+    load, path = settings.load, _path(wanted)
+    server = Server(url=url, timeout_seconds=load.request_timeout_seconds)
+    prompt = await _prompt(server, settings)
+    # The stretches' own defaults: what they send is what must be served.
+    shared = wire.shared_body(settings.model.name, stream=True, temperature=1.0, ignore_eos=ignore_eos)
+    for _ in range(2):
+        done = await server.complete(shared, prompt, max_tokens=load.output_range[1])
+        if done.failure is None or _is_refusal(done.http_status):
+            break
+    timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
+    if done.failure is None and not done.streamed and timed:
+        rule = f"it streams its answers where it is asked to (stream: true), or {timed[0]} cannot be measured"
+        return Problem(path=path, value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
+    if done.failure is None:
+        return None
+    rule = f"it serves a completion as the load asks for it; the answer to POST /v1/completions was: {done.failure}"
+    remedy = _way_out(done, prompt, ignore_eos=ignore_eos)
+    return Problem(path=path, value=url, rule=rule, remedy=remedy)
+
+
+async def _prompt(server: Server, settings: WorkloadSettings) -> Prompt:
+    """Return a prompt of the load's kind that the load itself does not send."""
+    load = settings.load
+    if load.prompt != "synthetic":
+        return next(prompts.repeated().each)
+    ids = await server.tokens(settings.model.name, " ".join(prompts.WORDS))
+    return next(prompts.synthetic(ids, load.prompt_tokens, seed=load.seed + 1).each)
+
+
+_BUSY = {408, 425, 429}
+_LEAST_REFUSAL, _MOST_REFUSAL = 400, 499
+_UNKNOWN_PATH = {404, 405, 501}
+_NO_ENTRY = {401, 403}
+
+
+def _is_refusal(http_status: int | None) -> bool:
+    return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
+
+
+def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool) -> str:
+    """Return what to do about a completion that was not served."""
+    said = str(done.failure)
+    no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
+    if not _is_refusal(done.http_status):
+        return "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds"
+    if done.http_status in _NO_ENTRY:
+        return "let the client in: it sent no key"
+    if ignore_eos and "ignore_eos" in said:
+        return no_eos
+    if "stream_options" in said:
+        return "serve with a release that knows stream_options, which tells how many tokens were made"
+    if done.http_status in _UNKNOWN_PATH:
+        return "let the server offer the completions API; one that offers chat alone cannot be measured"
+    ways = [no_eos] if ignore_eos else []
+    if not isinstance(prompt.content, str):
+        ways.append("set workloads.load.prompt to seed or file, for servers that take no token ids")
+    return "; or ".join([*ways, "start the server so that it takes the request"])
 
 
 async def wait_until_healthy(

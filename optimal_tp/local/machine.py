@@ -43,7 +43,7 @@ def with_batches(workloads: WorkloadSettings, local: LocalSettings, shape: Model
     return decided(workloads, sequences)
 
 
-def places(
+def places(  # noqa: PLR0913 - what is wanted and what there is, each by its name
     candidates: collections.abc.Sequence[Candidate],
     *,
     cores: collections.abc.Sequence[int],
@@ -51,17 +51,23 @@ def places(
     shape: ModelShape,
     model: Model,
     local: LocalSettings,
+    quota_cores: float | None = None,
 ) -> tuple[Place, ...]:
     """Return a place for each of ``candidates``, in their order.
 
     ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Candidates share cores
     (only one runs at a time) but not memory: one for which those before it left too little does not fit. All are given
-    as many cores as the largest has, several servers for a smaller degree; where memory is short, one server alone.
+    as many cores as the largest has, several servers for a smaller degree; where memory is short, one server alone. A
+    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one.
     """
+    offer = str(len(cores))
+    if quota_cores is not None and quota_cores < len(cores):
+        cores = cores[: max(1, int(quota_cores))]
+        offer = f"{len(cores)}: a container's quota is {quota_cores:g} CPUs of its {offer}"
     found: list[Place] = []
     left_gib = available_gib
     for candidate in candidates:
-        place = _place(candidate, cores=cores, left_gib=left_gib, shape=shape, model=model, local=local)
+        place = _place(candidate, cores=cores, offer=offer, left_gib=left_gib, shape=shape, model=model, local=local)
         left_gib -= place.host_gib or 0
         found.append(place)
     whole = max((place.candidate.degree for place in found if place.reason is None), default=0)
@@ -87,10 +93,11 @@ def _fit(shape: ModelShape, degree: int, model: Model, batch: int, local: LocalS
     )
 
 
-def _place(
+def _place(  # noqa: PLR0913 - likewise
     candidate: Candidate,
     *,
     cores: collections.abc.Sequence[int],
+    offer: str,
     left_gib: float,
     shape: ModelShape,
     model: Model,
@@ -98,7 +105,7 @@ def _place(
 ) -> Place:
     degree = candidate.degree
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {len(cores)}"
+        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
         return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
     arithmetic = _fit(shape, degree, model, model.batch_of(candidate), local, local.gib_per_core)
     if not arithmetic.fits:

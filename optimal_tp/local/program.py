@@ -20,6 +20,7 @@ from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.machine import Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
+from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import read_shape, write_model
@@ -164,6 +165,7 @@ def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
     return places(
         profile.workloads.candidates,
         cores=sorted(os.sched_getaffinity(0)),
+        quota_cores=granted_cores(),
         available_gib=psutil.virtual_memory().available / 2**30,
         shape=shape,
         model=profile.workloads.model,

@@ -14,6 +14,7 @@ from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
+from optimal_tp.local.quota import throttled_periods
 from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
@@ -122,6 +123,7 @@ class _Reading:
     busy: float
     """Not idle, over the watched cores, time stolen by the hypervisor included."""
     server: float
+    """Used by all servers; those that are stopped use nothing."""
     own: float
 
 
@@ -135,8 +137,8 @@ class MachineArena:
     def __init__(self, servers: dict[Candidate, tuple[Server, ...]]) -> None:
         """Take over ``servers``, by candidate, all running."""
         self._servers = servers
-        self._watched: tuple[Server, ...] = ()
         self._before: _Reading | None = None
+        self._throttled_before: int | None = None
 
     async def admit(self, candidate: Candidate) -> None:
         """Stop the others first, then wake ``candidate``."""
@@ -146,21 +148,45 @@ class MachineArena:
         for server in self._servers[candidate]:
             server.resume()
 
-    def start_watch(self, candidate: Candidate) -> None:
-        """Read the clocks of ``candidate``'s cores."""
-        self._watched = self._servers[candidate]
-        self._before = _read(self._watched)
+    def start_watch(self, candidate: Candidate) -> None:  # noqa: ARG002 - a neighbour counts on every server's cores alike
+        """Read the clocks of all servers' cores."""
+        self._throttled_before = throttled_periods()
+        self._before = self._read()
 
     def foreign_cpu_share(self) -> float | None:
-        """Return the share of the cores' time that neither the servers nor this process used since ``start_watch``."""
+        """Return the share of all servers' cores that neither they nor this process used since ``start_watch``.
+
+        The cores of every candidate, whoever has its turn: or a neighbour on TP2's second core would void the turns of
+        TP2 and leave those of TP1 in.
+        """
         if self._before is None:
             return None
-        cores = sum(len(server.plan.cores) for server in self._watched)
-        return foreign_share(self._before, _read(self._watched), cores=cores)
+        return foreign_share(self._before, self._read(), cores=len(self._cores()))
+
+    def throttled_periods(self) -> int | None:
+        """Return in how many periods since ``start_watch`` a container's quota held us back; None without a count."""
+        now, before = throttled_periods(), self._throttled_before
+        return None if now is None or before is None else now - before
+
+    def _cores(self) -> set[int]:
+        return {core for server in self._all() for core in server.plan.cores}
+
+    def _all(self) -> list[Server]:
+        return [server for servers in self._servers.values() for server in servers]
+
+    def _read(self) -> _Reading:
+        times = psutil.cpu_times(percpu=True)
+        own = psutil.Process().cpu_times()
+        return _Reading(
+            at=time.monotonic(),
+            busy=sum(_busy_seconds(times[core]) for core in self._cores()),
+            server=sum(server.cpu_seconds() for server in self._all()),
+            own=own.user + own.system,
+        )
 
     def failure(self) -> str | None:
         """Return the first server's failure, if any has ended."""
-        failures = (server.failure for servers in self._servers.values() for server in servers)
+        failures = (server.failure for server in self._all())
         return next((failure for failure in failures if failure is not None), None)
 
 
@@ -175,17 +201,6 @@ def foreign_share(before: _Reading, after: _Reading, *, cores: int) -> float | N
         return None
     foreign = (after.busy - before.busy) - (after.server - before.server) - (after.own - before.own)
     return max(0.0, foreign / (elapsed * cores))
-
-
-def _read(servers: collections.abc.Sequence[Server]) -> _Reading:
-    times = psutil.cpu_times(percpu=True)
-    own = psutil.Process().cpu_times()
-    return _Reading(
-        at=time.monotonic(),
-        busy=sum(_busy_seconds(times[core]) for server in servers for core in server.plan.cores),
-        server=sum(server.cpu_seconds() for server in servers),
-        own=own.user + own.system,
-    )
 
 
 def _busy_seconds(times: "psutil._ntuples.scputimes") -> float:

@@ -111,8 +111,19 @@ def decode_run(text: str) -> RunRecord:
     """
     data = versioned(text, SCHEMA_VERSION, name=_NAME)
     if "settings" in data:
-        data["settings"] = parse_workloads(data["settings"], file="run.json", unknown="allow")
+        data["settings"] = parse_workloads(_as_it_was(data["settings"]), file="run.json", unknown="allow")
     return decode(_FORM, data, name=_NAME)
+
+
+_BEFORE: typing.Final = {"output_spread": 0, "routing": "round-robin"}
+"""What a load did before a release made it a setting with another default."""
+
+
+def _as_it_was(settings: object) -> object:
+    """Return ``settings`` with what they lack because the release that wrote them always did the same."""
+    if not isinstance(settings, dict) or not isinstance(load := settings.get("load", {}), dict):
+        return settings
+    return {**settings, "load": {**_BEFORE, **load}}
 
 
 VERSION: typing.Literal[1] = 1

@@ -25,19 +25,23 @@ class Turn:
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """Last byte of the last request."""
+    """Last byte of the last request; with a number of counted requests, the end of the last of those."""
     requests: int
     """Requests sent; every one has a sample."""
     send_lag_p99_ms: float | None
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
-    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    """Share of all servers' cores taken by other processes; None where it cannot be seen."""
+    throttled_periods: int | None = None
+    """Periods in which a container's CPU quota held servers or client back; None where none is counted."""
     max_num_seqs: int | None = None
     """The batch of the servers, where the run has the degree with several."""
     uncounted: int = 0
     """Requests, from the first, that let the servers reach their usual state and count for nothing."""
     counted: int | None = None
     """Requests after those that count, a number fixed before the turn; None counts every request after those."""
+    cut_short: bool = False
+    """True where something ended it before its last request, or its counted ones, had come to their end."""
     longest_lag_ms: float | None = None
     """Longest that the client's own clock stood still; None if it was not watched."""
     start_epoch_seconds: float | None = None

@@ -126,6 +126,11 @@ def arrivals_seed(seed: int, candidate: Candidate, block: int) -> int:
     return random.Random(f"{seed} {named} {block}").getrandbits(32)
 
 
+def lengths_seed(seed: int, stage: Stage, block: int | None) -> int:
+    """Return the seed of the output lengths in ``stage`` and ``block``: the same for every degree."""
+    return random.Random(f"{seed} {stage} {block} lengths").getrandbits(32)
+
+
 def _turn(
     stage: Stage, candidate: Candidate, arrivals: Arrivals, seconds: float, requests: int | None = None
 ) -> PlannedTurn:

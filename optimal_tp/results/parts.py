@@ -159,8 +159,13 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         start_seconds=min(turn.start_seconds for turn in own),
         end_seconds=max(turn.end_seconds for turn in own),
         requests=sum(turn.requests for turn in own),
+        cut_short=any(turn.cut_short for turn in own),
         send_lag_p99_ms=max(lags, default=None),
+        longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
+        throttled_periods=max(
+            (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
+        ),
     )
 
 

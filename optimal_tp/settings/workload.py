@@ -11,6 +11,9 @@ from optimal_tp.settings.batches import Batches, Degree, batches_of
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import HourPrice
 
+Routing = typing.Literal["least-in-flight", "round-robin", "random"]
+"""``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
+``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 Arrivals = typing.Literal["closed", "constant", "poisson"]
 
@@ -64,7 +67,9 @@ class Load(Section):
     prompt_tokens: int = pydantic.Field(default=30, ge=1)
     """Tokens of a synthetic prompt, as the server counts them."""
     output_tokens: int = pydantic.Field(default=50, ge=1)
-    """Tokens that each request asks for."""
+    """Tokens that a request asks for, on average."""
+    output_spread: float = pydantic.Field(default=0.5, ge=0, lt=1)
+    """How far each request's own number may be from ``output_tokens``, as a share of it; 0 asks for the same always."""
     warm_up_requests: int = pydantic.Field(default=3, ge=1)
     """Requests at the start of a degree's first turn, thrown away."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
@@ -79,12 +84,20 @@ class Load(Section):
     """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
     rate_per_second: float | None = pydantic.Field(default=None, gt=0)
     """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
+    routing: Routing = "least-in-flight"
+    """How requests with a rate go to a degree's replicas; a closed loop keeps each slot at one."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
     """Length of each degree's turn in a block."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
     """Silence before each turn, so that the turn before has died down."""
     request_timeout_seconds: float = pydantic.Field(default=60, gt=0, le=3600)
     """A request that takes longer is a failed sample."""
+
+    @property
+    def output_range(self) -> tuple[int, int]:
+        """Least and most output tokens of a request: ``round(output_tokens * (1 -+ output_spread))``, at least 1."""
+        least, most = (round(self.output_tokens * (1 + sign * self.output_spread)) for sign in (-1, 1))
+        return max(1, least), max(1, most)
 
     @pydantic.field_validator("concurrency")
     @classmethod
@@ -205,10 +218,11 @@ class WorkloadSettings(Section):
     @classmethod
     def _fits_the_model(cls, load: Load, info: pydantic.ValidationInfo) -> Load:
         model = info.data.get("model")
-        if model is not None and load.prompt_tokens + load.output_tokens > model.max_model_len_tokens:
+        most = load.output_range[1]
+        if model is not None and load.prompt_tokens + most > model.max_model_len_tokens:
             rule = (
-                f"prompt and output together ({load.prompt_tokens} + {load.output_tokens} tokens) "
-                f"stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
+                f"prompt and longest output together ({load.prompt_tokens} + {most} tokens; output_spread is "
+                f"{load.output_spread:g}) stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
             )
             raise broken(rule, path="prompt_tokens", value=load.prompt_tokens)
         return load

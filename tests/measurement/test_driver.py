@@ -11,16 +11,13 @@ import urllib.request
 import pytest
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import pool
 from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import of
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Closed, Constant, Poisson, Rotation
-from tests.fakes_candidates import TP1
 from tests.fakes_samples import drive_once, endless_prompts, make_turn, run
 from tests.fakes_server import Script, ScriptedServer, Truth
 
@@ -40,6 +37,15 @@ def test_tokens_are_counted_as_the_server_counts_them() -> None:
     assert [(sample.prompt_tokens, sample.output_tokens, len(sample.token_seconds)) for sample in samples] == [
         (3, 8, 3)
     ] * 5
+
+
+def test_a_greeting_is_not_the_first_token() -> None:
+    """A server that greets at once and packs four tokens a chunk has its first output after 50 ms."""
+    with ScriptedServer(Script(greeting=True, tokens_per_chunk=4, ttft_seconds=0.05, gap_seconds=0.001)) as server:
+        _, samples = drive_once(server.url, requests=3, max_tokens=8)
+
+    assert [(sample.output_tokens, len(sample.token_seconds)) for sample in samples] == [(8, 2)] * 3
+    assert all((sample.ttft_ms or 0) >= 49.9 for sample in samples)
 
 
 def test_planted_service_times_are_found() -> None:
@@ -63,11 +69,11 @@ def test_planted_service_times_are_found() -> None:
 
 
 def test_every_field_of_the_stretch_reaches_the_samples(quick: ScriptedServer) -> None:
-    """Stage, candidate, block, load and numbers are those of the stretch."""
-    _, samples = drive_once(quick.url, arrivals=Closed(concurrency=2), requests=3, candidate=Candidate(2, 16))
+    """Stage, degree, block, load and numbers are those of the stretch."""
+    _, samples = drive_once(quick.url, arrivals=Closed(concurrency=2), requests=3)
 
-    assert {(s.stage, of(s), s.block, s.concurrency, s.rate_per_second) for s in samples} == {
-        ("block", Candidate(2, 16), 3, 2, None)
+    assert {(s.stage, s.degree, s.block, s.concurrency, s.rate_per_second) for s in samples} == {
+        ("block", 2, 3, 2, None)
     }
     assert [sample.request for sample in samples] == [0, 1, 2]
     assert {(sample.status, sample.http_status, sample.detail) for sample in samples} == {("ok", 200, None)}
@@ -215,9 +221,7 @@ def test_what_the_samples_taker_raises_ends_the_stretch(quick: ScriptedServer) -
         raise StorageFailed(f"no room for request {sample.request}")
 
     async def work() -> None:
-        stretch = Stretch(
-            stage="block", candidate=TP1, block=0, arrivals=Closed(concurrency=4), seconds=None, max_tokens=1
-        )
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=4), seconds=None, max_tokens=1)
         target = Target(urls=(quick.url,), model="scripted")
         await drive(target, stretch, endless_prompts(), on_sample=full)
 
@@ -241,9 +245,7 @@ def test_a_full_disk_is_handed_every_sample_that_is_left(quick: ScriptedServer) 
             raise StorageFailed(f"{len(offered)} samples")
 
     async def work() -> None:
-        stretch = Stretch(
-            stage="block", candidate=TP1, block=0, arrivals=Closed(concurrency=8), seconds=None, max_tokens=1
-        )
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=8), seconds=None, max_tokens=1)
         await drive(Target(urls=(quick.url,), model="scripted"), stretch, counted(), on_sample=full)
 
     with pytest.raises(StorageFailed, match=r"^\d+ samples$") as raised:
@@ -258,9 +260,7 @@ def test_a_cancelled_drive_hands_over_what_it_has() -> None:
     samples: list[Sample] = []
 
     async def work(url: str) -> None:
-        stretch = Stretch(
-            stage="block", candidate=TP1, block=0, arrivals=Closed(concurrency=3), seconds=None, max_tokens=1
-        )
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=3), seconds=None, max_tokens=1)
         going = asyncio.create_task(
             drive(Target(urls=(url,), model="scripted"), stretch, endless_prompts(), on_sample=samples.append)
         )
@@ -295,9 +295,7 @@ def test_no_garbage_is_collected_while_a_load_is_under_way(quick: ScriptedServer
             raise StorageFailed(f"no room for request {sample.request}")
 
     async def work() -> None:
-        stretch = Stretch(
-            stage="block", candidate=TP1, block=0, arrivals=Closed(concurrency=1), seconds=None, max_tokens=1
-        )
+        stretch = Stretch(stage="block", degree=1, block=0, arrivals=Closed(concurrency=1), seconds=None, max_tokens=1)
         await drive(Target(urls=(quick.url,), model="scripted"), stretch, endless_prompts(), on_sample=watched)
 
     with pytest.raises(StorageFailed):
@@ -328,7 +326,7 @@ def test_a_busy_client_is_found_out(quick: ScriptedServer) -> None:
     async def work() -> Drive:
         stretch = Stretch(
             stage="block",
-            candidate=TP1,
+            degree=1,
             block=0,
             arrivals=Constant(rate_per_second=40),
             seconds=0.5,
@@ -348,7 +346,7 @@ def test_a_busy_client_is_found_out(quick: ScriptedServer) -> None:
         requests=done.intended,
         send_lag_p99_ms=done.lag_p99_ms,
     )
-    reasons = audit_turn(turn, samples, Expected(prompt_tokens=3, output_tokens=4, longest_lag_ms=done.lag_max_ms))
+    reasons = audit_turn(turn, samples, Expected(prompt_tokens=3, output_tokens=(4, 4), longest_lag_ms=done.lag_max_ms))
 
     assert len(samples) == 20
     assert any(reason.startswith("the client's own clock ticked ") for reason in reasons)

@@ -34,6 +34,7 @@ def _settings(**changes: typing.Any) -> WorkloadSettings:
     load = {
         "prompt_tokens": PROMPT_TOKENS,
         "output_tokens": OUTPUT_TOKENS,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 2,
         "concurrency": [1, 2],
@@ -185,6 +186,25 @@ def test_tokens_are_exact_and_every_request_has_its_sample(tmp_path: pathlib.Pat
     assert {(s.prompt_tokens, s.output_tokens, len(s.token_seconds)) for s in samples} == {
         (PROMPT_TOKENS, OUTPUT_TOKENS, OUTPUT_TOKENS)
     }
+
+
+def test_both_degrees_have_the_same_lengths_in_the_same_order(tmp_path: pathlib.Path) -> None:
+    """Outputs vary over their range, and what one degree is asked for in a block the other is asked for too."""
+    with _session(tmp_path, {1: 0.001, 2: 0.001}, _settings(load={"output_spread": 0.5})) as session:
+        _conduct(session)
+    samples = read(str(tmp_path)).samples
+    asked = {
+        (degree, block): [s.output_tokens for s in samples if (s.degree, s.block, s.stage) == (degree, block, "block")]
+        for degree in (1, 2)
+        for block in (0, 1)
+    }
+
+    assert {s.output_tokens for s in samples} <= set(range(4, 13))
+    assert len({s.output_tokens for s in samples}) > 3
+    for block in (0, 1):
+        assert len(pairs := list(zip(asked[1, block], asked[2, block], strict=False))) > 1
+        assert all(one == other for one, other in pairs)
+    assert asked[1, 0][:4] != asked[1, 1][:4]
 
 
 def test_stages_come_in_their_order_and_blocks_are_whole(tmp_path: pathlib.Path) -> None:

@@ -32,6 +32,7 @@ SETTINGS: dict[str, typing.Any] = {
     "load": {
         "prompt_tokens": 7,
         "output_tokens": 8,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 3,
         "concurrency": [1, 4],

@@ -469,8 +469,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__load": {"prompt_tokens": 100}},
         SettingsError,
         (
-            "workloads.load.prompt_tokens is 100; prompt and output together (100 + 50 tokens) stay within "
-            "model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
+            "workloads.load.prompt_tokens is 100; prompt and longest output together (100 + 75 tokens; output_spread "
+            "is 0.5) stay within model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
         ),
     ),
     (

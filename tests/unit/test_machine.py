@@ -14,6 +14,8 @@ from tests.fakes_candidates import TP1, TP2, TP4
 
 MODEL = Model()
 
+TOO_FEW = "TP2 needs 2 CPU cores, one a logical core"
+
 
 def _places(
     *,
@@ -22,11 +24,13 @@ def _places(
     shape: str = "Qwen/Qwen3-0.6B",
     candidates: tuple[Candidate, ...] = (TP1, TP2, TP4),
     model: Model = MODEL,
+    quota_cores: float | None = None,
 ) -> dict[Candidate, Place]:
     found = places(
         candidates,
         cores=cores,
         available_gib=available_gib,
+        quota_cores=quota_cores,
         shape=SHAPES[shape],
         model=model,
         local=LocalSettings(),
@@ -51,6 +55,30 @@ def test_a_degree_above_the_cores_does_not_fit() -> None:
         reason="TP4 needs 4 CPU cores, one a logical core; this machine offers 2",
         host_gib=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("quota", "first", "reason"),
+    [
+        (
+            1.5,
+            (4,),
+            f"{TOO_FEW}; this machine offers 1: a container's quota is 1.5 CPUs of its 2",
+        ),
+        (
+            0.5,
+            (4,),
+            f"{TOO_FEW}; this machine offers 1: a container's quota is 0.5 CPUs of its 2",
+        ),
+        (2.0, (4,), None),
+        (64.0, (4,), None),
+    ],
+)
+def test_a_quota_counts_as_cores(quota: float, first: tuple[int, ...], reason: str | None) -> None:
+    """Whole cores of it, at least one: two servers' workers cannot share one core's time."""
+    found = _places(quota_cores=quota)
+
+    assert (found[TP1].cores[0], found[TP2].reason) == (first, reason)
 
 
 def test_servers_add_up_in_memory() -> None:
