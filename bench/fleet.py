@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from bench.tools import ROOT
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, Percentile, simulate
@@ -104,7 +105,7 @@ def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: st
     valid = _run("run", "--settings", str(settings), "--target", f"{degree}={url}", "--results", str(folder / "out"))
     (run,) = (path.parent for path in (folder / "out").glob("*/run.json") if not path.parent.is_symlink())
     source = read(str(run))
-    slots = source.record.settings.model.max_num_seqs
+    slots = source.record.settings.model.batch_of(Candidate(degree))
     pairs = [pair for pair in examine(source.record, source.samples).turns if pair[0].degree == degree]
     times = service_times(served(pairs, slots), slots)
     if times is None:

@@ -4,12 +4,13 @@ import math
 
 from optimal_tp.measurement.estimate import Interval
 from optimal_tp.measurement.progress import Look, Progress, Ratio
+from tests.fakes_candidates import TP1, TP2
 
 PROGRESS = Progress(
     run="20260701T120000Z-aaaa",
     model="Qwen/Qwen3-0.6B",
     model_title="",
-    degrees=(1, 2),
+    candidates=(TP1, TP2),
     region="ap-southeast-4",
     started=0.0,
     stage_started=0.0,

@@ -14,6 +14,7 @@ import yaml
 
 from optimal_tp.cli.sources import folder_of, stored_run
 from optimal_tp.errors import Exit, Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
@@ -25,6 +26,7 @@ from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.fleet.tables import _show, tables
+from optimal_tp.measurement.turns import of
 from optimal_tp.report.files import write_files
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
@@ -166,11 +168,15 @@ def _measured(
     measured: dict[int, ServiceTimes] = {}
     for degree in sorted(known) if asked is None else asked:
         own = [pair for pair in sound if pair[0].degree == degree]
-        times = (
-            None
-            if degree in invalid
-            else service_times(served(own, settings.model.max_num_seqs), settings.model.max_num_seqs)
-        )
+        batches = {of(turn).max_num_seqs for turn, _ in own}
+        if len(batches) > 1:
+            rule = f"a fleet is planned for one batch, and the run measured TP{degree} with {len(batches)}"
+            problems.append(
+                Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="measure it with one max_num_seqs")
+            )
+            continue
+        slots = settings.model.batch_of(Candidate(degree, next(iter(batches), None))) if own else 1
+        times = None if degree in invalid else service_times(served(own, slots), slots)
         if times is not None:
             measured[degree] = times
         elif asked is not None:

@@ -76,7 +76,7 @@ class Ledger:
         rate = self._whole_rate(turn, own)
         faults = turn_reasons(own_turn(turn, self._share), own, self.record.settings, self.record.pins)
         if self._minutes is not None and turn.stage != "warm_up":
-            self._minutes.add_turn(turn.degree, turn.end_seconds, self._values(turn, own, rate, faults))
+            self._minutes.add_turn(of(turn), turn.end_seconds, self._values(turn, own, rate, faults))
         return Kept(turn=turn, samples=own, faults=faults, figures=self._figures(turn, own, rate))
 
     def close_part(self) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import WHOLE, Share
@@ -65,6 +66,11 @@ class Stretch:
     """The clock at the stretch's start; None takes the moment at which the client is ready."""
     share: Share = WHOLE
     """What of it is sent from here, as ``schedule.own_share`` says; samples carry the load and numbers of the whole."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Return whose servers are loaded."""
+        return Candidate(self.degree, self.max_num_seqs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import LimitedMetric
@@ -35,7 +36,7 @@ class TurnFigures:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinuteCounts:
-    """Requests of one minute and degree."""
+    """Requests of one minute and candidate."""
 
     ended: collections.abc.Mapping[str, int]
     """By status: Success and Error."""
@@ -49,7 +50,7 @@ class Metric:
     name: str
     unit: Unit
     dimensions: tuple[str, ...] = ("Model",)
-    """Names of CloudWatch dimensions: ``Model`` is model_dimension(degree, title), ``Status`` Success or Error."""
+    """Names of CloudWatch dimensions: ``Model`` is model_dimension(candidate, title), ``Status`` Success or Error."""
     statistics: tuple[str, ...]
     """CloudWatch statistics worth showing, most telling first."""
     direction: typing.Literal["lower", "higher", "neither"]
@@ -194,9 +195,9 @@ METRICS: tuple[Metric, ...] = (
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
-def model_dimension(degree: int, title: str = "") -> str:
-    """Return the value of the ``Model`` dimension for ``degree``, as the seed names it: "TP1", "TP2", "TP4".
+def model_dimension(candidate: Candidate, title: str = "") -> str:
+    """Return the value of the ``Model`` dimension for ``candidate``, as the seed names it: "TP1", "TP2", "TP4".
 
     ``title``: the model's in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
     """
-    return f"{title} TP{degree}".lstrip()
+    return f"{title} {candidate.name}".lstrip()

@@ -7,6 +7,7 @@ import typing
 import pydantic
 
 from optimal_tp.measurement.estimate import Estimate, Interval, ranged
+from optimal_tp.settings.candidates import CandidateName
 
 PROGRESS = "progress.json"
 """Name of the object."""
@@ -68,8 +69,8 @@ class Progress:
     model: str
     """Its whole name."""
     model_title: typing.Annotated[str, pydantic.Field(alias="series")]
-    """What stands before the degree in the metrics of a sweep; empty for one model alone."""
-    degrees: tuple[int, ...]
+    """What stands before the candidate in the metrics of a sweep; empty for one model alone."""
+    candidates: typing.Annotated[tuple[CandidateName, ...], pydantic.Field(alias="degrees")]
     """The ones that are measured."""
     region: str | None
     """Where its metrics are; None where none are published."""

@@ -9,6 +9,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.turns import Turn
+from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 SCHEMA_VERSION = 1
@@ -26,15 +27,15 @@ Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted",
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DegreeRecord:
-    """What stood behind one degree."""
+    """What stood behind one candidate."""
 
     degree: int
     gate: typing.Literal["no-fit", "no-compile", "no-capacity"] | None
-    """The gate that ended it before any load; None for a degree that was measured."""
+    """The gate that ended it before any load; None for a candidate that was measured."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]
-    """One base URL per replica; empty for a degree that was not measured."""
+    """One base URL per replica; empty for a candidate that was not measured."""
     cores_used: int
     """Logical cores of all replicas: degree x replicas."""
     cores_allocated: int
@@ -88,8 +89,8 @@ class RunRecord:
     """None for a whole run."""
     receipt: Receipt | None = None
     """None where no node was looked at: on this machine, and on servers of others."""
-    rounds: tuple[tuple[int, ...], ...] | None = None
-    """Degrees whose servers run at the same time; None where all do."""
+    rounds: tuple[tuple[CandidateName, ...], ...] | None = None
+    """Candidates whose servers run at the same time; None where all do."""
     schema_version: int = SCHEMA_VERSION
 
 

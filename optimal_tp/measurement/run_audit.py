@@ -14,7 +14,7 @@ from optimal_tp.settings.workload import WorkloadSettings
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
 
 FOREIGN_CPU_SHARE = 0.15
-"""Share of the measured cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
+"""Share of all degrees' cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
 0 to 0.07, a busy loop on one of TP2's cores 0.3 and more."""
 TRUSTED_SHARE = 0.75
 """Share of a candidate's block turns that must pass; below it what disturbed them is part of what was measured."""
@@ -94,12 +94,23 @@ def turn_reasons(
         limit_ms=min(limits, default=None),
         longest_lag_ms=turn.longest_lag_ms,
     )
-    foreign = turn.foreign_cpu_share
-    reasons = audit_turn(turn, samples, expected)
-    if foreign is None or foreign <= FOREIGN_CPU_SHARE:
-        return reasons
-    sentence = (
-        f"other processes took {100 * foreign:.0f} % of the measured cores; "
+    reasons = (*audit_turn(turn, samples, expected), _foreign(turn.foreign_cpu_share), _throttled(turn))
+    return tuple(reason for reason in reasons if reason is not None)
+
+
+def _foreign(share: float | None) -> str | None:
+    if share is None or share <= FOREIGN_CPU_SHARE:
+        return None
+    return (
+        f"other processes took {100 * share:.0f} % of the measured cores; "
         f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; end what else runs on this machine"
     )
-    return (*reasons, sentence)
+
+
+def _throttled(turn: Turn) -> str | None:
+    if not turn.throttled_periods:
+        return None
+    return (
+        f"the container's CPU quota held servers or client back in {turn.throttled_periods} periods; "
+        "a valid turn has none; give the container more CPUs, or measure smaller degrees"
+    )

@@ -1,4 +1,4 @@
-"""A turn, and what it measured: its samples, its throughput, the share within limits. The formulas of the metric table, once."""
+"""A turn, and what it measured: its samples, its throughput, the share within the limits."""
 
 import dataclasses
 import math
@@ -31,7 +31,9 @@ class Turn:
     send_lag_p99_ms: float | None
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
-    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    """Share of all servers' cores taken by other processes; None where it cannot be seen."""
+    throttled_periods: int | None = None
+    """Periods in which a container's CPU quota held servers or client back; None where none is counted."""
     max_num_seqs: int | None = None
     """The batch of the servers, where the run has the degree with several."""
     uncounted: int = 0
@@ -120,5 +122,5 @@ def is_within(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) 
 
 
 def share_within(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
-    """Return the share of ``samples``, 0 to 1, within every limit; without limits of those that succeed; None of none."""
+    """Return the share of ``samples``, 0 to 1, that succeed within every limit; None of none."""
     return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None

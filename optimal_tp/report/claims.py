@@ -173,8 +173,8 @@ def cost_claim(analysis: Analysis) -> str:
     if costs is None:
         return ""
     parts = [
-        f"{Candidate(one.degree, one.max_num_seqs).name} {usd(one.in_blocks.value)} ({usd(one.in_blocks.interval.low)} to "
-        f"{usd(one.in_blocks.interval.high)})"
+        f"{Candidate(one.degree, one.max_num_seqs).name} {usd(one.in_blocks.value)} "
+        f"({usd(one.in_blocks.interval.low)} to {usd(one.in_blocks.interval.high)})"
         for one in costs.tokens
         if one.in_blocks is not None
     ]

@@ -99,7 +99,7 @@ _ALIKE: typing.Final[dict[str, typing.Callable[[OfPod], object]]] = {
     "name": lambda each: each.record.run,
     "settings": lambda each: each.record.settings,
     "pins": lambda each: each.record.pins,
-    "servers": lambda each: [(degree.degree, degree.gate, degree.urls) for degree in each.record.degrees],
+    "servers": lambda each: [(one.candidate, one.gate, one.urls) for one in each.record.degrees],
     "number of pods": lambda each: each.part.pods,
     "common start": lambda each: each.part.start,
 }
@@ -166,6 +166,9 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         send_lag_p99_ms=max(lags, default=None),
         longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
+        throttled_periods=max(
+            (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
+        ),
     )
 
 

@@ -6,6 +6,8 @@ import typing
 
 import pydantic
 
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.settings.batches import Batches, Degree, batches_of
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import HourPrice
 
@@ -13,16 +15,6 @@ Routing = typing.Literal["least-in-flight", "round-robin", "random"]
 """``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
 ``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
-
-
-def _power_of_two(degree: int) -> int:
-    if degree < 1 or degree & (degree - 1):
-        raise broken("a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, 8, 16, 32, 64)")
-    return degree
-
-
-Degree = typing.Annotated[int, pydantic.AfterValidator(_power_of_two)]
-"""A tensor-parallel degree: the logical cores of one server."""
 
 
 class Model(Section):
@@ -34,8 +26,9 @@ class Model(Section):
     """Commit of the model's repository, or a word for weights that have none ("random-weights")."""
     max_model_len_tokens: int = pydantic.Field(default=128, ge=2)
     """Prompt and output together, as vLLM's --max-model-len counts."""
-    max_num_seqs: int = pydantic.Field(default=1, ge=1)
-    """Requests that one server works on at a time, as vLLM's --max-num-seqs."""
+    max_num_seqs: Batches = 1
+    """Requests that one server works on at a time, as vLLM's --max-num-seqs: one number, a list to measure every degree
+    with each of them, either by degree (``{1: 4, 2: [8, 16]}``), or ``auto``: 1, 4, 16 and so on, as memory allows."""
 
     @property
     def title(self) -> str:
@@ -47,9 +40,18 @@ class Model(Section):
         """The title as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
-    def served_names(self, degree: int) -> tuple[str, str]:
-        """Return the names a server answers to: the model's, and one with the degree that tells whom one talks to."""
-        return self.name, f"{self.name}-tp{degree}"
+    def candidates(self, degree: int) -> tuple[Candidate, ...]:
+        """Return ``degree`` with each of its batches, which the candidate names only where there are several."""
+        batches = batches_of(self.max_num_seqs, degree)
+        return (Candidate(degree),) if len(batches) == 1 else tuple(Candidate(degree, batch) for batch in batches)
+
+    def batch_of(self, candidate: Candidate) -> int:
+        """Return the batch of the servers of ``candidate``, which is one of ``candidates``."""
+        return candidate.max_num_seqs or batches_of(self.max_num_seqs, candidate.degree)[0]
+
+    def served_names(self, candidate: Candidate) -> tuple[str, str]:
+        """Return the names a server answers to: the model's, and one that tells which candidate one talks to."""
+        return self.name, f"{self.name}-{candidate.slug}"
 
 
 class Load(Section):
@@ -83,8 +85,8 @@ class Load(Section):
     """With limits: the very rates of requests to measure at, ascending; absent finds them. Several load generators
     follow a timetable, so they need them."""
     concurrency: tuple[int, ...] | None = None
-    """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending; absent
-    doubles them until throughput no longer grows. Several load generators need them."""
+    """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending;
+    absent doubles them until throughput no longer grows. Several load generators need them."""
     routing: Routing = "least-in-flight"
     """How requests with a rate go to a candidate's replicas; a closed loop keeps each slot at one."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
@@ -194,11 +196,27 @@ class WorkloadSettings(Section):
     price: Price | None = None
     """Absent where cores cost nothing by the hour; then no cost is reported. A stack file has it in infra.neuron."""
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every degree with each of its batches, rising. Raises ValueError where they are ``auto`` still."""
+        return tuple(each for degree in self.degrees for each in self.model.candidates(degree))
+
     @pydantic.field_validator("degrees")
     @classmethod
     def _rising(cls, degrees: tuple[int, ...]) -> tuple[int, ...]:
         if not degrees or sorted(set(degrees)) != list(degrees):
             raise broken("degrees are in rising order, each once, at least one of them")
+        return degrees
+
+    @pydantic.field_validator("degrees")
+    @classmethod
+    def _with_batches(cls, degrees: tuple[int, ...], info: pydantic.ValidationInfo) -> tuple[int, ...]:
+        model = info.data.get("model")
+        if model is not None and isinstance(model.max_num_seqs, dict) and set(model.max_num_seqs) != set(degrees):
+            have = ", ".join(map(str, sorted(model.max_num_seqs))) or "none"
+            raise broken(
+                f"model.max_num_seqs has batches for exactly these degrees; it has them for {have}", value=list(degrees)
+            )
         return degrees
 
     @pydantic.field_validator("load")

@@ -28,8 +28,8 @@ def billed_usd_per_hour(record: RunRecord, price: Price | None) -> float | None:
     """
     if price is None:
         return None
-    allocated = {each.degree: each.cores_allocated for each in record.degrees if each.gate is None}
-    at_once = [sum(allocated.get(degree, 0) for degree in turn) for turn in record.rounds or (tuple(allocated),)]
+    allocated = {each.candidate: each.cores_allocated for each in record.degrees if each.gate is None}
+    at_once = [sum(allocated.get(candidate, 0) for candidate in turn) for turn in record.rounds or (tuple(allocated),)]
     return price.usd_per_hour * math.ceil(max(at_once, default=0) / price.billed_cores)
 
 

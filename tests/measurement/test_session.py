@@ -15,6 +15,7 @@ from rich.console import Console
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
 from optimal_tp.experiment.session import Session, raise_ending
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.turns import key
 from optimal_tp.results.retrial import retry
@@ -64,7 +65,7 @@ class _Arena(OpenArena):
         self.turns = 0
         self._fails_after = fails_after
 
-    async def admit(self, degree: int) -> None:  # noqa: ARG002 - the protocol's
+    async def admit(self, candidate: Candidate) -> None:  # noqa: ARG002 - the protocol's
         self.turns += 1
 
     def failure(self) -> str | None:
@@ -309,7 +310,7 @@ def test_wrong_targets_are_told_together(tmp_path: pathlib.Path, *, down: bool) 
         "correct the URL, workloads.model.name, or the server's --served-model-name"
     )
     assert str(caught.value.problems[1]) == (
-        f"target 1 is '{server.url}'; it serves degree 1; its name qwen-vllm-tp4 says another; "
+        f"target 1 is '{server.url}'; it serves TP1; its name qwen-vllm-tp4 says another; "
         "exchange the URLs of the targets"
     )
     assert "its max_model_len is 64" in str(caught.value.problems[2])

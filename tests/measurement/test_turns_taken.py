@@ -36,8 +36,8 @@ def taken(
         if halt_after is not None:
             asyncio.get_running_loop().call_later(halt_after, halt.set, "interrupted", "enough")
         turns = Turns(
-            targets={2: Target(urls=(url,), model="scripted")},
-            prompts={2: endless_prompts()},
+            targets={Candidate(2, 4): Target(urls=(url,), model="scripted")},
+            prompts={Candidate(2, 4): endless_prompts()},
             arena=OpenArena(),
             halt=halt,
             pause_seconds=0,

@@ -31,12 +31,13 @@ def test_a_stored_record_loses_nothing_when_it_is_written_again() -> None:
     """A later release adds keys with their defaults; what was there stays as it was."""
     old, new = json.loads(STORED), json.loads(encode_run(decode_run(STORED)))
 
-    assert {key: new[key] for key in old if key not in ("settings", "turns")} == {
-        key: value for key, value in old.items() if key not in ("settings", "turns")
+    listed = ("degrees", "turns")
+    assert {key: new[key] for key in old if key not in ("settings", *listed)} == {
+        key: value for key, value in old.items() if key not in ("settings", *listed)
     }
-    assert [{key: after[key] for key in turn} for turn, after in zip(old["turns"], new["turns"], strict=True)] == old[
-        "turns"
-    ]
+    for name in listed:
+        kept = [{key: after[key] for key in one} for one, after in zip(old[name], new[name], strict=True)]
+        assert kept == old[name]
 
 
 def test_settings_are_parsed_where_a_record_is_decoded() -> None:

@@ -7,6 +7,7 @@ import pytest
 from optimal_tp.errors import SettingsError
 from optimal_tp.plan.lineup import wish
 from optimal_tp.settings.stack_file import parse_cluster
+from tests.fakes_candidates import TP1, TP2, TP4
 
 
 def problems_of(sections: typing.Mapping[str, object]) -> list[str]:
@@ -20,7 +21,7 @@ def test_an_empty_file_is_the_seeds_experiment() -> None:
     """Without a word in the file: the seed's degrees, one server each, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
-    assert wish(settings, settings.models[0]).degrees == (1, 2, 4)
+    assert wish(settings, settings.models[0]).candidates == (TP1, TP2, TP4)
     assert (settings.serving.layout, settings.serving.placement) == ("one-each", "packed")
     assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
     assert settings.serving.start_patience_seconds == 85 * 60

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import typing
 
 from optimal_tp.verdict.race.capacity import Fit, Reading
 
@@ -55,7 +54,7 @@ class Bracket:
             return None if self.hopeless else max(self._floor, self._missed - math.log(2))
         if self._left <= 0:
             return None
-        low, high = sorted((typing.cast("float", self._held), self._missed))
+        low, high = sorted((self._held, self._missed))
         return None if high - low < math.log(NARROW) else (low + high) / 2
 
 
