@@ -100,8 +100,11 @@ class Ledger:
 
     def _whole_rate(self, turn: Turn, own: collections.abc.Sequence[Sample]) -> float | None:
         """Return the output tokens per second of all shares, as this one has them: that of a slot times all slots."""
-        rate = output_tokens_per_second(turn, own)
-        return rate if rate is None or turn.concurrency is not None else rate * self._share.count
+        mine = own_turn(turn, self._share)
+        rate = output_tokens_per_second(mine, own)
+        if rate is None or turn.concurrency is None or mine.concurrency is None:
+            return None if rate is None else rate * self._share.count
+        return rate * turn.concurrency / mine.concurrency
 
     def _cores_used(self, candidate: Candidate) -> int:
         return next(each.cores_used for each in self.record.degrees if each.candidate == candidate)

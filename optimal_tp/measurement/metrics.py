@@ -157,7 +157,8 @@ METRICS: tuple[Metric, ...] = (
         statistics=("Average",),
         direction="higher",
         formula=(
-            "closed loop: concurrency * sum(output_tokens) / sum(end_seconds - intended_seconds); "
+            "closed loop: output tokens from the end of the last slot's first request until a slot has no next one / "
+            "that time; "
             "otherwise sum(output_tokens) / (turn.end_seconds - turn.start_seconds)"
         ),
         title="Output tokens per second",
