@@ -45,8 +45,8 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
     limits: tuple[float, float, float],
     scale: float,
     seed: int,
-) -> tuple[int, float, float]:
-    """Return how many of the ``counted`` hold every limit, how long the turn takes, and the mean latency of the ended.
+) -> tuple[int, float, float, int]:
+    """Return how many of the ``counted`` hold every limit, its length, the ended's mean latency, and the early hits.
 
     ``opening`` requests at 0 with a random part of their length left, then Poisson arrivals at ``rate``; those after
     ``warm_in`` count. Each goes to the server with the fewest in flight. ``scale`` lengthens every step and limit.
@@ -76,6 +76,7 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
     last_counted = -1
     undecided = counted
     hits = 0
+    early = 0
     waited, answered = 0.0, 0
     decided = np.zeros(room, np.bool_)
     oldest = 0
@@ -154,12 +155,13 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
                     if good and length[request] > 1:
                         good = (ended[request] - first[request]) / (length[request] - 1) <= tpot
                     hits += good
+                    early += good and request < first_counted + counted // 2
                 elif age <= total and (first[request] >= 0 or age <= ttft):
                     continue
                 decided[request] = True
                 undecided -= 1
             if undecided == 0 or requests >= room:
-                return hits, now, waited / max(1, answered)
+                return hits, now, waited / max(1, answered), early
         # The next step begins with whoever fits.
         while head[server] < tail[server] and count[server] < slots:
             request = queue[server, head[server]]
@@ -188,6 +190,6 @@ def capacity(engine: Engine, limits: Limits, asked: float, *, requests: int = 25
     while high / low > 1.002:  # noqa: PLR2004 - as said
         rate = (low * high) ** 0.5
         warm_in = 50 * seconds_alone(engine)
-        hits, _, _ = open_turn(rate, requests, warm_in, int(rate * seconds_alone(engine)), engine, limits, 1.0, seed)
+        hits, _, _, _ = open_turn(rate, requests, warm_in, int(rate * seconds_alone(engine)), engine, limits, 1.0, seed)
         low, high = (rate, high) if hits >= asked * requests else (low, rate)
     return (low * high) ** 0.5

@@ -154,15 +154,17 @@ class Course:
         step = self.engine.step + self.engine.slots * (self.engine.per_sequence + self.engine.per_prefill / mean)
         self.saturated = self.engine.servers * self.engine.slots / mean / step / self.scale
 
-    def turn(self, log_rate: float, counted: int, warm_in: float, factor: float, seed: int) -> tuple[int, float]:
-        """Return hits and seconds of one open turn; ``factor`` slows every step down, but no limit."""
+    def turn(self, log_rate: float, counted: int, warm_in: float, factor: float, seed: int) -> tuple[int, int, float]:
+        """Return hits, early hits and seconds of one open turn; ``factor`` slows every step down, but no limit."""
         scale = self.scale * factor
         limits = Limits(*(limit / factor for limit in self.limits))
         rate = math.exp(log_rate)
         opening = max(1, round(rate * self.latency))
-        hits, seconds, self.latency = open_turn(rate, counted, warm_in, opening, self.engine, limits, scale, seed)
+        hits, seconds, self.latency, early = open_turn(
+            rate, counted, warm_in, opening, self.engine, limits, scale, seed
+        )
         self.latency = max(self.latency, self.alone)
-        return hits, seconds
+        return hits, early, seconds
 
 
 def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Outcome:  # noqa: C901, PLR0912, PLR0915
@@ -190,10 +192,12 @@ def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Out
             factor *= 1 + quiet.slow_start
         counted = way.size.counted(math.exp(log_rate), slowest, part=part)
         warm_in = way.size.warm_in * slowest
-        hits, seconds = by[candidate].turn(log_rate, counted, warm_in, factor, common_seed)
+        hits, early, seconds = by[candidate].turn(log_rate, counted, warm_in, factor, common_seed)
         clock += seconds + way.gap * slowest
         turns += 1
-        return Reading(candidate=candidate, block=number, log_rate=log_rate, hits=hits, counted=counted)
+        return Reading(
+            candidate=candidate, block=number, log_rate=log_rate, hits=hits, counted=counted, early_hits=early
+        )
 
     last = {}
     for candidate, course in by.items():

@@ -34,6 +34,11 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
             f"in undisturbed operation: {plural(len(case.contest.disturbed), 'turn')} of {names} went far too slowly "
             "for the rate and were not compared"
         )
+    if standing.wandering:
+        found.append(
+            f"at the machine's state of this hour: {name_list(standing.wandering)} changed slowly, by more than the "
+            "turns' own noise, so nothing is called better; more time would decide it, or a quieter machine"
+        )
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
         found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")

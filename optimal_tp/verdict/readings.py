@@ -26,12 +26,14 @@ def reading(turn: Turn, samples: typing.Sequence[Sample], limits: Limits, cores_
     own = counted(turn, samples)
     if turn.rate_per_second is None or not own or (turn.counted is not None and len(own) < turn.counted):
         return None
+    within = [is_within(sample, limits) for sample in sorted(own, key=lambda sample: sample.request)]
     return Reading(
         candidate=of(turn),
         block=turn.block,
         log_rate=math.log(turn.rate_per_second / cores_used),
-        hits=sum(is_within(sample, limits) for sample in own),
-        counted=len(own),
+        hits=sum(within),
+        counted=len(within),
+        early_hits=sum(within[: len(within) // 2]),
     )
 
 

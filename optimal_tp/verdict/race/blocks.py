@@ -32,6 +32,8 @@ class Standing:
     """Candidates that left, with what showed that another is better; once shown it stays shown."""
     safe: Candidate | None
     """The smallest candidate against which no other can be more than the resolution better; None for none yet."""
+    wandering: tuple[Candidate, ...]
+    """Candidates that something which outlasts a turn moves: nothing is called better on them."""
     forgotten: typing.Mapping[Candidate, int]
     """Blocks at the beginning of the run that a candidate's trend has thrown out."""
 
@@ -65,8 +67,12 @@ class Race(typing.Generic[Scored]):
         if self._forget(racing):
             self.scoring.learn(racing, self._oldest)
         scores = {candidate: self._scores(candidate) for candidate in racing}
+        wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
         pairs = [
-            lead(first, second, _differences(scores[first], scores[second]), self.rules)
+            dataclasses.replace(
+                lead(first, second, _differences(scores[first], scores[second]), self.rules),
+                wanders=bool(wandering & {first, second}),
+            )
             for first, second in itertools.combinations(racing, 2)
         ]
         if self._blocks in self.rules.looks():
@@ -76,6 +82,7 @@ class Race(typing.Generic[Scored]):
             pairs=tuple(pairs),
             beaten=dict(self._beaten),
             safe=self._safe,
+            wandering=tuple(sorted(wandering)),
             forgotten=dict(self._oldest),
         )
 

@@ -21,6 +21,8 @@ class Reading:
     """Logarithm of requests per second per logical core."""
     hits: int
     counted: int
+    early_hits: int | None = None
+    """Of the first half of the counted requests; None where nobody looked."""
 
     @property
     def share(self) -> float:
@@ -115,6 +117,17 @@ def score(reading: Reading, by: Fit) -> float:
     expected = by.share(reading.log_rate)
     variance = max(expected * (1 - expected), LEAST_VARIANCE * by.asked * (1 - by.asked))
     return by.log_capacity + (reading.share - expected) / (by.slope * variance)
+
+
+def half_score(reading: Reading, by: Fit) -> float | None:
+    """Return half the difference between the scores of a turn's two halves: its own noise; None where nobody looked."""
+    if reading.early_hits is None or reading.counted < 2:  # noqa: PLR2004 - two halves
+        return None
+    half = reading.counted // 2
+    early, late = reading.early_hits / half, (reading.hits - reading.early_hits) / (reading.counted - half)
+    expected = by.share(reading.log_rate)
+    variance = max(expected * (1 - expected), LEAST_VARIANCE * by.asked * (1 - by.asked))
+    return (early - late) / 2 / (by.slope * variance)
 
 
 DISTURBED_SHARE = 0.35

@@ -59,6 +59,8 @@ class Pair:
     why_open: str | None
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
+    wanders: bool = False
+    """Whether something that outlasts a turn moves one of the two: neither is called better."""
 
     def turned(self) -> "Pair":
         """Return ``second`` against ``first``."""
@@ -74,7 +76,7 @@ class Pair:
     def is_better(self) -> bool:
         """Whether ``first`` is better beyond doubt."""
         low = self.interval.low
-        if self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
+        if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
             return False
         return self.rules.most_looks is not None or self.effective >= FEWEST_FOR_BETTER
 

@@ -2,11 +2,16 @@
 
 import collections.abc
 import dataclasses
+import statistics
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, Fit, Reading, fit, is_disturbed, score
+from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, Fit, Reading, fit, half_score, is_disturbed, score
 
+WANDERING = 4.0
+"""Ratio of variances from which a candidate wanders: what a dozen quiet turns exceed once in a hundred times."""
+FEWEST_TO_WANDER = 12
+"""Turns below which nothing is said of it."""
 BRACKET_BLOCKS = 6
 """Blocks after which the turns of the bracket say nothing more: they were taken far from the capacity."""
 
@@ -37,6 +42,9 @@ class Scoring(typing.Protocol[TakenT]):
 
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
+
+    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
+        """Whether something that outlasts a turn moves the candidate's scores."""
 
 
 class GoodputScoring:
@@ -100,6 +108,19 @@ class GoodputScoring:
         shares = [each.share for each in (*self._bracket[candidate], *self._blocks[candidate].values())]
         return any(share < self.asked for share in shares) and any(share >= self.asked for share in shares)
 
+    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
+        """Whether the scores vary more from turn to turn than the two halves of a turn explain.
+
+        ``variance(scores) / mean(half_score^2) > WANDERING``: something that outlasts a turn moves the candidate.
+        """
+        by = self.fits.get(candidate)
+        scores = self.scores(candidate, oldest)
+        if by is None or len(scores) < FEWEST_TO_WANDER:
+            return False
+        halves = [half_score(self._blocks[candidate][block], by) for block in scores]
+        own = [half**2 for half in halves if half is not None]
+        return len(own) == len(scores) and statistics.variance(scores.values()) > WANDERING * statistics.fmean(own)
+
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
         return tuple(
@@ -130,3 +151,7 @@ class ThroughputScoring:
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the logarithms by block, from ``oldest`` on."""
         return {block: value for block, value in self._blocks[candidate].items() if block >= oldest}
+
+    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:  # noqa: ARG002 - nothing tells
+        """Return False: a turn's own noise is not known."""
+        return False
