@@ -140,8 +140,9 @@ def leaves(model: type[pydantic.BaseModel], prefix: str = "") -> collections.abc
 
 
 def turned(*knobs: Knob) -> dict[str, typing.Any]:
-    """Return the dev stack's config with ``knobs`` turned."""
+    """Return the dev stack's config with ``knobs`` turned, and money for all that they cost."""
     config = copy.deepcopy(stack_config(DEV))
+    config["optimal-tp:spend"]["budget_usd"] = 60
     for knob in knobs:
         *sections, key = knob.path.split(".")
         section = config[INFRA]
@@ -192,7 +193,7 @@ def test_instance_type() -> None:
 
     assert [each["values"] for each in pinned] == [["trn2.3xlarge"], ["trn2.48xlarge"]]
     assert [spec["limits"] for spec in specs] == [
-        {"nodes": "2", "aws.amazon.com/neuron": "2"},
+        {"nodes": "1", "aws.amazon.com/neuron": "1"},
         {"nodes": "1", "aws.amazon.com/neuron": "16"},
     ]
 
