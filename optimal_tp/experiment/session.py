@@ -15,7 +15,8 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.ledger import Judge, Ledger
+from optimal_tp.experiment.guidance import Course
+from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.stages import Experiment, PlannedExperiment
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
@@ -173,7 +174,9 @@ class Session:
         if self.part is not None:
             return PlannedExperiment(
                 settings=self.settings,
-                timetable=timetable(self.settings, tuple(sources)),
+                timetable=timetable(
+                    self.settings, {each.candidate: each.cores_used for each in self.degrees if each.gate is None}
+                ),
                 share=self.share,
                 turns=turns,
                 ledger=ledger,
@@ -184,9 +187,8 @@ class Session:
             )
         return Experiment(
             settings=self.settings,
-            candidates=tuple(sources),
+            courses=self._courses(),
             turns=turns,
-            judge=Judge(self.settings, ledger),
             ledger=ledger,
             watcher=self.watcher,
             halt=self.halt,
@@ -194,6 +196,18 @@ class Session:
             ignore_eos=self.ignore_eos,
             rounds=self.rounds,
         )
+
+    def _courses(self) -> dict[Candidate, Course]:
+        """Return the candidates that are measured, with what drives them."""
+        return {
+            each.candidate: Course(
+                servers=len(each.urls),
+                cores_used=each.cores_used,
+                slots=len(each.urls) * self.settings.model.batch_of(each.candidate),
+            )
+            for each in self.degrees
+            if each.gate is None
+        }
 
     def _record(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord:
         first = next(iter(sources.values()))

@@ -28,8 +28,8 @@ class TurnFigures:
     samples: collections.abc.Sequence[Sample]
     output_tokens_per_second: float | None
     cores_used: int
-    """Logical cores of the candidate's servers."""
-    goodput_share: float | None
+    """Logical cores of the degree's servers."""
+    share_within: float | None
     faults: tuple[str, ...]
     """What the self-audit found; empty for a valid turn."""
 
@@ -157,7 +157,8 @@ METRICS: tuple[Metric, ...] = (
         statistics=("Average",),
         direction="higher",
         formula=(
-            "closed loop: concurrency * sum(output_tokens) / sum(end_seconds - intended_seconds); "
+            "closed loop: output tokens from the end of the last slot's first request until a slot has no next one / "
+            "that time; "
             "otherwise sum(output_tokens) / (turn.end_seconds - turn.start_seconds)"
         ),
         title="Output tokens per second",
@@ -179,7 +180,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="100 * requests that succeed and hold every latency limit / requests",
         title="Goodput",
-        of_turn=lambda known: None if known.goodput_share is None else 100 * known.goodput_share,
+        of_turn=lambda known: None if known.share_within is None else 100 * known.share_within,
     ),
     Metric(
         name="RunValid",

@@ -24,17 +24,17 @@ MOST_LOOKS = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """Output tokens/s per core of ``first`` over that of ``second``, as a look saw it."""
+    """What ``first`` does per core over what ``second`` does, as a look saw it; candidates by name."""
 
-    first: int
-    second: int
+    first: str
+    second: str
     value: float
     interval: Interval
 
     @property
     def words(self) -> str:
         """Return the ratio and its range."""
-        return f"TP{self.first}/TP{self.second} per core {ranged(Estimate(value=self.value, interval=self.interval))}"
+        return f"{self.first}/{self.second} per core {ranged(Estimate(value=self.value, interval=self.interval))}"
 
     @property
     def half_width(self) -> float | None:

@@ -47,7 +47,7 @@ class DegreeRecord:
 
     @property
     def candidate(self) -> Candidate:
-        """Return whose record this is."""
+        """What was measured on it."""
         return Candidate(self.degree, self.max_num_seqs)
 
 
@@ -126,7 +126,7 @@ def _as_it_was(settings: object) -> object:
     return {**settings, "load": {**_BEFORE, **load}}
 
 
-VERSION: typing.Literal[1] = 1
+VERSION: typing.Literal[2] = 2
 """Of the form. A key is never renamed, removed or given another meaning within a version."""
 
 VERDICT = "verdict.json"

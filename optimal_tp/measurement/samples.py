@@ -6,7 +6,8 @@ import math
 import types
 import typing
 
-Stage = typing.Literal["warm_up", "idle", "rising", "block", "steady", "load"]
+Stage = typing.Literal["warm_up", "idle", "rising", "block", "proof", "held_out", "steady", "load"]
+"""What a request belongs to: ``rising`` is the bracket, ``proof`` after the choice, ``held_out`` tests a prediction."""
 Status = typing.Literal[
     "ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled", "no_socket"
 ]

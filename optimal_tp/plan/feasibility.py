@@ -28,16 +28,18 @@ TAKEN_MILLICORES = 70
 
 
 def cores_needed(of: WorkloadSettings) -> float | None:
-    """Return the cores that the asked load keeps busy; None where nothing says how fast a closed loop will turn.
+    """Return the cores of the client that the stated loads keep busy; None where the run finds its loads itself.
 
     A closed loop that holds a limit on total latency turns at least as fast as the limit says.
     """
-    rate = of.load.rate_per_second
-    if rate is None:
-        limit = of.limits.total_latency_ms
-        if limit is None:
-            return None
+    rates = of.load.rates_per_second_per_core
+    limit = of.limits.total_latency_ms
+    if rates is not None:
+        rate = max(rates) * max(of.degrees)
+    elif of.load.concurrency is not None and limit is not None:
         rate = 1000 * max(of.load.concurrency) / limit.at_most_ms
+    else:
+        return None
     return rate * (REQUEST_MICROSECONDS + CHUNK_MICROSECONDS * of.load.output_tokens) / 1e6
 
 
@@ -197,7 +199,7 @@ def unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
         rule = "several load generators share the experiment of one model"
         return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
     try:
-        timetable(settings.models[0], settings.models[0].candidates)
+        timetable(settings.models[0], {each: each.degree for each in settings.models[0].candidates})
     except SettingsError as error:
         return list(error.problems)
     return []

@@ -15,7 +15,6 @@ Routing = typing.Literal["least-in-flight", "round-robin", "random"]
 """``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
 ``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
-Arrivals = typing.Literal["closed", "constant", "poisson"]
 
 
 class Model(Section):
@@ -74,20 +73,24 @@ class Load(Section):
     """Requests at the start of a degree's first turn, thrown away."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
     """Requests one at a time: the seed's own measurement."""
-    concurrency: tuple[int, ...] = (1, 2, 4)
-    """Requests in flight at each step of the rising load, ascending."""
-    step_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
-    """Length of each step of the rising load."""
-    arrivals: Arrivals = "closed"
-    """How requests of a block arrive: a fixed number in flight, or at a constant or Poisson rate."""
-    utilisation: float = pydantic.Field(default=0.8, gt=0, lt=1)
-    """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
-    rate_per_second: float | None = pydantic.Field(default=None, gt=0)
-    """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
+    warm_in: float = pydantic.Field(default=5, ge=0, le=1000)
+    """Uncounted begin of a turn, as a multiple of the time one request alone takes at the slowest candidate."""
+    turn_length: float = pydantic.Field(default=20, gt=0, le=10_000)
+    """Counted part of a turn, as such a multiple."""
+    turn_requests: int = pydantic.Field(default=50, ge=5)
+    """Counted requests of a turn at least, however low the rate."""
+    bracket_turns: int = pydantic.Field(default=8, ge=1)
+    """Turns, of each candidate at most, that find where its capacity lies; they are no evidence."""
+    rates_per_second_per_core: tuple[float, ...] | None = None
+    """With limits: the very rates of requests to measure at, ascending; absent finds them. Several load generators
+    follow a timetable, so they need them."""
+    concurrency: tuple[int, ...] | None = None
+    """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending;
+    absent doubles them until throughput no longer grows. Several load generators need them."""
     routing: Routing = "least-in-flight"
-    """How requests with a rate go to a degree's replicas; a closed loop keeps each slot at one."""
+    """How requests with a rate go to a candidate's replicas; a closed loop keeps each slot at one."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
-    """Length of each degree's turn in a block."""
+    """Length of a turn where several load generators follow a timetable."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
     """Silence before each turn, so that the turn before has died down."""
     request_timeout_seconds: float = pydantic.Field(default=60, gt=0, le=3600)
@@ -99,19 +102,12 @@ class Load(Section):
         least, most = (round(self.output_tokens * (1 + sign * self.output_spread)) for sign in (-1, 1))
         return max(1, least), max(1, most)
 
-    @pydantic.field_validator("concurrency")
+    @pydantic.field_validator("concurrency", "rates_per_second_per_core")
     @classmethod
-    def _ascending(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
-        if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
-            raise broken("steps are whole numbers of at least 1 in rising order, at least one of them")
+    def _ascending(cls, steps: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if steps is not None and (not steps or steps[0] <= 0 or any(b <= a for a, b in itertools.pairwise(steps))):
+            raise broken("steps are above 0 and in rising order, at least one of them")
         return steps
-
-    @pydantic.field_validator("rate_per_second")
-    @classmethod
-    def _rate_of_open_arrivals(cls, rate: float | None, info: pydantic.ValidationInfo) -> float | None:
-        if rate is not None and info.data.get("arrivals") == "closed":
-            raise broken("a rate is stated for arrivals 'constant' or 'poisson'; a closed loop makes its own")
-        return rate
 
     @pydantic.field_validator("prompt_file")
     @classmethod
@@ -154,15 +150,24 @@ class Decision(Section):
     """When the verdict is settled, and when to give up."""
 
     confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
-    """Chance, at least, that everything the verdict declares is right, whenever the run stops."""
-    minimum_blocks: int = pydantic.Field(default=5, ge=2)
+    """Chance, at least and on a steady machine, that everything the comparison declares is right."""
+    resolution: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    """A candidate is a safe choice when no other can be more than this share better."""
+    least_lead: float = pydantic.Field(default=0.02, ge=0, lt=1)
+    """A lead below this share is never called better: short turns may feign it."""
+    minimum_blocks: int = pydantic.Field(default=12, ge=4)
     """Blocks before the first look."""
-    maximum_blocks: int = pydantic.Field(default=200, ge=2)
-    """Blocks after which the run ends, settled or not."""
-    budget_seconds: float = pydantic.Field(default=1800, gt=0)
-    """Time from the first warm-up until the last block must be over."""
+    fixed_looks: int | None = pydantic.Field(default=None, ge=1)
+    """For short runs: claims only after ``minimum_blocks`` and each of the next blocks, so many looks in all, which
+    is sharper below a dozen blocks; absent looks after every block."""
+    maximum_blocks: int = pydantic.Field(default=400, ge=4)
+    """Blocks after which the comparison ends, settled or not."""
+    budget_seconds: float = pydantic.Field(default=3600, gt=0)
+    """Time from the first warm-up until the last turn must be over."""
+    proof_seconds: float = pydantic.Field(default=1200, ge=0)
+    """Most of the budget that goes, after a choice, into proving the chosen one's goodput; 0 proves nothing."""
     stop_when_settled: bool = True
-    """False measures until the budget ends, for narrower intervals."""
+    """False goes on comparing after a safe choice, to say which candidates are better or equal."""
 
     @pydantic.field_validator("maximum_blocks")
     @classmethod
