@@ -58,7 +58,6 @@ def careful(pairs: int, resolution: float) -> Rules:
         bias=0.02,
         least_blocks=12,
         most_looks=None,
-        better_blocks=20,
         alpha=0.05 / pairs,
     )
 

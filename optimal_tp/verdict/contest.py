@@ -37,7 +37,6 @@ def rules_of(decision: Decision, candidates: int) -> Rules:
         bias=decision.least_lead,
         least_blocks=decision.minimum_blocks,
         most_looks=decision.fixed_looks,
-        better_blocks=0 if decision.fixed_looks else 20,
         alpha=(1 - decision.confidence) / pairs,
     )
 

@@ -38,8 +38,8 @@ def _settings(**changes: typing.Any) -> WorkloadSettings:
         "warm_up_requests": 1,
         "idle_requests": 2,
         "concurrency": [1, 2],
-        "step_seconds": 0.03,
-        "block_seconds": 0.04,
+        "step_seconds": 0.12,
+        "block_seconds": 0.12,
         "pause_seconds": 0,
         "request_timeout_seconds": 5,
     }

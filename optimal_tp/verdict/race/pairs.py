@@ -16,8 +16,9 @@ PRIOR_VARIANCE = 0.3
 """Of the mixture t sequence: narrow for a dozen to a hundred blocks."""
 FEWEST_FOR_TREND = 8
 """Blocks below which no trend is looked for."""
-FEWEST_EFFECTIVE = 6
-"""Blocks that the differences must be worth, once their resemblance is allowed for."""
+FEWEST_EFFECTIVE, FEWEST_FOR_BETTER = 6, 12
+"""Independent blocks that the differences must be worth, once their resemblance is allowed for: to claim anything, and
+to call one better. A candidate that wanders slowly feigns a lead that a few independent blocks cannot refute."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,6 @@ class Rules:
     least_blocks: int
     most_looks: int | None
     """With a number, looks are fixed: after ``least_blocks`` and after each of the next blocks; None looks always."""
-    better_blocks: int = 0
-    """Blocks from which a lead below ``sure_lead`` may be called better."""
-    sure_lead: float = 0.05
     alpha: float
     """Chance of a wrong claim, for each pair."""
 
@@ -56,6 +54,8 @@ class Pair:
     interval: Interval
     deviation: float | None
     """Standard deviation of the differences, widened as their resemblance asks for; None below two."""
+    effective: float
+    """How many independent blocks the differences are worth at the least, as far as their resemblance tells."""
     why_open: str | None
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
@@ -76,7 +76,7 @@ class Pair:
         low = self.interval.low
         if self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
             return False
-        return self.blocks >= self.rules.better_blocks or low > math.log1p(self.rules.sure_lead)
+        return self.rules.most_looks is not None or self.effective >= FEWEST_FOR_BETTER
 
     @property
     def is_safe(self) -> bool:
@@ -94,11 +94,14 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     count = len(differences)
     mean = float(np.mean(differences)) if count else None
     interval, deviation, why = NOTHING, None, None
+    effective = float(count)
     if count < rules.least_blocks:
         why = f"{count} blocks have both near their capacity; a claim takes {rules.least_blocks}"
     if count > 1 and mean is not None:
-        widening = resemblance_widening(differences) if rules.most_looks is None else 1.0
-        if widening is None:
+        widening = 1.0
+        if rules.most_looks is None:
+            widening, effective = resemblance(differences)
+        if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
             why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
         else:
             deviation = float(np.std(differences, ddof=1)) * widening
@@ -111,6 +114,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
         log_ratio=mean,
         interval=interval,
         deviation=deviation,
+        effective=effective,
         why_open=why,
         rules=rules,
     )
@@ -134,22 +138,20 @@ def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
     return pair
 
 
-def resemblance_widening(differences: typing.Sequence[float]) -> float | None:
-    """Return by how much neighbouring blocks that resemble each other widen an interval; None where they do too much.
+def resemblance(differences: typing.Sequence[float]) -> tuple[float, float]:
+    """Return by how much neighbouring blocks that resemble each other widen an interval, and what all are worth.
 
     ``sqrt((1 + r) / (1 - r))`` with r the autocorrelation at lag one, corrected for its bias (Kendall, "Note on bias in
-    the estimation of autocorrelation", Biometrika 41, 1954) and raised by half its standard error. None where the
-    blocks, with a whole standard error, are worth fewer than FEWEST_EFFECTIVE independent ones.
+    the estimation of autocorrelation", Biometrika 41, 1954) and raised by half its standard error; and, with a whole
+    standard error, ``count * (1 - r) / (1 + r)`` independent blocks.
     """
     count = len(differences)
     centred = np.asarray(differences) - np.mean(differences)
     power = float(centred @ centred)
     raw = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
     corrected = raw + (1 + 4 * max(raw, 0.0)) / count
-    likely, most = (max(0.0, corrected + errors / math.sqrt(count)) for errors in (0.5, 1.0))
-    if most >= 1 or count * (1 - most) / (1 + most) < FEWEST_EFFECTIVE:
-        return None
-    return math.sqrt((1 + likely) / (1 - likely))
+    likely, most = (min(0.99, max(0.0, corrected + errors / math.sqrt(count))) for errors in (0.5, 1.0))
+    return math.sqrt((1 + likely) / (1 - likely)), count * (1 - most) / (1 + most)
 
 
 def trend(values: collections.abc.Mapping[int, float]) -> float:
