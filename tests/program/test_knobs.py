@@ -78,7 +78,7 @@ KNOBS = (
     Knob("addons.efs_csi_driver", "v4", "Addon cluster-aws-efs-csi-driver", '"addonVersion": "v4"'),
     Knob("addons.pod_identity_agent", "v5", "Addon cluster-eks-pod-identity-agent", '"addonVersion": "v5"'),
     Knob("neuron.zones", ["ap-southeast-4b"], "NodePool pool-nodes", '"values": ["ap-southeast-4b"]'),
-    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp1-pods", "0.16.0-neuronx-py312"),
+    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp4-pods", "0.16.0-neuronx-py312"),
     Knob("neuron.ami_release", "v20260728", "EC2NodeClass pool-class", "al2023@v20260728"),
     Knob("neuron.capacity_types", ["reserved", "spot"], "NodePool pool-nodes", '"values": ["reserved", "spot"]'),
     Knob(
