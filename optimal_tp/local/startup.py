@@ -111,8 +111,11 @@ def _late(server: Server, limit: float) -> ServerFailed:
 
 
 def log_path(folder: pathlib.Path, candidate: Candidate, replica: int | None) -> pathlib.Path:
-    """Return where the log of one of ``candidate``'s servers is kept; ``replica`` None for the only one."""
-    return folder / (f"server-{candidate.slug}.log" if replica is None else f"server-{candidate.slug}-{replica}.log")
+    """Return where the log of one of ``candidate``'s servers is kept; ``replica`` None for the only one.
+
+    The first has the name that an only one has.
+    """
+    return folder / (f"server-{candidate.slug}-{replica}.log" if replica else f"server-{candidate.slug}.log")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ import typing
 import pydantic
 
 from optimal_tp.measurement.estimate import Estimate, Interval, ranged
-from optimal_tp.settings.candidates import CandidateName
+from optimal_tp.settings.candidates import CandidateName, Named
 
 PROGRESS = "progress.json"
 """Name of the object."""
@@ -26,8 +26,8 @@ MOST_LOOKS = 20
 class Ratio:
     """What ``first`` does per core over what ``second`` does, as a look saw it; candidates by name."""
 
-    first: str
-    second: str
+    first: Named
+    second: Named
     value: float
     interval: Interval
 

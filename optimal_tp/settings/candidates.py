@@ -23,3 +23,10 @@ def _plain(of: Candidate) -> int | str:
 
 CandidateName = typing.Annotated[Candidate, pydantic.PlainValidator(_read), pydantic.PlainSerializer(_plain)]
 """A candidate that is read from its number or its name, and written as records without batches have always had it."""
+
+Named = typing.Annotated[
+    str,
+    pydantic.PlainValidator(lambda said: _read(said).name),
+    pydantic.PlainSerializer(lambda name: _plain(candidate(name))),
+]
+"""The same, held as its name for people: "TP1", "TP1-B4"."""

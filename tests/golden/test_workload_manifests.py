@@ -88,6 +88,13 @@ def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, t
 
 OTHERS: typing.Final[dict[str, Other]] = {
     "equal-cores": Other(several(SMALL_NODE, 4), set(), [((TP1, TP2, TP4),)], "2026-11-24T11:27:52+00:00", FORK),
+    "rounds": Other(
+        several(SMALL_NODE, 4),
+        {"tp2-0", "tp2-1", "tp4"},
+        [((TP1,), (TP2,), (TP4,))],
+        "2026-11-24T16:18:48+00:00",
+        FORK,
+    ),
     "turns": Other(
         {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
         {"tp4"},

@@ -17,7 +17,7 @@ from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python
 from optimal_tp.local.server import Server, ServerPlan, command, environment
-from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share
+from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.settings.workload import Model
 from tests.fakes_candidates import TP1, TP2
 
@@ -172,3 +172,12 @@ def test_throttled_periods_are_those_of_the_turn(
     arena.start_watch(TP1)
 
     assert arena.throttled_periods() == expected
+
+
+def test_servers_of_one_candidate_are_told_apart(tmp_path: pathlib.Path) -> None:
+    """In sentences and in the names of their logs; an only one needs no number."""
+    only, first, second = (dataclasses.replace(_plan(degree=1), replica=replica) for replica in (None, 0, 1))
+    logs = [log_path(tmp_path, Candidate(1, 4), each.replica).name for each in (only, first, second)]
+
+    assert [each.title for each in (only, first, second)] == ["TP1", "TP1 (number 1)", "TP1 (number 2)"]
+    assert logs == ["server-tp1-b4.log", "server-tp1-b4.log", "server-tp1-b4-1.log"]
