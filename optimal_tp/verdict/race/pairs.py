@@ -56,6 +56,8 @@ class Pair:
     """Standard deviation of the differences, widened as their resemblance asks for; None below two."""
     effective: float
     """How many independent blocks the differences are worth at the least, as far as their resemblance tells."""
+    surely_effective: float
+    """The same, readier to see resemblance: what calling one better asks for."""
     why_open: str | None
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
@@ -78,7 +80,7 @@ class Pair:
         low = self.interval.low
         if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
             return False
-        return self.rules.most_looks is not None or self.effective >= FEWEST_FOR_BETTER
+        return self.rules.most_looks is not None or self.surely_effective >= FEWEST_FOR_BETTER
 
     @property
     def is_safe(self) -> bool:
@@ -96,13 +98,16 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     count = len(differences)
     mean = float(np.mean(differences)) if count else None
     interval, deviation, why = NOTHING, None, None
-    effective = float(count)
+    effective = surely = float(count)
     if count < rules.least_blocks:
         why = f"{count} blocks have both near their capacity; a claim takes {rules.least_blocks}"
     if count > 1 and mean is not None:
         widening = 1.0
         if rules.most_looks is None:
-            widening, effective = resemblance(differences)
+            r = autocorrelation(differences)
+            likely, most = (_raised(r, errors, count) for errors in (1.0, 1.5))
+            widening = math.sqrt((1 + likely) / (1 - likely))
+            effective, surely = (count * (1 - each) / (1 + each) for each in (likely, most))
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
             why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
         else:
@@ -117,6 +122,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
         interval=interval,
         deviation=deviation,
         effective=effective,
+        surely_effective=surely,
         why_open=why,
         rules=rules,
     )
@@ -140,20 +146,20 @@ def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
     return pair
 
 
-def resemblance(differences: typing.Sequence[float]) -> tuple[float, float]:
-    """Return by how much neighbouring blocks that resemble each other widen an interval, and what all are worth.
+def autocorrelation(differences: typing.Sequence[float]) -> float:
+    """Return the autocorrelation at lag one, corrected for its bias in short series.
 
-    ``sqrt((1 + r) / (1 - r))`` with r the autocorrelation at lag one, corrected for its bias (Kendall, "Note on bias in
-    the estimation of autocorrelation", Biometrika 41, 1954) and raised by half its standard error; and, with a whole
-    standard error, ``count * (1 - r) / (1 + r)`` independent blocks.
+    Source: Kendall, "Note on bias in the estimation of autocorrelation", Biometrika 41 (1954).
     """
-    count = len(differences)
     centred = np.asarray(differences) - np.mean(differences)
     power = float(centred @ centred)
     raw = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
-    corrected = raw + (1 + 4 * max(raw, 0.0)) / count
-    likely, most = (min(0.99, max(0.0, corrected + errors / math.sqrt(count))) for errors in (0.5, 1.0))
-    return math.sqrt((1 + likely) / (1 - likely)), count * (1 - most) / (1 + most)
+    return raw + (1 + 4 * max(raw, 0.0)) / len(differences)
+
+
+def _raised(r: float, errors: float, count: int) -> float:
+    """Return ``r`` raised by so many of its standard errors, within 0 and 0.99: an interval is only ever widened."""
+    return min(0.99, max(0.0, r + errors / math.sqrt(count)))
 
 
 def trend(values: collections.abc.Mapping[int, float]) -> float:

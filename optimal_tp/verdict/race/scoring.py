@@ -5,11 +5,13 @@ import dataclasses
 import statistics
 import typing
 
+import scipy.special
+
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, Fit, Reading, fit, half_score, is_disturbed, score
 
-WANDERING = 4.0
-"""Ratio of variances from which a candidate wanders: what a dozen quiet turns exceed once in a hundred times."""
+WANDERING = 1.3
+"""Allowance for the halves of a quiet turn, which resemble each other a little."""
 FEWEST_TO_WANDER = 12
 """Turns below which nothing is said of it."""
 BRACKET_BLOCKS = 6
@@ -111,7 +113,8 @@ class GoodputScoring:
     def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
         """Whether the scores vary more from turn to turn than the two halves of a turn explain.
 
-        ``variance(scores) / mean(half_score^2) > WANDERING``: something that outlasts a turn moves the candidate.
+        ``variance(scores) / mean(half_score^2)`` above WANDERING times what Fisher's distribution exceeds once in a
+        hundred: something that outlasts a turn moves the candidate.
         """
         by = self.fits.get(candidate)
         scores = self.scores(candidate, oldest)
@@ -119,7 +122,10 @@ class GoodputScoring:
             return False
         halves = [half_score(self._blocks[candidate][block], by) for block in scores]
         own = [half**2 for half in halves if half is not None]
-        return len(own) == len(scores) and statistics.variance(scores.values()) > WANDERING * statistics.fmean(own)
+        if len(own) < len(scores):
+            return False
+        bound = WANDERING * float(scipy.special.fdtri(len(scores) - 1, len(own), 0.99))
+        return statistics.variance(scores.values()) > bound * statistics.fmean(own)
 
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
