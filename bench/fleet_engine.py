@@ -1,7 +1,7 @@
-"""``python -m bench.fleet_engine``: plans from runs on an engine of known costs beside what a million requests do there.
+"""``python -m bench.fleet_engine``: plans from runs on an engine of known costs beside a million requests on it.
 
-The engine is the test suite's own, every step by itself. Each row is the median over several runs with their own seeds:
-how far the plan is from the truth, and how many of its intervals hold it.
+The engine is the test suite's own, every step by itself. Each row is the median over several runs with their own
+seeds: how far the plan is from the truth, and how many of its intervals hold it.
 """
 
 import argparse
