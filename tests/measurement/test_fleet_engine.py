@@ -259,6 +259,17 @@ def test_the_model_says_how_far_it_is_off(engine: TrueEngine) -> None:
     assert max(abs(one.error) for one in far) > 0.15
 
 
+def test_turns_at_about_one_rate_are_one_load() -> None:
+    """Forty turns near the capacity are no forty chances to be far off, and weigh in the fit as the idle ones do."""
+    bench = Bench(engine=MIXED)
+    bench.closed("idle", 1, 30)
+    for block, rate in enumerate((30.0, 30.4, 29.7, 20.0)):
+        bench.open("block", rate, 30, block)
+    loads = {one.load for one in _model(bench).checks}
+
+    assert loads == {"1 in flight", "29.7 to 30.4 requests/s", "20.0 requests/s"}
+
+
 def test_the_models_error_widens_every_interval() -> None:
     """By its share on both sides."""
     model = _model(whole_run(MIXED, blocks=2))

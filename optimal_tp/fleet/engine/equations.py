@@ -5,6 +5,7 @@ first token and its last knows how many steps there were, how many sequences wer
 """
 
 import dataclasses
+import math
 import typing
 
 import numpy as np
@@ -18,6 +19,9 @@ apart. Steps that enter prompts are longer than others, never shorter, so a requ
 
 EXACT = 0.95
 """Share of a server's requests that have a chunk for every token, from which on single steps are looked at."""
+
+ONE_LOAD = 1.15
+"""Factor within which rates are about the same load."""
 
 Timed = tuple[Turn, typing.Sequence[Sample]]
 
@@ -49,12 +53,22 @@ class Equations:
         return is_decoding
 
 
+Load = tuple[int | None, int | None]
+
+
+def load_of(turn: Turn) -> Load:
+    """Return what turns at about the same load have in common: the concurrency, or the rate in steps of ONE_LOAD."""
+    if turn.rate_per_second is None:
+        return turn.concurrency, None
+    return None, round(math.log(turn.rate_per_second) / math.log(ONE_LOAD))
+
+
 def equations(timed: typing.Sequence[Timed]) -> Equations | None:
     """Return the rows of all turns whose tokens were timed and counted; None where there are none."""
     rows: list[np.ndarray] = []
-    loads: dict[tuple[typing.Any, ...], int] = {}
+    loads: dict[Load, int] = {}
     for number, (turn, samples) in enumerate(timed):
-        load = loads.setdefault((turn.concurrency, turn.rate_per_second), len(loads))
+        load = loads.setdefault(load_of(turn), len(loads))
         for replica in sorted({sample.replica for sample in samples}):
             rows += _at_one_server([one for one in samples if one.replica == replica], 2 * load, number)
     if not rows:

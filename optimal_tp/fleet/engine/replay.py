@@ -8,7 +8,7 @@ import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.costs import Costs
-from optimal_tp.fleet.engine.equations import Timed, is_timed
+from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
 from optimal_tp.fleet.engine.kernel import Work, run
 from optimal_tp.fleet.engine.model import Check
 from optimal_tp.fleet.simulation.answers import Metric, ServerModel
@@ -42,12 +42,13 @@ def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Che
     An open stream is replayed with its own sends and lengths. In a closed loop the model sends when its own answers
     end, as the client did, so that its errors add up as they would.
     """
-    loads: dict[tuple[int | None, float | None], list[tuple[Figures, Figures]]] = {}
+    loads: dict[Load, list[tuple[Turn, tuple[Figures, Figures]]]] = {}
     for turn, samples in timed:
-        loads.setdefault((turn.concurrency, turn.rate_per_second), []).append(_replayed(turn, samples, costs, slots))
+        loads.setdefault(load_of(turn), []).append((turn, _replayed(turn, samples, costs, slots)))
     found = []
-    for (concurrency, rate), pairs in loads.items():
-        load = f"{concurrency} in flight" if rate is None else f"{figure(rate)} requests/s"
+    for own in loads.values():
+        pairs = [pair for _, pair in own]
+        load = _name([turn for turn, _ in own])
         for metric in METRICS:
             predicted, measured = (np.concatenate([pair[side][metric] for pair in pairs]) for side in (0, 1))
             for percent in CHECKED:
@@ -57,6 +58,14 @@ def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Che
                         check = Check(load=load, metric=metric, percent=percent, predicted_ms=one, measured_ms=other)
                         found.append(check)
     return tuple(found)
+
+
+def _name(turns: typing.Sequence[Turn]) -> str:
+    rates = sorted({turn.rate_per_second for turn in turns if turn.rate_per_second is not None})
+    if not rates:
+        return f"{turns[0].concurrency} in flight"
+    low, high = figure(rates[0]), figure(rates[-1])
+    return f"{low} requests/s" if low == high else f"{low} to {high} requests/s"
 
 
 def _replayed(turn: Turn, samples: typing.Sequence[Sample], costs: Costs, slots: int) -> tuple[Figures, Figures]:
