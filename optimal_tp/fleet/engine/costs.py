@@ -15,6 +15,8 @@ Parameter", Annals of Mathematical Statistics 35, 1964: 95 % efficient where err
 _NORMAL = 1.4826
 """Standard deviations of a normal distribution in its median absolute deviation."""
 _LEAST_SPREAD = 1e-4
+_SINGULAR = 1e-12
+"""Share of the largest eigenvalue below which columns count as multiples of each other."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,79 +39,89 @@ class Costs:
         )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
-    """Costs, and how far they are from the rows: the mean of the robust loss, relative to each row's seconds."""
+    """Costs, and how they were found."""
 
     costs: Costs
     loss: float
+    """Mean of the absolute residuals, each relative to its row's seconds, every load alike."""
+    products: np.ndarray
+    """By turn: the sums of products of the rows' columns, the seconds last, with the weights that the rows had."""
 
 
-def fit(rows: Equations, kept: np.ndarray | None = None) -> Fit | None:
-    """Return the better of both orders of work; None where no step costs anything.
-
-    ``kept`` says how often each row counts (a bootstrap sample); absent: once.
-    """
-    fits = [one for first in (False, True) if (one := fit_order(rows, kept, prefill_first=first)) is not None]
+def fit(rows: Equations) -> Fit | None:
+    """Return the better of both orders of work; None where no step costs anything."""
+    fits = [one for first in (False, True) if (one := fit_order(rows, prefill_first=first)) is not None]
     # Of equals, as where no prompt ever entered beside running sequences, prompts share their step.
     return min(fits, key=lambda one: (one.loss, one.costs.prefill_first), default=None)
 
 
-def fit_order(rows: Equations, kept: np.ndarray | None, *, prefill_first: bool) -> Fit | None:
+def fit_order(rows: Equations, *, prefill_first: bool) -> Fit | None:
     """Return the fit with one order of work.
 
     Least squares of relative residuals with all costs at least zero (Lawson and Hanson, "Solving Least Squares
     Problems", 1974, chapter 23), reweighted until outliers no longer pull. Every load counts alike, whatever the
     number of its requests. Same rows, same answer.
     """
-    often = np.ones(len(rows.seconds)) if kept is None else kept.astype(float)
     steps = rows.steps + (rows.prefills if prefill_first else 0.0)
     columns = np.column_stack([steps, rows.sequences, rows.prompts, rows.overheads]) / rows.seconds[:, None]
-    in_group = np.bincount(rows.groups, weights=often)
-    even = often / np.maximum(in_group[rows.groups], 1.0)
-    scale = np.maximum(columns.max(axis=0), 1e-300)
-    weights = even.copy()
-    found = np.zeros(4)
-    spread = _LEAST_SPREAD
+    table = np.column_stack([columns, np.ones(len(columns))])
+    even = 1.0 / np.bincount(rows.groups)[rows.groups]
+    weights, found = even, np.zeros(4)
     for _ in range(ROUNDS):
-        root = np.sqrt(weights)
-        solved, _ = scipy.optimize.nnls(columns / scale * root[:, None], root)
-        residuals = np.abs(columns @ (solved / scale) - 1)
+        solved = _solved((table * weights[:, None]).T @ table)
+        residuals = np.abs(columns @ solved - 1)
         spread = max(_LEAST_SPREAD, _NORMAL * _weighted_median(residuals, even))
         weights = even * np.minimum(1.0, OUTLIER * spread / np.maximum(residuals, 1e-300))
-        if np.allclose(solved / scale, found, rtol=1e-9, atol=0.0):
+        settled = np.allclose(solved, found, rtol=1e-9, atol=0.0)
+        found = solved
+        if settled:
             break
-        found = solved / scale
     if found[0] + found[1] <= 0:
         return None
-    costs = Costs(
-        base_seconds=float(found[0]),
-        per_sequence_seconds=float(found[1]),
-        per_prompt_token_seconds=float(found[2]),
-        overhead_seconds=float(found[3]),
+    order = np.argsort(rows.turns, kind="stable")
+    starts = np.flatnonzero(np.diff(rows.turns[order], prepend=-1))
+    squares = (table[:, :, None] * table[:, None, :] * weights[:, None, None])[order]
+    return Fit(
+        costs=_costs(found, prefill_first=prefill_first),
+        loss=float(np.sum(even * np.abs(columns @ found - 1)) / np.sum(even)),
+        products=np.add.reduceat(squares, starts, axis=0),
+    )
+
+
+def resampled(best: Fit, count: int, seed: int) -> tuple[Costs, ...]:
+    """Return fits to ``count`` bootstrap samples of the turns, each row with the weight that ``best`` gave it."""
+    generator = np.random.default_rng(seed)
+    turns = len(best.products)
+    solved = [_solved(best.products[generator.integers(turns, size=turns)].sum(axis=0)) for _ in range(count)]
+    return tuple(_costs(one, prefill_first=best.costs.prefill_first) for one in solved if one[0] + one[1] > 0)
+
+
+def _solved(products: np.ndarray) -> np.ndarray:
+    """Return the costs of least squares, at least zero, from the sums of products of the columns, the seconds last."""
+    gram, right = products[:-1, :-1], products[:-1, -1]
+    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
+    kept = values > _SINGULAR * values.max()
+    root = np.sqrt(values[kept])
+    solved, _ = scipy.optimize.nnls(root[:, None] * vectors[:, kept].T, vectors[:, kept].T @ (right / scale) / root)
+    costs: np.ndarray = solved / scale
+    return costs
+
+
+def _costs(found: np.ndarray, *, prefill_first: bool) -> Costs:
+    base, per_sequence, per_prompt_token, overhead = map(float, found)
+    return Costs(
+        base_seconds=base,
+        per_sequence_seconds=per_sequence,
+        per_prompt_token_seconds=per_prompt_token,
+        overhead_seconds=overhead,
         prefill_first=prefill_first,
     )
-    loss = float(np.sum(even * np.abs(columns @ found - 1)) / np.sum(even))
-    return Fit(costs=costs, loss=loss)
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values, kind="stable")
     passed = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(passed, passed[-1] / 2)])
-
-
-def resampled(rows: Equations, count: int, seed: int) -> tuple[Costs, ...]:
-    """Return ``count`` fits to bootstrap samples of the turns, in the order of work that fits them all best."""
-    best = fit(rows)
-    if best is None:
-        return ()
-    generator = np.random.default_rng(seed)
-    numbers, place = np.unique(rows.turns, return_inverse=True)
-    found: list[Costs] = []
-    for _ in range(count):
-        drawn = np.bincount(generator.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
-        one = fit_order(rows, drawn[place], prefill_first=best.costs.prefill_first)
-        if one is not None:
-            found.append(one.costs)
-    return tuple(found)

@@ -61,7 +61,7 @@ def engine_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int
         candidate=candidate,
         slots=slots,
         costs=best.costs,
-        resampled=resampled(rows, BOOTSTRAP, _SEED),
+        resampled=resampled(best, BOOTSTRAP, _SEED),
         prompts=np.array([float(prompt) for _, prompt in lengths]),
         outputs=np.array([output for output, _ in lengths]),
         most_in_flight=min(slots, math.ceil(most)),
