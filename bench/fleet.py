@@ -107,7 +107,7 @@ def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: st
     valid = _run("run", "--settings", str(settings), "--target", f"{degree}={url}", "--results", str(folder / "out"))
     (run,) = (path.parent for path in (folder / "out").glob("*/run.json") if not path.parent.is_symlink())
     source = read(str(run))
-    slots = source.record.settings.model.max_num_seqs
+    slots = source.record.settings.model.batch_of(Candidate(degree))
     pairs = [pair for pair in examine(source.record, source.samples).turns if pair[0].degree == degree]
     times = server_model(Candidate(degree), pairs, slots)
     if times is None:

@@ -16,7 +16,7 @@ from optimal_tp.plan.stack import Stack, compose
 from optimal_tp.settings.stack_file import PROJECT, SECTIONS
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_stack_files import EXISTING
-from tests.fakes_workloads import changed
+from tests.fakes_workloads import changed, side_by_side
 
 NOW: typing.Final = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 OWNER = "123456789012"
@@ -33,11 +33,12 @@ _NETWORK: typing.Final = {
 def stack(name: str, **changes: object) -> Stack:
     """Return the stack ``name`` with its examples replaced: "dev", "prod", "existing" or "network".
 
-    The last two are the dev stack on a cluster, or in a VPC, that is there already.
+    The dev stack has its servers side by side; the last two are the same on a cluster, or in a VPC, that is there.
     """
     file = "Pulumi.prod.yaml" if name == "prod" else "Pulumi.dev.yaml"
     replaced = {"infra__neuron__reservation_ids": [RESERVATION], "loadtest__results__bucket": BUCKET}
-    config = changed(file, **{**replaced, **changes})
+    asked = {**replaced, **changes}
+    config = changed(file, **(asked if name == "prod" else side_by_side(**asked)))
     infra = config["optimal-tp:infra"]
     if name == "existing":
         infra["existing"] = copy.deepcopy(EXISTING)

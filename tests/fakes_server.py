@@ -82,6 +82,12 @@ class Script:
     """Closes idle connections after this."""
     certificate: str | None = None
     """Path of a PEM file with key and certificate: serves TLS."""
+    refused_key: str | None = None
+    """Answers 400 to a request with this key, by name."""
+    chat_only: bool = False
+    """Answers 404 to every completion."""
+    streams: bool = True
+    """False answers with one JSON where a stream was asked for."""
     port: int = 0
     stamped: bool = False
     """Notes when the kernel took in each request, by the kernel's own stamp; without TLS and faults."""
@@ -386,8 +392,14 @@ class _Connection(asyncio.Protocol):
 
     def _route(self, path: str, body: bytes) -> None:
         script = self._engine.script
-        if path == "/v1/completions":
+        if path == "/v1/completions" and not script.chat_only:
             asked = json.loads(body)
+            if not script.streams:
+                asked.pop("stream", None)
+            if script.refused_key in asked:
+                refusal = {"object": "error", "message": f"Unrecognized request argument: {script.refused_key}"}
+                self.write(_plain("400 Bad Request", json.dumps(refusal).encode()))
+                return
             if asked.get("model") != script.model:
                 error = {"error": {"message": f"The model `{asked.get('model')}` does not exist.", "code": 404}}
                 self.write(_plain("404 Not Found", json.dumps(error).encode()))

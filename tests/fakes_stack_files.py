@@ -6,7 +6,7 @@ import typing
 import yaml
 
 ROOT = pathlib.Path(__file__).parent.parent
-STACK_FILES = ("Pulumi.dev.yaml", "Pulumi.prod.yaml")
+STACK_FILES = ("Pulumi.dev.yaml", "Pulumi.prod.yaml", "Pulumi.sample.yaml")
 ACCOUNT = "111122223333"
 
 EXISTING: typing.Final = {

@@ -25,14 +25,31 @@ def changed(file: str, /, **changes: object) -> dict[str, typing.Any]:
     return config
 
 
-def program(file: str = "Pulumi.dev.yaml", /, **changes: object) -> Recording:
-    """Run the real ``__main__.py`` with ``file`` as it is but for ``changes``."""
+def side_by_side(**changes: typing.Any) -> dict[str, object]:
+    """Return ``changes`` of the dev stack's file with one server of each degree at once, on two nodes, beneath them.
+
+    For tests that are about neither layout nor turns.
+    """
+    serving = {"layout": "one-each", **changes.pop("serving", {})} if "serving" in changes else None
+    beneath = {"serving__layout": "one-each"} if serving is None else {"serving": serving}
+    return {
+        "workloads__decision__budget_seconds": 1800,
+        "infra__neuron__maximum_nodes": 2,
+        **beneath,
+        **changes,
+    }
+
+
+def program(file: str | None = None, /, **changes: object) -> Recording:
+    """Run the real ``__main__.py`` with ``file`` but for ``changes``; without one, with the dev stack side by side."""
+    if file is None:
+        file, changes = "Pulumi.dev.yaml", side_by_side(**changes)
     return run_main(changed(file, **changes), stack=file.split(".")[1])
 
 
 def on_existing(**changes: object) -> Recording:
     """Run the program on a cluster that is there already."""
-    config = changed("Pulumi.dev.yaml", infra__existing=EXISTING, **changes)
+    config = changed("Pulumi.dev.yaml", **side_by_side(infra__existing=EXISTING, **changes))
     for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")
@@ -54,12 +71,15 @@ FAMILY: typing.Final = (
 """Two models of one family, as ``workloads.models`` has them."""
 
 PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recording]]] = {
-    "one-each": lambda: recorded("Pulumi.dev.yaml"),
+    "one-each": functools.cache(program),
+    "rounds": lambda: recorded("Pulumi.dev.yaml"),
     "equal-cores": functools.cache(lambda: program(serving={"layout": "equal-cores"}, infra__neuron__maximum_nodes=3)),
     "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
     "sweep": functools.cache(lambda: program(workloads__models=FAMILY, spend__budget_usd=40)),
     "pods": functools.cache(
-        lambda: program(loadtest={"pods": 2}, workloads__load={"request_timeout_seconds": 1, "concurrency": [64]})
+        lambda: program(
+            loadtest={"pods": 2}, workloads__load={"request_timeout_seconds": 1, "rates_per_second_per_core": [16]}
+        )
     ),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
     "own-model-and-image": functools.cache(

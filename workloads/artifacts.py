@@ -1,4 +1,4 @@
-"""What servers load: the shared volume, the model on it, and one degree's compiled artifacts after the other."""
+"""What servers load: the shared volume, the model on it, and one candidate's compiled artifacts after the other."""
 
 import collections.abc
 import dataclasses
@@ -11,6 +11,7 @@ from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, S
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
@@ -46,16 +47,16 @@ class CompiledArtifactsArgs:
 
 
 class CompiledArtifacts(pulumi.ComponentResource):
-    """The claim, and for each model the fetch Job and one compile Job per degree.
+    """The claim, and for each model the fetch Job and one compile Job per candidate.
 
     Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-first``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
-    ``-fetch-role`` (with a model from a bucket) and ``-compile-tp<degree>``; in a sweep ``-fetch-<slug>`` and
-    ``-compile-<slug>-tp<degree>``. Takes its Kubernetes and AWS providers from ``opts``.
+    ``-fetch-role`` (with a model from a bucket) and ``-compile-<candidate>`` (``tp1``, ``tp1-b4``); in a sweep
+    ``-fetch-<slug>`` and ``-compile-<slug>-<candidate>``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
-    compiled: dict[tuple[str, int], Job]
-    """By the model's slug and the degree: what its servers depend on."""
+    compiled: dict[tuple[str, Candidate], Job]
+    """By the model's slug and the candidate: what its servers depend on."""
 
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
@@ -82,11 +83,11 @@ class CompiledArtifacts(pulumi.ComponentResource):
         before: list[Job] = []
         for model in args.plan.models:
             fetched = self._fetch(model, needs)
-            for degrees in model.plan.rounds:
+            for together in model.plan.rounds:
                 # What takes turns has too few nodes for all Jobs at once; in the same order as the turns, none waits
                 # for a node that another one holds.
                 after = [fetched, *before] if args.plan.runs_in_rounds else [fetched]
-                made = {(model.slug, degree): self._compile(model, degree, after) for degree in degrees}
+                made = {(model.slug, each): self._compile(model, each, after) for each in together}
                 self.compiled |= made
                 before = list(made.values())
         self.register_outputs({"claim_name": self.claim_name})
@@ -165,11 +166,11 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role", name="rights", role=role.name, policy=json.dumps(policy), opts=self._child
         )
 
-    def _compile(self, model: ModelPlan, degree: int, after: collections.abc.Sequence[Job]) -> Job:
+    def _compile(self, model: ModelPlan, candidate: Candidate, after: collections.abc.Sequence[Job]) -> Job:
         args = self._args
-        server = model.plan.of_degree(degree)[0]
+        server = model.plan.of(candidate)[0]
         return Job(
-            f"{model.part(f'{self._name}-compile')}-tp{degree}",
+            f"{model.part(f'{self._name}-compile')}-{candidate.slug}",
             metadata={
                 "name": f"{server.name}-compile",
                 "namespace": args.namespace,

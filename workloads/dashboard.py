@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from optimal_tp.facts import names
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE
 from optimal_tp.settings.sections import Alarms
 from workloads.manifests.panels import Board, dashboard_body
@@ -33,9 +34,9 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-tp<degree>``, and of an endless probe ``-silent``.
+    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-<candidate>``, and of an endless probe ``-silent``.
 
-    In a sweep ``<name>-void-<slug>-tp<degree>``, and ``<name>-silent-<slug>`` for each model below ``<name>-silent``.
+    In a sweep ``<name>-void-<slug>-<candidate>``, and ``<name>-silent-<slug>`` for each model below ``<name>-silent``.
     Takes its AWS provider from ``opts``.
     """
 
@@ -52,8 +53,8 @@ class Dashboard(pulumi.ComponentResource):
             opts=self._child,
         )
         for each in args.boards:
-            for degree in each.degrees:
-                self._void_alarm(each, degree)
+            for candidate in each.candidates:
+                self._void_alarm(each, candidate)
         if args.probes_for_ever:
             self._silent_alarms()
         console = f"https://{args.region}.console.aws.amazon.com/cloudwatch/home?region={args.region}"
@@ -72,16 +73,16 @@ class Dashboard(pulumi.ComponentResource):
         topic = self._args.alarms.topic_arn
         return [] if topic is None else [topic]
 
-    def _void_alarm(self, board: Board, degree: int) -> None:
-        """Tell when a turn failed its self-audit. A degree that is not measured for a while is no alarm."""
+    def _void_alarm(self, board: Board, candidate: Candidate) -> None:
+        """Tell when a turn failed its self-audit. A candidate that is not measured for a while is no alarm."""
         metric = BY_NAME["RunValid"]
         aws.cloudwatch.MetricAlarm(
-            names.void_alarm(self._name, board.slug, degree),
-            name=names.void_alarm(self._args.physical_name, board.slug, degree),
-            alarm_description=f"A turn of {board.dimension(degree)} failed the load generator's self-audit.",
+            names.void_alarm(self._name, board.slug, candidate),
+            name=names.void_alarm(self._args.physical_name, board.slug, candidate),
+            alarm_description=f"A turn of {board.dimension(candidate)} failed the load generator's self-audit.",
             namespace=NAMESPACE,
             metric_name=metric.name,
-            dimensions={"Model": board.dimension(degree)},
+            dimensions={"Model": board.dimension(candidate)},
             statistic=metric.statistics[0],
             comparison_operator="LessThanThreshold",
             threshold=1,
@@ -94,7 +95,7 @@ class Dashboard(pulumi.ComponentResource):
         )
 
     def _silent_alarm(self, board: Board, actions: list[str]) -> aws.cloudwatch.MetricAlarm:
-        """Tell when no degree has had a request for a while: the load generator has stopped or cannot publish."""
+        """Tell when no candidate has had a request for a while: the load generator has stopped or cannot publish."""
         offered = BY_NAME["OfferedRPS"]
         counts = [
             aws.cloudwatch.MetricAlarmMetricQueryArgs(
@@ -103,15 +104,15 @@ class Dashboard(pulumi.ComponentResource):
                 metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
                     namespace=NAMESPACE,
                     metric_name=offered.name,
-                    dimensions={"Model": board.dimension(degree)},
+                    dimensions={"Model": board.dimension(candidate)},
                     period=_MINUTE_SECONDS,
                     stat="SampleCount",
                 ),
             )
-            for number, degree in enumerate(board.degrees)
+            for number, candidate in enumerate(board.candidates)
         ]
         minutes = self._args.alarms.silent_after_minutes
-        # Over several series SUM passes over those without data, so one degree at work is enough.
+        # Over several series SUM passes over those without data, so one candidate at work is enough.
         total = aws.cloudwatch.MetricAlarmMetricQueryArgs(
             id="all", expression="SUM(METRICS())", label="published minutes", return_data=True
         )

@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
-from optimal_tp.plan.feasibility import reach_lines, seat_lines
+from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
@@ -93,7 +93,8 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in (*plan.lines(), *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
+    memory = memory_lines(settings, plan.instance_type)
+    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
         pulumi.log.info(line)
     for line in (*reach_lines(settings), *seat_lines(settings)):
         pulumi.log.warn(line)
@@ -209,7 +210,7 @@ def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
 def _board(model: ModelPlan) -> Board:
     of = model.settings
     title = of.model.title if model.slug else ""
-    return Board(title=title, slug=model.slug, degrees=of.degrees, limits=of.limits)
+    return Board(title=title, slug=model.slug, candidates=of.candidates, limits=of.limits)
 
 
 def _servers(
@@ -229,10 +230,10 @@ def _servers(
                 site=sites[model.slug],
                 server=server,
                 starts=plan.starts(model) and server.round_number == 0,
-                # Where turns are taken a server would hold the only node that the next degree's Job waits for.
+                # Where turns are taken a server would hold the only node that the next candidate's Job waits for.
                 after=[
                     *before_nodes,
-                    *(everything if plan.runs_in_rounds else [artifacts.compiled[model.slug, server.degree]]),
+                    *(everything if plan.runs_in_rounds else [artifacts.compiled[model.slug, server.candidate]]),
                 ],
             ),
             opts,

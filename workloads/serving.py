@@ -30,7 +30,7 @@ class VllmServerArgs:
 
 
 class VllmServer(pulumi.ComponentResource):
-    """vLLM at one degree. Children: ``<name>-pods``, ``<name>-address``, ``<name>-callers``.
+    """vLLM of one candidate. Children: ``<name>-pods``, ``<name>-address``, ``<name>-callers``.
 
     Takes its Kubernetes provider from ``opts``. ``url`` resolves only inside the cluster.
     """

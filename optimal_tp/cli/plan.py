@@ -25,7 +25,7 @@ from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.answers import ServerModel
-from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
+from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.tables import _show, tables
 from optimal_tp.measurement.turns import of
 from optimal_tp.report.files import write_files
@@ -98,7 +98,7 @@ def main(options: argparse.Namespace) -> int:
         zones=options.zones,
         hours=hours,
     )
-    found = plan(question, measured, _held_out(again, measured, options.routing))
+    found = plan(question, measured, _held_out(again, measured))
     if not found.carried:
         return _nothing(found, options)
     files = [] if options.manifests is None else _deploy(found, settings, options)
@@ -171,7 +171,7 @@ def _measured(
         candidates = set() if degree in invalid else {of(turn) for turn, _ in sound if turn.degree == degree}
         for one in candidates:
             own = [pair for pair in sound if of(pair[0]) == one]
-            model = server_model(one, own, one.max_num_seqs or settings.model.max_num_seqs)
+            model = server_model(one, own, settings.model.batch_of(one))
             if model is not None:
                 measured[one] = model
         if asked is not None and not any(one in measured for one in candidates):
@@ -193,14 +193,14 @@ def _measured(
     return measured
 
 
-def _held_out(again: Retrial, measured: typing.Mapping[Candidate, ServerModel], routing: Routing) -> list[HeldOut]:
+def _held_out(again: Retrial, measured: typing.Mapping[Candidate, ServerModel]) -> list[HeldOut]:
     """Return the figures of the turns that no model was fitted to, with their predictions."""
     sound = examine(again.record, again.samples).turns
     found: list[HeldOut] = []
     for one, model in measured.items():
         own = [pair for pair in sound if of(pair[0]) == one]
         samples = [sample for _, samples in own for sample in samples]
-        found += held_out(model, [turn for turn, _ in own], samples, routing=routing)
+        found += held_out(model, [turn for turn, _ in own], samples, routing=again.record.settings.load.routing)
     return found
 
 

@@ -68,14 +68,14 @@ def experiment(stack: Stack) -> Experiment:
     """Return what preflight has to know of the stack's experiment."""
     money, loadtest = stack.money, stack.workloads.loadtest
     around_hours = money.cluster_hours + money.leaving_hours
-    degrees = {model.slug: model.settings.degrees for model in stack.plan.models}
+    candidates = {model.slug: model.settings.candidates for model in stack.plan.models}
     return Experiment(
         nodes=stack.plan.nodes,
         expected_hours=around_hours + money.setup_hours + money.measuring_hours,
         longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
         own_image=loadtest.image,
         bucket=loadtest.results.bucket,
-        alarms=tuple(names.alarms(stack.infra.physical_name, degrees, for_ever=money.spend.keep_running)),
+        alarms=tuple(names.alarms(stack.infra.physical_name, candidates, for_ever=money.spend.keep_running)),
     )
 
 

@@ -18,8 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         default=[],
-        metavar="DEGREE=URL",
-        help="a server at this degree; again for each degree and replica",
+        metavar="CANDIDATE=URL",
+        help="a server at a degree (2=URL), or a degree and its batch (tp2-b16=URL); again for each and for replicas",
     )
     configure_shared(parser)
 

@@ -25,8 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         default=[],
-        metavar="MODEL@DEGREE=URL",
-        help="a server of this model at this degree; again for each model, degree and replica",
+        metavar="MODEL@CANDIDATE=URL",
+        help="a server of this model at a degree, or a degree and its batch (tp2-b16); again for each and for replicas",
     )
     configure_shared(parser)
 

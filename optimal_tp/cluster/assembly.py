@@ -23,6 +23,7 @@ from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
 from optimal_tp.experiment.turns import Halt, OpenArena
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
@@ -202,7 +203,7 @@ class Assembly:
             run=run,
             place="own-servers" if order.bucket is None else "cluster",
             settings=model.settings,
-            degrees=tuple(_degree(degree, model.targets.get(degree, ())) for degree in model.settings.degrees),
+            degrees=tuple(_degree(each, model.targets.get(each, ())) for each in model.settings.candidates),
             arena=self._arena(index),
             folder=results.folder,
             bucket=results.bucket,
@@ -227,7 +228,7 @@ class Assembly:
         return Rota(
             rounds=model.rounds or (),
             targets=model.targets,
-            names={degree: deployments(urls) for degree, urls in model.targets.items()},
+            names={candidate: deployments(urls) for candidate, urls in model.targets.items()},
             others=tuple(name for urls in others for name in deployments(urls)),
             makes_room=order.makes_room,
             scaler=Deployments(namespace=own_namespace()),
@@ -266,7 +267,7 @@ def _progress(order: Order, model: ModelOrder, run: str, model_title: str) -> Pr
         run=run,
         model=model.settings.model.name,
         model_title=model_title,
-        degrees=tuple(model.targets),
+        candidates=tuple(model.targets),
         region=boto3.Session().region_name if order.publish else None,
         started=now,
         stage_started=now,
@@ -279,12 +280,13 @@ def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
     return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
 
 
-def _degree(degree: int, urls: tuple[str, ...]) -> DegreeRecord:
-    cores = degree * len(urls)
+def _degree(candidate: Candidate, urls: tuple[str, ...]) -> DegreeRecord:
+    cores = candidate.degree * len(urls)
     return DegreeRecord(
-        degree=degree,
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
         gate=None if urls else "no-capacity",
-        reason=None if urls else f"no --target {degree}=URL was given",
+        reason=None if urls else f"no --target {candidate.slug.removeprefix('tp')}=URL was given",
         urls=urls,
         cores_used=cores,
         cores_allocated=cores,

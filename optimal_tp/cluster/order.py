@@ -11,34 +11,48 @@ import urllib.parse
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate, candidate
+from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse, read_yaml
 from optimal_tp.settings.workload import WorkloadSettings
 
-_TARGET = re.compile(r"(\d+)=(\S+)")
+_TARGET = re.compile(r"([^=\s]+)=(https?://\S+)")
 
 
 def targets_of(
     words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
-) -> dict[int, tuple[str, ...]]:
-    """Return URLs by degree, ascending; several of a degree are replicas."""
-    found: dict[int, tuple[str, ...]] = {}
+) -> dict[Candidate, tuple[str, ...]]:
+    """Return URLs by candidate, rising; several of a candidate are replicas."""
+    found: dict[Candidate, tuple[str, ...]] = {}
+    known = None if settings is None else settings.candidates
     for index, word in enumerate(words):
         path = f"--target[{index}]"
-        match = _TARGET.fullmatch(word)
-        url = urllib.parse.urlsplit(match[2]) if match else None
-        if match is None or url is None or url.scheme not in ("http", "https") or not url.hostname:
-            rule = "a target is DEGREE=URL with a URL of http or https"
+        whose, url = _target(word)
+        if whose is None or url is None:
+            rule = "a target is CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and a URL of http(s)"
             problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
-        elif settings is not None and int(match[1]) not in settings.degrees:
-            rule = f"its degree is one of workloads.degrees ({', '.join(map(str, settings.degrees))})"
-            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the degree or the settings"))
+        elif known is not None and whose not in known:
+            names = ", ".join(each.slug for each in known)
+            rule = f"it is of a candidate that workloads.degrees and model.max_num_seqs ask for ({names})"
+            problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the target or the settings"))
         else:
-            found[int(match[1])] = (*found.get(int(match[1]), ()), match[2].rstrip("/"))
+            found[whose] = (*found.get(whose, ()), url)
     if not words:
         rule = "the experiment has at least one server"
         problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
     return dict(sorted(found.items()))
+
+
+def _target(word: str) -> tuple[Candidate | None, str | None]:
+    """Return whose server is where; None for what is not to be read."""
+    match = _TARGET.fullmatch(word)
+    if match is None or not urllib.parse.urlsplit(match[2]).hostname:
+        return None, None
+    try:
+        return candidate(match[1]), match[2].rstrip("/")
+    except ValueError:
+        return None, None
 
 
 def pairs_of(
@@ -72,21 +86,22 @@ class ModelOrder(Section):
     """One model: its experiment, and the servers that are measured."""
 
     settings: WorkloadSettings
-    targets: dict[int, tuple[str, ...]]
-    """URLs by degree, ascending; several are replicas."""
-    rounds: tuple[tuple[int, ...], ...] | None = None
-    """Degrees that run at the same time, started through Kubernetes; None where all servers run already."""
+    targets: dict[CandidateName, tuple[str, ...]]
+    """URLs by candidate, rising; several are replicas."""
+    rounds: tuple[tuple[CandidateName, ...], ...] | None = None
+    """Candidates that run at the same time, started through Kubernetes; None where all servers run already."""
 
     @pydantic.field_validator("rounds")
     @classmethod
-    def _each_degree_once(
-        cls, rounds: tuple[tuple[int, ...], ...] | None, info: pydantic.ValidationInfo
-    ) -> tuple[tuple[int, ...], ...] | None:
+    def _each_candidate_once(
+        cls, rounds: tuple[tuple[Candidate, ...], ...] | None, info: pydantic.ValidationInfo
+    ) -> tuple[tuple[Candidate, ...], ...] | None:
         targets = info.data.get("targets")
         if rounds is None or targets is None:
             return rounds
-        if sorted(degree for each in rounds for degree in each) != sorted(targets) or not all(rounds):
-            raise broken(f"every degree with a target ({', '.join(map(str, targets))}) must be in exactly one round")
+        if sorted(each for together in rounds for each in together) != sorted(targets) or not all(rounds):
+            names = ", ".join(each.slug for each in targets)
+            raise broken(f"every candidate with a target ({names}) must be in exactly one round")
         return rounds
 
 
@@ -236,4 +251,9 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     """Return the experiments that the YAML file asks for, one per model. Raises SettingsError with every bad key."""
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
     section = parse(SettingsFile, data, where="", file=file).workloads
-    return parse_models({} if section is None else section, file=file)
+    found = parse_models({} if section is None else section, file=file)
+    if any(each.model.max_num_seqs == "auto" for each in found):
+        rule = "for servers that somebody else started it is in numbers: their memory is not known here"
+        problem = Problem(path="workloads.model.max_num_seqs", value="auto", rule=rule, remedy=f"edit {file}")
+        raise SettingsError([problem])
+    return found

@@ -7,6 +7,7 @@ import dataclasses
 from optimal_tp.errors import ServerFailed
 from optimal_tp.experiment.targets import wait_until_healthy
 from optimal_tp.experiment.turns import OpenArena
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.timetable import Rounds
 from optimal_tp.pods.kubernetes import Namespace
 
@@ -28,10 +29,10 @@ class Rota(OpenArena):
     """The surroundings of servers that take turns."""
 
     rounds: Rounds
-    targets: collections.abc.Mapping[int, tuple[str, ...]]
-    """URLs by degree."""
-    names: collections.abc.Mapping[int, tuple[str, ...]]
-    """Deployments by degree."""
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]]
+    """URLs by candidate."""
+    names: collections.abc.Mapping[Candidate, tuple[str, ...]]
+    """Deployments by candidate."""
     scaler: Deployments
     ready_timeout_seconds: float
     stop: asyncio.Event
@@ -39,7 +40,7 @@ class Rota(OpenArena):
     """Deployments of a sweep's other models."""
     makes_room: bool = True
     """True if the others' cores are needed, so that they are stopped first."""
-    _running: tuple[int, ...] | None = None
+    _running: tuple[Candidate, ...] | None = None
     _failure: str | None = None
 
     async def stop_all(self) -> None:
@@ -54,9 +55,9 @@ class Rota(OpenArena):
         if failures:
             raise ServerFailed("; ".join(failures))
 
-    async def admit(self, degree: int) -> None:
-        """Start the servers of ``degree``'s round and stop all others, unless they run already."""
-        (wanted,) = [each for each in self.rounds if degree in each]
+    async def admit(self, candidate: Candidate) -> None:
+        """Start the servers of ``candidate``'s round and stop all others, unless they run already."""
+        (wanted,) = [together for together in self.rounds if candidate in together]
         if wanted == self._running or self._failure is not None:
             return
         try:

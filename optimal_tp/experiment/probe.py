@@ -1,4 +1,4 @@
-"""The steady probe: after the experiment, one request to each degree in turn and a pause, until somebody stops it."""
+"""The steady probe: after the experiment, one request to each candidate in turn and a pause, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -30,10 +30,11 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
     with session.published(time.time()) as minutes:
         origin = time.perf_counter()
         while not halted.is_set():
-            for degree in sources:
+            for candidate in sources:
                 stretch = Stretch(
                     stage="steady",
-                    degree=degree,
+                    degree=candidate.degree,
+                    max_num_seqs=candidate.max_num_seqs,
                     block=None,
                     arrivals=Closed(concurrency=1),
                     seconds=None,
@@ -45,6 +46,6 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
                     origin=origin,
                 )
                 on_sample = (lambda _: None) if minutes is None else minutes.add
-                await drive(targets[degree], stretch, sources[degree].each, on_sample=on_sample, stop=halted)
+                await drive(targets[candidate], stretch, sources[candidate].each, on_sample=on_sample, stop=halted)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(halted.wait(), pause_seconds)

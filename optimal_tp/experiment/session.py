@@ -15,10 +15,12 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.ledger import Judge, Ledger
+from optimal_tp.experiment.guidance import Course
+from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.stages import Experiment, PlannedExperiment
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.driver import Target
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
@@ -40,7 +42,7 @@ class Session:
     place: typing.Literal["local", "cluster", "own-servers"]
     settings: WorkloadSettings
     degrees: tuple[DegreeRecord, ...]
-    """All degrees that the settings ask for; the ones with a gate are not measured."""
+    """All candidates that the settings ask for; the ones with a gate are not measured."""
     arena: Arena
     folder: pathlib.Path
     """Where samples and record are kept."""
@@ -54,9 +56,9 @@ class Session:
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float
     rounds: Rounds | None = None
-    """Degrees whose servers run at the same time, where all of them cannot; None where they can."""
+    """Candidates whose servers run at the same time, where all of them cannot; None where they can."""
     model_title: str = ""
-    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
+    """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
     part: Part | None = None
     """Which part of the run is done here; None does all of it."""
 
@@ -67,7 +69,7 @@ class Session:
         Interrupted when ``halt`` was set before anything was measured.
         """
         self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
-        sources: dict[int, prompts.Prompts] = {}
+        sources: dict[Candidate, prompts.Prompts] = {}
         for together in self.rounds or (tuple(self._measured()),):
             await self._meet(together)
             sources |= await self.sources(together)
@@ -88,29 +90,29 @@ class Session:
             self.watcher.say(ledger.bucket_failure)
         return record
 
-    async def _meet(self, together: tuple[int, ...]) -> None:
+    async def _meet(self, together: tuple[Candidate, ...]) -> None:
         """Wait for the servers of ``together`` and see that they are what they should be."""
         if self.rounds is not None:
             await self.arena.admit(together[0])
             failure = self.arena.failure()
             if failure is not None:
                 raise ServerFailed(failure)
-        here = {degree: urls for degree, urls in self._measured().items() if degree in together}
+        here = {each: urls for each, urls in self._measured().items() if each in together}
         await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
         if self.halt.event.is_set():
             raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
-        await check_targets(here, self.settings)
+        await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
 
-    def _measured(self) -> dict[int, tuple[str, ...]]:
-        return {degree.degree: degree.urls for degree in self.degrees if degree.gate is None}
+    def _measured(self) -> dict[Candidate, tuple[str, ...]]:
+        return {each.candidate: each.urls for each in self.degrees if each.gate is None}
 
-    def targets(self) -> dict[int, Target]:
-        """Return the servers that are measured, by degree."""
-        return {degree: Target(urls=urls, model=self.settings.model.name) for degree, urls in self._measured().items()}
+    def targets(self) -> dict[Candidate, Target]:
+        """Return the servers that are measured, by candidate."""
+        return {each: Target(urls=urls, model=self.settings.model.name) for each, urls in self._measured().items()}
 
-    async def sources(self, together: tuple[int, ...]) -> dict[int, prompts.Prompts]:
-        """Return the prompts of ``together`` by degree: the same sequence for each, so that their work is the same."""
-        return {degree: await self._prompts(urls) for degree, urls in self._measured().items() if degree in together}
+    async def sources(self, together: tuple[Candidate, ...]) -> dict[Candidate, prompts.Prompts]:
+        """Return the prompts of ``together``: the same sequence for each candidate, so that their work is the same."""
+        return {each: await self._prompts(urls) for each, urls in self._measured().items() if each in together}
 
     @contextlib.contextmanager
     def published(self, origin_epoch_seconds: float) -> collections.abc.Iterator[Minutes | None]:
@@ -153,14 +155,14 @@ class Session:
         return WHOLE if self.part is None else Share(index=self.part.pod, count=self.part.pods)
 
     def _experiment(
-        self, sources: dict[int, prompts.Prompts], ledger: Ledger, origin: float
+        self, sources: dict[Candidate, prompts.Prompts], ledger: Ledger, origin: float
     ) -> Experiment | PlannedExperiment:
         turns = Turns(
             targets=self.targets(),
             # A prompt that two processes sent could be answered from a prefix cache.
             prompts={
-                degree: itertools.islice(source.each, self.share.index, None, self.share.count)
-                for degree, source in sources.items()
+                candidate: itertools.islice(source.each, self.share.index, None, self.share.count)
+                for candidate, source in sources.items()
             },
             arena=self.arena,
             halt=self.halt,
@@ -172,7 +174,9 @@ class Session:
         if self.part is not None:
             return PlannedExperiment(
                 settings=self.settings,
-                timetable=timetable(self.settings, tuple(sources)),
+                timetable=timetable(
+                    self.settings, {each.candidate: each.cores_used for each in self.degrees if each.gate is None}
+                ),
                 share=self.share,
                 turns=turns,
                 ledger=ledger,
@@ -183,9 +187,8 @@ class Session:
             )
         return Experiment(
             settings=self.settings,
-            degrees=tuple(sources),
+            courses=self._courses(),
             turns=turns,
-            judge=Judge(self.settings, ledger),
             ledger=ledger,
             watcher=self.watcher,
             halt=self.halt,
@@ -194,7 +197,19 @@ class Session:
             rounds=self.rounds,
         )
 
-    def _record(self, sources: dict[int, prompts.Prompts]) -> RunRecord:
+    def _courses(self) -> dict[Candidate, Course]:
+        """Return the candidates that are measured, with what drives them."""
+        return {
+            each.candidate: Course(
+                servers=len(each.urls),
+                cores_used=each.cores_used,
+                slots=len(each.urls) * self.settings.model.batch_of(each.candidate),
+            )
+            for each in self.degrees
+            if each.gate is None
+        }
+
+    def _record(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord:
         first = next(iter(sources.values()))
         said = {
             "prompts": f"{first.words}, {'unique' if first.unique else 'repeated: a prefix cache may answer'}",

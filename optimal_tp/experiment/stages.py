@@ -1,20 +1,28 @@
-"""The experiment: warm-up, idle latency, rising load, then blocks in which every degree has its turn."""
+"""The experiment: each candidate alone, a bracket, blocks in which every candidate has its turn, and what follows."""
 
 import collections.abc
 import dataclasses
 import itertools
 import random
 
-from optimal_tp.experiment.ledger import Judge, Ledger
+from optimal_tp.experiment.guidance import Asked, Course, Guidance, block_orders
+from optimal_tp.experiment.ledger import Kept, Ledger
 from optimal_tp.experiment.turns import Halt, Turns
-from optimal_tp.loadgen.driver import Stretch
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import Share
-from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson, own_share
-from optimal_tp.plan.timetable import PlannedTurn, Rounds, Timetable, arrivals_seed, block_order
+from optimal_tp.plan.schedule import Arrivals, Closed, own_share
+from optimal_tp.plan.timetable import PlannedTurn, Rounds, Timetable, lengths_seed
 from optimal_tp.settings.workload import Load, WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
+from optimal_tp.verdict.race.capacity import Reading
+from optimal_tp.verdict.race.scoring import Throughput
+
+BLOCKS_A_VISIT = 4
+"""Blocks that servers which take turns measure before the next ones' turn: a change of servers takes minutes, and
+three visits give the least number of blocks and three starts of every server."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,153 +35,215 @@ class Ended:
 
 @dataclasses.dataclass(kw_only=True)
 class Experiment:
-    """One run over ``degrees``, the ones that passed the gates, in rising order."""
+    """One run over the candidates of ``courses``, the ones that passed the gates."""
 
     settings: WorkloadSettings
-    degrees: tuple[int, ...]
+    courses: collections.abc.Mapping[Candidate, Course]
     turns: Turns
-    judge: Judge
     ledger: Ledger
     watcher: Watcher
     halt: Halt
     clock: collections.abc.Callable[[], float]
     ignore_eos: bool
     rounds: Rounds | None = None
-    """Degrees whose servers run at the same time, where all of them cannot."""
+    """Candidates whose servers run at the same time, where all of them cannot."""
+
+    def __post_init__(self) -> None:
+        self.guidance = Guidance(self.settings, self.courses)
+        self._visited: Candidate | None = None
+        self._starts = dict.fromkeys(self.courses, -1 if self.rounds else 0)
+        self._longest = 0.0
 
     async def run(self) -> Ended:
         """Run every stage; returns how it ended, with everything measured in the ledger."""
         deadline = self.clock() + self.settings.decision.budget_seconds
-        for stage in (self._warm_up, self._idle, self._rising):
-            await stage()
-            self.ledger.close_part()
-            if self.halt.event.is_set():
-                return self._halted()
-        return await self._blocks(deadline)
+        for together in self._together():
+            for stage in (self._alone, self._search if self.guidance.limits else self._rise):
+                for candidate in together:
+                    await stage(candidate)
+                self.ledger.close_part()
+                if self.halt.event.is_set():
+                    return self._halted()
+        self.guidance.begin()
+        ended = await self._blocks(deadline)
+        if self.halt.event.is_set():
+            return self._halted()
+        await self._prove(deadline)
+        await self._hold_out(deadline)
+        self.ledger.close_part()
+        return self._halted() if self.halt.event.is_set() else ended
 
-    async def _warm_up(self) -> None:
-        self.watcher.stage("warm-up", total=None)
-        for degree in self.degrees:
-            await self._take("warm_up", degree, Closed(concurrency=1), requests=self.settings.load.warm_up_requests)
+    def _together(self) -> list[list[Candidate]]:
+        """Return the candidates by round; all of them in one where their servers all run."""
+        if self.rounds is None:
+            return [list(self.courses)]
+        return [[candidate for candidate in together if candidate in self.courses] for together in self.rounds]
 
-    async def _idle(self) -> None:
-        self.watcher.stage("idle latency, one request at a time", total=None)
-        for degree in self.degrees:
-            await self._take("idle", degree, Closed(concurrency=1), requests=self.settings.load.idle_requests)
-
-    async def _rising(self) -> None:
+    async def _alone(self, candidate: Candidate) -> None:
         load = self.settings.load
-        steps = len(load.concurrency) * len(self.degrees)
-        self.watcher.stage("rising load", total=steps * load.step_seconds)
-        for degree in self.degrees:
-            for step in load.concurrency:
-                await self._take("rising", degree, Closed(concurrency=step), seconds=load.step_seconds)
+        self.watcher.stage(f"{candidate.name} alone, one request at a time", total=None)
+        one = Closed(concurrency=1)
+        await self._take("warm_up", candidate, Asked(arrivals=one, requests=load.warm_up_requests))
+        kept = await self._take("idle", candidate, Asked(arrivals=one, requests=load.idle_requests))
+        if kept is not None:
+            self.guidance.note_idle(candidate, kept.samples)
+
+    async def _search(self, candidate: Candidate) -> None:
+        self.watcher.stage(f"where {candidate.name} holds the limits", total=None)
+        kept = await self._take("rising", candidate, self.guidance.burst(candidate))
+        if kept is not None:
+            self.guidance.note_burst(candidate, kept.turn, kept.samples)
+        for number in itertools.count():
+            asked = self.guidance.search(candidate, self._seed("search", number))
+            if asked is None or self.halt.event.is_set():
+                return
+            kept = await self._take("rising", candidate, asked)
+            found = None if kept is None else self._said(kept)
+            self.guidance.note_search(found if isinstance(found, Reading) else None, candidate)
+
+    async def _rise(self, candidate: Candidate) -> None:
+        self.watcher.stage(f"where {candidate.name} is saturated", total=None)
+        while (asked := self.guidance.rise(candidate)) is not None and not self.halt.event.is_set():
+            kept = await self._take("rising", candidate, asked)
+            found = None if kept is None else self._said(kept)
+            slots = asked.arrivals.concurrency or 1
+            self.guidance.note_rise(candidate, slots, found if isinstance(found, Throughput) else None)
 
     async def _blocks(self, deadline: float) -> Ended:
         decision = self.settings.decision
-        # The same seed gives the same order of degrees in every block.
-        order = random.Random(f"{self.settings.load.seed} order")
+        most = decision.maximum_blocks
+        if decision.fixed_looks is not None:
+            most = min(most, decision.minimum_blocks + decision.fixed_looks - 1)
         self.watcher.stage("blocks", total=max(0.0, deadline - self.clock()))
-        longest = 0.0
-        began = self.clock()
-        for block in range(decision.maximum_blocks):
+        # The same seed gives the same order of candidates in every block.
+        orders = block_orders(tuple(self.courses), random.Random(f"{self.settings.load.seed} order"))
+        visit = BLOCKS_A_VISIT if self.rounds else 1
+        began, longest, block = self.clock(), 0.0, 0
+        while block < most:
             start = self.clock()
-            if block >= 1 and start + longest > deadline:
-                return Ended(ending="budget", detail=self._spent(block))
-            for degree in self._order(block, order):
-                await self._take("block", degree, self._arrivals(degree, block), block=block)
-                self.watcher.advance(f"block {block + 1}", done=self.clock() - began)
-            self.ledger.close_part()
+            left = self._longest * len(self.courses)  # the turns that test the prediction
+            if block and start + longest + left > deadline:
+                return Ended(
+                    ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {block} blocks"
+                )
+            numbers = range(block, min(block + visit, most))
+            found = await self._visit(numbers, {number: next(orders) for number in numbers})
             if self.halt.event.is_set():
                 return self._halted()
+            for number in numbers:
+                self.guidance.add_block(found[number])
+                self.watcher.look(self.guidance.look())
+            block = numbers.stop
+            self.watcher.advance(f"block {block}", done=self.clock() - began)
+            self.ledger.close_part()
             longest = max(longest, self.clock() - start)
-            if self._settled(block + 1):
+            if self.guidance.is_settled() and self._may_stop():
                 return Ended(ending="settled", detail=None)
-        return Ended(ending="blocks", detail=f"all {decision.maximum_blocks} blocks were measured")
+        return Ended(ending="blocks", detail=f"all {most} blocks were measured")
 
-    def _order(self, block: int, order: random.Random) -> list[int]:
-        if self.rounds is None:
-            return order.sample(self.degrees, len(self.degrees))
-        return [degree for degree in block_order(self.rounds, block, order) if degree in self.degrees]
+    def _may_stop(self) -> bool:
+        standing = self.guidance.standing
+        if self.settings.decision.stop_when_settled or standing is None:
+            return True
+        return all(pair.is_better or pair.turned().is_better for pair in standing.pairs)
 
-    def _settled(self, blocks: int) -> bool:
-        """Look after a block, and say what was seen."""
-        if blocks < self.settings.decision.minimum_blocks:
-            return False
-        settled = self.judge.is_settled()
-        self.watcher.look(self.judge.look(blocks))
-        return settled and self.settings.decision.stop_when_settled
+    async def _visit(self, blocks: range, orders: dict[int, list[Candidate]]) -> dict[int, list[Reading | Throughput]]:
+        """Measure ``blocks``; servers that take turns measure all of them before the next ones' turn."""
+        found: dict[int, list[Reading | Throughput]] = {block: [] for block in blocks}
+        racing = self.guidance.racing()
+        # There and back, so that a drift over time meets all alike and each pair of visits needs one change less.
+        together = self._together() if (blocks.start // len(blocks)) % 2 == 0 else self._together()[::-1]
+        for here in together:
+            for block in blocks:
+                for candidate in (each for each in orders[block] if each in here and each in racing):
+                    asked = self.guidance.block(candidate, block, self._seed("block", block))
+                    kept = await self._take("block", candidate, asked, block=block)
+                    said = None if kept is None else self._said(kept)
+                    if said is not None:
+                        found[block].append(said)
+        return found
 
-    def _spent(self, blocks: int) -> str:
-        budget = self.settings.decision.budget_seconds
-        return f"the budget of {budget:.0f} s ended after {blocks} blocks"
+    async def _prove(self, deadline: float) -> None:
+        standing = self.guidance.standing
+        end = min(deadline - self._longest * len(self.courses), self.clock() + self.settings.decision.proof_seconds)
+        if standing is None or standing.safe is None or not self.guidance.is_settled():
+            return
+        self.watcher.stage(f"proof of what {standing.safe.name} holds", total=max(0.0, end - self.clock()))
+        for number in itertools.count():
+            asked = self.guidance.prove(standing.safe, number, self._seed("proof", number))
+            if asked is None or self.clock() + self._longest > end or self.halt.event.is_set():
+                return
+            kept = await self._take("proof", standing.safe, asked, block=number)
+            said = None if kept is None else self._said(kept)
+            if isinstance(said, Reading) and self.guidance.note_proof(said):
+                return
+
+    async def _hold_out(self, deadline: float) -> None:
+        """Take one open turn of every candidate that was compared, for the plan's prediction to be tested by."""
+        for here in self._together():
+            for candidate in here:
+                asked = self.guidance.held_out(candidate, self._seed("held out", 0))
+                if asked is None or self.halt.event.is_set() or self.clock() > deadline:
+                    continue
+                await self._take("held_out", candidate, asked)
+
+    def _seed(self, what: str, number: int) -> int:
+        """Return the seed of a turn's arrivals: the same for every candidate, so that luck is common."""
+        return random.Random(f"{self.settings.load.seed} {what} {number}").getrandbits(32)
+
+    def _said(self, kept: Kept) -> Reading | Throughput | None:
+        """Return what a sound turn says; None for one that failed the audit or was cut short."""
+        self.guidance.note_latency(kept.turn, kept.samples)
+        # Of the bracket nothing is claimed, so that even a turn with a fault may steer.
+        is_lost = kept.turn.cut_short or (kept.faults and kept.turn.stage != "rising")
+        return None if is_lost else self.guidance.reading(kept.turn, kept.samples)
 
     def _halted(self) -> Ended:
         how, sentence = self.halt.reasons[0]
         return Ended(ending=how, detail=sentence)
 
-    def _arrivals(self, degree: int, block: int) -> Arrivals:
-        load = self.settings.load
-        rate = load.rate_per_second
-        if load.arrivals != "closed" and rate is None:
-            highest = self.judge.highest_rate_per_second(degree)
-            rate = None if highest is None else highest * load.utilisation
-        if rate is None:
-            return Closed(concurrency=self.judge.operating_concurrency(degree))
-        if load.arrivals == "constant":
-            return Constant(rate_per_second=rate)
-        return Poisson(rate_per_second=rate, seed=arrivals_seed(load.seed, degree, block))
+    async def _take(self, stage: Stage, candidate: Candidate, asked: Asked, *, block: int | None = None) -> Kept | None:
+        """Take one turn; None where the run is halted. The first one after a start of the servers is thrown away."""
+        if self.rounds and not any({candidate, self._visited} <= {*together} for together in self.rounds):
+            for each in next(together for together in self.rounds if candidate in together):
+                if each in self._starts:
+                    self._starts[each] += 1
+            self._visited = candidate
+            if stage != "warm_up":
+                await self._once("warm_up", candidate, asked, block)
+        return await self._once(stage, candidate, asked, block)
 
-    async def _take(
-        self,
-        stage: Stage,
-        degree: int,
-        arrivals: Arrivals,
-        *,
-        block: int | None = None,
-        seconds: float | None = None,
-        requests: int | None = None,
-    ) -> None:
+    async def _once(self, stage: Stage, candidate: Candidate, asked: Asked, block: int | None) -> Kept | None:
         if self.halt.event.is_set():
-            return
-        load = self.settings.load
-        if seconds is None and requests is None:
-            seconds = load.block_seconds
+            return None
+        began = self.clock()
         stretch = asked_stretch(
-            load,
-            stage,
-            degree,
-            arrivals,
-            block=block,
-            seconds=seconds,
-            requests=requests,
-            ignore_eos=self.ignore_eos,
+            self.settings.load, stage, candidate, asked.arrivals, block=block, ignore_eos=self.ignore_eos
         )
-        figures = self.ledger.add_turn(await self.turns.take(stretch))
+        stretch = dataclasses.replace(stretch, counted=asked.counted, seconds=asked.seconds, requests=asked.requests)
+        turn = dataclasses.replace(await self.turns.take(stretch), server_start=self._starts[candidate])
+        kept = self.ledger.add_turn(turn)
+        self._longest = max(self._longest, self.clock() - began)
         if stage != "warm_up":
-            self.watcher.say(figures)
+            self.watcher.say(kept.figures)
+        return kept
 
 
-def asked_stretch(  # noqa: PLR0913 - what tells one stretch from another
-    load: Load,
-    stage: Stage,
-    degree: int,
-    arrivals: Arrivals,
-    *,
-    block: int | None,
-    seconds: float | None,
-    requests: int | None,
-    ignore_eos: bool,
+def asked_stretch(
+    load: Load, stage: Stage, candidate: Candidate, arrivals: Arrivals, *, block: int | None, ignore_eos: bool
 ) -> Stretch:
-    """Return a stretch of the requests that ``load`` asks for."""
+    """Return a stretch of the requests that ``load`` asks for, without an end."""
     return Stretch(
         stage=stage,
-        degree=degree,
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
         block=block,
         arrivals=arrivals,
-        seconds=seconds,
-        requests=requests,
+        seconds=None,
         max_tokens=load.output_tokens,
+        output_range=load.output_range,
+        seed=lengths_seed(load.seed, stage, block),
+        routing=load.routing,
         ignore_eos=ignore_eos,
         request_timeout_seconds=load.request_timeout_seconds,
         grace_seconds=1,
@@ -215,21 +285,22 @@ class PlannedExperiment:
         share = own_share(turn.arrivals, self.share)
         if share is None or self.halt.event.is_set():
             return
+        stretch = asked_stretch(
+            self.settings.load,
+            turn.stage,
+            turn.candidate,
+            turn.arrivals,
+            block=turn.block,
+            ignore_eos=self.ignore_eos,
+        )
         stretch = dataclasses.replace(
-            asked_stretch(
-                self.settings.load,
-                turn.stage,
-                turn.degree,
-                turn.arrivals,
-                block=turn.block,
-                seconds=turn.seconds,
-                requests=turn.requests,
-                ignore_eos=self.ignore_eos,
-            ),
+            stretch,
+            seconds=turn.seconds,
+            requests=turn.requests,
             begin=self.origin + turn.begin_seconds,
             share=share,
         )
-        figures = self.ledger.add_turn(await self.turns.take(stretch))
+        kept = self.ledger.add_turn(await self.turns.take(stretch))
         if turn.stage != "warm_up":
-            self.watcher.say(figures)
+            self.watcher.say(kept.figures)
         self.watcher.advance(turn.stage, done=turn.begin_seconds + turn.seconds)

@@ -1,31 +1,52 @@
-"""Whom we measure: every target must be up, serve the planned model at the planned degree, and hold the requests."""
+"""Whom we measure: every target must be up, serve the planned model as the planned candidate, and hold the requests."""
 
 import asyncio
 import collections.abc
 import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
-from optimal_tp.loadgen.calls import Server
+from optimal_tp.facts.candidates import Candidate, candidate
+from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.calls import Completion, Server
+from optimal_tp.plan import prompts
+from optimal_tp.plan.prompts import Prompt
 from optimal_tp.settings.workload import WorkloadSettings
 
-_DEGREE_IN_NAME = re.compile(r"-tp(\d+)$")
+_CANDIDATE_IN_NAME = re.compile(r"-(tp\d+(?:-b\d+)?)$")
 
 
-async def check_targets(targets: collections.abc.Mapping[int, tuple[str, ...]], settings: WorkloadSettings) -> None:
-    """Ask every URL of ``targets`` (by degree) what it serves.
+async def check_targets(
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], settings: WorkloadSettings, *, ignore_eos: bool
+) -> None:
+    """Ask every URL of ``targets`` what it serves, then for one completion as the load will ask for them.
 
-    Raises SettingsError that lists every target that is down, serves another model, carries another degree in a
-    served name ("Qwen/Qwen3-0.6B-tp2"), or holds fewer tokens than the load asks for.
+    Raises SettingsError that lists every target that is down, serves another model, carries another degree or batch in
+    a served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), holds fewer tokens than the load asks for, or does
+    not serve its completion.
     """
-    pairs = [(degree, url) for degree, urls in targets.items() for url in urls]
-    found = await asyncio.gather(*(_problems(degree, url, settings) for degree, url in pairs))
+    pairs = [(candidate, url) for candidate, urls in targets.items() for url in urls]
+    found = await asyncio.gather(*(_problems(candidate, url, settings) for candidate, url in pairs))
     problems = [problem for several in found for problem in several]
+    if not problems:
+        asked = (_unserved(candidate, url, settings, ignore_eos=ignore_eos) for candidate, url in pairs)
+        problems = [problem for problem in await asyncio.gather(*asked) if problem is not None]
     if problems:
         raise SettingsError(problems)
 
 
-async def _problems(degree: int, url: str, settings: WorkloadSettings) -> list[Problem]:
-    path = f"target {degree}"
+def _path(wanted: Candidate) -> str:
+    """Return how a sentence calls the target: "target 1", "target 1-b4"."""
+    return f"target {wanted.slug.removeprefix('tp')}"
+
+
+def _is_other(named: Candidate, wanted: Candidate) -> bool:
+    """Whether a server whose name says ``named`` cannot be ``wanted``; a name without a batch says nothing of it."""
+    batches = {named.max_num_seqs, wanted.max_num_seqs} - {None}
+    return named.degree != wanted.degree or len(batches) > 1
+
+
+async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> list[Problem]:
+    path = _path(wanted)
     try:
         served = await Server(url=url).models()
     except ServerFailed as error:
@@ -33,27 +54,93 @@ async def _problems(degree: int, url: str, settings: WorkloadSettings) -> list[P
         return [Problem(path=path, value=url, rule=rule, remedy="start the server, or correct the URL")]
     problems = []
     names = [model.name for model in served]
-    wanted = settings.model.name
-    if wanted not in names:
-        rule = f"it serves {wanted} (workloads.model.name); it serves {', '.join(names) or 'nothing'}"
+    model_name = settings.model.name
+    if model_name not in names:
+        rule = f"it serves {model_name} (workloads.model.name); it serves {', '.join(names) or 'nothing'}"
         remedy = "correct the URL, workloads.model.name, or the server's --served-model-name"
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
-    degrees = {int(match[1]) for name in names if (match := _DEGREE_IN_NAME.search(name))}
-    if degrees and degree not in degrees:
-        said = ", ".join(name for name in names if _DEGREE_IN_NAME.search(name))
-        rule = f"it serves degree {degree}; its name {said} says another"
+    named = {name: candidate(match[1]) for name in names if (match := _CANDIDATE_IN_NAME.search(name))}
+    if named and all(_is_other(each, wanted) for each in named.values()):
+        rule = f"it serves {wanted.name}; its name {', '.join(named)} says another"
         problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
-    needed = settings.load.prompt_tokens + settings.load.output_tokens
+    needed = settings.load.prompt_tokens + settings.load.output_range[1]
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
-        rule = f"it holds prompt and output together ({needed} tokens); its max_model_len is {min(lengths)}"
-        remedy = "shorten workloads.load.prompt_tokens or output_tokens, or start the server with a larger length"
+        rule = f"it holds prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
+        remedy = (
+            "shorten workloads.load.prompt_tokens or output_tokens, lower output_spread, "
+            "or start the server with a larger length"
+        )
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
 
 
+async def _unserved(wanted: Candidate, url: str, settings: WorkloadSettings, *, ignore_eos: bool) -> Problem | None:
+    """Return why ``url`` serves no completion as the load asks for them; None where it does.
+
+    What is no refusal may pass, so it is asked twice.
+    """
+    load, path = settings.load, _path(wanted)
+    server = Server(url=url, timeout_seconds=load.request_timeout_seconds)
+    prompt = await _prompt(server, settings)
+    # The stretches' own defaults: what they send is what must be served.
+    shared = wire.shared_body(settings.model.name, stream=True, temperature=1.0, ignore_eos=ignore_eos)
+    for _ in range(2):
+        done = await server.complete(shared, prompt, max_tokens=load.output_range[1])
+        if done.failure is None or _is_refusal(done.http_status):
+            break
+    timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
+    if done.failure is None and not done.streamed and timed:
+        rule = f"it streams its answers where it is asked to (stream: true), or {timed[0]} cannot be measured"
+        return Problem(path=path, value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
+    if done.failure is None:
+        return None
+    rule = f"it serves a completion as the load asks for it; the answer to POST /v1/completions was: {done.failure}"
+    remedy = _way_out(done, prompt, ignore_eos=ignore_eos)
+    return Problem(path=path, value=url, rule=rule, remedy=remedy)
+
+
+async def _prompt(server: Server, settings: WorkloadSettings) -> Prompt:
+    """Return a prompt of the load's kind that the load itself does not send."""
+    load = settings.load
+    if load.prompt != "synthetic":
+        return next(prompts.repeated().each)
+    ids = await server.tokens(settings.model.name, " ".join(prompts.WORDS))
+    return next(prompts.synthetic(ids, load.prompt_tokens, seed=load.seed + 1).each)
+
+
+_BUSY = {408, 425, 429}
+_LEAST_REFUSAL, _MOST_REFUSAL = 400, 499
+_UNKNOWN_PATH = {404, 405, 501}
+_NO_ENTRY = {401, 403}
+
+
+def _is_refusal(http_status: int | None) -> bool:
+    return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
+
+
+def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool) -> str:
+    """Return what to do about a completion that was not served."""
+    said = str(done.failure)
+    no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
+    if not _is_refusal(done.http_status):
+        return "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds"
+    if done.http_status in _NO_ENTRY:
+        return "let the client in: it sent no key"
+    if ignore_eos and "ignore_eos" in said:
+        return no_eos
+    if "stream_options" in said:
+        return "serve with a release that knows stream_options, which tells how many tokens were made"
+    if done.http_status in _UNKNOWN_PATH:
+        return "let the server offer the completions API; one that offers chat alone cannot be measured"
+    ways = [no_eos] if ignore_eos else []
+    if not isinstance(prompt.content, str):
+        ways.append("set workloads.load.prompt to seed or file, for servers that take no token ids")
+    return "; or ".join([*ways, "start the server so that it takes the request"])
+
+
 async def wait_until_healthy(
-    targets: collections.abc.Mapping[int, tuple[str, ...]], *, timeout_seconds: float, stop: asyncio.Event
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], *, timeout_seconds: float, stop: asyncio.Event
 ) -> list[str]:
     """Wait until every URL answers /health, at most ``timeout_seconds``, or ``stop`` is set; return who is down."""
     waiting = {url for urls in targets.values() for url in urls}

@@ -1,4 +1,4 @@
-"""One turn: a stretch of load on one degree, with the others kept still and the cores watched."""
+"""One turn: a stretch of load on one candidate, with the others kept still and the cores watched."""
 
 import asyncio
 import collections.abc
@@ -7,24 +7,29 @@ import dataclasses
 import time
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
+from optimal_tp.plan.schedule import opening
 from optimal_tp.plan.timetable import READY_SECONDS
 
 
 class Arena(typing.Protocol):
     """The servers' surroundings, as the experiment needs them."""
 
-    async def admit(self, degree: int) -> None:
-        """Let ``degree``'s servers work and keep the others from disturbing them."""
+    async def admit(self, candidate: Candidate) -> None:
+        """Let ``candidate``'s servers work and keep the others from disturbing them."""
 
-    def start_watch(self, degree: int) -> None:
-        """Begin to watch who uses the cores of ``degree``."""
+    def start_watch(self, candidate: Candidate) -> None:
+        """Begin to watch who uses the servers' cores while ``candidate`` has its turn."""
 
     def foreign_cpu_share(self) -> float | None:
         """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
+
+    def throttled_periods(self) -> int | None:
+        """Return in how many periods since ``start_watch`` a CPU quota held us back; None where none is counted."""
 
     def failure(self) -> str | None:
         """Return what went wrong with a server that we started, in a sentence; None while all is well."""
@@ -33,14 +38,18 @@ class Arena(typing.Protocol):
 class OpenArena:
     """Servers that somebody else runs: nothing to stop, nothing to see."""
 
-    async def admit(self, degree: int) -> None:
+    async def admit(self, candidate: Candidate) -> None:
         """Do nothing: each server has its own cores."""
 
-    def start_watch(self, degree: int) -> None:
+    def start_watch(self, candidate: Candidate) -> None:
         """Do nothing."""
 
     def foreign_cpu_share(self) -> float | None:
         """Return None: other machines' processors cannot be seen from here."""
+        return None
+
+    def throttled_periods(self) -> int | None:
+        """Return None: whatever holds servers back there is a part of them."""
         return None
 
     def failure(self) -> str | None:
@@ -68,10 +77,10 @@ class Halt:
 
 @dataclasses.dataclass(kw_only=True)
 class Turns:
-    """Takes turns on the servers of all degrees."""
+    """Takes turns on the servers of all candidates."""
 
-    targets: dict[int, Target]
-    prompts: dict[int, collections.abc.Iterator[Prompt]]
+    targets: dict[Candidate, Target]
+    prompts: dict[Candidate, collections.abc.Iterator[Prompt]]
     arena: Arena
     halt: Halt
     pause_seconds: float
@@ -81,22 +90,32 @@ class Turns:
     on_sample: collections.abc.Callable[[Sample], None]
 
     async def take(self, stretch: Stretch) -> Turn:
-        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over."""
-        await self.arena.admit(stretch.degree)
+        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over.
+
+        The turn's ``cut_short`` tells one that the halt ended from a whole one.
+        """
+        await self.arena.admit(stretch.candidate)
         await self._pause(stretch.begin)
-        self.arena.start_watch(stretch.degree)
+        self.arena.start_watch(stretch.candidate)
         driven = await self._driven(stretch)
+        counted = stretch.counted
         return Turn(
             stage=stretch.stage,
             degree=stretch.degree,
+            max_num_seqs=stretch.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,
             start_seconds=driven.start_seconds,
             end_seconds=driven.end_seconds,
             requests=driven.intended,
+            uncounted=opening(stretch.arrivals) if counted is None else counted.first,
+            counted=None if counted is None else counted.count,
+            cut_short=not driven.whole,
+            longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=self.arena.foreign_cpu_share(),
+            throttled_periods=self.arena.throttled_periods(),
             start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
         )
 
@@ -110,9 +129,9 @@ class Turns:
         lookout = asyncio.create_task(self._look_out())
         try:
             return await drive(
-                self.targets[stretch.degree],
+                self.targets[stretch.candidate],
                 dataclasses.replace(stretch, origin=self.origin),
-                self.prompts[stretch.degree],
+                self.prompts[stretch.candidate],
                 on_sample=self.on_sample,
                 clock=self.clock,
                 stop=self.halt.event,

@@ -7,6 +7,8 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfNamed:
@@ -21,9 +23,9 @@ def control_plane_log_group(cluster_name: str) -> str:
     return f"/aws/eks/{cluster_name}/cluster"
 
 
-def void_alarm(dashboard: str, slug: str, degree: int) -> str:
-    """Return the alarm of a degree's failed self-audit; ``slug`` is the model's in a sweep, else empty."""
-    return f"{dashboard}-void-{slug}-tp{degree}" if slug else f"{dashboard}-void-tp{degree}"
+def void_alarm(dashboard: str, slug: str, candidate: Candidate) -> str:
+    """Return the alarm of a candidate's failed self-audit; ``slug`` is the model's in a sweep, else empty."""
+    return f"{dashboard}-void-{slug}-{candidate.slug}" if slug else f"{dashboard}-void-{candidate.slug}"
 
 
 def silent_alarm(dashboard: str, slug: str) -> str:
@@ -32,17 +34,17 @@ def silent_alarm(dashboard: str, slug: str) -> str:
 
 
 def is_alarm(dashboard: str, name: str) -> bool:
-    """Return whether the alarm ``name`` stands beside ``dashboard``, whatever its models and degrees."""
+    """Return whether the alarm ``name`` stands beside ``dashboard``, whatever its models and candidates."""
     silent = silent_alarm(dashboard, "")
     return name == silent or name.startswith((f"{silent}-", f"{dashboard}-void-"))
 
 
 def alarms(
-    dashboard: str, degrees: collections.abc.Mapping[str, collections.abc.Iterable[int]], *, for_ever: bool
+    dashboard: str, candidates: collections.abc.Mapping[str, collections.abc.Iterable[Candidate]], *, for_ever: bool
 ) -> list[str]:
-    """Return every alarm beside ``dashboard``: degrees by the model's slug; ``for_ever`` where silence is an alarm."""
-    void = [void_alarm(dashboard, slug, degree) for slug, of in degrees.items() for degree in of]
-    silent = [silent_alarm(dashboard, slug) for slug in dict.fromkeys(["", *degrees])] if for_ever else []
+    """Return every alarm beside ``dashboard``; ``candidates``: by model's slug; ``for_ever`` where silence is one."""
+    void = [void_alarm(dashboard, slug, candidate) for slug, of in candidates.items() for candidate in of]
+    silent = [silent_alarm(dashboard, slug) for slug in dict.fromkeys(["", *candidates])] if for_ever else []
     return [*void, *silent]
 
 

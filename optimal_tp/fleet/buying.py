@@ -9,7 +9,6 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from optimal_tp.fleet.search import Carrying
 from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_core
-from optimal_tp.verdict.ranking import MARGIN
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,9 +73,11 @@ SPAN = 100.0
 """The curve goes from the planned rate over this to the planned rate times this."""
 POINTS = 161
 """Of the curve, evenly on a log scale: 6 % apart."""
+MARGIN = 0.02
+"""A degree that costs less by a smaller share than this does not take the place of another."""
 LASTING = 1.5
 """Ranges of rates narrower than this factor are joined to their neighbour: whole nodes make the cheapest change often
-where two degrees cost about the same. So does a lead below the verdict's MARGIN, which changes nothing here either."""
+where two degrees cost about the same. So does a lead below MARGIN, which changes nothing here either."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.fleet.planning import Carried
+from optimal_tp.plan.feasibility import with_batches
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
@@ -73,7 +74,7 @@ def _server(one: Carried, name: str) -> PlannedServer:
     kind = INSTANCE_TYPES[one.nodes.instance_type]
     return PlannedServer(
         name=name,
-        degree=one.degree,
+        candidate=one.candidate,
         replica=0,
         round_number=0,
         node=0,
@@ -162,8 +163,8 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
     file = path.name
     infra = parse_infra(config.get(f"{_PROJECT}:infra"), file=file)
     sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
-    settings = parse_cluster(sections, file=file)
     neuron = infra.neuron
+    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware)
     # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (

@@ -101,8 +101,8 @@ def _order(plan: FleetPlan, verdict: Verdict) -> str:
     }
     here = list(dict.fromkeys(one.degree for one in plan.carried if one.degree in rates))
     there = sorted(here, key=lambda degree: (-rates[degree], degree))
-    if verdict.chosen in there:
-        there = [verdict.chosen, *(degree for degree in there if degree != verdict.chosen)]
+    if verdict.chosen_degree in there:
+        there = [verdict.chosen_degree, *(degree for degree in there if degree != verdict.chosen_degree)]
     if len(here) < 2 or here == there:  # noqa: PLR2004 - an order takes two
         return "The order of the degrees is the verdict's." if len(here) > 1 else ""
     by_degree = {one.degree: one for one in reversed(plan.carried)}

@@ -11,6 +11,7 @@ from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.exchange import Exchange
 from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.transport import Connector, Network
+from optimal_tp.plan.prompts import Prompt
 
 _OK = 200
 
@@ -22,6 +23,17 @@ class ServedModel:
     name: str
     max_model_len_tokens: int | None
     """Prompt and output together; None where the server does not say."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What became of one completion."""
+
+    http_status: int | None
+    """None where no answer came."""
+    streamed: bool
+    failure: str | None
+    """What failed, with the server's own sentence; None for one that was served."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +79,18 @@ class Server:
             return None
         return tuple(ids) if len(set(ids)) > 1 else None
 
+    async def complete(self, shared: typing.Mapping[str, object], prompt: Prompt, *, max_tokens: int) -> Completion:
+        """Return what becomes of ``prompt`` with the keys of ``shared``, as ``wire.shared_body`` makes them."""
+        where = wire.address(self.url)
+        writer = wire.CompletionWriter(where, shared, max_tokens=max_tokens, headers=self.headers)
+        exchange = await self._answered(where, writer.request(prompt), most_chunks=4 * max_tokens + 64)
+        failure = exchange.detail
+        if exchange.status == "http_error":
+            failure = f"HTTP status {exchange.http_status}: {_said(b''.join(exchange.body or []))}"
+        elif exchange.status != "ok":
+            failure = failure or str(exchange.status)
+        return Completion(http_status=exchange.http_status, streamed=exchange.body is None, failure=failure)
+
     async def _json(self, method: str, path: str, body: dict[str, object] | None) -> dict[str, typing.Any]:
         exchange = await self._ask(method, path, body)
         raw = b"".join(exchange.body or [])
@@ -87,13 +111,16 @@ class Server:
         where = wire.address(self.url)
         content = b"" if body is None else json.dumps(body).encode()
         request = wire.head(where, method, path, self.headers, len(content)) + content
+        return await self._answered(where, request, most_chunks=1)
+
+    async def _answered(self, where: wire.Address, request: bytes, *, most_chunks: int) -> Exchange:
         ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
         pool = Pool(
             self.transport,
             [where],
             time.perf_counter,
             ended.set_result,
-            Bounds(timeout_seconds=self.timeout_seconds, max_in_flight=None, chunks=1),
+            Bounds(timeout_seconds=self.timeout_seconds, max_in_flight=None, chunks=most_chunks),
         )
         pool.submit(Exchange(0, 0, 0, time.perf_counter(), request))
         try:
@@ -105,6 +132,21 @@ class Server:
             pool.sweep()
             await pool.close()
         return ended.result()
+
+
+def _said(body: bytes) -> str:
+    """Return the sentence in an answer of refusal, wherever such servers put it; without one, how the answer begins."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        inner = answer.get("error")
+        for holder in (inner if isinstance(inner, dict) else {}, answer):
+            for name in ("message", "detail", "error"):
+                if isinstance(said := holder.get(name), str) and said:
+                    return said[:300]
+    return body[:300].decode(errors="replace") or "and said no more"
 
 
 def _count(value: object) -> int | None:

@@ -1,7 +1,6 @@
 """The driver: sends a stretch of load as its schedule says and hands over one sample per request."""
 
 import asyncio
-import dataclasses
 import functools
 import gc
 import time
@@ -10,83 +9,25 @@ import typing
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import exchange as exchanges
 from optimal_tp.loadgen import wire
+from optimal_tp.loadgen.counted import Tally
 from optimal_tp.loadgen.exchange import Exchange, HandOver, OnSample
 from optimal_tp.loadgen.pacing import pace
 from optimal_tp.loadgen.pool import Bounds, Pool
+from optimal_tp.loadgen.routing import router
+from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.timers import Alarm, Ticker
 from optimal_tp.loadgen.transport import Connector, Network
-from optimal_tp.measurement.samples import Stage
-from optimal_tp.measurement.shares import WHOLE, Share
+from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
-from optimal_tp.plan.schedule import Arrivals
+from optimal_tp.plan.schedule import opening
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Target:
-    """The servers of one degree."""
-
-    urls: tuple[str, ...]
-    """One per replica; with more than one, requests go round, or each slot of a closed loop keeps to one."""
-    model: str
-    """The name that requests carry."""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """One stretch of load on one target."""
-
-    stage: Stage
-    degree: int
-    block: int | None
-    arrivals: Arrivals
-    seconds: float | None
-    """Sends are intended before this, from the stretch's start; None is no bound."""
-    requests: int | None = None
-    """Most requests; None is no bound."""
-    max_tokens: int
-    stream: bool = True
-    temperature: float | None = 1.0
-    """None leaves it to the server."""
-    ignore_eos: bool = False
-    """Ask vLLM for exactly ``max_tokens``; other servers may refuse the key."""
-    request_timeout_seconds: float = 60
-    """From the send; and for an open arrival that waits for a free place, from its intended send."""
-    max_in_flight: int | None = None
-    """Bound for open arrivals: the next one waits, and its latency runs from when it was intended."""
-    grace_seconds: float = 5
-    """After a stop, requests in flight have this long before they are labelled ``cancelled``."""
-    origin: float | None = None
-    """The clock at the run's origin; None takes the stretch's start."""
-    begin: float | None = None
-    """The clock at the stretch's start; None takes the moment at which the client is ready."""
-    share: Share = WHOLE
-    """What of it is sent from here, as ``schedule.own_share`` says; samples carry the load and numbers of the whole."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Drive:
-    """What a stretch came to, beside its samples. Times are seconds from the run's origin."""
-
-    intended: int
-    """Requests that the schedule wanted; each has one sample."""
-    sent: int
-    """Requests of which a byte was written."""
-    start_seconds: float
-    """First intended send."""
-    end_seconds: float
-    """Last byte of the last request; the start if there was none."""
-    in_flight_at_end: int
-    """Requests that ended after the time for sends was over."""
-    lag_p99_ms: float | None
-    """Lateness of the client's own clock beside the load; None if it never ticked."""
-    lag_max_ms: float | None
-
+__all__ = ["Drive", "Stretch", "Target", "drive"]
 
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
 _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop
 _MORE_CHUNKS = 64
+_WITH_ITS_TURN = "ended with its turn: the requests that count had ended"
 
 
 async def drive(  # noqa: PLR0913 - the last four are seams
@@ -138,9 +79,12 @@ class _Run:
         body = wire.shared_body(
             target.model, stream=stretch.stream, temperature=stretch.temperature, ignore_eos=stretch.ignore_eos
         )
+        least, most = stretch.output_range or (stretch.max_tokens, stretch.max_tokens)
+        self._lengths = output_lengths(
+            least, most, seed=stretch.seed, opening=opening(stretch.arrivals), share=stretch.share
+        )
         self._writers = [
-            wire.CompletionWriter(where, body, max_tokens=stretch.max_tokens, headers=target.headers)
-            for where in addresses
+            wire.CompletionWriter(where, body, max_tokens=most, headers=target.headers) for where in addresses
         ]
         self._pool = Pool(
             transport,
@@ -150,16 +94,21 @@ class _Run:
             Bounds(
                 timeout_seconds=stretch.request_timeout_seconds,
                 max_in_flight=stretch.max_in_flight,
-                chunks=_CHUNKS_PER_TOKEN * stretch.max_tokens + _MORE_CHUNKS,
+                chunks=_CHUNKS_PER_TOKEN * most + _MORE_CHUNKS,
             ),
         )
         self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency
         self._per_slot = slots is not None and slots >= len(addresses)
+        # A closed loop of fewer slots than replicas goes round.
+        routing = stretch.routing if slots is None else "round-robin"
+        self._router = router(routing, len(addresses), seed=stretch.seed, share=stretch.share)
         self._alarm = Alarm(self._loop, self._advance)
         self._armed: float | None = None
         self._ticker = Ticker(self._loop, clock, self._tick)
         self._hand_over = HandOver(on_sample, lambda: self._origin)
+        self._tally = None if stretch.counted is None else Tally(stretch.counted, stretch.share)
+        self._known = False
         self._launched = 0
         self._share, self._shares = stretch.share.index, stretch.share.count
         self._start = self._last_end = 0.0
@@ -210,11 +159,13 @@ class _Run:
 
     def _result(self) -> Drive:
         origin = self._origin.seconds
+        last = None if self._tally is None else self._tally.last_end
         return Drive(
             intended=self._launched,
             sent=self._pool.sent,
             start_seconds=self._start - origin,
-            end_seconds=self._last_end - origin,
+            end_seconds=(self._last_end if last is None else last) - origin,
+            whole=not self._stopped if self._tally is None else self._known,
             in_flight_at_end=self._late,
             lag_p99_ms=self._ticker.p99_ms(),
             lag_max_ms=self._ticker.max_ms,
@@ -228,18 +179,27 @@ class _Run:
             return False
         number = self._launched * self._shares + self._share
         self._launched += 1
-        replica = (slot * self._shares + self._share if self._per_slot else number) % len(self._writers)
-        self._pool.submit(Exchange(number, slot, replica, intended, self._writers[replica].request(prompt)))
+        own_replica = (slot * self._shares + self._share) % len(self._writers)
+        replica = own_replica if self._per_slot else self._router.choose()
+        length = None if self._lengths is None else next(self._lengths)
+        exchange = Exchange(number, slot, replica, intended, self._writers[replica].request(prompt, length))
+        if self._tally is not None:
+            self._tally.sent(exchange)
+        self._pool.submit(exchange)
         return True
 
     def _take_back(self, exchange: Exchange) -> None:
+        if self._tally is not None:
+            self._note_end(self._tally, exchange)
         self._hand_over.add(exchange)
+        self._router.ended(exchange.replica)
         end = exchange.end
         self._last_end = end
         seconds = self._stretch.seconds
         if seconds is not None and end > self._start + seconds:
             self._late += 1
         self._pace.ended(exchange)
+        self._end_if_known()
         self._advance()
 
     def _advance(self) -> None:
@@ -257,6 +217,22 @@ class _Run:
     def _tick(self) -> None:
         if self._ticker.ticks % _SWEEP_TICKS == 0:
             self._pool.sweep()
+        self._end_if_known()
+
+    def _note_end(self, tally: Tally, exchange: Exchange) -> None:
+        if exchange.status == "cancelled" and self._known:
+            exchange.detail = tally.miss(exchange, exchange.end) or _WITH_ITS_TURN
+        tally.ended(exchange)
+
+    def _end_if_known(self) -> None:
+        """End the stretch, and all that is in flight, once nothing more can change what its counted requests say."""
+        if self._tally is None or self._known or not self._tally.known(self._clock()):
+            return
+        self._known = True
+        self._pace.stop()
+        self._pool.stop(0)
+        self._pool.sweep()
+        self._advance()
 
     @functools.cached_property
     def _origin(self) -> exchanges.Origin:
@@ -265,6 +241,7 @@ class _Run:
         return exchanges.Origin(
             stage=stretch.stage,
             degree=stretch.degree,
+            max_num_seqs=stretch.max_num_seqs,
             block=stretch.block,
             concurrency=stretch.arrivals.concurrency,
             rate_per_second=stretch.arrivals.rate_per_second,

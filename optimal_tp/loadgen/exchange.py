@@ -38,7 +38,6 @@ class Exchange:
         "deadline",
         "detail",
         "done",
-        "empty_at",
         "end",
         "http_status",
         "intended",
@@ -64,9 +63,7 @@ class Exchange:
         self.deadline = 0.0
         self.end = 0.0
         self.tokens: list[float] = []
-        """Reading at each chunk of the stream that had a choice in it."""
-        self.empty_at: list[int] | None = None
-        """Indexes in ``tokens`` of chunks without text."""
+        """Reading at each chunk of the stream that brought output."""
         self.usage: dict[str, typing.Any] | None = None
         """The usage of the last event that had one."""
         self.body: list[bytes] | None = None
@@ -85,6 +82,7 @@ class Origin:
 
     stage: Stage
     degree: int
+    max_num_seqs: int | None = None
     block: int | None
     concurrency: int | None
     rate_per_second: float | None
@@ -102,6 +100,9 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
             status, detail = "bad_response", "the body is no JSON object of a completion"
         elif usage is not None:
             prompt_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+            chunks = len(exchange.tokens)
+            if output_tokens is not None and chunks > output_tokens:
+                detail = f"{chunks} chunks brought output where the server counted {output_tokens} tokens"
     elif status == "http_error" and exchange.body:
         text = b"".join(exchange.body)[:_DETAIL_CHARACTERS].decode(errors="replace")
         detail = f"{detail}: {text}"
@@ -109,6 +110,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
     return Sample(
         stage=origin.stage,
         degree=origin.degree,
+        max_num_seqs=origin.max_num_seqs,
         block=origin.block,
         concurrency=origin.concurrency,
         rate_per_second=origin.rate_per_second,
@@ -116,7 +118,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
         replica=exchange.replica,
         intended_seconds=exchange.intended - zero,
         sent_seconds=None if exchange.sent is None else exchange.sent - zero,
-        token_seconds=_seconds(_token_moments(exchange, output_tokens), zero),
+        token_seconds=_seconds(exchange.tokens, zero),
         end_seconds=exchange.end - zero,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
@@ -131,19 +133,6 @@ def _seconds(moments: list[float], zero: float) -> tuple[float, ...]:
     if moments and moments[0] == moments[-1]:  # all of one read
         return (moments[0] - zero,) * len(moments)
     return tuple([moment - zero for moment in moments])
-
-
-def _token_moments(exchange: Exchange, output_tokens: int | None) -> list[float]:
-    """Return the moments of chunks that carried a token.
-
-    A chunk without text may be a token that does not print yet (half of a multi-byte character) or no token at all
-    (a greeting, a farewell). The server's count decides: chunks beyond it cannot all be tokens, so those without
-    text are left out; docs/decisions/0022.
-    """
-    if exchange.empty_at is None or (output_tokens is not None and len(exchange.tokens) <= output_tokens):
-        return exchange.tokens
-    empty = set(exchange.empty_at)
-    return [moment for index, moment in enumerate(exchange.tokens) if index not in empty]
 
 
 _NO_COMPLETION: dict[str, typing.Any] = {}

@@ -90,7 +90,7 @@ def _audit(ended: Ended) -> dict[str, object]:
     )
     expected = audit.Expected(
         prompt_tokens=ended.source.tokens,
-        output_tokens=asked.max_tokens if asked.ignore_eos and not isinstance(asked.arrivals, Replay) else None,
+        output_tokens=(asked.max_tokens, asked.max_tokens) if _has_one_length(asked) else None,
         limit_ms=asked.limit_ms,
         max_in_flight=asked.max_in_flight,
         think_seconds=asked.arrivals.think_seconds if isinstance(asked.arrivals, Closed) else 0,
@@ -104,6 +104,10 @@ def _audit(ended: Ended) -> dict[str, object]:
         "clock_lag_max_ms": done.lag_max_ms,
         "in_flight_at_end": done.in_flight_at_end,
     }
+
+
+def _has_one_length(asked: Options) -> bool:
+    return asked.ignore_eos and not isinstance(asked.arrivals, Replay)
 
 
 def _asked_record(asked: Options, model: str, source: Prompts, intended: int) -> dict[str, object]:

@@ -219,7 +219,5 @@ def _note(exchange: Exchange, event: bytes, now: float) -> None:
     if isinstance(content.get("usage"), dict):
         exchange.usage = content["usage"]
     choices = content.get("choices")
-    if isinstance(choices, list) and choices:
-        if not any(isinstance(choice, dict) and choice.get("text") for choice in choices):
-            exchange.empty_at = [*(exchange.empty_at or ()), len(exchange.tokens)]
+    if isinstance(choices, list) and any(isinstance(choice, dict) and choice.get("text") for choice in choices):
         exchange.tokens.append(now)

@@ -84,9 +84,14 @@ class CompletionWriter:
         fixed = json.dumps(dict(shared), separators=(",", ":"), allow_nan=False)[1:-1]
         self._after = f',{fixed},"max_tokens":'.encode() if fixed else b',"max_tokens":'
 
-    def request(self, prompt: Prompt) -> bytes:
-        """Return the whole request that asks for ``prompt``."""
-        wanted = self._max_tokens if prompt.output_tokens is None else prompt.output_tokens
+    def request(self, prompt: Prompt, length: int | None = None) -> bytes:
+        """Return the whole request that asks for ``prompt`` and its own number of output tokens.
+
+        Where the prompt has none it asks for ``length``, and where there is none either for ``max_tokens``.
+        """
+        wanted = self._max_tokens if length is None else length
+        if prompt.output_tokens is not None:
+            wanted = prompt.output_tokens
         content = prompt.content
         text = encode_basestring_ascii(content) if isinstance(content, str) else str(list(content))
         body = b"%b%b%b%d}" % (self._before, text.encode(), self._after, wanted)

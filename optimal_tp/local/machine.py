@@ -1,4 +1,4 @@
-"""What this machine can hold: one degree needs so many cores and so much memory."""
+"""What this machine can hold: a server of one degree needs so many cores and so much memory."""
 
 import collections.abc
 import dataclasses
@@ -8,79 +8,113 @@ import pathlib
 import platform
 import subprocess
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.server import ROOT
-from optimal_tp.plan.fit import fit
-from optimal_tp.settings.workload import Model
+from optimal_tp.plan.batches import decided
+from optimal_tp.plan.fit import Fit, fit
+from optimal_tp.settings.workload import Model, WorkloadSettings
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one degree's server runs, or why it cannot."""
+    """Where one candidate's servers run, or why they cannot."""
 
-    degree: int
-    cores: tuple[int, ...]
-    """Numbers of the CPU cores it is bound to; empty for a degree that does not fit."""
+    candidate: Candidate
+    cores: tuple[tuple[int, ...], ...]
+    """Numbers of the CPU cores that each server is bound to; empty for a candidate that does not fit."""
     reason: str | None
-    """The number that decided against it; None for a degree that fits."""
+    """The number that decided against it; None for a candidate that fits."""
     host_gib: float | None
-    """Host memory that its server is expected to take, GiB; None for a degree that does not fit."""
+    """Host memory that one of its servers is expected to take, GiB; None for a candidate that does not fit."""
 
 
-def places(
-    degrees: collections.abc.Sequence[int],
+def with_batches(workloads: WorkloadSettings, local: LocalSettings, shape: ModelShape) -> WorkloadSettings:
+    """Return ``workloads`` with the batches that a server's KV cache holds here in the place of ``auto``."""
+
+    def sequences(degree: int) -> int:
+        whole = _fit(shape, degree, workloads.model, 1, local, local.gib_per_core)
+        set_aside = min(local.gib_per_core, whole.weights_gib_per_core + local.kv_cache_gib)
+        return _fit(shape, degree, workloads.model, 1, local, set_aside).kv_sequences
+
+    return decided(workloads, sequences)
+
+
+def places(  # noqa: PLR0913 - what is wanted and what there is, each by its name
+    candidates: collections.abc.Sequence[Candidate],
     *,
     cores: collections.abc.Sequence[int],
     available_gib: float,
     shape: ModelShape,
     model: Model,
     local: LocalSettings,
+    quota_cores: float | None = None,
 ) -> tuple[Place, ...]:
-    """Return a place for each of ``degrees``, in their order.
+    """Return a place for each of ``candidates``, in their order.
 
-    ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Servers share cores
-    (only one runs at a time) but not memory: a degree for which the smaller ones left too little does not fit.
+    ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Candidates share cores
+    (only one runs at a time) but not memory: one for which those before it left too little does not fit. All are given
+    as many cores as the largest has, several servers for a smaller degree; where memory is short, one server alone. A
+    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one.
     """
+    offer = str(len(cores))
+    if quota_cores is not None and quota_cores < len(cores):
+        cores = cores[: max(1, int(quota_cores))]
+        offer = f"{len(cores)}: a container's quota is {quota_cores:g} CPUs of its {offer}"
     found: list[Place] = []
     left_gib = available_gib
-    for degree in degrees:
-        place = _place(degree, cores=cores, left_gib=left_gib, shape=shape, model=model, local=local)
+    for candidate in candidates:
+        place = _place(candidate, cores=cores, offer=offer, left_gib=left_gib, shape=shape, model=model, local=local)
         left_gib -= place.host_gib or 0
         found.append(place)
+    whole = max((place.candidate.degree for place in found if place.reason is None), default=0)
+    for index, place in enumerate(found):
+        degree, host_gib = place.candidate.degree, place.host_gib
+        more = whole // degree - 1
+        if host_gib is not None and more * host_gib <= left_gib:
+            left_gib -= more * host_gib
+            servers = tuple(tuple(cores[first : first + degree]) for first in range(0, whole, degree))
+            found[index] = dataclasses.replace(place, cores=servers)
     return tuple(found)
 
 
-def _place(
-    degree: int,
+def _fit(shape: ModelShape, degree: int, model: Model, batch: int, local: LocalSettings, gib_per_core: float) -> Fit:
+    return fit(
+        shape,
+        degree,
+        max_model_len_tokens=model.max_model_len_tokens,
+        max_num_seqs=batch,
+        dtype_bytes=_BYTES[local.dtype],
+        gib_per_core=gib_per_core,
+        tied_head_cloned=False,
+    )
+
+
+def _place(  # noqa: PLR0913 - likewise
+    candidate: Candidate,
     *,
     cores: collections.abc.Sequence[int],
+    offer: str,
     left_gib: float,
     shape: ModelShape,
     model: Model,
     local: LocalSettings,
 ) -> Place:
+    degree = candidate.degree
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {len(cores)}"
-        return Place(degree=degree, cores=(), reason=reason, host_gib=None)
-    arithmetic = fit(
-        shape,
-        degree,
-        max_model_len_tokens=model.max_model_len_tokens,
-        max_num_seqs=model.max_num_seqs,
-        dtype_bytes=_BYTES[local.dtype],
-        gib_per_core=local.gib_per_core,
-        tied_head_cloned=False,
-    )
+        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
+        return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
+    arithmetic = _fit(shape, degree, model, model.batch_of(candidate), local, local.gib_per_core)
     if not arithmetic.fits:
-        return Place(degree=degree, cores=(), reason=arithmetic.arithmetic, host_gib=None)
+        return Place(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)
     host_gib = degree * (arithmetic.weights_gib_per_core + local.kv_cache_gib) + local.server_overhead_gib
     if host_gib > left_gib:
-        reason = f"the server of TP{degree} needs about {host_gib:.1f} GiB; {left_gib:.1f} GiB of memory are free"
-        return Place(degree=degree, cores=(), reason=reason, host_gib=None)
-    return Place(degree=degree, cores=tuple(cores[:degree]), reason=None, host_gib=host_gib)
+        reason = f"the server of {candidate.name} needs about {host_gib:.1f} GiB; {left_gib:.1f} GiB of memory are free"
+        return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
+    return Place(candidate=candidate, cores=(tuple(cores[:degree]),), reason=None, host_gib=host_gib)
 
 
 _ASK = (

@@ -18,8 +18,9 @@ from optimal_tp.experiment.session import Session, raise_ending, run_name
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
-from optimal_tp.local.machine import Place, machine_pins, places
+from optimal_tp.local.machine import Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
+from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import read_shape, write_model
@@ -49,7 +50,7 @@ class Request:
     folder: str | None = None
     """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
     model_title: str = ""
-    """The model's, before the degree in the metrics of a sweep; empty for one model alone."""
+    """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
 
 
 async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
@@ -63,10 +64,11 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     own = request.model_directory
     local = request.profile.local
     shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_shape(own)
+    workloads = with_batches(request.profile.workloads, local, shape)
+    request = dataclasses.replace(request, profile=request.profile.model_copy(update={"workloads": workloads}))
     found = _places(request.profile, shape)
     for place in found:
-        where = "core" if place.degree == 1 else "cores"
-        watcher.say(place.reason or f"TP{place.degree}: {where} {', '.join(map(str, place.cores))}")
+        watcher.say(place.reason or _words(place))
     if all(place.reason is not None for place in found):
         reasons = "; ".join(str(place.reason) for place in found)
         raise CapacityError(
@@ -101,6 +103,12 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         status = conclude(read(aws.bucket.uri, aws.s3), folder)
     raise_ending(record)
     return status
+
+
+def _words(place: Place) -> str:
+    """Return where the servers of ``place`` run: "TP1: cores 0 | 1", "TP2: cores 0, 1"."""
+    where = "core" if sum(map(len, place.cores)) == 1 else "cores"
+    return f"{place.candidate.name}: {where} {' | '.join(', '.join(map(str, cores)) for cores in place.cores)}"
 
 
 def weights(request: Request) -> str:
@@ -155,8 +163,9 @@ class Aws:
 
 def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
     return places(
-        profile.workloads.degrees,
+        profile.workloads.candidates,
         cores=sorted(os.sched_getaffinity(0)),
+        quota_cores=granted_cores(),
         available_gib=psutil.virtual_memory().available / 2**30,
         shape=shape,
         model=profile.workloads.model,
@@ -167,34 +176,40 @@ def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
 def _server_plans(
     request: Request, found: tuple[Place, ...], model: pathlib.Path, folder: pathlib.Path
 ) -> tuple[ServerPlan, ...]:
-    fitting = [place for place in found if place.reason is None]
+    fitting = [
+        (place.candidate, None if len(place.cores) == 1 else replica, cores)
+        for place in found
+        for replica, cores in enumerate(place.cores)
+    ]
     chosen = ports(len(fitting), first=request.profile.local.first_port)
     return tuple(
         ServerPlan(
-            degree=place.degree,
-            cores=place.cores,
+            candidate=candidate,
+            replica=replica,
+            cores=cores,
             port=port,
             model_directory=model,
             random_weights=request.model_directory is None,
             model=request.profile.workloads.model,
             local=request.profile.local,
-            log=log_path(folder, place.degree),
+            log=log_path(folder, candidate, replica),
             python=request.python.absolute(),
         )
-        for place, port in zip(fitting, chosen, strict=True)
+        for (candidate, replica, cores), port in zip(fitting, chosen, strict=True)
     )
 
 
 def _degree_record(place: Place, started: Started) -> DegreeRecord:
-    server = started.servers.get(place.degree)
+    cores = sum(map(len, place.cores))
     return DegreeRecord(
-        degree=place.degree,
+        degree=place.candidate.degree,
+        max_num_seqs=place.candidate.max_num_seqs,
         gate=None if place.reason is None else "no-fit",
         reason=place.reason,
-        urls=() if server is None else (server.plan.url,),
-        cores_used=len(place.cores),
-        cores_allocated=len(place.cores),
-        ready_seconds=started.ready_seconds.get(place.degree),
+        urls=tuple(server.plan.url for server in started.servers.get(place.candidate, ())),
+        cores_used=cores,
+        cores_allocated=cores,
+        ready_seconds=started.ready_seconds.get(place.candidate),
     )
 
 

@@ -12,6 +12,7 @@ import sys
 import psutil
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model
 
@@ -24,7 +25,7 @@ _LOG_TAIL_BYTES = 20_000
 class ServerPlan:
     """Everything that decides how one server is started."""
 
-    degree: int
+    candidate: Candidate
     cores: tuple[int, ...]
     port: int
     model_directory: pathlib.Path
@@ -34,6 +35,13 @@ class ServerPlan:
     log: pathlib.Path
     python: pathlib.Path
     """Interpreter of the environment that holds vLLM."""
+    replica: int | None = None
+    """Which of its candidate's servers, from 0; None for the only one."""
+
+    @property
+    def title(self) -> str:
+        """Which server, for people: "TP2", "TP1-B4 (number 1)"."""
+        return self.candidate.name if self.replica is None else f"{self.candidate.name} (number {self.replica + 1})"
 
     @property
     def url(self) -> str:
@@ -51,9 +59,9 @@ def command(plan: ServerPlan) -> list[str]:
         *(str(plan.python), "-m", "vllm.entrypoints.openai.api_server"),
         *("--host", "127.0.0.1", "--port", str(plan.port)),
         *("--model", str(plan.model_directory)),
-        *("--served-model-name", *plan.model.served_names(plan.degree)),
-        *("--tensor-parallel-size", str(plan.degree)),
-        *("--max-num-seqs", str(plan.model.max_num_seqs)),
+        *("--served-model-name", *plan.model.served_names(plan.candidate)),
+        *("--tensor-parallel-size", str(plan.candidate.degree)),
+        *("--max-num-seqs", str(plan.model.batch_of(plan.candidate))),
         *("--max-model-len", str(plan.model.max_model_len_tokens)),
         *("--dtype", plan.local.dtype),
         *(("--load-format", "dummy") if plan.random_weights else ()),
@@ -106,7 +114,7 @@ class Server:
             self._keeper.communicate()
             self._log.close()
             raise ServerFailed(
-                f"the server of TP{self.plan.degree} could not be started; its log {self.plan.log} ends: "
+                f"the server of {self.plan.title} could not be started; its log {self.plan.log} ends: "
                 f"{self.last_words()}"
             )
         return int(line)
@@ -118,7 +126,7 @@ class Server:
         if status is None:
             return None
         how = f"was ended by signal {status - 128}" if status > 128 else f"ended with status {status}"  # noqa: PLR2004
-        return f"the server of TP{self.plan.degree} {how}; its log {self.plan.log} ends: {self.last_words()}"
+        return f"the server of {self.plan.title} {how}; its log {self.plan.log} ends: {self.last_words()}"
 
     def last_words(self) -> str:
         """Return the last lines of the server's log, in one line."""

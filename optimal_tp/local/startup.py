@@ -1,4 +1,4 @@
-"""Brings this machine's servers up, one process group a degree, and says what each one waits for."""
+"""Brings this machine's servers up, one process group each, and says what each one waits for."""
 
 import asyncio
 import collections.abc
@@ -12,7 +12,9 @@ import psutil
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
+from optimal_tp.local.quota import throttled_periods
 from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
@@ -21,10 +23,10 @@ _POLL_SECONDS = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Started:
-    """The servers by degree, all ready, and how long each took, in seconds."""
+    """The servers by candidate, all ready, and how long the last of each took, in seconds."""
 
-    servers: dict[int, Server]
-    ready_seconds: dict[int, float]
+    servers: dict[Candidate, tuple[Server, ...]]
+    ready_seconds: dict[Candidate, float]
 
 
 def ports(count: int, *, first: int | None) -> tuple[int, ...]:
@@ -56,33 +58,43 @@ async def running_servers(
 
     Raises ServerFailed when one ends or is not ready in time, Interrupted when ``halt`` is set meanwhile.
     """
-    servers: dict[int, Server] = {}
+    servers: list[Server] = []
     try:
         for plan in plans:
             cores = ", ".join(str(core) for core in plan.cores)
-            watcher.say(f"starting vLLM at TP{plan.degree} on core {cores} (log: {plan.log})")
-            servers[plan.degree] = Server(plan)
-        yield Started(servers=servers, ready_seconds=await _ready(servers, halt=halt, watcher=watcher))
+            watcher.say(f"starting vLLM at {plan.title} on core {cores} (log: {plan.log})")
+            servers.append(Server(plan))
+        ready = await _ready(servers, halt=halt, watcher=watcher)
+        by_candidate: dict[Candidate, tuple[Server, ...]] = {}
+        seconds: dict[Candidate, float] = {}
+        for server in servers:
+            whose = server.plan.candidate
+            by_candidate[whose] = (*by_candidate.get(whose, ()), server)
+            seconds[whose] = max(seconds.get(whose, 0.0), ready[server.plan.url])
+        yield Started(servers=by_candidate, ready_seconds=seconds)
     finally:
-        await asyncio.gather(*(server.stop() for server in servers.values()))
+        await asyncio.gather(*(server.stop() for server in servers))
 
 
-async def _ready(servers: dict[int, Server], *, halt: Halt, watcher: Watcher) -> dict[int, float]:
+async def _ready(servers: collections.abc.Sequence[Server], *, halt: Halt, watcher: Watcher) -> dict[str, float]:
+    """Return how long each took, in seconds, by its URL."""
     start = time.monotonic()
-    limit = max(server.plan.local.ready_timeout_seconds for server in servers.values())
+    limit = max(server.plan.local.ready_timeout_seconds for server in servers)
     watcher.stage("servers loading", total=limit)
-    ready: dict[int, float] = {}
+    ready: dict[str, float] = {}
     while len(ready) < len(servers):
-        for degree, server in servers.items():
+        for server in servers:
             if server.failure is not None:
                 raise ServerFailed(server.failure)
-            if degree not in ready and await calls.Server(url=server.plan.url, timeout_seconds=2).healthy():
-                ready[degree] = time.monotonic() - start
-                watcher.say(f"TP{degree} is ready after {ready[degree]:.0f} s, holds {server.resident_gib():.1f} GiB")
+            url = server.plan.url
+            if url not in ready and await calls.Server(url=url, timeout_seconds=2).healthy():
+                ready[url] = time.monotonic() - start
+                title, holds = server.plan.title, server.resident_gib()
+                watcher.say(f"{title} is ready after {ready[url]:.0f} s, holds {holds:.1f} GiB")
         waited = time.monotonic() - start
         watcher.advance(f"{len(ready)} of {len(servers)} ready", done=waited)
         if waited > limit and len(ready) < len(servers):
-            _late(servers, ready, limit)
+            raise _late(next(server for server in servers if server.plan.url not in ready), limit)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(halt.event.wait(), _POLL_SECONDS)
             raise Interrupted(
@@ -91,18 +103,19 @@ async def _ready(servers: dict[int, Server], *, halt: Halt, watcher: Watcher) ->
     return ready
 
 
-def _late(servers: dict[int, Server], ready: dict[int, float], limit: float) -> None:
-    degree = next(degree for degree in servers if degree not in ready)
-    raise ServerFailed(
-        f"the server of TP{degree} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
-        f"{servers[degree].plan.log} ends: {servers[degree].last_words()}; raise it in the profile if it was still "
-        "loading"
+def _late(server: Server, limit: float) -> ServerFailed:
+    return ServerFailed(
+        f"the server of {server.plan.title} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
+        f"{server.plan.log} ends: {server.last_words()}; raise it in the profile if it was still loading"
     )
 
 
-def log_path(folder: pathlib.Path, degree: int) -> pathlib.Path:
-    """Return where the log of ``degree``'s server is kept."""
-    return folder / f"server-tp{degree}.log"
+def log_path(folder: pathlib.Path, candidate: Candidate, replica: int | None) -> pathlib.Path:
+    """Return where the log of one of ``candidate``'s servers is kept; ``replica`` None for the only one.
+
+    The first has the name that an only one has.
+    """
+    return folder / (f"server-{candidate.slug}-{replica}.log" if replica else f"server-{candidate.slug}.log")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,43 +126,70 @@ class _Reading:
     busy: float
     """Not idle, over the watched cores, time stolen by the hypervisor included."""
     server: float
+    """Used by all servers; those that are stopped use nothing."""
     own: float
 
 
 class MachineArena:
-    """Stops every server's process group but the one whose turn it is.
+    """Stops every server's process group but those of the candidate whose turn it is.
 
     Tried: an idle vLLM's workers go on spinning; left alone they change the answer (noise 26 to 44 % instead of
     4 to 5 %; docs/decisions/0002-stop-the-others.md).
     """
 
-    def __init__(self, servers: dict[int, Server]) -> None:
-        """Take over ``servers``, by degree, all running."""
+    def __init__(self, servers: dict[Candidate, tuple[Server, ...]]) -> None:
+        """Take over ``servers``, by candidate, all running."""
         self._servers = servers
-        self._watched: Server | None = None
         self._before: _Reading | None = None
+        self._throttled_before: int | None = None
 
-    async def admit(self, degree: int) -> None:
-        """Stop the others first, then wake ``degree``."""
-        for other, server in self._servers.items():
-            if other != degree:
+    async def admit(self, candidate: Candidate) -> None:
+        """Stop the others first, then wake ``candidate``."""
+        for other, servers in self._servers.items():
+            for server in servers if other != candidate else ():
                 server.pause()
-        self._servers[degree].resume()
+        for server in self._servers[candidate]:
+            server.resume()
 
-    def start_watch(self, degree: int) -> None:
-        """Read the clocks of ``degree``'s cores."""
-        self._watched = self._servers[degree]
-        self._before = _read(self._watched)
+    def start_watch(self, candidate: Candidate) -> None:  # noqa: ARG002 - a neighbour counts on every server's cores alike
+        """Read the clocks of all servers' cores."""
+        self._throttled_before = throttled_periods()
+        self._before = self._read()
 
     def foreign_cpu_share(self) -> float | None:
-        """Return the share of the cores' time that neither the server nor this process used since ``start_watch``."""
-        if self._watched is None or self._before is None:
+        """Return the share of all servers' cores that neither they nor this process used since ``start_watch``.
+
+        The cores of every candidate, whoever has its turn: or a neighbour on TP2's second core would void the turns of
+        TP2 and leave those of TP1 in.
+        """
+        if self._before is None:
             return None
-        return foreign_share(self._before, _read(self._watched), cores=len(self._watched.plan.cores))
+        return foreign_share(self._before, self._read(), cores=len(self._cores()))
+
+    def throttled_periods(self) -> int | None:
+        """Return in how many periods since ``start_watch`` a container's quota held us back; None without a count."""
+        now, before = throttled_periods(), self._throttled_before
+        return None if now is None or before is None else now - before
+
+    def _cores(self) -> set[int]:
+        return {core for server in self._all() for core in server.plan.cores}
+
+    def _all(self) -> list[Server]:
+        return [server for servers in self._servers.values() for server in servers]
+
+    def _read(self) -> _Reading:
+        times = psutil.cpu_times(percpu=True)
+        own = psutil.Process().cpu_times()
+        return _Reading(
+            at=time.monotonic(),
+            busy=sum(_busy_seconds(times[core]) for core in self._cores()),
+            server=sum(server.cpu_seconds() for server in self._all()),
+            own=own.user + own.system,
+        )
 
     def failure(self) -> str | None:
         """Return the first server's failure, if any has ended."""
-        failures = (server.failure for server in self._servers.values())
+        failures = (server.failure for server in self._all())
         return next((failure for failure in failures if failure is not None), None)
 
 
@@ -164,17 +204,6 @@ def foreign_share(before: _Reading, after: _Reading, *, cores: int) -> float | N
         return None
     foreign = (after.busy - before.busy) - (after.server - before.server) - (after.own - before.own)
     return max(0.0, foreign / (elapsed * cores))
-
-
-def _read(server: Server) -> _Reading:
-    times = psutil.cpu_times(percpu=True)
-    own = psutil.Process().cpu_times()
-    return _Reading(
-        at=time.monotonic(),
-        busy=sum(_busy_seconds(times[core]) for core in server.plan.cores),
-        server=server.cpu_seconds(),
-        own=own.user + own.system,
-    )
 
 
 def _busy_seconds(times: "psutil._ntuples.scputimes") -> float:

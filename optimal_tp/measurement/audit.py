@@ -32,6 +32,7 @@ class Row(typing.NamedTuple):
     prompt_tokens: int | None
     output_tokens: int | None
     status: Status
+    detail: str | None
 
 
 def row(sample: Sample) -> Row:
@@ -44,6 +45,7 @@ def row(sample: Sample) -> Row:
         sample.prompt_tokens,
         sample.output_tokens,
         sample.status,
+        sample.detail,
     )
 
 
@@ -52,8 +54,10 @@ class Expected:
     """What a turn was meant to be, beside what Turn itself says. None is: not planned, not checked."""
 
     prompt_tokens: int | None = None
-    output_tokens: int | None = None
-    """Exact only where the server was told not to stop early."""
+    output_tokens: tuple[int, int] | None = None
+    """Least and most of a request; planned only where the server was told not to stop early.
+
+    A turn's uncounted requests may have fewer: some of them stand for requests under way."""
     limit_ms: float | None = None
     """The strictest latency limit in force."""
     max_in_flight: int | None = None
@@ -68,14 +72,16 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
     ordered = sorted(samples, key=lambda sample: sample.request)
     bound = lateness_bound_ms(expected.limit_ms)
     reasons = (
+        _whole(turn),
         _count(turn, ordered),
         _sockets(ordered),
         _rate(turn, ordered),
         _delay(ordered, expected, bound),
         _lag(turn, bound),
         _pause(expected.longest_lag_ms, bound),
-        _tokens("prompt", [sample.prompt_tokens for sample in _good(ordered)], expected.prompt_tokens),
-        _tokens("output", [sample.output_tokens for sample in _good(ordered)], expected.output_tokens),
+        _prompt_tokens(_good(ordered), expected.prompt_tokens),
+        _output_tokens(_good(ordered), expected.output_tokens, turn.uncounted),
+        _chunks(_good(ordered)),
         _concurrency(turn, ordered, expected.think_seconds),
         _little(turn, ordered),
     )
@@ -89,6 +95,14 @@ def lateness_bound_ms(limit_ms: float | None) -> float:
 
 def _good(samples: typing.Sequence[Sample | Row]) -> list[Sample | Row]:
     return [sample for sample in samples if sample.status == "ok"]
+
+
+def _whole(turn: Turn) -> str | None:
+    if turn.counted is None or not turn.cut_short:
+        return None
+    return (
+        f"the turn was ended before its {turn.counted} counted requests had; a part of them says nothing of the others"
+    )
 
 
 def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
@@ -108,7 +122,12 @@ def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
 
 
 def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
-    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved."""
+    """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved.
+
+    With counted requests the plan is that up to the last of them: what is on its way then is ended at once.
+    """
+    if turn.counted is not None:
+        samples = [sample for sample in samples if sample.request < turn.uncounted + turn.counted]
     sent = sorted(sample.sent_seconds for sample in samples if sample.sent_seconds is not None)
     if turn.rate_per_second is None or len(samples) < _FEWEST_FOR_MEANS:
         return None
@@ -169,18 +188,43 @@ def _pause(longest_ms: float | None, bound: float) -> str | None:
     )
 
 
-def _tokens(kind: str, counts: typing.Sequence[int | None], planned: int | None) -> str | None:
+def _prompt_tokens(good: typing.Sequence[Sample | Row], planned: int | None) -> str | None:
     if planned is None:
         return None
-    silent = sum(count is None for count in counts)
+    counts = [(sample.prompt_tokens, planned) for sample in good]
+    return _tokens("prompt", counts, (planned, planned))
+
+
+def _output_tokens(good: typing.Sequence[Sample | Row], planned: tuple[int, int] | None, uncounted: int) -> str | None:
+    if planned is None:
+        return None
+    counts = [(sample.output_tokens, 1 if sample.request < uncounted else planned[0]) for sample in good]
+    return _tokens("output", counts, planned)
+
+
+def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned: tuple[int, int]) -> str | None:
+    """Hold each count against its own least and the ``planned`` most."""
+    words = str(planned[1]) if planned[0] == planned[1] else f"{planned[0]} to {planned[1]}"
+    silent = sum(count is None for count, _ in counts)
     if silent:
-        return f"the server counted no {kind} tokens for {silent} of {len(counts)} requests; {planned} were planned"
-    others = [count for count in counts if count is not None and count != planned]
+        return f"the server counted no {kind} tokens for {silent} of {len(counts)} requests; {words} were planned"
+    others = [count for count, least in counts if count is not None and not least <= count <= planned[1]]
     if not others:
         return None
     return (
-        f"the server counted other {kind} tokens than the {planned} planned for {len(others)} of {len(counts)} "
+        f"the server counted other {kind} tokens than the {words} planned for {len(others)} of {len(counts)} "
         f"requests (from {min(others)} to {max(others)})"
+    )
+
+
+def _chunks(good: typing.Sequence[Sample | Row]) -> str | None:
+    """Hold the output of each stream against the server's count: a chunk brings at least one token."""
+    details = [sample.detail for sample in good if sample.detail is not None]
+    if not details:
+        return None
+    return (
+        f"{len(details)} of {len(good)} streams brought more chunks with output than the server counted tokens, so its "
+        f"count or the times of its tokens are wrong; the first: {details[0]}"
     )
 
 
@@ -222,11 +266,14 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_secon
 def _little(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
-    observed = mean_in_flight(samples, turn.start_seconds, turn.end_seconds)
+    end = turn.end_seconds
+    if turn.counted is not None:  # others end with the turn, a moment after the last counted one
+        end = max([end, *(sample.end_seconds for sample in samples)])
+    observed = mean_in_flight(samples, turn.start_seconds, end)
     if observed is None or len(durations) < _FEWEST_FOR_MEANS:
         return None
     unsent = len(samples) - len(durations)
-    rate = (turn.requests - unsent) / (turn.end_seconds - turn.start_seconds)
+    rate = (turn.requests - unsent) / (end - turn.start_seconds)
     wanted = rate * sum(durations) / len(durations)
     if abs(observed - wanted) <= LITTLE_TOLERANCE * max(wanted, observed):
         return None

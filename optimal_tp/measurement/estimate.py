@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.workload import LimitedMetric
 
 
@@ -132,10 +134,15 @@ def usd(amount: float | None) -> str:
     return f"${amount:,.4f}" if 0 < amount < 0.01 else f"${amount:,.2f}"  # noqa: PLR2004 - a cent
 
 
-def degree_list(degrees: tuple[int, ...] | list[int]) -> str:
-    """Return "TP1", "TP1 and TP2", "TP1, TP2 and TP4"."""
-    names = [f"TP{degree}" for degree in degrees]
+def name_list(candidates: typing.Iterable[Candidate]) -> str:
+    """Return "TP1", "TP1 and TP2-B4", "TP1, TP2 and TP4"."""
+    names = [candidate.name for candidate in candidates]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else MISSING
+
+
+def degree_list(degrees: typing.Iterable[int]) -> str:
+    """Return "TP1", "TP1 and TP2", "TP1, TP2 and TP4"."""
+    return name_list(map(Candidate, degrees))
 
 
 def plural(count: int, noun: str) -> str:

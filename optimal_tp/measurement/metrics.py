@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import LimitedMetric
@@ -28,14 +29,14 @@ class TurnFigures:
     output_tokens_per_second: float | None
     cores_used: int
     """Logical cores of the degree's servers."""
-    goodput_share: float | None
+    share_within: float | None
     faults: tuple[str, ...]
     """What the self-audit found; empty for a valid turn."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinuteCounts:
-    """Requests of one minute and degree."""
+    """Requests of one minute and candidate."""
 
     ended: collections.abc.Mapping[str, int]
     """By status: Success and Error."""
@@ -49,7 +50,7 @@ class Metric:
     name: str
     unit: Unit
     dimensions: tuple[str, ...] = ("Model",)
-    """Names of CloudWatch dimensions: ``Model`` is model_dimension(degree, title), ``Status`` Success or Error."""
+    """Names of CloudWatch dimensions: ``Model`` is model_dimension(candidate, title), ``Status`` Success or Error."""
     statistics: tuple[str, ...]
     """CloudWatch statistics worth showing, most telling first."""
     direction: typing.Literal["lower", "higher", "neither"]
@@ -156,7 +157,8 @@ METRICS: tuple[Metric, ...] = (
         statistics=("Average",),
         direction="higher",
         formula=(
-            "closed loop: concurrency * sum(output_tokens) / sum(end_seconds - intended_seconds); "
+            "closed loop: output tokens from the end of the last slot's first request until a slot has no next one / "
+            "that time; "
             "otherwise sum(output_tokens) / (turn.end_seconds - turn.start_seconds)"
         ),
         title="Output tokens per second",
@@ -178,7 +180,7 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         formula="100 * requests that succeed and hold every latency limit / requests",
         title="Goodput",
-        of_turn=lambda known: None if known.goodput_share is None else 100 * known.goodput_share,
+        of_turn=lambda known: None if known.share_within is None else 100 * known.share_within,
     ),
     Metric(
         name="RunValid",
@@ -194,9 +196,9 @@ METRICS: tuple[Metric, ...] = (
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
-def model_dimension(degree: int, title: str = "") -> str:
-    """Return the value of the ``Model`` dimension for ``degree``, as the seed names it: "TP1", "TP2", "TP4".
+def model_dimension(candidate: Candidate, title: str = "") -> str:
+    """Return the value of the ``Model`` dimension for ``candidate``, as the seed names it: "TP1", "TP2", "TP4".
 
     ``title``: the model's in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
     """
-    return f"{title} TP{degree}".lstrip()
+    return f"{title} {candidate.name}".lstrip()

@@ -7,6 +7,7 @@ import typing
 import pydantic
 
 from optimal_tp.measurement.estimate import Estimate, Interval, ranged
+from optimal_tp.settings.candidates import CandidateName, Named
 
 PROGRESS = "progress.json"
 """Name of the object."""
@@ -23,17 +24,17 @@ MOST_LOOKS = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """Output tokens/s per core of ``first`` over that of ``second``, as a look saw it."""
+    """What ``first`` does per core over what ``second`` does, as a look saw it; candidates by name."""
 
-    first: int
-    second: int
+    first: Named
+    second: Named
     value: float
     interval: Interval
 
     @property
     def words(self) -> str:
         """Return the ratio and its range."""
-        return f"TP{self.first}/TP{self.second} per core {ranged(Estimate(value=self.value, interval=self.interval))}"
+        return f"{self.first}/{self.second} per core {ranged(Estimate(value=self.value, interval=self.interval))}"
 
     @property
     def half_width(self) -> float | None:
@@ -68,8 +69,8 @@ class Progress:
     model: str
     """Its whole name."""
     model_title: typing.Annotated[str, pydantic.Field(alias="series")]
-    """What stands before the degree in the metrics of a sweep; empty for one model alone."""
-    degrees: tuple[int, ...]
+    """What stands before the candidate in the metrics of a sweep; empty for one model alone."""
+    candidates: typing.Annotated[tuple[CandidateName, ...], pydantic.Field(alias="degrees")]
     """The ones that are measured."""
     region: str | None
     """Where its metrics are; None where none are published."""

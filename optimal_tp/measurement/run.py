@@ -5,9 +5,11 @@ import typing
 
 import pydantic
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.turns import Turn
+from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 SCHEMA_VERSION = 1
@@ -25,21 +27,28 @@ Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted",
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DegreeRecord:
-    """What stood behind one degree."""
+    """What stood behind one candidate."""
 
     degree: int
     gate: typing.Literal["no-fit", "no-compile", "no-capacity"] | None
-    """The gate that ended it before any load; None for a degree that was measured."""
+    """The gate that ended it before any load; None for a candidate that was measured."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]
-    """One base URL per replica; empty for a degree that was not measured."""
+    """One base URL per replica; empty for a candidate that was not measured."""
     cores_used: int
     """Logical cores of all replicas: degree x replicas."""
     cores_allocated: int
     """Logical cores reserved for them."""
     ready_seconds: float | None
     """From start to ready; None for a server that somebody else started."""
+    max_num_seqs: int | None = None
+    """The batch of the servers, where the run has the degree with several."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What was measured on it."""
+        return Candidate(self.degree, self.max_num_seqs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +89,8 @@ class RunRecord:
     """None for a whole run."""
     receipt: Receipt | None = None
     """None where no node was looked at: on this machine, and on servers of others."""
-    rounds: tuple[tuple[int, ...], ...] | None = None
-    """Degrees whose servers run at the same time; None where all do."""
+    rounds: tuple[tuple[CandidateName, ...], ...] | None = None
+    """Candidates whose servers run at the same time; None where all do."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -102,11 +111,22 @@ def decode_run(text: str) -> RunRecord:
     """
     data = versioned(text, SCHEMA_VERSION, name=_NAME)
     if "settings" in data:
-        data["settings"] = parse_workloads(data["settings"], file="run.json", unknown="allow")
+        data["settings"] = parse_workloads(_as_it_was(data["settings"]), file="run.json", unknown="allow")
     return decode(_FORM, data, name=_NAME)
 
 
-VERSION: typing.Literal[1] = 1
+_BEFORE: typing.Final = {"output_spread": 0, "routing": "round-robin"}
+"""What a load did before a release made it a setting with another default."""
+
+
+def _as_it_was(settings: object) -> object:
+    """Return ``settings`` with what they lack because the release that wrote them always did the same."""
+    if not isinstance(settings, dict) or not isinstance(load := settings.get("load", {}), dict):
+        return settings
+    return {**settings, "load": {**_BEFORE, **load}}
+
+
+VERSION: typing.Literal[2] = 2
 """Of the form. A key is never renamed, removed or given another meaning within a version."""
 
 VERDICT = "verdict.json"

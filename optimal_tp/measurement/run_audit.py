@@ -1,22 +1,23 @@
-"""The self-audit of a whole run: turns that cannot be trusted are left out, too many of them void the degree."""
+"""The self-audit of a whole run: turns that cannot be trusted are left out, too many of them void the candidate."""
 
 import dataclasses
 import types
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, Turn, key, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, of, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
 
 NOTHING_KNOWN: typing.Mapping[Key, tuple[str, ...]] = types.MappingProxyType({})
 
 FOREIGN_CPU_SHARE = 0.15
-"""Share of the measured cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
+"""Share of all degrees' cores that other processes may take in a turn. Tried on 2 cores, 2026-11: a quiet machine shows
 0 to 0.07, a busy loop on one of TP2's cores 0.3 and more."""
 TRUSTED_SHARE = 0.75
-"""Share of a degree's block turns that must pass; below it what disturbed them is part of what was measured."""
+"""Share of a candidate's block turns that must pass; below it what disturbed them is part of what was measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,13 @@ class Audited:
 
     record: RunRecord
     samples: tuple[Sample, ...]
-    void_reasons: typing.Mapping[int | None, tuple[str, ...]]
-    """Why a degree's measurement is void, by degree; under None, why the whole run is."""
+    void_reasons: typing.Mapping[Candidate | None, tuple[str, ...]]
+    """Why a candidate's measurement is void, by candidate; under None, why the whole run is."""
     left_out: tuple[str, ...]
     """One sentence for each block turn that was left out."""
 
+
+_JUDGED = ("block", "proof", "held_out")
 
 Seen = dict[tuple[Turn, int], tuple[str, ...]]
 """What was found of a turn with so many samples: a run that is looked at after every block audits each turn once.
@@ -60,22 +63,23 @@ def audit_run(
         faults[key(turn)] = known.get(key(turn), ()) + seen[turn, len(own)]
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
-    dropped = {key(turn) for turn in bad}
-    reasons: dict[int | None, tuple[str, ...]] = {}
-    for degree in sorted({turn.degree for turn in bad}):
-        wrong = [turn for turn in bad if turn.degree == degree]
-        of_all = sum(turn.degree == degree for turn in blocks)
+    # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.
+    dropped = {key(turn) for turn in record.turns if turn.stage in _JUDGED and faults[key(turn)]}
+    reasons: dict[Candidate | None, tuple[str, ...]] = {}
+    for candidate in sorted({of(turn) for turn in bad}):
+        wrong = [turn for turn in bad if of(turn) == candidate]
+        of_all = sum(of(turn) == candidate for turn in blocks)
         if len(wrong) > (1 - TRUSTED_SHARE) * of_all:
-            first = f"TP{degree} block {wrong[0].block}: {faults[key(wrong[0])][0]}"
-            reasons[degree] = (f"{len(wrong)} of {of_all} turns failed the self-audit; the first: {first}",)
-    measured = {turn.degree for turn in blocks}
+            first = f"{candidate.name} block {wrong[0].block}: {faults[key(wrong[0])][0]}"
+            reasons[candidate] = (f"{len(wrong)} of {of_all} turns failed the self-audit; the first: {first}",)
+    measured = {of(turn) for turn in blocks}
     if measured and measured <= set(reasons):
-        reasons[None] = tuple(sentence for degree in sorted(measured) for sentence in reasons[degree])
+        reasons[None] = tuple(sentence for candidate in sorted(measured) for sentence in reasons[candidate])
     return Audited(
         record=dataclasses.replace(record, turns=tuple(turn for turn in record.turns if key(turn) not in dropped)),
         samples=tuple(sample for sample in samples if key(sample) not in dropped),
         void_reasons=reasons,
-        left_out=tuple(f"TP{turn.degree} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
+        left_out=tuple(f"{of(turn).name} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
     )
 
 
@@ -86,15 +90,27 @@ def turn_reasons(
     limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
     expected = Expected(
         prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
-        output_tokens=settings.load.output_tokens if pins.get(OUTPUT_TOKENS) == EXACT else None,
+        output_tokens=settings.load.output_range if pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
+        longest_lag_ms=turn.longest_lag_ms,
     )
-    foreign = turn.foreign_cpu_share
-    reasons = audit_turn(turn, samples, expected)
-    if foreign is None or foreign <= FOREIGN_CPU_SHARE:
-        return reasons
-    sentence = (
-        f"other processes took {100 * foreign:.0f} % of the measured cores; "
+    reasons = (*audit_turn(turn, samples, expected), _foreign(turn.foreign_cpu_share), _throttled(turn))
+    return tuple(reason for reason in reasons if reason is not None)
+
+
+def _foreign(share: float | None) -> str | None:
+    if share is None or share <= FOREIGN_CPU_SHARE:
+        return None
+    return (
+        f"other processes took {100 * share:.0f} % of the measured cores; "
         f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; end what else runs on this machine"
     )
-    return (*reasons, sentence)
+
+
+def _throttled(turn: Turn) -> str | None:
+    if not turn.throttled_periods:
+        return None
+    return (
+        f"the container's CPU quota held servers or client back in {turn.throttled_periods} periods; "
+        "a valid turn has none; give the container more CPUs, or measure smaller degrees"
+    )

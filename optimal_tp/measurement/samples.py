@@ -6,7 +6,8 @@ import math
 import types
 import typing
 
-Stage = typing.Literal["warm_up", "idle", "rising", "block", "steady", "load"]
+Stage = typing.Literal["warm_up", "idle", "rising", "block", "proof", "held_out", "steady", "load"]
+"""What a request belongs to: ``rising`` is the bracket, ``proof`` after the choice, ``held_out`` tests a prediction."""
 Status = typing.Literal[
     "ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled", "no_socket"
 ]
@@ -37,7 +38,7 @@ class Sample:
     sent_seconds: float | None
     """When its first byte was written; None if it never was."""
     token_seconds: tuple[float, ...]
-    """Arrival of each chunk that carried a token (docs/decisions/0022), ascending; empty without streaming."""
+    """Arrival of each chunk that brought output (docs/decisions/0022), ascending; empty without streaming."""
     end_seconds: float
     """Last byte, or the moment of failure."""
     prompt_tokens: int | None
@@ -47,7 +48,7 @@ class Sample:
     status: Status
     http_status: int | None
     detail: str | None = None
-    """What failed, in words; None for ``ok``."""
+    """What failed, in words; for ``ok`` None, or why the times of its tokens are not to be believed."""
 
     @property
     def total_latency_ms(self) -> float | None:

@@ -1,4 +1,4 @@
-"""A turn, and what it measured: its samples, its throughput, its goodput. The formulas of the metric table, once."""
+"""A turn, and what it measured: its samples, its throughput, the share within the limits."""
 
 import dataclasses
 import math
@@ -25,21 +25,27 @@ class Turn:
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """Last byte of the last request."""
+    """Last byte of the last request; with a number of counted requests, the end of the last of those."""
     requests: int
     """Requests sent; every one has a sample."""
     send_lag_p99_ms: float | None
     """How late the client's own clock ticked beside the load, 99th percentile; None if it was not watched."""
     foreign_cpu_share: float | None
-    """Share of the servers' cores taken by other processes; None where it cannot be seen."""
+    """Share of all servers' cores taken by other processes; None where it cannot be seen."""
+    throttled_periods: int | None = None
+    """Periods in which a container's CPU quota held servers or client back; None where none is counted."""
     max_num_seqs: int | None = None
     """The batch of the servers, where the run has the degree with several."""
     uncounted: int = 0
     """Requests, from the first, that let the servers reach their usual state and count for nothing."""
     counted: int | None = None
     """Requests after those that count, a number fixed before the turn; None counts every request after those."""
+    cut_short: bool = False
+    """True where something ended it before its last request, or its counted ones, had come to their end."""
     longest_lag_ms: float | None = None
     """Longest that the client's own clock stood still; None if it was not watched."""
+    server_start: int | None = None
+    """Which start of its servers the turn was on, from 0; None where nobody counted."""
     start_epoch_seconds: float | None = None
     """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
 
@@ -76,20 +82,53 @@ def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]
 def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
     """Return the output tokens per second of ``turn``; None where nothing was sent or a server kept its count.
 
-    Closed loop: ``concurrency * sum(output_tokens of ok) / sum(end_seconds - intended_seconds of all)``. Every slot is
-    busy from the first request to its last, so Little's law makes this exact, with no edge at the turn's end; failed
-    requests cost time and give no tokens. Otherwise
-    ``sum(output_tokens of ok) / (turn.end_seconds - turn.start_seconds)``.
+    Closed loop: ``output tokens of ok in the window / window``. The window begins when every slot has ended its first
+    request, for slots that begin together are served as they never are again. It ends with the first slot that had no
+    next request, so with the end that as many requests as there are slots, less one, come after; and before the first
+    request that was cancelled, of whose tokens nobody knows. A request's tokens are spread evenly from its first to its
+    last one, without streaming from its send to its end. Failed requests and the pauses after them cost time and give
+    no tokens. None for an empty window.
+
+    Otherwise ``sum(output_tokens of ok) / (turn.end_seconds - turn.start_seconds)``.
     """
-    counts = [sample.output_tokens for sample in samples if sample.status == "ok"]
-    tokens = [count for count in counts if count is not None]
-    if not samples or len(tokens) < len(counts):
+    good = [sample for sample in samples if sample.status == "ok"]
+    tokens = [sample.output_tokens for sample in good if sample.output_tokens is not None]
+    if not samples or len(tokens) < len(good):
         return None
-    if turn.concurrency is not None and turn.rate_per_second is None:
-        busy_seconds = math.fsum(sample.end_seconds - sample.intended_seconds for sample in samples)
-        return turn.concurrency * sum(tokens) / busy_seconds if busy_seconds > 0 else None
-    elapsed_seconds = turn.end_seconds - turn.start_seconds
-    return sum(tokens) / elapsed_seconds if elapsed_seconds > 0 else None
+    if turn.concurrency is None or turn.rate_per_second is not None:
+        elapsed_seconds = turn.end_seconds - turn.start_seconds
+        return sum(tokens) / elapsed_seconds if elapsed_seconds > 0 else None
+    begin, end = window_seconds(turn.concurrency, samples) or (0.0, 0.0)
+    if end <= begin:
+        return None
+    shares = (_share_within(sample, begin, end) for sample in good)
+    return math.fsum(share * count for share, count in zip(shares, tokens, strict=True)) / (end - begin)
+
+
+def window_seconds(slots: int, samples: typing.Sequence[Sample]) -> tuple[float, float] | None:
+    """Return when all ``slots`` of a closed loop had ended their first request, and until when all were busy.
+
+    The second may lie before the first. None where a slot had no request.
+    """
+    if len(samples) < slots:
+        return None
+    firsts = sorted(samples, key=lambda sample: (sample.intended_seconds, sample.request))[:slots]
+    # Every end but those of the slots' last requests brings a next one, so as many ends as slots bring none.
+    last_busy = sorted(sample.end_seconds for sample in samples)[-slots]
+    cancelled = (sample.intended_seconds for sample in samples if sample.status == "cancelled")
+    return max(sample.end_seconds for sample in firsts), min([last_busy, *cancelled])
+
+
+def _share_within(sample: Sample, begin: float, end: float) -> float:
+    """Return the share of its tokens that ``sample`` made after ``begin`` and up to ``end``."""
+    if sample.token_seconds:
+        first, last = sample.token_seconds[0], sample.token_seconds[-1]
+    else:
+        first = sample.intended_seconds if sample.sent_seconds is None else sample.sent_seconds
+        last = sample.end_seconds
+    if last <= first:
+        return float(begin < first <= end)
+    return max(min(last, end) - max(first, begin), 0.0) / (last - first)
 
 
 def holds(sample: Sample, metric: "LimitedMetric", limit: "Limit") -> bool:
@@ -104,12 +143,17 @@ def latency_ms(sample: Sample, metric: "LimitedMetric") -> float | None:
     return value
 
 
-def goodput(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
-    """Return the share of requests, 0 to 1, that succeed and hold every limit; None where nothing was sent."""
-    if not samples:
-        return None
-    good = sum(
-        sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
-        for sample in samples
-    )
-    return good / len(samples)
+def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
+    """Return the samples of ``turn`` that count: its warm-in and what came after its last counted request do not."""
+    end = math.inf if turn.counted is None else turn.uncounted + turn.counted
+    return [sample for sample in samples if turn.uncounted <= sample.request < end]
+
+
+def is_within(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) -> bool:
+    """Whether ``sample`` succeeded within every limit; a failed, refused or unfinished request is not."""
+    return sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
+
+
+def share_within(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
+    """Return the share of ``samples``, 0 to 1, that succeed within every limit; None of none."""
+    return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None

@@ -1,14 +1,18 @@
 """Whether what the stack file asks for can run at all, with the arithmetic, before anything is spent."""
 
 import collections.abc
+import dataclasses
+import functools
 import math
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.facts.shapes import SHAPES
-from optimal_tp.plan.fit import BYTES_PER_GIB, fit
+from optimal_tp.plan.batches import decided
+from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, line_up, wish
 from optimal_tp.plan.timetable import timetable
+from optimal_tp.settings.batches import batches_of
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
 
@@ -24,16 +28,18 @@ TAKEN_MILLICORES = 70
 
 
 def cores_needed(of: WorkloadSettings) -> float | None:
-    """Return the cores that the asked load keeps busy; None where nothing says how fast a closed loop will turn.
+    """Return the cores of the client that the stated loads keep busy; None where the run finds its loads itself.
 
     A closed loop that holds a limit on total latency turns at least as fast as the limit says.
     """
-    rate = of.load.rate_per_second
-    if rate is None:
-        limit = of.limits.total_latency_ms
-        if limit is None:
-            return None
+    rates = of.load.rates_per_second_per_core
+    limit = of.limits.total_latency_ms
+    if rates is not None:
+        rate = max(rates) * max(of.degrees)
+    elif of.load.concurrency is not None and limit is not None:
         rate = 1000 * max(of.load.concurrency) / limit.at_most_ms
+    else:
+        return None
     return rate * (REQUEST_MICROSECONDS + CHUNK_MICROSECONDS * of.load.output_tokens) / 1e6
 
 
@@ -92,6 +98,40 @@ DTYPE_BYTES = 2
 _BYTES_PER_GB = 10**9
 
 
+def on_cores(settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, degree: int, batch: int) -> Fit:
+    """Return how the model ``of`` and ``batch`` sequences of it fit ``degree`` cores of ``kind``."""
+    return fit(
+        SHAPES[settings.shape_name(of)],
+        degree,
+        max_model_len_tokens=of.model.max_model_len_tokens,
+        max_num_seqs=batch,
+        dtype_bytes=DTYPE_BYTES,
+        gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
+    )
+
+
+def with_batches(settings: ClusterSettings, kind: InstanceType) -> ClusterSettings:
+    """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
+
+    def sequences(of: WorkloadSettings, degree: int) -> int:
+        return on_cores(settings, of, kind, degree, 1).kv_sequences
+
+    models = tuple(decided(of, functools.partial(sequences, of)) for of in settings.models)
+    return dataclasses.replace(settings, models=models)
+
+
+def memory_lines(settings: ClusterSettings, kind: InstanceType) -> tuple[str, ...]:
+    """Return, for the preview, how much each server's KV cache holds beside the weights, a line per degree."""
+    return tuple(
+        f"{of.model.title} at TP{degree}: {found.weights_gib_per_core:.2f} GiB of weights on each core; beside them "
+        f"the KV cache holds {found.kv_sequences:,} sequences of {of.model.max_model_len_tokens} tokens "
+        f"({found.kv_tokens:,} tokens); max_num_seqs {', '.join(map(str, batches_of(of.model.max_num_seqs, degree)))}"
+        for of in settings.models
+        for degree in of.degrees
+        for found in (on_cores(settings, of, kind, degree, 1),)
+    )
+
+
 def feasible_plan(
     settings: ClusterSettings,
     kind: InstanceType,
@@ -138,22 +178,15 @@ def feasible_plan(
 def _misfits(
     settings: ClusterSettings, of: WorkloadSettings, index: int, kind: InstanceType, file: str
 ) -> list[Problem]:
-    """Return the degrees of one model that cannot hold it."""
+    """Return the candidates of one model whose cores cannot hold it."""
     problems = []
-    for number, degree in enumerate(of.degrees):
-        found = fit(
-            SHAPES[settings.shape_name(of)],
-            degree,
-            max_model_len_tokens=of.model.max_model_len_tokens,
-            max_num_seqs=of.model.max_num_seqs,
-            dtype_bytes=DTYPE_BYTES,
-            gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
-        )
+    for candidate in of.candidates:
+        found = on_cores(settings, of, kind, candidate.degree, of.model.batch_of(candidate))
         if not found.fits:
-            path = settings.path(index)
+            path, number = settings.path(index), of.degrees.index(candidate.degree)
             rule = f"the model does not fit it: {found.arithmetic}"
             remedy = f"drop the degree in {file}, or lower {path}.model.max_model_len_tokens or max_num_seqs"
-            problems.append(Problem(path=f"{path}.degrees[{number}]", value=degree, rule=rule, remedy=remedy))
+            problems.append(Problem(path=f"{path}.degrees[{number}]", value=candidate.degree, rule=rule, remedy=remedy))
     return problems
 
 
@@ -166,7 +199,7 @@ def unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
         rule = "several load generators share the experiment of one model"
         return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
     try:
-        timetable(settings.models[0], settings.models[0].degrees)
+        timetable(settings.models[0], {each: each.degree for each in settings.models[0].candidates})
     except SettingsError as error:
         return list(error.problems)
     return []

@@ -28,6 +28,11 @@ class Fit:
     fits: bool
     weights_gib_per_core: float
     kv_gib_per_core: float
+    """Of the asked sequences at their full length."""
+    kv_tokens: int
+    """Tokens whose keys and values one server holds beside the weights."""
+    kv_sequences: int
+    """Sequences of full length in them: the largest batch that never waits for memory."""
     arithmetic: str
     """The arithmetic in one sentence, with the number that decided it."""
 
@@ -55,8 +60,10 @@ def fit(  # noqa: PLR0913 - seven numbers decide, each is named at the call
     split = _split(shape, kv_heads * degree) / degree
     weights = heads * math.ceil(shape.vocab / degree) * shape.hidden + split + _whole(shape)
     weights_gib = weights * dtype_bytes / BYTES_PER_GIB
-    cache = 2 * shape.layers * kv_heads * shape.head_dim * max_model_len_tokens * max_num_seqs * dtype_bytes
-    cache_gib = cache / BYTES_PER_GIB
+    of_token = 2 * shape.layers * kv_heads * shape.head_dim * dtype_bytes
+    cache_gib = of_token * max_model_len_tokens * max_num_seqs / BYTES_PER_GIB
+    # Below the memory, not up to it.
+    tokens = max(0, math.ceil((gib_per_core - weights_gib) * BYTES_PER_GIB / of_token) - 1)
     indivisible = [
         f"{count} {what} do not divide by {degree}"
         for what, count in (("query heads", shape.q_heads), ("intermediate columns", shape.intermediate))
@@ -74,5 +81,7 @@ def fit(  # noqa: PLR0913 - seven numbers decide, each is named at the call
         fits=needed < gib_per_core and not indivisible,
         weights_gib_per_core=weights_gib,
         kv_gib_per_core=cache_gib,
+        kv_tokens=tokens,
+        kv_sequences=tokens // max_model_len_tokens,
         arithmetic="; ".join([*indivisible, words]),
     )

@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.plan.placement import SERVERS, Plan, Seat, Servers, Wish, bins, placed, plan
 from optimal_tp.settings.sections import Shortage
@@ -47,14 +48,14 @@ class Lineup:
 
     @property
     def servers(self) -> Servers:
-        """Every server, by model, degree and replica."""
+        """Every server, by model, candidate and replica."""
         return tuple(server for model in self.models for server in model.plan.servers)
 
     @property
-    def rounds(self) -> tuple[tuple[int, ...], ...]:
-        """Degrees of each round, the rounds of all models after each other; one round where everything runs at once."""
+    def rounds(self) -> tuple[tuple[Candidate, ...], ...]:
+        """Candidates of each round, the rounds of all models after each other; one round where all runs at once."""
         if self.runs_at_once and not any(model.plan.runs_in_rounds for model in self.models):
-            return (tuple(degree for model in self.models for degree in model.settings.degrees),)
+            return (tuple(each for model in self.models for each in model.settings.candidates),)
         return tuple(together for model in self.models for together in model.plan.rounds)
 
     @property
@@ -86,7 +87,7 @@ def wish(settings: ClusterSettings, of: WorkloadSettings) -> Wish:
     """Return what is to be placed on nodes for the model ``of``."""
     slug = settings.slug(of)
     return Wish(
-        degrees=of.degrees,
+        candidates=of.candidates,
         layout=settings.serving.layout,
         placement=settings.serving.placement,
         equal_cores=settings.equal_cores(of),
@@ -120,7 +121,7 @@ def line_up(
             sentences.append(f"{settings.model.name}: {error}")
     if sentences:
         raise CapacityError("\n".join(sentences))
-    seats = [seat for _, _, wish in asked for seat in wish.seats(wish.degrees)]
+    seats = [seat for _, _, wish in asked for seat in wish.seats(wish.candidates)]
     together = bins(seats, asked[0][2].placement, kind)
     at_once = len(together) <= nodes_available
     if not at_once and shortage == "refuse":
@@ -144,7 +145,7 @@ def _among(found: Plan, wish: Wish, nodes: collections.abc.Sequence[collections.
     return dataclasses.replace(
         found,
         servers=placed(wish, nodes, found.instance_type, 0),
-        rounds=(wish.degrees,),
+        rounds=(wish.candidates,),
         nodes=len(nodes),
         nodes_for_all=len(nodes),
     )

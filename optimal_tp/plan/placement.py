@@ -4,6 +4,7 @@ import dataclasses
 import typing
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.settings.sections import Layout, Placement, Shortage
 
@@ -22,9 +23,9 @@ class PlannedServer:
     """One vLLM server: a pod that holds ``degree`` logical cores."""
 
     name: str
-    degree: int
+    candidate: Candidate
     replica: int
-    """Which of its degree's servers, from 0."""
+    """Which of its candidate's servers, from 0."""
     round_number: int
     """The round in which it runs, from 0; every server has 0 when all run at once."""
     node: int
@@ -33,6 +34,11 @@ class PlannedServer:
     """The planned node by its first, largest server, ``qwen-vllm-tp4-0``: it stays when smaller ones come and go."""
     cpu_millicores: int
     memory_mib: int
+
+    @property
+    def degree(self) -> int:
+        """Return its logical cores."""
+        return self.candidate.degree
 
 
 Servers = tuple[PlannedServer, ...]
@@ -46,9 +52,9 @@ class Plan:
     layout: Layout
     placement: Placement
     servers: Servers
-    """By degree, then replica."""
-    rounds: tuple[tuple[int, ...], ...]
-    """Degrees that run at the same time, one tuple per round; one tuple with all degrees when all run at once."""
+    """By candidate, then replica."""
+    rounds: tuple[tuple[Candidate, ...], ...]
+    """Candidates that run at the same time, one tuple per round; one tuple with all of them when all run at once."""
     nodes: int
     """Nodes that run at the same time, at most."""
     nodes_for_all: int
@@ -56,12 +62,12 @@ class Plan:
 
     @property
     def runs_in_rounds(self) -> bool:
-        """True if some degrees run only while others are stopped."""
+        """True if some candidates run only while others are stopped."""
         return len(self.rounds) > 1
 
-    def of_degree(self, degree: int) -> Servers:
-        """Return the servers of ``degree``, by replica."""
-        return tuple(server for server in self.servers if server.degree == degree)
+    def of(self, candidate: Candidate) -> Servers:
+        """Return the servers of ``candidate``, by replica."""
+        return tuple(server for server in self.servers if server.candidate == candidate)
 
     def lines(self) -> list[str]:
         """Return the plan for people, one line per round and node."""
@@ -102,13 +108,13 @@ def memory_mib_per_core(kind: InstanceType) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What is to be placed. ``degrees`` ascend; each divides ``equal_cores`` in the layout of that name."""
+    """What is to be placed. ``candidates`` rise; each degree divides ``equal_cores`` in the layout of that name."""
 
-    degrees: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
     layout: Layout
     placement: Placement
     equal_cores: int
-    """Cores of each degree's servers together, in the layout ``equal-cores``."""
+    """Cores of each candidate's servers together, in the layout ``equal-cores``."""
     family: str = SERVERS
     """What the names of its servers begin with."""
 
@@ -116,21 +122,30 @@ class Wish:
         """Return how many servers ``degree`` gets."""
         return self.equal_cores // degree if self.layout == "equal-cores" else 1
 
-    def seats(self, degrees: typing.Sequence[int]) -> "list[Seat]":
-        """Return what the servers of ``degrees`` take."""
-        return [Seat(degree, replica, self.family) for degree in degrees for replica in range(self.replicas(degree))]
+    def seats(self, candidates: typing.Sequence[Candidate]) -> "list[Seat]":
+        """Return what the servers of ``candidates`` take."""
+        return [
+            Seat(candidate, replica, self.family)
+            for candidate in candidates
+            for replica in range(self.replicas(candidate.degree))
+        ]
 
     def name(self, seat: "Seat") -> str:
         """Return the name of the server that takes ``seat``."""
-        return f"{self.family}-tp{seat.degree}" + (f"-{seat.replica}" if self.replicas(seat.degree) > 1 else "")
+        return f"{self.family}-{seat.candidate.slug}" + (f"-{seat.replica}" if self.replicas(seat.degree) > 1 else "")
 
 
 class Seat(typing.NamedTuple):
     """What one server takes of a node: ``degree`` logical cores."""
 
-    degree: int
+    candidate: Candidate
     replica: int
     family: str
+
+    @property
+    def degree(self) -> int:
+        """Return its logical cores."""
+        return self.candidate.degree
 
 
 def plan(
@@ -139,22 +154,22 @@ def plan(
     """Return where every server of ``wish`` runs.
 
     ``nodes_available``: nodes of ``kind`` that limits and reservation allow at the same time; ``limited_by`` says in
-    words what allows no more. Raises CapacityError when one server is larger than a node, when one degree alone needs
-    more nodes than there are, or when all together do and ``shortage`` is ``refuse``.
+    words what allows no more. Raises CapacityError when one server is larger than a node, when one candidate alone
+    needs more nodes than there are, or when all together do and ``shortage`` is ``refuse``.
     """
-    too_large = [degree for degree in wish.degrees if degree > kind.logical_cores]
+    too_large = [each.degree for each in wish.candidates if each.degree > kind.logical_cores]
     if too_large:
         raise CapacityError(
             f"workloads.degrees has {too_large[0]}; one server's cores are on one node and {kind.name} has "
             f"{kind.logical_cores} logical cores; drop the degree or choose a larger infra.neuron.instance_type"
         )
-    for_all = _nodes_needed(wish, wish.degrees, kind)
-    rounds: tuple[tuple[int, ...], ...] = (wish.degrees,)
+    for_all = _nodes_needed(wish, wish.candidates, kind)
+    rounds: tuple[tuple[Candidate, ...], ...] = (wish.candidates,)
     if for_all > nodes_available:
-        hungriest = max(wish.degrees, key=lambda degree: _nodes_needed(wish, (degree,), kind))
+        hungriest = max(wish.candidates, key=lambda candidate: _nodes_needed(wish, (candidate,), kind))
         least = _nodes_needed(wish, (hungriest,), kind)
         if shortage == "refuse" or least > nodes_available:
-            who = f"TP{hungriest} alone needs {least}" if least > nodes_available else f"the servers need {for_all}"
+            who = f"{hungriest.name} alone needs {least}" if least > nodes_available else f"the servers need {for_all}"
             turns = "" if least > nodes_available else ", or serving.when_nodes_are_few: take-turns"
             raise CapacityError(
                 f"{who} {kind.name} in layout {wish.layout}, placement {wish.placement}, and {limited_by} allows "
@@ -163,16 +178,16 @@ def plan(
         rounds = _rounds(wish, kind, nodes_available)
     servers = [
         server
-        for round_number, degrees in enumerate(rounds)
-        for server in placed(wish, bins(wish.seats(degrees), wish.placement, kind), kind, round_number)
+        for round_number, together in enumerate(rounds)
+        for server in placed(wish, bins(wish.seats(together), wish.placement, kind), kind, round_number)
     ]
     return Plan(
         instance_type=kind,
         layout=wish.layout,
         placement=wish.placement,
-        servers=tuple(sorted(servers, key=lambda server: (server.degree, server.replica))),
+        servers=tuple(sorted(servers, key=_place)),
         rounds=rounds,
-        nodes=max(_nodes_needed(wish, degrees, kind) for degrees in rounds),
+        nodes=max(_nodes_needed(wish, together, kind) for together in rounds),
         nodes_for_all=for_all,
     )
 
@@ -196,32 +211,37 @@ def bins(seats: typing.Sequence[Seat], placement: Placement, kind: InstanceType)
     return nodes
 
 
-def _nodes_needed(wish: Wish, degrees: typing.Sequence[int], kind: InstanceType) -> int:
-    return len(bins(wish.seats(degrees), wish.placement, kind))
+def _place(server: PlannedServer) -> tuple[Candidate, int]:
+    """Return by what servers are sorted."""
+    return server.candidate, server.replica
 
 
-def _rounds(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[int, ...], ...]:
-    """Return the degrees of each turn: as few turns as first-fit finds, the one with the smallest degree first."""
-    turns: list[list[int]] = []
-    for degree in sorted(wish.degrees, reverse=True):
-        room = [turn for turn in turns if _nodes_needed(wish, [*turn, degree], kind) <= nodes_available]
+def _nodes_needed(wish: Wish, candidates: typing.Sequence[Candidate], kind: InstanceType) -> int:
+    return len(bins(wish.seats(candidates), wish.placement, kind))
+
+
+def _rounds(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[Candidate, ...], ...]:
+    """Return the candidates of each turn: as few turns as first-fit finds, the one with the smallest degree first."""
+    turns: list[list[Candidate]] = []
+    for candidate in sorted(wish.candidates, reverse=True):
+        room = [turn for turn in turns if _nodes_needed(wish, [*turn, candidate], kind) <= nodes_available]
         if room:
-            room[0].append(degree)
+            room[0].append(candidate)
         else:
-            turns.append([degree])
+            turns.append([candidate])
     return tuple(sorted(tuple(sorted(turn)) for turn in turns))
 
 
 def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: InstanceType, round_number: int) -> Servers:
-    """Return the servers of ``wish`` among those that share ``nodes``, by degree, then replica."""
+    """Return the servers of ``wish`` among those that share ``nodes``, by candidate, then replica."""
     servers = [
         PlannedServer(
             name=wish.name(seat),
-            degree=seat.degree,
+            candidate=seat.candidate,
             replica=seat.replica,
             round_number=round_number,
             node=node,
-            group="{0.family}-tp{0.degree}-{0.replica}".format(seats[0]),
+            group="{0.family}-{0.candidate.slug}-{0.replica}".format(seats[0]),
             cpu_millicores=seat.degree * cpu_millicores_per_core(kind),
             memory_mib=seat.degree * memory_mib_per_core(kind),
         )
@@ -229,4 +249,4 @@ def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: Inst
         for seat in seats
         if seat.family == wish.family
     ]
-    return tuple(sorted(servers, key=lambda server: (server.degree, server.replica)))
+    return tuple(sorted(servers, key=_place))

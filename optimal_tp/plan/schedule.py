@@ -98,6 +98,30 @@ class Poisson:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Poisson arrivals that begin near the servers' usual state: ``opening`` requests at once, then independent ones.
+
+    The same seed gives the same times. Raises ValueError for a rate of 0 or less, or an opening below 0.
+    """
+
+    rate_per_second: float
+    """Of the arrivals after the opening."""
+    seed: int
+    opening: int
+    """Requests at 0, in place of those that a stream without a beginning would have in flight."""
+    concurrency: typing.ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        _positive(self.rate_per_second, "rate_per_second")
+        _not_negative(self.opening, "opening")
+
+    def times(self) -> typing.Iterator[float]:
+        """Yield intended sends, seconds from the start, ascending, without end."""
+        poisson = Poisson(rate_per_second=self.rate_per_second, seed=self.seed)
+        return itertools.chain(itertools.repeat(0.0, self.opening), poisson.times())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rising:
     """Even distances at one rate after another, each for ``step_seconds``; ends after the last step.
 
@@ -168,7 +192,7 @@ class Replay:
 class Slice:
     """What one of several processes sends of open arrivals: the very times of the whole, every n-th of them."""
 
-    arrivals: Constant | Poisson | Rising | Replay
+    arrivals: Constant | Poisson | Stream | Rising | Replay
     share: Share
     concurrency: typing.ClassVar[None] = None
 
@@ -183,11 +207,17 @@ class Slice:
         return itertools.islice(self.arrivals.times(), self.share.index, None, self.share.count)
 
 
-OpenArrivals = Constant | Poisson | Rising | Replay | Slice
+OpenArrivals = Constant | Poisson | Stream | Rising | Replay | Slice
 """Sends that do not wait for answers."""
 ClosedArrivals = Closed | Rotation
 """Sends that follow the end of an earlier request."""
 Arrivals = OpenArrivals | ClosedArrivals
+
+
+def opening(arrivals: Arrivals) -> int:
+    """Return how many requests at the start of ``arrivals``, from number 0, are a stream's opening."""
+    whole = arrivals.arrivals if isinstance(arrivals, Slice) else arrivals
+    return whole.opening if isinstance(whole, Stream) else 0
 
 
 def own_share(arrivals: Arrivals, share: Share) -> Share | None:

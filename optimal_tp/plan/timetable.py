@@ -8,10 +8,12 @@ load shows to be best (docs/decisions/0045).
 import dataclasses
 import itertools
 import random
+import typing
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
-from optimal_tp.plan.schedule import Arrivals, Closed, Constant, Poisson
+from optimal_tp.plan.schedule import Arrivals, Closed, Poisson
 from optimal_tp.settings.workload import Load, WorkloadSettings
 
 READY_SECONDS = 0.1
@@ -23,7 +25,7 @@ class PlannedTurn:
     """One turn of all processes together."""
 
     stage: Stage
-    degree: int
+    candidate: Candidate
     block: int | None
     arrivals: Arrivals
     begin_seconds: float
@@ -46,18 +48,22 @@ class Timetable:
     """Whether the budget, not the most blocks, decided how many there are."""
 
 
-def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable:
-    """Return the turns of ``degrees``, ascending.
+def timetable(settings: WorkloadSettings, cores_used: typing.Mapping[Candidate, int]) -> Timetable:
+    """Return the turns of the candidates of ``cores_used``, which has the logical cores of each one's servers.
 
-    Raises SettingsError when the budget holds fewer than the least blocks, or open arrivals have no stated rate.
+    Raises SettingsError when the loads are not stated, or the budget holds fewer than the least blocks.
     """
     load, decision = settings.load, settings.decision
-    if load.arrivals != "closed" and load.rate_per_second is None:
-        rule = "several load generators follow a plan made before the run, so open arrivals have a stated rate"
-        remedy = "state it, or use arrivals: closed"
-        raise SettingsError([Problem(path="workloads.load.rate_per_second", value=None, rule=rule, remedy=remedy)])
-    before = _before_blocks(load, degrees)
-    each = len(_loads(load, degrees[0], 0)) * len(degrees) * turn_seconds(load, load.block_seconds)
+    limited = bool(settings.limits.asked())
+    key = "rates_per_second_per_core" if limited else "concurrency"
+    stated = load.rates_per_second_per_core if limited else load.concurrency
+    if stated is None:
+        rule = "several load generators follow a plan made before the run, so the loads are stated"
+        remedy = "state them, around where each candidate's capacity may lie, or use one load generator"
+        raise SettingsError([Problem(path=f"workloads.load.{key}", value=None, rule=rule, remedy=remedy)])
+    candidates = sorted(cores_used)
+    before = _before_blocks(load, cores_used, stated, limited=limited)
+    each = len(stated) * len(candidates) * turn_seconds(load, load.block_seconds)
     start = sum(turn_seconds(load, turn.seconds) for turn in before)
     held = int((decision.budget_seconds - start) // each)
     if held < decision.minimum_blocks:
@@ -66,15 +72,23 @@ def timetable(settings: WorkloadSettings, degrees: tuple[int, ...]) -> Timetable
             f"it holds the stages before the blocks ({start:.0f} s) and decision.minimum_blocks "
             f"({decision.minimum_blocks}) of {each:.0f} s, {needed:.0f} s together"
         )
-        remedy = "allow more, shorten load.block_seconds or load.request_timeout_seconds, or drop steps or degrees"
+        remedy = "allow more, shorten load.block_seconds or load.request_timeout_seconds, or drop loads or degrees"
         value = decision.budget_seconds
         raise SettingsError([Problem(path="workloads.decision.budget_seconds", value=value, rule=rule, remedy=remedy)])
     blocks = min(held, decision.maximum_blocks)
-    # The same seed gives the same order of degrees in every block, and every process has the same seed.
+    # The same seed gives the same order of candidates in every block, and every process has the same seed.
     order = random.Random(f"{load.seed} order")
-    turns = _placed(load, [*before, *(turn for block in range(blocks) for turn in _block(load, degrees, block, order))])
+    turns = [
+        dataclasses.replace(
+            _turn("block", one, _load(step, cores_used[one], load.seed, block, limited=limited), load.block_seconds),
+            block=block,
+        )
+        for block in range(blocks)
+        for step in stated
+        for one in order.sample(candidates, len(candidates))
+    ]
     return Timetable(
-        turns=turns,
+        turns=_placed(load, [*before, *turns]),
         blocks=blocks,
         seconds=start + blocks * each,
         by_budget=held < decision.maximum_blocks,
@@ -86,46 +100,41 @@ def turn_seconds(load: Load, seconds: float) -> float:
     return seconds + load.request_timeout_seconds + max(load.pause_seconds, READY_SECONDS)
 
 
-def _before_blocks(load: Load, degrees: tuple[int, ...]) -> list[PlannedTurn]:
+def _before_blocks(
+    load: Load, cores_used: typing.Mapping[Candidate, int], stated: typing.Sequence[float], *, limited: bool
+) -> list[PlannedTurn]:
     """Return warm-up, idle latency and rising load; the first two have one slot, so one process alone sends them."""
     one = Closed(concurrency=1)
-    turns = [_turn("warm_up", degree, one, load.step_seconds, load.warm_up_requests) for degree in degrees]
-    turns += [_turn("idle", degree, one, load.step_seconds, load.idle_requests) for degree in degrees]
+    seconds = load.block_seconds
+    turns = [_turn("warm_up", each, one, seconds, load.warm_up_requests) for each in sorted(cores_used)]
+    turns += [_turn("idle", each, one, seconds, load.idle_requests) for each in sorted(cores_used)]
     turns += [
-        _turn("rising", degree, Closed(concurrency=step), load.step_seconds)
-        for degree in degrees
-        for step in load.concurrency
+        _turn("rising", each, _load(step, cores_used[each], load.seed, None, limited=limited), seconds)
+        for each in sorted(cores_used)
+        for step in stated
     ]
     return turns
 
 
-def _block(load: Load, degrees: tuple[int, ...], block: int, order: random.Random) -> list[PlannedTurn]:
-    """Return the turns of one block: for each load all degrees, in an order drawn anew."""
-    loads = {degree: _loads(load, degree, block) for degree in degrees}
-    return [
-        dataclasses.replace(_turn("block", degree, loads[degree][step], load.block_seconds), block=block)
-        for step in range(len(loads[degrees[0]]))
-        for degree in order.sample(degrees, len(degrees))
-    ]
+def _load(step: float, cores: int, seed: int, block: int | None, *, limited: bool) -> Arrivals:
+    """Return a stated load; the seed is the same for every candidate, so that luck is common."""
+    if not limited:
+        return Closed(concurrency=int(step))
+    drawn = random.Random(f"{seed} {step} {block}").getrandbits(32)
+    return Poisson(rate_per_second=step * cores, seed=drawn)
 
 
-def _loads(load: Load, degree: int, block: int) -> list[Arrivals]:
-    if load.arrivals == "closed" or load.rate_per_second is None:
-        return [Closed(concurrency=step) for step in load.concurrency]
-    if load.arrivals == "constant":
-        return [Constant(rate_per_second=load.rate_per_second)]
-    return [Poisson(rate_per_second=load.rate_per_second, seed=arrivals_seed(load.seed, degree, block))]
+def lengths_seed(seed: int, stage: Stage, block: int | None) -> int:
+    """Return the seed of the output lengths in ``stage`` and ``block``: the same for every degree."""
+    return random.Random(f"{seed} {stage} {block} lengths").getrandbits(32)
 
 
-def arrivals_seed(seed: int, degree: int, block: int) -> int:
-    """Return the seed of the arrivals of ``degree`` in ``block``."""
-    return random.Random(f"{seed} {degree} {block}").getrandbits(32)
-
-
-def _turn(stage: Stage, degree: int, arrivals: Arrivals, seconds: float, requests: int | None = None) -> PlannedTurn:
+def _turn(
+    stage: Stage, candidate: Candidate, arrivals: Arrivals, seconds: float, requests: int | None = None
+) -> PlannedTurn:
     return PlannedTurn(
         stage=stage,
-        degree=degree,
+        candidate=candidate,
         block=None,
         arrivals=arrivals,
         begin_seconds=0,
@@ -139,15 +148,5 @@ def _placed(load: Load, turns: list[PlannedTurn]) -> tuple[PlannedTurn, ...]:
     return tuple(dataclasses.replace(turn, begin_seconds=begin) for turn, begin in zip(turns, begins, strict=False))
 
 
-Rounds = tuple[tuple[int, ...], ...]
-"""Degrees that run at the same time, one tuple per turn."""
-
-
-def block_order(rounds: Rounds, block: int, draw: random.Random) -> list[int]:
-    """Return the degrees of ``block`` (from 0) in the order of their turns.
-
-    Rounds go there and back (A B, B A, A B …), so that a drift over time meets all alike and each pair of blocks needs
-    one change of servers; within a round the order is drawn.
-    """
-    there = rounds if block % 2 == 0 else rounds[::-1]
-    return [degree for each in there for degree in draw.sample(each, len(each))]
+Rounds = tuple[tuple[Candidate, ...], ...]
+"""Candidates that run at the same time, one tuple per turn."""

@@ -1,8 +1,9 @@
-"""The table across the models of a sweep: which degree each is served best with, beside its own verdict."""
+"""The table across the models of a sweep: what each is served best with, beside its own verdict."""
 
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import SHAPES, parameters
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
 from optimal_tp.measurement.sweep import Leg
@@ -28,10 +29,10 @@ class ModelRow:
     model: str
     folder: str
     outcome: typing.Literal["settled", "inconclusive", "void", "not measured"]
-    degree: int | None
+    candidate: str | None
     """The chosen one; None where none is or the run does not settle it."""
-    provisional: int | None
-    """The degree that the rule would name on what was seen, where the run does not settle it."""
+    provisional: str | None
+    """The candidate that leads on what was seen, where the run does not settle it."""
     sentence: str
     """The run's own first line, or why there is none."""
 
@@ -46,23 +47,23 @@ def _row(result: ModelResult) -> ModelRow:
     if analysis is None:
         why = leg.sentence or ("it is being measured" if leg.state == "running" else "its turn has not come")
         return ModelRow(
-            model=leg.model, folder=leg.folder, outcome="not measured", degree=None, provisional=None, sentence=why
+            model=leg.model, folder=leg.folder, outcome="not measured", candidate=None, provisional=None, sentence=why
         )
     verdict = analysis.verdict
     return ModelRow(
         model=leg.model,
         folder=leg.folder,
         outcome=verdict.outcome,
-        degree=verdict.chosen,
+        candidate=verdict.chosen,
         provisional=verdict.provisional,
-        sentence=answer(verdict),
+        sentence=answer(analysis),
     )
 
 
 def headline(found: typing.Sequence[ModelRow]) -> str:
     """Return the first line of a sweep's report: each model with its degree, then what is open."""
-    best = [f"{row.model} with TP{row.degree}" for row in found if row.degree is not None]
-    none = [row.model for row in found if row.outcome == "settled" and row.degree is None]
+    best = [f"{row.model} with {row.candidate}" for row in found if row.candidate is not None]
+    none = [row.model for row in found if row.outcome == "settled" and row.candidate is None]
     parts = [f"Serve {_listed(best)}"] if best else []
     parts += [f"no degree qualifies for {_listed(none)}"] if none else []
     for outcome in ("inconclusive", "void", "not measured"):
@@ -80,8 +81,17 @@ def tables(results: typing.Sequence[ModelResult]) -> tuple[Table, ...]:
 def answer_table(results: typing.Sequence[ModelResult]) -> Table:
     """Return one row per model: its verdict, and the figures of the degree that is chosen or would be."""
     return Table(
-        caption="Each model, its verdict and the degree it is served best with",
-        heads=("Model", "Parameters", "Verdict", "Degree", "Tokens/s per core", "Latency", "$ per million tokens"),
+        caption="Each model, its verdict and what it is served best with",
+        heads=(
+            "Model",
+            "Parameters",
+            "Verdict",
+            "Candidate",
+            "Goodput, requests/s per core",
+            "Tokens/s per core",
+            "Latency",
+            "$ per million tokens",
+        ),
         rows=tuple(_answer_cells(result) for result in results),
     )
 
@@ -89,17 +99,20 @@ def answer_table(results: typing.Sequence[ModelResult]) -> Table:
 def _answer_cells(result: ModelResult) -> tuple[str, ...]:
     row, analysis = _row(result), result.analysis
     name, size = row.model, _size(row.model)
-    number = row.degree if row.degree is not None else row.provisional
-    if analysis is None or number is None:
-        return (name, size, row.outcome, MISSING, MISSING, MISSING, MISSING)
-    degree = degree_of(analysis.verdict, number)
+    best = row.candidate or row.provisional
+    if analysis is None or best is None:
+        return (name, size, row.outcome, *([MISSING] * 5))
+    degree = degree_of(analysis.verdict, best)
     tokens = analysis.money.tokens if analysis.money else ()
-    cost = next((each.in_blocks for each in tokens if each.degree == number), None)
+    cost = next(
+        (each.in_blocks for each in tokens if Candidate(each.degree, each.max_num_seqs) == degree.candidate), None
+    )
     return (
         name,
         size,
         row.outcome,
-        f"TP{number}" + ("" if row.degree is not None else " so far"),
+        best + ("" if row.candidate is not None else " so far"),
+        figure(degree.goodput_per_second_per_core),
         ranged(degree.tokens_per_second_per_core),
         _latency(degree),
         ranged(cost),
@@ -121,14 +134,14 @@ def _latency(degree: DegreeVerdict) -> str:
 
 
 def degree_table(results: typing.Sequence[ModelResult]) -> Table:
-    """Return one row per model and one column per degree: its word and its throughput per core."""
+    """Return one row per model and one column per candidate: its word and its throughput per core."""
     verdicts = [(result.leg.model, result.analysis.verdict) for result in results if result.analysis is not None]
-    degrees = sorted({degree.degree for _, verdict in verdicts for degree in verdict.degrees})
+    candidates = sorted({degree.candidate for _, verdict in verdicts for degree in verdict.degrees})
     return Table(
-        caption="Output tokens/s per core at each degree",
-        heads=("Model", *(f"TP{degree}" for degree in degrees)),
+        caption="Output tokens/s per core of each candidate, where it was compared",
+        heads=("Model", *(candidate.name for candidate in candidates)),
         rows=tuple(
-            (model, *(_cell({each.degree: each for each in verdict.degrees}.get(degree)) for degree in degrees))
+            (model, *(_cell({each.candidate: each for each in verdict.degrees}.get(one)) for one in candidates))
             for model, verdict in verdicts
         ),
     )

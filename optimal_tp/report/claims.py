@@ -2,14 +2,13 @@
 
 import dataclasses
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
-    METRIC_WORDS,
     TIMES,
     Estimate,
-    bounds,
-    degree_list,
     duration,
     figure,
+    name_list,
     percent,
     plural,
     ranged,
@@ -18,8 +17,6 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
-from optimal_tp.verdict.curve import LoadCurve, Step
-from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.latency import medians_alone
 
 
@@ -78,20 +75,17 @@ class Claim:
 def claims(analysis: Analysis) -> tuple[Claim, ...]:
     """Return the claims of a report: the answer, its certainty, what otherwise; then whatever the run carries."""
     found = [
-        ("Answer", answer(analysis.verdict)),
+        ("Answer", answer(analysis)),
         ("Certainty", certainty(analysis.verdict)),
         ("Otherwise", otherwise(analysis)),
     ]
     if analysis.verdict.outcome != "void":
         found += [
             ("Latency", latency_claim(analysis)),
-            ("When it would change", flip_claim(analysis)),
-            ("Price of a core", price_claim(analysis)),
             ("Equal cores", equal_cores_claim(analysis)),
-            ("Load", load_claim(analysis.curves)),
+            ("Load", load_claim(analysis)),
             ("Why", "" if analysis.split is None else split_claim(analysis.split)),
             ("Cost", cost_claim(analysis)),
-            ("Neighbouring blocks", autocorrelation_claim(analysis)),
         ]
     found += [
         ("Receipt", receipt_claim(analysis.record.receipt)),
@@ -106,14 +100,14 @@ def latency_claim(analysis: Analysis) -> str:
     medians = medians_alone(analysis.latencies)
     if len(medians) < 2:  # noqa: PLR2004 - nothing to order
         return ""
-    order = sorted(medians, key=lambda degree: medians[degree].value)
-    listed = ", ".join(f"TP{degree} {ranged(medians[degree], 'ms')}" for degree in order)
+    order = sorted(medians, key=lambda candidate: medians[candidate].value)
+    listed = ", ".join(f"{candidate.name} {ranged(medians[candidate], 'ms')}" for candidate in order)
     lowest = order[0] if _apart(medians[order[0]], medians[order[1]]) else None
     highest = order[-1] if _apart(medians[order[-2]], medians[order[-1]]) else None
     if lowest is None:
         return f"Median latency, one request at a time: {listed}; the two lowest are not told apart."
-    last = "" if highest is None else f", TP{highest} the highest"
-    return f"TP{lowest} has the lowest latency{last}; median, one request at a time: {listed}."
+    last = "" if highest is None else f", {highest.name} the highest"
+    return f"{lowest.name} has the lowest latency{last}; median, one request at a time: {listed}."
 
 
 def _apart(lower: Estimate, upper: Estimate) -> bool:
@@ -121,65 +115,38 @@ def _apart(lower: Estimate, upper: Estimate) -> bool:
     return lower.interval.high is not None and upper.interval.is_above(lower.interval.high)
 
 
-def flip_claim(analysis: Analysis) -> str:
-    """Return the choice as a function of the latency limit."""
-    flips = analysis.flips
-    if not flips.ranges:
-        return ""
-    parts = [_range_words(one) for one in reversed(flips.ranges) if one.from_ms is not None]
-    below = flips.ranges[0].to_ms if flips.ranges[0].degree is None else None
-    if below is not None:
-        parts.append(f"none below {figure(below)} ms")
-    metric = METRIC_WORDS[flips.metric]
-    return f"By the limit on p{flips.percent:g} of {metric}: {'; '.join(parts)}."
-
-
-def _range_words(one: LimitRange) -> str:
-    band = "" if one.from_ms is None else f" (lower end {bounds(one.from_ms.interval)})"
-    low = figure(None if one.from_ms is None else one.from_ms.value)
-    if one.to_ms is None:
-        return f"TP{one.degree} from {low} ms up{band}"
-    return f"TP{one.degree} from {low} to {figure(one.to_ms)} ms{band}"
-
-
-def price_claim(analysis: Analysis) -> str:
-    """Return the core prices at which another degree would cost no more per token."""
-    return " ".join(
-        f"Per token TP{flip.degree} would cost less than TP{flip.against} only where its cores cost less than "
-        f"{ranged(flip.core_price_ratio)} times as much."
-        for flip in analysis.flips.prices
-    )
-
-
 def equal_cores_claim(analysis: Analysis) -> str:
     """Return what the same number of cores gives at each degree, and whether that was measured."""
     if not analysis.equal_cores:
         return ""
     parts = [
-        f"{one.servers}{TIMES}TP{one.degree} {figure(one.tokens_per_second)} tokens/s"
+        f"{one.servers}{TIMES}{Candidate(one.degree, one.max_num_seqs).name} {figure(one.tokens_per_second)} tokens/s"
         f"{'' if one.measured else ' (computed from one layout, not measured together)'}"
         for one in analysis.equal_cores
     ]
     return f"On {plural(analysis.equal_cores[0].cores, 'logical core')}: {', '.join(parts)}."
 
 
-def load_claim(curves: tuple[LoadCurve, ...]) -> str:
-    """Return saturation, knee and capacity at the limit of each degree."""
-    sentences = []
-    for curve in curves:
-        knee = "" if curve.knee is None else f", knee at {_in_flight(curve.knee)}"
-        limit = "no step holds the limits"
-        if curve.at_limit is not None:
-            limit = f"capacity at the limit {figure(curve.at_limit.tokens_per_second)} tokens/s"
-        sentences.append(
-            f"TP{curve.degree}: {figure(curve.saturation.tokens_per_second)} tokens/s at most, "
-            f"with {_in_flight(curve.saturation)}{knee}; {limit}."
+def load_claim(analysis: Analysis) -> str:
+    """Return what was seen of each candidate near its capacity: the compared point."""
+    parts = []
+    for step in analysis.steps:
+        if step.stage != "block":
+            continue
+        load = (
+            f"{figure(step.rate_per_second_per_core)} requests/s per core arriving"
+            if step.rate_per_second_per_core is not None
+            else f"{plural(step.concurrency or 0, 'request')} in flight"
         )
-    return " ".join(sentences)
-
-
-def _in_flight(step: Step) -> str:
-    return f"{plural(step.concurrency, 'request')} in flight"
+        within = (
+            "" if step.share_within is None else f", {percent(step.share_within)} of the requests within the limits"
+        )
+        within = within if analysis.record.settings.limits.asked() else ""
+        parts.append(
+            f"{step.candidate.name} with {load}: {figure(step.tokens_per_second_per_core)} output tokens/s per core, "
+            f"median latency {figure(step.latency_p50_ms)} ms{within}."
+        )
+    return " ".join(parts)
 
 
 def split_claim(split: LatencySplit) -> str:
@@ -206,29 +173,14 @@ def cost_claim(analysis: Analysis) -> str:
     if costs is None:
         return ""
     parts = [
-        f"TP{one.degree} {usd(one.in_blocks.value)} ({usd(one.in_blocks.interval.low)} to "
-        f"{usd(one.in_blocks.interval.high)})"
+        f"{Candidate(one.degree, one.max_num_seqs).name} {usd(one.in_blocks.value)} "
+        f"({usd(one.in_blocks.interval.low)} to {usd(one.in_blocks.interval.high)})"
         for one in costs.tokens
         if one.in_blocks is not None
     ]
     price = f"{usd(costs.usd_per_hour)} an hour for {plural(costs.billed_cores, 'core')} ({costs.source}, {costs.date})"
     tokens = f"Per million output tokens: {', '.join(parts)}; " if parts else ""
     return f"{tokens}at {price}. The experiment itself: {usd(costs.experiment_usd)}, set-up not counted."
-
-
-def autocorrelation_claim(analysis: Analysis) -> str:
-    """Return whether neighbouring blocks resemble each other, and what was done about it."""
-    looked_at = [one for one in analysis.verdict.comparisons if one.autocorrelation is not None]
-    alike = [one for one in looked_at if one.batch > 1]
-    if not looked_at:
-        return ""
-    if not alike:
-        return "Paired differences of neighbouring blocks show no resemblance that would widen an interval."
-    parts = [
-        f"TP{one.first} against TP{one.second} {ranged(one.autocorrelation)}, blocks averaged {one.batch} at a time"
-        for one in alike
-    ]
-    return f"Paired differences of neighbouring blocks resemble each other (lag one): {'; '.join(parts)}."
 
 
 def left_out_claim(analysis: Analysis) -> str:
@@ -255,6 +207,6 @@ def run_claim(analysis: Analysis) -> str:
     detail = f": {record.ending_detail}" if record.ending_detail else ""
     return (
         f"{record.run}, {record.place}, {record.settings.model.name}, "
-        f"{degree_list(tuple(degree.degree for degree in record.degrees))}, {duration(record.elapsed_seconds)}; "
+        f"{name_list(each.candidate for each in record.degrees)}, {duration(record.elapsed_seconds)}; "
         f"{ending}{detail.rstrip('.')}."
     )

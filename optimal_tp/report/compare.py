@@ -5,13 +5,17 @@ import math
 import statistics
 import typing
 
+import scipy.special
+
 from optimal_tp.errors import Problem, SettingsError, shown
-from optimal_tp.measurement.estimate import Estimate, Interval, degree_list, ranged
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.estimate import Estimate, Interval, name_list, ranged
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.settings.parser import Section
+from optimal_tp.verdict.caveats import ENOUGH_STARTS
+from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import gather
-from optimal_tp.verdict.statistics import mean_sequence
 
 UNCHECKED_PINS = frozenset({"code"})
 """Pins that may differ: the revision of this program is what one often wants to compare."""
@@ -22,12 +26,14 @@ Word = typing.Literal["better", "worse", "not distinguishable"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One degree in two runs: output tokens/s per core of the second over that of the first."""
+    """One candidate in two runs: what it does per core in the second over the first."""
 
-    degree: int
+    candidate: Candidate
     word: Word
     ratio: Estimate | None
     """None where one of the runs has no figure."""
+    starts: int
+    """Server starts on the side that has fewer of them; the interval is of starts from ENOUGH_STARTS on."""
 
 
 def checked_keys(record: RunRecord) -> dict[str, object]:
@@ -37,7 +43,7 @@ def checked_keys(record: RunRecord) -> dict[str, object]:
         keys |= _flat(f"settings.{section}", getattr(record.settings, section))
     keys |= {f"pins.{name}": value for name, value in record.pins.items() if name not in UNCHECKED_PINS}
     keys |= {
-        f"degrees.TP{degree.degree}.cores_used": degree.cores_used for degree in record.degrees if degree.gate is None
+        f"degrees.{each.candidate.name}.cores_used": each.cores_used for each in record.degrees if each.gate is None
     }
     return keys
 
@@ -60,70 +66,83 @@ def refuse_different(first: RunRecord, second: RunRecord, allowed: typing.Collec
 
 
 def changes(first: Retrial, second: Retrial) -> tuple[Change, ...]:
-    """Return how each degree measured in both runs changed.
+    """Return how each candidate measured in both runs changed: in goodput with limits, in throughput without.
 
-    The interval of the log ratio is the difference of two confidence sequences, one of each run, which share the error
-    budget over all degrees; so it holds whenever each run stopped. Runs share no blocks: drift between them is part of
-    the change. Raises SettingsError for a void run.
+    Where both runs started the servers ENOUGH_STARTS times, the means of starts are compared (Welch's interval with the
+    fewer degrees of freedom): what a start brings is then in the interval. With fewer, blocks are, and the change holds
+    for these server processes. Runs share no blocks: drift between them is part of the change. Raises SettingsError for
+    a void run.
     """
     for name, run in (("A", first), ("B", second)):
         if run.verdict.outcome == "void":
             raise SettingsError(
                 [Problem(path=name, value="void", rule="a void run carries no figures", remedy="measure it again")]
             )
-    before, after = _logs(first), _logs(second)
+    before, after = _by_start(first), _by_start(second)
     both = sorted(before.keys() & after.keys())
     confidence = min(first.verdict.confidence, second.verdict.confidence)
-    alpha = (1 - confidence) / max(1, 2 * len(both))
-    return tuple(_change(degree, before[degree], after[degree], alpha) for degree in both)
+    alpha = (1 - confidence) / max(1, len(both))
+    return tuple(_change(candidate, before[candidate], after[candidate], alpha) for candidate in both)
 
 
 def sentences(found: tuple[Change, ...], names: tuple[str, str]) -> tuple[str, ...]:
-    """Return the comparison in words, one sentence per degree."""
+    """Return the comparison in words, one sentence per candidate."""
     if not found:
-        return (f"{names[0]} and {names[1]} have no degree in common.",)
-    lines = [
-        f"TP{change.degree} is {change.word} in {names[1]} than in {names[0]}: {ranged(change.ratio)} times the "
-        "output tokens/s per core."
-        for change in found
-        if change.word != "not distinguishable"
-    ]
-    alike = [change for change in found if change.word == "not distinguishable"]
-    lines += [
-        f"TP{change.degree} is not distinguishable between {names[0]} and {names[1]}: {ranged(change.ratio)} times."
-        for change in alike
-        if change.ratio is not None
-    ]
-    absent = tuple(change.degree for change in alike if change.ratio is None)
-    return (*lines, *([f"One of the two has no interval for {degree_list(absent)}."] if absent else []))
+        return (f"{names[0]} and {names[1]} have no candidate in common.",)
+    lines = []
+    for change in found:
+        tail = "" if change.starts >= ENOUGH_STARTS else ", for these server processes"
+        if change.word != "not distinguishable":
+            lines.append(
+                f"{change.candidate.name} is {change.word} in {names[1]} than in {names[0]}{tail}: "
+                f"{ranged(change.ratio)} times as much per core."
+            )
+        elif change.ratio is not None:
+            lines.append(
+                f"{change.candidate.name} is not distinguishable between {names[0]} and {names[1]}: "
+                f"{ranged(change.ratio)} times."
+            )
+    absent = [change.candidate for change in found if change.ratio is None]
+    return (*lines, *([f"One of the two has no interval for {name_list(absent)}."] if absent else []))
 
 
-def _logs(run: Retrial) -> dict[int, list[float]]:
-    """Return the log throughput per core of every block, by degree; empty for a degree whose word is invalid."""
-    invalid = {degree.degree for degree in run.verdict.degrees if degree.word == "invalid"}
+Starts = dict[int, list[float]]
+"""Logarithms of what was done per core, by server start."""
+
+
+def _by_start(run: Retrial) -> dict[Candidate, Starts]:
+    """Return the compared logarithms of every block, by candidate and start; none of an invalid candidate."""
+    invalid = {degree.candidate for degree in run.verdict.degrees if degree.word == "invalid"}
     evidence = gather(run.record, run.samples, {})
-    return {
-        number: [] if number in invalid else list(degree.log_per_core().values())
-        for number, degree in evidence.degrees.items()
-    }
+    found: dict[Candidate, Starts] = {}
+    for candidate, scores in contest(evidence).scores.items():
+        if candidate in invalid:
+            continue
+        starts = {turn.block: turn.server_start or 0 for turn, _ in evidence.candidates[candidate].turns}
+        for block, value in scores.items():
+            found.setdefault(candidate, {}).setdefault(starts[block], []).append(value)
+    return found
 
 
-def _change(degree: int, before: list[float], after: list[float], alpha: float) -> Change:
-    old, new = mean_sequence(before, alpha=alpha), mean_sequence(after, alpha=alpha)
-    if old is None or new is None:
-        return Change(degree=degree, word="not distinguishable", ratio=None)
-    interval = Interval(low=_less(new.low, old.high), high=_less(new.high, old.low))
+def _change(candidate: Candidate, before: Starts, after: Starts, alpha: float) -> Change:
+    starts = min(len(before), len(after))
+    sides = []
+    for side in (before, after):
+        by_start = [statistics.fmean(values) for values in side.values()]
+        sides.append(by_start if starts >= ENOUGH_STARTS else [value for values in side.values() for value in values])
+    if min(map(len, sides)) < 2:  # noqa: PLR2004 - one value has no spread
+        return Change(candidate=candidate, word="not distinguishable", ratio=None, starts=starts)
+    difference = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
+    error = math.sqrt(sum(statistics.variance(side) / len(side) for side in sides))
+    half = float(scipy.special.stdtrit(min(map(len, sides)) - 1, 1 - alpha / 2)) * error
+    interval = Interval(low=difference - half, high=difference + half)
     word: Word = "not distinguishable"
     if interval.is_above(0):
         word = "better"
     elif interval.is_below(0):
         word = "worse"
-    value = math.exp(statistics.fmean(after) - statistics.fmean(before))
-    return Change(degree=degree, word=word, ratio=Estimate(value=value, interval=interval.exponentiated()))
-
-
-def _less(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first - second
+    ratio = Estimate(value=math.exp(difference), interval=interval.exponentiated())
+    return Change(candidate=candidate, word=word, ratio=ratio, starts=starts)
 
 
 def _flat(prefix: str, value: object) -> dict[str, object]:

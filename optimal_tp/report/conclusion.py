@@ -38,17 +38,17 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
 def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
     if plain:
         lines = [
-            f"TP{degree.degree}  {degree.word}  {ranged(degree.tokens_per_second_per_core, 'tokens/s per core')}  "
+            f"{degree.name}  {degree.word}  {ranged(degree.tokens_per_second_per_core, 'tokens/s per core')}  "
             f"{degree.ground.sentence}"
             for degree in analysis.verdict.degrees
         ]
         return rich.text.Text("\n".join(lines))
     table = rich.table.Table(box=None, pad_edge=False)
-    for head in ("Degree", "Word", "Tokens/s per core", "Decided by"):
+    for head in ("Candidate", "Word", "Tokens/s per core", "Decided by"):
         table.add_column(head, overflow="fold")
     for degree in analysis.verdict.degrees:
         table.add_row(
-            f"TP{degree.degree}",
+            degree.name,
             rich.text.Text(degree.word, style=_WORDS.get(degree.word, "")),
             ranged(degree.tokens_per_second_per_core),
             rich.text.Text(degree.ground.sentence),

@@ -10,10 +10,9 @@ from optimal_tp.measurement.run import VERSION, Ending
 from optimal_tp.report.claims import Bill, Claim, bill, claims
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
-from optimal_tp.verdict.curve import LoadCurve
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.flips import Flips
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
@@ -23,6 +22,7 @@ class PerCore:
     """Output tokens per second per core, with the kind of core said."""
 
     degree: int
+    max_num_seqs: int | None
     denominator: Denominator
     cores: int
     tokens_per_second_per_core: float
@@ -32,7 +32,7 @@ class PerCore:
 class Document:
     """What ``verdict.json`` holds."""
 
-    schema_version: typing.Literal[1]
+    schema_version: typing.Literal[2]
     run: str
     started: str
     place: typing.Literal["local", "cluster", "own-servers"]
@@ -44,8 +44,7 @@ class Document:
     verdict: Verdict
     claims: tuple[Claim, ...]
     latencies: tuple[LatencyRow, ...]
-    load_curves: tuple[LoadCurve, ...]
-    flips: Flips
+    steps: tuple[Step, ...]
     per_core: tuple[PerCore, ...]
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
@@ -72,8 +71,7 @@ def document(analysis: Analysis) -> Document:
         verdict=analysis.verdict,
         claims=claims(analysis),
         latencies=analysis.latencies,
-        load_curves=analysis.curves,
-        flips=analysis.flips,
+        steps=analysis.steps,
         per_core=tuple(row for figures in analysis.cores for row in _per_core(figures)),
         equal_cores=analysis.equal_cores,
         money=analysis.money,
@@ -105,7 +103,13 @@ def _per_core(figures: CoreFigures) -> list[PerCore]:
         ("billed", figures.billed, figures.per_billed),
     )
     return [
-        PerCore(degree=figures.degree, denominator=kind, cores=cores, tokens_per_second_per_core=rate)
+        PerCore(
+            degree=figures.degree,
+            max_num_seqs=figures.max_num_seqs,
+            denominator=kind,
+            cores=cores,
+            tokens_per_second_per_core=rate,
+        )
         for kind, cores, rate in counted
         if cores is not None and rate is not None
     ]

@@ -5,7 +5,6 @@ from optimal_tp.measurement.estimate import (
     Estimate,
     Interval,
     bounds,
-    degree_list,
     duration,
     figure,
     percent,
@@ -14,15 +13,16 @@ from optimal_tp.measurement.estimate import (
     usd,
 )
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.findings import DegreeVerdict, LimitFinding, Outlook, Verdict
-from optimal_tp.verdict.latency import medians_alone
-from optimal_tp.verdict.ranking import MARGIN, relative
+from optimal_tp.verdict.caveats import unseen
+from optimal_tp.verdict.findings import DegreeVerdict, Outlook, Verdict
+from optimal_tp.verdict.reasons import UNIT, turned_to
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 
 
-def answer(verdict: Verdict) -> str:
-    """Return the first line: what to do."""
+def answer(analysis: Analysis) -> str:
+    """Return the first line: what to do, with throughput, latency and dollars at one point, the compared one."""
+    verdict = analysis.verdict
     if verdict.outcome == "void":
         return f"No verdict: the run is void. {_capital(verdict.reasons[0])}."
     if verdict.outcome == "inconclusive":
@@ -30,16 +30,17 @@ def answer(verdict: Verdict) -> str:
     if verdict.chosen is None:
         return _none_answer(verdict)
     chosen = degree_of(verdict, verdict.chosen)
-    return f"Serve with TP{verdict.chosen}: {_why_chosen(verdict, chosen)}."
+    return f"Serve with {verdict.chosen}: {_why_chosen(verdict, chosen)}. {_point(analysis, chosen)}"
 
 
 def certainty(verdict: Verdict) -> str:
     """Return the second line: how sure the first is, or what would make it sure."""
     basis = _basis(verdict)
     if verdict.outcome == "settled" and basis is None:
-        return "That took no measurement: every degree ended before any load."
+        return "That took no measurement: every candidate ended before any load."
     if verdict.outcome == "settled":
-        return f"Sure to at least {percent(verdict.confidence)}, however often the run was looked at: {basis}."
+        caveats = f" That holds {'; '.join(verdict.caveats)}." if verdict.caveats else ""
+        return f"Sure to at least {percent(verdict.confidence)} on a machine that stays steady: {basis}.{caveats}"
     if verdict.outcome == "void":
         return f"Nothing is claimed from what was measured: {basis or 'no block was completed'}."
     seen = basis or "no completed block"
@@ -55,18 +56,17 @@ def _basis(verdict: Verdict) -> str | None:
     if not requests:
         return None
     failed = "all" if failures == requests else failures or "none"
-    blocks = plural(verdict.blocks, "block") if verdict.blocks else "no block of every degree"
-    return f"{blocks}, {plural(requests, 'request')}, {failed} of them failed"
+    return f"{plural(verdict.blocks, 'block')}, {plural(requests, 'request')}, {failed} of them failed"
 
 
 def otherwise(analysis: Analysis) -> str:
-    """Return the third line: what each other degree would cost or gain."""
+    """Return the third line: what each other candidate would cost or gain."""
     verdict = analysis.verdict
     named = verdict.chosen if verdict.chosen is not None else verdict.provisional
     if named is None:
         return "There is no choice to hold the others against."
-    sentences = [_instead(analysis, named, degree) for degree in verdict.degrees if degree.degree != named]
-    return " ".join(sentence for sentence in sentences if sentence) or "No other degree was measured."
+    sentences = [_instead(analysis, named, degree) for degree in verdict.degrees if degree.name != named]
+    return " ".join(sentence for sentence in sentences if sentence) or "No other candidate was measured."
 
 
 def _open_questions(outlook: tuple[Outlook, ...]) -> str:
@@ -86,82 +86,112 @@ def _more(outlook: Outlook) -> str:
     return f"about {plural(outlook.blocks, 'more block')}"
 
 
-def degree_of(verdict: Verdict, number: int) -> DegreeVerdict:
-    """Return the verdict on one degree. Raises KeyError for one that is not in it."""
-    found = next((degree for degree in verdict.degrees if degree.degree == number), None)
+def degree_of(verdict: Verdict, name: str) -> DegreeVerdict:
+    """Return the verdict on the candidate called ``name``. Raises KeyError for one that is not in it."""
+    found = next((degree for degree in verdict.degrees if degree.name == name), None)
     if found is None:
-        raise KeyError(f"the verdict has no TP{number}")
+        raise KeyError(f"the verdict has no {name}")
     return found
 
 
 def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
-    per_core = ranged(chosen.tokens_per_second_per_core, "output tokens/s per core")
     others = [degree for degree in verdict.degrees if degree.word == "dominated"]
     limited = "that holds the limits" if chosen.limits else "that was measured"
     if not others:
-        return f"it is the only degree {limited}, with {per_core}"
-    ratios = {degree.degree: relative(verdict.comparisons, degree.degree, chosen.degree) for degree in others}
-    tied = [number for number, ratio in ratios.items() if ratio is None or not ratio.interval.is_below(1.0)]
-    if not tied:
-        own = ranged(chosen.tokens_per_second_per_core)
-        return f"it gives the most output tokens/s per core of every degree {limited}, {own}"
-    return (
-        f"it is the smallest degree {limited} that no other is shown to beat; {degree_list(tied)} "
-        f"would give less than {percent(MARGIN)} more output tokens/s per core, if any; its own are "
-        f"{ranged(chosen.tokens_per_second_per_core)}"
+        return f"it is the only candidate {limited}"
+    found = {degree.name: turned_to(verdict.comparisons, chosen.name, degree.name) for degree in others}
+    if all(one is not None and one.word == "better" for one in found.values()):
+        return f"it gives more {UNIT[verdict.criterion]} than every other candidate {limited}"
+    return f"no other candidate {limited} gives over {percent(verdict.resolution)} more {UNIT[verdict.criterion]}"
+
+
+def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:
+    """Return what the chosen candidate does where it was compared: throughput, latency and dollars together."""
+    parts = []
+    if chosen.goodput_per_second_per_core is not None:
+        parts.append(f"about {figure(chosen.goodput_per_second_per_core)} requests/s per core within the limits")
+    if chosen.tokens_per_second_per_core is not None:
+        parts.append(ranged(chosen.tokens_per_second_per_core, "output tokens/s per core"))
+    if chosen.median_latency_ms is not None:
+        parts.append(f"median latency {ranged(chosen.median_latency_ms, 'ms')}")
+    costs = () if analysis.money is None else analysis.money.tokens
+    cost = next((one.in_blocks for one in costs if (one.degree, one.max_num_seqs) == _place(chosen)), None)
+    if cost is not None:
+        parts.append(f"{usd(cost.value)} per million output tokens")
+    if not parts:
+        return ""
+    where = "Near that rate" if chosen.limits else "Saturated"
+    return f"{where}: {', '.join(parts)}.{_proven(chosen)}"
+
+
+def _place(degree: DegreeVerdict) -> tuple[int, int | None]:
+    return degree.degree, degree.max_num_seqs
+
+
+def _proven(chosen: DegreeVerdict) -> str:
+    proof = chosen.proof
+    if proof is None or not proof.turns:
+        return ""
+    low, high = proof.held_per_second_per_core, proof.missed_per_second_per_core
+    if low is None and high is None:
+        return f" {plural(proof.turns, 'turn')} after the choice prove no rate yet."
+    held = "" if low is None else f"{figure(low)} requests/s per core hold the limits"
+    missed = (
+        ""
+        if high is None
+        else f"{figure(high)} miss them"
+        if held
+        else f"{figure(high)} requests/s per core miss the limits"
     )
+    return f" Proven turn by turn: {' and '.join(part for part in (held, missed) if part)}; {unseen(proof.turns)}."
 
 
 def _none_answer(verdict: Verdict) -> str:
     missing = [degree for degree in verdict.degrees if degree.word == "misses-slo"]
+    words = "; ".join(f"{degree.name} {degree.word}: {degree.ground.sentence}" for degree in verdict.degrees)
     if not missing:
-        words = "; ".join(f"TP{degree.degree} {degree.word}: {degree.ground.sentence}" for degree in verdict.degrees)
-        return f"No degree qualifies. {words or 'None was asked for'}."
-    nearest, finding = min(((degree, _worst(degree)) for degree in missing), key=lambda pair: _distance(pair[1]))
-    latency = "falls on failed requests" if finding.latency_ms is None else f"is {ranged(finding.latency_ms, 'ms')}"
-    return (
-        f"No degree holds the limits. The nearest is TP{nearest.degree}: p{finding.percent:g} of "
-        f"{METRIC_WORDS[finding.metric]} {latency}, the limit {figure(finding.at_most_ms)} ms."
+        return f"No candidate qualifies. {words or 'None was asked for'}."
+    known = [(degree, one) for degree in missing for one in degree.limits if one.latency_ms is not None]
+    if not known:
+        return f"No candidate holds the limits. {words}."
+    degree, one = min(
+        known, key=lambda pair: pair[1].latency_ms.value / pair[1].at_most_ms if pair[1].latency_ms else 0
     )
-
-
-def _worst(degree: DegreeVerdict) -> LimitFinding:
-    return max(degree.limits, key=_distance)
-
-
-def _distance(finding: LimitFinding) -> float:
-    """Return the percentile over the limit; infinity where it falls on failed requests."""
-    return float("inf") if finding.latency_ms is None else finding.latency_ms.value / finding.at_most_ms
+    return (
+        f"No candidate holds the limits, not even with one request at a time. The nearest is {degree.name}: "
+        f"p{one.percent:g} of {METRIC_WORDS[one.metric]} is {ranged(one.latency_ms, 'ms')}, the limit "
+        f"{figure(one.at_most_ms)} ms."
+    )
 
 
 def _open_answer(verdict: Verdict) -> str:
     if verdict.provisional is None:
-        return f"Not settled: no degree qualifies on what was seen. {_capital('; '.join(verdict.reasons))}."
+        return f"Not settled: {'; '.join(verdict.reasons) or 'nothing was compared'}."
     return (
-        f"Not settled: on what was seen the answer would be TP{verdict.provisional}, "
+        f"Not settled: {verdict.provisional} leads on what was seen, "
         f"but {'; '.join(verdict.reasons) or 'no reason was recorded'}."
     )
 
 
-def _instead(analysis: Analysis, named: int, degree: DegreeVerdict) -> str:
-    if degree.word not in MEASURED or degree.tokens_per_second_per_core is None:
-        return f"TP{degree.degree} is no choice ({degree.word}: {degree.ground.sentence})."
-    ratio = relative(analysis.verdict.comparisons, degree.degree, named)
-    if ratio is None:
-        return f"TP{degree.degree} cannot be held against it yet."
-    medians = medians_alone(analysis.latencies)
+def _instead(analysis: Analysis, named: str, degree: DegreeVerdict) -> str:
+    verdict = analysis.verdict
+    found = turned_to(verdict.comparisons, degree.name, named)
+    if degree.word not in MEASURED or degree.word in ("misses-slo", "invalid"):
+        return f"{degree.name} is no choice ({degree.word}: {degree.ground.sentence})."
+    if found is None or found.ratio is None:
+        return f"{degree.name} cannot be held against it yet."
+    chosen = degree_of(verdict, named)
     latency = ""
-    if degree.degree in medians and named in medians:
+    if degree.median_latency_ms is not None and chosen.median_latency_ms is not None:
         latency = (
-            f", with a median latency of {figure(medians[degree.degree].value)} ms "
-            f"instead of {figure(medians[named].value)} ms"
+            f", with a median latency of {figure(degree.median_latency_ms.value)} ms "
+            f"instead of {figure(chosen.median_latency_ms.value)} ms there"
         )
-    verb = "would break the limits and give" if degree.word == "misses-slo" else "would give"
-    return f"TP{degree.degree} instead {verb} {change(ratio)} output tokens/s per core{latency}."
+    return f"{degree.name} instead would give {change(found.ratio)} {UNIT[verdict.criterion]}{latency}."
 
 
 def change(ratio: Estimate) -> str:
-    """Return a ratio as a change: "43.1 % (38.0 to 47.0) fewer", "neither more nor fewer (-1.2 % to 2.0 %)"."""
+    """Return a ratio as a change: "43.1 % (38.0 to 47.0) fewer", "0.99 (0.96 to 1.02) times the"."""
     interval = ratio.interval
     if interval.is_below(1.0) and interval.low is not None and interval.high is not None:
         turned = Interval(low=100 * (1 - interval.high), high=100 * (1 - interval.low))

@@ -3,11 +3,14 @@
 import dataclasses
 import functools
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, figure, ranged
-from optimal_tp.report.claims import flip_claim
-from optimal_tp.report.drawing import Draw, by_degree, choices, for_dark_pages, load, picture
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, ranged
+from optimal_tp.measurement.estimate import percent as percent_of
+from optimal_tp.report.drawing import Draw, by_candidate, for_dark_pages, picture, saturation, within
+from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.curve import telling
+from optimal_tp.verdict.readings import asked_share
+from optimal_tp.verdict.reasons import UNIT, turned_to
 
 MEDIAN = 50.0
 
@@ -31,79 +34,86 @@ def plots(analysis: Analysis) -> tuple[Plot, ...]:
     """Return every picture that the run has data for; the same analysis gives the same bytes."""
     found = []
     run = analysis.record.run
-    points, throughputs = _latencies(analysis), _throughputs(analysis)
-    limit = _limit_ms(analysis)
-    metric, percent = telling(analysis.record.settings.limits.asked())
-    measure = f"p{percent:g} of {METRIC_WORDS[metric]}"
-    if points:
-        draw = functools.partial(by_degree, points=points, label=f"{measure}, ms", limit=limit)
-        found.append(
-            _plot("latency", f"{measure} in the blocks, by degree", _latency_alt(points, limit, measure), draw, run)
-        )
-    if throughputs:
-        draw = functools.partial(by_degree, points=throughputs, label="output tokens/s per core", limit=None)
-        title = "Output tokens/s per logical core used, by degree"
-        found.append(_plot("throughput", title, f"{title}: {_listed(throughputs)}.", draw, run))
-    if len(analysis.flips.ranges) > 1:
-        draw = functools.partial(choices, ranges=analysis.flips.ranges, limit=limit)
-        title = f"The choice, by the limit on {measure}"
-        found.append(_plot("choice", title, flip_claim(analysis), draw, run, height_inches=2.0))
-    if analysis.curves:
-        on_axis = limit if metric == "total_latency_ms" and percent == MEDIAN else None
-        draw = functools.partial(load, curves=analysis.curves, limit=on_axis)
-        title = "Throughput against latency as load rises (numbers: requests in flight; filled: Pareto set)"
-        found.append(_plot("load", title, _load_alt(analysis), draw, run))
+    limits = analysis.record.settings.limits.asked()
+    ratios, latencies = _ratios(analysis), _latencies(analysis)
+    if len(ratios) > 1:
+        best = next(iter(one for one, estimate in ratios.items() if estimate.interval == _ITSELF))
+        title = f"{UNIT[analysis.verdict.criterion]}, times {best.name}'s"
+        title = title[:1].upper() + title[1:]
+        draw = functools.partial(by_candidate, points=ratios, label=f"times {best.name}", line=None)
+        found.append(_plot("comparison", title, f"{title}: {_listed(ratios)}.", draw, run))
+    if latencies:
+        metric: LimitedMetric = next(iter(limits), "total_latency_ms")
+        limit = limits.get(metric)
+        percent = MEDIAN if limit is None else limit.percentile
+        measure = f"p{percent:g} of {METRIC_WORDS[metric]}"
+        line = None if limit is None else ("limit", limit.at_most_ms)
+        draw = functools.partial(by_candidate, points=latencies, label=f"{measure}, ms", line=line)
+        against = "no limit is set" if limit is None else f"the limit is {figure(limit.at_most_ms)} ms"
+        title = f"{measure} at the compared point"
+        found.append(_plot("latency", title, f"{title}, in ms: {_listed(latencies)}; {against}.", draw, run))
+    if any(step.stage == "block" for step in analysis.steps):
+        found.append(_load(analysis, run))
     return tuple(found)
 
 
-def _latency_alt(points: dict[int, Estimate], limit: float | None, measure: str) -> str:
-    against = "no limit is set" if limit is None else f"the limit is {figure(limit)} ms"
-    return f"{measure} in ms, by degree: {_listed(points)}; {against}."
+def _load(analysis: Analysis, run: str) -> Plot:
+    limits = analysis.record.settings.limits.asked()
+    blocks = [step for step in analysis.steps if step.stage == "block"]
+    if limits:
+        title = "Requests within the limits as arrivals rise (hollow: turns that only searched)"
+        told = "; ".join(
+            f"{step.candidate.name} {percent_of(step.share_within)} at {figure(step.rate_per_second_per_core)}"
+            for step in blocks
+        )
+        asked = asked_share(limits)
+        draw: Draw = functools.partial(within, steps=analysis.steps, asked=asked)
+        return _plot("load", title, f"{title}, requests/s per core: {told}; {percent_of(asked)} asked.", draw, run)
+    title = "Throughput as requests in flight rise (filled: where candidates are compared)"
+    told = "; ".join(
+        f"{step.candidate.name} {figure(step.tokens_per_second_per_core)} with {step.concurrency}" for step in blocks
+    )
+    draw = functools.partial(saturation, steps=analysis.steps)
+    return _plot("load", title, f"{title}, output tokens/s per core: {told}.", draw, run)
 
 
-def _load_alt(analysis: Analysis) -> str:
-    parts = [
-        f"TP{curve.degree} reaches {figure(curve.saturation.tokens_per_second_per_core)} tokens/s per core "
-        f"with {curve.saturation.concurrency} in flight"
-        for curve in analysis.curves
-    ]
-    return f"Output tokens per second per core against median latency as load rises: {'; '.join(parts)}."
+_ITSELF = Interval(low=1.0, high=1.0)
 
 
-def _listed(points: dict[int, Estimate]) -> str:
-    return ", ".join(f"TP{degree} {ranged(one)}" for degree, one in points.items())
+def _ratios(analysis: Analysis) -> dict[Candidate, Estimate]:
+    """Return every compared candidate against the one that is chosen or leads; empty where none is."""
+    verdict = analysis.verdict
+    named = verdict.chosen or verdict.provisional
+    if named is None:
+        return {}
+    found: dict[Candidate, Estimate] = {}
+    for degree in verdict.degrees:
+        one = turned_to(verdict.comparisons, degree.name, named)
+        if degree.name == named:
+            found[degree.candidate] = Estimate(value=1.0, interval=_ITSELF)
+        elif one is not None and one.ratio is not None:
+            found[degree.candidate] = one.ratio
+    return found
 
 
-def _latencies(analysis: Analysis) -> dict[int, Estimate]:
-    """Return the limited percentile by degree, as the verdict has it; without limits the median of the blocks."""
-    metric, _ = telling(analysis.record.settings.limits.asked())
+def _listed(points: dict[Candidate, Estimate]) -> str:
+    return ", ".join(f"{candidate.name} {ranged(one)}" for candidate, one in points.items())
+
+
+def _latencies(analysis: Analysis) -> dict[Candidate, Estimate]:
+    """Return the first limit's percentile by candidate at the compared point; without limits the median."""
     limited = {
-        degree.degree: one.latency_ms
+        degree.candidate: degree.limits[0].latency_ms
         for degree in analysis.verdict.degrees
-        for one in degree.limits
-        if one.metric == metric and one.latency_ms is not None
+        if degree.limits and degree.limits[0].latency_ms is not None
     }
     if analysis.record.settings.limits.asked():
         return limited
     return {
-        row.degree: row.p50_ms
-        for row in analysis.latencies
-        if row.stage == "block" and row.metric == metric and row.p50_ms is not None
-    }
-
-
-def _throughputs(analysis: Analysis) -> dict[int, Estimate]:
-    return {
-        degree.degree: degree.tokens_per_second_per_core
+        degree.candidate: degree.median_latency_ms
         for degree in analysis.verdict.degrees
-        if degree.tokens_per_second_per_core is not None
+        if degree.median_latency_ms is not None
     }
-
-
-def _limit_ms(analysis: Analysis) -> float | None:
-    limits = analysis.record.settings.limits.asked()
-    metric, _ = telling(limits)
-    return limits[metric].at_most_ms if metric in limits else None
 
 
 def _plot(name: str, title: str, alt: str, draw: Draw, run: str, *, height_inches: float = 3.4) -> Plot:

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, figure, percent, ranged, usd
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.reasons import UNIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,17 +46,29 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
 
 
 def degree_table(analysis: Analysis) -> Table:
-    """Return one row per degree: its word and the number that decided it."""
+    """Return one row per candidate: its word, the number that decided it, and the compared point."""
     return Table(
-        caption="Each degree, its word and the number that decided it",
-        heads=("Degree", "Word", "Decided by", "Tokens/s per core", "Goodput", "Requests", "Failed"),
+        caption="Each candidate, its word and the number that decided it; figures are of the compared point",
+        heads=(
+            "Candidate",
+            "Word",
+            "Decided by",
+            "Goodput, requests/s per core",
+            "Tokens/s per core",
+            "Median latency in ms",
+            "Within",
+            "Requests",
+            "Failed",
+        ),
         rows=tuple(
             (
-                f"TP{degree.degree}",
+                degree.name,
                 degree.word,
                 degree.ground.sentence,
+                figure(degree.goodput_per_second_per_core),
                 ranged(degree.tokens_per_second_per_core),
-                percent(degree.goodput),
+                ranged(degree.median_latency_ms),
+                percent(degree.share_within),
                 f"{degree.requests:,}",
                 f"{degree.failures:,}",
             )
@@ -64,19 +78,16 @@ def degree_table(analysis: Analysis) -> Table:
 
 
 def limit_table(analysis: Analysis) -> Table:
-    """Return one row per degree and limit."""
+    """Return one row per candidate and limit."""
     return Table(
-        caption="Latency limits: confidence sequence of the share within, order-statistic bounds of the percentile",
-        heads=("Degree", "Limit", "Word", "Within", "Range", "Percentile in ms", "Design effect"),
+        caption="Latency limits near each candidate's own capacity: the share within, order-statistic bounds",
+        heads=("Candidate", "Limit", "Within", "Percentile in ms"),
         rows=tuple(
             (
-                f"TP{degree.degree}",
+                degree.name,
                 f"p{one.percent:g} of {METRIC_WORDS[one.metric]} at most {figure(one.at_most_ms)} ms",
-                one.word,
                 percent(one.hits / one.requests if one.requests else None),
-                f"{percent(one.share.low)} to {percent(one.share.high)}",
                 ranged(one.latency_ms),
-                figure(one.design_effect),
             )
             for degree in analysis.verdict.degrees
             for one in degree.limits
@@ -85,13 +96,13 @@ def limit_table(analysis: Analysis) -> Table:
 
 
 def latency_table(analysis: Analysis) -> Table:
-    """Return one row per degree, stage and metric."""
+    """Return one row per candidate, stage and metric."""
     return Table(
         caption="Latency in ms from the intended send; bounds each at the run's confidence",
-        heads=("Degree", "Load", "Metric", "p50", "p90", "p99", "Requests"),
+        heads=("Candidate", "Load", "Metric", "p50", "p90", "p99", "Requests"),
         rows=tuple(
             (
-                f"TP{row.degree}",
+                Candidate(row.degree, row.max_num_seqs).name,
                 "one at a time" if row.stage == "idle" else "blocks",
                 METRIC_WORDS[row.metric],
                 ranged(row.p50_ms),
@@ -105,78 +116,81 @@ def latency_table(analysis: Analysis) -> Table:
 
 
 def comparison_table(analysis: Analysis) -> Table:
-    """Return one row per pair of degrees."""
+    """Return one row per pair of candidates."""
     return Table(
-        caption="Tokens/s per core, paired block by block; confidence sequences that hold together",
-        heads=("Pair", "Ratio", "Blocks", "Noise of the log ratio", "Autocorrelation", "Batch"),
+        caption=f"{_capital(UNIT[analysis.verdict.criterion])}, paired block by block; intervals that hold together",
+        heads=("Pair", "Ratio", "Shown", "Blocks", "Noise of the log ratio"),
         rows=tuple(
             (
-                f"TP{one.first} / TP{one.second}",
-                ranged(one.ratio) if one.why_no_ratio is None else one.why_no_ratio,
+                f"{one.first} / {one.second}",
+                ranged(one.ratio),
+                one.word if one.why_open is None else one.why_open,
                 str(one.blocks),
                 percent(one.log_deviation),
-                ranged(one.autocorrelation),
-                str(one.batch),
             )
             for one in analysis.verdict.comparisons
         ),
     )
 
 
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def load_table(analysis: Analysis) -> Table:
-    """Return one row per degree and step of the rising load."""
-    rows = []
-    for curve in analysis.curves:
-        for step in curve.steps:
-            marks = [
-                mark
-                for mark, where in (
-                    ("saturation", curve.saturation),
-                    ("knee", curve.knee),
-                    ("capacity at the limit", curve.at_limit),
-                )
-                if where == step
-            ]
-            marks += ["Pareto"] if step.pareto else []
-            rows.append(
-                (
-                    f"TP{step.degree}",
-                    str(step.concurrency),
-                    figure(step.tokens_per_second),
-                    figure(step.tokens_per_second_per_core),
-                    ranged(step.latency_p50_ms),
-                    percent(step.goodput),
-                    ", ".join(marks) or MISSING,
-                )
-            )
+    """Return one row per candidate and load."""
     return Table(
-        caption="Rising load",
-        heads=("Degree", "In flight", "Tokens/s", "Per core", "Median latency in ms", "Goodput", "Mark"),
-        rows=tuple(rows),
+        caption="Every load that was measured; the bracket finds where to compare and decides nothing",
+        heads=(
+            "Candidate",
+            "Turns",
+            "Requests/s per core",
+            "In flight",
+            "Tokens/s per core",
+            "Median latency in ms",
+            "Within",
+            "Requests",
+        ),
+        rows=tuple(
+            (
+                step.candidate.name,
+                "bracket" if step.stage == "rising" else "blocks",
+                figure(step.rate_per_second_per_core),
+                MISSING if step.concurrency is None else str(step.concurrency),
+                figure(step.tokens_per_second_per_core),
+                figure(step.latency_p50_ms),
+                percent(step.share_within),
+                f"{step.requests:,}",
+            )
+            for step in analysis.steps
+        ),
     )
 
 
 def core_table(found: Document) -> Table:
-    """Return one row per degree and way of counting cores."""
+    """Return one row per candidate and way of counting cores."""
     return Table(
         caption="Output tokens/s per core, by what counts as a core",
-        heads=("Degree", "Cores counted", "Cores", "Tokens/s per core"),
+        heads=("Candidate", "Cores counted", "Cores", "Tokens/s per core"),
         rows=tuple(
-            (f"TP{row.degree}", row.denominator, str(row.cores), figure(row.tokens_per_second_per_core))
+            (
+                Candidate(row.degree, row.max_num_seqs).name,
+                row.denominator,
+                str(row.cores),
+                figure(row.tokens_per_second_per_core),
+            )
             for row in found.per_core
         ),
     )
 
 
 def cost_table(analysis: Analysis) -> Table:
-    """Return one row per degree with a cost."""
+    """Return one row per candidate with a cost."""
     costs = () if analysis.money is None else analysis.money.tokens
     return Table(
-        caption="US dollars per million output tokens, billed units filled with servers of one degree",
-        heads=("Degree", "In the blocks", "At saturation", "At the limit"),
-        rows=tuple(
-            (f"TP{one.degree}", _dollars(one.in_blocks), usd(one.at_saturation), usd(one.at_limit)) for one in costs
-        ),
+        caption="US dollars per million output tokens, billed units filled with servers of one candidate",
+        heads=("Candidate", "At the compared point"),
+        rows=tuple((Candidate(one.degree, one.max_num_seqs).name, _dollars(one.in_blocks)) for one in costs),
     )
 
 

@@ -2,15 +2,18 @@
 
 import collections
 import dataclasses
+import math
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
-from optimal_tp.measurement.turns import Key, Turn, key, own_turn, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, key, of, own_turn, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
-from optimal_tp.verdict.curve import operating_point
+from optimal_tp.verdict.race.capacity import fit
+from optimal_tp.verdict.readings import asked_share, reading, throughput
 
 CLOCK_TOLERANCE_MS = 100.0
 """Clocks of one run may be apart by this: a hundredth of a turn of ten seconds."""
@@ -46,15 +49,15 @@ def join(parts: typing.Sequence[OfPod]) -> Joined:
     first = ordered[0].record
     turns, faults, unfinished = _turns(ordered, first.settings)
     samples = tuple(sample for each in ordered for sample in each.samples)
-    chosen = _compared(turns, samples, first.settings)
+    chosen = _compared(turns, samples, first)
     dropped = {key(turn) for turn in turns} - {key(turn) for turn in chosen}
     notes = []
     if unfinished:
         notes.append(f"{unfinished} turns were not finished by every pod; they are left out")
     if dropped:
         notes.append(
-            f"{len(dropped)} block turns at other steps of workloads.load.concurrency than their degree's best are not "
-            "judged: pods follow a plan made before the run, so blocks measure every step"
+            f"{len(dropped)} block turns at other loads than their candidate's best are not judged: pods follow a plan "
+            "made before the run, so blocks measure every stated load"
         )
     ending, detail = _ending(ordered)
     return Joined(
@@ -96,7 +99,7 @@ _ALIKE: typing.Final[dict[str, typing.Callable[[OfPod], object]]] = {
     "name": lambda each: each.record.run,
     "settings": lambda each: each.record.settings,
     "pins": lambda each: each.record.pins,
-    "servers": lambda each: [(degree.degree, degree.gate, degree.urls) for degree in each.record.degrees],
+    "servers": lambda each: [(one.candidate, one.gate, one.urls) for one in each.record.degrees],
     "number of pods": lambda each: each.part.pods,
     "common start": lambda each: each.part.start,
 }
@@ -159,8 +162,13 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         start_seconds=min(turn.start_seconds for turn in own),
         end_seconds=max(turn.end_seconds for turn in own),
         requests=sum(turn.requests for turn in own),
+        cut_short=any(turn.cut_short for turn in own),
         send_lag_p99_ms=max(lags, default=None),
+        longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
+        throttled_periods=max(
+            (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
+        ),
     )
 
 
@@ -173,18 +181,38 @@ def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
     apart_ms = 1000 * (max(known, default=0.0) - min(known, default=0.0))
     if apart_ms > CLOCK_TOLERANCE_MS:
         yield (
-            f"its pods began TP{turn.degree} {turn.stage} {apart_ms:.0f} ms apart by their clocks; a valid turn has at "
+            f"its pods began {of(turn).name} {turn.stage} {apart_ms:.0f} ms apart by their clocks; a valid turn has at "
             f"most {CLOCK_TOLERANCE_MS:g} ms"
         )
 
 
-def _compared(turns: list[Turn], samples: tuple[Sample, ...], settings: WorkloadSettings) -> list[Turn]:
-    """Return ``turns`` without blocks at other steps than each degree's best in the rising load."""
-    if settings.load.arrivals != "closed":
-        return turns
-    best = operating_point(turns, samples, settings.limits.asked())
-    lowest = settings.load.concurrency[0]
-    return [turn for turn in turns if turn.stage != "block" or turn.concurrency == best.get(turn.degree, lowest)]
+def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord) -> list[Turn]:
+    """Return ``turns`` with one block turn of each candidate a block: the one at its best of the stated loads.
+
+    With limits that is the rate nearest to the capacity that the rising load shows, else the load of most throughput.
+    """
+    grouped = samples_by_turn(samples)
+    cores = {each.candidate: each.cores_used for each in record.degrees}
+    best: dict[Candidate, float] = {}
+    limits = record.settings.limits.asked()
+    for candidate in {of(turn) for turn in turns}:
+        rising = [turn for turn in turns if turn.stage == "rising" and of(turn) == candidate]
+        pairs = [(turn, grouped.get(key(turn), [])) for turn in rising]
+        if limits:
+            seen = [one for turn, own in pairs if (one := reading(turn, own, limits, cores[candidate])) is not None]
+            if seen:
+                aim = fit(seen, asked_share(limits)).log_capacity
+                best[candidate] = min(seen, key=lambda one: abs(one.log_rate - aim)).log_rate
+        else:
+            speeds = [(throughput(turn, own, 1), turn.concurrency) for turn, own in pairs]
+            known = [(one.log_rate, slots) for one, slots in speeds if one is not None and slots is not None]
+            if known:
+                best[candidate] = max(known)[1]
+
+    def load(turn: Turn) -> float | None:
+        return turn.concurrency if turn.rate_per_second is None else math.log(turn.rate_per_second / cores[of(turn)])
+
+    return [turn for turn in turns if turn.stage != "block" or load(turn) == best.get(of(turn), load(turn))]
 
 
 def _ending(parts: typing.Sequence[OfPod]) -> tuple[Ending, str | None]:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import MISSING
 from optimal_tp.measurement.run import VERSION, RunRecord
 from optimal_tp.measurement.run_audit import audit_run
@@ -19,7 +20,8 @@ class StoredVerdict:
 
     schema_version: int
     outcome: Outcome
-    chosen: int | None
+    chosen: str | None
+    """The candidate's name; version 1 has the degree alone."""
 
 
 def read_stored(text: str) -> StoredVerdict:
@@ -38,7 +40,10 @@ def read_stored(text: str) -> StoredVerdict:
     held = data.get("verdict")
     if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
         raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")
-    return StoredVerdict(schema_version=version, outcome=held["outcome"], chosen=held.get("chosen"))
+    chosen = held.get("chosen")
+    if isinstance(chosen, int):
+        chosen = Candidate(chosen).name
+    return StoredVerdict(schema_version=version, outcome=held["outcome"], chosen=chosen)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,5 +89,5 @@ def _difference(stored_text: str | None, verdict: Verdict) -> str | None:
     )
 
 
-def _short(outcome: str, chosen: int | None) -> str:
-    return f"{outcome}, {MISSING if chosen is None else f'TP{chosen}'}"
+def _short(outcome: str, chosen: str | None) -> str:
+    return f"{outcome}, {chosen or MISSING}"

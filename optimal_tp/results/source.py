@@ -138,7 +138,7 @@ def _record(source: str, text: str) -> RunRecord:
         raise _unreadable(source, f"its run.json holds no run: {error}", remedy) from error
     for degree in record.degrees:
         if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
-            rule = f"its run.json says that TP{degree.degree} used {degree.cores_used} cores"
+            rule = f"its run.json says that {degree.candidate.name} used {degree.cores_used} cores"
             raise _unreadable(source, rule, "copy the file again")
     return record
 

@@ -40,8 +40,8 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
     ]
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
-        "command": list(serve_command(site.model, site.pair, server.degree)),
-        "env": neuron_pod.variables(environment(site.model, site.pair, server.degree)),
+        "command": list(serve_command(site.model, site.pair, server.candidate)),
+        "env": neuron_pod.variables(environment(site.model, site.pair, server.candidate)),
         "ports": [{"name": "http", "container_port": PORT}],
         "startup_probe": _probe(_PROBE_SECONDS, patience.start_patience_seconds),
         "readiness_probe": _probe(_RUNNING_PROBE_SECONDS, patience.probe_patience_seconds),

@@ -4,6 +4,7 @@ import json
 import re
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.versions import Pair
 from optimal_tp.settings.workload import Model
 
@@ -27,13 +28,13 @@ def model_folder(model: Model) -> str:
     return f"models/{_slug(model.name)}-{_slug(model.revision)}"
 
 
-def artifacts_folder(model: Model, pair: Pair, degree: int) -> str:
-    """Return the path of one degree's artifacts below the volume.
+def artifacts_folder(model: Model, pair: Pair, candidate: Candidate) -> str:
+    """Return the path of one candidate's artifacts below the volume.
 
     NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
     0.6), so the name carries all that they depend on; the image's tag carries the SDK.
     """
-    sizes = f"tp{degree}-bs{model.max_num_seqs}-sl{model.max_model_len_tokens}"
+    sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}"
     return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
 
 
@@ -43,24 +44,25 @@ def expected_files(degree: int) -> tuple[str, ...]:
     return ("neuron_config.json", "model.pt", *shards)
 
 
-def serve_command(model: Model, pair: Pair, degree: int) -> tuple[str, ...]:
+def serve_command(model: Model, pair: Pair, candidate: Candidate) -> tuple[str, ...]:
     """Return the arguments that start one server; a compile Job runs the very same.
 
     ``vllm`` is the first process of its container, so that SIGTERM arrives. A local path, not a hub's name: with tied
     embeddings the latter fails in NxDI (AWS's vLLM guides, known issue 3).
     """
+    batch = str(model.batch_of(candidate))
     command = (
         "vllm",
         "serve",
         f"{VOLUME_PATH}/{model_folder(model)}",
         "--served-model-name",
-        *model.served_names(degree),
+        *model.served_names(candidate),
         "--port",
         str(PORT),
         "--tensor-parallel-size",
-        str(degree),
+        str(candidate.degree),
         "--max-num-seqs",
-        str(model.max_num_seqs),
+        batch,
         "--max-model-len",
         str(model.max_model_len_tokens),
     )
@@ -73,15 +75,15 @@ def serve_command(model: Model, pair: Pair, degree: int) -> tuple[str, ...]:
         "--additional-config",
         json.dumps({"override_neuron_config": _NEURON_CONFIG}),
         "--num-gpu-blocks-override",
-        str(model.max_num_seqs),
+        batch,
         "--no-enable-prefix-caching",
     )
 
 
-def environment(model: Model, pair: Pair, degree: int) -> dict[str, str]:
+def environment(model: Model, pair: Pair, candidate: Candidate) -> dict[str, str]:
     """Return a server's environment variables. The device plugin adds NEURON_RT_VISIBLE_CORES: never set it here."""
     variables = {
-        ARTIFACTS_VARIABLE: f"{VOLUME_PATH}/{artifacts_folder(model, pair, degree)}",
+        ARTIFACTS_VARIABLE: f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate)}",
         "HF_HUB_OFFLINE": "1",
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod's own
         "VLLM_NO_USAGE_STATS": "1",

@@ -66,10 +66,10 @@ def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails
     path = _path(where, detail["loc"])
     remedy = f"edit {file}"
     if detail["type"] == "broken_rule":
-        below = context["path"]
+        below = context.get("path", "")
         path += below if below.startswith("[") else f".{below}" if below else ""
         value = context.get("value", detail["input"])
-        return Problem(path=path, value=value, rule=context["rule"], remedy=context["remedy"] or remedy)
+        return Problem(path=path, value=value, rule=detail["msg"], remedy=context.get("remedy") or remedy)
     if detail["type"] == "extra_forbidden":
         known = ", ".join(_known_keys(model, detail["loc"][:-1]))
         rule = f"no such key; known keys here: {known}"
@@ -86,6 +86,8 @@ def _lowered(message: str) -> str:
 def _path(where: str, location: typing.Sequence[int | str]) -> str:
     path = where
     for part in location:
+        if part == "[key]" or (isinstance(part, str) and part.startswith("<")):
+            continue  # pydantic's word for a map's key, and the tag of one of a field's forms
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
 

@@ -8,7 +8,7 @@ from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.settings.parser import Section, broken, parse
 
 Layout = typing.Literal["one-each", "equal-cores"]
-"""``one-each``: one server per degree, as the seed; ``equal-cores``: as many servers per degree as fill equal cores."""
+"""``equal-cores``: as many servers per degree as fill equal cores; ``one-each``: one server per degree, as the seed."""
 Placement = typing.Literal["packed", "isolated"]
 """``packed``: servers share nodes; ``isolated``: a node per server."""
 Shortage = typing.Literal["take-turns", "refuse"]
@@ -65,10 +65,12 @@ class Serving(Section):
 
     namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
     """Kubernetes namespace of everything that the experiment runs; made by the program."""
-    layout: Layout = "one-each"
-    """``one-each``: one server per degree; ``equal-cores``: as many servers per degree as fill ``equal_cores``."""
+    layout: Layout = "equal-cores"
+    """``equal-cores``: as many servers per degree as fill ``equal_cores``, so that every degree is measured on whole
+    chips; ``one-each``: one server per degree, as the seed."""
     equal_cores: int | None = pydantic.Field(default=None, ge=1)
-    """Logical cores of each degree's servers together, with ``equal-cores``; absent: the largest degree."""
+    """Logical cores of each degree's servers together, with ``equal-cores``; absent: the whole chips (4 cores each)
+    that the largest degree needs."""
     placement: Placement = "packed"
     """``packed``: servers share nodes; ``isolated``: a node per server."""
     when_nodes_are_few: Shortage = "take-turns"

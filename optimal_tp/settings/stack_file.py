@@ -1,10 +1,12 @@
 """What the stack file may say about the experiment in a cluster, beside the experiment itself."""
 
 import dataclasses
+import math
 import pathlib
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP
 from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse, read_yaml
@@ -38,7 +40,8 @@ class ClusterSettings:
 
     def equal_cores(self, of: WorkloadSettings) -> int:
         """Return the logical cores of each degree's servers together, in the layout ``equal-cores``."""
-        return self.serving.equal_cores or max(of.degrees)
+        chips = math.ceil(max(of.degrees) / LOGICAL_CORES_PER_CHIP)
+        return self.serving.equal_cores or chips * LOGICAL_CORES_PER_CHIP
 
     def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
         """Return the same with the price of a node, which has ``billed_cores`` logical cores, for the report."""

@@ -6,21 +6,15 @@ import typing
 
 import pydantic
 
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.settings.batches import Batches, Degree, batches_of
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import HourPrice
 
+Routing = typing.Literal["least-in-flight", "round-robin", "random"]
+"""``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
+``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
-Arrivals = typing.Literal["closed", "constant", "poisson"]
-
-
-def _power_of_two(degree: int) -> int:
-    if degree < 1 or degree & (degree - 1):
-        raise broken("a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, 8, 16, 32, 64)")
-    return degree
-
-
-Degree = typing.Annotated[int, pydantic.AfterValidator(_power_of_two)]
-"""A tensor-parallel degree: the logical cores of one server."""
 
 
 class Model(Section):
@@ -32,8 +26,9 @@ class Model(Section):
     """Commit of the model's repository, or a word for weights that have none ("random-weights")."""
     max_model_len_tokens: int = pydantic.Field(default=128, ge=2)
     """Prompt and output together, as vLLM's --max-model-len counts."""
-    max_num_seqs: int = pydantic.Field(default=1, ge=1)
-    """Requests that one server works on at a time, as vLLM's --max-num-seqs."""
+    max_num_seqs: Batches = 1
+    """Requests that one server works on at a time, as vLLM's --max-num-seqs: one number, a list to measure every degree
+    with each of them, either by degree (``{1: 4, 2: [8, 16]}``), or ``auto``: 1, 4, 16 and so on, as memory allows."""
 
     @property
     def title(self) -> str:
@@ -45,9 +40,18 @@ class Model(Section):
         """The title as Kubernetes, folders and addresses take it: "qwen3-0-6b"."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
-    def served_names(self, degree: int) -> tuple[str, str]:
-        """Return the names a server answers to: the model's, and one with the degree that tells whom one talks to."""
-        return self.name, f"{self.name}-tp{degree}"
+    def candidates(self, degree: int) -> tuple[Candidate, ...]:
+        """Return ``degree`` with each of its batches, which the candidate names only where there are several."""
+        batches = batches_of(self.max_num_seqs, degree)
+        return (Candidate(degree),) if len(batches) == 1 else tuple(Candidate(degree, batch) for batch in batches)
+
+    def batch_of(self, candidate: Candidate) -> int:
+        """Return the batch of the servers of ``candidate``, which is one of ``candidates``."""
+        return candidate.max_num_seqs or batches_of(self.max_num_seqs, candidate.degree)[0]
+
+    def served_names(self, candidate: Candidate) -> tuple[str, str]:
+        """Return the names a server answers to: the model's, and one that tells which candidate one talks to."""
+        return self.name, f"{self.name}-{candidate.slug}"
 
 
 class Load(Section):
@@ -62,41 +66,48 @@ class Load(Section):
     prompt_tokens: int = pydantic.Field(default=30, ge=1)
     """Tokens of a synthetic prompt, as the server counts them."""
     output_tokens: int = pydantic.Field(default=50, ge=1)
-    """Tokens that each request asks for."""
+    """Tokens that a request asks for, on average."""
+    output_spread: float = pydantic.Field(default=0.5, ge=0, lt=1)
+    """How far each request's own number may be from ``output_tokens``, as a share of it; 0 asks for the same always."""
     warm_up_requests: int = pydantic.Field(default=3, ge=1)
     """Requests at the start of a degree's first turn, thrown away."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
     """Requests one at a time: the seed's own measurement."""
-    concurrency: tuple[int, ...] = (1, 2, 4)
-    """Requests in flight at each step of the rising load, ascending."""
-    step_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
-    """Length of each step of the rising load."""
-    arrivals: Arrivals = "closed"
-    """How requests of a block arrive: a fixed number in flight, or at a constant or Poisson rate."""
-    utilisation: float = pydantic.Field(default=0.8, gt=0, lt=1)
-    """With ``constant`` and ``poisson``: the rate as a share of the highest rate that the rising load completed."""
-    rate_per_second: float | None = pydantic.Field(default=None, gt=0)
-    """With ``constant`` and ``poisson``: the rate itself, the same for every degree, in place of ``utilisation``."""
+    warm_in: float = pydantic.Field(default=5, ge=0, le=1000)
+    """Uncounted begin of a turn, as a multiple of the time one request alone takes at the slowest candidate."""
+    turn_length: float = pydantic.Field(default=20, gt=0, le=10_000)
+    """Counted part of a turn, as such a multiple."""
+    turn_requests: int = pydantic.Field(default=50, ge=5)
+    """Counted requests of a turn at least, however low the rate."""
+    bracket_turns: int = pydantic.Field(default=8, ge=1)
+    """Turns, of each candidate at most, that find where its capacity lies; they are no evidence."""
+    rates_per_second_per_core: tuple[float, ...] | None = None
+    """With limits: the very rates of requests to measure at, ascending; absent finds them. Several load generators
+    follow a timetable, so they need them."""
+    concurrency: tuple[int, ...] | None = None
+    """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending;
+    absent doubles them until throughput no longer grows. Several load generators need them."""
+    routing: Routing = "least-in-flight"
+    """How requests with a rate go to a candidate's replicas; a closed loop keeps each slot at one."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
-    """Length of each degree's turn in a block."""
+    """Length of a turn where several load generators follow a timetable."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
     """Silence before each turn, so that the turn before has died down."""
     request_timeout_seconds: float = pydantic.Field(default=60, gt=0, le=3600)
     """A request that takes longer is a failed sample."""
 
-    @pydantic.field_validator("concurrency")
-    @classmethod
-    def _ascending(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
-        if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
-            raise broken("steps are whole numbers of at least 1 in rising order, at least one of them")
-        return steps
+    @property
+    def output_range(self) -> tuple[int, int]:
+        """Least and most output tokens of a request: ``round(output_tokens * (1 -+ output_spread))``, at least 1."""
+        least, most = (round(self.output_tokens * (1 + sign * self.output_spread)) for sign in (-1, 1))
+        return max(1, least), max(1, most)
 
-    @pydantic.field_validator("rate_per_second")
+    @pydantic.field_validator("concurrency", "rates_per_second_per_core")
     @classmethod
-    def _rate_of_open_arrivals(cls, rate: float | None, info: pydantic.ValidationInfo) -> float | None:
-        if rate is not None and info.data.get("arrivals") == "closed":
-            raise broken("a rate is stated for arrivals 'constant' or 'poisson'; a closed loop makes its own")
-        return rate
+    def _ascending(cls, steps: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if steps is not None and (not steps or steps[0] <= 0 or any(b <= a for a, b in itertools.pairwise(steps))):
+            raise broken("steps are above 0 and in rising order, at least one of them")
+        return steps
 
     @pydantic.field_validator("prompt_file")
     @classmethod
@@ -139,15 +150,24 @@ class Decision(Section):
     """When the verdict is settled, and when to give up."""
 
     confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
-    """Chance, at least, that everything the verdict declares is right, whenever the run stops."""
-    minimum_blocks: int = pydantic.Field(default=5, ge=2)
+    """Chance, at least and on a steady machine, that everything the comparison declares is right."""
+    resolution: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    """A candidate is a safe choice when no other can be more than this share better."""
+    least_lead: float = pydantic.Field(default=0.02, ge=0, lt=1)
+    """A lead below this share is never called better: short turns may feign it."""
+    minimum_blocks: int = pydantic.Field(default=12, ge=4)
     """Blocks before the first look."""
-    maximum_blocks: int = pydantic.Field(default=200, ge=2)
-    """Blocks after which the run ends, settled or not."""
-    budget_seconds: float = pydantic.Field(default=1800, gt=0)
-    """Time from the first warm-up until the last block must be over."""
+    fixed_looks: int | None = pydantic.Field(default=None, ge=1)
+    """For short runs: claims only after ``minimum_blocks`` and each of the next blocks, so many looks in all, which
+    is sharper below a dozen blocks; absent looks after every block."""
+    maximum_blocks: int = pydantic.Field(default=400, ge=4)
+    """Blocks after which the comparison ends, settled or not."""
+    budget_seconds: float = pydantic.Field(default=3600, gt=0)
+    """Time from the first warm-up until the last turn must be over."""
+    proof_seconds: float = pydantic.Field(default=1200, ge=0)
+    """Most of the budget that goes, after a choice, into proving the chosen one's goodput; 0 proves nothing."""
     stop_when_settled: bool = True
-    """False measures until the budget ends, for narrower intervals."""
+    """False goes on comparing after a safe choice, to say which candidates are better or equal."""
 
     @pydantic.field_validator("maximum_blocks")
     @classmethod
@@ -176,6 +196,11 @@ class WorkloadSettings(Section):
     price: Price | None = None
     """Absent where cores cost nothing by the hour; then no cost is reported. A stack file has it in infra.neuron."""
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every degree with each of its batches, rising. Raises ValueError where they are ``auto`` still."""
+        return tuple(each for degree in self.degrees for each in self.model.candidates(degree))
+
     @pydantic.field_validator("degrees")
     @classmethod
     def _rising(cls, degrees: tuple[int, ...]) -> tuple[int, ...]:
@@ -183,14 +208,26 @@ class WorkloadSettings(Section):
             raise broken("degrees are in rising order, each once, at least one of them")
         return degrees
 
+    @pydantic.field_validator("degrees")
+    @classmethod
+    def _with_batches(cls, degrees: tuple[int, ...], info: pydantic.ValidationInfo) -> tuple[int, ...]:
+        model = info.data.get("model")
+        if model is not None and isinstance(model.max_num_seqs, dict) and set(model.max_num_seqs) != set(degrees):
+            have = ", ".join(map(str, sorted(model.max_num_seqs))) or "none"
+            raise broken(
+                f"model.max_num_seqs has batches for exactly these degrees; it has them for {have}", value=list(degrees)
+            )
+        return degrees
+
     @pydantic.field_validator("load")
     @classmethod
     def _fits_the_model(cls, load: Load, info: pydantic.ValidationInfo) -> Load:
         model = info.data.get("model")
-        if model is not None and load.prompt_tokens + load.output_tokens > model.max_model_len_tokens:
+        most = load.output_range[1]
+        if model is not None and load.prompt_tokens + most > model.max_model_len_tokens:
             rule = (
-                f"prompt and output together ({load.prompt_tokens} + {load.output_tokens} tokens) "
-                f"stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
+                f"prompt and longest output together ({load.prompt_tokens} + {most} tokens; output_spread is "
+                f"{load.output_spread:g}) stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
             )
             raise broken(rule, path="prompt_tokens", value=load.prompt_tokens)
         return load

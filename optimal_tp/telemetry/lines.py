@@ -102,14 +102,15 @@ def _ratio_line(ratio: Ratio, looks: tuple[Look, ...]) -> str:
 
 
 def _value_lines(scene: Scene, progress: Progress) -> list[str]:
-    """Return the last values from CloudWatch, a line per degree; nothing where there are none."""
+    """Return the last values from CloudWatch, a line per candidate; nothing where there are none."""
     if not scene.values:
         return []
     heads = [_BRIEF[name] for name in SHOWN]
-    rows = [f"{'':<6}{''.join(f'{head:>20}' for head in heads)}"]
-    for degree in progress.degrees:
-        cells = [_cell(name, scene.values.get(name, {}).get(degree)) for name in SHOWN]
-        rows.append(f"TP{degree:<4}{''.join(f'{cell:>20}' for cell in cells)}")
+    width = max(6, *(len(each.name) + 1 for each in progress.candidates))
+    rows = [f"{'':<{width}}{''.join(f'{head:>20}' for head in heads)}"]
+    for candidate in progress.candidates:
+        cells = [_cell(name, scene.values.get(name, {}).get(candidate)) for name in SHOWN]
+        rows.append(f"{candidate.name:<{width}}{''.join(f'{cell:>20}' for cell in cells)}")
     return rows
 
 

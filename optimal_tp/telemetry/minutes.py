@@ -5,9 +5,11 @@ import math
 import threading
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.distribution import Histogram
 from optimal_tp.measurement.metrics import METRICS, SECONDS, Metric, MinuteCounts, model_dimension
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import of
 
 MOST_VALUES = 150
 """Values in one datum. Source: CloudWatch API reference, MetricDatum, read 2026-11-23."""
@@ -56,7 +58,7 @@ class Minutes:
         self._origin = origin_epoch_seconds
         self._settle = settle_seconds
         self._model_title = model_title
-        self._open: dict[tuple[int, int], _Minute] = {}
+        self._open: dict[tuple[int, Candidate], _Minute] = {}
         self._given_to = -1
         self._lock = threading.Lock()
 
@@ -66,7 +68,7 @@ class Minutes:
             self._add(sample)
 
     def _add(self, sample: Sample) -> None:
-        ended = self._at(sample.degree, sample.end_seconds)
+        ended = self._at(of(sample), sample.end_seconds)
         ended.ended["Success" if sample.status == "ok" else "Error"] += 1
         for metric in METRICS if sample.status == "ok" else ():
             if metric.of_request is not None:
@@ -74,24 +76,27 @@ class Minutes:
         if self._minute(sample.intended_seconds) <= self._given_to:
             self.late += 1
         else:
-            self._at(sample.degree, sample.intended_seconds).offered += 1
+            self._at(of(sample), sample.intended_seconds).offered += 1
 
-    def add_turn(self, degree: int, end_seconds: float, values: typing.Mapping[str, float | None]) -> None:
-        """Count one turn's values by metric name; None is no value. Raises KeyError for one that is not per turn."""
+    def add_turn(self, candidate: Candidate, end_seconds: float, values: typing.Mapping[str, float | None]) -> None:
+        """Count the values of one turn of ``candidate`` by metric name; None is no value.
+
+        Raises KeyError for one that is not per turn.
+        """
         known = {metric.name for metric in METRICS if metric.per == "turn"}
         for name, value in values.items():
             if name not in known:
                 raise KeyError(f"{name} is no metric per turn; these are: {', '.join(sorted(known))}")
             if value is not None:
                 with self._lock:
-                    self._at(degree, end_seconds).add(name, value)
+                    self._at(candidate, end_seconds).add(name, value)
 
     def _minute(self, seconds: float) -> int:
         return int((self._origin + seconds) // SECONDS)
 
-    def _at(self, degree: int, seconds: float) -> _Minute:
+    def _at(self, candidate: Candidate, seconds: float) -> _Minute:
         minute = max(self._minute(seconds), self._given_to + 1)
-        return self._open.setdefault((minute, degree), _Minute())
+        return self._open.setdefault((minute, candidate), _Minute())
 
     def whole(self, epoch_seconds: float) -> list[Datum]:
         """Return the data of all minutes that are whole at ``epoch_seconds``, oldest first, each minute once."""
@@ -109,8 +114,8 @@ class Minutes:
             ready = [(key, self._open.pop(key)) for key in sorted(key for key in self._open if key[0] <= last)]
         return [
             datum
-            for (minute, degree), known in ready
-            for datum in _data(minute, model_dimension(degree, self._model_title), known)
+            for (minute, candidate), known in ready
+            for datum in _data(minute, model_dimension(candidate, self._model_title), known)
         ]
 
 

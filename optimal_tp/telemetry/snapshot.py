@@ -8,6 +8,7 @@ import typing
 
 import botocore.exceptions
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE, model_dimension
 from optimal_tp.measurement.progress import PROGRESS, SILENT_SECONDS, Progress, decode_progress
 from optimal_tp.measurement.run import VERDICT
@@ -44,8 +45,8 @@ class Scene:
     """What the report says, once it is there: of a run its first lines, of a sweep a line per model."""
     now: float
     """Seconds since 1970."""
-    values: dict[str, dict[int, float]]
-    """Last values by metric and degree."""
+    values: dict[str, dict[Candidate, float]]
+    """Last values by metric and candidate."""
 
     @property
     def started(self) -> float | None:
@@ -143,29 +144,31 @@ class Sight:
                 return None
             raise
 
-    def _values(self, progress: Progress, now: float) -> dict[str, dict[int, float]]:
+    def _values(self, progress: Progress, now: float) -> dict[str, dict[Candidate, float]]:
         if progress.region is None:
             return {}
         if progress.region not in self._clients:
             self._clients[progress.region] = self._cloudwatch(progress.region)
-        asked = {f"m{number}": pair for number, pair in enumerate((m, d) for m in SHOWN for d in progress.degrees)}
+        asked = {f"m{number}": pair for number, pair in enumerate((m, c) for m in SHOWN for c in progress.candidates)}
         end = dt.datetime.fromtimestamp(now, dt.UTC)
         answer = self._clients[progress.region].get_metric_data(
-            MetricDataQueries=[_query(name, metric, degree, progress) for name, (metric, degree) in asked.items()],
+            MetricDataQueries=[
+                _query(name, metric, candidate, progress) for name, (metric, candidate) in asked.items()
+            ],
             StartTime=end - dt.timedelta(minutes=_MINUTES),
             EndTime=end,
             ScanBy="TimestampDescending",
         )
-        found: dict[str, dict[int, float]] = {}
+        found: dict[str, dict[Candidate, float]] = {}
         for result in answer["MetricDataResults"]:
-            metric, degree = asked[result["Id"]]
+            metric, candidate = asked[result["Id"]]
             if result["Values"]:
-                found.setdefault(metric, {})[degree] = result["Values"][0]
+                found.setdefault(metric, {})[candidate] = result["Values"][0]
         return found
 
 
-def _query(name: str, metric: str, degree: int, progress: Progress) -> "MetricDataQueryTypeDef":
-    values = {"Model": model_dimension(degree, progress.model_title), "Status": "Success"}
+def _query(name: str, metric: str, candidate: Candidate, progress: Progress) -> "MetricDataQueryTypeDef":
+    values = {"Model": model_dimension(candidate, progress.model_title), "Status": "Success"}
     described = BY_NAME[metric]
     return {
         "Id": name,

@@ -10,11 +10,10 @@ import scipy.optimize
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
-from optimal_tp.verdict.curve import LoadCurve, load_curves, load_steps, telling
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.flips import Flips, limit_ranges, price_flips
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
+from optimal_tp.verdict.steps import Step, load_steps
 
 GROWING_FROM = 4
 """Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
@@ -83,8 +82,7 @@ class Analysis:
     record: RunRecord
     verdict: Verdict
     latencies: tuple[LatencyRow, ...]
-    curves: tuple[LoadCurve, ...]
-    flips: Flips
+    steps: tuple[Step, ...]
     cores: tuple[CoreFigures, ...]
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
@@ -95,26 +93,18 @@ def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdic
     """Return the analysis of a run."""
     settings = record.settings
     soundness = examine(record, samples)
-    turns = [turn for turn, _ in soundness.turns]
-    sound = [sample for _, own in soundness.turns for sample in own]
-    limits = settings.limits.asked()
-    cores_used = {degree.degree: degree.cores_used for degree in record.degrees}
-    curves = load_curves(turns, sound, limits, cores_used)
+    cores_used = {each.candidate: each.cores_used for each in record.degrees}
     rows = latency_rows(soundness, alpha=1 - settings.decision.confidence)
-    invalid = {degree.degree for degree in verdict.degrees if degree.word == "invalid"}
-    steps = load_steps(turns, sound, limits, cores_used, stages=("idle", "rising", "block"))
-    valid = [step for degree, own in steps.items() if degree not in invalid for step in own]
-    metric, percent = telling(limits)
     figures = core_figures(record, verdict, settings.price)
-    medians = {degree: median.value for degree, median in medians_alone(rows).items() if degree not in invalid}
+    invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
+    medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
     return Analysis(
         record=record,
         verdict=verdict,
         latencies=rows,
-        curves=curves,
-        flips=Flips(metric=metric, percent=percent, ranges=limit_ranges(valid), prices=price_flips(verdict)),
+        steps=load_steps(soundness, settings.limits.asked(), cores_used),
         cores=figures,
         equal_cores=equal_cores(figures),
-        money=money(record, verdict, curves, settings.price),
+        money=money(record, verdict, settings.price),
         split=split_latency(medians),
     )

@@ -8,22 +8,18 @@ from optimal_tp.facts.hardware import AllocatedCores, BilledCores, LogicalCores,
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import Price
-from optimal_tp.verdict.curve import LoadCurve
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.outlook import billed_usd_per_hour
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenCost:
-    """US dollars per million output tokens at one degree, billed units filled with servers of that degree."""
+    """US dollars per million output tokens of one candidate, billed units filled with its servers."""
 
     degree: int
+    max_num_seqs: int | None
     in_blocks: Estimate | None
-    """At the concurrency of the blocks."""
-    at_saturation: float | None
-    """At the highest throughput of the rising load; None without one."""
-    at_limit: float | None
-    """At the highest throughput within the limits; None where no step is."""
+    """At the load of the blocks: near the candidate's capacity."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,35 +35,26 @@ class Money:
     tokens: tuple[TokenCost, ...]
 
 
-def money(record: RunRecord, verdict: Verdict, curves: typing.Sequence[LoadCurve], price: Price | None) -> Money | None:
+def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | None:
     """Return the costs; None without a price."""
     hourly = billed_usd_per_hour(record, price)
     if price is None or hourly is None:
         return None
-    by_degree = {curve.degree: curve for curve in curves}
-    tokens = []
-    for degree in verdict.degrees:
-        per_core = degree.tokens_per_second_per_core
-        if per_core is None:
-            continue
-        curve = by_degree.get(degree.degree)
-        at_limit = None if curve is None or curve.at_limit is None else curve.at_limit.tokens_per_second_per_core
-        saturation = None if curve is None else curve.saturation.tokens_per_second_per_core
-        tokens.append(
-            TokenCost(
-                degree=degree.degree,
-                in_blocks=_estimate(price, degree.degree, per_core),
-                at_saturation=usd_per_million(price, degree.degree, saturation),
-                at_limit=usd_per_million(price, degree.degree, at_limit),
-            )
-        )
     return Money(
         usd_per_hour=price.usd_per_hour,
         billed_cores=price.billed_cores,
         source=price.source,
         date=price.date,
         experiment_usd=hourly * record.elapsed_seconds / 3600,
-        tokens=tuple(tokens),
+        tokens=tuple(
+            TokenCost(
+                degree=each.degree,
+                max_num_seqs=each.max_num_seqs,
+                in_blocks=_estimate(price, each.degree, each.tokens_per_second_per_core),
+            )
+            for each in verdict.degrees
+            if each.tokens_per_second_per_core is not None
+        ),
     )
 
 
@@ -85,7 +72,9 @@ def usd_per_million(price: Price, degree: int, tokens_per_second_per_core: float
     return price.usd_per_hour * units / per_hour * 1e6
 
 
-def _estimate(price: Price, degree: int, per_core: Estimate) -> Estimate | None:
+def _estimate(price: Price, degree: int, per_core: Estimate | None) -> Estimate | None:
+    if per_core is None:
+        return None
     value = usd_per_million(price, degree, per_core.value)
     if value is None:
         return None
@@ -102,6 +91,7 @@ class CoreFigures:
     """One degree's output tokens per second by each way of counting cores. Each count is a type of its own."""
 
     degree: int
+    max_num_seqs: int | None
     tokens_per_second: float
     used: LogicalCores
     physical: PhysicalCores | None
@@ -136,6 +126,7 @@ class EqualCores:
     """What equally many cores give when filled with servers of one degree."""
 
     degree: int
+    max_num_seqs: int | None
     cores: LogicalCores
     servers: int
     tokens_per_second: float
@@ -145,20 +136,22 @@ class EqualCores:
 
 def core_figures(record: RunRecord, verdict: Verdict, price: Price | None) -> tuple[CoreFigures, ...]:
     """Return the figures of every degree that has a throughput, ascending."""
-    records = {degree.degree: degree for degree in record.degrees}
+    records = {each.candidate: each for each in record.degrees}
     figures = []
-    for degree in verdict.degrees:
-        if degree.tokens_per_second is None:
+    for each in verdict.degrees:
+        per_core = each.tokens_per_second_per_core
+        if per_core is None:
             continue
-        kept = records[degree.degree]
+        kept = records[each.candidate]
         billed = None
         if price is not None:
             billed = BilledCores(price.billed_cores * math.ceil(max(1, kept.cores_allocated) / price.billed_cores))
         physical = PhysicalCores(PHYSICAL_PER_LOGICAL * kept.cores_used) if record.place == "cluster" else None
         figures.append(
             CoreFigures(
-                degree=degree.degree,
-                tokens_per_second=degree.tokens_per_second,
+                degree=each.degree,
+                max_num_seqs=each.max_num_seqs,
+                tokens_per_second=per_core.value * kept.cores_used,
                 used=LogicalCores(kept.cores_used),
                 physical=physical,
                 allocated=AllocatedCores(kept.cores_allocated),
@@ -176,6 +169,7 @@ def equal_cores(figures: typing.Sequence[CoreFigures]) -> tuple[EqualCores, ...]
     return tuple(
         EqualCores(
             degree=figure.degree,
+            max_num_seqs=figure.max_num_seqs,
             cores=most,
             servers=most // figure.degree,
             tokens_per_second=figure.per_used * (most // figure.degree) * figure.degree,

@@ -1,4 +1,4 @@
-"""What the blocks say about each degree, in the form that decisions need."""
+"""What the blocks say about each candidate, in the form that decisions need."""
 
 import collections
 import dataclasses
@@ -6,13 +6,14 @@ import itertools
 import math
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, Turn, key, output_tokens_per_second, samples_by_turn
+from optimal_tp.measurement.turns import Key, Turn, counted, key, of, output_tokens_per_second, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
 
 SOUND_SHARE = 0.9
-"""Share of a degree's block turns that must be sound; below it the degree is invalid, not merely measured less."""
+"""Share of a candidate's block turns that must be sound; below it the candidate is invalid, not just measured less."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def examine(record: RunRecord, samples: typing.Sequence[Sample]) -> Soundness:
 
 def turn_name(turn: Turn) -> str:
     """Return how a reader finds ``turn``: "TP2 block 3"."""
-    return f"TP{turn.degree} {turn.stage}" + ("" if turn.block is None else f" {turn.block}")
+    return f"{of(turn).name} {turn.stage}" + ("" if turn.block is None else f" {turn.block}")
 
 
 def turn_fault(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
@@ -83,34 +84,49 @@ def sample_fault(sample: Sample) -> str | None:
     return None
 
 
-VoidReasons = typing.Mapping[int | None, typing.Sequence[str]]
-"""Why a degree's measurement is void, by degree; under None, why the whole run is."""
+VoidReasons = typing.Mapping[Candidate | None, typing.Sequence[str]]
+"""Why a candidate's measurement is void, by candidate; under None, why the whole run is."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DegreeEvidence:
-    """One measured degree: its blocks and what they carried."""
+class CandidateEvidence:
+    """One measured candidate and its turns."""
 
     record: DegreeRecord
     turns: tuple[tuple[Turn, tuple[Sample, ...]], ...]
-    """Its sound block turns with their samples."""
-    tokens_per_second: typing.Mapping[int, float]
-    """By block: output tokens per second of all replicas; blocks without a figure are absent."""
+    """Its sound block turns, with the samples of theirs that count."""
     faults: tuple[str, ...]
     """Why its measurement is invalid; empty for a valid one."""
-    serves: bool
-    """Whether every block had at least one request that succeeded."""
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """Every sample of its blocks."""
+        """Every counted sample of its blocks."""
         return tuple(sample for _, samples in self.turns for sample in samples)
 
-    def log_per_core(self) -> dict[int, float]:
-        """Return, by block, the logarithm of output tokens per second per logical core used."""
-        return {
-            block: math.log(rate / self.record.cores_used) for block, rate in self.tokens_per_second.items() if rate > 0
-        }
+    @property
+    def serves(self) -> bool:
+        """Whether any request of its blocks succeeded."""
+        return any(sample.status == "ok" for sample in self.samples)
+
+    def log_tokens_per_core(self) -> list[float]:
+        """Return, of each turn that tells, the logarithm of output tokens per second per logical core used."""
+        rates = (tokens_per_second(turn, samples) for turn, samples in self.turns)
+        return [math.log(rate / self.record.cores_used) for rate in rates if rate]
+
+
+def tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
+    """Return the output tokens per second of a turn by its counted ``samples``; None where a count is missing.
+
+    Closed loop: as ``output_tokens_per_second``. Open arrivals: ``rate * mean output tokens of all counted requests``,
+    a failed one with none: what arrives leaves, so the rate is the throughput.
+    """
+    if turn.rate_per_second is None:
+        return output_tokens_per_second(turn, samples)
+    tokens = [sample.output_tokens if sample.status == "ok" else 0 for sample in samples]
+    known = [count for count in tokens if count is not None]
+    if not tokens or len(known) < len(tokens):
+        return None
+    return turn.rate_per_second * math.fsum(known) / len(known)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,60 +135,50 @@ class Evidence:
 
     settings: WorkloadSettings
     soundness: Soundness
-    degrees: typing.Mapping[int, DegreeEvidence]
-    """Degrees that were measured or should have been, ascending."""
-    ended: typing.Mapping[int, DegreeRecord]
-    """Degrees that a gate ended before any load, ascending."""
-    unknown: tuple[int, ...]
+    candidates: typing.Mapping[Candidate, CandidateEvidence]
+    """Candidates that were measured or should have been, ascending."""
+    ended: typing.Mapping[Candidate, DegreeRecord]
+    """Candidates that a gate ended before any load, ascending."""
+    unknown: tuple[Candidate, ...]
     """Degrees that the settings ask for and the run says nothing about."""
     void: tuple[str, ...]
     """Why the whole run is void; empty for a valid one."""
 
     @property
     def blocks(self) -> int:
-        """Blocks that every measured degree completed."""
-        each = [set(degree.tokens_per_second) for degree in self.degrees.values()]
-        return len(set.intersection(*each)) if each else 0
+        """Blocks in which anything was measured."""
+        return len({turn.block for own in self.candidates.values() for turn, _ in own.turns})
 
 
 def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: VoidReasons) -> Evidence:
     """Return the evidence in a run."""
     soundness = examine(record, samples)
-    records = {degree.degree: degree for degree in sorted(record.degrees, key=lambda item: item.degree)}
+    records = {each.candidate: each for each in sorted(record.degrees, key=lambda each: each.candidate)}
+    known = {candidate.degree for candidate in records}
     return Evidence(
         settings=record.settings,
         soundness=soundness,
-        degrees={
-            number: _degree(degree, soundness, void_reasons.get(number, ()))
-            for number, degree in records.items()
-            if degree.gate is None
+        candidates={
+            candidate: _candidate(each, soundness, void_reasons.get(candidate, ()))
+            for candidate, each in records.items()
+            if each.gate is None
         },
-        ended={number: degree for number, degree in records.items() if degree.gate is not None},
-        unknown=tuple(degree for degree in record.settings.degrees if degree not in records),
+        ended={candidate: each for candidate, each in records.items() if each.gate is not None},
+        unknown=tuple(Candidate(degree) for degree in record.settings.degrees if degree not in known),
         void=tuple(void_reasons.get(None, ())),
     )
 
 
-def _degree(record: DegreeRecord, soundness: Soundness, reasons: typing.Sequence[str]) -> DegreeEvidence:
-    turns = tuple(pair for pair in soundness.turns if pair[0].stage == "block" and pair[0].degree == record.degree)
+def _candidate(record: DegreeRecord, soundness: Soundness, reasons: typing.Sequence[str]) -> CandidateEvidence:
+    turns = tuple(
+        (turn, tuple(counted(turn, samples)))
+        for turn, samples in soundness.turns
+        if turn.stage == "block" and of(turn) == record.candidate
+    )
     unsound = [
-        sentence for turn, sentence in soundness.unsound if turn.stage == "block" and turn.degree == record.degree
+        sentence for turn, sentence in soundness.unsound if turn.stage == "block" and of(turn) == record.candidate
     ]
-    rates = {
-        turn.block: rate
-        for turn, samples in turns
-        if turn.block is not None and (rate := output_tokens_per_second(turn, samples)) is not None
-    }
     faults = list(reasons)
     if unsound and len(turns) < SOUND_SHARE * (len(turns) + len(unsound)):
         faults.append(f"{len(unsound)} of {len(turns) + len(unsound)} blocks are left out; the first: {unsound[0]}")
-    uncounted = len(turns) - len(rates)
-    if uncounted:
-        faults.append(f"in {uncounted} of {len(turns)} blocks the server did not count its output tokens")
-    return DegreeEvidence(
-        record=record,
-        turns=turns,
-        tokens_per_second=rates,
-        faults=tuple(faults),
-        serves=all(any(sample.status == "ok" for sample in samples) for _, samples in turns),
-    )
+    return CandidateEvidence(record=record, turns=turns, faults=tuple(faults))

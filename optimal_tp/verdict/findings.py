@@ -1,9 +1,10 @@
-"""What a verdict consists of: one word per degree, the number that decided it, and how sure that is."""
+"""What a verdict consists of: one word per candidate, the number that decided it, and how sure that is."""
 
 import dataclasses
 import typing
 
 from optimal_tp.errors import Exit
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.settings.workload import LimitedMetric
 
@@ -18,6 +19,9 @@ Word = typing.Literal[
     "inconclusive",
 ]
 Outcome = typing.Literal["settled", "inconclusive", "void"]
+Criterion = typing.Literal["goodput", "throughput"]
+"""What candidates are compared by: the highest rate of requests per core within the limits, or, without limits,
+saturated output tokens/s per core."""
 
 EXIT_STATUS: dict[Outcome, Exit] = {"settled": Exit.GOOD, "inconclusive": Exit.OPEN, "void": Exit.VOID}
 """What a shell sees at the end of a run."""
@@ -25,7 +29,7 @@ EXIT_STATUS: dict[Outcome, Exit] = {"settled": Exit.GOOD, "inconclusive": Exit.O
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ground:
-    """The number that decided a degree's word."""
+    """The number that decided a candidate's word."""
 
     metric: str
     """What was looked at: a name of the metric table, or a gate's own word."""
@@ -41,7 +45,7 @@ class Ground:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LimitFinding:
-    """One latency limit at one degree."""
+    """One latency limit of one candidate, in its blocks: turns near its own capacity."""
 
     metric: LimitedMetric
     percent: float
@@ -50,59 +54,94 @@ class LimitFinding:
     requests: int
     hits: int
     """Requests that succeeded within the limit."""
-    design_effect: float
-    """By how much turns differ more than independent requests would; the counts are divided by it."""
-    share: Interval
-    """Confidence sequence of the share of requests within the limit, 0 to 1."""
     latency_ms: Estimate | None
     """The percentile itself with bounds from order statistics; None where it falls on a failed request."""
-    word: typing.Literal["holds", "misses", "inconclusive"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What turns after the choice prove of a candidate's goodput, each side at half of one minus the confidence.
+
+    Betting on whole turns: right whatever happens within a turn, as long as turns are exchangeable.
+    """
+
+    held_per_second_per_core: float | None
+    """Highest rate of requests per core shown to hold the limits; None for none yet."""
+    missed_per_second_per_core: float | None
+    """Lowest rate shown to miss them; None for none yet."""
+    turns: int
+
+    @property
+    def unseen_share(self) -> float:
+        """Share of turns that a disturbance may hit and still escape so many turns: ``3 / turns``, at most 1."""
+        return min(1.0, 3 / self.turns) if self.turns else 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DegreeVerdict:
-    """One degree: its word, the ground for it, and the figures beside it."""
+    """One candidate: its word, the ground for it, and the figures beside it."""
 
     degree: int
+    max_num_seqs: int | None
+    """The batch, where the run has the degree with several."""
     word: Word
     ground: Ground
     reasons: tuple[str, ...]
     """Further sentences, the most telling first."""
     cores_used: int | None
-    """Logical cores of all replicas; None for a degree that has no record."""
+    """Logical cores of all replicas; None for a candidate that has no record."""
     concurrency: int | None
     """Requests in flight in its blocks; None with open arrivals or without blocks."""
     blocks: int
+    """Sound turns in blocks."""
+    disturbed: int
+    """Of those, turns too slow for their rate to be why: listed, not compared."""
     requests: int
+    """Counted requests of its blocks."""
     failures: int
-    tokens_per_second: float | None
-    """Geometric mean over blocks, all replicas together."""
+    goodput_per_second_per_core: float | None
+    """Requests per second per core at which the asked share holds the limits, as fitted: about, with a bias of a few
+    percent; None without limits, and where no turn says."""
+    proof: Proof | None
+    """What is proven of it; None where nothing was tried."""
     tokens_per_second_per_core: Estimate | None
-    """Geometric mean over blocks, per logical core used, with its own confidence sequence."""
-    goodput: float | None
-    """Share of requests that hold every limit, 0 to 1; without limits the share that succeeds."""
+    """Output tokens per second per logical core in the blocks: geometric mean."""
+    median_latency_ms: Estimate | None
+    """Median total latency in the blocks; None where it falls on failed requests."""
+    share_within: float | None
+    """Share of requests in the blocks, 0 to 1, that hold every limit; without limits the share that succeeds."""
     limits: tuple[LimitFinding, ...]
+
+    @property
+    def candidate(self) -> Candidate:
+        """Whose verdict this is."""
+        return Candidate(self.degree, self.max_num_seqs)
+
+    @property
+    def name(self) -> str:
+        """The candidate's, for people."""
+        return self.candidate.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two degrees, block by block: throughput per core of ``first`` over that of ``second``."""
+    """Two candidates, block by block: what ``first`` does per core over what ``second`` does."""
 
-    first: int
-    second: int
+    first: str
+    second: str
     blocks: int
-    """Blocks in which both were measured."""
+    """Blocks in which both were compared."""
     ratio: Estimate | None
     """Geometric mean ratio with its confidence sequence; None where it cannot be formed."""
     log_deviation: float | None
-    """Standard deviation of the paired differences of log throughput per core."""
-    autocorrelation: Estimate | None
-    """Of the differences at lag one; None below 4 blocks."""
-    batch: int
-    """Blocks averaged together before the interval was formed; 1 where neighbours do not resemble each other."""
+    """Standard deviation of the paired differences, widened where neighbouring blocks resemble each other."""
+    word: typing.Literal["better", "worse", "equal", "at most better", "at most worse", "open"]
+    """Of ``first``: shown to be better or worse; equal within the resolution; at most the resolution better or worse;
+    or nothing yet."""
     alpha: float
     """This comparison's share of the error budget."""
-    why_no_ratio: str | None
+    why_open: str | None
+    """Why nothing may be claimed yet; None where it may."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,24 +158,28 @@ class Outlook:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The answer: what is chosen, how sure it is, and why each degree got its word."""
+    """The answer: what is chosen, how sure it is, and why each candidate got its word."""
 
     outcome: Outcome
-    chosen: int | None
-    """The degree; None where nothing qualifies, or the run does not settle it."""
-    provisional: int | None
-    """Where the run does not settle it: the degree the rule would name on what was seen; else None."""
+    criterion: Criterion
+    chosen: str | None
+    """The candidate's name; None where nothing qualifies, or the run does not settle it."""
+    chosen_degree: int | None
+    provisional: str | None
+    """Where the run does not settle it: the candidate that leads on what was seen; else None."""
     reasons: tuple[str, ...]
     """Why a run is void or not settled; empty for a settled one."""
+    caveats: tuple[str, ...]
+    """What a settled answer holds for, one sentence each: "for these server processes", disturbances, trends."""
     notes: tuple[str, ...]
     """What was left out, one sentence each."""
     degrees: tuple[DegreeVerdict, ...]
-    """In rising order."""
+    """Candidates in rising order."""
     comparisons: tuple[Comparison, ...]
     outlook: tuple[Outlook, ...]
     """Empty for a settled verdict."""
     confidence: float
-    margin: float
-    """Two degrees within this share of each other count as equal: log scale."""
+    resolution: float
+    """No other candidate can be more than this share better than the chosen one."""
     blocks: int
-    """Blocks that every measured degree completed."""
+    """Blocks that were measured."""

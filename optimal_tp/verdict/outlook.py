@@ -1,14 +1,11 @@
 """What would settle an open question: how many more blocks, minutes and dollars, if what was seen goes on."""
 
 import math
-import typing
 
-from optimal_tp.measurement.estimate import METRIC_WORDS
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import Price
-from optimal_tp.verdict.findings import Comparison, LimitFinding, Outlook
-from optimal_tp.verdict.ranking import MARGIN
-from optimal_tp.verdict.statistics import share_sequence, t_bound
+from optimal_tp.verdict.findings import Outlook
+from optimal_tp.verdict.race.pairs import Pair
 
 MOST_BLOCKS = 10_000
 """Blocks beyond which no number is named: days of measurement."""
@@ -31,8 +28,8 @@ def billed_usd_per_hour(record: RunRecord, price: Price | None) -> float | None:
     """
     if price is None:
         return None
-    allocated = {degree.degree: degree.cores_allocated for degree in record.degrees if degree.gate is None}
-    at_once = [sum(allocated.get(degree, 0) for degree in turn) for turn in record.rounds or (tuple(allocated),)]
+    allocated = {each.candidate: each.cores_allocated for each in record.degrees if each.gate is None}
+    at_once = [sum(allocated.get(candidate, 0) for candidate in turn) for turn in record.rounds or (tuple(allocated),)]
     return price.usd_per_hour * math.ceil(max(at_once, default=0) / price.billed_cores)
 
 
@@ -49,48 +46,17 @@ def priced(question: str, blocks: int | None, record: RunRecord, price: Price | 
     )
 
 
-def throughput_question(leader: int, other: int, comparison: Comparison | None) -> tuple[str, int | None]:
-    """Return the question between ``leader`` and ``other`` and the blocks that would settle it."""
-    question = f"whether TP{leader} or TP{other} gives more output tokens/s per core"
-    if comparison is None or comparison.ratio is None or comparison.log_deviation is None:
+def comparison_question(pair: Pair) -> tuple[str, int | None]:
+    """Return the question between two candidates, and the further blocks that would settle it.
+
+    The interval narrows with the root of the blocks: ``blocks * (half width / (resolution - |log ratio|))^2``.
+    """
+    question = f"which of {pair.first.name} and {pair.second.name} is the better"
+    low, high = pair.interval.low, pair.interval.high
+    if low is None or high is None or pair.log_ratio is None:
         return question, None
-    sign = 1 if comparison.first == other else -1
-    lead = sign * math.log(comparison.ratio.value)  # of the other over the leader
-    needed = abs(lead)
-    if other > leader:  # a small enough advantage of the larger degree settles it as well
-        needed = max(needed, math.log1p(MARGIN) - lead)
-    spread = comparison.log_deviation * math.sqrt(comparison.batch)  # neighbours that resemble each other count less
-    return question, _further(comparison.blocks, lambda count: _half(count, comparison.alpha, spread) < needed)
-
-
-def _half(count: int, alpha: float, deviation: float) -> float:
-    return t_bound(count, alpha=alpha) * deviation / math.sqrt(count)
-
-
-def limit_question(degree: int, finding: LimitFinding, blocks: int, alpha: float) -> tuple[str, int | None]:
-    """Return the question about one limit and the blocks that would settle it."""
-    question = f"whether TP{degree} holds the limit on {METRIC_WORDS[finding.metric]}"
-    if not finding.requests or not blocks:
-        return question, None
-    target = finding.percent / 100
-    hits = finding.hits / finding.design_effect / blocks
-    trials = finding.requests / finding.design_effect / blocks
-
-    def settles(count: int) -> bool:
-        share = share_sequence(hits * count, trials * count, alpha=alpha)
-        return share.is_below(target) or (share.low is not None and share.low >= target)
-
-    return question, _further(blocks, settles)
-
-
-def _further(have: int, settles: typing.Callable[[int], bool]) -> int | None:
-    """Return how many blocks beyond ``have`` make ``settles`` true; by doubling, then by halving."""
-    low, high = have, max(have + 1, 2)
-    while not settles(high):
-        if high >= MOST_BLOCKS:
-            return None
-        low, high = high, min(2 * high, MOST_BLOCKS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if settles(middle) else (middle, high)
-    return high - have
+    # Settled from either side: one of the two is a safe choice as soon as the other is at most the resolution better.
+    room = math.log1p(pair.rules.resolution) + abs(pair.log_ratio)
+    needed = math.ceil(pair.blocks * ((high - low) / 2 / room) ** 2)
+    further = max(1, needed - pair.blocks)
+    return question, further if further <= MOST_BLOCKS else None

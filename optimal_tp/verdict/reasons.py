@@ -1,4 +1,4 @@
-"""One word per degree, the number that decided it, and the sentence that says so."""
+"""One word per candidate, the number that decided it, and the sentence that says so."""
 
 import dataclasses
 import math
@@ -6,25 +6,29 @@ import typing
 
 import numpy as np
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     Estimate,
     Interval,
-    degree_list,
     figure,
+    name_list,
     percent,
-    percent_bounds,
     plural,
     ranged,
 )
-from optimal_tp.measurement.turns import goodput
-from optimal_tp.verdict.evidence import DegreeEvidence, Evidence
-from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Word
-from optimal_tp.verdict.ranking import MARGIN, Ranking, is_better, relative
+from optimal_tp.measurement.turns import share_within
+from optimal_tp.verdict.contest import Contest
+from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
+from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Proof, Word
+from optimal_tp.verdict.latency import latency_percentile, limit_finding
+from optimal_tp.verdict.race.pairs import Pair
 from optimal_tp.verdict.statistics import mean_sequence
 
-Standing = typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]
-PER_CORE = "OutputTokensPerSecondPerCore"
+Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
+"""``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
+GOODPUT, PER_CORE = "GoodputPerSecondPerCore", "OutputTokensPerSecondPerCore"
+UNIT = {"goodput": "requests/s per core", "throughput": "output tokens/s per core"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,56 +36,106 @@ class Case:
     """Everything found about a run before words are given."""
 
     evidence: Evidence
+    contest: Contest
+    standpoints: typing.Mapping[Candidate, Standpoint]
     comparisons: tuple[Comparison, ...]
-    findings: typing.Mapping[int, tuple[LimitFinding, ...]]
-    standing: typing.Mapping[int, Standing]
-    ranking: Ranking
 
     @property
-    def short_of_blocks(self) -> int:
-        """Blocks that are missing before the first look; 0 if none are."""
-        counts = [
-            len(self.evidence.degrees[number].turns)
-            for number, word in self.standing.items()
-            if word in ("passes", "open", "misses", "unmeasured")
-        ]
-        return max(0, self.evidence.settings.decision.minimum_blocks - min(counts)) if counts else 0
+    def choice(self) -> Candidate | None:
+        """The safe choice; None while there is none."""
+        standing = self.contest.standing
+        return None if standing is None else standing.safe
 
-    def comparison(self, first: int, second: int) -> Comparison | None:
-        """Return the comparison between two degrees; None if there is none."""
-        wanted = {first, second}
-        return next((item for item in self.comparisons if {item.first, item.second} == wanted), None)
+    @property
+    def unit(self) -> str:
+        """What candidates are compared by, in words."""
+        return UNIT[self.contest.criterion]
 
-    def open_limits(self) -> list[int]:
-        """Return the degrees whose limits are undecided and might change the answer."""
-        relevant = {*self.ranking.unsettled}
-        return [number for number, word in self.standing.items() if word == "open" and number in relevant]
+    def open_pairs(self) -> tuple[Pair, ...]:
+        """Return the pairs of the candidates that are still in the race."""
+        standing = self.contest.standing
+        return () if standing is None else standing.pairs
+
+    def against(self, candidate: Candidate, rival: Candidate) -> Comparison | None:
+        """Return the comparison of two candidates with ``candidate`` first; None where they were not compared."""
+        return turned_to(self.comparisons, candidate.name, rival.name)
 
 
-def degree_verdict(case: Case, outcome: Outcome, number: int) -> DegreeVerdict:
-    """Return the verdict on degree ``number``."""
-    degree = case.evidence.degrees.get(number)
-    if degree is None:
-        return _unmeasured(case, number)
-    word, ground = _word(case, outcome, number, degree)
-    samples = degree.samples
-    turns = [turn for turn, _ in degree.turns]
-    logs = list(degree.log_per_core().values())
-    per_core = _per_core(logs, case.evidence.settings.decision.confidence)
+def comparison(pair: Pair) -> Comparison:
+    """Return what ``pair`` shows, as data."""
+    back = pair.turned()
+    word: typing.Literal["better", "worse", "equal", "at most better", "at most worse", "open"] = "open"
+    if pair.is_better or back.is_better:
+        word = "better" if pair.is_better else "worse"
+    elif pair.is_safe or back.is_safe:
+        word = "equal" if pair.is_safe and back.is_safe else "at most worse" if pair.is_safe else "at most better"
+    ratio = None
+    if pair.log_ratio is not None:
+        ratio = Estimate(value=math.exp(pair.log_ratio), interval=pair.interval.exponentiated())
+    return Comparison(
+        first=pair.first.name,
+        second=pair.second.name,
+        blocks=pair.blocks,
+        ratio=ratio,
+        log_deviation=pair.deviation,
+        word=word,
+        alpha=pair.rules.alpha,
+        why_open=pair.why_open,
+    )
+
+
+_TURNED: dict[str, typing.Any] = {
+    "better": "worse",
+    "worse": "better",
+    "at most better": "at most worse",
+    "at most worse": "at most better",
+}
+
+
+def turned_to(comparisons: typing.Iterable[Comparison], first: str, second: str) -> Comparison | None:
+    """Return the comparison of two candidates with ``first`` first; None where they were not compared."""
+    for one in comparisons:
+        if (one.first, one.second) == (first, second):
+            return one
+        if (one.second, one.first) == (first, second):
+            ratio = one.ratio
+            if ratio is not None:
+                low, high = ratio.interval.low, ratio.interval.high
+                ends = Interval(low=1 / high if high else None, high=1 / low if low else None)
+                ratio = Estimate(value=1 / ratio.value, interval=ends)
+            word = _TURNED.get(one.word, one.word)
+            return dataclasses.replace(one, first=first, second=second, ratio=ratio, word=word)
+    return None
+
+
+def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: Proof | None) -> DegreeVerdict:
+    """Return the verdict on ``candidate``; ``proven`` is what is proven of its goodput."""
+    own = case.evidence.candidates.get(candidate)
+    if own is None:
+        return _unmeasured(case, candidate)
+    word, ground = _word(case, outcome, candidate, own)
+    samples = own.samples
+    limits = case.evidence.settings.limits.asked()
+    confidence = case.evidence.settings.decision.confidence
+    closed = {turn.concurrency for turn, _ in own.turns}
     return DegreeVerdict(
-        degree=number,
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
         word=word,
         ground=ground,
-        reasons=_reasons(case, number, degree, ground),
-        cores_used=degree.record.cores_used,
-        concurrency=turns[-1].concurrency if turns else None,
-        blocks=len(turns),
+        reasons=_reasons(case, candidate, own, ground),
+        cores_used=own.record.cores_used,
+        concurrency=closed.pop() if len(closed) == 1 else None,
+        blocks=len(own.turns),
+        disturbed=sum(one.candidate == candidate for one in case.contest.disturbed),
         requests=len(samples),
         failures=sum(sample.status != "ok" for sample in samples),
-        tokens_per_second=None if per_core is None else per_core.value * degree.record.cores_used,
-        tokens_per_second_per_core=per_core,
-        goodput=goodput(samples, case.evidence.settings.limits.asked()),
-        limits=case.findings[number],
+        goodput_per_second_per_core=case.contest.capacities.get(candidate) if limits else None,
+        proof=proven,
+        tokens_per_second_per_core=_per_core(own.log_tokens_per_core(), confidence),
+        median_latency_ms=latency_percentile(own.turns, "total_latency_ms", 50, alpha=1 - confidence),
+        share_within=share_within(samples, limits),
+        limits=tuple(limit_finding(own.turns, metric, limit, alpha=1 - confidence) for metric, limit in limits.items()),
     )
 
 
@@ -92,23 +146,27 @@ def _per_core(logs: list[float], confidence: float) -> Estimate | None:
     return Estimate(value=math.exp(float(np.mean(logs))), interval=interval.exponentiated())
 
 
-def _unmeasured(case: Case, number: int) -> DegreeVerdict:
-    record = case.evidence.ended.get(number)
+def _unmeasured(case: Case, candidate: Candidate) -> DegreeVerdict:
+    record = case.evidence.ended.get(candidate)
     word: Word = "inconclusive" if record is None or record.gate is None else record.gate
     sentence = "the run has no record of it" if record is None else record.reason or "no number was recorded"
     return DegreeVerdict(
-        degree=number,
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
         word=word,
         ground=_gate_ground(word, sentence),
         reasons=(),
         cores_used=None if record is None else record.cores_used,
         concurrency=None,
         blocks=0,
+        disturbed=0,
         requests=0,
         failures=0,
-        tokens_per_second=None,
+        goodput_per_second_per_core=None,
+        proof=None,
         tokens_per_second_per_core=None,
-        goodput=None,
+        median_latency_ms=None,
+        share_within=None,
         limits=(),
     )
 
@@ -117,155 +175,171 @@ def _gate_ground(metric: str, sentence: str) -> Ground:
     return Ground(metric=metric, observed=None, interval=None, threshold=None, unit="", sentence=sentence)
 
 
-def _word(case: Case, outcome: Outcome, number: int, degree: DegreeEvidence) -> tuple[Word, Ground]:
-    """Return the word of the first gate that stops ``number``, else of its throughput."""
-    standing = case.standing[number]
-    if standing == "invalid":
-        return "invalid", _gate_ground("RunValid", degree.faults[0])
+def _word(case: Case, outcome: Outcome, candidate: Candidate, own: CandidateEvidence) -> tuple[Word, Ground]:
+    """Return the word of the first gate that stops ``candidate``, else of the race."""
+    stand = case.standpoints[candidate]
+    if stand == "invalid":
+        return "invalid", _gate_ground("RunValid", own.faults[0])
     if outcome == "void":
         return "invalid", _gate_ground("RunValid", "the run is void as a whole")
-    if standing == "unmeasured":
-        return "inconclusive", _gate_ground("blocks", "no block of it was completed")
-    if standing == "fails":
-        return "invalid", _failing_ground(degree)
-    if standing == "misses":
-        return "misses-slo", _limit_ground(case.findings[number], "misses")
-    return _throughput_word(case, outcome, number, degree)
+    if stand == "unmeasured":
+        return "inconclusive", _gate_ground("blocks", unmeasured_sentence(case.evidence, candidate))
+    if stand == "fails":
+        return "invalid", _failing_ground(own)
+    if stand in ("misses", "slow"):
+        return ("misses-slo" if stand == "misses" else "inconclusive"), _slow_ground(case, own, shown=stand == "misses")
+    return _race_word(case, outcome, candidate)
 
 
-def _throughput_word(case: Case, outcome: Outcome, number: int, degree: DegreeEvidence) -> tuple[Word, Ground]:
-    leader = case.ranking.leader
-    if number in case.ranking.beaten:
-        return "dominated", _against(case, number, case.ranking.beaten[number], "")
-    if outcome == "settled" and number == leader:
-        return "chosen", _chosen_ground(case, number, degree)
-    if outcome == "settled" and leader is not None:
-        tail = f": not {percent(MARGIN)} more, and it takes {number} cores a server where {leader} would do"
-        return "dominated", _against(case, number, leader, tail)
-    if case.standing[number] == "open":
-        return "inconclusive", _limit_ground(case.findings[number], "inconclusive")
-    return "inconclusive", _open_ground(case, number, degree)
+def unmeasured_sentence(evidence: Evidence, candidate: Candidate) -> str:
+    """Return why a candidate with servers has nothing that can be compared."""
+    own = evidence.candidates[candidate]
+    if own.turns and evidence.settings.limits.asked():
+        return (
+            "its blocks kept a fixed number of requests in flight, which does not answer which rate holds the limits; "
+            "measure it again"
+        )
+    return "no block of it was completed"
 
 
-def _failing_ground(degree: DegreeEvidence) -> Ground:
-    empty = sum(not any(sample.status == "ok" for sample in samples) for _, samples in degree.turns)
-    sentence = f"no request succeeded in {empty} of {plural(len(degree.turns), 'block')}"
-    return dataclasses.replace(_gate_ground("RunValid", sentence), observed=float(empty), threshold=0.0)
+def _failing_ground(own: CandidateEvidence) -> Ground:
+    first = next((sample for sample in own.samples if sample.status != "ok"), None)
+    said = "" if first is None else f"; the first: {first.status}" + (f", {first.detail}" if first.detail else "")
+    sentence = f"none of {plural(len(own.samples), 'request')} succeeded{said}"
+    return dataclasses.replace(_gate_ground("RunValid", sentence), observed=0.0, threshold=0.0)
 
 
-def _chosen_ground(case: Case, number: int, degree: DegreeEvidence) -> Ground:
-    """Return the degree's own figure, and how near the next best of those in question comes."""
-    per_core = _per_core(list(degree.log_per_core().values()), case.evidence.settings.decision.confidence)
-    rivals = [other for other, word in case.standing.items() if word in ("passes", "open") and other != number]
-    ratios = {other: ratio for other in rivals if (ratio := relative(case.comparisons, other, number)) is not None}
-    sentence = ranged(per_core, "output tokens/s per core")
-    if ratios:
-        nearest = max(ratios, key=lambda other: ratios[other].value)
-        sentence += f"; TP{nearest} comes nearest with {ranged(ratios[nearest])} times that"
+def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
+    limits = case.evidence.settings.limits.asked()
+    share = share_within(own.samples, limits)
+    percentile = max(limit.percentile for limit in limits.values())
+    words = " and ".join(f"{figure(limit.at_most_ms)} ms of {METRIC_WORDS[metric]}" for metric, limit in limits.items())
+    tail = "" if shown else ", not yet beyond doubt"
     return Ground(
-        metric=PER_CORE,
-        observed=None if per_core is None else per_core.value,
-        interval=None if per_core is None else per_core.interval,
+        metric="share_within",
+        observed=share,
+        interval=None,
+        threshold=percentile / 100,
+        unit="share of requests",
+        sentence=(
+            f"even one request at a time holds {words} in {percent(share)} of {plural(len(own.samples), 'request')} "
+            f"only; {percentile:g} % are asked{tail}"
+        ),
+    )
+
+
+def _race_word(case: Case, outcome: Outcome, candidate: Candidate) -> tuple[Word, Ground]:
+    standing, choice = case.contest.standing, case.choice
+    if standing is not None and candidate in standing.beaten:
+        return "dominated", _against(case, candidate, standing.beaten[candidate].first)
+    if outcome == "settled" and candidate == choice:
+        return "chosen", _own_ground(case, candidate)
+    if outcome == "settled" and choice is not None:
+        return "dominated", _against(case, candidate, choice)
+    if candidate in case.contest.rising:
+        return "inconclusive", _gate_ground(
+            PER_CORE, "not saturated: its throughput still rose at the last step of the load"
+        )
+    rivals = [other for other in case.contest.racing if other != candidate]
+    best = max(rivals, key=lambda other: case.contest.capacities.get(other, 0.0), default=None)
+    return "inconclusive", _own_ground(case, candidate) if best is None else _against(case, candidate, best)
+
+
+def _own_ground(case: Case, candidate: Candidate) -> Ground:
+    """Return the candidate's own figure."""
+    value = case.contest.capacities.get(candidate)
+    metric = GOODPUT if case.contest.criterion == "goodput" else PER_CORE
+    within = " within the limits" if case.contest.criterion == "goodput" else ", saturated"
+    return Ground(
+        metric=metric,
+        observed=value,
+        interval=None,
         threshold=None,
         unit="Count/Second",
-        sentence=sentence,
+        sentence=f"about {figure(value)} {case.unit}{within}",
     )
 
 
-def _open_ground(case: Case, number: int, degree: DegreeEvidence) -> Ground:
-    rival = case.ranking.leader if case.ranking.leader != number else next(iter(case.ranking.unsettled), None)
-    if rival is None:
-        return _chosen_ground(case, number, degree)
-    ratio = relative(case.comparisons, number, rival)
-    if case.standing[rival] == "open" and ratio is not None and ratio.interval.is_below(1.0):
-        return _against(case, number, rival, f"; it is the answer only if TP{rival} misses a limit")
-    return _against(case, number, rival, ": not told apart")
-
-
-def _against(case: Case, number: int, rival: int, tail: str) -> Ground:
-    ratio = relative(case.comparisons, number, rival)
-    if ratio is None:
-        comparison = case.comparison(number, rival)
-        why = "it was never measured beside it" if comparison is None else comparison.why_no_ratio
-        return _gate_ground(PER_CORE, f"against TP{rival}: {why}")
+def _against(case: Case, candidate: Candidate, rival: Candidate) -> Ground:
+    found = case.against(candidate, rival)
+    if found is None or found.ratio is None:
+        why = "it was never measured beside it" if found is None else found.why_open or "nothing was compared"
+        return _gate_ground(GOODPUT, f"against {rival.name}: {why}")
+    resolution = percent(case.evidence.settings.decision.resolution)
+    tail = {
+        "better": "",
+        "worse": "",
+        "equal": f": equal within {resolution}",
+        "at most better": f": at most {resolution} better",
+        "at most worse": f": at most {resolution} worse",
+        "open": f": {found.why_open or 'not told apart'}",
+    }[found.word]
     return Ground(
-        metric=PER_CORE,
-        observed=ratio.value,
-        interval=ratio.interval,
+        metric=GOODPUT if case.contest.criterion == "goodput" else PER_CORE,
+        observed=found.ratio.value,
+        interval=found.ratio.interval,
         threshold=1.0,
         unit="ratio",
-        sentence=f"{ranged(ratio)} times TP{rival}'s output tokens/s per core{tail}",
-    )
-
-
-def _limit_ground(findings: tuple[LimitFinding, ...], word: str) -> Ground:
-    finding = next(item for item in findings if item.word == word)
-    return Ground(
-        metric=finding.metric,
-        observed=finding.hits / finding.requests if finding.requests else None,
-        interval=finding.share,
-        threshold=finding.percent / 100,
-        unit="share of requests",
-        sentence=limit_sentence(finding),
+        sentence=f"{ranged(found.ratio)} times {rival.name}'s {case.unit}{tail}",
     )
 
 
 def limit_sentence(finding: LimitFinding) -> str:
-    """Return what was found about one limit, with its numbers."""
+    """Return what was seen of one limit near the candidate's capacity, with its numbers."""
     if not finding.requests:
         return f"no request has a {METRIC_WORDS[finding.metric]} to hold against {figure(finding.at_most_ms)} ms"
-    within = f"within {figure(finding.at_most_ms)} ms {METRIC_WORDS[finding.metric]}"
-    asked = percent(finding.percent / 100)
     sentence = (
-        f"{percent(finding.hits / finding.requests)} of {plural(finding.requests, 'request')} {within} "
-        f"({percent_bounds(finding.share)}; {asked} asked)"
+        f"near its capacity {percent(finding.hits / finding.requests)} of {plural(finding.requests, 'request')} take "
+        f"at most {figure(finding.at_most_ms)} ms {METRIC_WORDS[finding.metric]}; {finding.percent:g} % are asked"
     )
     if finding.latency_ms is not None:
         sentence += f"; p{finding.percent:g} is {ranged(finding.latency_ms, 'ms')}"
     return sentence
 
 
-def _reasons(case: Case, number: int, degree: DegreeEvidence, ground: Ground) -> tuple[str, ...]:
-    """Return every further sentence that bears on a degree's word."""
-    unsound = [
-        sentence
-        for turn, sentence in case.evidence.soundness.unsound
-        if turn.degree == number and turn.stage == "block"
+def _reasons(case: Case, candidate: Candidate, own: CandidateEvidence, ground: Ground) -> tuple[str, ...]:
+    """Return every further sentence that bears on a candidate's word."""
+    name = f"{candidate.name} block"
+    unsound = [sentence for turn, sentence in case.evidence.soundness.unsound if sentence.startswith(name) and turn]
+    disturbed = [
+        f"block {one.block}: {percent(one.share)} of {one.counted} requests within the limits: disturbed, not compared"
+        for one in case.contest.disturbed
+        if one.candidate == candidate
     ]
-    limits = [limit_sentence(finding) for finding in case.findings[number]]
-    sentences = [*degree.faults, *unsound, *limits]
+    sentences = [*own.faults, *unsound, *disturbed]
     return tuple(sentence for sentence in dict.fromkeys(sentences) if sentence != ground.sentence)
 
 
 def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
-    """Return why the outcome is what it is, as sentences."""
-    evidence, sentences = case.evidence, []
-    if evidence.void:
-        sentences += list(evidence.void)
-    invalid = [number for number, word in case.standing.items() if word == "invalid"]
-    sentences += [f"TP{number}: {evidence.degrees[number].faults[0]}" for number in invalid]
-    unmeasured = [number for number, word in case.standing.items() if word == "unmeasured"]
+    """Return why the outcome is what it is, as sentences; none for a settled one."""
+    if outcome == "settled":
+        return ()
+    evidence, sentences = case.evidence, list(case.evidence.void)
+    by: dict[Standpoint, list[Candidate]] = {}
+    for candidate, stand in case.standpoints.items():
+        by.setdefault(stand, []).append(candidate)
+    sentences += [f"{one.name}: {evidence.candidates[one].faults[0]}" for one in by.get("invalid", [])]
+    sentences += [f"{one.name}: {_failing_ground(evidence.candidates[one]).sentence}" for one in by.get("fails", [])]
     if evidence.unknown:
-        sentences.append(f"the settings ask for {degree_list(evidence.unknown)}, of which the run has no record")
-    if unmeasured:
-        sentences.append(f"no block of {degree_list(unmeasured)} was completed")
-    if outcome == "inconclusive" and case.short_of_blocks:
-        least = evidence.settings.decision.minimum_blocks
-        sentences.append(f"{plural(evidence.blocks, 'block')} completed; a first look takes {least}")
-    if outcome == "inconclusive":
+        sentences.append(f"the settings ask for {name_list(evidence.unknown)}, of which the run has no record")
+    sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]
+    if by.get("slow"):
+        sentences.append(f"whether {name_list(by['slow'])} can hold the limits at all is not shown yet")
+    if case.contest.rising:
+        sentences.append(f"{name_list(case.contest.rising)} not saturated at the last step of the load")
+    if case.contest.unlike is not None:
+        sentences.append(case.contest.unlike)
+    if outcome == "inconclusive" and case.choice is None and case.contest.racing:
         sentences += _open_points(case)
     return tuple(sentences)
 
 
 def _open_points(case: Case) -> list[str]:
-    """Return what is undecided between the degrees that might be the answer."""
-    limits = case.open_limits()
-    found = [f"whether {degree_list(limits)} {'holds' if len(limits) == 1 else 'hold'} the limits is undecided"]
-    leader = case.ranking.leader
-    alike = (
-        []
-        if leader is None
-        else [other for other in case.ranking.unsettled if not is_better(case.comparisons, other, leader)]
-    )
-    together = degree_list(sorted([*alike, *([] if leader is None else [leader])]))
-    return [*(found if limits else []), *([f"{together} are not told apart"] if alike else [])]
+    """Return what is undecided between the candidates that might be the answer."""
+    standing = case.contest.standing
+    least = case.evidence.settings.decision.minimum_blocks
+    if standing is None or standing.blocks < least:
+        return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed; a claim takes {least}"]
+    together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
+    why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
+    return [f"{name_list(together)} are not told apart", *dict.fromkeys(why)]

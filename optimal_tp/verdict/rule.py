@@ -1,36 +1,22 @@
-"""The verdict: gates in order, then throughput per core; doubt stays doubt. The rule is in docs/verdict.md."""
+"""The verdict: gates in order, then the race; doubt stays doubt. The rule is in docs/verdict.md."""
 
-import dataclasses
-import itertools
 import types
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.verdict.evidence import DegreeEvidence, Evidence, VoidReasons, gather
-from optimal_tp.verdict.findings import Comparison, LimitFinding, Outcome, Outlook, Verdict
-from optimal_tp.verdict.latency import limit_finding
-from optimal_tp.verdict.outlook import limit_question, priced, throughput_question
-from optimal_tp.verdict.ranking import MARGIN, compare, is_better, rank
-from optimal_tp.verdict.reasons import Case, degree_verdict, reasons_of
+from optimal_tp.measurement.turns import of
+from optimal_tp.verdict.caveats import caveats_of
+from optimal_tp.verdict.contest import contest
+from optimal_tp.verdict.evidence import Evidence, VoidReasons, gather
+from optimal_tp.verdict.findings import Comparison, Outcome, Outlook, Proof, Verdict
+from optimal_tp.verdict.outlook import comparison_question, priced
+from optimal_tp.verdict.race.proof import proof
+from optimal_tp.verdict.readings import asked_share, reading
+from optimal_tp.verdict.reasons import Case, Standpoint, comparison, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ErrorBudget:
-    """How the chance of a wrong declaration is shared out, by Bonferroni's inequality."""
-
-    per_pair: float
-    per_limit: float
-
-    @classmethod
-    def of(cls, *, confidence: float, degrees: int, limits: int) -> "ErrorBudget":
-        """Return equal parts for every pair of degrees and for every limit of every degree; half for each kind."""
-        whole = 1 - confidence
-        pairs = degrees * (degrees - 1) // 2
-        share = whole / 2 if pairs and limits else whole
-        return cls(per_pair=share / max(1, pairs), per_limit=share / max(1, degrees * limits))
 
 
 def decide(
@@ -41,109 +27,111 @@ def decide(
 ) -> Verdict:
     """Return the verdict on a run, finished or not.
 
-    ``void_reasons`` is what the self-audit found: sentences by degree, under None for the whole run. ``notes`` says
+    ``void_reasons`` is what the self-audit found: sentences by candidate, under None for the whole run. ``notes`` says
     what was left out before ``record`` and ``samples`` were handed over.
     """
     evidence = gather(record, samples, void_reasons)
-    settings = evidence.settings
-    limits = settings.limits.asked()
-    budget = ErrorBudget.of(confidence=settings.decision.confidence, degrees=len(evidence.degrees), limits=len(limits))
-    comparisons = _comparisons(evidence, budget)
-    display_alpha = 1 - settings.decision.confidence
-    findings = {
-        number: tuple(
-            limit_finding(degree.turns, metric, limit, alpha=budget.per_limit, display_alpha=display_alpha)
-            for metric, limit in limits.items()
-        )
-        for number, degree in evidence.degrees.items()
+    found = contest(evidence)
+    standpoints = {
+        candidate: standpoint(evidence, candidate, found.slow, found.racing) for candidate in evidence.candidates
     }
-    standing = {number: standing_of(degree, findings[number]) for number, degree in evidence.degrees.items()}
-    passing = [number for number, word in standing.items() if word == "passes"]
-    undecided = [number for number, word in standing.items() if word == "open"]
-    ranking = rank(passing, undecided, comparisons)
-    case = Case(evidence=evidence, comparisons=comparisons, findings=findings, standing=standing, ranking=ranking)
+    case = Case(evidence=evidence, contest=found, standpoints=standpoints, comparisons=_comparisons(found.standing))
     outcome = _outcome(case)
-    outlook = () if outcome == "settled" else _outlook(case, record, budget)
+    chosen = case.choice if outcome == "settled" else None
+    proofs = {} if chosen is None else {chosen: _proof(evidence, chosen)}
+    settings = evidence.settings
     return Verdict(
         outcome=outcome,
-        chosen=ranking.leader if outcome == "settled" else None,
+        criterion=found.criterion,
+        chosen=None if chosen is None else chosen.name,
+        chosen_degree=None if chosen is None else chosen.degree,
         provisional=_provisional(case) if outcome == "inconclusive" else None,
         reasons=reasons_of(case, outcome),
-        degrees=tuple(degree_verdict(case, outcome, number) for number in _all_degrees(evidence)),
+        caveats=caveats_of(case, chosen),
         notes=(*notes, *evidence.soundness.notes),
-        comparisons=comparisons,
-        outlook=outlook,
+        degrees=tuple(
+            degree_verdict(case, outcome, candidate, proofs.get(candidate))
+            for candidate in sorted({*evidence.candidates, *evidence.ended, *evidence.unknown})
+        ),
+        comparisons=case.comparisons,
+        outlook=() if outcome == "settled" else _outlook(case, record),
         confidence=settings.decision.confidence,
-        margin=MARGIN,
-        blocks=evidence.blocks,
+        resolution=settings.decision.resolution,
+        blocks=0 if found.standing is None else found.standing.blocks,
     )
 
 
-def standing_of(
-    degree: DegreeEvidence, findings: tuple[LimitFinding, ...]
-) -> typing.Literal["invalid", "unmeasured", "fails", "misses", "passes", "open"]:
-    """Return where a degree with servers stands after the gates before throughput."""
-    if degree.faults:
+def standpoint(
+    evidence: Evidence,
+    candidate: Candidate,
+    slow: typing.Mapping[Candidate, bool],
+    racing: typing.Collection[Candidate],
+) -> Standpoint:
+    """Return where a candidate with servers stands before the race."""
+    own = evidence.candidates[candidate]
+    if own.faults:
         return "invalid"
-    if not degree.turns:
+    if not own.turns:
         return "unmeasured"
-    if not degree.serves:
+    if not own.serves:
         return "fails"
-    if any(finding.word == "misses" for finding in findings):
-        return "misses"
-    return "passes" if all(finding.word == "holds" for finding in findings) else "open"
+    if candidate in slow:
+        return "misses" if slow[candidate] else "slow"
+    return "races" if candidate in racing else "unmeasured"
 
 
-def _all_degrees(evidence: Evidence) -> list[int]:
-    return sorted({*evidence.degrees, *evidence.ended, *evidence.unknown})
-
-
-def _comparisons(evidence: Evidence, budget: ErrorBudget) -> tuple[Comparison, ...]:
-    logs = {number: degree.log_per_core() for number, degree in evidence.degrees.items()}
-    return tuple(
-        compare((first, logs[first]), (second, logs[second]), alpha=budget.per_pair)
-        for first, second in itertools.combinations(sorted(logs), 2)
-    )
+def _comparisons(standing: typing.Any) -> tuple[Comparison, ...]:  # noqa: ANN401
+    if standing is None:
+        return ()
+    shown = {frozenset((pair.first, pair.second)): pair for pair in standing.beaten.values()}
+    open_pairs = {frozenset((pair.first, pair.second)): pair for pair in standing.pairs}
+    return tuple(comparison(pair) for _, pair in sorted((open_pairs | shown).items(), key=lambda one: sorted(one[0])))
 
 
 def _outcome(case: Case) -> Outcome:
-    """Return ``settled`` only where no degree that might change the answer is in doubt."""
-    standing = set(case.standing.values())
-    if case.evidence.void or standing == {"invalid"}:
+    """Return ``settled`` only where no candidate that might change the answer is in doubt."""
+    stands = set(case.standpoints.values())
+    if case.evidence.void or stands == {"invalid"}:
         return "void"
-    if case.evidence.unknown or case.short_of_blocks or standing & {"invalid", "unmeasured"}:
+    if case.evidence.unknown or stands & {"invalid", "unmeasured", "fails", "slow"}:
         return "inconclusive"
-    return "inconclusive" if case.ranking.unsettled else "settled"
+    if case.contest.racing:
+        closed = case.contest.unlike is None and not case.contest.rising and case.choice is not None
+        return "settled" if closed else "inconclusive"
+    # Every candidate that ever served is shown to miss, or none had servers at all.
+    return "settled"
 
 
-def _provisional(case: Case) -> int | None:
-    """Return the degree the rule names if every limit turns out as it was seen so far; None if none qualifies."""
-    likely = [
-        number
-        for number, word in case.standing.items()
-        if word in ("passes", "open") and case.evidence.degrees[number].log_per_core()
-        if all(finding.hits >= finding.requests * finding.percent / 100 for finding in case.findings[number])
+def _provisional(case: Case) -> str | None:
+    """Return the candidate that leads on what was seen; None if none does."""
+    capacities = {candidate: case.contest.capacities.get(candidate) for candidate in case.contest.racing}
+    known = {candidate: value for candidate, value in capacities.items() if value is not None}
+    return max(known, key=lambda candidate: known[candidate]).name if known else None
+
+
+def _proof(evidence: Evidence, chosen: Candidate) -> Proof | None:
+    limits = evidence.settings.limits.asked()
+    cores = evidence.candidates[chosen].record.cores_used
+    own = [
+        one
+        for turn, samples in evidence.soundness.turns
+        if turn.stage == "proof" and of(turn) == chosen and limits
+        if (one := reading(turn, samples, limits, cores)) is not None
     ]
-    return rank(likely, [], case.comparisons).leader
+    if not own:
+        return None
+    return proof(own, asked_share(limits), alpha=1 - evidence.settings.decision.confidence)
 
 
-def _outlook(case: Case, record: RunRecord, budget: ErrorBudget) -> tuple[Outlook, ...]:
+def _outlook(case: Case, record: RunRecord) -> tuple[Outlook, ...]:
     price = case.evidence.settings.price
+    standing = case.contest.standing
+    if standing is None:
+        return ()
+    missing = case.evidence.settings.decision.minimum_blocks - standing.blocks
     questions: list[tuple[str, int | None]] = []
-    if case.short_of_blocks:
-        least = case.evidence.settings.decision.minimum_blocks
-        questions.append((f"everything, as a first look takes {least} blocks", case.short_of_blocks))
-    for number in case.open_limits():
-        questions.extend(
-            limit_question(number, finding, len(case.evidence.degrees[number].turns), budget.per_limit)
-            for finding in case.findings[number]
-            if finding.word == "inconclusive"
-        )
-    leader = case.ranking.leader
-    if leader is not None:
-        questions.extend(
-            throughput_question(leader, other, case.comparison(leader, other))
-            for other in case.ranking.unsettled
-            if not is_better(case.comparisons, other, leader)
-        )
+    if missing > 0:
+        questions.append(("everything, as a first claim takes so many blocks", missing))
+    elif case.choice is None:
+        questions.extend(comparison_question(pair) for pair in case.open_pairs())
     return tuple(priced(question, blocks, record, price) for question, blocks in questions)

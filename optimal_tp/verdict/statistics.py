@@ -1,10 +1,9 @@
-"""Statistics that stay true however often one looks: confidence sequences, order statistics, autocorrelation."""
+"""Statistics that stay true however often one looks: confidence sequences and order statistics."""
 
 import math
 import typing
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 
 from optimal_tp.measurement.distribution import percentile_of
@@ -16,9 +15,6 @@ and costs less than 10 % of width at 50 blocks against the best choice for that 
 
 NO_SPREAD = 1e-9
 """Standard deviation of log ratios below which values count as identical: times are kept to the microsecond."""
-
-LAG_FEWEST = 4
-"""Values below which no autocorrelation is estimated."""
 
 
 def t_bound(count: int, *, alpha: float, prior_variance: float = PRIOR_VARIANCE) -> float:
@@ -60,39 +56,6 @@ def mean_sequence(values: typing.Sequence[float], *, alpha: float) -> Interval |
     return Interval(low=middle - half, high=middle + half)
 
 
-def share_sequence(hits: float, trials: float, *, alpha: float) -> Interval:
-    """Return the confidence sequence for a share of which ``hits`` of ``trials`` were seen; within 0 and 1.
-
-    The e-process mixes three priors with equal weight: Beta(1/2, 1/2), "always" and "never". Sources: Robbins,
-    "Statistical methods related to the law of the iterated logarithm", Annals of Mathematical Statistics 41 (1970);
-    Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of
-    Statistics 49 (2021). Counts may be fractions: counts divided by a design effect.
-    """
-    misses = trials - hits
-    if trials <= 0:
-        return Interval(low=0.0, high=1.0)
-    mixture = float(scipy.special.betaln(hits + 0.5, misses + 0.5) - scipy.special.betaln(0.5, 0.5))
-    edges = [0.0] if misses == 0 or hits == 0 else []
-    evidence = float(scipy.special.logsumexp([mixture, *edges])) - math.log(3)
-
-    def excess(share: float) -> float:
-        """Return by how much (log) the evidence for ``share`` exceeds what ``alpha`` asks for."""
-        log_likelihood = float(scipy.special.xlogy(hits, share) + scipy.special.xlog1py(misses, -share))
-        return evidence - log_likelihood - math.log(1 / alpha)
-
-    middle = hits / trials
-    low = 0.0 if hits == 0 else _crossing(excess, 1e-300, middle)
-    high = 1.0 if misses == 0 else _crossing(excess, middle, 1 - 1e-15)
-    return Interval(low=low, high=high)
-
-
-def _crossing(excess: typing.Callable[[float], float], low: float, high: float) -> float:
-    """Return where ``excess`` changes sign; the end of the bracket that is still refused nowhere if it does not."""
-    if excess(low) * excess(high) > 0:
-        return low if excess(low) <= 0 else high
-    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-12))
-
-
 def percentile(
     values: typing.Sequence[float], percent: float, *, alpha: float, design_effect: float = 1.0
 ) -> Estimate | None:
@@ -132,30 +95,6 @@ def percentile_point(values: typing.Iterable[float], percent: float) -> float | 
     """Return the percentile alone; None without values, and where it is infinite."""
     point = percentile_of(sorted(values), percent)
     return point if point is not None and math.isfinite(point) else None
-
-
-def lag_one(values: typing.Sequence[float]) -> Estimate | None:
-    """Return the autocorrelation at lag one with its 95 % interval for independent values; None below 4 or flat.
-
-    The expected value under independence, ``-1/n``, is added back. Source: Bartlett, "On the theoretical specification
-    and sampling properties of autocorrelated time-series", Supplement to the JRSS 8 (1946): deviation ``1/sqrt(n)``.
-    """
-    count = len(values)
-    if count < LAG_FEWEST:
-        return None
-    centred = np.asarray(values, dtype=float) - np.mean(values)
-    power = float(centred @ centred)
-    if power <= count * NO_SPREAD**2:
-        return None
-    estimate = float(centred[1:] @ centred[:-1]) / power + 1 / count
-    half = float(scipy.special.ndtri(0.975)) / math.sqrt(count)
-    return Estimate(value=estimate, interval=Interval(low=estimate - half, high=estimate + half))
-
-
-def batched(values: typing.Sequence[float], size: int) -> tuple[float, ...]:
-    """Return the means of consecutive ``values``, ``size`` at a time; an incomplete last batch is left out."""
-    whole = len(values) - len(values) % size
-    return tuple(float(mean) for mean in np.asarray(values[:whole], dtype=float).reshape(-1, size).mean(axis=1))
 
 
 def design_effect(groups: typing.Sequence[tuple[int, int]]) -> float:

@@ -35,7 +35,7 @@ from tests.engines.fakes_region import ACCOUNT, Kind, Region, Reservation, regio
 from tests.fakes_pulumi import Recording, run_main
 from tests.fakes_schemas import PREFIX
 from tests.fakes_stack_files import EXISTING
-from tests.fakes_workloads import changed
+from tests.fakes_workloads import changed, side_by_side
 
 HELD = "cr-0fedcba9876543210"
 """A reservation; not the one that the stack files give as an example."""
@@ -203,10 +203,13 @@ def launching(
 ) -> collections.abc.Iterator[Launch]:
     """Run the program of ``file`` for a cluster that is there, and Karpenter beside it; nothing is applied yet.
 
+    The dev stack has its servers side by side unless ``changes`` say otherwise.
     ``reserved`` instances are in the reservation HELD, which is of ``kind``; None if there is no such reservation.
     ``prices`` are what AWS publishes. ``overlays`` is Karpenter's gate for prices of ours; without it the gate is as
     our chart values have it.
     """
+    if file == "Pulumi.dev.yaml":
+        changes = side_by_side(**changes)
     settings = parse_infra(changed(file, **changes)["optimal-tp:infra"], file=file)
     neuron = settings.neuron
     there = [

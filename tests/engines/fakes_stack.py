@@ -2,7 +2,6 @@
 
 import collections.abc
 import contextlib
-import copy
 import dataclasses
 import json
 import os
@@ -23,7 +22,8 @@ from tests.engines.fakes_aws.outputs import AUTHORITY, ENDPOINT
 from tests.engines.fakes_aws.plugin import MODEL, SCALE
 from tests.engines.fakes_aws.world import World, seen
 from tests.engines.fakes_cluster import scheduling
-from tests.fakes_stack_files import ROOT, stack_config
+from tests.fakes_stack_files import ROOT
+from tests.fakes_workloads import changed, side_by_side
 
 FILE, STACK = "Pulumi.dev.yaml", "dev"
 CHARTS = pathlib.Path(__file__).parent / "charts"
@@ -136,8 +136,8 @@ class Stack:
         (project / "Pulumi.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
 
     def configure(self, changes: collections.abc.Mapping[str, object]) -> None:
-        """Write the stack file: the dev stack's own, our charts, and ``changes`` by dotted path."""
-        config = copy.deepcopy(stack_config(FILE))
+        """Write the stack file: the dev stack side by side, our charts, and ``changes`` by dotted path."""
+        config = changed(FILE, **side_by_side())
         for dotted, value in {"infra.registries.charts": str(self._folder / "charts"), **changes}.items():
             section, *keys, last = dotted.split(".")
             place = config.setdefault(f"optimal-tp:{section}", {})

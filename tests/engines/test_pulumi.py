@@ -9,7 +9,7 @@ from tests.engines.fakes_aws.world import World
 from tests.engines.fakes_engines import CONTROL_PLANE, EKS_PLUGIN, PULUMI, needs
 from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
-from tests.fakes_pulumi import recorded
+from tests.fakes_workloads import PROGRAMS
 
 NEEDED = (CONTROL_PLANE, PULUMI, EKS_PLUGIN)
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600), needs(*NEEDED)]
@@ -154,7 +154,7 @@ def test_helm_leaves_the_definitions_to_the_cluster(life: Life) -> None:
 
 def test_destroy_goes_in_the_order_that_was_computed(life: Life) -> None:
     """Whatever must outlive a resource is touched only after that resource is gone, in the engine's own journal."""
-    recording = recorded("Pulumi.dev.yaml")
+    recording = PROGRAMS["one-each"]()
     keys = {each.urn: each.key for each in recording.resources}
     keys = {urn: "Cluster cluster-control-plane-eksCluster" if "eks:index" in urn else key for urn, key in keys.items()}
     begun, ended = _when(life.runs["destroy"], is_end=False), _when(life.runs["destroy"], is_end=True)

@@ -11,7 +11,7 @@ from tests.engines.fakes_engines import needs
 from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
 from tests.engines.test_pulumi import NEEDED, UP
-from tests.fakes_pulumi import recorded
+from tests.fakes_workloads import PROGRAMS
 from tests.program.test_critical_path import IN_CLUSTER, chain, needed
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900), needs(*NEEDED)]
@@ -60,7 +60,7 @@ def walked(run: Run, own_seconds: float) -> Path:
     """Return the longest chain of needs, with the times of ``run``, beside what an ``up`` takes that does nothing."""
     begun = {event.key: event.seconds for event in run.events if not event.is_end}
     ended = {event.key: event.seconds for event in run.events if event.is_end and event.key in begun}
-    needs_of = needed(recorded("Pulumi.dev.yaml"))
+    needs_of = needed(PROGRAMS["one-each"]())
     names = {CLUSTER: [key for part in PARTS for key in ended if key.startswith(part)]}
     cost = {key: sum(ended[each] - begun[each] for each in names.get(key, [key]) if each in ended) for key in needs_of}
     keys = [each for key in chain(needs_of, cost) for each in names.get(key, [key]) if each in ended]

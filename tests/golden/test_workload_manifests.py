@@ -7,7 +7,9 @@ import typing
 import pytest
 import yaml
 
+from optimal_tp.plan.timetable import Rounds
 from optimal_tp.settings.infra import InfraSettings
+from tests.fakes_candidates import TP1, TP2, TP4, TP8
 from tests.fakes_goldens import hold_to
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import SCHEMAS, manifests, problems, whole
@@ -53,8 +55,8 @@ class Other(typing.NamedTuple):
     """Cores, CPU and memory, by server."""
     waiting: set[str]
     """Servers that have no pod before their turn."""
-    rounds: list[tuple[tuple[int, ...], ...]]
-    """Of each model: the degrees whose servers run at the same time, round by round."""
+    rounds: list[Rounds]
+    """Of each model: the candidates whose servers run at the same time, round by round."""
     deadline: str
     image: str
 
@@ -85,11 +87,18 @@ def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, t
 
 
 OTHERS: typing.Final[dict[str, Other]] = {
-    "equal-cores": Other(several(SMALL_NODE, 4), set(), [((1, 2, 4),)], "2026-11-24T11:27:52+00:00", FORK),
+    "equal-cores": Other(several(SMALL_NODE, 4), set(), [((TP1, TP2, TP4),)], "2026-11-24T11:27:52+00:00", FORK),
+    "rounds": Other(
+        several(SMALL_NODE, 4),
+        {"tp2-0", "tp2-1", "tp4"},
+        [((TP1,), (TP2,), (TP4,))],
+        "2026-11-24T16:18:48+00:00",
+        FORK,
+    ),
     "turns": Other(
         {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
         {"tp4"},
-        [((1, 2), (4,))],
+        [((TP1, TP2), (TP4,))],
         "2026-11-24T16:18:48+00:00",
         FORK,
     ),
@@ -99,12 +108,12 @@ OTHERS: typing.Final[dict[str, Other]] = {
             **{f"qwen3-8b-tp{degree}": SMALL_NODE[degree] for degree in (2, 4)},
         },
         {"qwen3-8b-tp2", "qwen3-8b-tp4"},
-        [((1, 2, 4),), ((2, 4),)],
+        [((TP1, TP2, TP4),), ((TP2, TP4),)],
         "2026-11-24T16:53:24+00:00",
         FORK,
     ),
     "plugin-on-large-node": Other(
-        several(LARGE_NODE, 8), set(), [((1, 2, 4, 8),)], "2026-11-24T11:58:36+00:00", PLUGIN
+        several(LARGE_NODE, 8), set(), [((TP1, TP2, TP4, TP8),)], "2026-11-24T11:58:36+00:00", PLUGIN
     ),
 }
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
 from optimal_tp.experiment.session import Session, raise_ending
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.turns import key
 from optimal_tp.results.retrial import retry
@@ -33,11 +34,12 @@ def _settings(**changes: typing.Any) -> WorkloadSettings:
     load = {
         "prompt_tokens": PROMPT_TOKENS,
         "output_tokens": OUTPUT_TOKENS,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 2,
         "concurrency": [1, 2],
-        "step_seconds": 0.03,
-        "block_seconds": 0.04,
+        "step_seconds": 0.12,
+        "block_seconds": 0.12,
         "pause_seconds": 0,
         "request_timeout_seconds": 5,
     }
@@ -63,7 +65,7 @@ class _Arena(OpenArena):
         self.turns = 0
         self._fails_after = fails_after
 
-    async def admit(self, degree: int) -> None:  # noqa: ARG002 - the protocol's
+    async def admit(self, candidate: Candidate) -> None:  # noqa: ARG002 - the protocol's
         self.turns += 1
 
     def failure(self) -> str | None:
@@ -186,6 +188,25 @@ def test_tokens_are_exact_and_every_request_has_its_sample(tmp_path: pathlib.Pat
     }
 
 
+def test_both_degrees_have_the_same_lengths_in_the_same_order(tmp_path: pathlib.Path) -> None:
+    """Outputs vary over their range, and what one degree is asked for in a block the other is asked for too."""
+    with _session(tmp_path, {1: 0.001, 2: 0.001}, _settings(load={"output_spread": 0.5})) as session:
+        _conduct(session)
+    samples = read(str(tmp_path)).samples
+    asked = {
+        (degree, block): [s.output_tokens for s in samples if (s.degree, s.block, s.stage) == (degree, block, "block")]
+        for degree in (1, 2)
+        for block in (0, 1)
+    }
+
+    assert {s.output_tokens for s in samples} <= set(range(4, 13))
+    assert len({s.output_tokens for s in samples}) > 3
+    for block in (0, 1):
+        assert len(pairs := list(zip(asked[1, block], asked[2, block], strict=False))) > 1
+        assert all(one == other for one, other in pairs)
+    assert asked[1, 0][:4] != asked[1, 1][:4]
+
+
 def test_stages_come_in_their_order_and_blocks_are_whole(tmp_path: pathlib.Path) -> None:
     """Warm-up, idle, rising, blocks; in each block every degree once, not always in the same order."""
     decision = {"minimum_blocks": 12, "maximum_blocks": 12, "budget_seconds": 30}
@@ -289,7 +310,7 @@ def test_wrong_targets_are_told_together(tmp_path: pathlib.Path, *, down: bool) 
         "correct the URL, workloads.model.name, or the server's --served-model-name"
     )
     assert str(caught.value.problems[1]) == (
-        f"target 1 is '{server.url}'; it serves degree 1; its name qwen-vllm-tp4 says another; "
+        f"target 1 is '{server.url}'; it serves TP1; its name qwen-vllm-tp4 says another; "
         "exchange the URLs of the targets"
     )
     assert "its max_model_len is 64" in str(caught.value.problems[2])

@@ -10,12 +10,14 @@ from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import Stretch, Target
 from optimal_tp.measurement.run import RunRecord
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_kubernetes import NO_API
 from tests.measurement.test_session import _session, _settings
 
-ROUNDS = ((1,), (2,))
+ROUNDS = ((TP1,), (TP2,))
 
 
 class Cluster(Deployments):
@@ -37,11 +39,11 @@ class Cluster(Deployments):
 async def conducted(session: Session, cluster: Cluster, *, probes: bool = False) -> RunRecord | None:
     """Run ``session`` in turns on ``cluster``: the experiment, or the steady probe for a moment."""
     halt = Halt(event=asyncio.Event())
-    urls = {degree.degree: degree.urls for degree in session.degrees}
+    urls = {each.candidate: each.urls for each in session.degrees}
     rota = Rota(
         rounds=ROUNDS,
         targets=urls,
-        names={1: ("tp1",), 2: ("tp2",)},
+        names={TP1: ("tp1",), TP2: ("tp2",)},
         scaler=cluster,
         ready_timeout_seconds=2,
         stop=halt.event,
@@ -77,15 +79,15 @@ def test_no_two_rounds_run_at_once(tmp_path: pathlib.Path) -> None:
 def test_the_steady_probe_changes_no_servers(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the experiment the first round stays and is probed alone; nothing is started and stopped for ever."""
     cluster = Cluster()
-    probed: set[int] = set()
+    probed: set[Candidate] = set()
 
     async def drive(target: Target, stretch: Stretch, *_: object, **__: object) -> None:
         assert target.urls
-        probed.add(stretch.degree)
+        probed.add(stretch.candidate)
 
     monkeypatch.setattr("optimal_tp.experiment.probe.drive", drive)
     with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
         asyncio.run(conducted(session, cluster, probes=True))
 
     assert cluster.states == [("tp1",)]
-    assert probed == {1}
+    assert probed == {TP1}

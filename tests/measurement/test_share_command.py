@@ -20,6 +20,7 @@ from optimal_tp.plan.timetable import timetable
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import read
 from optimal_tp.settings.workload import parse_workloads
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_server import Script, ScriptedServer
 
 # Two interpreters start on whatever the machine has to spare.
@@ -31,6 +32,7 @@ SETTINGS: dict[str, typing.Any] = {
     "load": {
         "prompt_tokens": 7,
         "output_tokens": 8,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 3,
         "concurrency": [1, 4],
@@ -133,11 +135,11 @@ def _most_in_flight(samples: list[Sample]) -> int:
 
 def test_every_turn_is_whole(together: Together) -> None:
     """Every planned turn is there once; both pods' samples are in it, and no request twice."""
-    planned = timetable(parse_workloads(SETTINGS, file="test"), (1, 2))
+    planned = timetable(parse_workloads(SETTINGS, file="test"), (TP1, TP2))
     source = read(str(together.folder))
     grouped = samples_by_turn(source.samples)
     wanted = collections.Counter(
-        (turn.stage, turn.degree, turn.block) for turn in planned.turns if turn.stage != "block"
+        (turn.stage, turn.candidate.degree, turn.block) for turn in planned.turns if turn.stage != "block"
     )
     found = collections.Counter((turn.stage, turn.degree, turn.block) for turn in source.record.turns)
     blocks = {(turn.degree, turn.block) for turn in source.record.turns if turn.stage == "block"}
@@ -163,8 +165,8 @@ def _is_whole(turn: Turn, samples: list[Sample]) -> None:
 def test_turns_begin_at_the_planned_moments(tmp_path: pathlib.Path, together: Together) -> None:
     """Both pods begin each turn at the very second of the plan, by the common start."""
     planned = {
-        (turn.stage, turn.degree, turn.block, turn.arrivals.concurrency): turn.begin_seconds
-        for turn in timetable(parse_workloads(SETTINGS, file="test"), (1, 2)).turns
+        (turn.stage, turn.candidate.degree, turn.block, turn.arrivals.concurrency): turn.begin_seconds
+        for turn in timetable(parse_workloads(SETTINGS, file="test"), (TP1, TP2)).turns
     }
     for pod in (0, 1):
         alone = tmp_path / str(pod)

@@ -24,6 +24,7 @@ from optimal_tp.measurement.progress import decode_progress
 from optimal_tp.measurement.sweep import decode_sweep
 from optimal_tp.report import files
 from optimal_tp.telemetry.console import PlainWatcher
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_accounting import CLAIMS, claim
@@ -35,12 +36,13 @@ SETTINGS = {
     "degrees": [1, 2],
     "load": {
         "prompt_tokens": 7,
-        "output_tokens": 8,
+        "output_tokens": 3,
+        "output_spread": 0,
         "warm_up_requests": 1,
         "idle_requests": 1,
         "concurrency": [1],
-        "step_seconds": 0.02,
-        "block_seconds": 0.04,
+        "step_seconds": 0.3,
+        "block_seconds": 0.3,
         "pause_seconds": 0,
         "request_timeout_seconds": 5,
     },
@@ -200,7 +202,7 @@ def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(assembly, "deployments", tuple)
     with servers() as words:
         arguments = parsed(tmp_path, *words)
-        models = tuple(model.model_copy(update={"rounds": ((1, 2),)}) for model in asked(arguments).models)
+        models = tuple(model.model_copy(update={"rounds": ((TP1, TP2),)}) for model in asked(arguments).models)
         status = swept(arguments, models=models)
         urls = [word.partition("=")[2] for word in words if "@" in word]
     small, large = urls[:2], urls[2:]
@@ -298,9 +300,8 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
             "me/small@1=http://127.0.0.1:8001"
         ),
         (
-            "--target[0] of me/small is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct "
-            "the degree or "
-            "the settings"
+            "--target[0] of me/small is '4=http://a'; it is of a candidate that workloads.degrees and "
+            "model.max_num_seqs ask for (tp1, tp2); correct the target or the settings"
         ),
         "--target of me/large is not set; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
         "--pin[0] is 'image'; a pin is KEY=VALUE; write it as image=NAME",

@@ -25,6 +25,7 @@ from optimal_tp.measurement.progress import encode_progress
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
 from optimal_tp.telemetry.snapshot import Scene, Sight
+from tests.fakes_candidates import TP2
 from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
 
@@ -103,7 +104,7 @@ def test_a_terminal_shows_all_of_it() -> None:
     )
     sight = Sight(RUNS, boto3.client("s3"), lambda region: boto3.client("cloudwatch", region_name=region))
 
-    assert sight.look(time.time()).values == {"OutputTokensPerSecondPerCore": {2: 98.25}}
+    assert sight.look(time.time()).values == {"OutputTokensPerSecondPerCore": {TP2: 98.25}}
 
 
 def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[str]) -> None:

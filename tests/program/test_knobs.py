@@ -78,7 +78,7 @@ KNOBS = (
     Knob("addons.efs_csi_driver", "v4", "Addon cluster-aws-efs-csi-driver", '"addonVersion": "v4"'),
     Knob("addons.pod_identity_agent", "v5", "Addon cluster-eks-pod-identity-agent", '"addonVersion": "v5"'),
     Knob("neuron.zones", ["ap-southeast-4b"], "NodePool pool-nodes", '"values": ["ap-southeast-4b"]'),
-    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp1-pods", "0.16.0-neuronx-py312"),
+    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp4-pods", "0.16.0-neuronx-py312"),
     Knob("neuron.ami_release", "v20260728", "EC2NodeClass pool-class", "al2023@v20260728"),
     Knob("neuron.capacity_types", ["reserved", "spot"], "NodePool pool-nodes", '"values": ["reserved", "spot"]'),
     Knob(
@@ -140,8 +140,9 @@ def leaves(model: type[pydantic.BaseModel], prefix: str = "") -> collections.abc
 
 
 def turned(*knobs: Knob) -> dict[str, typing.Any]:
-    """Return the dev stack's config with ``knobs`` turned."""
+    """Return the dev stack's config with ``knobs`` turned, and money for all that they cost."""
     config = copy.deepcopy(stack_config(DEV))
+    config["optimal-tp:spend"]["budget_usd"] = 60
     for knob in knobs:
         *sections, key = knob.path.split(".")
         section = config[INFRA]
@@ -192,7 +193,7 @@ def test_instance_type() -> None:
 
     assert [each["values"] for each in pinned] == [["trn2.3xlarge"], ["trn2.48xlarge"]]
     assert [spec["limits"] for spec in specs] == [
-        {"nodes": "2", "aws.amazon.com/neuron": "2"},
+        {"nodes": "1", "aws.amazon.com/neuron": "1"},
         {"nodes": "1", "aws.amazon.com/neuron": "16"},
     ]
 

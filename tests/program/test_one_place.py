@@ -94,6 +94,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         """
         import json
         from tests.fakes_samples import make_sample
+        from optimal_tp.facts.candidates import Candidate
         from optimal_tp.telemetry.minutes import Minutes
         from workloads.manifests.panels import Board, dashboard_body
         from optimal_tp.cli.reference import measurement_page
@@ -102,7 +103,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
         minutes.add(make_sample(output_tokens=7))
         published = {datum["MetricName"]: datum["Values"] for datum in minutes.whole(120)}
-        board = Board(title="", slug="", degrees=(1, 2), limits=Limits())
+        board = Board(title="", slug="", candidates=(Candidate(1), Candidate(2)), limits=Limits())
         drawn = json.dumps(dashboard_body([board], region="us-east-2", usd_per_hour=None))
         print(published["OutputTokens"], "Output tokens of a request" in drawn)
         print("## Output tokens of a request (`OutputTokens`)" in measurement_page())
@@ -133,6 +134,7 @@ def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
         from tests.fakes_samples import make_sample, make_turn
         from optimal_tp.telemetry.minutes import Minutes
         from optimal_tp.measurement.metrics import METRICS, TurnFigures
+        from optimal_tp.measurement.turns import of
 
         known = TurnFigures(
             turn=make_turn(),
@@ -144,7 +146,7 @@ def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
         )
         values = {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
         minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
-        minutes.add_turn(1, 1.0, values)
+        minutes.add_turn(of(make_turn()), 1.0, values)
         print({datum["MetricName"]: datum["Values"] for datum in minutes.whole(120)}["FailedRequests"])
         """,
     )

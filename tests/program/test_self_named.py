@@ -12,6 +12,7 @@ from optimal_tp.cli.preflight import experiment
 from optimal_tp.facts.names import SelfNamed, alarms
 from optimal_tp.plan.stack import compose
 from optimal_tp.settings.stack_file import PROJECT, SECTIONS
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recorded, Recording, recorded
 from tests.fakes_stack_files import stack_config
 from tests.fakes_workloads import FAMILY, changed, on_existing, program
@@ -100,7 +101,7 @@ def test_on_a_cluster_that_is_there_dashboard_and_alarms_are_looked_for() -> Non
     """They carry the cluster's name, which is not ours to give."""
     assert {(each.kind, each.name) for each in named(on_existing())} == {
         ("dashboard", "theirs"),
-        *(("alarm", name) for name in alarms("theirs", {"": (1, 2, 4)}, for_ever=False)),
+        *(("alarm", name) for name in alarms("theirs", {"": (TP1, TP2, TP4)}, for_ever=False)),
     }
 
 

@@ -5,10 +5,9 @@ import dataclasses
 
 import pytest
 
-from tests.fakes_pulumi import Recorded, Recording, recorded
-from tests.fakes_workloads import program
+from tests.fakes_pulumi import Recorded, Recording
+from tests.fakes_workloads import PROGRAMS, program
 
-DEV = "Pulumi.dev.yaml"
 LOAD_GENERATOR = {"~ ConfigMap loadgen-settings", "~ Deployment loadgen-pods"}
 DEADLINE = {"~ ConfigMap guard-deadline", "~ CronJob guard-cron"}
 SERVERS = {f"~ Deployment tp{degree}-pods" for degree in (1, 2, 4)}
@@ -64,7 +63,7 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
     ),
     "how long logs are kept": ({"infra__control_plane__log_retention_days": 30}, {"~ LogGroup cluster-logs"}),
 }
-"""What is changed in the dev stack's file, and every resource that a preview may show then."""
+"""What is changed in a stack's file, and every resource that a preview may show then."""
 
 COMPONENTS = {
     "optimal-tp:infra:Cluster": {"cluster"},
@@ -102,13 +101,13 @@ def test_nothing_unrelated_changes(name: str) -> None:
     """One setting, and exactly the resources that it is about."""
     changes, shown = CHANGES[name]
 
-    assert differences(recorded(DEV), program(**changes)) == shown
+    assert differences(PROGRAMS["one-each"](), program(**changes)) == shown
 
 
 def test_components_are_who_they_were() -> None:
     """Another token or name is another URN, and the next `pulumi up` would make all that is in it anew."""
     found = collections.defaultdict(set)
-    for each in recorded(DEV).resources:
+    for each in PROGRAMS["one-each"]().resources:
         if each.type.startswith("optimal-tp:"):
             found[each.type].add(each.name)
 

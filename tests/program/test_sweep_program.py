@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from optimal_tp.errors import CapacityError, SettingsError
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import FAMILY, PROGRAMS, order, program
 from workloads.manifests.panels import GRID_COLUMNS
@@ -90,9 +91,9 @@ def test_the_load_generator_knows_every_server_and_turn() -> None:
     role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-scaling", "guard-rights"))
 
     assert (container["command"][-1], container["args"]) == ("sweep", ["--order", "/etc/optimal-tp/order.json"])
-    assert [model.rounds for model in asked.models] == [((1, 2, 4),), ((2, 4),)]
-    assert asked.models[0].targets[1] == (f"http://qwen-vllm-{SMALL}-tp1:8000",)
-    assert asked.models[1].targets[4] == (f"http://qwen-vllm-{LARGE}-tp4:8000",)
+    assert [model.rounds for model in asked.models] == [((TP1, TP2, TP4),), ((TP2, TP4),)]
+    assert asked.models[0].targets[TP1] == (f"http://qwen-vllm-{SMALL}-tp1:8000",)
+    assert asked.models[1].targets[TP4] == (f"http://qwen-vllm-{LARGE}-tp4:8000",)
     assert asked.makes_room
     assert role.inputs["rules"][0]["resourceNames"] == sorted(f"qwen-vllm-{name}" for name in SERVERS)
     assert guard.inputs["rules"][0] == role.inputs["rules"][0]
@@ -167,7 +168,7 @@ def test_models_that_fit_at_once_take_no_turns() -> None:
     needs = recording.must_outlive()[recording.one(f"Deployment {LARGE}-tp2-pods").urn]
 
     assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
-    assert [model.rounds for model in order(recording).models] == [((1, 2, 4),), ((2, 4),)]
+    assert [model.rounds for model in order(recording).models] == [((TP1, TP2, TP4),), ((TP2, TP4),)]
     assert not order(recording).makes_room
     assert all(line.endswith("USD of it (0.5 h to measure at most)") for line in recording.outputs["cost"][-2:])
     assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs

@@ -10,6 +10,7 @@ import pytest
 from optimal_tp.cluster.order import ReceiptOrder
 from optimal_tp.errors import CapacityError, SettingsError
 from optimal_tp.facts.names import NODE_POOL, SCHEDULER
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, changed, on_existing, order, program
 
@@ -298,7 +299,7 @@ def test_the_load_generator_starts_and_stops_the_servers() -> None:
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
 
     assert arguments(recording, "Deployment loadgen-pods") == ["--order", f"{mounts['settings']}/order.json"]
-    assert asked.models[0].rounds == ((1, 2, 4),)
+    assert asked.models[0].rounds == ((TP1, TP2, TP4),)
     assert str(asked.deadline_file) == f"{mounts['deadline']}/deadline"
     assert volumes["deadline"]["configMap"]["name"] == "qwen-vllm-deadline"
     assert asked.afterwards == "stop"
@@ -468,8 +469,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__load": {"prompt_tokens": 100}},
         SettingsError,
         (
-            "workloads.load.prompt_tokens is 100; prompt and output together (100 + 50 tokens) stay within "
-            "model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
+            "workloads.load.prompt_tokens is 100; prompt and longest output together (100 + 75 tokens; output_spread "
+            "is 0.5) stay within model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
         ),
     ),
     (

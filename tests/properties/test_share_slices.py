@@ -19,6 +19,7 @@ from optimal_tp.plan.schedule import (
     Replay,
     Rising,
     Rotation,
+    Stream,
     own_share,
     sliced,
 )
@@ -27,6 +28,7 @@ _RATES = st.floats(min_value=0.1, max_value=5000)
 _OPEN: st.SearchStrategy[OpenArrivals] = st.one_of(
     st.builds(Constant, rate_per_second=_RATES),
     st.builds(Poisson, rate_per_second=_RATES, seed=st.integers(0, 2**32)),
+    st.builds(Stream, rate_per_second=_RATES, seed=st.integers(0, 2**32), opening=st.integers(0, 20)),
     st.builds(
         Rising,
         rates_per_second=st.lists(_RATES, min_size=1, max_size=4).map(tuple),

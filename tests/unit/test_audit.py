@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.measurement.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms
+from optimal_tp.measurement.audit import Expected, audit_turn, lateness_bound_ms, mean_in_flight, own_delays_ms, row
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from tests.fakes_samples import make_sample, make_turn
@@ -46,7 +46,7 @@ def opened(rate: float = 50, count: int = 100, late: float = 0.0, service: float
     return make_turn(concurrency=None, rate_per_second=rate, requests=count, end_seconds=end), samples
 
 
-PLAN = Expected(prompt_tokens=30, output_tokens=2, limit_ms=500, longest_lag_ms=3)
+PLAN = Expected(prompt_tokens=30, output_tokens=(2, 2), limit_ms=500, longest_lag_ms=3)
 
 
 @pytest.mark.parametrize("make", [closed, opened, lambda: closed(1, 5), lambda: opened(late=0.0049)])
@@ -186,6 +186,74 @@ def test_tokens_other_than_planned_are_named() -> None:
         "the server counted other output tokens than the 2 planned for 1 of 40 requests (from 1 to 1)",
     )
     assert audit_turn(turn, samples, Expected(limit_ms=500)) == ()
+
+
+def test_outputs_of_several_lengths_stay_within_their_range() -> None:
+    """Counts at both ends of the range are as planned, those beyond them are not."""
+    turn, samples = closed()
+    plan = dataclasses.replace(PLAN, output_tokens=(2, 6))
+    inside = [dataclasses.replace(sample, output_tokens=2 + 4 * (sample.request % 2)) for sample in samples]
+    outside = [dataclasses.replace(sample, output_tokens=1 + 6 * (sample.request % 2)) for sample in samples[:4]]
+
+    assert audit_turn(turn, inside, plan) == ()
+    assert audit_turn(turn, outside + inside[4:], plan) == (
+        "the server counted other output tokens than the 2 to 6 planned for 4 of 40 requests (from 1 to 7)",
+    )
+
+
+def test_only_the_uncounted_requests_may_have_parts_of_a_length() -> None:
+    """An opening asks for parts of lengths: fewer tokens than the least are planned there, and nowhere else."""
+    turn, samples = closed()
+    plan = dataclasses.replace(PLAN, output_tokens=(2, 6))
+    parts = [dataclasses.replace(sample, output_tokens=1 if sample.request < 3 else 2) for sample in samples]
+
+    assert audit_turn(dataclasses.replace(turn, uncounted=3), parts, plan) == ()
+    assert audit_turn(dataclasses.replace(turn, uncounted=2), parts, plan) == (
+        "the server counted other output tokens than the 2 to 6 planned for 1 of 40 requests (from 1 to 1)",
+    )
+
+
+def test_a_stream_with_more_chunks_than_tokens_is_named() -> None:
+    """One is enough: where the count and the times contradict each other neither is to be believed."""
+    turn, samples = closed()
+    samples[7] = dataclasses.replace(samples[7], detail="3 chunks brought output where the server counted 2 tokens")
+
+    assert audit_turn(turn, [row(sample) for sample in samples], PLAN) == (
+        (
+            "1 of 40 streams brought more chunks with output than the server counted tokens, so its count or the times "
+            "of its tokens are wrong; the first: 3 chunks brought output where the server counted 2 tokens"
+        ),
+    )
+
+
+def counted_turn() -> tuple[Turn, list[Sample]]:
+    """Return an open turn of 100 requests of which 10 to 89 count; the later ones end with it, some never sent."""
+    turn, samples = opened()
+    end = samples[89].end_seconds
+    for number in range(90, 100):
+        unsent = None if number >= 95 else samples[number].sent_seconds
+        samples[number] = dataclasses.replace(
+            samples[number],
+            sent_seconds=unsent,
+            end_seconds=max(end, samples[number].intended_seconds) + 0.01,
+            status="cancelled",
+        )
+    return dataclasses.replace(turn, end_seconds=end, uncounted=10, counted=80), samples
+
+
+def test_what_ends_with_its_turn_is_no_fault() -> None:
+    """Requests after the counted ones are ended at once, also such as were not sent yet."""
+    assert audit_turn(*counted_turn(), PLAN) == ()
+
+
+def test_a_rate_that_was_not_achieved_among_the_counted_is_named() -> None:
+    """Two of the ninety up to the last counted one that were never sent are more than 1 %."""
+    turn, samples = counted_turn()
+    samples[40:42] = [dataclasses.replace(s, sent_seconds=None, status="timeout") for s in samples[40:42]]
+
+    assert audit_turn(turn, samples, PLAN)[0] == (
+        "sent 48.88 requests/s of the 50.00 planned (97.8 %); a valid turn sends at least 99 %"
+    )
 
 
 def test_a_server_that_counts_nothing_cannot_be_checked() -> None:

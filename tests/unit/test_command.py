@@ -2,6 +2,7 @@
 
 import json
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.servers.vllm import artifacts_folder, environment, expected_files, model_folder, serve_command
 from optimal_tp.settings.workload import Model
@@ -18,7 +19,7 @@ def value_after(command: tuple[str, ...], flag: str) -> str:
 
 def test_the_fork_takes_its_configuration_as_an_override() -> None:
     """With vLLM 0.9.1 on Neuron: the seed's flags, --override-neuron-config, and the framework by name."""
-    command = serve_command(MODEL, FORK, 2)
+    command = serve_command(MODEL, FORK, Candidate(2))
 
     assert command[:3] == (
         "vllm",
@@ -30,12 +31,12 @@ def test_the_fork_takes_its_configuration_as_an_override() -> None:
     assert value_after(command, "--max-model-len") == "128"
     assert json.loads(value_after(command, "--override-neuron-config")) == {"save_sharded_checkpoint": True}
     assert "--additional-config" not in command
-    assert environment(MODEL, FORK, 2)["VLLM_NEURON_FRAMEWORK"] == "neuronx-distributed-inference"
+    assert environment(MODEL, FORK, Candidate(2))["VLLM_NEURON_FRAMEWORK"] == "neuronx-distributed-inference"
 
 
 def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> None:
     """With vLLM 0.16.0 and its plugin: hyphens in the key would be lost, blocks equal sequences, no prefix cache."""
-    command = serve_command(Model(max_num_seqs=4), PLUGIN, 4)
+    command = serve_command(Model(max_num_seqs=4), PLUGIN, Candidate(4))
 
     assert json.loads(value_after(command, "--additional-config")) == {
         "override_neuron_config": {"save_sharded_checkpoint": True}
@@ -43,32 +44,32 @@ def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> No
     assert value_after(command, "--num-gpu-blocks-override") == "4"
     assert "--no-enable-prefix-caching" in command
     assert "--override-neuron-config" not in command
-    assert "VLLM_NEURON_FRAMEWORK" not in environment(MODEL, PLUGIN, 4)
+    assert "VLLM_NEURON_FRAMEWORK" not in environment(MODEL, PLUGIN, Candidate(4))
 
 
 def test_a_server_answers_to_a_name_with_its_degree() -> None:
     """Who asks a server for its models learns the degree, beside the name that requests carry."""
-    assert MODEL.served_names(4) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4")
-    command = serve_command(MODEL, FORK, 4)
+    assert MODEL.served_names(Candidate(4)) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4")
+    command = serve_command(MODEL, FORK, Candidate(4))
     start = command.index("--served-model-name") + 1
 
-    assert command[start : start + 2] == MODEL.served_names(4)
+    assert command[start : start + 2] == MODEL.served_names(Candidate(4))
 
 
 def test_the_artifacts_folder_tells_all_that_artifacts_depend_on() -> None:
     """Each of model, revision, degree, batch, length and image has a folder of its own."""
     folders = {
-        artifacts_folder(MODEL, FORK, 1),
-        artifacts_folder(MODEL, FORK, 2),
-        artifacts_folder(MODEL, PLUGIN, 1),
-        artifacts_folder(Model(name="Qwen/Qwen3-8B"), FORK, 1),
-        artifacts_folder(Model(revision="other"), FORK, 1),
-        artifacts_folder(Model(max_num_seqs=2), FORK, 1),
-        artifacts_folder(Model(max_model_len_tokens=256), FORK, 1),
+        artifacts_folder(MODEL, FORK, Candidate(1)),
+        artifacts_folder(MODEL, FORK, Candidate(2)),
+        artifacts_folder(MODEL, PLUGIN, Candidate(1)),
+        artifacts_folder(Model(name="Qwen/Qwen3-8B"), FORK, Candidate(1)),
+        artifacts_folder(Model(revision="other"), FORK, Candidate(1)),
+        artifacts_folder(Model(max_num_seqs=2), FORK, Candidate(1)),
+        artifacts_folder(Model(max_model_len_tokens=256), FORK, Candidate(1)),
     }
 
     assert len(folders) == 7
-    assert artifacts_folder(MODEL, FORK, 1) == (
+    assert artifacts_folder(MODEL, FORK, Candidate(1)) == (
         "compiled/Qwen-Qwen3-0.6B-c1899de289a04d12100db370d81485cdf75e47ca-tp1-bs1-sl128-"
         "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04"
     )
@@ -76,9 +77,9 @@ def test_the_artifacts_folder_tells_all_that_artifacts_depend_on() -> None:
 
 def test_the_server_loads_from_its_artifacts_folder() -> None:
     """The environment names the folder below the place where the volume is mounted."""
-    variables = environment(MODEL, FORK, 2)
+    variables = environment(MODEL, FORK, Candidate(2))
 
-    assert variables["NEURON_COMPILED_ARTIFACTS"] == f"/var/mdl/{artifacts_folder(MODEL, FORK, 2)}"
+    assert variables["NEURON_COMPILED_ARTIFACTS"] == f"/var/mdl/{artifacts_folder(MODEL, FORK, Candidate(2))}"
     assert "NEURON_RT_VISIBLE_CORES" not in variables
 
 
@@ -95,3 +96,13 @@ def test_every_core_has_its_shard_of_the_weights() -> None:
 def test_a_name_with_a_slash_is_one_folder() -> None:
     """Owner and model do not become two levels."""
     assert model_folder(MODEL).count("/") == 1
+
+
+def test_a_candidate_has_its_own_batch_name_and_artifacts() -> None:
+    """What is compiled depends on the batch, so each has a folder of its own."""
+    model, small, large = Model(max_num_seqs=(4, 16)), Candidate(1, 4), Candidate(1, 16)
+
+    assert value_after(serve_command(model, FORK, large), "--max-num-seqs") == "16"
+    assert model.served_names(small) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp1-b4")
+    assert artifacts_folder(model, FORK, small) != artifacts_folder(model, FORK, large)
+    assert artifacts_folder(model, FORK, small) == artifacts_folder(Model(max_num_seqs=4), FORK, Candidate(1))

@@ -132,11 +132,9 @@ def test_tokens_of_one_read_are_counted_one_by_one_where_they_differ() -> None:
     """An event without text, or with a usage of its own, in the midst of a read changes no count and hides none."""
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
     pieces = [event("a"), event("b"), event(""), event("c"), event("d", usage=usage), event("e")]
-    scene = Scene()
-    result = scene.feed(HEAD + b"".join(map(framed, pieces)) + framed(stream([], tokens=6)) + b"0\r\n\r\n")
+    result = Scene().feed(HEAD + b"".join(map(framed, pieces)) + framed(stream([], tokens=6)) + b"0\r\n\r\n")
 
-    assert result.token_seconds == (1,) * 6
-    assert scene.owner.ended[0].empty_at == [2]
+    assert result.token_seconds == (1,) * 5
 
 
 def test_text_that_looks_like_protocol_is_text() -> None:
@@ -153,23 +151,39 @@ def test_text_that_looks_like_protocol_is_text() -> None:
 @pytest.mark.parametrize(
     ("texts", "tokens", "expected"),
     [
-        (["", "", "a", "b"], 4, (1, 2, 3, 4)),
         (["", "a", "b"], 2, (2, 3)),
-        (["a", "b", ""], 2, (1, 2)),
-        (["", ""], 2, (1, 2)),
+        (["", "a", "b"], 8, (2, 3)),
+        (["a", "", "b"], 3, (1, 3)),
+        (["a", "b", ""], 3, (1, 2)),
+        (["", ""], 2, ()),
     ],
-    ids=["tokens that do not print", "a greeting", "a farewell", "nothing prints"],
+    ids=["a greeting", "a greeting, several tokens a chunk", "one that does not print", "a farewell", "nothing prints"],
 )
-def test_the_servers_count_decides_what_a_chunk_without_text_is(
-    texts: list[str], tokens: int, expected: tuple[float, ...]
-) -> None:
-    """A chunk without text is a token as long as the server counted that many, and else it is none."""
+def test_a_chunk_without_output_is_no_token(texts: list[str], tokens: int, expected: tuple[float, ...]) -> None:
+    """It is neither the first nor a later one, whatever the server counted; several tokens a chunk are fine."""
     scene = Scene()
     scene.connection.data_received(HEAD)
     scene.now = 0.0
     result = scene.feed(*[framed(event(text)) for text in texts], framed(stream([], tokens=tokens)) + b"0\r\n\r\n")
 
     assert result.token_seconds == expected
+    assert (result.status, result.output_tokens, result.detail) == ("ok", tokens, None)
+
+
+def test_a_chunk_of_a_role_alone_is_no_token() -> None:
+    """A choice may have other keys than a text, and a stream events without any choice."""
+    greeting = b'data: {"choices": [{"index": 0, "delta": {"role": "assistant"}}]}\n\ndata: {"choices": []}\n\n'
+    result = Scene().feed(HEAD + framed(greeting) + framed(stream(["a"], tokens=1)) + b"0\r\n\r\n")
+
+    assert (result.status, len(result.token_seconds)) == ("ok", 1)
+
+
+def test_more_chunks_than_tokens_are_told() -> None:
+    """The request has succeeded, but its count or the times of its tokens are wrong."""
+    result = Scene().feed(HEAD + framed(stream(["a", "b", "c"], tokens=2)) + b"0\r\n\r\n")
+
+    assert (result.status, result.output_tokens, len(result.token_seconds)) == ("ok", 2, 3)
+    assert result.detail == "3 chunks brought output where the server counted 2 tokens"
 
 
 def test_a_server_that_counts_nothing_leaves_none() -> None:

@@ -14,6 +14,7 @@ from optimal_tp.cluster.scaling import Rota
 from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.turns import Halt, How
 from optimal_tp.telemetry.console import PlainWatcher
+from tests.fakes_candidates import TP1
 from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 
@@ -23,9 +24,9 @@ NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 def servers(deployments: FakeDeployments) -> Rota:
     """Return one server, which ``deployments`` stop."""
     return Rota(
-        rounds=((1,),),
+        rounds=((TP1,),),
         targets={},
-        names={1: ("tp1",)},
+        names={TP1: ("tp1",)},
         scaler=deployments,
         ready_timeout_seconds=1,
         stop=asyncio.Event(),

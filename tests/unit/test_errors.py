@@ -19,6 +19,7 @@ from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.results.spool import Spool
 from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.console import Watcher
+from tests.fakes_candidates import TP8
 
 DRAWN = {
     name: int(status)
@@ -29,7 +30,7 @@ NOWHERE = pathlib.Path("/nowhere")
 
 def too_large() -> None:
     """Ask a node of four logical cores for a server of eight."""
-    wish = Wish(degrees=(8,), layout="one-each", placement="packed", equal_cores=8)
+    wish = Wish(candidates=(TP8,), layout="one-each", placement="packed", equal_cores=8)
     plan(wish, INSTANCE_TYPES["trn2.3xlarge"], nodes_available=1, limited_by="the quota")
 
 
@@ -43,7 +44,7 @@ def stopped() -> None:
     async def halted() -> None:
         halt = Halt(event=asyncio.Event())
         halt.set("interrupted", "Ctrl-C")
-        await _ready({1: server}, halt=halt, watcher=watcher)
+        await _ready([server], halt=halt, watcher=watcher)
 
     asyncio.run(halted())
 

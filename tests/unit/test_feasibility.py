@@ -6,7 +6,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES
-from optimal_tp.plan.feasibility import cores_needed, feasible_plan, reach_lines, seat_lines, unseated
+from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
@@ -110,3 +110,16 @@ def test_an_await_says_beforehand_what_its_end_means() -> None:
     assert "no capacity, no price, or a limit" in line
     assert line.endswith(why_pending_command(serving))
     assert "--namespace mine" in why_pending_command(serving)
+
+
+def test_the_preview_says_what_the_cache_holds() -> None:
+    """Tokens and sequences beside the weights, and the batches that are asked for, a line per degree."""
+    lines = memory_lines(
+        settings(model={"max_num_seqs": {1: [4, 16], 2: 8}}, degrees=[1, 2]), INSTANCE_TYPES["trn2.3xlarge"]
+    )
+
+    assert lines[0] == (
+        "Qwen3-0.6B at TP1: 1.40 GiB of weights on each core; beside them the KV cache holds 1,532 sequences of 128 "
+        "tokens (196,139 tokens); max_num_seqs 4, 16"
+    )
+    assert lines[1].endswith("max_num_seqs 8")

@@ -209,3 +209,21 @@ def test_every_bad_size_is_listed() -> None:
         shape_from_config({**CONFIG, "hidden_size": None, "head_dim": "128"}, where="config.json")
 
     assert [problem.path for problem in caught.value.problems] == ["config.json: hidden_size", "config.json: head_dim"]
+
+
+@pytest.mark.parametrize(("degree", "tokens", "sequences"), [(1, 211_587, 1_653), (2, 436_281, 3_408)])
+def test_memory_beside_the_weights_is_a_capacity(degree: int, tokens: int, sequences: int) -> None:
+    """The tokens and sequences that fit do fit, and one sequence more does not."""
+    shape = SHAPES["Qwen/Qwen3-0.6B"]
+    found = on_trainium2(shape, degree)
+
+    assert (found.kv_tokens, found.kv_sequences) == (tokens, sequences)
+    assert on_trainium2(shape, degree, sequences=sequences).fits
+    assert not on_trainium2(shape, degree, sequences=sequences + 1).fits
+
+
+def test_without_memory_beside_the_weights_there_is_no_capacity() -> None:
+    """A core that the weights alone fill holds no token."""
+    found = on_trainium2(SHAPES["Qwen/Qwen3-14B"], 1)
+
+    assert (found.kv_tokens, found.kv_sequences) == (0, 0)

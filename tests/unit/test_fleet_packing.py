@@ -16,7 +16,9 @@ from optimal_tp.plan.placement import Wish, plan
 @pytest.mark.parametrize("replicas", [1, 3, 4, 5, 33])
 def test_nodes_are_those_of_the_clusters_plan(name: InstanceTypeName, degree: int, replicas: int) -> None:
     """The same servers put down one by one take as many nodes."""
-    wish = Wish(degrees=(degree,), layout="equal-cores", placement="packed", equal_cores=degree * replicas)
+    wish = Wish(
+        candidates=(Candidate(degree),), layout="equal-cores", placement="packed", equal_cores=degree * replicas
+    )
     placed = plan(wish, INSTANCE_TYPES[name], nodes_available=10**6, limited_by="nothing")
     nodes = nodes_for(replicas, degree, name, 2.0)
 

@@ -8,6 +8,7 @@ from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.sweep import Leg, Sweep
 from optimal_tp.telemetry.lines import brief, lines
 from optimal_tp.telemetry.snapshot import Scene
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_watch import PROGRESS, look
 
 NOW = 3600.0
@@ -33,7 +34,7 @@ def scene(progress: Progress | None = RUNNING, **changes: object) -> Scene:
 
 def test_a_run_under_way() -> None:
     """Stage, time left, money, the interval now and at its first look, the last minutes, the last word."""
-    values = {"OutputTokensPerSecondPerCore": {1: 171.6, 2: 98.0}, "RPS": {1: 3.4}, "Goodput": {1: 99.5}}
+    values = {"OutputTokensPerSecondPerCore": {TP1: 171.6, TP2: 98.0}, "RPS": {TP1: 3.4}, "Goodput": {TP1: 99.5}}
 
     assert lines(scene(values=values), 4.85) == [
         "Qwen/Qwen3-0.6B  s3://b/runs/20260701T120000Z-aaaa",

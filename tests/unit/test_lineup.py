@@ -3,11 +3,13 @@
 import pytest
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from optimal_tp.plan.lineup import Lineup, line_up
 from optimal_tp.plan.placement import Wish
 from optimal_tp.settings.sections import Placement, Shortage
 from optimal_tp.settings.workload import Model, WorkloadSettings
+from tests.fakes_candidates import TP1, TP2, TP4, TP8
 
 SMALL, LARGE = INSTANCE_TYPES["trn2.3xlarge"], INSTANCE_TYPES["trn2.48xlarge"]
 
@@ -24,7 +26,13 @@ def lineup(
         (
             WorkloadSettings(model=Model(name=f"me/{word}"), degrees=own),
             word,
-            Wish(degrees=own, layout="one-each", placement=placement, equal_cores=4, family=f"qwen-vllm-{word}"),
+            Wish(
+                candidates=tuple(map(Candidate, own)),
+                layout="one-each",
+                placement=placement,
+                equal_cores=4,
+                family=f"qwen-vllm-{word}",
+            ),
         )
         for word, own in zip("abc", degrees, strict=False)
     ]
@@ -40,7 +48,7 @@ def test_models_that_fit_together_run_at_once() -> None:
     """On a large node both have their cores side by side: no turns, no two on one core, one node."""
     found = lineup((1, 2, 4), (2, 4, 8), kind=LARGE, nodes=1)
 
-    assert (found.nodes, found.runs_in_rounds, found.rounds) == (1, False, ((1, 2, 4, 2, 4, 8),))
+    assert (found.nodes, found.runs_in_rounds, found.rounds) == (1, False, ((TP1, TP2, TP4, TP2, TP4, TP8),))
     assert set(places(found).values()) == {(0, 0)}
     assert all(found.starts(model) for model in found.models)
     assert found.lines()[0] == "2 models on 1 x trn2.48xlarge, all at once"
@@ -68,7 +76,7 @@ def test_models_take_turns_where_nodes_are_few() -> None:
     found = lineup((1, 2, 4), (4,), nodes=2)
 
     assert (found.nodes, found.nodes_for_all, found.runs_in_rounds) == (2, 3, True)
-    assert found.rounds == ((1, 2, 4), (4,))
+    assert found.rounds == ((TP1, TP2, TP4), (TP4,))
     assert [found.starts(model) for model in found.models] == [True, False]
     assert found.lines() == [
         "2 models one after the other on 2 x trn2.3xlarge; all at once would need 3",
@@ -87,7 +95,7 @@ def test_turns_within_a_model_are_turns_of_the_sweep() -> None:
     """With one node TP4 of the first model has its turn before the second model's."""
     found = lineup((1, 2, 4), (2,), nodes=1)
 
-    assert found.rounds == ((1, 2), (4,), (2,))
+    assert found.rounds == ((TP1, TP2), (TP4,), (TP2,))
 
 
 def test_one_model_alone_is_its_plan() -> None:
@@ -95,7 +103,7 @@ def test_one_model_alone_is_its_plan() -> None:
     found = lineup((1, 2, 4), nodes=1)
 
     assert found.lines() == found.models[0].plan.lines()
-    assert found.rounds == ((1, 2), (4,))
+    assert found.rounds == ((TP1, TP2), (TP4,))
     assert found.runs_in_rounds
 
 

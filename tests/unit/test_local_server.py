@@ -3,23 +3,28 @@
 import dataclasses
 import pathlib
 import sys
+import time
 import types
 import typing
 
+import psutil
 import pytest
 
 from optimal_tp.errors import CapacityError, ServerFailed
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.local import startup
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python
 from optimal_tp.local.server import Server, ServerPlan, command, environment
-from optimal_tp.local.startup import _late, _Reading, foreign_share
+from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.settings.workload import Model
+from tests.fakes_candidates import TP1, TP2
 
 
 def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
     return ServerPlan(
-        degree=degree,
+        candidate=Candidate(degree),
         cores=tuple(range(degree)),
         port=8101,
         model_directory=pathlib.Path("/models/own"),
@@ -73,9 +78,7 @@ def test_a_server_that_loads_too_long_is_told() -> None:
     """With its log, the log's end and the setting."""
     loading = types.SimpleNamespace(plan=_plan(), last_words=lambda: "Loading weights")
 
-    with pytest.raises(ServerFailed) as failed:
-        _late(typing.cast("dict[int, Server]", {1: None, 2: loading}), {1: 3.0}, 60)
-    assert str(failed.value) == (
+    assert str(_late(typing.cast("Server", loading), 60)) == (
         "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
         "weights; raise it in the profile if it was still loading"
     )
@@ -125,3 +128,56 @@ BEFORE = _Reading(at=10.0, busy=100.0, server=50.0, own=1.0)
 def test_what_others_took(after: _Reading, cores: int, share: float | None) -> None:
     """Busy time of the cores, less the server's and the client's, over all the time there was."""
     assert foreign_share(BEFORE, after, cores=cores) == (None if share is None else pytest.approx(share, abs=1e-9))
+
+
+class Placed:
+    """A server with cores and a clock of its own; nothing runs."""
+
+    def __init__(self, cores: tuple[int, ...], clock: list[float]) -> None:
+        self.plan = types.SimpleNamespace(cores=cores)
+        self._clock = clock
+
+    def cpu_seconds(self) -> float:
+        """Return what is set."""
+        return self._clock[0]
+
+
+def test_a_neighbour_is_seen_whoever_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on TP2's second core while TP1 has its turn on the first: all degrees' cores are watched."""
+    busy, used, now = [0.0, 0.0], [0.0], [100.0]
+    blank = dict.fromkeys(("nice", "system", "irq", "softirq", "steal"), 0.0)
+
+    def cpu_times(*, percpu: bool) -> list[types.SimpleNamespace]:
+        assert percpu
+        return [types.SimpleNamespace(user=each, **blank) for each in busy]
+
+    monkeypatch.setattr(psutil, "cpu_times", cpu_times)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    servers = {TP1: (Placed((0,), used),), TP2: (Placed((0, 1), [0.0]),)}
+    arena = MachineArena(typing.cast("dict[Candidate, tuple[Server, ...]]", servers))
+    arena.start_watch(TP1)
+    busy[:], used[0], now[0] = [9.0, 8.0], 9.0, 110.0
+
+    assert arena.foreign_cpu_share() == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("readings", "expected"), [((5, 8), 3), ((5, 5), 0), ((None, None), None)])
+def test_throttled_periods_are_those_of_the_turn(
+    readings: tuple[int | None, ...], expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a quota held back before the turn is not the turn's."""
+    left = list(readings)
+    monkeypatch.setattr(startup, "throttled_periods", lambda: left.pop(0))
+    arena = MachineArena({})
+    arena.start_watch(TP1)
+
+    assert arena.throttled_periods() == expected
+
+
+def test_servers_of_one_candidate_are_told_apart(tmp_path: pathlib.Path) -> None:
+    """In sentences and in the names of their logs; an only one needs no number."""
+    only, first, second = (dataclasses.replace(_plan(degree=1), replica=replica) for replica in (None, 0, 1))
+    logs = [log_path(tmp_path, Candidate(1, 4), each.replica).name for each in (only, first, second)]
+
+    assert [each.title for each in (only, first, second)] == ["TP1", "TP1 (number 1)", "TP1 (number 2)"]
+    assert logs == ["server-tp1-b4.log", "server-tp1-b4.log", "server-tp1-b4-1.log"]

@@ -6,6 +6,7 @@ import pytest
 
 from optimal_tp.measurement.metrics import METRICS
 from optimal_tp.telemetry.minutes import MOST_VALUES, Datum, Minutes
+from tests.fakes_candidates import TP1, TP4
 from tests.fakes_samples import make_sample, whole
 
 MINUTE = 1_800_000_000 // 60 * 60
@@ -25,7 +26,7 @@ def named(data: list[Datum], name: str) -> list[Datum]:
 def test_what_is_no_number_is_no_value(value: float) -> None:
     """CloudWatch refuses a request with one of them."""
     made = minutes()
-    made.add_turn(1, 5, {"Goodput": value})
+    made.add_turn(TP1, 5, {"Goodput": value})
 
     assert named(made.rest(), "Goodput") == []
 
@@ -46,7 +47,7 @@ def test_every_metric_of_the_table_is_published() -> None:
     made = minutes()
     made.add(make_sample(degree=4))
     per_turn = {metric.name: 1.0 for metric in METRICS if metric.per == "turn"}
-    made.add_turn(4, 0.5, per_turn)
+    made.add_turn(TP4, 0.5, per_turn)
     data = made.rest()
 
     assert {datum["MetricName"] for datum in data} == {metric.name for metric in METRICS}
@@ -113,9 +114,9 @@ def test_a_request_that_ends_too_late_is_counted_as_such() -> None:
 def test_a_turns_missing_value_is_no_value() -> None:
     """None is not known; a metric that is not per turn is refused."""
     made = minutes()
-    made.add_turn(1, 5, {"Goodput": None})
+    made.add_turn(TP1, 5, {"Goodput": None})
 
     assert made.rest() == []
     names = "Goodput, OutputTokensPerSecond, OutputTokensPerSecondPerCore, RunValid"
     with pytest.raises(KeyError, match=whole(f"'RPS is no metric per turn; these are: {names}'")):
-        made.add_turn(1, 5, {"RPS": 1.0})
+        made.add_turn(TP1, 5, {"RPS": 1.0})

@@ -119,8 +119,8 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
         (
             "workloads.models[1].load.colour is 'red'; no such key; known keys here: arrivals, block_seconds, "
             "concurrency, "
-            "idle_requests, output_tokens, pause_seconds, prompt, prompt_file, prompt_tokens, "
-            "rate_per_second, request_timeout_seconds, seed, "
+            "idle_requests, output_spread, output_tokens, pause_seconds, prompt, prompt_file, prompt_tokens, "
+            "rate_per_second, request_timeout_seconds, routing, seed, "
             "step_seconds, utilisation, warm_up_requests; remove or rename it in x.yaml"
         ),
     ]
@@ -142,13 +142,13 @@ def test_an_entry_has_no_other_keys() -> None:
 def test_what_the_section_lacks_an_entry_may_bring() -> None:
     """The section alone would be refused: its load is longer than its model."""
     shared = {"load": {"output_tokens": 200}}
-    longer = {"model": {"max_model_len_tokens": 256}}
+    longer = {"model": {"max_model_len_tokens": 330}}
 
     assert parse_models({**shared, "models": [longer]}, file="x.yaml")[0].load.output_tokens == 200
     assert refused({**shared, "models": [SMALL]}) == [
         (
-            "workloads.load.prompt_tokens is 30; prompt and output together (30 + 200 tokens) stay within "
-            "model.max_model_len_tokens (128); edit x.yaml"
+            "workloads.load.prompt_tokens is 30; prompt and longest output together (30 + 300 tokens; output_spread is "
+            "0.5) stay within model.max_model_len_tokens (128); edit x.yaml"
         )
     ]
 

@@ -5,11 +5,13 @@ import typing
 
 import pytest
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.costs import usd_per_million
 from optimal_tp.verdict.outlook import billed_usd_per_hour
 from optimal_tp.verdict.rule import decide
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, price, settings
 
 FOUR_CORES = Price(usd_per_hour=3.6, billed_cores=4, source="a test", date="2026-07-01")
@@ -75,10 +77,16 @@ def test_the_experiment_pays_for_whole_units() -> None:
 
 @pytest.mark.parametrize(
     ("rounds", "expected"),
-    [(None, 7.2), (((1, 2, 4),), 7.2), (((1, 2), (4,)), 3.6), (((1,), (2,), (4,)), 3.6), (((1, 4), (2,)), 7.2)],
+    [
+        (None, 7.2),
+        (((TP1, TP2, TP4),), 7.2),
+        (((TP1, TP2), (TP4,)), 3.6),
+        (((TP1,), (TP2,), (TP4,)), 3.6),
+        (((TP1, TP4), (TP2,)), 7.2),
+    ],
 )
 def test_servers_that_take_turns_pay_for_the_largest_turn(
-    rounds: tuple[tuple[int, ...], ...] | None, expected: float
+    rounds: tuple[tuple[Candidate, ...], ...] | None, expected: float
 ) -> None:
     """TP1 and TP2, then TP4, each fit on one unit of four cores: one node is there at a time, not two."""
     record = dataclasses.replace(analysed().record, rounds=rounds)
@@ -95,7 +103,7 @@ def test_a_gated_degree_pays_for_nothing() -> None:
     )
 
     assert billed_usd_per_hour(
-        dataclasses.replace(record, degrees=degrees, rounds=((1, 2), (4,))), FOUR_CORES
+        dataclasses.replace(record, degrees=degrees, rounds=((TP1, TP2), (TP4,))), FOUR_CORES
     ) == pytest.approx(3.6)
 
 

@@ -10,6 +10,7 @@ import pytest
 from optimal_tp.cli import run, share, sweep
 from optimal_tp.cluster.order import Order, order_of_one, read_order
 from optimal_tp.errors import SettingsError
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_run import settings
 
 MODEL: typing.Final = {"settings": settings(degrees=[1, 2]), "targets": {"1": ["http://a:1"], "2": ["http://b:1"]}}
@@ -50,7 +51,7 @@ def test_every_command_reads_it(tmp_path: pathlib.Path, asked: typing.Any) -> No
     found = asked(line(tmp_path, order, "--pod", "0", configure=share.configure))
 
     assert isinstance(found, Order)
-    assert found.models[0].targets == {1: ("http://a:1",), 2: ("http://b:1",)}
+    assert found.models[0].targets == {TP1: ("http://a:1",), TP2: ("http://b:1",)}
 
 
 def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
@@ -62,7 +63,7 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
             "models[0].settings.degrees[0] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, "
             "2, 4, 8, 16, 32, 64); edit FILE"
         ),
-        "models[0].rounds is [[1]]; every degree with a target (1, 2) must be in exactly one round; edit FILE",
+        "models[0].rounds is [[1]]; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE",
         (
             "models[0].colour is 'red'; no such key; known keys here: rounds, settings, targets; remove or rename it "
             "in FILE"
@@ -78,7 +79,7 @@ def test_each_degree_has_one_round(tmp_path: pathlib.Path, rounds: list[list[int
     """A degree in no round would never start, one in two would be stopped while it is measured."""
     (sentence,) = refused(tmp_path, {"models": [{**MODEL, "rounds": rounds}], "results": "out"})
 
-    assert sentence.endswith("; every degree with a target (1, 2) must be in exactly one round; edit FILE")
+    assert sentence.endswith("; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import typing
 
 import pytest
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, METRICS, NAMESPACE
 from optimal_tp.settings.workload import Limit, Limits
 from workloads.manifests.panels import GRID_COLUMNS, Board, Body, dashboard_body
@@ -17,7 +18,7 @@ MOST_WIDGETS, MOST_METRICS_OF_A_WIDGET, MOST_METRICS = 500, 500, 2500
 
 def body(degrees: tuple[int, ...] = (1, 2, 4), usd_per_hour: float | None = 4.5) -> Body:
     """Return the body for ``degrees``."""
-    board = Board(title="", slug="", degrees=degrees, limits=LIMITS)
+    board = Board(title="", slug="", candidates=tuple(map(Candidate, degrees)), limits=LIMITS)
     return dashboard_body([board], region="ap-southeast-4", usd_per_hour=usd_per_hour)
 
 

@@ -1,15 +1,16 @@
 """The plan of servers, nodes and turns."""
 
-import dataclasses
 import itertools
 import typing
 
 import pytest
 
 from optimal_tp.errors import CapacityError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from optimal_tp.plan.placement import Plan, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
 from optimal_tp.settings.sections import Layout, Placement, Shortage
+from tests.fakes_candidates import TP1, TP2, TP4
 
 SMALL = INSTANCE_TYPES["trn2.3xlarge"]
 LARGE = INSTANCE_TYPES["trn2.48xlarge"]
@@ -19,7 +20,7 @@ def wish(
     layout: Layout = "one-each", placement: Placement = "packed", degrees: tuple[int, ...] = (1, 2, 4), cores: int = 4
 ) -> Wish:
     """Return the wish for ``degrees`` with ``cores`` each where cores are equal."""
-    return Wish(degrees=degrees, layout=layout, placement=placement, equal_cores=cores)
+    return Wish(candidates=tuple(map(Candidate, degrees)), layout=layout, placement=placement, equal_cores=cores)
 
 
 def planned(wanted: Wish, nodes: int, shortage: Shortage = "take-turns") -> Plan:
@@ -76,7 +77,7 @@ def test_one_node_makes_the_servers_take_turns() -> None:
     """A Capacity Block of one trn2.3xlarge holds TP1 and TP2, then TP4."""
     result = planned(wish(), nodes=1)
 
-    assert result.rounds == ((1, 2), (4,))
+    assert result.rounds == ((TP1, TP2), (TP4,))
     assert places(result) == {"qwen-vllm-tp1": (0, 0), "qwen-vllm-tp2": (0, 0), "qwen-vllm-tp4": (1, 0)}
     assert (result.nodes, result.nodes_for_all) == (1, 2)
 
@@ -85,9 +86,7 @@ def test_one_node_makes_the_servers_take_turns() -> None:
 def test_servers_that_stay_keep_their_planned_node(fewer: tuple[int, ...]) -> None:
     """When a degree goes, the pods of the others need not move: they would wait for a node that it still holds."""
     before = {server.name: server.group for server in planned(wish(), nodes=2).servers}
-    after = {
-        server.name: server.group for server in planned(dataclasses.replace(wish(), degrees=fewer), nodes=2).servers
-    }
+    after = {server.name: server.group for server in planned(wish(degrees=fewer), nodes=2).servers}
 
     assert after == {name: before[name] for name in after}
 
@@ -104,7 +103,7 @@ def test_pods_of_one_planned_node_name_it_alike() -> None:
 
 def test_equal_cores_on_one_node_take_three_turns() -> None:
     """Each degree fills the node, so each has a turn of its own."""
-    assert planned(wish("equal-cores"), nodes=1).rounds == ((1,), (2,), (4,))
+    assert planned(wish("equal-cores"), nodes=1).rounds == ((TP1,), (TP2,), (TP4,))
 
 
 def test_the_printed_plan_says_who_shares_a_node() -> None:
@@ -204,5 +203,16 @@ def test_every_plan_is_sound() -> None:
         assert all(sum(cores) <= SMALL.logical_cores for cores in used.values())
         assert all(len(cores) == 1 for cores in used.values()) or placement == "packed"
         assert max(node for _, node in used) < min(result.nodes, nodes)
-        assert sorted(degree for together in result.rounds for degree in together) == list(degrees)
+        assert sorted(each.degree for together in result.rounds for each in together) == list(degrees)
         assert len({server.name for server in result.servers}) == len(result.servers)
+
+
+def test_a_degree_with_several_batches_has_servers_of_each() -> None:
+    """Each batch is a candidate with cores and a round of its own, and its servers carry it in their names."""
+    candidates = (Candidate(1, 4), Candidate(1, 16), TP2)
+    wanted = Wish(candidates=candidates, layout="equal-cores", placement="packed", equal_cores=4)
+    result = planned(wanted, nodes=1)
+
+    assert result.rounds == tuple((each,) for each in candidates)
+    assert [server.name for server in result.of(Candidate(1, 16))] == [f"qwen-vllm-tp1-b16-{n}" for n in range(4)]
+    assert {server.group for server in result.of(Candidate(1, 4))} == {"qwen-vllm-tp1-b4-0"}

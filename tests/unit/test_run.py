@@ -22,23 +22,31 @@ def edited(change: typing.Callable[[dict[str, typing.Any]], object]) -> str:
     return json.dumps(data)
 
 
+def changed(settings: dict[str, typing.Any], **load: object) -> dict[str, typing.Any]:
+    """Return ``settings`` with other values of the load."""
+    return {**settings, "load": {**settings["load"], **load}}
+
+
 def test_a_stored_record_loses_nothing_when_it_is_written_again() -> None:
     """A later release adds keys with their defaults; what was there stays as it was."""
     old, new = json.loads(STORED), json.loads(encode_run(decode_run(STORED)))
 
-    assert {key: new[key] for key in old if key not in ("settings", "turns")} == {
-        key: value for key, value in old.items() if key not in ("settings", "turns")
+    listed = ("degrees", "turns")
+    assert {key: new[key] for key in old if key not in ("settings", *listed)} == {
+        key: value for key, value in old.items() if key not in ("settings", *listed)
     }
-    assert [{key: after[key] for key in turn} for turn, after in zip(old["turns"], new["turns"], strict=True)] == old[
-        "turns"
-    ]
+    for name in listed:
+        kept = [{key: after[key] for key in one} for one, after in zip(old[name], new[name], strict=True)]
+        assert kept == old[name]
 
 
 def test_settings_are_parsed_where_a_record_is_decoded() -> None:
     """Readers get them with their types."""
     settings = decode_run(STORED).settings
 
-    assert settings == WorkloadSettings.model_validate(json.loads(STORED)["settings"])
+    assert settings == WorkloadSettings.model_validate(
+        changed(json.loads(STORED)["settings"], output_spread=0, routing="round-robin")
+    )
     assert settings.load.concurrency == (1, 2, 4)
 
 
@@ -48,6 +56,15 @@ def test_settings_that_an_old_run_lacks_have_their_defaults() -> None:
 
     assert decode_run(text).settings == decode_run(STORED).settings
     assert decode_run(STORED).settings.load.pause_seconds == 0.5
+
+
+def test_a_run_of_before_lengths_varied_asked_for_one_length() -> None:
+    """It is no error that its model had no room for longer outputs, and a run that states a spread keeps it."""
+    text = edited(lambda data: data["settings"]["model"].update(max_model_len_tokens=80))
+    later = edited(lambda data: data["settings"]["load"].update(output_spread=0.25))
+
+    assert decode_run(text).settings.load.output_range == (50, 50)
+    assert decode_run(later).settings.load.output_spread == 0.25
 
 
 def test_settings_that_are_no_more_are_kept_aside_by_name() -> None:

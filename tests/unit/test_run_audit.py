@@ -15,7 +15,7 @@ from tests.fakes_run import planted_run
 BLOCKS = 12
 
 
-def _disturbed(record: RunRecord, wanted: dict[int, int], **change: float) -> RunRecord:
+def _disturbed(record: RunRecord, wanted: dict[int, int], **change: float | None) -> RunRecord:
     """Return ``record`` with the first so many block turns of each degree in ``wanted`` changed."""
     left = dict(wanted)
     turns: list[Turn] = []
@@ -97,13 +97,28 @@ def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str
     """A prompt that the server counts as one word is how a peer's "16K input" came about."""
     record, samples = planted_run(blocks=BLOCKS)
     others = [
-        dataclasses.replace(sample, prompt_tokens=1, output_tokens=49) if sample.degree == 1 else sample
+        dataclasses.replace(sample, prompt_tokens=1, output_tokens=24) if sample.degree == 1 else sample
         for sample in samples
     ]
     exact = dataclasses.replace(record, pins=record.pins | {pin: EXACT})
 
     assert dict(audit_run(record, others).void_reasons) == {}
     assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[1][0]
+
+
+def test_a_quota_that_held_back_voids_a_turn() -> None:
+    """A server that is stopped for parts of a second is not what was to be measured; no count says nothing."""
+    record, samples = planted_run(blocks=BLOCKS)
+    reasons = {
+        periods: dict(audit_run(_disturbed(record, {1: 12}, throttled_periods=periods), samples).void_reasons)
+        for periods in (None, 0, 3)
+    }
+
+    assert (reasons[None], reasons[0]) == ({}, {})
+    assert (
+        "the container's CPU quota held servers or client back in 3 periods; a valid turn has none; give the "
+        "container more CPUs, or measure smaller degrees"
+    ) in reasons[3][1][0]
 
 
 def test_a_late_client_voids_what_it_measured() -> None:

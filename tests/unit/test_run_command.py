@@ -9,6 +9,8 @@ from optimal_tp.cli.run import asked, configure
 from optimal_tp.cluster.assembly import _degree
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import SettingsError
+from optimal_tp.facts.candidates import Candidate
+from tests.fakes_candidates import TP1, TP2, TP4
 
 
 def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degrees: [1, 2]}\n") -> Order:
@@ -26,13 +28,13 @@ def test_targets_of_one_degree_are_replicas(tmp_path: pathlib.Path) -> None:
     )
 
     (model,) = order.models
-    assert list(model.targets.items()) == [(1, ("http://a:1", "http://c:1")), (2, ("http://b:1",))]
-    assert (_degree(1, model.targets[1]).cores_used, _degree(2, model.targets[2]).cores_used) == (2, 2)
+    assert list(model.targets.items()) == [(TP1, ("http://a:1", "http://c:1")), (TP2, ("http://b:1",))]
+    assert (_degree(TP1, model.targets[TP1]).cores_used, _degree(TP2, model.targets[TP2]).cores_used) == (2, 2)
 
 
 def test_a_degree_without_a_target_has_no_capacity() -> None:
     """It gets its word and the reason instead of being forgotten."""
-    record = _degree(4, ())
+    record = _degree(TP4, ())
 
     assert (record.gate, record.reason) == ("no-capacity", "no --target 4=URL was given")
 
@@ -71,8 +73,8 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
         "--results",
     ]
     assert str(caught.value.problems[1]) == (
-        "--target[0] is 'http://a'; a target is DEGREE=URL with a URL of http or https; "
-        "write it as 1=http://127.0.0.1:8001"
+        "--target[0] is 'http://a'; a target is CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and a "
+        "URL of http(s); write it as 1=http://127.0.0.1:8001"
     )
 
 
@@ -82,7 +84,8 @@ def test_a_target_of_a_degree_that_is_not_asked_for(tmp_path: pathlib.Path) -> N
         _parsed(tmp_path, "--target", "4=http://a", "--results", "r")
 
     assert str(caught.value) == (
-        "--target[0] is '4=http://a'; its degree is one of workloads.degrees (1, 2); correct the degree or the settings"
+        "--target[0] is '4=http://a'; it is of a candidate that workloads.degrees and model.max_num_seqs ask for "
+        "(tp1, tp2); correct the target or the settings"
     )
 
 
@@ -116,4 +119,26 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
 
     assert str(caught.value) == (
         f"--settings is '{missing}'; it names a readable file (No such file or directory); name a YAML file"
+    )
+
+
+def test_a_candidate_with_a_batch_is_written_out(tmp_path: pathlib.Path) -> None:
+    """As ``tp1-b4``; a degree with one batch as its number or as ``tp2``."""
+    settings = "workloads: {degrees: [1, 2], model: {max_num_seqs: {1: [4, 16], 2: 8}}}\n"
+    words = ("--target", "tp2=http://b:1", "--target", "tp1-b16=http://c:1", "--target", "tp1-b4=http://a:1")
+    (model,) = _parsed(tmp_path, *words, "--results", "r", settings=settings).models
+
+    assert list(model.targets) == [Candidate(1, 4), Candidate(1, 16), TP2]
+    assert _degree(Candidate(1, 4), ()).reason == "no --target 1-b4=URL was given"
+
+
+def test_batches_by_memory_are_refused_where_it_is_not_known(tmp_path: pathlib.Path) -> None:
+    """Servers that somebody else started have theirs already."""
+    with pytest.raises(SettingsError) as caught:
+        _parsed(
+            tmp_path, "--target", "1=http://a", "--results", "r", settings="workloads: {model: {max_num_seqs: auto}}\n"
+        )
+
+    assert "workloads.model.max_num_seqs is 'auto'; for servers that somebody else started it is in numbers" in str(
+        caught.value
     )

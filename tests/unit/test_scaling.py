@@ -4,37 +4,20 @@ import asyncio
 import collections.abc
 import json
 import pathlib
-import random
 import typing
 
 import pytest
 
 from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.errors import ServerFailed
-from optimal_tp.plan.timetable import Rounds, block_order
+from optimal_tp.plan.timetable import Rounds
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_http import Answering, listening
 from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 
-ROUNDS: Rounds = ((1, 2), (4,))
-
-
-def test_rounds_go_there_and_back() -> None:
-    """A B, B A, A B: every two blocks change the servers once between them, and each degree has one turn a block."""
-    for seed in range(100):
-        draw = random.Random(seed)
-        blocks = [block_order(ROUNDS, block, draw) for block in range(4)]
-
-        assert [sorted(block) for block in blocks] == [[1, 2, 4]] * 4
-        assert [block.index(4) for block in blocks] == [2, 0, 2, 0]
-
-
-def test_within_a_round_the_order_is_drawn() -> None:
-    """Neither of the degrees that run together is always first."""
-    draw = random.Random(7)
-
-    assert {block_order(ROUNDS, 0, draw)[0] for _ in range(50)} == {1, 2}
+ROUNDS: Rounds = ((TP1, TP2), (TP4,))
 
 
 class Cluster(Answering):
@@ -90,8 +73,8 @@ def rota(api: Deployments, scaler: Recorder | None = None, *, timeout_seconds: f
     """Return a rota whose servers all answer at the cluster on loopback."""
     return Rota(
         rounds=ROUNDS,
-        targets=dict.fromkeys((1, 2, 4), (api.namespace.url,)),
-        names={1: ("tp1-0", "tp1-1"), 2: ("tp2",), 4: ("tp4",)},
+        targets=dict.fromkeys((TP1, TP2, TP4), (api.namespace.url,)),
+        names={TP1: ("tp1-0", "tp1-1"), TP2: ("tp2",), TP4: ("tp4",)},
         scaler=scaler or api,
         ready_timeout_seconds=timeout_seconds,
         stop=asyncio.Event(),
@@ -180,7 +163,7 @@ def test_other_models_make_room_where_they_must(api: Deployments, *, makes_room:
     """Their servers are stopped first where their cores are needed, and left alone where all run together."""
     arena = rota(api)
     arena.others, arena.makes_room = ("other-tp2",), makes_room
-    asyncio.run(arena.admit(4))
+    asyncio.run(arena.admit(TP4))
 
     assert ("other-tp2" in Cluster.replicas) is makes_room
 
@@ -191,8 +174,8 @@ def test_a_turn_stops_the_others_first(api: Deployments) -> None:
     arena = rota(api, scaler)
 
     async def turns() -> None:
-        for degree in (1, 2, 4, 4, 2):
-            await arena.admit(degree)
+        for candidate in (TP1, TP2, TP4, TP4, TP2):
+            await arena.admit(candidate)
 
     asyncio.run(turns())
 
@@ -208,9 +191,9 @@ def test_a_server_that_does_not_come_ends_the_run(api: Deployments) -> None:
     """The failure names who did not answer and for how long."""
     Cluster.ailing = True
     arena = rota(api, timeout_seconds=0.01)
-    asyncio.run(arena.admit(4))
+    asyncio.run(arena.admit(TP4))
 
-    assert arena.failure() == f"after 0.01 s of its turn no answer from {arena.targets[4][0]}"
+    assert arena.failure() == f"after 0.01 s of its turn no answer from {arena.targets[TP4][0]}"
 
 
 def test_a_refused_turn_ends_the_run(api: Deployments) -> None:
@@ -218,8 +201,8 @@ def test_a_refused_turn_ends_the_run(api: Deployments) -> None:
     Cluster.refuses = True
     scaler = Recorder(api)
     arena = rota(api, scaler)
-    asyncio.run(arena.admit(1))
-    asyncio.run(arena.admit(4))
+    asyncio.run(arena.admit(TP1))
+    asyncio.run(arena.admit(TP4))
 
     assert "did not scale tp4 to 0: 403" in str(arena.failure())
     assert len(scaler.orders) == 1

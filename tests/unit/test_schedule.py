@@ -6,6 +6,7 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import (
     Closed,
     Constant,
@@ -15,6 +16,9 @@ from optimal_tp.plan.schedule import (
     Replay,
     Rising,
     Rotation,
+    Slice,
+    Stream,
+    opening,
     planned,
     read_trace,
 )
@@ -49,6 +53,23 @@ def test_poisson_gaps_are_exponential() -> None:
     assert statistics.mean(gaps) == pytest.approx(0.25, rel=0.03)
     assert statistics.stdev(gaps) == pytest.approx(0.25, rel=0.03)
     assert sum(gap > 0.25 for gap in gaps) / len(gaps) == pytest.approx(0.3679, abs=0.01)
+
+
+def test_a_stream_opens_with_requests_at_once_and_goes_on_as_poisson() -> None:
+    """The opening is at 0, and what follows are the arrivals of the same rate and seed without one."""
+    stream = Stream(rate_per_second=5, seed=3, opening=4)
+
+    assert first(stream, 4) == [0, 0, 0, 0]
+    assert first(stream, 54)[4:] == first(Poisson(rate_per_second=5, seed=3), 50)
+    assert first(Stream(rate_per_second=5, seed=3, opening=0), 50) == first(Poisson(rate_per_second=5, seed=3), 50)
+
+
+def test_a_share_of_a_stream_knows_the_opening_of_the_whole() -> None:
+    """Openings are known by their numbers in the whole, so a share of a stream says how many those are."""
+    stream = Stream(rate_per_second=5, seed=3, opening=4)
+
+    assert [opening(stream), opening(Slice(arrivals=stream, share=Share(index=1, count=3)))] == [4, 4]
+    assert [opening(Poisson(rate_per_second=5, seed=3)), opening(Closed(concurrency=2))] == [0, 0]
 
 
 def test_rising_arrivals_change_rate_at_each_step() -> None:

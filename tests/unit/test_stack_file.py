@@ -7,6 +7,7 @@ import pytest
 from optimal_tp.errors import SettingsError
 from optimal_tp.plan.lineup import wish
 from optimal_tp.settings.stack_file import parse_cluster
+from tests.fakes_candidates import TP1, TP2, TP4
 
 
 def problems_of(sections: typing.Mapping[str, object]) -> list[str]:
@@ -16,22 +17,23 @@ def problems_of(sections: typing.Mapping[str, object]) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_an_empty_file_is_the_seeds_experiment() -> None:
-    """Without a word in the file: the seed's degrees, one server each, its claim and its patience of 85 minutes."""
+def test_an_empty_file_compares_the_seeds_degrees_on_whole_chips() -> None:
+    """Without a word in the file: the seed's degrees, equal cores, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
-    assert wish(settings, settings.models[0]).degrees == (1, 2, 4)
-    assert (settings.serving.layout, settings.serving.placement) == ("one-each", "packed")
+    assert wish(settings, settings.models[0]).candidates == (TP1, TP2, TP4)
+    assert (settings.serving.layout, settings.serving.placement) == ("equal-cores", "packed")
     assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
     assert settings.serving.start_patience_seconds == 85 * 60
     assert settings.loadtest.results.on_destroy == "keep"
 
 
-def test_equal_cores_are_the_largest_degree_unless_said() -> None:
-    """The largest degree is one server, the others as many as fill the same cores."""
-    settings = parse_cluster({"serving": {"layout": "equal-cores"}}, file="Pulumi.dev.yaml")
+@pytest.mark.parametrize(("degrees", "replicas"), [([1, 2, 4], [4, 2, 1]), ([1, 2], [4, 2]), ([1, 8], [8, 1])], ids=str)
+def test_equal_cores_are_whole_chips_unless_said(degrees: list[int], replicas: list[int]) -> None:
+    """Every degree fills the chips that the largest one needs, four logical cores each."""
+    settings = parse_cluster({"workloads": {"degrees": degrees}}, file="Pulumi.dev.yaml")
 
-    assert [wish(settings, settings.models[0]).replicas(degree) for degree in (1, 2, 4)] == [4, 2, 1]
+    assert [wish(settings, settings.models[0]).replicas(degree) for degree in degrees] == replicas
 
 
 def test_bad_keys_of_all_sections_come_in_one_error() -> None:
@@ -87,7 +89,7 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             ),
         ),
         (
-            {"serving": {"equal_cores": 4}},
+            {"serving": {"layout": "one-each", "equal_cores": 4}},
             "serving.equal_cores is 4; it has a meaning only with layout 'equal-cores'; edit Pulumi.dev.yaml",
         ),
         (

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, samples_by_turn
+from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, samples_by_turn, window_seconds
 from optimal_tp.settings.workload import Limit
 from tests.fakes_run import Planted, Recorder
 
@@ -29,13 +29,83 @@ def test_closed_loop_throughput_is_exact_at_any_turn_length(concurrency: int) ->
 
 def test_failed_requests_cost_time_and_give_no_tokens() -> None:
     """Where half of the requests fail after as long, half of the throughput is left."""
-    turn, samples = turn_of(STEADY, requests=20)
+    turn, samples = turn_of(STEADY, requests=21)
     half = [
         dataclasses.replace(sample, status="timeout", output_tokens=None) if sample.request % 2 else sample
         for sample in samples
     ]
 
     assert output_tokens_per_second(turn, half) == pytest.approx(100, rel=1e-4)
+
+
+def loop_of(*requests: tuple[float, float], slots: int = 2) -> tuple[Turn, list[Sample]]:
+    """Return a closed loop of requests of 50 tokens that were sent and had their last token when ``requests`` say.
+
+    Tokens come evenly from the send on.
+    """
+    turn, samples = turn_of(STEADY, requests=len(requests), concurrency=slots)
+    made = [
+        dataclasses.replace(
+            sample, intended_seconds=sent, sent_seconds=sent, token_seconds=(sent, end), end_seconds=end
+        )
+        for sample, (sent, end) in zip(samples, requests, strict=True)
+    ]
+    return turn, made
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 10])
+def test_a_queue_before_one_place_has_the_throughput_of_the_place(slots: int) -> None:
+    """Requests wait for one another, 250 ms each: neither the first nor the last ones count."""
+    sent = [0.0] * slots
+    requests = []
+    for number in range(40):
+        end = 0.25 * (number + 1)
+        requests.append((sent.pop(0), end))
+        sent.append(end)
+    turn, samples = loop_of(*requests, slots=slots)
+    served = [
+        dataclasses.replace(sample, token_seconds=(sample.end_seconds - 0.25, sample.end_seconds)) for sample in samples
+    ]
+
+    assert output_tokens_per_second(turn, served) == pytest.approx(200, rel=1e-9)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_part_of_a_request_in_the_window_gives_a_part_of_its_tokens(streamed: bool) -> None:  # noqa: FBT001
+    """Both slots had ended their first request at 2 s, and one was idle at 3 s: half of each second one."""
+    turn, samples = loop_of((0, 1), (0, 2), (1, 3), (2, 4))
+    if not streamed:
+        samples = [dataclasses.replace(sample, token_seconds=()) for sample in samples]
+
+    assert window_seconds(2, samples) == (2, 3)
+    assert output_tokens_per_second(turn, samples) == pytest.approx(50, rel=1e-9)
+
+
+def test_a_pause_after_a_failure_is_in_the_window() -> None:
+    """A slot that waits after a refusal makes nothing meanwhile, and that is the server's doing."""
+    turn, samples = loop_of((0, 1), (1, 1), (11, 12), (12, 13), slots=1)
+    samples[1] = dataclasses.replace(samples[1], status="refused", output_tokens=None, token_seconds=())
+
+    assert output_tokens_per_second(turn, samples) == pytest.approx(100 / 12, rel=1e-9)
+
+
+def test_what_was_cancelled_ends_the_window() -> None:
+    """A request that was given up made tokens that nobody counted, so the time from its begin on is left out."""
+    turn, samples = loop_of((0, 1), (0, 1), (1, 2), (1, 3), (2, 5), (3, 5))
+    samples[4:] = [
+        dataclasses.replace(sample, status="cancelled", output_tokens=None, token_seconds=()) for sample in samples[4:]
+    ]
+
+    assert window_seconds(2, samples) == (1, 2)
+    assert output_tokens_per_second(turn, samples) == pytest.approx(50 + 25, rel=1e-9)
+
+
+@pytest.mark.parametrize("requests", [((0.0, 1.0),), ((0.0, 1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, 3.0), (1.0, 2.0))])
+def test_slots_without_a_second_request_have_no_throughput(requests: tuple[tuple[float, float], ...]) -> None:
+    """There is no moment at which every slot had begun its second request: no figure, not another one in its place."""
+    turn, samples = loop_of(*requests)
+
+    assert output_tokens_per_second(turn, samples) is None
 
 
 def test_open_arrivals_divide_by_the_turns_length() -> None:

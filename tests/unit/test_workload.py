@@ -22,9 +22,15 @@ from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
         ),
         pytest.param(
             {"model": {"max_model_len_tokens": 64}, "load": {"prompt_tokens": 30, "output_tokens": 50}},
-            "workloads.load.prompt_tokens is 30; prompt and output together (30 + 50 tokens) stay within "
-            "model.max_model_len_tokens (64); edit x.yaml",
+            "workloads.load.prompt_tokens is 30; prompt and longest output together (30 + 75 tokens; output_spread is "
+            "0.5) stay within model.max_model_len_tokens (64); edit x.yaml",
             id="prompt longer than the model's length",
+        ),
+        pytest.param(
+            {"model": {"max_model_len_tokens": 100}, "load": {"prompt_tokens": 50, "output_spread": 0.02}},
+            "workloads.load.prompt_tokens is 50; prompt and longest output together (50 + 51 tokens; output_spread is "
+            "0.02) stay within model.max_model_len_tokens (100); edit x.yaml",
+            id="only the longest output too long for the model",
         ),
         pytest.param(
             {"limits": {"ttft_ms": {"at_most_ms": 0}}},
@@ -85,6 +91,17 @@ def test_defaults_are_the_seeds_experiment() -> None:
 
     assert settings == WorkloadSettings()
     assert (settings.degrees, settings.model.max_num_seqs, settings.model.max_model_len_tokens) == ((1, 2, 4), 1, 128)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "spread", "expected"),
+    [(16, 0.5, (8, 24)), (50, 0, (50, 50)), (1, 0.9, (1, 2)), (5, 0.3, (4, 6))],
+)
+def test_outputs_have_a_range(tokens: int, spread: float, expected: tuple[int, int]) -> None:
+    """Ends are whole tokens, rounded, and an output has at least one."""
+    settings = parse_workloads({"load": {"output_tokens": tokens, "output_spread": spread}}, file="x.yaml")
+
+    assert settings.load.output_range == expected
 
 
 def test_only_the_limits_that_are_set_are_asked() -> None:

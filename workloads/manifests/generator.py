@@ -7,6 +7,7 @@ import pathlib
 import typing
 
 from optimal_tp.cluster.order import ModelOrder, Order, PodsOrder, ReceiptOrder
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
@@ -106,9 +107,9 @@ def order(generator: Generator, results: str) -> Order:
 
 
 def _model(model: ModelPlan, *, starts: bool) -> ModelOrder:
-    targets: dict[int, tuple[str, ...]] = {}
+    targets: dict[Candidate, tuple[str, ...]] = {}
     for server in model.plan.servers:
-        targets[server.degree] = (*targets.get(server.degree, ()), f"http://{server.name}:{PORT}")
+        targets[server.candidate] = (*targets.get(server.candidate, ()), f"http://{server.name}:{PORT}")
     return ModelOrder(settings=model.settings, targets=targets, rounds=model.plan.rounds if starts else None)
 
 

@@ -48,7 +48,9 @@ def servers(plan: Lineup) -> list[str]:
 def compile_jobs(plan: Lineup) -> list[str]:
     """Return the names of the Jobs that hold Neuron cores."""
     return [
-        f"{model.plan.of_degree(degree)[0].name}-compile" for model in plan.models for degree in model.settings.degrees
+        f"{model.plan.of(candidate)[0].name}-compile"
+        for model in plan.models
+        for candidate in model.settings.candidates
     ]
 
 

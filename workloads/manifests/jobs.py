@@ -1,4 +1,4 @@
-"""The Jobs that fill the shared volume: one fetches the model, one per degree compiles for it."""
+"""The Jobs that fill the shared volume: one fetches the model, one per candidate compiles for it."""
 
 import collections.abc
 import dataclasses
@@ -62,7 +62,7 @@ def compile_spec(
         neuron_pod.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
     ]
     arguments = [
-        *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.degree)}"),
+        *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"),
         *("--model", site.model.name),
         *(part for name in expected_files(server.degree) for part in ("--expect", name)),
         *("--patience-seconds", str(serving.start_patience_seconds)),
@@ -71,8 +71,8 @@ def compile_spec(
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
         "command": ["python", "-m", "optimal_tp.pods.compile", *arguments, "--"],
-        "args": list(serve_command(site.model, site.pair, server.degree)),
-        "env": neuron_pod.variables(environment(site.model, site.pair, server.degree) | python),
+        "args": list(serve_command(site.model, site.pair, server.candidate)),
+        "env": neuron_pod.variables(environment(site.model, site.pair, server.candidate) | python),
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {

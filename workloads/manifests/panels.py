@@ -5,6 +5,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, METRICS, NAMESPACE, Metric, model_dimension
 from optimal_tp.settings.workload import Limits
 
@@ -25,15 +26,15 @@ class Board:
     """One model's section of the dashboard."""
 
     title: str
-    """The model's, before the degree in its metrics; empty for one model alone."""
+    """The model's, before the candidate in its metrics; empty for one model alone."""
     slug: str
     """The model's, in the names of its alarms; empty for one model alone."""
-    degrees: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
     limits: Limits
 
-    def dimension(self, degree: int) -> str:
+    def dimension(self, candidate: Candidate) -> str:
         """Return the value of the dimension ``Model``."""
-        return model_dimension(degree, self.title)
+        return model_dimension(candidate, self.title)
 
 
 def dashboard_body(boards: collections.abc.Sequence[Board], *, region: str, usd_per_hour: float | None) -> Body:
@@ -68,7 +69,7 @@ def _placed(widgets: collections.abc.Sequence[Widget], top: int) -> list[Widget]
 
 
 def _heading(board: Board, top: int) -> Widget:
-    names = ", ".join(model_dimension(degree) for degree in board.degrees)
+    names = ", ".join(each.name for each in board.candidates)
     head = f"# {board.title}: tensor-parallel degrees {names}" if board.title else f"# Tensor-parallel degrees {names}"
     markdown = (
         f"{head}\n"
@@ -98,8 +99,8 @@ def _rows(metric: Metric, board: Board) -> list[list[object]]:
         offered, together = BY_NAME[_OFFERED], metric.statistics[0]
         return [
             row
-            for degree in board.degrees
-            for value, name in ((board.dimension(degree), model_dimension(degree)),)
+            for candidate in board.candidates
+            for value, name in ((board.dimension(candidate), candidate.name),)
             for row in (
                 _row(metric, value, {"stat": together, "label": f"{name} achieved"}),
                 _row(offered, value, {"stat": together, "label": f"{name} offered"}),
@@ -107,9 +108,9 @@ def _rows(metric: Metric, board: Board) -> list[list[object]]:
             )
         ]
     return [
-        _row(metric, board.dimension(degree), {"stat": statistic, "label": f"{model_dimension(degree)} {statistic}"})
+        _row(metric, board.dimension(candidate), {"stat": statistic, "label": f"{candidate.name} {statistic}"})
         for statistic in metric.statistics
-        for degree in board.degrees
+        for candidate in board.candidates
     ]
 
 
@@ -136,7 +137,7 @@ def _metric_widget(metric: Metric, board: Board, region: str) -> Widget:
 def _cost_widget(boards: collections.abc.Sequence[Board], usd_per_hour: float, region: str) -> Widget:
     """Draw what the nodes have cost since the left edge, while the load generator was at work."""
     offered = BY_NAME[_OFFERED]
-    values = [board.dimension(degree) for board in boards for degree in board.degrees]
+    values = [board.dimension(candidate) for board in boards for candidate in board.candidates]
     hidden = [
         _row(offered, value, {"id": f"m{number}", "visible": False, "stat": "SampleCount"})
         for number, value in enumerate(values)

@@ -1,0 +1,353 @@
+"""Where the next turn of each candidate lies, from what was measured so far; the race decides, this only steers."""
+
+import collections.abc
+import dataclasses
+import itertools
+import math
+import random
+import statistics
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.counted import Counted
+from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn, counted, of, share_within
+from optimal_tp.plan.schedule import Arrivals, Closed, Poisson, Stream
+from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
+from optimal_tp.verdict.race.blocks import Race, Standing
+from optimal_tp.verdict.race.capacity import Reading
+from optimal_tp.verdict.race.proof import is_shown, missed
+from optimal_tp.verdict.race.rates import FIRST_SHARE, LONGEST_MOVE, Bracket, TurnSize, block_rate
+from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
+from optimal_tp.verdict.readings import asked_share, reading, throughput
+
+LEAST_LOAD = 0.05
+"""Requests in flight, for each server, of the lowest rate that is tried: nobody waits for another there."""
+MOST_DOUBLINGS = 12
+"""Steps of a load without limits: 4096 requests in flight for each that one at a time has."""
+HELD_OUT_SHARE = 0.7
+"""Of the capacity: the load of the turn that tests the plan's prediction, away from where the model was fitted."""
+PROOF_SHARE, TAIL_PROOF_SHARE, MISS_SHARE = 0.9, 0.8, 1.1
+"""Of the capacity: rates that are proven held (the lower one from 98 % on), and missed."""
+TAIL = 0.98
+SATURATED_LATENCIES = 4
+"""Length of a saturated turn in latencies of a request: its first and last do not count."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the next turn of a candidate is to be."""
+
+    arrivals: Arrivals
+    counted: Counted | None = None
+    seconds: float | None = None
+    requests: int | None = None
+
+
+@dataclasses.dataclass(kw_only=True)
+class Course:
+    """What is known of one candidate while it is driven."""
+
+    servers: int
+    cores_used: int
+    slots: int
+    """Requests that all its servers work on at a time."""
+    alone_seconds: float | None = None
+    """Median total latency of one request at a time; None before it was measured, or where none succeeded."""
+    latency_seconds: float | None = None
+    """Mean total latency of the last turn's counted requests that succeeded."""
+    bracket: Bracket | None = None
+    log_rate: float | None = None
+    """Of its last open turn, per core."""
+    last_share: float = 0.0
+    """Of the counted requests of its last open turn, within the limits."""
+    slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+    """Without limits: requests in flight and log throughput of each step."""
+    is_slow: bool = False
+    """Whether it held the limits at no rate of its bracket."""
+    slow_shares: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def busiest(self) -> int:
+        """Requests in flight at its best step; one for each server before the first."""
+        return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
+
+
+class Guidance:
+    """Steers the turns of ``candidates`` and runs the race over their blocks."""
+
+    def __init__(self, settings: WorkloadSettings, courses: collections.abc.Mapping[Candidate, Course]) -> None:
+        """Nothing is known yet."""
+        self.settings = settings
+        self.limits = settings.limits.asked()
+        self.courses = dict(courses)
+        load = settings.load
+        self._size = TurnSize(warm_in=load.warm_in, length=load.turn_length, least_requests=load.turn_requests)
+        self._searched: list[Reading] = []
+        self._race: tuple[GoodputScoring, Race[Reading]] | None = None
+        self._throughputs: Race[Throughput] | None = None
+        self.standing: Standing | None = None
+        self._proof: list[Reading] = []
+
+    @property
+    def alone_seconds(self) -> float:
+        """How long one request takes alone at the slowest candidate that was measured; 1 before any was."""
+        return max((each.alone_seconds for each in self.courses.values() if each.alone_seconds), default=1.0)
+
+    @property
+    def asked(self) -> float:
+        """The share of requests that must hold the limits."""
+        return asked_share(self.limits)
+
+    # Before the blocks.
+
+    def note_idle(self, candidate: Candidate, samples: collections.abc.Iterable[Sample]) -> None:
+        """Learn how long one request takes alone."""
+        latencies = [ms for sample in samples if (ms := sample.total_latency_ms) is not None]
+        if latencies:
+            self.courses[candidate].alone_seconds = statistics.median(latencies) / 1000
+
+    def burst(self, candidate: Candidate) -> Asked:
+        """Return a turn that keeps every slot busy: it says about how much the servers finish, and warms them."""
+        slots = self.courses[candidate].slots
+        seconds = (self.settings.load.warm_in + 2) * self.alone_seconds
+        return Asked(arrivals=Closed(concurrency=slots), seconds=seconds, requests=4 * slots)
+
+    def note_burst(self, candidate: Candidate, turn: Turn, samples: collections.abc.Sequence[Sample]) -> None:
+        """Begin the bracket at a share of what the burst finished, or at little where it finished nothing."""
+        course = self.courses[candidate]
+        finished = sum(sample.status == "ok" for sample in samples)
+        elapsed = turn.end_seconds - turn.start_seconds
+        lowest = LEAST_LOAD * course.servers / (course.alone_seconds or self.alone_seconds)
+        rate = max(FIRST_SHARE * finished / elapsed if elapsed > 0 else 0.0, lowest)
+        course.bracket = Bracket(
+            math.log(rate / course.cores_used),
+            floor=math.log(lowest / course.cores_used),
+            most_turns=self.settings.load.bracket_turns,
+        )
+
+    def search(self, candidate: Candidate, seed: int) -> Asked | None:
+        """Return the next turn of the bracket, half as long as others where there are many; None once it has ended."""
+        bracket = self.courses[candidate].bracket
+        if bracket is None or bracket.next is None:
+            return None
+        part = 0.5 if self.settings.load.bracket_turns > 2 else 1.0  # noqa: PLR2004 - two are the first two of a fit
+        return self._open(candidate, bracket.next, seed, part)
+
+    def note_search(self, found: Reading | None, candidate: Candidate) -> None:
+        """Take what the turn of the bracket said; one that was cut short ends it, as far as it has come."""
+        course = self.courses[candidate]
+        bracket = course.bracket
+        if bracket is None:
+            return
+        if found is None:
+            bracket.next = None
+            return
+        self._searched.append(found)
+        bracket.add(found, self.asked)
+        course.is_slow = bracket.hopeless
+
+    def rise(self, candidate: Candidate) -> Asked | None:
+        """Return the next step of the load without limits; None once throughput no longer grows."""
+        course = self.courses[candidate]
+        taken = len(course.slots_steps)
+        stated = self.settings.load.concurrency
+        if stated is not None:
+            return self._saturated(course, stated[taken]) if taken < len(stated) else None
+        if taken >= MOST_DOUBLINGS or flat_steps([rate for _, rate in course.slots_steps]) >= 2:  # noqa: PLR2004
+            return None
+        return self._saturated(course, course.servers * 2**taken)
+
+    def _saturated(self, course: Course, slots: int) -> Asked:
+        latency = max(course.latency_seconds or 0.0, course.alone_seconds or self.alone_seconds)
+        seconds = max(self.settings.load.turn_length * self.alone_seconds, SATURATED_LATENCIES * latency)
+        return Asked(arrivals=Closed(concurrency=slots), seconds=seconds)
+
+    def note_rise(self, candidate: Candidate, slots: int, found: Throughput | None) -> None:
+        """Take the throughput of a step; one without any counts as the end of growth."""
+        steps = self.courses[candidate].slots_steps
+        steps.append((slots, -math.inf if found is None else found.log_rate))
+
+    # In the blocks.
+
+    def racing(self) -> tuple[Candidate, ...]:
+        """Return the candidates that still take turns in blocks, ascending."""
+        race = self._throughputs if self._race is None else self._race[1]
+        racing = () if race is None else race.racing
+        return tuple(sorted({*racing, *self.slow()}))
+
+    def slow(self) -> tuple[Candidate, ...]:
+        """Return the candidates that seem to hold the limits at no rate, until that is shown."""
+        alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
+        return tuple(
+            candidate
+            for candidate, course in self.courses.items()
+            if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
+        )
+
+    def begin(self) -> None:
+        """Begin the race of the candidates that the bracket found a capacity of."""
+        fast = [candidate for candidate, course in self.courses.items() if not course.is_slow]
+        if not self.limits:
+            self._throughputs = throughput_race(self.settings, fast)
+            return
+        self._race = goodput_race(self.settings, fast)
+        for one in self._searched:
+            if one.candidate in fast:
+                self._race[0].open_with(one)
+
+    def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
+        """Return the candidate's turn in ``block``."""
+        course = self.courses[candidate]
+        if course.is_slow:
+            seconds = self.settings.load.turn_length * self.alone_seconds
+            requests = max(5, self.settings.load.turn_requests // 5)
+            return Asked(arrivals=Closed(concurrency=1), seconds=seconds, requests=requests)
+        if not self.limits:
+            return self._saturated(course, course.busiest)
+        return self._open(candidate, self._next_rate(candidate, course, block), seed)
+
+    def _next_rate(self, candidate: Candidate, course: Course, block: int) -> float:
+        """Return the log rate of the next block: near the fitted capacity; while there is no bracket, in long steps."""
+        last = course.log_rate
+        if last is None or self._race is None:
+            lowest = 0.7 * course.servers / (course.alone_seconds or self.alone_seconds)
+            return math.log(lowest / course.cores_used)
+        scoring = self._race[0]
+        by = scoring.fits.get(candidate)
+        if by is None:
+            return last
+        if not scoring.is_bracketed(candidate):
+            return last + math.copysign(LONGEST_MOVE, course.last_share - self.asked)
+        return block_rate(by, block, last)
+
+    def _open(self, candidate: Candidate, log_rate: float, seed: int, part: float = 1.0) -> Asked:
+        """Return an open turn at ``log_rate`` per core, its first counted request the first after the warm-in."""
+        course = self.courses[candidate]
+        rate = math.exp(log_rate) * course.cores_used
+        alone = course.alone_seconds or self.alone_seconds
+        opening = max(1, min(course.slots, round(rate * max(course.latency_seconds or 0.0, alone))))
+        warm_in = self.settings.load.warm_in * self.alone_seconds
+        early = sum(
+            1
+            for _ in itertools.takewhile(
+                lambda moment: moment < warm_in, Poisson(rate_per_second=rate, seed=seed).times()
+            )
+        )
+        total, ttft = self.limits.get("total_latency_ms"), self.limits.get("ttft_ms")
+        course.log_rate = log_rate
+        return Asked(
+            arrivals=Stream(rate_per_second=rate, seed=seed, opening=opening),
+            counted=Counted(
+                first=opening + early,
+                count=self._size.counted(rate, self.alone_seconds, part=part),
+                total_ms=None if total is None else total.at_most_ms,
+                ttft_ms=None if ttft is None else ttft.at_most_ms,
+            ),
+        )
+
+    def note_latency(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> None:
+        """Learn how long requests take under load: the next turn opens with so many, and is so long."""
+        latencies = [ms for sample in counted(turn, samples) if (ms := sample.total_latency_ms) is not None]
+        if latencies:
+            self.courses[of(turn)].latency_seconds = statistics.fmean(latencies) / 1000
+
+    def reading(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Reading | Throughput | None:
+        """Return what ``turn`` says in the race's terms."""
+        course = self.courses[of(turn)]
+        if not self.limits:
+            return throughput(turn, samples, course.cores_used)
+        if turn.rate_per_second is None and course.is_slow:
+            share = share_within(samples, self.limits)
+            course.slow_shares += [] if share is None else [share]
+            return None
+        found = reading(turn, samples, self.limits, course.cores_used)
+        if found is not None:
+            course.last_share = found.share
+        return found
+
+    def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
+        """Take what a block measured, and judge."""
+        everything = list(found)
+        if self._race is not None:
+            self.standing = self._race[1].add_block([one for one in everything if isinstance(one, Reading)])
+        elif self._throughputs is not None:
+            self.standing = self._throughputs.add_block([one for one in everything if isinstance(one, Throughput)])
+
+    def is_settled(self) -> bool:
+        """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
+        if self.slow():
+            return False
+        if all(course.is_slow for course in self.courses.values()):
+            return True
+        return self.standing is not None and self.standing.safe is not None
+
+    def look(self) -> Look:
+        """Return what the race says by now."""
+        standing = self.standing
+        if standing is None:
+            return Look(blocks=0, reason="nothing compared yet", ratios=())
+        reason = "no safe choice yet" if standing.safe is None else f"{standing.safe.name} is a safe choice"
+        return Look(
+            blocks=standing.blocks,
+            reason=reason,
+            ratios=tuple(
+                Ratio(
+                    first=pair.first.name,
+                    second=pair.second.name,
+                    value=math.exp(pair.log_ratio),
+                    interval=pair.interval.exponentiated(),
+                )
+                for pair in standing.pairs
+                if pair.log_ratio is not None
+            ),
+        )
+
+    # After the choice.
+
+    def prove(self, chosen: Candidate, turn: int, seed: int) -> Asked | None:
+        """Return the next turn of the proof, two of three at a rate to be held; None without a fitted capacity."""
+        by = None if self._race is None else self._race[0].fits.get(chosen)
+        if by is None:
+            return None
+        share = TAIL_PROOF_SHARE if self.asked >= TAIL else PROOF_SHARE
+        if turn % 3 == 2:  # noqa: PLR2004 - every third
+            share = MISS_SHARE
+        return self._open(chosen, by.log_capacity + math.log(share), seed)
+
+    def note_proof(self, found: Reading) -> bool:
+        """Take a turn of the proof; return whether both rates are shown."""
+        self._proof.append(found)
+        middle = statistics.fmean([min(one.log_rate for one in self._proof), max(one.log_rate for one in self._proof)])
+        alpha = (1 - self.settings.decision.confidence) / 2
+        low = [one.share for one in self._proof if one.log_rate <= middle]
+        high = [one.share for one in self._proof if one.log_rate > middle]
+        is_held = is_shown([(share - self.asked) / self.asked for share in low], alpha)
+        return is_held and is_shown(missed(high, self.asked), alpha)
+
+    def held_out(self, candidate: Candidate, seed: int) -> Asked | None:
+        """Return the open turn at which the plan's prediction is tested; None where no capacity is known."""
+        course = self.courses[candidate]
+        if self._race is not None:
+            by = self._race[0].fits.get(candidate)
+            return None if by is None else self._open(candidate, by.log_capacity + math.log(HELD_OUT_SHARE), seed)
+        if not course.slots_steps or not self.settings.load.output_tokens:
+            return None
+        best = math.exp(max(rate for _, rate in course.slots_steps))
+        return self._open(candidate, math.log(HELD_OUT_SHARE * best / self.settings.load.output_tokens), seed)
+
+
+def block_orders(
+    candidates: collections.abc.Sequence[Candidate], draw: random.Random
+) -> collections.abc.Iterator[list[Candidate]]:
+    """Yield the order of ``candidates`` in each block: every one takes every place equally often, in random order.
+
+    The rows of a Latin square of a random permutation, shuffled; then another.
+    """
+    while True:
+        drawn = draw.sample(candidates, len(candidates))
+        shifts = list(range(len(drawn)))
+        draw.shuffle(shifts)
+        for shift in shifts:
+            yield drawn[shift:] + drawn[:shift]

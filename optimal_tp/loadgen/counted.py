@@ -1,0 +1,76 @@
+"""The requests of a stretch that count: which they are, and when nothing more can change what becomes of them."""
+
+import dataclasses
+import math
+
+from optimal_tp.loadgen.exchange import Exchange
+from optimal_tp.measurement.shares import Share
+
+READ_SECONDS = 0.02
+"""A request is given up so much after its limit: an answer that has come in time may still wait to be read."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Requests ``first`` to ``first + count - 1`` of a stretch count; those before let the servers settle.
+
+    Raises ValueError for a first below 0, a count below 1, or a limit that is no finite number above 0.
+    """
+
+    first: int
+    count: int
+    total_ms: float | None = None
+    """A request has missed if it has not ended so long after its intended send; None waits for its end."""
+    ttft_ms: float | None = None
+    """A request has missed if it has no output so long after its intended send; None does not ask."""
+
+    def __post_init__(self) -> None:
+        if self.first < 0 or self.count < 1:
+            raise ValueError(f"first is {self.first} and count {self.count}; they are at least 0 and at least 1")
+        for limit in (self.total_ms, self.ttft_ms):
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise ValueError(f"a limit is {limit!r}; it is a finite number of ms above 0")
+
+
+class Tally:
+    """Follows what ``share`` sends of a stretch until the fate of all its counted requests is known."""
+
+    def __init__(self, counted: Counted, share: Share) -> None:
+        """Nothing is sent yet."""
+        self.last_end: float | None = None
+        """The clock at the end of the counted request that ended last; None while none has."""
+        self._counted = counted
+        self._step = share.count
+        self._end = counted.first + counted.count
+        self._open: dict[int, Exchange] = {}
+        self._all_sent = False
+
+    def sent(self, exchange: Exchange) -> None:
+        """Take note of the next request, in order."""
+        if self._counted.first <= exchange.number < self._end:
+            self._open[exchange.number] = exchange
+        self._all_sent = exchange.number + self._step >= self._end
+
+    def ended(self, exchange: Exchange) -> None:
+        """Take note of a request that has ended, in whatever way."""
+        if self._open.pop(exchange.number, None) is not None:
+            self.last_end = exchange.end if self.last_end is None else max(self.last_end, exchange.end)
+
+    def known(self, now: float) -> bool:
+        """Tell if every counted request was sent and has ended or has missed its limit for certain."""
+        return self._all_sent and all(self.miss(exchange, now) for exchange in self._open.values())
+
+    def miss(self, exchange: Exchange, now: float) -> str | None:
+        """Return which limit a counted ``exchange`` that has not ended has missed by ``now``; None for none yet."""
+        if exchange.number not in self._open:
+            return None
+        waited_ms = 1000 * (now - exchange.intended - READ_SECONDS)
+        total, first = self._counted.total_ms, self._counted.ttft_ms
+        if total is not None and waited_ms > total:
+            return f"given up after missing its limit: no end within {total:g} ms of its intended send"
+        if first is None:
+            return None
+        late_ms = 1000 * (exchange.tokens[0] - exchange.intended) if exchange.tokens else waited_ms
+        if late_ms > first:
+            return f"given up after missing its limit: no output within {first:g} ms of its intended send"
+        return None

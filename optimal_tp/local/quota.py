@@ -1,0 +1,97 @@
+"""What a container's CPU quota grants this process and its servers, and how often it held them back.
+
+Sources: Linux's Documentation/admin-guide/cgroup-v2.rst (cpu.max, cpu.stat), scheduler/sched-bwc.rst (version 1), and
+proc(5) for mountinfo, read 2026-11-27.
+"""
+
+import collections.abc
+import contextlib
+import pathlib
+import typing
+
+ROOT = pathlib.Path("/")
+
+
+def granted_cores(root: pathlib.Path = ROOT) -> float | None:
+    """Return the cores that the strictest quota of this process's groups grants, nested ones too; None without one.
+
+    ``root`` has ``proc`` and ``sys``.
+    """
+    return min((cores for group in _groups(root) if (cores := group.cores()) is not None), default=None)
+
+
+def throttled_periods(root: pathlib.Path = ROOT) -> int | None:
+    """Return in how many periods a quota has held this process's groups back since they exist; None without a count."""
+    counts = [count for group in _groups(root) if (count := group.throttled()) is not None]
+    return sum(counts) if counts else None
+
+
+class _Group(typing.NamedTuple):
+    """The folder of one control group, of version 1 or 2."""
+
+    folder: pathlib.Path
+    version: int
+
+    def cores(self) -> float | None:
+        if self.version == 1:
+            quota, period = self._text("cpu.cfs_quota_us"), self._text("cpu.cfs_period_us")
+        else:
+            quota, _, period = self._text("cpu.max").partition(" ")
+        with contextlib.suppress(ValueError, ZeroDivisionError):  # "max", and files that are not there
+            return int(quota) / int(period) if int(quota) > 0 else None
+        return None
+
+    def throttled(self) -> int | None:
+        for line in self._text("cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "nr_throttled" and value.isdigit():
+                return int(value)
+        return None
+
+    def _text(self, name: str) -> str:
+        return _read(self.folder / name).strip()
+
+
+def _read(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _groups(root: pathlib.Path) -> collections.abc.Iterator[_Group]:
+    """Yield the groups of this process that can be seen from here, each with those around it."""
+    own = _own_paths(_read(root / "proc/self/cgroup"))
+    for line in _read(root / "proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.partition(" ")
+        fields = before.split()
+        version = {"cgroup": 1, "cgroup2": 2}.get(kind)
+        if version is None or len(fields) < 5 or (version == 1 and "cpu" not in options.split(" ")[-1].split(",")):  # noqa: PLR2004
+            continue
+        top = root / fields[4].lstrip("/")
+        folder = top / _within(own.get(version, "/"), fields[3])
+        if not folder.is_dir():  # a container may see its own group only, mounted where the top would be
+            folder = top
+        for each in (folder, *folder.parents):
+            yield _Group(each, version)
+            if each == top:
+                break
+
+
+def _own_paths(text: str) -> dict[int, str]:
+    """Return the path of this process's group by version; of version 1 that of the CPU's hierarchy."""
+    found = {}
+    for line in text.splitlines():
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if number == "0" and not controllers:
+            found[2] = path
+        elif "cpu" in controllers.split(","):
+            found[1] = path
+    return found
+
+
+def _within(path: str, top: str) -> str:
+    """Return ``path`` as seen from a mount whose root is ``top``; "" where it lies outside."""
+    inside = path == top or path.startswith(top.rstrip("/") + "/")
+    return path[len(top.rstrip("/")) :].strip("/") if inside and ".." not in path.split("/") else ""

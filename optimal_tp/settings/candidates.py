@@ -1,0 +1,32 @@
+"""Candidates as records and orders hold them: a degree alone as its number, with a batch as ``tp1-b4``."""
+
+import typing
+
+import pydantic
+
+from optimal_tp.facts.candidates import Candidate, candidate
+from optimal_tp.settings.parser import broken
+
+
+def _read(value: object) -> Candidate:
+    if isinstance(value, Candidate):
+        return value
+    try:
+        return candidate(str(value))
+    except ValueError:
+        raise broken("a candidate is a degree (2), or a degree and its batch (tp2-b16)") from None
+
+
+def _plain(of: Candidate) -> int | str:
+    return of.degree if of.max_num_seqs is None else of.slug
+
+
+CandidateName = typing.Annotated[Candidate, pydantic.PlainValidator(_read), pydantic.PlainSerializer(_plain)]
+"""A candidate that is read from its number or its name, and written as records without batches have always had it."""
+
+Named = typing.Annotated[
+    str,
+    pydantic.PlainValidator(lambda said: _read(said).name),
+    pydantic.PlainSerializer(lambda name: _plain(candidate(name))),
+]
+"""The same, held as its name for people: "TP1", "TP1-B4"."""

@@ -1,0 +1,66 @@
+"""What an answer holds for, in sentences: the conditions that the measurement could not do away with."""
+
+import typing
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.estimate import name_list, percent, plural
+from optimal_tp.measurement.turns import of
+
+if typing.TYPE_CHECKING:
+    from optimal_tp.verdict.reasons import Case
+
+ENOUGH_STARTS = 3
+"""Server starts of a candidate below which its own accidents of starting are part of the answer."""
+SATURATED = 0.97
+"""A capacity within this share of what the servers finish at most is not told from saturation by short turns."""
+
+
+def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
+    """Return the caveats of a run, the weightiest first; none where nothing was compared."""
+    standing = case.contest.standing
+    if standing is None:
+        return ()
+    found = []
+    starts = _starts(case)
+    if starts and min(starts.values()) < ENOUGH_STARTS:
+        few = min(starts.values())
+        found.append(
+            f"for these server processes: {'each was' if len(set(starts.values())) == 1 else 'some were'} "
+            f"started {'once' if few == 1 else f'{few} times'}, and another start may differ by a few percent"
+        )
+    if case.contest.disturbed:
+        names = name_list(sorted({one.candidate for one in case.contest.disturbed}))
+        found.append(
+            f"in undisturbed operation: {plural(len(case.contest.disturbed), 'turn')} of {names} went far too slowly "
+            "for the rate and were not compared"
+        )
+    if standing.wandering:
+        found.append(
+            f"at the machine's state of this hour: {name_list(standing.wandering)} changed slowly, by more than the "
+            "turns' own noise, so nothing is called better; more time would decide it, or a quieter machine"
+        )
+    forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
+    if forgotten:
+        found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")
+    if case.evidence.settings.decision.fixed_looks is not None:
+        found.append("for a warm server: so few blocks cannot show a slow trend")
+    if chosen is not None and case.contest.criterion == "goodput":
+        asked = case.evidence.settings.limits.asked()
+        found.append(
+            f"requests that hold all {plural(len(asked), 'limit')} at once count as within" if len(asked) > 1 else ""
+        )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def _starts(case: "Case") -> dict[Candidate, int]:
+    """Return how many server starts the blocks of each compared candidate saw; empty where nobody counted."""
+    seen: dict[Candidate, set[int]] = {}
+    for candidate in case.contest.racing:
+        for turn, _ in case.evidence.candidates[candidate].turns:
+            seen.setdefault(of(turn), set()).add(0 if turn.server_start is None else turn.server_start)
+    return {candidate: len(starts) for candidate, starts in seen.items()}
+
+
+def unseen(turns: int) -> str:
+    """Return what so many turns cannot show: "a disturbance rarer than 1 in 40 turns cannot be seen"."""
+    return f"a disturbance rarer than 1 in {max(1, turns // 3)} turns ({percent(3 / turns)}) cannot be seen"

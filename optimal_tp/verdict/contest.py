@@ -1,0 +1,231 @@
+"""The race run over a run's turns again: what live decisions saw, from the record alone."""
+
+import dataclasses
+import itertools
+import math
+import typing
+
+import scipy.special
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.turns import of, share_within
+from optimal_tp.settings.workload import Decision, WorkloadSettings
+from optimal_tp.verdict.evidence import Evidence, Soundness
+from optimal_tp.verdict.findings import Criterion
+from optimal_tp.verdict.race.blocks import Race, Standing
+from optimal_tp.verdict.race.capacity import Reading
+from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.verdict.race.proof import is_shown, missed
+from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
+from optimal_tp.verdict.readings import asked_share, reading, throughput
+
+REACH, QUICK_REACH = 0.15, 0.25
+"""How far a turn may lie from its candidate's capacity, in logarithms, to be compared; with few looks turns are few."""
+MOST_DISTURBED = 0.25
+"""Share of a candidate's turns that may be disturbed; above it what disturbs them is part of what it does."""
+UNEVEN = 0.05
+"""Chance below which disturbed turns are too unevenly spread over the candidates to be an accident of the machine."""
+RISING = 1.05
+"""A step of the load that gives more than so many times the best before it says that the servers are not saturated."""
+
+
+def rules_of(decision: Decision, candidates: int) -> Rules:
+    """Return the race's rules for so many candidates; the error is shared by Bonferroni's inequality over all pairs."""
+    pairs = max(1, candidates * (candidates - 1) // 2)
+    return Rules(
+        resolution=decision.resolution,
+        bias=decision.least_lead,
+        least_blocks=decision.minimum_blocks,
+        most_looks=decision.fixed_looks,
+        alpha=(1 - decision.confidence) / pairs,
+    )
+
+
+def goodput_race(
+    settings: WorkloadSettings, candidates: typing.Iterable[Candidate]
+) -> tuple[GoodputScoring, Race[Reading]]:
+    """Return the race of ``candidates`` within the limits of ``settings``, at its start."""
+    every = sorted(candidates)
+    reach = QUICK_REACH if settings.decision.fixed_looks else REACH
+    scoring = GoodputScoring(every, asked_share(settings.limits.asked()), reach=reach)
+    return scoring, Race(every, scoring, rules_of(settings.decision, len(every)))
+
+
+def throughput_race(settings: WorkloadSettings, candidates: typing.Iterable[Candidate]) -> Race[Throughput]:
+    """Return the race of ``candidates`` without limits, at its start."""
+    every = sorted(candidates)
+    return Race(every, ThroughputScoring(every), rules_of(settings.decision, len(every)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What the race says of a run."""
+
+    criterion: Criterion
+    racing: tuple[Candidate, ...]
+    """Candidates that were compared, ascending."""
+    standing: Standing | None
+    """None before the first block."""
+    capacities: typing.Mapping[Candidate, float]
+    """Requests, or output tokens, per second per core, as fitted or seen."""
+    scores: typing.Mapping[Candidate, typing.Mapping[int, float]]
+    """By candidate and block: the logarithms that were compared."""
+    disturbed: tuple[Reading, ...]
+    slow: typing.Mapping[Candidate, bool]
+    """Candidates that held the limits at no rate of the bracket, and whether that is shown beyond doubt."""
+    rising: tuple[Candidate, ...]
+    """Candidates whose throughput still rose at the last step of the load."""
+    unlike: str | None
+    """Why the disturbed turns forbid an answer, in words; None where they do not."""
+
+
+def contest(evidence: Evidence) -> Contest:
+    """Return the race over the turns of ``evidence``, from its first block to its last."""
+    return _by_goodput(evidence) if evidence.settings.limits.asked() else _by_throughput(evidence)
+
+
+def _by_goodput(evidence: Evidence) -> Contest:
+    limits = evidence.settings.limits.asked()
+    found = [
+        one
+        for turn, samples in evidence.soundness.turns
+        if turn.stage in ("rising", "block") and of(turn) in evidence.candidates
+        if (one := reading(turn, samples, limits, evidence.candidates[of(turn)].record.cores_used)) is not None
+    ]
+    blocks = [one for one in found if one.block is not None]
+    racing = tuple(sorted({one.candidate for one in blocks}))
+    scoring, race = goodput_race(evidence.settings, racing)
+    for one in found:
+        if one.block is None and one.candidate in racing:
+            scoring.open_with(one)
+    standing = None
+    for _, together in itertools.groupby(sorted(blocks, key=lambda one: typing.cast("int", one.block)), _block):
+        standing = race.add_block(together)
+    disturbed = scoring.disturbed()
+    return Contest(
+        criterion="goodput",
+        racing=racing,
+        standing=standing,
+        capacities={candidate: math.exp(by.log_capacity) for candidate, by in scoring.fits.items()},
+        scores={candidate: scoring.scores(candidate, _oldest(standing, candidate)) for candidate in racing},
+        disturbed=disturbed,
+        slow=_slow(evidence, racing),
+        rising=(),
+        unlike=_unlike(racing, blocks, disturbed),
+    )
+
+
+def _block(one: Reading | Throughput) -> int | None:
+    return one.block
+
+
+def _oldest(standing: Standing | None, candidate: Candidate) -> int:
+    return 0 if standing is None else standing.forgotten[candidate]
+
+
+def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, bool]:
+    """Return the candidates whose blocks had one request in flight at a time, and whether even that misses.
+
+    The bracket leaves them so where they hold the limits at no rate.
+    """
+    limits = evidence.settings.limits.asked()
+    asked = asked_share(limits)
+    alpha = (1 - evidence.settings.decision.confidence) / max(1, len(evidence.candidates))
+    slow = {}
+    for candidate, own in evidence.candidates.items():
+        shares = [share_within(samples, limits) for turn, samples in own.turns if turn.rate_per_second is None]
+        if candidate not in racing and shares and own.serves:
+            slow[candidate] = is_shown(missed([share for share in shares if share is not None], asked), alpha)
+    return slow
+
+
+def _unlike(
+    racing: tuple[Candidate, ...], blocks: typing.Sequence[Reading], disturbed: typing.Sequence[Reading]
+) -> str | None:
+    """Return why disturbed turns forbid an answer: too many of one candidate, or far more than of another."""
+    total = {candidate: sum(one.candidate == candidate for one in blocks) for candidate in racing}
+    bad = {candidate: sum(one.candidate == candidate for one in disturbed) for candidate in racing}
+    for candidate in racing:
+        if bad[candidate] > MOST_DISTURBED * total[candidate]:
+            return (
+                f"{bad[candidate]} of {total[candidate]} turns of {candidate.name} were disturbed; "
+                "what disturbs them may be the candidate's own"
+            )
+    pairs = list(itertools.combinations(racing, 2))
+    for first, second in pairs:
+        chance = _fisher(bad[first], total[first], bad[second], total[second])
+        if chance < UNEVEN / len(pairs):
+            return (
+                f"{bad[first]} of {total[first]} turns of {first.name} were disturbed and {bad[second]} of "
+                f"{total[second]} of {second.name}: too uneven for an accident of the machine"
+            )
+    return None
+
+
+def _fisher(bad: int, total: int, other_bad: int, other_total: int) -> float:
+    """Return the chance, two-sided, of counts as uneven as these (Fisher's exact test)."""
+    together, both = bad + other_bad, total + other_total
+
+    def log_chance(count: int) -> float:
+        ways = _log_choose(total, count) + _log_choose(other_total, together - count)
+        return ways - _log_choose(both, together)
+
+    seen = log_chance(bad)
+    counts = range(max(0, together - other_total), min(total, together) + 1)
+    return min(1.0, math.fsum(math.exp(one) for one in map(log_chance, counts) if one <= seen + 1e-9))
+
+
+def _log_choose(whole: int, part: int) -> float:
+    return float(
+        scipy.special.gammaln(whole + 1) - scipy.special.gammaln(part + 1) - scipy.special.gammaln(whole - part + 1)
+    )
+
+
+def _by_throughput(evidence: Evidence) -> Contest:
+    found = [
+        one
+        for turn, samples in evidence.soundness.turns
+        if turn.stage == "block" and of(turn) in evidence.candidates
+        if (one := throughput(turn, samples, evidence.candidates[of(turn)].record.cores_used)) is not None
+    ]
+    racing = tuple(sorted({one.candidate for one in found}))
+    race = throughput_race(evidence.settings, racing)
+    scoring = race.scoring
+    standing = None
+    for _, together in itertools.groupby(sorted(found, key=lambda one: typing.cast("int", one.block)), _block):
+        standing = race.add_block(together)
+    logs = {candidate: [one.log_rate for one in found if one.candidate == candidate] for candidate in racing}
+    return Contest(
+        criterion="throughput",
+        racing=racing,
+        standing=standing,
+        capacities={candidate: math.exp(math.fsum(own) / len(own)) for candidate, own in logs.items()},
+        scores={candidate: scoring.scores(candidate, _oldest(standing, candidate)) for candidate in racing},
+        disturbed=(),
+        slow={},
+        rising=tuple(candidate for candidate in racing if is_rising(evidence.soundness, candidate)),
+        unlike=None,
+    )
+
+
+def is_rising(soundness: Soundness, candidate: Candidate) -> bool:
+    """Whether throughput still rose at the last step of the rising load; False where there was none.
+
+    It has stopped when it gained less than RISING asks twice in a row.
+    """
+    steps = [
+        (turn.concurrency, one.log_rate)
+        for turn, samples in soundness.turns
+        if turn.stage == "rising" and of(turn) == candidate and turn.concurrency is not None
+        if (one := throughput(turn, samples, 1)) is not None
+    ]
+    return bool(steps) and flat_steps([rate for _, rate in sorted(steps)]) < 2  # noqa: PLR2004 - twice in a row
+
+
+def flat_steps(log_rates: typing.Sequence[float]) -> int:
+    """Return how many steps at the end, in rising order of load, gained less than RISING asks over the best before."""
+    best, flat = -math.inf, 0
+    for rate in log_rates:
+        flat = flat + 1 if rate < best + math.log(RISING) else 0
+        best = max(best, rate)
+    return flat

@@ -1,0 +1,124 @@
+"""The race: candidates compared block by block until one is a safe choice.
+
+After every block each candidate's turns are scored by the logarithm of what it can do per core, and the scores of two
+candidates paired within their blocks. A candidate is a safe choice when no other can be more than the resolution
+better, beyond doubt.
+"""
+
+import collections.abc
+import dataclasses
+import itertools
+import math
+import typing
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend
+from optimal_tp.verdict.race.scoring import Scoring
+
+CANDIDATE_TREND = 3.0
+"""Absolute t of the slope of one candidate's scores over its blocks from which its oldest third is forgotten."""
+PAIR_TREND = 3.5
+"""The same for the differences of a pair."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the race says after a block."""
+
+    blocks: int
+    pairs: tuple[Pair, ...]
+    """Of the candidates still in the race, each with the smaller first."""
+    beaten: typing.Mapping[Candidate, Pair]
+    """Candidates that left, with what showed that another is better; once shown it stays shown."""
+    safe: Candidate | None
+    """The smallest candidate against which no other can be more than the resolution better; None for none yet."""
+    wandering: tuple[Candidate, ...]
+    """Candidates that something which outlasts a turn moves: nothing is called better on them."""
+    forgotten: typing.Mapping[Candidate, int]
+    """Blocks at the beginning of the run that a candidate's trend has thrown out."""
+
+
+Scored = typing.TypeVar("Scored")
+
+
+class Race(typing.Generic[Scored]):
+    """Takes the turns of a run, block by block, in order; the same turns give the same standings."""
+
+    def __init__(self, candidates: collections.abc.Iterable[Candidate], scoring: Scoring[Scored], rules: Rules) -> None:
+        """Compare ``candidates`` by ``scoring``."""
+        self.scoring = scoring
+        self.rules = rules
+        self._oldest = dict.fromkeys(sorted(candidates), 0)
+        self._beaten: dict[Candidate, Pair] = {}
+        self._safe: Candidate | None = None
+        self._blocks = 0
+
+    @property
+    def racing(self) -> tuple[Candidate, ...]:
+        """Candidates that are still in the race, ascending."""
+        return tuple(candidate for candidate in self._oldest if candidate not in self._beaten)
+
+    def add_block(self, readings: collections.abc.Iterable[Scored]) -> Standing:
+        """Take what the next block measured, one reading of each candidate at most; return what is known now."""
+        self.scoring.add(self._blocks, readings)
+        self._blocks += 1
+        racing = self.racing
+        self.scoring.learn(racing, self._oldest)
+        if self._forget(racing):
+            self.scoring.learn(racing, self._oldest)
+        scores = {candidate: self._scores(candidate) for candidate in racing}
+        wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
+        pairs = [
+            dataclasses.replace(
+                lead(first, second, _differences(scores[first], scores[second]), self.rules),
+                wanders=bool(wandering & {first, second}),
+            )
+            for first, second in itertools.combinations(racing, 2)
+        ]
+        if self._blocks in self.rules.looks():
+            self._claim(pairs)
+        return Standing(
+            blocks=self._blocks,
+            pairs=tuple(pairs),
+            beaten=dict(self._beaten),
+            safe=self._safe,
+            wandering=tuple(sorted(wandering)),
+            forgotten=dict(self._oldest),
+        )
+
+    def _scores(self, candidate: Candidate) -> dict[int, float]:
+        return self.scoring.scores(candidate, self._oldest[candidate])
+
+    def _forget(self, racing: tuple[Candidate, ...]) -> bool:
+        """Throw out the oldest third of whoever still rises or falls; return whether anybody was."""
+        if self.rules.most_looks is not None:
+            return False
+        scores = {candidate: self._scores(candidate) for candidate in racing}
+        restless = {candidate for candidate in racing if abs(trend(scores[candidate])) > CANDIDATE_TREND}
+        for first, second in itertools.combinations(racing, 2):
+            if abs(trend(_differences(scores[first], scores[second]))) > PAIR_TREND:
+                restless |= {first, second}
+        for candidate in restless:
+            self._oldest[candidate] += math.ceil((self._blocks - self._oldest[candidate]) / 3)
+        return bool(restless)
+
+    def _claim(self, pairs: collections.abc.Iterable[Pair]) -> None:
+        """Keep what is shown now: who is beaten, and who is a safe choice."""
+        own = {(pair.first, pair.second): pair for each in pairs for pair in (each, each.turned())}
+        for (_, second), pair in own.items():
+            if pair.is_better:
+                self._beaten.setdefault(second, pair)
+        racing = self.racing
+        if self._safe is None:
+            safe = (
+                candidate
+                for candidate in racing
+                if all(own[candidate, other].is_safe for other in racing if other != candidate)
+            )
+            self._safe = next(safe, None)
+
+
+def _differences(
+    first: collections.abc.Mapping[int, float], second: collections.abc.Mapping[int, float]
+) -> dict[int, float]:
+    return {block: first[block] - second[block] for block in sorted(first.keys() & second.keys())}

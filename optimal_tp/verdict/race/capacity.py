@@ -1,0 +1,145 @@
+"""How much a candidate can take: the rate at which just the asked share of requests holds every limit, by a fit."""
+
+import dataclasses
+import math
+import typing
+
+import numpy as np
+import numpy.typing as npt
+
+from optimal_tp.facts.candidates import Candidate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What one open turn says: at a rate, so many of the counted requests held every limit."""
+
+    candidate: Candidate
+    block: int | None
+    """None for a turn of the bracket, which only finds where to begin."""
+    log_rate: float
+    """Logarithm of requests per second per logical core."""
+    hits: int
+    counted: int
+    early_hits: int | None = None
+    """Of the first half of the counted requests; None where nobody looked."""
+
+    @property
+    def share(self) -> float:
+        """Share of the counted requests that held every limit, 0 to 1."""
+        return self.hits / self.counted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """``logit(share) = logit(asked) - slope * (log_rate - log_capacity)``."""
+
+    log_capacity: float
+    """Logarithm of the rate per core at which the asked share holds."""
+    slope: float
+    asked: float
+
+    def share(self, log_rate: float) -> float:
+        """Return the share of requests, 0 to 1, that holds every limit at ``log_rate``."""
+        return 1 / (1 + math.exp(-_logit(self.asked) + self.slope * (log_rate - self.log_capacity)))
+
+
+LEAST_SLOPE = 1.0
+"""Single-slot servers at a low rate: the share that waits is in proportion to the rate."""
+USUAL_SLOPE, SLOPE_SPREAD = 14.0, 7.0
+"""Normal prior of the slope: one turn shows too little of it."""
+USUAL_SHIFT = 3.0
+"""Standard deviation of the prior for the logit at the mean rate around the asked one: keeps a candidate that
+hits or misses everywhere from running away in one step."""
+REQUESTS_PER_TRIAL = 20
+"""Requests of one turn resemble each other: so many count as one independent trial in the fit."""
+LEAST_VARIANCE = 0.6
+"""Share of ``asked * (1 - asked)`` below which a turn's variance is not taken: a turn far from the asked share would
+otherwise move its score without bound."""
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
+
+
+def fit(readings: typing.Sequence[Reading], asked: float) -> Fit:
+    """Return the fit to ``readings``, at least one, of one candidate.
+
+    Logistic regression by Newton's method (Wu, "Efficient sequential designs with binary data", Journal of the American
+    Statistical Association 80, 1985), with the priors above.
+    """
+    rates = np.array([reading.log_rate for reading in readings])
+    shares = np.array([reading.share for reading in readings])
+    trials = np.array([reading.counted for reading in readings]) / REQUESTS_PER_TRIAL
+    middle = float(trials @ rates / trials.sum())
+    level, slope = _regression(rates - middle, shares, trials, _logit(asked))
+    return Fit(log_capacity=middle + (level - _logit(asked)) / slope, slope=slope, asked=asked)
+
+
+Vector = npt.NDArray[np.float64]
+
+
+def _regression(rates: Vector, shares: Vector, trials: Vector, usual: float) -> tuple[float, float]:
+    """Return the logit at rate 0 and by how much it falls per unit of ``rates``."""
+    level, slope = usual, USUAL_SLOPE
+    for _ in range(_MOST_STEPS):
+        chances = 1 / (1 + np.exp(-(level - slope * rates)))
+        misfit = trials * (shares - chances)
+        weights = trials * chances * (1 - chances)
+        pull = float(misfit.sum()) - (level - usual) / USUAL_SHIFT**2
+        turn = -float(misfit @ rates) - (slope - USUAL_SLOPE) / SLOPE_SPREAD**2
+        first = float(weights.sum()) + USUAL_SHIFT**-2
+        mixed = -float(weights @ rates)
+        second = float(weights @ rates**2) + SLOPE_SPREAD**-2
+        determinant = first * second - mixed**2
+        up = (second * pull - mixed * turn) / determinant
+        steeper = (first * turn - mixed * pull) / determinant
+        if slope + steeper < LEAST_SLOPE:
+            steeper = LEAST_SLOPE - slope
+            up = (pull - mixed * steeper) / first
+        up = max(-_LONGEST_STEP, min(_LONGEST_STEP, up))
+        level, slope = level + up, slope + steeper
+        if abs(up) + abs(steeper) < _CLOSE:
+            break
+    return level, slope
+
+
+_MOST_STEPS = 50
+_LONGEST_STEP = 2.0
+_CLOSE = 1e-6
+
+
+def score(reading: Reading, by: Fit) -> float:
+    """Return the turn's own estimate of log capacity: one step from the fit.
+
+    ``log_capacity + (share - expected) / (slope * max(expected (1 - expected), LEAST_VARIANCE asked (1 - asked)))``
+    """
+    expected = by.share(reading.log_rate)
+    variance = max(expected * (1 - expected), LEAST_VARIANCE * by.asked * (1 - by.asked))
+    return by.log_capacity + (reading.share - expected) / (by.slope * variance)
+
+
+def half_score(reading: Reading, by: Fit) -> float | None:
+    """Return half the difference between the scores of a turn's two halves: its own noise; None where nobody looked."""
+    if reading.early_hits is None or reading.counted < 2:  # noqa: PLR2004 - two halves
+        return None
+    half = reading.counted // 2
+    early, late = reading.early_hits / half, (reading.hits - reading.early_hits) / (reading.counted - half)
+    expected = by.share(reading.log_rate)
+    variance = max(expected * (1 - expected), LEAST_VARIANCE * by.asked * (1 - by.asked))
+    return (early - late) / 2 / (by.slope * variance)
+
+
+DISTURBED_SHARE = 0.35
+"""Share of what is expected below which a turn may be disturbed."""
+DISTURBED_DEVIATIONS = 4.0
+"""Standard deviations below what is expected, at that: as if REQUESTS_PER_TRIAL / 2 requests were one trial."""
+
+
+def is_disturbed(reading: Reading, by: Fit) -> bool:
+    """Whether so much less holds the limits than the fit expects that something else than the rate was at work."""
+    expected = by.share(reading.log_rate)
+    variance = max(expected * (1 - expected), by.asked * (1 - by.asked))
+    spread = math.sqrt(REQUESTS_PER_TRIAL / 2 * variance / reading.counted)
+    below = expected - reading.share
+    return reading.share < DISTURBED_SHARE * expected and below > DISTURBED_DEVIATIONS * spread

@@ -1,0 +1,170 @@
+"""Two candidates against each other: the interval of their log ratio, and what it shows."""
+
+import collections.abc
+import dataclasses
+import math
+import typing
+
+import numpy as np
+import scipy.special
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.estimate import Interval
+from optimal_tp.verdict.statistics import t_bound
+
+PRIOR_VARIANCE = 0.3
+"""Of the mixture t sequence: narrow for a dozen to a hundred blocks."""
+FEWEST_FOR_TREND = 8
+"""Blocks below which no trend is looked for."""
+FEWEST_EFFECTIVE, FEWEST_FOR_BETTER = 6, 12
+"""Independent blocks that the differences must be worth, once their resemblance is allowed for: to claim anything, and
+to call one better. A candidate that wanders slowly feigns a lead that a few independent blocks cannot refute."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rules:
+    """When the race says what."""
+
+    resolution: float
+    """How much better another may be, as a share, for a choice to be safe."""
+    bias: float
+    """Differences below this share are not called better: what warm-ins and routing may feign."""
+    least_blocks: int
+    most_looks: int | None
+    """With a number, looks are fixed: after ``least_blocks`` and after each of the next blocks; None looks always."""
+    alpha: float
+    """Chance of a wrong claim, for each pair."""
+
+    def looks(self) -> "collections.abc.Container[int]":
+        """Return after which numbers of blocks something may be claimed."""
+        end = self.least_blocks + self.most_looks if self.most_looks is not None else 1_000_000
+        return range(self.least_blocks, end)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """``first`` against ``second``: logarithm of the ratio of their capacities."""
+
+    first: Candidate
+    second: Candidate
+    blocks: int
+    """Blocks in which both were scored."""
+    log_ratio: float | None
+    """Mean of the paired differences; None without any."""
+    interval: Interval
+    deviation: float | None
+    """Standard deviation of the differences, widened as their resemblance asks for; None below two."""
+    effective: float
+    """How many independent blocks the differences are worth at the least, as far as their resemblance tells."""
+    why_open: str | None
+    """Why nothing may be claimed yet, in words; None where it may."""
+    rules: Rules
+    wanders: bool = False
+    """Whether something that outlasts a turn moves one of the two: neither is called better."""
+
+    def turned(self) -> "Pair":
+        """Return ``second`` against ``first``."""
+        return dataclasses.replace(
+            self,
+            first=self.second,
+            second=self.first,
+            log_ratio=None if self.log_ratio is None else -self.log_ratio,
+            interval=self.interval.negated(),
+        )
+
+    @property
+    def is_better(self) -> bool:
+        """Whether ``first`` is better beyond doubt."""
+        low = self.interval.low
+        if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
+            return False
+        return self.rules.most_looks is not None or self.effective >= FEWEST_FOR_BETTER
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether ``second`` is at most the resolution better than ``first``, beyond doubt."""
+        low = self.interval.low
+        return self.why_open is None and low is not None and low > -math.log1p(self.rules.resolution)
+
+
+NOTHING = Interval(low=None, high=None)
+
+
+def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[int, float], rules: Rules) -> Pair:
+    """Return what the paired differences of scores, ``by_block`` in their order, show."""
+    differences = tuple(by_block.values())
+    count = len(differences)
+    mean = float(np.mean(differences)) if count else None
+    interval, deviation, why = NOTHING, None, None
+    effective = float(count)
+    if count < rules.least_blocks:
+        why = f"{count} blocks have both near their capacity; a claim takes {rules.least_blocks}"
+    if count > 1 and mean is not None:
+        widening = 1.0
+        if rules.most_looks is None:
+            widening, effective = resemblance(differences)
+        if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
+            why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+        else:
+            deviation = float(np.std(differences, ddof=1)) * widening
+            half = _bound(count, rules) * deviation / math.sqrt(count)
+            interval = Interval(low=mean - half, high=mean + half) if math.isfinite(half) else NOTHING
+    pair = Pair(
+        first=first,
+        second=second,
+        blocks=count,
+        log_ratio=mean,
+        interval=interval,
+        deviation=deviation,
+        effective=effective,
+        why_open=why,
+        rules=rules,
+    )
+    return pair if rules.most_looks is None or why is not None else _as_the_last_two(pair, differences)
+
+
+def _bound(count: int, rules: Rules) -> float:
+    if rules.most_looks is None:
+        return t_bound(count, alpha=rules.alpha, prior_variance=PRIOR_VARIANCE)
+    # Few looks, fixed before the run: Student's t with an equal share of the error for each.
+    return float(scipy.special.stdtrit(count - 1, 1 - rules.alpha / rules.most_looks / 2))
+
+
+def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
+    """Return ``pair`` without a claim that its last two blocks speak against: a machine that still warms up."""
+    last = float(np.mean(differences[-2:]))
+    for own, recent in ((pair, last), (pair.turned(), -last)):
+        floor = math.log1p(pair.rules.bias) if own.is_better else -math.log1p(pair.rules.resolution)
+        if (own.is_better or own.is_safe) and recent <= floor:
+            return dataclasses.replace(pair, why_open="the last two blocks say otherwise than those before")
+    return pair
+
+
+def resemblance(differences: typing.Sequence[float]) -> tuple[float, float]:
+    """Return by how much neighbouring blocks that resemble each other widen an interval, and what all are worth.
+
+    ``sqrt((1 + r) / (1 - r))`` with r the autocorrelation at lag one, corrected for its bias (Kendall, "Note on bias in
+    the estimation of autocorrelation", Biometrika 41, 1954) and raised by half its standard error; and, with a whole
+    standard error, ``count * (1 - r) / (1 + r)`` independent blocks.
+    """
+    count = len(differences)
+    centred = np.asarray(differences) - np.mean(differences)
+    power = float(centred @ centred)
+    raw = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
+    corrected = raw + (1 + 4 * max(raw, 0.0)) / count
+    likely, most = (min(0.99, max(0.0, corrected + errors / math.sqrt(count))) for errors in (0.5, 1.0))
+    return math.sqrt((1 + likely) / (1 - likely)), count * (1 - most) / (1 + most)
+
+
+def trend(values: collections.abc.Mapping[int, float]) -> float:
+    """Return the t statistic of the slope of ``values`` over their blocks; 0 for too few or no spread."""
+    if len(values) < FEWEST_FOR_TREND:
+        return 0.0
+    blocks = np.array(sorted(values), dtype=float)
+    own = np.array([values[int(block)] for block in blocks])
+    blocks -= blocks.mean()
+    own -= own.mean()
+    slope = float(blocks @ own) / float(blocks @ blocks)
+    rest = own - slope * blocks
+    error = math.sqrt(float(rest @ rest) / (len(own) - 2) / float(blocks @ blocks))
+    return slope / error if error > 0 else 0.0

@@ -1,0 +1,66 @@
+"""Betting on whole turns: what rate a candidate is shown to hold, and what rate it is shown to miss.
+
+A bet against "at rates of c and more at most the asked share holds" pays when more does. By Ville's inequality its
+wealth ever reaches 1/alpha with probability at most alpha if that is true, whatever happens within a turn, as long as
+turns are exchangeable. Sources: Ville, "Etude critique de la notion de collectif" (1939); Waudby-Smith and Ramdas,
+"Estimating means of bounded random variables by betting", Journal of the Royal Statistical Society B 86 (2024).
+"""
+
+import math
+import typing
+
+import numpy as np
+
+from optimal_tp.verdict.findings import Proof
+from optimal_tp.verdict.race.capacity import Reading
+
+STAKES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95)
+"""Shares of the wealth that are bet on each turn, side by side."""
+BOLD_WEIGHT = 0.45
+"""Part of the wealth under the largest stake: turns in which nearly everything hits are the usual case."""
+
+
+def is_shown(gains: typing.Sequence[float], alpha: float) -> bool:
+    """Whether bets on ``gains``, in order, each at least -1 and with a mean of at most 0 if wrong, reach 1/alpha."""
+    if not gains:
+        return False
+    stakes = np.array(STAKES)
+    weights = np.full(len(STAKES), (1 - BOLD_WEIGHT) / (len(STAKES) - 1))
+    weights[-1] = BOLD_WEIGHT
+    wealth = np.cumsum(np.log1p(np.outer(np.asarray(gains), stakes)), axis=0)
+    return bool((np.exp(wealth) @ weights).max() >= 1 / alpha)
+
+
+def held(shares: typing.Iterable[float], asked: float) -> list[float]:
+    """Return the gains of betting that more than ``asked`` holds: ``(share - asked) / asked`` of each turn."""
+    return [(share - asked) / asked for share in shares]
+
+
+def missed(shares: typing.Iterable[float], asked: float) -> list[float]:
+    """Return the gains of betting that less than ``asked`` holds: ``(asked - share) / (1 - asked)`` of each turn."""
+    return [(asked - share) / (1 - asked) for share in shares]
+
+
+def proof(readings: typing.Sequence[Reading], asked: float, *, alpha: float) -> Proof:
+    """Return what ``readings``, in order, of turns after the choice prove; half of ``alpha`` for each side.
+
+    The share falls with the rate, so turns at rates of c and more speak against "the capacity is at most c", whatever
+    rule chose them. Rates are tested from the safe side, so that no further share of alpha is spent on them.
+    """
+    rates = sorted({reading.log_rate for reading in readings})
+    low = high = None
+    for rate in rates:
+        above = [reading.share for reading in readings if reading.log_rate >= rate]
+        if not is_shown(held(above, asked), alpha / 2):
+            break
+        low = rate
+    for rate in reversed(rates):
+        below = [reading.share for reading in readings if reading.log_rate <= rate]
+        if not is_shown(missed(below, asked), alpha / 2):
+            break
+        high = rate
+    return Proof(
+        held_per_second_per_core=None if low is None else math.exp(low),
+        missed_per_second_per_core=None if high is None else math.exp(high),
+        turns=len(readings),
+    )

@@ -1,0 +1,118 @@
+"""Every target must serve one completion as the load asks for it, or nothing is measured."""
+
+import pathlib
+import typing
+
+import pytest
+
+from optimal_tp.errors import SettingsError
+from optimal_tp.experiment.targets import check_targets
+from optimal_tp.settings.workload import parse_workloads
+from tests.fakes_candidates import TP1, TP2
+from tests.fakes_samples import run
+from tests.fakes_server import Script, ScriptedServer
+from tests.measurement.test_session import _conduct, _session, _settings
+
+ANSWERED = "it serves a completion as the load asks for it; the answer to POST /v1/completions was: "
+NO_EOS = "run with --no-ignore-eos (outputs may then be shorter)"
+NO_IDS = "set workloads.load.prompt to seed or file, for servers that take no token ids"
+
+
+def checked(script: Script, *, ignore_eos: bool = True, **sections: typing.Any) -> str:
+    """Check a server of ``script`` as TP2; return the sentence of refusal without its address, empty for none."""
+    load = {"request_timeout_seconds": 0.3}
+    settings = parse_workloads({"model": {"name": "scripted"}, "load": load, **sections}, file="x.yaml")
+    with ScriptedServer(script) as server:
+        try:
+            run(check_targets({TP2: (server.url,)}, settings, ignore_eos=ignore_eos))
+        except SettingsError as error:
+            return str(error).replace(server.url, "URL")
+    return ""
+
+
+@pytest.mark.parametrize("script", [Script(), Script(tokenizer=False), Script(streams=False), Script(usage=False)])
+def test_a_target_that_serves_is_taken(script: Script) -> None:
+    """Prompts of token ids and of words, a stream and one JSON: what was served can be measured."""
+    assert checked(script) == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "remedy"),
+    [
+        (
+            Script(refused_key="ignore_eos"),
+            "HTTP status 400: Unrecognized request argument: ignore_eos",
+            NO_EOS,
+        ),
+        (
+            Script(refused_key="stream_options"),
+            "HTTP status 400: Unrecognized request argument: stream_options",
+            "serve with a release that knows stream_options, which tells how many tokens were made",
+        ),
+        (
+            Script(chat_only=True),
+            "HTTP status 404: Not Found",
+            "let the server offer the completions API; one that offers chat alone cannot be measured",
+        ),
+        (
+            Script(refused_key="temperature"),
+            "HTTP status 400: Unrecognized request argument: temperature",
+            f"{NO_EOS}; or {NO_IDS}; or start the server so that it takes the request",
+        ),
+        (
+            Script(fault="http_500"),
+            "HTTP status 500: boom",
+            "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds",
+        ),
+        (
+            Script(fault="no_answer"),
+            "no complete response within 0.3 s",
+            "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds",
+        ),
+        (
+            Script(fault="stream_error"),
+            """the stream reported an error: {"message": "engine died"}""",
+            "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds",
+        ),
+    ],
+    ids=["ignore_eos", "stream_options", "chat alone", "another key", "error", "no answer", "error in the stream"],
+)
+def test_a_refusal_is_quoted_with_the_way_out(script: Script, said: str, remedy: str) -> None:
+    """The server's own sentence says what is wrong, the remedy what to do."""
+    assert checked(script) == f"target 2 is 'URL'; {ANSWERED}{said}; {remedy}"
+
+
+def test_what_passes_is_no_refusal() -> None:
+    """A server that fails its first completion and serves the second one is taken."""
+    assert checked(Script(fault="http_500", fault_every=2)) == ""
+    with ScriptedServer(Script(fault="http_429", fault_every=2)) as server:
+        settings = parse_workloads({"model": {"name": "scripted"}}, file="x.yaml")
+        for _ in range(2):
+            run(check_targets({TP1: (server.url,)}, settings, ignore_eos=False))
+
+
+def test_a_refused_ignore_eos_is_served_without_it() -> None:
+    """The way out leads out."""
+    assert checked(Script(refused_key="ignore_eos"), ignore_eos=False) == ""
+
+
+def test_limits_on_tokens_take_a_stream() -> None:
+    """One JSON has no first token."""
+    limits = {"ttft_ms": {"at_most_ms": 100}}
+
+    assert checked(Script(streams=False), limits=limits) == (
+        "target 2 is 'URL'; it streams its answers where it is asked to (stream: true), or ttft_ms cannot be measured; "
+        "leave out workloads.limits.ttft_ms"
+    )
+
+
+def test_a_run_at_a_server_that_refuses_everything_does_not_settle(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends before anything is measured, with every target that refused."""
+    monkeypatch.setattr("tests.measurement.test_session._script", lambda _: Script(model="planted", chat_only=True))
+    with (
+        _session(tmp_path, {1: 0, 2: 0}, _settings()) as session,
+        pytest.raises(SettingsError, match=r"^target 1 is .* 404: Not Found; .*\ntarget 2 is .* 404: Not Found; "),
+    ):
+        _conduct(session)
