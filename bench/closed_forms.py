@@ -13,7 +13,7 @@ from optimal_tp.fleet.simulation.times import ServiceTimes
 
 _SHAPE = (1, 1)
 _VALUES = 20_000
-_EFFORT = Effort(requests=60_000, plain=40, resampled=0)
+_EFFORT = Effort(requests=60_000, plain=40, resampled=0, busy_factor=1)
 
 
 def erlang_c(servers: int, offered: float) -> float:
@@ -122,9 +122,9 @@ def _mean(name: str, seconds: np.ndarray, slots: int, load: float, exact: float)
     return Check(name=name, load=load, exact_ms=1000 * exact, simulated_ms=found.value, reach_ms=reach * 2.6 / 2.02)
 
 
-def _percentile(name: str, seconds: np.ndarray, slots: int, load: float) -> Check:
+def _percentile(name: str, seconds: np.ndarray, slots: int, load: float, effort: Effort = _EFFORT) -> Check:
     fleet = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=load * slots))
-    outcome = simulate(planted(seconds, slots), fleet, [("total_ms", 99.0)], _EFFORT)
+    outcome = simulate(planted(seconds, slots), fleet, [("total_ms", 99.0)], effort)
     return Check(
         name=name,
         load=load,
@@ -132,6 +132,12 @@ def _percentile(name: str, seconds: np.ndarray, slots: int, load: float) -> Chec
         simulated_ms=outcome.percentiles["total_ms", 99.0].value,
         reach_ms=2.6 * outcome.noise["total_ms", 99.0],
     )
+
+
+def planned(loads: typing.Sequence[float] = (0.7, 0.85, 0.9, 0.95, 0.98)) -> list[Check]:
+    """Return p99 of M/M/1 beside the simulation with the effort that a plan makes at each load."""
+    effort = Effort(resampled=0)
+    return [_percentile("M/M/1 p99, as planned", exponential(), 1, load, effort) for load in loads]
 
 
 def table(found: typing.Sequence[Check]) -> str:
@@ -149,4 +155,4 @@ def table(found: typing.Sequence[Check]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(checks()))
+    sys.stdout.write(table([*checks(), *planned()]))

@@ -20,10 +20,11 @@ import yaml
 
 from bench.tools import ROOT
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.fleet.engine.fitting import server_model
+from optimal_tp.fleet.engine.model import EngineModel
+from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
-from optimal_tp.fleet.simulation.service import served
-from optimal_tp.fleet.simulation.simulation import Effort, Fleet, Percentile, simulate
-from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
+from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.measurement.estimate import Interval, bounds, figure, ranged
 from optimal_tp.results.source import read, samples_in
 from optimal_tp.verdict.evidence import examine
@@ -75,14 +76,15 @@ def main(arguments: typing.Sequence[str]) -> int:
             settings.write_text(yaml.safe_dump(SETTINGS))
         load = yaml.safe_load(settings.read_text())["workloads"]["load"]
         times = _measured(folder, settings, options.degree, urls[0])
-        print(f"{times.count:,} service times at concurrencies {', '.join(map(str, times.levels))}")
+        if isinstance(times, EngineModel):
+            print(f"Step by step: {times.costs}")
         print(
             "| servers | share of capacity | requests/s | | predicted, ms | one run as long | measured, ms | requests |"
         )
         print("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
         for servers in range(1, len(urls) + 1):
             for share in SHARES:
-                rate = share * servers * times.plain.capacity_per_second
+                rate = share * servers * times.capacity_per_second
                 fleet = Fleet(replicas=servers, routing="round-robin", arrivals=Arrivals(rate_per_second=rate))
                 seed = 10 * servers + SHARES.index(share)
                 found, valid = _driven(folder, urls[:servers], rate, options.seconds, load, seed)
@@ -100,14 +102,14 @@ def _run(*arguments: str) -> bool:
     return done.returncode != VOID
 
 
-def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: str) -> ServiceTimes:
-    """Return the service times of an ordinary run on one server."""
+def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: str) -> ServerModel:
+    """Return the model of an ordinary run on one server."""
     valid = _run("run", "--settings", str(settings), "--target", f"{degree}={url}", "--results", str(folder / "out"))
     (run,) = (path.parent for path in (folder / "out").glob("*/run.json") if not path.parent.is_symlink())
     source = read(str(run))
     slots = source.record.settings.model.batch_of(Candidate(degree))
     pairs = [pair for pair in examine(source.record, source.samples).turns if pair[0].degree == degree]
-    times = service_times(served(pairs, slots), slots)
+    times = server_model(Candidate(degree), pairs, slots)
     if times is None:
         raise SystemExit("the run has no service times")
     if not valid:
@@ -152,14 +154,14 @@ def _driven(
     return [sample.total_latency_ms for sample in late if sample.total_latency_ms is not None], valid
 
 
-def _one_run(times: ServiceTimes, fleet: Fleet, asked: Percentile, count: int) -> Interval:
+def _one_run(times: ServerModel, fleet: Fleet, asked: Percentile, count: int) -> Interval:
     """Return where the percentile of one run of ``count`` requests falls, 95 % of the time."""
-    effort = Effort(requests=math.ceil(count / fleet.replicas), plain=1, resampled=0)
+    effort = Effort(requests=math.ceil(count / fleet.replicas), plain=1, resampled=0, busy_factor=1)
     found = [simulate(times, fleet, [asked], effort, seed=seed).percentiles[asked].value for seed in range(RUNS)]
     return Interval(low=float(np.quantile(found, 0.025)), high=float(np.quantile(found, 0.975)))
 
 
-def _print(times: ServiceTimes, fleet: Fleet, share: float, found: typing.Sequence[float], *, valid: bool) -> None:
+def _print(times: ServerModel, fleet: Fleet, share: float, found: typing.Sequence[float], *, valid: bool) -> None:
     outcome = simulate(times, fleet, [P50, P99])
     for asked, name in ((P50, "p50"), (P99, "p99")):
         measured = percentile_point(found, asked[1])

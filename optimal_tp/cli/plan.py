@@ -18,13 +18,14 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
+from optimal_tp.fleet.engine.fitting import server_model
+from optimal_tp.fleet.engine.replay import HeldOut, held_out
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
 from optimal_tp.fleet.sentences import words
+from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
-from optimal_tp.fleet.simulation.service import served
-from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.fleet.tables import _show, tables
 from optimal_tp.measurement.turns import of
 from optimal_tp.report.files import write_files
@@ -97,7 +98,7 @@ def main(options: argparse.Namespace) -> int:
         zones=options.zones,
         hours=hours,
     )
-    found = plan(question, measured)
+    found = plan(question, measured, _held_out(again, measured))
     if not found.carried:
         return _nothing(found, options)
     files = [] if options.manifests is None else _deploy(found, settings, options)
@@ -158,28 +159,22 @@ def _text(path: pathlib.Path) -> str:
 
 def _measured(
     options: argparse.Namespace, again: Retrial, settings: WorkloadSettings, limits: typing.Sequence[LatencyLimit]
-) -> dict[int, ServiceTimes]:
-    """Return the service times of the degrees asked for. Raises SettingsError for one without samples."""
+) -> dict[Candidate, ServerModel]:
+    """Return the models of the degrees asked for. Raises SettingsError for one without samples."""
     sound = examine(again.record, again.samples).turns
     invalid = {one.degree: one.ground.sentence for one in again.verdict.degrees if one.word == "invalid"}
     known = {one.degree: one.reason for one in again.record.degrees}
     asked = _degrees(options)
     problems: list[Problem] = []
-    measured: dict[int, ServiceTimes] = {}
+    measured: dict[Candidate, ServerModel] = {}
     for degree in sorted(known) if asked is None else asked:
-        own = [pair for pair in sound if pair[0].degree == degree]
-        batches = {of(turn).max_num_seqs for turn, _ in own}
-        if len(batches) > 1:
-            rule = f"a fleet is planned for one batch, and the run measured TP{degree} with {len(batches)}"
-            problems.append(
-                Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="measure it with one max_num_seqs")
-            )
-            continue
-        slots = settings.model.batch_of(Candidate(degree, next(iter(batches), None))) if own else 1
-        times = None if degree in invalid else service_times(served(own, slots), slots)
-        if times is not None:
-            measured[degree] = times
-        elif asked is not None:
+        candidates = set() if degree in invalid else {of(turn) for turn, _ in sound if turn.degree == degree}
+        for one in candidates:
+            own = [pair for pair in sound if of(pair[0]) == one]
+            model = server_model(one, own, settings.model.batch_of(one))
+            if model is not None:
+                measured[one] = model
+        if asked is not None and not any(one in measured for one in candidates):
             reason = invalid.get(degree) or known.get(degree)
             rule = "the run has no service times for it" + (f" ({reason})" if reason else "")
             have = ", ".join(map(str, sorted({turn.degree for turn, _ in sound}))) or "none"
@@ -188,7 +183,7 @@ def _measured(
     if not measured and not problems:
         rule = "it has no request that succeeded with its tokens counted"
         problems.append(Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="name another run"))
-    untimed = [f"TP{degree}" for degree, times in measured.items() if not times.has_first_tokens]
+    untimed = [one.name for one, model in measured.items() if not model.has_first_tokens]
     for limit in limits:
         if limit.metric != "total_ms" and untimed:
             rule = f"first tokens were timed, which {', '.join(untimed)}'s were not (no streaming)"
@@ -196,6 +191,17 @@ def _measured(
     if problems:
         raise SettingsError(problems)
     return measured
+
+
+def _held_out(again: Retrial, measured: typing.Mapping[Candidate, ServerModel]) -> list[HeldOut]:
+    """Return the figures of the turns that no model was fitted to, with their predictions."""
+    sound = examine(again.record, again.samples).turns
+    found: list[HeldOut] = []
+    for one, model in measured.items():
+        own = [pair for pair in sound if of(pair[0]) == one]
+        samples = [sample for _, samples in own for sample in samples]
+        found += held_out(model, [turn for turn, _ in own], samples, routing=again.record.settings.load.routing)
+    return found
 
 
 def _degrees(options: argparse.Namespace) -> list[int] | None:
@@ -226,7 +232,7 @@ def _prices(buying: Buying) -> dict[InstanceTypeName, float]:
 
 
 def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
-    reasons = "; ".join(f"TP{one.degree}: {one.sentence}" for one in found.refused)
+    reasons = "; ".join(f"{one.candidate.name}: {one.sentence}" for one in found.refused)
     if any(one.word == "inconclusive" for one in found.refused):
         sys.stdout.write(f"Not settled: {reasons}\n")
         return Exit.OPEN

@@ -1,10 +1,11 @@
-"""Which degree is cheapest at which rate, and where the choice flips."""
+"""Which candidate is cheapest at which rate, and where the choice flips."""
 
 import dataclasses
 import itertools
 import math
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from optimal_tp.fleet.search import Carrying
 from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_core
@@ -84,15 +85,15 @@ class CostPoint:
     """One rate and what the smallest fleets cost."""
 
     rate_per_second: float
-    cost: typing.Mapping[int, float]
-    """By degree: USD an hour; nodes where no price is known."""
+    cost: typing.Mapping[Candidate, float]
+    """By candidate: USD an hour; nodes where no price is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheapestRange:
-    """Rates at which one degree is the cheapest."""
+    """Rates at which one candidate is the cheapest."""
 
-    degree: int
+    candidate: Candidate
     from_per_second: float
     to_per_second: float
 
@@ -112,38 +113,40 @@ class Buying:
         return float(nodes.count) if nodes.usd_per_hour is None else nodes.usd_per_hour
 
 
-def cost_at(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> CostPoint:
-    """Return what the smallest fleet of each degree costs at one rate."""
-    cost = {degree: buying.cost(each.replicas(rate_per_second), degree) for degree, each in carryings.items()}
+def cost_at(rate_per_second: float, carryings: typing.Mapping[Candidate, Carrying], buying: Buying) -> CostPoint:
+    """Return what the smallest fleet of each candidate costs at one rate."""
+    cost = {one: buying.cost(each.replicas(rate_per_second), one.degree) for one, each in carryings.items()}
     return CostPoint(rate_per_second=rate_per_second, cost=cost)
 
 
-def curve(rate_per_second: float, carryings: typing.Mapping[int, Carrying], buying: Buying) -> tuple[CostPoint, ...]:
-    """Return the cost of every degree along rates around ``rate_per_second``, ascending."""
+def curve(
+    rate_per_second: float, carryings: typing.Mapping[Candidate, Carrying], buying: Buying
+) -> tuple[CostPoint, ...]:
+    """Return the cost of every candidate along rates around ``rate_per_second``, ascending."""
     steps = [SPAN ** (2 * index / (POINTS - 1) - 1) for index in range(POINTS)]
     return tuple(cost_at(rate_per_second * step, carryings, buying) for step in steps)
 
 
-def cheapest(point: CostPoint) -> int:
-    """Return the degree that costs least; of equals the smallest, as in the verdict."""
-    return min(point.cost, key=lambda degree: (point.cost[degree], degree))
+def cheapest(point: CostPoint) -> Candidate:
+    """Return the candidate that costs least; of equals the smallest, as in the verdict."""
+    return min(point.cost, key=lambda one: (point.cost[one], one.degree, one.max_num_seqs or 0))
 
 
 def ranges(points: typing.Sequence[CostPoint]) -> tuple[CheapestRange, ...]:
-    """Return the stretches of the curve on which one degree is the cheapest, ascending and without gaps."""
-    winners: list[int] = []
+    """Return the stretches of the curve on which one candidate is the cheapest, ascending and without gaps."""
+    winners: list[Candidate] = []
     for point in points:
         best = cheapest(point)
         holder = winners[-1] if winners else best
         winners.append(best if point.cost[best] < (1 - MARGIN) * point.cost[holder] else holder)
     runs: list[CheapestRange] = []
-    for degree, own in itertools.groupby(zip(winners, points, strict=True), key=lambda pair: pair[0]):
+    for candidate, own in itertools.groupby(zip(winners, points, strict=True), key=lambda pair: pair[0]):
         rates = [point.rate_per_second for _, point in own]
-        runs.append(CheapestRange(degree=degree, from_per_second=rates[0], to_per_second=rates[-1]))
+        runs.append(CheapestRange(candidate=candidate, from_per_second=rates[0], to_per_second=rates[-1]))
     joined: list[CheapestRange] = []
     for run in runs:
         end = run.to_per_second
-        if joined and (joined[-1].degree == run.degree or end < LASTING * joined[-1].to_per_second):
+        if joined and (joined[-1].candidate == run.candidate or end < LASTING * joined[-1].to_per_second):
             joined[-1] = dataclasses.replace(joined[-1], to_per_second=end)
         elif joined:
             start = joined[-1].to_per_second
@@ -153,7 +156,9 @@ def ranges(points: typing.Sequence[CostPoint]) -> tuple[CheapestRange, ...]:
     return tuple(joined)
 
 
-def nearest_flip(found: typing.Sequence[CheapestRange], rate_per_second: float) -> tuple[float, int, int] | None:
-    """Return the flip nearest to a rate, on a log scale: the rate, the degree below it and the one above it."""
-    flips = [(low.to_per_second, low.degree, high.degree) for low, high in itertools.pairwise(found)]
+def nearest_flip(
+    found: typing.Sequence[CheapestRange], rate_per_second: float
+) -> tuple[float, Candidate, Candidate] | None:
+    """Return the flip nearest to a rate, on a log scale: the rate, the candidate below it and the one above it."""
+    flips = [(low.to_per_second, low.candidate, high.candidate) for low, high in itertools.pairwise(found)]
     return min(flips, key=lambda flip: abs(math.log(flip[0] / rate_per_second)), default=None)

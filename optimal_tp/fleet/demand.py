@@ -8,7 +8,7 @@ import re
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.fleet.simulation.simulation import Metric, Percentile
+from optimal_tp.fleet.simulation.answers import Metric, Percentile
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}

@@ -8,7 +8,6 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts import names
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.fleet.planning import Carried
 from optimal_tp.plan.feasibility import with_batches
@@ -75,7 +74,7 @@ def _server(one: Carried, name: str) -> PlannedServer:
     kind = INSTANCE_TYPES[one.nodes.instance_type]
     return PlannedServer(
         name=name,
-        candidate=Candidate(one.degree),
+        candidate=one.candidate,
         replica=0,
         round_number=0,
         node=0,

@@ -39,8 +39,8 @@ def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
     if not plan.points:
         return ()
     unit = "nodes" if plan.question.buying.usd_per_node_hour is None else "USD an hour"
-    flips = [f"{figure(one.from_per_second)}/s: TP{one.degree}" for one in plan.ranges]
-    alt = f"{unit} of the smallest fleet by rate, a line per degree; cheapest from {', from '.join(flips)}."
+    flips = [f"{figure(one.from_per_second)}/s: {one.candidate.name}" for one in plan.ranges]
+    alt = f"{unit} of the smallest fleet by rate, a line per candidate; cheapest from {', from '.join(flips)}."
     found = []
     for name, title, per_request in (
         ("fleet-cost", f"{unit} of the smallest fleet that holds the limit, by rate", False),
@@ -64,15 +64,15 @@ def pictures(plan: FleetPlan) -> tuple[Plot, ...]:
 def _curves(axes: "matplotlib.axes.Axes", plan: FleetPlan, label: str, *, per_request: bool) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for degree in sorted(plan.points[0].cost):
-        known = [point for point in plan.points if math.isfinite(point.cost[degree])]
+    for number, candidate in enumerate(plan.points[0].cost):
+        known = [point for point in plan.points if math.isfinite(point.cost[candidate])]
         across = [point.rate_per_second for point in known]
-        up = [point.cost[degree] / (point.rate_per_second if per_request else 1) for point in known]
-        colour = COLOURS[(degree.bit_length() - 1) % len(COLOURS)]
-        axes.plot(across, up, color=colour, linewidth=1.8, drawstyle="steps-mid", label=f"TP{degree}")
+        up = [point.cost[candidate] / (point.rate_per_second if per_request else 1) for point in known]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(across, up, color=colour, linewidth=1.8, drawstyle="steps-mid", label=candidate.name)
     for one in plan.ranges[1:]:
         axes.axvline(one.from_per_second, color=LIMIT_COLOUR, linewidth=1.4, linestyle=(0, (5, 3)))
-        text = f"flip to TP{one.degree}\n{figure(one.from_per_second)}/s"
+        text = f"flip to {one.candidate.name}\n{figure(one.from_per_second)}/s"
         _note(axes, text, one.from_per_second, 0.03, LIMIT_COLOUR)
     rate = plan.question.arrivals.rate_per_second
     axes.axvline(rate, color=INK, linewidth=1.2, linestyle=(0, (1, 2)))

@@ -1,8 +1,9 @@
-"""The plan: for every degree the smallest fleet, its nodes, its latency, its cost and what it withstands."""
+"""The plan: for every candidate the smallest fleet, its nodes, its latency, its cost and what it withstands."""
 
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceTypeName
 from optimal_tp.fleet.buying import (
     Buying,
@@ -17,10 +18,11 @@ from optimal_tp.fleet.buying import (
     withstanding,
 )
 from optimal_tp.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
-from optimal_tp.fleet.search import Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
+from optimal_tp.fleet.engine.replay import HeldOut
+from optimal_tp.fleet.search import CURVE_EFFORT, Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
+from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
-from optimal_tp.fleet.simulation.simulation import Outcome, Percentile, is_overloaded, simulate
-from optimal_tp.fleet.simulation.times import ServiceTimes
+from optimal_tp.fleet.simulation.simulation import Outcome, is_overloaded, simulate
 
 ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")
 SHOWN = (50.0, 90.0, 99.0)
@@ -39,7 +41,7 @@ class Question:
     zones: int
     hours: tuple[Hour, ...] = ()
 
-    def asked(self, times: ServiceTimes) -> tuple[Percentile, ...]:
+    def asked(self, times: ServerModel) -> tuple[Percentile, ...]:
         """Return every percentile that is simulated."""
         shown: list[Percentile] = [("total_ms", percent) for percent in SHOWN]
         if times.has_first_tokens:
@@ -71,10 +73,10 @@ class RoutingPrice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Carried:
-    """One degree that holds the limits."""
+    """One candidate that holds the limits."""
 
-    degree: int
-    times: ServiceTimes
+    candidate: Candidate
+    times: ServerModel
     sizing: Sizing
     nodes: Nodes
     options: tuple[Nodes, ...]
@@ -86,40 +88,49 @@ class Carried:
     routings: tuple[RoutingPrice, ...]
     carrying: Carrying | None
 
+    @property
+    def degree(self) -> int:
+        """Logical cores of one server."""
+        return self.candidate.degree
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refused:
-    """One degree without a fleet, and why in one sentence."""
+    """One candidate without a fleet, and why in one sentence."""
 
-    degree: int
+    candidate: Candidate
     word: str
     sentence: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FleetPlan:
-    """Every degree, the cheapest first, and where the choice flips."""
+    """Every candidate, the cheapest first, and where the choice flips."""
 
     question: Question
     carried: tuple[Carried, ...]
     refused: tuple[Refused, ...]
     points: tuple[CostPoint, ...]
     ranges: tuple[CheapestRange, ...]
-    flip: tuple[float, int, int] | None
+    flip: tuple[float, Candidate, Candidate] | None
+    held_out: tuple[HeldOut, ...]
+    """Figures of the turns that no model was fitted to."""
 
 
-def plan(question: Question, measured: typing.Mapping[int, ServiceTimes]) -> FleetPlan:
-    """Return the plan for every degree with service times."""
+def plan(
+    question: Question, measured: typing.Mapping[Candidate, ServerModel], held_out: typing.Sequence[HeldOut] = ()
+) -> FleetPlan:
+    """Return the plan for every candidate with a model."""
     carried: list[Carried] = []
     refused: list[Refused] = []
-    for degree, times in sorted(measured.items()):
-        found = _degree(question, degree, times)
+    for candidate, times in sorted(measured.items(), key=lambda item: _order(item[0])):
+        found = _candidate(question, candidate, times)
         if isinstance(found, Refused):
             refused.append(found)
         else:
             carried.append(found)
-    carried.sort(key=lambda one: (question.buying.cost(one.sizing.fleet.replicas, one.degree), one.degree))
-    carryings = {one.degree: one.carrying for one in carried if one.carrying is not None}
+    carried.sort(key=lambda one: (question.buying.cost(one.sizing.fleet.replicas, one.degree), _order(one.candidate)))
+    carryings = {one.candidate: one.carrying for one in carried if one.carrying is not None}
     points = curve(question.arrivals.rate_per_second, carryings, question.buying) if carryings else ()
     found_ranges = ranges(points)
     return FleetPlan(
@@ -129,25 +140,26 @@ def plan(question: Question, measured: typing.Mapping[int, ServiceTimes]) -> Fle
         points=points,
         ranges=found_ranges,
         flip=nearest_flip(found_ranges, question.arrivals.rate_per_second),
+        held_out=tuple(held_out),
     )
 
 
-def _degree(question: Question, degree: int, times: ServiceTimes) -> Carried | Refused:
-    buying = question.buying
+def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> Carried | Refused:
+    buying, degree = question.buying, candidate.degree
     if nodes_for(1, degree, buying.instance_type, None) is None:
         sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
-        return Refused(degree=degree, word="no-fit", sentence=sentence)
+        return Refused(candidate=candidate, word="no-fit", sentence=sentence)
     asked = question.asked(times)
     impossible = unreachable(times, question.limits, asked)
     if impossible is not None:
-        return _refusal(degree, impossible)
+        return _refusal(candidate, impossible)
     sizing = smallest(times, question.arrivals, question.routing, question.limits, asked)
     replicas = sizing.fleet.replicas
     nodes = _nodes(replicas, degree, buying)
     rate = question.arrivals.rate_per_second
-    tokens_per_hour = rate * times.plain.mean_output_tokens * 3600
+    tokens_per_hour = rate * times.mean_output_tokens * 3600
     return Carried(
-        degree=degree,
+        candidate=candidate,
         times=times,
         sizing=sizing,
         nodes=nodes,
@@ -155,11 +167,15 @@ def _degree(question: Question, degree: int, times: ServiceTimes) -> Carried | R
         usd_per_million_output_tokens=None
         if nodes.usd_per_hour is None
         else 1e6 * nodes.usd_per_hour / tokens_per_hour,
-        load_share=rate / (replicas * times.plain.capacity_per_second),
+        load_share=rate / (replicas * times.capacity_per_second),
         losses=_losses(question, times, sizing, nodes),
         routings=_routings(question, degree, times, sizing),
         carrying=carrying(times, question.arrivals, question.routing, question.limits),
     )
+
+
+def _order(candidate: Candidate) -> tuple[int, int]:
+    return candidate.degree, candidate.max_num_seqs or 0
 
 
 def _nodes(replicas: int, degree: int, buying: Buying) -> Nodes:
@@ -169,7 +185,7 @@ def _nodes(replicas: int, degree: int, buying: Buying) -> Nodes:
     return found
 
 
-def _refusal(degree: int, impossible: Unreachable) -> Refused:
+def _refusal(candidate: Candidate, impossible: Unreachable) -> Refused:
     limit = impossible.limit
     found = impossible.outcome.percentiles[limit.percentile]
     low, high = found.interval.low, found.interval.high
@@ -177,15 +193,15 @@ def _refusal(degree: int, impossible: Unreachable) -> Refused:
     measure = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
     if impossible.is_sure:
         sentence = f"no fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}"
-        return Refused(degree=degree, word="misses the limit", sentence=sentence)
+        return Refused(candidate=candidate, word="misses the limit", sentence=sentence)
     sentence = (
         f"not settled whether any fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}; "
         "measure more requests one at a time"
     )
-    return Refused(degree=degree, word="inconclusive", sentence=sentence)
+    return Refused(candidate=candidate, word="inconclusive", sentence=sentence)
 
 
-def _losses(question: Question, times: ServiceTimes, sizing: Sizing, nodes: Nodes) -> tuple[Loss, ...]:
+def _losses(question: Question, times: ServerModel, sizing: Sizing, nodes: Nodes) -> tuple[Loss, ...]:
     replicas = sizing.fleet.replicas
     for_node, for_zone = withstanding(nodes.count, question.zones)
     in_a_zone = -(-nodes.count // question.zones) * nodes.servers_per_node
@@ -211,13 +227,13 @@ def _losses(question: Question, times: ServiceTimes, sizing: Sizing, nodes: Node
     return tuple(losses)
 
 
-def _routings(question: Question, degree: int, times: ServiceTimes, sizing: Sizing) -> tuple[RoutingPrice, ...]:
+def _routings(question: Question, degree: int, times: ServerModel, sizing: Sizing) -> tuple[RoutingPrice, ...]:
     asked = [limit.percentile for limit in question.limits]
     prices = []
     for routing in ROUTINGS:
         other = sizing
         if routing != question.routing:
-            other = smallest(times, question.arrivals, routing, question.limits, asked)
+            other = smallest(times, question.arrivals, routing, question.limits, asked, CURVE_EFFORT)
         replicas = other.fleet.replicas
         prices.append(RoutingPrice(routing=routing, replicas=replicas, nodes=_nodes(replicas, degree, question.buying)))
     return tuple(prices)

@@ -6,6 +6,7 @@ import math
 import typing
 
 from optimal_tp.fleet.demand import LatencyLimit
+from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import (
     FULLEST,
@@ -13,15 +14,15 @@ from optimal_tp.fleet.simulation.simulation import (
     Effort,
     Fleet,
     Outcome,
-    Percentile,
     is_overloaded,
     simulate,
 )
-from optimal_tp.fleet.simulation.times import ServiceTimes
 
 RESOLUTION = 0.002
 """Fleets are told apart to this share of their size; small ones to one server."""
-CURVE_EFFORT = Effort(requests=4_000, plain=10, resampled=12)
+CURVE_EFFORT = Effort(requests=4_000, plain=10, resampled=12, busy_factor=2)
+ROUGH_EFFORT = Effort(requests=4_000, plain=8, resampled=0, busy_factor=2)
+"""Of the first guess at a fleet: it only says where the search begins."""
 IDLE_SHARE = 0.001
 """Utilisation at which nobody waits."""
 _STEPS = 8
@@ -59,9 +60,9 @@ def holds_by_point(outcome: Outcome, limits: Limits) -> bool:
     return all(outcome.percentiles[limit.percentile].value <= limit.at_most_ms for limit in limits)
 
 
-def unreachable(times: ServiceTimes, limits: Limits, asked: typing.Sequence[Percentile]) -> Unreachable | None:
+def unreachable(times: ServerModel, limits: Limits, asked: typing.Sequence[Percentile]) -> Unreachable | None:
     """Return the limit that service alone breaks, with nobody waiting; None if there is none."""
-    rate = IDLE_SHARE * times.plain.capacity_per_second
+    rate = IDLE_SHARE * times.capacity_per_second
     idle = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=rate))
     outcome = simulate(times, idle, asked)
     for limit in limits:
@@ -72,32 +73,34 @@ def unreachable(times: ServiceTimes, limits: Limits, asked: typing.Sequence[Perc
 
 
 def smallest(
-    times: ServiceTimes,
+    times: ServerModel,
     arrivals: Arrivals,
     routing: Routing,
     limits: Limits,
     asked: typing.Sequence[Percentile],
+    effort: Effort | None = None,
 ) -> Sizing:
-    """Return the smallest fleet that holds ``limits``, which service alone holds.
+    """Return the smallest fleet that holds ``limits``, which service alone holds; by ``effort``, absent: the plan's.
 
     Latency falls as a fleet grows, so the search halves the range between a fleet that fails and one that holds.
     """
 
     @functools.cache
-    def outcome(replicas: int) -> Outcome | None:
+    def outcome(replicas: int, by: Effort | None) -> Outcome | None:
         """Return what so many replicas do, simulated once; None where they are overloaded."""
         fleet = Fleet(replicas=replicas, routing=routing, arrivals=arrivals)
-        return None if is_overloaded(times, fleet) else simulate(times, fleet, asked)
+        return None if is_overloaded(times, fleet) else simulate(times, fleet, asked, by)
 
-    def fits(replicas: int, rule: typing.Callable[[Outcome, Limits], bool]) -> bool:
+    def fits(replicas: int, rule: typing.Callable[[Outcome, Limits], bool], by: Effort | None) -> bool:
         """Return whether so many replicas hold the limits by ``rule``."""
-        found = outcome(replicas)
+        found = outcome(replicas, by)
         return found is not None and rule(found, limits)
 
-    least = math.ceil(arrivals.rate_per_second / (FULLEST * times.least_capacity_per_second))
-    by_point = _halved(least, lambda replicas: fits(replicas, holds_by_point))
-    replicas = _halved(by_point, lambda replicas: fits(replicas, holds))
-    chosen = outcome(replicas)
+    least = max(1, math.ceil(arrivals.rate_per_second / (FULLEST * times.least_capacity_per_second)))
+    guess = _smallest(least, least, lambda replicas: fits(replicas, holds_by_point, ROUGH_EFFORT))
+    by_point = _smallest(least, guess, lambda replicas: fits(replicas, holds_by_point, effort))
+    replicas = _smallest(by_point, by_point, lambda replicas: fits(replicas, holds, effort))
+    chosen = outcome(replicas, effort)
     if chosen is None:
         raise RuntimeError(f"a fleet of {replicas} was found to hold and is overloaded")
     return Sizing(
@@ -107,15 +110,20 @@ def smallest(
     )
 
 
-def _halved(least: int, fits: typing.Callable[[int], bool]) -> int:
-    """Return the smallest number from ``least`` up that fits, to RESOLUTION."""
-    least = max(1, least)
-    if fits(least):
-        return least
-    low, step = least, max(1, math.ceil(least * 0.02))
-    while not fits(low + step):
-        low, step = low + step, 2 * step
-    high = low + step
+def _smallest(least: int, start: int, fits: typing.Callable[[int], bool]) -> int:
+    """Return the smallest number from ``least`` up that fits, to RESOLUTION; the search begins at ``start``."""
+    step = max(1, math.ceil(start * 0.02))
+    if fits(start):
+        low, high = start - step, start
+        while low >= least and fits(low):
+            step, high = 2 * step, low
+            low = high - step
+        low = max(low, least - 1)
+    else:
+        low, high = start, start + step
+        while not fits(high):
+            step, low = 2 * step, high
+            high = low + step
     while high - low > max(1, RESOLUTION * high):
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle, high)
@@ -145,7 +153,7 @@ class Carrying:
         return found
 
 
-def carrying(times: ServiceTimes, arrivals: Arrivals, routing: Routing, limits: Limits) -> Carrying | None:
+def carrying(times: ServerModel, arrivals: Arrivals, routing: Routing, limits: Limits) -> Carrying | None:
     """Return the rate that fleets of every size carry; None where one server carries none.
 
     With ``random`` routing a server sees the same stream whatever the size of the fleet, so one size says all. With

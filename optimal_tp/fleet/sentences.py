@@ -5,6 +5,7 @@ import math
 import typing
 
 from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
@@ -35,7 +36,7 @@ def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
         *(_loss(best, index) for index in range(len(best.losses))),
         _forecast(plan, best),
     ]
-    marks = [_place(plan, record), _verdict(verdict), *_thin(plan), *_unmeasured(plan), *_failures(plan, verdict)]
+    marks = [_place(plan, record), _verdict(verdict), *model_marks(plan), *_failures(plan, verdict)]
     return Words(
         headline=_headline(plan, best),
         sentences=tuple(one for one in sentences if one),
@@ -49,7 +50,7 @@ def _headline(plan: FleetPlan, best: Carried) -> str:
     million = best.usd_per_million_output_tokens
     per_token = "" if million is None else f", {usd(million)} per million output tokens"
     return (
-        f"{plural(best.sizing.fleet.replicas, 'server')} of TP{best.degree} on {best.nodes.count:,} x "
+        f"{plural(best.sizing.fleet.replicas, 'server')} of {best.candidate.name} on {best.nodes.count:,} x "
         f"{best.nodes.instance_type}{cost} carry {figure(plan.question.arrivals.rate_per_second)} requests/s with "
         f"{limits}{per_token}."
     )
@@ -80,10 +81,16 @@ def _boundary(best: Carried) -> str:
 def _tie(plan: FleetPlan, best: Carried) -> str:
     buying = plan.question.buying
     least = buying.cost(best.sizing.fleet.replicas, best.degree)
-    equal = [one.degree for one in plan.carried[1:] if buying.cost(one.sizing.fleet.replicas, one.degree) == least]
+    equal = [
+        one.candidate.name for one in plan.carried[1:] if buying.cost(one.sizing.fleet.replicas, one.degree) == least
+    ]
     if not equal:
         return ""
-    return f"In whole nodes {degree_list(equal)} cost the same; of equals the smaller degree comes first."
+    return f"In whole nodes {_listed(equal)} cost the same; of equals the smaller degree comes first."
+
+
+def _listed(names: typing.Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _order(plan: FleetPlan, verdict: Verdict) -> str:
@@ -92,13 +99,13 @@ def _order(plan: FleetPlan, verdict: Verdict) -> str:
         for degree in verdict.degrees
         if degree.tokens_per_second_per_core is not None
     }
-    here = [one.degree for one in plan.carried if one.degree in rates]
+    here = list(dict.fromkeys(one.degree for one in plan.carried if one.degree in rates))
     there = sorted(here, key=lambda degree: (-rates[degree], degree))
     if verdict.chosen_degree in there:
         there = [verdict.chosen_degree, *(degree for degree in there if degree != verdict.chosen_degree)]
     if len(here) < 2 or here == there:  # noqa: PLR2004 - an order takes two
         return "The order of the degrees is the verdict's." if len(here) > 1 else ""
-    by_degree = {one.degree: one for one in plan.carried}
+    by_degree = {one.degree: one for one in reversed(plan.carried)}
     first, other = by_degree[here[0]], by_degree[there[0]]
     if first is other:
         return f"The cheapest is the verdict's; the order is {degree_list(here)}, the verdict's {degree_list(there)}."
@@ -116,9 +123,12 @@ def _flip(plan: FleetPlan) -> str:
         if not plan.ranges:
             return ""
         low, high = plan.ranges[0].from_per_second, plan.ranges[-1].to_per_second
-        return f"TP{plan.ranges[0].degree} is the cheapest at every rate from {figure(low)}/s to {figure(high)}/s."
+        return (
+            f"{plan.ranges[0].candidate.name} is the cheapest at every rate from {figure(low)}/s to {figure(high)}/s."
+        )
     rate, below, above = plan.flip
-    return f"The choice flips at about {figure(rate)} requests/s: below it TP{below} is cheapest, above it TP{above}."
+    where = f"below it {below.name} is cheapest, above it {above.name}"
+    return f"The choice flips at about {figure(rate)} requests/s: {where}."
 
 
 def _routing(best: Carried) -> str:
@@ -187,31 +197,6 @@ def _place(plan: FleetPlan, record: RunRecord) -> str:
 
 def _verdict(verdict: Verdict) -> str:
     return f"The verdict behind it is {verdict.outcome}." if verdict.outcome != "settled" else ""
-
-
-def _thin(plan: FleetPlan) -> typing.Iterator[str]:
-    """Yield where a percentile reaches beyond what was measured."""
-    share = max((limit.percent for limit in plan.question.limits), default=99.0) / 100
-    enough = math.ceil(math.log(0.05) / math.log(share))
-    for one in plan.carried:
-        fewest = one.times.fewest
-        if fewest < enough:
-            yield (
-                f"Extrapolated: TP{one.degree} has {fewest:,} service times at its least measured concurrency; below "
-                f"{enough:,} the largest may lie under the true p{100 * share:g} (chance above 5 %), and no resampling "
-                "shows what was never seen."
-            )
-
-
-def _unmeasured(plan: FleetPlan) -> typing.Iterator[str]:
-    for one in plan.carried:
-        share = one.sizing.outcome.unmeasured_share
-        if share > 0:
-            levels = ", ".join(map(str, one.times.levels))
-            yield (
-                f"Extrapolated: {percent(share)} of TP{one.degree}'s service is at concurrencies not measured "
-                f"(measured: {levels} of 1 to {one.times.slots}); they lie on the line through their neighbours."
-            )
 
 
 def _failures(plan: FleetPlan, verdict: Verdict) -> typing.Iterator[str]:

@@ -7,9 +7,10 @@ import rich.console
 import rich.table
 
 from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.model_words import check_table, held_out_table
 from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
 from optimal_tp.fleet.sentences import words
-from optimal_tp.fleet.simulation.simulation import Metric
+from optimal_tp.fleet.simulation.answers import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
 from optimal_tp.report.tables import Table
 from optimal_tp.results.retrial import Retrial
@@ -27,16 +28,18 @@ def tables(plan: FleetPlan, verdict: Verdict) -> tuple[Table, ...]:
         range_table(plan),
         hour_table(plan),
         refused_table(plan, verdict),
+        held_out_table(plan),
+        check_table(plan),
     )
     return tuple(table for table in every if table.rows)
 
 
 def fleet_table(plan: FleetPlan) -> Table:
-    """Return one row per degree that holds the limits, the cheapest first."""
+    """Return one row per candidate that holds the limits, the cheapest first."""
     return Table(
-        caption="The smallest fleet of each degree that holds the limit with confidence, the cheapest first",
+        caption="The smallest fleet of each candidate that holds the limit with confidence, the cheapest first",
         heads=(
-            "Degree",
+            "Candidate",
             "Servers",
             "By point",
             "Nodes",
@@ -47,7 +50,7 @@ def fleet_table(plan: FleetPlan) -> Table:
         ),
         rows=tuple(
             (
-                f"TP{one.degree}",
+                one.candidate.name,
                 f"{one.sizing.fleet.replicas:,}",
                 f"{one.sizing.replicas_by_point:,}",
                 f"{one.nodes.count:,} x {one.nodes.instance_type}",
@@ -62,14 +65,14 @@ def fleet_table(plan: FleetPlan) -> Table:
 
 
 def latency_table(plan: FleetPlan) -> Table:
-    """Return one row per degree and metric."""
+    """Return one row per candidate and metric."""
     metrics: tuple[Metric, ...] = ("total_ms", "ttft_ms")
     return Table(
-        caption="Latency of these fleets in ms, 95 % interval of simulation and samples together",
-        heads=("Degree", "Metric", "p50", "p90", "p99"),
+        caption="Latency of these fleets in ms, interval of simulation and samples (95 %) and of the model",
+        heads=("Candidate", "Metric", "p50", "p90", "p99"),
         rows=tuple(
             (
-                f"TP{one.degree}",
+                one.candidate.name,
                 METRIC_WORDS[metric],
                 *(ranged(one.sizing.outcome.percentiles.get((metric, share))) for share in SHOWN),
             )
@@ -80,13 +83,13 @@ def latency_table(plan: FleetPlan) -> Table:
 
 
 def node_table(plan: FleetPlan) -> Table:
-    """Return one row per degree and instance type that can hold its fleet."""
+    """Return one row per candidate and instance type that can hold its fleet."""
     return Table(
         caption="Nodes by instance type; room: servers that the nodes hold",
-        heads=("Degree", "Type", "Servers per node", "Nodes", "Room", "USD/hour"),
+        heads=("Candidate", "Type", "Servers per node", "Nodes", "Room", "USD/hour"),
         rows=tuple(
             (
-                f"TP{one.degree}",
+                one.candidate.name,
                 nodes.instance_type,
                 str(nodes.servers_per_node),
                 f"{nodes.count:,}",
@@ -100,13 +103,13 @@ def node_table(plan: FleetPlan) -> Table:
 
 
 def loss_table(plan: FleetPlan) -> Table:
-    """Return one row per degree and part that may be lost."""
+    """Return one row per candidate and part that may be lost."""
     return Table(
         caption=f"Loss of a node, and of one of {plan.question.zones} zones",
-        heads=("Degree", "Lost", "Servers left", "p99 of total latency in ms", "Holds", "Nodes that withstand it"),
+        heads=("Candidate", "Lost", "Servers left", "p99 of total latency in ms", "Holds", "Nodes that withstand it"),
         rows=tuple(
             (
-                f"TP{one.degree}",
+                one.candidate.name,
                 loss.what,
                 f"{loss.replicas_left:,}",
                 _after(loss),
@@ -126,13 +129,13 @@ def _after(loss: Loss) -> str:
 
 
 def routing_table(plan: FleetPlan) -> Table:
-    """Return one row per degree and routing."""
+    """Return one row per candidate and routing."""
     return Table(
         caption="The same traffic under each routing",
-        heads=("Degree", "Routing", "Servers", "Nodes", "USD/hour"),
+        heads=("Candidate", "Routing", "Servers", "Nodes", "USD/hour"),
         rows=tuple(
             (
-                f"TP{one.degree}",
+                one.candidate.name,
                 price.routing + (" (planned)" if price.routing == plan.question.routing else ""),
                 f"{price.replicas:,}",
                 f"{price.nodes.count:,}",
@@ -145,20 +148,20 @@ def routing_table(plan: FleetPlan) -> Table:
 
 
 def range_table(plan: FleetPlan) -> Table:
-    """Return one row per stretch of rates with one cheapest degree."""
+    """Return one row per stretch of rates with one cheapest candidate."""
     return Table(
-        caption="The cheapest degree, by rate",
+        caption="The cheapest candidate, by rate",
         heads=("From requests/s", "To requests/s", "Cheapest"),
-        rows=tuple((figure(one.from_per_second), figure(one.to_per_second), f"TP{one.degree}") for one in plan.ranges),
+        rows=tuple((figure(one.from_per_second), figure(one.to_per_second), one.candidate.name) for one in plan.ranges),
     )
 
 
 def hour_table(plan: FleetPlan) -> Table:
-    """Return one row per forecast hour, for the cheapest degree."""
+    """Return one row per forecast hour, for the cheapest candidate."""
     best: Carried | None = plan.carried[0] if plan.carried else None
     has_price = plan.question.buying.usd_per_node_hour is not None
     return Table(
-        caption="" if best is None else f"The forecast, hour by hour, with TP{best.degree}",
+        caption="" if best is None else f"The forecast, hour by hour, with {best.candidate.name}",
         heads=("Hour", "Requests/s", "Servers", "USD" if has_price else "Nodes"),
         rows=tuple(
             (
@@ -173,15 +176,15 @@ def hour_table(plan: FleetPlan) -> Table:
 
 
 def refused_table(plan: FleetPlan, verdict: Verdict) -> Table:
-    """Return one row per degree without a fleet."""
-    known = {one.degree for one in plan.carried} | {one.degree for one in plan.refused}
-    rows = [(f"TP{one.degree}", one.word, one.sentence) for one in plan.refused]
+    """Return one row per candidate without a fleet."""
+    known = {one.candidate.degree for one in plan.carried} | {one.candidate.degree for one in plan.refused}
+    rows = [(one.candidate.name, one.word, one.sentence) for one in plan.refused]
     rows += [
         (f"TP{other.degree}", other.word, other.ground.sentence)
         for other in verdict.degrees
         if other.degree not in known
     ]
-    return Table(caption="Degrees without a fleet", heads=("Degree", "Word", "Why"), rows=tuple(rows))
+    return Table(caption="Candidates without a fleet", heads=("Candidate", "Word", "Why"), rows=tuple(rows))
 
 
 _WIDTH = 130

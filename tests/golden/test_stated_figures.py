@@ -7,12 +7,14 @@ import pytest
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cluster import accounting, deadline
 from optimal_tp.fleet import buying, search
+from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
 from optimal_tp.measurement import progress, run_audit
 from optimal_tp.results import parts
 from tests.fakes_pulumi import recorded
 from tests.fakes_stack_files import ROOT
 
+_BUSY = simulation.Effort().at(1.0)
 NUMBERS = {1: "a", 3: "three", 5: "five"}
 
 STATED = (
@@ -24,6 +26,11 @@ STATED = (
     ("docs/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
     ("docs/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),
     ("docs/fleet.md", f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),
+    ("docs/fleet.md", f"above {100 * simulation.BUSY:g} % of capacity, of {_BUSY.requests:,} each"),
+    ("docs/fleet.md", f"{simulation.Effort().plain} simulations of {simulation.Effort().requests:,} requests together"),
+    ("docs/fleet.md", f"misses the median total latency of a load by more than {100 * fitting.WORST:g} %"),
+    ("docs/fleet.md", f"Fits to turns drawn with replacement ({fitting.BOOTSTRAP} of them)"),
+    ("docs/fleet.md", f"p50 (at least {replay.FEWEST[50.0]} requests) and p99 (at least {replay.FEWEST[99.0]})"),
     ("docs/fleet.md", f"a router has at most {simulation.ROUTER_SERVERS} servers"),
     ("docs/fleet.md", f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
     ("docs/fleet.md", f"spans a factor of {buying.LASTING:g} at least"),

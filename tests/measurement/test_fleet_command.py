@@ -8,6 +8,7 @@ import pytest
 
 from optimal_tp.__main__ import main
 from optimal_tp.measurement.samples import Sample
+from tests.fakes_engine import TrueEngine, whole_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
@@ -168,13 +169,37 @@ def test_a_folder_that_cannot_be_made_is_told(
     assert capsys.readouterr().err == f"the {what} cannot be written to {folder}: Not a directory; {remedy}\n"
 
 
-def test_batched_servers_are_planned_too(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Four requests at a time; three in service were never measured, and that is marked."""
+def test_batched_servers_without_token_times_are_planned_too(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From service times, and it says so; three in service were never measured, and that is marked."""
     truth = [Planted(degree=1, latency_ms=290, queueing=0.2)]
     section = settings(degrees=[1], model={"max_num_seqs": 4, "max_model_len_tokens": 128}, price=price(2.25, 4))
-    folder = str(store(tmp_path, *planted_run(truth, section, blocks=6, requests=40, rising=(1, 2, 4))))
+    record, samples = planted_run(truth, section, blocks=6, requests=40, rising=(1, 2, 4))
+    plain = [dataclasses.replace(sample, token_seconds=()) for sample in samples]
+    folder = str(store(tmp_path, record, plain))
     assert main(["plan", folder, "--rate", "50/s", "--limit", "p99_total_ms=900"]) == 0
     shown = capsys.readouterr().out
 
+    assert (
+        "Planned from service times, not step by step: TP1, because the times of tokens are not known. Only total "
+        "latency is planned."
+    ) in shown
     assert "of TP1's service is at concurrencies not measured (measured: 1, 2, 4 of 1 to 4)" in shown
     assert "Extrapolated: TP1 has " in shown
+
+
+def test_a_batching_engine_is_planned_step_by_step(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its costs, its error and the turns behind it are said; the limit on first tokens is planned for."""
+    bench = whole_run(TrueEngine(base=0.01, per_sequence=0.0006, per_prompt_token=0.0002, slots=16))
+    section = settings(degrees=[1], model={"max_num_seqs": 16, "max_model_len_tokens": 128}, price=price(2.25, 4))
+    folder = str(store(tmp_path, bench.record(section), bench.samples))
+    limits = ["--limit", "p99_total_ms=600", "--limit", "p99_ttft_ms=100"]
+    assert main(["plan", folder, "--rate", "100/s", *limits, "--routing", "least-in-flight"]) == 0
+    shown = capsys.readouterr().out
+
+    assert "TP1 is simulated step by step: a step takes 10.0 ms, 0.599 ms for each sequence and 0.19" in shown
+    assert "; prompts share it with the tokens of other requests; each request takes " in shown
+    assert "TP1's model error, at most, in the run's own turns: total latency p50 " in shown
+    assert "The model against the run's own turns" in shown
+    assert "service times" not in shown

@@ -61,36 +61,43 @@ def test_a_fleet_is_the_smallest_that_carries_the_rate() -> None:
 
 
 def _points(*costs: dict[int, float]) -> list[CostPoint]:
-    return [CostPoint(rate_per_second=2.0**index, cost=cost) for index, cost in enumerate(costs)]
+    return [
+        CostPoint(rate_per_second=2.0**index, cost={Candidate(degree): each for degree, each in cost.items()})
+        for index, cost in enumerate(costs)
+    ]
 
 
 def test_a_flip_is_where_another_degree_becomes_cheapest() -> None:
     """TP4 below 4/s, TP1 above."""
     found = ranges(_points({1: 9, 4: 5}, {1: 9, 4: 5}, {1: 9, 4: 9.5}, {1: 9, 4: 20}))
 
-    assert [(one.degree, one.from_per_second, one.to_per_second) for one in found] == [(4, 1, 2), (1, 2, 8)]
-    assert nearest_flip(found, 100.0) == (2.0, 4, 1)
+    assert [(one.candidate.degree, one.from_per_second, one.to_per_second) for one in found] == [(4, 1, 2), (1, 2, 8)]
+    assert nearest_flip(found, 100.0) == (2.0, Candidate(4), Candidate(1))
     assert nearest_flip(found[:1], 100.0) is None
 
 
 def test_of_equal_costs_the_smaller_degree_is_cheapest() -> None:
     """As in the verdict."""
-    assert ranges(_points({1: 5, 4: 5}))[0].degree == 1
+    assert ranges(_points({1: 5, 4: 5}))[0].candidate == Candidate(1)
 
 
 def test_ranges_too_narrow_to_matter_are_joined() -> None:
     """Whole nodes make the cheapest jump to and fro."""
     points = [
-        CostPoint(rate_per_second=rate, cost={1: 1.0, 2: other})
+        CostPoint(rate_per_second=rate, cost={Candidate(1): 1.0, Candidate(2): other})
         for rate, other in ((1.0, 2.0), (2.0, 2.0), (2.1, 0.5), (2.2, 2.0), (4.0, 2.0))
     ]
 
-    assert [(one.degree, one.to_per_second) for one in ranges(points)] == [(1, 4.0)]
+    assert [(one.candidate.degree, one.to_per_second) for one in ranges(points)] == [(1, 4.0)]
 
 
 def test_without_a_price_nodes_are_counted() -> None:
     """And a degree that fits no node costs more than anything."""
     carrying = Carrying(per_server=((1, 1.0),))
-    point = cost_at(5.0, {2: carrying, 8: carrying}, Buying(instance_type="trn2.3xlarge", usd_per_node_hour=None))
+    point = cost_at(
+        5.0,
+        {Candidate(2): carrying, Candidate(8): carrying},
+        Buying(instance_type="trn2.3xlarge", usd_per_node_hour=None),
+    )
 
-    assert point.cost == {2: 3.0, 8: math.inf}
+    assert point.cost == {Candidate(2): 3.0, Candidate(8): math.inf}

@@ -10,9 +10,8 @@ import typing
 import numpy as np
 import scipy.special
 
+from optimal_tp.fleet.simulation.answers import Answers, Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
-from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
-from optimal_tp.fleet.simulation.times import ServiceTimes
 from optimal_tp.measurement.estimate import Estimate, Interval
 
 ROUTER_SERVERS = 128
@@ -28,8 +27,9 @@ FULLEST = 0.98
 """Share of a server's capacity, at its lower end, beyond which no fleet is planned: closer to it a simulation would
 have to be far longer than these to come to rest, and a service time a little longer than measured overloads it."""
 
-Metric = typing.Literal["total_ms", "ttft_ms", "tpot_ms"]
-Percentile = tuple[Metric, float]
+BUSY = 0.85
+"""Share of a server's capacity above which more is simulated: queues there forget slowly, in about 1 / (1 - share)^2
+service times."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,14 @@ class Effort:
     """In each simulation, at least; a router's group gets 40 for each of its servers."""
     plain: int = 16
     """Simulations with the samples as they are: they give the figure and its own noise."""
-    resampled: int = 24
-    """Simulations each with a bootstrap sample of the service times."""
+    resampled: int = 12
+    """Simulations each with a bootstrap sample of what was measured."""
+    busy_factor: int = 10
+    """Above BUSY each simulation has so many times the requests."""
+
+    def at(self, load_share: float) -> "Effort":
+        """Return what is simulated at ``load_share`` of the capacity."""
+        return dataclasses.replace(self, requests=self.requests * self.busy_factor) if load_share > BUSY else self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +64,8 @@ class Outcome:
     """What a fleet does to latency."""
 
     percentiles: typing.Mapping[Percentile, Estimate]
-    """Milliseconds. The interval holds the simulation's noise and that of the finite sample of service times, 95 %."""
+    """Milliseconds. The interval holds three doubts: the simulation's noise and that of the finite sample that was
+    measured, 95 % together, and the model's own error."""
     noise: typing.Mapping[Percentile, float]
     """The simulation's own standard error alone, in milliseconds."""
     mean_ms: Estimate
@@ -75,13 +82,13 @@ def requests_per_server_second(fleet: Fleet) -> float:
     return fleet.arrivals.rate_per_second / fleet.replicas
 
 
-def is_overloaded(times: ServiceTimes, fleet: Fleet) -> bool:
+def is_overloaded(times: ServerModel, fleet: Fleet) -> bool:
     """Whether the requests are more than FULLEST of what the servers complete with every slot taken."""
     return requests_per_server_second(fleet) > FULLEST * times.least_capacity_per_second
 
 
 def simulate(
-    times: ServiceTimes,
+    times: ServerModel,
     fleet: Fleet,
     asked: typing.Sequence[Percentile],
     effort: Effort | None = None,
@@ -93,22 +100,30 @@ def simulate(
     A fleet of any size costs the same: with ``random`` and ``round-robin`` one server stands for all of them, which is
     exact, as each sees the same kind of stream; with ``least-in-flight`` one router's servers do.
     """
-    effort = effort or Effort()
+    effort = (effort or Effort()).at(requests_per_server_second(fleet) / times.capacity_per_second)
     seeds = np.random.SeedSequence(seed).spawn(effort.plain + effort.resampled)
     work = functools.partial(_one, times, fleet, tuple(asked), effort)
-    numbered = [(number >= effort.plain, each) for number, each in enumerate(seeds)]
+    # Each bootstrap simulation has the arrivals of a plain one, so that their difference is the samples' doing.
+    pairs = [(seeds[number % effort.plain], seeds[effort.plain + number]) for number in range(effort.resampled)]
+    numbered: list[tuple[np.random.SeedSequence, np.random.SeedSequence | None]]
+    numbered = [*((one, None) for one in seeds[: effort.plain]), *pairs]
     # The compiled loop holds no interpreter lock, so threads are enough to use every core.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = list(pool.map(lambda item: work(*item), numbered))
     plain, resampled = runs[: effort.plain], runs[effort.plain :]
-    figures = np.array([run.percentiles for run in plain])
+    figures = np.array([run.percentiles for run in plain]).reshape(len(plain), len(asked))
     again = np.array([run.percentiles for run in resampled]).reshape(len(resampled), len(asked))
-    estimates = {one: _estimate(figures[:, index], again[:, index]) for index, one in enumerate(asked)}
+    # All simulations together: the percentile of one alone lies too low where few of its requests met a long queue.
+    whole = _percentiles(_joined([run.kept for run in plain]), asked)
+    estimates = {
+        one: _estimate(whole[index], figures[:, index], again[:, index], times.error(one))
+        for index, one in enumerate(asked)
+    }
     means = np.array([run.mean_ms for run in plain])
     return Outcome(
         percentiles=estimates,
         noise={one: float(_error(figures[:, index])) for index, one in enumerate(asked)},
-        mean_ms=_around(float(np.mean(means)), _error(means), effort.plain),
+        mean_ms=_around(float(np.mean(means)), _error(means), len(means)),
         utilisation=float(np.mean([run.utilisation for run in plain])),
         unmeasured_share=float(np.mean([run.unmeasured_share for run in plain])),
         simulated_requests=sum(run.requests for run in runs),
@@ -117,6 +132,7 @@ def simulate(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Run:
+    kept: Answers
     percentiles: tuple[float, ...]
     mean_ms: float
     utilisation: float
@@ -125,15 +141,16 @@ class _Run:
 
 
 def _one(
-    times: ServiceTimes,
+    times: ServerModel,
     fleet: Fleet,
     asked: tuple[Percentile, ...],
     effort: Effort,
-    is_resampled: bool,  # noqa: FBT001 - one of a pair
     seed: np.random.SeedSequence,
+    drawing: np.random.SeedSequence | None,
 ) -> _Run:
+    """Simulate once; with ``drawing`` a bootstrap sample of what was measured."""
     generator = np.random.default_rng(seed)
-    table = times.table(generator) if is_resampled else times.plain
+    model = times.drawn(None if drawing is None else np.random.default_rng(drawing))
     routers, servers = 1, 1
     if fleet.routing == "least-in-flight":
         routers = math.ceil(fleet.replicas / ROUTER_SERVERS)
@@ -146,45 +163,54 @@ def _one(
         arrivals = thinned(fleet.arrivals, count, fleet.replicas, generator)
     else:
         arrivals = every_nth(fleet.arrivals, count, fleet.replicas, generator)
-    shapes = generator.choice(len(table.shares), size=count, p=table.shares)
-    ranks = generator.random(count)
-    values = Values(table.starts, table.counts, table.seconds, table.first_shares)
-    totals, firsts, time_at = serve(Requests(arrivals, shapes, ranks), values, servers, table.slots)
-    kept = slice(int(WARM_UP_SHARE * count), max(1, int((1 - WIND_DOWN_SHARE) * count)))
-    tokens = table.output_tokens[shapes]
+    found = model.answers(arrivals, servers, generator)
+    elapsed = float(np.max(arrivals + found.totals))
+    kept = found.between(int(WARM_UP_SHARE * count), max(1, int((1 - WIND_DOWN_SHARE) * count)))
     return _Run(
-        percentiles=_percentiles(totals[kept], firsts[kept], tokens[kept], asked),
-        mean_ms=1000 * float(np.mean(totals[kept])),
-        utilisation=float(time_at.sum() / (servers * table.slots * np.max(arrivals + totals))),
-        unmeasured_share=float(time_at[~table.measured].sum() / time_at.sum()),
+        kept=kept,
+        percentiles=_percentiles(kept, asked),
+        mean_ms=1000 * float(np.mean(kept.totals)),
+        utilisation=found.taken_seconds / (servers * times.slots * elapsed),
+        unmeasured_share=found.unmeasured_seconds / found.taken_seconds,
         requests=count,
     )
 
 
-def _percentiles(
-    totals: np.ndarray, firsts: np.ndarray, tokens: np.ndarray, asked: tuple[Percentile, ...]
-) -> tuple[float, ...]:
-    several = tokens > 1
+def _joined(parts: typing.Sequence[Answers]) -> Answers:
+    return Answers(
+        totals=np.concatenate([part.totals for part in parts]),
+        firsts=np.concatenate([part.firsts for part in parts]),
+        tokens=np.concatenate([part.tokens for part in parts]),
+        taken_seconds=math.fsum(part.taken_seconds for part in parts),
+        unmeasured_seconds=math.fsum(part.unmeasured_seconds for part in parts),
+    )
+
+
+def _percentiles(found: Answers, asked: typing.Sequence[Percentile]) -> tuple[float, ...]:
+    several = found.tokens > 1
     values = {
-        "total_ms": totals,
-        "ttft_ms": firsts,
-        "tpot_ms": (totals - firsts)[several] / (tokens[several] - 1),
+        "total_ms": found.totals,
+        "ttft_ms": found.firsts,
+        "tpot_ms": (found.totals - found.firsts)[several] / (found.tokens[several] - 1),
     }
     return tuple(1000 * float(np.percentile(values[metric], percent)) for metric, percent in asked)
 
 
-def _estimate(figures: np.ndarray, resampled: np.ndarray) -> Estimate:
-    """Return the figure with the interval of both sources of doubt.
+def _estimate(value: float, figures: np.ndarray, resampled: np.ndarray, error: float) -> Estimate:
+    """Return the figure ``value`` with the interval of all three doubts; ``error`` is the model's, a share.
 
-    The bootstrap simulations vary by the samples drawn and by chance; the plain ones by chance alone. So the samples'
-    part of the variance is the difference. On the log scale, where latency's doubt is about even on both sides.
+    A bootstrap simulation and the plain one with the same arrivals differ by the samples alone, so the variance of
+    their difference is the samples' part. On the log scale, where latency's doubt is about even on both sides. What the
+    model itself may be off comes on top: it has one direction, and no chance in it evens out.
     """
-    value = float(np.mean(figures))
-    if len(resampled) < 2 or not np.all(figures > 0):  # noqa: PLR2004 - one value has no spread
+    if len(figures) < 2 or not np.all(figures > 0):  # noqa: PLR2004 - one value has no spread
         return _around(value, _error(figures), len(figures))
-    chance = float(np.var(np.log(figures), ddof=1))
-    samples = max(0.0, float(np.var(np.log(resampled), ddof=1)) - chance)
-    reach = _t(min(len(figures), len(resampled))) * math.sqrt(samples + chance / len(figures))
+    variance = float(np.var(np.log(figures), ddof=1)) / len(figures)
+    if len(resampled) > 1:
+        before = figures[np.arange(len(resampled)) % len(figures)]
+        variance += float(np.var(np.log(resampled / before), ddof=1))
+    count = min(len(figures), len(resampled) or len(figures))
+    reach = _t(count) * math.sqrt(variance) + math.log1p(error)
     return Estimate(value=value, interval=Interval(low=value * math.exp(-reach), high=value * math.exp(reach)))
 
 

@@ -7,6 +7,8 @@ import typing
 
 import numpy as np
 
+from optimal_tp.fleet.simulation.answers import Answers, Percentile
+from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
 from optimal_tp.fleet.simulation.service import Served
 
 FEWEST = 3
@@ -66,6 +68,20 @@ class Table:
         """Output tokens of the mean request."""
         return float(np.dot(self.shares, self.output_tokens))
 
+    def answers(self, arrivals: Array, servers: int, generator: np.random.Generator) -> Answers:
+        """Return what ``servers`` behind one router do with requests at ``arrivals``, in seconds, ascending."""
+        shapes = generator.choice(len(self.shares), size=len(arrivals), p=self.shares)
+        ranks = generator.random(len(arrivals))
+        values = Values(self.starts, self.counts, self.seconds, self.first_shares)
+        totals, firsts, time_at = serve(Requests(arrivals, shapes, ranks), values, servers, self.slots)
+        return Answers(
+            totals=totals,
+            firsts=firsts,
+            tokens=self.output_tokens[shapes],
+            taken_seconds=float(time_at.sum()),
+            unmeasured_seconds=float(time_at[~self.measured].sum()),
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceTimes:
@@ -75,6 +91,8 @@ class ServiceTimes:
     cells: typing.Mapping[tuple[Shape, int], tuple[Cell, ...]]
     """By shape and level: the values of each turn."""
     shares: typing.Mapping[Shape, float]
+    why: str = ""
+    """Why no engine was fitted: the end of a sentence."""
 
     @property
     def count(self) -> int:
@@ -85,6 +103,24 @@ class ServiceTimes:
     def plain(self) -> Table:
         """The values as they are."""
         return self.table()
+
+    @property
+    def capacity_per_second(self) -> float:
+        """Requests per second that one server completes with every slot taken."""
+        return self.plain.capacity_per_second
+
+    @property
+    def mean_output_tokens(self) -> float:
+        """Output tokens of the mean request."""
+        return self.plain.mean_output_tokens
+
+    def drawn(self, generator: np.random.Generator | None = None) -> Table:
+        """Return the values as they are; with ``generator`` a bootstrap sample of them."""
+        return self.plain if generator is None else self.table(generator)
+
+    def error(self, asked: Percentile) -> float:  # noqa: ARG002 - as every model answers
+        """Return 0: what the model itself adds is not known."""
+        return 0.0
 
     @functools.cached_property
     def least_capacity_per_second(self) -> float:

@@ -1,0 +1,217 @@
+"""The inner loop of the engine's simulation, compiled: servers that work in steps, their queues, a router before them.
+
+In every step each sequence of a server gives one token. Waiting requests enter free slots between two steps, first
+come, first served. A step takes ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``.
+
+Between two arrivals or departures all steps of a server are alike, so they are taken together: the cost is one pass
+over the running sequences for each arrival and departure, whatever the number of tokens.
+"""
+
+import typing
+
+import numba
+import numpy as np
+
+
+class Work(typing.NamedTuple):
+    """Requests in the order of their arrivals."""
+
+    arrivals: np.ndarray
+    """Seconds, ascending. In a closed loop only those of the first ``closed`` requests count."""
+    prompts: np.ndarray
+    """Tokens."""
+    outputs: np.ndarray
+    """Tokens, at least one."""
+    ranks: np.ndarray
+    """From 0 up to 1, excluded: where the router begins to search."""
+    closed: int
+    """Requests kept in flight; 0 for an open stream. The next one is sent when one leaves."""
+    gap: float
+    """Seconds between an answer and the next request of a closed loop."""
+
+
+class Engine(typing.NamedTuple):
+    """What a step of a server costs, in seconds, and in which order it works."""
+
+    base: float
+    per_sequence: float
+    per_prompt_token: float
+    prefill_first: bool
+    """Whether prompts that enter have a step of their own, while the other sequences stand still."""
+    slots: int
+    seen: int
+    """Sequences in a step up to which the run measured; steps with more are counted apart."""
+
+
+class Servers(typing.NamedTuple):
+    """What every server is doing: one row each."""
+
+    running: np.ndarray
+    """Request in each slot, the newest last."""
+    rest: np.ndarray
+    """Tokens that each still has to give."""
+    busy: np.ndarray
+    """Slots taken."""
+    fresh: np.ndarray
+    """How many of them entered with the step that is under way."""
+    alone: np.ndarray
+    """Whether the step under way is theirs alone."""
+    flight: np.ndarray
+    """Requests waiting or running."""
+    begins: np.ndarray
+    each: np.ndarray
+    """Seconds of each step under way."""
+    steps: np.ndarray
+    """Steps that are taken together."""
+    ends: np.ndarray
+    """When the last of them ends; infinity for an idle server."""
+    head: np.ndarray
+    """First in the queue."""
+    tail: np.ndarray
+
+
+NO_ONE = -1
+
+
+@numba.njit(cache=True, nogil=True)
+def run(work: Work, engine: Engine, servers: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return total latency and time to the first token of each request, the seconds of slots taken, and those unseen.
+
+    The last are seconds of slots taken in steps with more sequences than ``seen``. Latencies are in seconds from the
+    arrival, in the order of the requests. A request goes to the server with the fewest requests, waiting or running.
+    """
+    count = len(work.arrivals)
+    arrivals = work.arrivals.copy()
+    totals, firsts = np.full(count, np.nan), np.full(count, np.nan)
+    behind = np.full(count, NO_ONE)
+    state = _idle(servers, engine.slots)
+    sent = min(work.closed, count) if work.closed > 0 else count
+    arrived, left, taken, unseen = 0, 0, 0.0, 0.0
+    while left < count:
+        server = int(np.argmin(state.ends))
+        now = state.ends[server]
+        if arrived < sent and arrivals[arrived] <= now:
+            server = _least(state.flight, work.ranks[arrived])
+            _arrive(state, behind, server, arrived)
+            if state.ends[server] == np.inf:
+                _begin(state, behind, work, engine, server, arrivals[arrived])
+            elif state.busy[server] < engine.slots and state.steps[server] > 1:
+                _cut(state, server, arrivals[arrived])
+            arrived += 1
+            continue
+        spent = state.busy[server] * state.each[server] * state.steps[server]
+        taken += spent
+        if state.busy[server] > engine.seen:
+            unseen += spent
+        gone = _end(state, server, arrivals, totals, firsts)
+        left += gone
+        for _ in range(gone):
+            if work.closed > 0 and sent < count:
+                arrivals[sent] = now + work.gap
+                sent += 1
+        _begin(state, behind, work, engine, server, now)
+    return totals, firsts, taken, unseen
+
+
+@numba.njit(cache=True, nogil=True)
+def _idle(servers: int, slots: int) -> Servers:
+    return Servers(
+        np.full((servers, slots), NO_ONE),
+        np.zeros((servers, slots), np.int64),
+        np.zeros(servers, np.int64),
+        np.zeros(servers, np.int64),
+        np.zeros(servers, np.bool_),
+        np.zeros(servers, np.int64),
+        np.zeros(servers),
+        np.zeros(servers),
+        np.zeros(servers, np.int64),
+        np.full(servers, np.inf),
+        np.full(servers, NO_ONE),
+        np.full(servers, NO_ONE),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _least(flight: np.ndarray, rank: float) -> int:
+    """Return the server with the fewest requests; the search starts at one that ``rank`` names, to prefer none."""
+    servers = len(flight)
+    start = int(rank * servers)
+    found = start
+    for step in range(1, servers):
+        other = (start + step) % servers
+        if flight[other] < flight[found]:
+            found = other
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _arrive(state: Servers, behind: np.ndarray, server: int, request: int) -> None:
+    """Put a request at the end of a server's queue."""
+    state.flight[server] += 1
+    if state.head[server] == NO_ONE:
+        state.head[server] = request
+    else:
+        behind[state.tail[server]] = request
+    state.tail[server] = request
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut(state: Servers, server: int, now: float) -> None:
+    """Let a server look at its queue after the step that is under way at ``now``."""
+    passed = int((now - state.begins[server]) / state.each[server]) + 1
+    if passed < state.steps[server]:
+        state.steps[server] = passed
+        state.ends[server] = state.begins[server] + passed * state.each[server]
+
+
+@numba.njit(cache=True, nogil=True)
+def _begin(state: Servers, behind: np.ndarray, work: Work, engine: Engine, server: int, now: float) -> None:
+    """Admit who waits, and plan the steps until somebody leaves if nobody comes."""
+    fresh, prompts = 0, 0.0
+    while state.head[server] != NO_ONE and state.busy[server] < engine.slots:
+        request = state.head[server]
+        state.head[server] = behind[request]
+        slot = state.busy[server]
+        state.running[server, slot] = request
+        state.rest[server, slot] = work.outputs[request]
+        state.busy[server] += 1
+        fresh += 1
+        prompts += work.prompts[request]
+    busy = state.busy[server]
+    if busy == 0:
+        state.ends[server] = np.inf
+        return
+    alone = engine.prefill_first and fresh > 0
+    sequences = fresh if alone else busy
+    steps = 1
+    if fresh == 0:
+        steps = state.rest[server, 0]
+        for slot in range(1, busy):
+            steps = min(steps, state.rest[server, slot])
+    each = engine.base + engine.per_sequence * sequences + engine.per_prompt_token * prompts
+    state.fresh[server], state.alone[server] = fresh, alone
+    state.begins[server], state.each[server], state.steps[server] = now, each, steps
+    state.ends[server] = now + steps * each
+
+
+@numba.njit(cache=True, nogil=True)
+def _end(state: Servers, server: int, arrivals: np.ndarray, totals: np.ndarray, firsts: np.ndarray) -> int:
+    """Hand out the tokens of the steps that ended; return how many requests left."""
+    now, busy = state.ends[server], state.busy[server]
+    first_fresh = busy - state.fresh[server]
+    kept = 0
+    for slot in range(busy):
+        request = state.running[server, slot]
+        if slot >= first_fresh:
+            firsts[request] = now - arrivals[request]
+        if slot >= first_fresh or not state.alone[server]:
+            state.rest[server, slot] -= state.steps[server]
+        if state.rest[server, slot] <= 0:
+            totals[request] = now - arrivals[request]
+        else:
+            state.running[server, kept] = request
+            state.rest[server, kept] = state.rest[server, slot]
+            kept += 1
+    state.busy[server] = kept
+    state.flight[server] -= busy - kept
+    return int(busy - kept)

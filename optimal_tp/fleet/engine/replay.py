@@ -1,0 +1,203 @@
+"""The run's own turns, simulated with the sends that they had, beside what was measured; and the turn held out."""
+
+import dataclasses
+import math
+import typing
+
+import numpy as np
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.fleet.engine.costs import Costs
+from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
+from optimal_tp.fleet.engine.kernel import Work, run
+from optimal_tp.fleet.engine.model import Check
+from optimal_tp.fleet.simulation.answers import Metric, ServerModel
+from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
+from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
+from optimal_tp.measurement.estimate import Interval, figure
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn, key, of, samples_by_turn
+
+METRICS: tuple[Metric, ...] = ("total_ms", "ttft_ms", "tpot_ms")
+CHECKED = (50.0, 99.0)
+FEWEST = {50.0: 20, 99.0: 100}
+"""Requests below which a load's percentile is not compared."""
+HELD_OUT: str = "held_out"
+"""Stage of the turn that no model is fitted to."""
+RUNS = 100
+"""Simulated turns as long as the one held out."""
+
+Figures = dict[Metric, np.ndarray]
+
+
+def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
+    """Return the requests of ``turn`` that count, in the order of their sends."""
+    last = math.inf if turn.counted is None else turn.uncounted + turn.counted
+    return [one for one in samples if turn.uncounted <= one.request < last]
+
+
+def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Check, ...]:
+    """Return p50 and p99 of every metric at every load with enough requests, predicted and measured.
+
+    An open stream is replayed with its own sends and lengths. In a closed loop the model sends when its own answers
+    end, as the client did, so that its errors add up as they would.
+    """
+    loads: dict[Load, list[tuple[Turn, tuple[Figures, Figures]]]] = {}
+    for turn, samples in timed:
+        loads.setdefault(load_of(turn), []).append((turn, _replayed(turn, samples, costs, slots)))
+    found = []
+    for own in loads.values():
+        pairs = [pair for _, pair in own]
+        load = _name([turn for turn, _ in own])
+        for metric in METRICS:
+            predicted, measured = (np.concatenate([pair[side][metric] for pair in pairs]) for side in (0, 1))
+            for percent in CHECKED:
+                if min(len(predicted), len(measured)) >= FEWEST[percent]:
+                    one, other = (1000 * float(np.percentile(values, percent)) for values in (predicted, measured))
+                    if other > 0:
+                        check = Check(load=load, metric=metric, percent=percent, predicted_ms=one, measured_ms=other)
+                        found.append(check)
+    return tuple(found)
+
+
+def _name(turns: typing.Sequence[Turn]) -> str:
+    rates = sorted({turn.rate_per_second for turn in turns if turn.rate_per_second is not None})
+    if not rates:
+        return f"{turns[0].concurrency} in flight"
+    low, high = figure(rates[0]), figure(rates[-1])
+    return f"{low} requests/s" if low == high else f"{low} to {high} requests/s"
+
+
+def _replayed(turn: Turn, samples: typing.Sequence[Sample], costs: Costs, slots: int) -> tuple[Figures, Figures]:
+    """Return the figures of the requests that count, in seconds: the model's and the measured ones."""
+    taking = {(one.replica, one.request) for one in counted(turn, samples)}
+    parts: list[tuple[Figures, Figures]] = []
+    for replica in sorted({one.replica for one in samples}):
+        own = sorted((one for one in samples if one.replica == replica and is_timed(one)), key=_sent)
+        if own:
+            kept = np.array([(one.replica, one.request) in taking for one in own])
+            parts.append((_simulated(turn, own, costs, slots, kept), _measured(own, kept)))
+    if not parts:
+        empty: Figures = {metric: np.zeros(0) for metric in METRICS}
+        return empty, empty
+    both = [{metric: np.concatenate([part[side][metric] for part in parts]) for metric in METRICS} for side in (0, 1)]
+    return both[0], both[1]
+
+
+def _sent(sample: Sample) -> float:
+    return sample.intended_seconds if sample.sent_seconds is None else sample.sent_seconds
+
+
+def _simulated(turn: Turn, own: typing.Sequence[Sample], costs: Costs, slots: int, kept: np.ndarray) -> Figures:
+    arrivals = np.array([_sent(one) for one in own])
+    prompts = np.array([float(one.prompt_tokens or 0) for one in own])
+    outputs = np.array([one.output_tokens or 1 for one in own])
+    closed = 0 if turn.rate_per_second is not None else _in_flight(own)
+    gap = _gap(own, arrivals, closed) + costs.overhead_seconds
+    work = Work(arrivals, prompts, outputs, np.zeros(len(own)), closed, gap)
+    totals, firsts, _, _ = run(work, costs.engine(slots, slots), 1)
+    return _figures(totals + costs.overhead_seconds, firsts + costs.overhead_seconds, outputs, kept)
+
+
+def _measured(own: typing.Sequence[Sample], kept: np.ndarray) -> Figures:
+    sent = np.array([_sent(one) for one in own])
+    totals = np.array([one.end_seconds for one in own]) - sent
+    firsts = np.array([one.token_seconds[0] for one in own]) - sent
+    lasts = np.array([one.token_seconds[-1] for one in own]) - sent
+    outputs = np.array([one.output_tokens or 1 for one in own])
+    figures = _figures(totals, firsts, outputs, kept & np.array([one.status == "ok" for one in own]))
+    several = kept & (outputs > 1)
+    return figures | {"tpot_ms": (lasts - firsts)[several] / (outputs[several] - 1)}
+
+
+def _figures(totals: np.ndarray, firsts: np.ndarray, outputs: np.ndarray, kept: np.ndarray) -> Figures:
+    several = kept & (outputs > 1)
+    return {
+        "total_ms": totals[kept],
+        "ttft_ms": firsts[kept],
+        "tpot_ms": (totals - firsts)[several] / (outputs[several] - 1),
+    }
+
+
+def _in_flight(own: typing.Sequence[Sample]) -> int:
+    """Return the most requests that were under way at once at one server."""
+    moments = sorted([(_sent(one), 1) for one in own] + [(one.end_seconds, -1) for one in own])
+    return max(1, int(np.max(np.cumsum([step for _, step in moments]))))
+
+
+def _gap(own: typing.Sequence[Sample], arrivals: np.ndarray, closed: int) -> float:
+    """Return the median seconds from an answer to the send that follows it in a closed loop."""
+    if closed == 0 or len(own) <= closed:
+        return 0.0
+    ends = np.sort([one.end_seconds for one in own])
+    return max(0.0, float(np.median(arrivals[closed:] - ends[: len(own) - closed])))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """One figure of the turn that no model was fitted to, beside its prediction."""
+
+    candidate: Candidate
+    rate_per_second: float
+    metric: Metric
+    percent: float
+    predicted_ms: float
+    one_turn: Interval
+    """Where the figure of a single turn as long falls, 95 % of the time, if the model is right; milliseconds."""
+    measured_ms: float
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less one."""
+        return self.predicted_ms / self.measured_ms - 1
+
+
+def held_out(
+    model: ServerModel,
+    turns: typing.Iterable[Turn],
+    samples: typing.Iterable[Sample],
+    *,
+    routing: Routing = "least-in-flight",
+) -> tuple[HeldOut, ...]:
+    """Return p50 and p99 of every metric of the held-out turns in ``turns``, of one candidate, beside the plan's.
+
+    The prediction knows the turn's rate, its number of servers and nothing else of it. p99 takes 100 requests.
+    """
+    grouped = samples_by_turn(samples)
+    return tuple(
+        row
+        for turn in turns
+        if turn.stage == HELD_OUT and turn.rate_per_second is not None
+        for row in _held_out(model, turn, turn.rate_per_second, grouped.get(key(turn), []), routing)
+    )
+
+
+def _held_out(
+    model: ServerModel, turn: Turn, rate: float, samples: typing.Sequence[Sample], routing: Routing
+) -> typing.Iterator[HeldOut]:
+    own = [one for one in counted(turn, samples) if one.status == "ok"]
+    replicas = len({one.replica for one in samples})
+    measured: dict[Metric, list[float]] = {
+        "total_ms": [value for one in own if (value := one.total_latency_ms) is not None],
+        "ttft_ms": [value for one in own if (value := one.ttft_ms) is not None],
+        "tpot_ms": [value for one in own if (value := one.tpot_ms) is not None],
+    }
+    known = METRICS if model.has_first_tokens else ("total_ms",)
+    asked = [(metric, share) for metric in known for share in CHECKED if len(measured[metric]) >= FEWEST[share]]
+    if not asked or rate >= replicas * model.capacity_per_second:
+        return
+    fleet = Fleet(replicas=replicas, routing=routing, arrivals=Arrivals(rate_per_second=rate))
+    whole = simulate(model, fleet, asked)
+    short = Effort(requests=max(2, round(1.28 * len(own) / replicas)), plain=1, resampled=0, busy_factor=1)
+    runs = [simulate(model, fleet, asked, short, seed=seed).percentiles for seed in range(RUNS)]
+    for metric, share in asked:
+        values = [one[metric, share].value for one in runs]
+        yield HeldOut(
+            candidate=of(turn),
+            rate_per_second=rate,
+            metric=metric,
+            percent=share,
+            predicted_ms=whole.percentiles[metric, share].value,
+            one_turn=Interval(low=float(np.quantile(values, 0.025)), high=float(np.quantile(values, 0.975))),
+            measured_ms=float(np.percentile(measured[metric], share)),
+        )

@@ -1,0 +1,133 @@
+"""What the figures of each candidate rest on, in words: its model, the model's error, what is extrapolated."""
+
+import math
+import typing
+
+from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.engine.model import EngineModel
+from optimal_tp.fleet.engine.replay import CHECKED, METRICS
+from optimal_tp.fleet.planning import Carried, FleetPlan
+from optimal_tp.fleet.simulation.times import ServiceTimes
+from optimal_tp.measurement.estimate import bounds, figure, percent
+from optimal_tp.report.tables import Table
+
+
+def model_marks(plan: FleetPlan) -> typing.Iterator[str]:
+    """Yield the sentences of every carried candidate."""
+    share = max((limit.percent for limit in plan.question.limits), default=99.0) / 100
+    reasons: dict[tuple[str, bool], list[str]] = {}
+    for one in plan.carried:
+        if isinstance(one.times, ServiceTimes) and one.times.why:
+            reasons.setdefault((one.times.why, one.times.has_first_tokens), []).append(one.candidate.name)
+    for (why, has_first_tokens), names in reasons.items():
+        only = "" if has_first_tokens else " Only total latency is planned."
+        yield f"Planned from service times, not step by step: {', '.join(names)}, because {why}.{only}"
+    for one in plan.carried:
+        if isinstance(one.times, EngineModel):
+            yield from _engine(one, one.times)
+        elif isinstance(one.times, ServiceTimes):
+            yield from _service_times(one, one.times, share)
+
+
+def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
+    name, costs = one.candidate.name, model.costs
+    order = "have a step of their own" if costs.prefill_first else "share it with the tokens of other requests"
+    beside = f"; each request takes {_ms(costs.overhead_seconds)} beside its steps" if costs.overhead_seconds else ""
+    yield (
+        f"{name} is simulated step by step: a step takes {_ms(costs.base_seconds)}, {_ms(costs.per_sequence_seconds)} "
+        f"for each sequence and {_ms(costs.per_prompt_token_seconds)} for each prompt token that enters; prompts "
+        f"{order}{beside}. Fitted to {model.count:,} requests with up to {model.most_in_flight} in a step."
+    )
+    errors = [
+        f"{METRIC_WORDS[metric]} {', '.join(shares)}"
+        for metric in METRICS
+        if (
+            shares := [
+                f"p{share:g} {percent(abs(found.error))}"
+                for share in CHECKED
+                if (found := model.worst((metric, share))) is not None
+            ]
+        )
+    ]
+    if errors:
+        yield f"{name}'s model error, at most, in the run's own turns: {'; '.join(errors)}. Every interval includes it."
+    else:
+        yield f"{name}'s model error is not known: no load of the run has 20 requests."
+    share = one.sizing.outcome.unmeasured_share
+    if share > 0:
+        yield (
+            f"Extrapolated: {percent(share)} of {name}'s service is with more than {model.most_in_flight} sequences in "
+            f"a step, of {model.slots} possible; the run measured none, and the fitted line goes on there."
+        )
+
+
+def _ms(seconds: float) -> str:
+    return f"{figure(1000 * seconds)} ms"
+
+
+def _service_times(one: Carried, times: ServiceTimes, share: float) -> typing.Iterator[str]:
+    name = one.candidate.name
+    enough = math.ceil(math.log(0.05) / math.log(share))
+    if times.fewest < enough:
+        yield (
+            f"Extrapolated: {name} has {times.fewest:,} service times at its least measured concurrency; below "
+            f"{enough:,} the largest may lie under the true p{100 * share:g} (chance above 5 %), and no resampling "
+            "shows what was never seen."
+        )
+    unmeasured = one.sizing.outcome.unmeasured_share
+    if unmeasured > 0:
+        levels = ", ".join(map(str, times.levels))
+        yield (
+            f"Extrapolated: {percent(unmeasured)} of {name}'s service is at concurrencies not measured "
+            f"(measured: {levels} of 1 to {times.slots}); they lie on the line through their neighbours."
+        )
+
+
+def check_table(plan: FleetPlan) -> Table:
+    """Return the furthest-off load of each metric and percentile, predicted and measured."""
+    rows = [
+        (
+            one.candidate.name,
+            METRIC_WORDS[metric],
+            f"p{share:g}",
+            found.load,
+            figure(found.predicted_ms),
+            figure(found.measured_ms),
+            _signed(found.error),
+        )
+        for one in plan.carried
+        if isinstance(one.times, EngineModel)
+        for metric in METRICS
+        for share in CHECKED
+        if (found := one.times.worst((metric, share))) is not None
+    ]
+    return Table(
+        caption="The model against the run's own turns, in ms: for each figure the load at which it is furthest off",
+        heads=("Candidate", "Metric", "Percentile", "Load", "Predicted", "Measured", "Error"),
+        rows=tuple(rows),
+    )
+
+
+def held_out_table(plan: FleetPlan) -> Table:
+    """Return every figure of the turns that no model was fitted to, predicted and measured."""
+    return Table(
+        caption="The plan against turns that no model was fitted to, in ms",
+        heads=("Candidate", "Requests/s", "Metric", "Percentile", "Predicted", "One such turn", "Measured", "Error"),
+        rows=tuple(
+            (
+                one.candidate.name,
+                figure(one.rate_per_second),
+                METRIC_WORDS[one.metric],
+                f"p{one.percent:g}",
+                figure(one.predicted_ms),
+                bounds(one.one_turn),
+                figure(one.measured_ms),
+                _signed(one.error),
+            )
+            for one in plan.held_out
+        ),
+    )
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f} %"

@@ -1,0 +1,67 @@
+"""What the simulation asks of a model of servers, whichever way it was measured."""
+
+import dataclasses
+import typing
+
+import numpy as np
+
+Metric = typing.Literal["total_ms", "ttft_ms", "tpot_ms"]
+Percentile = tuple[Metric, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What became of requests, in the order of their arrivals."""
+
+    totals: np.ndarray
+    """Seconds from arrival to the last byte."""
+    firsts: np.ndarray
+    """Seconds from arrival to the first token; NaN where it is unknown."""
+    tokens: np.ndarray
+    """Output tokens of each."""
+    taken_seconds: float
+    """Slots taken, summed over time."""
+    unmeasured_seconds: float
+    """Of these, at loads that the run did not measure."""
+
+    def between(self, start: int, end: int) -> "Answers":
+        """Return the requests from number ``start`` up to ``end``, excluded; the slots stay those of all."""
+        part = slice(start, end)
+        return dataclasses.replace(self, totals=self.totals[part], firsts=self.firsts[part], tokens=self.tokens[part])
+
+
+class Drawn(typing.Protocol):
+    """A model as one simulation uses it: as fitted, or with one bootstrap sample of what was measured."""
+
+    def answers(self, arrivals: np.ndarray, servers: int, generator: np.random.Generator) -> Answers:
+        """Return what ``servers`` behind one router do with requests at ``arrivals``, in seconds, ascending."""
+
+
+class ServerModel(typing.Protocol):
+    """One kind of server."""
+
+    @property
+    def slots(self) -> int:
+        """Requests that a server works on at a time."""
+
+    @property
+    def has_first_tokens(self) -> bool:
+        """Whether the time of the first token is known throughout."""
+
+    @property
+    def capacity_per_second(self) -> float:
+        """Requests per second that one server completes with every slot taken."""
+
+    @property
+    def least_capacity_per_second(self) -> float:
+        """The lower end, 97.5 %, of it."""
+
+    @property
+    def mean_output_tokens(self) -> float:
+        """Output tokens of the mean request."""
+
+    def drawn(self, generator: np.random.Generator | None = None) -> Drawn:
+        """Return the model as it is; with ``generator`` one of the bootstrap's."""
+
+    def error(self, asked: Percentile) -> float:
+        """Return how far the model's figure may be off beside chance, as a share of it; 0 where it is not known."""
