@@ -7,8 +7,10 @@ import numpy as np
 
 
 class Engine(typing.NamedTuple):
-    """Servers of one candidate. Times are seconds; a step of a server takes ``step + per_sequence * sequences +
-    per_prefill * prefills``."""
+    """Servers of one candidate.
+
+    Times are seconds; a step of a server takes ``step + per_sequence * sequences + per_prefill * prefills``.
+    """
 
     servers: int
     slots: int
@@ -19,6 +21,9 @@ class Engine(typing.NamedTuple):
     """Whether prefills have a step of their own, in which nothing else advances."""
     memory: int = 0
     """Tokens of all sequences that a server holds, in whole blocks of 16; 0 is no bound."""
+    shortest: int = 8
+    longest: int = 24
+    """Output tokens of a request: whole numbers, evenly."""
 
 
 class Limits(typing.NamedTuple):
@@ -29,19 +34,17 @@ class Limits(typing.NamedTuple):
     tpot: float = np.inf
 
 
-SHORTEST, LONGEST = 8, 24
-"""Output tokens of a request: whole numbers, evenly."""
 PROMPT = 32
 """Tokens of a prompt, for the memory."""
 
 
 @numba.njit(cache=True)
-def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as a whole
+def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 - one loop, compiled as a whole
     rate: float,
     counted: int,
     warm_in: float,
     opening: int,
-    engine: tuple[int, int, float, float, float, bool, int],
+    engine: tuple[int, int, float, float, float, bool, int, int, int],
     limits: tuple[float, float, float],
     scale: float,
     seed: int,
@@ -51,7 +54,7 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
     ``opening`` requests at 0 with a random part of their length left, then Poisson arrivals at ``rate``; those after
     ``warm_in`` count. Each goes to the server with the fewest in flight. ``scale`` lengthens every step and limit.
     """
-    servers, slots, step, per_sequence, per_prefill, prefill_first, memory = engine
+    servers, slots, step, per_sequence, per_prefill, prefill_first, memory, shortest, longest = engine
     total, ttft, tpot = limits[0] * scale, limits[1] * scale, limits[2] * scale
     np.random.seed(seed)
     room = 4 * (opening + counted + int(4 * rate * warm_in) + 64)
@@ -91,7 +94,7 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
             arrival = 0.0
         if requests < room and arrival <= soonest:
             now = arrival
-            length[requests] = np.random.randint(SHORTEST, LONGEST + 1)
+            length[requests] = np.random.randint(shortest, longest + 1)
             left[requests] = length[requests]
             if opened < opening:
                 left[requests] = np.random.randint(1, length[requests] + 1)
@@ -112,10 +115,7 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
             queue[goal, tail[goal]] = requests
             tail[goal] += 1
             requests += 1
-            if opened < opening:
-                arrival = 0.0
-            else:
-                arrival = now + np.random.exponential(1 / rate)
+            arrival = 0.0 if opened < opening else now + np.random.exponential(1 / rate)
             server = goal
             if until[server] < np.inf:
                 continue
@@ -180,8 +180,7 @@ def open_turn(  # noqa: C901, PLR0912, PLR0913, PLR0915 - one loop, compiled as 
 
 def seconds_alone(engine: Engine) -> float:
     """Return how long one request of mean length takes when it is alone."""
-    mean = (SHORTEST + LONGEST) / 2
-    return mean * (engine.step + engine.per_sequence) + engine.per_prefill
+    return (engine.shortest + engine.longest) / 2 * (engine.step + engine.per_sequence) + engine.per_prefill
 
 
 def capacity(engine: Engine, limits: Limits, asked: float, *, requests: int = 250_000, seed: int = 1) -> float:
@@ -192,4 +191,4 @@ def capacity(engine: Engine, limits: Limits, asked: float, *, requests: int = 25
         warm_in = 50 * seconds_alone(engine)
         hits, _, _, _ = open_turn(rate, requests, warm_in, int(rate * seconds_alone(engine)), engine, limits, 1.0, seed)
         low, high = (rate, high) if hits >= asked * requests else (low, rate)
-    return (low * high) ** 0.5
+    return float((low * high) ** 0.5)

@@ -1,4 +1,4 @@
-"""The race against planted truths: `python -m bench.race`. Virtual time, the product's own rules, engines of our own."""
+"""The race against planted truths, in virtual time: `python -m bench.race`."""
 
 import argparse
 import concurrent.futures
@@ -10,12 +10,13 @@ import typing
 
 import numpy as np
 
-from bench.batching import LONGEST, SHORTEST, Engine, Limits, capacity, open_turn, seconds_alone
+from bench import race_saturated
+from bench.batching import Engine, Limits, capacity, open_turn, seconds_alone
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.rates import FIRST_SHARE, Bracket, TurnSize, block_rate
-from optimal_tp.verdict.race.pairs import Rules
 from optimal_tp.verdict.race.blocks import Race
+from optimal_tp.verdict.race.capacity import Reading
+from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.verdict.race.rates import FIRST_SHARE, Bracket, TurnSize, block_rate
 from optimal_tp.verdict.race.scoring import GoodputScoring
 
 TP1, TP2, TP4 = Candidate(1), Candidate(2), Candidate(4)
@@ -113,8 +114,8 @@ class Truth:
     engines: typing.Mapping[Candidate, Engine]
     limits: Limits
     asked: float
-    ratio: float
-    """Capacity of the best over that of each other."""
+    ratio: float | None
+    """Capacity of the best over that of each other; None leaves the engines as they are."""
     best: Candidate = TP1
     way: Way = CAREFUL
     resolution: float = 0.05
@@ -150,7 +151,7 @@ class Course:
         self.alone = seconds_alone(self.engine) * self.scale
         self.latency = self.alone
         self.limits = truth.limits
-        mean = (SHORTEST + LONGEST) / 2
+        mean = (self.engine.shortest + self.engine.longest) / 2
         step = self.engine.step + self.engine.slots * (self.engine.per_sequence + self.engine.per_prefill / mean)
         self.saturated = self.engine.servers * self.engine.slots / mean / step / self.scale
 
@@ -167,7 +168,7 @@ class Course:
         return hits, early, seconds
 
 
-def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Outcome:  # noqa: C901, PLR0912, PLR0915
+def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Outcome:  # noqa: C901, PLR0915
     """Run one experiment against ``truth``."""
     draw = random.Random(seed)
     for course in courses:
@@ -175,7 +176,7 @@ def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Out
     way, quiet = truth.way, truth.disturbance
     rules = way.rules(len(courses) * (len(courses) - 1) // 2, truth.resolution)
     scoring = GoodputScoring([course.candidate for course in courses], truth.asked, reach=way.reach)
-    race = Race([course.candidate for course in courses], scoring, rules)
+    racing = []
     by = {course.candidate: course for course in courses}
     slowest = max(course.alone for course in courses)
     clock, turns, block = 0.0, 0, 0
@@ -211,6 +212,8 @@ def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Out
             last[candidate] = reading.log_rate
             scoring.open_with(reading)
             bracket.add(reading, truth.asked)
+        racing += [] if bracket.hopeless else [candidate]
+    race = Race(racing, scoring, rules)
     standing = None
     longest = 0.0
     while clock + longest < way.budget_seconds:
@@ -259,6 +262,8 @@ def experiment(truth: Truth, courses: typing.Sequence[Course], seed: int) -> Out
 def courses_of(truth: Truth) -> list[Course]:
     """Return the candidates of ``truth``, each scaled so that the ratio is exact and the slowest takes its time."""
     own = {candidate: capacity(engine, truth.limits, truth.asked) for candidate, engine in truth.engines.items()}
+    if truth.ratio is None:
+        return [Course(truth, candidate, own[candidate], own[candidate]) for candidate in truth.engines]
     aims = {candidate: own[truth.best] / (1.0 if candidate == truth.best else truth.ratio) for candidate in own}
     slowest = max(seconds_alone(truth.engines[candidate]) * own[candidate] / aims[candidate] for candidate in own)
     faster = slowest / truth.alone_seconds
@@ -275,7 +280,7 @@ def row(truth: Truth, count: int, first_seed: int) -> str:
     errors = [100 * outcome.capacity_error for outcome in reached] or [math.nan]
     cells = [
         truth.name,
-        f"{truth.ratio:g}",
+        "as it is" if truth.ratio is None else f"{truth.ratio:g}",
         f"{100 * sum(outcome.false_better for outcome in outcomes) / count:.1f}",
         f"{100 * sum(outcome.too_low for outcome in outcomes) / count:.1f}",
         f"{100 * len(reached) / count:.0f}",
@@ -294,6 +299,31 @@ QUIET_ENDS: typing.Final = {
     "p99 of TTFT and TPOT": (Limits(ttft=0.1, tpot=0.038), 0.99),
 }
 """Limits, in seconds before the clock is scaled, and the asked share."""
+
+
+def _one_slot(latencies_ms: tuple[float, ...]) -> dict[Candidate, Engine]:
+    """Return single-slot servers on eight cores, each request of the same length."""
+    return {
+        candidate: Engine(
+            servers=8 // candidate.degree,
+            slots=1,
+            step=latency / 16_000,
+            per_sequence=0.0,
+            per_prefill=0.0,
+            shortest=16,
+            longest=16,
+        )
+        for candidate, latency in zip((TP1, TP2, TP4), latencies_ms, strict=True)
+    }
+
+
+def _large(slots: tuple[int, ...]) -> dict[Candidate, Engine]:
+    """Return an engine like that of a model of eight billion parameters on one chip."""
+    steps = {TP1: (0.030, 0.0004, 0.012), TP2: (0.018, 0.00025, 0.007), TP4: (0.012, 0.00016, 0.0045)}
+    return {
+        candidate: Engine(4 // candidate.degree, count, *steps[candidate])
+        for candidate, count in zip((TP1, TP2, TP4), slots, strict=True)
+    }
 
 
 def truths() -> list[Truth]:
@@ -327,6 +357,24 @@ def truths() -> list[Truth]:
             ("p90 of TTFT and TPOT", Limits(ttft=0.1, tpot=0.036), 0.9),
         )
         for ratio, best in ((1.0, TP1), (1.05, TP4), (1.1, TP1), (1.1, TP4), (1.3, TP2))
+    ]
+    rows += [
+        planted(
+            f"one slot, {'/'.join(f'{each:g}' for each in latencies)} ms",
+            None,
+            engines=_one_slot(latencies),
+            limits=Limits(total=0.4),
+            asked=0.99,
+        )
+        for latencies in ((290, 255, 205), (250, 200, 150), (300, 180, 120), (360, 220, 110))
+    ]
+    rows += [
+        planted(f"8B-like, {name}", None, engines=_large(slots), limits=Limits(ttft=1.0, tpot=tpot), asked=0.99)
+        for name, slots, tpot in (
+            ("64 slots, TPOT 60 ms", (64, 64, 64), 0.06),
+            ("slots as memory allows, TPOT 60 ms", (27, 100, 240), 0.06),
+            ("slots as memory allows, TPOT 30 ms", (27, 100, 240), 0.03),
+        )
     ]
     rows += [
         planted(name, ratio, disturbance=disturbance, asked=asked)
@@ -368,6 +416,12 @@ def truths() -> list[Truth]:
     return rows
 
 
+HEAD = (
+    "| truth | ratio | false better % | choice too low % | reach the choice % | turns | minutes "
+    "| error of the capacity % |"
+)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -382,6 +436,13 @@ def main() -> None:
     chosen = [truth for truth in truths() if options.only in truth.name]
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
         for line in pool.map(row, chosen, itertools.repeat(options.experiments), itertools.repeat(options.seed)):
+            print(line, flush=True)
+        print("\n| without limits | ratio | false better % | choice too low % | reach the choice % | blocks |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        saturated = [each for each in race_saturated.ROWS if options.only in each.name]
+        for line in pool.map(
+            race_saturated.row, saturated, itertools.repeat(options.experiments), itertools.repeat(options.seed)
+        ):
             print(line, flush=True)
 
 
