@@ -14,8 +14,8 @@ from optimal_tp.measurement.estimate import (
 )
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.findings import DegreeVerdict, Outlook, Verdict
-from optimal_tp.verdict.reasons import UNIT, turned_to
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 

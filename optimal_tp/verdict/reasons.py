@@ -18,6 +18,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
 )
 from optimal_tp.measurement.turns import share_within
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Proof, Word
@@ -28,7 +29,6 @@ from optimal_tp.verdict.statistics import mean_sequence
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
 """``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
 GOODPUT, PER_CORE = "GoodputPerSecondPerCore", "OutputTokensPerSecondPerCore"
-UNIT = {"goodput": "requests/s per core", "throughput": "output tokens/s per core"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,53 +59,6 @@ class Case:
     def against(self, candidate: Candidate, rival: Candidate) -> Comparison | None:
         """Return the comparison of two candidates with ``candidate`` first; None where they were not compared."""
         return turned_to(self.comparisons, candidate.name, rival.name)
-
-
-def comparison(pair: Pair) -> Comparison:
-    """Return what ``pair`` shows, as data."""
-    back = pair.turned()
-    word: typing.Literal["better", "worse", "equal", "at most better", "at most worse", "open"] = "open"
-    if pair.is_better or back.is_better:
-        word = "better" if pair.is_better else "worse"
-    elif pair.is_safe or back.is_safe:
-        word = "equal" if pair.is_safe and back.is_safe else "at most worse" if pair.is_safe else "at most better"
-    ratio = None
-    if pair.log_ratio is not None:
-        ratio = Estimate(value=math.exp(pair.log_ratio), interval=pair.interval.exponentiated())
-    return Comparison(
-        first=pair.first.name,
-        second=pair.second.name,
-        blocks=pair.blocks,
-        ratio=ratio,
-        log_deviation=pair.deviation,
-        word=word,
-        alpha=pair.rules.alpha,
-        why_open=pair.why_open,
-    )
-
-
-_TURNED: dict[str, typing.Any] = {
-    "better": "worse",
-    "worse": "better",
-    "at most better": "at most worse",
-    "at most worse": "at most better",
-}
-
-
-def turned_to(comparisons: typing.Iterable[Comparison], first: str, second: str) -> Comparison | None:
-    """Return the comparison of two candidates with ``first`` first; None where they were not compared."""
-    for one in comparisons:
-        if (one.first, one.second) == (first, second):
-            return one
-        if (one.second, one.first) == (first, second):
-            ratio = one.ratio
-            if ratio is not None:
-                low, high = ratio.interval.low, ratio.interval.high
-                ends = Interval(low=1 / high if high else None, high=1 / low if low else None)
-                ratio = Estimate(value=1 / ratio.value, interval=ends)
-            word = _TURNED.get(one.word, one.word)
-            return dataclasses.replace(one, first=first, second=second, ratio=ratio, word=word)
-    return None
 
 
 def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: Proof | None) -> DegreeVerdict:

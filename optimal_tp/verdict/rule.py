@@ -8,13 +8,14 @@ from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import of
 from optimal_tp.verdict.caveats import caveats_of
+from optimal_tp.verdict.comparisons import comparison
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import Evidence, VoidReasons, gather
 from optimal_tp.verdict.findings import Comparison, Outcome, Outlook, Proof, Verdict
 from optimal_tp.verdict.outlook import comparison_question, priced
 from optimal_tp.verdict.race.proof import proof
 from optimal_tp.verdict.readings import asked_share, reading
-from optimal_tp.verdict.reasons import Case, Standpoint, comparison, degree_verdict, reasons_of
+from optimal_tp.verdict.reasons import Case, Standpoint, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
 
