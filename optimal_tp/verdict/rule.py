@@ -57,7 +57,7 @@ def decide(
         outlook=() if outcome == "settled" else _outlook(case, record),
         confidence=settings.decision.confidence,
         resolution=settings.decision.resolution,
-        blocks=0 if found.standing is None else found.standing.blocks,
+        blocks=evidence.blocks,
     )
 
 
@@ -75,6 +75,8 @@ def standpoint(
         return "unmeasured"
     if not own.serves:
         return "fails"
+    if own.lacks(evidence.settings.limits.asked()) is not None:
+        return "unmeasured"
     if candidate in slow:
         return "misses" if slow[candidate] else "slow"
     return "races" if candidate in racing else "unmeasured"
