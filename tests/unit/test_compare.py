@@ -26,7 +26,7 @@ def test_a_faster_run_is_better_where_it_is_faster() -> None:
     """TP1 answers a tenth sooner: better, by that much; TP2 is not distinguishable."""
     found = changes(judged(300), judged(270, seed=2))
 
-    assert [(change.degree, change.word) for change in found] == [(1, "better"), (2, "not distinguishable")]
+    assert [(change.candidate, change.word) for change in found] == [(TP1, "better"), (TP2, "not distinguishable")]
     assert found[0].ratio is not None
     assert found[0].ratio.value == pytest.approx(300 / 270, rel=0.02)
 
@@ -56,7 +56,7 @@ def test_the_comparison_in_words() -> None:
     lines = sentences(changes(judged(300), judged(270, seed=2)), ("before", "after"))
 
     assert lines[0].startswith("TP1 is better in after than in before: 1.1")
-    assert lines[0].endswith(" times the output tokens/s per core.")
+    assert lines[0].endswith(" times as much per core.")
     assert lines[1].startswith("TP2 is not distinguishable between before and after: ")
 
 

@@ -4,14 +4,13 @@ import asyncio
 import collections.abc
 import json
 import pathlib
-import random
 import typing
 
 import pytest
 
 from optimal_tp.cluster.scaling import Deployments, Rota
 from optimal_tp.errors import ServerFailed
-from optimal_tp.plan.timetable import Rounds, block_order
+from optimal_tp.plan.timetable import Rounds
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_http import Answering, listening
@@ -19,23 +18,6 @@ from tests.fakes_kubernetes import FakeDeployments
 from tests.fakes_samples import whole
 
 ROUNDS: Rounds = ((TP1, TP2), (TP4,))
-
-
-def test_rounds_go_there_and_back() -> None:
-    """A B, B A, A B: every two blocks change the servers once between them, and each degree has one turn a block."""
-    for seed in range(100):
-        draw = random.Random(seed)
-        blocks = [block_order(ROUNDS, block, draw) for block in range(4)]
-
-        assert [sorted(block) for block in blocks] == [[TP1, TP2, TP4]] * 4
-        assert [block.index(TP4) for block in blocks] == [2, 0, 2, 0]
-
-
-def test_within_a_round_the_order_is_drawn() -> None:
-    """Neither of the degrees that run together is always first."""
-    draw = random.Random(7)
-
-    assert {block_order(ROUNDS, 0, draw)[0] for _ in range(50)} == {TP1, TP2}
 
 
 class Cluster(Answering):

@@ -28,6 +28,8 @@ class Standing:
     blocks: int
     pairs: tuple[Pair, ...]
     """Of the candidates still in the race, each with the smaller first."""
+    former: tuple[Pair, ...]
+    """Of a candidate that left and another, as they were when it did; they need not show anything."""
     beaten: typing.Mapping[Candidate, Pair]
     """Candidates that left, with what showed that another is better; once shown it stays shown."""
     safe: Candidate | None
@@ -48,6 +50,7 @@ class Race(typing.Generic[Scored]):
         self.rules = rules
         self._oldest = dict.fromkeys(sorted(candidates), 0)
         self._beaten: dict[Candidate, Pair] = {}
+        self._last: dict[tuple[Candidate, Candidate], Pair] = {}
         self._safe: Candidate | None = None
         self._blocks = 0
 
@@ -73,11 +76,14 @@ class Race(typing.Generic[Scored]):
             lead(first, second, _differences(scores[first], scores[second]), self.rules)
             for first, second in itertools.combinations(racing, 2)
         ]
+        former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}
+        self._last |= {(pair.first, pair.second): pair for pair in pairs}
         if self._blocks in self.rules.looks():
             self._claim(pairs, {candidate for candidate in racing if scores[candidate]})
         return Standing(
             blocks=self._blocks,
             pairs=tuple(pairs),
+            former=tuple(former.values()),
             beaten=dict(self._beaten),
             safe=self._safe,
             forgotten=dict(self._oldest),
