@@ -20,5 +20,5 @@ PROGRESS = Progress(
 
 def look(blocks: int, low: float, high: float) -> Look:
     """Return a look at TP1 against TP2 with this interval."""
-    ratio = Ratio(first=1, second=2, value=math.sqrt(low * high), interval=Interval(low=low, high=high))
+    ratio = Ratio(first="TP1", second="TP2", value=math.sqrt(low * high), interval=Interval(low=low, high=high))
     return Look(blocks=blocks, reason="settled", ratios=(ratio,))

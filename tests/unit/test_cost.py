@@ -17,7 +17,8 @@ def foreseen(
     *, nodes: int = 2, empty_minutes: int = 10, sections: dict[str, object] | None = None, **spend: object
 ) -> Forecast:
     """Return the forecast of the seed's experiment on ``nodes`` trn2.3xlarge with half an hour to decide."""
-    settings: ClusterSettings = parse_cluster(sections or {}, file=FILE)
+    half_an_hour = {"workloads": {"decision": {"budget_seconds": 1800}}}
+    settings: ClusterSettings = parse_cluster(sections or half_an_hour, file=FILE)
     plan = feasible_plan(settings, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=nodes, file=FILE)
     cost = HourlyCost(node_usd=2.25, nodes=plan.nodes, idle_usd=0.3466)
     section = parse_spend({"budget_usd": 20, **spend}, file=FILE)
@@ -48,7 +49,7 @@ def test_each_turn_compiles_and_starts() -> None:
 
 def test_several_load_generators_wait_for_their_start() -> None:
     """Ten minutes until all are there are ten minutes of nodes; one load generator waits for nobody."""
-    workloads = {"load": {"request_timeout_seconds": 5}, "decision": {"budget_seconds": 7200}}
+    workloads = {"load": {"request_timeout_seconds": 5, "concurrency": [8]}, "decision": {"budget_seconds": 7200}}
     alone, together = (
         foreseen(sections={"workloads": workloads, "loadtest": {"pods": pods, "start_after_seconds": 600}})
         for pods in (1, 2)

@@ -26,7 +26,7 @@ def turns(hits: list[int], requests: int = 20) -> Turns:
 
 
 def test_a_limit_is_described_by_its_hits() -> None:
-    """80 % of 400 requests hold it; whether in part of every turn or in most turns as a whole, the count is the same."""
+    """80 % of 400 requests hold it: in part of every turn or in most turns as a whole, the count is the same."""
     mixed, split = (
         limit_finding(turns(hits), "total_latency_ms", LIMIT, alpha=0.05) for hits in ([16] * 20, [20] * 16 + [0] * 4)
     )
