@@ -60,10 +60,10 @@ def test_runs_with_limits_are_compared_by_goodput() -> None:
 
 
 def started(slowdowns: tuple[float, ...], *, told: bool = True) -> Retrial:
-    """Return a run of TP1 with eight blocks after each start of its server, whose accidents are ``slowdowns``."""
+    """Return a run of TP1 with two blocks after each start of its server, whose accidents are ``slowdowns``."""
     recorder, truth = Recorder(), Planted(degree=1, latency_ms=300, noise=0.005)
     for start, slowdown in enumerate(slowdowns):
-        for block in range(8 * start, 8 * start + 8):
+        for block in range(2 * start, 2 * start + 2):
             recorder.turn(truth, "block", requests=10, block=block, slowdown=slowdown)
             recorder.turns[-1] = dataclasses.replace(recorder.turns[-1], server_start=start if told else None)
     record = recorder.record([truth])
