@@ -99,7 +99,9 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     if count > 1 and mean is not None:
         widening = resemblance_widening(differences) if rules.most_looks is None else 1.0
         if widening is None:
-            why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            why = why or (
+                f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            )
         else:
             deviation = float(np.std(differences, ddof=1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)
