@@ -149,13 +149,14 @@ class Recorder:
         counted: int,
         block: int | None = None,
         slowdown: float = 1.0,
+        rate: float | None = None,
     ) -> None:
         """Record one open turn whose rate lies ``aside`` of the capacity, in logarithms.
 
         Requests are independent: each holds every limit with the logistic chance at the turn's rate, or misses all.
-        ``slowdown`` divides the capacity of this turn.
+        ``slowdown`` divides the capacity of this turn. ``rate`` is what the turn says its rate was, if not that.
         """
-        rate = round(math.exp(truth.log_capacity + aside) * truth.degree * truth.replicas, 6)
+        rate = rate or round(math.exp(truth.log_capacity + aside) * truth.degree * truth.replicas, 6)
         asked = max(limit.percentile for limit in limits.values()) / 100
         beyond = aside + math.log(slowdown) + self.random.gauss(0, truth.noise)
         chance = 1 / (1 + math.exp(SLOPE * beyond - math.log(asked / (1 - asked))))
