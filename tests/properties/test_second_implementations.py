@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
@@ -47,7 +48,7 @@ def test_mean_sequence_is_wider_than_a_single_look() -> None:
 def test_uneven_disturbance_is_fishers_exact_test(counts: tuple[int, int, int, int]) -> None:
     """Disturbed turns of two candidates: the chance of counts as uneven as these, two-sided."""
     bad, total, other_bad, other_total = counts
-    exact = scipy.stats.fisher_exact([[bad, total - bad], [other_bad, other_total - other_bad]]).pvalue
+    exact = scipy.stats.fisher_exact(np.array([[bad, total - bad], [other_bad, other_total - other_bad]])).pvalue
 
     assert _fisher(*counts) == pytest.approx(exact, rel=1e-9)
 
