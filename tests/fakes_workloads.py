@@ -59,7 +59,9 @@ PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recordin
     "turns": functools.cache(lambda: program(infra__neuron__maximum_nodes=1)),
     "sweep": functools.cache(lambda: program(workloads__models=FAMILY, spend__budget_usd=40)),
     "pods": functools.cache(
-        lambda: program(loadtest={"pods": 2}, workloads__load={"request_timeout_seconds": 1, "concurrency": [64]})
+        lambda: program(
+            loadtest={"pods": 2}, workloads__load={"request_timeout_seconds": 1, "rates_per_second_per_core": [4, 8]}
+        )
     ),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
     "own-model-and-image": functools.cache(
