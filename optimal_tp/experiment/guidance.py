@@ -16,7 +16,7 @@ from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.proof import is_shown, missed
+from optimal_tp.verdict.race.proof import is_shown, missed, proof
 from optimal_tp.verdict.race.rates import FIRST_SHARE, LONGEST_MOVE, Bracket, TurnSize, block_rate
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
 from optimal_tp.verdict.readings import asked_share, reading, throughput
@@ -279,12 +279,8 @@ class Guidance:
     def note_proof(self, found: Reading) -> bool:
         """Take a turn of the proof; return whether both rates are shown."""
         self._proof.append(found)
-        middle = statistics.fmean([min(one.log_rate for one in self._proof), max(one.log_rate for one in self._proof)])
-        alpha = (1 - self.settings.decision.confidence) / 2
-        low = [one.share for one in self._proof if one.log_rate <= middle]
-        high = [one.share for one in self._proof if one.log_rate > middle]
-        is_held = is_shown([(share - self.asked) / self.asked for share in low], alpha)
-        return is_held and is_shown(missed(high, self.asked), alpha)
+        shown = proof(self._proof, self.asked, alpha=1 - self.settings.decision.confidence)
+        return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
     def held_out(self, candidate: Candidate, seed: int) -> Asked | None:
         """Return the open turn at which the plan's prediction is tested; None where no capacity is known."""

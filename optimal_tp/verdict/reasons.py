@@ -21,7 +21,7 @@ from optimal_tp.measurement.turns import share_within
 from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
-from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Proof, Word
+from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
 from optimal_tp.verdict.statistics import mean_sequence
@@ -146,8 +146,14 @@ def _word(case: Case, outcome: Outcome, candidate: Candidate, own: CandidateEvid
 
 def unmeasured_sentence(evidence: Evidence, candidate: Candidate) -> str:
     """Return why a candidate with servers has nothing that can be compared."""
-    own = evidence.candidates[candidate]
-    if own.turns and evidence.settings.limits.asked():
+    own, limits = evidence.candidates[candidate], evidence.settings.limits.asked()
+    lacking = own.lacks(limits)
+    if lacking is not None:
+        return (
+            f"no request has a {METRIC_WORDS[lacking]} to hold against {figure(limits[lacking].at_most_ms)} ms; "
+            "serve with streaming, or ask for another limit"
+        )
+    if own.turns and limits:
         return (
             "its blocks kept a fixed number of requests in flight, which does not answer which rate holds the limits; "
             "measure it again"
@@ -237,19 +243,6 @@ def _against(case: Case, candidate: Candidate, rival: Candidate) -> Ground:
     )
 
 
-def limit_sentence(finding: LimitFinding) -> str:
-    """Return what was seen of one limit near the candidate's capacity, with its numbers."""
-    if not finding.requests:
-        return f"no request has a {METRIC_WORDS[finding.metric]} to hold against {figure(finding.at_most_ms)} ms"
-    sentence = (
-        f"near its capacity {percent(finding.hits / finding.requests)} of {plural(finding.requests, 'request')} take "
-        f"at most {figure(finding.at_most_ms)} ms {METRIC_WORDS[finding.metric]}; {finding.percent:g} % are asked"
-    )
-    if finding.latency_ms is not None:
-        sentence += f"; p{finding.percent:g} is {ranged(finding.latency_ms, 'ms')}"
-    return sentence
-
-
 def _reasons(case: Case, candidate: Candidate, own: CandidateEvidence, ground: Ground) -> tuple[str, ...]:
     """Return every further sentence that bears on a candidate's word."""
     name = f"{candidate.name} block"
@@ -293,6 +286,8 @@ def _open_points(case: Case) -> list[str]:
     least = case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
         return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed; a claim takes {least}"]
+    if not standing.pairs:
+        return [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
     return [f"{name_list(together)} are not told apart", *dict.fromkeys(why)]

@@ -109,7 +109,9 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
             widening = math.sqrt((1 + likely) / (1 - likely))
             effective, surely = (count * (1 - each) / (1 + each) for each in (likely, most))
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
-            why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            why = why or (
+                f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            )
         else:
             deviation = float(np.std(differences, ddof=1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)
