@@ -5,7 +5,8 @@ import math
 import random
 import typing
 
-from optimal_tp.experiment.guidance import Asked, Course, Guidance, block_orders
+from optimal_tp.experiment.courses import Asked, Course, block_orders
+from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample, Stage

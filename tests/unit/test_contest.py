@@ -125,10 +125,10 @@ def test_what_still_rises_is_named() -> None:
 
 
 def test_the_rules_are_those_of_the_settings() -> None:
-    """The error is shared by the pairs; a run with fixed looks takes no more blocks for a small lead."""
+    """The error is shared by the pairs."""
     careful, quick = rules_of(Decision(), 3), rules_of(Decision(minimum_blocks=4, fixed_looks=5, least_lead=0.15), 2)
 
-    assert (careful.resolution, careful.bias, careful.least_blocks, careful.better_blocks) == (0.05, 0.02, 12, 20)
+    assert (careful.resolution, careful.bias, careful.least_blocks) == (0.05, 0.02, 12)
     assert careful.alpha == pytest.approx(0.05 / 3)
-    assert (quick.most_looks, quick.better_blocks, quick.bias) == (5, 0, 0.15)
+    assert (quick.most_looks, quick.bias) == (5, 0.15)
     assert quick.alpha == pytest.approx(0.05)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from optimal_tp.experiment.guidance import block_orders
+from optimal_tp.experiment.courses import block_orders
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.rule import decide

@@ -12,7 +12,7 @@ from optimal_tp.verdict.race.pairs import Pair, Rules
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, price
 
-RULES = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, better_blocks=20, alpha=0.05)
+RULES = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
 PRICE = Price.model_validate(price(usd_per_hour=3.6, billed_cores=4))
 
 
@@ -27,6 +27,8 @@ def pair(log_ratio: float | None, half: float | None, blocks: int = 20) -> Pair:
         log_ratio=log_ratio,
         interval=interval,
         deviation=0.1,
+        effective=blocks,
+        surely_effective=blocks,
         why_open=None,
         rules=RULES,
     )

@@ -12,7 +12,7 @@ from optimal_tp.verdict.race.pairs import Rules
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
 from tests.fakes_candidates import TP1, TP2, TP4
 
-CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, better_blocks=20, alpha=0.05)
+CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
 
 
 def raced(

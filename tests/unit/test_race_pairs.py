@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from optimal_tp.verdict.race.pairs import Pair, Rules, lead, resemblance_widening, trend
+from optimal_tp.verdict.race.pairs import Pair, Rules, autocorrelation, lead, trend
 from tests.fakes_candidates import TP1, TP2
 
-CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, better_blocks=20, alpha=0.05)
+CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
 QUICK = Rules(resolution=0.2, bias=0.15, least_blocks=4, most_looks=5, alpha=0.05)
 
 
@@ -80,11 +80,19 @@ def test_a_lead_below_the_bias_is_never_better() -> None:
     assert not found.is_better
 
 
-def test_a_small_lead_takes_more_blocks_than_a_large_one() -> None:
-    """3 % after 14 blocks is not called better, after 24 it is; 10 % is at once."""
-    assert not pair(spread(0.03, 14, 0.002)).is_better
-    assert pair(spread(0.03, 24, 0.002)).is_better
-    assert pair(spread(0.10, 14, 0.002)).is_better
+def test_better_takes_more_blocks_than_a_safe_choice() -> None:
+    """What a dozen blocks show is safe; better is said when they are worth a dozen independent ones beyond doubt."""
+    few, many = pair(spread(0.10, 14, 0.002)), pair(spread(0.10, 24, 0.002))
+
+    assert (few.is_safe, few.is_better) == (True, False)
+    assert (many.is_safe, many.is_better) == (True, True)
+
+
+def test_nothing_is_better_on_a_candidate_that_wanders() -> None:
+    """It may still be a safe choice."""
+    found = dataclasses.replace(pair(spread(0.10)), wanders=True)
+
+    assert (found.is_safe, found.is_better) == (True, False)
 
 
 def test_few_blocks_claim_nothing_and_say_so() -> None:
@@ -103,21 +111,19 @@ def test_blocks_that_wander_are_no_evidence() -> None:
     assert found.why_open == (
         "the differences of 24 blocks resemble their neighbours too much to count as more than a few"
     )
-    assert (found.is_better, found.interval.low) == (False, None)
+    assert (found.is_better, found.is_safe) == (False, False)
 
 
-def test_resemblance_widens_and_its_lack_costs_little() -> None:
-    """Blocks that alternate, or are independent, widen by less than a resemblance of a half."""
+def test_a_resemblance_is_found_and_its_lack_too() -> None:
+    """Of independent blocks, and of blocks that keep half of the one before."""
     generator = np.random.default_rng(4)
     independent = list(generator.normal(0, 1, 60))
     alike = [0.0]
     for value in independent:
         alike.append(0.5 * alike[-1] + value)
-    widened, plain = resemblance_widening(alike[1:]), resemblance_widening(independent)
 
-    assert widened is not None
-    assert plain is not None
-    assert 1 <= plain < 1.3 < widened
+    assert autocorrelation(independent) == pytest.approx(0, abs=0.2)
+    assert autocorrelation(alike[1:]) == pytest.approx(0.5, abs=0.2)
 
 
 def test_the_last_two_blocks_must_agree_in_a_short_run() -> None:
