@@ -50,7 +50,7 @@ def stored(objects: list[bytes]) -> Progress:
 STORED = (
     b'{"run":"20260701T120000Z-aaaa","model":"Qwen/Qwen3-0.6B","series":"b","degrees":[1,2],'
     b'"region":"ap-southeast-4","started":0.0,"stage":"starting","stage_started":0.0,"stage_seconds":null,"detail":"",'
-    b'"lines":[],"looks":[{"blocks":5,"reason":"settled","ratios":[{"first":"TP1","second":"TP2","value":2.0,'
+    b'"lines":[],"looks":[{"blocks":5,"reason":"settled","ratios":[{"first":1,"second":2,"value":2.0,'
     b'"interval":{"low":1.0,"high":4.0}}]}],"written":0.0,"is_over":false}'
 )
 
