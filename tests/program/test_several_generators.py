@@ -20,7 +20,7 @@ def test_kubernetes_numbers_the_pods_and_ends_them_together() -> None:
 
     assert (job["completionMode"], job["completions"], job["parallelism"], job["backoffLimit"]) == ("Indexed", 2, 2, 0)
     assert job["template"]["spec"]["restartPolicy"] == "Never"
-    assert job["activeDeadlineSeconds"] == 300 + 1800 + 120
+    assert job["activeDeadlineSeconds"] == 300 + 3600 + 120
 
 
 def test_one_pod_goes_on_after_the_job() -> None:
@@ -70,7 +70,7 @@ def test_several_find_their_servers_running() -> None:
 
 def test_several_that_probe_for_ever_have_no_deadline() -> None:
     """Nobody ends an endless probe; what it costs is counted all the same."""
-    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [4, 8]}
     asked = order(program(loadtest={"pods": 2}, workloads__load=load, spend__keep_running=True))
 
     assert (asked.afterwards, asked.deadline_file) == ("probe", None)
@@ -80,7 +80,7 @@ def test_several_that_probe_for_ever_have_no_deadline() -> None:
 
 def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
     """Two m7i.large hold two; a larger type holds more."""
-    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [4, 8]}
     with pytest.raises(SettingsError, match=r"^loadtest\.pods is 3; 2 system nodes with 1930 millicores for pods"):
         program(loadtest={"pods": 3}, workloads__load=load)
 
@@ -103,7 +103,7 @@ def test_the_right_is_to_read_their_own_job() -> None:
 
 def test_servers_that_take_turns_cannot_be_shared() -> None:
     """No plan by the clock knows when a server has started."""
-    load = {"request_timeout_seconds": 1, "concurrency": [64]}
+    load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [4, 8]}
     with pytest.raises(
         SettingsError, match=r"^loadtest\.pods is 2; several load generators follow a plan by the clock"
     ):
