@@ -121,7 +121,7 @@ def test_the_preview_shows_every_model_with_nodes_time_and_cost() -> None:
     assert outputs["plan"][1].startswith("Qwen/Qwen3-0.6B: 3 servers (one-each, packed) on 2 x trn2.3xlarge")
     assert "2.0 h to measure at most" in outputs["cost"][1]
     assert outputs["cost"][-2:] == [
-        f"{name}: about 8.07 USD of it (0.7 h to compile and start, 1.0 h to measure at most)"
+        f"{name}: about 8.08 USD of it (0.7 h to compile and start, 1.0 h to measure at most)"
         for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-8B")
     ]
     assert outputs["usd_per_hour"] == PROGRAMS["one-each"]().outputs["usd_per_hour"]
