@@ -7,6 +7,7 @@ import re
 import typing
 
 import pytest
+import yaml
 
 from bench import race, race_saturated
 from optimal_tp.experiment import guidance
@@ -16,7 +17,8 @@ from optimal_tp.verdict import caveats, contest, statistics
 from optimal_tp.verdict.findings import EXIT_STATUS, Word
 from optimal_tp.verdict.race import blocks, capacity, pairs, proof, rates, scoring
 
-PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "verdict.md").read_text()
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\s+", " ", PAGE)
 
 
@@ -80,6 +82,20 @@ STATED = (
 def test_the_page_states_the_programs_figure(words: str) -> None:
     """A constant that moves takes the sentence with it."""
     assert words in PLAIN
+
+
+def test_the_quick_profile_asks_for_what_the_page_says() -> None:
+    """20 %, from the 4th block on, five looks."""
+    profile = yaml.safe_load((ROOT / "optimal_tp/local/profiles/quick.yaml").read_text(encoding="utf-8"))
+    quick = Decision(**profile["workloads"]["decision"])
+    last = quick.minimum_blocks + (quick.fixed_looks or 0) - 1
+
+    assert (
+        f"at most {100 * quick.resolution:g} % better, from the {quick.minimum_blocks}th block on, at five looks"
+        in PLAIN
+    )
+    assert f"(the quick profile: {quick.fixed_looks}, after blocks {quick.minimum_blocks} to {last})" in PLAIN
+    assert quick.fixed_looks == 5
 
 
 def test_the_numbers_in_words_are_the_programs() -> None:
