@@ -146,7 +146,7 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes;
 
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/python -m optimal_tp reference metrics > docs/measurement.md
+	$(BIN)/python -m optimal_tp reference metrics > docs/metrics.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt

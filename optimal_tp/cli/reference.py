@@ -1,4 +1,4 @@
-"""Print what the documents are made of: docs/measurement.md, verdict.schema.json."""
+"""Print what the documents are made of: docs/metrics.md, verdict.schema.json."""
 
 import argparse
 import sys
@@ -6,18 +6,19 @@ import sys
 from optimal_tp.measurement.metrics import METRICS, NAMESPACE, Metric
 from optimal_tp.report.document import schema
 
-_HEAD = f"""# What is measured
+_HEAD = f"""# Metrics
 
 Made from `optimal_tp/measurement/metrics.py` by `optimal-tp reference metrics`; a test keeps it fresh.
 
 Every figure is derived from samples, one record per request (`optimal_tp/measurement/samples.py`), and turns, one
-record per stretch of load on one degree (`optimal_tp/measurement/run.py`). Times are seconds on one monotonic clock.
-Latency counts from the moment the plan wanted the request sent, so that a late client or a stalled server shows in it.
+record per stretch of load on one candidate (`optimal_tp/measurement/turns.py`): [how they are made](measurement.md).
+Times are seconds on one monotonic clock. Latency counts from the moment the plan wanted the request sent, so that a
+late client or a stalled server shows in it.
 Tokens are counted by the server. A failed request has no latency, takes its time from the throughput and misses every
 limit. Where there is no data there is no value: never 0.
 
-CloudWatch namespace: `{NAMESPACE}`. The dimension `Model` is `TP1`, `TP2`, `TP4` and so on; `Status` is `Success` or
-`Error`.
+CloudWatch namespace: `{NAMESPACE}`. The dimension `Model` is `TP1`, `TP2`, `TP4` and so on, `TP1-B4` where a
+degree has several batches; `Status` is `Success` or `Error`.
 
 | Metric | Unit | Dimensions | Statistics | Better | One value per |
 | --- | --- | --- | --- | --- | --- |
@@ -31,11 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Print the page."""
-    sys.stdout.write(measurement_page() if options.page == "metrics" else schema())
+    sys.stdout.write(metrics_page() if options.page == "metrics" else schema())
     return 0
 
 
-def measurement_page() -> str:
+def metrics_page() -> str:
     """Return the page as Markdown."""
     rows = "".join(_row(metric) for metric in METRICS)
     formulas = "".join(f"\n## {metric.title} (`{metric.name}`)\n\n`{metric.formula}`\n" for metric in METRICS)

@@ -1,8 +1,7 @@
 """Every turn of an experiment by the clock, from the settings alone: what several processes follow without a word.
 
-No process may look at what was measured, because each has seen only its own share: how many blocks there are follows
-from the budget, and blocks measure every step of the closed loop, of which the report takes the one that the rising
-load shows to be best (docs/decisions/0045).
+No process may look at what was measured, because each has seen only its own share: the loads are stated, how many
+blocks there are follows from the budget, and blocks measure every stated load (docs/decisions/0045).
 """
 
 import dataclasses

@@ -6,20 +6,47 @@ import pytest
 
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cluster import accounting, deadline
+from optimal_tp.experiment import guidance, stages
 from optimal_tp.fleet import buying, search
 from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
-from optimal_tp.measurement import progress, run_audit
+from optimal_tp.measurement import audit, progress, run_audit
 from optimal_tp.results import parts
+from optimal_tp.settings.workload import Load
+from optimal_tp.verdict import contest
+from optimal_tp.verdict.race import rates
 from tests.fakes_pulumi import recorded
 from tests.fakes_stack_files import ROOT
 
 _BUSY = simulation.Effort().at(1.0)
-NUMBERS = {1: "a", 3: "three", 5: "five"}
+_LOAD = Load()
+NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 12: "twelve"}
 
 STATED = (
     ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
     ("README.md", f"other programs took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    ("docs/measurement.md", f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
+    ("docs/measurement.md", f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
+    ("docs/measurement.md", f"The first rate is {rates.FIRST_SHARE:g} of that"),
+    (
+        "docs/measurement.md",
+        f"a factor of {rates.NARROW:g} or the turns are used up (`bracket_turns`, {_LOAD.bracket_turns})",
+    ),
+    ("docs/measurement.md", f"misses even at {guidance.LEAST_LOAD:g} requests in flight for each server"),
+    ("docs/measurement.md", f"gains less than {100 * contest.RISING - 100:g} % twice"),
+    ("docs/measurement.md", f"in a row, at most {NUMBERS[guidance.MOST_DOUBLINGS]} times"),
+    ("docs/measurement.md", f"or {NUMBERS[guidance.SATURATED_LATENCIES]} latencies under that load"),
+    ("docs/measurement.md", f"round measure {NUMBERS[stages.BLOCKS_A_VISIT]} blocks"),
+    ("docs/measurement.md", f"less than {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),
+    (
+        "docs/measurement.md",
+        f"later than {audit.LATENESS_FLOOR_MS:g} ms ({100 * audit.LATENESS_SHARE:g} % of the limit",
+    ),
+    (
+        "docs/measurement.md",
+        f"took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores of all candidates' servers",
+    ),
+    ("docs/measurement.md", f"one more open turn at {guidance.HELD_OUT_SHARE:g} of its capacity"),
     ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
     ("docs/on-aws.md", f"at Karpenter's NodeClaims every {accounting.LOOK_SECONDS:g} seconds"),
     ("docs/on-aws.md", f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),

@@ -97,7 +97,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         from optimal_tp.facts.candidates import Candidate
         from optimal_tp.telemetry.minutes import Minutes
         from workloads.manifests.panels import Board, dashboard_body
-        from optimal_tp.cli.reference import measurement_page
+        from optimal_tp.cli.reference import metrics_page
         from optimal_tp.settings.workload import Limits
 
         minutes = Minutes(origin_epoch_seconds=0, settle_seconds=0)
@@ -106,7 +106,7 @@ def test_a_metric_is_a_row_of_its_table(copy: pathlib.Path) -> None:
         board = Board(title="", slug="", candidates=(Candidate(1), Candidate(2)), limits=Limits())
         drawn = json.dumps(dashboard_body([board], region="us-east-2", usd_per_hour=None))
         print(published["OutputTokens"], "Output tokens of a request" in drawn)
-        print("## Output tokens of a request (`OutputTokens`)" in measurement_page())
+        print("## Output tokens of a request (`OutputTokens`)" in metrics_page())
         """,
     )
 

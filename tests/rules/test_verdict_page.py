@@ -1,20 +1,33 @@
-"""docs/verdict.md says what the program does: its words and its exit statuses."""
+"""docs/verdict.md says what the program does: its words, its exit statuses, its constants, its prices."""
 
+import itertools
+import math
 import pathlib
 import re
 import typing
 
 import pytest
+import yaml
 
+from bench.race import saturated as race_saturated
+from bench.race import truths as race
+from optimal_tp.experiment import guidance
+from optimal_tp.measurement.run import VERSION
+from optimal_tp.settings.workload import Decision
+from optimal_tp.verdict import caveats, contest, statistics
 from optimal_tp.verdict.findings import EXIT_STATUS, Word
+from optimal_tp.verdict.race import blocks, capacity, pairs, proof, rates, scoring
 
-PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "verdict.md").read_text()
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
+PLAIN = re.sub(r"\s+", " ", PAGE)
 
 
-@pytest.mark.parametrize("word", typing.get_args(Word))
-def test_every_word_is_explained(word: str) -> None:
-    """Whoever reads one in a report finds it on the page."""
-    assert f"`{word}`" in PAGE
+def test_every_word_is_explained() -> None:
+    """The table of gates has each word of the program, and no other."""
+    table = PAGE.split("## Words")[1].split("The run is **settled**")[0]
+
+    assert set(re.findall(r"\| `([a-z-]+)` \|", table)) == set(typing.get_args(Word))
 
 
 def test_every_exit_status_is_stated() -> None:
@@ -22,3 +35,120 @@ def test_every_exit_status_is_stated() -> None:
     stated = dict(re.findall(r"(\d) (settled|inconclusive|void|no run to read)", PAGE))
 
     assert stated == {str(status): outcome for outcome, status in EXIT_STATUS.items()} | {"2": "no run to read"}
+
+
+def test_the_rule_has_ten_sentences() -> None:
+    """One number each, in order."""
+    rule = PAGE.split("## The rule in ten sentences")[1].split("\n## ")[0]
+
+    assert re.findall(r"^(\d+)\. ", rule, flags=re.MULTILINE) == [str(number) for number in range(1, 11)]
+
+
+LEAST = Decision()
+STATED = (
+    f"no other can be more than {100 * LEAST.resolution:g} % better",
+    f"nothing is claimed before the {LEAST.minimum_blocks}th block",
+    f"the least lead ({100 * LEAST.least_lead:g} %) and the resolution ({100 * LEAST.resolution:g} %)",
+    f"b about {capacity.USUAL_SLOPE:g} ± {capacity.SLOPE_SPREAD:g} and at least {capacity.LEAST_SLOPE:g}",
+    f"the logit at the mean rate about logit q ± {capacity.USUAL_SHIFT:g}",
+    f"so {capacity.REQUESTS_PER_TRIAL} count as one trial",
+    f"once a candidate has {scoring.BRACKET_BLOCKS} blocks",
+    f"At ĉ ∓ {100 * rates.SIDES[1]:g} %, in turn; from an asked share of {100 * rates.TAIL_SHARE:g} % on",
+    f"at {100 * rates.TAIL_SIDES[0]:g} % and +{100 * rates.TAIL_SIDES[1]:g} %",
+    f"by a factor of {math.exp(rates.LONGEST_MOVE):g} at most",
+    f"max(p̂ (1 - p̂), {capacity.LEAST_VARIANCE:g} q (1 - q))",
+    f"further than {contest.REACH:g} from ĉ ({contest.QUICK_REACH:g} with few looks)",
+    f"A turn with X < {capacity.DISTURBED_SHARE:g} p̂",
+    f"lies more than {capacity.DISTURBED_DEVIATIONS:g} sqrt({capacity.REQUESTS_PER_TRIAL / 2:g} max(",
+    f"Where more than {100 * contest.MOST_DISTURBED:g} % of a candidate's turns are disturbed",
+    f"Fisher's exact test at {100 * contest.UNEVEN:g} %",
+    f"a Gaussian mixture, g = {pairs.PRIOR_VARIANCE:g}",
+    f"Below {pairs.FEWEST_EFFECTIVE} nothing is claimed. *Better* asks for {pairs.FEWEST_FOR_BETTER}",
+    f"With at least {pairs.FEWEST_FOR_TREND} blocks, where the slope of one candidate's scores has",
+    f"|t| > {blocks.CANDIDATE_TREND:g}, or that of a pair's differences |t| > {blocks.PAIR_TREND:g}",
+    f"over at least {scoring.FEWEST_TO_WANDER} turns, scores vary by more than {scoring.WANDERING:g} times",
+    f"misses at {guidance.LEAST_LOAD:g} requests in flight for each server",
+    f"two of three turns at {guidance.PROOF_SHARE:g} of the fitted capacity ({guidance.TAIL_PROOF_SHARE:g} where",
+    f"where {100 * guidance.TAIL:g} % or more are asked), every third at {guidance.MISS_SHARE:g}",
+    f"Nine stakes λ from {proof.STAKES[0]:g} to {proof.STAKES[-1]:g} run side by side",
+    f"{100 * proof.BOLD_WEIGHT:g} % of the wealth under the largest",
+    f"within the budget, {race.CAREFUL.budget_seconds / 60:g} minutes (quick: {race.QUICK.budget_seconds / 60:g})",
+    f"that candidate alone, with g = {statistics.PRIOR_VARIANCE:g}",
+    f"verdict.schema.json), version {VERSION}.",
+)
+"""Words of the page whose figures are the program's."""
+
+
+@pytest.mark.parametrize("words", STATED, ids=[words[:40] for words in STATED])
+def test_the_page_states_the_programs_figure(words: str) -> None:
+    """A constant that moves takes the sentence with it."""
+    assert words in PLAIN
+
+
+def test_the_quick_profile_asks_for_what_the_page_says() -> None:
+    """20 %, from the 4th block on, five looks."""
+    profile = yaml.safe_load((ROOT / "optimal_tp/local/profiles/quick.yaml").read_text(encoding="utf-8"))
+    quick = Decision(**profile["workloads"]["decision"])
+    last = quick.minimum_blocks + (quick.fixed_looks or 0) - 1
+
+    assert (
+        f"at most {100 * quick.resolution:g} % better, from the {quick.minimum_blocks}th block on, at five looks"
+        in PLAIN
+    )
+    assert f"(the quick profile: {quick.fixed_looks}, after blocks {quick.minimum_blocks} to {last})" in PLAIN
+    assert quick.fixed_looks == 5
+
+
+def test_the_numbers_in_words_are_the_programs() -> None:
+    """Nine stakes; fewer than three starts."""
+    assert len(proof.STAKES) == 9
+    assert caveats.ENOUGH_STARTS == 3
+
+
+def test_the_price_of_a_proof_is_stated() -> None:
+    """How many faultless turns it takes to prove that a rate is held, at 95 % with half of it for this side."""
+    stated = re.search(r"if every request holds, p75 takes (\d+) turns, p90 (\d+), p95 (\d+), p99 (\d+)", PLAIN)
+    needed = [
+        next(
+            turns
+            for turns in itertools.count(1)
+            if proof.is_shown(proof.held([1.0] * turns, asked), (1 - LEAST.confidence) / 2)
+        )
+        for asked in (0.75, 0.9, 0.95, 0.99)
+    ]
+
+    assert stated is not None
+    assert [int(turns) for turns in stated.groups()] == needed
+
+
+@pytest.mark.parametrize(("row", "count"), [("two", 1), ("three", 3)])
+def test_the_half_widths_are_stated(row: str, count: int) -> None:
+    """The interval at each number of blocks, in deviations, with the error shared over ``count`` pairs."""
+    heads = re.search(r"^\| blocks \|(.*)\|$", PAGE, flags=re.MULTILINE)
+    cells = re.search(rf"^\| {row} candidates \|(.*)\|$", PAGE, flags=re.MULTILINE)
+    assert heads is not None
+    assert cells is not None
+    numbers = [int(cell) for cell in heads[1].split("|")]
+    alpha = (1 - LEAST.confidence) / count
+    bounds = [statistics.t_bound(each, alpha=alpha, prior_variance=pairs.PRIOR_VARIANCE) for each in numbers]
+
+    assert [float(cell) for cell in cells[1].split("|")] == [
+        round(bound / math.sqrt(number), 2) for bound, number in zip(bounds, numbers, strict=True)
+    ]
+
+
+def test_the_tables_columns_are_explained() -> None:
+    """Every column that the bench prints has its words above the table."""
+    explained = set(re.findall(r"\*\*([a-z %]+)\*\*", PAGE.split("## Against planted truths")[1].split("\n## ")[0]))
+
+    assert {head.strip() for head in race.HEAD.strip("|").split("|")} | {"blocks"} == explained
+
+
+def test_the_rows_are_the_kinds_explained() -> None:
+    """Engines and rows that the page names are there."""
+    names = {truth.name for truth in race.truths()}
+
+    assert any(name.startswith("prefill first") for name in names)
+    assert any(name.startswith("one slot") for name in names)
+    assert any(name.startswith("8B-like") for name in names)
+    assert race_saturated.ROWS

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from optimal_tp.__main__ import main
-from optimal_tp.cli.reference import measurement_page
+from optimal_tp.cli.reference import metrics_page
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.report import files
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
@@ -148,10 +148,10 @@ def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest
     assert main(["compare", one, two, "--allow", key]) == 0
 
 
-def test_the_measurement_page_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
-    """docs/measurement.md is what the metric table says."""
+def test_the_metrics_page_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/metrics.md is what the metric table says."""
     assert main(["reference", "metrics"]) == 0
-    assert (ROOT / "docs" / "measurement.md").read_text() == capsys.readouterr().out == measurement_page()
+    assert (ROOT / "docs" / "metrics.md").read_text() == capsys.readouterr().out == metrics_page()
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
