@@ -9,8 +9,9 @@ import typing
 import pytest
 import yaml
 
+from bench.race import __main__ as race
 from bench.race import saturated as race_saturated
-from bench.race import truths as race
+from bench.race import truths as planted
 from optimal_tp.experiment import guidance
 from optimal_tp.measurement.run import VERSION
 from optimal_tp.settings.workload import Decision
@@ -72,7 +73,7 @@ STATED = (
     f"where {100 * guidance.TAIL:g} % or more are asked), every third at {guidance.MISS_SHARE:g}",
     f"Nine stakes λ from {proof.STAKES[0]:g} to {proof.STAKES[-1]:g} run side by side",
     f"{100 * proof.BOLD_WEIGHT:g} % of the wealth under the largest",
-    f"within the budget, {race.CAREFUL.budget_seconds / 60:g} minutes (quick: {race.QUICK.budget_seconds / 60:g})",
+    f"within the budget, {planted.CAREFUL.budget_seconds / 60:g} minutes (quick: {planted.QUICK.budget_seconds / 60:g})",
     f"that candidate alone, with g = {statistics.PRIOR_VARIANCE:g}",
     f"verdict.schema.json), version {VERSION}.",
 )
@@ -146,7 +147,7 @@ def test_the_tables_columns_are_explained() -> None:
 
 def test_the_rows_are_the_kinds_explained() -> None:
     """Engines and rows that the page names are there."""
-    names = {truth.name for truth in race.truths()}
+    names = {truth.name for truth in planted.truths()}
 
     assert any(name.startswith("prefill first") for name in names)
     assert any(name.startswith("one slot") for name in names)
