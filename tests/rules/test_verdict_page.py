@@ -22,6 +22,7 @@ from optimal_tp.verdict.race import blocks, capacity, pairs, proof, rates, scori
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\s+", " ", PAGE)
+MINUTES = [way.budget_seconds / 60 for way in (planted.CAREFUL, planted.QUICK)]
 
 
 def test_every_word_is_explained() -> None:
@@ -73,7 +74,7 @@ STATED = (
     f"where {100 * guidance.TAIL:g} % or more are asked), every third at {guidance.MISS_SHARE:g}",
     f"Nine stakes λ from {proof.STAKES[0]:g} to {proof.STAKES[-1]:g} run side by side",
     f"{100 * proof.BOLD_WEIGHT:g} % of the wealth under the largest",
-    f"within the budget, {planted.CAREFUL.budget_seconds / 60:g} minutes (quick: {planted.QUICK.budget_seconds / 60:g})",
+    f"within the budget, {MINUTES[0]:g} minutes (quick: {MINUTES[1]:g})",
     f"that candidate alone, with g = {statistics.PRIOR_VARIANCE:g}",
     f"verdict.schema.json), version {VERSION}.",
 )
