@@ -142,8 +142,7 @@ class Experiment:
         """Measure ``blocks``; servers that take turns measure all of them before the next ones' turn."""
         found: dict[int, list[Reading | Throughput]] = {block: [] for block in blocks}
         racing = self.guidance.racing()
-        # There and back, so that a drift over time meets all alike and each pair of visits needs one change less.
-        together = self._together() if (blocks.start // len(blocks)) % 2 == 0 else self._together()[::-1]
+        together = self._order_of_visit(blocks.start // BLOCKS_A_VISIT)
         for here in together:
             for block in blocks:
                 for candidate in (each for each in orders[block] if each in here and each in racing):
@@ -153,6 +152,18 @@ class Experiment:
                     if said is not None:
                         found[block].append(said)
         return found
+
+    def _order_of_visit(self, visit: int) -> list[list[Candidate]]:
+        """Return the rounds of a visit in their order, so that a drift over time meets all alike.
+
+        Three and more rotate (A B C, B C A, C A B), so that every visit is a new start of every server; two go there
+        and back (A B, B A), for B A would be followed by another A without a start between.
+        """
+        together = self._together()
+        if len(together) == 2:  # noqa: PLR2004 - they have no third place to rotate to
+            return together[:: -1 if visit % 2 else 1]
+        first = visit % len(together)
+        return together[first:] + together[:first]
 
     async def _prove(self, deadline: float) -> None:
         standing = self.guidance.standing

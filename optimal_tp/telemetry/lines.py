@@ -5,7 +5,7 @@ from optimal_tp.measurement.metrics import BY_NAME
 from optimal_tp.measurement.progress import Look, Progress, Ratio
 from optimal_tp.telemetry.snapshot import SHOWN, Scene
 
-_BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "Goodput": "goodput"}
+_BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "WithinLimits": "within limits"}
 
 
 def lines(scene: Scene, usd_per_hour: float | None) -> list[str]:

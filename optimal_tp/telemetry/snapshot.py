@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[^/]+")
 """Names of runs and sweeps begin with their UTC start, so the last in order is the newest."""
-SHOWN = ("OutputTokensPerSecondPerCore", "RPS", "Goodput")
+SHOWN = ("OutputTokensPerSecondPerCore", "RPS", "WithinLimits")
 """Metrics whose last values are shown, each by its first statistic."""
 REPORT_SECONDS = 120.0
 """A report that is not there so long after the last word will not come: the run failed."""

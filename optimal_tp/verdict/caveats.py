@@ -11,8 +11,6 @@ if typing.TYPE_CHECKING:
 
 ENOUGH_STARTS = 3
 """Server starts of a candidate below which its own accidents of starting are part of the answer."""
-SATURATED = 0.97
-"""A capacity within this share of what the servers finish at most is not told from saturation by short turns."""
 
 
 def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:

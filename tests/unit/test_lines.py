@@ -34,7 +34,7 @@ def scene(progress: Progress | None = RUNNING, **changes: object) -> Scene:
 
 def test_a_run_under_way() -> None:
     """Stage, time left, money, the interval now and at its first look, the last minutes, the last word."""
-    values = {"OutputTokensPerSecondPerCore": {TP1: 171.6, TP2: 98.0}, "RPS": {TP1: 3.4}, "Goodput": {TP1: 99.5}}
+    values = {"OutputTokensPerSecondPerCore": {TP1: 171.6, TP2: 98.0}, "RPS": {TP1: 3.4}, "WithinLimits": {TP1: 99.5}}
 
     assert lines(scene(values=values), 4.85) == [
         "Qwen/Qwen3-0.6B  s3://b/runs/20260701T120000Z-aaaa",
@@ -42,7 +42,7 @@ def test_a_run_under_way() -> None:
         "60 min since the load generator began: $4.85 so far, at $4.85 an hour for everything",
         "after 9 blocks: settled",
         "  TP1/TP2 per core 1.39 (1.20 to 1.60), ±15.5 %; after 5 blocks it was ±49.1 %",
-        "         tokens/s per core          requests/s             goodput",
+        "         tokens/s per core          requests/s       within limits",
         "TP1                    172                3.40              99.5 %",
         "TP2                   98.0                   —                   —",
         "block 9  TP2",

@@ -26,9 +26,9 @@ def named(data: list[Datum], name: str) -> list[Datum]:
 def test_what_is_no_number_is_no_value(value: float) -> None:
     """CloudWatch refuses a request with one of them."""
     made = minutes()
-    made.add_turn(TP1, 5, {"Goodput": value})
+    made.add_turn(TP1, 5, {"WithinLimits": value})
 
-    assert named(made.rest(), "Goodput") == []
+    assert named(made.rest(), "WithinLimits") == []
 
 
 def test_many_values_are_at_most_as_many_as_cloudwatch_takes() -> None:
@@ -114,9 +114,9 @@ def test_a_request_that_ends_too_late_is_counted_as_such() -> None:
 def test_a_turns_missing_value_is_no_value() -> None:
     """None is not known; a metric that is not per turn is refused."""
     made = minutes()
-    made.add_turn(TP1, 5, {"Goodput": None})
+    made.add_turn(TP1, 5, {"WithinLimits": None})
 
     assert made.rest() == []
-    names = "Goodput, OutputTokensPerSecond, OutputTokensPerSecondPerCore, RunValid"
+    names = "Goodput, OutputTokensPerSecond, OutputTokensPerSecondPerCore, RunValid, WithinLimits"
     with pytest.raises(KeyError, match=whole(f"'RPS is no metric per turn; these are: {names}'")):
         made.add_turn(TP1, 5, {"RPS": 1.0})
