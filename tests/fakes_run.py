@@ -1,6 +1,7 @@
 """Runs with a planted truth, as the load generator would have recorded them."""
 
 import dataclasses
+import math
 import pathlib
 import random
 import typing
@@ -8,7 +9,9 @@ import typing
 from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, encode_run
 from optimal_tp.measurement.samples import Sample, Stage, Status, encode
 from optimal_tp.measurement.turns import Turn
-from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
+from optimal_tp.settings.workload import Limit, LimitedMetric, WorkloadSettings, parse_workloads
+
+Limits = typing.Mapping[LimitedMetric, Limit]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,8 +29,20 @@ class Planted:
     replicas: int = 1
     queueing: float = 1.0
     """How latency grows with concurrency: 1 for a server that takes one request at a time."""
+    capacity: float | None = None
+    """Requests per second per core at which just the asked share holds the limits; None for half of what the servers
+    finish one after the other."""
+
+    @property
+    def log_capacity(self) -> float:
+        """Logarithm of ``capacity``."""
+        return math.log(self.capacity or 500 / self.latency_ms / self.degree)
 
 
+SLOPE = 14.0
+"""By how much the logit of the share within the limits falls per unit of the logarithm of the rate."""
+UNCOUNTED = 5
+"""Requests before the counted ones of an open turn."""
 SEED_EXPERIMENT = (
     Planted(degree=1, latency_ms=290, noise=0.006),
     Planted(degree=2, latency_ms=255, noise=0.006),
@@ -124,6 +139,98 @@ class Recorder:
         )
         self.now_seconds += 0.5
 
+    def open_turn(  # noqa: PLR0913 - every part of a turn may be planted
+        self,
+        truth: Planted,
+        stage: Stage,
+        limits: Limits,
+        *,
+        aside: float,
+        counted: int,
+        block: int | None = None,
+        slowdown: float = 1.0,
+        rate: float | None = None,
+    ) -> None:
+        """Record one open turn whose rate lies ``aside`` of the capacity, in logarithms.
+
+        Requests are independent: each holds every limit with the logistic chance at the turn's rate, or misses all.
+        ``slowdown`` divides the capacity of this turn. ``rate`` is what the turn says its rate was, if not that.
+        """
+        rate = rate or round(math.exp(truth.log_capacity + aside) * truth.degree * truth.replicas, 6)
+        asked = max(limit.percentile for limit in limits.values()) / 100
+        beyond = aside + math.log(slowdown) + self.random.gauss(0, truth.noise)
+        chance = 1 / (1 + math.exp(SLOPE * beyond - math.log(asked / (1 - asked))))
+        start = intended = self.now_seconds
+        samples = []
+        for request in range(UNCOUNTED + counted):
+            within = self.random.random() < chance
+            latency = truth.latency_ms * self.random.lognormvariate(0, truth.jitter)
+            most = min(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
+            longest = max(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
+            latency = min(latency, 0.98 * most) if within else 1.5 * longest
+            failed = self.random.random() < truth.failing
+            blank = Sample(
+                stage=stage,
+                degree=truth.degree,
+                block=block,
+                concurrency=None,
+                rate_per_second=rate,
+                request=request,
+                intended_seconds=round(intended, 6),
+                sent_seconds=round(intended + 0.0002, 6),
+                token_seconds=(),
+                end_seconds=round(intended + latency / 1000, 6),
+                prompt_tokens=None,
+                output_tokens=None,
+                status="timeout" if failed else "ok",
+                http_status=None,
+                detail="no answer within 60 s",
+            )
+            samples.append(blank if failed else _served(blank))
+            intended += self.random.expovariate(rate)
+        self.samples += samples
+        self.now_seconds = max(sample.end_seconds for sample in samples)
+        self.turns.append(
+            Turn(
+                stage=stage,
+                degree=truth.degree,
+                block=block,
+                concurrency=None,
+                rate_per_second=rate,
+                start_seconds=round(start, 6),
+                end_seconds=round(self.now_seconds, 6),
+                requests=len(samples),
+                uncounted=UNCOUNTED,
+                counted=counted,
+                send_lag_p99_ms=0.4,
+                foreign_cpu_share=0.002,
+            )
+        )
+        self.now_seconds += 0.5
+
+    def bracket(self, truth: Planted, limits: Limits, *, counted: int = 100) -> None:
+        """Record a turn far below the capacity and one far above it."""
+        for aside in (-0.4, 0.4):
+            self.open_turn(truth, "rising", limits, aside=aside, counted=counted)
+
+    def open_blocks(
+        self, truths: typing.Sequence[Planted], count: int, limits: Limits, *, counted: int = 100, closed: int = 20
+    ) -> None:
+        """Record ``count`` blocks, candidates in random order, each a little below or above its own capacity.
+
+        A candidate that misses a limit even alone has ``closed`` requests one at a time.
+        """
+        first = 1 + max((turn.block for turn in self.turns if turn.block is not None), default=-1)
+        for block in range(first, first + count):
+            order = list(truths)
+            self.random.shuffle(order)
+            aside = 0.05 if block % 2 else -0.05
+            for truth in order:
+                if can_hold(truth, limits):
+                    self.open_turn(truth, "block", limits, aside=aside, counted=counted, block=block)
+                else:
+                    self.turn(truth, "block", requests=closed, block=block)
+
     def blocks(
         self,
         truths: typing.Sequence[Planted],
@@ -178,6 +285,15 @@ class Recorder:
         )
 
 
+PARTS: typing.Final[dict[LimitedMetric, float]] = {"total_latency_ms": 1.0, "ttft_ms": 0.1, "tpot_ms": 0.9 / 49}
+"""Each limited figure as a share of a planted request's total latency."""
+
+
+def can_hold(truth: Planted, limits: Limits) -> bool:
+    """Whether a request alone holds every limit."""
+    return all(truth.latency_ms * PARTS[metric] < limit.at_most_ms for metric, limit in limits.items())
+
+
 def no_fit(degree: int, cores: int = 2) -> DegreeRecord:
     """Return the record of a degree that the machine cannot hold."""
     return DegreeRecord(
@@ -195,16 +311,21 @@ def planted_run(  # noqa: PLR0913 - every part of a run may be planted
     truths: typing.Sequence[Planted] = SEED_EXPERIMENT,
     section: dict[str, typing.Any] | None = None,
     *,
-    blocks: int = 10,
+    blocks: int = 24,
     requests: int = 20,
+    counted: int = 50,
     seed: int = 1,
     rising: typing.Sequence[int] = (),
     ended: typing.Sequence[DegreeRecord] = (),
 ) -> tuple[RunRecord, list[Sample]]:
-    """Return a whole run: idle turns, a rising load over ``rising``, then ``blocks`` blocks."""
-    plan = repr((truths, section, blocks, requests, seed, rising, ended))
+    """Return a whole run: idle turns, then a search and blocks.
+
+    With limits turns are open and count ``counted`` requests; without limits the load rises over ``rising``, and blocks
+    have ``requests`` at its first step.
+    """
+    plan = repr((truths, section, blocks, requests, counted, seed, rising, ended))
     if plan not in _PLANTED:
-        _PLANTED[plan] = _planted_run(truths, section, blocks, requests, seed, rising, ended)
+        _PLANTED[plan] = _planted_run(truths, section, (blocks, requests, counted), seed, rising, ended)
     record, samples = _PLANTED[plan]
     return record, list(samples)
 
@@ -213,24 +334,32 @@ _PLANTED: dict[str, tuple[RunRecord, list[Sample]]] = {}
 """Runs that were planted already; records are frozen, lists of samples are copied."""
 
 
-def _planted_run(  # noqa: PLR0917, PLR0913 - as planted_run
+def _planted_run(
     truths: typing.Sequence[Planted],
     section: dict[str, typing.Any] | None,
-    blocks: int,
-    requests: int,
+    sizes: tuple[int, int, int],
     seed: int,
     rising: typing.Sequence[int],
     ended: typing.Sequence[DegreeRecord],
 ) -> tuple[RunRecord, list[Sample]]:
     recorder = Recorder(seed=seed)
+    asked = [truth.degree for truth in truths] + [degree.degree for degree in ended]
+    section = section or settings(degrees=asked)
+    limits = parsed(section).limits.asked()
+    blocks, requests, counted = sizes
     for truth in truths:
         recorder.turn(truth, "idle", requests=20)
-    for truth in truths:
-        for concurrency in rising:
-            recorder.turn(truth, "rising", requests=20 * concurrency, concurrency=concurrency)
-    recorder.blocks(truths, blocks, requests=requests)
-    asked = [truth.degree for truth in truths] + [degree.degree for degree in ended]
-    return recorder.record(truths, section or settings(degrees=asked), ended=ended), recorder.samples
+    if limits:
+        for truth in truths:
+            if can_hold(truth, limits):
+                recorder.bracket(truth, limits, counted=counted)
+        recorder.open_blocks(truths, blocks, limits, counted=counted, closed=requests)
+    else:
+        for truth in truths:
+            for concurrency in rising:
+                recorder.turn(truth, "rising", requests=20 * concurrency, concurrency=concurrency)
+        recorder.blocks(truths, blocks, requests=requests, concurrency=rising[0] if rising else 1)
+    return recorder.record(truths, section, ended=ended), recorder.samples
 
 
 def store(folder: pathlib.Path, record: RunRecord, samples: typing.Iterable[Sample]) -> pathlib.Path:

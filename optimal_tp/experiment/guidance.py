@@ -1,23 +1,22 @@
 """Where the next turn of each candidate lies, from what was measured so far; the race decides, this only steers."""
 
 import collections.abc
-import dataclasses
 import itertools
 import math
-import random
 import statistics
 
+from optimal_tp.experiment.courses import Asked, Course
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
 from optimal_tp.measurement.progress import Look, Ratio
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of, share_within
-from optimal_tp.plan.schedule import Arrivals, Closed, Poisson, Stream
+from optimal_tp.plan.schedule import Closed, Poisson, Stream
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.proof import is_shown, missed
+from optimal_tp.verdict.race.proof import is_shown, missed, proof
 from optimal_tp.verdict.race.rates import FIRST_SHARE, LONGEST_MOVE, Bracket, TurnSize, block_rate
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
 from optimal_tp.verdict.readings import asked_share, reading, throughput
@@ -33,45 +32,6 @@ PROOF_SHARE, TAIL_PROOF_SHARE, MISS_SHARE = 0.9, 0.8, 1.1
 TAIL = 0.98
 SATURATED_LATENCIES = 4
 """Length of a saturated turn in latencies of a request: its first and last do not count."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the next turn of a candidate is to be."""
-
-    arrivals: Arrivals
-    counted: Counted | None = None
-    seconds: float | None = None
-    requests: int | None = None
-
-
-@dataclasses.dataclass(kw_only=True)
-class Course:
-    """What is known of one candidate while it is driven."""
-
-    servers: int
-    cores_used: int
-    slots: int
-    """Requests that all its servers work on at a time."""
-    alone_seconds: float | None = None
-    """Median total latency of one request at a time; None before it was measured, or where none succeeded."""
-    latency_seconds: float | None = None
-    """Mean total latency of the last turn's counted requests that succeeded."""
-    bracket: Bracket | None = None
-    log_rate: float | None = None
-    """Of its last open turn, per core."""
-    last_share: float = 0.0
-    """Of the counted requests of its last open turn, within the limits."""
-    slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
-    """Without limits: requests in flight and log throughput of each step."""
-    is_slow: bool = False
-    """Whether it held the limits at no rate of its bracket."""
-    slow_shares: list[float] = dataclasses.field(default_factory=list)
-
-    @property
-    def busiest(self) -> int:
-        """Requests in flight at its best step; one for each server before the first."""
-        return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
 
 
 class Guidance:
@@ -319,12 +279,8 @@ class Guidance:
     def note_proof(self, found: Reading) -> bool:
         """Take a turn of the proof; return whether both rates are shown."""
         self._proof.append(found)
-        middle = statistics.fmean([min(one.log_rate for one in self._proof), max(one.log_rate for one in self._proof)])
-        alpha = (1 - self.settings.decision.confidence) / 2
-        low = [one.share for one in self._proof if one.log_rate <= middle]
-        high = [one.share for one in self._proof if one.log_rate > middle]
-        is_held = is_shown([(share - self.asked) / self.asked for share in low], alpha)
-        return is_held and is_shown(missed(high, self.asked), alpha)
+        shown = proof(self._proof, self.asked, alpha=1 - self.settings.decision.confidence)
+        return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
     def held_out(self, candidate: Candidate, seed: int) -> Asked | None:
         """Return the open turn at which the plan's prediction is tested; None where no capacity is known."""
@@ -336,18 +292,3 @@ class Guidance:
             return None
         best = math.exp(max(rate for _, rate in course.slots_steps))
         return self._open(candidate, math.log(HELD_OUT_SHARE * best / self.settings.load.output_tokens), seed)
-
-
-def block_orders(
-    candidates: collections.abc.Sequence[Candidate], draw: random.Random
-) -> collections.abc.Iterator[list[Candidate]]:
-    """Yield the order of ``candidates`` in each block: every one takes every place equally often, in random order.
-
-    The rows of a Latin square of a random permutation, shuffled; then another.
-    """
-    while True:
-        drawn = draw.sample(candidates, len(candidates))
-        shifts = list(range(len(drawn)))
-        draw.shuffle(shifts)
-        for shift in shifts:
-            yield drawn[shift:] + drawn[:shift]

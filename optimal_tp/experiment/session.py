@@ -15,9 +15,10 @@ import typing
 import botocore.exceptions
 
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.guidance import Course
+from optimal_tp.experiment.courses import Course
 from optimal_tp.experiment.ledger import Ledger
-from optimal_tp.experiment.stages import Experiment, PlannedExperiment
+from optimal_tp.experiment.planned import PlannedExperiment
+from optimal_tp.experiment.stages import Experiment
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate

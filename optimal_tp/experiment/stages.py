@@ -5,17 +5,16 @@ import dataclasses
 import itertools
 import random
 
-from optimal_tp.experiment.guidance import Asked, Course, Guidance, block_orders
+from optimal_tp.experiment.courses import Asked, Course, block_orders
+from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.experiment.ledger import Kept, Ledger
+from optimal_tp.experiment.planned import Ended, asked_stretch
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.loadgen.stretch import Stretch
-from optimal_tp.measurement.run import Ending
 from optimal_tp.measurement.samples import Stage
-from optimal_tp.measurement.shares import Share
-from optimal_tp.plan.schedule import Arrivals, Closed, own_share
-from optimal_tp.plan.timetable import PlannedTurn, Rounds, Timetable, lengths_seed
-from optimal_tp.settings.workload import Load, WorkloadSettings
+from optimal_tp.plan.schedule import Closed
+from optimal_tp.plan.timetable import Rounds
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.scoring import Throughput
@@ -23,14 +22,6 @@ from optimal_tp.verdict.race.scoring import Throughput
 BLOCKS_A_VISIT = 4
 """Blocks that servers which take turns measure before the next ones' turn: a change of servers takes minutes, and
 three visits give the least number of blocks and three starts of every server."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How an experiment ended."""
-
-    ending: Ending
-    detail: str | None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -227,80 +218,3 @@ class Experiment:
         if stage != "warm_up":
             self.watcher.say(kept.figures)
         return kept
-
-
-def asked_stretch(
-    load: Load, stage: Stage, candidate: Candidate, arrivals: Arrivals, *, block: int | None, ignore_eos: bool
-) -> Stretch:
-    """Return a stretch of the requests that ``load`` asks for, without an end."""
-    return Stretch(
-        stage=stage,
-        degree=candidate.degree,
-        max_num_seqs=candidate.max_num_seqs,
-        block=block,
-        arrivals=arrivals,
-        seconds=None,
-        max_tokens=load.output_tokens,
-        output_range=load.output_range,
-        seed=lengths_seed(load.seed, stage, block),
-        routing=load.routing,
-        ignore_eos=ignore_eos,
-        request_timeout_seconds=load.request_timeout_seconds,
-        grace_seconds=1,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PlannedExperiment:
-    """The share of one process. It never looks at what it measured: alone, that says nothing."""
-
-    settings: WorkloadSettings
-    timetable: Timetable
-    share: Share
-    turns: Turns
-    ledger: Ledger
-    watcher: Watcher
-    halt: Halt
-    origin: float
-    """The clock at the common start."""
-    ignore_eos: bool
-
-    async def run(self) -> Ended:
-        """Take every turn in which this share has a part; returns how it ended, with everything in the ledger."""
-        table = self.timetable
-        self.watcher.stage("the timetable", total=table.seconds)
-        for _, together in itertools.groupby(table.turns, key=lambda turn: (turn.stage, turn.block)):
-            for turn in together:
-                await self._take(turn)
-            self.ledger.close_part()
-            if self.halt.event.is_set():
-                how, sentence = self.halt.reasons[0]
-                return Ended(ending=how, detail=sentence)
-        if table.by_budget:
-            budget = self.settings.decision.budget_seconds
-            return Ended(ending="budget", detail=f"the budget of {budget:.0f} s holds {table.blocks} blocks")
-        return Ended(ending="blocks", detail=f"all {table.blocks} blocks were measured")
-
-    async def _take(self, turn: PlannedTurn) -> None:
-        share = own_share(turn.arrivals, self.share)
-        if share is None or self.halt.event.is_set():
-            return
-        stretch = asked_stretch(
-            self.settings.load,
-            turn.stage,
-            turn.candidate,
-            turn.arrivals,
-            block=turn.block,
-            ignore_eos=self.ignore_eos,
-        )
-        stretch = dataclasses.replace(
-            stretch,
-            seconds=turn.seconds,
-            requests=turn.requests,
-            begin=self.origin + turn.begin_seconds,
-            share=share,
-        )
-        kept = self.ledger.add_turn(await self.turns.take(stretch))
-        if turn.stage != "warm_up":
-            self.watcher.say(kept.figures)
-        self.watcher.advance(turn.stage, done=turn.begin_seconds + turn.seconds)

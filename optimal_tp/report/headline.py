@@ -14,8 +14,8 @@ from optimal_tp.measurement.estimate import (
 )
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.findings import DegreeVerdict, Outlook, Verdict
-from optimal_tp.verdict.reasons import UNIT, turned_to
 
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 
@@ -99,10 +99,23 @@ def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
     limited = "that holds the limits" if chosen.limits else "that was measured"
     if not others:
         return f"it is the only candidate {limited}"
-    found = {degree.name: turned_to(verdict.comparisons, chosen.name, degree.name) for degree in others}
-    if all(one is not None and one.word == "better" for one in found.values()):
+    if {degree.name for degree in others} <= _shown_below(verdict, chosen.name):
         return f"it gives more {UNIT[verdict.criterion]} than every other candidate {limited}"
     return f"no other candidate {limited} gives over {percent(verdict.resolution)} more {UNIT[verdict.criterion]}"
+
+
+def _shown_below(verdict: Verdict, name: str) -> set[str]:
+    """Return the candidates that are shown to give less than ``name``, or less than another that is."""
+    below: set[str] = set()
+    open_ = [name]
+    while open_:
+        better = open_.pop()
+        for other in (degree.name for degree in verdict.degrees if degree.name not in below):
+            found = turned_to(verdict.comparisons, better, other)
+            if found is not None and found.word == "better":
+                below.add(other)
+                open_.append(other)
+    return below
 
 
 def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:

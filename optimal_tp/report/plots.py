@@ -9,8 +9,8 @@ from optimal_tp.measurement.estimate import percent as percent_of
 from optimal_tp.report.drawing import Draw, by_candidate, for_dark_pages, picture, saturation, within
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.readings import asked_share
-from optimal_tp.verdict.reasons import UNIT, turned_to
 
 MEDIAN = 50.0
 

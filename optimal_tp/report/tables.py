@@ -7,7 +7,7 @@ from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, fig
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.reasons import UNIT
+from optimal_tp.verdict.comparisons import UNIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

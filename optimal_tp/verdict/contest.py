@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import operator
 import typing
 
 import scipy.special
@@ -57,6 +58,9 @@ def throughput_race(settings: WorkloadSettings, candidates: typing.Iterable[Cand
     return Race(every, ThroughputScoring(every), rules_of(settings.decision, len(every)))
 
 
+_OneT = typing.TypeVar("_OneT", Reading, Throughput)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contest:
     """What the race says of a run."""
@@ -98,9 +102,7 @@ def _by_goodput(evidence: Evidence) -> Contest:
     for one in found:
         if one.block is None and one.candidate in racing:
             scoring.open_with(one)
-    standing = None
-    for _, together in itertools.groupby(sorted(blocks, key=lambda one: typing.cast("int", one.block)), _block):
-        standing = race.add_block(together)
+    standing = _run(race, blocks)
     disturbed = scoring.disturbed()
     return Contest(
         criterion="goodput",
@@ -115,8 +117,13 @@ def _by_goodput(evidence: Evidence) -> Contest:
     )
 
 
-def _block(one: Reading | Throughput) -> int | None:
-    return one.block
+def _run(race: Race[_OneT], readings: typing.Iterable[_OneT]) -> Standing | None:
+    """Return where ``race`` stands after the blocks of ``readings``; None without any."""
+    standing = None
+    numbered = sorted((one.block, place, one) for place, one in enumerate(readings) if one.block is not None)
+    for number, together in itertools.groupby(numbered, operator.itemgetter(0)):
+        standing = race.add_block((one for _, _, one in together), number)
+    return standing
 
 
 def _oldest(standing: Standing | None, candidate: Candidate) -> int:
@@ -133,9 +140,10 @@ def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, 
     alpha = (1 - evidence.settings.decision.confidence) / max(1, len(evidence.candidates))
     slow = {}
     for candidate, own in evidence.candidates.items():
-        shares = [share_within(samples, limits) for turn, samples in own.turns if turn.rate_per_second is None]
-        if candidate not in racing and shares and own.serves:
-            slow[candidate] = is_shown(missed([share for share in shares if share is not None], asked), alpha)
+        alone = (share_within(samples, limits) for turn, samples in own.turns if turn.concurrency == 1)
+        shares = [share for share in alone if share is not None]
+        if candidate not in racing and shares and own.serves and math.fsum(shares) < asked * len(shares):
+            slow[candidate] = is_shown(missed(shares, asked), alpha)
     return slow
 
 
@@ -191,9 +199,7 @@ def _by_throughput(evidence: Evidence) -> Contest:
     racing = tuple(sorted({one.candidate for one in found}))
     race = throughput_race(evidence.settings, racing)
     scoring = race.scoring
-    standing = None
-    for _, together in itertools.groupby(sorted(found, key=lambda one: typing.cast("int", one.block)), _block):
-        standing = race.add_block(together)
+    standing = _run(race, found)
     logs = {candidate: [one.log_rate for one in found if one.candidate == candidate] for candidate in racing}
     return Contest(
         criterion="throughput",

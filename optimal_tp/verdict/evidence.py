@@ -9,8 +9,17 @@ import typing
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Key, Turn, counted, key, of, output_tokens_per_second, samples_by_turn
-from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.measurement.turns import (
+    Key,
+    Turn,
+    counted,
+    key,
+    latency_ms,
+    of,
+    output_tokens_per_second,
+    samples_by_turn,
+)
+from optimal_tp.settings.workload import Limit, LimitedMetric, WorkloadSettings
 
 SOUND_SHARE = 0.9
 """Share of a candidate's block turns that must be sound; below it the candidate is invalid, not just measured less."""
@@ -107,6 +116,12 @@ class CandidateEvidence:
     def serves(self) -> bool:
         """Whether any request of its blocks succeeded."""
         return any(sample.status == "ok" for sample in self.samples)
+
+    def lacks(self, limits: typing.Mapping[LimitedMetric, Limit]) -> LimitedMetric | None:
+        """Return a limited figure that requests succeeded without, every one of them; None where there is none such."""
+        good = [sample for sample in self.samples if sample.status == "ok"]
+        without = (metric for metric in limits if all(latency_ms(sample, metric) is None for sample in good))
+        return next(without, None) if good else None
 
     def log_tokens_per_core(self) -> list[float]:
         """Return, of each turn that tells, the logarithm of output tokens per second per logical core used."""

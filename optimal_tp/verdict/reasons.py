@@ -18,9 +18,10 @@ from optimal_tp.measurement.estimate import (
     ranged,
 )
 from optimal_tp.measurement.turns import share_within
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
-from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, LimitFinding, Outcome, Proof, Word
+from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
 from optimal_tp.verdict.statistics import mean_sequence
@@ -28,7 +29,6 @@ from optimal_tp.verdict.statistics import mean_sequence
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
 """``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
 GOODPUT, PER_CORE = "GoodputPerSecondPerCore", "OutputTokensPerSecondPerCore"
-UNIT = {"goodput": "requests/s per core", "throughput": "output tokens/s per core"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,53 +59,6 @@ class Case:
     def against(self, candidate: Candidate, rival: Candidate) -> Comparison | None:
         """Return the comparison of two candidates with ``candidate`` first; None where they were not compared."""
         return turned_to(self.comparisons, candidate.name, rival.name)
-
-
-def comparison(pair: Pair) -> Comparison:
-    """Return what ``pair`` shows, as data."""
-    back = pair.turned()
-    word: typing.Literal["better", "worse", "equal", "at most better", "at most worse", "open"] = "open"
-    if pair.is_better or back.is_better:
-        word = "better" if pair.is_better else "worse"
-    elif pair.is_safe or back.is_safe:
-        word = "equal" if pair.is_safe and back.is_safe else "at most worse" if pair.is_safe else "at most better"
-    ratio = None
-    if pair.log_ratio is not None:
-        ratio = Estimate(value=math.exp(pair.log_ratio), interval=pair.interval.exponentiated())
-    return Comparison(
-        first=pair.first.name,
-        second=pair.second.name,
-        blocks=pair.blocks,
-        ratio=ratio,
-        log_deviation=pair.deviation,
-        word=word,
-        alpha=pair.rules.alpha,
-        why_open=pair.why_open,
-    )
-
-
-_TURNED: dict[str, typing.Any] = {
-    "better": "worse",
-    "worse": "better",
-    "at most better": "at most worse",
-    "at most worse": "at most better",
-}
-
-
-def turned_to(comparisons: typing.Iterable[Comparison], first: str, second: str) -> Comparison | None:
-    """Return the comparison of two candidates with ``first`` first; None where they were not compared."""
-    for one in comparisons:
-        if (one.first, one.second) == (first, second):
-            return one
-        if (one.second, one.first) == (first, second):
-            ratio = one.ratio
-            if ratio is not None:
-                low, high = ratio.interval.low, ratio.interval.high
-                ends = Interval(low=1 / high if high else None, high=1 / low if low else None)
-                ratio = Estimate(value=1 / ratio.value, interval=ends)
-            word = _TURNED.get(one.word, one.word)
-            return dataclasses.replace(one, first=first, second=second, ratio=ratio, word=word)
-    return None
 
 
 def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: Proof | None) -> DegreeVerdict:
@@ -193,8 +146,14 @@ def _word(case: Case, outcome: Outcome, candidate: Candidate, own: CandidateEvid
 
 def unmeasured_sentence(evidence: Evidence, candidate: Candidate) -> str:
     """Return why a candidate with servers has nothing that can be compared."""
-    own = evidence.candidates[candidate]
-    if own.turns and evidence.settings.limits.asked():
+    own, limits = evidence.candidates[candidate], evidence.settings.limits.asked()
+    lacking = own.lacks(limits)
+    if lacking is not None:
+        return (
+            f"no request has a {METRIC_WORDS[lacking]} to hold against {figure(limits[lacking].at_most_ms)} ms; "
+            "serve with streaming, or ask for another limit"
+        )
+    if own.turns and limits:
         return (
             "its blocks kept a fixed number of requests in flight, which does not answer which rate holds the limits; "
             "measure it again"
@@ -284,19 +243,6 @@ def _against(case: Case, candidate: Candidate, rival: Candidate) -> Ground:
     )
 
 
-def limit_sentence(finding: LimitFinding) -> str:
-    """Return what was seen of one limit near the candidate's capacity, with its numbers."""
-    if not finding.requests:
-        return f"no request has a {METRIC_WORDS[finding.metric]} to hold against {figure(finding.at_most_ms)} ms"
-    sentence = (
-        f"near its capacity {percent(finding.hits / finding.requests)} of {plural(finding.requests, 'request')} take "
-        f"at most {figure(finding.at_most_ms)} ms {METRIC_WORDS[finding.metric]}; {finding.percent:g} % are asked"
-    )
-    if finding.latency_ms is not None:
-        sentence += f"; p{finding.percent:g} is {ranged(finding.latency_ms, 'ms')}"
-    return sentence
-
-
 def _reasons(case: Case, candidate: Candidate, own: CandidateEvidence, ground: Ground) -> tuple[str, ...]:
     """Return every further sentence that bears on a candidate's word."""
     name = f"{candidate.name} block"
@@ -340,6 +286,8 @@ def _open_points(case: Case) -> list[str]:
     least = case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
         return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed; a claim takes {least}"]
+    if not standing.pairs:
+        return [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
     return [f"{name_list(together)} are not told apart", *dict.fromkeys(why)]

@@ -8,13 +8,15 @@ from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import of
 from optimal_tp.verdict.caveats import caveats_of
+from optimal_tp.verdict.comparisons import comparison
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import Evidence, VoidReasons, gather
 from optimal_tp.verdict.findings import Comparison, Outcome, Outlook, Proof, Verdict
 from optimal_tp.verdict.outlook import comparison_question, priced
+from optimal_tp.verdict.race.blocks import Standing
 from optimal_tp.verdict.race.proof import proof
 from optimal_tp.verdict.readings import asked_share, reading
-from optimal_tp.verdict.reasons import Case, Standpoint, comparison, degree_verdict, reasons_of
+from optimal_tp.verdict.reasons import Case, Standpoint, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
 
@@ -57,7 +59,7 @@ def decide(
         outlook=() if outcome == "settled" else _outlook(case, record),
         confidence=settings.decision.confidence,
         resolution=settings.decision.resolution,
-        blocks=0 if found.standing is None else found.standing.blocks,
+        blocks=evidence.blocks,
     )
 
 
@@ -75,17 +77,19 @@ def standpoint(
         return "unmeasured"
     if not own.serves:
         return "fails"
+    if own.lacks(evidence.settings.limits.asked()) is not None:
+        return "unmeasured"
     if candidate in slow:
         return "misses" if slow[candidate] else "slow"
     return "races" if candidate in racing else "unmeasured"
 
 
-def _comparisons(standing: typing.Any) -> tuple[Comparison, ...]:  # noqa: ANN401
+def _comparisons(standing: Standing | None) -> tuple[Comparison, ...]:
     if standing is None:
         return ()
-    shown = {frozenset((pair.first, pair.second)): pair for pair in standing.beaten.values()}
-    open_pairs = {frozenset((pair.first, pair.second)): pair for pair in standing.pairs}
-    return tuple(comparison(pair) for _, pair in sorted((open_pairs | shown).items(), key=lambda one: sorted(one[0])))
+    every = (*standing.former, *standing.pairs, *standing.beaten.values())
+    last = {frozenset((pair.first, pair.second)): pair for pair in every}
+    return tuple(comparison(pair) for _, pair in sorted(last.items(), key=lambda one: sorted(one[0])))
 
 
 def _outcome(case: Case) -> Outcome:
@@ -126,9 +130,9 @@ def _proof(evidence: Evidence, chosen: Candidate) -> Proof | None:
 def _outlook(case: Case, record: RunRecord) -> tuple[Outlook, ...]:
     price = case.evidence.settings.price
     standing = case.contest.standing
-    if standing is None:
+    if standing is None and (case.evidence.blocks or not case.evidence.candidates):
         return ()
-    missing = case.evidence.settings.decision.minimum_blocks - standing.blocks
+    missing = case.evidence.settings.decision.minimum_blocks - (0 if standing is None else standing.blocks)
     questions: list[tuple[str, int | None]] = []
     if missing > 0:
         questions.append(("everything, as a first claim takes so many blocks", missing))

@@ -42,16 +42,23 @@ def _profile(folder: pathlib.Path, models: tuple[str, ...], **local: object) -> 
         "output_tokens": 8,
         "warm_up_requests": 1,
         "idle_requests": 1,
-        "concurrency": [1, 2],
-        "step_seconds": 0.1,
-        "block_seconds": 0.2,
+        "warm_in": 1,
+        "turn_length": 5,
+        "turn_requests": 6,
+        "bracket_turns": 2,
         "pause_seconds": 0,
     }
     data = {
         "workloads": {
             "degrees": [1, 2, 1024],
             "load": load,
-            "decision": {"minimum_blocks": 5, "maximum_blocks": 8, "budget_seconds": 30},
+            "decision": {
+                "minimum_blocks": 4,
+                "fixed_looks": 5,
+                "maximum_blocks": 8,
+                "budget_seconds": 30,
+                "proof_seconds": 0,
+            },
             **({"models": [{"model": {"name": name, "revision": "none"}} for name in models]} if models else {}),
         },
         "local": {"stop_timeout_seconds": 2, "server_overhead_gib": 0, "kv_cache_gib": 1, **local},
@@ -111,7 +118,7 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
     assert names >= {"run.json", "samples-0000.jsonl", "verdict.json", "report.md", "report.html", "server-tp1.log"}
     # On a machine so busy that no turn was sound there is nothing to draw.
     rated = any(item["tokens_per_second_per_core"] is not None for item in verdict["degrees"])
-    assert ("throughput.png" in names) == rated
+    assert ("load.png" in names) == rated
     assert set(words) == {1, 2, 1024}
     assert words[1024] == "no-fit"
     assert (tmp_path / "out" / "last").resolve() == ended.folder

@@ -56,15 +56,29 @@ async def conducted(session: Session, cluster: Cluster, *, probes: bool = False)
     return None
 
 
-def test_blocks_go_there_and_back(tmp_path: pathlib.Path) -> None:
-    """TP1 TP2, TP2 TP1, TP1 TP2: each block has both, and each pair of blocks one change between them."""
+def test_visits_go_there_and_back(tmp_path: pathlib.Path) -> None:
+    """Four blocks of TP1, four of TP2, then the other way round: each block has both, and changes are few."""
     with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
         record = asyncio.run(conducted(session, Cluster()))
 
     assert record is not None
     blocks = [turn.degree for turn in record.turns if turn.stage == "block"]
-    assert blocks[:8] == [1, 2, 2, 1, 1, 2, 2, 1]
+    assert blocks[:16] in ([1] * 4 + [2] * 8 + [1] * 4, [1] * 4 + [2] * 4)
     assert record.ending in ("settled", "blocks")
+
+
+def test_the_first_turn_after_a_start_is_thrown_away(tmp_path: pathlib.Path) -> None:
+    """It warms the servers up; turns say which start they were on, the first being 0."""
+    with _session(tmp_path, {1: 0.002, 2: 0.002}, _settings()) as session:
+        record = asyncio.run(conducted(session, Cluster()))
+
+    assert record is not None
+    seen: set[tuple[int, int | None]] = set()
+    for turn in record.turns:
+        if (turn.degree, turn.server_start) not in seen:
+            assert turn.stage == "warm_up"
+            seen.add((turn.degree, turn.server_start))
+    assert seen >= {(1, 0), (1, 1), (2, 0), (2, 1)}
 
 
 def test_no_two_rounds_run_at_once(tmp_path: pathlib.Path) -> None:

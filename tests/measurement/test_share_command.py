@@ -135,7 +135,7 @@ def _most_in_flight(samples: list[Sample]) -> int:
 
 def test_every_turn_is_whole(together: Together) -> None:
     """Every planned turn is there once; both pods' samples are in it, and no request twice."""
-    planned = timetable(parse_workloads(SETTINGS, file="test"), (TP1, TP2))
+    planned = timetable(parse_workloads(SETTINGS, file="test"), {TP1: 1, TP2: 2})
     source = read(str(together.folder))
     grouped = samples_by_turn(source.samples)
     wanted = collections.Counter(
@@ -166,7 +166,7 @@ def test_turns_begin_at_the_planned_moments(tmp_path: pathlib.Path, together: To
     """Both pods begin each turn at the very second of the plan, by the common start."""
     planned = {
         (turn.stage, turn.candidate.degree, turn.block, turn.arrivals.concurrency): turn.begin_seconds
-        for turn in timetable(parse_workloads(SETTINGS, file="test"), (TP1, TP2)).turns
+        for turn in timetable(parse_workloads(SETTINGS, file="test"), {TP1: 1, TP2: 2}).turns
     }
     for pod in (0, 1):
         alone = tmp_path / str(pod)

@@ -1,24 +1,18 @@
 """The report's files: complete, self-contained, the same each time, and safe to open."""
 
 import dataclasses
-import itertools
 import json
 import pathlib
 import re
 import typing
 
-import matplotlib.axes
-import matplotlib.figure
 import PIL.Image
 import pytest
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.estimate import Estimate, Interval
-from optimal_tp.report.drawing import choices
 from optimal_tp.report.files import write
 from optimal_tp.settings.workload import Model
 from optimal_tp.verdict.analysis import analyse
-from optimal_tp.verdict.flips import LimitRange
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, total_limit
 
@@ -36,12 +30,12 @@ def rendered(folder: pathlib.Path, **plan: typing.Any) -> dict[str, pathlib.Path
 def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
     """Return the files of a run that has everything."""
     section = settings(price=price(), limits=total_limit(270, 75))
-    return rendered(tmp_path_factory.mktemp("full"), section=section, rising=(1, 2, 4))
+    return rendered(tmp_path_factory.mktemp("full"), section=section)
 
 
 def test_a_full_report_has_all_its_files(full: dict[str, pathlib.Path]) -> None:
     """The page first, then text, data and pictures."""
-    pictures = ["latency.png", "throughput.png", "choice.png", "load.png"]
+    pictures = ["comparison.png", "latency.png", "load.png"]
 
     assert list(full) == ["report.html", "report.md", "verdict.json", *pictures]
     assert all(full[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
@@ -51,12 +45,12 @@ def test_a_picture_says_which_run_it_is_of(full: dict[str, pathlib.Path]) -> Non
     """Wherever a PNG is copied to, its description has its figures and the run."""
     run = json.loads(full["verdict.json"].read_text())["run"]
     described = []
-    for name in ("latency.png", "throughput.png", "choice.png", "load.png"):
+    for name in ("comparison.png", "latency.png", "load.png"):
         with PIL.Image.open(full[name]) as picture:
             described.append(picture.info["Description"])
 
-    assert [words.endswith(f". Run {run}.") for words in described] == [True] * 4
-    assert described[1].startswith("Output tokens/s per logical core used, by degree: TP1 ")
+    assert [words.endswith(f". Run {run}.") for words in described] == [True] * 3
+    assert described[0].startswith("Requests/s per core, times TP2's: TP2 1.00 (1.00 to 1.00), TP4 0.6")
 
 
 def test_nothing_partial_is_left(full: dict[str, pathlib.Path]) -> None:
@@ -91,8 +85,8 @@ def test_every_picture_has_words_and_a_dark_form(full: dict[str, pathlib.Path]) 
     """Alt texts carry the numbers; each picture has a source for dark pages and one for paper."""
     page = full["report.html"].read_text()
 
-    assert page.count('media="(prefers-color-scheme: dark)"') == 4
-    assert 'alt="p75 of total latency in ms, by degree: TP1 29' in page
+    assert page.count('media="(prefers-color-scheme: dark)"') == 3
+    assert 'alt="p75 of total latency at the compared point, in ms: TP1 29' in page
     assert "the limit is 270 ms" in page
 
 
@@ -111,7 +105,7 @@ def test_markdown_answers_in_its_first_three_lines(full: dict[str, pathlib.Path]
 
     assert lines[0].startswith("# Serve with TP2: ")
     assert lines[1].startswith("Sure to at least 95 %")
-    assert lines[2].startswith("TP1 instead would break the limits and give 7")
+    assert lines[2].startswith("TP1 is no choice (misses-slo: even one request at a time holds 270 ms")
 
 
 def test_markdown_tables_are_whole(full: dict[str, pathlib.Path]) -> None:
@@ -133,10 +127,20 @@ def test_what_a_run_says_is_escaped(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_run_without_blocks_has_a_report_without_their_pictures(tmp_path: pathlib.Path) -> None:
-    """Idle latency alone draws the choice by the limit; nothing is drawn of what is not there."""
+    """Nothing is drawn of what is not there."""
     files = rendered(tmp_path, truths=SEED_EXPERIMENT, blocks=0)
 
-    assert list(files) == ["report.html", "report.md", "verdict.json", "choice.png"]
+    assert list(files) == ["report.html", "report.md", "verdict.json"]
+
+
+def test_without_limits_the_load_is_drawn_as_requests_in_flight(tmp_path: pathlib.Path) -> None:
+    """Its words have each candidate's throughput where it is compared."""
+    files = rendered(tmp_path, truths=SEED_EXPERIMENT, rising=(1, 2, 4))
+    page = files["report.html"].read_text()
+
+    assert list(files)[3:] == ["comparison.png", "latency.png", "load.png"]
+    assert "output tokens/s per core: TP1 17" in page
+    assert " with 1; TP2 98." in page
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:
@@ -146,26 +150,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path)
     again = r"free space or name another folder, then run optimal-tp report again"
     with pytest.raises(StorageFailed, match=rf"^the report cannot be written to .*taken: File exists; {again}$"):
         rendered(tmp_path / "taken", blocks=0)
-
-
-def choice_of(*ends_ms: float, limit_ms: float) -> matplotlib.axes.Axes:
-    """Return the drawn choice: none below the first end, then TP2, then TP1 ..."""
-    ranges = [LimitRange(degree=None, concurrency=None, from_ms=None, to_ms=ends_ms[0])]
-    for place, end in enumerate(ends_ms):
-        band = Estimate(value=end, interval=Interval(low=0.98 * end, high=None))
-        until = ends_ms[place + 1] if place + 1 < len(ends_ms) else None
-        ranges.append(LimitRange(degree=2 - place, concurrency=4, from_ms=band, to_ms=until))
-    axes = matplotlib.figure.Figure(figsize=(5.6, 2), layout="constrained").add_subplot()
-    choices(axes, ranges, limit_ms)
-    return axes
-
-
-@pytest.mark.parametrize("limit_ms", [800, 1500, 10_000, 100_000])
-def test_the_labels_of_the_choice_do_not_overlap(limit_ms: float) -> None:
-    """Bands and their ends are read one by one, also where the limit is far above all of them."""
-    axes = choice_of(695, 1083, limit_ms=limit_ms)
-    axes.figure.canvas.draw()
-    boxes = [text.get_window_extent() for text in axes.texts if not text.get_text().startswith("limit")]
-
-    assert len(boxes) == 5
-    assert not [one for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]

@@ -27,7 +27,7 @@ def swept(folder: pathlib.Path, *, markup: str = "<b>|") -> pathlib.Path:
     """Store a sweep of five: two settled at different degrees, one without any, a failed and a waiting one."""
     for name, truths in (("small", SMALL), ("large", LARGE)):
         section = settings(degrees=[1, 2], price=price(), limits=total_limit(2000))
-        store(folder / name, *planted_run(truths, section, rising=(1, 2)))
+        store(folder / name, *planted_run(truths, section))
     store(folder / "slow", *planted_run(SMALL, settings(degrees=[1, 2], limits=total_limit(10))))
     legs = (
         Leg(model="Qwen/Qwen3-0.6B", folder="small", state="ended"),
@@ -59,7 +59,7 @@ def test_each_model_has_its_degree(tmp_path: pathlib.Path, capsys: pytest.Captur
 
 
 def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:
-    """Size, degree, throughput, the limit and the price of each; every degree's word in the second table."""
+    """Size, degree, goodput, throughput, the limit and the price of each; every degree's word in the second table."""
     main(["report", str(swept(tmp_path))])
     lines = (tmp_path / "report.md").read_text().splitlines()
     small, large = (
@@ -67,9 +67,10 @@ def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:
     )
     degrees = [line for line in lines if line.startswith("| Qwen") and "chosen" in line]
 
-    assert small.startswith("| Qwen/Qwen3-0.6B | 0.60 billion | settled | TP1 | 175 (167 to 184) |")
-    assert "p90 of total latency 303 ms of 2,000 ms" in small
-    assert large.startswith("| Qwen/Qwen3-8B | 8.19 billion | settled | TP2 | 50")
+    assert small.startswith("| Qwen/Qwen3-0.6B | 0.60 billion | settled | TP1 | 1.7")
+    assert "| p90 of total latency " in small
+    assert " ms of 2,000 ms |" in small
+    assert large.startswith("| Qwen/Qwen3-8B | 8.19 billion | settled | TP2 | 0.5")
     assert [row.count("dominated") for row in degrees] == [1, 1]
     assert degrees[0].index("chosen") < degrees[0].index("dominated")
     assert degrees[1].index("chosen") > degrees[1].index("dominated")
@@ -83,7 +84,7 @@ def test_a_column_without_a_figure_is_left_out(tmp_path: pathlib.Path) -> None:
     main(["report", str(tmp_path)])
     lines = (tmp_path / "report.md").read_text().splitlines()
 
-    assert "| Model | Verdict | Degree | Tokens/s per core |" in lines
+    assert "| Model | Verdict | Candidate | Tokens/s per core |" in lines
     assert "| me/next | not measured | — | — |" in lines
 
 
@@ -102,14 +103,14 @@ def test_the_answers_are_data_too(tmp_path: pathlib.Path) -> None:
     main(["report", str(swept(tmp_path))])
     rows = json.loads((tmp_path / "verdicts.json").read_text())["models"]
 
-    assert [(row["outcome"], row["degree"]) for row in rows] == [
-        ("settled", 1),
-        ("settled", 2),
+    assert [(row["outcome"], row["candidate"]) for row in rows] == [
+        ("settled", "TP1"),
+        ("settled", "TP2"),
         ("settled", None),
         ("not measured", None),
         ("not measured", None),
     ]
-    assert rows[2]["sentence"].startswith("No degree holds the limits.")
+    assert rows[2]["sentence"].startswith("No candidate holds the limits, ")
 
 
 def test_the_same_sweep_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
@@ -133,7 +134,7 @@ def test_a_sweep_with_everything_settled_ends_with_0(tmp_path: pathlib.Path) -> 
 def test_doubt_is_told_as_doubt() -> None:
     """Only what is settled is served; the rest stands under its own word."""
     rows = [
-        ModelRow(model=name, folder=name, outcome="inconclusive", degree=None, provisional=1, sentence="")
+        ModelRow(model=name, folder=name, outcome="inconclusive", candidate=None, provisional="TP1", sentence="")
         for name in ("a", "b", "c")
     ]
 

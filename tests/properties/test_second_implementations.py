@@ -7,8 +7,8 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from bench.rule import _welch
-from optimal_tp.verdict.statistics import _binomial, mean_sequence, share_sequence, t_bound
+from optimal_tp.verdict.contest import _fisher
+from optimal_tp.verdict.statistics import _binomial, mean_sequence, t_bound
 
 
 def e_value(count: int, t: float, prior_variance: float) -> float:
@@ -44,16 +44,13 @@ def test_mean_sequence_is_wider_than_a_single_look() -> None:
     assert found.high > single.high
 
 
-@pytest.mark.parametrize(("hits", "trials"), [(0, 40), (3, 40), (20, 40), (40, 40)])
-def test_share_sequence_holds_the_exact_interval_of_one_look(hits: int, trials: int) -> None:
-    """It contains Clopper and Pearson's exact interval, which is right at one look only."""
-    found = share_sequence(hits, trials, alpha=0.05)
-    exact = scipy.stats.binomtest(hits, trials).proportion_ci(0.95)
+@pytest.mark.parametrize("counts", [(0, 24, 0, 24), (1, 24, 6, 24), (3, 12, 0, 30), (9, 10, 1, 10)])
+def test_uneven_disturbance_is_fishers_exact_test(counts: tuple[int, int, int, int]) -> None:
+    """Disturbed turns of two candidates: the chance of counts as uneven as these, two-sided."""
+    bad, total, other_bad, other_total = counts
+    exact = scipy.stats.fisher_exact(np.array([[bad, total - bad], [other_bad, other_total - other_bad]])).pvalue
 
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low <= exact.low
-    assert found.high >= exact.high
+    assert _fisher(*counts) == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("trials", [1, 2, 10, 33, 184, 1000, 20_000])
@@ -63,11 +60,3 @@ def test_ranks_are_those_of_the_binomial_distribution(trials: int, share: float)
     for alpha in (0.1, 0.05, 0.01, 0.001):
         for chance in (alpha / 2, 1 - alpha / 2):
             assert _binomial(chance, trials, share) == scipy.stats.binom.ppf(chance, trials, share)
-
-
-def test_usual_practice_is_welchs_test() -> None:
-    """What the table in docs/verdict.md calls Welch's t is SciPy's."""
-    one, other = np.random.default_rng(1).standard_normal((2, 50, 30))
-    exact = scipy.stats.ttest_ind(one, other + 0.4, axis=1, equal_var=False).pvalue
-
-    assert _welch(one, other + 0.4) == pytest.approx(exact, rel=1e-9)

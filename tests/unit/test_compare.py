@@ -11,7 +11,8 @@ from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
 from optimal_tp.report.compare import changes, refuse_different, sentences
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.rule import decide
-from tests.fakes_run import Planted, planted_run, settings
+from tests.fakes_candidates import TP1, TP2
+from tests.fakes_run import Planted, Recorder, planted_run, settings, total_limit
 
 
 def judged(latency_ms: float, *, seed: int = 1, blocks: int = 12, void: bool = False) -> Retrial:
@@ -26,7 +27,7 @@ def test_a_faster_run_is_better_where_it_is_faster() -> None:
     """TP1 answers a tenth sooner: better, by that much; TP2 is not distinguishable."""
     found = changes(judged(300), judged(270, seed=2))
 
-    assert [(change.degree, change.word) for change in found] == [(1, "better"), (2, "not distinguishable")]
+    assert [(change.candidate, change.word) for change in found] == [(TP1, "better"), (TP2, "not distinguishable")]
     assert found[0].ratio is not None
     assert found[0].ratio.value == pytest.approx(300 / 270, rel=0.02)
 
@@ -43,6 +44,70 @@ def test_a_run_against_itself_is_not_distinguishable() -> None:
     assert [change.word for change in changes(run, run)] == ["not distinguishable"] * 2
 
 
+def test_runs_with_limits_are_compared_by_goodput() -> None:
+    """A fifth more requests per core within the limits, at the same latency."""
+    section = settings(degrees=[1], limits=total_limit(310, 75))
+    runs = []
+    for capacity in (1.0, 1.2):
+        record, samples = planted_run([Planted(degree=1, latency_ms=290, capacity=capacity)], section)
+        verdict = decide(record, samples)
+        runs.append(Retrial(record=record, samples=tuple(samples), verdict=verdict, difference=None))
+    (found,) = changes(*runs)
+
+    assert found.word == "better"
+    assert found.ratio is not None
+    assert found.ratio.value == pytest.approx(1.2, rel=0.05)
+
+
+def started(slowdowns: tuple[float, ...], *, told: bool = True) -> Retrial:
+    """Return a run of TP1 with two blocks after each start of its server, whose accidents are ``slowdowns``."""
+    recorder, truth = Recorder(), Planted(degree=1, latency_ms=300, noise=0.005)
+    for start, slowdown in enumerate(slowdowns):
+        for block in range(2 * start, 2 * start + 2):
+            recorder.turn(truth, "block", requests=10, block=block, slowdown=slowdown)
+            recorder.turns[-1] = dataclasses.replace(recorder.turns[-1], server_start=start if told else None)
+    record = recorder.record([truth])
+    verdict = decide(record, recorder.samples)
+    return Retrial(record=record, samples=tuple(recorder.samples), verdict=verdict, difference=None)
+
+
+BEFORE, AFTER = (1.03, 1.0, 1.03), (1.06, 1.09, 1.06)
+
+
+def test_few_starts_are_these_server_processes() -> None:
+    """Nobody counted starts: the blocks tell the runs apart, and the sentence says what for."""
+    found = changes(started(BEFORE, told=False), started(AFTER, told=False))
+
+    assert (found[0].word, found[0].starts) == ("worse", 1)
+    assert sentences(found, ("A", "B"))[0].startswith("TP1 is worse in B than in A, for these server processes: 0.95")
+
+
+def test_three_starts_are_compared_by_starts() -> None:
+    """The same blocks: what starts differ by among themselves is more than what the runs differ by."""
+    found = changes(started(BEFORE), started(AFTER))
+
+    assert (found[0].word, found[0].starts) == ("not distinguishable", 3)
+
+
+def test_three_starts_that_agree_tell_runs_apart() -> None:
+    """Then the change holds beyond these processes, and the sentence has no such words."""
+    found = changes(started((1.0, 1.002, 1.001)), started((0.9, 0.901, 0.899)))
+
+    assert found[0].word == "better"
+    assert sentences(found, ("A", "B"))[0].startswith("TP1 is better in B than in A: 1.11")
+
+
+def test_a_block_that_is_missing_does_not_shift_the_others() -> None:
+    """All turns of block 3 failed the audit: the blocks after it keep their numbers, and their starts."""
+    run = started((1.0, 1.0, 1.0))
+    kept = tuple(turn for turn in run.record.turns if turn.block != 3)
+    samples = tuple(sample for sample in run.samples if sample.block != 3)
+    record = dataclasses.replace(run.record, turns=kept)
+    less = dataclasses.replace(run, record=record, samples=samples, verdict=decide(record, samples))
+
+    assert (changes(less, less)[0].word, changes(less, less)[0].starts) == ("not distinguishable", 3)
+
+
 def test_a_run_with_too_few_blocks_is_not_distinguishable() -> None:
     """One block has no interval: no ratio is made up."""
     found = changes(judged(300, blocks=1), judged(150))
@@ -55,8 +120,8 @@ def test_the_comparison_in_words() -> None:
     """Each degree's word, ratio and range, in the names the reader gave."""
     lines = sentences(changes(judged(300), judged(270, seed=2)), ("before", "after"))
 
-    assert lines[0].startswith("TP1 is better in after than in before: 1.1")
-    assert lines[0].endswith(" times the output tokens/s per core.")
+    assert lines[0].startswith("TP1 is better in after than in before, for these server processes: 1.1")
+    assert lines[0].endswith(" times as much per core.")
     assert lines[1].startswith("TP2 is not distinguishable between before and after: ")
 
 

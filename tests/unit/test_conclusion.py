@@ -32,7 +32,7 @@ def test_a_terminal_has_a_table() -> None:
     """Columns with heads, within the width."""
     lines = shown(terminal=True).splitlines()
 
-    assert lines[0].split() == ["Degree", "Word", "Tokens/s", "per", "core", "Decided", "by"]
+    assert lines[0].split() == ["Candidate", "Word", "Tokens/s", "per", "core", "Decided", "by"]
     assert any(line.startswith("TP4") and "no-fit" in line for line in lines)
 
 

@@ -76,26 +76,39 @@ def test_what_is_not_known_is_null() -> None:
     degree = found["verdict"]["degrees"][1]
 
     assert degree["word"] == "no-fit"
-    assert (degree["tokens_per_second"], degree["tokens_per_second_per_core"], degree["goodput"]) == (None,) * 3
+    unknown = (
+        "tokens_per_second_per_core",
+        "goodput_per_second_per_core",
+        "proof",
+        "median_latency_ms",
+        "share_within",
+    )
+    assert [degree[name] for name in unknown] == [None] * 5
     assert found["money"] is None
 
 
 def test_a_stored_verdict_of_version_1_stays_readable() -> None:
-    """This file is never made again: it is what a user kept, without rows that have the form of another."""
+    """This file is never made again: it is what a user kept; its choice was a degree."""
     stored = read_stored(GOLDEN.read_text())
 
-    assert (stored.schema_version, stored.outcome, stored.chosen) == (1, "settled", 2)
-    published().validate(json.loads(GOLDEN.read_text()))
+    assert (stored.schema_version, stored.outcome, stored.chosen) == (1, "settled", "TP2")
 
 
-VERSIONS = "^a verdict has a schema_version from 1 to 1; this one has"
+def test_a_verdict_of_this_version_is_read_as_it_was_written() -> None:
+    """Its choice is a candidate's name."""
+    stored = read_stored(encoded())
+
+    assert (stored.schema_version, stored.outcome, stored.chosen) == (2, "settled", "TP1")
+
+
+VERSIONS = "^a verdict has a schema_version from 1 to 2; this one has"
 REMEDY = "read it with the program that wrote it"
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ('{"schema_version": 2}', f"{VERSIONS} 2: {REMEDY}$"),
+        ('{"schema_version": 3}', f"{VERSIONS} 3: {REMEDY}$"),
         ("[]", f"{VERSIONS} none: {REMEDY}$"),
         (
             '{"schema_version": 1, "verdict": {"outcome": "fine"}}',

@@ -21,8 +21,8 @@ def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloa
 
 
 def test_a_load_above_one_core_is_told_with_the_figure() -> None:
-    """1,000 requests/s of 50 chunks keep 0.85 cores busy, and one is late above a half: two are needed."""
-    asked = {"arrivals": "constant", "rate_per_second": 1000, "concurrency": [8]}
+    """250 requests/s for each of TP4's cores keep 0.85 cores busy, and one is late above a half: two are needed."""
+    asked = {"rates_per_second_per_core": [100, 250]}
     (line,) = reach_lines(settings(asked))
 
     assert cores_needed(settings(asked).models[0]) == pytest.approx(0.85, abs=0.01)
@@ -38,7 +38,7 @@ def test_a_closed_loop_turns_as_fast_as_its_limit() -> None:
     """4,000 in flight within 400 ms are 10,000 requests/s at least; without a limit nobody knows."""
     load = {"concurrency": [4000]}
     limited = settings(load, limits={"total_latency_ms": {"at_most_ms": 400}})
-    rated = settings({"arrivals": "constant", "rate_per_second": 10_000})
+    rated = settings({"rates_per_second_per_core": [2500]})
 
     assert cores_needed(limited.models[0]) == cores_needed(rated.models[0])
     assert cores_needed(settings(load).models[0]) is None
@@ -87,7 +87,22 @@ def test_several_pods_of_several_models_are_refused() -> None:
 def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
     """With several pods the plan is made before the run, so its arithmetic is known before any spend."""
     with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds is 100\.0; it holds the stages"):
-        planned(settings(pods=2, decision={"budget_seconds": 100}))
+        planned(settings({"concurrency": [4, 8, 16]}, pods=2, decision={"budget_seconds": 100}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "key"),
+    [({}, "concurrency"), ({"total_latency_ms": {"at_most_ms": 400}}, "rates_per_second_per_core")],
+    ids=["without limits", "with limits"],
+)
+def test_several_pods_need_stated_loads(limits: dict[str, typing.Any], key: str) -> None:
+    """Nobody of them sees what all measured, so nobody can look for the loads."""
+    sentence = (
+        f"workloads.load.{key} is not set; several load generators follow a plan made before the run, so the loads are "
+        "stated; state them, around where each candidate's capacity may lie, or use one load generator"
+    )
+    with pytest.raises(SettingsError, match=whole(sentence)):
+        planned(settings(pods=2, limits=limits))
 
 
 def test_what_cannot_be_shared_is_told_after_what_contradicts_itself() -> None:

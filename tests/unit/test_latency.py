@@ -1,4 +1,6 @@
-"""The latency gate alone: turns whose requests resemble each other, and requests that never ended."""
+"""Latencies for display: turns whose requests resemble each other, and requests that never ended."""
+
+import dataclasses
 
 import pytest
 
@@ -23,15 +25,34 @@ def turns(hits: list[int], requests: int = 20) -> Turns:
     ]
 
 
-@pytest.mark.parametrize(
-    ("hits", "word", "effect"), [([16] * 20, "holds", 1.0), ([20] * 16 + [0] * 4, "inconclusive", 21.05)]
-)
-def test_turns_that_hold_as_a_whole_tell_less(hits: list[int], word: str, effect: float) -> None:
-    """80 % of 400 requests hold either way; where whole turns hold or miss, they tell as much as 19 would."""
-    found = limit_finding(turns(hits), "total_latency_ms", LIMIT, alpha=0.05, display_alpha=0.05)
+def test_a_limit_is_described_by_its_hits() -> None:
+    """80 % of 400 requests hold it: in part of every turn or in most turns as a whole, the count is the same."""
+    mixed, split = (
+        limit_finding(turns(hits), "total_latency_ms", LIMIT, alpha=0.05) for hits in ([16] * 20, [20] * 16 + [0] * 4)
+    )
 
-    assert (found.hits, found.requests, found.word) == (320, 400, word)
-    assert found.design_effect == pytest.approx(effect, abs=0.01)
+    assert (mixed.hits, mixed.requests) == (split.hits, split.requests) == (320, 400)
+
+
+def test_turns_that_hold_as_a_whole_widen_the_bounds() -> None:
+    """85 % of the requests take 100 ms: where whole turns do, the 80th percentile may be that of the slow ones."""
+    mixed, split = (
+        latency_percentile(turns(hits), "total_latency_ms", 80, alpha=0.05) for hits in ([17] * 20, [20] * 17 + [0] * 3)
+    )
+
+    assert mixed is not None
+    assert split is not None
+    assert mixed.value == split.value == pytest.approx(100)
+    assert mixed.interval.high == pytest.approx(100)
+    assert split.interval.high == pytest.approx(200)
+
+
+def test_a_figure_that_no_request_has_is_asked_of_none() -> None:
+    """Without streaming there is no time to first token: no requests, not misses."""
+    plain = [(turn, tuple(dataclasses.replace(one, token_seconds=()) for one in own)) for turn, own in turns([20])]
+    found = limit_finding(plain, "ttft_ms", LIMIT, alpha=0.05)
+
+    assert (found.hits, found.requests, found.latency_ms) == (0, 0, None)
 
 
 def test_a_percentile_among_failures_is_none() -> None:

@@ -33,4 +33,4 @@ def test_a_share_of_a_closed_loop_tells_the_throughput_of_all_slots(
     for sample in own:
         ledger.add_sample(sample)
 
-    assert "200.0 tok/s" in ledger.add_turn(dataclasses.replace(recorder.turns[0], requests=len(own)))
+    assert "200.0 tok/s" in ledger.add_turn(dataclasses.replace(recorder.turns[0], requests=len(own))).figures

@@ -117,11 +117,10 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
         ),
         "workloads.decision.confidence is 2; input should be less than 1; edit x.yaml",
         (
-            "workloads.models[1].load.colour is 'red'; no such key; known keys here: arrivals, block_seconds, "
-            "concurrency, "
-            "idle_requests, output_spread, output_tokens, pause_seconds, prompt, prompt_file, prompt_tokens, "
-            "rate_per_second, request_timeout_seconds, routing, seed, "
-            "step_seconds, utilisation, warm_up_requests; remove or rename it in x.yaml"
+            "workloads.models[1].load.colour is 'red'; no such key; known keys here: block_seconds, "
+            "bracket_turns, concurrency, idle_requests, output_spread, output_tokens, pause_seconds, prompt, "
+            "prompt_file, prompt_tokens, rates_per_second_per_core, request_timeout_seconds, routing, seed, "
+            "turn_length, turn_requests, warm_in, warm_up_requests; remove or rename it in x.yaml"
         ),
     ]
 

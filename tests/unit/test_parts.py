@@ -14,15 +14,16 @@ from optimal_tp.measurement.turns import Turn, key, samples_by_turn
 from optimal_tp.results.parts import Joined, OfPod, join
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
-from tests.fakes_run import Planted, Recorder, parsed, settings
+from tests.fakes_run import Planted, Recorder, parsed, settings, total_limit
 
 TRUTHS = (Planted(degree=1, latency_ms=300, noise=0.001), Planted(degree=2, latency_ms=400, noise=0.001))
 START = 1_800_000_000.0
-LOAD = {"output_tokens": 50, "concurrency": [2, 4]}
+STEPS = (2, 4, 8)
+LOAD = {"output_tokens": 50, "concurrency": list(STEPS)}
 
 
 @functools.cache
-def whole_run(blocks: int = 6, steps: tuple[int, ...] = (2, 4)) -> tuple[RunRecord, list[Sample]]:
+def whole_run(blocks: int = 12, steps: tuple[int, ...] = STEPS) -> tuple[RunRecord, list[Sample]]:
     """Return a run as one process would have kept it, with blocks at every step."""
     recorder = Recorder()
     for truth in TRUTHS:
@@ -69,7 +70,7 @@ def two(**part: typing.Any) -> tuple[OfPod, OfPod]:
     return pod_of(record, samples, 0), pod_of(record, samples, 1, **part)
 
 
-def verdict(joined: Joined) -> tuple[str, int | None, tuple[str, ...]]:
+def verdict(joined: Joined) -> tuple[str, str | None, tuple[str, ...]]:
     """Return outcome, choice and reasons of a joined run."""
     source = Source(
         name="x",
@@ -88,11 +89,11 @@ def test_two_shares_are_the_run() -> None:
     """Every turn with every sample, each once: what one process would have kept."""
     record, samples = whole_run()
     joined = join(two())
-    lowest = [turn for turn in record.turns if turn.stage != "block" or turn.concurrency == 2]
-    kept = {key(turn) for turn in lowest}
+    kept = {key(turn) for turn in joined.record.turns}
 
     assert joined.void == ()
-    assert [dataclasses.replace(turn) for turn in joined.record.turns] == lowest
+    assert list(joined.record.turns) == [turn for turn in record.turns if key(turn) in kept]
+    assert {key(turn) for turn in record.turns if turn.stage != "block"} <= kept
     assert sorted(joined.samples, key=repr) == sorted((one for one in samples if key(one) in kept), key=repr)
     assert joined.record.part is None
     assert joined.record.pins["pods"] == "2"
@@ -100,22 +101,48 @@ def test_two_shares_are_the_run() -> None:
     assert (joined.record.ending, joined.record.ending_detail) == ("budget", record.ending_detail)
 
 
-def test_blocks_at_other_steps_are_not_judged() -> None:
-    """Planted servers take one request at a time, so the lowest step is as good: blocks at four are left out."""
+def test_blocks_at_other_loads_are_not_judged() -> None:
+    """Every degree has one turn a block, at the load at which it gave most while the load rose."""
     joined = join(two())
+    blocks = [turn for turn in joined.record.turns if turn.stage == "block"]
+    best = {turn.degree: turn.concurrency for turn in blocks}
 
-    assert {turn.concurrency for turn in joined.record.turns if turn.stage == "block"} == {2}
+    assert sorted((turn.block, turn.degree) for turn in blocks) == [
+        (block, one) for block in range(12) for one in (1, 2)
+    ]
+    assert all(turn.concurrency == best[turn.degree] for turn in blocks)
     assert joined.notes == (
         (
-            "12 block turns at other steps of workloads.load.concurrency than their degree's best are not judged: pods "
-            "follow a plan made before the run, so blocks measure every step"
+            "48 block turns at other loads than their candidate's best are not judged: pods follow a plan made before "
+            "the run, so blocks measure every stated load"
         ),
     )
 
 
+def test_blocks_near_the_capacity_are_judged_under_limits() -> None:
+    """Of three stated rates the middle one is where just the asked share holds."""
+    recorder, section = Recorder(), settings(degrees=[1], limits=total_limit(400, 75))
+    limits = parsed(section).limits.asked()
+    for block in (None, *range(3)):
+        for aside in (-0.5, 0.0, 0.5):
+            recorder.open_turn(
+                TRUTHS[0], "rising" if block is None else "block", limits, aside=aside, counted=200, block=block
+            )
+    record, turns = recorder.record(TRUTHS[:1], section), recorder.turns
+    middle = turns[1].rate_per_second
+    dated = dataclasses.replace(
+        record,
+        turns=tuple(dataclasses.replace(turn, start_epoch_seconds=START, foreign_cpu_share=None) for turn in turns),
+    )
+    joined = join([pod_of(dated, recorder.samples, 0, pods=1)])
+
+    assert {turn.rate_per_second for turn in joined.record.turns if turn.stage == "block"} == {middle}
+    assert sum(turn.stage == "block" for turn in joined.record.turns) == 3
+
+
 def test_the_verdict_is_that_of_the_whole() -> None:
     """TP1 has more per core than TP2; joined shares say so with confidence."""
-    assert verdict(join(two()))[:2] == ("settled", 1)
+    assert verdict(join(two()))[:2] == ("settled", "TP1")
 
 
 def test_a_pod_that_kept_nothing_voids_the_run() -> None:
@@ -233,7 +260,9 @@ def test_a_pod_that_ended_early_ends_the_run_there(ending: Ending, detail: str |
 
     assert (joined.record.ending, joined.record.ending_detail) == (ending, words)
     assert joined.notes[0] == "3 turns were not finished by every pod; they are left out"
-    assert len([turn for turn in joined.record.turns if turn.stage == "block"]) == 11
+    lost = {key(turn) for turn in second.record.turns[-3:]}
+    assert lost.isdisjoint(key(turn) for turn in joined.record.turns)
+    assert {turn.block for turn in joined.record.turns if turn.stage == "block"} >= set(range(11))
     assert joined.void == ()
 
 

@@ -10,6 +10,7 @@ from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunR
 from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.verdict.rule import decide
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import planted_run
 
 BLOCKS = 12
@@ -55,8 +56,10 @@ def test_many_disturbed_turns_void_the_degree_only() -> None:
     record, samples = planted_run(blocks=BLOCKS)
     audited = audit_run(_disturbed(record, {2: 4}, foreign_cpu_share=0.4), samples)
 
-    assert list(audited.void_reasons) == [2]
-    assert audited.void_reasons[2][0].startswith("4 of 12 turns failed the self-audit; the first: TP2 block 0: other ")
+    assert list(audited.void_reasons) == [TP2]
+    assert audited.void_reasons[TP2][0].startswith(
+        "4 of 12 turns failed the self-audit; the first: TP2 block 0: other "
+    )
     assert decide(audited.record, audited.samples, audited.void_reasons).outcome == "inconclusive"
 
 
@@ -65,7 +68,7 @@ def test_when_every_degree_is_void_the_run_is() -> None:
     record, samples = planted_run(blocks=BLOCKS)
     audited = audit_run(_disturbed(record, {1: 9, 2: 9, 4: 9}, foreign_cpu_share=0.4), samples)
 
-    assert set(audited.void_reasons) == {1, 2, 4, None}
+    assert set(audited.void_reasons) == {TP1, TP2, TP4, None}
     assert decide(audited.record, audited.samples, audited.void_reasons).outcome == "void"
 
 
@@ -103,7 +106,7 @@ def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str
     exact = dataclasses.replace(record, pins=record.pins | {pin: EXACT})
 
     assert dict(audit_run(record, others).void_reasons) == {}
-    assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[1][0]
+    assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[TP1][0]
 
 
 def test_a_quota_that_held_back_voids_a_turn() -> None:
@@ -118,7 +121,7 @@ def test_a_quota_that_held_back_voids_a_turn() -> None:
     assert (
         "the container's CPU quota held servers or client back in 3 periods; a valid turn has none; give the "
         "container more CPUs, or measure smaller degrees"
-    ) in reasons[3][1][0]
+    ) in reasons[3][TP1][0]
 
 
 def test_a_late_client_voids_what_it_measured() -> None:
@@ -126,7 +129,7 @@ def test_a_late_client_voids_what_it_measured() -> None:
     record, samples = planted_run(blocks=BLOCKS)
     audited = audit_run(_disturbed(record, {1: 12}, send_lag_p99_ms=80.0), samples)
 
-    assert "the client's own clock ticked 80.0 ms late" in audited.void_reasons[1][0]
+    assert "the client's own clock ticked 80.0 ms late" in audited.void_reasons[TP1][0]
 
 
 def test_a_turn_is_audited_once_however_often_the_run_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

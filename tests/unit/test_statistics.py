@@ -1,21 +1,12 @@
-"""Confidence sequences, order statistics and autocorrelation against closed forms and published tables."""
+"""Confidence sequences, order statistics and design effects against closed forms and published tables."""
 
 import math
 
 import numpy as np
 import pytest
-import scipy.special
 
 from optimal_tp.measurement.estimate import UNBOUNDED, Interval
-from optimal_tp.verdict.statistics import (
-    batched,
-    design_effect,
-    lag_one,
-    mean_sequence,
-    percentile,
-    share_sequence,
-    t_bound,
-)
+from optimal_tp.verdict.statistics import design_effect, mean_sequence, percentile, t_bound
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
@@ -49,35 +40,6 @@ def test_no_spread_gives_no_interval(values: list[float]) -> None:
 def test_two_values_refuse_nothing() -> None:
     """Two values have a spread but leave every mean possible."""
     assert mean_sequence([1.0, 2.0], alpha=0.01) == UNBOUNDED
-
-
-def test_share_sequence_holds_the_share_at_every_look() -> None:
-    """Over 120 experiments of 10 looks each, a share of 0.9 is ever excluded in at most alpha of them."""
-    generator = np.random.default_rng(3)
-    hits = generator.binomial(1, 0.9, (120, 150)).cumsum(axis=1)
-    excluded = 0
-    for row in hits:
-        for look in range(9, 150, 15):
-            found = share_sequence(float(row[look]), look + 1.0, alpha=0.05)
-            if found.is_above(0.9) or found.is_below(0.9):
-                excluded += 1
-                break
-
-    assert excluded / 120 <= 0.05
-
-
-def test_share_sequence_of_hits_alone_matches_its_closed_form() -> None:
-    """Without a miss the lower end is where (B(n+1/2, 1/2)/B(1/2, 1/2) + 1) / 3 equals p^n / alpha."""
-    trials, alpha = 300, 0.01
-    mixture = scipy.special.beta(trials + 0.5, 0.5) / scipy.special.beta(0.5, 0.5)
-    expected = ((mixture + 1) / 3 * alpha) ** (1 / trials)
-
-    assert share_sequence(trials, trials, alpha=alpha).low == pytest.approx(expected, rel=1e-6)
-
-
-def test_no_trials_leave_every_share_possible() -> None:
-    """Nothing seen excludes nothing."""
-    assert share_sequence(0, 0, alpha=0.05) == Interval(low=0.0, high=1.0)
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(10, 2, 9), (15, 4, 12), (20, 6, 15), (25, 8, 18), (30, 10, 21)])
@@ -123,30 +85,6 @@ def test_design_effect_widens_the_percentile() -> None:
     assert clustered is not None
     assert plain.interval == Interval(low=180, high=221)
     assert clustered.interval == Interval(low=160, high=244)
-
-
-def test_lag_one_finds_a_planted_autocorrelation() -> None:
-    """A first-order process of coefficient 0.6 is seen within its interval, and above 0 beyond doubt."""
-    generator = np.random.default_rng(5)
-    values = [0.0]
-    for step in generator.standard_normal(400):
-        values.append(0.6 * values[-1] + float(step))
-    found = lag_one(values)
-
-    assert found is not None
-    assert found.interval.is_above(0.45)
-    assert found.interval.is_below(0.75)
-
-
-@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0], [5.0] * 20], ids=["three", "flat"])
-def test_lag_one_of_too_little_is_none(values: list[float]) -> None:
-    """Three values, or values without spread, have no autocorrelation."""
-    assert lag_one(values) is None
-
-
-def test_batched_leaves_an_incomplete_batch_out() -> None:
-    """Means of two at a time; the fifth value waits for its neighbour."""
-    assert batched([1.0, 3.0, 5.0, 7.0, 100.0], 2) == (2.0, 6.0)
 
 
 def test_design_effect_of_whole_clusters_is_their_size() -> None:

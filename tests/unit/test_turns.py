@@ -1,11 +1,18 @@
-"""Throughput and goodput of one turn."""
+"""Throughput of one turn, and the share of its requests within limits."""
 
 import dataclasses
 
 import pytest
 
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, goodput, output_tokens_per_second, samples_by_turn, window_seconds
+from optimal_tp.measurement.turns import (
+    Turn,
+    counted,
+    output_tokens_per_second,
+    samples_by_turn,
+    share_within,
+    window_seconds,
+)
 from optimal_tp.settings.workload import Limit
 from tests.fakes_run import Planted, Recorder
 
@@ -141,14 +148,25 @@ def test_a_turn_without_length_has_no_throughput() -> None:
     assert output_tokens_per_second(turn, [still]) is None
 
 
-def test_goodput_counts_failures_and_limit_misses_alike() -> None:
+def test_the_share_within_counts_failures_and_limit_misses_alike() -> None:
     """One failure and one slow request of ten leave 80 %."""
     _, samples = turn_of(STEADY, requests=10)
     samples[0] = dataclasses.replace(samples[0], status="timeout")
     samples[1] = dataclasses.replace(samples[1], end_seconds=samples[1].end_seconds + 1)
 
-    assert goodput(samples, {"total_latency_ms": Limit(percentile=90, at_most_ms=251)}) == 0.8
-    assert goodput([], {}) is None
+    assert share_within(samples, {"total_latency_ms": Limit(percentile=90, at_most_ms=251)}) == 0.8
+    assert share_within([], {}) is None
+
+
+def test_the_counted_requests_are_those_after_the_warm_in() -> None:
+    """A number fixed before the turn; without one, every request after the warm-in."""
+    turn, samples = turn_of(STEADY, requests=10)
+    fixed = dataclasses.replace(turn, uncounted=3, counted=4)
+    open_ended = dataclasses.replace(turn, uncounted=3)
+
+    assert [sample.request for sample in counted(fixed, samples)] == [3, 4, 5, 6]
+    assert [sample.request for sample in counted(open_ended, samples)] == [3, 4, 5, 6, 7, 8, 9]
+    assert counted(turn, samples) == samples
 
 
 def test_samples_find_their_turn_by_stage_degree_block_and_load() -> None:

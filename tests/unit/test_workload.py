@@ -39,8 +39,8 @@ from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
         ),
         pytest.param(
             {"load": {"concurrency": [4, 2]}},
-            "workloads.load.concurrency is [4, 2]; steps are whole numbers of at least 1 in rising order, "
-            "at least one of them; edit x.yaml",
+            "workloads.load.concurrency is [4, 2]; steps are above 0 and in rising order, at least one of them; "
+            "edit x.yaml",
             id="falling steps",
         ),
         pytest.param(

@@ -28,6 +28,8 @@ class Standing:
     blocks: int
     pairs: tuple[Pair, ...]
     """Of the candidates still in the race, each with the smaller first."""
+    former: tuple[Pair, ...]
+    """Of a candidate that left and another, as they were when it did; they need not show anything."""
     beaten: typing.Mapping[Candidate, Pair]
     """Candidates that left, with what showed that another is better; once shown it stays shown."""
     safe: Candidate | None
@@ -50,6 +52,7 @@ class Race(typing.Generic[Scored]):
         self.rules = rules
         self._oldest = dict.fromkeys(sorted(candidates), 0)
         self._beaten: dict[Candidate, Pair] = {}
+        self._last: dict[tuple[Candidate, Candidate], Pair] = {}
         self._safe: Candidate | None = None
         self._blocks = 0
 
@@ -58,8 +61,12 @@ class Race(typing.Generic[Scored]):
         """Candidates that are still in the race, ascending."""
         return tuple(candidate for candidate in self._oldest if candidate not in self._beaten)
 
-    def add_block(self, readings: collections.abc.Iterable[Scored]) -> Standing:
-        """Take what the next block measured, one reading of each candidate at most; return what is known now."""
+    def add_block(self, readings: collections.abc.Iterable[Scored], number: int | None = None) -> Standing:
+        """Take what the next block measured, one reading of each candidate at most; return what is known now.
+
+        ``number`` is the block's, from 0, where a record lacks blocks before it; None is one more than the last.
+        """
+        self._blocks = self._blocks if number is None else number
         self.scoring.add(self._blocks, readings)
         self._blocks += 1
         racing = self.racing
@@ -75,11 +82,14 @@ class Race(typing.Generic[Scored]):
             )
             for first, second in itertools.combinations(racing, 2)
         ]
+        former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}
+        self._last |= {(pair.first, pair.second): pair for pair in pairs}
         if self._blocks in self.rules.looks():
-            self._claim(pairs)
+            self._claim(pairs, {candidate for candidate in racing if scores[candidate]})
         return Standing(
             blocks=self._blocks,
             pairs=tuple(pairs),
+            former=tuple(former.values()),
             beaten=dict(self._beaten),
             safe=self._safe,
             wandering=tuple(sorted(wandering)),
@@ -102,8 +112,8 @@ class Race(typing.Generic[Scored]):
             self._oldest[candidate] += math.ceil((self._blocks - self._oldest[candidate]) / 3)
         return bool(restless)
 
-    def _claim(self, pairs: collections.abc.Iterable[Pair]) -> None:
-        """Keep what is shown now: who is beaten, and who is a safe choice."""
+    def _claim(self, pairs: collections.abc.Iterable[Pair], scored: collections.abc.Container[Candidate]) -> None:
+        """Keep what is shown now: who is beaten, and who is a safe choice; one alone is none without a score."""
         own = {(pair.first, pair.second): pair for each in pairs for pair in (each, each.turned())}
         for (_, second), pair in own.items():
             if pair.is_better:
@@ -113,7 +123,7 @@ class Race(typing.Generic[Scored]):
             safe = (
                 candidate
                 for candidate in racing
-                if all(own[candidate, other].is_safe for other in racing if other != candidate)
+                if candidate in scored and all(own[candidate, other].is_safe for other in racing if other != candidate)
             )
             self._safe = next(safe, None)
 

@@ -14,6 +14,8 @@ from optimal_tp.verdict.statistics import t_bound
 
 PRIOR_VARIANCE = 0.3
 """Of the mixture t sequence: narrow for a dozen to a hundred blocks."""
+SURE_LEAD = 4
+"""A lead of so many resolutions at the least is called better without waiting for them: no wandering feigns it."""
 FEWEST_FOR_TREND = 8
 """Blocks below which no trend is looked for."""
 FEWEST_EFFECTIVE, FEWEST_FOR_BETTER = 6, 12
@@ -80,7 +82,8 @@ class Pair:
         low = self.interval.low
         if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
             return False
-        return self.rules.most_looks is not None or self.surely_effective >= FEWEST_FOR_BETTER
+        is_sure = low > math.log1p(SURE_LEAD * self.rules.resolution)
+        return self.rules.most_looks is not None or self.surely_effective >= FEWEST_FOR_BETTER or is_sure
 
     @property
     def is_safe(self) -> bool:
@@ -109,7 +112,9 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
             widening = math.sqrt((1 + likely) / (1 - likely))
             effective, surely = (count * (1 - each) / (1 + each) for each in (likely, most))
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
-            why = f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            why = why or (
+                f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
+            )
         else:
             deviation = float(np.std(differences, ddof=1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)

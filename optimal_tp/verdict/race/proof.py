@@ -20,6 +20,10 @@ BOLD_WEIGHT = 0.45
 """Part of the wealth under the largest stake: turns in which nearly everything hits are the usual case."""
 
 
+NEAR = 0.15
+"""How far beyond a tested rate, in logarithms, a turn still bets for it: further ones would only lose what is won."""
+
+
 def is_shown(gains: typing.Sequence[float], alpha: float) -> bool:
     """Whether bets on ``gains``, in order, each at least -1 and with a mean of at most 0 if wrong, reach 1/alpha."""
     if not gains:
@@ -45,17 +49,18 @@ def proof(readings: typing.Sequence[Reading], asked: float, *, alpha: float) -> 
     """Return what ``readings``, in order, of turns after the choice prove; half of ``alpha`` for each side.
 
     The share falls with the rate, so turns at rates of c and more speak against "the capacity is at most c", whatever
-    rule chose them. Rates are tested from the safe side, so that no further share of alpha is spent on them.
+    rule chose them; bets are on those NEAR it, which is known before each turn. Rates are tested from the safe side, so
+    that no further share of alpha is spent on them.
     """
     rates = sorted({reading.log_rate for reading in readings})
     low = high = None
     for rate in rates:
-        above = [reading.share for reading in readings if reading.log_rate >= rate]
+        above = [reading.share for reading in readings if rate <= reading.log_rate <= rate + NEAR]
         if not is_shown(held(above, asked), alpha / 2):
             break
         low = rate
     for rate in reversed(rates):
-        below = [reading.share for reading in readings if reading.log_rate <= rate]
+        below = [reading.share for reading in readings if rate - NEAR <= reading.log_rate <= rate]
         if not is_shown(missed(below, asked), alpha / 2):
             break
         high = rate

@@ -106,7 +106,7 @@ ROWS: typing.Final = (
 def row(truth: Saturated, count: int, first_seed: int) -> str:
     """Return the row of ``truth`` after ``count`` experiments."""
     found = [outcome(truth, first_seed + number) for number in range(count)]
-    blocks = [each[3] for each in found if each[2]] or [math.nan]
+    blocks: list[float] = [each[3] for each in found if each[2]] or [math.nan]
     cells = [
         truth.name,
         f"{truth.ratio:g}",

@@ -1,0 +1,1 @@
+"""The race against planted truths, in virtual time."""

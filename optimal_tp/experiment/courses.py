@@ -1,0 +1,64 @@
+"""What is known of each candidate while it is driven, what its next turn is to be, and who goes first in a block."""
+
+import collections.abc
+import dataclasses
+import random
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.counted import Counted
+from optimal_tp.plan.schedule import Arrivals
+from optimal_tp.verdict.race.rates import Bracket
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the next turn of a candidate is to be."""
+
+    arrivals: Arrivals
+    counted: Counted | None = None
+    seconds: float | None = None
+    requests: int | None = None
+
+
+@dataclasses.dataclass(kw_only=True)
+class Course:
+    """What is known of one candidate while it is driven."""
+
+    servers: int
+    cores_used: int
+    slots: int
+    """Requests that all its servers work on at a time."""
+    alone_seconds: float | None = None
+    """Median total latency of one request at a time; None before it was measured, or where none succeeded."""
+    latency_seconds: float | None = None
+    """Mean total latency of the last turn's counted requests that succeeded."""
+    bracket: Bracket | None = None
+    log_rate: float | None = None
+    """Of its last open turn, per core."""
+    last_share: float = 0.0
+    """Of the counted requests of its last open turn, within the limits."""
+    slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+    """Without limits: requests in flight and log throughput of each step."""
+    is_slow: bool = False
+    """Whether it held the limits at no rate of its bracket."""
+    slow_shares: list[float] = dataclasses.field(default_factory=list)
+
+    @property
+    def busiest(self) -> int:
+        """Requests in flight at its best step; one for each server before the first."""
+        return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
+
+
+def block_orders(
+    candidates: collections.abc.Sequence[Candidate], draw: random.Random
+) -> collections.abc.Iterator[list[Candidate]]:
+    """Yield the order of ``candidates`` in each block: every one takes every place equally often, in random order.
+
+    The rows of a Latin square of a random permutation, shuffled; then another.
+    """
+    while True:
+        drawn = draw.sample(candidates, len(candidates))
+        shifts = list(range(len(drawn)))
+        draw.shuffle(shifts)
+        for shift in shifts:
+            yield drawn[shift:] + drawn[:shift]

@@ -1,0 +1,107 @@
+"""What an answer holds for: each condition is said where it is one, and not where it is none."""
+
+import dataclasses
+import typing
+
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.verdict.caveats import unseen
+from optimal_tp.verdict.rule import decide
+from tests.fakes_run import SEED_EXPERIMENT, Recorder, parsed, planted_run, settings, total_limit
+
+PAIR = SEED_EXPERIMENT[:2]
+SECTION = settings(degrees=[1, 2], limits=total_limit(310, 75))
+LIMITS = parsed(SECTION).limits.asked()
+
+
+def caveats(record: RunRecord, samples: typing.Sequence[Sample]) -> tuple[str, ...]:
+    """Return the caveats of a run."""
+    return decide(record, samples).caveats
+
+
+def with_starts(record: RunRecord, starts: int) -> RunRecord:
+    """Return ``record`` with its blocks spread over so many starts of the servers."""
+    turns = tuple(
+        turn if turn.block is None else dataclasses.replace(turn, server_start=turn.block % starts)
+        for turn in record.turns
+    )
+    return dataclasses.replace(record, turns=turns)
+
+
+def test_one_start_is_these_server_processes() -> None:
+    """Another start may differ by a few percent."""
+    assert caveats(*planted_run(PAIR)) == (
+        "for these server processes: each was started once, and another start may differ by a few percent",
+    )
+
+
+def test_two_starts_still_are() -> None:
+    """The number is said."""
+    record, samples = planted_run(PAIR)
+
+    assert caveats(with_starts(record, 2), samples)[0].startswith(
+        "for these server processes: each was started 2 times, "
+    )
+
+
+def test_three_starts_need_no_such_words() -> None:
+    """What a start brings was seen."""
+    record, samples = planted_run(PAIR)
+
+    assert caveats(with_starts(record, 3), samples) == ()
+
+
+def test_disturbed_turns_are_counted() -> None:
+    """Whose, and how many: the answer is that of undisturbed operation."""
+    recorder = Recorder()
+    for truth in PAIR:
+        recorder.bracket(truth, LIMITS)
+    for block in range(24):
+        for truth in PAIR:
+            slowdown = 3.0 if (truth.degree, block) in {(1, 7), (1, 15), (2, 9)} else 1.0
+            aside = 0.05 if block % 2 else -0.05
+            recorder.open_turn(truth, "block", LIMITS, aside=aside, counted=150, block=block, slowdown=slowdown)
+    found = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
+
+    assert found == (
+        "in undisturbed operation: 3 turns of TP1 and TP2 went far too slowly for the rate and were not compared",
+    )
+
+
+def test_a_warm_up_that_was_left_out_is_said() -> None:
+    """Whose first blocks still changed; with a candidate its differences from the others may have."""
+    recorder = Recorder()
+    for block in range(40):
+        for truth in PAIR:
+            slowdown = 1.3 if truth.degree == 1 and block < 8 else 1.0
+            recorder.turn(truth, "block", requests=4, block=block, slowdown=slowdown)
+    (found,) = caveats(with_starts(recorder.record(PAIR), 3), recorder.samples)
+
+    assert found.startswith("for a warm machine: the first blocks of TP1")
+    assert found.endswith(" still changed and were left out")
+
+
+def test_a_short_run_cannot_show_a_trend() -> None:
+    """Fixed looks at a handful of blocks."""
+    quick = settings(degrees=[1, 2], decision={"minimum_blocks": 4, "fixed_looks": 5})
+    record, samples = planted_run(PAIR, quick, blocks=6)
+
+    assert "for a warm server: so few blocks cannot show a slow trend" in caveats(record, samples)
+
+
+def test_several_limits_are_held_at_once() -> None:
+    """A request that holds one and misses the other is not within."""
+    limits = {**total_limit(310, 75), "ttft_ms": {"percentile": 75, "at_most_ms": 35}}
+    record, samples = planted_run(PAIR, settings(degrees=[1, 2], limits=limits))
+
+    assert caveats(with_starts(record, 3), samples) == ("requests that hold all 2 limits at once count as within",)
+
+
+def test_what_was_not_compared_has_no_caveat() -> None:
+    """Nothing is claimed, so nothing limits it."""
+    assert caveats(*planted_run(PAIR, blocks=0)) == ()
+
+
+def test_what_so_many_turns_cannot_see() -> None:
+    """The rule of three."""
+    assert unseen(60) == "a disturbance rarer than 1 in 20 turns (5 %) cannot be seen"

@@ -1,0 +1,164 @@
+"""The race: who is a safe choice, who leaves and stays beaten, and what a trend makes it forget."""
+
+import typing
+
+import numpy as np
+import pytest
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.verdict.race.blocks import Race, Standing
+from optimal_tp.verdict.race.capacity import Reading
+from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
+from tests.fakes_candidates import TP1, TP2, TP4
+
+CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
+
+
+def raced(
+    logs: typing.Mapping[Candidate, typing.Sequence[float]], rules: Rules = CAREFUL
+) -> tuple[Race[Throughput], list[Standing]]:
+    """Return a race over blocks with these logarithms, and where it stood after each."""
+    race = Race(logs, ThroughputScoring(logs), rules)
+    blocks = len(next(iter(logs.values())))
+    standings = [
+        race.add_block(
+            Throughput(candidate=candidate, block=block, log_rate=values[block])
+            for candidate, values in logs.items()
+            if candidate in race.racing
+        )
+        for block in range(blocks)
+    ]
+    return race, standings
+
+
+def noisy(mean: float, seed: int, blocks: int = 40, spread: float = 0.01) -> list[float]:
+    """Return independent logarithms around ``mean``."""
+    return [float(value) for value in np.random.default_rng(seed).normal(mean, spread, blocks)]
+
+
+def test_a_clear_winner_is_a_safe_choice_and_the_others_leave() -> None:
+    """A lead of a tenth and more: shown soon after the least blocks, and not before."""
+    race, standings = raced({TP1: noisy(0.2, 1), TP2: noisy(0.1, 2), TP4: noisy(0.0, 3)})
+    first = next(index for index, standing in enumerate(standings) if standing.safe is not None)
+
+    assert 11 <= first <= 20
+    assert standings[first].safe == TP1
+    assert set(standings[-1].beaten) == {TP2, TP4}
+    assert race.racing == (TP1,)
+
+
+def test_of_equals_the_smaller_is_the_safe_choice() -> None:
+    """Neither leaves: nothing is better."""
+    race, standings = raced({TP2: noisy(0.0, 1), TP1: noisy(0.0, 2)})
+
+    assert (standings[-1].safe, race.racing) == (TP1, (TP1, TP2))
+
+
+def test_a_larger_one_that_is_better_by_more_than_the_resolution_is_chosen() -> None:
+    """The smaller degree is the choice among equals only."""
+    _, standings = raced({TP1: noisy(0.0, 1), TP4: noisy(0.1, 2)})
+
+    assert standings[-1].safe == TP4
+
+
+def test_a_smaller_one_within_the_resolution_may_be_chosen_where_the_larger_is_no_more_than_that_better() -> None:
+    """2 % are within the 5 % that the choice may cost."""
+    _, standings = raced({TP1: noisy(0.0, 1, spread=0.004), TP2: noisy(0.025, 2, spread=0.004)})
+    first = next(standing for standing in standings if standing.safe is not None)
+
+    assert first.safe == TP1
+
+
+def test_what_is_shown_once_stays_shown() -> None:
+    """TP2 is beaten, and whatever comes after does not bring it back, nor take the choice back."""
+    logs = {TP1: noisy(0.2, 1, 20) + noisy(-0.5, 4, 20), TP2: noisy(0.0, 2, 40)}
+    _, standings = raced(logs)
+    chosen = next(index for index, standing in enumerate(standings) if standing.safe is not None)
+
+    assert all(standing.safe == TP1 for standing in standings[chosen:])
+    assert all(TP2 in standing.beaten for standing in standings[chosen + 10 :])
+
+
+def test_a_pair_of_which_one_left_is_kept_as_it_was() -> None:
+    """The comparison of the winner with one that another beat is still told."""
+    _, standings = raced({TP1: noisy(0.2, 1), TP2: noisy(0.1, 2), TP4: noisy(0.0, 3)})
+    told = {frozenset((pair.first, pair.second)) for pair in (*standings[-1].former, *standings[-1].pairs)}
+
+    assert {frozenset((TP1, TP2)), frozenset((TP1, TP4))} <= told
+
+
+def test_fixed_looks_end() -> None:
+    """Quick rules look after four to eight blocks: what shows later is not claimed."""
+    quick = Rules(resolution=0.2, bias=0.15, least_blocks=4, most_looks=5, alpha=0.05)
+    late = {TP1: noisy(0.0, 1, 8, 0.5) + noisy(2.0, 2, 20, 0.01), TP2: noisy(0.0, 3, 28, 0.5)}
+    _, standings = raced(late, quick)
+
+    assert standings[7].safe is None
+    assert standings[-1].safe is None
+
+
+def test_a_candidate_that_warms_up_is_forgotten_in_part() -> None:
+    """Eight blocks slow, then steady: nearly all of them are thrown out, and the choice is that of the warm machine."""
+    logs = {TP1: noisy(-0.3, 1, 8) + noisy(0.1, 2, 42), TP2: noisy(0.0, 3, 50)}
+    _, standings = raced(logs)
+
+    assert standings[-1].forgotten[TP1] >= 7
+    assert standings[-1].safe == TP1
+
+
+def test_one_alone_is_safe_after_the_least_blocks() -> None:
+    """Nothing rivals it, and it was measured."""
+    _, standings = raced({TP1: noisy(0.0, 1, 12)})
+
+    assert [standing.safe for standing in standings] == [None] * 11 + [TP1]
+
+
+def test_one_alone_that_was_never_scored_is_no_choice() -> None:
+    """Every turn missed: its capacity is a guess, so it is not safe to choose it."""
+    scoring = GoodputScoring([TP1], 0.9, reach=0.15)
+    race = Race([TP1], scoring, CAREFUL)
+    standings = [
+        race.add_block([Reading(candidate=TP1, block=block, log_rate=0.0, hits=10, counted=100)]) for block in range(20)
+    ]
+
+    assert [standing.safe for standing in standings] == [None] * 20
+
+
+def test_a_block_without_readings_counts_and_says_nothing() -> None:
+    """All of its turns failed the audit."""
+    race = Race([TP1, TP2], ThroughputScoring([TP1, TP2]), CAREFUL)
+    for block in range(3):
+        race.add_block([Throughput(candidate=each, block=block, log_rate=0.0) for each in (TP1, TP2)])
+    standing = race.add_block([])
+
+    assert (standing.blocks, standing.pairs[0].blocks) == (4, 3)
+
+
+def test_numbers_that_are_missing_do_not_move_the_others() -> None:
+    """Blocks 0, 1 and 4 of a record that lacks two: scores stand under their own numbers."""
+    race = Race([TP1], ThroughputScoring([TP1]), CAREFUL)
+    for block in (0, 1, 4):
+        standing = race.add_block([Throughput(candidate=TP1, block=block, log_rate=float(block))], block)
+
+    assert race.scoring.scores(TP1, 0) == {0: 0.0, 1: 1.0, 4: 4.0}
+    assert standing.blocks == 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_same_turns_give_the_same_standings(seed: int) -> None:
+    """A run is judged again from its record."""
+    logs = {TP1: noisy(0.05, seed), TP2: noisy(0.0, seed + 100)}
+
+    assert raced(logs)[1] == raced(logs)[1]
+
+
+def test_ties_are_rarely_told_apart() -> None:
+    """150 seeded runs of two equals over 30 blocks: hardly one calls either better."""
+    wrong = 0
+    for seed in range(150):
+        draws = np.random.default_rng(seed).normal(0, 0.03, (2, 30))
+        _, standings = raced({TP1: list(map(float, draws[0])), TP2: list(map(float, draws[1]))})
+        wrong += bool(standings[-1].beaten)
+
+    assert wrong / 150 <= 0.05
