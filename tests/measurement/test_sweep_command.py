@@ -20,6 +20,7 @@ from optimal_tp.cluster.assembly import Assembly
 from optimal_tp.cluster.order import Order, ReceiptOrder
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.measurement import audit
 from optimal_tp.measurement.progress import decode_progress
 from optimal_tp.measurement.sweep import decode_sweep
 from optimal_tp.report import files
@@ -58,9 +59,15 @@ SETTINGS = {
     },
     "models": [
         {"model": {"name": "me/small"}},
-        {"model": {"name": "me/large"}, "limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 5000}}},
+        {"model": {"name": "me/large"}, "limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 500}}},
     ],
 }
+
+
+@pytest.fixture(autouse=True)
+def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client be late: what is tested is the sweep, not how much this machine has to spare."""
+    monkeypatch.setattr(audit, "LATENESS_FLOOR_MS", 100.0)
 
 
 @pytest.fixture(autouse=True)
@@ -109,10 +116,10 @@ def swept(arguments: argparse.Namespace, **changes: object) -> int:
     return asyncio.run(sweep())
 
 
-def answers(folder: pathlib.Path) -> dict[str, tuple[str, int | None]]:
+def answers(folder: pathlib.Path) -> dict[str, tuple[str, str | None]]:
     """Return outcome and degree by model, as data tells them."""
     (found,) = folder.glob("out/*/verdicts.json")
-    return {row["model"]: (row["outcome"], row["degree"]) for row in json.loads(found.read_text())["models"]}
+    return {row["model"]: (row["outcome"], row["candidate"]) for row in json.loads(found.read_text())["models"]}
 
 
 def test_each_model_gets_its_own_truth(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +132,7 @@ def test_each_model_gets_its_own_truth(tmp_path: pathlib.Path, capsys: pytest.Ca
     again = program(["report", str(folder)])
     said = capsys.readouterr().out.splitlines()
 
-    assert answers(tmp_path) == {"me/small": ("settled", 1), "me/large": ("settled", 2)}
+    assert answers(tmp_path) == {"me/small": ("settled", "TP1"), "me/large": ("settled", "TP2")}
     assert (status, again) == (0, 0)
     assert [(leg.model, leg.folder, leg.state) for leg in found.legs] == [
         ("me/small", "small", "ended"),
@@ -150,7 +157,7 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
     assert (status, program(["report", str(folder)])) == (5, 5)
     assert (small.state, large.state) == ("failed", "ended")
     assert "it serves me/small (workloads.model.name); it serves other" in str(small.sentence)
-    assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", 2)}
+    assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", "TP2")}
     assert "Serve me/large with TP2; not measured: me/small." in said
 
 

@@ -141,7 +141,7 @@ def test_a_metric_of_a_turn_is_a_row_too(copy: pathlib.Path) -> None:
             samples=[make_sample(), make_sample(status="timeout")],
             output_tokens_per_second=1.0,
             cores_used=1,
-            goodput_share=0.5,
+            share_within=0.5,
             faults=(),
         )
         values = {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
