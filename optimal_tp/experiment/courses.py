@@ -33,6 +33,8 @@ class Course:
     latency_seconds: float | None = None
     """Mean total latency of the last turn's counted requests that succeeded."""
     bracket: Bracket | None = None
+    searched: int = 0
+    """Turns of its bracket so far."""
     log_rate: float | None = None
     """Of its last open turn, per core."""
     last_share: float = 0.0

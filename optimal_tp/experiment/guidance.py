@@ -23,8 +23,8 @@ from optimal_tp.verdict.readings import asked_share, reading, throughput
 
 LEAST_LOAD = 0.05
 """Requests in flight, for each server, of the lowest rate that is tried: nobody waits for another there."""
-MOST_DOUBLINGS = 12
-"""Steps of a load without limits: 4096 requests in flight for each that one at a time has."""
+MOST_DOUBLINGS = 11
+"""Steps of a load without limits: 1024 requests in flight for each that one at a time has."""
 HELD_OUT_SHARE = 0.7
 """Of the capacity: the load of the turn that tests the plan's prediction, away from where the model was fitted."""
 PROOF_SHARE, TAIL_PROOF_SHARE, MISS_SHARE = 0.9, 0.8, 1.1
@@ -88,8 +88,16 @@ class Guidance:
         )
 
     def search(self, candidate: Candidate, seed: int) -> Asked | None:
-        """Return the next turn of the bracket, half as long as others where there are many; None once it has ended."""
-        bracket = self.courses[candidate].bracket
+        """Return the next turn of the bracket, half as long as others where there are many; None once it has ended.
+
+        Where the rates are stated, the bracket is each of them once.
+        """
+        course = self.courses[candidate]
+        stated = self.settings.load.rates_per_second_per_core
+        if stated is not None:
+            taken = course.searched
+            return self._open(candidate, math.log(stated[taken]), seed) if taken < len(stated) else None
+        bracket = course.bracket
         if bracket is None or bracket.next is None:
             return None
         part = 0.5 if self.settings.load.bracket_turns > 2 else 1.0  # noqa: PLR2004 - two are the first two of a fit
@@ -99,6 +107,7 @@ class Guidance:
         """Take what the turn of the bracket said; one that was cut short ends it, as far as it has come."""
         course = self.courses[candidate]
         bracket = course.bracket
+        course.searched += 1
         if bracket is None:
             return
         if found is None:
@@ -106,7 +115,7 @@ class Guidance:
             return
         self._searched.append(found)
         bracket.add(found, self.asked)
-        course.is_slow = bracket.hopeless
+        course.is_slow = bracket.hopeless and self.settings.load.rates_per_second_per_core is None
 
     def rise(self, candidate: Candidate) -> Asked | None:
         """Return the next step of the load without limits; None once throughput no longer grows."""
@@ -178,6 +187,9 @@ class Guidance:
         by = scoring.fits.get(candidate)
         if by is None:
             return last
+        stated = self.settings.load.rates_per_second_per_core
+        if stated is not None:
+            return min(map(math.log, stated), key=lambda rate: abs(rate - by.log_capacity))
         if not scoring.is_bracketed(candidate):
             return last + math.copysign(LONGEST_MOVE, course.last_share - self.asked)
         return block_rate(by, block, last)

@@ -42,6 +42,7 @@ def _profile(folder: pathlib.Path, models: tuple[str, ...], **local: object) -> 
         "output_tokens": 8,
         "warm_up_requests": 1,
         "idle_requests": 1,
+        "concurrency": [1, 2, 4],
         "warm_in": 1,
         "turn_length": 5,
         "turn_requests": 6,
@@ -115,7 +116,8 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
     words = {item["degree"]: item["word"] for item in verdict["degrees"]}
 
     assert ended.status in {0, 3, 4}, ended.errors
-    assert names >= {"run.json", "samples-0000.jsonl", "verdict.json", "report.md", "report.html", "server-tp1.log"}
+    assert names >= {"run.json", "samples-0000.jsonl", "verdict.json", "report.md", "report.html"}
+    assert any(name.startswith("server-tp1") and name.endswith(".log") for name in names)
     # On a machine so busy that no turn was sound there is nothing to draw.
     rated = any(item["tokens_per_second_per_core"] is not None for item in verdict["degrees"])
     assert ("load.png" in names) == rated

@@ -7,7 +7,7 @@ from optimal_tp.verdict.race.capacity import Fit, Reading
 
 NARROW = 1.25
 """Ratio of the lowest rate that missed to the highest that held, from which the bracket is narrow enough."""
-MOST_DOUBLINGS = 12
+MOST_DOUBLINGS = 6
 """Of the first rate, after which the bracket ends without a miss: the client could not follow any further."""
 FIRST_SHARE = 0.8
 """First rate, as a share of what the servers finish when they are saturated."""
