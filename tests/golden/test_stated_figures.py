@@ -20,7 +20,7 @@ from tests.fakes_stack_files import ROOT
 
 _BUSY = simulation.Effort().at(1.0)
 _LOAD = Load()
-NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 12: "twelve"}
+NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 11: "eleven"}
 
 STATED = (
     ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
@@ -34,7 +34,7 @@ STATED = (
     ),
     ("docs/measurement.md", f"misses even at {guidance.LEAST_LOAD:g} requests in flight for each server"),
     ("docs/measurement.md", f"gains less than {100 * contest.RISING - 100:g} % twice"),
-    ("docs/measurement.md", f"in a row, at most {NUMBERS[guidance.MOST_DOUBLINGS]} times"),
+    ("docs/measurement.md", f"in a row, for at most {NUMBERS[guidance.MOST_DOUBLINGS]} steps"),
     ("docs/measurement.md", f"or {NUMBERS[guidance.SATURATED_LATENCIES]} latencies under that load"),
     ("docs/measurement.md", f"round measure {NUMBERS[stages.BLOCKS_A_VISIT]} blocks"),
     ("docs/measurement.md", f"less than {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),

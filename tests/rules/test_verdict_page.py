@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from bench.race import __main__ as race
-from bench.race import saturated as race_saturated
-from bench.race import truths as planted
+from bench.race import saturated, truths
 from optimal_tp.experiment import guidance
 from optimal_tp.measurement.run import VERSION
 from optimal_tp.settings.workload import Decision
@@ -22,7 +21,6 @@ from optimal_tp.verdict.race import blocks, capacity, pairs, proof, rates, scori
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\s+", " ", PAGE)
-MINUTES = [way.budget_seconds / 60 for way in (planted.CAREFUL, planted.QUICK)]
 
 
 def test_every_word_is_explained() -> None:
@@ -69,12 +67,14 @@ STATED = (
     f"With at least {pairs.FEWEST_FOR_TREND} blocks, where the slope of one candidate's scores has",
     f"|t| > {blocks.CANDIDATE_TREND:g}, or that of a pair's differences |t| > {blocks.PAIR_TREND:g}",
     f"over at least {scoring.FEWEST_TO_WANDER} turns, scores vary by more than {scoring.WANDERING:g} times",
+    f"or lo > ln(1 + {pairs.SURE_LEAD} resolutions)",
+    f"further than {proof.NEAR:g} beyond c",
     f"misses at {guidance.LEAST_LOAD:g} requests in flight for each server",
     f"two of three turns at {guidance.PROOF_SHARE:g} of the fitted capacity ({guidance.TAIL_PROOF_SHARE:g} where",
     f"where {100 * guidance.TAIL:g} % or more are asked), every third at {guidance.MISS_SHARE:g}",
     f"Nine stakes λ from {proof.STAKES[0]:g} to {proof.STAKES[-1]:g} run side by side",
     f"{100 * proof.BOLD_WEIGHT:g} % of the wealth under the largest",
-    f"within the budget, {MINUTES[0]:g} minutes (quick: {MINUTES[1]:g})",
+    f"within the budget, {truths.CAREFUL.budget_seconds / 60:g} minutes (quick: {truths.QUICK.budget_seconds / 60:g})",
     f"that candidate alone, with g = {statistics.PRIOR_VARIANCE:g}",
     f"verdict.schema.json), version {VERSION}.",
 )
@@ -148,9 +148,9 @@ def test_the_tables_columns_are_explained() -> None:
 
 def test_the_rows_are_the_kinds_explained() -> None:
     """Engines and rows that the page names are there."""
-    names = {truth.name for truth in planted.truths()}
+    names = {truth.name for truth in truths.truths()}
 
     assert any(name.startswith("prefill first") for name in names)
     assert any(name.startswith("one slot") for name in names)
     assert any(name.startswith("8B-like") for name in names)
-    assert race_saturated.ROWS
+    assert saturated.ROWS
