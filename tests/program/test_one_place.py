@@ -195,7 +195,7 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         """,
     )
 
-    assert said.split() == ["3", "True", "2048", "['TinyForCausalLM']", "True"]
+    assert said.split() == ["7", "True", "2048", "['TinyForCausalLM']", "True"]
 
 
 def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:

@@ -119,9 +119,9 @@ def test_the_preview_shows_every_model_with_nodes_time_and_cost() -> None:
 
     assert outputs["plan"][0] == "2 models one after the other on 2 x trn2.3xlarge; all at once would need 4"
     assert outputs["plan"][1].startswith("Qwen/Qwen3-0.6B: 3 servers (one-each, packed) on 2 x trn2.3xlarge")
-    assert "2.0 h to measure at most" in outputs["cost"][1]
+    assert "1.0 h to measure at most" in outputs["cost"][1]
     assert outputs["cost"][-2:] == [
-        f"{name}: about 8.08 USD of it (0.7 h to compile and start, 1.0 h to measure at most)"
+        f"{name}: about 5.65 USD of it (0.7 h to compile and start, 0.5 h to measure at most)"
         for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-8B")
     ]
     assert outputs["usd_per_hour"] == PROGRAMS["one-each"]().outputs["usd_per_hour"]
@@ -170,7 +170,7 @@ def test_models_that_fit_at_once_take_no_turns() -> None:
     assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
     assert [model.rounds for model in order(recording).models] == [((TP1, TP2, TP4),), ((TP2, TP4),)]
     assert not order(recording).makes_room
-    assert all(line.endswith("USD of it (1.0 h to measure at most)") for line in recording.outputs["cost"][-2:])
+    assert all(line.endswith("USD of it (0.5 h to measure at most)") for line in recording.outputs["cost"][-2:])
     assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
     assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs
 
@@ -274,7 +274,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "spend.budget_usd is 8.0; the experiment is expected to cost 17.92 USD (about 4.85 USD an hour "
+                "spend.budget_usd is 8.0; the experiment is expected to cost 13.07 USD (about 4.85 USD an hour "
                 "while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an "
                 "estimate)); raise it, or lower workloads.decision.budget_seconds or the number of nodes in "
                 "Pulumi.dev.yaml"

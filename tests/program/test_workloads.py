@@ -408,7 +408,7 @@ def test_the_cost_is_known_before_anything_is_made() -> None:
     assert outputs["cost"][0].startswith(
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle"
     )
-    assert (outputs["usd_expected"], outputs["budget_usd"]) == (9.84, 20)
+    assert (outputs["usd_expected"], outputs["budget_usd"]) == (7.41, 20)
 
 
 def test_the_report_knows_the_price_of_the_stack_file() -> None:
@@ -536,7 +536,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"spend__budget_usd": 5},
         SettingsError,
         (
-            "spend.budget_usd is 5.0; the experiment is expected to cost 9.84 USD (about 4.85 USD an hour while "
+            "spend.budget_usd is 5.0; the experiment is expected to cost 7.41 USD (about 4.85 USD an hour while "
             "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate));"
             " raise it, or lower workloads.decision.budget_seconds or the number of nodes in Pulumi.dev.yaml"
         ),

@@ -62,7 +62,7 @@ ELSEWHERE = {
 def all_turned() -> Recording:
     """Return one run with every knob turned, on nodes enough for it."""
     changes = {knob.path.replace(".", "__"): knob.value for knob in KNOBS}
-    load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [4, 8]}
+    load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [16]}
     return program(infra__neuron__maximum_nodes=20, workloads__load=load, **changes)
 
 
