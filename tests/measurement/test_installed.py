@@ -90,7 +90,7 @@ def test_every_command_tells_its_options_and_exit_status(installed: Installed, c
 
 def test_a_stored_run_is_reported_compared_and_planned(installed: Installed) -> None:
     """Templates, schema and style travel in the wheel."""
-    store(installed.folder / "run", *planted_run(blocks=12, requests=30))
+    store(installed.folder / "run", *planted_run(blocks=20, requests=30))
     shown = installed.run("report", "run")
     compared = installed.run("compare", "run", "run")
     planned = installed.run("plan", "run", "--rate", "5/s", "--limit", "p99_total_ms=2000")
