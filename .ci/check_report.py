@@ -16,7 +16,7 @@ words = {item["degree"]: item["word"] for item in verdict["degrees"]}
 # A machine so busy that no turn was sound leaves a void run, which has nothing to draw.
 drawn = set(re.findall(r"\]\((\w+\.png)\)", (folder / "report.md").read_text(encoding="utf-8")))
 if any(item["tokens_per_second_per_core"] is not None for item in verdict["degrees"]):
-    drawn.add("throughput.png")
+    drawn.add("load.png")
 if drawn - names:
     sys.exit(f"{folder} lacks the pictures {', '.join(sorted(drawn - names))}")
 if set(words) != set(asked):

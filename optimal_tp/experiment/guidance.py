@@ -63,10 +63,17 @@ class Guidance:
     # Before the blocks.
 
     def note_idle(self, candidate: Candidate, samples: collections.abc.Iterable[Sample]) -> None:
-        """Learn how long one request takes alone."""
-        latencies = [ms for sample in samples if (ms := sample.total_latency_ms) is not None]
+        """Learn how long one request takes alone.
+
+        A candidate that misses the limits by far with nobody to wait for holds them at no rate: it needs no bracket.
+        """
+        course = self.courses[candidate]
+        own = list(samples)
+        latencies = [ms for sample in own if (ms := sample.total_latency_ms) is not None]
         if latencies:
-            self.courses[candidate].alone_seconds = statistics.median(latencies) / 1000
+            course.alone_seconds = statistics.median(latencies) / 1000
+        share = share_within(own, self.limits) if self.limits else None
+        course.is_slow = share is not None and share < self.asked / 2
 
     def burst(self, candidate: Candidate) -> Asked:
         """Return a turn that keeps every slot busy: it says about how much the servers finish, and warms them."""
@@ -93,6 +100,8 @@ class Guidance:
         Where the rates are stated, the bracket is each of them once.
         """
         course = self.courses[candidate]
+        if course.is_slow:
+            return None
         stated = self.settings.load.rates_per_second_per_core
         if stated is not None:
             taken = course.searched

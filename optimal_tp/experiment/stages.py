@@ -44,10 +44,11 @@ class Experiment:
         self._visited: Candidate | None = None
         self._starts = dict.fromkeys(self.courses, -1 if self.rounds else 0)
         self._longest = 0.0
+        self._deadline = float("inf")
 
     async def run(self) -> Ended:
         """Run every stage; returns how it ended, with everything measured in the ledger."""
-        deadline = self.clock() + self.settings.decision.budget_seconds
+        deadline = self._deadline = self.clock() + self.settings.decision.budget_seconds
         for together in self._together():
             for stage in (self._alone, self._search if self.guidance.limits else self._rise):
                 for candidate in together:
@@ -80,13 +81,15 @@ class Experiment:
             self.guidance.note_idle(candidate, kept.samples)
 
     async def _search(self, candidate: Candidate) -> None:
+        if self.guidance.courses[candidate].is_slow:
+            return
         self.watcher.stage(f"where {candidate.name} holds the limits", total=None)
         kept = await self._take("rising", candidate, self.guidance.burst(candidate))
         if kept is not None:
             self.guidance.note_burst(candidate, kept.turn, kept.samples)
         for number in itertools.count():
             asked = self.guidance.search(candidate, self._seed("search", number))
-            if asked is None or self.halt.event.is_set():
+            if asked is None or self.halt.event.is_set() or self.clock() > self._deadline:
                 return
             kept = await self._take("rising", candidate, asked)
             found = None if kept is None else self._said(kept)
@@ -95,6 +98,8 @@ class Experiment:
     async def _rise(self, candidate: Candidate) -> None:
         self.watcher.stage(f"where {candidate.name} is saturated", total=None)
         while (asked := self.guidance.rise(candidate)) is not None and not self.halt.event.is_set():
+            if self.clock() > self._deadline:
+                return
             kept = await self._take("rising", candidate, asked)
             found = None if kept is None else self._said(kept)
             slots = asked.arrivals.concurrency or 1
@@ -113,7 +118,7 @@ class Experiment:
         while block < most:
             start = self.clock()
             left = self._longest * len(self.courses)  # the turns that test the prediction
-            if block and start + longest + left > deadline:
+            if start + longest + left > deadline:
                 return Ended(
                     ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {block} blocks"
                 )

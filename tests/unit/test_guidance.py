@@ -101,7 +101,7 @@ def test_a_turn_counts_from_the_first_request_after_the_warm_in() -> None:
     warm_in = run.guidance.settings.load.warm_in * run.guidance.alone_seconds
 
     assert asked.counted is not None
-    assert asked.counted.count >= run.guidance.settings.load.turn_requests
+    assert asked.counted.count >= 5
     moments = [next(times) for _ in range(asked.counted.first + 1)]
     assert moments[-2] < warm_in <= moments[-1]
     assert asked.counted.total_ms == 310

@@ -40,7 +40,7 @@ def test_rates_halve_while_they_miss() -> None:
     assert all(0.125 < rate < 0.25 for rate in rates[4:])
 
 
-@pytest.mark.parametrize("capacity", [0.03, 0.7, 1.0, 3.3, 40.0, 700.0])
+@pytest.mark.parametrize("capacity", [0.03, 0.7, 1.0, 3.3, 40.0])
 def test_the_bracket_holds_the_capacity(capacity: float) -> None:
     """The highest rate that held and the lowest that missed lie on its sides, within a quarter of each other."""
     bracket, rates = searched(capacity, most_turns=30)
@@ -99,10 +99,17 @@ def test_a_rate_at_most_doubles_or_halves() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "alone", "part", "count"),
-    [(10, 0.5, 1.0, 100), (0.1, 0.5, 1.0, 50), (10, 0.5, 0.5, 50), (0.1, 0.5, 0.5, 25)],
+    [
+        (10, 0.5, 1.0, 100),
+        (2, 0.5, 1.0, 50),
+        (10, 0.5, 0.5, 50),
+        (2, 0.5, 0.5, 25),
+        (0.5, 0.5, 1.0, 25),
+        (0.01, 0.5, 1.0, 5),
+    ],
 )
 def test_a_turn_counts_what_arrives_in_its_length(rate: float, alone: float, part: float, count: int) -> None:
-    """Twenty times the time of one request, or the least number where that is more; half of it for half a turn."""
+    """Twenty times the time of one request, or the least number, in at most five such lengths; half for half a turn."""
     size = TurnSize(warm_in=5, length=20, least_requests=50)
 
     assert size.counted(rate, alone, part=part) == count

@@ -15,6 +15,8 @@ TAIL_SHARE = 0.95
 """Asked share of requests from which the turns lean to higher rates: below the capacity nearly all would hit."""
 SIDES, TAIL_SIDES = (-0.05, 0.05), (-0.03, 0.08)
 """Where the turns of a block lie, in logarithms from the capacity, in turn."""
+LONGEST_TURN, FEWEST_COUNTED = 5.0, 5
+"""A turn takes at most so many times its usual length for the sake of its least requests, and counts so many."""
 LONGEST_MOVE = math.log(2)
 """How far the rate moves from one turn to the next at most."""
 
@@ -77,5 +79,10 @@ class TurnSize:
     """Counted requests at the least, whatever the rate."""
 
     def counted(self, rate_per_second: float, alone_seconds: float, *, part: float = 1.0) -> int:
-        """Return how many requests count at ``rate_per_second``; ``part`` of a whole turn."""
-        return max(1, round(part * max(self.least_requests, rate_per_second * self.length * alone_seconds)))
+        """Return how many requests count at ``rate_per_second``; ``part`` of a whole turn.
+
+        At a low rate fewer than ``least_requests``, so that no turn takes more than LONGEST_TURN usual ones.
+        """
+        usual = rate_per_second * self.length * alone_seconds
+        least = max(FEWEST_COUNTED, min(self.least_requests, LONGEST_TURN * usual))
+        return max(1, round(part * max(least, usual)))
