@@ -193,7 +193,7 @@ METRICS: tuple[Metric, ...] = (
         statistics=("Average",),
         direction="higher",
         formula="planned arrivals/s * counted requests within every limit / counted requests; open arrivals only",
-        title="Requests per second within the limits",
+        title="Goodput: requests within the limits, per second",
         of_turn=_goodput,
     ),
     Metric(

@@ -24,7 +24,7 @@ NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 11: "eleven"}
 
 STATED = (
     ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
-    ("README.md", f"other programs took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    ("docs/measurement.md", f"other processes took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
     ("docs/measurement.md", f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
     ("docs/measurement.md", f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
     ("docs/measurement.md", f"The first rate is {rates.FIRST_SHARE:g} of that"),
