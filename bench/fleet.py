@@ -50,7 +50,6 @@ SETTINGS: dict[str, typing.Any] = {
             "output_tokens": 16,
             "idle_requests": 100,
             "concurrency": [1],
-            "step_seconds": 5,
             "block_seconds": 5,
         },
         # The audit allows the client a lateness of 1 % of the limit: the machine may be busy.

@@ -42,15 +42,16 @@ SMALL: dict[str, typing.Any] = {
         "output_tokens": 8,
         "warm_up_requests": 1,
         "idle_requests": 3,
-        "concurrency": [1],
-        "step_seconds": 0.5,
-        "block_seconds": 0.5,
+        "output_spread": 0,
+        "concurrency": [1, 2, 4],
+        "turn_length": 6,
+        "turn_requests": 6,
         "pause_seconds": 0,
         "request_timeout_seconds": 5,
     },
     "workloads__decision": {"minimum_blocks": 5, "maximum_blocks": 20, "budget_seconds": 60},
-    # Wide, so that a busy machine's lateness does not fail a degree: what is tested is the pod, not the machine.
-    "workloads__limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 4000}},
+    # None, so that a busy machine's lateness does not fail a degree: what is tested is the pod, not the machine.
+    "workloads__limits": {},
 }
 _APART = (
     'mount --bind "$1" /etc/hosts && mount -t tmpfs none /run && mkdir -p "$3" && cp "$2"/* "$3"; shift 3; exec "$@"'
