@@ -12,6 +12,8 @@ import typing
 import numba
 import numpy as np
 
+from optimal_tp.fleet.simulation.kernel import least_in_flight
+
 
 class Work(typing.NamedTuple):
     """Requests in the order of their arrivals."""
@@ -91,7 +93,7 @@ def run(work: Work, engine: Engine, servers: int) -> tuple[np.ndarray, np.ndarra
         server = int(np.argmin(state.ends))
         now = state.ends[server]
         if arrived < sent and arrivals[arrived] <= now:
-            server = _least(state.flight, work.ranks[arrived])
+            server = least_in_flight(state.flight, work.ranks[arrived])
             _arrive(state, behind, server, arrived)
             if state.ends[server] == np.inf:
                 _begin(state, behind, work, engine, server, arrivals[arrived])
@@ -129,19 +131,6 @@ def _idle(servers: int, slots: int) -> Servers:
         np.full(servers, NO_ONE),
         np.full(servers, NO_ONE),
     )
-
-
-@numba.njit(cache=True, nogil=True)
-def _least(flight: np.ndarray, rank: float) -> int:
-    """Return the server with the fewest requests; the search starts at one that ``rank`` names, to prefer none."""
-    servers = len(flight)
-    start = int(rank * servers)
-    found = start
-    for step in range(1, servers):
-        other = (start + step) % servers
-        if flight[other] < flight[found]:
-            found = other
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

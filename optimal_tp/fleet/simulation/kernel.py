@@ -77,7 +77,7 @@ def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple
         departs = arrived == count or state.leaves[server] < requests.arrivals[arrived]
         now = state.leaves[server] if departs else requests.arrivals[arrived]
         if not departs:
-            server = _least(state.flight, requests.ranks[arrived])
+            server = least_in_flight(state.flight, requests.ranks[arrived])
         _advance(state, requests, values, server, now, firsts, time_at)
         entering = NO_ONE
         if departs:
@@ -106,7 +106,7 @@ def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple
 
 
 @numba.njit(cache=True, nogil=True)
-def _least(flight: np.ndarray, rank: float) -> int:
+def least_in_flight(flight: np.ndarray, rank: float) -> int:
     """Return the server with the fewest requests; the search starts at one that ``rank`` names, to prefer none."""
     servers = len(flight)
     start = int(rank * servers)
