@@ -14,6 +14,7 @@ from bench.race.batching import Asked, Limits, Told, capacity, open_turn, second
 from bench.race.truths import Truth, truths
 from optimal_tp.experiment.guidance import LEAST_LOAD
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.verdict.contest import reach_of, rules_of
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.rates import FIRST_SHARE, Bracket, block_rate
@@ -77,7 +78,7 @@ class Experiment:
         self.common = 0.0
         self.starts = {candidate: self.draw.gauss(0, truth.disturbance.starts) for candidate in self.by}
         self.last: dict[Candidate, float] = {}
-        self.scoring = GoodputScoring(self.by, truth.asked, reach=truth.way.reach)
+        self.scoring = GoodputScoring(self.by, truth.asked, reach=reach_of(truth.way.decision))
         for course in courses:
             course.latency = course.alone
 
@@ -132,10 +133,11 @@ class Experiment:
     def run(self) -> Outcome:
         """Return how it ended."""
         racing = self.search()
-        rules = self.truth.way.rules(len(racing) * (len(racing) - 1) // 2 or 1, self.truth.resolution)
+        decision = self.truth.way.decision.model_copy(update={"resolution": self.truth.resolution})
+        rules = rules_of(decision, len(racing))
         race = Race(racing, self.scoring, rules)
         standing, longest = None, 0.0
-        while self.clock + longest < self.truth.way.budget_seconds:
+        while self.clock + longest < decision.budget_seconds:
             began = self.clock
             self.wander()
             seed = self.draw.getrandbits(31)

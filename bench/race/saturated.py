@@ -8,8 +8,9 @@ import typing
 import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.settings.workload import Decision
+from optimal_tp.verdict.contest import rules_of
 from optimal_tp.verdict.race.blocks import Race
-from optimal_tp.verdict.race.pairs import Rules
 from optimal_tp.verdict.race.scoring import Throughput, ThroughputScoring
 
 MOST_BLOCKS = 120
@@ -39,9 +40,7 @@ def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
     """Return of one experiment: false better, choice too low, choice reached, blocks."""
     draw = random.Random(seed)
     candidates = [Candidate(2**number) for number in range(truth.candidates)]
-    pairs = truth.candidates * (truth.candidates - 1) // 2
-    rules = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05 / pairs)
-    race: Race[Throughput] = Race(candidates, ThroughputScoring(candidates), rules)
+    race: Race[Throughput] = Race(candidates, ThroughputScoring(candidates), rules_of(Decision(), truth.candidates))
     level = {each: 0.0 if each == candidates[0] else -math.log(truth.ratio) for each in candidates}
     walks = dict.fromkeys(candidates, 0.0)
     starts = {each: draw.gauss(0, truth.starts) for each in candidates}

@@ -6,7 +6,7 @@ import typing
 
 from bench.race.batching import Engine, Limits
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.settings.workload import Decision
 from optimal_tp.verdict.race.rates import TurnSize
 
 TP1, TP2, TP4 = Candidate(1), Candidate(2), Candidate(4)
@@ -37,42 +37,21 @@ class Way:
     bracket_turns: int
     gap: float
     """Silence between turns, in the time of a request alone."""
-    budget_seconds: float
-    reach: float
-    rules: typing.Callable[[int, float], Rules]
-
-
-def careful(pairs: int, resolution: float) -> Rules:
-    """Return the rules of the full size."""
-    return Rules(
-        resolution=resolution,
-        bias=0.02,
-        least_blocks=12,
-        most_looks=None,
-        alpha=0.05 / pairs,
-    )
-
-
-def quick(pairs: int, resolution: float) -> Rules:
-    """Return the rules of the quick profile."""
-    return Rules(resolution=resolution, bias=0.15, least_blocks=4, most_looks=5, alpha=0.05 / pairs)
+    decision: Decision
+    """With its budget; the truth has the resolution."""
 
 
 CAREFUL = Way(
     size=TurnSize(warm_in=5, length=20, least_requests=50),
     bracket_turns=8,
     gap=0.5,
-    budget_seconds=70 * 60,
-    reach=0.15,
-    rules=careful,
+    decision=Decision(budget_seconds=70 * 60),
 )
 QUICK = Way(
     size=TurnSize(warm_in=1.5, length=4, least_requests=20),
     bracket_turns=2,
     gap=0.3,
-    budget_seconds=300,
-    reach=0.25,
-    rules=quick,
+    decision=Decision(minimum_blocks=4, fixed_looks=5, least_lead=0.15, budget_seconds=300),
 )
 
 

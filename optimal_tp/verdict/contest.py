@@ -42,13 +42,17 @@ def rules_of(decision: Decision, candidates: int) -> Rules:
     )
 
 
+def reach_of(decision: Decision) -> float:
+    """Return how far a turn may lie from its candidate's capacity to be compared."""
+    return QUICK_REACH if decision.fixed_looks else REACH
+
+
 def goodput_race(
     settings: WorkloadSettings, candidates: typing.Iterable[Candidate]
 ) -> tuple[GoodputScoring, Race[Reading]]:
     """Return the race of ``candidates`` within the limits of ``settings``, at its start."""
     every = sorted(candidates)
-    reach = QUICK_REACH if settings.decision.fixed_looks else REACH
-    scoring = GoodputScoring(every, asked_share(settings.limits.asked()), reach=reach)
+    scoring = GoodputScoring(every, asked_share(settings.limits.asked()), reach=reach_of(settings.decision))
     return scoring, Race(every, scoring, rules_of(settings.decision, len(every)))
 
 

@@ -74,7 +74,9 @@ STATED = (
     f"where {100 * guidance.TAIL:g} % or more are asked), every third at {guidance.MISS_SHARE:g}",
     f"Nine stakes λ from {proof.STAKES[0]:g} to {proof.STAKES[-1]:g} run side by side",
     f"{100 * proof.BOLD_WEIGHT:g} % of the wealth under the largest",
-    f"within the budget, {truths.CAREFUL.budget_seconds / 60:g} minutes (quick: {truths.QUICK.budget_seconds / 60:g})",
+    "within the budget, {:g} minutes (quick: {:g})".format(
+        *(way.decision.budget_seconds / 60 for way in (truths.CAREFUL, truths.QUICK))
+    ),
     f"that candidate alone, with g = {statistics.PRIOR_VARIANCE:g}",
     f"verdict.schema.json), version {VERSION}.",
 )
