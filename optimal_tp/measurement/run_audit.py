@@ -34,33 +34,24 @@ class Audited:
 
 _JUDGED = ("block", "proof", "held_out")
 
-Seen = dict[tuple[Turn, int], tuple[str, ...]]
-"""What was found of a turn with so many samples: a run that is looked at after every block audits each turn once.
-Belongs to one run: its settings and pins are no part of the key."""
-
 
 def audit_run(
     record: RunRecord,
     samples: typing.Sequence[Sample],
     known: typing.Mapping[Key, tuple[str, ...]] = NOTHING_KNOWN,
-    seen: Seen | None = None,
 ) -> Audited:
     """Return ``record`` without its untrusted block turns, and what is void.
 
-    ``known``: what was found of a turn before its record was put together from several processes'. ``seen``: earlier
-    audits of this run; turns that are new are added to it.
+    ``known``: what was found of a turn before its record was put together from several processes'.
 
     A block turn is left out for what the client or the machine did to it, never for what the server did, so leaving it
     out does not choose among results.
     """
     grouped = samples_by_turn(samples)
-    seen = {} if seen is None else seen
     faults = {}
     for turn in record.turns:
-        own = grouped.get(key(turn), [])
-        if (turn, len(own)) not in seen:
-            seen[turn, len(own)] = turn_reasons(turn, own, record.settings, record.pins)
-        faults[key(turn)] = known.get(key(turn), ()) + seen[turn, len(own)]
+        reasons_now = turn_reasons(turn, grouped.get(key(turn), []), record.settings, record.pins)
+        faults[key(turn)] = known.get(key(turn), ()) + reasons_now
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.

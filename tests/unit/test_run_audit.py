@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.measurement import run_audit
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
-from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, Seen, audit_run, turn_reasons
+from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, audit_run, turn_reasons
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.verdict.rule import decide
 from tests.fakes_candidates import TP1, TP2, TP4
@@ -132,8 +132,8 @@ def test_a_late_client_voids_what_it_measured() -> None:
     assert "the client's own clock ticked 80.0 ms late" in audited.void_reasons[TP1][0]
 
 
-def test_a_turn_is_audited_once_however_often_the_run_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After every block only the new turns are audited, and the result is that of an audit of everything."""
+def test_an_audit_looks_at_each_turn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run so far is audited turn by turn, and what an audit of a part found stays in that of the whole."""
     record, samples = planted_run(blocks=BLOCKS)
     record = _disturbed(record, {2: 4}, foreign_cpu_share=0.4)
     audited: list[Turn] = []
@@ -143,13 +143,20 @@ def test_a_turn_is_audited_once_however_often_the_run_is_looked_at(monkeypatch: 
         return turn_reasons(turn, *others)
 
     monkeypatch.setattr(run_audit, "turn_reasons", counted)
-    seen: Seen = {}
+    left_out: tuple[str, ...] = ()
     for blocks in range(BLOCKS + 1):
         turns = tuple(turn for turn in record.turns if turn.block is None or turn.block < blocks)
         so_far = [sample for sample in samples if sample.block is None or sample.block < blocks]
         part = dataclasses.replace(record, turns=turns)
 
-        assert audit_run(part, so_far, seen=seen) == audit_run(part, so_far, seen={**seen})
+        audited.clear()
+        found = audit_run(part, so_far).left_out
 
+        assert sorted(map(str, audited)) == sorted(map(str, turns))
+        assert {*left_out} <= {*found}
+        left_out = found
+
+    audited.clear()
+
+    assert audit_run(record, samples).left_out == left_out
     assert sorted(map(str, audited)) == sorted(map(str, record.turns))
-    assert audit_run(record, samples, seen=seen) == audit_run(record, samples)
