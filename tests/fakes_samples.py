@@ -7,7 +7,8 @@ import typing
 
 import uvloop
 
-from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
+from optimal_tp.loadgen.driver import drive
+from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt

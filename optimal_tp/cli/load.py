@@ -21,8 +21,9 @@ import uvloop
 from optimal_tp.errors import CapacityError, Exit, ServerFailed, SettingsError
 from optimal_tp.loadgen import options, result, summary
 from optimal_tp.loadgen.calls import Server
-from optimal_tp.loadgen.driver import Stretch, Target, drive
+from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.options import Options
+from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import Sample

@@ -55,6 +55,10 @@ class Guidance:
         """How long one request takes alone at the slowest candidate that was measured; 1 before any was."""
         return max((each.alone_seconds for each in self.courses.values() if each.alone_seconds), default=1.0)
 
+    def _alone(self, course: Course) -> float:
+        """Return how long one request takes alone there; of the slowest candidate where nobody knows."""
+        return course.alone_seconds or self.alone_seconds
+
     @property
     def asked(self) -> float:
         """The share of requests that must hold the limits."""
@@ -86,7 +90,7 @@ class Guidance:
         course = self.courses[candidate]
         finished = sum(sample.status == "ok" for sample in samples)
         elapsed = turn.end_seconds - turn.start_seconds
-        lowest = LEAST_LOAD * course.servers / (course.alone_seconds or self.alone_seconds)
+        lowest = LEAST_LOAD * course.servers / self._alone(course)
         rate = max(FIRST_SHARE * finished / elapsed if elapsed > 0 else 0.0, lowest)
         course.bracket = Bracket(
             math.log(rate / course.cores_used),
@@ -138,7 +142,7 @@ class Guidance:
         return self._saturated(course, course.servers * 2**taken)
 
     def _saturated(self, course: Course, slots: int) -> Asked:
-        latency = max(course.latency_seconds or 0.0, course.alone_seconds or self.alone_seconds)
+        latency = max(course.latency_seconds or 0.0, self._alone(course))
         seconds = max(self.settings.load.turn_length * self.alone_seconds, SATURATED_LATENCIES * latency)
         return Asked(arrivals=Closed(concurrency=slots), seconds=seconds)
 
@@ -190,7 +194,7 @@ class Guidance:
         """Return the log rate of the next block: near the fitted capacity; while there is no bracket, in long steps."""
         last = course.log_rate
         if last is None or self._race is None:
-            lowest = 0.7 * course.servers / (course.alone_seconds or self.alone_seconds)
+            lowest = 0.7 * course.servers / self._alone(course)
             return math.log(lowest / course.cores_used)
         scoring = self._race[0]
         by = scoring.fits.get(candidate)
@@ -207,7 +211,7 @@ class Guidance:
         """Return an open turn at ``log_rate`` per core, its first counted request the first after the warm-in."""
         course = self.courses[candidate]
         rate = math.exp(log_rate) * course.cores_used
-        alone = course.alone_seconds or self.alone_seconds
+        alone = self._alone(course)
         opening = max(1, min(course.slots, round(rate * max(course.latency_seconds or 0.0, alone))))
         warm_in = self.settings.load.warm_in * self.alone_seconds
         early = sum(

@@ -5,7 +5,8 @@ import contextlib
 import time
 import typing
 
-from optimal_tp.loadgen.driver import Stretch, drive
+from optimal_tp.loadgen.driver import drive
+from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.plan.schedule import Closed
 
 if typing.TYPE_CHECKING:

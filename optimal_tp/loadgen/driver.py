@@ -21,8 +21,6 @@ from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import opening
 
-__all__ = ["Drive", "Stretch", "Target", "drive"]
-
 _SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
 _CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop

@@ -10,8 +10,8 @@ from importlib.metadata import version
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import summary
-from optimal_tp.loadgen.driver import Drive
 from optimal_tp.loadgen.options import Options
+from optimal_tp.loadgen.stretch import Drive
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompts

@@ -12,7 +12,8 @@ import pytest
 
 from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import pool
-from optimal_tp.loadgen.driver import Drive, Stretch, Target, drive
+from optimal_tp.loadgen.driver import drive
+from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.samples import Sample

@@ -11,7 +11,7 @@ from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.loadgen.driver import Stretch, Target
+from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.measurement.run import RunRecord
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_kubernetes import NO_API

@@ -9,7 +9,7 @@ import pytest
 from optimal_tp.experiment.turns import Halt, OpenArena, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
-from optimal_tp.loadgen.driver import Stretch, Target
+from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.measurement.audit import LATENESS_FLOOR_MS, LONGEST_PAUSE_FACTOR
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample

@@ -42,9 +42,9 @@ class Bracket:
     def add(self, reading: Reading, asked: float) -> None:
         """Take the reading of the turn at ``next``."""
         if reading.share >= asked:
-            self._held = max(reading.log_rate, reading.log_rate if self._held is None else self._held)
+            self._held = reading.log_rate if self._held is None else max(self._held, reading.log_rate)
         else:
-            self._missed = min(reading.log_rate, reading.log_rate if self._missed is None else self._missed)
+            self._missed = reading.log_rate if self._missed is None else min(self._missed, reading.log_rate)
         self._left -= 1
         self.next = self._following(reading.log_rate)
 
