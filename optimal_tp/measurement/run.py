@@ -8,7 +8,7 @@ import pydantic
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
-from optimal_tp.measurement.steps import Step
+from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
@@ -51,6 +51,13 @@ class DegreeRecord:
     def candidate(self) -> Candidate:
         """What was measured on it."""
         return Candidate(self.degree, self.max_num_seqs)
+
+    def after(self, steps: tuple[Step, ...]) -> "DegreeRecord":
+        """Return the same with the word of the step that ended it; itself where none did, or a gate had before."""
+        end = end_of(steps, self.candidate)
+        if self.gate is not None or end is None:
+            return self
+        return dataclasses.replace(self, gate=end.gate, reason=end.detail)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,10 @@
 """What stands before a candidate's load: its model fetched, itself compiled, its servers started; time and money."""
 
+import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.candidates import CandidateName
 
 What = typing.Literal["fetch", "compile", "start"]
@@ -31,3 +33,11 @@ class Step:
     """The word that it ended the candidate with; None where it ended well."""
     detail: str | None = None
     """Why it ended so, in one sentence; None where it ended well and there is nothing to tell."""
+    removed: str | None = None
+    """What was deleted to free the cores that an earlier pod had left behind: "pod NAME" or "node NAME"; the start
+    after it has the same number. None where nothing was."""
+
+
+def end_of(steps: collections.abc.Iterable[Step], candidate: Candidate) -> Step | None:
+    """Return the step that ended ``candidate`` with a word; None while none has. The fetch ends every candidate."""
+    return next((each for each in steps if each.gate is not None and each.candidate in (None, candidate)), None)
