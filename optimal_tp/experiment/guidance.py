@@ -45,6 +45,8 @@ class Guidance:
         load = settings.load
         self._size = TurnSize(warm_in=load.warm_in, length=load.turn_length, least_requests=load.turn_requests)
         self._searched: list[Reading] = []
+        self._blocks: list[list[Reading | Throughput]] = []
+        self._withdrawn: set[Candidate] = set()
         self._race: tuple[GoodputScoring, Race[Reading]] | None = None
         self._throughputs: Race[Throughput] | None = None
         self.standing: Standing | None = None
@@ -63,6 +65,22 @@ class Guidance:
     def asked(self) -> float:
         """The share of requests that must hold the limits."""
         return asked_share(self.limits)
+
+    @property
+    def left(self) -> tuple[Candidate, ...]:
+        """The candidates that have not been withdrawn."""
+        return tuple(candidate for candidate in self.courses if candidate not in self._withdrawn)
+
+    def withdraw(self, candidate: Candidate) -> None:
+        """Go on without ``candidate``: what was measured before is judged anew over the rest, as the verdict will."""
+        if candidate in self._withdrawn:
+            return
+        self._withdrawn.add(candidate)
+        if self._race is not None or self._throughputs is not None:
+            blocks, self._blocks, self.standing = self._blocks, [], None
+            self.begin()
+            for found in blocks:
+                self.add_block(found)
 
     # Before the blocks.
 
@@ -164,13 +182,13 @@ class Guidance:
         alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
         return tuple(
             candidate
-            for candidate, course in self.courses.items()
+            for candidate, course in self._left()
             if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
         )
 
     def begin(self) -> None:
         """Begin the race of the candidates that the bracket found a capacity of."""
-        fast = [candidate for candidate, course in self.courses.items() if not course.is_slow]
+        fast = [candidate for candidate, course in self._left() if not course.is_slow]
         if not self.limits:
             self._throughputs = throughput_race(self.settings, fast)
             return
@@ -178,6 +196,9 @@ class Guidance:
         for one in self._searched:
             if one.candidate in fast:
                 self._race[0].open_with(one)
+
+    def _left(self) -> list[tuple[Candidate, Course]]:
+        return [(candidate, self.courses[candidate]) for candidate in self.left]
 
     def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
         """Return the candidate's turn in ``block``."""
@@ -254,7 +275,8 @@ class Guidance:
 
     def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
         """Take what a block measured, and judge."""
-        everything = list(found)
+        everything = [one for one in found if one.candidate not in self._withdrawn]
+        self._blocks.append(everything)
         if self._race is not None:
             self.standing = self._race[1].add_block([one for one in everything if isinstance(one, Reading)])
         elif self._throughputs is not None:
@@ -264,7 +286,7 @@ class Guidance:
         """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
         if self.slow():
             return False
-        if all(course.is_slow for course in self.courses.values()):
+        if all(course.is_slow for _, course in self._left()):
             return True
         return self.standing is not None and self.standing.safe is not None
 
