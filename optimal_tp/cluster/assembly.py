@@ -15,10 +15,10 @@ import boto3
 
 from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
 from optimal_tp.cluster.deadline import servers_stop_after, until_signalled, within_budget
-from optimal_tp.cluster.finished import is_measured, mark_of
+from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.cluster.scaling import Deployments, Rota
-from optimal_tp.errors import OptimalTpError, ServerFailed
+from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
@@ -30,6 +30,7 @@ from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.restoration import restored
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher, watcher
 from optimal_tp.telemetry.heartbeat import Beacon
@@ -69,8 +70,8 @@ class Measured:
     """Puts the receipt of the folder into a report that has it from nowhere else."""
 
 
-Measure = collections.abc.Callable[[list[pathlib.Path]], collections.abc.Awaitable[Measured]]
-"""Measures and judges; adds the folder to the list as soon as there is one."""
+Measure = collections.abc.Callable[[list[pathlib.Path], Memory], collections.abc.Awaitable[Measured]]
+"""Measures and judges, going on with the run that is remembered; adds the folder to the list when there is one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,19 +94,27 @@ class Assembly:
         return await self.live(self._several)
 
     async def live(self, measure: Measure) -> int:
-        """Measure unless that was done, keep results, mark and receipt, do what comes afterwards; return the status."""
+        """Measure unless that was done, keep results and receipt, do what comes afterwards; return the status."""
         order, halt = self.order, self.halt
-        mark = mark_of(order, self.watching)
-        if is_measured(mark):
+        memory = Memory.load(order, self.watching)
+        if memory.is_finished:
+            remedy = "nothing is measured; name another loadtest.run to measure anew"
+            self.watching.say(f"{memory.run} has the verdict already: {remedy}")
             await until_signalled(halt)
             return 0
         accounts = accounts_of(order, self.watching)
         begun: list[pathlib.Path] = []
         async with watched(accounts), salvaged(accounts, lambda: next(iter(begun), None)):
-            measured = await measure(begun)
+            try:
+                measured = await measure(begun, memory)
+            except ResumeFailed as error:
+                self.watching.say(f"{error}; a new run begins")
+                memory.abandon()
+                begun.clear()
+                measured = await measure(begun, memory)
             measured.results.store(self.watching)
-            if mark is not None and measured.failure is None:
-                mark.put(measured.name)
+            if measured.failure is None:
+                memory.finish()
             if accounts is not None:
                 await accounts.settle(measured.results.folder, verdicts=measured.verdicts, halt=halt)
                 measured.add_receipt()
@@ -118,12 +127,13 @@ class Assembly:
             raise measured.failure
         return measured.status
 
-    async def _one(self, begun: list[pathlib.Path]) -> Measured:
-        run = run_name(dt.datetime.now(dt.UTC))
+    async def _one(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
+        run, goes_on = memory.run or run_name(dt.datetime.now(dt.UTC)), memory.run is not None
         async with self._within_money():
-            results = self.results(run)
+            results = self.results(run, exist_ok=goes_on)
             begun.append(results.folder)
-            session = self.session(0, run, results)
+            memory.begin(run)
+            session = self.session(0, run, results, goes_on=goes_on)
             record = await conducted(session)
         status = _judged(session)
         return Measured(
@@ -135,17 +145,19 @@ class Assembly:
             failure=failure_of(record),
         )
 
-    async def _several(self, begun: list[pathlib.Path]) -> Measured:
+    async def _several(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
         """Measure each model; one that fails leaves the others their turn."""
-        name = run_name(dt.datetime.now(dt.UTC))
+        name, goes_on = memory.run or run_name(dt.datetime.now(dt.UTC)), memory.run is not None
         sweep = planned(name, (model.settings for model in self.order.models))
         sessions: dict[int, Session] = {}
         statuses: list[int] = []
 
         async def measure(index: int) -> None:
-            results = self.results(f"{name}/{sweep.legs[index].folder}")
+            results = self.results(f"{name}/{sweep.legs[index].folder}", exist_ok=goes_on)
             title = self.order.models[index].settings.model.title
-            session = self.session(index, run_name(dt.datetime.now(dt.UTC)), results, model_title=title)
+            session = self.session(
+                index, run_name(dt.datetime.now(dt.UTC)), results, model_title=title, goes_on=goes_on
+            )
             record = await conducted(session)
             statuses.append(_judged(session))
             results.store(session.watcher)
@@ -153,10 +165,11 @@ class Assembly:
             sessions[index] = session
 
         async with self._within_money():
-            results = self.results(name)
+            results = self.results(name, exist_ok=goes_on)
             begun.append(results.folder)
+            memory.begin(name)
             keeper = SweepKeeper(results.folder, results.bucket)
-            await measure_all(sweep, measure, keeper, self.watching, self.halt)
+            await measure_all(keeper.restored(sweep), measure, keeper, self.watching, self.halt)
         self.watching.end()
         status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
         last = max(sessions, default=None)
@@ -194,9 +207,17 @@ class Assembly:
         key = f"{prefix}/{path}" if prefix else path
         return Results(folder=folder, bucket=Bucket(boto3.client("s3"), bucket, key))
 
-    def session(self, index: int, run: str, results: Results, *, model_title: str = "") -> Session:
-        """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep."""
+    def session(
+        self, index: int, run: str, results: Results, *, model_title: str = "", goes_on: bool = False
+    ) -> Session:
+        """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep.
+
+        Where it ``goes_on``, with what an earlier process has kept in ``results``. Raises ResumeFailed and
+        StorageFailed where that cannot be.
+        """
         order, model, watching = self.order, self.order.models[index], self.watching
+        kept = restored(results.folder, results.bucket) if goes_on else None
+        run = run if kept is None else kept.record.run
         if results.bucket is not None:
             watching = Beacon(watching, results.bucket.put_progress, _progress(order, model, run, model_title))
         return Session(
@@ -215,6 +236,7 @@ class Assembly:
             ready_timeout_seconds=order.ready_timeout_seconds,
             rounds=model.rounds,
             model_title=model_title,
+            restored=kept,
         )
 
     def _arena(self, index: int) -> OpenArena | Rota:

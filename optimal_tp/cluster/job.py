@@ -19,6 +19,7 @@ import boto3
 
 from optimal_tp.cluster.assembly import Assembly, Measured, Results, conducted
 from optimal_tp.cluster.deadline import within_budget
+from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.session import raise_ending
@@ -243,7 +244,7 @@ async def judge_after(options: PodOptions, assembly: Assembly) -> int:
     return await assembly.live(functools.partial(_after, options, assembly))
 
 
-async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path]) -> Measured:
+async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path], memory: Memory) -> Measured:
     """Judge what the Job's pods kept once it has ended."""
     watching = assembly.watching
     watching.stage("the load generators' Job", total=None)
@@ -253,6 +254,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
     # The pods' own folder where there is no bucket.
     results = assembly.results(known.run, exist_ok=True)
     begun.append(results.folder)
+    memory.begin(known.run)
     async with assembly.stopping():
         watching.end()
         status = _judged(results, watching)
