@@ -3,6 +3,8 @@
 import asyncio
 import collections.abc
 import dataclasses
+import datetime as dt
+import json
 import math
 import pathlib
 import types
@@ -19,14 +21,17 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.steps import Step, end_of
+from optimal_tp.measurement.turns import Turn, of
 from optimal_tp.plan import prompts
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.timetable import Rounds
 from optimal_tp.results.folder import Bucket
 from optimal_tp.results.restoration import Restored, restored
-from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
 from optimal_tp.telemetry.publish import CloudWatch
+from tests.fakes_candidates import TP1, TP2
 from tests.fakes_run import UNCOUNTED, Planted, Recorder, parsed, settings, total_limit
 
 GAP_SECONDS = 600.0
@@ -193,3 +198,114 @@ class World:
 
 async def _nothing(*_: object, **__: object) -> None:
     return None
+
+
+START_SECONDS = 300.0
+"""How long servers take to start."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Pods(OpenArena):
+    """Servers that the experiment starts, in rounds. They outlive processes, as their steps do."""
+
+    world: World
+    fails: dict[Candidate, int] = dataclasses.field(default_factory=dict)
+    """Candidates that do not come back, and at which of their starts, from 0."""
+    known: list[Step] = dataclasses.field(default_factory=list)
+    running: tuple[Candidate, ...] = ()
+    restarts: int = 0
+    dies_in_restart: int | None = None
+    """In which restart, from 0, the process dies."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return every start so far."""
+        return tuple(self.known)
+
+    @property
+    def can_restart(self) -> bool:
+        """Return True."""
+        return True
+
+    async def admit(self, candidate: Candidate) -> None:
+        """Start the servers of the candidate's round, unless they run."""
+        (wanted,) = [together for together in self.world.rounds or () if candidate in together]
+        if wanted != self.running:
+            self._start(wanted)
+
+    async def restart(self) -> None:
+        """Start those that run anew."""
+        self.restarts += 1
+        if self.restarts - 1 == self.dies_in_restart:
+            raise Killed
+        self._start(self.running)
+
+    def _start(self, together: tuple[Candidate, ...]) -> None:
+        self.running = together
+        began = dt.datetime.fromtimestamp(1_800_000_000 + self.world.seconds, dt.UTC).isoformat()
+        for candidate in (each for each in together if end_of(self.known, each) is None):
+            number = sum(step.candidate == candidate for step in self.known)
+            gone = self.fails.get(candidate) == number
+            step = Step(
+                candidate=candidate,
+                what="start",
+                number=number,
+                began=began,
+                node_seconds=1.0,
+                seconds=START_SECONDS,
+                usd=None,
+                gate="no-start" if gone else None,
+                detail=f"start {number} ended with status 1" if gone else None,
+            )
+            self.known.append(step)
+        self.world.seconds += START_SECONDS
+
+
+LOAD = {
+    "output_tokens": 50,
+    "warm_up_requests": 2,
+    "idle_requests": 4,
+    "pause_seconds": 0,
+    "bracket_turns": 4,
+    "turn_requests": 20,
+    "request_timeout_seconds": 30,
+}
+DECISION = {
+    "minimum_blocks": 4,
+    "fixed_looks": 5,
+    "resolution": 0.2,
+    "least_lead": 0.15,
+    "maximum_blocks": 8,
+    "budget_seconds": 2_000_000,
+    "proof_seconds": 0,
+}
+
+
+def planted_world(folder: pathlib.Path, limits: dict[str, typing.Any]) -> World:
+    """Return a world in which TP2 is the better one, and where the race soon says so."""
+    section = settings(degrees=[1, 2], load=LOAD, decision=DECISION, **({"limits": limits} if limits else {}))
+    return World(
+        truths={
+            TP1: Planted(degree=1, latency_ms=300, noise=0.01),
+            TP2: Planted(degree=2, latency_ms=100, noise=0.01),
+        },
+        settings=parse_workloads(section, file="test"),
+        folder=folder,
+    )
+
+
+def asked(turn: Turn) -> tuple[typing.Any, ...]:
+    """Return what was asked of ``turn``; a rate to five digits, for it follows from times that a gap rounds anew."""
+    rate = turn.rate_per_second
+    return (turn.stage, of(turn).name, turn.block, turn.concurrency, None if rate is None else f"{rate:.5g}")
+
+
+def whole(record: RunRecord) -> list[Turn]:
+    """Return the turns that were not cut short."""
+    return [turn for turn in record.turns if turn.stage != "cut"]
+
+
+def edited(folder: pathlib.Path, **changes: typing.Any) -> None:
+    """Change what the record in ``folder`` says."""
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -136,6 +136,8 @@ class Experiment:
             found = await self._visit(numbers, {number: next(orders) for number in numbers})
             if self.halt.event.is_set():
                 return self._halted()
+            if not self.guidance.remaining:
+                continue
             for number in numbers:
                 self.guidance.add_block(found[number])
                 self.watcher.look(self.guidance.look())

@@ -74,10 +74,18 @@ class Live:
 
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:  # noqa: ARG002 - the protocol's
         """Whether the servers' last start came after the last turn that an earlier process took on them."""
-        before = self._unused.pop(candidate, None)
-        if before is None or before.start_epoch_seconds is None or self.turns.has_left(candidate):
+        if candidate not in self._unused or self.turns.has_left(candidate):
             return False
         await self.turns.arena.admit(candidate)
+        is_new = self._is_new(candidate)
+        del self._unused[candidate]
+        return is_new
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        """Whether the servers were started since the last turn that an earlier process took on them."""
+        before = self._unused.get(candidate)
+        if before is None or before.start_epoch_seconds is None:
+            return False
         starts = [
             dt.datetime.fromisoformat(step.began).timestamp()
             for step in self.turns.arena.steps
@@ -85,9 +93,10 @@ class Live:
         ]
         return max(starts, default=0.0) > before.start_epoch_seconds
 
-    async def restart(self, candidate: Candidate) -> None:  # noqa: ARG002 - the protocol's
-        """Have the servers that run restarted by their surroundings."""
-        await self.turns.arena.restart()
+    async def restart(self, candidate: Candidate) -> None:
+        """Have the servers that run restarted by their surroundings, unless an earlier process had begun to."""
+        if not self._is_new(candidate):
+            await self.turns.arena.restart()
 
     def close_part(self) -> None:
         """Make folder and bucket safe."""
