@@ -7,7 +7,7 @@ import json
 import pathlib
 import typing
 
-from optimal_tp.cluster.scaling import Deployments
+from optimal_tp.cluster.controls import Controls
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_http import Answering, listening
@@ -16,19 +16,27 @@ NO_API = Namespace(url="http://127.0.0.1:1", namespace="optimal-tp", token_file=
 """For doubles that ask nobody."""
 
 
-class FakeDeployments(Deployments):
-    """Keeps every order; the Deployments in ``refused`` are not scaled."""
+class FakeControls(Controls):
+    """Keeps every order; what is ``refused`` is not scaled or suspended, so many times."""
 
-    def __init__(self, *refused: str) -> None:
+    def __init__(self, *refused: str, times: int = 1_000) -> None:
         super().__init__(namespace=NO_API)
-        self.refused = refused
-        self.orders: list[tuple[str, int]] = []
+        object.__setattr__(self, "refused", dict.fromkeys(refused, times))
+        object.__setattr__(self, "orders", [])
+
+    refused: dict[str, int]
+    orders: list[tuple[str, int]]
 
     def scale(self, name: str, replicas: int) -> None:
         """Keep the order, or refuse."""
-        if name in self.refused:
+        if self.refused.get(name, 0):
+            self.refused[name] -= 1
             raise ServerFailed(f"no right to {name}")
         self.orders.append((name, replicas))
+
+    def suspend(self, name: str) -> None:
+        """Keep the order, or refuse."""
+        self.scale(f"job {name}", 0)
 
 
 @dataclasses.dataclass(kw_only=True)
