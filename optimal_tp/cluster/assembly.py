@@ -134,7 +134,6 @@ class Assembly:
             run, results, goes_on = self.begin(begun, memory)
             session = self.session(0, run, results, memory, goes_on=goes_on)
             record = await conducted(session)
-        session = dataclasses.replace(session, degrees=record.degrees)
         status = _judged(session)
         return Measured(
             name=run,
@@ -170,7 +169,7 @@ class Assembly:
                 statuses.append(_judged(session))
                 own.store(session.watcher)
                 raise_ending(record)
-                sessions[index] = dataclasses.replace(session, degrees=record.degrees)
+                sessions[index] = session
 
             keeper = SweepKeeper(results.folder, results.bucket)
             await measure_all(keeper.restored(sweep), measure, keeper, self.watching, self.halt)

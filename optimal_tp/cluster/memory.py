@@ -13,10 +13,8 @@ import pydantic
 
 from optimal_tp.cluster.deadline import read_deadline
 from optimal_tp.cluster.order import Order
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.record import decode, encode, versioned
-from optimal_tp.measurement.steps import Step, StepGate
-from optimal_tp.settings.candidates import CandidateName
+from optimal_tp.measurement.steps import Step
 from optimal_tp.telemetry.console import Watcher
 
 if typing.TYPE_CHECKING:
@@ -29,25 +27,6 @@ _FAILURES = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Word:
-    """How a candidate ended before it was measured to its end."""
-
-    candidate: CandidateName
-    gate: StepGate
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelMemory:
-    """What is remembered of one model."""
-
-    steps: tuple[Step, ...] = ()
-    """In the order in which they ended."""
-    words: tuple[Word, ...] = ()
-    """One of each candidate at most."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Content:
     """The object."""
 
@@ -55,15 +34,14 @@ class _Content:
     """Of the budget: UTC, ISO 8601."""
     run: str | None = None
     """Folder of the run or the sweep below the results; None before one was begun."""
-    models: dict[str, ModelMemory] = dataclasses.field(default_factory=dict)
-    """By the model's whole name."""
+    steps: dict[str, tuple[Step, ...]] = dataclasses.field(default_factory=dict)
+    """What has ended before the load, in that order, by the model's whole name; words are in it."""
     finished: bool = False
     """Whether it has its verdict."""
     schema_version: int = _VERSION
 
 
 _FORM = pydantic.TypeAdapter(_Content)
-_NOTHING = ModelMemory()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,35 +128,29 @@ class Memory:
         """Whether the run or the sweep has its verdict."""
         return self._content.finished
 
-    def model(self, name: str) -> ModelMemory:
-        """Return what is remembered of the model called ``name``."""
-        return self._content.models.get(name, _NOTHING)
+    def steps(self, model: str) -> tuple[Step, ...]:
+        """Return the steps of the model called ``model``, in the order in which they ended."""
+        return self._content.steps.get(model, ())
 
     def begin(self, run: str) -> None:
-        """Keep that ``run`` is under way. Steps and words stay: a run that is begun anew needs no second compilation."""
-        self._change(run=run, finished=False)
+        """Keep that ``run`` is under way. Steps stay, with their words: what was compiled is so for every run."""
+        self._change(dataclasses.replace(self._content, run=run, finished=False))
+
+    def abandon(self) -> None:
+        """Keep that no run is under way: the one that was cannot be gone on with."""
+        self._change(dataclasses.replace(self._content, run=None, finished=False))
 
     def add_step(self, model: str, step: Step) -> None:
         """Keep that ``step`` of ``model`` has ended."""
-        known = self.model(model)
-        self._change_model(model, dataclasses.replace(known, steps=(*known.steps, step)))
-
-    def add_word(self, model: str, candidate: Candidate, gate: StepGate, reason: str) -> None:
-        """Keep how ``candidate`` of ``model`` ended; its first word stands."""
-        known = self.model(model)
-        if all(word.candidate != candidate for word in known.words):
-            word = Word(candidate=candidate, gate=gate, reason=reason)
-            self._change_model(model, dataclasses.replace(known, words=(*known.words, word)))
+        steps = {**self._content.steps, model: (*self.steps(model), step)}
+        self._change(dataclasses.replace(self._content, steps=steps))
 
     def finish(self) -> None:
         """Keep that the verdict is there."""
-        self._change(finished=True)
+        self._change(dataclasses.replace(self._content, finished=True))
 
-    def _change_model(self, name: str, known: ModelMemory) -> None:
-        self._change(models={**self._content.models, name: known})
-
-    def _change(self, **changes: typing.Any) -> None:
-        self._content = dataclasses.replace(self._content, **changes)
+    def _change(self, content: _Content) -> None:
+        self._content = content
         if self._place is None:
             return
         body = encode(_FORM, self._content).encode()

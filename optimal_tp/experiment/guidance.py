@@ -6,9 +6,10 @@ import math
 import statistics
 
 from optimal_tp.experiment.courses import Asked, Course
+from optimal_tp.experiment.looks import look_at
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
-from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of, share_within
 from optimal_tp.plan.schedule import Closed, Poisson, Stream
@@ -67,7 +68,7 @@ class Guidance:
         return asked_share(self.limits)
 
     @property
-    def left(self) -> tuple[Candidate, ...]:
+    def remaining(self) -> tuple[Candidate, ...]:
         """The candidates that have not been withdrawn."""
         return tuple(candidate for candidate in self.courses if candidate not in self._withdrawn)
 
@@ -182,13 +183,13 @@ class Guidance:
         alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
         return tuple(
             candidate
-            for candidate, course in self._left()
+            for candidate, course in self._remaining()
             if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
         )
 
     def begin(self) -> None:
         """Begin the race of the candidates that the bracket found a capacity of."""
-        fast = [candidate for candidate, course in self._left() if not course.is_slow]
+        fast = [candidate for candidate, course in self._remaining() if not course.is_slow]
         if not self.limits:
             self._throughputs = throughput_race(self.settings, fast)
             return
@@ -197,8 +198,8 @@ class Guidance:
             if one.candidate in fast:
                 self._race[0].open_with(one)
 
-    def _left(self) -> list[tuple[Candidate, Course]]:
-        return [(candidate, self.courses[candidate]) for candidate in self.left]
+    def _remaining(self) -> list[tuple[Candidate, Course]]:
+        return [(candidate, self.courses[candidate]) for candidate in self.remaining]
 
     def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
         """Return the candidate's turn in ``block``."""
@@ -286,30 +287,13 @@ class Guidance:
         """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
         if self.slow():
             return False
-        if all(course.is_slow for _, course in self._left()):
+        if all(course.is_slow for _, course in self._remaining()):
             return True
         return self.standing is not None and self.standing.safe is not None
 
     def look(self) -> Look:
         """Return what the race says by now."""
-        standing = self.standing
-        if standing is None:
-            return Look(blocks=0, reason="nothing compared yet", ratios=())
-        reason = "no safe choice yet" if standing.safe is None else f"{standing.safe.name} is a safe choice"
-        return Look(
-            blocks=standing.blocks,
-            reason=reason,
-            ratios=tuple(
-                Ratio(
-                    first=pair.first.name,
-                    second=pair.second.name,
-                    value=math.exp(pair.log_ratio),
-                    interval=pair.interval.exponentiated(),
-                )
-                for pair in standing.pairs
-                if pair.log_ratio is not None
-            ),
-        )
+        return look_at(self.standing)
 
     # After the choice.
 

@@ -32,7 +32,7 @@ class Kept:
 class Ledger:
     """One run's samples and turns. Raises StorageFailed from every method when the disk takes no more."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a run's places, its clock, and which part of it this is
         self,
         record: RunRecord,
         folder: pathlib.Path,
@@ -55,6 +55,8 @@ class Ledger:
         self._elapsed = elapsed
         self._share = share
         self._part = part
+        # Of an earlier process; whether the bucket has the last of them nobody knows.
+        self._unsent = [folder / samples_name(part - 1)] if part else []
         self._log = TurnLog(folder)
         self._spool: Spool | None = None
         self._turn: list[Sample] = []
@@ -96,7 +98,7 @@ class Ledger:
 
     def close_part(self) -> None:
         """Make everything kept so far safe: in the folder, then in the bucket."""
-        files = []
+        files, self._unsent = self._unsent, []
         if self._spool is not None:
             self._spool.close()
             files.append(self._folder / samples_name(self._part))

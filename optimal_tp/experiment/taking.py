@@ -3,6 +3,7 @@
 import collections
 import collections.abc
 import dataclasses
+import datetime as dt
 import math
 import typing
 
@@ -11,6 +12,7 @@ from optimal_tp.experiment.ledger import Kept, Ledger
 from optimal_tp.experiment.turns import Arena, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Stretch
+from optimal_tp.measurement.steps import end_of
 from optimal_tp.measurement.turns import Turn, of
 from optimal_tp.results.restoration import Restored
 from optimal_tp.telemetry.console import Watcher
@@ -23,13 +25,13 @@ class Taking(typing.Protocol):
         """Return seconds from the run's origin to the end of the last turn: the time in which decisions are made."""
 
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
-        """Take a turn on that start of the servers; None where the run is halted or the candidate is withdrawn."""
+        """Take a turn on that start of the servers; None where the run is halted or the candidate has left it."""
 
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:
         """Whether the servers of ``candidate`` were started again since, and not by the experiment."""
 
-    async def restart(self) -> None:
-        """Stop and start all servers."""
+    async def restart(self, candidate: Candidate) -> None:
+        """Stop and start the servers that run with those of ``candidate``."""
 
     def close_part(self) -> None:
         """Make everything kept so far safe."""
@@ -49,11 +51,6 @@ class Live:
         self._now = self._seconds()
         self._unused = dict(self.last_turns)
 
-    @property
-    def arena(self) -> Arena:
-        """Return the servers' surroundings."""
-        return self.turns.arena
-
     def now(self) -> float:
         """Return the time of the last turn's end, or of the beginning."""
         return self._now
@@ -63,34 +60,34 @@ class Live:
 
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
         """Drive ``stretch`` and keep its turn."""
-        if self.turns.halt.event.is_set() or not await self._is_admitted(stretch.candidate):
+        if self.turns.halt.event.is_set():
             return None
         asked_seconds = self._now
         turn = await self.turns.take(stretch)
+        if turn is None:
+            return None
         self._now = self._seconds()
         kept = self.ledger.add_turn(dataclasses.replace(turn, server_start=server_start, asked_seconds=asked_seconds))
         if stretch.stage != "warm_up":
             self.watcher.say(kept.figures)
         return kept
 
-    async def _is_admitted(self, candidate: Candidate) -> bool:
-        """Start the servers of ``candidate``, where they can be; return whether they are there."""
-        if candidate not in self.arena.withdrawn():
-            await self.arena.admit(candidate)
-        return candidate not in self.arena.withdrawn()
-
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:  # noqa: ARG002 - the protocol's
-        """Whether the servers are younger than the last turn that an earlier process took on them."""
+        """Whether the servers' last start came after the last turn that an earlier process took on them."""
         before = self._unused.pop(candidate, None)
-        if before is None or before.start_epoch_seconds is None or not await self._is_admitted(candidate):
+        if before is None or before.start_epoch_seconds is None or self.turns.has_left(candidate):
             return False
-        started = await self.arena.started_epoch_seconds(candidate)
-        return started is not None and started > before.start_epoch_seconds
+        await self.turns.arena.admit(candidate)
+        starts = [
+            dt.datetime.fromisoformat(step.began).timestamp()
+            for step in self.turns.arena.steps
+            if (step.what, step.candidate) == ("start", candidate)
+        ]
+        return max(starts, default=0.0) > before.start_epoch_seconds
 
-    async def restart(self) -> None:
-        """Have the servers restarted by their surroundings, unless the run is halted."""
-        if not self.turns.halt.event.is_set():
-            await self.arena.restart()
+    async def restart(self, candidate: Candidate) -> None:  # noqa: ARG002 - the protocol's
+        """Have the servers that run restarted by their surroundings."""
+        await self.turns.arena.restart()
 
     def close_part(self) -> None:
         """Make folder and bucket safe."""
@@ -126,13 +123,13 @@ class Replay:
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
         """Return the recorded turn, or drive ``stretch``. Raises ResumeFailed for a turn that is not on record.
 
-        A candidate that is withdrawn now may have been so then.
+        A candidate that has left by now may have left by then.
         """
         if not self._left:
             return await (await self._opened(stretch.candidate)).take(stretch, server_start)
         turn, samples = self._left[0]
         if not _is_asked(turn, server_start, stretch):
-            if stretch.candidate in self._arena.withdrawn():
+            if end_of(self._arena.steps, stretch.candidate) is not None:
                 return None
             raise ResumeFailed(
                 f"the turn on record ({_words(turn)}) is not the one that is asked for now "
@@ -154,12 +151,10 @@ class Replay:
         turn = self._left[0][0]
         return of(turn) == candidate and turn.server_start is not None and turn.server_start > server_start
 
-    async def restart(self) -> None:
+    async def restart(self, candidate: Candidate) -> None:
         """Do nothing where turns are on record that were taken after it."""
-        if not self._left and self._live is not None:
-            await self._live.restart()
-        elif not self._left:
-            await self._arena.restart()
+        if not self._left:
+            await (await self._opened(candidate)).restart(candidate)
 
     def close_part(self) -> None:
         """Make safe what is not on record."""
@@ -191,5 +186,3 @@ def _words(turn: Turn) -> str:
 def last_turns(turns: collections.abc.Iterable[Turn]) -> dict[Candidate, Turn]:
     """Return the last of ``turns`` of each candidate."""
     return {of(turn): turn for turn in turns if turn.stage != "cut"}
-
-

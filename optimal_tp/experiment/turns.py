@@ -12,7 +12,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.steps import Step
+from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import opening
@@ -38,6 +38,10 @@ class Arena(typing.Protocol):
     @property
     def can_restart(self) -> bool:
         """Whether ``admit`` starts servers, so that ``restart`` starts them anew."""
+
+    @property
+    def doing(self) -> str:
+        """What ``admit`` does, or did when it was stopped: "TP1 and TP2 were compiling"."""
 
     async def restart(self) -> None:
         """Start every server that runs anew, and wait for all of them as ``admit`` does."""
@@ -73,6 +77,11 @@ class OpenArena:
     def can_restart(self) -> bool:
         """Return False: they are not ours to stop."""
         return False
+
+    @property
+    def doing(self) -> str:
+        """Return that the servers were waited for."""
+        return "the servers were waited for"
 
     async def restart(self) -> None:
         """Do nothing."""
@@ -129,12 +138,19 @@ class Turns:
     """The clock's reading at the run's origin."""
     on_sample: collections.abc.Callable[[Sample], None]
 
-    async def take(self, stretch: Stretch) -> Turn:
+    def has_left(self, candidate: Candidate) -> bool:
+        """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
+        return end_of(self.arena.steps, candidate) is not None
+
+    async def take(self, stretch: Stretch) -> Turn | None:
         """Drive ``stretch``; returns when every request of it has ended and its sample was handed over.
 
-        The turn's ``cut_short`` tells one that the halt ended from a whole one.
+        The turn's ``cut_short`` tells one that the halt ended from a whole one. None where the candidate has left.
         """
-        await self.arena.admit(stretch.candidate)
+        if not self.has_left(stretch.candidate):
+            await self.arena.admit(stretch.candidate)
+        if self.has_left(stretch.candidate):
+            return None
         await self._pause(stretch.begin)
         self.arena.start_watch(stretch.candidate)
         driven = await self._driven(stretch)

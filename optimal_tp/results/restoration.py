@@ -10,7 +10,7 @@ from optimal_tp.errors import ResumeFailed, SettingsError
 from optimal_tp.measurement.run import Ending, RunRecord, decode_run
 from optimal_tp.measurement.samples import Sample, brief, encode
 from optimal_tp.measurement.turns import Turn, key
-from optimal_tp.results.folder import RECORD, Bucket, samples_name, storage_failed, write_record, write_whole
+from optimal_tp.results.folder import RECORD, Bucket, storage_failed, write_record, write_whole
 from optimal_tp.results.source import samples_in
 from optimal_tp.results.turnlog import TURN_LOG, TurnLog, with_logged
 

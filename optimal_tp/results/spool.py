@@ -13,7 +13,7 @@ _BUFFER_BYTES = 65_536
 
 
 class Spool:
-    """Writes samples to a file of their own. At most ``buffer_bytes`` wait in memory; a write goes to the system at once.
+    """Writes samples to a file of their own. At most ``buffer_bytes`` wait in memory; a write goes out at once.
 
     What the system has taken outlives the process, whatever ends it; of a machine that fails only ``close`` is safe.
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from optimal_tp.cli import share
 from optimal_tp.cluster import accounting, assembly, job
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.finished import Mark
+from optimal_tp.cluster.memory import Memory, Place
 from optimal_tp.errors import Interrupted
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement.samples import encode
@@ -26,7 +26,7 @@ from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import parsed, price, settings
 from tests.fakes_s3 import FakeS3
 from tests.unit.test_accounting import CLAIMS, claim
-from tests.unit.test_finished import DEADLINE
+from tests.unit.test_memory import DEADLINE
 from tests.unit.test_parts import LOAD, pod_of, whole_run
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
@@ -109,17 +109,12 @@ def test_a_pod_in_its_place_does_nothing(
     """The first marks the verdict; one that takes its place neither asks Kubernetes nor writes another receipt."""
     cluster, folder, line = ended
     store = FakeS3()
-    monkeypatch.setattr(
-        assembly,
-        "mark_of",
-        lambda _order, watcher: Mark(
-            store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE, watcher=watcher
-        ),
-    )
+    place = Place(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE)
+    monkeypatch.setattr(Memory, "load", lambda _order, watcher: Memory.at(place, watcher))
     after(line)
     asked, kept = len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns
 
-    assert json.loads(store.kept["b/runs/measured/loadgen-7d9f.json"])["run"] == folder.name
+    assert json.loads(store.kept["b/runs/memory/loadgen-7d9f.json"])["run"] == folder.name
     assert after(line) == 0
     assert (len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns) == (asked, kept)
 

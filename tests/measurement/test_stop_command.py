@@ -16,7 +16,7 @@ from optimal_tp.cli import run as run_command
 from optimal_tp.cluster import accounting as accounts_module
 from optimal_tp.cluster import assembly
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.finished import Mark
+from optimal_tp.cluster.memory import Memory, Place
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.measurement.run import decode_run
@@ -142,17 +142,17 @@ def test_a_pod_in_place_of_one_that_measured_starts_no_server(
     """The first pod marks its verdict; one that takes its place waits, with the servers as they are."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher) -> Mark:
-        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
+    def remembered(_: object, watcher: Watcher) -> Memory:
+        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
-    monkeypatch.setattr(assembly, "mark_of", marked)
+    monkeypatch.setattr(Memory, "load", remembered)
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
         asyncio.run(assembled(order, Assembly.run))
         changed = len(cluster.changed)
         status = asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
 
-    assert json.loads(store.kept["b/runs/measured/a-b.json"])["run"] == folder.name
+    assert json.loads(store.kept["b/runs/memory/a-b.json"])["run"] == folder.name
     assert (status, changed, len(cluster.changed), len(waits)) == (0, 4, 4, 2)
 
 
@@ -160,18 +160,19 @@ def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkey
     """A pod that is evicted in the middle of its run is to be followed by one that measures."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher) -> Mark:
+    def remembered(_: object, watcher: Watcher) -> Memory:
         asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
-        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
+        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
-    monkeypatch.setattr(assembly, "mark_of", marked)
+    monkeypatch.setattr(Memory, "load", remembered)
     with (
         ordered(tmp_path, monkeypatch, left_minutes=60) as (order, _),
         contextlib.suppress(Interrupted),
     ):
         asyncio.run(assembled(order, Assembly.run))
 
-    assert store.kept == {}
+    kept = json.loads(store.kept["b/runs/memory/a-b.json"])
+    assert (kept["run"] is not None, kept["finished"]) == (True, False)
 
 
 def test_after_the_deadline_no_server_is_started(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

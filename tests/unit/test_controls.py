@@ -141,8 +141,8 @@ def test_pods_and_nodes_are_found_by_their_labels(tmp_path: pathlib.Path) -> Non
     core = "/api/v1/namespaces/optimal-tp/pods?labelSelector="
     claims = "/apis/karpenter.sh/v1/nodeclaims?labelSelector=karpenter.sh%2Fnodepool%3Dneuron"
     objects = {
-        f"{core}app%3Dtp1": {"items": pods},
-        f"{core}batch.kubernetes.io%2Fjob-name%3Dtp1-compile": {"items": pods[:1]},
+        f"{core}batch.kubernetes.io%2Fjob-name%3Dtp1-compile": {"items": pods},
+        "/apis/apps/v1/namespaces/optimal-tp/deployments/tp1/scale": {"spec": {"replicas": 1}},
         claims: {"items": [{"metadata": {"name": "neuron-x"}}]},
     }
     with served(FakeCluster(objects=objects), tmp_path) as namespace:
@@ -150,7 +150,7 @@ def test_pods_and_nodes_are_found_by_their_labels(tmp_path: pathlib.Path) -> Non
         servers, compiling = controls.pods_of_server("tp1"), controls.pods_of_job("tp1-compile")
         (found,) = controls.claims("neuron")
 
-    assert ([pod.name for pod in servers], [pod.name for pod in compiling]) == (["a", "b"], ["b"])
+    assert ([pod.name for pod in servers], [pod.name for pod in compiling]) == (["tp1-a"], ["a", "b"])
     assert (found.name, found.launched, found.is_initialised) == ("neuron-x", None, False)
 
 

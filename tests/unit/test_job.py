@@ -15,7 +15,7 @@ from optimal_tp.cluster import job
 from optimal_tp.cluster.job import clock_error_ms, machine
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.session import planned_origin
+from optimal_tp.experiment.planned import planned_origin
 from optimal_tp.measurement.run import Part
 from optimal_tp.measurement.steps import encode_steps
 from optimal_tp.pods.kubernetes import Namespace

@@ -7,14 +7,14 @@ import botocore.exceptions
 import pytest
 from rich.console import Console
 
-from optimal_tp.cluster.memory import Memory, Place, Word
+from optimal_tp.cluster.memory import Memory, Place
 from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.steps import Step
 from optimal_tp.settings.workload import parse_workloads
 from optimal_tp.telemetry.console import PlainWatcher
-from tests.fakes_candidates import TP1, TP2
+from tests.fakes_candidates import TP1
 from tests.fakes_run import settings
 from tests.fakes_s3 import FakeS3
 
@@ -22,8 +22,17 @@ DEADLINE = "2026-11-24T12:00:00+00:00"
 RUN = "20261124T090000Z-aaaa"
 KEY = "b/runs/memory/qwen-vllm-loadgen-7d9f.json"
 MODEL = "me/small"
-COMPILED = Step(
-    candidate=Candidate(2, 16), what="compile", began=DEADLINE, node_seconds=40.0, seconds=900.5, usd=None, detail=None
+COMPILED = Step(candidate=Candidate(2, 16), what="compile", began=DEADLINE, node_seconds=40.0, seconds=900.5, usd=None)
+FAILED = Step(
+    candidate=TP1,
+    what="start",
+    number=2,
+    began=DEADLINE,
+    node_seconds=None,
+    seconds=None,
+    usd=0.25,
+    gate="no-capacity",
+    detail="no node in 20 min",
 )
 
 
@@ -55,26 +64,19 @@ def test_the_next_pod_finds_the_run_under_way(pod: str, deadline: str, run: str 
     assert memory(store, pod=pod, deadline=deadline).run == run
 
 
-def test_steps_and_words_come_back_as_they_were() -> None:
-    """By model, in their order; a candidate's first word stands, and so do all when the run is begun anew."""
+def test_steps_come_back_as_they_were() -> None:
+    """By model, in their order, with the words in them; they stay when the run is begun anew."""
     store = FakeS3()
     first = memory(store)
     first.begin(RUN)
     first.add_step(MODEL, COMPILED)
-    first.add_word(MODEL, TP1, "no-compile", "the compiler ended with status 70")
-    first.add_word(MODEL, TP1, "no-start", "it never started")
-    first.add_word("me/large", TP2, "no-capacity", "no node")
-    again = memory(store)
-    again.begin("another")
+    first.add_step(MODEL, FAILED)
+    first.add_step("me/large", FAILED)
+    memory(store).begin("another")
     found = memory(store)
 
     assert found.run == "another"
-    assert found.model(MODEL).steps == (COMPILED,)
-    assert found.model(MODEL).words == (
-        Word(candidate=TP1, gate="no-compile", reason="the compiler ended with status 70"),
-    )
-    assert [word.candidate for word in found.model("me/large").words] == [TP2]
-    assert found.model("me/none").words == ()
+    assert (found.steps(MODEL), found.steps("me/large"), found.steps("me/none")) == ((COMPILED, FAILED), (FAILED,), ())
     assert not found.is_finished
 
 
@@ -119,7 +121,7 @@ def test_a_bucket_that_is_not_there_ends_nothing() -> None:
     first.add_step(MODEL, COMPILED)
 
     assert said[1].startswith("a process in place of this one would not know how far it came (")
-    assert (memory(store).run, memory(store).model(MODEL).steps) == (RUN, (COMPILED,))
+    assert (memory(store).run, memory(store).steps(MODEL)) == (RUN, (COMPILED,))
 
 
 def order(folder: pathlib.Path, **changes: typing.Any) -> Order:
