@@ -10,6 +10,8 @@ import typing
 import urllib.parse
 
 from optimal_tp.errors import ServerFailed
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.steps import Step, What
 from optimal_tp.pods.kubernetes import Namespace, NotThere
 
 NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
@@ -287,3 +289,17 @@ def node(
         },
     ]
     return {"metadata": {"name": name}, "status": {"nodeName": f"{name}-host", "conditions": conditions}}
+
+
+def step(candidate: Candidate | None, what: What, **changes: typing.Any) -> Step:
+    """Return a step that ended well after 11 minutes, one of them without a node."""
+    known: dict[str, typing.Any] = {
+        "candidate": candidate,
+        "what": what,
+        "began": NOON.isoformat(),
+        "node_seconds": 60.0,
+        "seconds": 600.0,
+        "usd": 0.15,
+    }
+    gate = changes.get("gate")
+    return Step(**known | {"detail": None if gate is None else "its log's line"} | changes)

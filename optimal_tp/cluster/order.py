@@ -190,7 +190,7 @@ class Order(Section):
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float = 60
     """Wait so long for servers that somebody else started to be healthy."""
-    patience: PatienceOrder | None = None
+    patience: PatienceOrder | None = pydantic.Field(default=None, validate_default=True)
     """None where nothing is started."""
     pins: dict[str, str] = pydantic.Field(default_factory=dict)
     """What the servers run on, kept with every run."""
@@ -205,6 +205,15 @@ class Order(Section):
     """None keeps no receipt: nobody pays for the servers by the hour."""
     pods: PodsOrder | None = None
     """None: this process measures alone."""
+
+    @pydantic.field_validator("patience")
+    @classmethod
+    def _patience_where_servers_are_started(
+        cls, patience: PatienceOrder | None, info: pydantic.ValidationInfo
+    ) -> PatienceOrder | None:
+        if patience is None and any(model.rounds is not None for model in info.data.get("models", ())):
+            raise broken("whoever starts servers in rounds must know how long to wait for them")
+        return patience
 
     @property
     def bucket(self) -> tuple[str, str] | None:

@@ -54,7 +54,7 @@ class StagedJob:
         waited = self.ground.seconds_since(began if pod is None else max(began, pod.created))
         words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler says nothing"
         reason = short(words) + ("" if self.candidate is None else lacking(claims))
-        self.state = f"waits for a node ({duration(waited)})"
+        self.state = "waits for a node"
         if waited < self.ground.patience.capacity_seconds:
             return
         if self.candidate is None:
@@ -65,8 +65,7 @@ class StagedJob:
 
     def _on_node(self, began: dt.datetime, pods: list[Pod], scheduled: dt.datetime) -> None:
         taken = self.ground.seconds_since(scheduled)
-        verb = "fetches" if self.candidate is None else "compiles"
-        self.state = pods[-1].waits or f"{verb} ({duration(taken)})"
+        self.state = pods[-1].waits or ("is fetched" if self.candidate is None else "compiles")
         if taken < self.ground.patience.compile_seconds:
             return
         gone = spent(taken, self._usd(pods))

@@ -106,13 +106,13 @@ class Start:
         else:
             taken = max(self.ground.seconds_since(pod.scheduled) for pod in here if pod and pod.scheduled)
             waits = next((pod.waits for pod in here if pod is not None and pod.waits is not None), None)
-            self.state = waits or f"loads ({duration(taken)})"
+            self.state = waits or "loads"
             if taken >= patience.start_seconds:
                 gone = spent(taken, self._held(pods)[1])
                 self._fail(pods, "no-start", f"its servers were not ready after {gone}: {self._telling(pods)}")
 
     def _wait_for_node(self, pod: Pod | None, waited: float, pods: list[Pod], claims: list[Claim]) -> None:
-        self.state = f"waits for a node ({duration(waited)})"
+        self.state = "waits for a node"
         if waited < self.ground.patience.capacity_seconds:
             return
         words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler says nothing"

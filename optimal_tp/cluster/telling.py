@@ -7,12 +7,12 @@ LONGEST = 240
 """Characters of a line that is quoted."""
 LEFT_BEHIND = re.compile(r"nrt_allocate_neuron_cores|NRT_RESOURCE")
 """The Neuron runtime did not get cores that nobody is known to use (aws-neuron-sdk#1338)."""
-_OWN_WORDS = re.compile(r"^not (?:compiled|fetched): ")
+_OWN_WORDS = re.compile(r"\bnot (?:compiled|fetched): ")
 """How the programs of our own Jobs say what went wrong."""
+_POINTS_ABOVE = re.compile(r"\blines above say\b")
 _ERROR = re.compile(
     r"error|exception|nrt_|RESOURCE_EXHAUSTED|out of memory|oom|killed|fatal|failed|no space left", re.IGNORECASE
 )
-_OUR_STAMP = re.compile(r"^\S*\d{2}:\d{2}:\d{2}\S*\s+")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SECRETS = (
     (re.compile(r"(?i)\b(authorization|token|secret|password|passwd|api[-_]?key)(\W{1,3})(bearer\s+)?\S+"), r"\1\2…"),
@@ -26,18 +26,20 @@ _SECRETS = (
 def telling_line(log: str) -> str | None:
     """Return what ``log`` says went wrong: our own program's words, else its last error, else its last line.
 
-    None for a log without a word.
+    Where our own words point to the lines above them, it is the last error of those. None for a log without a word.
     """
     lines = [line for each in log.splitlines() if (line := _COLOUR.sub("", each).strip())]
-    if not lines:
-        return None
-    found = _last(lines, _OWN_WORDS.search) or _last(lines, _ERROR.search) or lines[-1]
-    return short(found)
+    own = _last(lines, _OWN_WORDS)
+    if own is not None and not _POINTS_ABOVE.search(own):
+        return short(own)
+    others = [line for line in lines if not _OWN_WORDS.search(line)]
+    found = _last(others, _ERROR) or own or (lines[-1] if lines else None)
+    return None if found is None else short(found)
 
 
 def left_behind_line(log: str) -> str | None:
     """Return the last line that says that the cores were not free; None where there is none."""
-    found = _last(log.splitlines(), LEFT_BEHIND.search)
+    found = _last(log.splitlines(), LEFT_BEHIND)
     return None if found is None else short(_COLOUR.sub("", found))
 
 
@@ -49,5 +51,5 @@ def short(words: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def _last(lines: collections.abc.Sequence[str], says: collections.abc.Callable[[str], object]) -> str | None:
-    return next((line for line in reversed(lines) if says(_OUR_STAMP.sub("", line))), None)
+def _last(lines: collections.abc.Sequence[str], pattern: re.Pattern[str]) -> str | None:
+    return next((line for line in reversed(lines) if pattern.search(line)), None)

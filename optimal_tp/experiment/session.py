@@ -12,7 +12,7 @@ import signal
 import time
 import typing
 
-from optimal_tp.errors import Interrupted, ServerFailed
+from optimal_tp.errors import Interrupted, ServerFailed, SettingsError
 from optimal_tp.experiment.courses import courses_of
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.planned import PlannedExperiment, planned_origin
@@ -25,7 +25,7 @@ from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Target
-from optimal_tp.measurement.run import DegreeRecord, Part, RunRecord
+from optimal_tp.measurement.run import DegreeRecord, Ending, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
 from optimal_tp.plan.timetable import Rounds, timetable
@@ -75,11 +75,10 @@ class Session:
         """
         if self.restored is not None:
             return await self._resume(self.restored)
-        self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
         sources: dict[Candidate, prompts.Prompts] = {}
-        for together in self.rounds or (tuple(self._measured()),):
-            await self._meet(together)
-            sources |= await self.sources(together)
+        without_load = await self._meet_all(sources)
+        if without_load is not None:
+            return without_load
         sources = dict(sorted(sources.items()))
         origin = time.perf_counter() if self.part is None else planned_origin(self.part)
         with self.published(time.time() + origin - time.perf_counter()) as minutes:
@@ -87,7 +86,7 @@ class Session:
             ledger.close_part()  # whoever goes on with the run needs its record
             turns = self._turns(sources, ledger, origin)
             if self.part is not None:
-                cores = {each.candidate: each.cores_used for each in self.degrees if each.gate is None}
+                cores = {each.candidate: each.cores_used for each in ledger.record.degrees if each.gate is None}
                 shared = PlannedExperiment(
                     settings=self.settings,
                     timetable=timetable(self.settings, cores),
@@ -139,7 +138,7 @@ class Session:
         rounds = self.rounds or (tuple(self._measured()),)
         with contextlib.suppress(Interrupted):
             for together in sorted(rounds, key=lambda each: candidate not in each):
-                await self._meet(together)
+                await self.meet(together)
                 urls = (url for each in together for url in self._measured().get(each, ()))
                 if (first := next(urls, None)) is not None:
                     return first
@@ -157,18 +156,58 @@ class Session:
             self.watcher.say(ledger.bucket_failure)
         return record
 
-    async def _meet(self, together: tuple[Candidate, ...]) -> None:
-        """Wait for the servers of ``together`` and see that they are what they should be."""
-        if self.rounds is not None:
-            await self.arena.admit(together[0])
-            failure = self.arena.failure()
-            if failure is not None:
-                raise ServerFailed(failure)
+    async def prepare(self) -> RunRecord | None:
+        """Meet all servers, and nothing more; return the kept record of a run in which nothing can be measured."""
+        return await self._meet_all({})
+
+    async def _meet_all(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord | None:
+        """Meet the servers of every round and put their prompts into ``sources``.
+
+        Returns the kept record of a run without any load: no candidate is left, or the money has ended.
+        """
+        try:
+            for together in self.rounds or (tuple(self._measured()),):
+                await self.meet(together)
+                sources |= await self.sources(together)
+        except Interrupted:
+            if not self.arena.can_restart or self.halt.reasons[0][0] != "budget":
+                raise
+            detail = f"the money ended while {self.arena.doing} (spend.budget_usd)"
+            return self._without_load("budget", detail)
+        if self._measured():
+            return None
+        return self._without_load("blocks", "no candidate was left to measure: each has its word")
+
+    def _without_load(self, ending: Ending, detail: str) -> RunRecord:
+        return self._ledger(self._record({}), None, time.perf_counter()).end(ending, detail)
+
+    async def meet(self, together: tuple[Candidate, ...]) -> None:
+        """Have the servers of ``together`` up and see that they are what they should be.
+
+        One that was started from here and is not leaves the run with its word. Raises what ``conduct`` raises.
+        """
         here = {each: urls for each, urls in self._measured().items() if each in together}
-        await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+        if not self.arena.can_restart:
+            self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
+            await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+            self._go_on_unless_halted()
+            await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
+            return
+        for each in tuple(here)[:1]:
+            await self.arena.admit(each)
+        failure = self.arena.failure()
+        if failure is not None:
+            raise ServerFailed(failure)
+        self._go_on_unless_halted()
+        for each in (one for one in here if one in self._measured()):
+            try:
+                await check_targets({each: here[each]}, self.settings, ignore_eos=self.ignore_eos)
+            except SettingsError as error:
+                await self.arena.refuse(each, str(error.problems[0]))
+
+    def _go_on_unless_halted(self) -> None:
         if self.halt.event.is_set():
             raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
-        await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
 
     def _measured(self) -> dict[Candidate, tuple[str, ...]]:
         """Return the URLs of all that have not left, by candidate."""

@@ -39,6 +39,10 @@ class Arena(typing.Protocol):
     def can_restart(self) -> bool:
         """Whether ``admit`` starts servers, so that ``restart`` starts them anew."""
 
+    @property
+    def doing(self) -> str:
+        """What ``admit`` does, or did when it was stopped: "TP1 and TP2 were compiling"."""
+
     async def restart(self) -> None:
         """Start every server that runs anew, and wait for all of them as ``admit`` does."""
 
@@ -73,6 +77,11 @@ class OpenArena:
     def can_restart(self) -> bool:
         """Return False: they are not ours to stop."""
         return False
+
+    @property
+    def doing(self) -> str:
+        """Return that the servers were waited for."""
+        return "the servers were waited for"
 
     async def restart(self) -> None:
         """Do nothing."""

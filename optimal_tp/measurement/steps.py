@@ -4,6 +4,8 @@ import collections.abc
 import dataclasses
 import typing
 
+import pydantic
+
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.candidates import CandidateName
 
@@ -41,3 +43,16 @@ class Step:
 def end_of(steps: collections.abc.Iterable[Step], candidate: Candidate) -> Step | None:
     """Return the step that ended ``candidate`` with a word; None while none has. The fetch ends every candidate."""
     return next((each for each in steps if each.gate is not None and each.candidate in (None, candidate)), None)
+
+
+_FORM = pydantic.TypeAdapter(tuple[Step, ...])
+
+
+def encode_steps(steps: tuple[Step, ...]) -> str:
+    """Return ``steps`` as JSON in one line."""
+    return _FORM.dump_json(steps).decode()
+
+
+def decode_steps(text: str) -> tuple[Step, ...]:
+    """Return the steps in ``text``. Raises ValueError for another text."""
+    return _FORM.validate_json(text)
