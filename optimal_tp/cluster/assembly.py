@@ -172,7 +172,7 @@ class Assembly:
                 sessions[index] = session
 
             keeper = SweepKeeper(results.folder, results.bucket)
-            await measure_all(keeper.restored(sweep), measure, keeper, self.watching, self.halt)
+            await measure_all(keeper.restored(sweep) if goes_on else sweep, measure, keeper, self.watching, self.halt)
         self.watching.end()
         status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
         last = max(sessions, default=None)
@@ -193,7 +193,7 @@ class Assembly:
     async def _within_money(self, memory: Memory) -> collections.abc.AsyncIterator[None]:
         """End what is inside before the money does, and free the cores then, where the order says so."""
         goes_on = memory.run is not None
-        async with self.freeing(), within_budget(self.order.deadline_file, self.halt, goes_on=goes_on):
+        async with within_budget(self.order.deadline_file, self.halt, goes_on=goes_on), self.freeing():
             yield
 
     def freeing(self) -> contextlib.AbstractAsyncContextManager[None]:

@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import hashlib
 import pathlib
+import time
 import typing
 import uuid
 
@@ -216,7 +217,9 @@ async def after(
             silent += 1
             if silent >= _MOST_SILENT_LOOKS:
                 raise
-        await asyncio.sleep(_LOOK_SECONDS)
+        asked = time.monotonic()
+        while not stop() and time.monotonic() < asked + _LOOK_SECONDS:  # noqa: ASYNC110 - a signal is seen at once
+            await asyncio.sleep(min(1.0, _LOOK_SECONDS))
     return False
 
 
