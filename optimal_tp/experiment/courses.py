@@ -6,7 +6,9 @@ import random
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
+from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.schedule import Arrivals
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.race.rates import Bracket
 
 
@@ -49,6 +51,19 @@ class Course:
     def busiest(self) -> int:
         """Requests in flight at its best step; one for each server before the first."""
         return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
+
+
+def courses_of(degrees: collections.abc.Iterable[DegreeRecord], settings: WorkloadSettings) -> dict[Candidate, Course]:
+    """Return what is known of those of ``degrees`` that can be measured, before anything was."""
+    return {
+        each.candidate: Course(
+            servers=len(each.urls),
+            cores_used=each.cores_used,
+            slots=len(each.urls) * settings.model.batch_of(each.candidate),
+        )
+        for each in degrees
+        if each.gate is None
+    }
 
 
 def block_orders(

@@ -6,9 +6,10 @@ import math
 import statistics
 
 from optimal_tp.experiment.courses import Asked, Course
+from optimal_tp.experiment.looks import look_at
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
-from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of, share_within
 from optimal_tp.plan.schedule import Closed, Poisson, Stream
@@ -45,6 +46,8 @@ class Guidance:
         load = settings.load
         self._size = TurnSize(warm_in=load.warm_in, length=load.turn_length, least_requests=load.turn_requests)
         self._searched: list[Reading] = []
+        self._blocks: list[list[Reading | Throughput]] = []
+        self._withdrawn: set[Candidate] = set()
         self._race: tuple[GoodputScoring, Race[Reading]] | None = None
         self._throughputs: Race[Throughput] | None = None
         self.standing: Standing | None = None
@@ -63,6 +66,22 @@ class Guidance:
     def asked(self) -> float:
         """The share of requests that must hold the limits."""
         return asked_share(self.limits)
+
+    @property
+    def remaining(self) -> tuple[Candidate, ...]:
+        """The candidates that have not been withdrawn."""
+        return tuple(candidate for candidate in self.courses if candidate not in self._withdrawn)
+
+    def withdraw(self, candidate: Candidate) -> None:
+        """Go on without ``candidate``: what was measured before is judged anew over the rest, as the verdict will."""
+        if candidate in self._withdrawn:
+            return
+        self._withdrawn.add(candidate)
+        if self._race is not None or self._throughputs is not None:
+            blocks, self._blocks, self.standing = self._blocks, [], None
+            self.begin()
+            for found in blocks:
+                self.add_block(found)
 
     # Before the blocks.
 
@@ -164,13 +183,13 @@ class Guidance:
         alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
         return tuple(
             candidate
-            for candidate, course in self.courses.items()
+            for candidate, course in self._remaining()
             if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
         )
 
     def begin(self) -> None:
         """Begin the race of the candidates that the bracket found a capacity of."""
-        fast = [candidate for candidate, course in self.courses.items() if not course.is_slow]
+        fast = [candidate for candidate, course in self._remaining() if not course.is_slow]
         if not self.limits:
             self._throughputs = throughput_race(self.settings, fast)
             return
@@ -178,6 +197,9 @@ class Guidance:
         for one in self._searched:
             if one.candidate in fast:
                 self._race[0].open_with(one)
+
+    def _remaining(self) -> list[tuple[Candidate, Course]]:
+        return [(candidate, self.courses[candidate]) for candidate in self.remaining]
 
     def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
         """Return the candidate's turn in ``block``."""
@@ -254,7 +276,8 @@ class Guidance:
 
     def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
         """Take what a block measured, and judge."""
-        everything = list(found)
+        everything = [one for one in found if one.candidate not in self._withdrawn]
+        self._blocks.append(everything)
         if self._race is not None:
             self.standing = self._race[1].add_block([one for one in everything if isinstance(one, Reading)])
         elif self._throughputs is not None:
@@ -264,30 +287,13 @@ class Guidance:
         """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
         if self.slow():
             return False
-        if all(course.is_slow for course in self.courses.values()):
+        if all(course.is_slow for _, course in self._remaining()):
             return True
         return self.standing is not None and self.standing.safe is not None
 
     def look(self) -> Look:
         """Return what the race says by now."""
-        standing = self.standing
-        if standing is None:
-            return Look(blocks=0, reason="nothing compared yet", ratios=())
-        reason = "no safe choice yet" if standing.safe is None else f"{standing.safe.name} is a safe choice"
-        return Look(
-            blocks=standing.blocks,
-            reason=reason,
-            ratios=tuple(
-                Ratio(
-                    first=pair.first.name,
-                    second=pair.second.name,
-                    value=math.exp(pair.log_ratio),
-                    interval=pair.interval.exponentiated(),
-                )
-                for pair in standing.pairs
-                if pair.log_ratio is not None
-            ),
-        )
+        return look_at(self.standing)
 
     # After the choice.
 

@@ -3,8 +3,9 @@
 import dataclasses
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, figure, percent, ranged, usd
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, duration, figure, percent, ranged, usd
 from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
@@ -40,6 +41,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         load_table(analysis),
         core_table(found),
         cost_table(analysis),
+        start_up_table(analysis.record.steps),
         receipt_table(analysis.record.receipt),
     )
     return tuple(table.without_blanks() for table in every if table.rows)
@@ -198,6 +200,25 @@ def _dollars(estimate: Estimate | None) -> str:
     if estimate is None:
         return MISSING
     return f"{usd(estimate.value)} ({usd(estimate.interval.low)} to {usd(estimate.interval.high)})"
+
+
+def start_up_table(steps: tuple[Step, ...]) -> Table:
+    """Return one row per step that stood before the load."""
+    return Table(
+        caption="Start-up: what stood before the load, its time, and the dollars of the cores that it held",
+        heads=("Candidate", "Step", "Waited for a node", "Ran", "Dollars", "End"),
+        rows=tuple(
+            (
+                "all" if step.candidate is None else step.candidate.name,
+                f"start {step.number + 1}" if step.what == "start" else step.what,
+                duration(step.node_seconds),
+                duration(step.seconds),
+                usd(step.usd),
+                step.gate or ("again" if step.removed else "done"),
+            )
+            for step in steps
+        ),
+    )
 
 
 def receipt_table(receipt: Receipt | None) -> Table:
