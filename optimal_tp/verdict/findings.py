@@ -12,6 +12,7 @@ Word = typing.Literal[
     "no-fit",
     "no-compile",
     "no-capacity",
+    "no-start",
     "invalid",
     "misses-slo",
     "dominated",
