@@ -33,9 +33,10 @@ class FakeDeployments(Deployments):
 
 @dataclasses.dataclass(kw_only=True)
 class FakeCluster:
-    """Objects by path; a PATCH merges into them, a path in ``refused`` answers 403."""
+    """Objects by path; a PATCH merges into them, a DELETE takes them away, a path in ``refused`` answers 403."""
 
-    objects: dict[str, dict[str, typing.Any]]
+    objects: dict[str, typing.Any]
+    """A text is a log."""
     refused: set[str] = dataclasses.field(default_factory=set)
     asked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Method and path, in order."""
@@ -47,6 +48,8 @@ class FakeCluster:
             return 403, {"message": "forbidden"}
         if path not in self.objects:
             return 404, {"message": "not found"}
+        if method == "DELETE":
+            return 200, self.objects.pop(path)
         if method == "PATCH":
             _merge(self.objects[path], typing.cast("dict[str, typing.Any]", patch))
         return 200, self.objects[path]
@@ -73,7 +76,7 @@ def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterat
         def answer(self, method: str) -> None:
             patch = json.loads(self.content()) if method == "PATCH" else None
             status, found = cluster.answer(method, self.path, patch)
-            self.tell(status, json.dumps(found).encode())
+            self.tell(status, (found if isinstance(found, str) else json.dumps(found)).encode())
 
     (folder / "token").write_text("secret\n")
     with listening(Handler) as url:
