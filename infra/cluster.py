@@ -13,9 +13,11 @@ import pulumi_kubernetes as kubernetes
 from infra import policies
 from infra.network import Subnets
 from optimal_tp.facts import names
+from optimal_tp.facts.addons import AddonName
 from optimal_tp.facts.names import SYSTEM_NAMESPACE
-from optimal_tp.facts.versions import AddonName, KubernetesMinor
-from optimal_tp.settings.infra import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
+from optimal_tp.facts.versions import KubernetesMinor
+from optimal_tp.settings.addons import AddonVersions
+from optimal_tp.settings.infra import SYSTEM_NODES, ControlPlane, SystemNodes
 
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").

@@ -47,7 +47,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
     zones = ", ".join(settings.neuron.zones)
     karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
     chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
-    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (1.7.2 or newer)"
+    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (2.3.0 or newer)"
     gate = ", with its feature gate NodeOverlay open" if settings.neuron.karpenter_needs_a_price else ""
     return [
         f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
@@ -57,7 +57,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
         f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
         f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
         f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
-        "expected: a network plugin that keeps NetworkPolicies (vpc-cni: enableNetworkPolicy)",
+        "expected: a network plugin that keeps NetworkPolicies (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
     ]
 
 

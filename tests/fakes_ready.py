@@ -145,6 +145,7 @@ def ready(of: Stack) -> Plan:
         "pricing.get_products": _products(of),
         "service-quotas.get_service_quota": {"Quota": {"Value": 1000.0}},
         "ssm.get_parameter": {"Parameter": {"Value": "ami-1"}},
+        "ec2.describe_images": {"Images": [{"ImageId": "ami-1", "State": "available"}]},
         "cloudwatch.list_dashboards": {"DashboardEntries": []},
         "cloudwatch.describe_alarms": {"MetricAlarms": [], "CompositeAlarms": []},
         "s3.head_bucket": "404",
@@ -152,7 +153,6 @@ def ready(of: Stack) -> Plan:
     if infra.existing is not None:
         return {**plan, **_there(of)}
     support = {"clusterVersion": infra.kubernetes, "endOfStandardSupportDate": dt.datetime(2027, 3, 27, tzinfo=dt.UTC)}
-    offered = {"addons": [{"addonVersions": [{"addonVersion": "v1"}]}]}
     network = infra.network.existing
     if network is not None:
         placed = network.private_subnet_ids.items()
@@ -172,12 +172,20 @@ def ready(of: Stack) -> Plan:
     return {
         **plan,
         "eks.describe_cluster_versions": {"clusterVersions": [support]},
-        "eks.describe_addon_versions": offered,
+        "eks.describe_addon_versions": lambda asked: addons(of, asked["addonName"]),
         "eks.list_clusters": {"clusters": []},
         "eks.describe_cluster": "ResourceNotFoundException",
         "logs.describe_log_groups": {"logGroups": []},
         "iam.get_role": {"Role": role("platform-admin")},
     }
+
+
+def addons(of: Stack, name: str, version: str | None = None) -> Parsed:
+    """Return what EKS offers of an add-on: the version of the settings, and ``version``, which is its default."""
+    wanted = {str(each): text for each, text in of.infra.addons.by_addon().items()}[name] or "v9.9.9-eksbuild.9"
+    fits = [{"clusterVersion": of.infra.kubernetes, "defaultVersion": True}]
+    default = {"addonVersion": version or wanted, "compatibilities": fits}
+    return {"addons": [{"addonVersions": [{"addonVersion": "v99.0.0-eksbuild.1"}, default, {"addonVersion": wanted}]}]}
 
 
 def role(name: str) -> Parsed:

@@ -190,11 +190,7 @@ class Order(Section):
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float = 60
     """Wait so long for servers that somebody else started to be healthy."""
-<<<<<<< HEAD
     patience: PatienceOrder | None = pydantic.Field(default=None, validate_default=True)
-=======
-    patience: PatienceOrder | None = None
->>>>>>> p18
     """None where nothing is started."""
     pins: dict[str, str] = pydantic.Field(default_factory=dict)
     """What the servers run on, kept with every run."""

@@ -8,11 +8,7 @@ import pydantic
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
-<<<<<<< HEAD
 from optimal_tp.measurement.steps import Step, end_of
-=======
-from optimal_tp.measurement.steps import Step
->>>>>>> p18
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads

@@ -7,8 +7,10 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.addons import addon_conflict
 from optimal_tp.facts.hardware import OFFERINGS_READ_ON
-from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
+from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor, bad_release
+from optimal_tp.settings.addons import ADDON_KEYS, AddonVersions
 from optimal_tp.settings.capacity import Neuron, Zone
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import Prices
@@ -111,21 +113,6 @@ class SystemNodes(Section):
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
     """Root volume of each: images of the controllers and of the load generator."""
-
-
-class AddonVersions(Section):
-    """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
-
-    vpc_cni: str | None = None
-    """Network of pods, and the policies between them."""
-    kube_proxy: str | None = None
-    """Services inside the cluster."""
-    coredns: str | None = None
-    """Names inside the cluster."""
-    efs_csi_driver: str | None = None
-    """Mounts the volume of compiled artifacts."""
-    pod_identity_agent: str | None = None
-    """Gives Karpenter and the EFS driver their AWS identity."""
 
 
 class Registries(Section):
@@ -235,6 +222,17 @@ class InfraSettings(Section):
                 raise broken(rule, path=key, value=tags[key])
         return tags
 
+    @pydantic.field_validator("addons")
+    @classmethod
+    def _do_no_known_harm(cls, addons: AddonVersions, info: pydantic.ValidationInfo) -> AddonVersions:
+        minor = info.data.get("kubernetes")
+        for key, addon in ADDON_KEYS.items():
+            version = getattr(addons, key)
+            rule = None if minor is None or version is None else addon_conflict(addon, version, minor)
+            if rule is not None:
+                raise broken(rule, path=key, value=version)
+        return addons
+
     @pydantic.field_validator("network")
     @classmethod
     def _has_a_subnet_for_each_zone(cls, network: Network, info: pydantic.ValidationInfo) -> Network:
@@ -263,6 +261,11 @@ class InfraSettings(Section):
             known = ", ".join(neuron.image_and_ami.kubernetes)
             rule = f"no AMI of Kubernetes {minor} has a driver that its image accepts; it runs on {known}"
             raise broken(rule, "choose another pair or another infra.kubernetes", path="pair", value=neuron.pair)
+        harm = None if minor is None else bad_release(neuron.ami, minor)
+        if harm is not None:
+            remedy = f"remove ami_release, which takes {neuron.image_and_ami.ami_release}"
+            rule = f"no node runs an AMI that is known to fail: {harm}"
+            raise broken(rule, remedy, path="ami_release", value=neuron.ami)
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
                 raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)

@@ -132,7 +132,7 @@ def test_what_is_fixed_once_made_cannot_be_changed(plane: ControlPlane, case: st
     [
         ("NodePool", "spec/limits/nodes", "3"),
         ("NodePool", "spec/template/spec/terminationGracePeriod", "20m"),
-        ("EC2NodeClass", "spec/amiSelectorTerms", [{"alias": "al2023@v20260903"}]),
+        ("EC2NodeClass", "spec/amiSelectorTerms", [{"alias": "al2023@v20260714"}]),
         ("EC2NodeClass", "spec/tags", {"stack": "other"}),
     ],
     ids=["more nodes", "more patience", "another pair's image", "tags"],

@@ -16,6 +16,7 @@ from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import (
     STACKS,
     VPC,
+    addons,
     cluster,
     files,
     mount,
@@ -50,8 +51,7 @@ def by_code(code: str, value: float) -> collections.abc.Callable[[Parsed], Parse
 
 def only(name: str) -> collections.abc.Callable[[Parsed], Parsed]:
     """Answer that every add-on is offered but ``name``."""
-    offered = {"addons": [{"addonVersions": [{"addonVersion": "v1"}]}]}
-    return lambda asked: {"addons": []} if asked["addonName"] == name else offered
+    return lambda asked: {"addons": []} if asked["addonName"] == name else addons(made("prod"), asked["addonName"])
 
 
 def priced(usd: float) -> collections.abc.Callable[[Parsed], Parsed]:
@@ -186,6 +186,8 @@ def asked(name: str, plan: Plan | None = None, **around: typing.Any) -> dict[str
     return preflight(of, Account({**ready(of), **(plan or {})}, region=of.infra.region), **around)
 
 
+ALWAYS_WARNED = {"support of the image"}
+"""Rows that can only warn: the end of NxD Inference is announced."""
 ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access to the API server"}
 """Rows that no answer of AWS turns: without credentials there is no table; the others have tests of their own."""
 
@@ -193,7 +195,7 @@ ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access 
 @pytest.mark.parametrize("name", STACKS)
 def test_an_account_in_which_all_is_well_is_green(name: str) -> None:
     """Every check can be fine, and then nothing is to be done."""
-    found = asked(name)
+    found = {check: row for check, row in asked(name).items() if check not in ALWAYS_WARNED}
 
     assert {row.check: row.found for row in found.values() if row.state != "fine"} == {}
     assert {row.remedy for row in found.values()} == {""}
@@ -203,7 +205,7 @@ def test_an_account_in_which_all_is_well_is_green(name: str) -> None:
 @pytest.mark.parametrize("name", STACKS)
 def test_no_check_is_without_a_fault(name: str) -> None:
     """The faults below turn every check that there is, so that a new one cannot be forgotten."""
-    assert asked(name).keys() - ALWAYS_FINE == faults(name).keys()
+    assert asked(name).keys() - ALWAYS_FINE - ALWAYS_WARNED == faults(name).keys()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_what_nobody_tells_is_never_fine(name: str, code: str) -> None:
     of = made(name)
     plan: Plan = dict.fromkeys(ready(of), code)
     found = preflight(of, Account(plan, region=of.infra.region), manifest=lambda _: Unknown(reason="no network"))
-    states = {row.check: row.state for row in found.values()}
+    states = {row.check: row.state for row in found.values() if row.check not in ALWAYS_WARNED}
 
     assert {check for check, state in states.items() if state == "fine"} <= {*ALWAYS_FINE, "aws command"}
     assert set(states.values()) == {"fine", "unknown"}
@@ -257,7 +259,7 @@ def test_a_neighbours_name_that_begins_alike_is_no_clash(name: str) -> None:
     }
     found = asked(name, neighbours)
 
-    assert {row.check for row in found.values() if row.state != "fine"} == set()
+    assert {row.check for row in found.values() if row.state != "fine"} == ALWAYS_WARNED
 
 
 def test_an_alarm_of_several_models_is_looked_for_among_composite_ones() -> None:
@@ -439,3 +441,40 @@ def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind
 
     assert of.plan.nodes == 3
     assert (row.state, row.found, row.required) == (state, found, "12 more (L-2C3B7624)")
+
+
+@pytest.mark.parametrize(
+    ("plan", "found"),
+    [
+        ({"ec2.describe_images": "InvalidAMIID.NotFound"}, "ami-1, no longer there"),
+        ({"ec2.describe_images": {"Images": [{"ImageId": "ami-1", "State": "disabled"}]}}, "ami-1, disabled"),
+    ],
+)
+def test_an_ami_that_aws_took_back_is_wrong(plan: Plan, found: str) -> None:
+    """The public parameter stays when its AMI goes, so EC2 is asked for the image itself."""
+    row = asked("dev", plan)["AMI al2023@v20260618"]
+
+    assert (row.state, row.found) == ("wrong", found)
+
+
+def test_eks_default_is_shown_as_such_and_held_against_known_harm() -> None:
+    """A pinned version is fine whatever the default is; without a pin a default that is known to fail is wrong."""
+    bad = {"eks.describe_addon_versions": lambda call: addons(made("dev"), call["addonName"], "v1.21.1-eksbuild.7")}
+    free = stack("dev", infra__addons={})
+    pinned = asked("dev", bad)["add-on vpc-cni"]
+    found = preflight(free, Account({**ready(free), **bad}, region=free.infra.region))["add-on vpc-cni"]
+
+    assert (pinned.state, pinned.found) == ("fine", "offered; EKS's default is v1.21.1-eksbuild.7")
+    assert (found.state, found.found) == ("wrong", "EKS's default is v1.21.1-eksbuild.7")
+    assert found.remedy.startswith("name a version in infra.addons; it is v1.21.2 or v1.22.3 or newer: ")
+
+
+def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:
+    """The default and the newest stand in the row, so that the pin can be mended without another question."""
+    wanted = {"addons": [{"addonVersions": [{"addonVersion": "v9.9.9-eksbuild.9"}]}]}
+    row = asked("dev", {"eks.describe_addon_versions": wanted})["add-on coredns"]
+
+    assert (row.state, row.found) == (
+        "wrong",
+        "not offered; EKS names no default; the newest is v9.9.9-eksbuild.9",
+    )

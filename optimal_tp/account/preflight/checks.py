@@ -24,14 +24,17 @@ def checks(scene: Scene) -> list[Row]:
 def _software(scene: Scene) -> list[Row]:
     neuron, minor = scene.settings.neuron, scene.settings.kubernetes
     parameter = scene.ask(questions.PARAMETER, Name=making.ami_parameter(neuron, minor))
-    return [making.pair(neuron), making.ami(neuron, minor, parameter)]
+    # Without an id EC2 is not asked, and the parameter's own answer says why.
+    known = not isinstance(parameter, questions.Unknown) and bool(parameter)
+    image = scene.ask(questions.AMIS, ImageIds=[parameter[0]["Value"]]) if known else parameter
+    return [making.pair(neuron, minor), making.support(neuron), making.ami(neuron, minor, parameter, image)]
 
 
 def _new(scene: Scene) -> list[Row]:
     settings, ask, minor = scene.settings, scene.ask, scene.settings.kubernetes
     offered = ask(questions.VERSIONS, clusterVersions=[minor])
     rows = [making.kubernetes(minor, offered, scene.now.date())]
-    for addon, version in making.wanted_versions(settings).items():
+    for addon, version in settings.addons.by_addon().items():
         answer = ask(questions.ADDON_VERSIONS, addonName=addon, kubernetesVersion=minor)
         rows.append(making.addon(addon, version, minor, answer))
     rows += [*quotas.rows(scene), making.networks(settings)]

@@ -6,7 +6,8 @@ import typing
 
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.facts.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
+from optimal_tp.facts.addons import AddonName, addon_conflict
+from optimal_tp.facts.versions import KubernetesMinor, bad_release, pair_conflict
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import InfraSettings
 
@@ -25,20 +26,40 @@ def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
     return f"/aws/service/eks/optimized-ami/{minor}/amazon-linux-2023/x86_64/neuron/{name}/image_id"
 
 
-def ami(neuron: Neuron, minor: KubernetesMinor, answer: Answer) -> Row:
-    """Say whether the pinned alias names an AMI for this Kubernetes minor."""
+def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer) -> Row:
+    """Say whether the pinned alias names an AMI for this Kubernetes minor, and whether EC2 still has it.
+
+    ``image`` is EC2's answer for the id that ``parameter`` holds: AWS takes old AMIs back and leaves the parameter.
+    """
     check, required = f"AMI al2023@{neuron.ami}", f"a Neuron AMI of that release for Kubernetes {minor}"
-    if isinstance(answer, Unknown):
-        return unknown(check, answer.reason, required)
-    if answer:
-        return Row(check=check, state="fine", found=str(answer[0]["Value"]), required=required)
     remedy = "set infra.neuron.ami_release to a release that fits the pair, or choose another pair"
-    return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
+    if isinstance(parameter, Unknown):
+        return unknown(check, parameter.reason, required)
+    if not parameter:
+        return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
+    name = str(parameter[0]["Value"])
+    if isinstance(image, Unknown):
+        return unknown(check, f"{name} is its id, but {image.reason}", required)
+    state = str(image[0].get("State", "available")) if image else "no longer there"
+    if state == "available":
+        return Row(check=check, state="fine", found=f"{name}, available", required=required)
+    return Row(check=check, state="wrong", found=f"{name}, {state}", required=required, remedy=remedy)
 
 
-def pair(neuron: Neuron) -> Row:
-    """Say whether the image's runtime and the AMI's driver accept each other."""
-    conflict = pair_conflict(neuron.image_and_ami, neuron.ami)
+def support(neuron: Neuron) -> Row:
+    """Say until when AWS supports the image: both pairs run NxD Inference, whose end is announced."""
+    return Row(
+        check="support of the image",
+        state="warning",
+        found=neuron.image_and_ami.support,
+        required="an image that AWS goes on supporting",
+        remedy="nothing to do for this run; results hold for this image, and a later one has to be measured anew",
+    )
+
+
+def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
+    """Say whether the image's runtime and the AMI's driver accept each other, and no harm is known of the AMI."""
+    conflict = pair_conflict(neuron.image_and_ami, neuron.ami) or bad_release(neuron.ami, minor)
     return Row(
         check="image and AMI",
         state="fine" if conflict is None else "wrong",
@@ -71,25 +92,31 @@ def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
 
 
 def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: Answer) -> Row:
-    """Say whether EKS has the add-on for this minor, in the version of the settings where one is named."""
-    check, required = f"add-on {name}", wanted or f"any version for Kubernetes {minor}"
+    """Say whether EKS has the add-on for this minor, as the settings name it or by a default without harm."""
+    check, required = f"add-on {name}", wanted or f"a version for Kubernetes {minor}"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
-    offered = [str(version["addonVersion"]) for entry in answer for version in entry.get("addonVersions", [])]
-    missing = not offered or (wanted is not None and wanted not in offered)
-    return Row(
-        check=check,
-        state="wrong" if missing else "fine",
-        found=", ".join(offered[:3]) if offered else "none",
-        required=required,
-        remedy=f"name one of these in infra.addons, or leave {name} out" if missing else "",
-    )
+    offered = [version for entry in answer for version in entry.get("addonVersions", [])]
+    names = [str(version["addonVersion"]) for version in offered]
+    default = next((str(version["addonVersion"]) for version in offered if _is_default(version, minor)), None)
+    told = "EKS names no default" if default is None else f"EKS's default is {default}"
+    if wanted is not None and wanted in names:
+        return Row(check=check, state="fine", found=f"offered; {told}", required=required)
+    if not names or wanted is not None:
+        found = f"not offered; {told}; the newest is {names[0]}" if names else "none"
+        key = "infra.addons"
+        remedy = f"name one that is offered in {key}, or leave it out"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
+    harm = None if default is None else addon_conflict(name, default, minor)
+    if harm is not None:
+        remedy = f"name a version in infra.addons; {harm}"
+        return Row(check=check, state="wrong", found=told, required=required, remedy=remedy)
+    return Row(check=check, state="fine", found=told, required=required)
 
 
-def wanted_versions(settings: InfraSettings) -> dict[AddonName, str | None]:
-    """Return the version that the settings name for each add-on; None where EKS chooses."""
-    keys = {"aws-efs-csi-driver": "efs_csi_driver", "eks-pod-identity-agent": "pod_identity_agent"}
-    return {name: getattr(settings.addons, keys.get(name, name.replace("-", "_"))) for name in ADDONS}
+def _is_default(version: typing.Any, minor: KubernetesMinor) -> bool:  # noqa: ANN401 - as AWS answers
+    fits = version.get("compatibilities", [])
+    return any(each.get("defaultVersion") and each.get("clusterVersion", minor) == minor for each in fits)
 
 
 def networks(settings: InfraSettings) -> Row:
