@@ -304,11 +304,11 @@ def test_an_interrupt_keeps_every_sample(tmp_path: pathlib.Path) -> None:
 def test_a_full_disk_is_one_sentence_and_what_was_written_stays_whole(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENOSPC in the third part: the parts before it can be read, and the sentence names the folder."""
+    """ENOSPC with the thirteenth sample: those before it can be read, and the sentence names the folder."""
     real, writes = os.pwrite, iter(range(1_000_000))
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
-        if next(writes) >= 2:
+        if next(writes) >= 12:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(descriptor, data, offset)
 
