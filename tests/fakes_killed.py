@@ -28,7 +28,7 @@ def _remembered(_: Order, watcher: Watcher) -> Memory:
 def main() -> int:
     """Live the order's run."""
     Memory.load = _remembered  # type: ignore[method-assign, assignment]
-    files.plots = lambda _analysis: ()
+    files.plots = lambda _analysis: ()  # type: ignore[attr-defined, assignment]
     order = parse(Order, json.loads(pathlib.Path(sys.argv[1]).read_text()), where="", file=sys.argv[1])
     return asyncio.run(assembled(order, Assembly.run))
 
