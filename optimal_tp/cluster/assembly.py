@@ -24,7 +24,7 @@ from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
-from optimal_tp.experiment.session import Session, run_name
+from optimal_tp.experiment.session import Session, began_of, run_name
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
@@ -269,7 +269,7 @@ class Assembly:
             patience=typing.cast("PatienceOrder", order.patience),
             price=model.settings.price,
             pool=None if order.receipt is None else order.receipt.node_pool,
-            run_began=dt.datetime.now(dt.UTC),
+            run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
         )
         return Conductor(
             rounds=model.rounds,

@@ -308,3 +308,8 @@ def _served(degrees: collections.abc.Iterable[DegreeRecord]) -> dict[Candidate, 
 def run_name(now: dt.datetime) -> str:
     """Return a name for a run that starts ``now``: UTC time and four characters, so that no two collide."""
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def began_of(name: str) -> dt.datetime:
+    """Return when the run or the sweep called ``name`` began, to the second."""
+    return dt.datetime.strptime(name[: len("20260701T120000Z")], "%Y%m%dT%H%M%S%z")
