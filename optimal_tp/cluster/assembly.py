@@ -21,9 +21,10 @@ from optimal_tp.cluster.ground import Ground
 from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import ModelOrder, Order, PatienceOrder
 from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
+from optimal_tp.experiment.endings import failure_of, halting_on_signals, raise_ending, run_name
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.probe import probe_for_ever
-from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.progress import Progress

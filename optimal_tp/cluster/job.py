@@ -24,7 +24,8 @@ from optimal_tp.cluster.deadline import within_budget
 from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.session import Session, raise_ending
+from optimal_tp.experiment.endings import raise_ending
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.measurement.receipt import RECEIPT
 from optimal_tp.measurement.run import Part, RunRecord
