@@ -23,7 +23,11 @@ except OptimalTpError as error:
     raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
 
-base = platform.build(infra)
+base = platform.build(
+    infra,
+    # The guard gives nodes back at the deadline; should it fail too, none lives longer than the experiment may take.
+    node_life_seconds=None if stack.money.spend.keep_running else stack.money.stop_after_seconds,
+)
 trial = experiment.build(
     stack.workloads,
     stack.plan,

@@ -72,7 +72,8 @@ class Network(pulumi.ComponentResource):
         private = {zone: self._subnet("private", zone, block.private, vpc) for zone, block in blocks.items()}
         gateways = self._ways_out(vpc, public)
         tables = {zone: self._private_table(zone, vpc, private[zone], gateways) for zone in args.zones}
-        # Image layers and model weights come from S3: through the gateway endpoint they cost no NAT traffic.
+        # What comes from S3, layers of a private ECR among it, costs no NAT traffic. ECR Public and model hubs deliver
+        # from CloudFront: their bytes go through the NAT gateway, and the forecast counts them.
         aws.ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=vpc.id,

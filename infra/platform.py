@@ -94,19 +94,19 @@ class Platform:
         }
 
 
-def build(settings: InfraSettings) -> Platform:
-    """Make what ``settings`` ask for, with the default AWS provider."""
+def build(settings: InfraSettings, *, node_life_seconds: int | None) -> Platform:
+    """Make what ``settings`` ask for, with the default AWS provider; Neuron nodes live for ``node_life_seconds``."""
     place = Place(
         partition=aws.get_partition().partition,
         region=settings.region,
         account_id=aws.get_caller_identity().account_id,
     )
     if settings.existing is not None:
-        return _on_existing(settings, settings.existing, place)
-    return _on_new(settings, place)
+        return _on_existing(settings, settings.existing, place, node_life_seconds)
+    return _on_new(settings, place, node_life_seconds)
 
 
-def _on_new(settings: InfraSettings, place: Place) -> Platform:
+def _on_new(settings: InfraSettings, place: Place, node_life_seconds: int | None) -> Platform:
     subnets = _subnets(settings, place)
     cluster = _cluster(settings, subnets, place)
     in_cluster = pulumi.ResourceOptions(providers=[cluster.kubernetes_provider])
@@ -133,6 +133,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
             subnet_ids=[subnets.private_ids[zone] for zone in settings.neuron.zones],
             security_group_ids=[cluster.security_group_id],
             tags=settings.tags,
+            life_seconds=node_life_seconds,
             # Karpenter and all it needs end the instances; the Neuron chart starts the pods that make a node count.
             after=[karpenter, scheduling, cluster],
         ),
@@ -195,7 +196,9 @@ def _subnets(settings: InfraSettings, place: Place) -> Subnets:
     return made(network)
 
 
-def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Place) -> Platform:
+def _on_existing(
+    settings: InfraSettings, existing: ExistingCluster, place: Place, node_life_seconds: int | None
+) -> Platform:
     """Make only the access point and the node pool; rows 1 to 7 are expected to be there."""
     for sentence in expectations(settings, existing):
         pulumi.log.info(sentence)
@@ -216,6 +219,7 @@ def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Plac
             subnet_ids=existing.subnet_ids,
             security_group_ids=existing.security_group_ids,
             tags=settings.tags,
+            life_seconds=node_life_seconds,
             after=[],
         ),
         pulumi.ResourceOptions(providers=[provider]),

@@ -9,7 +9,6 @@ import pathlib
 import sys
 
 import boto3
-import pytest
 
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.memory import Memory, Place
@@ -28,13 +27,8 @@ def _remembered(_: Order, watcher: Watcher) -> Memory:
 
 def main() -> int:
     """Live the order's run."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Memory, "load", _remembered)
-        patched.setattr(files, "plots", lambda _analysis: ())
-        return _live()
-
-
-def _live() -> int:
+    Memory.load = _remembered  # type: ignore[method-assign, assignment]
+    files.plots = lambda _analysis: ()  # type: ignore[attr-defined, assignment]
     order = parse(Order, json.loads(pathlib.Path(sys.argv[1]).read_text()), where="", file=sys.argv[1])
     return asyncio.run(assembled(order, Assembly.run))
 

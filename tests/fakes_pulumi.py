@@ -249,6 +249,8 @@ RESOURCES: dict[str, Outputs] = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _nothing,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
     "aws:s3/bucketVersioning:BucketVersioning": _nothing,
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": _nothing,
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
     "kubernetes:batch/v1:CronJob": _nothing,
     "kubernetes:batch/v1:Job": _nothing,
@@ -265,7 +267,6 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
-    "kubernetes:scheduling.k8s.io/v1:PriorityClass": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }
 """Every resource type that the program may register, with what AWS would compute for it."""

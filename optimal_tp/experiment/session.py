@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import pathlib
+import secrets
 import time
 import typing
 
@@ -302,3 +303,8 @@ class Session:
 
 def _served(degrees: collections.abc.Iterable[DegreeRecord]) -> dict[Candidate, tuple[str, ...]]:
     return {each.candidate: each.urls for each in degrees if each.gate is None}
+
+
+def run_name(now: dt.datetime) -> str:
+    """Return a name for a run that starts ``now``: UTC time and four characters, so that no two collide."""
+    return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

@@ -10,6 +10,7 @@ import pathlib
 
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
@@ -46,11 +47,25 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     require_region(infra, region, file=file)
     neuron = infra.neuron
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-    workloads = with_batches(workloads, neuron.hardware)
-    beside = sizing.system_node_vcpus(infra)
-    plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
+    padding = pads_heads(neuron.image_and_ami)
+    workloads = with_batches(workloads, neuron.hardware, pads=padding)
+    plan = feasible_plan(
+        workloads,
+        neuron.hardware,
+        maximum_nodes=neuron.maximum_nodes,
+        file=file,
+        system_vcpus=sizing.system_node_vcpus(infra),
+        pads=padding,
+    )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
-    money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
+    money = forecast(
+        workloads,
+        plan,
+        cost,
+        spend,
+        empty_minutes=neuron.consolidate_after_minutes,
+        traffic_usd=plan.nodes * sizing.node_traffic_usd(infra),
+    )
     money.keep_within_budget(file)
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 

@@ -28,6 +28,7 @@ from tests.engines.fakes_cluster import (
     planned,
     scheduling,
     servers,
+    started,
     until,
 )
 from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter, nodes
@@ -259,7 +260,7 @@ def by_turns(recording: Recording) -> list[list[Manifest]]:
         if each.type.startswith(PREFIX) and not each.type.startswith(f"{PREFIX}helm.sh"):
             [manifest] = manifests(Recording(resources=[each]))
             if manifest["kind"] in POOL or path_of(manifest) in chosen:
-                left[each.urn] = manifest
+                left[each.urn] = started(manifest)
     found = []
     while left:
         free = [urn for urn in left if not any(urn in outlive[other] for other in left)]

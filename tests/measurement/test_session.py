@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.endings import raise_ending
+from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate

@@ -107,7 +107,6 @@ KNOBS = (
     Knob("neuron.maximum_nodes", 3, "NodePool pool-nodes", '"nodes": "3"'),
     Knob("neuron.root_volume_gib", 321, "EC2NodeClass pool-class", '"volumeSize": "321Gi"'),
     Knob("neuron.consolidate_after_minutes", 7, "NodePool pool-nodes", '"consolidateAfter": "7m"'),
-    Knob("neuron.expire_after_hours", 48, "NodePool pool-nodes", '"expireAfter": "48h"'),
     Knob("neuron.termination_grace_minutes", 13, "NodePool pool-nodes", '"terminationGracePeriod": "13m"'),
     Knob("storage.throughput", "bursting", "FileSystem storage-files", '"bursting"'),
     Knob("storage.owner_uid", 4321, "AccessPoint storage-access", '"uid": 4321'),

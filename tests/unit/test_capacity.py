@@ -53,7 +53,7 @@ def test_defaults_are_the_cheap_ones() -> None:
     section = neuron()
 
     assert section.instance_type == "trn2.3xlarge"
-    assert (section.maximum_nodes, section.expire_after_hours, section.consolidate_after_minutes) == (2, None, 10)
+    assert (section.maximum_nodes, section.consolidate_after_minutes) == (2, 10)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_typ="trn2.3xlarge"),
         (
             "infra.neuron.instance_typ is 'trn2.3xlarge'; no such key; known keys here: ami_release, capacity_types, "
-            "consolidate_after_minutes, expire_after_hours, instance_type, maximum_nodes, pair, price, "
+            "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, "
             "reservation_ids, root_volume_gib, termination_grace_minutes, zones; "
             "remove or rename it in Pulumi.test.yaml"
         ),
