@@ -10,8 +10,7 @@ import pathlib
 
 import uvloop
 
-from optimal_tp.experiment.session import halting_on_signals
-from optimal_tp.experiment.turns import Halt
+from optimal_tp.experiment.turns import Halt, halting_on_signals
 from optimal_tp.local.profile import Profile, read_profile
 from optimal_tp.local.program import Request, run_locally, sweep_locally
 from optimal_tp.telemetry.console import watcher

@@ -7,27 +7,26 @@ import dataclasses
 import datetime as dt
 import pathlib
 import platform
-import time
 import typing
 import urllib.parse
 
 import boto3
 
 from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
+from optimal_tp.cluster.beginnings import degree_of, progress_of
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import Cores, cores_free_after, until_signalled, within_budget
 from optimal_tp.cluster.ground import Ground
 from optimal_tp.cluster.memory import Memory
-from optimal_tp.cluster.order import ModelOrder, Order, PatienceOrder
+from optimal_tp.cluster.order import Order, PatienceOrder
 from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
+from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
-from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
-from optimal_tp.experiment.turns import Arena, Halt, OpenArena
-from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.progress import Progress
-from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.experiment.session import Session, began_of, run_name
+from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
+from optimal_tp.measurement.run import RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
@@ -237,12 +236,12 @@ class Assembly:
         kept = restored(results.folder, results.bucket) if goes_on else None
         run = run if kept is None else kept.record.run
         if results.bucket is not None:
-            watching = Beacon(watching, results.bucket.put_progress, _progress(order, model, run, model_title))
+            watching = Beacon(watching, results.bucket.put_progress, progress_of(order, model, run, model_title))
         return Session(
             run=run,
             place="own-servers" if order.bucket is None else "cluster",
             settings=model.settings,
-            degrees=tuple(_degree(each, model) for each in model.settings.candidates),
+            degrees=tuple(degree_of(each, model) for each in model.settings.candidates),
             arena=self._arena(index, watching, memory),
             folder=results.folder,
             bucket=results.bucket,
@@ -270,7 +269,7 @@ class Assembly:
             patience=typing.cast("PatienceOrder", order.patience),
             price=model.settings.price,
             pool=None if order.receipt is None else order.receipt.node_pool,
-            run_began=dt.datetime.now(dt.UTC),
+            run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
         )
         return Conductor(
             rounds=model.rounds,
@@ -310,37 +309,6 @@ def _judged(session: Session) -> int:
     return conclude(read(str(session.folder)), session.folder)
 
 
-def _progress(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:
-    """Return what is known of the run before it begins."""
-    now = time.time()
-    return Progress(
-        run=run,
-        model=model.settings.model.name,
-        model_title=model_title,
-        candidates=tuple(model.targets),
-        region=boto3.Session().region_name if order.publish else None,
-        started=now,
-        stage_started=now,
-        written=now,
-    )
-
-
 def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
     """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
     return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
-
-
-def _degree(candidate: Candidate, model: ModelOrder) -> DegreeRecord:
-    urls, said = model.targets.get(candidate, ()), model.gates.get(candidate)
-    cores = candidate.degree * len(urls)
-    lacking = f"no --target {candidate.slug.removeprefix('tp')}=URL was given"
-    return DegreeRecord(
-        degree=candidate.degree,
-        max_num_seqs=candidate.max_num_seqs,
-        gate=None if urls else "no-capacity" if said is None else said.gate,
-        reason=None if urls else lacking if said is None else said.reason,
-        urls=urls,
-        cores_used=cores,
-        cores_allocated=cores,
-        ready_seconds=None,
-    )

@@ -6,7 +6,6 @@ In an Indexed Job Kubernetes numbers the pods, and the Job's start is everybody'
 import argparse
 import asyncio
 import collections.abc
-import ctypes
 import dataclasses
 import datetime as dt
 import functools
@@ -14,18 +13,19 @@ import hashlib
 import pathlib
 import time
 import typing
-import uuid
 
 import boto3
 
 from optimal_tp.cluster import sightings
 from optimal_tp.cluster.assembly import Assembly, Measured, Results, conducted
+from optimal_tp.cluster.clocks import clock_error_ms, machine
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import within_budget
 from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.session import Session, raise_ending
+from optimal_tp.experiment.planned import raise_ending
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.measurement.receipt import RECEIPT
 from optimal_tp.measurement.run import Part, RunRecord
@@ -37,49 +37,6 @@ from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.analysis import analyse
-
-_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
-_UNSYNCHRONISED = 0x40
-_CLOCK_ERROR = 5
-
-
-class _Timex(ctypes.Structure):
-    """The head of Linux's ``struct timex``, and room for its rest (adjtimex(2), read 2026-11-24)."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-def clock_error_ms() -> float | None:
-    """Return the kernel's bound on the error of its clock; None where no time service keeps it, or none can be asked.
-
-    NTP's daemons keep this bound up to date: half the round trip to the source, and what the clock may drift since.
-    """
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        timex = _Timex()
-        state = library.adjtimex(ctypes.byref(timex))
-    except (OSError, AttributeError):
-        return None
-    if state < 0 or state == _CLOCK_ERROR or timex.status & _UNSYNCHRONISED:
-        return None
-    return float(timex.maxerror) / 1000
-
-
-def machine() -> str:
-    """Return the identity of this machine since it started; one of its own where the kernel does not say."""
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return str(uuid.uuid4())
-
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""

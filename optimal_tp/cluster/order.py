@@ -162,9 +162,9 @@ class PatienceOrder(Section):
     capacity_seconds: float = pydantic.Field(ge=0)
     """Until its pods have a node."""
     compile_seconds: float = pydantic.Field(ge=0)
-    """From its container's start: a compilation, or the fetch of the model."""
+    """A compilation, or the fetch of the model: from its container's start, and before it from its node on."""
     start_seconds: float = pydantic.Field(ge=0)
-    """From a container's start until the servers are ready."""
+    """From when its pods have a node until the servers are ready."""
 
 
 class PodsOrder(Section):

@@ -64,9 +64,10 @@ class StagedJob:
             self._end(self._step(began, pods, "no-capacity", detail))
 
     def _on_node(self, began: dt.datetime, pods: list[Pod], scheduled: dt.datetime) -> None:
-        taken = self.ground.seconds_since(scheduled)
+        ran_from = pods[-1].ran_from
+        taken = self.ground.seconds_since(scheduled if ran_from is None else ran_from)
         self.state = pods[-1].waits or ("is fetched" if self.candidate is None else "compiles")
-        if taken < self.ground.patience.compile_seconds:
+        if taken < self.ground.patience.compile_seconds + _LAST_WORDS_SECONDS:
             return
         gone = spent(taken, self._usd(pods))
         line = telling_line(self.ground.controls.log(pods[-1])) or pods[-1].waits or "its log says nothing"
@@ -108,3 +109,5 @@ class StagedJob:
 
 
 _UNFETCHED = "its model was not fetched"
+_LAST_WORDS_SECONDS = 60
+"""The program in the pod has the same patience, and its own last words say more."""

@@ -5,12 +5,12 @@ import datetime as dt
 import itertools
 import time
 
-from optimal_tp.errors import ServerFailed
+from optimal_tp.errors import Interrupted, ServerFailed
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Stretch
-from optimal_tp.measurement.run import Ending, Part
+from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import Arrivals, own_share
@@ -25,6 +25,22 @@ class Ended:
 
     ending: Ending
     detail: str | None
+
+
+def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
+    """Return what ended a run early, a signal or a failure; None for any other end."""
+    if record.ending == "interrupted":
+        return Interrupted(str(record.ending_detail))
+    if record.ending == "failed":
+        return ServerFailed(str(record.ending_detail))
+    return None
+
+
+def raise_ending(record: RunRecord) -> None:
+    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
+    failure = failure_of(record)
+    if failure is not None:
+        raise failure
 
 
 def asked_stretch(

@@ -1,6 +1,5 @@
 """One run from the servers' readiness to its whole record: the same in a cluster, on one machine, and elsewhere."""
 
-import asyncio
 import collections.abc
 import contextlib
 import dataclasses
@@ -8,7 +7,6 @@ import datetime as dt
 import itertools
 import pathlib
 import secrets
-import signal
 import time
 import typing
 
@@ -312,31 +310,6 @@ def run_name(now: dt.datetime) -> str:
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
-    """Return what ended a run early, a signal or a failure; None for any other end."""
-    if record.ending == "interrupted":
-        return Interrupted(str(record.ending_detail))
-    if record.ending == "failed":
-        return ServerFailed(str(record.ending_detail))
-    return None
-
-
-def raise_ending(record: RunRecord) -> None:
-    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
-    failure = failure_of(record)
-    if failure is not None:
-        raise failure
-
-
-@contextlib.contextmanager
-def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
-    """Set ``halt`` on SIGINT and SIGTERM while inside. A second signal does nothing more: ending takes seconds."""
-    loop = asyncio.get_running_loop()
-    words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-    for number, word in words.items():
-        loop.add_signal_handler(number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept")
-    try:
-        yield
-    finally:
-        for number in words:
-            loop.remove_signal_handler(number)
+def began_of(name: str) -> dt.datetime:
+    """Return when the run or the sweep called ``name`` began, to the second."""
+    return dt.datetime.strptime(name[: len("20260701T120000Z")], "%Y%m%dT%H%M%S%z")

@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import contextlib
 import dataclasses
+import signal
 import time
 import typing
 
@@ -122,6 +123,20 @@ class Halt:
         """End the run; only the first call's words are kept as the reason."""
         self.reasons.append((how, sentence))
         self.event.set()
+
+
+@contextlib.contextmanager
+def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
+    """Set ``halt`` on SIGINT and SIGTERM while inside. A second signal does nothing more: ending takes seconds."""
+    loop = asyncio.get_running_loop()
+    words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    for number, word in words.items():
+        loop.add_signal_handler(number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept")
+    try:
+        yield
+    finally:
+        for number in words:
+            loop.remove_signal_handler(number)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -14,6 +14,7 @@ from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.ground import Ground
 from optimal_tp.cluster.order import JobsOrder, PatienceOrder
+from optimal_tp.experiment.session import began_of, run_name
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.settings.workload import Price
@@ -142,7 +143,7 @@ def no_compile(stage: Stage) -> str:
 def too_long(stage: Stage) -> str:
     """Let TP1's Job go on for ever."""
     stage.cluster.jobs["tp1-compile"].script = Script(runs=None, log="compiling bucket 3 of 9\n")
-    return "no-compile: it was still compiling after 85 min ($1.28): compiling bucket 3 of 9"
+    return "no-compile: it was still compiling after 86 min ($1.29): compiling bucket 3 of 9"
 
 
 def no_node_for_job(stage: Stage) -> str:
@@ -407,6 +408,17 @@ def test_jobs_of_an_earlier_run_are_not_paid_for_again() -> None:
         (TP2, True),
         (TP4, False),
     ]
+
+
+def test_a_job_that_ended_while_nobody_looked_is_paid_by_its_run() -> None:
+    """Whoever takes over knows when the run began by its name."""
+    stage = Stage(cluster())
+    stage.cluster.ask("resume", "batch/v1", "jobs/fetch", patch={"spec": {"suspend": False}})
+    stage.cluster.time[0] += dt.timedelta(hours=1)
+    ground = dataclasses.replace(stage.conductor().ground, run_began=began_of(run_name(NOON)))
+    stage.meet(ground=ground)
+
+    assert (stage.memory[0].what, stage.memory[0].seconds) == ("fetch", 600)
 
 
 def test_a_node_that_takes_no_pods_is_told_of() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from optimal_tp.cli.share import asked, configure
 from optimal_tp.cluster import job
-from optimal_tp.cluster.job import clock_error_ms, machine
+from optimal_tp.cluster.clocks import clock_error_ms, machine
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.planned import planned_origin
