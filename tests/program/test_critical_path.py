@@ -54,7 +54,7 @@ def _provider(resource: Recorded) -> str:
 
 
 def chain(
-    needs: collections.abc.Mapping[str, set[str]], cost: collections.abc.Mapping[str, float], last: str
+    needs: collections.abc.Mapping[str, set[str]], cost: collections.abc.Mapping[str, float], last: str = POOL
 ) -> list[str]:
     """Return the longest chain to the resource ``last``, first to last."""
     ends: dict[str, tuple[float, list[str]]] = {}
