@@ -9,16 +9,15 @@ import typing
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.turns import of, share_within
+from optimal_tp.measurement.turns import of
 from optimal_tp.settings.workload import Decision, WorkloadSettings
 from optimal_tp.verdict.evidence import Evidence, Soundness
 from optimal_tp.verdict.findings import Criterion
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.pairs import Rules
-from optimal_tp.verdict.race.proof import is_shown, missed
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
-from optimal_tp.verdict.readings import asked_share, reading, throughput
+from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 REACH, QUICK_REACH = 0.15, 0.25
 """How far a turn may lie from its candidate's capacity, in logarithms, to be compared; with few looks turns are few."""
@@ -52,7 +51,8 @@ def goodput_race(
 ) -> tuple[GoodputScoring, Race[Reading]]:
     """Return the race of ``candidates`` within the limits of ``settings``, at its start."""
     every = sorted(candidates)
-    scoring = GoodputScoring(every, asked_share(settings.limits.asked()), reach=reach_of(settings.decision))
+    asked = limits_by_share(settings.limits.asked())
+    scoring = GoodputScoring(every, asked, reach=reach_of(settings.decision))
     return scoring, Race(every, scoring, rules_of(settings.decision, len(every)))
 
 
@@ -140,14 +140,14 @@ def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, 
     The bracket leaves them so where they hold the limits at no rate.
     """
     limits = evidence.settings.limits.asked()
-    asked = asked_share(limits)
     alpha = (1 - evidence.settings.decision.confidence) / max(1, len(evidence.candidates))
     slow = {}
     for candidate, own in evidence.candidates.items():
-        alone = (share_within(samples, limits) for turn, samples in own.turns if turn.concurrency == 1)
-        shares = [share for share in alone if share is not None]
-        if candidate not in racing and shares and own.serves and math.fsum(shares) < asked * len(shares):
-            slow[candidate] = is_shown(missed(shares, asked), alpha)
+        alone = (shares_within(samples, limits) for turn, samples in own.turns if turn.concurrency == 1)
+        turns = [shares for shares in alone if shares]
+        misses = any(math.fsum(each[asked] for each in turns) < asked * len(turns) for asked in limits_by_share(limits))
+        if candidate not in racing and turns and own.serves and misses:
+            slow[candidate] = is_shown_to_miss(turns, alpha=alpha)
     return slow
 
 

@@ -116,10 +116,11 @@ def test_one_alone_is_safe_after_the_least_blocks() -> None:
 
 def test_one_alone_that_was_never_scored_is_no_choice() -> None:
     """Every turn missed: its capacity is a guess, so it is not safe to choose it."""
-    scoring = GoodputScoring([TP1], 0.9, reach=0.15)
+    scoring = GoodputScoring([TP1], [0.9], reach=0.15)
     race = Race([TP1], scoring, CAREFUL)
     standings = [
-        race.add_block([Reading(candidate=TP1, block=block, log_rate=0.0, hits=10, counted=100)]) for block in range(20)
+        race.add_block([Reading(candidate=TP1, block=block, log_rate=0.0, asked=0.9, hits=10, counted=100)])
+        for block in range(20)
     ]
 
     assert [standing.safe for standing in standings] == [None] * 20
@@ -162,3 +163,21 @@ def test_ties_are_rarely_told_apart() -> None:
         wrong += bool(standings[-1].beaten)
 
     assert wrong / 150 <= 0.05
+
+
+def test_starts_that_differ_are_no_trend() -> None:
+    """Three starts, each slower than the one before: nothing is forgotten; the same in one start is a trend."""
+    levels = [0.1, 0.05, 0.0]
+    logs = {TP1: [value + levels[block // 8] for block, value in enumerate(noisy(0.0, 1, 24))], TP2: noisy(0.0, 2, 24)}
+    forgotten = []
+    for blocks_a_start in (8, 24):
+        race = Race(logs, ThroughputScoring(logs), CAREFUL)
+        for block in range(24):
+            standing = race.add_block(
+                Throughput(candidate=each, block=block, log_rate=logs[each][block], start=block // blocks_a_start)
+                for each in race.racing
+            )
+        forgotten.append(standing.forgotten[TP1])
+
+    assert forgotten[0] == 0
+    assert forgotten[1] > 0
