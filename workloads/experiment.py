@@ -8,6 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
+from optimal_tp.plan.expectation import lineup_expectations
 from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.neuron_pod import Site
@@ -94,9 +95,11 @@ class Experiment:
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
     memory = memory_lines(settings, plan.instance_type)
-    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
+    expected, too_short = lineup_expectations(plan, money)
+    shown = (*plan.lines(), *memory, *money.lines(), *model_lines(plan, money), *expected)
+    for line in (*shown, *waiting_lines(settings.serving)):
         pulumi.log.info(line)
-    for line in (*reach_lines(settings), *seat_lines(settings)):
+    for line in (*reach_lines(settings), *seat_lines(settings), *too_short):
         pulumi.log.warn(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)

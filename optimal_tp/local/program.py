@@ -25,6 +25,7 @@ from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import read_shape, write_model
 from optimal_tp.measurement.run import DegreeRecord
+from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
@@ -69,6 +70,10 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     found = _places(request.profile, shape)
     for place in found:
         watcher.say(place.reason or _words(place))
+    for line in foresight(
+        request.profile.workloads, None, [place.candidate for place in found if place.reason is None]
+    ):
+        watcher.say(line)
     if all(place.reason is not None for place in found):
         reasons = "; ".join(str(place.reason) for place in found)
         raise CapacityError(
