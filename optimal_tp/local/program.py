@@ -32,6 +32,7 @@ from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.publish import CloudWatch
+from optimal_tp.verdict.predictions import Predict
 
 BUCKET = "optimal-tp-results"
 """Name of the results bucket on loopback."""
@@ -52,6 +53,8 @@ class Request:
     """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
     model_title: str = ""
     """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
+    predict: Predict | None = None
+    """Makes the plan's prediction that the verdict is held against; None makes none."""
 
 
 async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
@@ -105,7 +108,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
             )
             record = await session.conduct()
         watcher.end()
-        status = conclude(read(aws.bucket.uri, aws.s3), folder)
+        status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)
     raise_ending(record)
     return status
 
@@ -249,4 +252,4 @@ async def sweep_locally(
 
     await measure_all(sweep, measure, SweepKeeper(folder, None), watcher, halt)
     watcher.end()
-    return conclude_sweep(read_sweep(str(folder)), folder)
+    return conclude_sweep(read_sweep(str(folder)), folder, request.predict)

@@ -12,6 +12,7 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
@@ -50,6 +51,7 @@ class Document:
     money: Money | None
     latency_split: LatencySplit | None
     receipt: Bill | None = None
+    prediction: Prediction | None = None
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -77,6 +79,7 @@ def document(analysis: Analysis) -> Document:
         money=analysis.money,
         latency_split=analysis.split,
         receipt=None if record.receipt is None else bill(record.receipt),
+        prediction=analysis.prediction,
     )
 
 

@@ -13,6 +13,7 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figure
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
+from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step, load_steps
 
 GROWING_FROM = 4
@@ -87,10 +88,14 @@ class Analysis:
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
     split: LatencySplit | None
+    prediction: Prediction | None = None
+    """The plan's; None where nobody made one."""
 
 
-def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Analysis:
-    """Return the analysis of a run."""
+def analyse(
+    record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict, prediction: Prediction | None = None
+) -> Analysis:
+    """Return the analysis of a run, with the plan's ``prediction`` where there is one."""
     settings = record.settings
     soundness = examine(record, samples)
     cores_used = {each.candidate: each.cores_used for each in record.degrees}
@@ -107,4 +112,5 @@ def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdic
         equal_cores=equal_cores(figures),
         money=money(record, verdict, settings.price),
         split=split_latency(medians),
+        prediction=prediction,
     )

@@ -1,4 +1,4 @@
-"""What a run is expected to take before it starts: from the table, in proportion, with a warning where it is too much."""
+"""What a run is expected to take before it starts: from the table, in proportion, with a warning where that is much."""
 
 import typing
 
