@@ -38,6 +38,11 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
             f"at the machine's state of this hour: {name_list(standing.wandering)} changed slowly, by more than the "
             "turns' own noise, so nothing is called better; more time would decide it, or a quieter machine"
         )
+    if case.contest.filling:
+        found.append(
+            f"at saturation for {name_list(case.contest.filling)}: queues still grew within the turns, so that goodput "
+            "is a few percent too high; leave the limits away to compare saturated throughput"
+        )
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
         found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import operator
+import statistics
 import typing
 
 import scipy.special
@@ -62,6 +63,9 @@ def throughput_race(settings: WorkloadSettings, candidates: typing.Iterable[Cand
     return Race(every, ThroughputScoring(every), rules_of(settings.decision, len(every)))
 
 
+FEWEST_TO_FILL = 4
+"""Turns below which nothing is said of queues that still grow."""
+
 _OneT = typing.TypeVar("_OneT", Reading, Throughput)
 
 
@@ -83,6 +87,8 @@ class Contest:
     """Candidates that held the limits at no rate of the bracket, and whether that is shown beyond doubt."""
     rising: tuple[Candidate, ...]
     """Candidates whose throughput still rose at the last step of the load."""
+    filling: tuple[Candidate, ...]
+    """Candidates of whose turns the second half held the limits less often than the first, beyond doubt."""
     unlike: str | None
     """Why the disturbed turns forbid an answer, in words; None where they do not."""
 
@@ -117,6 +123,9 @@ def _by_goodput(evidence: Evidence) -> Contest:
         disturbed=disturbed,
         slow=_slow(evidence, racing),
         rising=(),
+        filling=tuple(
+            candidate for candidate in racing if is_filling([one for one in blocks if one.candidate == candidate])
+        ),
         unlike=_unlike(racing, blocks, disturbed),
     )
 
@@ -149,6 +158,20 @@ def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, 
         if candidate not in racing and turns and own.serves and misses:
             slow[candidate] = is_shown_to_miss(turns, alpha=alpha)
     return slow
+
+
+def is_filling(own: typing.Sequence[Reading]) -> bool:
+    """Whether queues still grew within the turns: Student's t of early less late shares, at 1 %."""
+    readings = [one.by_share[-1] for one in own]
+    falls = []
+    for one in readings:
+        half = one.counted // 2
+        if one.early_hits is not None and half:
+            falls.append(one.early_hits / half - (one.hits - one.early_hits) / (one.counted - half))
+    if len(falls) < FEWEST_TO_FILL:
+        return False
+    error = statistics.stdev(falls) / math.sqrt(len(falls))
+    return statistics.fmean(falls) > float(scipy.special.stdtrit(len(falls) - 1, 0.99)) * error > 0
 
 
 def _unlike(
@@ -214,6 +237,7 @@ def _by_throughput(evidence: Evidence) -> Contest:
         disturbed=(),
         slow={},
         rising=tuple(candidate for candidate in racing if is_rising(evidence.soundness, candidate)),
+        filling=(),
         unlike=None,
     )
 

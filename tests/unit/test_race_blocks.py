@@ -1,5 +1,6 @@
 """The race: who is a safe choice, who leaves and stays beaten, and what a trend makes it forget."""
 
+import dataclasses
 import typing
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.verdict.race.pairs import Rules, lead
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
 from tests.fakes_candidates import TP1, TP2, TP4
 
@@ -181,3 +182,25 @@ def test_starts_that_differ_are_no_trend() -> None:
 
     assert forgotten[0] == 0
     assert forgotten[1] > 0
+
+
+@pytest.mark.parametrize(("first_level", "differ"), [(-0.05, True), (0.35, False)])
+def test_a_lead_that_another_start_turns_around_is_known(first_level: float, differ: bool) -> None:  # noqa: FBT001
+    """TP2 leads a little on the first start, TP1 by far on the others; or TP1 on each of them."""
+    levels = [first_level, 0.4, 0.4]
+    logs = {TP1: [value + levels[block // 4] for block, value in enumerate(noisy(0.0, 5, 12))], TP2: noisy(0.0, 6, 12)}
+    race = Race(logs, ThroughputScoring(logs), dataclasses.replace(CAREFUL, least_blocks=13))
+    for block in range(12):
+        standing = race.add_block(
+            Throughput(candidate=each, block=block, log_rate=logs[each][block], start=block // 4) for each in logs
+        )
+
+    assert standing.pairs[0].starts_differ == differ
+
+
+def test_on_starts_that_differ_nothing_is_better() -> None:
+    """However far apart the two are together."""
+    far = lead(TP1, TP2, {block: 1.0 + 0.01 * (block % 2) for block in range(24)}, CAREFUL)
+
+    assert far.is_better
+    assert not dataclasses.replace(far, starts_differ=True).is_better

@@ -92,10 +92,7 @@ class Race(typing.Generic[Scored]):
         scores = {candidate: self._scores(candidate) for candidate in racing}
         wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
         pairs = [
-            dataclasses.replace(
-                lead(first, second, _differences(scores[first], scores[second]), self.rules),
-                wanders=bool(wandering & {first, second}),
-            )
+            self._pair(first, second, _differences(scores[first], scores[second]), wandering)
             for first, second in itertools.combinations(racing, 2)
         ]
         former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}
@@ -111,6 +108,21 @@ class Race(typing.Generic[Scored]):
             wandering=tuple(sorted(wandering)),
             forgotten=dict(self._oldest),
         )
+
+    def _pair(
+        self,
+        first: Candidate,
+        second: Candidate,
+        differences: collections.abc.Mapping[int, float],
+        wandering: collections.abc.Set[Candidate],
+    ) -> Pair:
+        found = lead(first, second, differences, self.rules)
+        by_start: dict[tuple[int, int], list[float]] = {}
+        for block, difference in differences.items():
+            starts = self._starts[first][block], self._starts[second][block]
+            by_start.setdefault(starts, []).append(difference)
+        leads = {math.fsum(own) > 0 for own in by_start.values() if len(own) > 1}
+        return dataclasses.replace(found, wanders=bool(wandering & {first, second}), starts_differ=len(leads) > 1)
 
     def _scores(self, candidate: Candidate) -> dict[int, float]:
         return self.scoring.scores(candidate, self._oldest[candidate])

@@ -65,6 +65,8 @@ class Pair:
     rules: Rules
     wanders: bool = False
     """Whether something that outlasts a turn moves one of the two: neither is called better."""
+    starts_differ: bool = False
+    """Whether on one start of the servers one of the two led, and on another the other: neither is called better."""
 
     def turned(self) -> "Pair":
         """Return ``second`` against ``first``."""
@@ -80,7 +82,13 @@ class Pair:
     def is_better(self) -> bool:
         """Whether ``first`` is better beyond doubt."""
         low = self.interval.low
-        if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
+        if (
+            self.wanders
+            or self.starts_differ
+            or self.why_open is not None
+            or low is None
+            or low <= math.log1p(self.rules.bias)
+        ):
             return False
         is_sure = low > math.log1p(SURE_LEAD * self.rules.resolution)
         return self.rules.most_looks is not None or self.surely_effective >= FEWEST_FOR_BETTER or is_sure
