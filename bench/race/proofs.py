@@ -19,7 +19,7 @@ FURTHER_ENDS = {
     "p75 of total latency": (Limits(total=0.7), 0.75),
     "p95 of total latency": (Limits(total=0.8), 0.95),
 }
-HEAD = "| proof of one candidate | held at % of its capacity | held within % of runs | wrong % | turns until held |"
+HEAD = "| proof of one candidate | at % of its capacity | proven % | wrongly proven % | turns until proven |"
 ROWS = tuple(sorted((QUIET_ENDS | FURTHER_ENDS).items()))
 
 

@@ -52,7 +52,7 @@ BY_SHARE = {
 BY_CANDIDATES = {
     2: Row(name="quiet, p90, two candidates", candidates=2, turns=36, turns_p90=54, reached=1.0),
     3: BY_SHARE[0.9],
-    6: Row(name="quiet, p90, six candidates", candidates=6, turns=120, turns_p90=160, reached=1.0),
+    6: Row(name="quiet, p90, six candidates", candidates=6, turns=156, turns_p90=212, reached=1.0),
 }
 """The same by the number of candidates, at p90; above the last as many turns of each."""
 QUICK = {
@@ -63,11 +63,11 @@ QUICK = {
 UNLIMITED = Row(name="noise 2 %", candidates=3, turns=3 * 15, turns_p90=3 * 21, reached=1.0)
 """Without limits; the table has blocks."""
 PROOFS = (
-    ProofRow(name="p50 of total latency", asked=0.5, turns=12, turns_p90=18),
-    ProofRow(name="p75 of total latency", asked=0.75, turns=30, turns_p90=40),
-    ProofRow(name="p90 of total latency", asked=0.9, turns=100, turns_p90=150),
-    ProofRow(name="p95 of total latency", asked=0.95, turns=200, turns_p90=300),
-    ProofRow(name="p99 of total latency", asked=0.99, turns=606, turns_p90=606),
+    ProofRow(name="p50 of total latency", asked=0.5, turns=30, turns_p90=33),
+    ProofRow(name="p75 of total latency", asked=0.75, turns=46, turns_p90=54),
+    ProofRow(name="p90 of total latency", asked=0.9, turns=90, turns_p90=105),
+    ProofRow(name="p95 of total latency", asked=0.95, turns=159, turns_p90=183),
+    ProofRow(name="p99 of total latency", asked=0.99, turns=678, turns_p90=681),
 )
 
 
