@@ -8,8 +8,6 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
-from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.neuron_pod import Site
@@ -95,10 +93,9 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    memory = memory_lines(settings, plan, pads=pads_heads(ground.pair))
-    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money)):
+    for line in _told(settings, plan, money, ground):
         pulumi.log.info(line)
-    for line in (*reach_lines(settings), *seat_lines(settings)):
+    for line in _warned(settings, plan, money):
         pulumi.log.warn(line)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
@@ -183,6 +180,19 @@ def _guarded(
         python_image=ground.python_image,
         after=[ground.pool],
     )
+
+
+def _told(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> list[str]:
+    """Return what the preview says of plan, memory and money."""
+    memory = memory_lines(settings, plan, pads=pads_heads(ground.pair))
+    expected, _ = lineup_expectations(plan, money)
+    return [*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected]
+
+
+def _warned(settings: ClusterSettings, plan: Lineup, money: Forecast) -> list[str]:
+    """Return what the preview warns of."""
+    _, too_short = lineup_expectations(plan, money)
+    return [*reach_lines(settings), *seat_lines(settings), *too_short]
 
 
 def _dashboard(

@@ -39,13 +39,14 @@ class Course:
     """Turns of its bracket so far."""
     log_rate: float | None = None
     """Of its last open turn, per core."""
-    last_share: float = 0.0
-    """Of the counted requests of its last open turn, within the limits."""
+    last_held: bool = False
+    """Whether its last open turn held what is asked."""
     slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     """Without limits: requests in flight and log throughput of each step."""
     is_slow: bool = False
     """Whether it held the limits at no rate of its bracket."""
-    slow_shares: list[float] = dataclasses.field(default_factory=list)
+    slow_shares: list[dict[float, float]] = dataclasses.field(default_factory=list)
+    """Of its turns with one request at a time: by asked share, the share within its limits."""
 
     @property
     def busiest(self) -> int:

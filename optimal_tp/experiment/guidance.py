@@ -11,16 +11,16 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
 from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, counted, of, share_within
+from optimal_tp.measurement.turns import Turn, counted, of
 from optimal_tp.plan.schedule import Closed, Poisson, Stream
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.proof import is_shown, missed, proof
+from optimal_tp.verdict.race.proof import proof
 from optimal_tp.verdict.race.rates import FIRST_SHARE, LONGEST_MOVE, Bracket, TurnSize, block_rate
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
-from optimal_tp.verdict.readings import asked_share, reading, throughput
+from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 LEAST_LOAD = 0.05
 """Requests in flight, for each server, of the lowest rate that is tried: nobody waits for another there."""
@@ -64,8 +64,8 @@ class Guidance:
 
     @property
     def asked(self) -> float:
-        """The share of requests that must hold the limits."""
-        return asked_share(self.limits)
+        """The highest share of requests that must hold a limit."""
+        return max(limits_by_share(self.limits))
 
     @property
     def remaining(self) -> tuple[Candidate, ...]:
@@ -95,8 +95,7 @@ class Guidance:
         latencies = [ms for sample in own if (ms := sample.total_latency_ms) is not None]
         if latencies:
             course.alone_seconds = statistics.median(latencies) / 1000
-        share = share_within(own, self.limits) if self.limits else None
-        course.is_slow = share is not None and share < self.asked / 2
+        course.is_slow = any(share < asked / 2 for asked, share in shares_within(own, self.limits).items())
 
     def burst(self, candidate: Candidate) -> Asked:
         """Return a turn that keeps every slot busy: it says about how much the servers finish, and warms them."""
@@ -146,7 +145,7 @@ class Guidance:
             bracket.next = None
             return
         self._searched.append(found)
-        bracket.add(found, self.asked)
+        bracket.add(found)
         course.is_slow = bracket.hopeless and self.settings.load.rates_per_second_per_core is None
 
     def rise(self, candidate: Candidate) -> Asked | None:
@@ -184,7 +183,7 @@ class Guidance:
         return tuple(
             candidate
             for candidate, course in self._remaining()
-            if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
+            if course.is_slow and not is_shown_to_miss(course.slow_shares, alpha=alpha)
         )
 
     def begin(self) -> None:
@@ -226,7 +225,7 @@ class Guidance:
         if stated is not None:
             return min(map(math.log, stated), key=lambda rate: abs(rate - by.log_capacity))
         if not scoring.is_bracketed(candidate):
-            return last + math.copysign(LONGEST_MOVE, course.last_share - self.asked)
+            return last + (LONGEST_MOVE if course.last_held else -LONGEST_MOVE)
         return block_rate(by, block, last)
 
     def _open(self, candidate: Candidate, log_rate: float, seed: int, part: float = 1.0) -> Asked:
@@ -242,7 +241,9 @@ class Guidance:
                 lambda moment: moment < warm_in, Poisson(rate_per_second=rate, seed=seed).times()
             )
         )
-        total, ttft = self.limits.get("total_latency_ms"), self.limits.get("ttft_ms")
+        # Who has missed a limit of one percentile may still hold one of another, so then everybody is waited for.
+        given_up = self.limits if len(limits_by_share(self.limits)) == 1 else {}
+        total, ttft = given_up.get("total_latency_ms"), given_up.get("ttft_ms")
         course.log_rate = log_rate
         return Asked(
             arrivals=Stream(rate_per_second=rate, seed=seed, opening=opening),
@@ -266,12 +267,12 @@ class Guidance:
         if not self.limits:
             return throughput(turn, samples, course.cores_used)
         if turn.rate_per_second is None and course.is_slow:
-            share = share_within(samples, self.limits)
-            course.slow_shares += [] if share is None else [share]
+            shares = shares_within(samples, self.limits)
+            course.slow_shares += [shares] if shares else []
             return None
         found = reading(turn, samples, self.limits, course.cores_used)
         if found is not None:
-            course.last_share = found.share
+            course.last_held = found.is_held
         return found
 
     def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
@@ -310,7 +311,7 @@ class Guidance:
     def note_proof(self, found: Reading) -> bool:
         """Take a turn of the proof; return whether both rates are shown."""
         self._proof.append(found)
-        shown = proof(self._proof, self.asked, alpha=1 - self.settings.decision.confidence)
+        shown = proof(self._proof, alpha=1 - self.settings.decision.confidence)
         return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
     def held_out(self, candidate: Candidate, seed: int) -> Asked | None:

@@ -13,6 +13,7 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
@@ -52,6 +53,7 @@ class Document:
     latency_split: LatencySplit | None
     receipt: Bill | None = None
     start_up: tuple[StartUp, ...] = ()
+    prediction: Prediction | None = None
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -80,6 +82,7 @@ def document(analysis: Analysis) -> Document:
         latency_split=analysis.split,
         receipt=None if record.receipt is None else bill(record.receipt),
         start_up=start_up(record),
+        prediction=analysis.prediction,
     )
 
 

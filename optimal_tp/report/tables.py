@@ -1,14 +1,26 @@
 """The report's tables as rows of text, the same for Markdown, HTML and the terminal."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, duration, figure, percent, ranged, usd
+from optimal_tp.measurement.estimate import (
+    METRIC_WORDS,
+    MISSING,
+    Estimate,
+    bounds,
+    duration,
+    figure,
+    percent,
+    ranged,
+    usd,
+)
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
+from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +51,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         latency_table(analysis),
         comparison_table(analysis),
         load_table(analysis),
+        held_out_table(() if analysis.prediction is None else analysis.prediction.held_out),
         core_table(found),
         cost_table(analysis),
         start_up_table(analysis.record.steps),
@@ -193,6 +206,27 @@ def cost_table(analysis: Analysis) -> Table:
         caption="US dollars per million output tokens, billed units filled with servers of one candidate",
         heads=("Candidate", "At the compared point"),
         rows=tuple((Candidate(one.degree, one.max_num_seqs).name, _dollars(one.in_blocks)) for one in costs),
+    )
+
+
+def held_out_table(rows: Sequence[HeldOut]) -> Table:
+    """Return every figure of the turns that no model was fitted to, predicted and measured."""
+    return Table(
+        caption="The plan against turns that no model was fitted to, in ms",
+        heads=("Candidate", "Requests/s", "Metric", "Percentile", "Predicted", "One such turn", "Measured", "Error"),
+        rows=tuple(
+            (
+                one.candidate.name,
+                figure(one.rate_per_second),
+                PLANNED_WORDS[one.metric],
+                f"p{one.percent:g}",
+                figure(one.predicted_ms),
+                bounds(one.one_turn),
+                figure(one.measured_ms),
+                f"{100 * one.error:+.1f} %",
+            )
+            for one in rows
+        ),
     )
 
 

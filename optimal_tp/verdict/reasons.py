@@ -25,6 +25,7 @@ from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
+from optimal_tp.verdict.readings import limits_by_share, shares_within
 from optimal_tp.verdict.statistics import mean_sequence
 
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
@@ -179,9 +180,10 @@ def _failing_ground(own: CandidateEvidence) -> Ground:
 
 
 def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
-    limits = case.evidence.settings.limits.asked()
-    share = share_within(own.samples, limits)
-    percentile = max(limit.percentile for limit in limits.values())
+    groups = limits_by_share(case.evidence.settings.limits.asked())
+    shares = shares_within(own.samples, case.evidence.settings.limits.asked())
+    asked = min(shares, key=lambda each: (1 - each) / (1 - shares[each]) if shares[each] < 1 else math.inf)
+    limits, share, percentile = groups[asked], shares[asked], 100 * asked
     words = " and ".join(f"{figure(limit.at_most_ms)} ms of {METRIC_WORDS[metric]}" for metric, limit in limits.items())
     tail = "" if shown else ", not yet beyond doubt"
     return Ground(

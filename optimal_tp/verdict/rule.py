@@ -15,7 +15,7 @@ from optimal_tp.verdict.findings import Comparison, Outcome, Outlook, Proof, Ver
 from optimal_tp.verdict.outlook import comparison_question, priced
 from optimal_tp.verdict.race.blocks import Standing
 from optimal_tp.verdict.race.proof import proof
-from optimal_tp.verdict.readings import asked_share, reading
+from optimal_tp.verdict.readings import reading
 from optimal_tp.verdict.reasons import Case, Standpoint, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
@@ -126,7 +126,7 @@ def _proof(evidence: Evidence, chosen: Candidate) -> Proof | None:
     ]
     if not own:
         return None
-    return proof(own, asked_share(limits), alpha=1 - evidence.settings.decision.confidence)
+    return proof(own, alpha=1 - evidence.settings.decision.confidence)
 
 
 def _outlook(case: Case, record: RunRecord) -> tuple[Outlook, ...]:
