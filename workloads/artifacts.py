@@ -145,6 +145,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role",
             description="Reads the model for the experiment",
             assume_role_policy=trust,
+            permissions_boundary=args.identity.boundary,
             tags=dict(args.identity.tags),
             opts=self._child,
         )

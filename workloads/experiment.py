@@ -8,6 +8,9 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
+from optimal_tp.plan.expectation import lineup_expectations
+from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.neuron_pod import Site

@@ -117,6 +117,7 @@ class LoadTest(pulumi.ComponentResource):
             f"{self._name}-role",
             description="Load generator: publishes metrics and keeps results",
             assume_role_policy=trust,
+            permissions_boundary=args.identity.boundary,
             tags=dict(args.identity.tags),
             opts=self._child,
         )

@@ -113,6 +113,8 @@ class Identity:
     partition: str
     tags: collections.abc.Mapping[str, str]
     """On every AWS resource of the experiment."""
+    boundary: str | None
+    """ARN of the permissions boundary of every role."""
 
     def trust(self, *, namespace: str, service_account: str) -> pulumi.Output[str]:
         """Return the trust document of a role that this service account alone may take, as JSON."""

@@ -8,6 +8,7 @@ import collections.abc
 import dataclasses
 import pathlib
 
+from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
 from optimal_tp.plan.fit import pads_heads
@@ -15,14 +16,9 @@ from optimal_tp.plan.lineup import Lineup
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.sections import Results, parse_spend
-from optimal_tp.settings.stack_file import (
-    PROJECT,
-    SECTIONS,
-    ClusterSettings,
-    parse_cluster,
-    parse_loadtest,
-    stack_config,
-)
+from optimal_tp.settings.stack_config import StackConfig, stack_config
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
+from optimal_tp.settings.stack_keys import PROJECT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,13 +66,15 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 
 
-def read_stack(name: str, folder: pathlib.Path) -> Stack:
-    """Return the stack called ``name`` out of its file in ``folder``. Raises as ``compose`` does."""
-    config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
-    sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
-    return compose(sections, str(config["aws:region"]), file=file)
+def read_stack(name: str, folder: pathlib.Path) -> tuple[Stack, StackConfig]:
+    """Return the stack called ``name`` of the project in ``folder``, and its configuration. Raises as ``compose``."""
+    config = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    try:
+        return compose(config.sections, str(config.values["aws:region"]), file=config.file), config
+    except OptimalTpError as error:
+        raise config.hidden(error) from None
 
 
-def results_of(config: collections.abc.Mapping[str, object], *, file: str) -> Results:
+def results_of(config: StackConfig) -> Results:
     """Return what a stack's ``config`` says of the results bucket. Raises SettingsError."""
-    return parse_loadtest(config.get(f"{PROJECT}:loadtest"), file=file).results
+    return parse_loadtest(config.sections["loadtest"], file=config.file).results

@@ -22,6 +22,7 @@ RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 4
 SubnetId = typing.Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-z]+$")]
 SecurityGroupId = typing.Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-z]+$")]
 RoleArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$")]
+PolicyArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$")]
 TagKey = typing.Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.:/=+@ -]+$", max_length=128)]
 TagValue = typing.Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 
@@ -82,7 +83,8 @@ class ControlPlane(Section):
     """The EKS control plane."""
 
     public_access_cidrs: tuple[str, ...] = ()
-    """Who may reach the API server from the internet; empty keeps it private to the VPC."""
+    """Who may reach the API server from the internet; empty keeps it private to the VPC. The `up` that makes the VPC
+    cannot be inside, so it refuses an empty list."""
     log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
     log_retention_days: RetentionDays = 7
     deletion_protection: bool = False
@@ -166,7 +168,9 @@ class ExistingCluster(Section):
         return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
 
 
-_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices")
+_OF_A_NEW_CLUSTER: typing.Final = (
+    *("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices", "karpenter_dry_run"),
+)
 
 SYSTEM_NODES = 2
 """Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
@@ -180,6 +184,11 @@ class InfraSettings(Section):
     zones: tuple[Zone, ...]
     """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
     kubernetes: KubernetesMinor = "1.35"
+    permissions_boundary_arn: PolicyArn | None = None
+    """Bounds every IAM role that the program makes; absent bounds none."""
+    karpenter_dry_run: bool = True
+    """Karpenter tries launches out before it takes a node class. False where a policy of the organization refuses such
+    trials, which name neither IMDSv2 nor the right instance type."""
     tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
     """On every AWS resource, and on the instances and volumes that Karpenter launches."""
     registries: Registries = Registries()
@@ -202,6 +211,12 @@ class InfraSettings(Section):
     def physical_name(self) -> str:
         """The cluster's name, made or there already; dashboard and alarms carry it too."""
         return self.cluster_name if self.existing is None else self.existing.cluster_name
+
+    @pydantic.field_validator("kubernetes", mode="before")
+    @classmethod
+    def _as_written(cls, minor: object) -> object:
+        """Take a minor that was written without quotes, which YAML reads as a number."""
+        return str(minor) if isinstance(minor, float) else minor
 
     @pydantic.field_validator("zones")
     @classmethod

@@ -72,6 +72,13 @@ KNOBS = (
     ),
     Knob("system_nodes.instance_type", "m7a.large", "NodeGroup cluster-nodes", '["m7a.large"]'),
     Knob("system_nodes.disk_gib", 77, "LaunchTemplate cluster-nodes", '"volumeSize": 77'),
+    Knob(
+        "permissions_boundary_arn",
+        "arn:aws:iam::111122223333:policy/bound",
+        "Role karpenter-controller",
+        '"permissionsBoundary": "arn:aws:iam::111122223333:policy/bound"',
+    ),
+    Knob("karpenter_dry_run", value=False, where="Release karpenter-controller", shows='"disableDryRun": true'),
     Knob("addons.vpc_cni", "v1.23.2-eksbuild.1", "Addon cluster-vpc-cni", '"addonVersion": "v1.23.2-eksbuild.1"'),
     Knob(
         "addons.kube_proxy", "v1.36.0-eksbuild.13", "Addon cluster-kube-proxy", '"addonVersion": "v1.36.0-eksbuild.13"'

@@ -10,7 +10,7 @@ import yaml
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
 from tests.fakes_stack_files import ROOT, STACK_FILES, stack_config
 
-ASKING = frozenset({"optimal_tp.account.inquiry", "optimal_tp.account.registry"})
+ASKING = frozenset({"optimal_tp.account.caller", "optimal_tp.account.inquiry", "optimal_tp.account.registry"})
 """Who asks AWS and registries, or waits for them; everybody else is handed the answers."""
 PACKAGES = ("aws", "eks", "kubernetes")
 MOVING = ("boto3", "botocore", "random", "requests", "secrets", "socket", "time", "urllib", "uuid")

@@ -64,6 +64,15 @@ def test_smallest_section() -> None:
     assert settings.control_plane.public_access_cidrs == ()
 
 
+def test_numbers_are_taken_where_text_is_meant() -> None:
+    """YAML and `pulumi config set` write numbers for them; a day without quotes is midnight by the time it is here."""
+    price = {"usd_per_hour": 2.25, "source": 4711, "date": "2026-10-03T00:00:00Z"}
+    settings = parsed(kubernetes=1.35, tags={"CostCenter": 4711}, neuron__price=price)
+
+    assert (settings.kubernetes, settings.tags) == ("1.35", {"CostCenter": "4711"})
+    assert (settings.neuron.price.source, settings.neuron.price.date) == ("4711", "2026-10-03")
+
+
 def test_settings_do_not_change() -> None:
     """What was parsed stays as it was."""
     settings = parsed()
@@ -80,6 +89,13 @@ REFUSED: dict[str, tuple[Data, str]] = {
             "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, "
             "reservation_ids, root_volume_gib, termination_grace_minutes, zones; "
             "remove or rename it in Pulumi.test.yaml"
+        ),
+    ),
+    "a word that YAML reads otherwise": (
+        changed(tags={"critical": True}),
+        (
+            "infra.tags.critical is True; it is text, and YAML takes it for true or false; put it in quotes in "
+            "Pulumi.test.yaml"
         ),
     ),
     "an AMI that panics": (

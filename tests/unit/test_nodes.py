@@ -153,17 +153,23 @@ def test_a_price_for_the_pinned_type_only() -> None:
     }
 
 
-@pytest.mark.parametrize("overlays", [True, False])
-def test_karpenter_values(overlays: bool) -> None:  # noqa: FBT001 - a parameter of pytest
-    """The controller knows cluster, queue, region and gates."""
+@pytest.mark.parametrize(("overlays", "dry_run"), [(True, True), (False, False)])
+def test_karpenter_values(*, overlays: bool, dry_run: bool) -> None:
+    """The controller knows cluster, queue, region and gates, and whether it tries launches out."""
     values = karpenter_values(
-        cluster_name="one", region="sa-east-1", queue_name="queue", overlays=overlays, registries=Registries()
+        cluster_name="one",
+        region="sa-east-1",
+        queue_name="queue",
+        overlays=overlays,
+        dry_run=dry_run,
+        registries=Registries(),
     )
 
     assert values["settings"] == {
         "clusterName": "one",
         "interruptionQueue": "queue",
         "eksControlPlane": True,
+        "disableDryRun": not dry_run,
         "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
     }
     assert values["controller"]["env"] == [{"name": "AWS_REGION", "value": "sa-east-1"}]

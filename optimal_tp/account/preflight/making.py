@@ -4,10 +4,12 @@ import datetime as dt
 import ipaddress
 import typing
 
+from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.addons import AddonName, addon_conflict
 from optimal_tp.facts.versions import KubernetesMinor, bad_release, pair_conflict
+from optimal_tp.settings import first_up
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import InfraSettings
 
@@ -119,12 +121,20 @@ def _is_default(version: typing.Any, minor: KubernetesMinor) -> bool:  # noqa: A
     return any(each.get("defaultVersion") and each.get("clusterVersion", minor) == minor for each in fits)
 
 
-def networks(settings: InfraSettings) -> Row:
-    """Say which networks of the settings are the examples of the stack file."""
+def networks(settings: InfraSettings, there: Answer) -> Row:
+    """Say which networks of the settings are examples, and whether anybody gets in; ``there``: the cluster, if any."""
     cidrs = settings.control_plane.public_access_cidrs
     examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
+    check = "access to the API server"
+    if first_up.is_closed(settings):
+        required = "a way in for whoever runs `up`"
+        if isinstance(there, Unknown):
+            return unknown(check, there.reason, required)
+        if not there:
+            found = f"private, and {first_up.CLOSED}"
+            return Row(check=check, state="wrong", found=found, required=required, remedy=first_up.CLOSED_REMEDY)
     return Row(
-        check="access to the API server",
+        check=check,
         state="wrong" if examples else "fine",
         found=", ".join(cidrs) or "private",
         required="networks that you work from",
@@ -132,14 +142,18 @@ def networks(settings: InfraSettings) -> Row:
     )
 
 
-def administrator(arn: str, account: str, answer: Answer) -> Row:
-    """Say whether a role of ``control_plane.admin_role_arns`` is there."""
+def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
+    """Say whether a role of ``control_plane.admin_role_arns`` is there, and is not the one that makes the cluster."""
+    account = scene.account
     check, required = f"administrator {arn.rsplit('/', maxsplit=1)[-1]}", f"{arn} exists"
     if f"::{EXAMPLE_ACCOUNT}:" in arn and account != EXAMPLE_ACCOUNT:
         remedy = "put your own role into infra.control_plane.admin_role_arns, or none"
         return Row(check=check, state="wrong", found="the example's account", required=required, remedy=remedy)
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
+    if answer and first_up.is_role_of(scene.caller_arn, arn) and not isinstance(there, Unknown) and not there:
+        found = f"the role that asks: {first_up.ENTERED}"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=first_up.ENTERED_REMEDY)
     if answer:
         return Row(check=check, state="fine", found="there", required=required)
     remedy = "make the role, or mend infra.control_plane.admin_role_arns"
