@@ -28,8 +28,7 @@ infra, neuron = stack.infra, stack.infra.neuron
 base = platform.build(
     infra,
     profile=aws.get("profile"),
-    # The guard gives nodes back at the deadline; should it fail too, none lives longer than the experiment may take.
-    node_life_seconds=None if stack.money.spend.keep_running else stack.money.stop_after_seconds,
+    node_life_seconds=stack.money.node_life_seconds,
 )
 trial = experiment.build(
     stack.workloads,

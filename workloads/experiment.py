@@ -96,10 +96,7 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    for line in _told(settings, plan, money, ground):
-        pulumi.log.info(line)
-    for line in _warned(settings, plan, money):
-        pulumi.log.warn(line)
+    _say(settings, plan, money, ground)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
@@ -117,8 +114,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
         opts=providers,
     )
     guard = _guard(_guarded(namespace, settings, plan, money, ground, own_nodes), money, providers)
-    # No Neuron node before the one who gives it back.
-    before_nodes = [ground.pool] if guard is None else [ground.pool, guard]
+    before_nodes = [each for each in (ground.pool, guard) if each is not None]  # who gives nodes back is there first
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
@@ -185,17 +181,14 @@ def _guarded(
     )
 
 
-def _told(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> list[str]:
-    """Return what the preview says of plan, memory and money."""
+def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
+    """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
     memory = memory_lines(settings, plan, pads=pads_heads(ground.pair))
-    expected, _ = lineup_expectations(plan, money)
-    return [*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected]
-
-
-def _warned(settings: ClusterSettings, plan: Lineup, money: Forecast) -> list[str]:
-    """Return what the preview warns of."""
-    _, too_short = lineup_expectations(plan, money)
-    return [*reach_lines(settings), *seat_lines(settings), *too_short]
+    expected, too_short = lineup_expectations(plan, money)
+    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
+        pulumi.log.info(line)
+    for line in (*reach_lines(settings), *seat_lines(settings), *too_short):
+        pulumi.log.warn(line)
 
 
 def _dashboard(

@@ -109,7 +109,7 @@ class Assembly:
             try:
                 measured = await measure(begun, memory)
             except ResumeFailed as error:
-                self.watching.say(f"{error}; a new run begins")
+                self.watching.say(str(error))
                 memory.abandon()
                 begun.clear()
                 measured = await measure(begun, memory)

@@ -42,9 +42,10 @@ class SweepKeeper:
         except OSError as error:
             raise storage_failed(self.folder, error) from None
         except ValueError as error:
-            raise ResumeFailed(f"{path} holds no sweep that this release goes on with ({error})") from error
+            why = f"{path} holds no sweep that this release goes on with ({error})"
+            raise ResumeFailed(f"{why}; a new sweep begins") from error
         if [(leg.model, leg.folder) for leg in found.legs] != [(leg.model, leg.folder) for leg in planned.legs]:
-            raise ResumeFailed(f"{path} is a sweep of other models than are asked for now")
+            raise ResumeFailed(f"{path} is a sweep of other models than are asked for now; a new sweep begins")
         return found
 
     def keep(self, sweep: Sweep) -> None:

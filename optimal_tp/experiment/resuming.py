@@ -26,7 +26,9 @@ def refuse_other_run(
     if record.part is not None:
         differing.append("number of load generators")
     if differing:
-        raise ResumeFailed(f"run {record.run} was begun with other {', '.join(differing)}: what it measured is kept")
+        raise ResumeFailed(
+            f"run {record.run} was begun with other {', '.join(differing)}: what it measured is kept; a new run begins"
+        )
 
 
 def last_known_seconds(record: RunRecord) -> float:

@@ -126,7 +126,9 @@ class Replay:
             return self._end if self._live is None else self._live.now()
         asked_seconds = self._left[0][0].asked_seconds
         if asked_seconds is None:
-            raise ResumeFailed("the turns on record do not say when they were asked for: another release took them")
+            raise ResumeFailed(
+                "the turns on record do not say when they were asked for: another release took them; a new run begins"
+            )
         return asked_seconds
 
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
@@ -143,7 +145,7 @@ class Replay:
             raise ResumeFailed(
                 f"the turn on record ({_words(turn)}) is not the one that is asked for now "
                 f"({stretch.stage}, {stretch.candidate.name}, block {stretch.block}, {stretch.arrivals}, "
-                f"server start {server_start}): another release took it, or with other settings"
+                f"server start {server_start}): another release took it, or with other settings; a new run begins"
             )
         self._left.popleft()
         return self._ledger.kept(turn, samples)

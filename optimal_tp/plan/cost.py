@@ -78,6 +78,11 @@ class Forecast:
         """Return when the guard stops everything, in whole seconds from the making of its clock."""
         return int(min(self.paid_hours, self.patient_hours) * 3600)
 
+    @property
+    def node_life_seconds(self) -> int | None:
+        """Return how long a Neuron node lives at most, should the guard fail too; None where servers are kept."""
+        return None if self.spend.keep_running else self.stop_after_seconds
+
     def lines(self) -> list[str]:
         """Return the forecast for people."""
         traffic = f", {self.traffic_usd:.2f} USD for images through NAT" if self.traffic_usd else ""

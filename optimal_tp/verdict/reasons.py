@@ -7,16 +7,7 @@ import typing
 import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import (
-    METRIC_WORDS,
-    Estimate,
-    Interval,
-    figure,
-    name_list,
-    percent,
-    plural,
-    ranged,
-)
+from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, name_list, percent, plural, ranged
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.measurement.turns import share_within
 from optimal_tp.verdict.comparisons import UNIT, turned_to

@@ -58,7 +58,7 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
     """Each with its place, whatever sections it is in."""
     model = {**MODEL, "settings": {"degrees": [3]}, "rounds": [[1]], "colour": "red"}
 
-    assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": 1}}) == [
+    assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": []}}) == [
         (
             "models[0].settings.degrees[0] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, "
             "2, 4, 8, 16, 32, 64); edit FILE"
@@ -70,7 +70,7 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
         ),
         "results is not set; this key is required; add it to FILE",
         "afterwards is 'rest'; input should be 'leave', 'probe' or 'stop'; edit FILE",
-        "receipt.node_pool is 1; input should be a valid string; edit FILE",
+        "receipt.node_pool is []; input should be a valid string; edit FILE",
     ]
 
 
