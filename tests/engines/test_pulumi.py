@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from tests.engines import fakes_stack
+from tests.engines.fakes_api_server import ControlPlane
 from tests.engines.fakes_aws.world import World
 from tests.engines.fakes_engines import CONTROL_PLANE, EKS_PLUGIN, PULUMI, needs
 from tests.engines.fakes_nodes import Nodes, playing
@@ -39,13 +40,15 @@ class Life:
     outlived: list[str]
     definitions: list[str]
     """Of Karpenter's, those that are still served after ``destroy``."""
+    jobs: list[dict[str, int]]
+    """Generations of the experiment's Jobs before and after the ``up`` that follows a refresh."""
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     """Live through everything once; each test looks at its part."""
     folder = tmp_path_factory.mktemp("life")
-    found = Life(runs={}, worlds={}, outlived=[], definitions=[])
+    found = Life(runs={}, worlds={}, outlived=[], definitions=[], jobs=[])
     with fakes_stack.cluster(folder / "kubernetes") as plane:
         stack = Stack(folder / "stack", plane)
         with playing(Nodes(plane, stack.model)) as nodes:
@@ -53,6 +56,9 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
             found.worlds["up"] = stack.world()
             found.runs["again"] = stack.pulumi(*UP)
             found.runs["refresh"] = stack.pulumi("refresh", "--yes", "--skip-preview")
+            found.jobs.append(_generations(plane))
+            found.runs["refreshed"] = stack.pulumi(*UP)
+            found.jobs.append(_generations(plane))
             for name, changes in CHANGES.items():
                 stack.configure(changes)
                 found.runs[name] = stack.pulumi(*UP)
@@ -67,11 +73,11 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
 
 
 def test_up_makes_everything(life: Life) -> None:
-    """From nothing everything is made, and two Neuron nodes run beside the two system nodes."""
+    """From nothing everything is made, and nothing but the two system nodes runs: the conductor starts the rest."""
     world = life.worlds["up"]
 
     assert life.runs["up"].status == 0, life.runs["up"].output
-    assert sorted(each.of_karpenter for each in world.billing()) == [False, False, True, True]
+    assert sorted(each.of_karpenter for each in world.billing()) == [False, False]
     assert set(life.runs["up"].changed()) == {"create"}
 
 
@@ -80,6 +86,24 @@ def test_nothing_changes_by_itself(life: Life, name: str) -> None:
     """A second ``up`` and a ``refresh`` find what is there as it was made."""
     assert life.runs[name].status == 0, life.runs[name].output
     assert life.runs[name].changed() == {}
+
+
+JOBS = {"Job artifacts-fetch", *(f"Job artifacts-compile-tp{degree}" for degree in (1, 2, 4))}
+
+
+def test_after_a_refresh_jobs_are_listed_and_left_alone(life: Life) -> None:
+    """Pulumi's provider calls a suspended Job unhealthy and the next ``up`` updates it, with what it has already."""
+    before, after = life.jobs
+
+    assert life.runs["refreshed"].status == 0, life.runs["refreshed"].output
+    assert {op: set(keys) for op, keys in life.runs["refreshed"].changed().items()} == {"update": JOBS}
+    assert before == after
+
+
+def _generations(plane: ControlPlane) -> dict[str, int]:
+    """Return how often each Job's specification has changed."""
+    found = plane.ask("GET", "/apis/batch/v1/namespaces/optimal-tp/jobs")[1]["items"]
+    return {each["metadata"]["name"]: each["metadata"]["generation"] for each in found}
 
 
 DIFFERENCES: dict[str, tuple[set[str], set[str]]] = {
@@ -91,14 +115,14 @@ DIFFERENCES: dict[str, tuple[set[str], set[str]]] = {
             "Deployment loadgen-pods",
             *(f"Deployment tp{degree}-pods" for degree in (1, 2, 4)),
         },
-        {f"Job artifacts-compile-tp{degree}" for degree in (1, 2, 4)},
+        {"ConfigMap loadgen-settings", *(f"Job artifacts-compile-tp{degree}" for degree in (1, 2, 4))},
     ),
 }
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_change_touches_what_it_must_and_no_more(life: Life, name: str) -> None:
-    """A limit restarts the load generator alone; another pair compiles anew, on nodes that its servers fill."""
+    """A limit restarts the load generator alone; another pair is to be compiled anew."""
     updated, replaced = DIFFERENCES[name]
     run = life.runs[name]
     found = {op: set(keys) for op, keys in run.changed().items()}
@@ -110,7 +134,7 @@ def test_a_change_touches_what_it_must_and_no_more(life: Life, name: str) -> Non
 
 
 def test_a_degree_that_goes_takes_only_its_own_with_it(life: Life) -> None:
-    """Without TP4 its server and Job go; the other servers and Jobs stay as they are, on the node where they are."""
+    """Without TP4 its server and Job go; the other servers and Jobs stay as they are, and one node lives longer."""
     run = life.runs["degree"]
     found = {op: set(keys) for op, keys in run.changed().items()}
 
@@ -122,8 +146,9 @@ def test_a_degree_that_goes_takes_only_its_own_with_it(life: Life) -> None:
             "CronJob guard-cron",
             "Dashboard dashboard-board",
             "Deployment loadgen-pods",
+            "NodePool pool-nodes",
             "Role guard-rights",
-            "Role loadgen-scaling",
+            "Role loadgen-conducting",
         },
         **dict.fromkeys(("replace", "create-replacement", "delete-replaced"), replaced),
         "delete": {

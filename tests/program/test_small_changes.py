@@ -10,6 +10,8 @@ from tests.fakes_workloads import PROGRAMS, program
 
 LOAD_GENERATOR = {"~ ConfigMap loadgen-settings", "~ Deployment loadgen-pods"}
 DEADLINE = {"~ ConfigMap guard-deadline", "~ CronJob guard-cron"}
+NODE_LIFE = "~ NodePool pool-nodes"
+"""What the money allows is how long a node may live."""
 SERVERS = {f"~ Deployment tp{degree}-pods" for degree in (1, 2, 4)}
 COMPILED = {f"~ Job artifacts-compile-tp{degree}" for degree in (1, 2, 4)}
 TP4 = {
@@ -22,7 +24,7 @@ TP4 = {
 }
 NAMED_BY_DEGREE = {
     "~ Role guard-rights",
-    "~ Role loadgen-scaling",
+    "~ Role loadgen-conducting",
     "~ CronJob guard-cron",
     "~ Dashboard dashboard-board",
 }
@@ -34,9 +36,15 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
         {*LOAD_GENERATOR, "~ Dashboard dashboard-board"},
     ),
     "longer blocks": ({"workloads__load__block_seconds": 31}, LOAD_GENERATOR),
-    "one degree less": ({"workloads__degrees": [1, 2]}, {*TP4, *LOAD_GENERATOR, *NAMED_BY_DEGREE, *DEADLINE}),
-    "more budget": ({"spend__budget_usd": 25}, {*DEADLINE, "~ Namespace experiment"}),
-    "another run": ({"loadtest__run": "second"}, {"~ ConfigMap guard-clock", "~ Deployment loadgen-pods"}),
+    "one degree less": (
+        {"workloads__degrees": [1, 2]},
+        {*TP4, *LOAD_GENERATOR, *NAMED_BY_DEGREE, *DEADLINE, NODE_LIFE},
+    ),
+    "more budget": ({"spend__budget_usd": 25}, {*DEADLINE, "~ Namespace experiment", NODE_LIFE}),
+    "another run": (
+        {"loadtest__run": "second"},
+        {"~ ConfigMap guard-clock", "~ Deployment loadgen-pods", *COMPILED, "~ Job artifacts-fetch"},
+    ),
     "memory of the load generator": ({"loadtest__memory_mib": 777}, {"~ Deployment loadgen-pods"}),
     "how long results are kept": (
         {"loadtest__results__expire_after_days": 30},
@@ -76,6 +84,7 @@ COMPONENTS = {
     "optimal-tp:workloads:Dashboard": {"dashboard"},
     "optimal-tp:workloads:Guard": {"guard"},
     "optimal-tp:workloads:LoadTest": {"loadgen"},
+    "optimal-tp:workloads:OwnNodes": {"own-nodes"},
     "optimal-tp:workloads:ResultsBucket": {"results"},
     "optimal-tp:workloads:VllmServer": {"tp1", "tp2", "tp4"},
 }

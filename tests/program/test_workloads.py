@@ -32,7 +32,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         "Namespace": 1,
         "PersistentVolume": 1,
         "PersistentVolumeClaim": 1,
-        "ConfigMap": 3 + 3,
+        "ConfigMap": 3 + 4,
         "ServiceAccount": 2 + 1,
         "Job": 1 + 3,
         "CronJob": 1,

@@ -3,7 +3,7 @@
 import json
 import typing
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_connection import HEAD, Scene, framed, stream
@@ -34,6 +34,7 @@ def split(data: bytes, cuts: typing.Iterable[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine's first draws take a second
 @given(PAYLOADS, st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 5000), max_size=30))
 def test_events_do_not_depend_on_how_bytes_were_cut(payloads: list[str], end: str, cuts: list[int]) -> None:
     """LF, CRLF and CR end lines; comments and other fields do not matter; multi-byte characters may be cut."""

@@ -150,7 +150,8 @@ def test_a_lost_part_cannot_be_gone_on_with(world: World) -> None:
     (world.folder / "samples-0000.jsonl").unlink()
 
     with pytest.raises(
-        ResumeFailed, match=r"the samples at its place are another turn's: one of the files is missing$"
+        ResumeFailed,
+        match=r"the samples at its place are another turn's: one of the files is missing; a new run begins$",
     ):
         world.live()
 
