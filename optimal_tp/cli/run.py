@@ -10,6 +10,7 @@ import uvloop
 
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import Order, configure_shared, order_of_one, read_order
+from optimal_tp.loadgen.command import access
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the experiment that ``arguments`` describe; return the exit status."""
-    return uvloop.run(assembled(asked(arguments), Assembly.run))
+    return uvloop.run(assembled(asked(arguments), Assembly.run, access.checked(arguments)))
 
 
 def asked(arguments: argparse.Namespace) -> Order:
