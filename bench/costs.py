@@ -5,10 +5,11 @@ import time
 import typing
 
 from bench.flood import TOKENS
-from optimal_tp.loadgen import exchange, summary
+from optimal_tp.loadgen import exchange
+from optimal_tp.loadgen.command import summary
 from optimal_tp.loadgen.connection import Connection
 from optimal_tp.loadgen.exchange import Exchange
-from optimal_tp.loadgen.wire import CompletionWriter, address, shared_body
+from optimal_tp.loadgen.wire import RequestWriter, address, shared_body
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import encode
 from optimal_tp.plan.prompts import Prompt
@@ -51,7 +52,7 @@ def costs(pieces: typing.Sequence[bytes]) -> dict[str, float]:
     connection = Connection(_Owner(), time.perf_counter, replica=0, most_chunks=10 * TOKENS)
     connection.connection_made(asyncio.Transport())
     body = shared_body("scripted", stream=True, temperature=None, ignore_eos=False)
-    writer = CompletionWriter(address("http://127.0.0.1:1"), body, max_tokens=TOKENS)
+    writer = RequestWriter(address("http://127.0.0.1:1"), body, max_tokens=TOKENS)
     counted = summary.Summary()
 
     def answered() -> Exchange:

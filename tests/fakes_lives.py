@@ -80,7 +80,9 @@ class World:
         monkeypatch.setattr(sessions, "check_targets", _nothing)
         monkeypatch.setattr(sessions, "wait_until_healthy", _nothing)
 
-    async def prompts_of(self, _settings: WorkloadSettings, _url: str, *, salt: str = "", asked: int = 0) -> typing.Any:
+    async def prompts_of(
+        self, _settings: WorkloadSettings, _server: object, *, salt: str, asked: int, **_: object
+    ) -> typing.Any:
         """Return prompts that are numbered, others with another salt."""
         assert asked >= 0
         each = (Prompt(f"{salt} {number}") for number in range(10_000_000))
@@ -93,10 +95,12 @@ class World:
         sources: collections.abc.Iterator[Prompt],
         *,
         on_sample: collections.abc.Callable[[Sample], None],
+        transport: object,
         clock: collections.abc.Callable[[], float],
         stop: asyncio.Event,
     ) -> Drive:
         """Serve as the truth says; die with the turn and the sample that ``self.dies`` names."""
+        assert transport is not None
         self.asked.append(stretch)
         turn, after = self._dies or (-1, 0.0)
         dies = len(self.asked) - 1 - self._asked_before == turn

@@ -86,6 +86,17 @@ class Script:
     """Answers 400 to a request with this key, by name."""
     chat_only: bool = False
     """Answers 404 to every completion."""
+    reasoning: int = 0
+    """So many tokens at the start of a chat's answer are reasoning, under ``reasoning_key``."""
+    reasoning_key: str = "reasoning"
+    health: bool = True
+    """False answers 404 to /health."""
+    key: str | None = None
+    """Answers 401 to whoever does not bring it as a bearer token."""
+    content_type: str = "text/event-stream; charset=utf-8"
+    """Of streams."""
+    done: bool = True
+    """False ends streams without data: [DONE]."""
     streams: bool = True
     """False answers with one JSON where a stream was asked for."""
     port: int = 0
@@ -114,9 +125,17 @@ class _Request(typing.NamedTuple):
     arrived: float | None
 
 
+TEMPLATE_TOKENS = 7
+"""What the scripted chat template adds to a message."""
+
+
 @functools.cache
-def _chunk(script: Script, text: str, finish: str | None) -> bytes:
-    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+def _chunk(script: Script, text: str, finish: str | None, kind: str = "text") -> bytes:
+    choice: dict[str, object] = {"index": 0, "logprobs": None, "finish_reason": finish}
+    if kind == "text":
+        choice["text"] = text
+    else:
+        choice["delta"] = {"role": "assistant", "content": ""} if kind == "role" else {kind: text}
     return _event(script, {**_ENVELOPE, "model": script.model, "choices": [choice], "usage": None})
 
 
@@ -139,8 +158,12 @@ _STREAM_HEAD = (
 _LAST = b"0\r\n\r\n"
 
 
+def _stream_head(script: Script) -> bytes:
+    return _STREAM_HEAD.replace(b"text/event-stream; charset=utf-8", script.content_type.encode())
+
+
 @functools.cache
-def _chunks(script: Script, count: int) -> tuple[bytes, ...]:
+def _chunks(script: Script, count: int, *, chat: bool = False) -> tuple[bytes, ...]:
     """Return the chunks of an answer of ``count`` tokens; the last one ends with the reason."""
     sizes = [min(script.tokens_per_chunk, count - start) for start in range(0, count, script.tokens_per_chunk)]
     made = 0
@@ -148,8 +171,16 @@ def _chunks(script: Script, count: int) -> tuple[bytes, ...]:
     for size in sizes:
         made += size
         text = "" if made <= script.silent else script.text * size
-        chunks.append(_chunk(script, text, "length" if made == count else None))
+        kind = "text" if not chat else script.reasoning_key if made <= script.reasoning else "content"
+        chunks.append(_chunk(script, text, "length" if made == count else None, kind))
     return tuple(chunks)
+
+
+def _greeting(script: Script, body: typing.Mapping[str, typing.Any]) -> bytes:
+    """Return the chunk before the first token: a chat begins with its role, as vLLM's do."""
+    if "messages" in body:
+        return _chunk(script, "", None, "role")
+    return _chunk(script, "", None) if script.greeting else b""
 
 
 def _prompt_tokens(prompt: object) -> int:
@@ -228,9 +259,7 @@ class _Engine:
         if script.ttft_seconds == script.gap_seconds == 0 and not stalls:
             self._answer_at_once(request, count)
         elif request.body.get("stream"):
-            request.connection.write(_STREAM_HEAD)
-            if script.greeting:
-                request.connection.write(_chunk(script, "", None))
+            request.connection.write(_stream_head(script) + _greeting(script, request.body))
             stream = _Stream(self, request, count)
             spread = script.spread_seconds * (request.number * _GOLDEN % 1 - 0.5)
             self.at(start + script.ttft_seconds + spread, stream.step)
@@ -249,15 +278,17 @@ class _Engine:
 
     def _answer_at_once(self, request: _Request, count: int) -> None:
         if request.body.get("stream"):
-            greeting = _chunk(self.script, "", None) if self.script.greeting else b""
-            tokens = b"".join(_chunks(self.script, count))
-            request.connection.write(_STREAM_HEAD + greeting + tokens + self.farewell(request, count))
+            greeting = _stream_head(self.script) + _greeting(self.script, request.body)
+            tokens = b"".join(_chunks(self.script, count, chat="messages" in request.body))
+            request.connection.write(greeting + tokens + self.farewell(request, count))
             self._free(request.received)
         else:
             self._answer_plain(request, count, request.received)
 
     def _answer_plain(self, request: _Request, count: int, moment: float) -> None:
-        choice = {"index": 0, "text": self.script.text * count, "logprobs": None, "finish_reason": "length"}
+        text = self.script.text * count
+        said: dict[str, object] = {"message": {"content": text}} if "messages" in request.body else {"text": text}
+        choice = {"index": 0, **said, "logprobs": None, "finish_reason": "length"}
         answer: dict[str, object] = {**_ENVELOPE, "model": self.script.model, "choices": [choice]}
         if self.script.usage:
             answer["usage"] = _usage(request, count)
@@ -272,7 +303,7 @@ class _Engine:
         asked = (request.body.get("stream_options") or {}).get("include_usage")
         content = {**_ENVELOPE, "model": script.model, "choices": [], "usage": _usage(request, count)}
         usage = _event(script, content) if script.usage and asked else b""
-        return usage + _event(script, "[DONE]") + _LAST
+        return usage + (_event(script, "[DONE]") if script.done else b"") + _LAST
 
     def ended(self, moment: float) -> None:
         """Give the slot of a stream free."""
@@ -281,7 +312,7 @@ class _Engine:
     def note(self, request: _Request, first: tuple[float, float], last: float) -> None:
         """Keep the truth about one request."""
         known = Truth(arrived=request.arrived, received=request.received, first=first, last=last)
-        self.truth[json.dumps(request.body.get("prompt"))] = known
+        self.truth[json.dumps(_prompt(request.body))] = known
 
 
 def fixed_answers(script: Script, count: int) -> tuple[bytes, bytes]:
@@ -294,8 +325,12 @@ def fixed_answers(script: Script, count: int) -> tuple[bytes, bytes]:
     return _plain("200 OK", json.dumps(answer).encode()), stream
 
 
+def _prompt(body: typing.Mapping[str, typing.Any]) -> object:
+    return body["messages"][0]["content"] if "messages" in body else body.get("prompt", "")
+
+
 def _usage(request: _Request, count: int) -> dict[str, int]:
-    prompt = _prompt_tokens(request.body.get("prompt", ""))
+    prompt = _prompt_tokens(_prompt(request.body)) + (TEMPLATE_TOKENS if "messages" in request.body else 0)
     return {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count}
 
 
@@ -306,7 +341,7 @@ class _Stream:
         self._engine = engine
         self._request = request
         self._count = count
-        self._chunks = _chunks(engine.script, count)
+        self._chunks = _chunks(engine.script, count, chat="messages" in request.body)
         self._index = 0
         self._first = (0.0, 0.0)
 
@@ -388,11 +423,15 @@ class _Connection(asyncio.Protocol):
                 return
             body = self._buffer[end + 4 : end + 4 + length]
             self._buffer = self._buffer[end + 4 + length :]
-            self._route(head.split(b" ", 2)[1].decode(), body)
+            key = self._engine.script.key
+            if key is not None and f"authorization: bearer {key}".lower().encode() not in head:
+                self.write(_plain("401 Unauthorized", b'{"error":"Unauthorized"}'))
+            else:
+                self._route(head.split(b" ", 2)[1].decode(), body)
 
     def _route(self, path: str, body: bytes) -> None:
         script = self._engine.script
-        if path == "/v1/completions" and not script.chat_only:
+        if path == "/v1/chat/completions" or (path == "/v1/completions" and not script.chat_only):
             asked = json.loads(body)
             if not script.streams:
                 asked.pop("stream", None)
@@ -405,13 +444,15 @@ class _Connection(asyncio.Protocol):
                 self.write(_plain("404 Not Found", json.dumps(error).encode()))
             else:
                 self._engine.take(self, asked)
-        elif path == "/health":
+        elif path == "/health" and script.health:
             self.write(_plain("200 OK", b""))
         elif path == "/v1/models":
             entry = {"id": script.model, "object": "model", "max_model_len": script.max_model_len}
             self.write(_plain("200 OK", json.dumps({"object": "list", "data": [entry]}).encode()))
         elif path == "/tokenize" and script.tokenizer:
-            ids = [sum(map(ord, word)) % 50_000 for word in json.loads(body)["prompt"].split()]
+            asked = json.loads(body)
+            ids = [sum(map(ord, word)) % 50_000 for word in str(_prompt(asked)).split()]
+            ids += [1] * TEMPLATE_TOKENS if "messages" in asked else []
             answer = {"count": len(ids), "max_model_len": script.max_model_len, "tokens": ids}
             self.write(_plain("200 OK", json.dumps(answer).encode()))
         elif path == "/truth":

@@ -18,7 +18,7 @@ from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.bucket import ResultsBucket
-from workloads.manifests import generator, python_pods, rights
+from workloads.manifests import generator, python_pods, rights, traffic
 from workloads.manifests.bundle import bundle
 from workloads.namespace import MADE, Identity, config_maps, grant, grant_nodes
 
@@ -161,14 +161,16 @@ class LoadTest(pulumi.ComponentResource):
     def _order(self, pod: generator.Generator) -> ConfigMap:
         """Make the order's file. Its name follows its content, so that a change starts the experiment anew."""
         text = self._args.results.uri.apply(lambda uri: generator.order(pod, uri).model_dump_json(indent=1) + "\n")
-        digest = text.apply(lambda content: hashlib.sha256(content.encode()).hexdigest()[:12])
+        traces = traffic.traces(self._args.plan)
+        of_traces = "".join(traces.values())
+        digest = text.apply(lambda content: hashlib.sha256((content + of_traces).encode()).hexdigest()[:12])
         return ConfigMap(
             f"{self._name}-settings",
             metadata={
                 "name": pulumi.Output.concat(f"{GENERATOR}-settings-", digest),
                 "namespace": self._args.namespace,
             },
-            data={generator.ORDER_FILE: text},
+            data={generator.ORDER_FILE: text, **traces},
             immutable=True,
             opts=self._child,
         )

@@ -10,7 +10,6 @@ import datetime as dt
 import os
 import pathlib
 import signal
-import ssl
 import sys
 import time
 import types
@@ -18,17 +17,16 @@ import typing
 
 import uvloop
 
-from optimal_tp.errors import CapacityError, Exit, ServerFailed, SettingsError
-from optimal_tp.loadgen import options, result, summary
-from optimal_tp.loadgen.calls import Server
+from optimal_tp.errors import CapacityError, Exit, ServerFailed
+from optimal_tp.loadgen.calls import ServedModel, Server
+from optimal_tp.loadgen.command import options, recorded, result, summary
+from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.driver import drive
-from optimal_tp.loadgen.options import Options
 from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan import prompts
-from optimal_tp.plan.schedule import Replay
 from optimal_tp.results.spool import Spool
 
 
@@ -119,9 +117,10 @@ async def _load(asked: Options) -> int:
 
     for number in _SIGNALS:  # not the loop's own handlers: it would take them away, when it closes, before the end
         signal.signal(number, note)
-    network = Network(_trust(asked.ca_file), stamped=asked.stream)
-    server = Server(url=asked.urls[0], headers=asked.headers, transport=network)
-    model = asked.model or await _first_model(server)
+    network = Network(asked.access.trust, stamped=asked.stream)
+    server = Server(url=asked.urls[0], headers=asked.access.headers, transport=network)
+    model, most_tokens = await _served(asked, server)
+    asked = options.fitted(asked, most_tokens)
     source = await _prompts(asked, server, model)
     counted, kept = summary.Summary(), list[audit.Row]()
     result.begin(asked.output)
@@ -132,7 +131,7 @@ async def _load(asked: Options) -> int:
             counted.add(sample)
             kept.append(audit.row(sample))
 
-        target = Target(urls=asked.urls, model=model, headers=asked.headers)
+        target = Target(urls=asked.urls, model=model, headers=asked.access.headers)
         started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
         waited = core_wait_seconds()
         done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
@@ -182,8 +181,23 @@ def _status(record: dict[str, typing.Any], received: list[signal.Signals], count
     return Exit.GOOD if record["audit"]["valid"] else Exit.VOID
 
 
-async def _first_model(server: Server) -> str:
-    """Return the model that the server lists first. Raises ServerFailed where it lists none or does not answer."""
+async def _served(asked: Options, server: Server) -> tuple[str, int | None]:
+    """Return the model to ask for, and how many tokens it holds, where that is known and matters."""
+    if asked.model is not None and asked.trace is None:
+        return asked.model, None
+    try:
+        served = await first_models(server)
+    except ServerFailed:
+        if asked.model is None:
+            raise
+        return asked.model, None
+    lengths = {each.name: each.max_model_len_tokens for each in served}
+    model = asked.model or served[0].name
+    return model, lengths.get(model)
+
+
+async def first_models(server: Server) -> tuple[ServedModel, ...]:
+    """Return the models that the server lists. Raises ServerFailed where it lists none or does not answer."""
     try:
         served = await server.models()
     except ServerFailed as error:
@@ -192,32 +206,23 @@ async def _first_model(server: Server) -> str:
         raise ServerFailed(f"{error}; {remedy}") from error
     if not served:
         raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")
-    return served[0].name
-
-
-def _trust(ca_file: pathlib.Path | None) -> ssl.SSLContext | None:
-    if ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        problem = options.problem(
-            "ca_file",
-            str(ca_file),
-            f"it is a PEM file of certificates ({error.strerror or error})",
-            "name another file",
-        )
-        raise SettingsError([problem]) from error
+    return served
 
 
 async def _prompts(asked: Options, server: Server, model: str) -> prompts.Prompts:
     if asked.prompt == "seed":
         return prompts.repeated()
     if asked.prompt_file is not None:
-        return options.prompt_lines(asked.prompt_file)
-    ids = await server.tokens(model, " ".join(prompts.WORDS))
-    if isinstance(asked.arrivals, Replay):
-        return prompts.for_trace(ids, asked.arrivals.requests, seed=asked.seed)
+        return recorded.prompt_lines(asked.prompt_file)
+    text = " ".join(prompts.WORDS)
+    if asked.api == "chat":
+        added = await server.template_tokens(model, text) or 0
+        if asked.trace is None:
+            return prompts.chat(asked.prompt_tokens, seed=asked.seed, template_tokens=added)
+        return prompts.recorded(None, asked.trace.shapes, seed=asked.seed, template_tokens=added)
+    ids = await server.tokens(model, text)
+    if asked.trace is not None:
+        return prompts.recorded(ids, asked.trace.shapes, seed=asked.seed)
     return prompts.synthetic(ids, asked.prompt_tokens, seed=asked.seed)
 
 
@@ -227,6 +232,7 @@ def _stretch(asked: Options, origin: float) -> Stretch:
         degree=1,
         block=None,
         arrivals=asked.arrivals,
+        api=asked.api,
         seconds=asked.seconds,
         requests=asked.requests,
         max_tokens=asked.max_tokens,

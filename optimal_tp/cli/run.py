@@ -11,6 +11,7 @@ import uvloop
 
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import Order, configure_shared, order_of_one, read_order
+from optimal_tp.loadgen.command import access
 from optimal_tp.plan.expectation import foresight
 
 
@@ -33,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
         lines = foresight(model.settings, None, tuple(model.targets), rounds=len(model.rounds or ()) or 1)
         sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
-    return uvloop.run(assembled(order, Assembly.run))
+    return uvloop.run(assembled(order, Assembly.run, access.checked(arguments)))
 
 
 def asked(arguments: argparse.Namespace) -> Order:

@@ -17,6 +17,7 @@ from optimal_tp.cluster.assembly import assembled
 from optimal_tp.cluster.job import PodOptions
 from optimal_tp.cluster.order import Order, order_of_one, read_order
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.loadgen.command import access
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Measure the share, or judge what all shares kept; return the exit status."""
     order, options = asked(arguments, os.environ)
     life = job.judge_after if options.pod is None else job.measure_share
-    return uvloop.run(assembled(order, functools.partial(life, options)))
+    return uvloop.run(assembled(order, functools.partial(life, options), access.checked(arguments)))
 
 
 def asked(arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str]) -> tuple[Order, PodOptions]:

@@ -14,6 +14,7 @@ import uvloop
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import ModelOrder, Order, configure_shared, order_of, read_order, settings_of, targets_of
 from optimal_tp.errors import Problem
+from optimal_tp.loadgen.command import access
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
 """What belongs to one model: its name, then what ``run`` takes."""
@@ -33,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the sweep that ``arguments`` describe; return the exit status."""
-    return uvloop.run(assembled(asked(arguments), Assembly.sweep))
+    return uvloop.run(assembled(asked(arguments), Assembly.sweep, access.checked(arguments)))
 
 
 def asked(arguments: argparse.Namespace) -> Order:

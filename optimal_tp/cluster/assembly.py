@@ -26,6 +26,7 @@ from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session, began_of, run_name
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
+from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
@@ -82,6 +83,8 @@ class Assembly:
     order: Order
     watching: Watcher
     halt: Halt
+    access: Access = OPEN
+    """What the servers ask of a client."""
 
     async def run(self) -> int:
         """Live the run of the order's first model; return the exit status. Raises what ended it early."""
@@ -255,6 +258,7 @@ class Assembly:
             rounds=model.rounds if model.rounds is not None and len(model.rounds) > 1 else None,
             model_title=model_title,
             restored=kept,
+            access=self.access,
         )
 
     def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> Arena:
@@ -263,34 +267,35 @@ class Assembly:
         if model.rounds is None:
             return OpenArena()
         others = (urls for each in order.models if each is not model for urls in each.targets.values())
-        name = model.settings.model.name
-        ground = Ground(
-            controls=Controls(namespace=own_namespace()),
-            patience=typing.cast("PatienceOrder", order.patience),
-            price=model.settings.price,
-            pool=None if order.receipt is None else order.receipt.node_pool,
-            run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
-        )
         return Conductor(
             rounds=model.rounds,
             targets=model.targets,
             names={candidate: deployments(urls) for candidate, urls in model.targets.items()},
             jobs=model.jobs,
-            ground=ground,
+            ground=Ground(
+                controls=Controls(namespace=own_namespace()),
+                patience=typing.cast("PatienceOrder", order.patience),
+                price=model.settings.price,
+                pool=None if order.receipt is None else order.receipt.node_pool,
+                run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
+            ),
             watcher=watching,
             stop=self.halt.event,
             others=tuple(each for urls in others for each in deployments(urls)),
             makes_room=order.makes_room,
-            known=() if memory is None else memory.steps(name),
-            on_step=lambda step: None if memory is None else memory.add_step(name, step),
+            known=() if memory is None else memory.steps(model.settings.model.name),
+            on_step=lambda step: None if memory is None else memory.add_step(model.settings.model.name, step),
         )
 
 
-async def assembled(order: Order, life: collections.abc.Callable[[Assembly], collections.abc.Awaitable[int]]) -> int:
+Life = collections.abc.Callable[[Assembly], collections.abc.Awaitable[int]]
+
+
+async def assembled(order: Order, life: Life, access: Access = OPEN) -> int:
     """Live ``life`` of ``order``, shown on this terminal and ended early by a signal; return the exit status."""
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
-        return await life(Assembly(order=order, watching=watching, halt=halt))
+        return await life(Assembly(order=order, watching=watching, halt=halt, access=access))
 
 
 async def conducted(session: Session) -> RunRecord:

@@ -12,6 +12,7 @@ import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate, candidate
+from optimal_tp.loadgen.command import access
 from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse, read_yaml
@@ -246,6 +247,7 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
+    access.configure(parser)
     parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
@@ -259,7 +261,7 @@ def read_order(arguments: argparse.Namespace) -> Order | None:
     """
     if arguments.order is None:
         return None
-    for name in ("target", "results", "publish", "steady", "no_ignore_eos", "pin"):
+    for name in ("target", "results", "publish", "steady", "no_ignore_eos", "pin", *access.OPTIONS):
         if getattr(arguments, name):
             rule, remedy = "the file must say everything by itself", f"leave out --{name.replace('_', '-')}"
             raise SettingsError([Problem(path="--order", value=arguments.order, rule=rule, remedy=remedy)])
@@ -295,6 +297,7 @@ def order_of(
     """Return the order of ``models``. Raises SettingsError with ``problems`` and all that is wrong in the line."""
     pins = dict(pairs_of(arguments.pin, problems))
     place_of(arguments.results, problems)
+    access.access_of(arguments, problems)
     if problems:
         raise SettingsError(problems)
     data = {

@@ -1,9 +1,8 @@
 """Where the next turn of each candidate lies, from what was measured so far; the race decides, this only steers."""
 
-import collections.abc
-import itertools
 import math
 import statistics
+from collections.abc import Iterable, Mapping, Sequence
 
 from optimal_tp.experiment.courses import Asked, Course
 from optimal_tp.experiment.looks import look_at
@@ -12,7 +11,8 @@ from optimal_tp.loadgen.counted import Counted
 from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of
-from optimal_tp.plan.schedule import Closed, Poisson, Stream
+from optimal_tp.plan.schedule import Closed, early
+from optimal_tp.plan.traces import Trace, open_arrivals, recorded_arrivals
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
 from optimal_tp.verdict.race.blocks import Race, Standing
@@ -38,9 +38,16 @@ SATURATED_LATENCIES = 4
 class Guidance:
     """Steers the turns of ``candidates`` and runs the race over their blocks."""
 
-    def __init__(self, settings: WorkloadSettings, courses: collections.abc.Mapping[Candidate, Course]) -> None:
-        """Nothing is known yet."""
+    def __init__(
+        self,
+        settings: WorkloadSettings,
+        courses: Mapping[Candidate, Course],
+        trace: Trace | None = None,
+    ) -> None:
+        """Nothing is known yet. ``trace`` is the one that ``settings`` name."""
         self.settings = settings
+        self._recorded = recorded_arrivals(settings.load, trace)
+        self._mean_output = settings.load.output_tokens if trace is None else trace.mean_output
         self.limits = settings.limits.asked()
         self.courses = dict(courses)
         load = settings.load
@@ -85,7 +92,7 @@ class Guidance:
 
     # Before the blocks.
 
-    def note_idle(self, candidate: Candidate, samples: collections.abc.Iterable[Sample]) -> None:
+    def note_idle(self, candidate: Candidate, samples: Iterable[Sample]) -> None:
         """Learn how long one request takes alone.
 
         A candidate that misses the limits by far with nobody to wait for holds them at no rate: it needs no bracket.
@@ -103,7 +110,7 @@ class Guidance:
         seconds = (self.settings.load.warm_in + 2) * self.alone_seconds
         return Asked(arrivals=Closed(concurrency=slots), seconds=seconds, requests=4 * slots)
 
-    def note_burst(self, candidate: Candidate, turn: Turn, samples: collections.abc.Sequence[Sample]) -> None:
+    def note_burst(self, candidate: Candidate, turn: Turn, samples: Sequence[Sample]) -> None:
         """Begin the bracket at a share of what the burst finished, or at little where it finished nothing."""
         course = self.courses[candidate]
         finished = sum(sample.status == "ok" for sample in samples)
@@ -235,33 +242,26 @@ class Guidance:
         alone = self._alone(course)
         opening = max(1, min(course.slots, round(rate * max(course.latency_seconds or 0.0, alone))))
         warm_in = self.settings.load.warm_in * self.alone_seconds
-        early = sum(
-            1
-            for _ in itertools.takewhile(
-                lambda moment: moment < warm_in, Poisson(rate_per_second=rate, seed=seed).times()
-            )
-        )
         # Who has missed a limit of one percentile may still hold one of another, so then everybody is waited for.
         given_up = self.limits if len(limits_by_share(self.limits)) == 1 else {}
+        arrivals = open_arrivals(self._recorded, rate, seed=seed, opening=opening)
         total, ttft = given_up.get("total_latency_ms"), given_up.get("ttft_ms")
         course.log_rate = log_rate
-        return Asked(
-            arrivals=Stream(rate_per_second=rate, seed=seed, opening=opening),
-            counted=Counted(
-                first=opening + early,
-                count=self._size.counted(rate, self.alone_seconds, part=part),
-                total_ms=None if total is None else total.at_most_ms,
-                ttft_ms=None if ttft is None else ttft.at_most_ms,
-            ),
+        requests = Counted(
+            first=opening + early(arrivals, warm_in),
+            count=self._size.counted(rate, self.alone_seconds, part=part),
+            total_ms=None if total is None else total.at_most_ms,
+            ttft_ms=None if ttft is None else ttft.at_most_ms,
         )
+        return Asked(arrivals=arrivals, counted=requests)
 
-    def note_latency(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> None:
+    def note_latency(self, turn: Turn, samples: Sequence[Sample]) -> None:
         """Learn how long requests take under load: the next turn opens with so many, and is so long."""
         latencies = [ms for sample in counted(turn, samples) if (ms := sample.total_latency_ms) is not None]
         if latencies:
             self.courses[of(turn)].latency_seconds = statistics.fmean(latencies) / 1000
 
-    def reading(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Reading | Throughput | None:
+    def reading(self, turn: Turn, samples: Sequence[Sample]) -> Reading | Throughput | None:
         """Return what ``turn`` says in the race's terms."""
         course = self.courses[of(turn)]
         if not self.limits:
@@ -275,7 +275,7 @@ class Guidance:
             course.last_held = found.is_held
         return found
 
-    def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
+    def add_block(self, found: Iterable[Reading | Throughput]) -> None:
         """Take what a block measured, and judge."""
         everything = [one for one in found if one.candidate not in self._withdrawn]
         self._blocks.append(everything)
@@ -320,7 +320,7 @@ class Guidance:
         if self._race is not None:
             by = self._race[0].fits.get(candidate)
             return None if by is None else self._open(candidate, by.log_capacity + math.log(HELD_OUT_SHARE), seed)
-        if not course.slots_steps or not self.settings.load.output_tokens:
+        if not course.slots_steps:
             return None
         best = math.exp(max(rate for _, rate in course.slots_steps))
-        return self._open(candidate, math.log(HELD_OUT_SHARE * best / self.settings.load.output_tokens), seed)
+        return self._open(candidate, math.log(HELD_OUT_SHARE * best / self._mean_output), seed)

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import time
+import typing
 
 from optimal_tp.errors import Interrupted, ServerFailed
 from optimal_tp.experiment.ledger import Ledger
@@ -14,9 +15,13 @@ from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import Arrivals, own_share
-from optimal_tp.plan.timetable import PlannedTurn, Timetable, lengths_seed
+from optimal_tp.plan.timetable import PlannedTurn, Timetable, lengths_seed, timetable
+from optimal_tp.plan.traces import Trace
 from optimal_tp.settings.workload import Load, WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
+
+if typing.TYPE_CHECKING:
+    from optimal_tp.experiment.session import Session
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,10 +48,17 @@ def raise_ending(record: RunRecord) -> None:
         raise failure
 
 
-def asked_stretch(
-    load: Load, stage: Stage, candidate: Candidate, arrivals: Arrivals, *, block: int | None, ignore_eos: bool
+def asked_stretch(  # noqa: PLR0913 - all of it is in the stretch
+    load: Load,
+    stage: Stage,
+    candidate: Candidate,
+    arrivals: Arrivals,
+    *,
+    block: int | None,
+    ignore_eos: bool,
+    trace: Trace | None,
 ) -> Stretch:
-    """Return a stretch of the requests that ``load`` asks for, without an end."""
+    """Return a stretch of the requests that ``load`` asks for, without an end; those of a ``trace`` say their sizes."""
     return Stretch(
         stage=stage,
         degree=candidate.degree,
@@ -54,8 +66,9 @@ def asked_stretch(
         block=block,
         arrivals=arrivals,
         seconds=None,
-        max_tokens=load.output_tokens,
-        output_range=load.output_range,
+        api=load.api,
+        max_tokens=load.output_tokens if trace is None else trace.longest_output,
+        output_range=load.output_range if trace is None else None,
         seed=lengths_seed(load.seed, stage, block),
         routing=load.routing,
         ignore_eos=ignore_eos,
@@ -78,6 +91,7 @@ class PlannedExperiment:
     origin: float
     """The clock at the common start."""
     ignore_eos: bool
+    trace: Trace | None = None
 
     async def run(self) -> Ended:
         """Take every turn in which this share has a part; returns how it ended, with everything in the ledger."""
@@ -106,6 +120,7 @@ class PlannedExperiment:
             turn.arrivals,
             block=turn.block,
             ignore_eos=self.ignore_eos,
+            trace=self.trace,
         )
         stretch = dataclasses.replace(
             stretch,
@@ -131,3 +146,20 @@ def planned_origin(part: Part) -> float:
             "(loadtest.start_after_seconds)"
         )
     return time.perf_counter() + left
+
+
+def planned_experiment(session: "Session", turns: Turns, ledger: Ledger, origin: float) -> PlannedExperiment:
+    """Return the share of ``session``, whose clock stands at ``origin`` at the common start."""
+    cores = {each.candidate: each.cores_used for each in ledger.record.degrees if each.gate is None}
+    return PlannedExperiment(
+        settings=session.settings,
+        timetable=timetable(session.settings, cores, session.trace),
+        share=session.share,
+        turns=turns,
+        ledger=ledger,
+        watcher=session.watcher,
+        halt=session.halt,
+        origin=origin,
+        ignore_eos=session.ignore_eos,
+        trace=session.trace,
+    )

@@ -7,6 +7,7 @@ import typing
 
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Stretch
+from optimal_tp.loadgen.transport import Network
 from optimal_tp.plan.schedule import Closed
 
 if typing.TYPE_CHECKING:
@@ -40,13 +41,16 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
                     arrivals=Closed(concurrency=1),
                     seconds=None,
                     requests=1,
-                    max_tokens=load.output_tokens,
+                    api=load.api,
+                    max_tokens=load.output_tokens if session.trace is None else session.trace.longest_output,
                     ignore_eos=session.ignore_eos,
                     request_timeout_seconds=load.request_timeout_seconds,
                     grace_seconds=1,
                     origin=origin,
                 )
                 on_sample = (lambda _: None) if minutes is None else minutes.add
-                await drive(targets[candidate], stretch, sources[candidate].each, on_sample=on_sample, stop=halted)
+                asked = sources[candidate].each
+                transport = Network(session.access.trust, stamped=True)
+                await drive(targets[candidate], stretch, asked, on_sample=on_sample, transport=transport, stop=halted)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(halted.wait(), pause_seconds)

@@ -4,7 +4,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime as dt
-import itertools
+import functools
 import pathlib
 import secrets
 import time
@@ -13,20 +13,22 @@ import typing
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError
 from optimal_tp.experiment.courses import courses_of
 from optimal_tp.experiment.ledger import Ledger
-from optimal_tp.experiment.planned import PlannedExperiment, planned_origin
+from optimal_tp.experiment.planned import PlannedExperiment, planned_experiment, planned_origin
 from optimal_tp.experiment.publishing import published
 from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run, requests_of, resumed_origin
-from optimal_tp.experiment.sources import prompts_of, said_of
+from optimal_tp.experiment.sources import prompts_of, said_of, trace_of, trace_record, turn_prompts
 from optimal_tp.experiment.stages import Experiment
 from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.loadgen.stretch import Target
 from optimal_tp.measurement.run import DegreeRecord, Ending, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
-from optimal_tp.plan.timetable import Rounds, timetable
+from optimal_tp.plan.timetable import Rounds
+from optimal_tp.plan.traces import Trace
 from optimal_tp.results.folder import Bucket
 from optimal_tp.results.restoration import Restored
 from optimal_tp.settings.workload import WorkloadSettings
@@ -64,6 +66,13 @@ class Session:
     """Which part of the run is done here; None does all of it."""
     restored: Restored | None = None
     """What an earlier process has kept of the run in ``folder``, to go on with; None begins it."""
+    access: Access = OPEN
+    """What the servers ask of a client."""
+
+    @functools.cached_property
+    def trace(self) -> Trace | None:
+        """The trace that the settings name. Raises SettingsError for a file that is none."""
+        return trace_of(self.settings)
 
     async def conduct(self) -> RunRecord:
         """Run the experiment and return its record; where it had come to its end before, nothing is measured.
@@ -71,6 +80,7 @@ class Session:
         Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
         Interrupted when ``halt`` was set before anything was measured, ResumeFailed where ``restored`` is not this run.
         """
+        self.trace  # noqa: B018 - a bad file is told before anybody waits for servers
         if self.restored is not None:
             return await self._resume(self.restored)
         sources: dict[Candidate, prompts.Prompts] = {}
@@ -84,19 +94,7 @@ class Session:
             ledger.close_part()  # whoever goes on with the run needs its record
             turns = self._turns(sources, ledger, origin)
             if self.part is not None:
-                cores = {each.candidate: each.cores_used for each in ledger.record.degrees if each.gate is None}
-                shared = PlannedExperiment(
-                    settings=self.settings,
-                    timetable=timetable(self.settings, cores),
-                    share=self.share,
-                    turns=turns,
-                    ledger=ledger,
-                    watcher=self.watcher,
-                    halt=self.halt,
-                    origin=origin,
-                    ignore_eos=self.ignore_eos,
-                )
-                return await self._end(shared, ledger)
+                return await self._end(planned_experiment(self, turns, ledger, origin), ledger)
             live = Live(turns=turns, ledger=ledger, watcher=self.watcher)
             return await self._end(self._experiment(live, ledger.record), ledger)
 
@@ -119,7 +117,7 @@ class Session:
                 salt, sources = f"after {now:.3f} s", {}
                 for each in _served(restored.record.degrees) if url is not None else ():
                     asked = requests_of(restored.record, each)
-                    sources[each] = await prompts_of(self.settings, str(url), salt=salt, asked=asked)
+                    sources[each] = await self._prompts(str(url), salt=salt, asked=asked)
                 turns = self._turns(sources, ledger, origin)
                 earlier = last_turns(restored.record.turns)
                 return Live(turns=turns, ledger=ledger, watcher=self.watcher, last_turns=earlier)
@@ -187,9 +185,11 @@ class Session:
         here = {each: urls for each, urls in self._measured().items() if each in together}
         if not self.arena.can_restart:
             self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
-            await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+            await wait_until_healthy(
+                here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event, access=self.access
+            )
             self._go_on_unless_halted()
-            await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
+            await check_targets(here, self.settings, ignore_eos=self.ignore_eos, access=self.access, trace=self.trace)
             return
         for each in tuple(here)[:1]:
             await self.arena.admit(each)
@@ -217,12 +217,17 @@ class Session:
 
     def targets(self) -> dict[Candidate, Target]:
         """Return the servers that are measured, by candidate."""
-        return {each: Target(urls=urls, model=self.settings.model.name) for each, urls in self._measured().items()}
+        model, headers = self.settings.model.name, self.access.headers
+        return {each: Target(urls=urls, model=model, headers=headers) for each, urls in self._measured().items()}
 
     async def sources(self, together: tuple[Candidate, ...]) -> dict[Candidate, prompts.Prompts]:
         """Return the prompts of ``together``: the same sequence for each candidate, so that their work is the same."""
         here = {each: urls for each, urls in self._measured().items() if each in together}
-        return {each: await prompts_of(self.settings, urls[0]) for each, urls in here.items()}
+        return {each: await self._prompts(urls[0]) for each, urls in here.items()}
+
+    async def _prompts(self, url: str, *, salt: str = "", asked: int = 0) -> prompts.Prompts:
+        server = self.access.server(url)
+        return await prompts_of(self.settings, server, trace=self.trace, share=self.share, salt=salt, asked=asked)
 
     @contextlib.contextmanager
     def published(self, origin_epoch_seconds: float) -> collections.abc.Iterator[Minutes | None]:
@@ -257,17 +262,14 @@ class Session:
     def _turns(self, sources: dict[Candidate, prompts.Prompts], ledger: Ledger, origin: float) -> Turns:
         return Turns(
             targets=self.targets(),
-            # A prompt that two processes sent could be answered from a prefix cache.
-            prompts={
-                candidate: itertools.islice(source.each, self.share.index, None, self.share.count)
-                for candidate, source in sources.items()
-            },
+            prompts={each: turn_prompts(source, self.trace, self.share) for each, source in sources.items()},
             arena=self.arena,
             halt=self.halt,
             pause_seconds=self.settings.load.pause_seconds,
             clock=time.perf_counter,
             origin=origin,
             on_sample=ledger.add_sample,
+            trust=self.access.trust,
         )
 
     def _experiment(self, taking: Taking, record: RunRecord) -> Experiment:
@@ -281,6 +283,7 @@ class Session:
             ignore_eos=self.ignore_eos,
             rounds=self.rounds,
             can_restart=self.arena.can_restart,
+            trace=self.trace,
         )
 
     def _record(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord:
@@ -298,6 +301,7 @@ class Session:
             part=self.part,
             rounds=self.rounds,
             steps=self.arena.steps,
+            trace=None if self.trace is None else trace_record(self.trace),
         )
 
 

@@ -15,6 +15,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Closed
 from optimal_tp.plan.timetable import Rounds
+from optimal_tp.plan.traces import Trace
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.race.capacity import Reading
@@ -41,9 +42,11 @@ class Experiment:
     """Candidates whose servers run at the same time; None where all do, and somebody else started them."""
     can_restart: bool = False
     """Whether servers that all run at the same time can be restarted."""
+    trace: Trace | None = None
+    """What requests have their sizes from, and their times where the settings say so; None draws both."""
 
     def __post_init__(self) -> None:
-        self.guidance = Guidance(self.settings, self.courses)
+        self.guidance = Guidance(self.settings, self.courses, self.trace)
         self._running: list[Candidate] = [] if self.rounds else list(self.courses)
         self._starts = dict.fromkeys(self.courses, -1 if self.rounds else 0)
         self._cold: set[Candidate] = set()
@@ -268,7 +271,13 @@ class Experiment:
         if self.halt.event.is_set():
             return None
         stretch = asked_stretch(
-            self.settings.load, stage, candidate, asked.arrivals, block=block, ignore_eos=self.ignore_eos
+            self.settings.load,
+            stage,
+            candidate,
+            asked.arrivals,
+            block=block,
+            ignore_eos=self.ignore_eos,
+            trace=self.trace,
         )
         stretch = dataclasses.replace(stretch, counted=asked.counted, seconds=asked.seconds, requests=asked.requests)
         began = self.taking.now()

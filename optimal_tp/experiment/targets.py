@@ -2,21 +2,30 @@
 
 import asyncio
 import collections.abc
+import dataclasses
 import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
+from optimal_tp.experiment.sources import prompts_of
 from optimal_tp.facts.candidates import Candidate, candidate
 from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.calls import Completion, Server
+from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.plan import prompts
 from optimal_tp.plan.prompts import Prompt
-from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.plan.traces import Trace
+from optimal_tp.settings.workload import Api, WorkloadSettings
 
 _CANDIDATE_IN_NAME = re.compile(r"-(tp\d+(?:-b\d+)?)$")
 
 
 async def check_targets(
-    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], settings: WorkloadSettings, *, ignore_eos: bool
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]],
+    settings: WorkloadSettings,
+    *,
+    ignore_eos: bool,
+    access: Access = OPEN,
+    trace: Trace | None = None,
 ) -> None:
     """Ask every URL of ``targets`` what it serves, then for one completion as the load will ask for them.
 
@@ -25,11 +34,12 @@ async def check_targets(
     not serve its completion.
     """
     pairs = [(candidate, url) for candidate, urls in targets.items() for url in urls]
-    found = await asyncio.gather(*(_problems(candidate, url, settings) for candidate, url in pairs))
+    asked = _Asked(settings=settings, ignore_eos=ignore_eos, access=access, trace=trace)
+    found = await asyncio.gather(*(_problems(candidate, url, asked) for candidate, url in pairs))
     problems = [problem for several in found for problem in several]
     if not problems:
-        asked = (_unserved(candidate, url, settings, ignore_eos=ignore_eos) for candidate, url in pairs)
-        problems = [problem for problem in await asyncio.gather(*asked) if problem is not None]
+        tried = (_unserved(candidate, url, asked) for candidate, url in pairs)
+        problems = [problem for problem in await asyncio.gather(*tried) if problem is not None]
     if problems:
         raise SettingsError(problems)
 
@@ -45,13 +55,32 @@ def _is_other(named: Candidate, wanted: Candidate) -> bool:
     return named.degree != wanted.degree or len(batches) > 1
 
 
-async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> list[Problem]:
-    path = _path(wanted)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of every target."""
+
+    settings: WorkloadSettings
+    ignore_eos: bool
+    access: Access
+    trace: Trace | None
+
+    @property
+    def most_tokens(self) -> tuple[int, int]:
+        """Prompt and output together of the longest request, and its output."""
+        load = self.settings.load
+        if self.trace is None:
+            return load.prompt_tokens + load.output_range[1], load.output_range[1]
+        longest = max(self.trace.shapes, key=sum)
+        return sum(longest), longest.output_tokens
+
+
+async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]:
+    path, settings = _path(wanted), asked.settings
     try:
-        served = await Server(url=url).models()
+        served = await asked.access.server(url).models()
     except ServerFailed as error:
         rule = f"it is an OpenAI-compatible server that answers ({error})"
-        return [Problem(path=path, value=url, rule=rule, remedy="start the server, or correct the URL")]
+        return [Problem(path=path, value=url, rule=rule, remedy=_way_in(str(error)))]
     problems = []
     names = [model.name for model in served]
     model_name = settings.model.name
@@ -63,7 +92,7 @@ async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> 
     if named and all(_is_other(each, wanted) for each in named.values()):
         rule = f"it serves {wanted.name}; its name {', '.join(named)} says another"
         problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
-    needed = settings.load.prompt_tokens + settings.load.output_range[1]
+    needed, _ = asked.most_tokens
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
         rule = f"it holds prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
@@ -71,22 +100,26 @@ async def _problems(wanted: Candidate, url: str, settings: WorkloadSettings) -> 
             "shorten workloads.load.prompt_tokens or output_tokens, lower output_spread, "
             "or start the server with a larger length"
         )
+        if asked.trace is not None:
+            remedy = "set workloads.model.max_model_len_tokens to the server's, or start it with a larger length"
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
 
 
-async def _unserved(wanted: Candidate, url: str, settings: WorkloadSettings, *, ignore_eos: bool) -> Problem | None:
+async def _unserved(wanted: Candidate, url: str, asked: _Asked) -> Problem | None:
     """Return why ``url`` serves no completion as the load asks for them; None where it does.
 
     What is no refusal may pass, so it is asked twice.
     """
-    load, path = settings.load, _path(wanted)
-    server = Server(url=url, timeout_seconds=load.request_timeout_seconds)
-    prompt = await _prompt(server, settings)
+    settings, ignore_eos, path = asked.settings, asked.ignore_eos, _path(wanted)
+    load = settings.load
+    server = asked.access.server(url, timeout_seconds=load.request_timeout_seconds)
+    prompt = await _prompt(server, asked)
+    _, max_tokens = asked.most_tokens
     # The stretches' own defaults: what they send is what must be served.
     shared = wire.shared_body(settings.model.name, stream=True, temperature=1.0, ignore_eos=ignore_eos)
     for _ in range(2):
-        done = await server.complete(shared, prompt, max_tokens=load.output_range[1])
+        done = await server.complete(shared, prompt, max_tokens=max_tokens, api=load.api)
         if done.failure is None or _is_refusal(done.http_status):
             break
     timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
@@ -95,18 +128,22 @@ async def _unserved(wanted: Candidate, url: str, settings: WorkloadSettings, *, 
         return Problem(path=path, value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
     if done.failure is None:
         return None
-    rule = f"it serves a completion as the load asks for it; the answer to POST /v1/completions was: {done.failure}"
-    remedy = _way_out(done, prompt, ignore_eos=ignore_eos)
+    call = wire.path_of(load.api)
+    rule = f"it serves a completion as the load asks for it; the answer to POST {call} was: {done.failure}"
+    remedy = _way_out(done, prompt, ignore_eos=ignore_eos, api=load.api)
     return Problem(path=path, value=url, rule=rule, remedy=remedy)
 
 
-async def _prompt(server: Server, settings: WorkloadSettings) -> Prompt:
-    """Return a prompt of the load's kind that the load itself does not send."""
-    load = settings.load
+async def _prompt(server: Server, asked: _Asked) -> Prompt:
+    """Return a prompt of the load's kind and greatest length that the load itself does not send."""
+    load = asked.settings.load
     if load.prompt != "synthetic":
         return next(prompts.repeated().each)
-    ids = await server.tokens(settings.model.name, " ".join(prompts.WORDS))
-    return next(prompts.synthetic(ids, load.prompt_tokens, seed=load.seed + 1).each)
+    longest = (
+        None if asked.trace is None else dataclasses.replace(asked.trace, shapes=(max(asked.trace.shapes, key=sum),))
+    )
+    source = await prompts_of(asked.settings, server, trace=longest, salt="a prompt of its own")
+    return next(source.each)
 
 
 _BUSY = {408, 425, 429}
@@ -119,20 +156,30 @@ def _is_refusal(http_status: int | None) -> bool:
     return http_status is not None and _LEAST_REFUSAL <= http_status <= _MOST_REFUSAL and http_status not in _BUSY
 
 
-def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool) -> str:
+def _way_in(said: str) -> str:
+    """Return what to do about a server that does not say what it serves."""
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return "name its certificate with --ca-file"
+    if any(f"HTTP status {status}" in said for status in _NO_ENTRY):
+        return "give the servers' key with --key-variable or --key-file"
+    return "start the server, or correct the URL"
+
+
+def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool, api: Api) -> str:
     """Return what to do about a completion that was not served."""
     said = str(done.failure)
     no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
     if not _is_refusal(done.http_status):
         return "read the server's log; if it was only slow, raise workloads.load.request_timeout_seconds"
     if done.http_status in _NO_ENTRY:
-        return "let the client in: it sent no key"
+        return "give the servers' key with --key-variable or --key-file"
     if ignore_eos and "ignore_eos" in said:
         return no_eos
     if "stream_options" in said:
         return "serve with a release that knows stream_options, which tells how many tokens were made"
     if done.http_status in _UNKNOWN_PATH:
-        return "let the server offer the completions API; one that offers chat alone cannot be measured"
+        other = "completions" if api == "chat" else "chat"
+        return f"set workloads.load.api to {other}, if the server offers that call"
     ways = [no_eos] if ignore_eos else []
     if not isinstance(prompt.content, str):
         ways.append("set workloads.load.prompt to seed or file, for servers that take no token ids")
@@ -140,7 +187,11 @@ def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool) -> str:
 
 
 async def wait_until_healthy(
-    targets: collections.abc.Mapping[Candidate, tuple[str, ...]], *, timeout_seconds: float, stop: asyncio.Event
+    targets: collections.abc.Mapping[Candidate, tuple[str, ...]],
+    *,
+    timeout_seconds: float,
+    stop: asyncio.Event,
+    access: Access = OPEN,
 ) -> list[str]:
     """Wait until every URL answers /health, at most ``timeout_seconds``, or ``stop`` is set; return who is down."""
     waiting = {url for urls in targets.values() for url in urls}
@@ -148,7 +199,7 @@ async def wait_until_healthy(
     deadline = loop.time() + timeout_seconds
     while waiting and not stop.is_set():
         urls = sorted(waiting)
-        healthy = await asyncio.gather(*(Server(url=url).healthy() for url in urls))
+        healthy = await asyncio.gather(*(access.server(url).healthy() for url in urls))
         waiting -= {url for url, answers in zip(urls, healthy, strict=True) if answers}
         if not waiting or loop.time() >= deadline:
             break

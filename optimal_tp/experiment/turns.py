@@ -5,6 +5,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import signal
+import ssl
 import time
 import typing
 
@@ -12,6 +13,7 @@ from optimal_tp.errors import ServerFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
+from optimal_tp.loadgen.transport import Network
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
@@ -144,7 +146,8 @@ class Turns:
     """Takes turns on the servers of all candidates."""
 
     targets: dict[Candidate, Target]
-    prompts: dict[Candidate, collections.abc.Iterator[Prompt]]
+    prompts: dict[Candidate, collections.abc.Callable[[Stretch], collections.abc.Iterator[Prompt]]]
+    """What makes the prompts of each stretch."""
     arena: Arena
     halt: Halt
     pause_seconds: float
@@ -152,6 +155,8 @@ class Turns:
     origin: float
     """The clock's reading at the run's origin."""
     on_sample: collections.abc.Callable[[Sample], None]
+    trust: ssl.SSLContext | None = None
+    """Certificates of servers with TLS; None trusts what the system does."""
 
     def has_left(self, candidate: Candidate) -> bool:
         """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
@@ -202,8 +207,9 @@ class Turns:
             return await drive(
                 self.targets[stretch.candidate],
                 dataclasses.replace(stretch, origin=self.origin),
-                self.prompts[stretch.candidate],
+                self.prompts[stretch.candidate](stretch),
                 on_sample=self.on_sample,
+                transport=Network(self.trust, clock=self.clock, stamped=stretch.stream),
                 clock=self.clock,
                 stop=self.halt.event,
             )

@@ -13,7 +13,12 @@ from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.transport import Connector, Network
 from optimal_tp.plan.prompts import Prompt
 
+if typing.TYPE_CHECKING:
+    # Every load imports this module, and the settings' library would take as long as the first request may.
+    from optimal_tp.settings.workload import Api
+
 _OK = 200
+_UNKNOWN_PATH = {404, 405, 501}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +51,13 @@ class Server:
     transport: Connector = dataclasses.field(default_factory=Network)
 
     async def healthy(self) -> bool:
-        """Tell if GET /health answers 200; False if nothing answers."""
+        """Tell if GET /health answers 200; False if nothing answers.
+
+        A server that answers and has no such path is asked for its models in its place.
+        """
         exchange = await self._ask("GET", "/health", None)
+        if exchange.http_status in _UNKNOWN_PATH:
+            exchange = await self._ask("GET", "/v1/models", None)
         return exchange.http_status == _OK and exchange.status == "ok"
 
     async def models(self) -> tuple[ServedModel, ...]:
@@ -67,7 +77,21 @@ class Server:
 
         A tokenizer that knows none of the words has one id for all: as good as none.
         """
-        exchange = await self._ask("POST", "/tokenize", {"model": model, "prompt": text, "add_special_tokens": False})
+        ids = await self._tokenized({"model": model, "prompt": text, "add_special_tokens": False})
+        return ids if ids is not None and len(set(ids)) > 1 else None
+
+    async def template_tokens(self, model: str, text: str) -> int | None:
+        """Return how many tokens the server's chat template adds to a message ``text``, by POST /tokenize.
+
+        None where the server has no such call, or no template.
+        """
+        plain = await self._tokenized({"model": model, "prompt": text, "add_special_tokens": False})
+        messages = [{"role": "user", "content": text}]
+        whole = await self._tokenized({"model": model, "messages": messages, "add_generation_prompt": True})
+        return None if plain is None or whole is None else max(0, len(whole) - len(plain))
+
+    async def _tokenized(self, body: dict[str, object]) -> tuple[int, ...] | None:
+        exchange = await self._ask("POST", "/tokenize", body)
         if exchange.status != "ok":
             return None
         try:
@@ -77,12 +101,14 @@ class Server:
         ids = answer.get("tokens") if isinstance(answer, dict) else None
         if not isinstance(ids, list) or not all(type(token) is int for token in ids):
             return None
-        return tuple(ids) if len(set(ids)) > 1 else None
+        return tuple(ids)
 
-    async def complete(self, shared: typing.Mapping[str, object], prompt: Prompt, *, max_tokens: int) -> Completion:
+    async def complete(
+        self, shared: typing.Mapping[str, object], prompt: Prompt, *, max_tokens: int, api: "Api" = "completions"
+    ) -> Completion:
         """Return what becomes of ``prompt`` with the keys of ``shared``, as ``wire.shared_body`` makes them."""
         where = wire.address(self.url)
-        writer = wire.CompletionWriter(where, shared, max_tokens=max_tokens, headers=self.headers)
+        writer = wire.RequestWriter(where, shared, max_tokens=max_tokens, headers=self.headers, api=api)
         exchange = await self._answered(where, writer.request(prompt), most_chunks=4 * max_tokens + 64)
         failure = exchange.detail
         if exchange.status == "http_error":

@@ -18,6 +18,7 @@ BODY_BYTES = 64 * 1024 * 1024
 EVENT_BYTES = 4 * 1024 * 1024
 """Most that one event of a stream may take."""
 _OK = 200
+_EVENT_STARTS = (b"data:", b"event:", b": ")
 
 
 class Owner(typing.Protocol):
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._complete = False
         self._streaming = False
+        self._encoding: str | None = None
         self._bytes = 0
         self._own_pieces = 0
         self._until_close = True
@@ -153,6 +155,8 @@ class Connection(asyncio.Protocol):
             self._streaming = value.lower().startswith(b"text/event-stream")
         elif size in {14, 17} and name.lower() in {b"content-length", b"transfer-encoding"}:
             self._until_close = False
+        elif size == 16 and name.lower() == b"content-encoding" and value.lower() != b"identity":  # noqa: PLR2004 - likewise
+            self._encoding = value.decode(errors="replace")
         elif size == 11 and name.lower() == b"retry-after" and self._exchange is not None:  # noqa: PLR2004 - likewise
             self._exchange.retry_after = _seconds(value)
 
@@ -165,7 +169,7 @@ class Connection(asyncio.Protocol):
         if exchange.http_status < _OK:  # 1xx: the answer is still to come
             return
         self._in_head = False
-        self._streaming = self._streaming and exchange.http_status == _OK
+        self._streaming = self._streaming and exchange.http_status == _OK and self._encoding is None
         if not self._streaming:
             exchange.body = []
 
@@ -221,6 +225,8 @@ class Connection(asyncio.Protocol):
     # Within.
 
     def _read_body(self, exchange: Exchange) -> None:
+        if exchange.body == [] and exchange.http_status == _OK and self._pieces[0].startswith(_EVENT_STARTS):
+            self._streaming, exchange.body = True, None  # a stream, whatever its content type says
         if exchange.body is None:
             self._stream.take(exchange, self._pieces, self._now)
         else:
@@ -235,7 +241,10 @@ class Connection(asyncio.Protocol):
             exchange.detail = f"HTTP status {exchange.http_status}"
             if exchange.retry_after is not None:
                 exchange.detail += f", retry after {exchange.retry_after:g} s"
-        elif exchange.status is None and self._streaming and not exchange.done:
+        elif self._encoding is not None:
+            exchange.status = "bad_response"
+            exchange.detail = f"the answer is compressed (content-encoding: {self._encoding}), which was not asked for"
+        elif exchange.status is None and self._streaming and not (exchange.done or exchange.finished):
             exchange.status = "closed_early"
             exchange.detail = "the stream ended without data: [DONE]"
         elif exchange.status is None:

@@ -82,7 +82,8 @@ class _Run:
             least, most, seed=stretch.seed, opening=opening(stretch.arrivals), share=stretch.share
         )
         self._writers = [
-            wire.CompletionWriter(where, body, max_tokens=most, headers=target.headers) for where in addresses
+            wire.RequestWriter(where, body, max_tokens=most, headers=target.headers, api=stretch.api)
+            for where in addresses
         ]
         self._pool = Pool(
             transport,

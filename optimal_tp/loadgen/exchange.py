@@ -39,6 +39,7 @@ class Exchange:
         "detail",
         "done",
         "end",
+        "finished",
         "http_status",
         "intended",
         "number",
@@ -70,6 +71,8 @@ class Exchange:
         """Pieces of a body that is no stream."""
         self.done = False
         """True once ``data: [DONE]`` was read."""
+        self.finished = False
+        """True once the stream said why its output ended, or what it used after its output."""
         self.status: Status | None = None
         self.http_status: int | None = None
         self.retry_after: float | None = None

@@ -6,8 +6,12 @@ import typing
 from optimal_tp.loadgen.exchange import Exchange, parsed
 
 _QUOTE = b'"'
-_KEY = b'"text":"'
+_DELTA = b'"delta":{'
+_COMPLETION_KEYS = (b'"text":"',)
+# vLLM's `reasoning` was `reasoning_content`, which SGLang has still; either is taken from either (read 2026-11-27).
+_CHAT_KEYS = (b'"content":"', b'"reasoning":"', b'"reasoning_content":"')
 _LINE_END = b"\n"
+_FINISH = b'"finish_reason":"'
 
 
 class Likeness(typing.NamedTuple):
@@ -52,15 +56,22 @@ def likeness(event: bytes) -> Likeness | None:
 
     ``event`` is one whole event with LF as its line end, or something else, which gives None.
     """
-    text = event.find(_KEY)
+    size = _text_at(event)
     whole = event.find(_LINE_END) == len(event) - 2 and event.endswith(_LINE_END) and event.startswith(b"data: {")
-    size = text + len(_KEY)
-    if not whole or text < 0 or event[size : size + 1] == _QUOTE or b'"usage":{' in event:
+    if not whole or size is None or event[size : size + 1] == _QUOTE or b'"usage":{' in event:
         return None
     close = event.rfind(b"}]")
     if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
         return None
     return Likeness(event[:size], event[close:], event[close:] + event[:size], event[:size] + _QUOTE)
+
+
+def _text_at(event: bytes) -> int | None:
+    """Return where the text of ``event`` begins: a completion's, or of a chat's change the first of its texts."""
+    delta = event.find(_DELTA)
+    keys, start = (_COMPLETION_KEYS, 0) if delta < 0 else (_CHAT_KEYS, delta)
+    found = [at + len(key) for key in keys if (at := event.find(key, start)) >= 0]
+    return min(found, default=None)
 
 
 _MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream and says nothing
@@ -136,11 +147,12 @@ class EventStream:
 class TokenStream:
     """Reads the pieces of one answer after another. Whole events with text and no usage, nearly all, are not parsed."""
 
-    __slots__ = ("_between_events", "_events", "_like")
+    __slots__ = ("_between_events", "_events", "_last", "_like")
 
     def __init__(self) -> None:
         self._events = EventStream()
         self._between_events = True
+        self._last = b""
         self._like: Likeness | None = None
 
     def begin(self) -> None:
@@ -148,6 +160,7 @@ class TokenStream:
         if not self._between_events:
             self._events = EventStream()
             self._between_events = True
+        self._last = b""
         self._like = None
 
     @property
@@ -158,6 +171,7 @@ class TokenStream:
     def take(self, exchange: Exchange, pieces: typing.Sequence[bytes], now: float) -> None:
         """Take ``pieces`` of the body, which all came at ``now``, into ``exchange``."""
         tried = False
+        self._last = pieces[-1]
         for index, piece in enumerate(pieces):
             if self._between_events:
                 like = self._like
@@ -181,6 +195,8 @@ class TokenStream:
         """Take what a stream left without its last blank line."""
         for event in self._events.finish():
             _note(exchange, event, now)
+        if _FINISH in self._last:  # within an event that was known by its likeness, and so was not parsed
+            exchange.finished = True
 
     def _parse(self, exchange: Exchange, piece: bytes, now: float) -> None:
         """Take the events that end in ``piece``; whole ones of one line, most, without a search for line ends."""
@@ -219,5 +235,20 @@ def _note(exchange: Exchange, event: bytes, now: float) -> None:
     if isinstance(content.get("usage"), dict):
         exchange.usage = content["usage"]
     choices = content.get("choices")
-    if isinstance(choices, list) and any(isinstance(choice, dict) and choice.get("text") for choice in choices):
+    several = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    if any(map(_brings_output, several)):
         exchange.tokens.append(now)
+    if (exchange.usage is not None and not several) or any(choice.get("finish_reason") for choice in several):
+        exchange.finished = True
+
+
+def _brings_output(choice: dict[str, typing.Any]) -> bool:
+    """Tell if ``choice`` has text, or its change has text, reasoning, or a piece of a call; a role is none of these."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return bool(choice.get("text"))
+    if delta.get("content") or delta.get("reasoning") or delta.get("reasoning_content"):
+        return True
+    calls = delta.get("tool_calls")
+    functions = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return any(isinstance(each, dict) and (each.get("name") or each.get("arguments")) for each in functions)

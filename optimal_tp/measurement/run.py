@@ -75,6 +75,44 @@ class Part:
     """Most that the machine's clock is wrong, as its kernel says; None where the kernel does not vouch for it."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TraceRecord:
+    """The recorded traffic that a run's requests have their sizes from, and how much of it they could be."""
+
+    file: str
+    form: str
+    """What kind of file it is, for people."""
+    sha256: str
+    """Of the lines that were read."""
+    read: int
+    """Requests of the file, from its beginning."""
+    whole_file: bool
+    """False where the file has more than ``load.trace_requests``."""
+    fitting: int
+    """Those that were sent, in their order and round again."""
+    too_long: int
+    """Those left out because prompt and output together exceed ``model.max_model_len_tokens``."""
+    without_tokens: int
+    """Those left out because they had no prompt or no output: they had failed."""
+    longest_output_tokens: int
+    """Of those that were sent."""
+
+    @property
+    def sentence(self) -> str:
+        """How much of the trace is covered, in words."""
+        left = [
+            f"{count:,} {words}"
+            for count, words in (
+                (self.too_long, "longer than the model length"),
+                (self.without_tokens, "without tokens"),
+            )
+            if count
+        ]
+        which = "requests" if self.whole_file else "first requests"
+        share = f"{self.fitting:,} of the {self.read:,} {which} of {self.file} ({100 * self.fitting / self.read:.3g} %)"
+        return share + (f"; left out: {', '.join(left)}" if left else "")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """Everything needed to derive the verdict again, beside the samples."""
@@ -102,6 +140,8 @@ class RunRecord:
     """Candidates whose servers run at the same time; None where all do."""
     steps: tuple[Step, ...] = ()
     """What stood before the load, in the order in which it ended; empty where somebody else started the servers."""
+    trace: TraceRecord | None = None
+    """None where the sizes of requests are drawn."""
     schema_version: int = SCHEMA_VERSION
 
 

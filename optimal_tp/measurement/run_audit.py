@@ -79,9 +79,10 @@ def turn_reasons(
 ) -> tuple[str, ...]:
     """Return why ``turn`` cannot be trusted, none for a clean one. ``pins`` are the run's."""
     limits = [limit.at_most_ms for limit in settings.limits.asked().values()]
+    has_one_size = settings.load.trace is None
     expected = Expected(
-        prompt_tokens=settings.load.prompt_tokens if pins.get(PROMPT_TOKENS) == EXACT else None,
-        output_tokens=settings.load.output_range if pins.get(OUTPUT_TOKENS) == EXACT else None,
+        prompt_tokens=settings.load.prompt_tokens if has_one_size and pins.get(PROMPT_TOKENS) == EXACT else None,
+        output_tokens=settings.load.output_range if has_one_size and pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
         longest_lag_ms=turn.longest_lag_ms,
     )

@@ -5,7 +5,7 @@ import itertools
 import random
 import typing
 
-from optimal_tp.plan.schedule import Recorded
+from optimal_tp.plan.lengths import Shape, recorded_shapes
 
 SEED_PROMPT = (
     "San Francisco is a coastal California city known for hills, bridges, fog, diverse neighborhoods, and tech culture."
@@ -40,6 +40,8 @@ class Prompts:
     """What they are, for the report."""
     exact: bool = False
     """True if every prompt has its planned length in tokens."""
+    sized: typing.Callable[[Shape], Prompt] | None = None
+    """Makes a prompt of a size, another one each time; None where sizes are not told one by one."""
 
 
 def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, seed: int) -> typing.Iterator[Prompt]:
@@ -108,17 +110,43 @@ def from_lines(lines: typing.Iterable[str]) -> Prompts:
     return Prompts(each=each, unique=False, different=different, tokens=None, words=words)
 
 
-def for_trace(ids: typing.Sequence[int] | None, requests: typing.Sequence[Recorded], *, seed: int) -> Prompts:
-    """Return random prompts with the lengths that a trace recorded, asking for the outputs that it recorded."""
-    lengths = [request.prompt_tokens for request in requests]
-    plain = from_words(WORDS, lengths, seed=seed) if ids is None else from_tokens(ids, lengths, seed=seed)
-    each = (
-        dataclasses.replace(prompt, output_tokens=request.output_tokens)
-        for request, prompt in zip(requests, plain, strict=True)
+def recorded(
+    ids: typing.Sequence[int] | None,
+    shapes: typing.Sequence[Shape],
+    *,
+    seed: int,
+    template_tokens: int = 0,
+) -> Prompts:
+    """Return random prompts with the sizes that a trace recorded, from its first request on and round again.
+
+    Of the served model's token ``ids``, or of words where they are None, less what the server's template adds.
+    """
+    draw = random.Random(seed).choices
+    choices = sorted(set(ids or ()))
+
+    def sized(shape: Shape) -> Prompt:
+        length = max(1, shape.prompt_tokens - template_tokens)
+        if ids is None:
+            return Prompt(" ".join(draw(WORDS, k=length)), None, shape.output_tokens)
+        return Prompt(tuple(draw(choices, k=length)), length, shape.output_tokens)
+
+    shortest = max(1, min(shape.prompt_tokens for shape in shapes) - template_tokens)
+    unit = "words" if ids is None else "tokens"
+    return Prompts(
+        each=map(sized, recorded_shapes(shapes, 0, seed=seed)),
+        unique=_spread(len(WORDS) if ids is None else len(choices), shortest),
+        tokens=None,
+        words=f"random {unit}, as many as the trace recorded",
+        sized=sized,
     )
-    unit, choices = ("words", len(WORDS)) if ids is None else ("tokens", len(set(ids)))
-    unique = _spread(choices, min(lengths, default=0))
-    return Prompts(each=each, unique=unique, tokens=None, words=f"random {unit}, as many as the trace recorded")
+
+
+def chat(tokens: int, *, seed: int, template_tokens: int = 0) -> Prompts:
+    """Return random texts that have about ``tokens`` with what the server's template adds, ``template_tokens``."""
+    count = max(1, tokens - template_tokens)
+    each = from_words(WORDS, itertools.repeat(count), seed=seed)
+    words = f"{count} random words in the server's chat template"
+    return Prompts(each=each, unique=_spread(len(WORDS), count), tokens=None, words=words)
 
 
 _WORDS = """time year people way day man thing woman life child world school state family student group country problem

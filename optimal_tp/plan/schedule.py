@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import math
 import random
 import typing
@@ -154,38 +153,58 @@ class Rising:
                 yield start + request / rate
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
-    """One request of a trace."""
-
-    seconds: float
-    """From the start of the trace."""
-    prompt_tokens: int
-    output_tokens: int
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A recorded trace, sent again at its own times. Raises ValueError if it is empty or not in ascending order."""
+    """Recorded arrivals, sent again: at their own times, or stretched to another rate, so that their bursts stay.
 
-    requests: tuple[Recorded, ...]
+    Raises ValueError for no times, times that fall, or times without a length where a rate is asked for or the record
+    begins again.
+    """
+
+    recorded: tuple[float, ...] = dataclasses.field(repr=False)
+    """Seconds from the first of the record, ascending."""
+    stretched_to_per_second: float | None = None
+    """Mean rate that all times are stretched to; None leaves them as they are."""
+    first: int = 0
+    """Number of the recorded request that is sent first."""
+    opening: int = 0
+    """Requests at 0, as Stream has them: the first ones of the record from ``first`` on."""
+    again: bool = False
+    """True goes round: after the last request comes the first, a mean gap later. False ends there."""
     concurrency: typing.ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        if not self.requests:
+        if not self.recorded:
             raise ValueError("the trace is empty; it has at least one request")
-        if any(later.seconds < earlier.seconds for earlier, later in itertools.pairwise(self.requests)):
+        if any(later < earlier for earlier, later in itertools.pairwise(self.recorded)):
             raise ValueError("the trace is not in ascending order of time")
+        if (self.stretched_to_per_second is not None or self.again) and self._own_rate is None:
+            raise ValueError("all requests of the trace come at one moment; a rate takes a time between them")
+
+    @property
+    def _own_rate(self) -> float | None:
+        length = self.recorded[-1] - self.recorded[0]
+        return (len(self.recorded) - 1) / length if length > 0 else None
 
     @property
     def rate_per_second(self) -> float | None:
-        """Mean rate over the trace's length; None if it has no length."""
-        length = self.requests[-1].seconds
-        return len(self.requests) / length if length > 0 else None
+        """Mean rate over the record's length; None if it has no length."""
+        return self._own_rate if self.stretched_to_per_second is None else self.stretched_to_per_second
 
     def times(self) -> typing.Iterator[float]:
         """Yield intended sends, seconds from the start, ascending."""
-        return (request.seconds for request in self.requests)
+        own, asked = self._own_rate or 1.0, self.rate_per_second or 1.0
+        factor, recorded = own / asked, self.recorded
+        if not self.again:
+            start = recorded[self.first]
+            return (factor * (moment - start) for moment in recorded[self.first :])
+
+        def gap(number: int) -> float:
+            place = number % len(recorded)
+            return recorded[place] - recorded[place - 1] if place else 1 / own
+
+        gaps = (factor * gap(number) for number in itertools.count(self.first + self.opening))
+        return itertools.chain(itertools.repeat(0.0, self.opening), itertools.accumulate(gaps))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,9 +234,15 @@ Arrivals = OpenArrivals | ClosedArrivals
 
 
 def opening(arrivals: Arrivals) -> int:
-    """Return how many requests at the start of ``arrivals``, from number 0, are a stream's opening."""
+    """Return how many requests at the start of ``arrivals``, from number 0, are its opening."""
     whole = arrivals.arrivals if isinstance(arrivals, Slice) else arrivals
-    return whole.opening if isinstance(whole, Stream) else 0
+    return whole.opening if isinstance(whole, (Stream, Replay)) else 0
+
+
+def early(arrivals: Stream | Replay, seconds: float) -> int:
+    """Return how many requests after the opening of ``arrivals`` are intended before ``seconds``."""
+    moments = itertools.islice(arrivals.times(), arrivals.opening, None)
+    return sum(1 for _ in itertools.takewhile(lambda moment: moment < seconds, moments))
 
 
 def own_share(arrivals: Arrivals, share: Share) -> Share | None:
@@ -240,34 +265,3 @@ def planned(arrivals: OpenArrivals, *, seconds: float | None, requests: int | No
     if seconds is not None:
         times = itertools.takewhile(lambda moment: moment < seconds, times)
     return times if requests is None else itertools.islice(times, requests)
-
-
-_TRACE_KEYS = {"seconds", "prompt_tokens", "output_tokens"}
-
-
-def read_trace(lines: typing.Iterable[str]) -> Replay:
-    """Return the trace in JSON Lines ``{"seconds": 0.5, "prompt_tokens": 30, "output_tokens": 50}``.
-
-    Raises ValueError that names the first bad line and its rule.
-    """
-    requests = [_recorded(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    for (number, later), earlier in zip(enumerate(requests[1:], start=2), requests, strict=False):
-        if later.seconds < earlier.seconds:
-            rule = "times are in ascending order"
-            raise ValueError(f"trace request {number} is at {later.seconds} s, after {earlier.seconds} s; {rule}")
-    return Replay(requests=tuple(requests))
-
-
-def _recorded(number: int, line: str) -> Recorded:
-    rule = "a line is one JSON object with exactly seconds (0 or more), prompt_tokens and output_tokens (1 or more)"
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    if not isinstance(record, dict) or set(record) != _TRACE_KEYS:
-        raise ValueError(f"trace line {number} is {line.strip()[:80]!r}; {rule}")
-    seconds, *counts = record["seconds"], record["prompt_tokens"], record["output_tokens"]
-    good_time = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
-    if not good_time or not all(type(count) is int and count >= 1 for count in counts):
-        raise ValueError(f"trace line {number} is {line.strip()[:80]!r}; {rule}")
-    return Recorded(seconds=float(seconds), prompt_tokens=counts[0], output_tokens=counts[1])

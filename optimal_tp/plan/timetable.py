@@ -13,6 +13,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Arrivals, Closed, Poisson
+from optimal_tp.plan.traces import Trace, open_arrivals, recorded_arrivals
 from optimal_tp.settings.workload import Load, WorkloadSettings
 
 READY_SECONDS = 0.1
@@ -47,8 +48,12 @@ class Timetable:
     """Whether the budget, not the most blocks, decided how many there are."""
 
 
-def timetable(settings: WorkloadSettings, cores_used: typing.Mapping[Candidate, int]) -> Timetable:
+def timetable(
+    settings: WorkloadSettings, cores_used: typing.Mapping[Candidate, int], trace: Trace | None = None
+) -> Timetable:
     """Return the turns of the candidates of ``cores_used``, which has the logical cores of each one's servers.
+
+    Without the ``trace`` that the settings name, arrivals are random ones at the same rates: enough to tell the time.
 
     Raises SettingsError when the loads are not stated, or the budget holds fewer than the least blocks.
     """
@@ -61,7 +66,8 @@ def timetable(settings: WorkloadSettings, cores_used: typing.Mapping[Candidate, 
         remedy = "state them, around where each candidate's capacity may lie, or use one load generator"
         raise SettingsError([Problem(path=f"workloads.load.{key}", value=None, rule=rule, remedy=remedy)])
     candidates = sorted(cores_used)
-    before = _before_blocks(load, cores_used, stated, limited=limited)
+    recorded = recorded_arrivals(load, trace)
+    before = _before_blocks(load, cores_used, stated, limited=limited, recorded=recorded)
     each = len(stated) * len(candidates) * turn_seconds(load, load.block_seconds)
     start = sum(turn_seconds(load, turn.seconds) for turn in before)
     held = int((decision.budget_seconds - start) // each)
@@ -79,7 +85,12 @@ def timetable(settings: WorkloadSettings, cores_used: typing.Mapping[Candidate, 
     order = random.Random(f"{load.seed} order")
     turns = [
         dataclasses.replace(
-            _turn("block", one, _load(step, cores_used[one], load.seed, block, limited=limited), load.block_seconds),
+            _turn(
+                "block",
+                one,
+                _load(step, cores_used[one], load.seed, block, limited=limited, recorded=recorded),
+                load.block_seconds,
+            ),
             block=block,
         )
         for block in range(blocks)
@@ -100,7 +111,12 @@ def turn_seconds(load: Load, seconds: float) -> float:
 
 
 def _before_blocks(
-    load: Load, cores_used: typing.Mapping[Candidate, int], stated: typing.Sequence[float], *, limited: bool
+    load: Load,
+    cores_used: typing.Mapping[Candidate, int],
+    stated: typing.Sequence[float],
+    *,
+    limited: bool,
+    recorded: tuple[float, ...] | None,
 ) -> list[PlannedTurn]:
     """Return warm-up, idle latency and rising load; the first two have one slot, so one process alone sends them."""
     one = Closed(concurrency=1)
@@ -108,19 +124,26 @@ def _before_blocks(
     turns = [_turn("warm_up", each, one, seconds, load.warm_up_requests) for each in sorted(cores_used)]
     turns += [_turn("idle", each, one, seconds, load.idle_requests) for each in sorted(cores_used)]
     turns += [
-        _turn("rising", each, _load(step, cores_used[each], load.seed, None, limited=limited), seconds)
+        _turn(
+            "rising", each, _load(step, cores_used[each], load.seed, None, limited=limited, recorded=recorded), seconds
+        )
         for each in sorted(cores_used)
         for step in stated
     ]
     return turns
 
 
-def _load(step: float, cores: int, seed: int, block: int | None, *, limited: bool) -> Arrivals:
+def _load(
+    step: float, cores: int, seed: int, block: int | None, *, limited: bool, recorded: tuple[float, ...] | None
+) -> Arrivals:
     """Return a stated load; the seed is the same for every candidate, so that luck is common."""
     if not limited:
         return Closed(concurrency=int(step))
     drawn = random.Random(f"{seed} {step} {block}").getrandbits(32)
-    return Poisson(rate_per_second=step * cores, seed=drawn)
+    rate = step * cores
+    if recorded is None:
+        return Poisson(rate_per_second=rate, seed=drawn)
+    return open_arrivals(recorded, rate, seed=drawn, opening=0)
 
 
 def lengths_seed(seed: int, stage: Stage, block: int | None) -> int:

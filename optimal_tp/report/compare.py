@@ -42,6 +42,8 @@ def checked_keys(record: RunRecord) -> dict[str, object]:
     for section in _CHECKED_SECTIONS:
         keys |= _flat(f"settings.{section}", getattr(record.settings, section))
     keys |= {f"pins.{name}": value for name, value in record.pins.items() if name not in UNCHECKED_PINS}
+    if record.trace is not None:
+        keys["trace.sha256"] = record.trace.sha256
     keys |= {
         f"degrees.{each.candidate.name}.cores_used": each.cores_used for each in record.degrees if each.gate is None
     }

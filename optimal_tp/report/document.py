@@ -6,7 +6,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.measurement.run import VERSION, Ending
+from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
@@ -52,6 +52,7 @@ class Document:
     money: Money | None
     latency_split: LatencySplit | None
     receipt: Bill | None = None
+    trace: TraceRecord | None = None
     start_up: tuple[StartUp, ...] = ()
     prediction: Prediction | None = None
 
@@ -81,6 +82,7 @@ def document(analysis: Analysis) -> Document:
         money=analysis.money,
         latency_split=analysis.split,
         receipt=None if record.receipt is None else bill(record.receipt),
+        trace=record.trace,
         start_up=start_up(record),
         prediction=analysis.prediction,
     )

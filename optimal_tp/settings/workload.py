@@ -9,11 +9,17 @@ import pydantic
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.batches import Batches, Degree, batches_of
 from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.presets import PRESETS, Preset, with_preset
 from optimal_tp.settings.prices import HourPrice
 
 Routing = typing.Literal["least-in-flight", "round-robin", "random"]
 """``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
 ``round-robin``: one after the other; ``random``: any, drawn from the seed."""
+Api = typing.Literal["completions", "chat"]
+"""What requests ask for: POST /v1/completions with a prompt, or POST /v1/chat/completions with one user's message."""
+TraceUse = typing.Literal["lengths", "arrivals"]
+"""``lengths``: only how many tokens requests have, in the trace's order; ``arrivals``: also when they come,
+stretched to the rate that is asked, so that the trace's bursts stay."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 
 
@@ -59,6 +65,8 @@ class Load(Section):
 
     seed: int = pydantic.Field(default=20260701, ge=0)
     """Seeds arrivals, prompts and the order of degrees in blocks; the same seed gives the same run plan."""
+    api: Api = "completions"
+    """``chat`` sends messages, and the server puts them into its own template."""
     prompt: typing.Literal["synthetic", "seed", "file"] = "synthetic"
     """``synthetic``: random words, unique to each request; ``seed``: the seed experiment's sentence; ``file``."""
     prompt_file: str | None = None
@@ -69,6 +77,13 @@ class Load(Section):
     """Tokens that a request asks for, on average."""
     output_spread: float = pydantic.Field(default=0.5, ge=0, lt=1)
     """How far each request's own number may be from ``output_tokens``, as a share of it; 0 asks for the same always."""
+    trace: str | None = None
+    """Path of a trace or a table of lengths that replaces the tokens above: CSV of Azure or BurstGPT, JSON Lines of
+    Mooncake or AIPerf, or your own with ``prompt_tokens`` and ``output_tokens``."""
+    trace_use: TraceUse = "lengths"
+    """``lengths``: tokens as recorded, arrivals random; ``arrivals``: also when requests come, stretched to a rate."""
+    trace_requests: int = pydantic.Field(default=20_000, ge=1, le=1_000_000)
+    """Requests of the trace that are read, from its beginning."""
     warm_up_requests: int = pydantic.Field(default=3, ge=1)
     """Requests at the start of a degree's first turn, thrown away."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
@@ -115,6 +130,20 @@ class Load(Section):
         if (info.data.get("prompt") == "file") != (path is not None):
             raise broken("a prompt file is named exactly when prompt is 'file'")
         return path
+
+    @pydantic.field_validator("trace")
+    @classmethod
+    def _synthetic_with_trace(cls, path: str | None, info: pydantic.ValidationInfo) -> str | None:
+        if path is not None and info.data.get("prompt", "synthetic") != "synthetic":
+            raise broken("a trace says how long prompts are, so prompt must be 'synthetic'")
+        return path
+
+    @pydantic.field_validator("trace_use")
+    @classmethod
+    def _arrivals_of_a_trace(cls, use: TraceUse, info: pydantic.ValidationInfo) -> TraceUse:
+        if use == "arrivals" and "trace" in info.data and info.data["trace"] is None:
+            raise broken("arrivals are those of a trace; name one with load.trace")
+        return use
 
 
 class Limit(Section):
@@ -187,6 +216,8 @@ class Price(HourPrice):
 class WorkloadSettings(Section):
     """The experiment: what is served, at which degrees, under which load, and what makes a degree good enough."""
 
+    preset: Preset | None = None
+    """``chat``, ``code``, ``summarise`` or ``batch``: limits and lengths where the sections below state none."""
     model: Model = Model()
     degrees: tuple[Degree, ...] = (1, 2, 4)
     """Tensor-parallel degrees to compare: logical cores of one server."""
@@ -200,6 +231,14 @@ class WorkloadSettings(Section):
     def candidates(self) -> tuple[Candidate, ...]:
         """Every degree with each of its batches, rising. Raises ValueError where they are ``auto`` still."""
         return tuple(each for degree in self.degrees for each in self.model.candidates(degree))
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _filled(cls, data: object) -> object:
+        preset = data.get("preset") if isinstance(data, dict) else None
+        return (
+            with_preset(data, preset) if isinstance(data, dict) and preset is not None and preset in PRESETS else data
+        )
 
     @pydantic.field_validator("degrees")
     @classmethod
@@ -219,12 +258,22 @@ class WorkloadSettings(Section):
             )
         return degrees
 
+    @pydantic.field_validator("limits")
+    @classmethod
+    def _arrivals_with_limits(cls, limits: Limits, info: pydantic.ValidationInfo) -> Limits:
+        load = info.data.get("load")
+        if load is not None and load.trace_use == "arrivals" and not limits.asked():
+            raise broken(
+                "load.trace_use 'arrivals' takes a limit: without one each request follows an answer", value={}
+            )
+        return limits
+
     @pydantic.field_validator("load")
     @classmethod
     def _fits_the_model(cls, load: Load, info: pydantic.ValidationInfo) -> Load:
         model = info.data.get("model")
         most = load.output_range[1]
-        if model is not None and load.prompt_tokens + most > model.max_model_len_tokens:
+        if model is not None and load.trace is None and load.prompt_tokens + most > model.max_model_len_tokens:
             rule = (
                 f"prompt and longest output together ({load.prompt_tokens} + {most} tokens; output_spread is "
                 f"{load.output_spread:g}) stay within model.max_model_len_tokens ({model.max_model_len_tokens})"

@@ -46,6 +46,8 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
         found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")
+    if case.evidence.trace is not None:
+        found.append(f"for the traffic that was sent: {case.evidence.trace.sentence}")
     if case.evidence.settings.decision.fixed_looks is not None:
         found.append("for a warm server: so few blocks cannot show a slow trend")
     together = limits_by_share(case.evidence.settings.limits.asked()).items() if chosen is not None else ()

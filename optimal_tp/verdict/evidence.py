@@ -7,7 +7,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.measurement.run import DegreeRecord, RunRecord, TraceRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import (
     Key,
@@ -160,6 +160,8 @@ class Evidence:
     """Degrees that the settings ask for and the run says nothing about."""
     void: tuple[str, ...]
     """Why the whole run is void; empty for a valid one."""
+    trace: TraceRecord | None = None
+    """What requests had their sizes from; None where they were drawn."""
 
     @property
     def blocks(self) -> int:
@@ -185,6 +187,7 @@ def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
         left={candidate: own for candidate, own in of_ended.items() if own.turns},
         unknown=tuple(Candidate(degree) for degree in record.settings.degrees if degree not in known),
         void=tuple(void_reasons.get(None, ())),
+        trace=record.trace,
     )
 
 

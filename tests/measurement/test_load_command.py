@@ -16,7 +16,7 @@ import urllib.request
 
 import pytest
 
-from optimal_tp.cli.load import _first_model
+from optimal_tp.cli.load import first_models
 from optimal_tp.errors import ServerFailed
 from optimal_tp.loadgen.calls import Server
 from tests.fakes_samples import read_samples, whole
@@ -83,6 +83,52 @@ def test_first_tokens_that_came_with_others_are_told(tmp_path: pathlib.Path) -> 
     assert (
         "merged     100 % of first tokens came in one read with the next: their TTFT is exact or late" in ended.stdout
     )
+
+
+def test_a_trace_is_replayed_and_what_it_covers_is_said(tmp_path: pathlib.Path) -> None:
+    """Sizes as recorded, at another rate, by chat; the longer one than the server holds is left out and counted."""
+    rows = ["0,3,2", "1,9,5", "2,4000,200", "3,4,3"]
+    (tmp_path / "trace.csv").write_text("seconds,prompt_tokens,output_tokens\n" + "\n".join(rows) + "\n")
+    words = ["--mode", "trace", "--trace", str(tmp_path / "trace.csv"), "--rate", "50", "--api", "chat"]
+    with ScriptedServer(Script(chat_only=True), process=True) as server:
+        fixed = ["load", "--url", server.url, "--output", str(tmp_path / "r.json"), "--stream"]
+        ended = subprocess.run(
+            [sys.executable, "-m", "optimal_tp", *fixed, *words, "--limit-ms", "20000"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+            timeout=30,
+        )
+    record = json.loads((tmp_path / "r.json").read_text())
+    samples = sorted(read_samples(tmp_path / "r.samples.jsonl"), key=lambda sample: sample.request)
+    documented = (ROOT / "docs" / "load-json.md").read_text()
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [(sample.prompt_tokens, sample.output_tokens) for sample in samples] == [(8, 2), (9, 5), (8, 3)]
+    assert record["load"]["arrivals"] == {"kind": "replay", "requests": 3, "stretched_to_per_second": 50}
+    assert record["load"]["trace"]["too_long"] == 1
+    assert (
+        "trace      3 of 4 requests (75 %) can be sent; left out: 1 longer than the server's model le" in ended.stdout
+    )
+    assert all(f"`{key}`" in documented for key in _keys(record))
+
+
+def test_answers_without_a_stream_void_a_load_that_asked_for_one(tmp_path: pathlib.Path) -> None:
+    """Of one JSON nobody knows when its first token came."""
+    with ScriptedServer(Script(streams=False), process=True) as server:
+        ended = run(server.url, tmp_path / "r.json", "--requests", "3", "--limit-ms", "20000")
+
+    assert ended.returncode == 4
+    assert "3 of 3 answers brought no token in a stream, which --stream asked for" in ended.stdout
+
+
+def test_why_a_part_of_the_requests_failed_is_said(tmp_path: pathlib.Path) -> None:
+    """A load that succeeded in part ends well, and says what the others were told."""
+    with ScriptedServer(Script(fault="http_429", fault_every=3, retry_after_seconds=None), process=True) as server:
+        ended = run(server.url, tmp_path / "r.json", "--requests", "6", "--limit-ms", "20000")
+
+    assert 'failed     the first: HTTP status 429, retry after 1 s: {"error":{"message":"slow down"}}' in ended.stdout
 
 
 def test_prompts_of_a_file_are_unique_while_they_last(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
@@ -182,7 +228,7 @@ def test_a_server_that_lists_no_model_is_told(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(
         ServerFailed, match=whole("http://h/v1/models lists no model; load one there, or name one with --model")
     ):
-        asyncio.run(_first_model(Server(url="http://h")))
+        asyncio.run(first_models(Server(url="http://h")))
 
 
 def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pathlib.Path) -> None:

@@ -52,7 +52,7 @@ def test_a_target_that_serves_is_taken(script: Script) -> None:
         (
             Script(chat_only=True),
             "HTTP status 404: Not Found",
-            "let the server offer the completions API; one that offers chat alone cannot be measured",
+            "set workloads.load.api to chat, if the server offers that call",
         ),
         (
             Script(refused_key="temperature"),

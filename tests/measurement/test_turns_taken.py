@@ -37,7 +37,7 @@ def taken(
             asyncio.get_running_loop().call_later(halt_after, halt.set, "interrupted", "enough")
         turns = Turns(
             targets={Candidate(2, 4): Target(urls=(url,), model="scripted")},
-            prompts={Candidate(2, 4): endless_prompts()},
+            prompts={Candidate(2, 4): lambda _: endless_prompts()},
             arena=OpenArena(),
             halt=halt,
             pause_seconds=0,

@@ -13,7 +13,7 @@ FILE = "Pulumi.sample.yaml"
 
 
 def test_three_servers_run_side_by_side() -> None:
-    """One of each degree, named as in the sample, one request at a time, each without a pod until the conductor starts it."""
+    """One of each degree, named as in the sample, one request at a time, without a pod at first."""
     servers = {
         each.inputs["metadata"]["name"]: each.inputs["spec"]
         for each in recorded(FILE).of_type("apps/v1:Deployment")

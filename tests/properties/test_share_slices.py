@@ -15,7 +15,6 @@ from optimal_tp.plan.schedule import (
     Constant,
     OpenArrivals,
     Poisson,
-    Recorded,
     Replay,
     Rising,
     Rotation,
@@ -36,9 +35,15 @@ _OPEN: st.SearchStrategy[OpenArrivals] = st.one_of(
     ),
     st.builds(
         Replay,
-        requests=st.lists(st.floats(0, 100), min_size=1, max_size=40).map(
-            lambda times: tuple(Recorded(seconds=moment, prompt_tokens=1, output_tokens=1) for moment in sorted(times))
-        ),
+        recorded=st.lists(st.floats(0, 100), min_size=1, max_size=40).map(lambda times: tuple(sorted(times))),
+    ),
+    st.builds(
+        Replay,
+        recorded=st.lists(st.floats(1, 100), min_size=1, max_size=40).map(lambda times: (0.0, *sorted(times))),
+        stretched_to_per_second=_RATES,
+        first=st.integers(0, 1),
+        opening=st.integers(0, 20),
+        again=st.just(value=True),
     ),
 )
 _CLOSED: st.SearchStrategy[Arrivals] = st.one_of(

@@ -382,3 +382,32 @@ def test_bytes_that_nobody_asked_for_close_an_idle_connection() -> None:
 
     assert not scene.connection.usable
     assert len(scene.owner.ended) == 1
+
+
+def test_a_compressed_answer_is_named() -> None:
+    """No client asked for it, so none reads it; the sentence says why."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n"
+    detail = "the answer is compressed (content-encoding: gzip), which was not asked for"
+
+    assert failure(head + b"\x1f\x8b\x08") == ("bad_response", detail, 200)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/x-ndjson", "TEXT/EVENT-STREAM"])
+def test_a_stream_is_known_by_its_events(kind: str) -> None:
+    """Some servers stream under another content type."""
+    head = HEAD.replace(b"text/event-stream", kind.encode())
+    result = Scene().feed(head, framed(event("a")), framed(event("b")), framed(stream([], tokens=2)) + b"0\r\n\r\n")
+
+    assert head.count(kind.encode()) == 1
+    assert (result.status, result.token_seconds, result.output_tokens) == ("ok", (2, 3), 2)
+
+
+@pytest.mark.parametrize("usage", [True, False], ids=["usage", "finish reason"])
+def test_a_stream_that_says_it_is_whole_needs_no_done(usage: bool) -> None:  # noqa: FBT001 - a parameter
+    """Some servers end without data: [DONE]; why the output ended, or what it took, says that nothing is missing."""
+    last = event("b").replace(b'"finish_reason":null', b'"finish_reason":"length"')
+    end = event(None, usage={"prompt_tokens": 7, "completion_tokens": 2}) if usage else b""
+    pieces = [event("a"), event("b") if usage else last, end]
+    result = Scene().feed(HEAD, *(framed(piece) for piece in pieces if piece), b"0\r\n\r\n")
+
+    assert (result.status, len(result.token_seconds)) == ("ok", 2)

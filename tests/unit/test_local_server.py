@@ -15,10 +15,10 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local import startup
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.local.program import _check_python
+from optimal_tp.local.program import BUCKET, Aws, _check_python, _with_own_name
 from optimal_tp.local.server import Server, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
-from optimal_tp.settings.workload import Model
+from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2
 
 
@@ -49,6 +49,44 @@ def test_the_command_carries_degree_batch_and_length() -> None:
         _option(name, words)
         for name in ("--tensor-parallel-size", "--max-num-seqs", "--max-model-len", "--host", "--port", "--dtype")
     ] == ["2", "4", "128", "127.0.0.1", "8101", "bfloat16"]
+
+
+def test_a_shell_has_no_say_in_our_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key would lock our own client out, a proxy would stand between, and a switch would change what is measured."""
+    for name in [
+        "VLLM_API_KEY",
+        "VLLM_LOGGING_LEVEL",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "OPENAI_API_KEY",
+        "HF_TOKEN",
+        "AWS_PROFILE",
+    ]:
+        monkeypatch.setenv(name, "of the shell")
+    monkeypatch.setenv("LD_PRELOAD", "/of/the/user.so")
+    found = environment(_plan())
+
+    assert "of the shell" not in found.values()
+    assert found["LD_PRELOAD"] == "/of/the/user.so"
+    assert found["HF_HUB_OFFLINE"] == "1"
+
+
+def test_a_model_of_ones_own_has_its_own_name() -> None:
+    """The report says what was served: the folder's name, not the profile's model."""
+    profile = WorkloadSettings()
+
+    assert _with_own_name(profile, pathlib.Path("/models/SmolLM2-135M")).model.name == "SmolLM2-135M"
+    assert _with_own_name(profile, None).model.name == profile.model.name
+
+
+def test_loopback_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell may name a proxy and no exception, and a profile that is not there."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+    with local_endpoints() as endpoint:
+        assert Aws(endpoint, prefix="runs/x").s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
 def test_the_served_names_are_the_models_and_the_degrees() -> None:

@@ -117,10 +117,11 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
         ),
         "workloads.decision.confidence is 2; input should be less than 1; edit x.yaml",
         (
-            "workloads.models[1].load.colour is 'red'; no such key; known keys here: block_seconds, "
+            "workloads.models[1].load.colour is 'red'; no such key; known keys here: api, block_seconds, "
             "bracket_turns, concurrency, idle_requests, output_spread, output_tokens, pause_seconds, prompt, "
             "prompt_file, prompt_tokens, rates_per_second_per_core, request_timeout_seconds, routing, seed, "
-            "turn_length, turn_requests, warm_in, warm_up_requests; remove or rename it in x.yaml"
+            "trace, trace_requests, trace_use, turn_length, turn_requests, warm_in, warm_up_requests; "
+            "remove or rename it in x.yaml"
         ),
     ]
 
@@ -134,7 +135,8 @@ def test_an_entry_has_no_other_keys() -> None:
         ),
     ]
     assert refused({"model_s": []})[0].startswith(
-        "workloads.model_s is []; no such key; known keys here: decision, degrees, limits, load, model, models, price;"
+        "workloads.model_s is []; no such key; known keys here: decision, degrees, limits, load, model, models, "
+        "preset, price;"
     )
 
 

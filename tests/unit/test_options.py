@@ -6,10 +6,11 @@ import pathlib
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.loadgen import options
+from optimal_tp.loadgen.command import options, recorded
 from optimal_tp.plan import schedule
 from tests.fakes_samples import whole
 
+HEADER_RULE = "it is a name, a colon and a value, on one line"
 MODES = "it is given exactly with --mode constant or poisson"
 URL_RULE = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
 
@@ -42,7 +43,7 @@ def test_a_trace_is_read(tmp_path: pathlib.Path) -> None:
     path.write_text('{"seconds": 0, "prompt_tokens": 3, "output_tokens": 4}\n')
     arrivals = options.checked(parsed("--mode", "trace", "--trace", str(path))).arrivals
 
-    assert arrivals == schedule.Replay(requests=(schedule.Recorded(seconds=0, prompt_tokens=3, output_tokens=4),))
+    assert arrivals == schedule.Replay(recorded=(0.0,))
 
 
 def test_samples_lie_beside_the_output() -> None:
@@ -55,7 +56,7 @@ def test_headers_are_taken_apart() -> None:
     """A value may have colons in it."""
     asked = options.checked(parsed("--seconds", "1", "--header", "Authorization: Bearer a:b"))
 
-    assert asked.headers == (("Authorization", "Bearer a:b"),)
+    assert asked.access.headers == (("Authorization", "Bearer a:b"),)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +137,14 @@ def test_headers_are_taken_apart() -> None:
         (
             ["--seconds", "1", "--header", "two words: x"],
             [
-                "--header is 'two words: x'; it is a name, a colon and a value, on one line; write it as 'Name: value'",
+                f"--header is 'two words: ...'; {HEADER_RULE}; write it as 'Name: value'",
             ],
         ),
         (
             ["--seconds", "1", "--url", "h:1", "--header", "oops"],
             [
                 f"--url is 'h:1'; {URL_RULE}; write it as http://127.0.0.1:8001",
-                "--header is 'oops'; it is a name, a colon and a value, on one line; write it as 'Name: value'",
+                f"--header is 'a line without a colon'; {HEADER_RULE}; write it as 'Name: value'",
             ],
         ),
     ],
@@ -168,11 +169,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(
         SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
     ):
-        options.prompt_lines(empty)
+        recorded.prompt_lines(empty)
     empty.write_bytes(b"caf\xe9\n")
     sentence = "it is text in UTF-8, and byte 3 of this is not (invalid continuation byte)"
 
     with pytest.raises(
         SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
     ):
-        options.prompt_lines(empty)
+        recorded.prompt_lines(empty)

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from optimal_tp.plan import prompts
+from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.prompts import Prompt
-from optimal_tp.plan.schedule import Recorded
 
 
 def test_synthetic_prompts_have_exactly_the_planned_length() -> None:
@@ -67,22 +67,27 @@ def test_a_file_of_prompts_goes_round() -> None:
 
 
 def test_a_trace_asks_for_its_own_lengths() -> None:
-    """Prompt and output lengths of each request are those recorded; there are no more prompts than requests."""
-    requests = [
-        Recorded(seconds=0, prompt_tokens=3, output_tokens=7),
-        Recorded(seconds=1, prompt_tokens=5, output_tokens=9),
-    ]
-    made = list(prompts.for_trace(range(50), requests, seed=1).each)
+    """Prompt and output lengths of each request are those recorded, and round again."""
+    made = list(itertools.islice(prompts.recorded(range(50), [Shape(3, 7), Shape(5, 9)], seed=1).each, 3))
 
-    assert [(len(prompt.content), prompt.output_tokens) for prompt in made] == [(3, 7), (5, 9)]
+    assert [(len(prompt.content), prompt.output_tokens) for prompt in made] == [(3, 7), (5, 9), (3, 7)]
+    assert made[0].content != made[2].content
+
+
+def test_a_chat_leaves_room_for_the_servers_template() -> None:
+    """With 20 tokens of its own, a message of 10 words is one of 30 tokens; at least a word is left."""
+    (one,) = itertools.islice(prompts.chat(30, seed=1, template_tokens=20).each, 1)
+    (short,) = itertools.islice(prompts.recorded(None, [Shape(5, 9)], seed=1, template_tokens=20).each, 1)
+
+    assert [len(str(prompt.content).split()) for prompt in (one, short)] == [10, 1]
 
 
 @pytest.mark.parametrize(("shortest", "unique"), [(1, False), (7, False), (8, True)])
 def test_a_trace_of_short_prompts_may_repeat_one(shortest: int, unique: object) -> None:
     """Of 50 ids there are 2,500 prompts of two tokens: among thousands of requests some come twice."""
-    requests = [Recorded(seconds=0, prompt_tokens=tokens, output_tokens=1) for tokens in (500, shortest)]
+    shapes = [Shape(tokens, 1) for tokens in (500, shortest)]
 
-    assert prompts.for_trace(range(50), requests, seed=1).unique == unique
+    assert prompts.recorded(range(50), shapes, seed=1).unique == unique
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Schedules: exact where they are exact, distributions where they are drawn."""
 
 import itertools
+import random
 import statistics
 import typing
 
@@ -12,7 +13,6 @@ from optimal_tp.plan.schedule import (
     Constant,
     OpenArrivals,
     Poisson,
-    Recorded,
     Replay,
     Rising,
     Rotation,
@@ -20,7 +20,6 @@ from optimal_tp.plan.schedule import (
     Stream,
     opening,
     planned,
-    read_trace,
 )
 from tests.fakes_samples import whole
 
@@ -104,53 +103,39 @@ def test_the_seeds_pattern_sleeps_after_each_round() -> None:
     assert [seed.pause_seconds(request) for request in range(6)] == [0, 0, 10, 0, 0, 10]
 
 
-def test_a_trace_is_replayed_at_its_own_times() -> None:
-    """Times, prompt lengths and output lengths come from the trace; blank lines do not matter."""
-    lines = [
-        '{"seconds": 0, "prompt_tokens": 3, "output_tokens": 4}',
-        "",
-        '{"seconds": 2.5, "prompt_tokens": 5, "output_tokens": 6}',
-    ]
-    replay = read_trace(lines)
+def test_recorded_times_are_sent_again() -> None:
+    """A trace ends with its last request; its rate is that between its first and its last one."""
+    replay = Replay(recorded=(0.0, 2.5))
 
-    assert replay.requests[1] == Recorded(seconds=2.5, prompt_tokens=5, output_tokens=6)
     assert list(replay.times()) == [0, 2.5]
-    assert replay.rate_per_second == 0.8
+    assert replay.rate_per_second == 0.4
 
 
-RULE = "a line is one JSON object with exactly seconds (0 or more), prompt_tokens and output_tokens (1 or more)"
+def test_recorded_times_are_stretched_to_a_rate() -> None:
+    """Every distance grows by the same factor, so that a burst stays a burst."""
+    replay = Replay(recorded=(0.0, 0.25, 0.5, 6.0), stretched_to_per_second=0.25)
+
+    assert list(replay.times()) == [0, 0.5, 1, 12]
+    assert replay.rate_per_second == 0.25
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"seconds": 0, "prompt_tokens": 3}',
-        '{"seconds": -1, "prompt_tokens": 3, "output_tokens": 4}',
-        '{"seconds": NaN, "prompt_tokens": 3, "output_tokens": 4}',
-        '{"seconds": true, "prompt_tokens": 3, "output_tokens": 4}',
-        '{"seconds": 0, "prompt_tokens": 0, "output_tokens": 4}',
-        '{"seconds": 0, "prompt_tokens": 3, "output_tokens": 4.5}',
-        '{"seconds": 0, "prompt_tokens": 3',
-        "[0, 3, 4]",
-    ],
-)
-def test_a_bad_line_of_a_trace_is_named(line: str) -> None:
-    """The sentence has the line's number, its text and the rule."""
-    good = '{"seconds": 0, "prompt_tokens": 3, "output_tokens": 4}'
-    with pytest.raises(ValueError, match=whole(f"trace line 2 is {line!r}; {RULE}")):
-        read_trace([good, line])
+def test_a_replay_begins_anywhere_and_goes_round() -> None:
+    """After the opening come the distances as recorded; from the last request to the first it is a mean one."""
+    replay = Replay(recorded=(0.0, 1.0, 3.0), stretched_to_per_second=1 / 1.5, first=1, opening=1, again=True)
+
+    assert list(itertools.islice(replay.times(), 6)) == [0, 2, 3.5, 4.5, 6.5, 8]
+    assert opening(replay) == 1
 
 
-def test_a_trace_in_disorder_is_refused() -> None:
-    """Times only rise; the sentence names the first that does not."""
-    lines = [
-        '{"seconds": 2, "prompt_tokens": 3, "output_tokens": 4}',
-        '{"seconds": 1, "prompt_tokens": 3, "output_tokens": 4}',
-    ]
-    with pytest.raises(
-        ValueError, match=whole("trace request 2 is at 1.0 s, after 2.0 s; times are in ascending order")
-    ):
-        read_trace(lines)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_replay_that_goes_round_has_the_rate_that_was_asked(seed: int) -> None:
+    """Over many rounds, whatever the record's own rate and bursts."""
+    draw = random.Random(seed)
+    recorded = tuple(itertools.accumulate((draw.expovariate(1) ** 3 for _ in range(50)), initial=0.0))
+    replay = Replay(recorded=recorded, stretched_to_per_second=4, first=7, again=True)
+    *_, last = itertools.islice(replay.times(), 51 * 20)
+
+    assert 51 * 20 / last == pytest.approx(4)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +155,12 @@ def test_a_trace_in_disorder_is_refused() -> None:
             lambda: Rising(rates_per_second=(1, 0), step_seconds=1),
             "rates_per_second is 0; it is a finite number above 0",
         ),
-        (lambda: Replay(requests=()), "the trace is empty; it has at least one request"),
+        (lambda: Replay(recorded=()), "the trace is empty; it has at least one request"),
+        (lambda: Replay(recorded=(1.0, 0.5)), "the trace is not in ascending order of time"),
+        (
+            lambda: Replay(recorded=(0.0, 0.0), stretched_to_per_second=1),
+            "all requests of the trace come at one moment; a rate takes a time between them",
+        ),
     ],
 )
 def test_an_impossible_schedule_is_refused(make: typing.Callable[[], object], sentence: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from optimal_tp.measurement.shares import Share
-from optimal_tp.plan.schedule import Constant, Recorded, Replay, sliced
+from optimal_tp.plan.schedule import Constant, Replay, sliced
 from tests.fakes_samples import whole
 
 
@@ -12,7 +12,7 @@ def test_the_rate_of_a_slice_is_its_part() -> None:
     halves = [sliced(Constant(rate_per_second=6), Share(index=index, count=2)) for index in range(2)]
 
     assert [half.rate_per_second for half in halves] == [3, 3]
-    assert sliced(Replay(requests=(Recorded(seconds=0, prompt_tokens=1, output_tokens=1),)), Share(index=1, count=2))
+    assert sliced(Replay(recorded=(0.0,)), Share(index=1, count=2))
 
 
 def test_a_share_beyond_its_count_is_refused() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from optimal_tp.loadgen.summary import Distribution, Summary, as_text
+from optimal_tp.loadgen.command.summary import Distribution, Summary, as_text
 from tests.fakes_samples import make_sample
 
 

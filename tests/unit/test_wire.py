@@ -48,7 +48,7 @@ def parsed(request: bytes) -> tuple[list[str], dict[str, object]]:
 def test_a_request_says_everything_and_nothing_else() -> None:
     """Streaming asks for the usage; ignore_eos is left out where it was not asked for."""
     body = wire.shared_body("m", stream=True, temperature=0.0, ignore_eos=False)
-    writer = wire.CompletionWriter(
+    writer = wire.RequestWriter(
         wire.address("http://h:1/x"), body, max_tokens=5, headers=(("Authorization", "Bearer k"),)
     )
     lines, said = parsed(writer.request(Prompt('héllo "you"\n')))
@@ -68,7 +68,7 @@ def test_a_request_says_everything_and_nothing_else() -> None:
 def test_token_ids_and_the_prompts_own_length_are_sent() -> None:
     """A trace's output length replaces the stretch's; vLLM's ignore_eos is sent where asked for."""
     body = wire.shared_body("m", stream=False, temperature=None, ignore_eos=True)
-    writer = wire.CompletionWriter(wire.address("http://h"), body, max_tokens=5)
+    writer = wire.RequestWriter(wire.address("http://h"), body, max_tokens=5)
     _, said = parsed(writer.request(Prompt((1, 22, 333), 3, 9)))
 
     assert said == {"prompt": [1, 22, 333], "model": "m", "ignore_eos": True, "max_tokens": 9}

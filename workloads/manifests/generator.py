@@ -22,7 +22,7 @@ from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.vllm import PORT
 from optimal_tp.settings.sections import LoadTest, Serving
-from workloads.manifests import jobs, python_pods
+from workloads.manifests import jobs, python_pods, traffic
 from workloads.manifests.jobs import RUN
 
 if typing.TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _model(model: ModelPlan) -> ModelOrder:
     for server in model.plan.servers:
         targets[server.candidate] = (*targets.get(server.candidate, ()), f"http://{server.name}:{PORT}")
     return ModelOrder(
-        settings=model.settings,
+        settings=traffic.in_the_pod(model.settings, SETTINGS_PATH),
         targets=targets,
         rounds=model.plan.rounds,
         gates={each: GateOrder(gate="no-fit", reason=reason) for each, reason in model.gates.items()},

@@ -9,13 +9,14 @@ import typing
 from importlib.metadata import version
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.loadgen import summary
-from optimal_tp.loadgen.options import Options
+from optimal_tp.loadgen.command import summary
+from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.stretch import Drive
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompts
 from optimal_tp.plan.schedule import Closed, Replay
+from optimal_tp.plan.traces import Trace
 
 SCHEMA_VERSION = 1
 
@@ -54,6 +55,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
         "started": ended.started.isoformat(timespec="milliseconds"),
         "stopped_by": ended.stopped_by,
         "load": _asked_record(ended.asked, ended.model, ended.source, drive.intended),
+        "first_failure": ended.counted.first_failure,
         **ended.counted.record(
             intended=drive.intended,
             sent=drive.sent,
@@ -96,7 +98,7 @@ def _audit(ended: Ended) -> dict[str, object]:
         think_seconds=asked.arrivals.think_seconds if isinstance(asked.arrivals, Closed) else 0,
         longest_lag_ms=done.lag_max_ms,
     )
-    reasons = audit.audit_turn(turn, ended.rows, expected)
+    reasons = (*audit.audit_turn(turn, ended.rows, expected), *_not_streamed(ended))
     return {
         "valid": not reasons,
         "reasons": list(reasons),
@@ -106,17 +108,31 @@ def _audit(ended: Ended) -> dict[str, object]:
     }
 
 
+def _not_streamed(ended: Ended) -> typing.Iterator[str]:
+    """Yield why times of tokens are not known though they were asked for."""
+    whole = ended.counted.ok - ended.counted.streams if ended.asked.stream else 0
+    if whole:
+        yield (
+            f"{whole} of {ended.counted.ok} answers brought no token in a stream, which --stream asked for, so nothing "
+            "is known of their first token; does the server stream?"
+        )
+
+
 def _has_one_length(asked: Options) -> bool:
-    return asked.ignore_eos and not isinstance(asked.arrivals, Replay)
+    return asked.ignore_eos and asked.trace is None
 
 
 def _asked_record(asked: Options, model: str, source: Prompts, intended: int) -> dict[str, object]:
-    arrivals = dataclasses.asdict(asked.arrivals)
     if isinstance(asked.arrivals, Replay):
-        arrivals = {"requests": len(asked.arrivals.requests)}
+        stretched = asked.arrivals.stretched_to_per_second
+        arrivals = {"requests": len(asked.arrivals.recorded), "stretched_to_per_second": stretched}
+    else:
+        arrivals = dataclasses.asdict(asked.arrivals)
     return {
         "urls": list(asked.urls),
         "model": model,
+        "api": asked.api,
+        "trace": None if asked.trace is None else _trace_record(asked.trace),
         "arrivals": {"kind": type(asked.arrivals).__name__.lower(), **arrivals},
         "seconds": asked.seconds,
         "requests": asked.requests,
@@ -130,6 +146,19 @@ def _asked_record(asked: Options, model: str, source: Prompts, intended: int) ->
         "max_in_flight": asked.max_in_flight,
         "limit_ms": asked.limit_ms,
         "samples": str(asked.samples),
+    }
+
+
+def _trace_record(trace: Trace) -> dict[str, object]:
+    return {
+        "file": trace.path,
+        "form": trace.form,
+        "sha256": trace.digest,
+        "read": trace.read,
+        "whole_file": not trace.is_cut,
+        "fitting": len(trace.shapes),
+        "too_long": trace.too_long,
+        "without_tokens": trace.without_tokens,
     }
 
 
@@ -164,6 +193,10 @@ def as_text(content: dict[str, typing.Any]) -> str:
     """Return the result for a terminal."""
     asked_prompts, reasons = content["load"]["prompts"], content["audit"]["reasons"]
     lines = [summary.as_text(content), f"prompts    {asked_prompts['what']}"]
+    if content["load"]["trace"] is not None:
+        lines.append(f"trace      {_covered(content['load']['trace'])}")
+    if content["first_failure"] is not None:
+        lines.append(f"failed     the first: {content['first_failure']}")
     merged = content["client"]["first_token_merged_share"]
     if merged:
         late = "came in one read with the next: their TTFT is exact or late"
@@ -172,3 +205,14 @@ def as_text(content: dict[str, typing.Any]) -> str:
         lines.append("           they repeat: a prefix cache may have answered for the model")
     lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
     return "\n".join(lines)
+
+
+def _covered(trace: dict[str, typing.Any]) -> str:
+    """Return how much of its trace a load could send."""
+    left = [
+        f"{trace[name]:,} {words}"
+        for name, words in (("too_long", "longer than the server's model length"), ("without_tokens", "without tokens"))
+        if trace[name]
+    ]
+    share = f"{trace['fitting']:,} of {trace['read']:,} requests ({100 * trace['fitting'] / trace['read']:.3g} %)"
+    return f"{share} can be sent" + (f"; left out: {', '.join(left)}" if left else "")

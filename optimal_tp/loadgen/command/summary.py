@@ -79,7 +79,9 @@ class Summary:
         self.first_failure: str | None = None
         self._prompt_tokens: int | None = None
         self._output_tokens: int | None = None
-        self._streams = self._merged_firsts = 0
+        self.streams = 0
+        """Requests that succeeded and brought a token in a stream."""
+        self._merged_firsts = 0
         self._between = Distribution(unit_microseconds=1e6)
         self._per_request = {name: Distribution(unit_microseconds=1e3) for name in MEASURES if name != "inter_token_ms"}
 
@@ -98,7 +100,7 @@ class Summary:
                 distribution.pending.append(value)
         moments = sample.token_seconds
         if moments and sample.status == "ok":
-            self._streams += 1
+            self.streams += 1
             if len(moments) > 1 and moments[0] == moments[1]:
                 self._merged_firsts += 1
             if moments[0] == moments[-1]:  # all of one read
@@ -115,7 +117,7 @@ class Summary:
 
         The first has the moment of the last in that read then, which may be late (docs/decisions/0025).
         """
-        return self._merged_firsts / self._streams if self._streams else None
+        return self._merged_firsts / self.streams if self.streams else None
 
     def record(self, *, intended: int, sent: int, planned_rate: float | None, seconds: float) -> dict[str, object]:
         """Return everything as data, for a load of ``seconds`` from the first intended send to the last byte."""

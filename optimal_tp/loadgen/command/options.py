@@ -8,12 +8,23 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.loadgen import wire
-from optimal_tp.plan import prompts, schedule
+from optimal_tp.loadgen.command import access, recorded
+from optimal_tp.loadgen.command.access import Access
+from optimal_tp.loadgen.command.recorded import problem
+from optimal_tp.plan import schedule
+from optimal_tp.plan.traces import Trace
+from optimal_tp.settings.presets import PRESETS
+
+if typing.TYPE_CHECKING:
+    # Every load imports this module, and the settings' library would take as long as the first request may.
+    from optimal_tp.settings.workload import Api
 
 STEP_SECONDS = 10
 """Length of a step of rising load where none is given."""
 PROMPT_TOKENS = 30
 """Length of synthetic prompts where none is given."""
+MAX_TOKENS = 50
+"""Tokens to ask for where none are given."""
 MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
 
 
@@ -23,7 +34,10 @@ class Options:
 
     urls: tuple[str, ...]
     model: str | None
+    api: "Api"
     arrivals: schedule.Arrivals
+    trace: Trace | None
+    """Sizes of the requests, where they are recorded ones."""
     seconds: float | None
     requests: int | None
     stream: bool
@@ -38,8 +52,7 @@ class Options:
     grace_seconds: float
     max_in_flight: int | None
     limit_ms: float | None
-    headers: tuple[tuple[str, str], ...]
-    ca_file: pathlib.Path | None
+    access: Access
     core: int | None
     realtime: bool
     output: pathlib.Path
@@ -54,14 +67,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
     add("--think-seconds", type=float, metavar="S", help="closed: silence between a slot's requests (default 0)")
-    add("--rate", type=float, metavar="R", help="constant, poisson: requests per second")
+    add("--rate", type=float, metavar="R", help="constant, poisson: requests per second; trace: stretched to this mean")
     add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
     add("--step-seconds", type=float, metavar="S", help=f"rising: length of a step (default {STEP_SECONDS})")
-    add("--trace", type=pathlib.Path, metavar="FILE", help="trace: JSON Lines of seconds, prompt_tokens, output_tokens")
+    add(
+        "--trace",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="lengths as recorded; times too with --mode trace",
+    )
+    add("--trace-requests", type=int, metavar="N", help="read only the first ones of the trace")
+    add(
+        "--trace-unit",
+        choices=("seconds", "milliseconds"),
+        help="of time stamps that are numbers, where the trace's form does not say",
+    )
+    add("--preset", choices=tuple(PRESETS), help="lengths and limit of a kind of traffic, where none are given")
     add("--seconds", type=float, metavar="S", help="sends are intended before this")
     add("--requests", type=int, metavar="N", help="most requests")
+    add(
+        "--api", choices=("completions", "chat"), default="completions", help="which call is made (default %(default)s)"
+    )
     add("--stream", action="store_true", help="streaming: times of every token")
-    add("--max-tokens", type=int, default=50, metavar="N", help="tokens to ask for (default %(default)s)")
+    add("--max-tokens", type=int, metavar="N", help=f"tokens to ask for (default {MAX_TOKENS})")
     add("--temperature", type=float, metavar="T", help="left to the server if absent")
     add("--ignore-eos", action="store_true", help="vLLM's extension: exactly max-tokens come")
     add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
@@ -78,8 +106,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--grace-seconds", type=float, default=5, metavar="S", help="after a signal, for what is in flight")
     add("--max-in-flight", type=int, metavar="N", help="open schedules: arrivals beyond this wait, and it counts")
     add("--limit-ms", type=float, metavar="MS", help="latency limit; 1 %% of it is how late the client may be")
-    add("--header", action="append", default=[], metavar="NAME:VALUE", help="more headers")
-    add("--ca-file", type=pathlib.Path, metavar="FILE", help="certificates to trust in place of the system's")
+    access.configure(parser)
     add("--core", type=int, metavar="N", help="keep the client on this core")
     add("--realtime", action="store_true", help="go before every ordinary process, where the system allows it")
     add("--output", type=pathlib.Path, required=True, metavar="FILE.json", help="the result")
@@ -96,6 +123,7 @@ _POSITIVE = {
     "request_timeout_seconds": "it is a finite number above 0",
     "max_in_flight": "it is a whole number of at least 1",
     "limit_ms": "it is a finite number above 0",
+    "trace_requests": "it is a whole number of at least 1",
     "rate": "it is a finite number above 0",
 }
 _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
@@ -103,29 +131,53 @@ _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
 
 def checked(arguments: argparse.Namespace) -> Options:
     """Return the load that ``arguments`` ask for. Raises SettingsError with every bad option."""
-    problems = [*_numbers(arguments), *_combinations(arguments), *_addresses(arguments), *_files(arguments)]
+    problems = [
+        *_numbers(arguments),
+        *_combinations(arguments),
+        *_lengths(arguments),
+        *_addresses(arguments),
+        *_files(arguments),
+    ]
+    way_in = access.access_of(arguments, problems)
     if problems:
         raise SettingsError(problems)
-    arrivals = _arrivals(arguments)
+    trace = None if arguments.trace is None else recorded.trace(arguments)
+    arrivals = _arrivals(arguments, trace)
     _refuse_silence(arguments, arrivals)
-    return Options(
-        urls=tuple(arguments.url),
-        arrivals=arrivals,
-        headers=tuple(_header(line) for line in arguments.header),
-        samples=_samples(arguments),
-        prompt_tokens=arguments.prompt_tokens or PROMPT_TOKENS,
-        **{
-            field.name: getattr(arguments, field.name)
-            for field in dataclasses.fields(Options)
-            if field.name not in {"urls", "arrivals", "headers", "samples", "prompt_tokens"}
-        },
-    )
+    figures = {} if arguments.preset is None else PRESETS[arguments.preset]
+    lengths, limits = figures.get("load", {}), figures.get("limits", {})
+    strictest = min((limit["at_most_ms"] for limit in limits.values()), default=None)
+    max_tokens = arguments.max_tokens or lengths.get("output_tokens", MAX_TOKENS)
+    made = {
+        "urls": tuple(arguments.url),
+        "arrivals": arrivals,
+        "trace": trace,
+        "access": way_in,
+        "samples": _samples(arguments),
+        "prompt_tokens": arguments.prompt_tokens or lengths.get("prompt_tokens", PROMPT_TOKENS),
+        "max_tokens": max_tokens if trace is None else trace.longest_output,
+        "limit_ms": strictest if arguments.limit_ms is None else arguments.limit_ms,
+    }
+    plain = (field.name for field in dataclasses.fields(Options) if field.name not in made)
+    return Options(**made, **{name: getattr(arguments, name) for name in plain})
 
 
-def problem(option: str, value: object, rule: str, remedy: str) -> Problem:
-    """Return what is wrong with ``option``."""
-    name = "--" + option.replace("_", "-")
-    return Problem(path=name, value=value, rule=rule, remedy=remedy)
+def fitted(asked: Options, most_tokens: int | None) -> Options:
+    """Return ``asked`` without requests of its trace that exceed what the server holds; they are counted.
+
+    Raises SettingsError where none is left.
+    """
+    if asked.trace is None:
+        return asked
+    try:
+        trace = asked.trace.within(most_tokens)
+        arrivals = asked.arrivals
+        if isinstance(arrivals, schedule.Replay) and trace.times is not None:
+            arrivals = dataclasses.replace(arrivals, recorded=trace.times)
+    except ValueError as error:
+        remedy = "name another trace, or start the server with a larger length"
+        raise SettingsError([problem("trace", asked.trace.path, str(error), remedy)]) from error
+    return dataclasses.replace(asked, trace=trace, arrivals=arrivals, max_tokens=trace.longest_output)
 
 
 def _numbers(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
@@ -143,7 +195,8 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     mode = arguments.mode
     for option, modes in (("rate", ("constant", "poisson")), ("rates", ("rising",)), ("trace", ("trace",))):
         value = getattr(arguments, option)
-        if (value is not None) != (mode in modes):
+        also = (option == "rate" and mode == "trace") or (option == "trace" and mode != "seed")
+        if (value is not None) != (mode in modes) and not (also and value is not None):
             remedy = "add it, or choose another --mode" if value is None else "leave it out, or choose such a --mode"
             yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}", remedy)
     for option, its_mode in (("concurrency", "closed"), ("think_seconds", "closed"), ("step_seconds", "rising")):
@@ -151,9 +204,6 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         if value is not None and mode != its_mode:
             rule = f"it means something only with --mode {its_mode}"
             yield problem(option, value, rule, "leave it out, or choose that --mode")
-    if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or mode == "trace"):
-        rule = "it means something only with --prompt synthetic, and a trace has lengths of its own"
-        yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
     if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
         yield problem("seconds", None, "--seconds or --requests bounds the load", "add --seconds 60")
     if (arguments.prompt == "file") != (arguments.prompt_file is not None):
@@ -161,6 +211,21 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         yield problem("prompt_file", arguments.prompt_file, "it is given exactly with --prompt file", remedy)
     if mode == "rising" and arguments.rates is not None and _rates(arguments.rates) is None:
         yield problem("rates", arguments.rates, "it is numbers above 0 with commas between them", "write it as 1,2,4")
+
+
+def _lengths(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
+    if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or arguments.trace is not None):
+        rule = "it means something only with --prompt synthetic, and a trace has lengths of its own"
+        yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
+    if arguments.max_tokens is not None and arguments.trace is not None:
+        yield problem("max_tokens", arguments.max_tokens, "a trace has lengths of its own", "leave it out")
+    if arguments.trace is not None and arguments.prompt != "synthetic":
+        yield problem(
+            "prompt", arguments.prompt, "a trace says how long prompts are, so they are synthetic", "leave it out"
+        )
+    for option in ("trace_requests", "trace_unit"):
+        if getattr(arguments, option) is not None and arguments.trace is None:
+            yield problem(option, getattr(arguments, option), "it is of a trace", "leave it out, or add --trace")
 
 
 def _rates(text: str) -> tuple[float, ...] | None:
@@ -177,10 +242,6 @@ def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
             wire.address(url)
         except ValueError as error:
             yield problem("url", url, str(error).split("; ", 1)[1], "write it as http://127.0.0.1:8001")
-    for line in arguments.header:
-        name = _header(line)[0]
-        if not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
-            yield problem("header", line, "it is a name, a colon and a value, on one line", "write it as 'Name: value'")
 
 
 def _samples(arguments: argparse.Namespace) -> pathlib.Path:
@@ -206,12 +267,7 @@ def _refuse_silence(arguments: argparse.Namespace, arrivals: schedule.Arrivals) 
         raise SettingsError([problem("seconds", arguments.seconds, rule, "give more seconds, or a higher rate")])
 
 
-def _header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    return (name.strip(), value.strip()) if colon else ("", "")
-
-
-def _arrivals(arguments: argparse.Namespace) -> schedule.Arrivals:
+def _arrivals(arguments: argparse.Namespace, trace: Trace | None) -> schedule.Arrivals:
     match arguments.mode:
         case "closed":
             return schedule.Closed(concurrency=arguments.concurrency or 1, think_seconds=arguments.think_seconds or 0)
@@ -226,28 +282,4 @@ def _arrivals(arguments: argparse.Namespace) -> schedule.Arrivals:
         case "seed":
             return schedule.Rotation(servers=len(arguments.url))
         case _:
-            return _trace(arguments.trace)
-
-
-def _trace(path: pathlib.Path) -> schedule.Replay:
-    try:
-        return schedule.read_trace(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise SettingsError([problem("trace", str(path), _rule(error), "mend the file, or name another")]) from error
-
-
-def prompt_lines(path: pathlib.Path) -> prompts.Prompts:
-    """Return the prompts in the file ``path``. Raises SettingsError for one that has none or cannot be read."""
-    try:
-        return prompts.from_lines(path.read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            [problem("prompt_file", str(path), _rule(error), "mend the file, or name another")]
-        ) from error
-
-
-def _rule(error: OSError | ValueError) -> str:
-    """Return the rule that a file breaks, from what reading it raised."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"it is text in UTF-8, and byte {error.start} of this is not ({error.reason})"
-    return f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
+            return recorded.replay(arguments, trace)

@@ -1,0 +1,119 @@
+"""How a client gets in: headers, a key, certificates to trust. None of it is ever written anywhere."""
+
+import argparse
+import collections.abc
+import dataclasses
+import functools
+import os
+import pathlib
+import ssl
+import typing
+
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.loadgen.calls import Server
+from optimal_tp.loadgen.transport import Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Access:
+    """What every request of a client carries and trusts."""
+
+    headers: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    ca_file: pathlib.Path | None = None
+    """PEM file of certificates to trust in place of the system's."""
+
+    @functools.cached_property
+    def trust(self) -> ssl.SSLContext | None:
+        """What is trusted; None trusts what the system does."""
+        return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
+
+    def server(self, url: str, *, timeout_seconds: float = 10) -> Server:
+        """Return the server at ``url``, to ask single questions."""
+        return Server(url=url, headers=self.headers, timeout_seconds=timeout_seconds, transport=Network(self.trust))
+
+
+OPEN: typing.Final = Access()
+"""No key, and the system's certificates."""
+OPTIONS: typing.Final = ("header", "key_variable", "key_file", "ca_file")
+"""Names of the options below."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("--header", action="append", default=[], metavar="NAME:VALUE", help="a header of every request; again for more")
+    add("--key-variable", metavar="NAME", help="environment variable with the servers' key, sent as a bearer token")
+    add("--key-file", type=pathlib.Path, metavar="FILE", help="file with the servers' key, sent as a bearer token")
+    add("--ca-file", type=pathlib.Path, metavar="FILE", help="certificates to trust in place of the system's")
+
+
+def access_of(
+    arguments: argparse.Namespace,
+    problems: list[Problem],
+    environment: collections.abc.Mapping[str, str] = os.environ,
+) -> Access:
+    """Return what ``arguments`` say; adds to ``problems`` everything that is wrong. A value is never in a sentence."""
+    headers = [_header(line, problems) for line in arguments.header]
+    key = _key(arguments, environment, problems)
+    if key is not None:
+        headers.append(("Authorization", f"Bearer {key}"))
+    access = Access(headers=tuple(headers), ca_file=arguments.ca_file)
+    try:
+        access.trust  # noqa: B018 - reads the file
+    except OSError as error:
+        rule = f"it is a PEM file of certificates ({error.strerror or error})"
+        problems.append(Problem(path="--ca-file", value=str(arguments.ca_file), rule=rule, remedy="name another file"))
+    return access
+
+
+def checked(arguments: argparse.Namespace) -> Access:
+    """Return what ``arguments`` say. Raises SettingsError with everything that is wrong."""
+    problems: list[Problem] = []
+    access = access_of(arguments, problems)
+    if problems:
+        raise SettingsError(problems)
+    return access
+
+
+def _header(line: str, problems: list[Problem]) -> tuple[str, str]:
+    name, colon, value = (part.strip() for part in line.partition(":"))
+    if not colon or not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
+        rule = "it is a name, a colon and a value, on one line"
+        # Of a line without a colon nobody knows which part is the key.
+        said = f"{name}: ..." if colon else "a line without a colon"
+        problems.append(Problem(path="--header", value=said, rule=rule, remedy="write it as 'Name: value'"))
+    return name, value
+
+
+def _key(
+    arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str], problems: list[Problem]
+) -> str | None:
+    name, path = arguments.key_variable, arguments.key_file
+    if name is not None and path is not None:
+        rule = "the key comes from a variable or from a file"
+        problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy="leave out one of the two"))
+        return None
+    if name is not None:
+        key = environment.get(name, "").strip()
+        if not key:
+            rule = "it names an environment variable that holds the key"
+            problems.append(Problem(path="--key-variable", value=name, rule=rule, remedy=f"export {name}"))
+        return _one_line("--key-variable", name, key, problems)
+    if path is None:
+        return None
+    try:
+        key = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        rule = f"it names a readable file that holds the key ({said})"
+        problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy="name another file"))
+        return None
+    return _one_line("--key-file", str(path), key, problems)
+
+
+def _one_line(option: str, where: str, key: str, problems: list[Problem]) -> str | None:
+    if len(key.split()) > 1:
+        rule = "the key is one word on one line"
+        problems.append(Problem(path=option, value=where, rule=rule, remedy="correct what it holds"))
+        return None
+    return key or None
