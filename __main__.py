@@ -7,6 +7,7 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 import pulumi
 
 from infra import platform
+from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
@@ -18,7 +19,8 @@ config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisio
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 region = pulumi.Config("aws").require("region")
 try:
-    stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml")
+    read = ModelFiles(token=config.get("hub_token"))
+    stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml", read=read)
 except OptimalTpError as error:
     raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
@@ -45,6 +47,7 @@ trial = experiment.build(
         node_pool=names.NODE_POOL,
         pool=base.pool,
         foundation=base.foundation,
+        hub_token=config.get_secret("hub_token"),
         pins={"ami": neuron.ami, "instance": neuron.instance_type, "pair": neuron.pair},
     ),
 )

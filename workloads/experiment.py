@@ -8,8 +8,9 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
-from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
+from optimal_tp.plan.feasibility import DTYPE_BYTES, memory_lines, reach_lines, seat_lines
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.plan.model_sizes import size_lines
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs
@@ -41,6 +42,8 @@ class Ground:
     node_pool: str
     pool: pulumi.Resource
     foundation: collections.abc.Sequence[pulumi.Resource]
+    hub_token: pulumi.Output[str] | None
+    """Secret; None without one."""
     pins: collections.abc.Mapping[str, str]
     """What the servers run on: instance type, image and AMI."""
 
@@ -93,7 +96,7 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    memory = memory_lines(settings, plan.instance_type)
+    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan.instance_type))
     for line in (*plan.lines(), *memory, *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
         pulumi.log.info(line)
     for line in (*reach_lines(settings), *seat_lines(settings)):
@@ -119,6 +122,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             fetched={model.slug: _fetched(settings, model) for model in plan.models},
             python_image=ground.python_image,
             package_index_url=settings.loadtest.package_index_url,
+            hub_token=ground.hub_token,
             volume_handle=ground.volume_handle,
             identity=ground.identity,
             foundation=ground.foundation,
@@ -204,7 +208,7 @@ def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
 
 def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
     of = model.settings
-    return Fetched(model=of.model, source=settings.source(of), shape_name=settings.shape_name(of))
+    return Fetched(model=of.model, source=settings.source(of), shape=settings.sizes_of(of).shape)
 
 
 def _board(model: ModelPlan) -> Board:

@@ -9,6 +9,7 @@ import collections.abc
 import dataclasses
 import datetime as dt
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -18,6 +19,7 @@ import rich.markup
 import rich.table
 
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
+from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.account.preflight import rows
 from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Experiment, Scene
@@ -42,7 +44,8 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     if options.policy:
         sys.stdout.write(json.dumps(least_policy(PREFLIGHT), indent=2) + "\n")
         return 0
-    stack = read_stack(options.stack, pathlib.Path())
+    # The stack's token is encrypted, and only Pulumi reads it.
+    stack = read_stack(options.stack, pathlib.Path(), ModelFiles(token=os.environ.get("HF_TOKEN")))
     region, now = stack.infra.region, dt.datetime.now(dt.UTC)
     make = clients(region) if make is None else make
     account = require_account(make, region)

@@ -11,6 +11,7 @@ import pathlib
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
 from optimal_tp.plan.lineup import Lineup
+from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.sections import Results, parse_spend
@@ -34,9 +35,12 @@ class Stack:
     money: Forecast
 
 
-def compose(sections: collections.abc.Mapping[str, object], region: str, *, file: str) -> Stack:
+def compose(
+    sections: collections.abc.Mapping[str, object], region: str, *, file: str, read: Read = local_file
+) -> Stack:
     """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
 
+    ``read`` gives the config.json of models that are not known by name; by default only from this machine.
     Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
     where nodes cannot hold the servers.
     """
@@ -45,6 +49,7 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     workloads = parse_cluster(sections, file=file)
     require_region(infra, region, file=file)
     neuron = infra.neuron
+    workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
     workloads = with_batches(workloads, neuron.hardware)
     beside = sizing.system_node_vcpus(infra)
@@ -55,11 +60,11 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 
 
-def read_stack(name: str, folder: pathlib.Path) -> Stack:
+def read_stack(name: str, folder: pathlib.Path, read: Read = local_file) -> Stack:
     """Return the stack called ``name`` out of its file in ``folder``. Raises as ``compose`` does."""
     config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
-    return compose(sections, str(config["aws:region"]), file=file)
+    return compose(sections, str(config["aws:region"]), file=file, read=read)
 
 
 def results_of(config: collections.abc.Mapping[str, object], *, file: str) -> Results:

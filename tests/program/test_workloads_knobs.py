@@ -5,6 +5,7 @@ import functools
 import pytest
 
 from optimal_tp.settings.sections import LoadTest, Serving, Spend
+from tests.fakes_configs import CONFIG
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves, shown
@@ -17,7 +18,8 @@ KNOBS = (
     Knob("serving.equal_cores", 8, "Deployment tp1-7-pods", "qwen-vllm-tp1-7"),
     Knob("serving.placement", "isolated", "Deployment tp1-7-pods", '"optimal-tp/planned-node": "qwen-vllm-tp1-7"'),
     Knob("serving.model_source", "s3://models/mine", "Job artifacts-fetch", '"--source", "s3://models/mine"'),
-    Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", "Qwen/Qwen3-1.7B"),
+    Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", r"\"intermediate\": 6144"),
+    Knob("serving.config_file", str(CONFIG), "Job artifacts-fetch", r"\"family\": \"llama\""),
     Knob("serving.volume_claim", "claim", "Job artifacts-compile-tp4", '"claimName": "claim"'),
     Knob("serving.start_patience_seconds", 600, "Deployment tp4-0-pods", '"failureThreshold": 60'),
     Knob("serving.probe_patience_seconds", 60, "Deployment tp4-0-pods", '"failureThreshold": 3'),
