@@ -5,27 +5,29 @@ Rows 9 to 11 (workloads): compiled artifacts, servers, load generator and dashbo
 """
 
 import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra import platform
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
-from optimal_tp.settings.stack_file import SECTIONS
+from optimal_tp.settings.stack_keys import SECTIONS, require_known
 from workloads import experiment
 from workloads.namespace import Identity
 
+aws, file = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml"
 config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
-region = pulumi.Config("aws").require("region")
 try:
+    require_known({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
     read = ModelFiles(token=config.get("hub_token"))
-    stack = compose(sections, region, file=f"Pulumi.{pulumi.get_stack()}.yaml", read=read)
+    stack = compose(sections, aws.require("region"), file=file, read=read)
 except OptimalTpError as error:
     raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
 
-base = platform.build(infra)
+base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
 trial = experiment.build(
     stack.workloads,
     stack.plan,
@@ -38,6 +40,7 @@ trial = experiment.build(
             issuer=base.oidc_issuer,
             partition=base.place.partition,
             tags=infra.tags,
+            boundary=infra.permissions_boundary_arn,
         ),
         kubernetes_provider=base.kubernetes_provider,
         volume_handle=pulumi.Output.concat(base.file_system_id, "::", base.access_point_id),

@@ -30,6 +30,9 @@ def main(arguments: typing.Sequence[str]) -> int:
     """Print a row per order of work, jitter and load."""
     parser = argparse.ArgumentParser(prog="python -m bench.fleet_engine", description="Plans beside a known engine.")
     parser.add_argument("--runs", type=int, default=5, help="of each row (default %(default)s)")
+    parser.add_argument(
+        "--loads", type=float, nargs="+", default=LOADS, help="shares of the capacity (default %(default)s)"
+    )
     options = parser.parse_args(arguments)
     names = " | ".join(f"{metric.removesuffix('_ms')} p{share:g}" for metric, share in ASKED)
     print(f"| prompts | steps vary | load | {names} | intervals that hold the truth |")
@@ -38,7 +41,7 @@ def main(arguments: typing.Sequence[str]) -> int:
         for jitter in (0.0, 0.1):
             engine = dataclasses.replace(MIXED, prefill_first=first, jitter=jitter)
             models = [engine_model(Candidate(1), whole_run(engine, seed).timed, 16) for seed in range(options.runs)]
-            for load in LOADS:
+            for load in options.loads:
                 found = [_one(engine, model, load, seed) for seed, model in enumerate(models)]
                 errors = " | ".join(f"{100 * np.median([one[0][index] for one in found]):.1f} %" for index in range(6))
                 order = "first" if first else "mixed"

@@ -10,17 +10,20 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from infra import policies
+from infra import policies, roles
 from infra.network import Subnets
 from optimal_tp.facts import names
+from optimal_tp.facts.addons import AddonName
 from optimal_tp.facts.names import SYSTEM_NAMESPACE
-from optimal_tp.facts.versions import AddonName, KubernetesMinor
-from optimal_tp.settings.infra import SYSTEM_NODES, AddonVersions, ControlPlane, SystemNodes
+from optimal_tp.facts.versions import KubernetesMinor
+from optimal_tp.settings.addons import AddonVersions
+from optimal_tp.settings.infra import SYSTEM_NODES, ControlPlane, SystemNodes
 
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
     # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
     "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
 }
+_CONTROL_PLANE_POLICY = "AmazonEKSClusterPolicy"
 _EFS_DRIVER_POLICY = "service-role/AmazonEFSCSIDriverPolicy"
 _EFS_DRIVER_ACCOUNT = "efs-csi-controller-sa"
 
@@ -36,6 +39,10 @@ class ClusterArgs:
     system_nodes: SystemNodes
     addons: AddonVersions
     place: policies.Place
+    profile: str | None
+    """Of the AWS command line, which the Kubernetes provider asks for credentials; None takes the environment's."""
+    boundary: str | None
+    """ARN of the permissions boundary of every role."""
     tags: collections.abc.Mapping[str, str]
 
 
@@ -84,7 +91,7 @@ class Cluster(pulumi.ComponentResource):
         self.control_plane, self.running = control_plane, (nodes, dns, agent)
         self.kubernetes_provider = kubernetes.Provider(
             f"{name}-kubernetes",
-            kubeconfig=control_plane.kubeconfig_json,
+            kubeconfig=self._kubeconfig(control_plane),
             # Without it an unknown kubeconfig in a preview plans to replace the provider, and with it everything in
             # the cluster, the node pool included.
             cluster_identifier=args.place.cluster(args.cluster_name),
@@ -103,6 +110,21 @@ class Cluster(pulumi.ComponentResource):
                 "security_group_id": self.security_group_id,
             }
         )
+
+    def _kubeconfig(self, control_plane: eks.Cluster) -> pulumi.Output[str]:
+        """Return how to reach the cluster: the component leaves the profile out of the text that it gives."""
+        if self._args.profile is None:
+            return control_plane.kubeconfig_json
+        return control_plane.kubeconfig.apply(json.dumps)
+
+    def _bounded_role(self) -> tuple[aws.iam.Role | None, list[pulumi.Resource]]:
+        """Make the control plane's role where it has a boundary: the component's own cannot be given one."""
+        args, name = self._args, f"{self._name}-control-plane"
+        if args.boundary is None:
+            return None, []
+        trust = policies.service_trust("eks.amazonaws.com")
+        role = roles.role(self, name, f"Control plane of {args.cluster_name}", trust, args)
+        return role, roles.attach(self, name, role, [args.place.managed_policy(_CONTROL_PLANE_POLICY)])
 
     def _control_plane(self) -> eks.Cluster:
         args, wanted = self._args, self._args.control_plane
@@ -123,12 +145,16 @@ class Cluster(pulumi.ComponentResource):
             opts=self._child,
         )
         is_public = bool(wanted.public_access_cidrs)
+        role, attached = self._bounded_role()
+        credentials = None if args.profile is None else eks.KubeconfigOptionsArgs(profile_name=args.profile)
         return eks.Cluster(
             f"{self._name}-control-plane",
             name=args.cluster_name,
             version=args.kubernetes,
             vpc_id=args.subnets.vpc_id,
             private_subnet_ids=list(args.subnets.private_ids.values()),
+            service_role=role,
+            provider_credential_opts=credentials,
             authentication_mode=eks.AuthenticationMode.API,
             encryption_config_key_arn=key.arn,
             endpoint_private_access=True,
@@ -147,8 +173,9 @@ class Cluster(pulumi.ComponentResource):
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
             tags=dict(args.tags),
-            # Late events would bring a log group back that is deleted before the cluster.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            # Late events would bring a log group back that is deleted before the cluster, and a cluster whose role has
+            # lost its policy cannot be deleted.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *attached]),
         )
 
     def _administrator(self, role_arn: str, control_plane: eks.Cluster) -> None:
@@ -197,13 +224,8 @@ class Cluster(pulumi.ComponentResource):
         trust = policies.pod_identity_trust(
             args.place, cluster_name=args.cluster_name, namespace=SYSTEM_NAMESPACE, service_account=_EFS_DRIVER_ACCOUNT
         )
-        role = aws.iam.Role(
-            f"{self._name}-efs-driver",
-            description="EFS CSI driver: makes and removes access points",
-            assume_role_policy=json.dumps(trust),
-            tags=dict(args.tags),
-            opts=self._child,
-        )
+        what = "EFS CSI driver: makes and removes access points"
+        role = roles.role(self, f"{self._name}-efs-driver", what, trust, args)
         attachment = aws.iam.RolePolicyAttachment(
             f"{self._name}-efs-driver",
             role=role.name,
@@ -216,14 +238,10 @@ class Cluster(pulumi.ComponentResource):
 
     def _nodes(self, *, after: collections.abc.Sequence[pulumi.Resource]) -> aws.eks.NodeGroup:
         name, args = f"{self._name}-nodes", self._args
-        role = aws.iam.Role(
-            name,
-            description=f"System nodes of {args.cluster_name}",
-            assume_role_policy=json.dumps(policies.service_trust("ec2.amazonaws.com")),
-            tags=dict(args.tags),
-            opts=self._child,
-        )
-        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES])
+        trust = policies.service_trust("ec2.amazonaws.com")
+        role = roles.role(self, name, f"System nodes of {args.cluster_name}", trust, args)
+        needed = [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES]
+        attachments = roles.attach(self, name, role, needed)
         template = aws.ec2.LaunchTemplate(
             name,
             block_device_mappings=[
@@ -272,18 +290,3 @@ class Cluster(pulumi.ComponentResource):
             # A node whose role has lost a policy leaves the cluster while Karpenter still runs on it.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*after, *attachments]),
         )
-
-
-def attach(
-    parent: pulumi.Resource, name: str, role: aws.iam.Role, policy_arns: collections.abc.Sequence[str]
-) -> list[pulumi.Resource]:
-    """Attach AWS's managed policies to ``role``, under ``parent``; return what dependents must outlive."""
-    return [
-        aws.iam.RolePolicyAttachment(
-            f"{name}-{arn.rsplit('/', maxsplit=1)[-1]}",
-            role=role.name,
-            policy_arn=arn,
-            opts=pulumi.ResourceOptions(parent=parent),
-        )
-        for arn in policy_arns
-    ]

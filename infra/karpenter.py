@@ -8,8 +8,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from infra import policies
-from infra.cluster import Cluster, attach
+from infra import policies, roles
+from infra.cluster import Cluster
 from infra.nodes import karpenter_values
 from optimal_tp.facts.names import SYSTEM_NAMESPACE
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, Chart
@@ -41,8 +41,12 @@ class KarpenterArgs:
     cluster_name: str
     cluster: Cluster
     overlays: bool
+    dry_run: bool
+    """Whether Karpenter tries launches out before it takes a node class."""
     registries: Registries
     place: policies.Place
+    boundary: str | None
+    """ARN of the permissions boundary of every role."""
     tags: collections.abc.Mapping[str, str]
 
 
@@ -69,6 +73,7 @@ class Karpenter(pulumi.ComponentResource):
             region=args.place.region,
             queue_name=queue.name,
             overlays=args.overlays,
+            dry_run=args.dry_run,
             registries=args.registries,
         )
         self._release(
@@ -120,14 +125,10 @@ class Karpenter(pulumi.ComponentResource):
 
     def _node_role(self) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
         args, name = self._args, f"{self._name}-node"
-        role = aws.iam.Role(
-            name,
-            description=f"Nodes that Karpenter launches for {args.cluster_name}",
-            assume_role_policy=json.dumps(policies.service_trust("ec2.amazonaws.com")),
-            tags=dict(args.tags),
-            opts=self._child,
-        )
-        attachments = attach(self, name, role, [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES])
+        trust = policies.service_trust("ec2.amazonaws.com")
+        role = roles.role(self, name, f"Nodes that Karpenter launches for {args.cluster_name}", trust, args)
+        needed = [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES]
+        attachments = roles.attach(self, name, role, needed)
         # A kubelet whose entry is gone is locked out of the cluster and its node never drains.
         entry = aws.eks.AccessEntry(
             name,
@@ -144,13 +145,7 @@ class Karpenter(pulumi.ComponentResource):
         trust = policies.pod_identity_trust(
             place, cluster_name=args.cluster_name, namespace=SYSTEM_NAMESPACE, service_account=SERVICE_ACCOUNT
         )
-        role = aws.iam.Role(
-            name,
-            description=f"Karpenter of {args.cluster_name}",
-            assume_role_policy=json.dumps(trust),
-            tags=dict(args.tags),
-            opts=self._child,
-        )
+        role = roles.role(self, name, f"Karpenter of {args.cluster_name}", trust, args)
         documents: dict[str, pulumi.Input[str]] = {
             "node-lifecycle": json.dumps(policies.karpenter_node_lifecycle(place, args.cluster_name)),
             "iam-integration": node_role.arn.apply(lambda arn: json.dumps(policies.karpenter_iam_integration(arn))),

@@ -8,7 +8,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from infra import policies
+from infra import policies, roles
 from optimal_tp.settings.infra import ExistingNetwork, RetentionDays
 
 
@@ -21,6 +21,8 @@ class NetworkArgs:
     nat_gateway_per_zone: bool
     flow_log_days: RetentionDays | None
     place: policies.Place
+    boundary: str | None
+    """ARN of the permissions boundary of every role."""
     tags: collections.abc.Mapping[str, str]
 
 
@@ -72,7 +74,8 @@ class Network(pulumi.ComponentResource):
         private = {zone: self._subnet("private", zone, block.private, vpc) for zone, block in blocks.items()}
         gateways = self._ways_out(vpc, public)
         tables = {zone: self._private_table(zone, vpc, private[zone], gateways) for zone in args.zones}
-        # Image layers and model weights come from S3: through the gateway endpoint they cost no NAT traffic.
+        # A model from a bucket, and results, cost no NAT traffic through the gateway endpoint. Images do: layers of
+        # Amazon ECR Public come from CloudFront (8 to 9 GiB a Neuron node), as do a hub's weights, or another network.
         aws.ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=vpc.id,
@@ -170,13 +173,8 @@ class Network(pulumi.ComponentResource):
         group = aws.cloudwatch.LogGroup(
             name, retention_in_days=retention_days, tags=dict(self._args.tags), opts=self._child
         )
-        role = aws.iam.Role(
-            name,
-            description="Writes VPC flow logs into their log group",
-            assume_role_policy=json.dumps(policies.flow_log_trust(self._args.place)),
-            tags=dict(self._args.tags),
-            opts=self._child,
-        )
+        trust = policies.flow_log_trust(self._args.place)
+        role = roles.role(self, name, "Writes VPC flow logs into their log group", trust, self._args)
         delivery = aws.iam.RolePolicy(
             name,
             name="delivery",

@@ -66,6 +66,8 @@ class NeuronPoolArgs:
     subnet_ids: collections.abc.Sequence[pulumi.Input[str]]
     security_group_ids: collections.abc.Sequence[pulumi.Input[str]]
     tags: collections.abc.Mapping[str, str]
+    life_seconds: int | None
+    """A node's longest life; None for one without end."""
     after: collections.abc.Sequence[pulumi.Resource]
     """Everything that launching and ending a node needs: Karpenter, the Neuron chart, the cluster, the routes."""
 
@@ -96,7 +98,8 @@ class NeuronPool(pulumi.ComponentResource):
         # Its finalizer waits until no node refers to it, and needs the controller's rights to get there.
         self._after.append(self._object(f"{name}-class", names.NODE_CLASS, "EC2NodeClass", node_class))
         # Foreground deletion, Pulumi's default: the pool is gone when EC2 says that its instances are terminated.
-        pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", node_pool.node_pool_spec(args.neuron))
+        spec = node_pool.node_pool_spec(args.neuron, life_seconds=args.life_seconds)
+        pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", spec)
         self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL)
         self.register_outputs({"node_pool_name": self.node_pool_name})
 

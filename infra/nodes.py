@@ -59,15 +59,21 @@ def karpenter_values(
     region: str,
     queue_name: "pulumi.Input[str]",
     overlays: bool,
+    dry_run: bool,
     registries: Registries,
 ) -> Spec:
-    """Return the values of Karpenter's chart. ``overlays`` opens the gate of NodeOverlay, an alpha feature."""
+    """Return the values of Karpenter's chart.
+
+    ``overlays`` opens the gate of NodeOverlay, an alpha feature; ``dry_run`` lets it try launches out before it takes a
+    node class (karpenter-provider-aws pull request 8350).
+    """
     return {
         "serviceAccount": {"name": "karpenter"},
         "settings": {
             "clusterName": cluster_name,
             "interruptionQueue": queue_name,
             "eksControlPlane": True,
+            "disableDryRun": not dry_run,
             "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
         },
         "controller": {

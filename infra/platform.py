@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import shlex
 import typing
 
 import pulumi
@@ -14,10 +15,11 @@ from infra.network import Network, NetworkArgs, Subnets, given, made
 from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSchedulingArgs
 from infra.policies import Place
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
+from optimal_tp.errors import SettingsError
 from optimal_tp.facts.names import SCHEDULER
 from optimal_tp.facts.versions import KARPENTER, NEURON
 from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
-from optimal_tp.settings import sizing
+from optimal_tp.settings import first_up, sizing
 from optimal_tp.settings.infra import ExistingCluster, InfraSettings
 
 
@@ -47,7 +49,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
     zones = ", ".join(settings.neuron.zones)
     karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
     chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
-    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (1.7.2 or newer)"
+    driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (2.3.0 or newer)"
     gate = ", with its feature gate NodeOverlay open" if settings.neuron.karpenter_needs_a_price else ""
     return [
         f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
@@ -57,7 +59,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
         f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
         f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
         f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
-        "expected: a network plugin that keeps NetworkPolicies (vpc-cni: enableNetworkPolicy)",
+        "expected: a network plugin that keeps NetworkPolicies (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
     ]
 
 
@@ -78,14 +80,17 @@ class Platform:
     """What pods need while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
     prices: collections.abc.Sequence[str]
     """Every price that counts, as a sentence."""
+    profile: str | None
+    """Of the AWS command line, that the stack asks AWS with; None takes the environment's."""
 
     def outputs(self) -> ClusterOutputs:
         """Return the stack outputs of these rows."""
         region = self.place.region
+        asking = "" if self.profile is None else f" --profile {shlex.quote(self.profile)}"
         return {
             "region": region,
             "cluster_name": self.cluster_name,
-            "kubeconfig_command": f"aws eks update-kubeconfig --region {region} --name {self.cluster_name}",
+            "kubeconfig_command": f"aws eks update-kubeconfig --region {region} --name {self.cluster_name}{asking}",
             "oidc_provider_arn": self.oidc_provider_arn,
             "file_system_id": self.file_system_id,
             "access_point_id": self.access_point_id,
@@ -94,21 +99,31 @@ class Platform:
         }
 
 
-def build(settings: InfraSettings) -> Platform:
-    """Make what ``settings`` ask for, with the default AWS provider."""
-    place = Place(
-        partition=aws.get_partition().partition,
-        region=settings.region,
-        account_id=aws.get_caller_identity().account_id,
-    )
+def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: int | None) -> Platform:
+    """Make what ``settings`` ask for, with the default AWS provider, which asks with ``profile``.
+
+    Neuron nodes live for ``node_life_seconds``, for ever with None. Raises RunError for what would end the first `up`
+    after the cluster is made and bills.
+    """
+    caller = aws.get_caller_identity()
+    place = Place(partition=aws.get_partition().partition, region=settings.region, account_id=caller.account_id)
     if settings.existing is not None:
-        return _on_existing(settings, settings.existing, place)
-    return _on_new(settings, place)
+        return _on_existing(settings, settings.existing, place, profile, node_life_seconds)
+    _require_a_way_in(settings, caller.arn)
+    return _on_new(settings, place, profile, node_life_seconds)
 
 
-def _on_new(settings: InfraSettings, place: Place) -> Platform:
+def _require_a_way_in(settings: InfraSettings, caller_arn: str) -> None:
+    """Refuse to make a cluster that its maker cannot go on with. Once it is there the same settings may hold."""
+    problems = first_up.problems(settings, caller_arn=caller_arn)
+    if problems and settings.cluster_name not in aws.eks.get_clusters().names:
+        error = SettingsError(problems)
+        raise pulumi.RunError(str(error)) from error
+
+
+def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_life_seconds: int | None) -> Platform:
     subnets = _subnets(settings, place)
-    cluster = _cluster(settings, subnets, place)
+    cluster = _cluster(settings, subnets, place, profile)
     in_cluster = pulumi.ResourceOptions(providers=[cluster.kubernetes_provider])
     karpenter = _karpenter(settings, cluster, place, in_cluster)
     scheduling = NeuronScheduling(
@@ -133,6 +148,7 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
             subnet_ids=[subnets.private_ids[zone] for zone in settings.neuron.zones],
             security_group_ids=[cluster.security_group_id],
             tags=settings.tags,
+            life_seconds=node_life_seconds,
             # Karpenter and all it needs end the instances; the Neuron chart starts the pods that make a node count.
             after=[karpenter, scheduling, cluster],
         ),
@@ -149,10 +165,11 @@ def _on_new(settings: InfraSettings, place: Place) -> Platform:
         pool=pool,
         foundation=(cluster, karpenter, scheduling, storage),
         prices=sizing.price_sentences(settings),
+        profile=profile,
     )
 
 
-def _cluster(settings: InfraSettings, subnets: Subnets, place: Place) -> Cluster:
+def _cluster(settings: InfraSettings, subnets: Subnets, place: Place, profile: str | None) -> Cluster:
     args = ClusterArgs(
         cluster_name=settings.cluster_name,
         kubernetes=settings.kubernetes,
@@ -161,6 +178,8 @@ def _cluster(settings: InfraSettings, subnets: Subnets, place: Place) -> Cluster
         system_nodes=settings.system_nodes,
         addons=settings.addons,
         place=place,
+        profile=profile,
+        boundary=settings.permissions_boundary_arn,
         tags=settings.tags,
     )
     return Cluster("cluster", args)
@@ -171,8 +190,10 @@ def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pu
         cluster_name=settings.cluster_name,
         cluster=cluster,
         overlays=settings.neuron.karpenter_needs_a_price,
+        dry_run=settings.karpenter_dry_run,
         registries=settings.registries,
         place=place,
+        boundary=settings.permissions_boundary_arn,
         tags=settings.tags,
     )
     return Karpenter("karpenter", args, opts)
@@ -189,13 +210,16 @@ def _subnets(settings: InfraSettings, place: Place) -> Subnets:
             nat_gateway_per_zone=settings.network.nat_gateways == "per-zone",
             flow_log_days=settings.network.flow_log_days,
             place=place,
+            boundary=settings.permissions_boundary_arn,
             tags=settings.tags,
         ),
     )
     return made(network)
 
 
-def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Place) -> Platform:
+def _on_existing(
+    settings: InfraSettings, existing: ExistingCluster, place: Place, profile: str | None, node_life_seconds: int | None
+) -> Platform:
     """Make only the access point and the node pool; rows 1 to 7 are expected to be there."""
     for sentence in expectations(settings, existing):
         pulumi.log.info(sentence)
@@ -216,6 +240,7 @@ def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Plac
             subnet_ids=existing.subnet_ids,
             security_group_ids=existing.security_group_ids,
             tags=settings.tags,
+            life_seconds=node_life_seconds,
             after=[],
         ),
         pulumi.ResourceOptions(providers=[provider]),
@@ -231,4 +256,5 @@ def _on_existing(settings: InfraSettings, existing: ExistingCluster, place: Plac
         pool=pool,
         foundation=(access,),
         prices=sizing.price_sentences(settings),
+        profile=profile,
     )

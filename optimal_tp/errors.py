@@ -5,6 +5,7 @@ OptimalTpError
 ├── CapacityError      this machine or cluster cannot hold what was asked       exit 5
 ├── ServerFailed       a server did not start, answered as another, or died     exit 5
 ├── StorageFailed      results could not be kept (full disk, bucket gone)       exit 5
+├── ResumeFailed       a run under way cannot be gone on with                   exit 5
 └── Interrupted        SIGINT or SIGTERM ended the run                          exit 130
 """
 
@@ -84,6 +85,10 @@ class ServerFailed(OptimalTpError):  # noqa: N818 - reads as what happened
 
 class StorageFailed(OptimalTpError):  # noqa: N818 - reads as what happened
     """Results could not be kept."""
+
+
+class ResumeFailed(OptimalTpError):  # noqa: N818 - reads as what happened
+    """What is kept of a run under way cannot be gone on with; a new run in a folder of its own can begin."""
 
 
 class Interrupted(OptimalTpError):  # noqa: N818 - reads as what happened

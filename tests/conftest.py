@@ -15,6 +15,12 @@ TIERS = {
 """Folder below tests/ to marker."""
 
 
+@pytest.fixture(autouse=True)
+def _no_pulumi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands read the stack file: a Pulumi of the machine's own knows nothing of a test's stack."""
+    monkeypatch.setattr("optimal_tp.settings.stack_config.COMMAND", "pulumi-of-no-machine")
+
+
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
     """Leave a tier that the run deselects as a whole unread: its imports take as long as the fast tests."""
     is_tier = collection_path.parent == pathlib.Path(__file__).parent and collection_path.name in TIERS

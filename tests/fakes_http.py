@@ -25,6 +25,10 @@ class Answering(http.server.BaseHTTPRequestHandler):
         """Answer."""
         self.answer("PATCH")
 
+    def do_DELETE(self) -> None:
+        """Answer."""
+        self.answer("DELETE")
+
     def content(self) -> bytes:
         """Return the request's body."""
         return self.rfile.read(int(self.headers["content-length"]))

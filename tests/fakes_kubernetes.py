@@ -3,11 +3,12 @@
 import collections.abc
 import contextlib
 import dataclasses
+import datetime as dt
 import json
 import pathlib
 import typing
 
-from optimal_tp.cluster.scaling import Deployments
+from optimal_tp.cluster.controls import Controls
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_http import Answering, listening
@@ -16,40 +17,78 @@ NO_API = Namespace(url="http://127.0.0.1:1", namespace="optimal-tp", token_file=
 """For doubles that ask nobody."""
 
 
-class FakeDeployments(Deployments):
-    """Keeps every order; the Deployments in ``refused`` are not scaled."""
+class FakeControls(Controls):
+    """Keeps every order; what is ``refused`` is not scaled or suspended, so many times."""
 
-    def __init__(self, *refused: str) -> None:
+    def __init__(self, *refused: str, times: int = 1_000) -> None:
         super().__init__(namespace=NO_API)
-        self.refused = refused
-        self.orders: list[tuple[str, int]] = []
+        object.__setattr__(self, "refused", dict.fromkeys(refused, times))
+        object.__setattr__(self, "orders", [])
+
+    refused: dict[str, int]
+    orders: list[tuple[str, int]]
 
     def scale(self, name: str, replicas: int) -> None:
         """Keep the order, or refuse."""
-        if name in self.refused:
+        if self.refused.get(name, 0):
+            self.refused[name] -= 1
             raise ServerFailed(f"no right to {name}")
         self.orders.append((name, replicas))
+
+    def suspend(self, name: str) -> None:
+        """Keep the order, or refuse."""
+        self.scale(f"job {name}", 0)
+
+
+_PODS = "/api/v1/namespaces/optimal-tp/pods?labelSelector=app%3D"
 
 
 @dataclasses.dataclass(kw_only=True)
 class FakeCluster:
-    """Objects by path; a PATCH merges into them, a path in ``refused`` answers 403."""
+    """Objects by path; a PATCH merges into them, a DELETE takes them away, a path in ``refused`` answers 403.
 
-    objects: dict[str, dict[str, typing.Any]]
+    A server whose scale is there and above 0 has a pod that runs since it was asked for.
+    """
+
+    objects: dict[str, typing.Any]
+    """A text is a log."""
     refused: set[str] = dataclasses.field(default_factory=set)
     asked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     """Method and path, in order."""
+    since: dict[str, str] = dataclasses.field(default_factory=dict)
+    """When each scale was changed the last time."""
 
     def answer(self, method: str, path: str, patch: object) -> tuple[int, object]:
         """Return status and body."""
         self.asked.append((method, path))
         if path in self.refused:
             return 403, {"message": "forbidden"}
+        if path.startswith(_PODS):
+            return 200, {"items": self._pods(path.removeprefix(_PODS))}
         if path not in self.objects:
             return 404, {"message": "not found"}
+        if method == "DELETE":
+            return 200, self.objects.pop(path)
         if method == "PATCH":
             _merge(self.objects[path], typing.cast("dict[str, typing.Any]", patch))
+            self.since[path] = dt.datetime.now(dt.UTC).isoformat()
         return 200, self.objects[path]
+
+    def _pods(self, server: str) -> list[dict[str, typing.Any]]:
+        path = f"/apis/apps/v1/namespaces/optimal-tp/deployments/{server}/scale"
+        if not self.objects.get(path, {}).get("spec", {}).get("replicas"):
+            return []
+        since = self.since.get(path, "2026-07-01T09:00:00Z")
+        return [
+            {
+                "metadata": {"name": f"{server}-a", "creationTimestamp": since},
+                "spec": {"nodeName": "node"},
+                "status": {
+                    "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": since}],
+                    "containerStatuses": [{"restartCount": 0, "state": {"running": {"startedAt": since}}}],
+                },
+            }
+        ]
 
     @property
     def changed(self) -> list[str]:
@@ -73,7 +112,7 @@ def served(cluster: FakeCluster, folder: pathlib.Path) -> collections.abc.Iterat
         def answer(self, method: str) -> None:
             patch = json.loads(self.content()) if method == "PATCH" else None
             status, found = cluster.answer(method, self.path, patch)
-            self.tell(status, json.dumps(found).encode())
+            self.tell(status, (found if isinstance(found, str) else json.dumps(found)).encode())
 
     (folder / "token").write_text("secret\n")
     with listening(Handler) as url:

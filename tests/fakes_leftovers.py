@@ -20,7 +20,9 @@ from botocore.compat import HTTPHeaders
 from optimal_tp.account.inquiry import Clients
 from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS
+from optimal_tp.settings.stack_config import stack_config
 from tests.fakes_pulumi import Recorded, recorded
+from tests.fakes_stack_files import ROOT
 
 Found = set[tuple[str, str]]
 """Kinds and names."""
@@ -100,7 +102,7 @@ def scope(stack: str) -> Scope:
     """Return where leftovers of the stack file are looked for, with every bucket to be deleted."""
     from optimal_tp.cli.leftovers import stack_scope  # noqa: PLC0415 - boto3 takes a second
 
-    return dataclasses.replace(stack_scope(stack), keeps_bucket=False)
+    return dataclasses.replace(stack_scope(stack_config(stack, ROOT)), keeps_bucket=False)
 
 
 def resources(stack: str) -> dict[str, list[Recorded]]:

@@ -17,12 +17,14 @@ import typing
 
 import pulumi
 import pulumi.runtime
-from pulumi.runtime import mocks, settings
+from google.protobuf import struct_pb2
+from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 
 from tests.fakes_stack_files import ACCOUNT, ROOT, stack_config
 
 PROJECT = "optimal-tp"
+CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/builder/me"
 CLUSTER = "eks:index:Cluster"
 
 
@@ -103,6 +105,7 @@ class RecordingMonitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: typing.Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802 - gRPC's name
         """Record ``request`` and answer as the mock monitor does."""
+        _name_resources(request.object)
         with _event_loop():
             response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
@@ -133,6 +136,14 @@ class RecordingMonitor(mocks.MockMonitor):
         with _event_loop():
             response: resource_pb2.ResourceInvokeRequest = super().Invoke(request)  # type: ignore[no-untyped-call]
         return response
+
+
+def _name_resources(inputs: struct_pb2.Struct) -> None:
+    """Put its URN in the place of each resource that is an input: reading one back would ask the engine for it."""
+    for value in inputs.fields.values():
+        fields = value.struct_value.fields
+        if rpc._special_sig_key in fields and fields[rpc._special_sig_key].string_value == rpc._special_resource_sig:
+            value.string_value = fields["urn"].string_value
 
 
 @contextlib.contextmanager
@@ -189,6 +200,7 @@ def _control_plane(_: str, inputs: dict[str, typing.Any]) -> dict[str, typing.An
     return {
         "clusterSecurityGroupId": "sg-0aaaaaaaaaaaaaaaa",
         "kubeconfigJson": json.dumps({"clusters": [{"name": inputs["name"]}]}),
+        "kubeconfig": {"clusters": [{"name": inputs["name"]}], "profile": inputs.get("providerCredentialOpts")},
         "oidcIssuer": issuer,
         "oidcProviderUrl": f"https://{issuer}",
     }
@@ -249,6 +261,8 @@ RESOURCES: dict[str, Outputs] = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _nothing,
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
     "aws:s3/bucketVersioning:BucketVersioning": _nothing,
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy": _nothing,
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
     "kubernetes:batch/v1:CronJob": _nothing,
     "kubernetes:batch/v1:Job": _nothing,
@@ -266,7 +280,6 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:Role": _nothing,
-    "kubernetes:scheduling.k8s.io/v1:PriorityClass": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
 }
 """Every resource type that the program may register, with what AWS would compute for it."""
@@ -289,7 +302,8 @@ def physical_id(type_: str, name: str) -> str:
 
 CALLS: dict[str, dict[str, typing.Any]] = {
     "aws:index/getPartition:getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com", "id": "aws"},
-    "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": "arn:aws:iam::x", "id": ACCOUNT},
+    "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": CALLER, "id": ACCOUNT},
+    "aws:eks/getClusters:getClusters": {"id": "here", "names": ["there-already"]},
 }
 """Everything that a preview may ask AWS."""
 

@@ -2,24 +2,25 @@
 
 import collections.abc
 import copy
+import dataclasses
 import datetime as dt
 import json
 import typing
 
 from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.preflight.checks import checks
-from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.preflight.context import Credentials, Scene
 from optimal_tp.account.preflight.rows import Row
-from optimal_tp.account.questions import Answer
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import Stack, compose
-from optimal_tp.settings.stack_file import PROJECT, SECTIONS
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_stack_files import EXISTING
 from tests.fakes_workloads import changed, side_by_side
 
 NOW: typing.Final = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 OWNER = "123456789012"
+CALLER: typing.Final = f"arn:aws:sts::{OWNER}:assumed-role/builder/me"
 VPC, BUCKET, RESERVATION = "vpc-0aaaaaaaaaaaaaaaa", "results-of-ours", "cr-1"
 DIGEST = "sha256:" + "a" * 64
 _NETWORK: typing.Final = {
@@ -46,7 +47,7 @@ def stack(name: str, **changes: object) -> Stack:
             infra.pop(key, None)
     elif name == "network":
         infra["network"] = _NETWORK
-    if name in ("dev", "network"):
+    if name in ("dev", "network", "prod"):
         infra["control_plane"]["public_access_cidrs"] = ["198.18.0.0/24"]
     if name == "prod":
         infra["control_plane"]["admin_role_arns"] = [f"arn:aws:iam::{OWNER}:role/platform-admin"]
@@ -60,23 +61,24 @@ STACKS: typing.Final = ("dev", "prod", "existing", "network")
 def preflight(
     of: Stack,
     account: Account,
-    *,
-    manifest: collections.abc.Callable[[str], Answer] = lambda _: (DIGEST,),
-    has_chart: bool = True,
-    aws_command: str | None = "/usr/bin/aws",
+    **around: typing.Any,
 ) -> dict[str, Row]:
-    """Return the rows of a preflight, by check."""
+    """Return the rows of a preflight, by check; ``around`` is what else the scene has than a machine that is ready."""
     scene = Scene(
         settings=of.infra,
         experiment=experiment(of),
         ask=Inquiry(account),
         account=OWNER,
-        manifest=manifest,
-        has_chart=lambda _: has_chart,
-        aws_command=aws_command,
+        caller_arn=CALLER,
+        credentials=Credentials(source="shared-credentials-file", end="none"),
+        address=lambda: ("198.18.0.7",),
+        logins=lambda _: (),
+        manifest=lambda _: (DIGEST,),
+        has_chart=lambda _: True,
+        aws_command="/usr/bin/aws",
         now=NOW,
     )
-    found = checks(scene)
+    found = checks(dataclasses.replace(scene, **around))
     by_check = {row.check: row for row in found}
     assert len(by_check) == len(found)
     return by_check
@@ -138,13 +140,15 @@ def ready(of: Stack) -> Plan:
     """Return the answers of an account in which all is well for ``of``."""
     infra = of.infra
     plan: Plan = {
-        "sts.get_caller_identity": {"Account": OWNER},
+        "sts.get_caller_identity": {"Account": OWNER, "Arn": CALLER},
         "ec2.describe_instance_type_offerings": _offerings(of),
         "ec2.describe_instances": {"Reservations": []},
+        "ec2.describe_capacity_block_offerings": {"CapacityBlockOfferings": [block(of)]},
         "ec2.describe_capacity_reservations": reservation(of),
         "pricing.get_products": _products(of),
         "service-quotas.get_service_quota": {"Quota": {"Value": 1000.0}},
         "ssm.get_parameter": {"Parameter": {"Value": "ami-1"}},
+        "ec2.describe_images": {"Images": [{"ImageId": "ami-1", "State": "available"}]},
         "cloudwatch.list_dashboards": {"DashboardEntries": []},
         "cloudwatch.describe_alarms": {"MetricAlarms": [], "CompositeAlarms": []},
         "s3.head_bucket": "404",
@@ -152,7 +156,6 @@ def ready(of: Stack) -> Plan:
     if infra.existing is not None:
         return {**plan, **_there(of)}
     support = {"clusterVersion": infra.kubernetes, "endOfStandardSupportDate": dt.datetime(2027, 3, 27, tzinfo=dt.UTC)}
-    offered = {"addons": [{"addonVersions": [{"addonVersion": "v1"}]}]}
     network = infra.network.existing
     if network is not None:
         placed = network.private_subnet_ids.items()
@@ -172,12 +175,38 @@ def ready(of: Stack) -> Plan:
     return {
         **plan,
         "eks.describe_cluster_versions": {"clusterVersions": [support]},
-        "eks.describe_addon_versions": offered,
+        "eks.describe_addon_versions": lambda asked: addons(of, asked["addonName"]),
         "eks.list_clusters": {"clusters": []},
+        "organizations.describe_organization": "AWSOrganizationsNotInUseException",
         "eks.describe_cluster": "ResourceNotFoundException",
         "logs.describe_log_groups": {"logGroups": []},
         "iam.get_role": {"Role": role("platform-admin")},
     }
+
+
+def block(of: Stack, **changes: object) -> Parsed:
+    """Return a Capacity Block on offer for one node of the settings, for a day, as EC2 answers."""
+    neuron = of.infra.neuron
+    entry = {
+        "CapacityBlockOfferingId": "cbo-1",
+        "InstanceType": neuron.instance_type,
+        "AvailabilityZone": neuron.zones[0],
+        "InstanceCount": 1,
+        "StartDate": NOW + dt.timedelta(days=1),
+        "EndDate": NOW + dt.timedelta(days=2),
+        "CapacityBlockDurationHours": 24,
+        "UpfrontFee": "54.0",
+        "CurrencyCode": "USD",
+    }
+    return {**entry, **changes}
+
+
+def addons(of: Stack, name: str, version: str | None = None) -> Parsed:
+    """Return what EKS offers of an add-on: the version of the settings, and ``version``, which is its default."""
+    wanted = {str(each): text for each, text in of.infra.addons.by_addon().items()}[name] or "v9.9.9-eksbuild.9"
+    fits = [{"clusterVersion": of.infra.kubernetes, "defaultVersion": True}]
+    default = {"addonVersion": version or wanted, "compatibilities": fits}
+    return {"addons": [{"addonVersions": [{"addonVersion": "v99.0.0-eksbuild.1"}, default, {"addonVersion": wanted}]}]}
 
 
 def role(name: str) -> Parsed:

@@ -10,7 +10,6 @@ from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, Secret, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
-from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.lineup import Lineup, ModelPlan
@@ -19,7 +18,7 @@ from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.sections import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
 from workloads.manifests.bundle import FETCH_REQUIREMENTS, Part, bundle, with_fixed_names
-from workloads.namespace import Identity, config_maps
+from workloads.namespace import MADE, Identity, config_maps
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch"
@@ -46,6 +45,8 @@ class CompiledArtifactsArgs:
     """Secret; for models that a hub shows to its holder alone. None asks as anybody."""
     volume_handle: pulumi.Input[str]
     """EFS file system and access point, as ``fs-…::fsap-…``."""
+    run: str
+    """The experiment's name."""
     identity: Identity
     foundation: collections.abc.Sequence[pulumi.Resource]
     """The file system and its driver."""
@@ -54,17 +55,17 @@ class CompiledArtifactsArgs:
 
 
 class CompiledArtifacts(pulumi.ComponentResource):
-    """The claim, and for each model the fetch Job and one compile Job per candidate.
+    """The claim, and for each model the fetch Job and one compile Job per candidate, all of them suspended.
 
-    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-first``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
+    Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
     ``-fetch-role`` (with a model from a bucket), ``-fetch-token`` (with a hub's token) and ``-compile-<candidate>``
-    (``tp1``, ``tp1-b4``); in a sweep ``-fetch-<slug>`` and ``-compile-<slug>-<candidate>``. Takes its
-    Kubernetes and AWS providers from ``opts``.
+    (``tp1``, ``tp1-b4``); in a sweep ``-fetch-<slug>`` and ``-compile-<slug>-<candidate>``. Takes its Kubernetes and
+    AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
-    compiled: dict[tuple[str, Candidate], Job]
-    """By the model's slug and the candidate: what its servers depend on."""
+    jobs: list[Job]
+    """Which the load generator resumes."""
 
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
@@ -80,24 +81,10 @@ class CompiledArtifacts(pulumi.ComponentResource):
         claim = self._claim()
         self.claim_name = claim.metadata.name
         needs = self._fetch_needs(claim, closed)
-        self._first = PriorityClass(
-            f"{name}-first",
-            metadata={"name": jobs.priority_class(self._serving.namespace)},
-            value=jobs.COMPILE_PRIORITY,
-            description="Compile Jobs of the experiment: they take the cores of servers that are to be replaced",
-            opts=self._child,
-        )
-        self.compiled = {}
-        before: list[Job] = []
-        for model in args.plan.models:
-            fetched = self._fetch(model, needs)
-            for together in model.plan.rounds:
-                # What takes turns has too few nodes for all Jobs at once; in the same order as the turns, none waits
-                # for a node that another one holds.
-                after = [fetched, *before] if args.plan.runs_in_rounds else [fetched]
-                made = {(model.slug, each): self._compile(model, each, after) for each in together}
-                self.compiled |= made
-                before = list(made.values())
+        self.jobs = [self._fetch(model, needs) for model in args.plan.models]
+        # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
+        needs = [*needs, *args.before_nodes]
+        self.jobs += [self._compile(model, each, needs) for model in args.plan.models for each in model.plan.candidates]
         self.register_outputs({"claim_name": self.claim_name})
 
     def _claim(self) -> PersistentVolumeClaim:
@@ -126,7 +113,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         return next(iter(self._args.sites.values())).serving
 
     def _fetch_needs(self, claim: PersistentVolumeClaim, closed: NetworkPolicy) -> list[pulumi.Resource]:
-        """Return what every fetch Job waits for: its pods' account among it."""
+        """Return what the pods of every Job need while they run."""
         args, source = self._args, self._serving.model_source
         policy = self._fetch_role(source) if source.startswith("s3://") else None
         account = ServiceAccount(
@@ -138,8 +125,8 @@ class CompiledArtifacts(pulumi.ComponentResource):
             },
             opts=self._child,
         )
-        # The pod waits for what it mounts and is refused what its role may not yet read; the Job would use up its
-        # tries on either. Before the namespace is closed, any pod of the cluster may call this one and those after it.
+        # Gone before the pods, claim and role leave them hanging or refused. Before the namespace is closed, any pod of
+        # the cluster may call them.
         return [claim, account, closed, *self._code, *self._token(), *([] if policy is None else [policy[1]])]
 
     @property
@@ -166,13 +153,19 @@ class CompiledArtifacts(pulumi.ComponentResource):
         )
         fetched = args.fetched[model.slug]
         spec = jobs.fetch_spec(
-            fetched, self._serving, runtime, app=app, service_account=jobs.FETCH, token_secret=self._token_secret
+            fetched,
+            self._serving,
+            runtime,
+            app=app,
+            service_account=jobs.FETCH,
+            run=args.run,
+            token_secret=self._token_secret,
         )
         return Job(
             model.part(f"{self._name}-fetch"),
-            metadata={"name": app, "namespace": args.namespace},
+            metadata={"name": app, "namespace": args.namespace, "annotations": MADE},
             spec=spec,
-            opts=self._awaited(needs),
+            opts=self._suspended(needs),
         )
 
     def _fetch_role(self, source: str) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
@@ -182,6 +175,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role",
             description="Reads the model for the experiment",
             assume_role_policy=trust,
+            permissions_boundary=args.identity.boundary,
             tags=dict(args.identity.tags),
             opts=self._child,
         )
@@ -190,27 +184,20 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-fetch-role", name="rights", role=role.name, policy=json.dumps(policy), opts=self._child
         )
 
-    def _compile(self, model: ModelPlan, candidate: Candidate, after: collections.abc.Sequence[Job]) -> Job:
+    def _compile(self, model: ModelPlan, candidate: Candidate, needs: collections.abc.Sequence[pulumi.Resource]) -> Job:
         args = self._args
         server = model.plan.of(candidate)[0]
         return Job(
             f"{model.part(f'{self._name}-compile')}-{candidate.slug}",
             metadata={
-                "name": f"{server.name}-compile",
+                "name": jobs.compile_name(model, candidate),
                 "namespace": args.namespace,
-                # The guard suspends a Job at the deadline, and the next `up` lets it run again.
-                "annotations": {"pulumi.com/patchForce": "true"},
+                "annotations": MADE,
             },
-            spec=jobs.compile_spec(args.sites[model.slug], server, self._parts),
-            # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
-            opts=self._awaited([*args.before_nodes, self._first, *after]),
+            spec=jobs.compile_spec(args.sites[model.slug], server, self._parts, run=args.run),
+            opts=self._suspended(needs),
         )
 
-    def _awaited(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-        """Wait for a Job as long as a node's launch and a server's start may take; Pulumi's default is 10 minutes."""
-        patience = f"{neuron_pod.await_seconds(self._serving)}s"
-        return pulumi.ResourceOptions(
-            parent=self,
-            depends_on=needs,
-            custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
-        )
+    def _suspended(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        """Leave it to the load generator and the guard when a Job runs: no `up` and no refresh changes that back."""
+        return pulumi.ResourceOptions(parent=self, depends_on=needs, ignore_changes=["spec.suspend"])

@@ -8,9 +8,12 @@ import pulumi_kubernetes as kubernetes
 
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
+from optimal_tp.plan.expectation import lineup_expectations
 from optimal_tp.plan.feasibility import DTYPE_BYTES, memory_lines, reach_lines, seat_lines
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.plan.model_sizes import size_lines
+from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.artifacts import CompiledArtifacts, CompiledArtifactsArgs
@@ -18,10 +21,11 @@ from workloads.bucket import ResultsBucket
 from workloads.dashboard import Dashboard, DashboardArgs
 from workloads.guard import Guard, GuardArgs
 from workloads.loadtest import LoadTest, LoadTestArgs
+from workloads.manifests.guard import GUARD
 from workloads.manifests.jobs import Fetched
 from workloads.manifests.panels import Board
-from workloads.namespace import Identity
-from workloads.outputs import ExperimentOutputs, waiting_lines, why_pending_command
+from workloads.namespace import Identity, OwnNodes
+from workloads.outputs import ExperimentOutputs
 from workloads.serving import PART, VllmServer, VllmServerArgs
 
 
@@ -78,7 +82,7 @@ class Experiment:
             "results_on_destroy": pulumi.Output.concat(after, uri),
             "watch_command": f"optimal-tp watch --stack {pulumi.get_stack()}",
             "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
-            "cost": [*self.money.lines(), *model_lines(self.plan, self.money)],
+            "cost": [*self.money.lines(), *model_lines(self.settings, self.plan, self.money)],
             "usd_per_hour": self.money.cost.now_usd,
             "usd_per_hour_idle": self.money.cost.idle_usd,
             "usd_expected": round(self.money.usd, 2),
@@ -86,7 +90,6 @@ class Experiment:
             "receipt_command": pulumi.Output.concat("aws s3 cp ", uri, "/receipt.json -"),
             "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
             "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
-            "why_pending_command": why_pending_command(self.settings.serving),
             "stop_servers_command": (
                 f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
             ),
@@ -96,11 +99,7 @@ class Experiment:
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
     """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
-    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan.instance_type))
-    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(plan, money), *waiting_lines(settings.serving)):
-        pulumi.log.info(line)
-    for line in (*reach_lines(settings), *seat_lines(settings)):
-        pulumi.log.warn(line)
+    _say(settings, plan, money, ground)
     # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
@@ -110,9 +109,15 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
     ).metadata.name
     sites = {model.slug: _site(settings, model, ground) for model in plan.models}
     providers = pulumi.ResourceOptions(providers=[ground.kubernetes_provider])
-    guard = _guard(namespace, settings, plan, money, ground, providers)
-    # No Neuron node before the one who gives it back.
-    before_nodes = [ground.pool] if guard is None else [ground.pool, guard]
+    own_nodes = OwnNodes(
+        "own-nodes",
+        namespace=settings.serving.namespace,
+        pool=ground.node_pool,
+        accounts=[GENERATOR, GUARD],
+        opts=providers,
+    )
+    guard = _guard(_guarded(namespace, settings, plan, money, ground, own_nodes), money, providers)
+    before_nodes = [each for each in (ground.pool, guard) if each is not None]  # who gives nodes back is there first
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
@@ -124,13 +129,14 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             package_index_url=settings.loadtest.package_index_url,
             hub_token=ground.hub_token,
             volume_handle=ground.volume_handle,
+            run=settings.loadtest.run,
             identity=ground.identity,
             foundation=ground.foundation,
             before_nodes=before_nodes,
         ),
         providers,
     )
-    servers = _servers(namespace, sites, plan, artifacts, before_nodes, providers)
+    servers = _servers(namespace, sites, plan, [*before_nodes, artifacts], providers)
     results = ResultsBucket("results", settings.loadtest.results, ground.identity.tags)
     load_test = LoadTest(
         "loadgen",
@@ -143,7 +149,8 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             identity=ground.identity,
             results=results,
             pins=ground.pins,
-            servers=servers,
+            drives=[*artifacts.jobs, *servers],
+            own_nodes=own_nodes,
             node_pool=ground.node_pool,
             money=money,
         ),
@@ -153,28 +160,39 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
     return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results, guard=guard)
 
 
-def _guard(
+def _guard(args: GuardArgs, money: Forecast, opts: pulumi.ResourceOptions) -> Guard | None:
+    return None if money.spend.keep_running else Guard("guard", args, opts)
+
+
+def _guarded(
     namespace: pulumi.Input[str],
     settings: ClusterSettings,
     plan: Lineup,
     money: Forecast,
     ground: Ground,
-    opts: pulumi.ResourceOptions,
-) -> Guard | None:
-    if money.spend.keep_running:
-        return None
-    return Guard(
-        "guard",
-        GuardArgs(
-            namespace=namespace,
-            plan=plan,
-            run=settings.loadtest.run,
-            stop_after_seconds=money.stop_after_seconds,
-            python_image=ground.python_image,
-            after=[ground.pool],
-        ),
-        opts,
+    own_nodes: OwnNodes,
+) -> GuardArgs:
+    return GuardArgs(
+        namespace=namespace,
+        namespace_name=settings.serving.namespace,
+        plan=plan,
+        node_pool=ground.node_pool,
+        own_nodes=own_nodes,
+        run=settings.loadtest.run,
+        stop_after_seconds=money.stop_after_seconds,
+        python_image=ground.python_image,
+        after=[ground.pool],
     )
+
+
+def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
+    """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
+    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, pads=pads_heads(ground.pair)))
+    expected, too_short = lineup_expectations(plan, money)
+    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
+        pulumi.log.info(line)
+    for line in (*reach_lines(settings), *seat_lines(settings), *too_short):
+        pulumi.log.warn(line)
 
 
 def _dashboard(
@@ -214,32 +232,20 @@ def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
 def _board(model: ModelPlan) -> Board:
     of = model.settings
     title = of.model.title if model.slug else ""
-    return Board(title=title, slug=model.slug, candidates=of.candidates, limits=of.limits)
+    return Board(title=title, slug=model.slug, candidates=model.plan.candidates, limits=of.limits)
 
 
 def _servers(
     namespace: pulumi.Input[str],
     sites: collections.abc.Mapping[str, Site],
     plan: Lineup,
-    artifacts: CompiledArtifacts,
-    before_nodes: collections.abc.Sequence[pulumi.Resource],
+    after: collections.abc.Sequence[pulumi.Resource],
     opts: pulumi.ResourceOptions,
 ) -> list[VllmServer]:
-    everything = list(artifacts.compiled.values())
     return [
         VllmServer(
             server.name.removeprefix("qwen-vllm-"),
-            VllmServerArgs(
-                namespace=namespace,
-                site=sites[model.slug],
-                server=server,
-                starts=plan.starts(model) and server.round_number == 0,
-                # Where turns are taken a server would hold the only node that the next candidate's Job waits for.
-                after=[
-                    *before_nodes,
-                    *(everything if plan.runs_in_rounds else [artifacts.compiled[model.slug, server.candidate]]),
-                ],
-            ),
+            VllmServerArgs(namespace=namespace, site=sites[model.slug], server=server, after=after),
             opts,
         )
         for model in plan.models

@@ -12,7 +12,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from optimal_tp.plan.lineup import Lineup
 from workloads.manifests import generator, guard, python_pods
 from workloads.manifests.bundle import bundle
-from workloads.namespace import config_maps, grant
+from workloads.namespace import config_maps, grant, grant_nodes
 
 PROGRAM = "optimal_tp.pods.guard"
 CLOCK = "qwen-vllm-clock"
@@ -23,7 +23,12 @@ class GuardArgs:
     """What the guard needs."""
 
     namespace: pulumi.Input[str]
+    namespace_name: str
     plan: Lineup
+    node_pool: str
+    """Whose nodes it gives back."""
+    own_nodes: pulumi.Resource
+    """What keeps it from giving back others."""
     run: str
     """The experiment's name: another one starts the clock anew."""
     stop_after_seconds: int
@@ -34,10 +39,10 @@ class GuardArgs:
 
 
 class Guard(pulumi.ComponentResource):
-    """A CronJob that stops servers and compile Jobs at the deadline.
+    """A CronJob that stops servers and compile Jobs at the deadline, and gives back the nodes that hold nothing.
 
-    Children: ``<name>-clock``, ``-deadline``, ``-account``, ``-rights`` (Role and RoleBinding), ``-calls``,
-    ``-code-<n>`` and ``-cron``. Takes its Kubernetes provider from ``opts``.
+    Children: ``<name>-clock``, ``-deadline``, ``-account``, ``-rights`` (Role and RoleBinding), ``-nodes`` (ClusterRole
+    and its binding), ``-calls``, ``-code-<n>`` and ``-cron``. Takes its Kubernetes provider from ``opts``.
 
     The deadline is the moment at which the API server made the clock, an object named by the run, plus a duration. It
     stands in the CronJob as a date: neither the guard's restart nor another ``pulumi up`` moves it. A changed budget
@@ -60,10 +65,11 @@ class Guard(pulumi.ComponentResource):
             opts=self._child,
         )
         runtime = python_pods.Runtime(image=args.python_image, installs=False, package_index_url=None, parts=parts)
+        watch = guard.Watch(runtime=runtime, plan=args.plan, node_pool=args.node_pool, deadline=self.deadline)
         CronJob(
             f"{name}-cron",
             metadata={"name": guard.GUARD, "namespace": args.namespace},
-            spec=guard.cron_spec(guard.Watch(runtime=runtime, plan=args.plan, deadline=self.deadline)),
+            spec=guard.cron_spec(watch),
             # Without its rights it is refused, without its code it does not start.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*rights, *code, calls]),
         )
@@ -92,7 +98,18 @@ class Guard(pulumi.ComponentResource):
     def _rights(self) -> list[pulumi.Resource]:
         meta = ObjectMetaArgs(name=guard.GUARD, namespace=self._args.namespace)
         account = ServiceAccount(f"{self._name}-account", metadata=meta, opts=self._child)
-        return [account, *grant(f"{self._name}-rights", meta, guard.rules(self._args.plan), account, self._child)]
+        return [
+            account,
+            *grant(f"{self._name}-rights", meta, guard.rules(self._args.plan), account, self._child),
+            *grant_nodes(
+                f"{self._name}-nodes",
+                account,
+                namespace=self._args.namespace_name,
+                account_name=guard.GUARD,
+                limit=self._args.own_nodes,
+                opts=self._child,
+            ),
+        ]
 
 
 def _moment(created: str | None, seconds: int) -> str:

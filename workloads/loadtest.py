@@ -12,12 +12,6 @@ from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-from pulumi_kubernetes.rbac.v1 import (
-    ClusterRole,
-    ClusterRoleBinding,
-    RoleRefArgs,
-    SubjectArgs,
-)
 
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup
@@ -26,7 +20,7 @@ from optimal_tp.settings.stack_file import ClusterSettings
 from workloads.bucket import ResultsBucket
 from workloads.manifests import generator, python_pods, rights
 from workloads.manifests.bundle import bundle
-from workloads.namespace import Identity, config_maps, grant
+from workloads.namespace import MADE, Identity, config_maps, grant, grant_nodes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,18 +36,21 @@ class LoadTestArgs:
     results: ResultsBucket
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
-    servers: collections.abc.Sequence[pulumi.Resource]
+    drives: collections.abc.Sequence[pulumi.Resource]
+    """The Jobs and servers that it resumes, starts and stops."""
+    own_nodes: pulumi.Resource
+    """What keeps it from giving back nodes of others."""
     node_pool: str
     """Whose nodes the receipt counts."""
     money: Forecast
 
 
 class LoadTest(pulumi.ComponentResource):
-    """The load generator.
+    """The load generator, which conducts the experiment: it is the one thing here that `up` waits for.
 
-    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-scaling`` (unless the servers
-    run for ever), ``-seeing``, ``-pods``, ``-budget``, and for several
-    load generators ``-job`` and ``-reading``. Takes its Kubernetes and AWS providers from ``opts``.
+    Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-conducting`` (Role and its
+    binding), ``-nodes`` (ClusterRole and its binding), ``-pods``, and for several load generators ``-job`` and
+    ``-budget``. Takes its Kubernetes and AWS providers from ``opts``.
     """
 
     role_arn: pulumi.Output[str]
@@ -85,33 +82,31 @@ class LoadTest(pulumi.ComponentResource):
             runtime=runtime,
             plan=args.plan,
             region=args.region,
-            ready_timeout_seconds=args.settings.serving.start_patience_seconds,
+            serving=args.settings.serving,
             pins=args.pins,
             node_pool=args.node_pool,
             money=args.money,
         )
         order = self._order(pod)
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
-        # On SIGTERM it sends what it holds: its rights and the bucket must still be there. Servers that go first would
-        # be measured as failing.
+        # On SIGTERM it sends what it holds: its rights and the bucket must still be there. What it drives goes after
+        # it, or it would measure servers that are gone as failing.
         needs = [
             account,
             rights,
             args.results,
             *code,
-            *self._scaling(account, pod),
-            *self._seeing(account),
-            *args.servers,
+            *self._conducting(account, meta, pod),
+            *args.drives,
         ]
         if wanted.pods > 1:
-            needs += self._shared(account, pod, order, needs)
+            needs += self._shared(meta, pod, order, needs)
         Deployment(
             f"{name}-pods",
             metadata=meta,
             spec=generator.deployment_spec(pod, order.metadata.name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
         )
-        PodDisruptionBudget(f"{name}-budget", metadata=meta, spec=generator.budget_spec(wanted.pods), opts=self._child)
         self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})
 
@@ -122,6 +117,7 @@ class LoadTest(pulumi.ComponentResource):
             f"{self._name}-role",
             description="Load generator: publishes metrics and keeps results",
             assume_role_policy=trust,
+            permissions_boundary=args.identity.boundary,
             tags=dict(args.identity.tags),
             opts=self._child,
         )
@@ -133,47 +129,34 @@ class LoadTest(pulumi.ComponentResource):
         )
 
     def _shared(
-        self, account: ServiceAccount, pod: generator.Generator, order: ConfigMap, needs: list[pulumi.Resource]
+        self, meta: ObjectMetaArgs, pod: generator.Generator, order: ConfigMap, needs: list[pulumi.Resource]
     ) -> list[pulumi.Resource]:
-        """Make the Job of several load generators, and let them read when it started."""
-        namespace = self._args.namespace
-        meta = ObjectMetaArgs(name=f"{GENERATOR}-reads-its-job", namespace=namespace)
-        reading = grant(f"{self._name}-reading", meta, generator.job_rules(), account, self._child)
+        """Make the Job of several load generators, and keep its pods where they are."""
         job = Job(
             f"{self._name}-job",
-            metadata={
-                "name": GENERATOR,
-                "namespace": namespace,
-                # `up` would wait for the whole experiment, and call a pod's end by signal a failed update.
-                "annotations": {"pulumi.com/skipAwait": "true"},
-            },
+            metadata=ObjectMetaArgs(name=GENERATOR, namespace=self._args.namespace, annotations=MADE),
             spec=generator.job_spec(pod, order.metadata.name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs, *reading]),
+            # It is resumed when the servers are ready.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needs, ignore_changes=["spec.suspend"]),
         )
-        return [*reading, job]
+        budget = generator.budget_spec(pod.settings.pods)
+        return [job, PodDisruptionBudget(f"{self._name}-budget", metadata=meta, spec=budget, opts=self._child)]
 
-    def _scaling(self, account: ServiceAccount, pod: generator.Generator) -> list[pulumi.Resource]:
-        """Let the load generator start and stop servers, unless they all run for ever."""
-        if not pod.scales:
-            return []
-        meta = ObjectMetaArgs(name=f"{GENERATOR}-scales-servers", namespace=self._args.namespace)
-        rules = generator.scaling_rules(server.name for server in self._args.plan.servers)
-        return grant(f"{self._name}-scaling", meta, rules, account, self._child)
-
-    def _seeing(self, account: ServiceAccount) -> list[pulumi.Resource]:
-        """Let the load generator see which Neuron nodes there are."""
-        namespace = self._args.namespace
-        # Not of a namespace, so that its name has to tell it from another stack's.
-        meta = ObjectMetaArgs(name=f"{self._args.settings.serving.namespace}-{GENERATOR}-sees-nodes")
-        role = ClusterRole(f"{self._name}-seeing", metadata=meta, rules=generator.seeing_rules(), opts=self._child)
-        binding = ClusterRoleBinding(
-            f"{self._name}-seeing",
-            metadata=meta,
-            role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name),
-            subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
-            opts=self._child,
-        )
-        return [role, binding]
+    def _conducting(
+        self, account: ServiceAccount, meta: ObjectMetaArgs, pod: generator.Generator
+    ) -> list[pulumi.Resource]:
+        """Let the load generator run Jobs and servers, see why one does not start, and give nodes back."""
+        return [
+            *grant(f"{self._name}-conducting", meta, generator.rules(pod), account, self._child),
+            *grant_nodes(
+                f"{self._name}-nodes",
+                account,
+                namespace=self._args.settings.serving.namespace,
+                account_name=GENERATOR,
+                limit=self._args.own_nodes,
+                opts=self._child,
+            ),
+        ]
 
     def _order(self, pod: generator.Generator) -> ConfigMap:
         """Make the order's file. Its name follows its content, so that a change starts the experiment anew."""

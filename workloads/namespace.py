@@ -1,16 +1,30 @@
-"""Rights within the experiment's namespace: a Role, and the service account that has it."""
+"""Rights in the experiment's namespace and to its nodes, and the service accounts that have them."""
 
 import collections.abc
 import dataclasses
 import json
+import typing
 
 import pulumi
+from pulumi_kubernetes.admissionregistration.v1 import ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding
 from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict, Role, RoleBinding, RoleRefArgs, SubjectArgs
+from pulumi_kubernetes.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRuleArgsDict,
+    Role,
+    RoleBinding,
+    RoleRefArgs,
+    SubjectArgs,
+)
 
-from workloads.manifests import rights
+from workloads.manifests import nodes, rights
 from workloads.manifests.bundle import Part
+
+MADE: typing.Final = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
+"""Annotation of what `up` makes and does not wait for: it is ready as soon as it is there. Unlike skipAwait it leaves
+the wait for its end alone, when it is deleted or replaced (pulumi-kubernetes 4.34, metadata.DeletedCondition)."""
 
 
 def grant(
@@ -32,6 +46,63 @@ def grant(
     return [role, binding]
 
 
+def grant_nodes(
+    name: str,
+    account: ServiceAccount,
+    *,
+    namespace: str,
+    account_name: str,
+    limit: pulumi.Resource,
+    opts: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """Let ``account`` see Karpenter's nodes and give back those that ``limit``, the policy, lets it."""
+    opts = pulumi.ResourceOptions(parent=opts.parent, depends_on=[limit])
+    # Not of a namespace, so that its name has to tell it from another stack's.
+    meta = ObjectMetaArgs(name=f"{namespace}-{account_name}-gives-nodes-back")
+    role = ClusterRole(name, metadata=meta, rules=nodes.rules(), opts=opts)
+    binding = ClusterRoleBinding(
+        name,
+        metadata=meta,
+        role_ref=RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name),
+        subjects=[SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+        opts=opts,
+    )
+    return [role, binding]
+
+
+class OwnNodes(pulumi.ComponentResource):
+    """The limit of the right to give nodes back. Children: ``<name>-policy`` and ``<name>-binding``.
+
+    Takes its Kubernetes provider from ``opts``. Who has the right is granted it behind this component.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        namespace: str,
+        pool: str,
+        accounts: collections.abc.Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("optimal-tp:workloads:OwnNodes", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        meta = ObjectMetaArgs(name=f"{namespace}-gives-back-its-own-nodes")
+        policy = ValidatingAdmissionPolicy(
+            f"{name}-policy",
+            metadata=meta,
+            spec=nodes.policy_spec(pool, namespace=namespace, accounts=accounts),
+            opts=child,
+        )
+        ValidatingAdmissionPolicyBinding(
+            f"{name}-binding",
+            metadata=meta,
+            spec=policy.metadata.name.apply(nodes.binding_spec),
+            opts=child,
+        )
+        self.register_outputs({})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Identity:
     """The cluster's OIDC provider, for service accounts that take IAM roles."""
@@ -42,6 +113,8 @@ class Identity:
     partition: str
     tags: collections.abc.Mapping[str, str]
     """On every AWS resource of the experiment."""
+    boundary: str | None
+    """ARN of the permissions boundary of every role."""
 
     def trust(self, *, namespace: str, service_account: str) -> pulumi.Output[str]:
         """Return the trust document of a role that this service account alone may take, as JSON."""

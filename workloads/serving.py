@@ -11,6 +11,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import deployment, neuron_pod
 from optimal_tp.servers.vllm import PORT
+from workloads.namespace import MADE
 
 PART = "optimal-tp/part"
 """Label by which a person finds all servers at once."""
@@ -23,10 +24,8 @@ class VllmServerArgs:
     namespace: pulumi.Input[str]
     site: neuron_pod.Site
     server: PlannedServer
-    starts: bool
-    """True if it runs before any turn is taken."""
     after: collections.abc.Sequence[pulumi.Resource]
-    """Its compiled artifacts and the Neuron nodes."""
+    """The volume, the Neuron nodes' pool, and who stops what runs on them."""
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -41,7 +40,6 @@ class VllmServer(pulumi.ComponentResource):
         super().__init__("optimal-tp:workloads:VllmServer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         physical = args.server.name
-        patience = f"{neuron_pod.await_seconds(args.site.serving)}s"
         callers = NetworkPolicy(
             f"{name}-callers",
             metadata={"name": physical, "namespace": args.namespace},
@@ -50,19 +48,21 @@ class VllmServer(pulumi.ComponentResource):
         )
         Deployment(
             f"{name}-pods",
-            metadata={"name": physical, "namespace": args.namespace, "labels": {"app": physical, PART: "server"}},
-            # How many pods there are is said by the load generator and the guard, through the scale subresource. What
-            # Pulumi does not say it neither claims nor changes back: Kubernetes makes one pod of an absent number.
-            spec=deployment.deployment_spec(args.site, args.server, replicas=None if args.starts else 0),
+            metadata={
+                "name": physical,
+                "namespace": args.namespace,
+                "labels": {"app": physical, PART: "server"},
+                "annotations": MADE,
+            },
+            # Made without a pod: the load generator starts it, and the guard stops it, through the scale subresource.
+            spec=deployment.deployment_spec(args.site, args.server, replicas=0),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # Without artifacts it would compile into a volume that it cannot write. Deleted after the nodes'
-                # pool, its pod keeps a node from draining until it is forced, while the node is billed. Before its
-                # policy is there, anyone may call it.
+                # Deleted after the nodes' pool, its pod keeps a node from draining until it is forced, while the node
+                # is billed. Before its policy is there, anyone may call it.
                 depends_on=[*args.after, callers],
-                custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
-                # One that waits for its turn has to be made without a pod.
-                ignore_changes=None if args.starts else ["spec.replicas"],
+                # How many pods there are is theirs to say: neither another `up` nor a refresh changes it back.
+                ignore_changes=["spec.replicas"],
             ),
         )
         address = Service(
@@ -70,7 +70,7 @@ class VllmServer(pulumi.ComponentResource):
             metadata={
                 "name": physical,
                 "namespace": args.namespace,
-                # Pulumi would wait for a pod behind the address, and a server that waits for its turn has none.
+                # Pulumi would wait for a pod behind the address, and there is none before the server is started.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
             spec=deployment.service_spec(args.server),

@@ -9,6 +9,7 @@ import random
 
 import numpy as np
 
+from bench.race import proofs
 from bench.race import saturated as without_limits
 from bench.race.batching import Asked, Limits, Told, capacity, open_turn, seconds_alone
 from bench.race.truths import Truth, truths
@@ -49,16 +50,17 @@ class Course:
         self.capacity = aim
         self.alone = seconds_alone(self.engine) * self.scale
         self.latency = self.alone
-        self.limits = truth.limits
+        self.limits = tuple(limits for limits, _ in truth.asks)
         mean = (self.engine.shortest + self.engine.longest) / 2
         step = self.engine.step + self.engine.slots * (self.engine.per_sequence + self.engine.per_prefill / mean)
         self.saturated = self.engine.servers * self.engine.slots / mean / step / self.scale
 
     def turn(self, log_rate: float, counted: int, warm_in: float, factor: float, seed: int) -> Told:
         """Return what came of one open turn; ``factor`` slows every step down, but no limit."""
-        limits = Limits(*(limit / factor for limit in self.limits))
+        limits = tuple(Limits(*(limit / factor for limit in each)) for each in self.limits)
         rate = math.exp(log_rate)
-        asked = Asked(rate=rate, opening=max(1, round(rate * self.latency)), warm_in=warm_in, counted=counted)
+        opening = max(1, min(self.engine.servers * self.engine.slots, round(rate * self.latency)))
+        asked = Asked(rate=rate, opening=opening, warm_in=warm_in, counted=counted)
         told = open_turn(self.engine, limits, asked, self.scale * factor, seed)
         self.latency = max(told.latency, self.alone)
         return told
@@ -78,7 +80,8 @@ class Experiment:
         self.common = 0.0
         self.starts = {candidate: self.draw.gauss(0, truth.disturbance.starts) for candidate in self.by}
         self.last: dict[Candidate, float] = {}
-        self.scoring = GoodputScoring(self.by, truth.asked, reach=reach_of(truth.way.decision))
+        self.starts_of = dict.fromkeys(self.by, 0)
+        self.scoring = GoodputScoring(self.by, [asked for _, asked in truth.asks], reach=reach_of(truth.way.decision))
         for course in courses:
             course.latency = course.alone
 
@@ -95,14 +98,20 @@ class Experiment:
         self.clock += told.seconds + self.truth.way.gap * self.slowest
         self.turns += 1
         self.last[candidate] = log_rate
-        return Reading(
-            candidate=candidate,
-            block=number,
-            log_rate=log_rate,
-            hits=told.hits,
-            counted=counted,
-            early_hits=told.early,
+        first, *others = (
+            Reading(
+                candidate=candidate,
+                block=number,
+                log_rate=log_rate,
+                asked=asked,
+                hits=hits,
+                counted=counted,
+                early_hits=early,
+                start=self.starts_of[candidate],
+            )
+            for (_, asked), hits, early in zip(self.truth.asks, told.hits, told.early, strict=True)
         )
+        return dataclasses.replace(first, others=tuple(others))
 
     def search(self) -> list[Candidate]:
         """Bracket every candidate; return those that hold the limits at some rate."""
@@ -117,7 +126,7 @@ class Experiment:
                 part = 0.5 if way.bracket_turns > MANY else 1.0
                 reading = self.take(candidate, bracket.next, None, self.draw.getrandbits(31), part)
                 self.scoring.open_with(reading)
-                bracket.add(reading, self.truth.asked)
+                bracket.add(reading)
             found += [] if bracket.hopeless else [candidate]
         return found
 
@@ -129,6 +138,7 @@ class Experiment:
             self.walks[candidate] = 0.8 * self.walks[candidate] + self.draw.gauss(0, disturbance.own_walk * 0.6)
             if disturbance.starts and self.block in (6, 12):
                 self.starts[candidate] = self.draw.gauss(0, disturbance.starts)
+                self.starts_of[candidate] += 1
 
     def run(self) -> Outcome:
         """Return how it ended."""
@@ -173,7 +183,10 @@ class Experiment:
 
 def courses_of(truth: Truth) -> list[Course]:
     """Return the candidates of ``truth``, each scaled so that the ratio is exact and the slowest takes its time."""
-    own = {candidate: capacity(engine, truth.limits, truth.asked) for candidate, engine in truth.engines.items()}
+    own = {
+        candidate: min(capacity(engine, limits, asked) for limits, asked in truth.asks)
+        for candidate, engine in truth.engines.items()
+    }
     if truth.ratio is None:
         return [Course(truth, candidate, own[candidate], own[candidate]) for candidate in truth.engines]
     aims = {candidate: own[truth.best] / (1.0 if candidate == truth.best else truth.ratio) for candidate in own}
@@ -224,6 +237,13 @@ def main() -> None:
             print(line, flush=True)
         print("\n| without limits | ratio | false better % | choice too low % | reach the choice % | blocks |")
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        proofs_of = [each for each in proofs.ROWS if options.only in f"proof, {each[0]}"]
+        print(f"\n{proofs.HEAD}\n| --- | ---: | ---: | ---: | ---: |")
+        names, ends = zip(*proofs_of, strict=True) if proofs_of else ((), ())
+        for line in pool.map(
+            proofs.row, names, ends, itertools.repeat(options.experiments), itertools.repeat(options.seed)
+        ):
+            print(line, flush=True)
         saturated = [each for each in without_limits.ROWS if options.only in each.name]
         for line in pool.map(
             without_limits.row, saturated, itertools.repeat(options.experiments), itertools.repeat(options.seed)

@@ -1,5 +1,6 @@
 """A continuous-batching engine in virtual time: servers of one candidate under one open turn, with planted truths."""
 
+import functools
 import typing
 
 import numba
@@ -50,9 +51,9 @@ class Asked(typing.NamedTuple):
 class Told(typing.NamedTuple):
     """What came of a turn."""
 
-    hits: int
-    """Counted requests that hold every limit."""
-    early: int
+    hits: tuple[int, ...]
+    """Counted requests that hold every limit, for each set of limits."""
+    early: tuple[int, ...]
     """Of the first half of them."""
     seconds: float
     latency: float
@@ -71,10 +72,11 @@ HEAD, TAIL, COUNT, FRESH, HELD = range(5)
 OPEN, MISSED, HIT = range(3)
 
 
-def open_turn(engine: Engine, limits: Limits, asked: Asked, scale: float, seed: int) -> Told:
+def open_turn(engine: Engine, limits: tuple[Limits, ...], asked: Asked, scale: float, seed: int) -> Told:
     """Return what came of a turn; each request goes to the server with the fewest in flight.
 
-    ``scale`` lengthens every step and every limit. The turn ends when the fate of its last counted request is known.
+    ``scale`` lengthens every step and every limit. The turn ends when the fate of its last counted request is known;
+    with several sets of limits when it has ended, as who misses one set may hold another.
     """
     room = 4 * (asked.opening + asked.counted + int(4 * asked.rate * asked.warm_in) + 64)
     draw = np.random.default_rng(seed)
@@ -88,14 +90,22 @@ def open_turn(engine: Engine, limits: Limits, asked: Asked, scale: float, seed: 
     first = max(asked.opening, int(np.searchsorted(requests[:, ARRIVED], asked.warm_in)))
     queue, running = np.zeros((engine.servers, room), np.int64), np.zeros((engine.servers, engine.slots), np.int64)
     times = (scale * engine.step, scale * engine.per_sequence, scale * engine.per_prefill)
-    scaled = (limits.total * scale, limits.ttft * scale, limits.tpot * scale)
+    each = [(one.total * scale, one.ttft * scale, one.tpot * scale) for one in limits]
+    until_decided = each[0] if len(each) == 1 else (np.inf, np.inf, np.inf)
     sizes = (int(engine.prefill_first), engine.memory, first, first + asked.counted)
-    seconds = float(_turn(requests, np.zeros((engine.servers, 5), np.int64), queue, running, times, scaled, sizes))
+    seconds = float(
+        _turn(requests, np.zeros((engine.servers, 5), np.int64), queue, running, times, until_decided, sizes)
+    )
     own = requests[first : first + asked.counted]
-    hit = own[:, DECIDED] == HIT
+    hit = [_hits(own, seconds, one) for one in each]
     ended = own[own[:, ENDED] >= 0]
     latency = float((ended[:, ENDED] - ended[:, ARRIVED]).mean()) if len(ended) else 0.0
-    return Told(hits=int(hit.sum()), early=int(hit[: asked.counted // 2].sum()), seconds=seconds, latency=latency)
+    return Told(
+        hits=tuple(int(one.sum()) for one in hit),
+        early=tuple(int(one[: asked.counted // 2].sum()) for one in hit),
+        seconds=seconds,
+        latency=latency,
+    )
 
 
 @numba.njit(cache=True)
@@ -194,6 +204,15 @@ def _admit(requests: Table, server: Places, queue: Places, running: Places, memo
 
 
 @numba.njit(cache=True)
+def _hits(requests: Table, now: float, limits: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+    """Return which requests hold ``limits``, as far as is known by ``now``."""
+    found = np.zeros(len(requests), np.bool_)
+    for place in range(len(requests)):
+        found[place] = _fate(requests[place], now, limits) == HIT
+    return found
+
+
+@numba.njit(cache=True)
 def _fate(request: Table, now: float, limits: tuple[float, float, float]) -> int:
     """Return whether a request is HIT or MISSED by now, or OPEN."""
     age, first, ended = now - request[ARRIVED], request[FIRST], request[ENDED]
@@ -210,6 +229,7 @@ def seconds_alone(engine: Engine) -> float:
     return (engine.shortest + engine.longest) / 2 * (engine.step + engine.per_sequence) + engine.per_prefill
 
 
+@functools.cache
 def capacity(engine: Engine, limits: Limits, asked: float, *, requests: int = 250_000, seed: int = 1) -> float:
     """Return the highest Poisson rate at which ``asked`` of the requests hold ``limits``, to 0.2 %."""
     alone = seconds_alone(engine)
@@ -217,6 +237,6 @@ def capacity(engine: Engine, limits: Limits, asked: float, *, requests: int = 25
     while high / low > 1.002:  # noqa: PLR2004 - as said
         rate = (low * high) ** 0.5
         turn = Asked(rate=rate, opening=int(rate * alone), warm_in=50 * alone, counted=requests)
-        told = open_turn(engine, limits, turn, 1.0, seed)
-        low, high = (rate, high) if told.hits >= asked * requests else (low, rate)
+        told = open_turn(engine, (limits,), turn, 1.0, seed)
+        low, high = (rate, high) if told.hits[0] >= asked * requests else (low, rate)
     return float((low * high) ** 0.5)

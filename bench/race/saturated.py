@@ -44,8 +44,9 @@ def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
     level = {each: 0.0 if each == candidates[0] else -math.log(truth.ratio) for each in candidates}
     walks = dict.fromkeys(candidates, 0.0)
     starts = {each: draw.gauss(0, truth.starts) for each in candidates}
-    turn = 0
+    start, turn = 0, 0
     for block in range(MOST_BLOCKS):
+        start += bool(truth.starts) and block in (6, 12)
         readings = []
         for each in draw.sample(race.racing, len(race.racing)):
             if truth.random_walk:
@@ -61,7 +62,7 @@ def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
             value -= truth.alternating if turn % 2 else 0.0
             value -= draw.expovariate(1 / truth.tail) - truth.tail if truth.tail and each == candidates[1] else 0.0
             turn += 1
-            readings.append(Throughput(candidate=each, block=block, log_rate=value))
+            readings.append(Throughput(candidate=each, block=block, log_rate=value, start=start))
         standing = race.add_block(readings)
         if standing.safe is not None:
             break

@@ -83,6 +83,7 @@ class Truth:
     engines: typing.Mapping[Candidate, Engine]
     limits: Limits
     asked: float
+    """Share of the requests that is to hold ``limits``."""
     ratio: float | None
     """Capacity of the best over that of each other; None leaves the engines as they are."""
     best: Candidate = TP1
@@ -91,6 +92,13 @@ class Truth:
     alone_seconds: float = 0.3
     """Of one request on the slowest candidate."""
     disturbance: Disturbance = QUIET
+    also: tuple[tuple[Limits, float], ...] = ()
+    """Further limits, each with a lower share of its own that is to hold them."""
+
+    @property
+    def asks(self) -> tuple[tuple[Limits, float], ...]:
+        """Every set of limits with its share, the highest first."""
+        return ((self.limits, self.asked), *self.also)
 
 
 QUIET_ENDS: typing.Final = {
@@ -136,7 +144,7 @@ def planted(name: str, ratio: float | None, **others: typing.Any) -> Truth:  # n
 
 def truths() -> list[Truth]:
     """Return the rows of the table."""
-    return [*_quiet(), *_other_engines(), *_disturbed(), *_quick()]
+    return [*_quiet(), *_several_shares(), *_other_engines(), *_disturbed(), *_quick()]
 
 
 def _quiet() -> collections.abc.Iterator[Truth]:
@@ -148,6 +156,22 @@ def _quiet() -> collections.abc.Iterator[Truth]:
     yield from (planted("quiet, p90, best is TP4", ratio, best=TP4) for ratio in (1.05, 1.1))
     yield from (planted("quiet, p90, within 10 %", ratio, resolution=0.1) for ratio in (1.0, 1.1))
     yield from (planted("quiet, p90, two candidates", ratio, engines=pair) for ratio in (1.0, 1.1))
+    six = {
+        Candidate(each.degree, slots): engine._replace(slots=slots)
+        for each, engine in MIXED.items()
+        for slots in (engine.slots, engine.slots // 2)
+    }
+    first = Candidate(1, MIXED[TP1].slots)
+    yield from (planted("quiet, p90, six candidates", ratio, engines=six, best=first) for ratio in (1.0, 1.1))
+
+
+def _several_shares() -> collections.abc.Iterator[Truth]:
+    """Yield limits with percentiles of their own: at TP1 the first two end at about the same rate."""
+    for ttft in (0.053, 0.04):
+        name = f"p50 of TTFT at most {1000 * ttft:g} ms and p99 of total latency"
+        for ratio, best in ((1.0, TP1), (1.05, TP1), (1.1, TP1), (1.1, TP4)):
+            also = ((Limits(ttft=ttft), 0.5),)
+            yield planted(name, ratio, limits=Limits(total=0.9), asked=0.99, also=also, best=best)
 
 
 def _other_engines() -> collections.abc.Iterator[Truth]:

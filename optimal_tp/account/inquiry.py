@@ -1,5 +1,6 @@
 """The way to AWS: one read-only call at a time, every page of it, and a reason where there is no answer."""
 
+import dataclasses
 import functools
 import typing
 
@@ -35,12 +36,20 @@ class AccountUnreachable(OptimalTpError):  # noqa: N818 - reads as what happened
     """Nobody can be asked: no credentials, a refused key, a wrong clock, no network."""
 
 
-def clients(region: str) -> Clients:
-    """Return clients of ``region`` with the environment's credentials. Raises AccountUnreachable for a bad profile."""
+def session_of(profile: str | None) -> boto3.session.Session:
+    """Return a session of ``profile``, None for the environment's. Raises AccountUnreachable for one that is not there.
+
+    A profile that is named goes before keys in the environment, here as in Pulumi's AWS provider.
+    """
     try:
-        session = boto3.session.Session()
+        return boto3.session.Session(profile_name=profile)
     except botocore.exceptions.BotoCoreError as error:
-        raise AccountUnreachable(f"AWS cannot be asked: {error}; choose another AWS_PROFILE") from None
+        other = "AWS_PROFILE" if profile is None else "aws:profile"
+        raise AccountUnreachable(f"AWS cannot be asked: {error}; choose another {other}") from None
+
+
+def clients(region: str, session: boto3.session.Session) -> Clients:
+    """Return clients of ``region`` with the credentials of ``session``."""
 
     def client(service: str) -> typing.Any:  # noqa: ANN401 - every service has a class of its own
         place = _PRICING_REGION if service == "pricing" else region
@@ -87,10 +96,21 @@ class Inquiry:
         return tuple(found) if isinstance(found, list) else (found,)
 
 
-def require_account(make: Clients, region: str) -> str:
-    """Return the account of 12 digits. Raises AccountUnreachable with one sentence if AWS does not know who asks."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Whose credentials ask."""
+
+    account: str
+    """Of 12 digits."""
+    arn: str
+    """Of the user, or of the role's session."""
+
+
+def require_caller(make: Clients, region: str) -> Caller:
+    """Return who asks. Raises AccountUnreachable with one sentence if AWS does not know."""
     try:
-        return str(make(IDENTITY.service).get_caller_identity()["Account"])
+        told = make(IDENTITY.service).get_caller_identity()
+        return Caller(account=str(told["Account"]), arn=str(told["Arn"]))
     except botocore.exceptions.NoCredentialsError:
         what = "there are no AWS credentials; run `aws configure` or `aws sso login`, or set AWS_PROFILE"
     except botocore.exceptions.ClientError as error:

@@ -88,8 +88,11 @@ OIDC_PROVIDER = reads(
 ALARMS = reads("cloudwatch", "describe_alarms", "MetricAlarms")
 COMPOSITE_ALARMS = reads("cloudwatch", "describe_alarms", "CompositeAlarms")
 BUCKET = reads("s3", "head_bucket", "BucketRegion", "404", action="s3:ListBucket")
+ORGANIZATION = reads("organizations", "describe_organization", "Organization", "AWSOrganizationsNotInUseException")
+BLOCKS = reads("ec2", "describe_capacity_block_offerings", "CapacityBlockOfferings")
 IMAGES = reads("ecr", "describe_images", "imageDetails", "ImageNotFoundException", "RepositoryNotFoundException")
 PRICES = reads("pricing", "get_products", "PriceList")
+AMIS = reads("ec2", "describe_images", "Images", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 PARAMETER = reads("ssm", "get_parameter", "Parameter", "ParameterNotFound")
 VERSIONS = reads("eks", "describe_cluster_versions", "clusterVersions")
 ADDON_VERSIONS = reads("eks", "describe_addon_versions", "addons")
@@ -105,10 +108,10 @@ NAT_GATEWAYS = reads("ec2", "describe_nat_gateways", "NatGateways")
 ADDRESSES = reads("ec2", "describe_addresses", "Addresses")
 
 PREFLIGHT: typing.Final = (
-    *(IDENTITY, OFFERINGS, RESERVATIONS, INSTANCES, PRICES, PARAMETER, VERSIONS, ADDON_VERSIONS),
+    *(IDENTITY, OFFERINGS, RESERVATIONS, INSTANCES, PRICES, PARAMETER, AMIS, VERSIONS, ADDON_VERSIONS),
     *(QUOTA, DEFAULT_QUOTA, CLUSTERS, VPCS, INTERNET_GATEWAYS, ADDRESSES, NAT_GATEWAYS, SUBNETS),
     *(CLUSTER, LOG_GROUPS, DASHBOARDS, ALARMS, COMPOSITE_ALARMS, BUCKET, IMAGES, ROLE),
-    *(GROUPS, ACCESS_ENTRY, FILE_SYSTEMS, MOUNT_TARGETS, PROFILE, OIDC_PROVIDER),
+    *(ORGANIZATION, BLOCKS, GROUPS, ACCESS_ENTRY, FILE_SYSTEMS, MOUNT_TARGETS, PROFILE, OIDC_PROVIDER),
 )
 """What ``preflight`` asks."""
 

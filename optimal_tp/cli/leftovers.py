@@ -12,16 +12,17 @@ import pathlib
 import sys
 import time
 
-from optimal_tp.account.inquiry import Change, Clients, Inquiry, clients, require_account
+from optimal_tp.account.inquiry import Change, Clients, Inquiry, clients, require_caller, session_of
 from optimal_tp.account.leftovers import removal
 from optimal_tp.account.leftovers.kinds import Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import Ask, least_policy
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.cli.preflight import said_source
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.plan.stack import results_of
 from optimal_tp.settings.infra import parse_infra
-from optimal_tp.settings.stack_file import PROJECT, stack_config
+from optimal_tp.settings.stack_config import StackConfig, stack_config
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,32 +43,48 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     if options.remove and options.json:
         rule = "removing asks at the terminal, so it must go without --json"
         raise SettingsError([Problem(path="--remove", value=True, rule=rule, remedy="drop one of the two")])
-    scope = stack_scope(options.stack)
+    config = stack_config(options.stack, pathlib.Path())
+    said_source(config)
+    scope = stack_scope(config)
     region = scope.settings.region
-    make = clients(region) if make is None else make
-    account = require_account(make, region)
+    make = clients(region, session_of(config.profile)) if make is None else make
+    account = require_caller(make, region).account
     change = Change(make) if options.remove else None
-    return _report(scope, Inquiry(make), change, account, as_json=options.json)
+    return _report(scope, Inquiry(make), change, account, as_json=options.json, hide=config.hide)
 
 
-def stack_scope(stack: str) -> Scope:
+def stack_scope(config: StackConfig) -> Scope:
     """Return where leftovers of the stack are looked for, whatever its experiment has become. Raises SettingsError."""
-    config, file = stack_config(stack, pathlib.Path())
-    results = results_of(config, file=file)
-    return Scope(
-        settings=parse_infra(config[f"{PROJECT}:infra"], file=file),
-        bucket=results.bucket,
-        keeps_bucket=results.on_destroy == "keep",
-    )
+    try:
+        results = results_of(config)
+        settings = parse_infra(config.sections["infra"], file=config.file)
+    except OptimalTpError as error:
+        raise config.hidden(error) from None
+    return Scope(settings=settings, bucket=results.bucket, keeps_bucket=results.on_destroy == "keep")
 
 
-def _report(scope: Scope, ask: Ask, change: removal.Change | None, account: str, *, as_json: bool) -> int:
+def _report(
+    scope: Scope,
+    ask: Ask,
+    change: removal.Change | None,
+    account: str,
+    *,
+    as_json: bool,
+    hide: collections.abc.Callable[[str], str],
+) -> int:
     """Print what is left and return the status; with ``change``, first remove what the person agrees to."""
     if change is not None:
-        removal.remove(scope, removal.Hands(ask=ask, change=change, agree=_agree, say=print, pause=time.sleep))
+        hands = removal.Hands(
+            ask=ask,
+            change=change,
+            agree=lambda question: _agree(hide(question)),
+            say=lambda text: sys.stdout.write(f"{hide(text)}\n"),
+            pause=time.sleep,
+        )
+        removal.remove(scope, hands)
     found, unknown = search(scope, ask)
     lines = _json(found, unknown, scope) if as_json else _lines(found, unknown, scope, account)
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(hide("\n".join(lines)) + "\n")
     return exit_status(found, unknown)
 
 

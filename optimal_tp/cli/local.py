@@ -10,8 +10,8 @@ import pathlib
 
 import uvloop
 
-from optimal_tp.experiment.session import halting_on_signals
-from optimal_tp.experiment.turns import Halt
+from optimal_tp.experiment.turns import Halt, halting_on_signals
+from optimal_tp.fleet.agreement import predicted
 from optimal_tp.local.profile import Profile, read_profile
 from optimal_tp.local.program import Request, run_locally, sweep_locally
 from optimal_tp.telemetry.console import watcher
@@ -33,6 +33,7 @@ def main(asked: argparse.Namespace) -> int:
         model_directory=pathlib.Path(asked.model) if asked.model else None,
         out=asked.out,
         python=asked.vllm_python,
+        predict=predicted,
     )
     return uvloop.run(_run(request, profiles))
 

@@ -16,10 +16,10 @@ from optimal_tp.cli.sources import folder_of, stored_run
 from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
+from optimal_tp.fleet.agreement import held_out_rows
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
 from optimal_tp.fleet.engine.fitting import server_model
-from optimal_tp.fleet.engine.replay import HeldOut, held_out
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
@@ -32,6 +32,7 @@ from optimal_tp.report.files import write_files
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.evidence import examine
+from optimal_tp.verdict.predictions import HeldOut
 
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
 _ZONES = 3
@@ -196,12 +197,12 @@ def _measured(
 def _held_out(again: Retrial, measured: typing.Mapping[Candidate, ServerModel]) -> list[HeldOut]:
     """Return the figures of the turns that no model was fitted to, with their predictions."""
     sound = examine(again.record, again.samples).turns
-    found: list[HeldOut] = []
-    for one, model in measured.items():
-        own = [pair for pair in sound if of(pair[0]) == one]
-        samples = [sample for _, samples in own for sample in samples]
-        found += held_out(model, [turn for turn, _ in own], samples, routing=again.record.settings.load.routing)
-    return found
+    routing = again.record.settings.load.routing
+    return [
+        row
+        for one, model in measured.items()
+        for row in held_out_rows(model, [pair for pair in sound if of(pair[0]) == one], routing)
+    ]
 
 
 def _degrees(options: argparse.Namespace) -> list[int] | None:

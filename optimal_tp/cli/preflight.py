@@ -18,7 +18,8 @@ import rich.console
 import rich.markup
 import rich.table
 
-from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_account
+from optimal_tp.account.caller import address, credentials, logins
+from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_caller, session_of
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.account.preflight import rows
 from optimal_tp.account.preflight.checks import checks
@@ -27,6 +28,7 @@ from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import Registries
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import Stack, read_stack
+from optimal_tp.settings.stack_config import StackConfig
 
 _COLOURS = {"fine": "green", "warning": "yellow", "unknown": "yellow", "wrong": "red"}
 
@@ -44,27 +46,55 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     if options.policy:
         sys.stdout.write(json.dumps(least_policy(PREFLIGHT), indent=2) + "\n")
         return 0
-    # The stack's token is encrypted, and only Pulumi reads it.
-    stack = read_stack(options.stack, pathlib.Path(), ModelFiles(token=os.environ.get("HF_TOKEN")))
-    region, now = stack.infra.region, dt.datetime.now(dt.UTC)
-    make = clients(region) if make is None else make
-    account = require_account(make, region)
+    stack, config = read_stack(options.stack, pathlib.Path(), _model_files)
+    said_source(config)
+    region, now, session = stack.infra.region, dt.datetime.now(dt.UTC), session_of(config.profile)
+    make = clients(region, session) if make is None else make
+    caller = require_caller(make, region)
     scene = Scene(
         settings=stack.infra,
         experiment=experiment(stack),
         ask=Inquiry(make),
-        account=account,
+        account=caller.account,
+        caller_arn=caller.arn,
+        credentials=credentials(session, os.environ),
+        address=address,
+        logins=lambda host: logins(host, os.environ),
         manifest=Registries(),
         has_chart=lambda folder: (pathlib.Path(folder) / "Chart.yaml").is_file(),
         aws_command=shutil.which("aws"),
         now=now,
     )
-    found = checks(scene)
+    found = [_without_secrets(row, config) for row in checks(scene)]
     if options.json:
-        sys.stdout.write(_as_json(found, stack=options.stack, account=account, region=region, asked=now) + "\n")
+        sys.stdout.write(_as_json(found, stack=options.stack, account=caller.account, region=region, asked=now) + "\n")
     else:
         _show(found, rich.console.Console())
     return rows.exit_status(found)
+
+
+def said_source(config: StackConfig) -> None:
+    """Say where the settings are from, if not from Pulumi although it is there."""
+    if config.why_the_file:
+        sys.stderr.write(
+            f"settings are those of {config.file}, without ESC environments and secrets: {config.why_the_file}\n"
+        )
+
+
+def _without_secrets(row: rows.Row, config: StackConfig) -> rows.Row:
+    hide = config.hide
+    return rows.Row(
+        check=hide(row.check),
+        state=row.state,
+        found=hide(row.found),
+        required=hide(row.required),
+        remedy=hide(row.remedy),
+    )
+
+
+def _model_files(token: str | None) -> ModelFiles:
+    """Return what reads models; where Pulumi is not there, the stack's token is encrypted, and the environment's is."""
+    return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token)
 
 
 def experiment(stack: Stack) -> Experiment:
@@ -74,6 +104,7 @@ def experiment(stack: Stack) -> Experiment:
     candidates = {model.slug: model.settings.candidates for model in stack.plan.models}
     return Experiment(
         nodes=stack.plan.nodes,
+        up_hours=money.cluster_hours,
         expected_hours=around_hours + money.setup_hours + money.measuring_hours,
         longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
         own_image=loadtest.image,

@@ -9,6 +9,7 @@ import argparse
 import pathlib
 
 from optimal_tp.cli.sources import folder_of, stored_run, stored_sweep
+from optimal_tp.fleet.agreement import predicted
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep
 
@@ -23,6 +24,6 @@ def main(options: argparse.Namespace) -> int:
     """Write and show the report. Raises SettingsError where there is no run to read."""
     sweep = stored_sweep(options.source)
     if sweep is not None:
-        return conclude_sweep(sweep, options.output or folder_of(options.source, sweep.sweep.sweep))
+        return conclude_sweep(sweep, options.output or folder_of(options.source, sweep.sweep.sweep), predicted)
     source = stored_run(options.source)
-    return conclude(source, options.output or folder_of(options.source, source.record.run))
+    return conclude(source, options.output or folder_of(options.source, source.record.run), predicted)

@@ -5,11 +5,13 @@ Example: optimal-tp run --settings settings.yaml --target 1=http://a:8000 --targ
 """
 
 import argparse
+import sys
 
 import uvloop
 
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import Order, configure_shared, order_of_one, read_order
+from optimal_tp.plan.expectation import foresight
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run the experiment that ``arguments`` describe; return the exit status."""
-    return uvloop.run(assembled(asked(arguments), Assembly.run))
+    """Say what the experiment that ``arguments`` describe will take, run it, and return the exit status."""
+    order = asked(arguments)
+    for model in order.models:
+        lines = foresight(model.settings, None, tuple(model.targets), rounds=len(model.rounds or ()) or 1)
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+    return uvloop.run(assembled(order, Assembly.run))
 
 
 def asked(arguments: argparse.Namespace) -> Order:

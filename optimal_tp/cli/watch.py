@@ -8,17 +8,19 @@ import argparse
 import collections.abc
 import contextlib
 import json
+import pathlib
 import subprocess
 import time
 import typing
 
-import boto3
 import botocore.exceptions
 import rich.console
 import rich.live
 import rich.text
 
+from optimal_tp.account.inquiry import session_of
 from optimal_tp.errors import Interrupted, OptimalTpError, Problem, SettingsError
+from optimal_tp.settings.stack_config import stack_config
 from optimal_tp.telemetry.lines import brief, lines
 from optimal_tp.telemetry.snapshot import Scene, Sight
 
@@ -47,10 +49,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(asked: argparse.Namespace) -> int:
     """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
     results, usd_per_hour = (asked.results, None) if asked.stack is None else of_stack(asked.stack)
+    # The stack's own profile, so that the account that is looked into is the one that it was made in.
+    profile = None if asked.stack is None else stack_config(asked.stack, pathlib.Path(), needed=()).profile
+    session = session_of(profile)
     if not results.startswith("s3://"):
         rule = "results are at s3://bucket/prefix"
         raise SettingsError([Problem(path="--results", value=results, rule=rule, remedy="write it so")])
-    sight = Sight(results, boto3.client("s3"), lambda region: boto3.client("cloudwatch", region_name=region))
+    sight = Sight(results, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
     screen = Screen(rich.console.Console(highlight=False), usd_per_hour)
     every = max(_LEAST_SECONDS, asked.every_seconds)
     try:

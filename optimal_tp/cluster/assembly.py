@@ -7,29 +7,31 @@ import dataclasses
 import datetime as dt
 import pathlib
 import platform
-import time
 import typing
 import urllib.parse
 
 import boto3
 
 from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
-from optimal_tp.cluster.deadline import servers_stop_after, until_signalled, within_budget
-from optimal_tp.cluster.finished import is_measured, mark_of
-from optimal_tp.cluster.order import ModelOrder, Order
-from optimal_tp.cluster.scaling import Deployments, Rota
-from optimal_tp.errors import OptimalTpError, ServerFailed
+from optimal_tp.cluster.beginnings import degree_of, progress_of
+from optimal_tp.cluster.conductor import Conductor
+from optimal_tp.cluster.controls import Controls
+from optimal_tp.cluster.deadline import Cores, cores_free_after, until_signalled, within_budget
+from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.memory import Memory
+from optimal_tp.cluster.order import Order, PatienceOrder
+from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
+from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
-from optimal_tp.experiment.session import Session, failure_of, halting_on_signals, raise_ending, run_name
-from optimal_tp.experiment.turns import Halt, OpenArena
-from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.progress import Progress
-from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.experiment.session import Session, began_of, run_name
+from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
+from optimal_tp.measurement.run import RunRecord
 from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.restoration import restored
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher, watcher
 from optimal_tp.telemetry.heartbeat import Beacon
@@ -69,8 +71,8 @@ class Measured:
     """Puts the receipt of the folder into a report that has it from nowhere else."""
 
 
-Measure = collections.abc.Callable[[list[pathlib.Path]], collections.abc.Awaitable[Measured]]
-"""Measures and judges; adds the folder to the list as soon as there is one."""
+Measure = collections.abc.Callable[[list[pathlib.Path], Memory], collections.abc.Awaitable[Measured]]
+"""Measures and judges, going on with the run that is remembered; adds the folder to the list when there is one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,19 +95,27 @@ class Assembly:
         return await self.live(self._several)
 
     async def live(self, measure: Measure) -> int:
-        """Measure unless that was done, keep results, mark and receipt, do what comes afterwards; return the status."""
+        """Measure unless that was done, keep results and receipt, do what comes afterwards; return the status."""
         order, halt = self.order, self.halt
-        mark = mark_of(order, self.watching)
-        if is_measured(mark):
+        memory = Memory.load(order, self.watching)
+        if memory.is_finished:
+            remedy = "nothing is measured; name another loadtest.run to measure anew"
+            self.watching.say(f"{memory.run} has the verdict already: {remedy}")
             await until_signalled(halt)
             return 0
         accounts = accounts_of(order, self.watching)
         begun: list[pathlib.Path] = []
         async with watched(accounts), salvaged(accounts, lambda: next(iter(begun), None)):
-            measured = await measure(begun)
+            try:
+                measured = await measure(begun, memory)
+            except ResumeFailed as error:
+                self.watching.say(str(error))
+                memory.abandon()
+                begun.clear()
+                measured = await measure(begun, memory)
             measured.results.store(self.watching)
-            if mark is not None and measured.failure is None:
-                mark.put(measured.name)
+            if measured.failure is None:
+                memory.finish()
             if accounts is not None:
                 await accounts.settle(measured.results.folder, verdicts=measured.verdicts, halt=halt)
                 measured.add_receipt()
@@ -118,12 +128,10 @@ class Assembly:
             raise measured.failure
         return measured.status
 
-    async def _one(self, begun: list[pathlib.Path]) -> Measured:
-        run = run_name(dt.datetime.now(dt.UTC))
-        async with self._within_money():
-            results = self.results(run)
-            begun.append(results.folder)
-            session = self.session(0, run, results)
+    async def _one(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
+        async with self._within_money(memory):
+            run, results, goes_on = self.begin(begun, memory)
+            session = self.session(0, run, results, memory, goes_on=goes_on)
             record = await conducted(session)
         status = _judged(session)
         return Measured(
@@ -135,28 +143,35 @@ class Assembly:
             failure=failure_of(record),
         )
 
-    async def _several(self, begun: list[pathlib.Path]) -> Measured:
+    def begin(self, begun: list[pathlib.Path], memory: Memory) -> tuple[str, Results, bool]:
+        """Return name and place of the run or sweep, and whether it was begun before; it is remembered from now on."""
+        run, goes_on = memory.run or run_name(dt.datetime.now(dt.UTC)), memory.run is not None
+        results = self.results(run, exist_ok=goes_on)
+        begun.append(results.folder)
+        memory.begin(run)
+        return run, results, goes_on
+
+    async def _several(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
         """Measure each model; one that fails leaves the others their turn."""
-        name = run_name(dt.datetime.now(dt.UTC))
-        sweep = planned(name, (model.settings for model in self.order.models))
         sessions: dict[int, Session] = {}
         statuses: list[int] = []
+        async with self._within_money(memory):
+            name, results, goes_on = self.begin(begun, memory)
+            sweep = planned(name, (model.settings for model in self.order.models))
 
-        async def measure(index: int) -> None:
-            results = self.results(f"{name}/{sweep.legs[index].folder}")
-            title = self.order.models[index].settings.model.title
-            session = self.session(index, run_name(dt.datetime.now(dt.UTC)), results, model_title=title)
-            record = await conducted(session)
-            statuses.append(_judged(session))
-            results.store(session.watcher)
-            raise_ending(record)
-            sessions[index] = session
+            async def measure(index: int) -> None:
+                own = self.results(f"{name}/{sweep.legs[index].folder}", exist_ok=goes_on)
+                title = self.order.models[index].settings.model.title
+                run = run_name(dt.datetime.now(dt.UTC))
+                session = self.session(index, run, own, memory, model_title=title, goes_on=goes_on)
+                record = await conducted(session)
+                statuses.append(_judged(session))
+                own.store(session.watcher)
+                raise_ending(record)
+                sessions[index] = session
 
-        async with self._within_money():
-            results = self.results(name)
-            begun.append(results.folder)
             keeper = SweepKeeper(results.folder, results.bucket)
-            await measure_all(sweep, measure, keeper, self.watching, self.halt)
+            await measure_all(keeper.restored(sweep) if goes_on else sweep, measure, keeper, self.watching, self.halt)
         self.watching.end()
         status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
         last = max(sessions, default=None)
@@ -167,20 +182,28 @@ class Assembly:
             status=status,
             verdicts=statuses.count(0),
             # Models after it failed, and took its servers' cores.
-            session=None if last is None else dataclasses.replace(sessions[last], arena=self._arena(last)),
+            session=None
+            if last is None
+            else dataclasses.replace(sessions[last], arena=self._arena(last, self.watching, memory)),
             failure=ServerFailed(none) if last is None else None,
         )
 
     @contextlib.asynccontextmanager
-    async def _within_money(self) -> collections.abc.AsyncIterator[None]:
-        """End what is inside before the money does, and stop the servers then, where the order says so."""
-        async with within_budget(self.order.deadline_file, self.halt), self.stopping():
+    async def _within_money(self, memory: Memory) -> collections.abc.AsyncIterator[None]:
+        """End what is inside before the money does, and free the cores then, where the order says so."""
+        goes_on = memory.run is not None
+        async with within_budget(self.order.deadline_file, self.halt, goes_on=goes_on), self.freeing():
             yield
 
-    def stopping(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Return what stops the servers when what is inside has ended, where the order says so."""
-        servers = self._rota(0) if self.order.afterwards == "stop" else None
-        return servers_stop_after(servers, self.halt, self.watching)
+    def freeing(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return what frees the cores when what is inside has ended, where the order says so."""
+        if self.order.afterwards != "stop":
+            return cores_free_after(None, self.halt, self.watching)
+        models = self.order.models
+        names = (name for model in models for urls in model.targets.values() for name in deployments(urls))
+        jobs = (job for model in models if model.jobs for job in (model.jobs.fetch, *model.jobs.compile.values()))
+        cores = Cores(controls=Controls(namespace=own_namespace()), deployments=tuple(names), jobs=tuple(jobs))
+        return cores_free_after(cores, self.halt, self.watching)
 
     def results(self, path: str, *, exist_ok: bool = False) -> Results:
         """Make the folder ``path`` below the order's results, with its prefix in the bucket where there is one.
@@ -194,17 +217,32 @@ class Assembly:
         key = f"{prefix}/{path}" if prefix else path
         return Results(folder=folder, bucket=Bucket(boto3.client("s3"), bucket, key))
 
-    def session(self, index: int, run: str, results: Results, *, model_title: str = "") -> Session:
-        """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep."""
+    def session(
+        self,
+        index: int,
+        run: str,
+        results: Results,
+        memory: Memory | None,
+        *,
+        model_title: str = "",
+        goes_on: bool = False,
+    ) -> Session:
+        """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep.
+
+        Where it ``goes_on``, with what an earlier process has kept in ``results``. Raises ResumeFailed and
+        StorageFailed where that cannot be.
+        """
         order, model, watching = self.order, self.order.models[index], self.watching
+        kept = restored(results.folder, results.bucket) if goes_on else None
+        run = run if kept is None else kept.record.run
         if results.bucket is not None:
-            watching = Beacon(watching, results.bucket.put_progress, _progress(order, model, run, model_title))
+            watching = Beacon(watching, results.bucket.put_progress, progress_of(order, model, run, model_title))
         return Session(
             run=run,
             place="own-servers" if order.bucket is None else "cluster",
             settings=model.settings,
-            degrees=tuple(_degree(each, model.targets.get(each, ())) for each in model.settings.candidates),
-            arena=self._arena(index),
+            degrees=tuple(degree_of(each, model) for each in model.settings.candidates),
+            arena=self._arena(index, watching, memory),
             folder=results.folder,
             bucket=results.bucket,
             cloudwatch=typing.cast("CloudWatch", boto3.client("cloudwatch")) if order.publish else None,
@@ -213,27 +251,38 @@ class Assembly:
             halt=self.halt,
             ignore_eos=order.ignore_eos,
             ready_timeout_seconds=order.ready_timeout_seconds,
-            rounds=model.rounds,
+            # Of one round the experiment needs to know nothing.
+            rounds=model.rounds if model.rounds is not None and len(model.rounds) > 1 else None,
             model_title=model_title,
+            restored=kept,
         )
 
-    def _arena(self, index: int) -> OpenArena | Rota:
+    def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> Arena:
         """Return the surroundings of the servers of the model at ``index``, of which none is known to run."""
-        return OpenArena() if self.order.models[index].rounds is None else self._rota(index)
-
-    def _rota(self, index: int) -> Rota:
-        """Return what starts and stops the servers of the model at ``index``, and stops those of the other models."""
         order, model = self.order, self.order.models[index]
+        if model.rounds is None:
+            return OpenArena()
         others = (urls for each in order.models if each is not model for urls in each.targets.values())
-        return Rota(
-            rounds=model.rounds or (),
+        name = model.settings.model.name
+        ground = Ground(
+            controls=Controls(namespace=own_namespace()),
+            patience=typing.cast("PatienceOrder", order.patience),
+            price=model.settings.price,
+            pool=None if order.receipt is None else order.receipt.node_pool,
+            run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
+        )
+        return Conductor(
+            rounds=model.rounds,
             targets=model.targets,
             names={candidate: deployments(urls) for candidate, urls in model.targets.items()},
-            others=tuple(name for urls in others for name in deployments(urls)),
-            makes_room=order.makes_room,
-            scaler=Deployments(namespace=own_namespace()),
-            ready_timeout_seconds=order.ready_timeout_seconds,
+            jobs=model.jobs,
+            ground=ground,
+            watcher=watching,
             stop=self.halt.event,
+            others=tuple(each for urls in others for each in deployments(urls)),
+            makes_room=order.makes_room,
+            known=() if memory is None else memory.steps(name),
+            on_step=lambda step: None if memory is None else memory.add_step(name, step),
         )
 
 
@@ -260,35 +309,6 @@ def _judged(session: Session) -> int:
     return conclude(read(str(session.folder)), session.folder)
 
 
-def _progress(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:
-    """Return what is known of the run before it begins."""
-    now = time.time()
-    return Progress(
-        run=run,
-        model=model.settings.model.name,
-        model_title=model_title,
-        candidates=tuple(model.targets),
-        region=boto3.Session().region_name if order.publish else None,
-        started=now,
-        stage_started=now,
-        written=now,
-    )
-
-
 def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
     """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
     return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)
-
-
-def _degree(candidate: Candidate, urls: tuple[str, ...]) -> DegreeRecord:
-    cores = candidate.degree * len(urls)
-    return DegreeRecord(
-        degree=candidate.degree,
-        max_num_seqs=candidate.max_num_seqs,
-        gate=None if urls else "no-capacity",
-        reason=None if urls else f"no --target {candidate.slug.removeprefix('tp')}=URL was given",
-        urls=urls,
-        cores_used=cores,
-        cores_allocated=cores,
-        ready_seconds=None,
-    )

@@ -3,12 +3,15 @@
 import asyncio
 import collections.abc
 import contextlib
+import dataclasses
 import datetime as dt
+import functools
 import pathlib
 
-from optimal_tp.cluster.scaling import Rota
+from optimal_tp.cluster.controls import Controls
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.pods.kubernetes import NotThere
 from optimal_tp.telemetry.console import Watcher
 
 MARGIN_SECONDS = 60.0
@@ -43,18 +46,20 @@ async def within_budget(
     path: pathlib.Path | None,
     halt: Halt,
     *,
+    goes_on: bool = False,
     look_seconds: float = _LOOK_SECONDS,
     now: collections.abc.Callable[[], dt.datetime] = _now,
 ) -> collections.abc.AsyncIterator[None]:
     """End what is inside a minute before the deadline in ``path``, which may be moved meanwhile; None has no deadline.
 
-    Raises CapacityError where the deadline is over or cannot be read.
+    What ``goes_on`` after the death of its process is ended at once where the deadline is over: what it measured is
+    judged. Raises CapacityError where it is over for what begins, and where it cannot be read.
     """
     if path is None:
         yield
         return
     deadline = read_deadline(path)
-    if _seconds_left(deadline, now) <= 0:
+    if _seconds_left(deadline, now) <= 0 and not goes_on:
         raise CapacityError(
             f"the budget ended at {deadline.isoformat(timespec='seconds')}, so nothing is started; raise "
             "spend.budget_usd, or name another loadtest.run to measure anew"
@@ -86,18 +91,55 @@ def _seconds_left(deadline: dt.datetime, now: collections.abc.Callable[[], dt.da
     return (deadline - now()).total_seconds() - MARGIN_SECONDS
 
 
-@contextlib.asynccontextmanager
-async def servers_stop_after(servers: Rota | None, halt: Halt, watcher: Watcher) -> collections.abc.AsyncIterator[None]:
-    """Stop ``servers`` when what is inside has ended in any way but a signal: who signals goes on with them.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cores:
+    """Everything of an experiment that holds cores, or may ask for them."""
 
-    A server that could not be stopped is said; the guard stops it at the deadline.
+    controls: Controls
+    deployments: tuple[str, ...]
+    jobs: tuple[str, ...]
+    pauses_seconds: tuple[float, ...] = (5, 15, 30, 60)
+    """Before each further try: an API server that restarts must not leave nodes billing until the deadline."""
+
+    async def free(self) -> None:
+        """Stop every server and suspend every Job, each whatever becomes of the others.
+
+        Raises ServerFailed with all that were not stopped after the last try.
+        """
+        left = [
+            *(functools.partial(self.controls.scale, name, 0) for name in self.deployments),
+            *(functools.partial(self.controls.suspend, name) for name in self.jobs),
+        ]
+        for pause in (*self.pauses_seconds, None):
+            failures, again = [], []
+            for act in left:
+                try:
+                    await asyncio.to_thread(act)
+                except NotThere:
+                    continue
+                except ServerFailed as error:
+                    failures.append(str(error))
+                    again.append(act)
+            left = again
+            if not left:
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise ServerFailed("; ".join(failures))
+
+
+@contextlib.asynccontextmanager
+async def cores_free_after(cores: Cores | None, halt: Halt, watcher: Watcher) -> collections.abc.AsyncIterator[None]:
+    """Free ``cores`` when what is inside has ended in any way but a signal: who signals goes on with them.
+
+    What could not be stopped is said; the guard stops it at the deadline.
     """
     try:
         yield
     finally:
-        if servers is not None and all(how != "interrupted" for how, _ in halt.reasons[:1]):
+        if cores is not None and all(how != "interrupted" for how, _ in halt.reasons[:1]):
             try:
-                await servers.stop_all()
+                await cores.free()
             except ServerFailed as error:
                 watcher.say(f"not every server was stopped, and the guard has to do it at the deadline: {error}")
             else:

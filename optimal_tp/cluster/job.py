@@ -6,24 +6,30 @@ In an Indexed Job Kubernetes numbers the pods, and the Job's start is everybody'
 import argparse
 import asyncio
 import collections.abc
-import ctypes
 import dataclasses
 import datetime as dt
 import functools
 import hashlib
 import pathlib
+import time
 import typing
-import uuid
 
 import boto3
 
+from optimal_tp.cluster import sightings
 from optimal_tp.cluster.assembly import Assembly, Measured, Results, conducted
+from optimal_tp.cluster.clocks import clock_error_ms, machine
+from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import within_budget
+from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.session import raise_ending
+from optimal_tp.experiment.planned import raise_ending
+from optimal_tp.experiment.session import Session
+from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.measurement.receipt import RECEIPT
-from optimal_tp.measurement.run import Part
+from optimal_tp.measurement.run import Part, RunRecord
+from optimal_tp.measurement.steps import Step, decode_steps, encode_steps
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.files import write
@@ -32,52 +38,15 @@ from optimal_tp.results.source import Source, read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.verdict.analysis import analyse
 
-_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
-_UNSYNCHRONISED = 0x40
-_CLOCK_ERROR = 5
-
-
-class _Timex(ctypes.Structure):
-    """The head of Linux's ``struct timex``, and room for its rest (adjtimex(2), read 2026-11-24)."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-def clock_error_ms() -> float | None:
-    """Return the kernel's bound on the error of its clock; None where no time service keeps it, or none can be asked.
-
-    NTP's daemons keep this bound up to date: half the round trip to the source, and what the clock may drift since.
-    """
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        timex = _Timex()
-        state = library.adjtimex(ctypes.byref(timex))
-    except (OSError, AttributeError):
-        return None
-    if state < 0 or state == _CLOCK_ERROR or timex.status & _UNSYNCHRONISED:
-        return None
-    return float(timex.maxerror) / 1000
-
-
-def machine() -> str:
-    """Return the identity of this machine since it started; one of its own where the kernel does not say."""
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return str(uuid.uuid4())
-
-
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""
 _LOOK_SECONDS = 10.0
+_MOST_SILENT_LOOKS = 60
+"""An API server that has not answered for ten minutes is not waited for any longer."""
+
+
+RUN, STEPS = "optimal-tp/conducted-run", "optimal-tp/conducted-steps"
+"""Annotations of the Job, with which the conductor resumes it: the run's name, and what stood before the load."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +56,20 @@ class Common:
     run: str
     start: str
     """UTC, ISO 8601."""
+    steps: tuple[Step, ...] = ()
+    """What stood before the load; the words in it are of candidates that nobody measures."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Brought(OpenArena):
+    """The surroundings of servers that the conductor has brought up."""
+
+    known: tuple[Step, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return what stood before the load."""
+        return self.known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,44 +157,48 @@ def common(options: PodOptions, settings: str, kubernetes: collections.abc.Calla
 
 
 async def after(
-    options: PodOptions, kubernetes: collections.abc.Callable[[], Namespace], stop: asyncio.Event
-) -> Common | None:
-    """Return what the Job's pods knew alike once Kubernetes says that it has ended; None when ``stop`` came first.
+    options: PodOptions, kubernetes: collections.abc.Callable[[], Namespace], stop: collections.abc.Callable[[], bool]
+) -> bool:
+    """Return once Kubernetes says that the Job has ended; False when ``stop`` came first.
 
-    Raises ServerFailed when Kubernetes does not answer.
+    Raises ServerFailed when Kubernetes has not answered for long.
     """
     namespace = kubernetes()
-    while not stop.is_set():
-        job = await asyncio.to_thread(_job, namespace, str(options.job))
-        if has_ended(job):
-            return _of_job(job, options.start_after_seconds)
+    silent = 0
+    while not stop():
         try:
-            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            continue
-    return None
-
-
-def has_ended(job: collections.abc.Mapping[str, typing.Any]) -> bool:
-    """Whether Kubernetes says that ``job`` is complete or has failed, and its pods are gone."""
-    conditions = job.get("status", {}).get("conditions") or []
-    return any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in conditions)
+            if sightings.job(await asyncio.to_thread(_job, namespace, str(options.job))).ending is not None:
+                return True
+            silent = 0
+        except ServerFailed:
+            silent += 1
+            if silent >= _MOST_SILENT_LOOKS:
+                raise
+        asked = time.monotonic()
+        while not stop() and time.monotonic() < asked + _LOOK_SECONDS:  # noqa: ASYNC110 - a signal is seen at once
+            await asyncio.sleep(min(1.0, _LOOK_SECONDS))
+    return False
 
 
 def _job(namespace: Namespace, name: str) -> dict[str, typing.Any]:
     return namespace.ask(f"tell of the Job {name}", "batch/v1", f"jobs/{name}")
 
 
-def _of_job(job: collections.abc.Mapping[str, typing.Any], start_after_seconds: float) -> Common:
-    metadata, status = job.get("metadata", {}), job.get("status", {})
-    started = status.get("startTime")
-    if started is None:
+def _of_job(item: collections.abc.Mapping[str, typing.Any], start_after_seconds: float) -> Common:
+    job = sightings.job(item)
+    if job.started is None:
         raise ServerFailed(
-            f"Kubernetes does not say when the Job {metadata.get('name')} started: it is suspended, as the guard does "
+            f"Kubernetes does not say when the Job {job.name} started: it is suspended, as the guard does "
             "when the budget is spent; name another loadtest.run to measure anew"
         )
-    start = dt.datetime.fromisoformat(started) + dt.timedelta(seconds=start_after_seconds)
-    return _named(start.astimezone(dt.UTC), str(metadata.get("uid")))
+    start = (job.started + dt.timedelta(seconds=start_after_seconds)).astimezone(dt.UTC)
+    try:
+        return Common(run=job.annotations[RUN], start=start.isoformat(), steps=decode_steps(job.annotations[STEPS]))
+    except (KeyError, ValueError) as error:
+        raise ServerFailed(
+            f"the Job {job.name} does not say which run it is of ({error}): only the conductor may resume it; delete "
+            "it and run `pulumi up --refresh`"
+        ) from error
 
 
 def _named(start: dt.datetime, salt: str) -> Common:
@@ -227,8 +214,9 @@ async def measure_share(options: PodOptions, assembly: Assembly) -> int:
     known = await asyncio.to_thread(common, options, salt, own_namespace)
     # Each of them ends before the money does, by the same date; the plan's last turn may be cut short.
     async with within_budget(order.deadline_file, assembly.halt):
-        session = assembly.session(0, known.run, assembly.results(f"{known.run}/pod-{options.pod}"))
-        session = dataclasses.replace(session, part=options.part(known))
+        session = assembly.session(0, known.run, assembly.results(f"{known.run}/pod-{options.pod}"), None)
+        arena = Brought(known=known.steps) if options.start is None else session.arena
+        session = dataclasses.replace(session, part=options.part(known), arena=arena)
         watching.say(f"pod {options.pod} of {options.pods}; all begin at {known.start}")
         record = await conducted(session)
     session.watcher.end()
@@ -239,33 +227,59 @@ async def measure_share(options: PodOptions, assembly: Assembly) -> int:
 
 
 async def judge_after(options: PodOptions, assembly: Assembly) -> int:
-    """Live a run that the Job's pods measure, from its judgement on; return the exit status."""
+    """Live a run that the Job's pods measure: bring its servers up, let the Job run, judge; return the exit status."""
     return await assembly.live(functools.partial(_after, options, assembly))
 
 
-async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path]) -> Measured:
-    """Judge what the Job's pods kept once it has ended."""
-    watching = assembly.watching
-    watching.stage("the load generators' Job", total=None)
-    known = await after(options, own_namespace, assembly.halt.event)
-    if known is None:
-        raise Interrupted(f"ended before the Job {options.job} had; its pods go on, and nothing is judged")
-    # The pods' own folder where there is no bucket.
-    results = assembly.results(known.run, exist_ok=True)
-    begun.append(results.folder)
-    async with assembly.stopping():
-        watching.end()
-        status = _judged(results, watching)
-    session = assembly.session(0, known.run, results)
+async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path], memory: Memory) -> Measured:
+    """Bring the servers up and let the Job run unless it does already; judge what its pods kept."""
+    order, halt = assembly.order, assembly.halt
+    async with assembly.freeing():
+        async with within_budget(order.deadline_file, halt, goes_on=memory.run is not None):
+            known = await asyncio.to_thread(_resumed, options)
+            if known is not None:
+                memory.begin(known.run)
+            run, results, _ = assembly.begin(begun, memory)
+            session = assembly.session(0, run, results, memory)
+            ended = None if known is not None else await _brought_up(options, session)
+        if ended is not None:
+            session.watcher.end()
+            status = conclude(read(str(results.folder)), results.folder)
+        else:
+            session.watcher.stage("the load generators' Job", total=None)
+            # Its pods end before the money does, each by itself; what they kept is judged all the same.
+            if not await after(options, own_namespace, functools.partial(_is_signalled, halt)):
+                raise Interrupted(f"ended before the Job {options.job} had; its pods go on, and nothing is judged")
+            session.watcher.end()
+            status = _judged(results, assembly.watching)
     return Measured(
-        name=known.run,
+        name=run,
         results=results,
         status=status,
         verdicts=int(status == 0),
         # Whoever watches looks at the pods' run; the probe after it is none.
-        session=dataclasses.replace(session, watcher=watching),
-        add_receipt=functools.partial(_add_receipt, results, watching),
+        session=dataclasses.replace(session, watcher=assembly.watching),
+        add_receipt=(lambda: None) if ended else functools.partial(_add_receipt, results, assembly.watching),
     )
+
+
+def _is_signalled(halt: Halt) -> bool:
+    return any(how == "interrupted" for how, _ in halt.reasons)
+
+
+def _resumed(options: PodOptions) -> Common | None:
+    """Return what the Job says where an earlier process has resumed it; None where it stands suspended still."""
+    item = _job(own_namespace(), str(options.job))
+    return None if sightings.job(item).started is None else _of_job(item, options.start_after_seconds)
+
+
+async def _brought_up(options: PodOptions, session: Session) -> RunRecord | None:
+    """Bring the servers of ``session`` up and resume the Job; return the record of a run that cannot measure."""
+    ended = await session.prepare()
+    if ended is None:
+        told = {RUN: session.run, STEPS: encode_steps(session.arena.steps)}
+        await asyncio.to_thread(Controls(namespace=own_namespace()).resume, str(options.job), told)
+    return ended
 
 
 def _judged(results: Results, watching: Watcher) -> int:

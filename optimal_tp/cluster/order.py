@@ -82,6 +82,23 @@ def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | 
     return name, prefix.strip("/")
 
 
+class GateOrder(Section):
+    """A candidate that the plan has refused already."""
+
+    gate: typing.Literal["no-fit"]
+    reason: str
+    """The number that decided it, in a sentence."""
+
+
+class JobsOrder(Section):
+    """Jobs, by name, that stand suspended until the experiment resumes them."""
+
+    fetch: str
+    """Fetches the model."""
+    compile: dict[CandidateName, str]
+    """Compiles a candidate each."""
+
+
 class ModelOrder(Section):
     """One model: its experiment, and the servers that are measured."""
 
@@ -90,6 +107,10 @@ class ModelOrder(Section):
     """URLs by candidate, rising; several are replicas."""
     rounds: tuple[tuple[CandidateName, ...], ...] | None = None
     """Candidates that run at the same time, started through Kubernetes; None where all servers run already."""
+    gates: dict[CandidateName, GateOrder] = pydantic.Field(default_factory=dict)
+    """Candidates of the settings that have no servers, and why."""
+    jobs: JobsOrder | None = None
+    """What has to be done before the servers can start; None where it was done."""
 
     @pydantic.field_validator("rounds")
     @classmethod
@@ -104,6 +125,25 @@ class ModelOrder(Section):
             raise broken(f"every candidate with a target ({names}) must be in exactly one round")
         return rounds
 
+    @pydantic.field_validator("gates")
+    @classmethod
+    def _gates_have_no_servers(
+        cls, gates: dict[Candidate, GateOrder], info: pydantic.ValidationInfo
+    ) -> dict[Candidate, GateOrder]:
+        both = [each.slug for each in gates if each in info.data.get("targets", ())]
+        if both:
+            raise broken(f"a candidate with a gate must have no target ({', '.join(both)})")
+        return gates
+
+    @pydantic.field_validator("jobs")
+    @classmethod
+    def _each_candidate_is_compiled(cls, jobs: JobsOrder | None, info: pydantic.ValidationInfo) -> JobsOrder | None:
+        targets = info.data.get("targets")
+        if jobs is not None and targets is not None and sorted(jobs.compile) != sorted(targets):
+            names = ", ".join(each.slug for each in targets)
+            raise broken(f"every candidate with a target ({names}) must have one Job that compiles it")
+        return jobs
+
 
 class ReceiptOrder(Section):
     """What the receipt counts."""
@@ -114,6 +154,17 @@ class ReceiptOrder(Section):
     """What runs around the nodes costs."""
     leave_seconds: float = pydantic.Field(default=0.0, ge=0)
     """Wait so long for the nodes of stopped servers to go."""
+
+
+class PatienceOrder(Section):
+    """How long a step of a candidate may take before it ends with a word, in seconds."""
+
+    capacity_seconds: float = pydantic.Field(ge=0)
+    """Until its pods have a node."""
+    compile_seconds: float = pydantic.Field(ge=0)
+    """A compilation, or the fetch of the model: from its container's start, and before it from its node on."""
+    start_seconds: float = pydantic.Field(ge=0)
+    """From when its pods have a node until the servers are ready."""
 
 
 class PodsOrder(Section):
@@ -138,7 +189,9 @@ class Order(Section):
     ignore_eos: bool = True
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float = 60
-    """Wait so long for the servers to be healthy."""
+    """Wait so long for servers that somebody else started to be healthy."""
+    patience: PatienceOrder | None = pydantic.Field(default=None, validate_default=True)
+    """None where nothing is started."""
     pins: dict[str, str] = pydantic.Field(default_factory=dict)
     """What the servers run on, kept with every run."""
     afterwards: typing.Literal["leave", "probe", "stop"] = "leave"
@@ -152,6 +205,15 @@ class Order(Section):
     """None keeps no receipt: nobody pays for the servers by the hour."""
     pods: PodsOrder | None = None
     """None: this process measures alone."""
+
+    @pydantic.field_validator("patience")
+    @classmethod
+    def _patience_where_servers_are_started(
+        cls, patience: PatienceOrder | None, info: pydantic.ValidationInfo
+    ) -> PatienceOrder | None:
+        if patience is None and any(model.rounds is not None for model in info.data.get("models", ())):
+            raise broken("whoever starts servers in rounds must know how long to wait for them")
+        return patience
 
     @property
     def bucket(self) -> tuple[str, str] | None:

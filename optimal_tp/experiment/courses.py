@@ -6,7 +6,9 @@ import random
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
+from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.schedule import Arrivals
+from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.race.rates import Bracket
 
 
@@ -37,18 +39,32 @@ class Course:
     """Turns of its bracket so far."""
     log_rate: float | None = None
     """Of its last open turn, per core."""
-    last_share: float = 0.0
-    """Of the counted requests of its last open turn, within the limits."""
+    last_held: bool = False
+    """Whether its last open turn held what is asked."""
     slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     """Without limits: requests in flight and log throughput of each step."""
     is_slow: bool = False
     """Whether it held the limits at no rate of its bracket."""
-    slow_shares: list[float] = dataclasses.field(default_factory=list)
+    slow_shares: list[dict[float, float]] = dataclasses.field(default_factory=list)
+    """Of its turns with one request at a time: by asked share, the share within its limits."""
 
     @property
     def busiest(self) -> int:
         """Requests in flight at its best step; one for each server before the first."""
         return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
+
+
+def courses_of(degrees: collections.abc.Iterable[DegreeRecord], settings: WorkloadSettings) -> dict[Candidate, Course]:
+    """Return what is known of those of ``degrees`` that can be measured, before anything was."""
+    return {
+        each.candidate: Course(
+            servers=len(each.urls),
+            cores_used=each.cores_used,
+            slots=len(each.urls) * settings.model.batch_of(each.candidate),
+        )
+        for each in degrees
+        if each.gate is None
+    }
 
 
 def block_orders(

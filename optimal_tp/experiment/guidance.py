@@ -6,20 +6,21 @@ import math
 import statistics
 
 from optimal_tp.experiment.courses import Asked, Course
+from optimal_tp.experiment.looks import look_at
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
-from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.measurement.progress import Look
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn, counted, of, share_within
+from optimal_tp.measurement.turns import Turn, counted, of
 from optimal_tp.plan.schedule import Closed, Poisson, Stream
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.contest import flat_steps, goodput_race, throughput_race
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.proof import is_shown, missed, proof
+from optimal_tp.verdict.race.proof import proof
 from optimal_tp.verdict.race.rates import FIRST_SHARE, LONGEST_MOVE, Bracket, TurnSize, block_rate
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
-from optimal_tp.verdict.readings import asked_share, reading, throughput
+from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 LEAST_LOAD = 0.05
 """Requests in flight, for each server, of the lowest rate that is tried: nobody waits for another there."""
@@ -45,6 +46,8 @@ class Guidance:
         load = settings.load
         self._size = TurnSize(warm_in=load.warm_in, length=load.turn_length, least_requests=load.turn_requests)
         self._searched: list[Reading] = []
+        self._blocks: list[list[Reading | Throughput]] = []
+        self._withdrawn: set[Candidate] = set()
         self._race: tuple[GoodputScoring, Race[Reading]] | None = None
         self._throughputs: Race[Throughput] | None = None
         self.standing: Standing | None = None
@@ -61,8 +64,24 @@ class Guidance:
 
     @property
     def asked(self) -> float:
-        """The share of requests that must hold the limits."""
-        return asked_share(self.limits)
+        """The highest share of requests that must hold a limit."""
+        return max(limits_by_share(self.limits))
+
+    @property
+    def remaining(self) -> tuple[Candidate, ...]:
+        """The candidates that have not been withdrawn."""
+        return tuple(candidate for candidate in self.courses if candidate not in self._withdrawn)
+
+    def withdraw(self, candidate: Candidate) -> None:
+        """Go on without ``candidate``: what was measured before is judged anew over the rest, as the verdict will."""
+        if candidate in self._withdrawn:
+            return
+        self._withdrawn.add(candidate)
+        if self._race is not None or self._throughputs is not None:
+            blocks, self._blocks, self.standing = self._blocks, [], None
+            self.begin()
+            for found in blocks:
+                self.add_block(found)
 
     # Before the blocks.
 
@@ -76,8 +95,7 @@ class Guidance:
         latencies = [ms for sample in own if (ms := sample.total_latency_ms) is not None]
         if latencies:
             course.alone_seconds = statistics.median(latencies) / 1000
-        share = share_within(own, self.limits) if self.limits else None
-        course.is_slow = share is not None and share < self.asked / 2
+        course.is_slow = any(share < asked / 2 for asked, share in shares_within(own, self.limits).items())
 
     def burst(self, candidate: Candidate) -> Asked:
         """Return a turn that keeps every slot busy: it says about how much the servers finish, and warms them."""
@@ -127,7 +145,7 @@ class Guidance:
             bracket.next = None
             return
         self._searched.append(found)
-        bracket.add(found, self.asked)
+        bracket.add(found)
         course.is_slow = bracket.hopeless and self.settings.load.rates_per_second_per_core is None
 
     def rise(self, candidate: Candidate) -> Asked | None:
@@ -164,13 +182,13 @@ class Guidance:
         alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
         return tuple(
             candidate
-            for candidate, course in self.courses.items()
-            if course.is_slow and not is_shown(missed(course.slow_shares, self.asked), alpha)
+            for candidate, course in self._remaining()
+            if course.is_slow and not is_shown_to_miss(course.slow_shares, alpha=alpha)
         )
 
     def begin(self) -> None:
         """Begin the race of the candidates that the bracket found a capacity of."""
-        fast = [candidate for candidate, course in self.courses.items() if not course.is_slow]
+        fast = [candidate for candidate, course in self._remaining() if not course.is_slow]
         if not self.limits:
             self._throughputs = throughput_race(self.settings, fast)
             return
@@ -178,6 +196,9 @@ class Guidance:
         for one in self._searched:
             if one.candidate in fast:
                 self._race[0].open_with(one)
+
+    def _remaining(self) -> list[tuple[Candidate, Course]]:
+        return [(candidate, self.courses[candidate]) for candidate in self.remaining]
 
     def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
         """Return the candidate's turn in ``block``."""
@@ -204,7 +225,7 @@ class Guidance:
         if stated is not None:
             return min(map(math.log, stated), key=lambda rate: abs(rate - by.log_capacity))
         if not scoring.is_bracketed(candidate):
-            return last + math.copysign(LONGEST_MOVE, course.last_share - self.asked)
+            return last + (LONGEST_MOVE if course.last_held else -LONGEST_MOVE)
         return block_rate(by, block, last)
 
     def _open(self, candidate: Candidate, log_rate: float, seed: int, part: float = 1.0) -> Asked:
@@ -220,7 +241,9 @@ class Guidance:
                 lambda moment: moment < warm_in, Poisson(rate_per_second=rate, seed=seed).times()
             )
         )
-        total, ttft = self.limits.get("total_latency_ms"), self.limits.get("ttft_ms")
+        # Who has missed a limit of one percentile may still hold one of another, so then everybody is waited for.
+        given_up = self.limits if len(limits_by_share(self.limits)) == 1 else {}
+        total, ttft = given_up.get("total_latency_ms"), given_up.get("ttft_ms")
         course.log_rate = log_rate
         return Asked(
             arrivals=Stream(rate_per_second=rate, seed=seed, opening=opening),
@@ -244,17 +267,18 @@ class Guidance:
         if not self.limits:
             return throughput(turn, samples, course.cores_used)
         if turn.rate_per_second is None and course.is_slow:
-            share = share_within(samples, self.limits)
-            course.slow_shares += [] if share is None else [share]
+            shares = shares_within(samples, self.limits)
+            course.slow_shares += [shares] if shares else []
             return None
         found = reading(turn, samples, self.limits, course.cores_used)
         if found is not None:
-            course.last_share = found.share
+            course.last_held = found.is_held
         return found
 
     def add_block(self, found: collections.abc.Iterable[Reading | Throughput]) -> None:
         """Take what a block measured, and judge."""
-        everything = list(found)
+        everything = [one for one in found if one.candidate not in self._withdrawn]
+        self._blocks.append(everything)
         if self._race is not None:
             self.standing = self._race[1].add_block([one for one in everything if isinstance(one, Reading)])
         elif self._throughputs is not None:
@@ -264,30 +288,13 @@ class Guidance:
         """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
         if self.slow():
             return False
-        if all(course.is_slow for course in self.courses.values()):
+        if all(course.is_slow for _, course in self._remaining()):
             return True
         return self.standing is not None and self.standing.safe is not None
 
     def look(self) -> Look:
         """Return what the race says by now."""
-        standing = self.standing
-        if standing is None:
-            return Look(blocks=0, reason="nothing compared yet", ratios=())
-        reason = "no safe choice yet" if standing.safe is None else f"{standing.safe.name} is a safe choice"
-        return Look(
-            blocks=standing.blocks,
-            reason=reason,
-            ratios=tuple(
-                Ratio(
-                    first=pair.first.name,
-                    second=pair.second.name,
-                    value=math.exp(pair.log_ratio),
-                    interval=pair.interval.exponentiated(),
-                )
-                for pair in standing.pairs
-                if pair.log_ratio is not None
-            ),
-        )
+        return look_at(self.standing)
 
     # After the choice.
 
@@ -304,7 +311,7 @@ class Guidance:
     def note_proof(self, found: Reading) -> bool:
         """Take a turn of the proof; return whether both rates are shown."""
         self._proof.append(found)
-        shown = proof(self._proof, self.asked, alpha=1 - self.settings.decision.confidence)
+        shown = proof(self._proof, alpha=1 - self.settings.decision.confidence)
         return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
     def held_out(self, candidate: Candidate, seed: int) -> Asked | None:

@@ -8,11 +8,12 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import METRICS, TurnFigures
 from optimal_tp.measurement.run import Ending, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
-from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.samples import Sample, brief
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.measurement.turns import Turn, counted, of, output_tokens_per_second, own_turn, share_within
 from optimal_tp.results.folder import Bucket, samples_name, write_record
 from optimal_tp.results.spool import Spool
+from optimal_tp.results.turnlog import TurnLog
 from optimal_tp.telemetry.minutes import Minutes
 
 
@@ -31,7 +32,7 @@ class Kept:
 class Ledger:
     """One run's samples and turns. Raises StorageFailed from every method when the disk takes no more."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a run's places, its clock, and which part of it this is
         self,
         record: RunRecord,
         folder: pathlib.Path,
@@ -40,10 +41,12 @@ class Ledger:
         minutes: Minutes | None,
         elapsed: collections.abc.Callable[[], float],
         share: Share = WHOLE,
+        part: int = 0,
     ) -> None:
         """Keep the run that ``record`` describes in ``folder``; ``elapsed`` returns seconds since its origin.
 
-        ``share``: which part of every turn is here; turns and samples say what the whole of them was to be.
+        ``share``: which part of every turn is here; turns and samples say what the whole of them was to be. ``part``:
+        number of the next file of samples, where ``folder`` has others of this run.
         """
         self.record = record
         self._folder = folder
@@ -51,7 +54,10 @@ class Ledger:
         self._minutes = minutes
         self._elapsed = elapsed
         self._share = share
-        self._part = 0
+        self._part = part
+        # Of an earlier process; whether the bucket has the last of them nobody knows.
+        self._unsent = [folder / samples_name(part - 1)] if part else []
+        self._log = TurnLog(folder)
         self._spool: Spool | None = None
         self._turn: list[Sample] = []
 
@@ -63,25 +69,36 @@ class Ledger:
     def add_sample(self, sample: Sample) -> None:
         """Keep ``sample`` of the turn under way."""
         if self._spool is None:
-            self._spool = Spool(self._folder / samples_name(self._part))
+            # Whatever ends this process, the system has every sample.
+            self._spool = Spool(self._folder / samples_name(self._part), buffer_bytes=0)
         self._spool.add(sample)
-        self._turn.append(dataclasses.replace(sample, token_seconds=_ends(sample.token_seconds)))
+        self._turn.append(brief(sample))
         if self._minutes is not None:
             self._minutes.add(sample)
 
     def add_turn(self, turn: Turn) -> Kept:
         """Keep ``turn``, whose samples were added before."""
         own, self._turn = self._turn, []
+        self._log.add(len(self.record.turns), turn)
         self.record = dataclasses.replace(self.record, turns=(*self.record.turns, turn))
-        rate = self._whole_rate(turn, own)
-        faults = turn_reasons(own_turn(turn, self._share), own, self.record.settings, self.record.pins)
+        kept = self.kept(turn, own)
         if self._minutes is not None and turn.stage != "warm_up":
-            self._minutes.add_turn(of(turn), turn.end_seconds, self._values(turn, own, rate, faults))
-        return Kept(turn=turn, samples=own, faults=faults, figures=self._figures(turn, own, rate))
+            values = self._values(turn, own, self._whole_rate(turn, own), kept.faults)
+            self._minutes.add_turn(of(turn), turn.end_seconds, values)
+        return kept
+
+    def kept(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Kept:
+        """Return what ``turn`` and its ``samples``, as ``brief`` leaves them, come to; nothing is kept by this."""
+        return Kept(
+            turn=turn,
+            samples=samples,
+            faults=turn_reasons(own_turn(turn, self._share), samples, self.record.settings, self.record.pins),
+            figures=self._figures(turn, samples, self._whole_rate(turn, samples)),
+        )
 
     def close_part(self) -> None:
         """Make everything kept so far safe: in the folder, then in the bucket."""
-        files = []
+        files, self._unsent = self._unsent, []
         if self._spool is not None:
             self._spool.close()
             files.append(self._folder / samples_name(self._part))
@@ -89,6 +106,7 @@ class Ledger:
             self._part += 1
         self.record = dataclasses.replace(self.record, elapsed_seconds=self._elapsed())
         files.append(write_record(self._folder, self.record))
+        self._log.clear()
         if self._bucket is not None:
             self._bucket.store(files)
 
@@ -140,7 +158,3 @@ class Ledger:
         cores = self._cores_used(of(turn))
         speed = "no token count" if rate is None else f"{rate:,.1f} tok/s, {rate / cores:,.1f} per core"
         return "  ".join((f"{where:<8}", of(turn).name, load, count, median, speed))
-
-
-def _ends(moments: tuple[float, ...]) -> tuple[float, ...]:
-    return moments if len(moments) < 2 else (moments[0], moments[-1])  # noqa: PLR2004

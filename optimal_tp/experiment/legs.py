@@ -3,10 +3,10 @@
 import collections.abc
 import pathlib
 
-from optimal_tp.errors import Interrupted, OptimalTpError, StorageFailed
+from optimal_tp.errors import Interrupted, OptimalTpError, ResumeFailed, StorageFailed
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.measurement.sweep import SWEEP, Leg, Sweep, encode_sweep
-from optimal_tp.results.folder import Bucket, write_whole
+from optimal_tp.measurement.sweep import SWEEP, Leg, Sweep, decode_sweep, encode_sweep
+from optimal_tp.results.folder import Bucket, storage_failed, write_whole
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 
@@ -28,6 +28,26 @@ class SweepKeeper:
         self.folder = folder
         self.bucket = bucket
 
+    def restored(self, planned: Sweep) -> Sweep:
+        """Return the record that an earlier process kept; ``planned`` where it kept none.
+
+        Raises ResumeFailed for one that this release does not read, or of other models, StorageFailed where folder or
+        bucket fail.
+        """
+        path = self.folder / SWEEP
+        if self.bucket is not None and not path.exists():
+            self.bucket.fetch(self.folder, lambda name: name == SWEEP, SWEEP)
+        try:
+            found = decode_sweep(path.read_text(encoding="utf-8")) if path.exists() else planned
+        except OSError as error:
+            raise storage_failed(self.folder, error) from None
+        except ValueError as error:
+            why = f"{path} holds no sweep that this release goes on with ({error})"
+            raise ResumeFailed(f"{why}; a new sweep begins") from error
+        if [(leg.model, leg.folder) for leg in found.legs] != [(leg.model, leg.folder) for leg in planned.legs]:
+            raise ResumeFailed(f"{path} is a sweep of other models than are asked for now; a new sweep begins")
+        return found
+
     def keep(self, sweep: Sweep) -> None:
         """Write ``sweep`` whole or not at all. Raises StorageFailed when the folder takes no more."""
         path = write_whole(self.folder, SWEEP, encode_sweep(sweep))
@@ -38,22 +58,32 @@ class SweepKeeper:
 async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watcher: Watcher, halt: Halt) -> None:
     """Measure every model of ``sweep`` in order, until ``halt`` is set.
 
-    A model that fails is kept as failed, with its sentence, and the next one has its turn. Where the money has ended
-    nothing is raised: what was measured is to be reported. Raises Interrupted for a signal and StorageFailed.
+    A model that fails is kept as failed, with its sentence, and the next one has its turn; in a sweep that goes on one
+    that failed before has none. Where the money has ended nothing is raised: what was measured is to be reported.
+    Raises Interrupted for a signal, StorageFailed and ResumeFailed.
     """
     keeper.keep(sweep)
     for index, leg in enumerate(sweep.legs):
         if halt.event.is_set():
             return
+        if leg.state == "failed":
+            continue
         sweep = sweep.changed(index, "running")
         keeper.keep(sweep)
         watcher.say(f"model {index + 1} of {len(sweep.legs)}: {leg.model}")
         try:
             await measure(index)
-        except (Interrupted, StorageFailed) as error:
-            keeper.keep(sweep.changed(index, "failed", str(error)))
-            if isinstance(error, Interrupted) and all(how == "budget" for how, _ in halt.reasons):
+        except Interrupted as error:
+            is_budget = all(how == "budget" for how, _ in halt.reasons)
+            # After a signal another process may go on with it.
+            keeper.keep(sweep.changed(index, "failed" if is_budget else "running", str(error)))
+            if is_budget:
                 return
+            raise
+        except StorageFailed as error:
+            keeper.keep(sweep.changed(index, "failed", str(error)))
+            raise
+        except ResumeFailed:
             raise
         except OptimalTpError as error:
             sweep = sweep.changed(index, "failed", str(error))

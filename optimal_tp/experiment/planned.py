@@ -1,13 +1,16 @@
 """The experiment of several load generators: each follows the same timetable and sends its share of every turn."""
 
 import dataclasses
+import datetime as dt
 import itertools
+import time
 
+from optimal_tp.errors import Interrupted, ServerFailed
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.stretch import Stretch
-from optimal_tp.measurement.run import Ending
+from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.measurement.shares import Share
 from optimal_tp.plan.schedule import Arrivals, own_share
@@ -22,6 +25,22 @@ class Ended:
 
     ending: Ending
     detail: str | None
+
+
+def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
+    """Return what ended a run early, a signal or a failure; None for any other end."""
+    if record.ending == "interrupted":
+        return Interrupted(str(record.ending_detail))
+    if record.ending == "failed":
+        return ServerFailed(str(record.ending_detail))
+    return None
+
+
+def raise_ending(record: RunRecord) -> None:
+    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
+    failure = failure_of(record)
+    if failure is not None:
+        raise failure
 
 
 def asked_stretch(
@@ -95,7 +114,20 @@ class PlannedExperiment:
             begin=self.origin + turn.begin_seconds,
             share=share,
         )
-        kept = self.ledger.add_turn(await self.turns.take(stretch))
-        if turn.stage != "warm_up":
+        taken = await self.turns.take(stretch)
+        kept = None if taken is None else self.ledger.add_turn(taken)
+        if kept is not None and turn.stage != "warm_up":
             self.watcher.say(kept.figures)
         self.watcher.advance(turn.stage, done=turn.begin_seconds + turn.seconds)
+
+
+def planned_origin(part: Part) -> float:
+    """Return the clock at the common start of ``part``. Raises ServerFailed when that is over already."""
+    left = dt.datetime.fromisoformat(part.start).timestamp() - time.time()
+    if left < 0:
+        raise ServerFailed(
+            f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}); "
+            "all pods send their shares of the same turns, so give them more time to start "
+            "(loadtest.start_after_seconds)"
+        )
+    return time.perf_counter() + left

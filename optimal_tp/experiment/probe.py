@@ -21,10 +21,10 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
     halted = session.halt.event
     load = session.settings.load
     targets = session.targets()
-    together = tuple(targets)
-    if session.rounds is not None:
-        # Servers that take turns are not changed every few seconds for ever: the first round stays.
-        together = session.rounds[0]
+    # Servers that take turns are not changed every few seconds for ever: the first round stays.
+    rounds = session.rounds or (tuple(targets),)
+    together = next((each for one in rounds if (each := tuple(c for c in one if c in targets))), ())
+    if session.arena.can_restart and together:
         await session.arena.admit(together[0])
     sources = await session.sources(together)
     session.watcher.stage("steady probe, until it is stopped", total=None)

@@ -1,6 +1,5 @@
 """One run from the servers' readiness to its whole record: the same in a cluster, on one machine, and elsewhere."""
 
-import asyncio
 import collections.abc
 import contextlib
 import dataclasses
@@ -8,31 +7,32 @@ import datetime as dt
 import itertools
 import pathlib
 import secrets
-import signal
 import time
 import typing
 
-import botocore.exceptions
-
-from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.courses import Course
+from optimal_tp.errors import Interrupted, ServerFailed, SettingsError
+from optimal_tp.experiment.courses import courses_of
 from optimal_tp.experiment.ledger import Ledger
-from optimal_tp.experiment.planned import PlannedExperiment
+from optimal_tp.experiment.planned import PlannedExperiment, planned_origin
+from optimal_tp.experiment.publishing import published
+from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run, requests_of, resumed_origin
+from optimal_tp.experiment.sources import prompts_of, said_of
 from optimal_tp.experiment.stages import Experiment
+from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.stretch import Target
-from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, DegreeRecord, Part, RunRecord
+from optimal_tp.measurement.run import DegreeRecord, Ending, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
 from optimal_tp.plan.timetable import Rounds, timetable
 from optimal_tp.results.folder import Bucket
+from optimal_tp.results.restoration import Restored
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.minutes import Minutes
-from optimal_tp.telemetry.publish import CloudWatch, Outbox, Publisher
+from optimal_tp.telemetry.publish import CloudWatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,50 +62,158 @@ class Session:
     """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
     part: Part | None = None
     """Which part of the run is done here; None does all of it."""
+    restored: Restored | None = None
+    """What an earlier process has kept of the run in ``folder``, to go on with; None begins it."""
 
     async def conduct(self) -> RunRecord:
-        """Run the experiment and return its record.
+        """Run the experiment and return its record; where it had come to its end before, nothing is measured.
 
         Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
-        Interrupted when ``halt`` was set before anything was measured.
+        Interrupted when ``halt`` was set before anything was measured, ResumeFailed where ``restored`` is not this run.
         """
-        self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
+        if self.restored is not None:
+            return await self._resume(self.restored)
         sources: dict[Candidate, prompts.Prompts] = {}
-        for together in self.rounds or (tuple(self._measured()),):
-            await self._meet(together)
-            sources |= await self.sources(together)
+        without_load = await self._meet_all(sources)
+        if without_load is not None:
+            return without_load
         sources = dict(sorted(sources.items()))
         origin = time.perf_counter() if self.part is None else planned_origin(self.part)
         with self.published(time.time() + origin - time.perf_counter()) as minutes:
-            ledger = Ledger(
-                self._record(sources),
-                self.folder,
-                bucket=self.bucket,
-                minutes=minutes,
-                elapsed=lambda: time.perf_counter() - origin,
-                share=self.share,
-            )
-            ended = await self._experiment(sources, ledger, origin).run()
-            record = ledger.end(ended.ending, ended.detail)
+            ledger = self._ledger(self._record(sources), minutes, origin)
+            ledger.close_part()  # whoever goes on with the run needs its record
+            turns = self._turns(sources, ledger, origin)
+            if self.part is not None:
+                cores = {each.candidate: each.cores_used for each in ledger.record.degrees if each.gate is None}
+                shared = PlannedExperiment(
+                    settings=self.settings,
+                    timetable=timetable(self.settings, cores),
+                    share=self.share,
+                    turns=turns,
+                    ledger=ledger,
+                    watcher=self.watcher,
+                    halt=self.halt,
+                    origin=origin,
+                    ignore_eos=self.ignore_eos,
+                )
+                return await self._end(shared, ledger)
+            live = Live(turns=turns, ledger=ledger, watcher=self.watcher)
+            return await self._end(self._experiment(live, ledger.record), ledger)
+
+    async def _resume(self, restored: Restored) -> RunRecord:
+        """Go on with a run; its servers are looked at when the first new turn is asked for."""
+        if restored.is_over:
+            return restored.record
+        refuse_other_run(restored.record, self.settings, self.rounds, self.pins)
+        origin = resumed_origin(restored.record, time.time(), time.perf_counter())
+        now = time.perf_counter() - origin
+        lost = now - last_known_seconds(restored.record)
+        self.watcher.say(f"{self.run} goes on after {len(restored.record.turns)} turns, {lost / 60:.1f} min later")
+        with self.published(time.time() - now) as minutes:
+            ledger = self._ledger(restored.record, minutes, origin, part=restored.parts)
+            ledger.close_part()
+
+            async def go_live(candidate: Candidate) -> Live:
+                """Take turns on the servers from now on."""
+                url = await self._met_again(candidate)
+                salt, sources = f"after {now:.3f} s", {}
+                for each in _served(restored.record.degrees) if url is not None else ():
+                    asked = requests_of(restored.record, each)
+                    sources[each] = await prompts_of(self.settings, str(url), salt=salt, asked=asked)
+                turns = self._turns(sources, ledger, origin)
+                earlier = last_turns(restored.record.turns)
+                return Live(turns=turns, ledger=ledger, watcher=self.watcher, last_turns=earlier)
+
+            taking = Replay(restored, ledger, self.arena, now, go_live)
+            return await self._end(self._experiment(taking, restored.record), ledger)
+
+    async def _met_again(self, candidate: Candidate) -> str | None:
+        """Meet the servers that run with those of ``candidate``, or else others; return one's URL, None of none.
+
+        Every server of the model tells its tokens alike. None also where ``halt`` was set meanwhile: the run ends then
+        with what was measured before.
+        """
+        rounds = self.rounds or (tuple(self._measured()),)
+        with contextlib.suppress(Interrupted):
+            for together in sorted(rounds, key=lambda each: candidate not in each):
+                await self.meet(together)
+                urls = (url for each in together for url in self._measured().get(each, ()))
+                if (first := next(urls, None)) is not None:
+                    return first
+        return None
+
+    async def _end(self, experiment: Experiment | PlannedExperiment, ledger: Ledger) -> RunRecord:
+        """Run ``experiment`` to its end, and keep what was known of the servers by then."""
+        ended = await experiment.run()
+        ledger.record = dataclasses.replace(ledger.record, steps=self.arena.steps)
+        if ended.ending not in ("failed", "interrupted"):  # a run that goes on needs who began it
+            degrees = tuple(each.after(self.arena.steps) for each in ledger.record.degrees)
+            ledger.record = dataclasses.replace(ledger.record, degrees=degrees)
+        record = ledger.end(ended.ending, ended.detail)
         if ledger.bucket_failure is not None:
             self.watcher.say(ledger.bucket_failure)
         return record
 
-    async def _meet(self, together: tuple[Candidate, ...]) -> None:
-        """Wait for the servers of ``together`` and see that they are what they should be."""
-        if self.rounds is not None:
-            await self.arena.admit(together[0])
-            failure = self.arena.failure()
-            if failure is not None:
-                raise ServerFailed(failure)
+    async def prepare(self) -> RunRecord | None:
+        """Meet all servers, and nothing more; return the kept record of a run in which nothing can be measured."""
+        return await self._meet_all({})
+
+    async def _meet_all(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord | None:
+        """Meet the servers of every round and put their prompts into ``sources``.
+
+        Returns the kept record of a run without any load: no candidate is left, or the money has ended.
+        """
+        try:
+            for together in self.rounds or (tuple(self._measured()),):
+                await self.meet(together)
+                sources |= await self.sources(together)
+        except Interrupted:
+            if not self.arena.can_restart or self.halt.reasons[0][0] != "budget":
+                raise
+            detail = f"the money ended while {self.arena.doing} (spend.budget_usd)"
+            return self._without_load("budget", detail)
+        if self._measured():
+            return None
+        return self._without_load("blocks", "no candidate was left to measure: each has its word")
+
+    def _without_load(self, ending: Ending, detail: str) -> RunRecord:
+        return self._ledger(self._record({}), None, time.perf_counter()).end(ending, detail)
+
+    async def meet(self, together: tuple[Candidate, ...]) -> None:
+        """Have the servers of ``together`` up and see that they are what they should be.
+
+        One that was started from here and is not leaves the run with its word. Raises what ``conduct`` raises.
+        """
         here = {each: urls for each, urls in self._measured().items() if each in together}
-        await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+        if not self.arena.can_restart:
+            self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
+            await wait_until_healthy(here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event)
+            self._go_on_unless_halted()
+            await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
+            return
+        for each in tuple(here)[:1]:
+            await self.arena.admit(each)
+        failure = self.arena.failure()
+        if failure is not None:
+            raise ServerFailed(failure)
+        self._go_on_unless_halted()
+        for each in (one for one in here if one in self._measured()):
+            try:
+                await check_targets({each: here[each]}, self.settings, ignore_eos=self.ignore_eos)
+            except SettingsError as error:
+                await self.arena.refuse(each, str(error.problems[0]))
+
+    def _go_on_unless_halted(self) -> None:
         if self.halt.event.is_set():
             raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
-        await check_targets(here, self.settings, ignore_eos=self.ignore_eos)
 
     def _measured(self) -> dict[Candidate, tuple[str, ...]]:
-        return {each.candidate: each.urls for each in self.degrees if each.gate is None}
+        """Return the URLs of all that have not left, by candidate."""
+        return _served(each.after(self.arena.steps) for each in self._began_with)
+
+    @property
+    def _began_with(self) -> tuple[DegreeRecord, ...]:
+        return self.degrees if self.restored is None else self.restored.record.degrees
 
     def targets(self) -> dict[Candidate, Target]:
         """Return the servers that are measured, by candidate."""
@@ -113,7 +221,8 @@ class Session:
 
     async def sources(self, together: tuple[Candidate, ...]) -> dict[Candidate, prompts.Prompts]:
         """Return the prompts of ``together``: the same sequence for each candidate, so that their work is the same."""
-        return {each: await self._prompts(urls) for each, urls in self._measured().items() if each in together}
+        here = {each: urls for each, urls in self._measured().items() if each in together}
+        return {each: await prompts_of(self.settings, urls[0]) for each, urls in here.items()}
 
     @contextlib.contextmanager
     def published(self, origin_epoch_seconds: float) -> collections.abc.Iterator[Minutes | None]:
@@ -126,39 +235,27 @@ class Session:
             settle_seconds=self.settings.load.request_timeout_seconds,
             model_title=self.model_title,
         )
-        outbox = self.folder / "outbox"
-        failures = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
-        publisher = Publisher(
-            minutes, self.cloudwatch, Outbox(outbox, self.watcher.say), self.watcher.say, failures=failures
-        )
-        publisher.start()
-        try:
+        with published(minutes, self.cloudwatch, self.folder, self.watcher):
             yield minutes
-        finally:
-            self._finish(publisher, outbox)
-
-    def _finish(self, publisher: Publisher, outbox: pathlib.Path) -> None:
-        """Send what is left. Metrics that cannot be kept are said, not raised: the run's own end matters more."""
-        try:
-            left = publisher.finish()
-        except StorageFailed as error:
-            self.watcher.say(str(error))
-            return
-        if left:
-            self.watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
-            return
-        with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
-            outbox.rmdir()
 
     @property
     def share(self) -> Share:
         """Which share of every turn is sent from here."""
         return WHOLE if self.part is None else Share(index=self.part.pod, count=self.part.pods)
 
-    def _experiment(
-        self, sources: dict[Candidate, prompts.Prompts], ledger: Ledger, origin: float
-    ) -> Experiment | PlannedExperiment:
-        turns = Turns(
+    def _ledger(self, record: RunRecord, minutes: Minutes | None, origin: float, *, part: int = 0) -> Ledger:
+        return Ledger(
+            record,
+            self.folder,
+            bucket=self.bucket,
+            minutes=minutes,
+            elapsed=lambda: time.perf_counter() - origin,
+            share=self.share,
+            part=part,
+        )
+
+    def _turns(self, sources: dict[Candidate, prompts.Prompts], ledger: Ledger, origin: float) -> Turns:
+        return Turns(
             targets=self.targets(),
             # A prompt that two processes sent could be answered from a prefix cache.
             prompts={
@@ -172,96 +269,40 @@ class Session:
             origin=origin,
             on_sample=ledger.add_sample,
         )
-        if self.part is not None:
-            return PlannedExperiment(
-                settings=self.settings,
-                timetable=timetable(
-                    self.settings, {each.candidate: each.cores_used for each in self.degrees if each.gate is None}
-                ),
-                share=self.share,
-                turns=turns,
-                ledger=ledger,
-                watcher=self.watcher,
-                halt=self.halt,
-                origin=origin,
-                ignore_eos=self.ignore_eos,
-            )
+
+    def _experiment(self, taking: Taking, record: RunRecord) -> Experiment:
+        """Return the experiment of the candidates that ``record`` was begun with."""
         return Experiment(
             settings=self.settings,
-            courses=self._courses(),
-            turns=turns,
-            ledger=ledger,
+            courses=courses_of(record.degrees, self.settings),
+            taking=taking,
             watcher=self.watcher,
             halt=self.halt,
-            clock=time.perf_counter,
             ignore_eos=self.ignore_eos,
             rounds=self.rounds,
+            can_restart=self.arena.can_restart,
         )
 
-    def _courses(self) -> dict[Candidate, Course]:
-        """Return the candidates that are measured, with what drives them."""
-        return {
-            each.candidate: Course(
-                servers=len(each.urls),
-                cores_used=each.cores_used,
-                slots=len(each.urls) * self.settings.model.batch_of(each.candidate),
-            )
-            for each in self.degrees
-            if each.gate is None
-        }
-
     def _record(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord:
-        first = next(iter(sources.values()))
-        said = {
-            "prompts": f"{first.words}, {'unique' if first.unique else 'repeated: a prefix cache may answer'}",
-            PROMPT_TOKENS: EXACT if first.exact else "as the server counts",
-            OUTPUT_TOKENS: EXACT if self.ignore_eos else "at most",
-        }
         return RunRecord(
             run=self.run,
             started=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             place=self.place,
             settings=self.settings,
-            pins=self.pins | said,
-            degrees=self.degrees,
+            pins=self.pins | said_of(sources.values(), ignore_eos=self.ignore_eos),
+            degrees=tuple(each.after(self.arena.steps) for each in self.degrees),
             turns=(),
             ending="running",
             ending_detail=None,
             elapsed_seconds=0.0,
             part=self.part,
             rounds=self.rounds,
+            steps=self.arena.steps,
         )
 
-    async def _prompts(self, urls: tuple[str, ...]) -> prompts.Prompts:
-        load = self.settings.load
-        if load.prompt == "seed":
-            return prompts.repeated()
-        if load.prompt_file is not None:
-            return _of_file(load.prompt_file)
-        ids = await Server(url=urls[0]).tokens(self.settings.model.name, " ".join(prompts.WORDS))
-        return prompts.synthetic(ids, load.prompt_tokens, seed=load.seed)
 
-
-def _of_file(path: str) -> prompts.Prompts:
-    """Return the prompts in the file ``path``. Raises SettingsError for one without any, or that cannot be read."""
-    try:
-        return prompts.from_lines(pathlib.Path(path).read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        rule = f"it names a text file of prompts ({error.strerror if isinstance(error, OSError) else error})"
-        problem = Problem(path="workloads.load.prompt_file", value=path, rule=rule, remedy="name another file")
-        raise SettingsError([problem]) from None
-
-
-def planned_origin(part: Part) -> float:
-    """Return the clock at the common start of ``part``. Raises ServerFailed when that is over already."""
-    left = dt.datetime.fromisoformat(part.start).timestamp() - time.time()
-    if left < 0:
-        raise ServerFailed(
-            f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}); "
-            "all pods send their shares of the same turns, so give them more time to start "
-            "(loadtest.start_after_seconds)"
-        )
-    return time.perf_counter() + left
+def _served(degrees: collections.abc.Iterable[DegreeRecord]) -> dict[Candidate, tuple[str, ...]]:
+    return {each.candidate: each.urls for each in degrees if each.gate is None}
 
 
 def run_name(now: dt.datetime) -> str:
@@ -269,31 +310,6 @@ def run_name(now: dt.datetime) -> str:
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
-    """Return what ended a run early, a signal or a failure; None for any other end."""
-    if record.ending == "interrupted":
-        return Interrupted(str(record.ending_detail))
-    if record.ending == "failed":
-        return ServerFailed(str(record.ending_detail))
-    return None
-
-
-def raise_ending(record: RunRecord) -> None:
-    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
-    failure = failure_of(record)
-    if failure is not None:
-        raise failure
-
-
-@contextlib.contextmanager
-def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
-    """Set ``halt`` on SIGINT and SIGTERM while inside. A second signal does nothing more: ending takes seconds."""
-    loop = asyncio.get_running_loop()
-    words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-    for number, word in words.items():
-        loop.add_signal_handler(number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept")
-    try:
-        yield
-    finally:
-        for number in words:
-            loop.remove_signal_handler(number)
+def began_of(name: str) -> dt.datetime:
+    """Return when the run or the sweep called ``name`` began, to the second."""
+    return dt.datetime.strptime(name[: len("20260701T120000Z")], "%Y%m%dT%H%M%S%z")

@@ -7,9 +7,10 @@ import random
 
 from optimal_tp.experiment.courses import Asked, Course, block_orders
 from optimal_tp.experiment.guidance import Guidance
-from optimal_tp.experiment.ledger import Kept, Ledger
+from optimal_tp.experiment.ledger import Kept
 from optimal_tp.experiment.planned import Ended, asked_stretch
-from optimal_tp.experiment.turns import Halt, Turns
+from optimal_tp.experiment.taking import Taking
+from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
 from optimal_tp.plan.schedule import Closed
@@ -20,8 +21,10 @@ from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.scoring import Throughput
 
 BLOCKS_A_VISIT = 4
-"""Blocks that servers which take turns measure before the next ones' turn: a change of servers takes minutes, and
-three visits give the least number of blocks and three starts of every server."""
+"""Blocks on one start of the servers. Where they take turns it is so many before the next ones' turn, for a change of
+servers takes minutes; where all run at once they are restarted after so many, until there were as many starts."""
+STARTS = 3
+"""Three visits give the least number of blocks, and three starts of every server."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -30,30 +33,32 @@ class Experiment:
 
     settings: WorkloadSettings
     courses: collections.abc.Mapping[Candidate, Course]
-    turns: Turns
-    ledger: Ledger
+    taking: Taking
     watcher: Watcher
     halt: Halt
-    clock: collections.abc.Callable[[], float]
     ignore_eos: bool
     rounds: Rounds | None = None
-    """Candidates whose servers run at the same time, where all of them cannot."""
+    """Candidates whose servers run at the same time; None where all do, and somebody else started them."""
+    can_restart: bool = False
+    """Whether servers that all run at the same time can be restarted."""
 
     def __post_init__(self) -> None:
         self.guidance = Guidance(self.settings, self.courses)
-        self._visited: Candidate | None = None
+        self._running: list[Candidate] = [] if self.rounds else list(self.courses)
         self._starts = dict.fromkeys(self.courses, -1 if self.rounds else 0)
+        self._cold: set[Candidate] = set()
         self._longest = 0.0
         self._deadline = float("inf")
 
     async def run(self) -> Ended:
         """Run every stage; returns how it ended, with everything measured in the ledger."""
-        deadline = self._deadline = self.clock() + self.settings.decision.budget_seconds
+        deadline = self._deadline = self.taking.now() + self.settings.decision.budget_seconds
         for together in self._together():
             for stage in (self._alone, self._search if self.guidance.limits else self._rise):
                 for candidate in together:
-                    await stage(candidate)
-                self.ledger.close_part()
+                    if candidate in self.guidance.remaining:
+                        await stage(candidate)
+                self.taking.close_part()
                 if self.halt.event.is_set():
                     return self._halted()
         self.guidance.begin()
@@ -62,7 +67,7 @@ class Experiment:
             return self._halted()
         await self._prove(deadline)
         await self._hold_out(deadline)
-        self.ledger.close_part()
+        self.taking.close_part()
         return self._halted() if self.halt.event.is_set() else ended
 
     def _together(self) -> list[list[Candidate]]:
@@ -89,7 +94,7 @@ class Experiment:
             self.guidance.note_burst(candidate, kept.turn, kept.samples)
         for number in itertools.count():
             asked = self.guidance.search(candidate, self._seed("search", number))
-            if asked is None or self.halt.event.is_set() or self.clock() > self._deadline:
+            if asked is None or self.halt.event.is_set() or self.taking.now() > self._deadline:
                 return
             kept = await self._take("rising", candidate, asked)
             found = None if kept is None else self._said(kept)
@@ -98,7 +103,7 @@ class Experiment:
     async def _rise(self, candidate: Candidate) -> None:
         self.watcher.stage(f"where {candidate.name} is saturated", total=None)
         while (asked := self.guidance.rise(candidate)) is not None and not self.halt.event.is_set():
-            if self.clock() > self._deadline:
+            if self.taking.now() > self._deadline:
                 return
             kept = await self._take("rising", candidate, asked)
             found = None if kept is None else self._said(kept)
@@ -110,32 +115,55 @@ class Experiment:
         most = decision.maximum_blocks
         if decision.fixed_looks is not None:
             most = min(most, decision.minimum_blocks + decision.fixed_looks - 1)
-        self.watcher.stage("blocks", total=max(0.0, deadline - self.clock()))
+        self.watcher.stage("blocks", total=max(0.0, deadline - self.taking.now()))
         # The same seed gives the same order of candidates in every block.
         orders = block_orders(tuple(self.courses), random.Random(f"{self.settings.load.seed} order"))
-        visit = BLOCKS_A_VISIT if self.rounds else 1
-        began, longest, block = self.clock(), 0.0, 0
+        visit = BLOCKS_A_VISIT if len(self._together()) > 1 else 1
+        began, block = self.taking.now(), 0
+        longest = {False: 0.0, True: 0.0}  # without a restart, and with one
         while block < most:
-            start = self.clock()
+            if not self.guidance.remaining:
+                return Ended(ending="blocks", detail=f"no candidate was left after {block} blocks")
+            start, restarts = self.taking.now(), self._restarts_before(block)
             left = self._longest * len(self.courses)  # the turns that test the prediction
-            if start + longest + left > deadline:
+            if start + max(longest[False], longest[restarts]) + left > deadline:
                 return Ended(
                     ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {block} blocks"
                 )
             numbers = range(block, min(block + visit, most))
+            if restarts:
+                await self._restart()
             found = await self._visit(numbers, {number: next(orders) for number in numbers})
             if self.halt.event.is_set():
                 return self._halted()
+            if not self.guidance.remaining:
+                continue
             for number in numbers:
                 self.guidance.add_block(found[number])
                 self.watcher.look(self.guidance.look())
             block = numbers.stop
-            self.watcher.advance(f"block {block}", done=self.clock() - began)
-            self.ledger.close_part()
-            longest = max(longest, self.clock() - start)
+            self.watcher.advance(f"block {block}", done=self.taking.now() - began)
+            self.taking.close_part()
+            longest[restarts] = max(longest[restarts], self.taking.now() - start)
             if self.guidance.is_settled() and self._may_stop():
                 return Ended(ending="settled", detail=None)
         return Ended(ending="blocks", detail=f"all {most} blocks were measured")
+
+    def _restarts_before(self, block: int) -> bool:
+        """Whether servers that all run at once are to be restarted, so that each has as many starts as in turns."""
+        at_once = self.can_restart and len(self._together()) == 1
+        return at_once and block in range(BLOCKS_A_VISIT, STARTS * BLOCKS_A_VISIT, BLOCKS_A_VISIT)
+
+    async def _restart(self) -> None:
+        self.watcher.stage("servers start anew", total=None)
+        await self.taking.restart(self.guidance.remaining[0])
+        self._note_start(list(self.courses))
+        self.watcher.stage("blocks", total=max(0.0, self._deadline - self.taking.now()))
+
+    def _note_start(self, candidates: collections.abc.Iterable[Candidate]) -> None:
+        for candidate in candidates:
+            self._starts[candidate] += 1
+            self._cold.add(candidate)
 
     def _may_stop(self) -> bool:
         standing = self.guidance.standing
@@ -151,11 +179,15 @@ class Experiment:
         for here in together:
             for block in blocks:
                 for candidate in (each for each in orders[block] if each in here and each in racing):
+                    if candidate not in self.guidance.remaining:
+                        continue
                     asked = self.guidance.block(candidate, block, self._seed("block", block))
                     kept = await self._take("block", candidate, asked, block=block)
                     said = None if kept is None else self._said(kept)
                     if said is not None:
                         found[block].append(said)
+            if len(together) > 1:
+                self.taking.close_part()  # the change of servers takes longer
         return found
 
     def _order_of_visit(self, visit: int) -> list[list[Candidate]]:
@@ -172,25 +204,29 @@ class Experiment:
 
     async def _prove(self, deadline: float) -> None:
         standing = self.guidance.standing
-        end = min(deadline - self._longest * len(self.courses), self.clock() + self.settings.decision.proof_seconds)
+        end = min(
+            deadline - self._longest * len(self.courses), self.taking.now() + self.settings.decision.proof_seconds
+        )
         if standing is None or standing.safe is None or not self.guidance.is_settled():
             return
-        self.watcher.stage(f"proof of what {standing.safe.name} holds", total=max(0.0, end - self.clock()))
+        self.watcher.stage(f"proof of what {standing.safe.name} holds", total=max(0.0, end - self.taking.now()))
         for number in itertools.count():
             asked = self.guidance.prove(standing.safe, number, self._seed("proof", number))
-            if asked is None or self.clock() + self._longest > end or self.halt.event.is_set():
+            if asked is None or self.taking.now() + self._longest > end or self.halt.event.is_set():
                 return
             kept = await self._take("proof", standing.safe, asked, block=number)
-            said = None if kept is None else self._said(kept)
+            if kept is None:
+                return
+            said = self._said(kept)
             if isinstance(said, Reading) and self.guidance.note_proof(said):
                 return
 
     async def _hold_out(self, deadline: float) -> None:
         """Take one open turn of every candidate that was compared, for the plan's prediction to be tested by."""
         for here in self._together():
-            for candidate in here:
+            for candidate in (each for each in here if each in self.guidance.remaining):
                 asked = self.guidance.held_out(candidate, self._seed("held out", 0))
-                if asked is None or self.halt.event.is_set() or self.clock() > deadline:
+                if asked is None or self.halt.event.is_set() or self.taking.now() > deadline:
                     continue
                 await self._take("held_out", candidate, asked)
 
@@ -210,27 +246,41 @@ class Experiment:
         return Ended(ending=how, detail=sentence)
 
     async def _take(self, stage: Stage, candidate: Candidate, asked: Asked, *, block: int | None = None) -> Kept | None:
-        """Take one turn; None where the run is halted. The first one after a start of the servers is thrown away."""
-        if self.rounds and not any({candidate, self._visited} <= {*together} for together in self.rounds):
-            for each in next(together for together in self.rounds if candidate in together):
-                if each in self._starts:
-                    self._starts[each] += 1
-            self._visited = candidate
-            if stage != "warm_up":
-                await self._once("warm_up", candidate, asked, block)
+        """Take one turn; None where the run is halted, or the candidate has left it for its servers did not come back.
+
+        The first one after a start of its servers is thrown away.
+        """
+        if candidate not in self.guidance.remaining:
+            return None
+        if candidate not in self._running:
+            self._running = next([*together] for together in self.rounds or () if candidate in together)
+            self._note_start(each for each in self._running if each in self._starts)
+        is_restarted = await self.taking.is_restarted(candidate, self._starts[candidate])
+        if is_restarted and candidate not in self._cold:
+            self._note_start([candidate])
+        if candidate in self._cold:
+            self._cold.remove(candidate)
+            if stage != "warm_up" and await self._once("warm_up", candidate, asked, block) is None:
+                return None
         return await self._once(stage, candidate, asked, block)
 
     async def _once(self, stage: Stage, candidate: Candidate, asked: Asked, block: int | None) -> Kept | None:
         if self.halt.event.is_set():
             return None
-        began = self.clock()
         stretch = asked_stretch(
             self.settings.load, stage, candidate, asked.arrivals, block=block, ignore_eos=self.ignore_eos
         )
         stretch = dataclasses.replace(stretch, counted=asked.counted, seconds=asked.seconds, requests=asked.requests)
-        turn = dataclasses.replace(await self.turns.take(stretch), server_start=self._starts[candidate])
-        kept = self.ledger.add_turn(turn)
-        self._longest = max(self._longest, self.clock() - began)
-        if stage != "warm_up":
-            self.watcher.say(kept.figures)
+        began = self.taking.now()
+        kept = await self.taking.take(stretch, self._starts[candidate])
+        if kept is None:
+            self._withdraw_unless_halted(candidate)
+            return None
+        if stage != "warm_up" or len(self._together()) > 1:  # with one round only warm-ups hold a start of servers
+            self._longest = max(self._longest, kept.turn.end_seconds - began)
         return kept
+
+    def _withdraw_unless_halted(self, candidate: Candidate) -> None:
+        if not self.halt.event.is_set():
+            self.watcher.say(f"{candidate.name} leaves the experiment: its servers did not come back")
+            self.guidance.withdraw(candidate)

@@ -4,13 +4,16 @@ import asyncio
 import collections.abc
 import contextlib
 import dataclasses
+import signal
 import time
 import typing
 
+from optimal_tp.errors import ServerFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import opening
@@ -21,7 +24,31 @@ class Arena(typing.Protocol):
     """The servers' surroundings, as the experiment needs them."""
 
     async def admit(self, candidate: Candidate) -> None:
-        """Let ``candidate``'s servers work and keep the others from disturbing them."""
+        """Let ``candidate``'s servers work and keep the others from disturbing them.
+
+        Servers that are started for it may not come: then ``steps`` has the word with which it leaves the run.
+        """
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What stood before the load so far, in the order in which it ended; it only grows.
+
+        A candidate of which ``end_of`` finds a step has left the run: nothing more can be measured of it.
+        """
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether ``admit`` starts servers, so that ``restart`` starts them anew."""
+
+    @property
+    def doing(self) -> str:
+        """What ``admit`` does, or did when it was stopped: "TP1 and TP2 were compiling"."""
+
+    async def restart(self) -> None:
+        """Start every server that runs anew, and wait for all of them as ``admit`` does."""
+
+    async def refuse(self, candidate: Candidate, sentence: str) -> None:
+        """Let ``candidate``, whose servers were started but do not serve, leave the run because of ``sentence``."""
 
     def start_watch(self, candidate: Candidate) -> None:
         """Begin to watch who uses the servers' cores while ``candidate`` has its turn."""
@@ -41,6 +68,28 @@ class OpenArena:
 
     async def admit(self, candidate: Candidate) -> None:
         """Do nothing: each server has its own cores."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Return none: whoever started the servers knows."""
+        return ()
+
+    @property
+    def can_restart(self) -> bool:
+        """Return False: they are not ours to stop."""
+        return False
+
+    @property
+    def doing(self) -> str:
+        """Return that the servers were waited for."""
+        return "the servers were waited for"
+
+    async def restart(self) -> None:
+        """Do nothing."""
+
+    async def refuse(self, candidate: Candidate, sentence: str) -> None:
+        """Raise ServerFailed: whoever started the server can mend it, and asks again."""
+        raise ServerFailed(f"{candidate.name}: {sentence}")
 
     def start_watch(self, candidate: Candidate) -> None:
         """Do nothing."""
@@ -76,6 +125,20 @@ class Halt:
         self.event.set()
 
 
+@contextlib.contextmanager
+def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
+    """Set ``halt`` on SIGINT and SIGTERM while inside. A second signal does nothing more: ending takes seconds."""
+    loop = asyncio.get_running_loop()
+    words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+    for number, word in words.items():
+        loop.add_signal_handler(number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept")
+    try:
+        yield
+    finally:
+        for number in words:
+            loop.remove_signal_handler(number)
+
+
 @dataclasses.dataclass(kw_only=True)
 class Turns:
     """Takes turns on the servers of all candidates."""
@@ -90,12 +153,19 @@ class Turns:
     """The clock's reading at the run's origin."""
     on_sample: collections.abc.Callable[[Sample], None]
 
-    async def take(self, stretch: Stretch) -> Turn:
+    def has_left(self, candidate: Candidate) -> bool:
+        """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
+        return end_of(self.arena.steps, candidate) is not None
+
+    async def take(self, stretch: Stretch) -> Turn | None:
         """Drive ``stretch``; returns when every request of it has ended and its sample was handed over.
 
-        The turn's ``cut_short`` tells one that the halt ended from a whole one.
+        The turn's ``cut_short`` tells one that the halt ended from a whole one. None where the candidate has left.
         """
-        await self.arena.admit(stretch.candidate)
+        if not self.has_left(stretch.candidate):
+            await self.arena.admit(stretch.candidate)
+        if self.has_left(stretch.candidate):
+            return None
         await self._pause(stretch.begin)
         self.arena.start_watch(stretch.candidate)
         driven = await self._driven(stretch)

@@ -1,7 +1,7 @@
 """Every pin in one place: Kubernetes, charts, scheduler image, and vLLM images paired with the AMIs whose driver fits.
 
-A digest or an add-on version that nobody here could look up is not invented: images are pinned by exact tag, and EKS
-picks an add-on's default version for the Kubernetes minor unless a setting names one.
+A digest that nobody here could look up is not invented: images are pinned by exact tag. Versions of EKS add-ons stand
+in the stack files; what is known of them is in ``facts/addons.py``.
 """
 
 import dataclasses
@@ -32,7 +32,8 @@ class Chart:
 
 
 KARPENTER = Chart(path="karpenter/karpenter", version="1.14.1")
-"""Newest release whose source was read here (2026-08-21); covers Kubernetes 1.26 to 1.36."""
+"""Newest release whose source was read here (2026-08-21); covers Kubernetes 1.26 to 1.36. Release 1.15 is out
+(2026-11-27); nothing here was tried with it."""
 KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
 """The same release's resource definitions, as a chart that upgrades and removes them."""
 NEURON = Chart(path="neuron/neuron-helm-chart", version="1.10.0")
@@ -66,10 +67,6 @@ PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
 """Below an image registry: the Python of the load generator and the fetch Job, for which requirements/loadgen.txt
 is compiled. Amazon ECR Public mirrors Docker's official images under this path."""
 
-AddonName = typing.Literal["vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"]
-ADDONS: typing.Final[tuple[AddonName, ...]] = typing.get_args(AddonName)
-"""EKS add-ons that the program installs."""
-
 PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0"]
 
 
@@ -89,6 +86,8 @@ class Pair:
     """Release of the EKS-optimised AL2023 AMI, ``vYYYYMMDD``."""
     kubernetes: tuple[KubernetesMinor, ...]
     """Minors for which that AMI release exists."""
+    support: str
+    """Until when AWS supports the image, as a sentence."""
 
     def image(self, registry: str = IMAGE_REGISTRY) -> str:
         """Return the image reference at ``registry``."""
@@ -98,23 +97,34 @@ class Pair:
 _VLLM_IMAGE = "neuron/pytorch-inference-vllm-neuronx"
 PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
     # Image tags and runtimes: aws-neuron/deep-learning-containers README (2026-08-17) and the SDK's
-    # n2-manifest.json. AMI releases: awslabs/amazon-eks-ami CHANGELOG (v20260423 lists 1.30 to 1.35 and driver
-    # 2.27.4.0); v20260903 was seen in use with Kubernetes 1.36 and is in none of the changelogs read here.
+    # n2-manifest.json. AMI releases: awslabs/amazon-eks-ami CHANGELOG and release pages, read 2026-11-27: v20260618 is
+    # of 1.35 (driver 2.28.0.0, which no longer loses cores that pass from one pod to the next within seconds, and ENA
+    # 2.16.1g), v20260714 of 1.35 and 1.36 (driver 2.29.0.0, that of SDK 2.31).
+    # Support: the SDK's announcements ("End of support: NxD Core and NxD Inference") and the README of AWS's Deep
+    # Learning Containers, read 2026-11-27.
     "neuronx-0.9.1": Pair(
         image_path=_VLLM_IMAGE,
         image_tag="0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04",
         runtime="2.28.23.0",
         line="fork-v0",
-        ami_release="v20260423",
+        ami_release="v20260618",
         kubernetes=("1.35",),
+        support=(
+            "NxD Inference on AWS's fork of vLLM, unsupported since SDK 2.28 (2026-02-26); NxD Inference on trn2 ends "
+            "with SDK 2.34 (announced 2026-10-16)"
+        ),
     ),
     "neuronx-0.16.0": Pair(
         image_path=_VLLM_IMAGE,
         image_tag="0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04",
         runtime="2.33.10.0",
         line="plugin-v1",
-        ami_release="v20260903",
+        ami_release="v20260714",
         kubernetes=("1.35", "1.36"),
+        support=(
+            "NxD Inference, of which SDK 2.31.1 (2026-08-12) has the last image; NxD Inference on trn2 ends with SDK "
+            "2.34 (announced 2026-10-16)"
+        ),
     ),
 }
 
@@ -130,6 +140,37 @@ _DRIVER_STEPS: typing.Final[tuple[tuple[str, str], ...]] = (
     ("v20260714", "2.29.0.0"),
     ("v20260818", "2.30.2.0"),
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BadRelease:
+    """An AMI release that must not run here, on which minors, and why, as a part of a sentence."""
+
+    kubernetes: tuple[KubernetesMinor, ...]
+    reason: str
+
+
+_BOTH: typing.Final[tuple[KubernetesMinor, ...]] = ("1.35", "1.36")
+_RECLAIM = BadRelease(
+    kubernetes=("1.35",),
+    reason="its kernel panics while it reclaims memory (awslabs/amazon-eks-ami issue 2845, mended in v20261012)",
+)
+_BAD_RELEASES: typing.Final[typing.Mapping[str, BadRelease]] = {
+    # Read 2026-11-27.
+    "v20260625": BadRelease(
+        kubernetes=_BOTH,
+        reason="its kernel panics when a network interface is taken away, as the network plugin does "
+        "(amzn/amzn-drivers issues 379 and 380, awslabs/amazon-eks-ami pull request 2757)",
+    ),
+    "v20260930": _RECLAIM,
+    "v20261003": _RECLAIM,
+}
+
+
+def bad_release(ami_release: str, minor: KubernetesMinor) -> str | None:
+    """Return why ``ami_release`` must not run on nodes of ``minor``, as part of a sentence; None for no known harm."""
+    found = _BAD_RELEASES.get(ami_release)
+    return None if found is None or minor not in found.kubernetes else found.reason
 
 
 def host_driver(ami_release: str) -> str | None:

@@ -11,6 +11,7 @@ from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.fleet.planning import Carried
 from optimal_tp.plan.feasibility import with_batches
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
@@ -164,7 +165,7 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
     infra = parse_infra(config.get(f"{_PROJECT}:infra"), file=file)
     sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
-    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware)
+    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, pads=pads_heads(neuron.image_and_ami))
     # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (
@@ -192,6 +193,6 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
         "apiVersion": node_pool.NODE_POOL_VERSION,
         "kind": "NodePool",
         "metadata": {"name": names.NODE_POOL},
-        "spec": node_pool.node_pool_spec(neuron.model_copy(update={"maximum_nodes": most_nodes})),
+        "spec": node_pool.node_pool_spec(neuron.model_copy(update={"maximum_nodes": most_nodes}), life_seconds=None),
     }
     return Ground(site=site, node_pool=pool)

@@ -8,7 +8,7 @@ from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.engine.replay import CHECKED, METRICS
 from optimal_tp.fleet.planning import Carried, FleetPlan
 from optimal_tp.fleet.simulation.times import ServiceTimes
-from optimal_tp.measurement.estimate import bounds, figure, percent
+from optimal_tp.measurement.estimate import figure, percent
 from optimal_tp.report.tables import Table
 
 
@@ -105,27 +105,6 @@ def check_table(plan: FleetPlan) -> Table:
         caption="The model against the run's own turns, in ms: for each figure the load at which it is furthest off",
         heads=("Candidate", "Metric", "Percentile", "Load", "Predicted", "Measured", "Error"),
         rows=tuple(rows),
-    )
-
-
-def held_out_table(plan: FleetPlan) -> Table:
-    """Return every figure of the turns that no model was fitted to, predicted and measured."""
-    return Table(
-        caption="The plan against turns that no model was fitted to, in ms",
-        heads=("Candidate", "Requests/s", "Metric", "Percentile", "Predicted", "One such turn", "Measured", "Error"),
-        rows=tuple(
-            (
-                one.candidate.name,
-                figure(one.rate_per_second),
-                METRIC_WORDS[one.metric],
-                f"p{one.percent:g}",
-                figure(one.predicted_ms),
-                bounds(one.one_turn),
-                figure(one.measured_ms),
-                _signed(one.error),
-            )
-            for one in plan.held_out
-        ),
     )
 
 

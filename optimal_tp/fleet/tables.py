@@ -7,12 +7,12 @@ import rich.console
 import rich.table
 
 from optimal_tp.fleet.demand import METRIC_WORDS
-from optimal_tp.fleet.model_words import check_table, held_out_table
+from optimal_tp.fleet.model_words import check_table
 from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.answers import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
-from optimal_tp.report.tables import Table
+from optimal_tp.report.tables import Table, held_out_table
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.findings import Verdict
 
@@ -28,7 +28,7 @@ def tables(plan: FleetPlan, verdict: Verdict) -> tuple[Table, ...]:
         range_table(plan),
         hour_table(plan),
         refused_table(plan, verdict),
-        held_out_table(plan),
+        held_out_table(plan.held_out),
         check_table(plan),
     )
     return tuple(table for table in every if table.rows)

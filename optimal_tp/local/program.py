@@ -14,7 +14,8 @@ import psutil
 
 from optimal_tp.errors import CapacityError, Problem, SettingsError
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
-from optimal_tp.experiment.session import Session, raise_ending, run_name
+from optimal_tp.experiment.planned import raise_ending
+from optimal_tp.experiment.session import Session, run_name
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
@@ -25,12 +26,14 @@ from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.run import DegreeRecord
+from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
 from optimal_tp.results.folder import Bucket, new_folder
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.publish import CloudWatch
+from optimal_tp.verdict.predictions import Predict
 
 BUCKET = "optimal-tp-results"
 """Name of the results bucket on loopback."""
@@ -52,6 +55,8 @@ class Request:
     """Name of the run's folder in a sweep, which has the link to the newest; None: the run's own name."""
     model_title: str = ""
     """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
+    predict: Predict | None = None
+    """Makes the plan's prediction that the verdict is held against; None makes none."""
 
 
 async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
@@ -70,6 +75,10 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     found = _places(request.profile, shape)
     for place in found:
         watcher.say(place.reason or _words(place))
+    for line in foresight(
+        request.profile.workloads, None, [place.candidate for place in found if place.reason is None]
+    ):
+        watcher.say(line)
     if all(place.reason is not None for place in found):
         reasons = "; ".join(str(place.reason) for place in found)
         raise CapacityError(
@@ -101,7 +110,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
             )
             record = await session.conduct()
         watcher.end()
-        status = conclude(read(aws.bucket.uri, aws.s3), folder)
+        status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)
     raise_ending(record)
     return status
 
@@ -250,4 +259,4 @@ async def sweep_locally(
 
     await measure_all(sweep, measure, SweepKeeper(folder, None), watcher, halt)
     watcher.end()
-    return conclude_sweep(read_sweep(str(folder)), folder)
+    return conclude_sweep(read_sweep(str(folder)), folder, request.predict)

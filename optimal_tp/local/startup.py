@@ -11,7 +11,7 @@ import time
 import psutil
 
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
-from optimal_tp.experiment.turns import Halt
+from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
 from optimal_tp.local.quota import throttled_periods
@@ -130,7 +130,7 @@ class _Reading:
     own: float
 
 
-class MachineArena:
+class MachineArena(OpenArena):
     """Stops every server's process group but those of the candidate whose turn it is.
 
     Tried: an idle vLLM's workers go on spinning; left alone they change the answer (noise 26 to 44 % instead of

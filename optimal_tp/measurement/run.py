@@ -8,6 +8,7 @@ import pydantic
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
+from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
@@ -30,8 +31,9 @@ class DegreeRecord:
     """What stood behind one candidate."""
 
     degree: int
-    gate: typing.Literal["no-fit", "no-compile", "no-capacity"] | None
-    """The gate that ended it before any load; None for a candidate that was measured."""
+    gate: typing.Literal["no-fit", "no-compile", "no-capacity", "no-start"] | None
+    """The gate that ended it; None for a candidate that was measured to its end. Only ``no-start`` may come after some
+    load, where the servers did not come back at a later start."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]
@@ -49,6 +51,13 @@ class DegreeRecord:
     def candidate(self) -> Candidate:
         """What was measured on it."""
         return Candidate(self.degree, self.max_num_seqs)
+
+    def after(self, steps: tuple[Step, ...]) -> "DegreeRecord":
+        """Return the same with the word of the step that ended it; itself where none did, or a gate had before."""
+        end = end_of(steps, self.candidate)
+        if self.gate is not None or end is None:
+            return self
+        return dataclasses.replace(self, gate=end.gate, reason=end.detail)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +100,8 @@ class RunRecord:
     """None where no node was looked at: on this machine, and on servers of others."""
     rounds: tuple[tuple[CandidateName, ...], ...] | None = None
     """Candidates whose servers run at the same time; None where all do."""
+    steps: tuple[Step, ...] = ()
+    """What stood before the load, in the order in which it ended; empty where somebody else started the servers."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -6,8 +6,9 @@ import math
 import types
 import typing
 
-Stage = typing.Literal["warm_up", "idle", "rising", "block", "proof", "held_out", "steady", "load"]
-"""What a request belongs to: ``rising`` is the bracket, ``proof`` after the choice, ``held_out`` tests a prediction."""
+Stage = typing.Literal["warm_up", "idle", "rising", "block", "proof", "held_out", "steady", "load", "cut"]
+"""What a request belongs to: ``rising`` is the bracket, ``proof`` after the choice, ``held_out`` tests a prediction,
+``cut`` is what was measured of a turn in whose middle the process ended, and which was taken again."""
 Status = typing.Literal[
     "ok", "timeout", "refused", "closed_early", "http_error", "bad_response", "cancelled", "no_socket"
 ]
@@ -80,6 +81,26 @@ class Sample:
         if self.status != "ok" or not self.token_seconds or self.output_tokens is None or self.output_tokens < 2:  # noqa: PLR2004
             return None
         return 1000 * (self.token_seconds[-1] - self.token_seconds[0]) / (self.output_tokens - 1)
+
+
+_DIGITS = 6
+
+
+def brief(sample: Sample) -> Sample:
+    """Return ``sample`` as a run is steered by it: with the first and last moment of its tokens, and as on the disk.
+
+    There times are rounded to microseconds. A run that goes on after the death of its process must decide from what the
+    disk has as it decided before, so nothing is decided from more.
+    """
+    sent, tokens = sample.sent_seconds, sample.token_seconds
+    ends = tokens if len(tokens) < 2 else (tokens[0], tokens[-1])  # noqa: PLR2004
+    return dataclasses.replace(
+        sample,
+        intended_seconds=round(sample.intended_seconds, _DIGITS),
+        sent_seconds=None if sent is None else round(sent, _DIGITS),
+        token_seconds=tuple(round(moment, _DIGITS) for moment in ends),
+        end_seconds=round(sample.end_seconds, _DIGITS),
+    )
 
 
 _NULL = "null"

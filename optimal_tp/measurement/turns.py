@@ -48,6 +48,9 @@ class Turn:
     """Which start of its servers the turn was on, from 0; None where nobody counted."""
     start_epoch_seconds: float | None = None
     """``start_seconds`` on the wall clock as it stood at the turn's end, since 1970; None in records without it."""
+    asked_seconds: float | None = None
+    """The experiment's clock when it asked for the turn: all that was decided since the turn before was decided then.
+    None where nobody decided: in shares of a plan, and in records without it."""
 
 
 Key = tuple[str, Candidate, int | None, int | None, float | None]

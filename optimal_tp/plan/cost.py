@@ -11,6 +11,10 @@ NODE_LAUNCH_SECONDS = 1200
 """Time for a node to come: Karpenter allows 5 minutes for the launch and 15 for the registration of each try."""
 
 
+STARTS = 3
+"""How often the servers of each candidate start, so that a verdict is not one of a single process's luck."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HourlyCost:
     """An hour's cost in USD."""
@@ -54,30 +58,38 @@ class Forecast:
     """From the stop of the last server until its node is billed no longer."""
     patient_hours: float
     """The longest that set-up and measurement take when nothing hangs: every timeout and budget used up."""
+    traffic_usd: float
+    """For the images of all Neuron nodes through the NAT gateway."""
 
     @property
     def usd(self) -> float:
         """Return what the experiment is expected to cost, from the first AWS call until the nodes are gone."""
         serving = self.setup_hours + self.measuring_hours + self.leaving_hours
-        return self.cluster_hours * self.cost.idle_usd + serving * self.cost.now_usd
+        return self.cluster_hours * self.cost.idle_usd + serving * self.cost.now_usd + self.traffic_usd
 
     @property
     def paid_hours(self) -> float:
         """Return how long all Neuron nodes may run until the servers must stop, so that the budget holds."""
-        around = self.cluster_hours * self.cost.idle_usd + self.leaving_hours * self.cost.now_usd
+        around = self.cluster_hours * self.cost.idle_usd + self.leaving_hours * self.cost.now_usd + self.traffic_usd
         return (self.spend.budget_usd - around) / self.cost.now_usd
 
     @property
     def stop_after_seconds(self) -> int:
-        """Return when the guard stops everything, in whole seconds from the first compile Job."""
+        """Return when the guard stops everything, in whole seconds from the making of its clock."""
         return int(min(self.paid_hours, self.patient_hours) * 3600)
+
+    @property
+    def node_life_seconds(self) -> int | None:
+        """Return how long a Neuron node lives at most, should the guard fail too; None where servers are kept."""
+        return None if self.spend.keep_running else self.stop_after_seconds
 
     def lines(self) -> list[str]:
         """Return the forecast for people."""
+        traffic = f", {self.traffic_usd:.2f} USD for images through NAT" if self.traffic_usd else ""
         expected = (
             f"expected: about {self.usd:.2f} USD of a budget of {self.spend.budget_usd:g} "
             f"({self.setup_hours:.1f} h to compile and start, {self.measuring_hours:.1f} h to measure at most, "
-            f"{self.leaving_hours:.1f} h until nodes are gone)"
+            f"{self.leaving_hours:.1f} h until nodes are gone{traffic})"
         )
         if self.spend.keep_running:
             end = (
@@ -88,7 +100,7 @@ class Forecast:
             leaving_usd = self.leaving_hours * self.cost.now_usd
             end = (
                 f"stop: servers stop with the verdict, at the latest {self.stop_after_seconds / 3600:.1f} h after the "
-                f"first compile Job; until nodes are gone that costs {leaving_usd:.2f} USD more"
+                f"first Neuron node could be launched; until nodes are gone that costs {leaving_usd:.2f} USD more"
             )
         return [self.cost.sentence(), expected, end]
 
@@ -102,25 +114,38 @@ class Forecast:
 
 
 def forecast(
-    settings: ClusterSettings, plan: Lineup, cost: HourlyCost, spend: Spend, *, empty_minutes: int
+    settings: ClusterSettings,
+    plan: Lineup,
+    cost: HourlyCost,
+    spend: Spend,
+    *,
+    empty_minutes: int,
+    traffic_usd: float = 0.0,
 ) -> Forecast:
-    """Return what is expected; an empty node stays for ``empty_minutes``."""
+    """Return what is expected; an empty node stays for ``empty_minutes``, ``traffic_usd`` as in Forecast."""
     minutes, rounds = spend.expected_minutes, len(plan.rounds)
+    starts = starts_each(settings)
     patience_seconds = settings.serving.start_patience_seconds + NODE_LAUNCH_SECONDS
     measuring_seconds = settings.measuring_seconds
     return Forecast(
         cost=cost,
         spend=spend,
         cluster_hours=minutes.cluster / 60,
-        setup_hours=rounds * (minutes.compile + minutes.start) / 60,
+        setup_hours=rounds * (minutes.compile + starts * minutes.start) / 60,
         measuring_hours=measuring_seconds / 3600,
         leaving_hours=(empty_minutes + minutes.leave) / 60,
-        # One wait for the fetched model, then for each turn its compile Jobs and its servers.
-        patient_hours=((1 + 2 * rounds) * patience_seconds + measuring_seconds) / 3600,
+        # One wait for the fetched model, then for each round its compile Jobs and every start of its servers.
+        patient_hours=((1 + (1 + starts) * rounds) * patience_seconds + measuring_seconds) / 3600,
+        traffic_usd=traffic_usd,
     )
 
 
-def model_lines(plan: Lineup, money: Forecast) -> list[str]:
+def starts_each(settings: ClusterSettings) -> int:
+    """Return how often a candidate's servers start: once where several load generators keep to a clock."""
+    return STARTS if settings.loadtest.pods == 1 else 1
+
+
+def model_lines(settings: ClusterSettings, plan: Lineup, money: Forecast) -> list[str]:
     """Return what each model of a sweep is expected to take, one line a model; nothing for one model alone.
 
     Where all run at once they are set up together, and none has set-up of its own.
@@ -131,7 +156,7 @@ def model_lines(plan: Lineup, money: Forecast) -> list[str]:
     lines = []
     for model in plan.models:
         rounds = 0 if plan.runs_at_once else len(model.plan.rounds)
-        setup = rounds * (minutes.compile + minutes.start) / 60
+        setup = rounds * (minutes.compile + starts_each(settings) * minutes.start) / 60
         measuring = model.settings.decision.budget_seconds / 3600
         usd = (setup + measuring) * money.cost.now_usd
         own = f"{setup:.1f} h to compile and start, " if rounds else ""

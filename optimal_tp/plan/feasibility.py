@@ -6,6 +6,7 @@ import functools
 import math
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
@@ -97,7 +98,9 @@ DTYPE_BYTES = 2
 _BYTES_PER_GB = 10**9
 
 
-def on_cores(settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, degree: int, batch: int) -> Fit:
+def on_cores(
+    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, degree: int, batch: int, *, pads: bool = False
+) -> Fit:
     """Return how the model ``of`` and ``batch`` sequences of it fit ``degree`` cores of ``kind``."""
     sizes = settings.sizes_of(of)
     return fit(
@@ -108,28 +111,31 @@ def on_cores(settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType
         dtype_bytes=DTYPE_BYTES,
         gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
         uncounted=sizes.uncounted,
+        pads=pads,
     )
 
 
-def with_batches(settings: ClusterSettings, kind: InstanceType) -> ClusterSettings:
+def with_batches(settings: ClusterSettings, kind: InstanceType, *, pads: bool = False) -> ClusterSettings:
     """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
 
     def sequences(of: WorkloadSettings, degree: int) -> int:
-        return on_cores(settings, of, kind, degree, 1).kv_sequences
+        return on_cores(settings, of, kind, degree, 1, pads=pads).kv_sequences
 
     models = tuple(decided(of, functools.partial(sequences, of)) for of in settings.models)
     return dataclasses.replace(settings, models=models)
 
 
-def memory_lines(settings: ClusterSettings, kind: InstanceType) -> tuple[str, ...]:
-    """Return, for the preview, how much each server's KV cache holds beside the weights, a line per degree."""
+def memory_lines(settings: ClusterSettings, plan: Lineup, *, pads: bool = False) -> tuple[str, ...]:
+    """Return, for the preview, how much each server's KV cache holds beside the weights, a line per served degree."""
     return tuple(
-        f"{of.model.title} at TP{degree}: {found.weights_gib_per_core:.2f} GiB of weights on each core; beside them "
+        f"{of.model.title} at TP{degree}: {found.weights_gib_per_core:.2f} GiB of weights on each core"
+        f"{f' ({found.padding})' if found.padding else ''}; beside them "
         f"the KV cache holds {found.kv_sequences:,} sequences of {of.model.max_model_len_tokens} tokens "
         f"({found.kv_tokens:,} tokens); max_num_seqs {', '.join(map(str, batches_of(of.model.max_num_seqs, degree)))}"
-        for of in settings.models
-        for degree in of.degrees
-        for found in (on_cores(settings, of, kind, degree, 1),)
+        for model in plan.models
+        for of in (model.settings,)
+        for degree in sorted({each.degree for each in model.plan.candidates})
+        for found in (on_cores(settings, of, plan.instance_type, degree, 1, pads=pads),)
     )
 
 
@@ -140,27 +146,40 @@ def feasible_plan(
     maximum_nodes: int,
     file: str,
     system_vcpus: collections.abc.Sequence[int] | None = None,
+    pads: bool = False,
 ) -> Lineup:
     """Return the plan of every model's servers and the nodes; ``system_vcpus`` of each system node, None if unknown.
 
-    Raises SettingsError with every degree of every model that cannot hold it, why several load generators cannot share
-    the experiment and every amount that a pod cannot have,
-    CapacityError where nodes cannot hold the servers.
+    A candidate whose cores cannot hold it has no servers, and the plan says why. ``pads`` as in ``fit``. Raises
+    SettingsError with every model of which no candidate fits, why several load generators cannot share the experiment
+    and every amount that a pod cannot have, CapacityError where nodes cannot hold the servers.
     """
+    gates = [misfits(settings, of, kind, pads=pads) for of in settings.models]
+    served = [[each for each in of.candidates if each not in no] for of, no in zip(settings.models, gates, strict=True)]
     problems = [
-        problem for index, of in enumerate(settings.models) for problem in _misfits(settings, of, index, kind, file)
+        _none_fits(settings, index, gates[index], file) for index, candidates in enumerate(served) if not candidates
     ]
-    problems += unshareable(settings, file)
+    if not problems:
+        problems += unshareable(settings, served[0], file)
     problems += unseated(settings, system_vcpus, file=file)
     if problems:
         raise SettingsError(problems)
     made = line_up(
-        [(of, settings.slug(of), wish(settings, of)) for of in settings.models],
+        [
+            (of, settings.slug(of), wish(settings, of, candidates))
+            for of, candidates in zip(settings.models, served, strict=True)
+        ],
         kind,
         nodes_available=maximum_nodes,
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
+    models = tuple(dataclasses.replace(model, gates=no) for model, no in zip(made.models, gates, strict=True))
+    _refuse_what_pods_cannot_have(settings, made, file)
+    return dataclasses.replace(made, models=models)
+
+
+def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:
     if settings.loadtest.pods > 1 and made.runs_in_rounds:
         rule = "several load generators follow a plan by the clock, and servers that take turns start when they can"
         remedy = f"allow more nodes or set it to 1 in {file}"
@@ -173,26 +192,43 @@ def feasible_plan(
         )
         problem = Problem(path="serving.shared_memory_gib", value=shared, rule=rule, remedy=f"lower it in {file}")
         raise SettingsError([problem])
-    return made
 
 
-def _misfits(
-    settings: ClusterSettings, of: WorkloadSettings, index: int, kind: InstanceType, file: str
-) -> list[Problem]:
-    """Return the candidates of one model whose cores cannot hold it."""
-    problems = []
+def misfits(
+    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, pads: bool = False
+) -> dict[Candidate, str]:
+    """Return the candidates of the model ``of`` whose cores cannot hold it, each with the number that decided it."""
+    found = {}
     for candidate in of.candidates:
-        found = on_cores(settings, of, kind, candidate.degree, of.model.batch_of(candidate))
-        if not found.fits:
-            path, number = settings.path(index), of.degrees.index(candidate.degree)
-            rule = f"the model does not fit it: {found.arithmetic}"
-            remedy = f"drop the degree in {file}, or lower {path}.model.max_model_len_tokens or max_num_seqs"
-            problems.append(Problem(path=f"{path}.degrees[{number}]", value=candidate.degree, rule=rule, remedy=remedy))
-    return problems
+        degree = candidate.degree
+        if degree > kind.logical_cores:
+            found[candidate] = (
+                f"TP{degree} needs {degree} logical cores of one node, and {kind.name} has {kind.logical_cores}"
+            )
+            continue
+        fits = on_cores(settings, of, kind, degree, of.model.batch_of(candidate), pads=pads)
+        if not fits.fits:
+            found[candidate] = fits.arithmetic
+    return found
 
 
-def unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
-    """Return why several load generators cannot share the experiment."""
+def _none_fits(
+    settings: ClusterSettings, index: int, gates: collections.abc.Mapping[Candidate, str], file: str
+) -> Problem:
+    path = settings.path(index)
+    return Problem(
+        path=f"{path}.degrees",
+        value=list(settings.models[index].degrees),
+        rule=f"one candidate of the model must fit, and none does ({'; '.join(gates.values())})",
+        remedy=(
+            f"add a degree that fits in {file}, lower {path}.model.max_model_len_tokens or max_num_seqs, or choose a "
+            "larger infra.neuron.instance_type"
+        ),
+    )
+
+
+def unshareable(settings: ClusterSettings, served: collections.abc.Sequence[Candidate], file: str) -> list[Problem]:
+    """Return why several load generators cannot share the experiment with the candidates ``served``."""
     pods = settings.loadtest.pods
     if pods == 1:
         return []
@@ -200,7 +236,7 @@ def unshareable(settings: ClusterSettings, file: str) -> list[Problem]:
         rule = "several load generators share the experiment of one model"
         return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
     try:
-        timetable(settings.models[0], {each: each.degree for each in settings.models[0].candidates})
+        timetable(settings.models[0], {each: each.degree for each in served})
     except SettingsError as error:
         return list(error.problems)
     return []

@@ -20,6 +20,15 @@ class ModelPlan:
     slug: str
     """The model's, in the names of its servers in a sweep; empty for one model alone."""
     plan: Plan
+    gates: collections.abc.Mapping[Candidate, str] = dataclasses.field(default_factory=dict)
+    """Candidates of the settings that do not fit and so have no servers, each with the number that decided it."""
+
+    def lines(self) -> list[str]:
+        """Return the plan for people: a line per round and node, and one for each candidate that does not fit."""
+        return [
+            *self.plan.lines(),
+            *(f"{each.name} is not measured (no-fit): {reason}" for each, reason in self.gates.items()),
+        ]
 
     def part(self, name: str) -> str:
         """Return ``name`` as this model's part: "fetch-qwen3-4b" in a sweep, "fetch" alone."""
@@ -55,7 +64,7 @@ class Lineup:
     def rounds(self) -> tuple[tuple[Candidate, ...], ...]:
         """Candidates of each round, the rounds of all models after each other; one round where all runs at once."""
         if self.runs_at_once and not any(model.plan.runs_in_rounds for model in self.models):
-            return (tuple(each for model in self.models for each in model.settings.candidates),)
+            return (tuple(each for model in self.models for each in model.plan.candidates),)
         return tuple(together for model in self.models for together in model.plan.rounds)
 
     @property
@@ -63,14 +72,10 @@ class Lineup:
         """True if some servers run only while others are stopped."""
         return len(self.rounds) > 1
 
-    def starts(self, model: ModelPlan) -> bool:
-        """Return whether servers of ``model`` run from the start."""
-        return self.runs_at_once or model is self.models[0]
-
     def lines(self) -> list[str]:
         """Return the plan for people: one line per model, round and node."""
         if len(self.models) == 1:
-            return self.models[0].plan.lines()
+            return self.models[0].lines()
         head = (
             f"{len(self.models)} models on {self.nodes} x {self.instance_type.name}, all at once"
             if self.runs_at_once
@@ -79,15 +84,17 @@ class Lineup:
         )
         return [
             head,
-            *(f"{model.settings.model.name}: {line}" for model in self.models for line in model.plan.lines()),
+            *(f"{model.settings.model.name}: {line}" for model in self.models for line in model.lines()),
         ]
 
 
-def wish(settings: ClusterSettings, of: WorkloadSettings) -> Wish:
-    """Return what is to be placed on nodes for the model ``of``."""
+def wish(settings: ClusterSettings, of: WorkloadSettings, served: collections.abc.Sequence[Candidate]) -> Wish:
+    """Return what is to be placed on nodes for the model ``of``: servers of its candidates ``served``."""
     slug = settings.slug(of)
+    # A degree that has no servers has no say in how many cores the others are measured on.
+    of = of.model_copy(update={"degrees": tuple(sorted({each.degree for each in served}))})
     return Wish(
-        candidates=of.candidates,
+        candidates=tuple(served),
         layout=settings.serving.layout,
         placement=settings.serving.placement,
         equal_cores=settings.equal_cores(of),

@@ -65,6 +65,11 @@ class Plan:
         """True if some candidates run only while others are stopped."""
         return len(self.rounds) > 1
 
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every candidate that has servers, rising."""
+        return tuple(sorted(each for together in self.rounds for each in together))
+
     def of(self, candidate: Candidate) -> Servers:
         """Return the servers of ``candidate``, by replica."""
         return tuple(server for server in self.servers if server.candidate == candidate)

@@ -8,21 +8,18 @@ import collections.abc
 import dataclasses
 import pathlib
 
+from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.sections import Results, parse_spend
-from optimal_tp.settings.stack_file import (
-    PROJECT,
-    SECTIONS,
-    ClusterSettings,
-    parse_cluster,
-    parse_loadtest,
-    stack_config,
-)
+from optimal_tp.settings.stack_config import StackConfig, stack_config
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
+from optimal_tp.settings.stack_keys import HUB_TOKEN, PROJECT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,22 +48,45 @@ def compose(
     neuron = infra.neuron
     workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-    workloads = with_batches(workloads, neuron.hardware)
-    beside = sizing.system_node_vcpus(infra)
-    plan = feasible_plan(workloads, neuron.hardware, maximum_nodes=neuron.maximum_nodes, file=file, system_vcpus=beside)
+    padding = pads_heads(neuron.image_and_ami)
+    workloads = with_batches(workloads, neuron.hardware, pads=padding)
+    plan = feasible_plan(
+        workloads,
+        neuron.hardware,
+        maximum_nodes=neuron.maximum_nodes,
+        file=file,
+        system_vcpus=sizing.system_node_vcpus(infra),
+        pads=padding,
+    )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
-    money = forecast(workloads, plan, cost, spend, empty_minutes=neuron.consolidate_after_minutes)
+    money = forecast(
+        workloads,
+        plan,
+        cost,
+        spend,
+        empty_minutes=neuron.consolidate_after_minutes,
+        traffic_usd=plan.nodes * sizing.node_traffic_usd(infra),
+    )
     money.keep_within_budget(file)
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 
 
-def read_stack(name: str, folder: pathlib.Path, read: Read = local_file) -> Stack:
-    """Return the stack called ``name`` out of its file in ``folder``. Raises as ``compose`` does."""
-    config, file = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
-    sections = {section: config.get(f"{PROJECT}:{section}") for section in SECTIONS}
-    return compose(sections, str(config["aws:region"]), file=file, read=read)
+def read_stack(
+    name: str, folder: pathlib.Path, reader: collections.abc.Callable[[str | None], Read] = lambda _: local_file
+) -> tuple[Stack, StackConfig]:
+    """Return the stack called ``name`` of the project in ``folder``, and its configuration. Raises as ``compose``.
+
+    ``reader`` makes what reads config.json files, with the stack's token for a hub.
+    """
+    config = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    token = config.values.get(f"{PROJECT}:{HUB_TOKEN}")
+    read = reader(token if isinstance(token, str) else None)
+    try:
+        return compose(config.sections, str(config.values["aws:region"]), file=config.file, read=read), config
+    except OptimalTpError as error:
+        raise config.hidden(error) from None
 
 
-def results_of(config: collections.abc.Mapping[str, object], *, file: str) -> Results:
+def results_of(config: StackConfig) -> Results:
     """Return what a stack's ``config`` says of the results bucket. Raises SettingsError."""
-    return parse_loadtest(config.get(f"{PROJECT}:loadtest"), file=file).results
+    return parse_loadtest(config.sections["loadtest"], file=config.file).results

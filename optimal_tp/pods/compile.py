@@ -1,7 +1,8 @@
 """Compile one degree's artifacts by running its server once: the program of a compile Job.
 
 ``python -m optimal_tp.pods.compile --folder F --model NAME --expect FILE ... -- COMMAND ...`` starts COMMAND with
-NEURON_COMPILED_ARTIFACTS on a draft, waits for /health, asks for one completion, stops it and publishes the draft.
+NEURON_COMPILED_ARTIFACTS on a draft, waits for /health, asks for one completion of each compiled length, stops it and
+publishes the draft.
 Standard library only: it runs in the server's image.
 """
 
@@ -23,8 +24,9 @@ from optimal_tp.pods.container import end_on_sigterm, say
 
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 _STOP_SECONDS = 60
-_PROMPT = "The capital of France is"
-_TOKENS = 4
+_TOKEN = 1000
+"""A word of every vocabulary served here; which one does not matter."""
+_ANSWER_TIMEOUT_SECONDS = 300
 
 
 class CompileError(RuntimeError):
@@ -58,23 +60,25 @@ def wait_until_healthy(
             )
 
 
-def ask(url: str, model: str) -> None:
-    """Ask for one completion. Raises CompileError when there is none with a token in it."""
-    body = json.dumps({"model": model, "prompt": _PROMPT, "max_tokens": _TOKENS, "temperature": 0}).encode()
+def ask(url: str, model: str, *, prompt_tokens: int, tokens: int) -> None:
+    """Ask for one completion of ``tokens``. Raises CompileError when there is none with a token in it."""
+    prompt = [_TOKEN] * prompt_tokens
+    body = json.dumps({"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0}).encode()
     request = urllib.request.Request(  # noqa: S310 - always http on this pod
         f"{url}/v1/completions", data=body, headers={"content-type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310 - likewise
-            tokens = json.load(answer)["usage"]["completion_tokens"]
+        with urllib.request.urlopen(request, timeout=_ANSWER_TIMEOUT_SECONDS) as answer:  # noqa: S310 - likewise
+            answered = json.load(answer)["usage"]["completion_tokens"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CompileError(
-            f"the compiled model did not answer at {url} ({error}); the server's own lines above say why"
+            f"the compiled model did not answer {prompt_tokens} tokens at {url} ({error}); its server's own lines "
+            "say why"
         ) from error
-    if tokens < 1:
+    if answered < 1:
         raise CompileError(
-            f"the compiled model answered at {url} without a token, so its artifacts are not kept; the server's own "
-            "lines above say why"
+            f"the compiled model answered {prompt_tokens} tokens at {url} without a token, so its artifacts are not "
+            "kept; the server's own lines above say why"
         )
 
 
@@ -94,13 +98,16 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     *,
     model: str,
     expected: typing.Sequence[str],
+    prompts: typing.Sequence[int],
+    tokens: int,
     url: str,
     patience_seconds: float,
     poll_seconds: float = 2,
 ) -> None:
     """Make ``folder`` complete with the artifacts that ``command``'s server compiles.
 
-    ``expected``: files without which they are not whole. Raises CompileError; a draft that failed is removed by the
+    ``expected``: files without which they are not whole. ``prompts``: tokens of each prompt that must be answered, with
+    ``tokens``. Raises CompileError; a draft that failed is removed by the
     next try.
     """
     owner = os.environ.get("HOSTNAME", "here")
@@ -109,7 +116,8 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     server = subprocess.Popen(command, env={**os.environ, ARTIFACTS_VARIABLE: str(draft)})
     try:
         wait_until_healthy(server, url, patience_seconds=patience_seconds, poll_seconds=poll_seconds)
-        ask(url, model)
+        for prompt_tokens in prompts:
+            ask(url, model, prompt_tokens=prompt_tokens, tokens=tokens)
     finally:
         stop(server)
     missing = [name for name in expected if not (draft / name).is_file()]
@@ -128,6 +136,8 @@ def main(arguments: typing.Sequence[str]) -> int:
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--expect", action="append", default=[])
+    parser.add_argument("--prompt-tokens", action="append", type=int, required=True)
+    parser.add_argument("--tokens", type=int, required=True)
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--patience-seconds", type=float, required=True)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -142,6 +152,8 @@ def main(arguments: typing.Sequence[str]) -> int:
             given.command[1:] if given.command[:1] == ["--"] else given.command,
             model=given.model,
             expected=given.expect,
+            prompts=given.prompt_tokens,
+            tokens=given.tokens,
             url=given.url,
             patience_seconds=given.patience_seconds,
         )

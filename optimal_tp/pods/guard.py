@@ -1,4 +1,7 @@
-"""The guard's program: at the deadline the servers have no pod any more and compile Jobs are suspended.
+"""The guard's program: at the deadline servers have no pod any more, compile Jobs are suspended, nodes go back.
+
+Karpenter gives back an empty node by itself, but only one that was initialised once: a node that never was would bill
+for ever. So each NodeClaim of our pool goes that is not initialised, or whose node holds no pod of ours any more.
 
 It needs nothing but the API server and the standard library: no metric, no load generator, no index of packages. It
 knows the deadline as a date, so that a restart changes nothing, and does the same again at each call after it.
@@ -12,23 +15,28 @@ import datetime as dt
 import sys
 import time
 import typing
+import urllib.parse
 
 from optimal_tp.errors import Exit, ServerFailed
 from optimal_tp.pods.container import say
 from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")
+_ENDED_PHASES = ("Succeeded", "Failed")
+_CLAIMS = "karpenter.sh/v1/nodeclaims"
+_POOL_LABEL = "karpenter.sh/nodepool"
 Patch = dict[str, object]
 """Merged into an object; None where it is stopped already."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Guard:
-    """What is stopped, where."""
+    """What is stopped and given back, where."""
 
     namespace: Namespace
     deployments: tuple[str, ...]
     jobs: tuple[str, ...]
+    node_pool: str
     say: collections.abc.Callable[[str], object]
 
     def stop(self) -> list[str]:
@@ -50,6 +58,34 @@ class Guard:
                 failures.append(str(error))
         return failures
 
+    def give_back(self) -> list[str]:
+        """Delete the nodes of the pool that hold nothing of ours, or never could; returns as ``stop`` does."""
+        query = urllib.parse.urlencode({"labelSelector": f"{_POOL_LABEL}={self.node_pool}"})
+        try:
+            claims = self.namespace.ask_cluster("list the nodes", f"{_CLAIMS}?{query}").get("items") or ()
+            pods = self.namespace.ask("list the pods", "v1", "pods").get("items") or () if claims else ()
+        except ServerFailed as error:
+            return [str(error)]
+        held = {pod["spec"].get("nodeName") for pod in pods if pod.get("status", {}).get("phase") not in _ENDED_PHASES}
+        failures = []
+        for claim in claims:
+            name = claim["metadata"]["name"]
+            is_held = _is_initialised(claim) and claim.get("status", {}).get("nodeName") in held
+            if is_held or "deletionTimestamp" in claim["metadata"]:
+                continue
+            doing = f"give back the node {name}"
+            try:
+                self.namespace.remove_from_cluster(doing, f"{_CLAIMS}/{name}")
+                self.say(doing)
+            except ServerFailed as error:
+                failures.append(str(error))
+        return failures
+
+
+def _is_initialised(claim: dict[str, typing.Any]) -> bool:
+    conditions = claim.get("status", {}).get("conditions", [])
+    return any((each["type"], each["status"]) == ("Initialized", "True") for each in conditions)
+
 
 def _without_pods(scale: dict[str, typing.Any]) -> Patch | None:
     # Kubernetes leaves a zero out.
@@ -70,9 +106,9 @@ def keep(
     now: collections.abc.Callable[[], dt.datetime],
     sleep: collections.abc.Callable[[float], object],
 ) -> int:
-    """Stop everything if ``deadline`` is over, or comes within ``period_seconds``, the time until the next call.
+    """Stop everything and give nodes back if ``deadline`` is over, or comes before the next call.
 
-    Returns the exit status.
+    That is ``period_seconds`` away. Returns the exit status.
     """
     left_seconds = (deadline - now()).total_seconds()
     if left_seconds > period_seconds:
@@ -80,7 +116,9 @@ def keep(
         return 0
     if left_seconds > 0:
         sleep(left_seconds)
-    failures = guard.stop()
+    # Servers and Jobs first, so that nothing is launched for them again. Pods take their time to end: nodes that still
+    # hold one are given back by the next call, if Karpenter has not done so.
+    failures = [*guard.stop(), *guard.give_back()]
     for failure in failures:
         guard.say(failure)
     if not failures:
@@ -100,6 +138,7 @@ def main(words: collections.abc.Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.guard", description=__doc__)
     parser.add_argument("--deadline", required=True, type=_date, help="ISO 8601 with a time zone")
     parser.add_argument("--period-seconds", required=True, type=float, help="time until this is called again")
+    parser.add_argument("--node-pool", required=True, help="whose nodes are given back")
     parser.add_argument("--deployment", action="append", default=[], metavar="NAME", help="a server to stop")
     parser.add_argument("--job", action="append", default=[], metavar="NAME", help="a Job to suspend")
     arguments = parser.parse_args(words)
@@ -109,7 +148,13 @@ def main(words: collections.abc.Sequence[str]) -> int:
     except ServerFailed as error:
         say(str(error))
         return Exit.WRONG
-    guard = Guard(namespace=namespace, deployments=tuple(arguments.deployment), jobs=tuple(arguments.job), say=say)
+    guard = Guard(
+        namespace=namespace,
+        deployments=tuple(arguments.deployment),
+        jobs=tuple(arguments.job),
+        node_pool=arguments.node_pool,
+        say=say,
+    )
     return keep(
         guard,
         arguments.deadline,

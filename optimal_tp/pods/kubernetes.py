@@ -1,6 +1,7 @@
 """The Kubernetes API as a pod may ask it: with its service account's token, about its own namespace."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -42,32 +43,52 @@ class Namespace:
         *,
         patch: collections.abc.Mapping[str, object] | None = None,
     ) -> dict[str, typing.Any]:
-        """Return the object at ``path`` ("jobs/mine") of API ``group`` ("batch/v1"), merged with ``patch`` before.
+        """Return the object at ``path`` ("jobs/mine") of API ``group`` ("batch/v1", or "v1"), merged with ``patch``.
 
         ``doing`` is for the sentence: "the Kubernetes API did not ``doing``". Raises ServerFailed when it is refused or
         nobody answers.
         """
-        return self._ask(doing, f"/apis/{group}/namespaces/{self.namespace}/{path}", patch)
+        return _object(self._send(doing, self._path(group, path), _method(patch), patch), doing)
 
     def ask_cluster(self, doing: str, path: str) -> dict[str, typing.Any]:
         """Return what is at ``path`` ("karpenter.sh/v1/nodeclaims") outside of any namespace, as ``ask`` does."""
-        return self._ask(doing, f"/apis/{path}", None)
+        return _object(self._send(doing, f"/apis/{path}", "GET"), doing)
 
-    def _ask(self, doing: str, path: str, patch: collections.abc.Mapping[str, object] | None) -> dict[str, typing.Any]:
+    def read(self, doing: str, path: str) -> str:
+        """Return the text at ``path`` ("pods/mine/log?tailLines=9") of the core API, as ``ask`` does an object."""
+        return self._send(doing, self._path("v1", path), "GET")
+
+    def remove(self, doing: str, group: str, path: str) -> None:
+        """Delete the object at ``path``, gracefully, as ``ask`` asks for it. One that is gone already is no error."""
+        self._remove(doing, self._path(group, path))
+
+    def remove_from_cluster(self, doing: str, path: str) -> None:
+        """Delete what is at ``path`` outside of any namespace, as ``remove`` does."""
+        self._remove(doing, f"/apis/{path}")
+
+    def _path(self, group: str, path: str) -> str:
+        root = "/api/v1" if group == "v1" else f"/apis/{group}"
+        return f"{root}/namespaces/{self.namespace}/{path}"
+
+    def _remove(self, doing: str, path: str) -> None:
+        with contextlib.suppress(NotThere):
+            self._send(doing, path, "DELETE")
+
+    def _send(
+        self, doing: str, path: str, method: str, patch: collections.abc.Mapping[str, object] | None = None
+    ) -> str:
         try:
             token = self.token_file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise _no_account(error) from error
         # The agent's name is what Kubernetes writes beside the fields that it has changed.
-        headers = {
-            "authorization": f"Bearer {token}",
-            "content-type": "application/merge-patch+json",
-            "user-agent": "optimal-tp",
-        }
+        headers = {"authorization": f"Bearer {token}", "user-agent": "optimal-tp"}
+        if patch is not None:
+            headers["content-type"] = "application/merge-patch+json"
         body = None if patch is None else json.dumps(patch)
         connection = self._connection()
         try:
-            connection.request("GET" if patch is None else "PATCH", path, body, headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
@@ -81,7 +102,7 @@ class Namespace:
             kind = NotThere if answer.status == _NOT_FOUND else ServerFailed
             remedy = _REMEDIES.get(answer.status, "see how the cluster does: kubectl get --raw /readyz")
             raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}; {remedy}")
-        return _object(text, doing)
+        return text
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urllib.parse.urlsplit(self.url)
@@ -90,6 +111,10 @@ class Namespace:
             return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
         trust = ssl.create_default_context(cafile=str(self.certificate))
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=trust)
+
+
+def _method(patch: collections.abc.Mapping[str, object] | None) -> str:
+    return "GET" if patch is None else "PATCH"
 
 
 _REMEDIES: typing.Final = {403: "`pulumi up` restores its rights", 404: "`pulumi up` makes it again"}

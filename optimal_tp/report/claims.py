@@ -17,7 +17,9 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
+from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.latency import medians_alone
+from optimal_tp.verdict.predictions import PLANNED_WORDS, Prediction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
             ("Load", load_claim(analysis)),
             ("Why", "" if analysis.split is None else split_claim(analysis.split)),
             ("Cost", cost_claim(analysis)),
+            ("Plan", plan_claim(analysis)),
         ]
     found += [
         ("Receipt", receipt_claim(analysis.record.receipt)),
@@ -181,6 +184,45 @@ def cost_claim(analysis: Analysis) -> str:
     price = f"{usd(costs.usd_per_hour)} an hour for {plural(costs.billed_cores, 'core')} ({costs.source}, {costs.date})"
     tokens = f"Per million output tokens: {', '.join(parts)}; " if parts else ""
     return f"{tokens}at {price}. The experiment itself: {usd(costs.experiment_usd)}, set-up not counted."
+
+
+def plan_claim(analysis: Analysis) -> str:
+    """Return what the plan's model says of the compared point, and how far it was off in turns that it never saw."""
+    prediction = analysis.prediction
+    if prediction is None:
+        return ""
+    verdict = analysis.verdict
+    by = {each.name: each for each in verdict.degrees}
+    parts = []
+    for one in prediction.capacities:
+        seen = by[one.candidate.name]
+        tokens = seen.tokens_per_second_per_core
+        measured = tokens.value if tokens is not None else None
+        measured = seen.goodput_per_second_per_core if verdict.criterion == "goodput" else measured
+        beside = "" if measured is None else f" (measured: {figure(measured)})"
+        parts.append(f"{one.candidate.name} {ranged(one.per_core)}{beside}")
+    if not parts:
+        return ""
+    sentences = [
+        f"The model that plans fleets, fitted to this run, gives {UNIT[verdict.criterion]}: {', '.join(parts)}."
+    ]
+    if len(parts) > 1 and verdict.chosen in {one.candidate.name for one in prediction.capacities}:
+        sentences.append(_plans_order(analysis, prediction))
+    if prediction.held_out:
+        worst = max(prediction.held_out, key=lambda one: abs(one.error))
+        sentences.append(
+            f"In the turns that it was not fitted to it is furthest off by {100 * worst.error:+.1f} % "
+            f"(p{worst.percent:g} of {PLANNED_WORDS[worst.metric]}, {worst.candidate.name})."
+        )
+    return " ".join(sentences)
+
+
+def _plans_order(analysis: Analysis, prediction: Prediction) -> str:
+    """Return whether the plan names the candidate that the verdict chose."""
+    first = max(prediction.capacities, key=lambda one: one.per_core.value).candidate.name
+    if first == analysis.verdict.chosen:
+        return f"By it, too, {first} is the cheapest."
+    return f"By it {first} would be the cheapest, within its stated error."
 
 
 def left_out_claim(analysis: Analysis) -> str:

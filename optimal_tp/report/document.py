@@ -8,10 +8,12 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
@@ -50,6 +52,8 @@ class Document:
     money: Money | None
     latency_split: LatencySplit | None
     receipt: Bill | None = None
+    start_up: tuple[StartUp, ...] = ()
+    prediction: Prediction | None = None
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -77,6 +81,8 @@ def document(analysis: Analysis) -> Document:
         money=analysis.money,
         latency_split=analysis.split,
         receipt=None if record.receipt is None else bill(record.receipt),
+        start_up=start_up(record),
+        prediction=analysis.prediction,
     )
 
 

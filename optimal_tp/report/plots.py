@@ -10,7 +10,7 @@ from optimal_tp.report.drawing import Draw, by_candidate, for_dark_pages, pictur
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT, turned_to
-from optimal_tp.verdict.readings import asked_share
+from optimal_tp.verdict.readings import limits_by_share
 
 MEDIAN = 50.0
 
@@ -66,7 +66,7 @@ def _load(analysis: Analysis, run: str) -> Plot:
             f"{step.candidate.name} {percent_of(step.share_within)} at {figure(step.rate_per_second_per_core)}"
             for step in blocks
         )
-        asked = asked_share(limits)
+        asked = max(limits_by_share(limits))
         draw: Draw = functools.partial(within, steps=analysis.steps, asked=asked)
         return _plot("load", title, f"{title}, requests/s per core: {told}; {percent_of(asked)} asked.", draw, run)
     title = "Throughput as requests in flight rise (filled: where candidates are compared)"

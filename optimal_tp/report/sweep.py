@@ -21,6 +21,7 @@ from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.findings import EXIT_STATUS
+from optimal_tp.verdict.predictions import Predict
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,13 +74,14 @@ def _text(place: str, s3: "S3Client | None") -> str | None:
         return None
 
 
-def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
+def conclude_sweep(source: SweepSource, folder: pathlib.Path, predict: Predict | None = None) -> int:
     """Judge every run of ``source``, write all reports into ``folder``, show the answers, and return the exit status.
 
+    With ``predict`` each is held against the plan of the same run.
     Raises StorageFailed where a report cannot be written.
     """
     console = rich.console.Console(highlight=False)
-    results = _judged(source)
+    results = _judged(source, predict)
     for each in results:
         if each.analysis is not None:
             files = write(folder / each.leg.folder, each.analysis)
@@ -94,11 +96,13 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path) -> int:
     return gravest(map(_status, results))
 
 
-def _judged(source: SweepSource) -> list[ModelResult]:
+def _judged(source: SweepSource, predict: Predict | None = None) -> list[ModelResult]:
     results = []
     for leg in source.sweep.legs:
-        again = retry(source.runs[leg.folder]) if leg.folder in source.runs else None
-        analysis = None if again is None else analyse(again.record, again.samples, again.verdict)
+        again = retry(source.runs[leg.folder], predict) if leg.folder in source.runs else None
+        analysis = None
+        if again is not None:
+            analysis = analyse(again.record, again.samples, again.verdict, again.prediction)
         results.append(ModelResult(leg=leg, analysis=analysis))
     return results
 

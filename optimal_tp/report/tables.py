@@ -1,13 +1,26 @@
 """The report's tables as rows of text, the same for Markdown, HTML and the terminal."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, figure, percent, ranged, usd
+from optimal_tp.measurement.estimate import (
+    METRIC_WORDS,
+    MISSING,
+    Estimate,
+    bounds,
+    duration,
+    figure,
+    percent,
+    ranged,
+    usd,
+)
 from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
+from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,8 +51,10 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         latency_table(analysis),
         comparison_table(analysis),
         load_table(analysis),
+        held_out_table(() if analysis.prediction is None else analysis.prediction.held_out),
         core_table(found),
         cost_table(analysis),
+        start_up_table(analysis.record.steps),
         receipt_table(analysis.record.receipt),
     )
     return tuple(table.without_blanks() for table in every if table.rows)
@@ -194,10 +209,50 @@ def cost_table(analysis: Analysis) -> Table:
     )
 
 
+def held_out_table(rows: Sequence[HeldOut]) -> Table:
+    """Return every figure of the turns that no model was fitted to, predicted and measured."""
+    return Table(
+        caption="The plan against turns that no model was fitted to, in ms",
+        heads=("Candidate", "Requests/s", "Metric", "Percentile", "Predicted", "One such turn", "Measured", "Error"),
+        rows=tuple(
+            (
+                one.candidate.name,
+                figure(one.rate_per_second),
+                PLANNED_WORDS[one.metric],
+                f"p{one.percent:g}",
+                figure(one.predicted_ms),
+                bounds(one.one_turn),
+                figure(one.measured_ms),
+                f"{100 * one.error:+.1f} %",
+            )
+            for one in rows
+        ),
+    )
+
+
 def _dollars(estimate: Estimate | None) -> str:
     if estimate is None:
         return MISSING
     return f"{usd(estimate.value)} ({usd(estimate.interval.low)} to {usd(estimate.interval.high)})"
+
+
+def start_up_table(steps: tuple[Step, ...]) -> Table:
+    """Return one row per step that stood before the load."""
+    return Table(
+        caption="Start-up: what stood before the load, its time, and the dollars of the cores that it held",
+        heads=("Candidate", "Step", "Waited for a node", "Ran", "Dollars", "End"),
+        rows=tuple(
+            (
+                "all" if step.candidate is None else step.candidate.name,
+                f"start {step.number + 1}" if step.what == "start" else step.what,
+                duration(step.node_seconds),
+                duration(step.seconds),
+                usd(step.usd),
+                step.gate or ("again" if step.removed else "done"),
+            )
+            for step in steps
+        ),
+    )
 
 
 def receipt_table(receipt: Receipt | None) -> Table:

@@ -48,6 +48,24 @@ class Bucket:
             return f"{self.uri}/{PROGRESS} was not stored ({error})"
         return None
 
+    def fetch(self, folder: pathlib.Path, wanted: typing.Callable[[str], bool], last: str) -> None:
+        """Copy the objects whose name is ``wanted`` into ``folder``, the one called ``last`` after all others.
+
+        A folder that has it has all. Raises StorageFailed where the bucket does not give them or the folder takes no
+        more: begun anew a run would be paid twice, so whoever starts this process is to try again.
+        """
+        start = f"{self._prefix}/"
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start)
+            names = [item["Key"].removeprefix(start) for page in pages for item in page.get("Contents", ())]
+            for name in sorted(filter(wanted, names), key=lambda name: (name == last, name)):
+                body = self._client.get_object(Bucket=self._bucket, Key=f"{start}{name}")["Body"].read()
+                replace_file(folder / name, body)
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise StorageFailed(f"what was kept of the run in {self.uri} cannot be fetched ({error})") from error
+        except OSError as error:
+            raise storage_failed(folder, error) from None
+
     def store(self, files: collections.abc.Iterable[pathlib.Path]) -> None:
         """Store ``files`` under their names, and what is left from earlier calls; ``failure`` says what was not."""
         self._waiting |= {file.name: file for file in files}

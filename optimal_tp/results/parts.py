@@ -13,7 +13,7 @@ from optimal_tp.measurement.shares import Share
 from optimal_tp.measurement.turns import Key, Turn, key, of, own_turn, samples_by_turn
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.race.capacity import fit
-from optimal_tp.verdict.readings import asked_share, reading, throughput
+from optimal_tp.verdict.readings import reading, throughput
 
 CLOCK_TOLERANCE_MS = 100.0
 """Clocks of one run may be apart by this: a hundredth of a turn of ten seconds."""
@@ -201,7 +201,8 @@ def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord)
         if limits:
             seen = [one for turn, own in pairs if (one := reading(turn, own, limits, cores[candidate])) is not None]
             if seen:
-                aim = fit(seen, asked_share(limits)).log_capacity
+                each = zip(*(one.by_share for one in seen), strict=True)
+                aim = min(fit(own, own[0].asked).log_capacity for own in each)
                 best[candidate] = min(seen, key=lambda one: abs(one.log_rate - aim)).log_rate
         else:
             speeds = [(throughput(turn, own, 1), turn.concurrency) for turn, own in pairs]

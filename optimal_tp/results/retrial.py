@@ -11,6 +11,7 @@ from optimal_tp.measurement.run_audit import audit_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.source import Source
 from optimal_tp.verdict.findings import Outcome, Verdict
+from optimal_tp.verdict.predictions import Predict, Prediction, agreed
 from optimal_tp.verdict.rule import decide
 
 
@@ -56,21 +57,27 @@ class Retrial:
     verdict: Verdict
     difference: str | None
     """How the stored verdict differs; None where it says the same or there is none."""
+    prediction: Prediction | None = None
+    """The plan's; None where nobody made one."""
 
 
-def retry(source: Source) -> Retrial:
-    """Return the verdict on a stored run."""
+def retry(source: Source, predict: Predict | None = None) -> Retrial:
+    """Return the verdict on a stored run; with ``predict`` held against the plan of the same run."""
     audited = audit_run(source.record, source.samples, source.faults)
     notes = (*source.notes, *audited.left_out)
     void = dict(audited.void_reasons)
     if source.void:
         void[None] = (*source.void, *void.get(None, ()))
     verdict = decide(audited.record, audited.samples, void, notes)
+    prediction = None if predict is None else predict(audited.record, audited.samples, verdict)
+    if prediction is not None:
+        verdict = agreed(verdict, prediction)
     return Retrial(
         record=audited.record,
         samples=audited.samples,
         verdict=verdict,
         difference=_difference(source.stored_verdict, verdict),
+        prediction=prediction,
     )
 
 

@@ -13,6 +13,7 @@ from optimal_tp.measurement.receipt import RECEIPT, Receipt, decode_receipt
 from optimal_tp.measurement.run import RunRecord, decode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.parts import Faults, OfPod, join
+from optimal_tp.results.turnlog import TURN_LOG, with_logged
 from optimal_tp.settings.workload import unknown_keys
 
 if typing.TYPE_CHECKING:
@@ -21,6 +22,7 @@ if typing.TYPE_CHECKING:
 _POD = re.compile(r"^pod-\d+/")
 _SAMPLE = pydantic.TypeAdapter(Sample)
 _SAMPLES = re.compile(r"samples[^/]*\.jsonl")
+_RECORDED = ("run.json", TURN_LOG)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def _one(
     source: str, texts: typing.Mapping[str, str], folder: str
 ) -> tuple[RunRecord, tuple[Sample, ...], tuple[str, ...]]:
     """Return record, samples and notes of what one process kept in ``folder`` ("", or "pod-0/") of ``source``."""
-    record = _record(source, texts[f"{folder}run.json"])
+    record = with_logged(_record(source, texts[f"{folder}run.json"]), texts.get(f"{folder}{TURN_LOG}", ""))
     samples: list[Sample] = []
     notes: list[str] = []
     unknown = unknown_keys(record.settings)
@@ -127,7 +129,7 @@ def _from_bucket(source: str, s3: "S3Client | None") -> dict[str, str]:
 
 def _is_wanted(name: str) -> bool:
     own = _POD.sub("", name)
-    return name in ("verdict.json", RECEIPT) or own == "run.json" or _SAMPLES.fullmatch(own) is not None
+    return name in ("verdict.json", RECEIPT) or own in _RECORDED or _SAMPLES.fullmatch(own) is not None
 
 
 def _record(source: str, text: str) -> RunRecord:

@@ -13,20 +13,27 @@ _BUFFER_BYTES = 65_536
 
 
 class Spool:
-    """Writes samples to a file of their own. At most 64 KiB wait in memory; a write goes to the system at once.
+    """Writes samples to a file of their own. At most ``buffer_bytes`` wait in memory; a write goes out at once.
+
+    What the system has taken outlives the process, whatever ends it; of a machine that fails only ``close`` is safe.
 
     Every method raises StorageFailed if the disk does not take what was added: the file then ends with a whole line and
     nothing more is written, and the sentence says how many samples it holds and how many of those added it does not.
     ``add`` goes on counting and raising after that, so that the last sentence accounts for every sample.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        """Begin ``path`` anew: samples of an earlier load beside these would be counted as theirs."""
+    def __init__(self, path: pathlib.Path, *, buffer_bytes: int = _BUFFER_BYTES) -> None:
+        """Begin ``path`` anew: samples of an earlier load beside these would be counted as theirs.
+
+        With ``buffer_bytes`` 0 each sample is given to the system when it is added: 8 microseconds more for one of 64
+        tokens (2 cores of an EC2 machine, 2026-11).
+        """
         self.samples = 0
         """Samples that the system has taken."""
         self.lost = 0
         """Samples that it has refused."""
         self._path = path
+        self._most_bytes = buffer_bytes
         self._lines: list[bytes] = []
         self._bytes = 0
         self._end = 0
@@ -42,7 +49,7 @@ class Spool:
         line = encode(sample).encode() + b"\n"
         self._lines.append(line)
         self._bytes += len(line)
-        if self._bytes >= _BUFFER_BYTES or self._full is not None:
+        if self._bytes >= self._most_bytes or self._full is not None:
             self.flush()
 
     def flush(self) -> None:

@@ -27,8 +27,8 @@ def _probe(period_seconds: int, patience_seconds: int) -> "ProbeArgsDict":
     }
 
 
-def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: int | None) -> "DeploymentSpecArgsDict":
-    """Return one server's Deployment; ``replicas`` None leaves their number to others.
+def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: int) -> "DeploymentSpecArgsDict":
+    """Return one server's Deployment.
 
     Recreate: its cores are free only once the old pod is gone.
     """
@@ -41,7 +41,9 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
         "command": list(serve_command(site.model, site.pair, server.candidate)),
-        "env": neuron_pod.variables(environment(site.model, site.pair, server.candidate)),
+        "env": neuron_pod.variables(
+            environment(site.model, site.pair, server.candidate) | neuron_pod.user_variables(site.serving)
+        ),
         "ports": [{"name": "http", "container_port": PORT}],
         "startup_probe": _probe(_PROBE_SECONDS, patience.start_patience_seconds),
         "readiness_probe": _probe(_RUNNING_PROBE_SECONDS, patience.probe_patience_seconds),
@@ -49,7 +51,8 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {"containers": [container], "volumes": [volume for volume, _ in mounts]}
-    spec: DeploymentSpecArgsDict = {
+    return {
+        "replicas": replicas,
         "strategy": {"type": "Recreate"},
         "selector": {"match_labels": {"app": server.name}},
         "progress_deadline_seconds": neuron_pod.await_seconds(site.serving),
@@ -58,9 +61,6 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
             site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest
         ),
     }
-    if replicas is not None:
-        spec["replicas"] = replicas
-    return spec
 
 
 def service_spec(server: PlannedServer) -> "ServiceSpecArgsDict":

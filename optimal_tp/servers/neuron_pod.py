@@ -81,13 +81,13 @@ def _affinity(group: str) -> "AffinityArgsDict":
 
 
 def resources(server: PlannedServer) -> "ResourceRequirementsArgsDict":
-    """Return cores, and CPU and memory in proportion to them; requests equal limits: none has more."""
-    amounts = {
-        NEURONCORE_RESOURCE: str(server.degree),
-        "cpu": f"{server.cpu_millicores}m",
-        "memory": f"{server.memory_mib}Mi",
-    }
-    return {"requests": amounts, "limits": amounts}
+    """Return cores, and CPU and memory in proportion to them.
+
+    CPU has no limit: decoding one sequence waits for the host, so a server that the kernel throttles at its share
+    would look slow because of its degree, and the smallest degree, with the smallest share, most of all.
+    """
+    limits = {NEURONCORE_RESOURCE: str(server.degree), "memory": f"{server.memory_mib}Mi"}
+    return {"requests": {**limits, "cpu": f"{server.cpu_millicores}m"}, "limits": limits}
 
 
 def confined(*, read_only_root: bool) -> "SecurityContextArgsDict":
@@ -103,6 +103,16 @@ def confined(*, read_only_root: bool) -> "SecurityContextArgsDict":
 def variables(values: collections.abc.Mapping[str, str]) -> "list[EnvVarArgsDict]":
     """Return ``values`` as a container takes them, by name."""
     return [{"name": name, "value": value} for name, value in sorted(values.items())]
+
+
+def user_variables(serving: Serving) -> dict[str, str]:
+    """Return what tells programs who they are where ``run_as_user`` is an id that the image has no name for.
+
+    Torch's inductor asks for the user's name to find its cache, and ends in a KeyError without one (pytorch#140765).
+    """
+    if serving.run_as_user is None:
+        return {}
+    return {"USER": "vllm", "LOGNAME": "vllm", "TORCHINDUCTOR_CACHE_DIR": "/tmp/torchinductor"}  # noqa: S108 - an emptyDir
 
 
 def container(site: Site, server: PlannedServer) -> "ContainerArgsDict":

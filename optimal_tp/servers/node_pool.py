@@ -1,4 +1,4 @@
-"""TODO."""
+"""The pool of Neuron nodes as Karpenter is told: for the experiment and for a planned fleet."""
 
 import collections.abc
 import typing
@@ -19,13 +19,16 @@ EFS_STARTUP_TAINT: typing.Final = {"key": "efs.csi.aws.com/agent-not-ready", "ef
 """Holds pods back until the EFS driver runs there; the driver removes it (aws-efs-csi-driver, docs/install.md)."""
 
 
-def node_pool_spec(neuron: Neuron) -> Spec:
-    """Say which nodes may exist, how many, and what may remove them.
+def node_pool_spec(neuron: Neuron, *, life_seconds: int | None) -> Spec:
+    """Say which nodes may exist, how many, for how long (None: for ever), and what may remove them.
+
+    Karpenter gives back an empty node only once it was initialised. One whose startup taint stays, or whose cores are
+    never offered, it leaves alone for ever but for ``expireAfter`` (1.14.1; kubernetes-sigs/karpenter#3242). A node
+    keeps the life that it was launched with, whatever the pool says later.
 
     The instance type is pinned: left to "any trn2", Karpenter packs the most pods on one node and was seen to launch
     one trn2.48xlarge for three small pods, at eight times the cost of two trn2.3xlarge.
     """
-    expire = "Never" if neuron.expire_after_hours is None else f"{neuron.expire_after_hours}h"
     template: Spec = {
         "nodeClassRef": {"group": NODE_CLASS_GROUP, "kind": "EC2NodeClass", "name": NODE_CLASS},
         "requirements": [
@@ -37,7 +40,7 @@ def node_pool_spec(neuron: Neuron) -> Spec:
         ],
         "taints": [dict(NEURON_TAINT)],
         "startupTaints": [dict(EFS_STARTUP_TAINT)],
-        "expireAfter": expire,
+        "expireAfter": "Never" if life_seconds is None else f"{life_seconds}s",
         "terminationGracePeriod": f"{neuron.termination_grace_minutes}m",
     }
     return {

@@ -1,6 +1,7 @@
 """How a vLLM server is started on Neuron: command, environment, names, and where its files lie on the shared volume."""
 
 import json
+import math
 import re
 import typing
 
@@ -16,7 +17,12 @@ ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 
 # Sharded weights are kept with the artifacts, as in the seed: the server then needs no host memory to shard them. It
 # holds for compiling and serving alike: asked for at run time only, NxDI finds no weights and compiles again.
-_NEURON_CONFIG = {"save_sharded_checkpoint": True}
+# AWS's fork splits the prompt's sequence over the cores unless it is told otherwise, the plugin does not (their
+# loaders): said for both, so that the two pairs compile the same graph.
+_NEURON_CONFIG = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": True}
+_SMALLEST_BUCKET_TOKENS = 128
+PROOF_TOKENS = 4
+"""Tokens that a compile Job asks of each bucket."""
 
 
 def _slug(text: str) -> str:
@@ -34,8 +40,19 @@ def artifacts_folder(model: Model, pair: Pair, candidate: Candidate) -> str:
     NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
     0.6), so the name carries all that they depend on; the image's tag carries the SDK.
     """
-    sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}"
+    sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}-sp"
     return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
+
+
+def proof_prompts(model: Model) -> tuple[int, ...]:
+    """Return the tokens of one prompt for each graph that is compiled, rising: it and its answer fill the bucket.
+
+    NxDI compiles a graph for each power of two from 128 below the longest request, and one for that (neuronx-
+    distributed-inference 0.6, modules/autobucketing.py, generate_buckets); a graph that was never run proves nothing.
+    """
+    longest = model.max_model_len_tokens
+    powers = range(int(math.log2(_SMALLEST_BUCKET_TOKENS)), round(math.log2(longest)))
+    return tuple(max(1, bucket - PROOF_TOKENS) for bucket in (*(2**power for power in powers), longest))
 
 
 def expected_files(degree: int) -> tuple[str, ...]:
@@ -86,6 +103,8 @@ def environment(model: Model, pair: Pair, candidate: Candidate) -> dict[str, str
         ARTIFACTS_VARIABLE: f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate)}",
         "HF_HUB_OFFLINE": "1",
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod's own
+        # Else below /var/tmp of the container's own file system, which a restart of the container loses.
+        "NEURON_COMPILE_CACHE_URL": "/tmp/neuron-compile-cache",  # noqa: S108 - likewise
         "VLLM_NO_USAGE_STATS": "1",
     }
     framework: typing.Final = {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"}

@@ -42,8 +42,6 @@ class Neuron(Section):
     """Holds images (8 GiB compressed each) and everything pods write locally."""
     consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)
     """An empty node stays, and is paid for, that long: what was launched to compile is still there to serve."""
-    expire_after_hours: int | None = pydantic.Field(default=None, ge=1)
-    """A node's longest life; absent lets an experiment run on."""
     termination_grace_minutes: int = pydantic.Field(default=10, ge=1, le=_LONGEST_PODS_TO_STOP_MINUTES)
     """Pods of a node that is going are ended by then, whatever protects them."""
 

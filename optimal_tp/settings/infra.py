@@ -7,8 +7,10 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.addons import addon_conflict
 from optimal_tp.facts.hardware import OFFERINGS_READ_ON
-from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor
+from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor, bad_release
+from optimal_tp.settings.addons import ADDON_KEYS, AddonVersions
 from optimal_tp.settings.capacity import Neuron, Zone
 from optimal_tp.settings.parser import Section, broken, parse
 from optimal_tp.settings.prices import Prices
@@ -20,6 +22,7 @@ RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 4
 SubnetId = typing.Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-z]+$")]
 SecurityGroupId = typing.Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-z]+$")]
 RoleArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$")]
+PolicyArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$")]
 TagKey = typing.Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.:/=+@ -]+$", max_length=128)]
 TagValue = typing.Annotated[str, pydantic.Field(min_length=1, max_length=256)]
 
@@ -80,7 +83,8 @@ class ControlPlane(Section):
     """The EKS control plane."""
 
     public_access_cidrs: tuple[str, ...] = ()
-    """Who may reach the API server from the internet; empty keeps it private to the VPC."""
+    """Who may reach the API server from the internet; empty keeps it private to the VPC. The `up` that makes the VPC
+    cannot be inside, so it refuses an empty list."""
     log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
     log_retention_days: RetentionDays = 7
     deletion_protection: bool = False
@@ -111,21 +115,6 @@ class SystemNodes(Section):
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
     """Root volume of each: images of the controllers and of the load generator."""
-
-
-class AddonVersions(Section):
-    """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
-
-    vpc_cni: str | None = None
-    """Network of pods, and the policies between them."""
-    kube_proxy: str | None = None
-    """Services inside the cluster."""
-    coredns: str | None = None
-    """Names inside the cluster."""
-    efs_csi_driver: str | None = None
-    """Mounts the volume of compiled artifacts."""
-    pod_identity_agent: str | None = None
-    """Gives Karpenter and the EFS driver their AWS identity."""
 
 
 class Registries(Section):
@@ -179,7 +168,9 @@ class ExistingCluster(Section):
         return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
 
 
-_OF_A_NEW_CLUSTER: typing.Final = ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices")
+_OF_A_NEW_CLUSTER: typing.Final = (
+    *("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices", "karpenter_dry_run"),
+)
 
 SYSTEM_NODES = 2
 """Karpenter runs two replicas that refuse to share a node; with fewer nodes its chart never becomes ready."""
@@ -193,6 +184,11 @@ class InfraSettings(Section):
     zones: tuple[Zone, ...]
     """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
     kubernetes: KubernetesMinor = "1.35"
+    permissions_boundary_arn: PolicyArn | None = None
+    """Bounds every IAM role that the program makes; absent bounds none."""
+    karpenter_dry_run: bool = True
+    """Karpenter tries launches out before it takes a node class. False where a policy of the organization refuses such
+    trials, which name neither IMDSv2 nor the right instance type."""
     tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
     """On every AWS resource, and on the instances and volumes that Karpenter launches."""
     registries: Registries = Registries()
@@ -216,6 +212,12 @@ class InfraSettings(Section):
         """The cluster's name, made or there already; dashboard and alarms carry it too."""
         return self.cluster_name if self.existing is None else self.existing.cluster_name
 
+    @pydantic.field_validator("kubernetes", mode="before")
+    @classmethod
+    def _as_written(cls, minor: object) -> object:
+        """Take a minor that was written without quotes, which YAML reads as a number."""
+        return str(minor) if isinstance(minor, float) else minor
+
     @pydantic.field_validator("zones")
     @classmethod
     def _two_of_one_region(cls, zones: tuple[str, ...]) -> tuple[str, ...]:
@@ -234,6 +236,17 @@ class InfraSettings(Section):
                 rule = f"AWS, EKS and Karpenter keep keys that begin with {prefix!r} to themselves"
                 raise broken(rule, path=key, value=tags[key])
         return tags
+
+    @pydantic.field_validator("addons")
+    @classmethod
+    def _do_no_known_harm(cls, addons: AddonVersions, info: pydantic.ValidationInfo) -> AddonVersions:
+        minor = info.data.get("kubernetes")
+        for key, addon in ADDON_KEYS.items():
+            version = getattr(addons, key)
+            rule = None if minor is None or version is None else addon_conflict(addon, version, minor)
+            if rule is not None:
+                raise broken(rule, path=key, value=version)
+        return addons
 
     @pydantic.field_validator("network")
     @classmethod
@@ -263,6 +276,11 @@ class InfraSettings(Section):
             known = ", ".join(neuron.image_and_ami.kubernetes)
             rule = f"no AMI of Kubernetes {minor} has a driver that its image accepts; it runs on {known}"
             raise broken(rule, "choose another pair or another infra.kubernetes", path="pair", value=neuron.pair)
+        harm = None if minor is None else bad_release(neuron.ami, minor)
+        if harm is not None:
+            remedy = f"remove ami_release, which takes {neuron.image_and_ami.ami_release}"
+            rule = f"no node runs an AMI that is known to fail: {harm}"
+            raise broken(rule, remedy, path="ami_release", value=neuron.ami)
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
                 raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)

@@ -13,9 +13,14 @@ M = typing.TypeVar("M", bound=pydantic.BaseModel)
 
 
 class Section(pydantic.BaseModel):
-    """A part of the settings: frozen, strict about unknown keys, defaults checked like anything else."""
+    """A part of the settings: frozen, strict about unknown keys, defaults checked like anything else.
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    A number is taken where text is meant: ``pulumi config set`` writes one for a run called 2.
+    """
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
 
 def broken(rule: str, remedy: str = "", *, path: str = "", value: object = ...) -> pydantic_core.PydanticCustomError:
@@ -45,13 +50,32 @@ def parse(
         raise SettingsError([_problem(model, detail, where, file) for detail in error.errors()]) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML that means what its writer sees: a day is text, and no key takes the place of another in silence."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+        first: [(tag, rule) for tag, rule in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[typing.Hashable, typing.Any]:  # noqa: FBT001, FBT002 - PyYAML's own signature
+        """Refuse a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
 def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> object:
     """Return the plain data in ``path``; an empty file is an empty mapping.
 
     ``key`` and ``value`` are what the user said that led here. Raises SettingsError if it cannot be read as YAML.
     """
     try:
-        data: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader's child
     except OSError as error:
         rule = f"it names a readable file ({error.strerror})"
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -76,6 +100,9 @@ def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails
         return Problem(path=path, value=detail["input"], rule=rule, remedy=f"remove or rename it in {file}")
     if detail["type"] == "missing":
         return Problem(path=path, value=None, rule="this key is required", remedy=f"add it to {file}")
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool):
+        rule = "it is text, and YAML takes it for true or false"
+        return Problem(path=path, value=detail["input"], rule=rule, remedy=f"put it in quotes in {file}")
     return Problem(path=path, value=detail["input"], rule=_lowered(detail["msg"]), remedy=remedy)
 
 

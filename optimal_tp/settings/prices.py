@@ -17,6 +17,12 @@ class HourPrice(Section):
     date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
     """When it was read, YYYY-MM-DD."""
 
+    @pydantic.field_validator("date", mode="before")
+    @classmethod
+    def _as_written(cls, date: object) -> object:
+        """Take a day that was written without quotes, which Pulumi hands on as midnight of that day."""
+        return date.removesuffix("T00:00:00Z") if isinstance(date, str) else date
+
     def sentence(self, what: str) -> str:
         """Return the price of ``what`` for people."""
         return f"{what}: {self.usd_per_hour:g} USD an hour ({self.source}, {self.date})"

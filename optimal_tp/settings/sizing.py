@@ -21,6 +21,22 @@ def idle_usd_per_hour(settings: InfraSettings) -> float:
     return prices.control_plane.usd_per_hour + SYSTEM_NODES * prices.system_node.usd_per_hour + gateways
 
 
+IMAGES_GIB = 9
+"""What one Neuron node pulls: the server's image of 8 GiB compressed, and those of DaemonSets."""
+_PUBLIC_REGISTRY = "public.ecr.aws"
+
+
+def node_traffic_usd(settings: InfraSettings) -> float:
+    """Return what the NAT gateway asks for the images of one Neuron node.
+
+    ECR Public's layers come from CloudFront, so they do not take the S3 gateway endpoint; those of a private ECR do.
+    AWS asks as much for a GB through a NAT gateway as for an hour of it (VPC pricing, 0.045 each in us-east-1).
+    """
+    if not nat_gateways(settings) or not settings.registries.images.startswith(_PUBLIC_REGISTRY):
+        return 0.0
+    return IMAGES_GIB * 2**30 / 10**9 * settings.prices.nat_gateway.usd_per_hour
+
+
 def price_sentences(settings: InfraSettings) -> list[str]:
     """Return every price that counts, with its source and date, the Neuron node's first."""
     prices, neuron = settings.prices, settings.neuron

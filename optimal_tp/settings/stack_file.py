@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-import pathlib
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP
 from optimal_tp.facts.sizes import Sizes, known_sizes
 from optimal_tp.settings.models import parse_models
-from optimal_tp.settings.parser import parse, read_yaml
+from optimal_tp.settings.parser import parse
 from optimal_tp.settings.prices import HourPrice
 from optimal_tp.settings.sections import LoadTest, Serving
 from optimal_tp.settings.workload import Price, WorkloadSettings
@@ -140,27 +139,3 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
         rule = "a model from a hub is named owner/model"
         problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=f"edit {file}"))
     return problems
-
-
-PROJECT: typing.Final = "optimal-tp"
-SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
-
-
-def stack_config(
-    name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)
-) -> tuple[dict[str, object], str]:
-    """Return what stands under ``config``, and the file's name. Raises SettingsError where a key is missing."""
-    path = folder / f"Pulumi.{name}.yaml"
-    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
-    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
-    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
-    found = data.get("config") if isinstance(data, dict) else None
-    config = found if isinstance(found, dict) else {}
-    problems = [
-        Problem(path="--stack", value=name, rule=f"its file has config.{key}", remedy=f"add it to {path.name}")
-        for key in needed
-        if config.get(key) is None
-    ]
-    if problems:
-        raise SettingsError(problems)
-    return config, path.name

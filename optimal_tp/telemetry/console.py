@@ -7,6 +7,7 @@ import typing
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.progress import Look
 
 
@@ -45,7 +46,7 @@ class PlainWatcher:
 
     def stage(self, name: str, *, total: float | None) -> None:
         """Write the stage's name and planned length."""
-        self.say(name if total is None else f"{name} (at most {total:.0f} s)")
+        self.say(name if total is None else f"{name} (at most {duration(total)})")
 
     def advance(self, detail: str, *, done: float) -> None:
         """Write nothing: lines that only differ in the clock help nobody."""

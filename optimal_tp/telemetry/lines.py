@@ -47,10 +47,7 @@ def _sweep_line(scene: Scene) -> list[str]:
 def _nothing_yet(scene: Scene) -> str:
     if scene.sweep is not None:
         return f"The next model is about to begin in {scene.place}."
-    return (
-        f"No run yet in {scene.place}: the load generator writes there as soon as it starts, after the servers' first "
-        "compilation."
-    )
+    return f"No run yet in {scene.place}: the load generator writes there as soon as it starts."
 
 
 def _without_answer(scene: Scene, progress: Progress) -> str:
@@ -75,7 +72,8 @@ def _spent(scene: Scene, progress: Progress, usd_per_hour: float | None) -> str:
     since = f"{duration(seconds)} since the load generator began"
     if usd_per_hour is None:
         return f"{since}; what an hour costs is not known here: name the stack with --stack"
-    return f"{since}: {usd(usd_per_hour * seconds / 3600)} so far, at {usd(usd_per_hour)} an hour for everything"
+    most = usd(usd_per_hour * seconds / 3600)
+    return f"{since}: at most {most} so far, at {usd(usd_per_hour)} an hour where every server runs"
 
 
 def _look_lines(progress: Progress) -> list[str]:

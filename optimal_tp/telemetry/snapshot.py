@@ -117,9 +117,13 @@ class Sight:
         return dataclasses.replace(scene, answers=() if stored is None else _answers(stored))
 
     def _progress_text(self, folder: str) -> str | None:
-        """Return how far the run is; where several pods share it, how far the first is: all take the same turns."""
-        found = self._text(f"{folder}/{PROGRESS}")
-        return self._text(f"{folder}/{_FIRST_POD}/{PROGRESS}") if found is None else found
+        """Return how far the run is.
+
+        Where several pods share it, how far the first is, for all take the same turns; before they begin, how far the
+        one is that brings their servers up.
+        """
+        found = self._text(f"{folder}/{_FIRST_POD}/{PROGRESS}")
+        return self._text(f"{folder}/{PROGRESS}") if found is None else found
 
     def _newest(self) -> str | None:
         pages = self._s3.get_paginator("list_objects_v2").paginate(

@@ -13,6 +13,7 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figure
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
+from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step, load_steps
 
 GROWING_FROM = 4
@@ -87,16 +88,21 @@ class Analysis:
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
     split: LatencySplit | None
+    prediction: Prediction | None = None
+    """The plan's; None where nobody made one."""
 
 
-def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Analysis:
-    """Return the analysis of a run."""
+def analyse(
+    record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict, prediction: Prediction | None = None
+) -> Analysis:
+    """Return the analysis of a run, with the plan's ``prediction`` where there is one."""
     settings = record.settings
     soundness = examine(record, samples)
     cores_used = {each.candidate: each.cores_used for each in record.degrees}
     rows = latency_rows(soundness, alpha=1 - settings.decision.confidence)
     figures = core_figures(record, verdict, settings.price)
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
+    at_one_point = {(one.degree, one.max_num_seqs) for one in verdict.at_one_point}
     medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
     return Analysis(
         record=record,
@@ -104,7 +110,8 @@ def analyse(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdic
         latencies=rows,
         steps=load_steps(soundness, settings.limits.asked(), cores_used),
         cores=figures,
-        equal_cores=equal_cores(figures),
+        equal_cores=equal_cores([one for one in figures if (one.degree, one.max_num_seqs) in at_one_point]),
         money=money(record, verdict, settings.price),
         split=split_latency(medians),
+        prediction=prediction,
     )

@@ -5,6 +5,7 @@ import typing
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import name_list, percent, plural
 from optimal_tp.measurement.turns import of
+from optimal_tp.verdict.readings import limits_by_share
 
 if typing.TYPE_CHECKING:
     from optimal_tp.verdict.reasons import Case
@@ -37,17 +38,23 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
             f"at the machine's state of this hour: {name_list(standing.wandering)} changed slowly, by more than the "
             "turns' own noise, so nothing is called better; more time would decide it, or a quieter machine"
         )
+    if case.contest.filling:
+        found.append(
+            f"at saturation for {name_list(case.contest.filling)}: queues still grew within the turns, so that goodput "
+            "is a few percent too high; leave the limits away to compare saturated throughput"
+        )
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
         found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")
     if case.evidence.settings.decision.fixed_looks is not None:
         found.append("for a warm server: so few blocks cannot show a slow trend")
-    if chosen is not None and case.contest.criterion == "goodput":
-        asked = case.evidence.settings.limits.asked()
-        found.append(
-            f"requests that hold all {plural(len(asked), 'limit')} at once count as within" if len(asked) > 1 else ""
-        )
-    return tuple(sentence for sentence in found if sentence)
+    together = limits_by_share(case.evidence.settings.limits.asked()).items() if chosen is not None else ()
+    found += [
+        f"requests that hold all {plural(len(own), 'limit')} of p{100 * asked:g} at once count as within"
+        for asked, own in together
+        if len(own) > 1
+    ]
+    return tuple(found)
 
 
 def _starts(case: "Case") -> dict[Candidate, int]:

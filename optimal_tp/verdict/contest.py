@@ -4,21 +4,21 @@ import dataclasses
 import itertools
 import math
 import operator
+import statistics
 import typing
 
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.turns import of, share_within
+from optimal_tp.measurement.turns import of
 from optimal_tp.settings.workload import Decision, WorkloadSettings
 from optimal_tp.verdict.evidence import Evidence, Soundness
 from optimal_tp.verdict.findings import Criterion
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.pairs import Rules
-from optimal_tp.verdict.race.proof import is_shown, missed
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
-from optimal_tp.verdict.readings import asked_share, reading, throughput
+from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 REACH, QUICK_REACH = 0.15, 0.25
 """How far a turn may lie from its candidate's capacity, in logarithms, to be compared; with few looks turns are few."""
@@ -52,7 +52,8 @@ def goodput_race(
 ) -> tuple[GoodputScoring, Race[Reading]]:
     """Return the race of ``candidates`` within the limits of ``settings``, at its start."""
     every = sorted(candidates)
-    scoring = GoodputScoring(every, asked_share(settings.limits.asked()), reach=reach_of(settings.decision))
+    asked = limits_by_share(settings.limits.asked())
+    scoring = GoodputScoring(every, asked, reach=reach_of(settings.decision))
     return scoring, Race(every, scoring, rules_of(settings.decision, len(every)))
 
 
@@ -61,6 +62,9 @@ def throughput_race(settings: WorkloadSettings, candidates: typing.Iterable[Cand
     every = sorted(candidates)
     return Race(every, ThroughputScoring(every), rules_of(settings.decision, len(every)))
 
+
+FEWEST_TO_FILL = 4
+"""Turns below which nothing is said of queues that still grow."""
 
 _OneT = typing.TypeVar("_OneT", Reading, Throughput)
 
@@ -83,6 +87,8 @@ class Contest:
     """Candidates that held the limits at no rate of the bracket, and whether that is shown beyond doubt."""
     rising: tuple[Candidate, ...]
     """Candidates whose throughput still rose at the last step of the load."""
+    filling: tuple[Candidate, ...]
+    """Candidates of whose turns the second half held the limits less often than the first, beyond doubt."""
     unlike: str | None
     """Why the disturbed turns forbid an answer, in words; None where they do not."""
 
@@ -117,6 +123,9 @@ def _by_goodput(evidence: Evidence) -> Contest:
         disturbed=disturbed,
         slow=_slow(evidence, racing),
         rising=(),
+        filling=tuple(
+            candidate for candidate in racing if is_filling([one for one in blocks if one.candidate == candidate])
+        ),
         unlike=_unlike(racing, blocks, disturbed),
     )
 
@@ -140,15 +149,29 @@ def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, 
     The bracket leaves them so where they hold the limits at no rate.
     """
     limits = evidence.settings.limits.asked()
-    asked = asked_share(limits)
     alpha = (1 - evidence.settings.decision.confidence) / max(1, len(evidence.candidates))
     slow = {}
     for candidate, own in evidence.candidates.items():
-        alone = (share_within(samples, limits) for turn, samples in own.turns if turn.concurrency == 1)
-        shares = [share for share in alone if share is not None]
-        if candidate not in racing and shares and own.serves and math.fsum(shares) < asked * len(shares):
-            slow[candidate] = is_shown(missed(shares, asked), alpha)
+        alone = (shares_within(samples, limits) for turn, samples in own.turns if turn.concurrency == 1)
+        turns = [shares for shares in alone if shares]
+        misses = any(math.fsum(each[asked] for each in turns) < asked * len(turns) for asked in limits_by_share(limits))
+        if candidate not in racing and turns and own.serves and misses:
+            slow[candidate] = is_shown_to_miss(turns, alpha=alpha)
     return slow
+
+
+def is_filling(own: typing.Sequence[Reading]) -> bool:
+    """Whether queues still grew within the turns: Student's t of early less late shares, at 1 %."""
+    readings = [one.by_share[-1] for one in own]
+    falls = []
+    for one in readings:
+        half = one.counted // 2
+        if one.early_hits is not None and half:
+            falls.append(one.early_hits / half - (one.hits - one.early_hits) / (one.counted - half))
+    if len(falls) < FEWEST_TO_FILL:
+        return False
+    error = statistics.stdev(falls) / math.sqrt(len(falls))
+    return statistics.fmean(falls) > float(scipy.special.stdtrit(len(falls) - 1, 0.99)) * error > 0
 
 
 def _unlike(
@@ -214,6 +237,7 @@ def _by_throughput(evidence: Evidence) -> Contest:
         disturbed=(),
         slow={},
         rising=tuple(candidate for candidate in racing if is_rising(evidence.soundness, candidate)),
+        filling=(),
         unlike=None,
     )
 

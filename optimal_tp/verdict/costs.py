@@ -52,7 +52,7 @@ def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | N
                 max_num_seqs=each.max_num_seqs,
                 in_blocks=_estimate(price, each.degree, each.tokens_per_second_per_core),
             )
-            for each in verdict.degrees
+            for each in verdict.at_one_point
             if each.tokens_per_second_per_core is not None
         ),
     )
@@ -162,7 +162,7 @@ def core_figures(record: RunRecord, verdict: Verdict, price: Price | None) -> tu
 
 
 def equal_cores(figures: typing.Sequence[CoreFigures]) -> tuple[EqualCores, ...]:
-    """Return every degree on as many cores as the largest layout used; empty with fewer than two degrees."""
+    """Return every one of ``figures`` on as many cores as the largest layout used; empty with fewer than two."""
     if len(figures) < 2:  # noqa: PLR2004 - nothing to hold against each other
         return ()
     most = max(figure.used for figure in figures)

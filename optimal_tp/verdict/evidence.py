@@ -153,7 +153,9 @@ class Evidence:
     candidates: typing.Mapping[Candidate, CandidateEvidence]
     """Candidates that were measured or should have been, ascending."""
     ended: typing.Mapping[Candidate, DegreeRecord]
-    """Candidates that a gate ended before any load, ascending."""
+    """Candidates that a gate ended, ascending."""
+    left: typing.Mapping[Candidate, CandidateEvidence]
+    """Those of them that were measured before, because their servers did not come back: shown, not compared."""
     unknown: tuple[Candidate, ...]
     """Degrees that the settings ask for and the run says nothing about."""
     void: tuple[str, ...]
@@ -170,6 +172,7 @@ def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
     soundness = examine(record, samples)
     records = {each.candidate: each for each in sorted(record.degrees, key=lambda each: each.candidate)}
     known = {candidate.degree for candidate in records}
+    of_ended = {candidate: _candidate(each, soundness, ()) for candidate, each in records.items() if each.gate}
     return Evidence(
         settings=record.settings,
         soundness=soundness,
@@ -179,6 +182,7 @@ def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
             if each.gate is None
         },
         ended={candidate: each for candidate, each in records.items() if each.gate is not None},
+        left={candidate: own for candidate, own in of_ended.items() if own.turns},
         unknown=tuple(Candidate(degree) for degree in record.settings.degrees if degree not in known),
         void=tuple(void_reasons.get(None, ())),
     )

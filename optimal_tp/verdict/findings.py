@@ -12,6 +12,7 @@ Word = typing.Literal[
     "no-fit",
     "no-compile",
     "no-capacity",
+    "no-start",
     "invalid",
     "misses-slo",
     "dominated",
@@ -183,3 +184,8 @@ class Verdict:
     """No other candidate can be more than this share better than the chosen one."""
     blocks: int
     """Blocks that were measured."""
+
+    @property
+    def at_one_point(self) -> tuple[DegreeVerdict, ...]:
+        """Candidates whose figures are of the compared point: with limits, not those that had one request at a time."""
+        return tuple(one for one in self.degrees if self.criterion == "throughput" or one.concurrency is None)

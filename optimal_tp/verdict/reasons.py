@@ -7,16 +7,8 @@ import typing
 import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import (
-    METRIC_WORDS,
-    Estimate,
-    Interval,
-    figure,
-    name_list,
-    percent,
-    plural,
-    ranged,
-)
+from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, name_list, percent, plural, ranged
+from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.measurement.turns import share_within
 from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.contest import Contest
@@ -24,6 +16,7 @@ from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
+from optimal_tp.verdict.readings import limits_by_share, shares_within
 from optimal_tp.verdict.statistics import mean_sequence
 
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
@@ -63,10 +56,11 @@ class Case:
 
 def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: Proof | None) -> DegreeVerdict:
     """Return the verdict on ``candidate``; ``proven`` is what is proven of its goodput."""
-    own = case.evidence.candidates.get(candidate)
+    left = case.evidence.left.get(candidate)
+    own = case.evidence.candidates.get(candidate, left)
     if own is None:
         return _unmeasured(case, candidate)
-    word, ground = _word(case, outcome, candidate, own)
+    word, ground = _word(case, outcome, candidate, own) if left is None else _ended(left.record)
     samples = own.samples
     limits = case.evidence.settings.limits.asked()
     confidence = case.evidence.settings.decision.confidence
@@ -99,15 +93,23 @@ def _per_core(logs: list[float], confidence: float) -> Estimate | None:
     return Estimate(value=math.exp(float(np.mean(logs))), interval=interval.exponentiated())
 
 
+def _ended(record: DegreeRecord) -> tuple[Word, Ground]:
+    """Return the word of a candidate that a gate ended."""
+    word: Word = "inconclusive" if record.gate is None else record.gate
+    return word, _gate_ground(word, record.reason or "no number was recorded")
+
+
 def _unmeasured(case: Case, candidate: Candidate) -> DegreeVerdict:
     record = case.evidence.ended.get(candidate)
-    word: Word = "inconclusive" if record is None or record.gate is None else record.gate
-    sentence = "the run has no record of it" if record is None else record.reason or "no number was recorded"
+    word: Word = "inconclusive"
+    ground = _gate_ground(word, "the run has no record of it")
+    if record is not None:
+        word, ground = _ended(record)
     return DegreeVerdict(
         degree=candidate.degree,
         max_num_seqs=candidate.max_num_seqs,
         word=word,
-        ground=_gate_ground(word, sentence),
+        ground=ground,
         reasons=(),
         cores_used=None if record is None else record.cores_used,
         concurrency=None,
@@ -169,9 +171,10 @@ def _failing_ground(own: CandidateEvidence) -> Ground:
 
 
 def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
-    limits = case.evidence.settings.limits.asked()
-    share = share_within(own.samples, limits)
-    percentile = max(limit.percentile for limit in limits.values())
+    groups = limits_by_share(case.evidence.settings.limits.asked())
+    shares = shares_within(own.samples, case.evidence.settings.limits.asked())
+    asked = min(shares, key=lambda each: (1 - each) / (1 - shares[each]) if shares[each] < 1 else math.inf)
+    limits, share, percentile = groups[asked], shares[asked], 100 * asked
     words = " and ".join(f"{figure(limit.at_most_ms)} ms of {METRIC_WORDS[metric]}" for metric, limit in limits.items())
     tail = "" if shown else ", not yet beyond doubt"
     return Ground(
@@ -266,6 +269,8 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
         by.setdefault(stand, []).append(candidate)
     sentences += [f"{one.name}: {evidence.candidates[one].faults[0]}" for one in by.get("invalid", [])]
     sentences += [f"{one.name}: {_failing_ground(evidence.candidates[one]).sentence}" for one in by.get("fails", [])]
+    if not evidence.candidates:
+        sentences += [f"{one.name}: {each.gate}: {each.reason}" for one, each in evidence.ended.items()]
     if evidence.unknown:
         sentences.append(f"the settings ask for {name_list(evidence.unknown)}, of which the run has no record")
     sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]

@@ -15,7 +15,7 @@ from optimal_tp.verdict.findings import Comparison, Outcome, Outlook, Proof, Ver
 from optimal_tp.verdict.outlook import comparison_question, priced
 from optimal_tp.verdict.race.blocks import Standing
 from optimal_tp.verdict.race.proof import proof
-from optimal_tp.verdict.readings import asked_share, reading
+from optimal_tp.verdict.readings import reading
 from optimal_tp.verdict.reasons import Case, Standpoint, degree_verdict, reasons_of
 
 NO_REASONS: VoidReasons = types.MappingProxyType({})
@@ -102,8 +102,10 @@ def _outcome(case: Case) -> Outcome:
     if case.contest.racing:
         closed = case.contest.unlike is None and not case.contest.rising and case.choice is not None
         return "settled" if closed else "inconclusive"
-    # Every candidate that ever served is shown to miss, or none had servers at all.
-    return "settled"
+    # Every candidate that ever served is shown to miss, or none did. Without memory for it none ever can; without a
+    # node, an artifact or a server today another day may answer.
+    gates = {record.gate for record in case.evidence.ended.values()}
+    return "settled" if stands or gates <= {"no-fit"} else "inconclusive"
 
 
 def _provisional(case: Case) -> str | None:
@@ -124,7 +126,7 @@ def _proof(evidence: Evidence, chosen: Candidate) -> Proof | None:
     ]
     if not own:
         return None
-    return proof(own, asked_share(limits), alpha=1 - evidence.settings.decision.confidence)
+    return proof(own, alpha=1 - evidence.settings.decision.confidence)
 
 
 def _outlook(case: Case, record: RunRecord) -> tuple[Outlook, ...]:

@@ -15,6 +15,7 @@ ZONES = tuple(f"us-east-2{letter}" for letter in "abcdef")
 def args(cidr: str, *, zones: tuple[str, ...] = ZONES[:2], per_zone: bool = False) -> NetworkArgs:
     """Return the arguments of a VPC without flow logs."""
     return NetworkArgs(
+        boundary=None,
         cidr=cidr,
         zones=zones,
         nat_gateway_per_zone=per_zone,

@@ -27,7 +27,7 @@ NAMESPACE = "optimal-tp"
 PLURALS: typing.Final = {
     "EC2NodeClass": "ec2nodeclasses",
     "NetworkPolicy": "networkpolicies",
-    "PriorityClass": "priorityclasses",
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
 }
 """Kinds whose plural is not the small word with an s."""
 CLUSTER_WIDE: typing.Final = frozenset(
@@ -39,7 +39,8 @@ CLUSTER_WIDE: typing.Final = frozenset(
         "NodeOverlay",
         "NodePool",
         "PersistentVolume",
-        "PriorityClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     }
 )
 DAEMONS: typing.Final = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
@@ -208,14 +209,21 @@ def planned(recording: Recording) -> set[frozenset[str]]:
 
 
 def servers(recording: Recording) -> list[Manifest]:
-    """Return the Deployments of servers and what their pods refer to."""
+    """Return the Deployments of servers, started, and what their pods refer to."""
     kinds = ("Namespace", "PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "ServiceAccount")
     return [
-        each
+        started(each)
         for each in manifests(recording)
         if each["kind"] in kinds
         or (each["kind"] == "Deployment" and each["metadata"].get("labels", {}).get("optimal-tp/part") == "server")
     ]
+
+
+def started(manifest: Manifest) -> Manifest:
+    """Return a server's Deployment as the load generator has it run; anything else as it is."""
+    if manifest["kind"] != "Deployment":
+        return manifest
+    return {**manifest, "spec": {**manifest["spec"], "replicas": 1}}
 
 
 def apply_all(plane: ControlPlane, objects: list[Manifest]) -> None:

@@ -11,12 +11,12 @@ import pathlib
 from infra.nodes import karpenter_values
 from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.preflight.checks import checks
-from optimal_tp.account.preflight.context import Scene
+from optimal_tp.account.preflight.context import Credentials, Scene
 from optimal_tp.account.questions import Unknown
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.plan.stack import Stack, compose
 from optimal_tp.settings.infra import InfraSettings, Registries, parse_infra
-from optimal_tp.settings.stack_file import PROJECT, SECTIONS
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import (
     NAMESPACE,
@@ -28,6 +28,7 @@ from tests.engines.fakes_cluster import (
     planned,
     scheduling,
     servers,
+    started,
     until,
 )
 from tests.engines.fakes_karpenter import claims, furnish, instances, karpenter, nodes
@@ -171,6 +172,10 @@ class Launch:
             experiment=experiment(self.stack),
             ask=Inquiry(self.aws.client),
             account=ACCOUNT,
+            caller_arn=f"arn:aws:iam::{ACCOUNT}:user/test",
+            credentials=Credentials(source="a test", end="none"),
+            address=lambda: Unknown(reason="no network here"),
+            logins=lambda _: (),
             manifest=lambda _: Unknown(reason="no registry here"),
             has_chart=lambda _: False,
             aws_command=None,
@@ -244,6 +249,7 @@ def _gates(settings: InfraSettings, *, overlays: bool | None) -> dict[str, bool]
         region=settings.region,
         queue_name="queue",
         overlays=settings.neuron.karpenter_needs_a_price,
+        dry_run=settings.karpenter_dry_run,
         registries=Registries(),
     )
     gates: dict[str, bool] = values["settings"]["featureGates"]
@@ -259,7 +265,7 @@ def by_turns(recording: Recording) -> list[list[Manifest]]:
         if each.type.startswith(PREFIX) and not each.type.startswith(f"{PREFIX}helm.sh"):
             [manifest] = manifests(Recording(resources=[each]))
             if manifest["kind"] in POOL or path_of(manifest) in chosen:
-                left[each.urn] = manifest
+                left[each.urn] = started(manifest)
     found = []
     while left:
         free = [urn for urn in left if not any(urn in outlive[other] for other in left)]

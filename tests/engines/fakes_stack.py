@@ -120,7 +120,8 @@ class Stack:
     def _charts(self) -> None:
         shutil.copytree(CHARTS, self._folder / "charts", dirs_exist_ok=True)
         templates = self._folder / "charts" / "karpenter-crd" / "templates"
-        for definition in [*CRDS.glob("*.yaml"), *templates.glob("*.yaml")]:
+        templates.mkdir()
+        for definition in CRDS.glob("*.yaml"):
             # Helm would take braces in a description for a template.
             text = definition.read_text(encoding="utf-8").replace("{{", "{{ `{{` }}")
             text = text.replace("\n  annotations:\n", f"\n  annotations:\n{_MORE_ANNOTATIONS}", 1)

@@ -7,10 +7,12 @@ import typing
 
 import pytest
 
+from optimal_tp.facts.names import NODE_POOL
 from optimal_tp.pods.guard import Guard, keep
 from optimal_tp.pods.kubernetes import Namespace
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines import fakes_api_server as real
+from tests.engines.fakes_cluster import created, define_karpenter, until
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
 from tests.fakes_schemas import whole
 from tests.fakes_workloads import PROGRAMS
@@ -19,9 +21,12 @@ from workloads.manifests.guard import GUARD
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE)]
 
 SPACE = "optimal-tp"
+MERGE = "application/merge-patch+json"
 NAMES = tuple(f"qwen-vllm-tp{degree}" for degree in (1, 2, 4))
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{SPACE}/deployments"
 JOBS = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
+CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PLURALS: typing.Final = {
     "ServiceAccount": f"/api/v1/namespaces/{SPACE}/serviceaccounts",
@@ -29,6 +34,8 @@ PLURALS: typing.Final = {
     "RoleBinding": f"{RBAC}/namespaces/{SPACE}/rolebindings",
     "ClusterRole": f"{RBAC}/clusterroles",
     "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
+    "ValidatingAdmissionPolicy": f"{ADMISSION}/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": f"{ADMISSION}/validatingadmissionpolicybindings",
     "CronJob": f"/apis/batch/v1/namespaces/{SPACE}/cronjobs",
     "Deployment": DEPLOYMENTS,
     "Job": JOBS,
@@ -51,16 +58,40 @@ def made() -> list[tuple[str, dict[str, typing.Any]]]:
 def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[real.ControlPlane]:
     """Return a cluster with the experiment applied as Pulumi applies it, and a neighbour in another namespace."""
     with real.control_plane(tmp_path_factory.mktemp("plane")) as running:
+        define_karpenter(running)
         for name in (SPACE, "neighbour"):
             space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             assert running.ask("POST", "/api/v1/namespaces", space)[0] == 201
         for path, manifest in made():
             assert running.apply(path, manifest) in (200, 201), path
         theirs = dict(made())[f"{DEPLOYMENTS}/{NAMES[0]}"]
-        theirs = {**theirs, "metadata": {**theirs["metadata"], "namespace": "neighbour"}}
+        theirs = {
+            **theirs,
+            "metadata": {**theirs["metadata"], "namespace": "neighbour"},
+            "spec": {**theirs["spec"], "replicas": 1},
+        }
         path = f"{DEPLOYMENTS}/{NAMES[0]}".replace(SPACE, "neighbour")
         assert running.apply(path, theirs) in (200, 201)
+        until(lambda: _is_limited(running), "the limit of the right to give nodes back is kept")
         yield running
+
+
+def claim(plane: real.ControlPlane, name: str, pool: str) -> str:
+    """Make a NodeClaim of ``pool`` that was never initialised; return its path."""
+    spec = {
+        "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "any"},
+        "requirements": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}],
+    }
+    metadata = {"name": name, "labels": {"karpenter.sh/nodepool": pool}}
+    created(plane, CLAIMS, {"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": metadata, "spec": spec})
+    return f"{CLAIMS}/{name}"
+
+
+def _is_limited(plane: real.ControlPlane) -> bool:
+    """Return whether the API server keeps the policy yet: it reads policies a moment after they are made."""
+    if plane.ask("GET", f"{CLAIMS}/theirs")[0] == 404:
+        claim(plane, "theirs", "others")
+    return plane.ask("DELETE", f"{CLAIMS}/theirs?dryRun=All", token=plane.token(SPACE, GUARD))[0] == 403
 
 
 def guard(plane: real.ControlPlane, said: list[str]) -> Guard:
@@ -69,7 +100,7 @@ def guard(plane: real.ControlPlane, said: list[str]) -> Guard:
     file.write_text(plane.token(SPACE, GUARD))
     namespace = Namespace(url=plane.url, namespace=SPACE, token_file=file, certificate=plane.certificate)
     jobs = tuple(f"{name}-compile" for name in NAMES)
-    return Guard(namespace=namespace, deployments=NAMES, jobs=jobs, say=said.append)
+    return Guard(namespace=namespace, deployments=NAMES, jobs=jobs, node_pool=NODE_POOL, say=said.append)
 
 
 def called(plane: real.ControlPlane, said: list[str]) -> int:
@@ -93,10 +124,10 @@ def started(plane: real.ControlPlane) -> None:
     """Let every server have its pod and every Job run."""
     for name in NAMES:
         body = {"spec": {"replicas": 1}}
-        assert plane.ask("PATCH", f"{DEPLOYMENTS}/{name}/scale", body, kind="application/merge-patch+json")[0] == 200
-    for path, manifest in made():
+        assert plane.ask("PATCH", f"{DEPLOYMENTS}/{name}/scale", body, kind=MERGE)[0] == 200
+    for path, _ in made():
         if path.startswith(JOBS):
-            assert plane.apply(path, manifest, force=True) == 200
+            assert plane.ask("PATCH", path, {"spec": {"suspend": False}}, kind=MERGE)[0] == 200
 
 
 def test_it_scales_to_zero_and_suspends_with_its_own_rights(plane: real.ControlPlane) -> None:
@@ -123,7 +154,6 @@ def test_the_neighbours_server_of_the_same_name_goes_on(plane: real.ControlPlane
     assert plane.ask("GET", path)[1]["spec"]["replicas"] == 1
 
 
-MERGE = "application/merge-patch+json"
 DENIED: tuple[tuple[str, str, str, object], ...] = (
     ("delete a server", "DELETE", f"{DEPLOYMENTS}/{NAMES[0]}", None),
     ("change a server", "PATCH", f"{DEPLOYMENTS}/{NAMES[0]}", {"spec": {"replicas": 0}}),
@@ -138,7 +168,10 @@ DENIED: tuple[tuple[str, str, str, object], ...] = (
     ("read its own deadline's map", "GET", f"/api/v1/namespaces/{SPACE}/configmaps", None),
     ("delete pods", "DELETE", f"/api/v1/namespaces/{SPACE}/pods/any", None),
     ("see nodes", "GET", "/api/v1/nodes", None),
-    ("see NodeClaims", "GET", "/apis/karpenter.sh/v1/nodeclaims", None),
+    ("change a node", "PATCH", f"{CLAIMS}/theirs", {"metadata": {"labels": {"karpenter.sh/nodepool": NODE_POOL}}}),
+    ("give back a node of others", "DELETE", f"{CLAIMS}/theirs", None),
+    ("give all nodes back", "DELETE", CLAIMS, None),
+    ("read logs", "GET", f"/api/v1/namespaces/{SPACE}/pods/any/log", None),
     ("give itself rights", "PATCH", f"{RBAC}/namespaces/{SPACE}/roles/{GUARD}", {"rules": []}),
 )
 
@@ -170,14 +203,26 @@ def allowed(plane: real.ControlPlane, verb: str, group: str, resource: str, name
     return bool(found["status"]["allowed"])
 
 
-def test_the_load_generator_sees_nodeclaims_and_scales_servers(plane: real.ControlPlane) -> None:
-    """It may list NodeClaims for the receipt and scale the servers; not delete, not read secrets, not suspend."""
-    yes = [("list", "karpenter.sh", "nodeclaims", ""), ("patch", "apps", "deployments/scale", NAMES[0])]
-    no = [
+def test_the_load_generator_may_do_what_it_conducts_with(plane: real.ControlPlane) -> None:
+    """Servers' scale and Jobs by name, pods and logs of its namespace, nodes; no Deployment, no secret, no node."""
+    compiling = f"{NAMES[0]}-compile"
+    yes = [
+        ("list", "karpenter.sh", "nodeclaims", ""),
         ("delete", "karpenter.sh", "nodeclaims", "any"),
+        ("patch", "apps", "deployments/scale", NAMES[0]),
+        *((verb, "batch", "jobs", name) for verb in ("get", "patch") for name in (compiling, "qwen-vllm-fetch")),
+        ("list", "", "pods", ""),
+        ("delete", "", "pods", "any"),
+        ("get", "", "pods/log", "any"),
+    ]
+    no = [
+        ("patch", "karpenter.sh", "nodeclaims", "any"),
         ("patch", "apps", "deployments", NAMES[0]),
         ("patch", "apps", "deployments/scale", GENERATOR),
-        ("patch", "batch", "jobs", f"{NAMES[0]}-compile"),
+        ("patch", "batch", "jobs", "another"),
+        ("delete", "batch", "jobs", compiling),
+        ("create", "", "pods", ""),
+        ("create", "", "pods/exec", "any"),
         ("list", "", "secrets", ""),
         ("list", "", "nodes", ""),
     ]
@@ -186,39 +231,73 @@ def test_the_load_generator_sees_nodeclaims_and_scales_servers(plane: real.Contr
     assert [allowed(plane, *each) for each in no] == [False] * len(no)
 
 
-def test_an_up_leaves_stopped_servers_stopped(plane: real.ControlPlane) -> None:
-    """The same manifest applied again, or a changed one, has no conflict over the number and does not change it."""
-    started(plane)
-    called(plane, [])
-    manifest = dict(made())[f"{DEPLOYMENTS}/{NAMES[0]}"]
-    other = {**manifest, "spec": {**manifest["spec"], "revisionHistoryLimit": 3}}
-    same, changed = (plane.apply(f"{DEPLOYMENTS}/{NAMES[0]}", each) for each in (manifest, other))
+def test_a_node_of_ours_goes_and_one_of_others_stays(plane: real.ControlPlane) -> None:
+    """The guard gives back what was never initialised; the policy tells its nodes from those of another pool."""
+    ours = claim(plane, "ours", NODE_POOL)
+    said: list[str] = []
+    status = called(plane, said)
 
-    assert (same, changed, replicas(plane)) == (200, 200, [0, 0, 0])
+    assert (status, plane.ask("GET", ours)[0], plane.ask("GET", f"{CLAIMS}/theirs")[0]) == (0, 404, 200)
+    assert "give back the node ours" in said
 
 
-def test_a_number_in_the_manifest_would_start_a_stopped_server(plane: real.ControlPlane) -> None:
-    """Why it is left out: nobody owns a number set through the scale, so an `up` would start the server unasked."""
-    started(plane)
-    called(plane, [])
+@pytest.mark.parametrize("account", [GUARD, GENERATOR])
+def test_who_gives_back_a_node_of_others_is_refused_by_the_policy(plane: real.ControlPlane, account: str) -> None:
+    """RBAC lets both delete any node; the API server says which they may, and limits nobody else."""
+    status, answer = plane.ask("DELETE", f"{CLAIMS}/theirs", token=plane.token(SPACE, account))
+    of_admin = plane.ask("DELETE", f"{CLAIMS}/theirs?dryRun=All")[0]
+
+    assert (status, of_admin) == (403, 200)
+    assert f"only nodes of the NodePool {NODE_POOL} may be given back" in answer["message"]
+
+
+def without(manifest: dict[str, typing.Any], field: str) -> dict[str, typing.Any]:
+    """Return ``manifest`` as Pulumi applies it where somebody else has set the field that it ignores."""
+    return {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != field}}
+
+
+def test_an_up_changes_no_number_of_pods(plane: real.ControlPlane) -> None:
+    """A manifest applied again, the same or a changed one, starts no stopped server and stops none that runs."""
     path = f"{DEPLOYMENTS}/{NAMES[0]}"
-    manifest = dict(made())[path]
-    status = plane.apply(path, {**manifest, "spec": {**manifest["spec"], "replicas": 1}})
-    restarted = replicas(plane)[0]
-    plane.apply(path, manifest)
+    manifest = without(dict(made())[path], "replicas")
+    other = {**manifest, "spec": {**manifest["spec"], "revisionHistoryLimit": 3}}
+    seen = []
+    for change in (lambda: started(plane), lambda: called(plane, [])):
+        change()
+        statuses = [plane.apply(path, each) for each in (manifest, other)]
+        seen.append((statuses, replicas(plane)))
 
-    assert (status, restarted) == (200, 1)
+    assert seen == [([200, 200], [1, 1, 1]), ([200, 200], [0, 0, 0])]
 
 
-def test_an_up_takes_a_suspended_job_back(plane: real.ControlPlane) -> None:
-    """Applied with force, as its annotation asks Pulumi to, it runs again; without, the API server refuses."""
+def test_an_up_changes_no_suspension(plane: real.ControlPlane) -> None:
+    """Applied again, a Job that was resumed runs on, and one that the guard suspended waits; saying so is refused."""
     started(plane)
-    called(plane, [])
-    path, manifest = f"{JOBS}/{NAMES[0]}-compile", dict(made())[f"{JOBS}/{NAMES[0]}-compile"]
-    without, with_it = plane.apply(path, manifest), plane.apply(path, manifest, force=True)
+    path = f"{JOBS}/{NAMES[0]}-compile"
+    manifest = dict(made())[path]
+    told = plane.apply(path, manifest)
+    seen = []
+    for change in (lambda: None, lambda: called(plane, [])):
+        change()
+        seen.append((plane.apply(path, without(manifest, "suspend")), plane.ask("GET", path)[1]["spec"]["suspend"]))
 
-    assert manifest["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
-    assert (without, with_it, plane.ask("GET", path)[1]["spec"]["suspend"]) == (409, 200, False)
+    assert manifest["spec"]["suspend"] is True
+    assert told == 409
+    assert seen == [(200, False), (200, True)]
+
+
+def test_a_suspended_job_leaves_nothing(plane: real.ControlPlane) -> None:
+    """It has no pod before it is resumed, and none when it is deleted."""
+    called(plane, [])
+    path = f"{JOBS}/{NAMES[1]}-compile"
+    label = f"labelSelector=batch.kubernetes.io%2Fjob-name%3D{NAMES[1]}-compile"
+    pods = f"/api/v1/namespaces/{SPACE}/pods?{label}"
+    until(lambda: plane.ask("GET", pods)[1]["items"] == [], "the suspended Job has no pod")
+    plane.ask("DELETE", path, {"propagationPolicy": "Foreground"})
+    until(lambda: plane.ask("GET", path)[0] == 404, "the Job is gone")
+
+    assert plane.ask("GET", pods)[1]["items"] == []
+    assert plane.apply(path, dict(made())[path]) == 201
 
 
 def test_the_clock_is_the_api_servers(plane: real.ControlPlane) -> None:

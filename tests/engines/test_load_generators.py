@@ -23,14 +23,16 @@ THEIRS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "Job")
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
-    """Return an API server on which the load generators' Job was applied as the program makes it."""
+    """Return an API server on which the load generators' Job was applied as the program makes it, and resumed."""
     with control_plane(tmp_path_factory.mktemp("plane")) as running:
         made = [each for each in manifests(PROGRAMS["pods"]()) if each["kind"] in THEIRS]
         for kind in THEIRS:
             for each in made:
                 if each["kind"] == kind and (kind != "Job" or each["metadata"]["name"] == GENERATOR):
                     assert applied(running, each) is None
-        until(lambda: len(_pods(running)) == 2, "the Job has its two pods")
+        assert _pods(running) == []
+        running.ask("PATCH", JOB, {"spec": {"suspend": False}}, kind="application/merge-patch+json")
+        until(lambda: len(_pods(running)) == 2, "the resumed Job has its two pods")
         yield running
 
 

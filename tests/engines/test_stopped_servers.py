@@ -1,4 +1,4 @@
-"""What `pulumi up` and `refresh` do with what was stopped: the real engine, its plugin, a real API server."""
+"""What `pulumi up` and `refresh` leave as others have set it: the real engine, its plugin, a real API server."""
 
 import collections.abc
 import dataclasses
@@ -29,21 +29,21 @@ label = os.environ["LABEL"]
 pod = {"containers": [{"name": "c", "image": "none"}]}
 
 
-def meta(name, **more):
-    return {"name": name, "namespace": "default", "annotations": {"pulumi.com/skipAwait": "true", **more}}
+def meta(name):
+    return {"name": name, "namespace": "default", "annotations": {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}}
 
 
-def spec(**replicas):
-    template = {"metadata": {"labels": {"app": "x", "label": label}}, "spec": pod}
-    return {"selector": {"match_labels": {"app": "x"}}, "template": template, **replicas}
+def ignoring(field):
+    return pulumi.ResourceOptions(provider=provider, ignore_changes=[field])
 
 
-k.apps.v1.Deployment("first", metadata=meta("first"), spec=spec(), opts=plain)
-turns = pulumi.ResourceOptions(provider=provider, ignore_changes=["spec.replicas"])
-k.apps.v1.Deployment("later", metadata=meta("later"), spec=spec(replicas=0), opts=turns)
-job = {"suspend": False, "template": {"spec": {**pod, "restart_policy": "Never"}}}
-forced = {**meta("compile", **{"pulumi.com/patchForce": "true"}), "labels": {"label": label}}
-k.batch.v1.Job("compile", metadata=forced, spec=job, opts=plain)
+for name in ("first", "later"):
+    template = {"metadata": {"labels": {"app": name, "label": label}}, "spec": pod}
+    spec = {"replicas": 0, "selector": {"match_labels": {"app": name}}, "template": template}
+    k.apps.v1.Deployment(name, metadata=meta(name), spec=spec, opts=ignoring("spec.replicas"))
+job = {"suspend": True, "template": {"spec": {**pod, "restart_policy": "Never"}}}
+labelled = {**meta("compile"), "labels": {"label": label}}
+k.batch.v1.Job("compile", metadata=labelled, spec=job, opts=ignoring("spec.suspend"))
 clock = k.core.v1.ConfigMap("clock", metadata=meta("clock"), data={"run": "1"}, opts=plain)
 pulumi.export("made", clock.metadata.apply(lambda made: made.creation_timestamp))
 """
@@ -86,11 +86,11 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def stop(self) -> None:
-        """Do what guard and load generator do: nothing of the first turn, one of the later, no compiling."""
-        for name, number in (("first", 0), ("later", 1)):
+    def change(self, first: int, later: int, *, suspend: bool) -> None:
+        """Do what guard and load generator do: scale the servers, resume or suspend the Job."""
+        for name, number in (("first", first), ("later", later)):
             self.plane.ask("PATCH", f"{DEPLOYMENTS}/{name}/scale", {"spec": {"replicas": number}}, kind=MERGE)
-        self.plane.ask("PATCH", JOB, {"spec": {"suspend": True}}, kind=MERGE)
+        self.plane.ask("PATCH", JOB, {"spec": {"suspend": suspend}}, kind=MERGE)
 
     def state(self) -> tuple[typing.Any, ...]:
         """Return the pods asked for of both servers, and whether the Job is suspended."""
@@ -108,34 +108,38 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
         made = Stack(plane=plane, folder=folder)
         made.pulumi("stack", "init", "dev")
         made.pulumi("up", "--yes", "--skip-preview")
-        assert made.state() == (1, 0, False)
+        assert made.state() == (0, 0, True)
         yield made
         made.pulumi("destroy", "--yes", "--skip-preview")
 
 
-def test_up_and_refresh_leave_what_was_stopped(stack: Stack) -> None:
-    """Nothing to do for an `up`; a changed template meets no conflict; the numbers stay, and the clock with them."""
-    stack.stop()
-    clock = stack.pulumi("stack", "output", "made")
-    unchanged = stack.pulumi("up", "--yes", "--skip-preview")
-    after_up = stack.state()
-    stack.pulumi("up", "--yes", "--skip-preview", label="b")
-    after_change = stack.state()
-    stack.stop()
-    stack.pulumi("refresh", "--yes", "--skip-preview", label="b")
-    after_refresh = stack.state()
-    stack.pulumi("up", "--yes", "--skip-preview", label="c")
+RUNNING: typing.Final = (1, 0, False)
+STOPPED: typing.Final = (0, 0, True)
 
-    assert "6 unchanged" in unchanged
-    assert (after_up, after_refresh) == ((0, 1, True), (0, 1, True))
-    assert (after_change[:2], stack.state()[:2]) == ((0, 1), (0, 1))
+
+def test_up_and_refresh_leave_what_runs_and_what_was_stopped(stack: Stack) -> None:
+    """Nothing to do for an `up`; a changed template meets no conflict; numbers and suspension stay, and the clock."""
+    clock = stack.pulumi("stack", "output", "made")
+    seen = []
+    for number, (first, later, suspend) in enumerate((RUNNING, STOPPED)):
+        stack.change(first, later, suspend=suspend)
+        label = f"a{number}"
+        stack.pulumi("up", "--yes", "--skip-preview", label=label)
+        after_change = stack.state()
+        unchanged = "6 unchanged" in stack.pulumi("up", "--yes", "--skip-preview", label=label)
+        stack.pulumi("refresh", "--yes", "--skip-preview", label=label)
+        stack.pulumi("up", "--yes", "--skip-preview", label=f"b{number}")
+        seen.append((after_change, unchanged, stack.state()))
+
+    assert seen == [(RUNNING, True, RUNNING), (STOPPED, True, STOPPED)]
     assert stack.pulumi("stack", "output", "made") == clock
 
 
-def test_an_update_of_a_suspended_job_lets_it_run(stack: Stack) -> None:
-    """Pulumi takes `suspend` back by force, whoever has set it."""
-    stack.stop()
-    before = stack.state()[2]
+def test_what_was_refreshed_while_it_ran_stays_stopped(stack: Stack) -> None:
+    """A refresh writes down what runs; what is stopped after it is not started by the next `up` that changes it."""
+    stack.change(*RUNNING[:2], suspend=RUNNING[2])
+    stack.pulumi("refresh", "--yes", "--skip-preview", label="c")
+    stack.change(*STOPPED[:2], suspend=STOPPED[2])
     stack.pulumi("up", "--yes", "--skip-preview", label="d")
 
-    assert (before, stack.state()[2]) == (True, False)
+    assert stack.state() == STOPPED

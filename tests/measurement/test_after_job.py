@@ -14,22 +14,30 @@ from rich.console import Console
 from optimal_tp.cli import share
 from optimal_tp.cluster import accounting, assembly, job
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.finished import Mark
-from optimal_tp.errors import Interrupted
+from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.errors import Interrupted, Problem, SettingsError
+from optimal_tp.experiment import session
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import encode
+from optimal_tp.measurement.steps import decode_steps, encode_steps
 from optimal_tp.report import files
 from optimal_tp.results.folder import samples_name, write_record
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import PlainWatcher
+from tests.fakes_candidates import TP1
+from tests.fakes_cluster_life import step
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_run import parsed, price, settings
 from tests.fakes_s3 import FakeS3
 from tests.unit.test_accounting import CLAIMS, claim
-from tests.unit.test_finished import DEADLINE
+from tests.unit.test_memory import DEADLINE
 from tests.unit.test_parts import LOAD, pod_of, whole_run
 
 JOB = "/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"
+RUN = "20270115T074500Z-abcd"
+ENDED = {"startTime": "2027-01-15T08:00:00Z", "conditions": [{"type": "Complete", "status": "True"}]}
+STEPS = (step(TP1, "compile"), step(TP1, "start"))
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 
 
@@ -41,8 +49,8 @@ def ended(
     monkeypatch.setattr(files, "plots", lambda _analysis: ())
     monkeypatch.setattr(assembly, "until_signalled", lambda _halt: asyncio.sleep(0))
     told = {
-        "metadata": {"name": "loadgen", "uid": "0f1e"},
-        "status": {"startTime": "2027-01-15T08:00:00Z", "conditions": [{"type": "Complete", "status": "True"}]},
+        "metadata": {"name": "loadgen", "annotations": {job.RUN: RUN, job.STEPS: encode_steps(STEPS)}},
+        "status": {**ENDED},
     }
     cluster = FakeCluster(
         objects={
@@ -54,7 +62,14 @@ def ended(
     section = settings(degrees=[1, 2], load=LOAD, price=price(3.6, 4))
     (tmp_path / "deadline").write_text(DEADLINE)
     order = {
-        "models": [{"settings": section, "targets": {"1": ["http://tp1:8000"], "2": ["http://tp2:8000"]}}],
+        "models": [
+            {
+                "settings": section,
+                "targets": {"1": ["http://tp1:8000"], "2": ["http://tp2:8000"]},
+                "rounds": [["1", "2"]],
+            }
+        ],
+        "patience": {"capacity_seconds": 900, "compile_seconds": 5100, "start_seconds": 1800},
         "results": str(tmp_path / "out"),
         "afterwards": "stop",
         "receipt": {"node_pool": "neuron-trn-2", "idle_usd_per_hour": 0.4},
@@ -67,8 +82,7 @@ def ended(
     with served(cluster, tmp_path) as namespace:
         for module in (accounting, assembly, job):
             monkeypatch.setattr(module, "own_namespace", lambda: namespace)
-        _, options = share.asked(line, {})
-        folder = tmp_path / "out" / job.common(options, "", lambda: namespace).run
+        folder = tmp_path / "out" / RUN
         record, samples = whole_run()
         record = dataclasses.replace(record, settings=parsed(section))
         for pod in range(2):
@@ -109,17 +123,12 @@ def test_a_pod_in_its_place_does_nothing(
     """The first marks the verdict; one that takes its place neither asks Kubernetes nor writes another receipt."""
     cluster, folder, line = ended
     store = FakeS3()
-    monkeypatch.setattr(
-        assembly,
-        "mark_of",
-        lambda _order, watcher: Mark(
-            store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE, watcher=watcher
-        ),
-    )
+    place = Place(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE)
+    monkeypatch.setattr(Memory, "load", lambda _order, watcher: Memory.at(place, watcher))
     after(line)
     asked, kept = len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns
 
-    assert json.loads(store.kept["b/runs/measured/loadgen-7d9f.json"])["run"] == folder.name
+    assert json.loads(store.kept["b/runs/memory/loadgen-7d9f.json"])["run"] == folder.name
     assert after(line) == 0
     assert (len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns) == (asked, kept)
 
@@ -127,7 +136,7 @@ def test_a_pod_in_its_place_does_nothing(
 def test_whoever_is_told_to_end_first_stops_nothing(
     ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace],
 ) -> None:
-    """The Job's pods go on: their servers stay, and no report or receipt is written of half a run."""
+    """The Job's pods go on: their servers stay, and no report is written of half a run."""
     cluster, folder, line = ended
     cluster.objects[JOB]["status"].pop("conditions")
     order, options = share.asked(line, {})
@@ -142,7 +151,77 @@ def test_whoever_is_told_to_end_first_stops_nothing(
         asyncio.run(signalled())
 
     assert cluster.changed == []
-    assert sorted(path.name for path in folder.iterdir()) == ["pod-0", "pod-1"]
+    assert sorted(path.name for path in folder.iterdir()) == ["pod-0", "pod-1", "receipt.json"]
+
+
+@pytest.fixture
+def suspended(
+    ended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], monkeypatch: pytest.MonkeyPatch
+) -> tuple[FakeCluster, pathlib.Path, argparse.Namespace]:
+    """Return the same before anything was begun, with servers that are ready as soon as they are asked for."""
+    cluster, folder, line = ended
+    cluster.objects[JOB] = {"metadata": {"name": "loadgen"}, "spec": {"suspend": True}, "status": {}}
+    for degree in (1, 2):
+        cluster.objects[f"{SPACE}/tp{degree}/scale"]["spec"]["replicas"] = 0
+
+    async def healthy(_: object) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    async def checked(targets: object, *_: object, **__: object) -> None:
+        assert targets
+
+    async def tokens(*_: object, **__: object) -> list[int]:
+        await asyncio.sleep(0)
+        return [1, 2, 3]
+
+    monkeypatch.setattr("optimal_tp.loadgen.calls.Server.healthy", healthy)
+    monkeypatch.setattr(session, "check_targets", checked)
+    monkeypatch.setattr("optimal_tp.loadgen.calls.Server.tokens", tokens)
+    monkeypatch.setattr(job, "_LOOK_SECONDS", 0.01)
+    return cluster, folder, line
+
+
+def test_the_job_is_resumed_when_the_servers_are_ready(
+    suspended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the run's name and what stood before the load, for its pods to read; nothing is begun twice."""
+    cluster, folder, line = suspended
+
+    def ends(*_: object) -> bool:
+        cluster.objects[JOB]["status"] = ENDED
+        return False
+
+    monkeypatch.setattr(job, "_is_signalled", ends)
+    after(line)
+    told = cluster.objects[JOB]["metadata"]["annotations"]
+    (run,) = {path.name for path in folder.parent.iterdir()} - {RUN}
+
+    assert cluster.changed[:3] == [f"{SPACE}/tp1/scale", f"{SPACE}/tp2/scale", JOB]
+    assert told[job.RUN] == run
+    assert [(each.what, each.gate) for each in decode_steps(told[job.STEPS])] == [("start", None)] * 2
+
+
+def test_without_a_candidate_the_job_stays_suspended(
+    suspended: tuple[FakeCluster, pathlib.Path, argparse.Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends with each candidate's word, and a report that says it."""
+    cluster, folder, line = suspended
+
+    async def checked(targets: dict[Candidate, object], *_: object, **__: object) -> None:
+        await asyncio.sleep(0)
+        raise SettingsError([Problem(path=next(iter(targets)).slug, value=1, rule="it serves", remedy="see its log")])
+
+    monkeypatch.setattr(session, "check_targets", checked)
+    status = after(line)
+    (own,) = (path for path in folder.parent.iterdir() if path.name != RUN)
+    verdict = json.loads((own / "verdict.json").read_text())
+
+    assert status == 3
+    assert cluster.objects[JOB]["spec"]["suspend"] is True
+    assert [each["word"] for each in verdict["verdict"]["degrees"]] == ["no-start", "no-start"]
+    assert [each["what"] for each in verdict["start_up"]] == ["start"] * 4
+    assert "Start-up" in (own / "report.md").read_text()
 
 
 def test_a_run_that_cannot_be_judged_stops_its_servers(

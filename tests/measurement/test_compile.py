@@ -27,7 +27,10 @@ SERVER = textwrap.dedent(
 
         def do_POST(self):
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            tokens = 0 if behaviour == "mute" else asked["max_tokens"]
+            with pathlib.Path(os.environ["NEURON_COMPILED_ARTIFACTS"], "asked").open("a") as kept:
+                kept.write(f"{len(asked['prompt'])} ")
+            is_mute = behaviour == "mute" or (behaviour == "mute when long" and len(asked["prompt"]) > 124)
+            tokens = 0 if is_mute else asked["max_tokens"]
             self.send_response(500 if behaviour == "fails" else 200)
             self.end_headers()
             self.wfile.write(json.dumps({"usage": {"completion_tokens": tokens}}).encode())
@@ -38,6 +41,9 @@ SERVER = textwrap.dedent(
     http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
     """
 )
+
+
+PROOF = ["--prompt-tokens", "124", "--tokens", "4"]
 
 
 @pytest.fixture
@@ -55,6 +61,8 @@ def compile_once(folder: pathlib.Path, port: int, behaviour: str, expected: tupl
         [sys.executable, "-c", SERVER, str(port), behaviour],
         model="Qwen/Qwen3-0.6B",
         expected=expected,
+        prompts=(124, 252),
+        tokens=4,
         url=f"http://127.0.0.1:{port}",
         patience_seconds=0.5 if behaviour == "never healthy" else 20,
         poll_seconds=0.02,
@@ -62,12 +70,13 @@ def compile_once(folder: pathlib.Path, port: int, behaviour: str, expected: tupl
 
 
 def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.Path, port: int) -> None:
-    """Healthy, one completion, stopped: then the folder is there, whole."""
+    """Healthy, one completion of each length, stopped: then the folder is there, whole."""
     folder = tmp_path / "compiled" / "tp1"
     compile_once(folder, port, "well")
 
     assert folders.is_complete(folder)
     assert (folder / "model.pt").read_bytes() == b"graph"
+    assert (folder / "asked").read_text() == "124 252 "
 
 
 @pytest.mark.parametrize(
@@ -93,16 +102,24 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
             "fails",
             (),
             (
-                "the compiled model did not answer at {url} (HTTP Error 500: Internal Server Error); the server's own "
-                "lines above say why"
+                "the compiled model did not answer 124 tokens at {url} (HTTP Error 500: Internal Server Error); its "
+                "server's own lines say why"
             ),
         ),
         (
             "mute",
             (),
             (
-                "the compiled model answered at {url} without a token, so its artifacts are not kept; the server's own "
-                "lines above say why"
+                "the compiled model answered 124 tokens at {url} without a token, so its artifacts are not kept; the "
+                "server's own lines above say why"
+            ),
+        ),
+        (
+            "mute when long",
+            (),
+            (
+                "the compiled model answered 252 tokens at {url} without a token, so its artifacts are not kept; the "
+                "server's own lines above say why"
             ),
         ),
         (
@@ -133,7 +150,7 @@ def test_a_complete_folder_ends_the_job_at_once(
     """The command is not started again: it would fail if it were."""
     folder = tmp_path / "tp1"
     compile_once(folder, port, "well")
-    arguments = ["--folder", str(folder), "--model", "m", "--patience-seconds", "5", "--", "/no/such/command"]
+    arguments = ["--folder", str(folder), "--model", "m", *PROOF, "--patience-seconds", "5", "--", "/no/such/command"]
     capsys.readouterr()
 
     assert compiling.main(arguments) == 0
@@ -142,7 +159,7 @@ def test_a_complete_folder_ends_the_job_at_once(
 
 def test_the_program_passes_the_command_on(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What stands after -- is the server's command, and its failure is the Job's."""
-    arguments = ["--folder", str(tmp_path / "tp1"), "--model", "m", "--patience-seconds", "5"]
+    arguments = ["--folder", str(tmp_path / "tp1"), "--model", "m", *PROOF, "--patience-seconds", "5"]
     status = compiling.main([*arguments, "--", sys.executable, "-c", "raise SystemExit(7)"])
 
     assert status == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.fleet.agreement import planned_capacity
 from optimal_tp.fleet.engine import replay
 from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.equations import Timed, equations
@@ -18,6 +19,7 @@ from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Fleet, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes
+from optimal_tp.settings.workload import WorkloadSettings
 from tests.fakes_engine import Bench, TrueEngine, long_run, steps_of, stepwise, whole_run
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
@@ -125,6 +127,41 @@ def test_a_run_gives_the_costs_back(engine: TrueEngine, jitter: float) -> None:
     assert costs.per_sequence_seconds == pytest.approx(0.0006, rel=0.05)
     assert costs.per_prompt_token_seconds == pytest.approx(0.0002, rel=0.07)
     assert costs.overhead_seconds == pytest.approx(0.003, rel=0.2)
+
+
+def test_the_capacity_within_limits_is_the_engines() -> None:
+    """Each limit at its own percentile, the least of theirs: within 6 %, and inside the interval."""
+    model, limits = _model(whole_run(MIXED)), {"ttft_ms": (50, 40.0), "total_latency_ms": (99, 600.0)}
+    asked = {metric: {"percentile": share, "at_most_ms": ms} for metric, (share, ms) in limits.items()}
+    found = planned_capacity(model, WorkloadSettings.model_validate({"limits": asked}), 1)
+    rates = np.geomspace(0.3, 0.97, 40) * MIXED.capacity()
+
+    def is_held(rate: float) -> bool:
+        """Whether the engine itself holds both, over many requests."""
+        seen = long_run(MIXED, rate, 60_000, 1)
+        return bool(np.percentile(seen["ttft_ms"], 50) <= 40.0 and np.percentile(seen["total_ms"], 99) <= 600.0)
+
+    truth = max(rate for rate in rates if is_held(rate))
+    assert found is not None
+    assert truth < rates[-1]
+    assert found.value == pytest.approx(truth, rel=0.06)
+    assert (found.interval.low or 0.0) <= truth <= (found.interval.high or 0.0)
+
+
+def test_without_limits_the_capacity_is_that_of_full_servers() -> None:
+    """Tokens of two servers with every slot taken."""
+    model = _model(whole_run(MIXED))
+    found = planned_capacity(model, WorkloadSettings(), 2)
+
+    assert found is not None
+    assert found.value == pytest.approx(2 * MIXED.capacity() * model.mean_output_tokens, rel=0.05)
+
+
+def test_what_misses_with_nobody_waiting_has_no_capacity() -> None:
+    """A limit below one step."""
+    limits = {"total_latency_ms": {"percentile": 50, "at_most_ms": 1.0}}
+
+    assert planned_capacity(_model(whole_run(MIXED)), WorkloadSettings.model_validate({"limits": limits}), 1) is None
 
 
 def test_a_closed_loop_at_several_concurrencies_is_enough() -> None:

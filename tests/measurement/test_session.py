@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, StorageFailed
-from optimal_tp.experiment.session import Session, raise_ending
+from optimal_tp.experiment.planned import raise_ending
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement import audit
@@ -303,11 +304,11 @@ def test_an_interrupt_keeps_every_sample(tmp_path: pathlib.Path) -> None:
 def test_a_full_disk_is_one_sentence_and_what_was_written_stays_whole(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENOSPC in the third part: the parts before it can be read, and the sentence names the folder."""
+    """ENOSPC with the thirteenth sample: those before it can be read, and the sentence names the folder."""
     real, writes = os.pwrite, iter(range(1_000_000))
 
     def full(descriptor: int, data: bytes, offset: int) -> int:
-        if next(writes) >= 2:
+        if next(writes) >= 12:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(descriptor, data, offset)
 

@@ -5,6 +5,7 @@ import asyncio
 import collections.abc
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import pathlib
@@ -16,7 +17,8 @@ from optimal_tp.cli import run as run_command
 from optimal_tp.cluster import accounting as accounts_module
 from optimal_tp.cluster import assembly
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.finished import Mark
+from optimal_tp.cluster.deadline import Cores
+from optimal_tp.cluster.memory import Memory, Place
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.measurement.run import decode_run
@@ -60,6 +62,7 @@ def ordered(
             "afterwards": "stop",
             "deadline_file": str(folder / "deadline"),
             "receipt": {"node_pool": "neuron-trn-2"},
+            "patience": {"capacity_seconds": 60, "compile_seconds": 60, "start_seconds": 0},
         }
         (folder / "order.json").write_text(json.dumps(order))
         parser = argparse.ArgumentParser()
@@ -91,7 +94,7 @@ def asked(cluster: FakeCluster) -> list[int]:
 def test_servers_start_and_stop_with_the_run_and_a_receipt_is_kept(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is started once and stopped once; run, report and receipt.json have what the node cost."""
+    """Whatever was started is stopped; run, report and receipt.json have what the node and each start cost."""
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
         status = asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
@@ -99,7 +102,8 @@ def test_servers_start_and_stop_with_the_run_and_a_receipt_is_kept(
     receipt = json.loads((folder / "receipt.json").read_text())
 
     assert status in (0, 3, 4)
-    assert (asked(cluster), len(cluster.changed)) == ([0, 0], 4)
+    assert (asked(cluster), cluster.changed[-2:]) == ([0, 0], sorted(cluster.changed[-2:], key=cluster.changed.index))
+    assert [step.what for step in record.steps] == ["start"] * (len(cluster.changed) // 2)
     assert record.receipt is not None
     assert [node.name for node in record.receipt.nodes] == ["a"]
     assert receipt["verdicts"] == int(status == 0)
@@ -123,6 +127,7 @@ def test_money_that_ends_ends_the_run_and_stops_the_servers(
 
 def test_a_run_that_fails_leaves_a_receipt(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot be started ends the run with its sentence; what the nodes cost until then is kept."""
+    monkeypatch.setattr(assembly, "Cores", functools.partial(Cores, pauses_seconds=()))
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
         cluster.refused |= {path for path in cluster.objects if path.endswith("/scale")}
         with pytest.raises(ServerFailed, match="the Kubernetes API did not scale server-"):
@@ -142,36 +147,37 @@ def test_a_pod_in_place_of_one_that_measured_starts_no_server(
     """The first pod marks its verdict; one that takes its place waits, with the servers as they are."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher) -> Mark:
-        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
+    def remembered(_: object, watcher: Watcher) -> Memory:
+        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
-    monkeypatch.setattr(assembly, "mark_of", marked)
+    monkeypatch.setattr(Memory, "load", remembered)
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
         asyncio.run(assembled(order, Assembly.run))
         changed = len(cluster.changed)
         status = asyncio.run(assembled(order, Assembly.run))
     (folder,) = (tmp_path / "out").iterdir()
 
-    assert json.loads(store.kept["b/runs/measured/a-b.json"])["run"] == folder.name
-    assert (status, changed, len(cluster.changed), len(waits)) == (0, 4, 4, 2)
+    assert json.loads(store.kept["b/runs/memory/a-b.json"])["run"] == folder.name
+    assert (status, len(cluster.changed), len(waits)) == (0, changed, 2)
 
 
 def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that is evicted in the middle of its run is to be followed by one that measures."""
     store = FakeS3()
 
-    def marked(_: object, watcher: Watcher) -> Mark:
+    def remembered(_: object, watcher: Watcher) -> Memory:
         asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
-        return Mark(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d", watcher=watcher)
+        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
-    monkeypatch.setattr(assembly, "mark_of", marked)
+    monkeypatch.setattr(Memory, "load", remembered)
     with (
         ordered(tmp_path, monkeypatch, left_minutes=60) as (order, _),
         contextlib.suppress(Interrupted),
     ):
         asyncio.run(assembled(order, Assembly.run))
 
-    assert store.kept == {}
+    kept = json.loads(store.kept["b/runs/memory/a-b.json"])
+    assert (kept["run"] is not None, kept["finished"]) == (True, False)
 
 
 def test_after_the_deadline_no_server_is_started(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

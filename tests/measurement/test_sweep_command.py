@@ -17,7 +17,7 @@ from optimal_tp.cli import run as run_command
 from optimal_tp.cli.sweep import asked, configure
 from optimal_tp.cluster import accounting, assembly
 from optimal_tp.cluster.assembly import Assembly
-from optimal_tp.cluster.order import Order, ReceiptOrder
+from optimal_tp.cluster.order import Order, PatienceOrder, ReceiptOrder
 from optimal_tp.errors import ServerFailed, SettingsError
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement import audit
@@ -30,6 +30,7 @@ from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_accounting import CLAIMS, claim
 
+SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
 TRUTH = {"me/small": {1: 0.004, 2: 0.004}, "me/large": {1: 0.012, 2: 0.003}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
 # Runs of a few seconds each, on whatever the machine has to spare.
@@ -198,37 +199,29 @@ def test_a_sweep_without_any_run_fails(tmp_path: pathlib.Path) -> None:
         swept(parsed(tmp_path, *words))
 
 
-class Pods:
-    """Keeps what Kubernetes was asked for; ``states`` are the Deployments that ran after each order."""
-
-    def __init__(self) -> None:
-        self.running: dict[str, int] = {}
-        self.orders: list[tuple[str, int]] = []
-
-    def scale(self, name: str, replicas: int) -> None:
-        """Have so many pods from now on."""
-        self.orders.append((name, replicas))
-        self.running[name] = replicas
-
-
 def test_models_take_turns(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model's servers are started after those of all other models were stopped, once each."""
-    pods = Pods()
-    monkeypatch.setattr(assembly, "own_namespace", lambda: "here")
-    monkeypatch.setattr(assembly, "Deployments", lambda namespace: pods)  # noqa: ARG005 - the class's own name
-    # In a cluster a server is called as its host; here all hosts are the same one.
-    monkeypatch.setattr(assembly, "deployments", tuple)
+    """A model's servers are started after those of all other models were stopped."""
+    monkeypatch.setattr(assembly, "deployments", lambda urls: tuple(_name(url) for url in urls))
     with servers() as words:
-        arguments = parsed(tmp_path, *words)
-        models = tuple(model.model_copy(update={"rounds": ((TP1, TP2),)}) for model in asked(arguments).models)
-        status = swept(arguments, models=models)
         urls = [word.partition("=")[2] for word in words if "@" in word]
-    small, large = urls[:2], urls[2:]
+        cluster = FakeCluster(objects={f"{SPACE}/{_name(url)}/scale": {"spec": {"replicas": 0}} for url in urls})
+        with served(cluster, tmp_path) as namespace:
+            monkeypatch.setattr(assembly, "own_namespace", lambda: namespace)
+            arguments = parsed(tmp_path, *words)
+            models = tuple(model.model_copy(update={"rounds": ((TP1, TP2),)}) for model in asked(arguments).models)
+            patience = PatienceOrder(capacity_seconds=60, compile_seconds=60, start_seconds=60)
+            status = swept(arguments, models=models, patience=patience)
+    changed = [path.split("/")[-2] for path in cluster.changed]
+    small, large = ([_name(url) for url in each] for each in (urls[:2], urls[2:]))
 
     assert status in (0, 3, 4)  # how sure the answer is does not matter here
-    assert pods.orders == [(name, 0) for name in large] + [(name, 1) for name in small] + [
-        (name, 0) for name in small
-    ] + [(name, 1) for name in large]
+    assert changed[:4] == [*large, *small]
+    assert changed.index(large[0], 4) == len(changed) - changed[::-1].index(small[0]) + 1
+    assert [cluster.objects[f"{SPACE}/{name}/scale"]["spec"]["replicas"] for name in (*small, *large)] == [0, 0, 1, 1]
+
+
+def _name(url: str) -> str:
+    return f"server-{url.rsplit(':', maxsplit=1)[1]}"
 
 
 class Store:

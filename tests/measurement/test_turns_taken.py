@@ -53,7 +53,9 @@ def taken(
             "seconds": None,
             "max_tokens": 3,
         }
-        return await turns.take(Stretch(**(asked | {"arrivals": arrivals} | stretch)))
+        taken = await turns.take(Stretch(**(asked | {"arrivals": arrivals} | stretch)))
+        assert taken is not None
+        return taken
 
     with ScriptedServer(Script()) as server:
         return run(work(server.url)), samples

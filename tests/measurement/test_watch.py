@@ -107,6 +107,17 @@ def test_a_terminal_shows_all_of_it() -> None:
     assert sight.look(time.time()).values == {"OutputTokensPerSecondPerCore": {TP2: 98.25}}
 
 
+def test_whoever_brings_the_servers_up_is_followed_until_the_load(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several load generators the first one tells from its beginning on; before it the conductor does."""
+    stage = {"stage": "compiling TP1 and TP2", "detail": "TP1 waits for a node; TP2 compiles", "looks": ()}
+    put(f"{NEW}/progress.json", running(**stage))
+    before = said(capsys)
+    put(f"{NEW}/pod-0/progress.json", running())
+
+    assert before == "Qwen/Qwen3-0.6B  compiling TP1 and TP2  TP1 waits for a node; TP2 compiles\n"
+    assert said(capsys).startswith("Qwen/Qwen3-0.6B  blocks  block 9")
+
+
 def test_the_model_that_has_its_turn_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
     """Its run lies below the sweep's name; its metrics have the model's title before the degree."""
     legs = (Leg(model="a/b", folder="b", state="ended"), Leg(model="a/c", folder="c", state="running"))

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import order, program
@@ -78,20 +77,22 @@ def test_dashboard_and_alarms_name_the_batch() -> None:
 
 
 def test_each_round_is_priced() -> None:
-    """Three rounds compile and start in two hours, where two would in 1.3."""
+    """Three rounds compile, and start three times, in three hours, where two would in two."""
     expected = next(line for line in stack().outputs["cost"] if line.startswith("expected"))
 
-    assert "(2.0 h to compile and start" in expected
+    assert "(3.0 h to compile and start" in expected
 
 
-def test_a_batch_that_does_not_fit_is_refused_with_its_arithmetic() -> None:
-    """Before anything is spent; the batches that fit are not named."""
-    with pytest.raises(SettingsError) as refused:
-        program("Pulumi.dev.yaml", workloads__model={"max_num_seqs": {1: [4, 2048], 2: 4, 4: 4}})
+def test_a_batch_that_does_not_fit_is_a_word_with_its_arithmetic() -> None:
+    """Before anything is spent; the batches that fit are served."""
+    recording = program("Pulumi.dev.yaml", workloads__model={"max_num_seqs": {1: [4, 2048], 2: 4, 4: 4}})
+    (model,) = order(recording).models
+    ((candidate, gate),) = model.gates.items()
 
-    (problem,) = refused.value.problems
-    assert problem.path == "workloads.degrees[0]"
-    assert "x 2048 sequences x 2 bytes" in problem.rule
+    assert (candidate, gate.gate) == (Candidate(1, 2048), "no-fit")
+    assert "x 2048 sequences x 2 bytes" in gate.reason
+    assert list(model.targets) == [SMALL, Candidate(2), Candidate(4)]
+    assert recording.outputs["plan"][-1] == f"TP1-B2048 is not measured (no-fit): {gate.reason}"
 
 
 def test_auto_is_decided_by_the_chips_memory() -> None:

@@ -72,11 +72,30 @@ KNOBS = (
     ),
     Knob("system_nodes.instance_type", "m7a.large", "NodeGroup cluster-nodes", '["m7a.large"]'),
     Knob("system_nodes.disk_gib", 77, "LaunchTemplate cluster-nodes", '"volumeSize": 77'),
-    Knob("addons.vpc_cni", "v1", "Addon cluster-vpc-cni", '"addonVersion": "v1"'),
-    Knob("addons.kube_proxy", "v2", "Addon cluster-kube-proxy", '"addonVersion": "v2"'),
-    Knob("addons.coredns", "v3", "Addon cluster-coredns", '"addonVersion": "v3"'),
-    Knob("addons.efs_csi_driver", "v4", "Addon cluster-aws-efs-csi-driver", '"addonVersion": "v4"'),
-    Knob("addons.pod_identity_agent", "v5", "Addon cluster-eks-pod-identity-agent", '"addonVersion": "v5"'),
+    Knob(
+        "permissions_boundary_arn",
+        "arn:aws:iam::111122223333:policy/bound",
+        "Role karpenter-controller",
+        '"permissionsBoundary": "arn:aws:iam::111122223333:policy/bound"',
+    ),
+    Knob("karpenter_dry_run", value=False, where="Release karpenter-controller", shows='"disableDryRun": true'),
+    Knob("addons.vpc_cni", "v1.23.2-eksbuild.1", "Addon cluster-vpc-cni", '"addonVersion": "v1.23.2-eksbuild.1"'),
+    Knob(
+        "addons.kube_proxy", "v1.36.0-eksbuild.13", "Addon cluster-kube-proxy", '"addonVersion": "v1.36.0-eksbuild.13"'
+    ),
+    Knob("addons.coredns", "v1.14.3-eksbuild.3", "Addon cluster-coredns", '"addonVersion": "v1.14.3-eksbuild.3"'),
+    Knob(
+        "addons.efs_csi_driver",
+        "v3.4.0-eksbuild.1",
+        "Addon cluster-aws-efs-csi-driver",
+        '"addonVersion": "v3.4.0-eksbuild.1"',
+    ),
+    Knob(
+        "addons.pod_identity_agent",
+        "v1.4.0-eksbuild.1",
+        "Addon cluster-eks-pod-identity-agent",
+        '"addonVersion": "v1.4.0-eksbuild.1"',
+    ),
     Knob("neuron.zones", ["ap-southeast-4b"], "NodePool pool-nodes", '"values": ["ap-southeast-4b"]'),
     Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp4-pods", "0.16.0-neuronx-py312"),
     Knob("neuron.ami_release", "v20260728", "EC2NodeClass pool-class", "al2023@v20260728"),
@@ -107,7 +126,6 @@ KNOBS = (
     Knob("neuron.maximum_nodes", 3, "NodePool pool-nodes", '"nodes": "3"'),
     Knob("neuron.root_volume_gib", 321, "EC2NodeClass pool-class", '"volumeSize": "321Gi"'),
     Knob("neuron.consolidate_after_minutes", 7, "NodePool pool-nodes", '"consolidateAfter": "7m"'),
-    Knob("neuron.expire_after_hours", 48, "NodePool pool-nodes", '"expireAfter": "48h"'),
     Knob("neuron.termination_grace_minutes", 13, "NodePool pool-nodes", '"terminationGracePeriod": "13m"'),
     Knob("storage.throughput", "bursting", "FileSystem storage-files", '"bursting"'),
     Knob("storage.owner_uid", 4321, "AccessPoint storage-access", '"uid": 4321'),
@@ -123,7 +141,8 @@ TOGETHER = {
     # One by one these are refused by a rule that ties them to a neighbour.
     "zones": ("neuron.zones",),
     "neuron.zones": ("zones",),
-    "kubernetes": ("neuron.pair",),
+    "kubernetes": ("neuron.pair", "addons.kube_proxy"),
+    "addons.kube_proxy": ("neuron.pair", "kubernetes"),
     "neuron.ami_release": ("neuron.pair",),
     "system_nodes.instance_type": ("prices.system_node.usd_per_hour",),
 }
@@ -238,8 +257,10 @@ def _existing_model() -> type[pydantic.BaseModel]:
 def test_knob_alone(knob: Knob) -> None:
     """Turned alone, or against the neighbours that a rule ties it to, a knob changes something."""
     neighbours = [each for each in KNOBS if each.path in TOGETHER.get(knob.path, ())]
-    # Zones of nodes and of the network cannot be turned apart, so their pair is held against the file as it is.
-    without = recorded(DEV) if "zones" in knob.path else run_main(turned(*neighbours))
+    # Zones of nodes and of the network cannot be turned apart, nor can a cluster's minor and its kube-proxy's, so each
+    # pair is held against the file as it is.
+    apart = "zones" not in knob.path and "kube" not in knob.path
+    without = run_main(turned(*neighbours)) if apart else recorded(DEV)
     with_it = run_main(turned(knob, *neighbours))
 
     assert (without.outputs, [each.inputs for each in without.resources]) != (

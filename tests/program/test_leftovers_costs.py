@@ -23,6 +23,7 @@ from optimal_tp.cli import leftovers
 from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.errors import SettingsError
 from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.stack_config import stack_config
 from tests.fakes_command import asked
 from tests.fakes_leftovers import account, scope
 from tests.fakes_stack_files import EXISTING, ROOT
@@ -242,19 +243,18 @@ def test_an_empty_bucket_costs_nothing() -> None:
     assert ([each.cost() for each in hidden], unknown) == (["bills, price not known here"], ["buckets: no right"])
 
 
-def scope_with(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, **sections: object) -> Scope:
+def scope_with(folder: pathlib.Path, **sections: object) -> Scope:
     """Return the scope of the dev stack's file with other ``sections``."""
     content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
     content["config"] |= {f"optimal-tp:{name}": section for name, section in sections.items()}
     (folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    monkeypatch.chdir(folder)
-    return stack_scope("dev")
+    return stack_scope(stack_config("dev", folder))
 
 
-def test_an_unknown_word_for_the_bucket_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_word_for_the_bucket_is_refused(tmp_path: pathlib.Path) -> None:
     """A typo must not let a bucket be deleted."""
     with pytest.raises(SettingsError) as error:
-        scope_with(tmp_path, monkeypatch, loadtest={"results": {"on_destroy": "keeep"}})
+        scope_with(tmp_path, loadtest={"results": {"on_destroy": "keeep"}})
 
     assert str(error.value) == (
         "loadtest.results.on_destroy is 'keeep'; input should be 'keep' or 'delete'; edit Pulumi.dev.yaml"
@@ -262,12 +262,10 @@ def test_an_unknown_word_for_the_bucket_is_refused(tmp_path: pathlib.Path, monke
 
 
 def test_what_is_left_is_told_whatever_the_experiment_has_become(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: pathlib.Path,
 ) -> None:
     """The bucket's own section is all that is read of it."""
-    found = scope_with(
-        tmp_path, monkeypatch, workloads="nonsense", loadtest={"results": {"on_destroy": "delete", "bucket": "mine"}}
-    )
+    found = scope_with(tmp_path, workloads="nonsense", loadtest={"results": {"on_destroy": "delete", "bucket": "mine"}})
 
     assert (found.bucket, found.keeps_bucket) == ("mine", False)
 
@@ -603,5 +601,7 @@ def test_a_reservation_is_nobodys_to_remove() -> None:
 
 def test_the_scope_of_a_stack_file_is_read() -> None:
     """Both stack files keep the bucket."""
-    assert [(each.bucket, each.keeps_bucket) for each in map(stack_scope, ("dev", "prod"))] == [(None, True)] * 2
+    scopes = [stack_scope(stack_config(name, ROOT)) for name in ("dev", "prod")]
+
+    assert [(each.bucket, each.keeps_bucket) for each in scopes] == [(None, True)] * 2
     assert shared.IDENTITY in LEFTOVERS

@@ -9,13 +9,19 @@ import typing
 import pytest
 
 from optimal_tp.account.preflight import rows
+from optimal_tp.account.preflight.context import Credentials
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.plan.stack import Stack
 from tests.fakes_botocore import Account, Parsed, Plan
 from tests.fakes_ready import (
+    CALLER,
+    NOW,
+    OWNER,
     STACKS,
     VPC,
+    addons,
+    block,
     cluster,
     files,
     mount,
@@ -50,8 +56,12 @@ def by_code(code: str, value: float) -> collections.abc.Callable[[Parsed], Parse
 
 def only(name: str) -> collections.abc.Callable[[Parsed], Parsed]:
     """Answer that every add-on is offered but ``name``."""
-    offered = {"addons": [{"addonVersions": [{"addonVersion": "v1"}]}]}
-    return lambda asked: {"addons": []} if asked["addonName"] == name else offered
+    return lambda asked: {"addons": []} if asked["addonName"] == name else addons(made("prod"), asked["addonName"])
+
+
+def member(master: str) -> Parsed:
+    """Return an organization whose own account is ``master``, as Organizations answers."""
+    return {"Organization": {"Id": "o-1234567890", "MasterAccountId": master}}
 
 
 def priced(usd: float) -> collections.abc.Callable[[Parsed], Parsed]:
@@ -102,6 +112,9 @@ def faults(name: str) -> dict[str, Fault]:
         "image: vLLM": Fault(around=without("vllm-neuronx")),
         "image: Python": Fault(around=without("library/python")),
         "aws command": Fault(around={"aws_command": None}),
+        "end of the credentials": Fault(
+            around={"credentials": Credentials(source="env", end=NOW + dt.timedelta(minutes=20))}, state="warning"
+        ),
     }
     return found | (_of_a_new_cluster(name) if infra.existing is None else _of_an_existing_one())
 
@@ -123,6 +136,13 @@ def _of_a_new_cluster(name: str) -> dict[str, Fault]:
         ),
         "name of the log group": Fault(
             plan={"logs.describe_log_groups": {"logGroups": [{"logGroupName": group}]}}, state="warning"
+        ),
+        "this machine reaches the API server": Fault(around={"address": lambda: ("198.51.100.7",)}),
+        "Karpenter's trial launches": Fault(
+            plan={"organizations.describe_organization": member("999999999999")}, state="warning"
+        ),
+        "login of public.ecr.aws": Fault(
+            around={"logins": lambda _: ("/home/me/.docker/config.json",)}, state="warning"
         ),
         "image: Karpenter": Fault(around=without("karpenter/controller")),
         "image: device plugin": Fault(around=without("device-plugin")),
@@ -186,6 +206,12 @@ def asked(name: str, plan: Plan | None = None, **around: typing.Any) -> dict[str
     return preflight(of, Account({**ready(of), **(plan or {})}, region=of.infra.region), **around)
 
 
+OF_THIS_MACHINE = {
+    *("aws command", "end of the credentials", "this machine reaches the API server", "login of public.ecr.aws"),
+}
+"""Rows that ask neither AWS nor a registry of images."""
+ALWAYS_WARNED = {"support of the image"}
+"""Rows that can only warn: the end of NxD Inference is announced."""
 ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access to the API server"}
 """Rows that no answer of AWS turns: without credentials there is no table; the others have tests of their own."""
 
@@ -193,7 +219,7 @@ ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access 
 @pytest.mark.parametrize("name", STACKS)
 def test_an_account_in_which_all_is_well_is_green(name: str) -> None:
     """Every check can be fine, and then nothing is to be done."""
-    found = asked(name)
+    found = {check: row for check, row in asked(name).items() if check not in ALWAYS_WARNED}
 
     assert {row.check: row.found for row in found.values() if row.state != "fine"} == {}
     assert {row.remedy for row in found.values()} == {""}
@@ -203,7 +229,7 @@ def test_an_account_in_which_all_is_well_is_green(name: str) -> None:
 @pytest.mark.parametrize("name", STACKS)
 def test_no_check_is_without_a_fault(name: str) -> None:
     """The faults below turn every check that there is, so that a new one cannot be forgotten."""
-    assert asked(name).keys() - ALWAYS_FINE == faults(name).keys()
+    assert asked(name).keys() - ALWAYS_FINE - ALWAYS_WARNED == faults(name).keys()
 
 
 @pytest.mark.parametrize(
@@ -225,9 +251,9 @@ def test_what_nobody_tells_is_never_fine(name: str, code: str) -> None:
     of = made(name)
     plan: Plan = dict.fromkeys(ready(of), code)
     found = preflight(of, Account(plan, region=of.infra.region), manifest=lambda _: Unknown(reason="no network"))
-    states = {row.check: row.state for row in found.values()}
+    states = {row.check: row.state for row in found.values() if row.check not in ALWAYS_WARNED}
 
-    assert {check for check, state in states.items() if state == "fine"} <= {*ALWAYS_FINE, "aws command"}
+    assert {check for check, state in states.items() if state == "fine"} <= {*ALWAYS_FINE, *OF_THIS_MACHINE}
     assert set(states.values()) == {"fine", "unknown"}
     assert rows.exit_status(found.values()) == 3
 
@@ -257,7 +283,7 @@ def test_a_neighbours_name_that_begins_alike_is_no_clash(name: str) -> None:
     }
     found = asked(name, neighbours)
 
-    assert {row.check for row in found.values() if row.state != "fine"} == set()
+    assert {row.check for row in found.values() if row.state != "fine"} == ALWAYS_WARNED
 
 
 def test_an_alarm_of_several_models_is_looked_for_among_composite_ones() -> None:
@@ -373,7 +399,7 @@ def test_charts_of_a_folder_are_looked_for_on_this_machine() -> None:
     account = Account(ready(of), region=of.infra.region)
     states = [
         {row.state for check, row in found.items() if check.startswith("chart: ")}
-        for found in (preflight(of, account), preflight(of, account, has_chart=False))
+        for found in (preflight(of, account), preflight(of, account, has_chart=lambda _: False))
     ]
 
     assert states == [{"fine"}, {"wrong"}]
@@ -439,3 +465,169 @@ def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind
 
     assert of.plan.nodes == 3
     assert (row.state, row.found, row.required) == (state, found, "12 more (L-2C3B7624)")
+
+
+@pytest.mark.parametrize(
+    ("plan", "found"),
+    [
+        ({"ec2.describe_images": "InvalidAMIID.NotFound"}, "ami-1, no longer there"),
+        ({"ec2.describe_images": {"Images": [{"ImageId": "ami-1", "State": "disabled"}]}}, "ami-1, disabled"),
+    ],
+)
+def test_an_ami_that_aws_took_back_is_wrong(plan: Plan, found: str) -> None:
+    """The public parameter stays when its AMI goes, so EC2 is asked for the image itself."""
+    row = asked("dev", plan)["AMI al2023@v20260618"]
+
+    assert (row.state, row.found) == ("wrong", found)
+
+
+def test_eks_default_is_shown_as_such_and_held_against_known_harm() -> None:
+    """A pinned version is fine whatever the default is; without a pin a default that is known to fail is wrong."""
+    bad: Plan = {
+        "eks.describe_addon_versions": lambda call: addons(made("dev"), call["addonName"], "v1.21.1-eksbuild.7")
+    }
+    free = stack("dev", infra__addons={})
+    pinned = asked("dev", bad)["add-on vpc-cni"]
+    found = preflight(free, Account({**ready(free), **bad}, region=free.infra.region))["add-on vpc-cni"]
+
+    assert (pinned.state, pinned.found) == ("fine", "offered; EKS's default is v1.21.1-eksbuild.7")
+    assert (found.state, found.found) == ("wrong", "EKS's default is v1.21.1-eksbuild.7")
+    assert found.remedy.startswith("name a version in infra.addons; it is v1.21.2 or v1.22.3 or newer: ")
+
+
+def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:
+    """The default and the newest stand in the row, so that the pin can be mended without another question."""
+    wanted = {"addons": [{"addonVersions": [{"addonVersion": "v9.9.9-eksbuild.9"}]}]}
+    row = asked("dev", {"eks.describe_addon_versions": wanted})["add-on coredns"]
+
+    assert (row.state, row.found) == (
+        "wrong",
+        "not offered; EKS names no default; the newest is v9.9.9-eksbuild.9",
+    )
+
+
+@pytest.mark.parametrize(
+    ("credentials", "state", "found"),
+    [
+        (Credentials(source="sso", end="renewed"), "fine", "sso: renewed by whoever uses them"),
+        (
+            Credentials(source="the environment", end=NOW + dt.timedelta(hours=1)),
+            "fine",
+            "the environment: 2026-11-24 01:00 UTC, in 1.0 h",
+        ),
+        (
+            Credentials(source="the environment", end=NOW - dt.timedelta(hours=1)),
+            "warning",
+            "the environment: 2026-11-23 23:00 UTC, in 0.0 h",
+        ),
+        (
+            Credentials(source="env", end=Unknown(reason="they are temporary, and nothing says until when")),
+            "unknown",
+            "unknown: env: they are temporary, and nothing says until when",
+        ),
+    ],
+    ids=["renewed", "an hour", "over", "no word"],
+)
+def test_credentials_that_end_within_an_up_are_told(credentials: Credentials, state: str, found: str) -> None:
+    """An `up` of 0.4 h holds out an hour's session; one whose end nobody tells is unknown."""
+    row = asked("dev", credentials=credentials)["end of the credentials"]
+
+    assert (row.state, row.found) == (state, found)
+
+
+def test_an_address_that_was_not_compared_is_never_fine() -> None:
+    """Without an answer, and with a private API server, the row says that nobody looked."""
+    dark = asked("dev", address=lambda: Unknown(reason="no network"))["this machine reaches the API server"]
+    private = stack("network", infra__control_plane__public_access_cidrs=[])
+    plane = private.infra.control_plane.model_copy(update={"public_access_cidrs": ()})
+    private = dataclasses.replace(private, infra=private.infra.model_copy(update={"control_plane": plane}))
+    inside = preflight(private, Account(ready(private), region=private.infra.region))
+
+    assert (dark.state, dark.found) == ("unknown", "unknown: not compared, no network")
+    assert inside["this machine reaches the API server"].state == "unknown"
+    assert inside["access to the API server"].state == "fine"
+
+
+@pytest.mark.parametrize(
+    ("there", "state"), [("ResourceNotFoundException", "wrong"), ({"cluster": {"name": "x"}}, "fine")], ids=str
+)
+def test_a_private_api_server_is_wrong_until_its_network_is_there(there: Parsed | str, state: str) -> None:
+    """The `up` that makes the VPC cannot be inside it; a later one of the same settings may be."""
+    of = made("dev")
+    plane = of.infra.control_plane.model_copy(update={"public_access_cidrs": ()})
+    private = dataclasses.replace(of, infra=of.infra.model_copy(update={"control_plane": plane}))
+    account = Account({**ready(private), "eks.describe_cluster": there}, region=of.infra.region)
+
+    assert preflight(private, account)["access to the API server"].state == state
+
+
+@pytest.mark.parametrize(
+    ("there", "state"), [("ResourceNotFoundException", "wrong"), ({"cluster": {"name": "x"}}, "fine")], ids=str
+)
+def test_the_role_that_makes_the_cluster_needs_no_entry(there: Parsed | str, state: str) -> None:
+    """EKS makes that entry itself and refuses ours; once the cluster is there another role has made it."""
+    session = f"arn:aws:sts::{OWNER}:assumed-role/platform-admin/me"
+    row = asked("prod", {"eks.describe_cluster": there}, caller_arn=session)["administrator platform-admin"]
+
+    assert row.state == state
+    assert session != CALLER
+
+
+def test_trial_launches_that_are_switched_off_meet_no_policy() -> None:
+    """The setting turns the warning of a member account off; the organization's own account never has one."""
+    off = stack("dev", infra__karpenter_dry_run=False)
+    organization: Plan = {"organizations.describe_organization": member("999999999999")}
+    switched = preflight(off, Account({**ready(off), **organization}, region=off.infra.region))
+    own = asked("dev", {"organizations.describe_organization": member(OWNER)})
+
+    assert [each["Karpenter's trial launches"].state for each in (switched, own)] == ["fine", "fine"]
+
+
+NOTHING_FREE: Plan = {"ec2.describe_capacity_reservations": "InvalidCapacityReservationId.NotFound"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "state", "found"),
+    [
+        ([{}], "fine", "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node"),
+        (
+            [{"AvailabilityZone": "ap-southeast-4b", "UpfrontFee": "1.0"}, {}],
+            "fine",
+            (
+                "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node; "
+                "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 1.00 USD, 0.04 an hour of a node"
+            ),
+        ),
+        (
+            [{"AvailabilityZone": "ap-southeast-4b"}],
+            "warning",
+            "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node",
+        ),
+        ([], "warning", "none in eight weeks"),
+    ],
+    ids=["here", "both", "elsewhere", "none"],
+)
+def test_capacity_blocks_are_looked_for_where_nothing_reserved_holds_the_plan(
+    blocks: list[Parsed], state: str, found: str
+) -> None:
+    """With zone, start, hours and price, the usable ones first."""
+    offers = {"CapacityBlockOfferings": [block(made("dev"), **each) for each in blocks]}
+    row = asked("dev", {**NOTHING_FREE, "ec2.describe_capacity_block_offerings": offers})["Capacity Blocks on offer"]
+
+    assert (row.state, row.found, bool(row.remedy)) == (state, found, state != "fine")
+    assert "Capacity Blocks on offer" not in asked("dev")
+
+
+def test_a_block_is_asked_for_as_long_as_the_plan_takes() -> None:
+    """By whole days, with the minutes that EC2 takes at a block's end, and for all nodes of the plan at once."""
+    of, calls = made("dev"), []
+
+    def offers(call: Parsed) -> Parsed:
+        calls.append(call)
+        return {"CapacityBlockOfferings": []}
+
+    asked("dev", {**NOTHING_FREE, "ec2.describe_capacity_block_offerings": offers})
+
+    assert [(each["InstanceType"], each["InstanceCount"], each["CapacityDurationHours"]) for each in calls] == [
+        ("trn2.3xlarge", of.plan.nodes, 24)
+    ]

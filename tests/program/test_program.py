@@ -4,6 +4,7 @@ import collections
 import functools
 import json
 import time
+import typing
 
 import pytest
 
@@ -125,11 +126,12 @@ def test_questions_of_a_preview(stack: tuple[str, Recording]) -> None:
     """A preview asks AWS for its partition and its account, once each."""
     _, recording = stack
 
-    assert sorted(recording.calls) == sorted(CALLS)
+    # Who runs `up` is held against the clusters that there are only where the settings may end it half-way.
+    assert sorted(recording.calls) == sorted({*CALLS} - {"aws:eks/getClusters:getClusters"})
 
 
 def test_control_plane(stack: tuple[str, Recording]) -> None:
-    """The control plane is private or open to named networks, keeps its logs, and stays in standard support."""
+    """The control plane is open to named networks, keeps its logs, and stays in standard support."""
     file, recording = stack
     is_prod = file == "Pulumi.prod.yaml"
     inputs = recording.one("Cluster cluster-control-plane").inputs
@@ -140,8 +142,8 @@ def test_control_plane(stack: tuple[str, Recording]) -> None:
 
     assert kept == {
         "endpointPrivateAccess": True,
-        "endpointPublicAccess": not is_prod,
-        "publicAccessCidrs": None if is_prod else ["203.0.113.0/24"],
+        "endpointPublicAccess": True,
+        "publicAccessCidrs": ["203.0.113.0/24"],
         "deletionProtection": is_prod,
     }
     assert inputs["upgradePolicy"] == {"supportType": "STANDARD"}
@@ -305,3 +307,106 @@ def test_events_are_the_five_of_karpenter(stack: tuple[str, Recording]) -> None:
         "EC2 Instance State-change Notification",
         "EC2 Spot Instance Interruption Warning",
     ]
+
+
+def changed_infra(**changes: object) -> dict[str, typing.Any]:
+    """Return the dev stack with other keys of ``infra``."""
+    config = stack_config("Pulumi.dev.yaml")
+    config["optimal-tp:infra"] |= changes
+    return config
+
+
+@pytest.mark.parametrize("file", ["Pulumi.dev.yaml", "Pulumi.prod.yaml"])
+def test_a_boundary_bounds_every_role(file: str) -> None:
+    """Those of the workloads too, and the control plane's, which the cluster component would make without one."""
+    bound = "arn:aws:iam::111122223333:policy/bound"
+    config = stack_config(file)
+    config["optimal-tp:infra"]["permissions_boundary_arn"] = bound
+    config["optimal-tp:serving"] = {**config["optimal-tp:serving"], "model_source": "s3://mine/models"}
+    recording = run_main(config)
+    roles = recording.of_type("iam/role:Role")
+    plane = recording.one("Cluster cluster-control-plane")
+
+    assert {role.name: role.inputs.get("permissionsBoundary") for role in roles} == dict.fromkeys(
+        (role.name for role in roles), bound
+    )
+    assert {"cluster-control-plane", "artifacts-fetch-role", "loadgen-role"} <= {role.name for role in roles}
+    assert plane.inputs["serviceRole"] == recording.one("Role cluster-control-plane").urn
+    # A cluster whose role has lost its policy cannot be deleted.
+    policy = recording.one("RolePolicyAttachment cluster-control-plane-AmazonEKSClusterPolicy")
+    assert policy.urn in plane.depends_on
+
+
+def test_without_a_boundary_the_component_makes_its_role(stack: tuple[str, Recording]) -> None:
+    """No role of ours takes its place, and none is bounded."""
+    _, recording = stack
+
+    assert [role.name for role in recording.of_type("iam/role:Role") if role.name == "cluster-control-plane"] == []
+    assert {role.inputs.get("permissionsBoundary") for role in recording.of_type("iam/role:Role")} == {None}
+
+
+def test_the_stacks_profile_reaches_the_cluster_too() -> None:
+    """The AWS provider reads it by itself; kubeconfig and the command that is told would ask somebody else."""
+    recording = run_main({**stack_config("Pulumi.dev.yaml"), "aws:profile": "work"})
+    kubeconfig = recording.one("kubernetes cluster-kubernetes").inputs["kubeconfig"]
+
+    assert json.loads(kubeconfig)["profile"] == {"profileName": "work"}
+    assert recording.outputs["kubeconfig_command"].endswith(" --name optimal-tp-dev --profile work")
+
+
+def test_who_asks_is_not_said_in_a_way_that_nobody_follows() -> None:
+    """The kubeconfig cannot take a role with its session from the provider's settings."""
+    config = {**stack_config("Pulumi.dev.yaml"), "aws:assumeRoles": [{"roleArn": "arn:aws:iam::1:role/x"}]}
+
+    with pytest.raises(SettingsError) as refused:
+        run_main(config)
+
+    assert str(refused.value) == (
+        "a key of Pulumi.dev.yaml is 'aws:assumeRoles'; who asks AWS is said by a profile, which every part of the "
+        "program can use; name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in "
+        "aws:profile"
+    )
+
+
+def test_a_misspelt_section_is_refused() -> None:
+    """Limits that nobody reads would be no limits."""
+    with pytest.raises(
+        SettingsError, match=r"is 'optimal-tp:loadTest'; .*; did you mean optimal-tp:loadtest\? Rename it$"
+    ):
+        run_main({**stack_config("Pulumi.dev.yaml"), "optimal-tp:loadTest": {"pods": 2}})
+
+
+CLOSED = (
+    "infra.control_plane.public_access_cidrs is []; nobody is inside a VPC that the same `up` makes, so nothing could "
+    "be installed on the cluster; name the networks you work from and take them out once you reach the VPC in another "
+    "way, or name a network that is there in infra.network.existing"
+)
+ENTERED = (
+    "infra.control_plane.admin_role_arns[0] is 'arn:aws:iam::111122223333:role/team/builder'; EKS lets the role that "
+    "makes a cluster in by itself, and refuses a second entry for it; leave it out: whoever makes the cluster "
+    "administers it"
+)
+
+
+@pytest.mark.parametrize(
+    ("plane", "sentence"),
+    [
+        ({"public_access_cidrs": []}, CLOSED),
+        (
+            {
+                "public_access_cidrs": ["198.18.0.0/24"],
+                "admin_role_arns": ["arn:aws:iam::111122223333:role/team/builder"],
+            },
+            ENTERED,
+        ),
+    ],
+    ids=["private", "own role"],
+)
+def test_what_ends_a_first_up_half_way_ends_its_preview(plane: dict[str, object], sentence: str) -> None:
+    """With both remedies; once the cluster is there, the same settings may hold and nothing is refused."""
+    with pytest.raises(SettingsError) as refused:
+        run_main(changed_infra(control_plane=plane))
+    later = run_main(changed_infra(control_plane=plane, cluster_name="there-already"))
+
+    assert str(refused.value) == sentence
+    assert later.one("Cluster cluster-control-plane").inputs["name"] == "there-already"

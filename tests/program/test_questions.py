@@ -7,7 +7,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from optimal_tp.account.inquiry import Inquiry, clients
+from optimal_tp.account.inquiry import Inquiry, clients, session_of
 from optimal_tp.account.questions import PREFLIGHT, Question, Unknown
 from tests.fakes_botocore import client_of
 
@@ -45,7 +45,7 @@ def ask(question: Question, *answers: dict[str, typing.Any] | str) -> object:
             stubber.add_response(question.operation, answer)
     wanted = _model(question).input_shape
     with stubber:
-        found = Inquiry(lambda _: client)(question, **sample(wanted))
+        found = Inquiry(lambda _: client)(question, **({} if wanted is None else sample(wanted)))
         stubber.assert_no_pending_responses()
     return found
 
@@ -125,7 +125,7 @@ def test_a_throttled_call_is_tried_five_times(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, "x")
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
     sent = []
-    client = clients("us-east-2")("eks")
+    client = clients("us-east-2", session_of(None))("eks")
 
     class Body:
         def stream(self, *_: object, **__: object) -> typing.Iterator[bytes]:

@@ -11,7 +11,7 @@ from optimal_tp.account.preflight.taken import self_named
 from optimal_tp.cli.preflight import experiment
 from optimal_tp.facts.names import SelfNamed, alarms
 from optimal_tp.plan.stack import compose
-from optimal_tp.settings.stack_file import PROJECT, SECTIONS
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recorded, Recording, recorded
 from tests.fakes_stack_files import stack_config

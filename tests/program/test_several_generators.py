@@ -6,6 +6,7 @@ import pytest
 
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import SettingsError
+from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_workloads import PROGRAMS, order, program
 
 
@@ -61,11 +62,13 @@ def test_several_keep_a_receipt_and_end_before_the_money() -> None:
     assert "--after" not in share["args"]
 
 
-def test_several_find_their_servers_running() -> None:
-    """No plan by the clock knows when a server has started; the servers are stopped by who comes after."""
+def test_several_begin_when_their_servers_are_ready() -> None:
+    """Who comes after the Job starts the servers and resumes it; its start is everybody's clock."""
     asked = order(PROGRAMS["pods"]())
+    job = PROGRAMS["pods"]().one("Job loadgen-job")
 
-    assert (asked.models[0].rounds, asked.afterwards) == (None, "stop")
+    assert (asked.models[0].rounds, asked.afterwards) == (((TP1, TP2, TP4),), "stop")
+    assert (job.inputs["spec"]["suspend"], job.ignored) == (True, ("spec.suspend",))
 
 
 def test_several_that_probe_for_ever_have_no_deadline() -> None:
@@ -92,13 +95,13 @@ def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
     ).one("Job loadgen-job")
 
 
-def test_the_right_is_to_read_their_own_job() -> None:
-    """Nothing else of Jobs, by name."""
-    rules = PROGRAMS["pods"]().one("Role loadgen-reading").inputs["rules"]
+def test_a_drained_node_ends_no_share_and_nothing_is_held_up_later() -> None:
+    """Both pods of the Job, and no other: one that has ended may be evicted, and the pod after the Job goes on."""
+    budget, job = PROGRAMS["pods"]().one("PodDisruptionBudget loadgen-budget").inputs["spec"], spec("Job loadgen-job")
 
-    assert rules == [
-        {"apiGroups": ["batch"], "resources": ["jobs"], "resourceNames": ["qwen-vllm-loadgen"], "verbs": ["get"]}
-    ]
+    assert budget["minAvailable"] == job["completions"] == 2
+    assert budget["selector"]["matchLabels"] == job["template"]["metadata"]["labels"]
+    assert PROGRAMS["one-each"]().of_type(":PodDisruptionBudget") == []
 
 
 def test_servers_that_take_turns_cannot_be_shared() -> None:

@@ -8,6 +8,7 @@ import pathlib
 
 import pytest
 
+from optimal_tp.settings.first_up import is_closed
 from optimal_tp.settings.infra import InfraSettings, parse_infra
 from tests.fakes_stack_files import STACK_FILES, stack_config
 
@@ -53,10 +54,10 @@ def test_dev_is_the_cheapest_experiment() -> None:
 
 
 def test_prod_is_a_cluster_to_keep() -> None:
-    """A private API server, protection against deletion, three zones, and the large type."""
+    """Protection against deletion, three zones, and the large type; its first `up` has a way in."""
     infra = settings("Pulumi.prod.yaml")
 
-    assert infra.control_plane.public_access_cidrs == ()
+    assert not is_closed(infra)
     assert infra.control_plane.deletion_protection
     assert (len(infra.zones), infra.network.nat_gateways) == (3, "per-zone")
     assert infra.neuron.instance_type == "trn2.48xlarge"

@@ -5,7 +5,8 @@ import typing
 import pytest
 import yaml
 
-from optimal_tp.errors import CapacityError, SettingsError
+from optimal_tp.cluster.order import JobsOrder
+from optimal_tp.errors import SettingsError
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.shapes import ModelShape
 from tests.fakes_candidates import TP1, TP2, TP4
@@ -47,19 +48,6 @@ def test_each_server_serves_its_own_model() -> None:
         assert served == ("Qwen/Qwen3-0.6B" if name.startswith(SMALL) else "Qwen/Qwen3-8B")
 
 
-def test_only_the_first_model_starts() -> None:
-    """Two nodes hold one model's servers: the other's have no pod until it is their turn, and Pulumi lets them be."""
-    recording = sweep()
-    pods = {name: recording.one(f"Deployment {name}-pods") for name in SERVERS}
-
-    assert {name: each.inputs["spec"].get("replicas") for name, each in pods.items()} == {
-        name: None if name.startswith(SMALL) else 0 for name in SERVERS
-    }
-    assert {name: each.ignored for name, each in pods.items()} == {
-        name: () if name.startswith(SMALL) else ("spec.replicas",) for name in SERVERS
-    }
-
-
 def test_artifacts_are_fetched_and_compiled_per_model() -> None:
     """One fetch Job a model and one compile Job a degree, each with its model's files."""
     recording = sweep()
@@ -76,21 +64,10 @@ def test_artifacts_are_fetched_and_compiled_per_model() -> None:
     assert ModelShape.read(words[words.index("--shape") + 1]) == SHAPES["Qwen/Qwen3-8B"]
 
 
-def test_the_second_model_compiles_after_the_first() -> None:
-    """Its Jobs would want nodes that the first model's Jobs hold; no server runs before the last Job is done."""
-    recording = sweep()
-    needs = recording.must_outlive()
-    first = {recording.one(f"Job artifacts-compile-{SMALL}-tp{degree}").urn for degree in (1, 2, 4)}
-    second = {recording.one(f"Job artifacts-compile-{LARGE}-tp{degree}").urn for degree in (2, 4)}
-
-    assert all(first <= needs[job] for job in second)
-    assert all(first | second <= needs[recording.one(f"Deployment {name}-pods").urn] for name in SERVERS)
-
-
 def test_the_load_generator_knows_every_server_and_turn() -> None:
-    """Its command is ``sweep``; each model has its targets and rounds; it may scale every server."""
+    """Its command is ``sweep``; each model has its targets, Jobs and rounds; it may scale every server."""
     container, asked = generator(sweep()), order(sweep())
-    role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-scaling", "guard-rights"))
+    role, guard = (sweep().one(f"Role {name}") for name in ("loadgen-conducting", "guard-rights"))
 
     assert (container["command"][-1], container["args"]) == ("sweep", ["--order", "/etc/optimal-tp/order.json"])
     assert [model.rounds for model in asked.models] == [((TP1, TP2, TP4),), ((TP2, TP4),)]
@@ -99,7 +76,13 @@ def test_the_load_generator_knows_every_server_and_turn() -> None:
     assert asked.makes_room
     assert role.inputs["rules"][0]["resourceNames"] == sorted(f"qwen-vllm-{name}" for name in SERVERS)
     assert guard.inputs["rules"][0] == role.inputs["rules"][0]
-    assert guard.inputs["rules"][1]["resourceNames"] == sorted(f"qwen-vllm-{name}-compile" for name in SERVERS)
+    compiled = [f"qwen-vllm-{name}-compile" for name in SERVERS]
+    fetched = [f"qwen-vllm-fetch-{slug}" for slug in (SMALL, LARGE)]
+    assert guard.inputs["rules"][1]["resourceNames"] == sorted(compiled)
+    assert role.inputs["rules"][1]["resourceNames"] == sorted([*compiled, *fetched])
+    assert asked.models[1].jobs == JobsOrder(
+        fetch=fetched[1], compile={TP2: f"qwen-vllm-{LARGE}-tp2-compile", TP4: f"qwen-vllm-{LARGE}-tp4-compile"}
+    )
 
 
 def test_the_load_generator_reads_the_same_models() -> None:
@@ -123,7 +106,7 @@ def test_the_preview_shows_every_model_with_nodes_time_and_cost() -> None:
     assert outputs["plan"][1].startswith("Qwen/Qwen3-0.6B: 3 servers (one-each, packed) on 2 x trn2.3xlarge")
     assert "1.0 h to measure at most" in outputs["cost"][1]
     assert outputs["cost"][-2:] == [
-        f"{name}: about 5.65 USD of it (0.7 h to compile and start, 0.5 h to measure at most)"
+        f"{name}: about 7.27 USD of it (1.0 h to compile and start, 0.5 h to measure at most)"
         for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-8B")
     ]
     assert outputs["usd_per_hour"] == PROGRAMS["one-each"]().outputs["usd_per_hour"]
@@ -162,19 +145,12 @@ def test_a_sweep_is_silent_when_all_its_models_are() -> None:
 
 
 def test_models_that_fit_at_once_take_no_turns() -> None:
-    """On four nodes all servers run from the start, and each waits for its own artifacts alone.
-
-    Where they are stopped in the end each model has one round, and none makes room for another.
-    """
+    """On four nodes each model has one round, and none makes room for another."""
     recording = program(workloads__models=FAMILY, spend__budget_usd=60, infra__neuron__maximum_nodes=4)
-    needs = recording.must_outlive()[recording.one(f"Deployment {LARGE}-tp2-pods").urn]
 
-    assert {recording.one(f"Deployment {name}-pods").inputs["spec"].get("replicas") for name in SERVERS} == {None}
     assert [model.rounds for model in order(recording).models] == [((TP1, TP2, TP4),), ((TP2, TP4),)]
     assert not order(recording).makes_room
     assert all(line.endswith("USD of it (0.5 h to measure at most)") for line in recording.outputs["cost"][-2:])
-    assert recording.one(f"Job artifacts-compile-{LARGE}-tp2").urn in needs
-    assert recording.one(f"Job artifacts-compile-{SMALL}-tp4").urn not in needs
 
 
 def test_models_from_a_bucket_have_a_folder_each() -> None:
@@ -215,22 +191,14 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "workloads.models[0].degrees[0] is 1; the model does not fit it: TP1 needs 27.53 GiB of the 22.35 "
-                "GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 bytes) and KV "
-                "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes); drop the "
-                "degree in Pulumi.dev.yaml, or lower workloads.models[0].model.max_model_len_tokens or max_num_seqs"
-            ),
-            (
-                "workloads.models[1].degrees[0] is 1; the model does not fit it: TP1 needs 61.06 GiB of the 22.35 "
-                "GiB of each core: weights 61.02 GiB (the model has 32.76 billion parameters of 2 bytes) and KV "
-                "cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes); drop the "
-                "degree in Pulumi.dev.yaml, or lower workloads.models[1].model.max_model_len_tokens or max_num_seqs"
-            ),
-            (
-                "workloads.models[1].degrees[1] is 2; the model does not fit it: TP2 needs 30.53 GiB of the 22.35 "
-                "GiB of each core: weights 30.51 GiB (the model has 32.76 billion parameters of 2 bytes) and KV "
-                "cache 0.02 GiB (2 x 64 layers x 4 heads x 128 x 128 tokens x 1 sequences x 2 bytes); drop the "
-                "degree in Pulumi.dev.yaml, or lower workloads.models[1].model.max_model_len_tokens or max_num_seqs"
+                "workloads.models[1].degrees is [1, 2]; one candidate of the model must fit, and none does (TP1 needs "
+                "61.06 GiB of the 22.35 GiB of each core: weights 61.02 GiB (the model has 32.76 billion parameters of "
+                "2 bytes) and KV cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes); "
+                "TP2 needs 30.53 GiB of the 22.35 GiB of each core: weights 30.51 GiB (the model has 32.76 billion "
+                "parameters of 2 bytes) and KV cache 0.02 GiB (2 x 64 layers x 4 heads x 128 x 128 tokens x 1 "
+                "sequences x 2 bytes)); add a degree that fits in Pulumi.dev.yaml, lower "
+                "workloads.models[1].model.max_model_len_tokens or max_num_seqs, or choose a larger "
+                "infra.neuron.instance_type"
             ),
         ],
     ),
@@ -256,11 +224,13 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
     (
         "degrees above the instance",
         {"workloads__models": [large("Qwen/Qwen3-8B", 8), FAMILY[0]]},
-        CapacityError,
+        SettingsError,
         [
             (
-                "Qwen/Qwen3-8B: workloads.degrees has 8; one server's cores are on one node and trn2.3xlarge has 4 "
-                "logical cores; drop the degree or choose a larger infra.neuron.instance_type"
+                "workloads.models[0].degrees is [8]; one candidate of the model must fit, and none does (TP8 needs 8 "
+                "logical cores of one node, and trn2.3xlarge has 4); add a degree that fits in Pulumi.dev.yaml, lower "
+                "workloads.models[0].model.max_model_len_tokens or max_num_seqs, or choose a larger "
+                "infra.neuron.instance_type"
             )
         ],
     ),
@@ -270,7 +240,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "spend.budget_usd is 8.0; the experiment is expected to cost 13.07 USD (about 4.85 USD an hour "
+                "spend.budget_usd is 8.0; the experiment is expected to cost 17.17 USD (about 4.85 USD an hour "
                 "while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an "
                 "estimate)); raise it, or lower workloads.decision.budget_seconds or the number of nodes in "
                 "Pulumi.dev.yaml"

@@ -64,4 +64,4 @@ def test_outputs_are_typed_and_registered(name: str) -> None:
 
 def test_the_components_were_found() -> None:
     """The rules above have something to hold."""
-    assert len(COMPONENTS) == 12
+    assert len(COMPONENTS) == 13

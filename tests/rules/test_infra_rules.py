@@ -10,7 +10,7 @@ import yaml
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, KUBERNETES, NEURON, PAIRS
 from tests.fakes_stack_files import ROOT, STACK_FILES, stack_config
 
-ASKING = frozenset({f"optimal_tp.account.{name}" for name in ("inquiry", "model_files", "registry")})
+ASKING = frozenset({f"optimal_tp.account.{name}" for name in ("caller", "inquiry", "model_files", "registry")})
 """Who asks AWS, registries and hubs, or waits for them; everybody else is handed the answers."""
 PACKAGES = ("aws", "eks", "kubernetes")
 MOVING = ("boto3", "botocore", "random", "requests", "secrets", "socket", "time", "urllib", "uuid")

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from bench.race import __main__ as race
-from bench.race import saturated, truths
+from bench.race import proofs, saturated, truths
 from optimal_tp.experiment import guidance
 from optimal_tp.measurement.run import VERSION
+from optimal_tp.plan.expectation import BY_CANDIDATES, BY_SHARE, PROOFS, QUICK, UNLIMITED, ProofRow
 from optimal_tp.settings.workload import Decision
 from optimal_tp.verdict import caveats, contest, statistics
 from optimal_tp.verdict.findings import EXIT_STATUS, Word
@@ -141,11 +142,50 @@ def test_the_half_widths_are_stated(row: str, count: int) -> None:
     ]
 
 
+PROOF_COLUMNS = {head.strip() for head in proofs.HEAD.strip("|").split("|")[1:]}
+
+
 def test_the_tables_columns_are_explained() -> None:
     """Every column that the bench prints has its words above the table."""
     explained = set(re.findall(r"\*\*([a-z %]+)\*\*", PAGE.split("## Against planted truths")[1].split("\n## ")[0]))
 
-    assert {head.strip() for head in race.HEAD.strip("|").split("|")} | {"blocks"} == explained
+    assert {head.strip() for head in race.HEAD.strip("|").split("|")} | PROOF_COLUMNS | {"blocks"} == explained
+
+
+def cells(name: str, ratio: str = "1") -> list[str]:
+    """Return the cells of a row of the page's tables, behind its name and ratio."""
+    row = re.search(rf"^\| {re.escape(name)} \| {re.escape(ratio)} \|(.*)\|$", PAGE, flags=re.MULTILINE)
+    assert row is not None, name
+    return [cell.strip() for cell in row[1].split("|")]
+
+
+RACES = {row.name: row for row in (*BY_SHARE.values(), *BY_CANDIDATES.values(), *QUICK.values())}
+
+
+@pytest.mark.parametrize("name", RACES)
+def test_what_is_expected_of_a_run_is_the_tables(name: str) -> None:
+    """Turns, median and 90th percentile, and the share that reaches a choice, of equal candidates."""
+    row, found = RACES[name], cells(name)
+
+    assert found[3] == f"{row.turns} / {row.turns_p90}"
+    assert float(found[2]) == pytest.approx(100 * row.reached)
+
+
+def test_what_is_expected_without_limits_is_the_tables() -> None:
+    """Blocks, each with a turn of every candidate."""
+    row, found = UNLIMITED, cells(UNLIMITED.name)
+
+    assert found[3] == f"{row.turns // row.candidates} / {row.turns_p90 // row.candidates}"
+    assert float(found[2]) == pytest.approx(100 * row.reached)
+
+
+@pytest.mark.parametrize("row", PROOFS, ids=[row.name for row in PROOFS])
+def test_what_is_expected_of_a_proof_is_the_tables(row: ProofRow) -> None:
+    """Turns until a rate is proven held; its share of the capacity is the program's."""
+    share = guidance.TAIL_PROOF_SHARE if row.asked >= guidance.TAIL else guidance.PROOF_SHARE
+
+    assert cells(row.name, f"{100 * share:g}")[2] == f"{row.turns} / {row.turns_p90}"
+    assert {name: asked for name, (_, asked) in proofs.ROWS}[row.name] == row.asked
 
 
 def test_the_rows_are_the_kinds_explained() -> None:

@@ -28,8 +28,8 @@ def test_hardware_is_that_of_the_type() -> None:
 @pytest.mark.parametrize(
     ("changes", "ami"),
     [
-        ({}, "v20260423"),
-        ({"pair": "neuronx-0.16.0"}, "v20260903"),
+        ({}, "v20260618"),
+        ({"pair": "neuronx-0.16.0"}, "v20260714"),
         ({"ami_release": "v20260415"}, "v20260415"),
     ],
     ids=["default pair", "other pair", "release named"],
@@ -53,7 +53,7 @@ def test_defaults_are_the_cheap_ones() -> None:
     section = neuron()
 
     assert section.instance_type == "trn2.3xlarge"
-    assert (section.maximum_nodes, section.expire_after_hours, section.consolidate_after_minutes) == (2, None, 10)
+    assert (section.maximum_nodes, section.consolidate_after_minutes) == (2, 10)
 
 
 @pytest.mark.parametrize(

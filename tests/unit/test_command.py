@@ -10,6 +10,8 @@ from optimal_tp.settings.workload import Model
 MODEL = Model()
 FORK = PAIRS["neuronx-0.9.1"]
 PLUGIN = PAIRS["neuronx-0.16.0"]
+NEURON = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": True}
+"""Of both pairs, so that they compile the same graph."""
 
 
 def value_after(command: tuple[str, ...], flag: str) -> str:
@@ -29,7 +31,7 @@ def test_the_fork_takes_its_configuration_as_an_override() -> None:
     assert value_after(command, "--tensor-parallel-size") == "2"
     assert value_after(command, "--max-num-seqs") == "1"
     assert value_after(command, "--max-model-len") == "128"
-    assert json.loads(value_after(command, "--override-neuron-config")) == {"save_sharded_checkpoint": True}
+    assert json.loads(value_after(command, "--override-neuron-config")) == NEURON
     assert "--additional-config" not in command
     assert environment(MODEL, FORK, Candidate(2))["VLLM_NEURON_FRAMEWORK"] == "neuronx-distributed-inference"
 
@@ -38,9 +40,7 @@ def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> No
     """With vLLM 0.16.0 and its plugin: hyphens in the key would be lost, blocks equal sequences, no prefix cache."""
     command = serve_command(Model(max_num_seqs=4), PLUGIN, Candidate(4))
 
-    assert json.loads(value_after(command, "--additional-config")) == {
-        "override_neuron_config": {"save_sharded_checkpoint": True}
-    }
+    assert json.loads(value_after(command, "--additional-config")) == {"override_neuron_config": NEURON}
     assert value_after(command, "--num-gpu-blocks-override") == "4"
     assert "--no-enable-prefix-caching" in command
     assert "--override-neuron-config" not in command
@@ -70,7 +70,7 @@ def test_the_artifacts_folder_tells_all_that_artifacts_depend_on() -> None:
 
     assert len(folders) == 7
     assert artifacts_folder(MODEL, FORK, Candidate(1)) == (
-        "compiled/Qwen-Qwen3-0.6B-c1899de289a04d12100db370d81485cdf75e47ca-tp1-bs1-sl128-"
+        "compiled/Qwen-Qwen3-0.6B-c1899de289a04d12100db370d81485cdf75e47ca-tp1-bs1-sl128-sp-"
         "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04"
     )
 

@@ -8,8 +8,9 @@ import pytest
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.settings.workload import Decision
-from optimal_tp.verdict.contest import Contest, contest, flat_steps, rules_of
+from optimal_tp.verdict.contest import Contest, contest, flat_steps, is_filling, rules_of
 from optimal_tp.verdict.evidence import gather
+from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.rule import decide
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, parsed, planted_run, settings, total_limit
@@ -132,3 +133,23 @@ def test_the_rules_are_those_of_the_settings() -> None:
     assert careful.alpha == pytest.approx(0.05 / 3)
     assert (quick.most_looks, quick.bias) == (5, 0.15)
     assert quick.alpha == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("late_hits", "is_named"), [(60, True), (90, False)])
+def test_queues_that_still_grow_within_turns_are_named(late_hits: int, is_named: bool) -> None:  # noqa: FBT001 - a case
+    """The second half of every turn holds the limits less often than the first: its capacity is not settled."""
+    readings = [
+        Reading(
+            candidate=TP1,
+            block=block,
+            log_rate=0.0,
+            asked=0.9,
+            hits=90 + late_hits + block % 3,
+            counted=200,
+            early_hits=90 + block % 2,
+        )
+        for block in range(12)
+    ]
+
+    assert is_filling(readings) == is_named
+    assert not is_filling(readings[:3])

@@ -15,7 +15,12 @@ TWO_NODES = HourlyCost(node_usd=2.25, nodes=2, idle_usd=0.3466)
 
 
 def foreseen(
-    *, nodes: int = 2, empty_minutes: int = 10, sections: dict[str, object] | None = None, **spend: object
+    *,
+    nodes: int = 2,
+    empty_minutes: int = 10,
+    traffic_usd: float = 0.0,
+    sections: dict[str, object] | None = None,
+    **spend: object,
 ) -> Forecast:
     """Return the forecast of the seed's experiment on ``nodes`` trn2.3xlarge with half an hour to decide."""
     asked = {"serving": {"layout": "one-each"}, "workloads": HALF_AN_HOUR, **(sections or {})}
@@ -23,7 +28,7 @@ def foreseen(
     plan = feasible_plan(settings, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=nodes, file=FILE)
     cost = HourlyCost(node_usd=2.25, nodes=plan.nodes, idle_usd=0.3466)
     section = parse_spend({"budget_usd": 20, **spend}, file=FILE)
-    return forecast(settings, plan, cost, section, empty_minutes=empty_minutes)
+    return forecast(settings, plan, cost, section, empty_minutes=empty_minutes, traffic_usd=traffic_usd)
 
 
 def test_an_hour_is_nodes_and_what_runs_beside_them() -> None:
@@ -36,15 +41,15 @@ def test_an_hour_is_nodes_and_what_runs_beside_them() -> None:
 
 
 def test_the_whole_is_set_up_measurement_and_leaving() -> None:
-    """25 min without nodes; 30 min to compile, 10 to start, 30 to measure, 10 empty and 10 to leave with them."""
-    assert foreseen().usd == pytest.approx(25 / 60 * 0.3466 + 90 / 60 * 4.8466)
+    """25 min without nodes; 30 min to compile, three starts of 10, 30 to measure, 10 empty and 10 to leave."""
+    assert foreseen().usd == pytest.approx(25 / 60 * 0.3466 + 110 / 60 * 4.8466)
 
 
-def test_each_turn_compiles_and_starts() -> None:
-    """On one node two turns follow each other: twice the set-up, half the nodes."""
+def test_each_round_compiles_and_starts() -> None:
+    """On one node two rounds follow each other, and each starts three times: twice the set-up, half the nodes."""
     turns = foreseen(nodes=1)
 
-    assert turns.setup_hours == pytest.approx(2 * 40 / 60)
+    assert turns.setup_hours == pytest.approx(2 * 60 / 60)
     assert turns.cost.now_usd == pytest.approx(2.25 + 0.3466)
 
 
@@ -56,14 +61,22 @@ def test_several_load_generators_wait_for_their_start() -> None:
         for pods in (1, 2)
     )
 
-    assert together.usd - alone.usd == pytest.approx(4.8466 / 6)
+    assert together.measuring_hours - alone.measuring_hours == pytest.approx(1 / 6)
+
+
+def test_several_load_generators_start_their_servers_once() -> None:
+    """They keep to a clock, which knows nothing of a server that is started anew."""
+    workloads = {"load": {"request_timeout_seconds": 5, "concurrency": [8]}, "decision": {"budget_seconds": 7200}}
+    alone, together = (foreseen(sections={"workloads": workloads, "loadtest": {"pods": pods}}) for pods in (1, 2))
+
+    assert alone.setup_hours - together.setup_hours == pytest.approx(2 * 10 / 60)
 
 
 @pytest.mark.parametrize(
-    ("part", "usd_per_hour"), [("cluster", 0.3466), ("compile", 4.8466), ("start", 4.8466), ("leave", 4.8466)]
+    ("part", "usd_per_hour"), [("cluster", 0.3466), ("compile", 4.8466), ("start", 3 * 4.8466), ("leave", 4.8466)]
 )
 def test_each_part_counts(part: str, usd_per_hour: float) -> None:
-    """Six minutes are a tenth of an hour: with the nodes, or before them."""
+    """Six minutes are a tenth of an hour: with the nodes, or before them; servers start three times."""
     without, with_it = (foreseen(expected_minutes={part: minutes}) for minutes in (0, 6))
 
     assert with_it.usd - without.usd == pytest.approx(usd_per_hour / 10)
@@ -87,8 +100,8 @@ def test_a_long_wait_before_empty_nodes_go_is_paid_for() -> None:
 
 
 def test_a_large_budget_does_not_wait_for_what_hangs() -> None:
-    """With money for days everything stops when fetch, Jobs, servers and measurement have used their patience."""
-    assert foreseen(budget_usd=1000).stop_after_seconds == 3 * (85 * 60 + 20 * 60) + 1800
+    """With money for days everything stops when fetch, Jobs, every start and measurement have used their patience."""
+    assert foreseen(budget_usd=1000).stop_after_seconds == (1 + 1 + 3) * (85 * 60 + 20 * 60) + 1800
 
 
 def test_more_than_the_budget_is_refused() -> None:
@@ -97,7 +110,7 @@ def test_more_than_the_budget_is_refused() -> None:
         foreseen(budget_usd=5).keep_within_budget(FILE)
 
     assert str(refused.value) == (
-        "spend.budget_usd is 5.0; the experiment is expected to cost 7.41 USD (about 4.85 USD an hour while serving "
+        "spend.budget_usd is 5.0; the experiment is expected to cost 9.03 USD (about 4.85 USD an hour while serving "
         "(2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)); raise it, or "
         "lower workloads.decision.budget_seconds or the number of nodes in Pulumi.dev.yaml"
     )
@@ -112,12 +125,12 @@ def test_people_read_what_it_costs_and_when_it_ends() -> None:
     """The preview says the hour, the whole and the stop."""
     assert foreseen().lines()[1:] == [
         (
-            "expected: about 7.41 USD of a budget of 20 (0.7 h to compile and start, 0.5 h to measure at most, "
+            "expected: about 9.03 USD of a budget of 20 (1.0 h to compile and start, 0.5 h to measure at most, "
             "0.3 h until nodes are gone)"
         ),
         (
-            "stop: servers stop with the verdict, at the latest 3.8 h after the first compile Job; until nodes are "
-            "gone that costs 1.62 USD more"
+            "stop: servers stop with the verdict, at the latest 3.8 h after the first Neuron node could be "
+            "launched; until nodes are gone that costs 1.62 USD more"
         ),
     ]
 
@@ -127,6 +140,15 @@ def test_an_endless_probe_is_said_to_be_one() -> None:
     assert foreseen(keep_running=True).lines()[-1] == (
         "keep_running: nobody stops the servers after the verdict, and each hour costs 4.85 USD, whatever the budget"
     )
+
+
+def test_images_through_nat_are_paid_for() -> None:
+    """They are in the whole, in what is left of the budget, and said."""
+    without, with_it = foreseen(), foreseen(traffic_usd=0.87)
+
+    assert with_it.usd - without.usd == pytest.approx(0.87)
+    assert without.stop_after_seconds - with_it.stop_after_seconds == pytest.approx(0.87 / 4.8466 * 3600, abs=1)
+    assert with_it.lines()[1].endswith("until nodes are gone, 0.87 USD for images through NAT)")
 
 
 RULE = "it is the most, in USD, that the experiment may cost, and nothing runs for nothing"

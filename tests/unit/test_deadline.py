@@ -9,28 +9,19 @@ import pathlib
 import pytest
 from rich.console import Console
 
-from optimal_tp.cluster.deadline import read_deadline, servers_stop_after, until_signalled, within_budget
-from optimal_tp.cluster.scaling import Rota
+from optimal_tp.cluster.deadline import Cores, cores_free_after, read_deadline, until_signalled, within_budget
 from optimal_tp.errors import CapacityError
 from optimal_tp.experiment.turns import Halt, How
 from optimal_tp.telemetry.console import PlainWatcher
-from tests.fakes_candidates import TP1
-from tests.fakes_kubernetes import FakeDeployments
+from tests.fakes_kubernetes import FakeControls
 from tests.fakes_samples import whole
 
 NOON = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 
 
-def servers(deployments: FakeDeployments) -> Rota:
-    """Return one server, which ``deployments`` stop."""
-    return Rota(
-        rounds=((TP1,),),
-        targets={},
-        names={TP1: ("tp1",)},
-        scaler=deployments,
-        ready_timeout_seconds=1,
-        stop=asyncio.Event(),
-    )
+def cores(controls: FakeControls, *pauses_seconds: float) -> Cores:
+    """Return one server and one Job, which ``controls`` stop."""
+    return Cores(controls=controls, deployments=("tp1",), jobs=("tp1-compile",), pauses_seconds=pauses_seconds)
 
 
 def deadline_file(folder: pathlib.Path, deadline: dt.datetime) -> pathlib.Path:
@@ -106,6 +97,19 @@ def test_nothing_is_started_after_the_deadline(tmp_path: pathlib.Path) -> None:
     )
 
 
+def test_what_goes_on_after_the_deadline_is_ended_at_once(tmp_path: pathlib.Path) -> None:
+    """A pod that takes another's place judges what that one measured, and starts nothing."""
+    path = deadline_file(tmp_path, NOON)
+
+    async def going_on() -> Halt:
+        halt = Halt(event=asyncio.Event())
+        async with within_budget(path, halt, goes_on=True, now=lambda: NOON):
+            await asyncio.sleep(0)
+        return halt
+
+    assert [how for how, _ in asyncio.run(going_on()).reasons] == ["budget"]
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -137,15 +141,15 @@ def test_without_a_deadline_there_is_none() -> None:
     assert asyncio.run(run()).reasons == []
 
 
-async def ended(deployments: FakeDeployments | None, how: How | None, *, failing: bool = False) -> str:
-    """Return what is said when a run over the server of ``deployments`` has ended by ``how``."""
-    stopped = None if deployments is None else servers(deployments)
+async def ended(controls: FakeControls | None, how: How | None, *, failing: bool = False) -> str:
+    """Return what is said when a run over the server of ``controls`` has ended by ``how``."""
     said = io.StringIO()
     halt = Halt(event=asyncio.Event())
     if how is not None:
         halt.set(how, "a sentence")
     with contextlib.suppress(LookupError):
-        async with servers_stop_after(stopped, halt, PlainWatcher(Console(file=said))):
+        held = None if controls is None else cores(controls)
+        async with cores_free_after(held, halt, PlainWatcher(Console(file=said))):
             if failing:
                 raise LookupError
     return said.getvalue()
@@ -156,19 +160,29 @@ async def ended(deployments: FakeDeployments | None, how: How | None, *, failing
     [(None, False, 1), ("budget", False, 1), ("failed", False, 1), (None, True, 1), ("interrupted", False, 0)],
     ids=["settled", "money", "a server died", "an error", "a signal"],
 )
-def test_servers_stop_with_the_run(how: How | None, failing: bool, stops: int) -> None:  # noqa: FBT001 - a parameter of pytest
+def test_cores_are_free_after_the_run(how: How | None, failing: bool, stops: int) -> None:  # noqa: FBT001 - a parameter of pytest
     """However it ends; but a signal comes from somebody who goes on with them, such as another ``pulumi up``."""
-    deployments = FakeDeployments()
-    asyncio.run(ended(deployments, how, failing=failing))
+    controls = FakeControls()
+    asyncio.run(ended(controls, how, failing=failing))
 
-    assert deployments.orders == [("tp1", 0)] * stops
+    assert controls.orders == [("tp1", 0), ("job tp1-compile", 0)] * stops
 
 
 def test_a_server_that_does_not_stop_is_said() -> None:
-    """The run's own end matters more than the refusal, which the guard makes good."""
-    said = asyncio.run(ended(FakeDeployments("tp1"), None))
+    """The run's own end matters more than the refusal, which the guard makes good; all others are stopped."""
+    controls = FakeControls("tp1")
+    said = asyncio.run(ended(controls, None))
 
     assert "not every server was stopped, and the guard has to do it at the deadline: no right to tp1" in said
+    assert controls.orders == [("job tp1-compile", 0)]
+
+
+def test_an_api_server_that_restarts_is_asked_again() -> None:
+    """What was refused for a while is stopped in the end, and what was stopped is not asked for twice."""
+    controls = FakeControls("tp1", times=2)
+    asyncio.run(cores(controls, 0, 0).free())
+
+    assert controls.orders == [("job tp1-compile", 0), ("tp1", 0)]
 
 
 def test_servers_of_others_are_left_alone() -> None:

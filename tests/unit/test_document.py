@@ -1,5 +1,6 @@
 """``verdict.json``: its published schema, its stability, and what older versions say."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -9,10 +10,14 @@ import jsonschema
 import pytest
 
 from optimal_tp import report
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.report.document import document, encode_document, schema
+from optimal_tp.report.tables import tables
 from optimal_tp.results.retrial import read_stored
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
+from tests.fakes_candidates import TP1
+from tests.fakes_cluster_life import step
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
 
 SCHEMA_FILE = pathlib.Path(report.__file__).with_name("verdict.schema.json")
@@ -49,6 +54,38 @@ PLANS: dict[str, dict[str, typing.Any]] = {
 def test_every_verdict_obeys_the_published_schema(plan: dict[str, typing.Any]) -> None:
     """Settled or not, full or empty: the same form, and no number that JSON cannot hold."""
     published().validate(json.loads(encoded(**plan)))
+
+
+STEPS = (
+    step(None, "fetch", usd=None),
+    step(TP1, "compile", gate="no-compile", node_seconds=None, seconds=None),
+    step(Candidate(2, 16), "start", removed="pod tp2-a"),
+    step(Candidate(2, 16), "start", number=1),
+)
+
+
+def test_what_stood_before_the_load_is_told() -> None:
+    """Each step with its seconds, dollars and word in ``verdict.json``, and in a table of the report."""
+    record, samples = planted_run()
+    analysis = analyse(dataclasses.replace(record, steps=STEPS), samples, decide(record, samples))
+    found = document(analysis)
+    (table,) = (each for each in tables(analysis, found) if each.caption.startswith("Start-up"))
+    published().validate(json.loads(encode_document(found)))
+
+    assert [
+        (each.degree, each.max_num_seqs, each.what, each.number, each.usd, each.gate) for each in found.start_up
+    ] == [
+        (None, None, "fetch", 0, None, None),
+        (1, None, "compile", 0, 0.15, "no-compile"),
+        (2, 16, "start", 0, 0.15, None),
+        (2, 16, "start", 1, 0.15, None),
+    ]
+    assert table.rows == (
+        ("all", "fetch", "60 s", "10 min", "—", "done"),
+        ("TP1", "compile", "—", "—", "$0.15", "no-compile"),
+        ("TP2-B16", "start 1", "60 s", "10 min", "$0.15", "again"),
+        ("TP2-B16", "start 2", "60 s", "10 min", "$0.15", "done"),
+    )
 
 
 def test_the_published_schema_is_fresh() -> None:

@@ -4,12 +4,14 @@ import asyncio
 import collections.abc
 import pathlib
 import re
+import tempfile
 import types
 import typing
 
 import pytest
 
 from optimal_tp import errors
+from optimal_tp.experiment.legs import SweepKeeper, planned
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.local.server import Server
@@ -17,7 +19,7 @@ from optimal_tp.local.startup import _ready
 from optimal_tp.plan.placement import Wish, plan
 from optimal_tp.pods.kubernetes import own_namespace
 from optimal_tp.results.spool import Spool
-from optimal_tp.settings.workload import parse_workloads
+from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from optimal_tp.telemetry.console import Watcher
 from tests.fakes_candidates import TP8
 
@@ -47,6 +49,15 @@ def stopped() -> None:
         await _ready([server], halt=halt, watcher=watcher)
 
     asyncio.run(halted())
+
+
+def another_sweep() -> None:
+    """Go on with a sweep in a folder that holds one of other models."""
+    with tempfile.TemporaryDirectory() as folder:
+        keeper = SweepKeeper(pathlib.Path(folder, "two"), None)
+        keeper.folder.mkdir()
+        keeper.keep(planned("one", [WorkloadSettings()]))
+        keeper.restored(planned("one", [WorkloadSettings(), WorkloadSettings()]))
 
 
 SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str, str]]] = {
@@ -80,6 +91,10 @@ SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str,
             "samples cannot be written",
             "; make room there or name another folder",
         ),
+    ),
+    "ResumeFailed": (
+        another_sweep,
+        ("sweep.json", "two", "of other models than are asked for now", "; a new sweep begins"),
     ),
     "Interrupted": (
         stopped,

@@ -1,17 +1,18 @@
-"""What one core can produce, what an await without capacity means, and what cannot be shared: told before spending."""
+"""What one core can produce, what does not fit, and what cannot be shared: told before spending."""
 
 import typing
 
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.facts.versions import PAIRS
 from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
+from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup
-from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
-from workloads.outputs import waiting_lines, why_pending_command
 
 
 def settings(load: dict[str, typing.Any] | None = None, pods: int = 1, **workloads: typing.Any) -> ClusterSettings:
@@ -116,25 +117,55 @@ def test_what_cannot_be_shared_is_told_after_what_contradicts_itself() -> None:
     assert "loadtest.pods" not in str(refused.value)
 
 
-def test_an_await_says_beforehand_what_its_end_means() -> None:
-    """How long, what its message will hold, and the command that finds out why; 85 minutes and 20 for the node."""
-    serving = Serving(namespace="mine")
-    (line,) = waiting_lines(serving)
-
-    assert line.startswith("compile Jobs and servers are awaited for 105 minutes each; an await that ends with ")
-    assert "no capacity, no price, or a limit" in line
-    assert line.endswith(why_pending_command(serving))
-    assert "--namespace mine" in why_pending_command(serving)
-
-
 def test_the_preview_says_what_the_cache_holds() -> None:
     """Tokens and sequences beside the weights, and the batches that are asked for, a line per degree."""
-    lines = memory_lines(
-        settings(model={"max_num_seqs": {1: [4, 16], 2: 8}}, degrees=[1, 2]), INSTANCE_TYPES["trn2.3xlarge"]
-    )
+    asked = settings(model={"max_num_seqs": {1: [4, 16], 2: 8}}, degrees=[1, 2])
+    lines = memory_lines(asked, planned(asked))
 
     assert lines[0] == (
         "Qwen3-0.6B at TP1: 1.40 GiB of weights on each core; beside them the KV cache holds 1,532 sequences of 128 "
         "tokens (196,139 tokens); max_num_seqs 4, 16"
     )
     assert lines[1].endswith("max_num_seqs 8")
+
+
+def large(*degrees: int) -> ClusterSettings:
+    """Return settings of a model with 40 query heads, whose weights no single core holds."""
+    return settings(model={"name": "Qwen/Qwen3-14B", "revision": "r"}, degrees=list(degrees))
+
+
+def test_what_does_not_fit_leaves_the_others_their_plan() -> None:
+    """TP1 is too small and TP8 larger than a node: TP2 and TP4 have servers, and say nothing of eight cores."""
+    found = planned(large(1, 2, 4, 8))
+    (model,) = found.models
+
+    assert list(model.gates) == [Candidate(1), Candidate(8)]
+    assert model.gates[Candidate(1)].startswith("TP1 needs 27.53 GiB of the 22.35 GiB of each core")
+    assert model.gates[Candidate(8)] == "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
+    assert {each.candidate for each in found.servers} == set(model.plan.candidates) == {Candidate(2), Candidate(4)}
+    assert found.lines() == [
+        *model.plan.lines(),
+        *(f"{each.name} is not measured (no-fit): {reason}" for each, reason in model.gates.items()),
+    ]
+    # Two servers of TP2 fill what one of TP4 does, not what TP8 would.
+    assert [server.candidate.degree for server in found.servers] == [2, 2, 4]
+    assert [line[:21] for line in memory_lines(large(1, 2, 4, 8), found)] == [
+        "Qwen3-14B at TP2: 13.",
+        "Qwen3-14B at TP4: 6.8",
+    ]
+
+
+def test_a_degree_that_divides_no_heads_is_padded_or_refused() -> None:
+    """40 heads at TP16: the plugin pads them to 48 and says so, AWS's fork refuses."""
+    kind = INSTANCE_TYPES["trn2.48xlarge"]
+    asked = large(8, 16)
+    refused, padded = (
+        feasible_plan(asked, kind, maximum_nodes=1, file="test.yaml", pads=pads) for pads in (False, True)
+    )
+    lines = memory_lines(asked, padded, pads=True)
+
+    assert refused.models[0].gates[Candidate(16)].startswith("40 query heads do not divide by 16; TP16 needs ")
+    assert padded.models[0].gates == {}
+    assert "(40 query heads are padded to 48)" in lines[1]
+    assert "padded" not in lines[0]
+    assert [pads_heads(PAIRS[name]) for name in ("neuronx-0.9.1", "neuronx-0.16.0")] == [False, True]

@@ -16,6 +16,9 @@ from workloads.manifests.bundle import closure, imports, read_sources
 
 DEADLINE = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 TP1, TP4 = (f"/apis/apps/v1/namespaces/optimal-tp/deployments/tp{degree}/scale" for degree in (1, 4))
+CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
+ASKED = f"{CLAIMS}?labelSelector=karpenter.sh%2Fnodepool%3Dneuron"
+PODS = "/api/v1/namespaces/optimal-tp/pods"
 JOB1, JOB4 = (f"/apis/batch/v1/namespaces/optimal-tp/jobs/tp{degree}-compile" for degree in (1, 4))
 
 
@@ -27,8 +30,39 @@ def cluster() -> FakeCluster:
             TP4: {"spec": {}},
             JOB1: {"spec": {"suspend": False}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
             JOB4: {"spec": {"suspend": False}, "status": {"active": 1}},
+            ASKED: {"items": []},
         }
     )
+
+
+def claim(name: str, *, initialised: bool = True, going: bool = False, node: bool = True) -> dict[str, typing.Any]:
+    """Return a NodeClaim as Karpenter keeps it; ``node``: it has joined the cluster."""
+    state = "True" if initialised else "Unknown"
+    return {
+        "metadata": {"name": name, **({"deletionTimestamp": "2026-11-24T12:00:00Z"} if going else {})},
+        "status": {
+            "conditions": [{"type": "Registered", "status": "True"}, {"type": "Initialized", "status": state}],
+            **({"nodeName": f"node-of-{name}"} if node else {}),
+        },
+    }
+
+
+def pod(on: str, phase: str = "Running") -> dict[str, typing.Any]:
+    """Return a pod on the node of the claim ``on``."""
+    return {"spec": {"nodeName": f"node-of-{on}"}, "status": {"phase": phase}}
+
+
+def with_nodes(claims: list[dict[str, typing.Any]], pods: list[dict[str, typing.Any]]) -> FakeCluster:
+    """Return the cluster with nodes of our pool."""
+    there = cluster()
+    there.objects |= {ASKED: {"items": claims}, PODS: {"items": pods}}
+    there.objects |= {f"{CLAIMS}/{each['metadata']['name']}": each for each in claims}
+    return there
+
+
+def given_back(there: FakeCluster) -> list[str]:
+    """Return the nodes that were deleted, in order."""
+    return [path.removeprefix(f"{CLAIMS}/") for method, path in there.asked if method == "DELETE"]
 
 
 class Clock:
@@ -52,7 +86,7 @@ def called(
     """Call the guard so long before its deadline; returns the exit status, what it said, and the clock after it."""
     lines: list[str] = []
     clock = Clock(before_seconds)
-    guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, say=lines.append)
+    guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, node_pool="neuron", say=lines.append)
     status = keep(guard, DEADLINE, period_seconds=300, now=clock.now, sleep=clock.sleep)
     return status, lines, clock
 
@@ -121,7 +155,7 @@ def test_what_is_started_again_after_the_deadline_is_stopped_again(tmp_path: pat
 
 def test_what_is_not_there_needs_no_stopping(tmp_path: pathlib.Path) -> None:
     """The guard is made before the first server: at a deadline in the middle of set-up some are missing."""
-    there = FakeCluster(objects={JOB1: {"spec": {}, "status": {"active": 1}}})
+    there = FakeCluster(objects={JOB1: {"spec": {}, "status": {"active": 1}}, ASKED: {"items": []}})
     with served(there, tmp_path) as api:
         status, _, _ = called(api, 0)
 
@@ -144,6 +178,64 @@ def test_one_refusal_does_not_save_the_others(tmp_path: pathlib.Path, path: str,
     )
 
 
+def test_at_the_deadline_nodes_that_hold_nothing_go_back(tmp_path: pathlib.Path) -> None:
+    """One whose pod runs on waits for it; one that was never initialised goes whatever is on it."""
+    claims = [
+        claim("empty"),
+        claim("ended"),
+        claim("serves"),
+        claim("tainted", initialised=False),
+        claim("launching", initialised=False, node=False),
+        claim("leaves", going=True),
+    ]
+    there = with_nodes(claims, [pod("serves"), pod("ended", "Succeeded"), pod("tainted", "Pending")])
+    with served(there, tmp_path) as api:
+        status, lines, _ = called(api, 0)
+
+    assert status == 0
+    assert given_back(there) == ["empty", "ended", "tainted", "launching"]
+    assert lines[-2:] == ["give back the node launching", lines[-1]]
+
+
+def test_before_the_deadline_no_node_is_looked_at(tmp_path: pathlib.Path) -> None:
+    """An empty node may be about to serve."""
+    there = with_nodes([claim("empty")], [])
+    with served(there, tmp_path) as api:
+        called(api, 301)
+
+    assert there.asked == []
+
+
+def test_servers_are_stopped_before_their_nodes_go(tmp_path: pathlib.Path) -> None:
+    """The other way round Karpenter would launch a node again for what still wants one."""
+    there = with_nodes([claim("tainted", initialised=False)], [])
+    with served(there, tmp_path) as api:
+        called(api, 0)
+
+    assert [method for method, _ in there.asked if method != "GET"] == ["PATCH", "PATCH", "DELETE"]
+
+
+def test_a_node_that_may_not_go_fails_the_call(tmp_path: pathlib.Path) -> None:
+    """The others go; the refusal is said, and the call is made again."""
+    there = with_nodes([claim("first"), claim("second")], [])
+    there.refused = {f"{CLAIMS}/first"}
+    with served(there, tmp_path) as api:
+        status, lines, _ = called(api, 0)
+
+    assert (status, f"{CLAIMS}/second" in there.objects) == (1, False)
+    assert lines[-1].startswith("the Kubernetes API did not give back the node first: 403 ")
+
+
+def test_without_a_look_at_pods_no_node_goes(tmp_path: pathlib.Path) -> None:
+    """A node that serves could not be told from one that is empty."""
+    there = with_nodes([claim("empty")], [])
+    there.refused = {PODS}
+    with served(there, tmp_path) as api:
+        status, _, _ = called(api, 0)
+
+    assert (status, given_back(there)) == (1, [])
+
+
 def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> None:
     """Never silence: Kubernetes makes the call again."""
     (tmp_path / "token").write_text("secret")
@@ -154,7 +246,13 @@ def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> No
     assert [line for line in lines if line.startswith("the Kubernetes API at ")] == [
         f"the Kubernetes API at http://127.0.0.1:1 did not {what}: [Errno 111] Connection refused; see that the "
         "cluster is up and that a NetworkPolicy lets this pod reach it"
-        for what in ("suspend the Job tp1-compile", "suspend the Job tp4-compile", "stop tp1", "stop tp4")
+        for what in (
+            "suspend the Job tp1-compile",
+            "suspend the Job tp4-compile",
+            "stop tp1",
+            "stop tp4",
+            "list the nodes",
+        )
     ]
 
 
@@ -175,7 +273,7 @@ def test_a_deadline_that_is_none(
 ) -> None:
     """A guard that does not know when refuses to run, and its Job fails for all to see."""
     with pytest.raises(SystemExit) as ended:
-        main([*deadline, "--period-seconds", "300"])
+        main([*deadline, "--period-seconds", "300", "--node-pool", "neuron"])
 
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith(what)
@@ -183,7 +281,9 @@ def test_a_deadline_that_is_none(
 
 def test_outside_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence and a failure."""
-    assert main(["--deadline", "2026-11-24T12:00:00+00:00", "--period-seconds", "300"]) == 1
+    words = ["--deadline", "2026-11-24T12:00:00+00:00", "--period-seconds", "300", "--node-pool", "neuron"]
+
+    assert main(words) == 1
     assert capsys.readouterr().out == (
         "what is asked of Kubernetes needs a pod with a service account: [Errno 2] No such file or directory: "
         "'/var/run/secrets/kubernetes.io/serviceaccount/namespace'; run it in the cluster, or leave out the options "

@@ -59,9 +59,18 @@ def test_smallest_section() -> None:
     settings = parsed()
 
     assert settings.region == "ap-southeast-4"
-    assert settings.neuron.ami == "v20260423"
+    assert settings.neuron.ami == "v20260618"
     assert settings.neuron.hardware.logical_cores == 4
     assert settings.control_plane.public_access_cidrs == ()
+
+
+def test_numbers_are_taken_where_text_is_meant() -> None:
+    """YAML and `pulumi config set` write numbers for them; a day without quotes is midnight by the time it is here."""
+    price = {"usd_per_hour": 2.25, "source": 4711, "date": "2026-10-03T00:00:00Z"}
+    settings = parsed(kubernetes=1.35, tags={"CostCenter": 4711}, neuron__price=price)
+
+    assert (settings.kubernetes, settings.tags) == ("1.35", {"CostCenter": "4711"})
+    assert (settings.neuron.price.source, settings.neuron.price.date) == ("4711", "2026-10-03")
 
 
 def test_settings_do_not_change() -> None:
@@ -77,9 +86,39 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_typ="trn2.3xlarge"),
         (
             "infra.neuron.instance_typ is 'trn2.3xlarge'; no such key; known keys here: ami_release, capacity_types, "
-            "consolidate_after_minutes, expire_after_hours, instance_type, maximum_nodes, pair, price, "
+            "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, "
             "reservation_ids, root_volume_gib, termination_grace_minutes, zones; "
             "remove or rename it in Pulumi.test.yaml"
+        ),
+    ),
+    "a word that YAML reads otherwise": (
+        changed(tags={"critical": True}),
+        (
+            "infra.tags.critical is True; it is text, and YAML takes it for true or false; put it in quotes in "
+            "Pulumi.test.yaml"
+        ),
+    ),
+    "an AMI that panics": (
+        changed(neuron__ami_release="v20260625"),
+        (
+            "infra.neuron.ami_release is 'v20260625'; no node runs an AMI that is known to fail: its kernel panics "
+            "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 and 380, "
+            "awslabs/amazon-eks-ami pull request 2757); remove ami_release, which takes v20260618"
+        ),
+    ),
+    "an add-on that does harm": (
+        changed(addons__efs_csi_driver="v2.1.7-eksbuild.1"),
+        (
+            "infra.addons.efs_csi_driver is 'v2.1.7-eksbuild.1'; it is v2.3.0 or newer: older ones may leave their "
+            "startup taint on a node, which then never takes a pod and bills on (kubernetes-sigs/aws-efs-csi-driver "
+            "issues 1320, 1491 and 1613); edit Pulumi.test.yaml"
+        ),
+    ),
+    "a kube-proxy of another minor": (
+        changed(addons__kube_proxy="v1.36.0-eksbuild.13"),
+        (
+            "infra.addons.kube_proxy is 'v1.36.0-eksbuild.13'; kube-proxy is of the cluster's own minor (1.35); "
+            "edit Pulumi.test.yaml"
         ),
     ),
     "one zone": (

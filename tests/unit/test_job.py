@@ -12,17 +12,26 @@ import pytest
 
 from optimal_tp.cli.share import asked, configure
 from optimal_tp.cluster import job
-from optimal_tp.cluster.job import clock_error_ms, machine
+from optimal_tp.cluster.clocks import clock_error_ms, machine
 from optimal_tp.cluster.order import PodsOrder
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.session import planned_origin
+from optimal_tp.experiment.planned import planned_origin
 from optimal_tp.measurement.run import Part
+from optimal_tp.measurement.steps import encode_steps
 from optimal_tp.pods.kubernetes import Namespace
+from tests.fakes_candidates import TP1, TP2
+from tests.fakes_cluster_life import step
 from tests.fakes_http import Answering, listening
 from tests.fakes_samples import whole
 
 JOB: dict[str, typing.Any] = {
-    "metadata": {"name": "loadgen", "uid": "0f1e"},
+    "metadata": {
+        "name": "loadgen",
+        "annotations": {
+            job.RUN: "20260701T115000Z-abcd",
+            job.STEPS: encode_steps((step(TP1, "compile"), step(TP2, "start", gate="no-start"))),
+        },
+    },
     "status": {"startTime": "2026-07-01T12:00:00Z", "active": 2},
 }
 
@@ -75,23 +84,27 @@ def test_kubernetes_numbers_the_pods() -> None:
 
 
 def test_the_start_is_the_jobs_and_the_name_follows(namespace: Namespace) -> None:
-    """All pods read one Job, so they find one start, so many seconds after the Job's own, and one name."""
+    """All pods read one Job, so they find one start, so many seconds after the Job's own, one name and its words."""
     pods = [of_job("--pod", pod, start_after_seconds=300) for pod in ("0", "1")]
     found = [job.common(pod, "settings", lambda: namespace) for pod in pods]
 
     assert found[0] == found[1]
     assert found[0].start == "2026-07-01T12:05:00+00:00"
-    assert found[0].run.startswith("20260701T120500Z-")
+    assert found[0].run == "20260701T115000Z-abcd"
+    assert [(each.candidate, each.gate) for each in found[0].steps] == [(TP1, None), (TP2, "no-start")]
     assert Api.paths == ["/apis/batch/v1/namespaces/optimal-tp/jobs/loadgen"] * 2
 
 
-def test_another_job_is_another_run(namespace: Namespace) -> None:
-    """A Job that was made again within the same second has a name of its own."""
-    line = of_job("--pod", "0")
-    first = job.common(line, "settings", lambda: namespace)
-    Api.answers[:] = [(200, {**JOB, "metadata": {"name": "loadgen", "uid": "another"}})]
+def test_a_job_that_nobody_conducted_is_refused(namespace: Namespace) -> None:
+    """Resumed by hand it says neither which run it is of nor which servers there are."""
+    Api.answers[:] = [(200, {**JOB, "metadata": {"name": "loadgen"}})]
 
-    assert job.common(line, "settings", lambda: namespace).run != first.run
+    sentence = (
+        f"the Job loadgen does not say which run it is of ('{job.RUN}'): only the conductor may resume it; delete it "
+        "and run `pulumi up --refresh`"
+    )
+    with pytest.raises(ServerFailed, match=whole(sentence)):
+        job.common(of_job("--pod", "0"), "", lambda: namespace)
 
 
 def test_a_stated_start_needs_no_kubernetes() -> None:
@@ -203,28 +216,34 @@ def _ended(kind: str, status: str = "True") -> dict[str, typing.Any]:
 def test_what_comes_after_the_job_waits_for_its_end(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """It asks until Kubernetes says that the Job is over, however it ended, and finds the pods' own name."""
+    """It asks until Kubernetes says that the Job is over, however it ended."""
     monkeypatch.setattr(job, "_LOOK_SECONDS", 0.01)
     told = (JOB, _ended("SuccessCriteriaMet"), _ended(kind, "False"), _ended(kind))
     Api.answers[:] = [(200, each) for each in told]
-    line = of_job("--after", start_after_seconds=300)
-    known = asyncio.run(job.after(line, lambda: namespace, asyncio.Event()))
+    ended = asyncio.run(job.after(of_job("--after"), lambda: namespace, lambda: False))
 
-    assert known is not None
+    assert ended
     assert len(Api.paths) == 4
-    pod = of_job("--pod", "1", start_after_seconds=300)
-    assert known == job.common(pod, "whatever", lambda: namespace)
 
 
-def test_a_stop_ends_the_waiting(namespace: Namespace) -> None:
+def test_an_api_server_that_restarts_is_waited_for(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Job goes on meanwhile; one that stays silent ends the waiting with its own words."""
+    monkeypatch.setattr(job, "_LOOK_SECONDS", 0.001)
+    Api.answers[:] = [(503, "etcd"), (200, JOB), (503, "etcd"), (200, _ended("Complete"))]
+    ended = asyncio.run(job.after(of_job("--after"), lambda: namespace, lambda: False))
+    Api.answers[:] = [(503, "etcd")]
+
+    assert ended
+    with pytest.raises(ServerFailed, match="did not tell of the Job loadgen: 503 etcd"):
+        asyncio.run(job.after(of_job("--after"), lambda: namespace, lambda: False))
+
+
+def test_a_stop_ends_the_waiting(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is stopped while it waits has nothing to judge."""
+    monkeypatch.setattr(job, "_LOOK_SECONDS", 0.001)
+    looks = iter([False, False])
 
-    async def stopped() -> job.Common | None:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.02, stop.set)
-        return await job.after(of_job("--after"), lambda: namespace, stop)
-
-    assert asyncio.run(stopped()) is None
+    assert not asyncio.run(job.after(of_job("--after"), lambda: namespace, lambda: next(looks, True)))
 
 
 def test_the_kernels_word_on_its_clock() -> None:

@@ -39,7 +39,7 @@ def test_a_run_under_way() -> None:
     assert lines(scene(values=values), 4.85) == [
         "Qwen/Qwen3-0.6B  s3://b/runs/20260701T120000Z-aaaa",
         "blocks, block 9: 10 min, at most 20 min left",
-        "60 min since the load generator began: $4.85 so far, at $4.85 an hour for everything",
+        "60 min since the load generator began: at most $4.85 so far, at $4.85 an hour where every server runs",
         "after 9 blocks: settled",
         "  TP1/TP2 per core 1.39 (1.20 to 1.60), ±15.5 %; after 5 blocks it was ±49.1 %",
         "         tokens/s per core          requests/s       within limits",
@@ -66,10 +66,7 @@ def test_a_price_that_is_not_known_is_said() -> None:
 def test_no_run_yet() -> None:
     """One sentence: where, and when the first word comes."""
     assert lines(scene(None, place="s3://b/runs"), 4.85) == [
-        (
-            "No run yet in s3://b/runs: the load generator writes there as soon as it starts, after the servers' first "
-            "compilation."
-        )
+        "No run yet in s3://b/runs: the load generator writes there as soon as it starts."
     ]
 
 
@@ -97,7 +94,7 @@ def test_a_run_that_is_over_is_never_silent() -> None:
     assert lines(over, 4.0)[1:] == [
         "Serve with TP1.",
         "Sure.",
-        "30 min since the load generator began: $2.00 so far, at $4.00 an hour for everything",
+        "30 min since the load generator began: at most $2.00 so far, at $4.00 an hour where every server runs",
     ]
 
 
@@ -120,7 +117,10 @@ def test_a_sweep_says_which_model_has_its_turn() -> None:
     said = lines(scene(progress, sweep=SWEEP), 4.0)
 
     assert said[0] == "2 models: a/b ended, a/c running"
-    assert said[3] == "60 min since the load generator began: $4.00 so far, at $4.00 an hour for everything"
+    assert (
+        said[3]
+        == "60 min since the load generator began: at most $4.00 so far, at $4.00 an hour where every server runs"
+    )
 
 
 def test_a_report_that_is_being_written_is_waited_for() -> None:

@@ -141,3 +141,19 @@ def test_a_layout_of_equal_cores_is_measured() -> None:
     truths = (Planted(degree=1, latency_ms=290, replicas=4), Planted(degree=4, latency_ms=205))
 
     assert [(one.servers, one.measured) for one in analysed(truths).equal_cores] == [(4, True), (1, True)]
+
+
+def test_equal_cores_hold_one_kind_of_load_against_itself() -> None:
+    """With limits a candidate that had one request at a time is left out: it was not loaded as the others were."""
+    found = analysed()
+    one_at_a_time = dataclasses.replace(found.verdict.degrees[0], concurrency=1)
+    verdict = dataclasses.replace(
+        found.verdict,
+        criterion="goodput",
+        degrees=(one_at_a_time, *(dataclasses.replace(one, concurrency=None) for one in found.verdict.degrees[1:])),
+    )
+
+    again = analyse(found.record, [], verdict)
+    assert [one.degree for one in again.equal_cores] == [2, 4]
+    assert again.money is not None
+    assert [one.degree for one in again.money.tokens] == [2, 4]

@@ -42,7 +42,7 @@ def requirement(spec: dict[str, typing.Any], key: str) -> dict[str, typing.Any]:
 
 def test_the_type_is_pinned() -> None:
     """One instance type, never a family: a family was seen to launch one trn2.48xlarge for three small pods."""
-    spec = node_pool_spec(neuron())
+    spec = node_pool_spec(neuron(), life_seconds=None)
 
     assert requirement(spec, "node.kubernetes.io/instance-type") == {
         "key": "node.kubernetes.io/instance-type",
@@ -54,7 +54,7 @@ def test_the_type_is_pinned() -> None:
 
 def test_zones_and_capacity_of_the_pool() -> None:
     """The pool launches where and as what the settings say."""
-    spec = node_pool_spec(neuron(zones=["ap-southeast-4a", "ap-southeast-4c"]))
+    spec = node_pool_spec(neuron(zones=["ap-southeast-4a", "ap-southeast-4c"]), life_seconds=None)
 
     assert requirement(spec, "topology.kubernetes.io/zone")["values"] == ["ap-southeast-4a", "ap-southeast-4c"]
     assert requirement(spec, "karpenter.sh/capacity-type")["values"] == ["reserved"]
@@ -63,14 +63,14 @@ def test_zones_and_capacity_of_the_pool() -> None:
 @pytest.mark.parametrize(("instance_type", "nodes", "chips"), [("trn2.3xlarge", 3, "3"), ("trn2.48xlarge", 2, "32")])
 def test_limits_count_nodes_and_chips(instance_type: str, nodes: int, chips: str) -> None:
     """The pool is limited in nodes and in Neuron devices, as quantities."""
-    spec = node_pool_spec(neuron(instance_type=instance_type, maximum_nodes=nodes))
+    spec = node_pool_spec(neuron(instance_type=instance_type, maximum_nodes=nodes), life_seconds=None)
 
     assert spec["limits"] == {"nodes": str(nodes), "aws.amazon.com/neuron": chips}
 
 
 def test_nothing_replaces_a_node_in_use() -> None:
-    """Only empty nodes are removed; drift never replaces one; without a setting none expires."""
-    spec = node_pool_spec(neuron())
+    """Only empty nodes are removed; drift never replaces one; without a life time none expires."""
+    spec = node_pool_spec(neuron(), life_seconds=None)
 
     assert spec["disruption"] == {
         "consolidationPolicy": "WhenEmpty",
@@ -81,16 +81,16 @@ def test_nothing_replaces_a_node_in_use() -> None:
 
 
 def test_a_life_time() -> None:
-    """A life time in hours is one that Karpenter reads."""
-    spec = node_pool_spec(neuron(expire_after_hours=720, termination_grace_minutes=15))
+    """A life time is one that Karpenter reads."""
+    spec = node_pool_spec(neuron(termination_grace_minutes=15), life_seconds=12345)
 
-    assert spec["template"]["spec"]["expireAfter"] == "720h"
+    assert spec["template"]["spec"]["expireAfter"] == "12345s"
     assert spec["template"]["spec"]["terminationGracePeriod"] == "15m"
 
 
 def test_taints_keep_others_off() -> None:
     """Neuron nodes take only pods that tolerate them, and none before the file system's driver is there."""
-    template = node_pool_spec(neuron())["template"]["spec"]
+    template = node_pool_spec(neuron(), life_seconds=None)["template"]["spec"]
 
     assert template["taints"] == [{"key": "aws.amazon.com/neuron", "value": "true", "effect": "NoSchedule"}]
     assert template["startupTaints"] == [{"key": "efs.csi.aws.com/agent-not-ready", "effect": "NoExecute"}]
@@ -98,7 +98,7 @@ def test_taints_keep_others_off() -> None:
 
 def test_the_pool_refers_to_the_class() -> None:
     """The reference names group, kind and name of our class."""
-    reference = node_pool_spec(neuron())["template"]["spec"]["nodeClassRef"]
+    reference = node_pool_spec(neuron(), life_seconds=None)["template"]["spec"]["nodeClassRef"]
 
     assert reference == {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": NODE_CLASS}
 
@@ -107,7 +107,7 @@ def test_a_node_is_made_of_what_is_named() -> None:
     """AMI, subnets, group and reservation are named one by one, never selected by tags."""
     spec = class_spec()
 
-    assert spec["amiSelectorTerms"] == [{"alias": "al2023@v20260423"}]
+    assert spec["amiSelectorTerms"] == [{"alias": "al2023@v20260618"}]
     assert spec["subnetSelectorTerms"] == [{"id": "subnet-0a"}, {"id": "subnet-0b"}]
     assert spec["securityGroupSelectorTerms"] == [{"id": "sg-0a"}]
     assert spec["capacityReservationSelectorTerms"] == [{"id": "cr-0a"}]
@@ -153,17 +153,23 @@ def test_a_price_for_the_pinned_type_only() -> None:
     }
 
 
-@pytest.mark.parametrize("overlays", [True, False])
-def test_karpenter_values(overlays: bool) -> None:  # noqa: FBT001 - a parameter of pytest
-    """The controller knows cluster, queue, region and gates."""
+@pytest.mark.parametrize(("overlays", "dry_run"), [(True, True), (False, False)])
+def test_karpenter_values(*, overlays: bool, dry_run: bool) -> None:
+    """The controller knows cluster, queue, region and gates, and whether it tries launches out."""
     values = karpenter_values(
-        cluster_name="one", region="sa-east-1", queue_name="queue", overlays=overlays, registries=Registries()
+        cluster_name="one",
+        region="sa-east-1",
+        queue_name="queue",
+        overlays=overlays,
+        dry_run=dry_run,
+        registries=Registries(),
     )
 
     assert values["settings"] == {
         "clusterName": "one",
         "interruptionQueue": "queue",
         "eksControlPlane": True,
+        "disableDryRun": not dry_run,
         "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
     }
     assert values["controller"]["env"] == [{"name": "AWS_REGION", "value": "sa-east-1"}]

@@ -58,19 +58,19 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
     """Each with its place, whatever sections it is in."""
     model = {**MODEL, "settings": {"degrees": [3]}, "rounds": [[1]], "colour": "red"}
 
-    assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": 1}}) == [
+    assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": []}}) == [
         (
             "models[0].settings.degrees[0] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, "
             "2, 4, 8, 16, 32, 64); edit FILE"
         ),
         "models[0].rounds is [[1]]; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE",
         (
-            "models[0].colour is 'red'; no such key; known keys here: rounds, settings, targets; remove or rename it "
-            "in FILE"
+            "models[0].colour is 'red'; no such key; known keys here: gates, jobs, rounds, settings, targets; remove "
+            "or rename it in FILE"
         ),
         "results is not set; this key is required; add it to FILE",
         "afterwards is 'rest'; input should be 'leave', 'probe' or 'stop'; edit FILE",
-        "receipt.node_pool is 1; input should be a valid string; edit FILE",
+        "receipt.node_pool is []; input should be a valid string; edit FILE",
     ]
 
 
@@ -80,6 +80,42 @@ def test_each_degree_has_one_round(tmp_path: pathlib.Path, rounds: list[list[int
     (sentence,) = refused(tmp_path, {"models": [{**MODEL, "rounds": rounds}], "results": "out"})
 
     assert sentence.endswith("; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"gates": {"2": {"gate": "no-fit", "reason": "x"}}}, "a candidate with a gate must have no target (tp2)"),
+        ({"gates": {"4": {"gate": "no-start", "reason": "x"}}}, "input should be 'no-fit'"),
+        (
+            {"jobs": {"fetch": "fetch", "compile": {"1": "tp1-compile"}}},
+            "every candidate with a target (tp1, tp2) must have one Job that compiles it",
+        ),
+    ],
+)
+def test_gates_and_jobs_fit_the_servers(tmp_path: pathlib.Path, wrong: dict[str, typing.Any], rule: str) -> None:
+    """A candidate has a word or servers, and whoever has servers is compiled once."""
+    (sentence,) = refused(tmp_path, {"models": [{**MODEL, **wrong}], "results": "out"})
+
+    assert f"; {rule}; edit FILE" in sentence
+
+
+def test_an_order_in_a_cluster_reads_back(tmp_path: pathlib.Path) -> None:
+    """Everything that a conductor needs to know is in the file."""
+    model = {
+        **MODEL,
+        "settings": settings(degrees=[1, 2, 4]),
+        "rounds": [["1", "2"]],
+        "gates": {"4": {"gate": "no-fit", "reason": "20 GiB of weights, 12 GiB of memory"}},
+        "jobs": {"fetch": "fetch", "compile": {"1": "tp1-compile", "2": "tp2-compile"}},
+    }
+    patience = {"capacity_seconds": 900, "compile_seconds": 5100, "start_seconds": 1800}
+    found = read_order(line(tmp_path, {"models": [model], "results": "out", "patience": patience}))
+
+    assert found is not None
+    assert read_order(line(tmp_path, found.model_dump_json())) == found
+    assert found.models[0].jobs is not None
+    assert found.models[0].jobs.compile == {TP1: "tp1-compile", TP2: "tp2-compile"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_without_a_terminal_each_thing_is_one_plain_line() -> None:
 
     assert isinstance(watching, PlainWatcher)
     assert re.fullmatch(r" +\d\.\d s  TP1 \[bold\]is ready\[/bold\] after 31 s, which is a long line", lines[0])
-    assert lines[1].endswith("blocks (at most 120 s)")
+    assert lines[1].endswith("blocks (at most 2 min)")
     assert len(lines) == 2
 
 

@@ -1,5 +1,6 @@
 """The race: who is a safe choice, who leaves and stays beaten, and what a trend makes it forget."""
 
+import dataclasses
 import typing
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.capacity import Reading
-from optimal_tp.verdict.race.pairs import Rules
+from optimal_tp.verdict.race.pairs import Rules, lead
 from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput, ThroughputScoring
 from tests.fakes_candidates import TP1, TP2, TP4
 
@@ -116,10 +117,11 @@ def test_one_alone_is_safe_after_the_least_blocks() -> None:
 
 def test_one_alone_that_was_never_scored_is_no_choice() -> None:
     """Every turn missed: its capacity is a guess, so it is not safe to choose it."""
-    scoring = GoodputScoring([TP1], 0.9, reach=0.15)
+    scoring = GoodputScoring([TP1], [0.9], reach=0.15)
     race = Race([TP1], scoring, CAREFUL)
     standings = [
-        race.add_block([Reading(candidate=TP1, block=block, log_rate=0.0, hits=10, counted=100)]) for block in range(20)
+        race.add_block([Reading(candidate=TP1, block=block, log_rate=0.0, asked=0.9, hits=10, counted=100)])
+        for block in range(20)
     ]
 
     assert [standing.safe for standing in standings] == [None] * 20
@@ -162,3 +164,43 @@ def test_ties_are_rarely_told_apart() -> None:
         wrong += bool(standings[-1].beaten)
 
     assert wrong / 150 <= 0.05
+
+
+def test_starts_that_differ_are_no_trend() -> None:
+    """Three starts, each slower than the one before: nothing is forgotten; the same in one start is a trend."""
+    levels = [0.1, 0.05, 0.0]
+    logs = {TP1: [value + levels[block // 8] for block, value in enumerate(noisy(0.0, 1, 24))], TP2: noisy(0.0, 2, 24)}
+    forgotten = []
+    for blocks_a_start in (8, 24):
+        race = Race(logs, ThroughputScoring(logs), CAREFUL)
+        for block in range(24):
+            standing = race.add_block(
+                Throughput(candidate=each, block=block, log_rate=logs[each][block], start=block // blocks_a_start)
+                for each in race.racing
+            )
+        forgotten.append(standing.forgotten[TP1])
+
+    assert forgotten[0] == 0
+    assert forgotten[1] > 0
+
+
+@pytest.mark.parametrize(("first_level", "differ"), [(-0.05, True), (0.35, False)])
+def test_a_lead_that_another_start_turns_around_is_known(first_level: float, differ: bool) -> None:  # noqa: FBT001
+    """TP2 leads a little on the first start, TP1 by far on the others; or TP1 on each of them."""
+    levels = [first_level, 0.4, 0.4]
+    logs = {TP1: [value + levels[block // 4] for block, value in enumerate(noisy(0.0, 5, 12))], TP2: noisy(0.0, 6, 12)}
+    race = Race(logs, ThroughputScoring(logs), dataclasses.replace(CAREFUL, least_blocks=13))
+    for block in range(12):
+        standing = race.add_block(
+            Throughput(candidate=each, block=block, log_rate=logs[each][block], start=block // 4) for each in logs
+        )
+
+    assert standing.pairs[0].starts_differ == differ
+
+
+def test_on_starts_that_differ_nothing_is_better() -> None:
+    """However far apart the two are together."""
+    far = lead(TP1, TP2, {block: 1.0 + 0.01 * (block % 2) for block in range(24)}, CAREFUL)
+
+    assert far.is_better
+    assert not dataclasses.replace(far, starts_differ=True).is_better

@@ -19,7 +19,9 @@ def chance(log_rate: float) -> float:
 
 def reading(log_rate: float, share: float, *, counted: int = 200, block: int | None = 0) -> Reading:
     """Return a turn at ``log_rate`` of which ``share`` held the limits."""
-    return Reading(candidate=TP1, block=block, log_rate=log_rate, hits=round(share * counted), counted=counted)
+    return Reading(
+        candidate=TP1, block=block, log_rate=log_rate, asked=ASKED, hits=round(share * counted), counted=counted
+    )
 
 
 def drawn(count: int, seed: int, *, counted: int = 200) -> list[Reading]:

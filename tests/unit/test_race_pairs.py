@@ -163,10 +163,22 @@ def test_a_trend_is_seen_and_noise_is_none() -> None:
     """A slope over the blocks; fewer than eight, or none without spread, have none."""
     noise = np.random.default_rng(6).normal(0, 0.01, 24)
 
-    assert trend({block: 0.01 * block + float(noise[block]) for block in range(24)}) > 3
-    assert abs(trend(dict(enumerate(map(float, noise))))) < 3
-    assert trend({block: float(block) for block in range(7)}) == 0.0
-    assert trend(dict.fromkeys(range(20), 1.0)) == 0.0
+    once = dict.fromkeys(range(24), 0)
+
+    assert trend({block: 0.01 * block + float(noise[block]) for block in range(24)}, once) > 3
+    assert abs(trend(dict(enumerate(map(float, noise))), once)) < 3
+    assert trend({block: float(block) for block in range(7)}, once) == 0.0
+    assert trend(dict.fromkeys(range(20), 1.0), once) == 0.0
+
+
+def test_each_start_of_the_servers_has_its_own_level() -> None:
+    """Steps between starts are no slope, a slope within each is one; blocks that are each a start have none."""
+    noise = np.random.default_rng(7).normal(0, 0.01, 24)
+    starts = {block: block // 8 for block in range(24)}
+
+    assert abs(trend({block: 0.1 * starts[block] + float(noise[block]) for block in range(24)}, starts)) < 3
+    assert trend({block: 0.01 * block + float(noise[block]) for block in range(24)}, starts) > 3
+    assert trend({block: float(block) for block in range(24)}, {block: block for block in range(24)}) == 0.0
 
 
 def test_a_pair_of_no_blocks_has_no_ratio() -> None:

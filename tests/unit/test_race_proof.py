@@ -1,5 +1,6 @@
 """Betting on whole turns: never shown what is not so, shown what is."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,7 +16,9 @@ ASKED = 0.9
 def readings(log_rate: float, shares: "list[float] | np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[Reading]:
     """Return a turn of 100 requests for each of ``shares``."""
     return [
-        Reading(candidate=TP1, block=number, log_rate=log_rate, hits=round(100 * float(share)), counted=100)
+        Reading(
+            candidate=TP1, block=number, log_rate=log_rate, asked=ASKED, hits=round(100 * float(share)), counted=100
+        )
         for number, share in enumerate(shares)
     ]
 
@@ -59,14 +62,14 @@ def test_what_was_shown_once_stays_shown() -> None:
 def test_no_turns_show_nothing() -> None:
     """Of neither side."""
     assert not is_shown([], 0.05)
-    found = proof([], ASKED, alpha=0.05)
+    found = proof([], alpha=0.05)
     assert (found.held_per_second_per_core, found.missed_per_second_per_core, found.turns) == (None, None, 0)
 
 
 def test_both_sides_are_proven_at_their_rates() -> None:
     """Turns that hold below and turns that miss above: neither takes from the other."""
     low, high = math.log(2.0), math.log(2.5)
-    found = proof([*readings(low, [0.98] * 90), *readings(high, [0.5] * 20)], ASKED, alpha=0.05)
+    found = proof([*readings(low, [0.98] * 90), *readings(high, [0.5] * 20)], alpha=0.05)
 
     assert found.held_per_second_per_core == pytest.approx(2.0)
     assert found.missed_per_second_per_core == pytest.approx(2.5)
@@ -77,18 +80,29 @@ def test_rates_are_proven_from_the_safe_side() -> None:
     """The highest proven rate has every lower tested one proven: a lucky high rate alone proves nothing."""
     unlucky, lucky = readings(0.0, [0.5] * 60), readings(1.0, [1.0] * 60)
 
-    assert proof([*unlucky, *lucky], ASKED, alpha=0.05).held_per_second_per_core is None
+    assert proof([*unlucky, *lucky], alpha=0.05).held_per_second_per_core is None
 
 
 def test_turns_at_a_slightly_higher_rate_prove_a_lower_one() -> None:
     """The share falls with the rate, so they count for it; turns far above do not."""
     few, near, far = readings(0.0, [1.0] * 2), readings(0.1, [1.0] * 60), readings(1.0, [1.0] * 60)
 
-    assert proof([*few, *near], ASKED, alpha=0.05).held_per_second_per_core == pytest.approx(math.exp(0.1))
-    assert proof([*few, *far], ASKED, alpha=0.05).held_per_second_per_core is None
+    assert proof([*few, *near], alpha=0.05).held_per_second_per_core == pytest.approx(math.exp(0.1))
+    assert proof([*few, *far], alpha=0.05).held_per_second_per_core is None
 
 
 @pytest.mark.parametrize(("turns", "share"), [(0, 1.0), (2, 1.0), (60, 0.05)])
 def test_what_so_many_turns_cannot_see(turns: int, share: float) -> None:
     """A disturbance of three in so many may escape them."""
-    assert proof(readings(0.0, [1.0] * turns), ASKED, alpha=0.05).unseen_share == share
+    assert proof(readings(0.0, [1.0] * turns), alpha=0.05).unseen_share == share
+
+
+def test_with_two_percentiles_both_are_proven_held_and_either_missed() -> None:
+    """The tail holds and the median does not: nothing is held, and the median proves the miss."""
+    turns = readings(0.0, [1.0] * 60)
+    holds = [dataclasses.replace(one, others=(dataclasses.replace(one, asked=0.5, hits=90),)) for one in turns]
+    fails = [dataclasses.replace(one, others=(dataclasses.replace(one, asked=0.5, hits=20),)) for one in turns]
+
+    assert proof(holds, alpha=0.05).held_per_second_per_core == pytest.approx(1.0)
+    assert proof(fails, alpha=0.05).held_per_second_per_core is None
+    assert proof(fails, alpha=0.05).missed_per_second_per_core == pytest.approx(1.0)

@@ -21,7 +21,9 @@ def searched(
         rate = bracket.next
         rates.append(math.exp(rate))
         share = 1.0 if rates[-1] <= capacity else 0.0
-        bracket.add(Reading(candidate=TP1, block=None, log_rate=rate, hits=round(100 * share), counted=100), ASKED)
+        bracket.add(
+            Reading(candidate=TP1, block=None, log_rate=rate, asked=ASKED, hits=round(100 * share), counted=100)
+        )
     return bracket, rates
 
 

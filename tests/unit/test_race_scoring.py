@@ -1,5 +1,6 @@
 """What a turn says of its candidate: which turns are compared, and which only tell where to begin."""
 
+import dataclasses
 import math
 import random
 
@@ -14,7 +15,7 @@ ASKED = 0.9
 
 def reading(aside: float, share: float, block: int | None) -> Reading:
     """Return a turn of 200 requests at ``aside`` from a capacity of 1, in logarithms."""
-    return Reading(candidate=TP1, block=block, log_rate=aside, hits=round(200 * share), counted=200)
+    return Reading(candidate=TP1, block=block, log_rate=aside, asked=ASKED, hits=round(200 * share), counted=200)
 
 
 def near(block: int) -> Reading:
@@ -26,7 +27,7 @@ def near(block: int) -> Reading:
 
 def scoring(blocks: int) -> GoodputScoring:
     """Return the scoring of a bracket and so many blocks."""
-    found = GoodputScoring([TP1], ASKED, reach=0.15)
+    found = GoodputScoring([TP1], [ASKED], reach=0.15)
     found.open_with(reading(-0.5, 1.0, None))
     found.open_with(reading(0.5, 0.1, None))
     for block in range(blocks):
@@ -76,7 +77,7 @@ def test_a_disturbed_turn_is_left_out_and_listed() -> None:
 
 def test_turns_of_the_bracket_drop_out() -> None:
     """After six blocks they pull no more: they were taken far from the capacity."""
-    alike, other = scoring(6), GoodputScoring([TP1], ASKED, reach=0.15)
+    alike, other = scoring(6), GoodputScoring([TP1], [ASKED], reach=0.15)
     other.open_with(reading(-2.0, 1.0, None))
     other.open_with(reading(2.0, 0.0, None))
     for block in range(6):
@@ -88,7 +89,7 @@ def test_turns_of_the_bracket_drop_out() -> None:
 
 def test_without_a_hit_and_a_miss_nothing_is_scored() -> None:
     """Where every turn held the asked share the capacity is a guess."""
-    found = GoodputScoring([TP1], ASKED, reach=0.15)
+    found = GoodputScoring([TP1], [ASKED], reach=0.15)
     for block in range(12):
         found.add(block, [reading(-0.05, 1.0, block)])
         found.learn([TP1], {TP1: 0})
@@ -110,3 +111,37 @@ def test_throughput_is_its_own_score() -> None:
 
     assert (found.scores(TP1, 0), found.scores(TP2, 0)) == ({0: 1.0, 1: 1.5}, {0: 2.0})
     assert found.scores(TP1, 1) == {1: 1.5}
+
+
+def both(aside: float, tail: float, middle: float, block: int | None) -> Reading:
+    """Return a turn of 200 requests of which ``tail`` held the limit of p99 and ``middle`` that of p50."""
+    median = Reading(candidate=TP1, block=block, log_rate=aside, asked=0.5, hits=round(200 * middle), counted=200)
+    return dataclasses.replace(median, asked=0.99, hits=round(200 * tail), others=(median,))
+
+
+@pytest.mark.parametrize(("middle_ends", "tail_ends"), [(0.0, 0.4), (0.4, 0.0)], ids=["p50 ends first", "p99 does"])
+def test_a_candidate_is_scored_by_the_percentile_that_ends_first(middle_ends: float, tail_ends: float) -> None:
+    """Each limit at its own share: the capacity is the least of theirs, near 0 in both cases."""
+    found = GoodputScoring([TP1], [0.99, 0.5], reach=0.15)
+
+    def turn(aside: float, block: int | None) -> Reading:
+        """Return a turn whose shares fall by logistic curves through what is asked."""
+        tail = 1 / (1 + math.exp(14 * (aside - tail_ends) - math.log(99)))
+        return both(aside, tail, 1 / (1 + math.exp(14 * (aside - middle_ends))), block)
+
+    for aside in (-0.5, -0.2, 0.2, 0.5):
+        found.open_with(turn(aside, None))
+    for block in range(12):
+        found.add(block, [turn(0.05 if block % 2 else -0.05, block)])
+        found.learn([TP1], {TP1: 0})
+
+    assert found.fits[TP1].asked == (0.5 if middle_ends < tail_ends else 0.99)
+    assert found.fits[TP1].log_capacity == pytest.approx(0, abs=0.05)
+    assert len(found.scores(TP1, 0)) == 12
+
+
+def test_a_turn_holds_only_what_every_percentile_holds() -> None:
+    """99 % within the limit of p99 and 40 % within that of p50: it is not held."""
+    assert both(0.0, 0.995, 0.6, None).is_held
+    assert not both(0.0, 0.995, 0.4, None).is_held
+    assert not both(0.0, 0.9, 0.6, None).is_held

@@ -9,7 +9,7 @@ import pytest
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import Limit
-from optimal_tp.verdict.readings import Limits, asked_share, reading, throughput
+from optimal_tp.verdict.readings import Limits, is_shown_to_miss, limits_by_share, reading, throughput
 from tests.fakes_candidates import TP1
 from tests.fakes_samples import make_sample, make_turn
 
@@ -48,7 +48,7 @@ def test_a_failure_misses() -> None:
 
 def test_a_request_must_hold_every_limit() -> None:
     """100 ms in all, 50 of them to the first token: that misses a first token within 40."""
-    both: Limits = {**LIMITS, "ttft_ms": Limit(percentile=99, at_most_ms=40)}
+    both: Limits = {**LIMITS, "ttft_ms": Limit(percentile=90, at_most_ms=40)}
     found = reading(*opened(), both, 1)
 
     assert found is not None
@@ -69,9 +69,26 @@ def test_what_is_no_whole_open_turn_says_nothing(turn: Turn, samples: list[Sampl
     assert reading(turn, samples, LIMITS, 1) is None
 
 
-def test_the_highest_percentile_is_asked_of_all_limits() -> None:
-    """90 % for the whole and 99 % for the first token: 99 % must hold both."""
-    assert asked_share({**LIMITS, "ttft_ms": Limit(percentile=99, at_most_ms=40)}) == 0.99
+def test_each_percentile_is_asked_of_its_own_limits() -> None:
+    """75 % for the whole and 99 % for the first token: two shares of the same requests, the highest first."""
+    limits: Limits = {**LIMITS, "ttft_ms": Limit(percentile=99, at_most_ms=1e-9)}
+    assert list(limits_by_share(limits)) == [0.99, LIMITS["total_latency_ms"].percentile / 100]
+
+    turn, samples = opened()
+    alone, found = reading(turn, samples, LIMITS, 1), reading(turn, samples, limits, 1)
+    assert alone is not None
+    assert found is not None
+    assert (found.asked, found.hits) == (0.99, 0)
+    assert found.others == (alone,)
+
+
+def test_a_miss_is_shown_by_any_percentile() -> None:
+    """All hold the tail's limit and a fifth that of the median: beyond doubt after 40 turns, not after two."""
+    turns = [{0.99: 1.0, 0.5: 0.2}] * 40
+
+    assert is_shown_to_miss(turns, alpha=0.05)
+    assert not is_shown_to_miss(turns[:2], alpha=0.05)
+    assert not is_shown_to_miss([], alpha=0.05)
 
 
 def closed(requests: int = 12) -> tuple[Turn, list[Sample]]:

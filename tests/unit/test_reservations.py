@@ -36,7 +36,9 @@ def neuron(*ids: str, kinds: tuple[str, ...] = ("reserved",)) -> Neuron:
 
 def experiment(*, longest_hours: float | None = 4.5) -> Experiment:
     """Return an experiment of two nodes and two hours, of 4.5 at most."""
-    return Experiment(nodes=2, expected_hours=2.0, longest_hours=longest_hours, own_image=None, bucket=None, alarms=())
+    return Experiment(
+        up_hours=0.4, nodes=2, expected_hours=2.0, longest_hours=longest_hours, own_image=None, bucket=None, alarms=()
+    )
 
 
 def told(answer: Answer, name: str = "cr-1", *, longest_hours: float | None = 4.5) -> tuple[str, str, str]:

@@ -131,6 +131,33 @@ def test_gates_before_the_load_keep_their_word_and_number() -> None:
     assert verdict.outcome == "settled"
 
 
+@pytest.mark.parametrize("gate", ["no-compile", "no-capacity", "no-start"])
+def test_nothing_that_was_served_is_inconclusive(gate: str) -> None:
+    """Another day may answer; each candidate's word and why is said, and nothing is chosen."""
+    word = typing.cast("typing.Literal['no-start']", gate)
+    ended = [no_fit(4), dataclasses.replace(no_fit(8), gate=word, reason="its log's line")]
+    verdict = decide(*planted_run((), ended=ended))
+
+    assert (verdict.outcome, verdict.chosen, words(verdict)) == ("inconclusive", None, {"TP4": "no-fit", "TP8": gate})
+    assert verdict.reasons == (f"TP4: no-fit: {ended[0].reason}", f"TP8: {gate}: its log's line")
+
+
+def test_a_candidate_whose_servers_did_not_come_back_is_shown_and_not_compared() -> None:
+    """What was measured of it stays beside its word; the others are compared without it."""
+    record, samples = planted_run()
+    degrees = [
+        dataclasses.replace(each, gate="no-start", reason="at start 2 its server ended") if each.degree == 4 else each
+        for each in record.degrees
+    ]
+    whole, verdict = decide(record, samples), decide(dataclasses.replace(record, degrees=tuple(degrees)), samples)
+    left = verdict.degrees[2]
+
+    assert (left.word, left.ground.sentence) == ("no-start", "at start 2 its server ended")
+    assert (left.blocks, left.requests) == (whole.degrees[2].blocks, whole.degrees[2].requests)
+    assert left.requests > 0
+    assert {name for pair in verdict.comparisons for name in (pair.first, pair.second)} == {"TP1", "TP2"}
+
+
 def test_nothing_that_fits_is_settled_with_no_choice() -> None:
     """Where every degree is ended by a gate the answer is none."""
     verdict = decide(*planted_run((), ended=[no_fit(1), no_fit(2)]))

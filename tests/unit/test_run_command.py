@@ -6,11 +6,12 @@ import pathlib
 import pytest
 
 from optimal_tp.cli.run import asked, configure
-from optimal_tp.cluster.assembly import _degree
-from optimal_tp.cluster.order import Order
+from optimal_tp.cluster.beginnings import degree_of
+from optimal_tp.cluster.order import GateOrder, ModelOrder, Order
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
 from tests.fakes_candidates import TP1, TP2, TP4
+from tests.fakes_run import parsed, settings
 
 
 def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degrees: [1, 2]}\n") -> Order:
@@ -29,14 +30,22 @@ def test_targets_of_one_degree_are_replicas(tmp_path: pathlib.Path) -> None:
 
     (model,) = order.models
     assert list(model.targets.items()) == [(TP1, ("http://a:1", "http://c:1")), (TP2, ("http://b:1",))]
-    assert (_degree(TP1, model.targets[TP1]).cores_used, _degree(TP2, model.targets[TP2]).cores_used) == (2, 2)
+    assert (degree_of(TP1, model).cores_used, degree_of(TP2, model).cores_used) == (2, 2)
 
 
 def test_a_degree_without_a_target_has_no_capacity() -> None:
     """It gets its word and the reason instead of being forgotten."""
-    record = _degree(TP4, ())
+    record = degree_of(TP4, ModelOrder(settings=parsed(settings(degrees=[1, 4])), targets={TP1: ("http://a",)}))
 
     assert (record.gate, record.reason) == ("no-capacity", "no --target 4=URL was given")
+
+
+def test_a_candidate_that_the_plan_refused_keeps_the_plans_word() -> None:
+    """The preview has said it with its number."""
+    gates = {TP4: GateOrder(gate="no-fit", reason="it needs 20 GiB")}
+    found = ModelOrder(settings=parsed(settings(degrees=[1, 4])), targets={TP1: ("http://a",)}, gates=gates)
+
+    assert (degree_of(TP4, found).gate, degree_of(TP4, found).reason) == ("no-fit", "it needs 20 GiB")
 
 
 def test_a_bucket_is_told_from_a_folder(tmp_path: pathlib.Path) -> None:
@@ -129,7 +138,9 @@ def test_a_candidate_with_a_batch_is_written_out(tmp_path: pathlib.Path) -> None
     (model,) = _parsed(tmp_path, *words, "--results", "r", settings=settings).models
 
     assert list(model.targets) == [Candidate(1, 4), Candidate(1, 16), TP2]
-    assert _degree(Candidate(1, 4), ()).reason == "no --target 1-b4=URL was given"
+    assert (
+        degree_of(Candidate(1, 4), model.model_copy(update={"targets": {}})).reason == "no --target 1-b4=URL was given"
+    )
 
 
 def test_batches_by_memory_are_refused_where_it_is_not_known(tmp_path: pathlib.Path) -> None:

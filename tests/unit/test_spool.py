@@ -2,11 +2,12 @@
 
 import math
 import pathlib
+import random
 
 import pytest
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.samples import encode
+from optimal_tp.measurement.samples import brief, encode
 from optimal_tp.results import spool
 from optimal_tp.results.source import samples_in
 from tests.fakes_samples import make_sample, read_samples, whole
@@ -72,3 +73,32 @@ def test_a_really_full_device_is_told() -> None:
 
     with pytest.raises(StorageFailed, match=r"^samples cannot be written to /dev/full: No space left on device; "):
         kept.flush()
+
+
+@pytest.mark.parametrize("tokens", [(), (0.1234567,), (0.1234564, 0.2, 1 / 3)], ids=["none", "one", "three"])
+def test_a_run_is_steered_by_what_the_disk_has(tokens: tuple[float, ...]) -> None:
+    """A clock is finer than the disk: who goes on with a run must see the very numbers that who began it saw."""
+    draw = random.Random(7)
+    for _ in range(200):
+        moment = draw.uniform(0, 20_000)
+        sample = make_sample(
+            intended_seconds=moment,
+            sent_seconds=moment + draw.random() / 7,
+            end_seconds=moment + 1 / 3 + draw.random(),
+            token_seconds=tuple(moment + each for each in tokens),
+        )
+        (again,), _ = samples_in(encode(sample), "samples.jsonl")
+
+        assert brief(again) == brief(sample)
+    assert brief(make_sample(sent_seconds=None)).sent_seconds is None
+
+
+def test_without_a_buffer_each_sample_outlives_the_process(tmp_path: pathlib.Path) -> None:
+    """It is the system's as soon as it is added, though nobody has closed or flushed the file."""
+    path = tmp_path / "samples.jsonl"
+    kept = spool.Spool(path, buffer_bytes=0)
+    for number in range(3):
+        kept.add(make_sample(request=number))
+
+        assert [sample.request for sample in read_samples(path)] == list(range(number + 1))
+    kept.close()

@@ -4,15 +4,15 @@ import typing
 
 import pytest
 
+from optimal_tp.facts.addons import AddonName, addon_conflict
 from optimal_tp.facts.versions import (
-    ADDONS,
     KARPENTER,
     KUBERNETES,
     NEURON,
     PAIRS,
-    AddonName,
     KubernetesMinor,
     PairName,
+    bad_release,
     host_driver,
     pair_conflict,
 )
@@ -100,6 +100,49 @@ def test_an_image_at_a_mirror() -> None:
     )
 
 
-def test_addons_are_the_names_of_the_type() -> None:
-    """The tuple and the type say the same."""
-    assert set(ADDONS) == set(typing.get_args(AddonName))
+@pytest.mark.parametrize(
+    ("release", "minors"),
+    [
+        ("v20260618", set()),
+        ("v20260625", {"1.35", "1.36"}),
+        ("v20260714", set()),
+        ("v20260930", {"1.35"}),
+        ("v20261003", {"1.35"}),
+        ("v20261012", set()),
+    ],
+)
+def test_releases_that_panic_are_known(release: str, minors: set[str]) -> None:
+    """Each with the minors on which others saw its kernel panic; the pinned ones are none of them."""
+    bad = {minor for minor in typing.get_args(KubernetesMinor) if bad_release(release, minor) is not None}
+
+    assert bad == minors
+
+
+@pytest.mark.parametrize(
+    ("addon", "version", "holds"),
+    [
+        ("vpc-cni", "v1.20.5-eksbuild.1", False),
+        ("vpc-cni", "v1.21.1-eksbuild.7", False),
+        ("vpc-cni", "v1.21.2-eksbuild.2", True),
+        ("vpc-cni", "v1.22.1-eksbuild.1", False),
+        ("vpc-cni", "v1.22.3-eksbuild.1", True),
+        ("vpc-cni", "v1.23.0-eksbuild.1", True),
+        ("aws-efs-csi-driver", "v2.2.9-eksbuild.1", False),
+        ("aws-efs-csi-driver", "v2.3.0-eksbuild.1", True),
+        ("aws-efs-csi-driver", "v3.4.1-eksbuild.1", True),
+        ("kube-proxy", "v1.34.6-eksbuild.2", False),
+        ("kube-proxy", "v1.35.3-minimal-eksbuild.2", True),
+        ("coredns", "v1.2.3-eksbuild.1", True),
+    ],
+)
+def test_versions_of_addons_that_do_harm_are_known(addon: AddonName, version: str, *, holds: bool) -> None:
+    """Each line of releases has its first good one; the last line's is that of all later lines."""
+    assert (addon_conflict(addon, version, "1.35") is None) == holds
+
+
+def test_the_reason_names_what_others_saw() -> None:
+    """The rule says which releases are good and what the older ones do."""
+    assert addon_conflict("aws-efs-csi-driver", "v2.1.7-eksbuild.1", "1.35") == (
+        "it is v2.3.0 or newer: older ones may leave their startup taint on a node, which then never takes a pod and "
+        "bills on (kubernetes-sigs/aws-efs-csi-driver issues 1320, 1491 and 1613)"
+    )

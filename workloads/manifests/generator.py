@@ -1,4 +1,4 @@
-"""The load generator as Kubernetes is told: its Deployment, its disruption budget and its right to scale servers."""
+"""The load generator as Kubernetes is told: its Deployment, what it is asked for, and its rights."""
 
 import collections.abc
 import dataclasses
@@ -6,15 +6,24 @@ import math
 import pathlib
 import typing
 
-from optimal_tp.cluster.order import ModelOrder, Order, PodsOrder, ReceiptOrder
+from optimal_tp.cluster.order import (
+    GateOrder,
+    JobsOrder,
+    ModelOrder,
+    Order,
+    PatienceOrder,
+    PodsOrder,
+    ReceiptOrder,
+)
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.plan.cost import Forecast
+from optimal_tp.plan.cost import NODE_LAUNCH_SECONDS, Forecast
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.vllm import PORT
-from optimal_tp.settings.sections import LoadTest
-from workloads.manifests import python_pods
+from optimal_tp.settings.sections import LoadTest, Serving
+from workloads.manifests import jobs, python_pods
+from workloads.manifests.jobs import RUN
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -36,10 +45,10 @@ ORDER_FILE = "order.json"
 """Key of the order's ConfigMap and name of the file."""
 ROLE = "optimal-tp/role"
 """Label that tells the load generators' Job (``share``) from the pod that goes on after it (``after``)."""
+SHARE: typing.Final = {"app": GENERATOR, ROLE: "share"}
+"""Labels of the pods of the load generators' Job."""
 RESULTS_PATH = "/results"
 """Where samples are kept until the bucket has them."""
-RUN = "optimal-tp/run"
-"""Annotation with the experiment's name."""
 DEADLINE = "qwen-vllm-deadline"
 """Name of the ConfigMap with the date at which the guard stops the servers."""
 DEADLINE_KEY = "deadline"
@@ -60,7 +69,7 @@ class Generator:
     runtime: python_pods.Runtime
     plan: Lineup
     region: str
-    ready_timeout_seconds: int
+    serving: Serving
     pins: collections.abc.Mapping[str, str]
     """What the servers run on, kept with every run."""
     node_pool: str
@@ -72,24 +81,20 @@ class Generator:
         """Go on probing after the verdict; else the servers are stopped with it, or before the money ends."""
         return self.money.spend.keep_running
 
-    @property
-    def scales(self) -> bool:
-        """True where it starts and stops servers."""
-        return self.plan.runs_in_rounds or not self.keeps_running
-
 
 def order(generator: Generator, results: str) -> Order:
-    """Return what the pods are to measure on which servers; ``results``: ``s3://bucket/prefix``.
-
-    Several load generators find their servers running; one alone starts them, round by round.
-    """
+    """Return what is to be fetched, compiled, started and measured; ``results``: ``s3://bucket/prefix``."""
     plan, money, settings = generator.plan, generator.money, generator.settings
     keeps, alone = generator.keeps_running, settings.pods == 1
     return Order(
-        models=tuple(_model(model, starts=generator.scales and alone) for model in plan.models),
+        models=tuple(_model(model) for model in plan.models),
         results=results,
         publish=True,
-        ready_timeout_seconds=generator.ready_timeout_seconds,
+        patience=PatienceOrder(
+            capacity_seconds=NODE_LAUNCH_SECONDS,
+            compile_seconds=generator.serving.start_patience_seconds,
+            start_seconds=generator.serving.start_patience_seconds,
+        ),
         pins=dict(sorted(generator.pins.items())),
         afterwards="probe" if keeps else "stop",
         makes_room=not plan.runs_at_once,
@@ -106,11 +111,20 @@ def order(generator: Generator, results: str) -> Order:
     )
 
 
-def _model(model: ModelPlan, *, starts: bool) -> ModelOrder:
+def _model(model: ModelPlan) -> ModelOrder:
     targets: dict[Candidate, tuple[str, ...]] = {}
     for server in model.plan.servers:
         targets[server.candidate] = (*targets.get(server.candidate, ()), f"http://{server.name}:{PORT}")
-    return ModelOrder(settings=model.settings, targets=targets, rounds=model.plan.rounds if starts else None)
+    return ModelOrder(
+        settings=model.settings,
+        targets=targets,
+        rounds=model.plan.rounds,
+        gates={each: GateOrder(gate="no-fit", reason=reason) for each, reason in model.gates.items()},
+        jobs=JobsOrder(
+            fetch=model.part(jobs.FETCH),
+            compile={each: jobs.compile_name(model, each) for each in model.plan.candidates},
+        ),
+    )
 
 
 def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "DeploymentSpecArgsDict":
@@ -134,16 +148,18 @@ def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "D
 
 
 def job_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "JobSpecArgsDict":
-    """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement."""
+    """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement.
+
+    It is resumed when the servers are ready: its start is the common clock, and its deadline counts from there.
+    """
     settings = generator.settings
-    labels = {"app": GENERATOR, ROLE: "share"}
-    template = _template(generator, order_name, ["share"], labels, settings.cpu_millicores)
+    template = _template(generator, order_name, ["share"], SHARE, settings.cpu_millicores)
     spec = typing.cast("PodSpecArgsDict", template["spec"])
     apart: TopologySpreadConstraintArgsDict = {
         "max_skew": 1,
         "topology_key": "kubernetes.io/hostname",
         "when_unsatisfiable": "ScheduleAnyway",
-        "label_selector": {"match_labels": labels},
+        "label_selector": {"match_labels": SHARE},
     }
     measuring = generator.plan.models[0].settings.decision.budget_seconds
     return {
@@ -151,6 +167,7 @@ def job_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "JobSpecA
         "completions": settings.pods,
         "parallelism": settings.pods,
         "backoff_limit": 0,
+        "suspend": True,
         "active_deadline_seconds": math.ceil(settings.start_after_seconds + measuring + settings.grace_seconds),
         "template": {**template, "spec": {**spec, "restart_policy": "Never", "topology_spread_constraints": [apart]}},
     }
@@ -188,7 +205,7 @@ def _template(
         # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
         "automount_service_account_token": True,
     }
-    # Another run is another pod: it starts the servers and measures anew.
+    # Another run is another pod: it measures anew.
     return {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec}
 
 
@@ -209,8 +226,12 @@ def _mounts(
 
 
 def budget_spec(pods: int) -> "PodDisruptionBudgetSpecArgsDict":
-    """Keep a drained system node from ending a run of ``pods`` load generators in its middle."""
-    return {"min_available": 1 if pods == 1 else pods + 1, "selector": {"match_labels": {"app": GENERATOR}}}
+    """Keep a drained system node from ending a run of several load generators: none of them can be made again.
+
+    It asks for the Job's pods alone. Kubernetes lets anybody evict a pod that has ended, so that after the measurement
+    nothing holds up a roll of the system nodes. One load generator needs none: moved, it goes on where it was.
+    """
+    return {"min_available": pods, "selector": {"match_labels": SHARE}}
 
 
 def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]":
@@ -225,11 +246,25 @@ def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsD
     ]
 
 
-def job_rules() -> "list[PolicyRuleArgsDict]":
-    """Return the right to read the load generators' own Job, and nothing else of it."""
-    return [{"api_groups": ["batch"], "resources": ["jobs"], "resource_names": [GENERATOR], "verbs": ["get"]}]
+def job_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]":
+    """Return the right to see, resume and suspend the Jobs called ``names``.
+
+    A Job has no subresource for its suspension. Its template cannot be changed while it runs.
+    """
+    return [
+        {"api_groups": ["batch"], "resources": ["jobs"], "resource_names": sorted(names), "verbs": ["get", "patch"]}
+    ]
 
 
-def seeing_rules() -> "list[PolicyRuleArgsDict]":
-    """Return the right to list Karpenter's nodes for the receipt. They have no namespace, and names nobody knows."""
-    return [{"api_groups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list"]}]
+def rules(generator: Generator) -> "list[PolicyRuleArgsDict]":
+    """Return the rights in the namespace: our servers' scale and our Jobs by name, and pods, whose names come later.
+
+    Pods and their logs say why something does not start; one that the cores of another keep from starting is deleted.
+    """
+    plan, names = generator.plan, [] if generator.settings.pods == 1 else [GENERATOR]
+    return [
+        *scaling_rules(server.name for server in plan.servers),
+        *job_rules([*names, *(model.part(jobs.FETCH) for model in plan.models), *jobs.compile_names(plan)]),
+        {"api_groups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
+        {"api_groups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    ]

@@ -7,8 +7,8 @@ import typing
 
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers import neuron_pod
-from workloads.manifests import python_pods
-from workloads.manifests.generator import scaling_rules
+from workloads.manifests import jobs, python_pods
+from workloads.manifests.generator import job_rules, scaling_rules
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -36,6 +36,8 @@ class Watch:
 
     runtime: python_pods.Runtime
     plan: Lineup
+    node_pool: str
+    """Whose nodes it gives back."""
     deadline: "pulumi.Input[str]"
     """ISO 8601 with its time zone."""
 
@@ -43,15 +45,6 @@ class Watch:
 def servers(plan: Lineup) -> list[str]:
     """Return the names of the Deployments that hold Neuron cores."""
     return [server.name for server in plan.servers]
-
-
-def compile_jobs(plan: Lineup) -> list[str]:
-    """Return the names of the Jobs that hold Neuron cores."""
-    return [
-        f"{model.plan.of(candidate)[0].name}-compile"
-        for model in plan.models
-        for candidate in model.settings.candidates
-    ]
 
 
 def deadline(created: str, seconds: int) -> str:
@@ -68,8 +61,9 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
         "args": [
             *("--deadline", watch.deadline),
             *("--period-seconds", str(_PERIOD_MINUTES * 60)),
+            *("--node-pool", watch.node_pool),
             *(part for name in servers(watch.plan) for part in ("--deployment", name)),
-            *(part for name in compile_jobs(watch.plan) for part in ("--job", name)),
+            *(part for name in jobs.compile_names(watch.plan) for part in ("--job", name)),
         ],
         "env": neuron_pod.variables(python_pods.variables(watch.runtime)),
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
@@ -99,18 +93,11 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
 
 
 def rules(plan: Lineup) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
-    """Return the guard's rights: the scale of our servers and our compile Jobs, each by name; nothing else.
-
-    A Job has no subresource for its suspension. Its template cannot be changed while it runs.
-    """
+    """Return the guard's rights in the namespace: our servers' scale, our compile Jobs by name, and where pods are."""
     return [
         *scaling_rules(servers(plan)),
-        {
-            "api_groups": ["batch"],
-            "resources": ["jobs"],
-            "resource_names": sorted(compile_jobs(plan)),
-            "verbs": ["get", "patch"],
-        },
+        *job_rules(jobs.compile_names(plan)),
+        {"api_groups": [""], "resources": ["pods"], "verbs": ["list"]},
     ]
 
 

@@ -4,15 +4,19 @@ import collections.abc
 import dataclasses
 import typing
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import ModelShape
+from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.vllm import (
+    PROOF_TOKENS,
     VOLUME_PATH,
     artifacts_folder,
     environment,
     expected_files,
     model_folder,
+    proof_prompts,
     serve_command,
 )
 from optimal_tp.settings.sections import Serving
@@ -23,20 +27,22 @@ from workloads.manifests.bundle import Part
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, PodTemplateSpecArgsDict
+    from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
-_RETRIES = 3
+_FETCH_RETRIES = 3
+_COMPILE_RETRIES = 1
+"""Each try holds a node that is paid for, and what the compiler cannot take once it cannot take three times."""
 _COMPILER_STOP_SECONDS = 90
 """The compile program gives its server a minute to stop."""
 _FETCH_STOP_SECONDS = 10
-COMPILE_PRIORITY = 1000
-"""Servers have none: where an image or a model changes on a node that is full, the Job for the new artifacts takes the
-cores of the server that is to be replaced. With equal priority it would wait for that server, and the server for it."""
 _HUB: typing.Final = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # the program says lines of its own, which a log can hold
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",  # which asks hosts of Hugging Face even behind a mirror, and holds chunks in memory
 }
 """What the hub's client reads when it is imported."""
+RUN = "optimal-tp/run"
+"""Annotation of a pod with the experiment's name."""
 FETCH = "qwen-vllm-fetch"
 """Name and ``app`` label of the Job that fetches the model; in a sweep each model's slug follows."""
 
@@ -52,15 +58,23 @@ class Fetched:
     """What the plan was computed with; the Job holds the fetched model against it."""
 
 
-def priority_class(namespace: str) -> str:
-    """Return the name of the class of compile Jobs; it belongs to the whole cluster."""
-    return f"{namespace}-compile"
+def compile_name(model: ModelPlan, candidate: Candidate) -> str:
+    """Return the name of the Job that compiles for the servers of ``candidate``."""
+    return f"{model.plan.of(candidate)[0].name}-compile"
+
+
+def compile_names(plan: Lineup) -> list[str]:
+    """Return the names of the Jobs that hold Neuron cores."""
+    return [compile_name(model, each) for model in plan.models for each in model.plan.candidates]
 
 
 def compile_spec(
-    site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[Part]
+    site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[Part], *, run: str
 ) -> "JobSpecArgsDict":
-    """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program."""
+    """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program.
+
+    ``run``: name of the experiment. A Job that has failed or was stopped does not run again; another run has another.
+    """
     serving = site.serving
     mounts = [
         neuron_pod.shared(serving.volume_claim, read_only=False),
@@ -72,6 +86,8 @@ def compile_spec(
         *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"),
         *("--model", site.model.name),
         *(part for name in expected_files(server.degree) for part in ("--expect", name)),
+        *(part for tokens in proof_prompts(site.model) for part in ("--prompt-tokens", str(tokens))),
+        *("--tokens", str(PROOF_TOKENS)),
         *("--patience-seconds", str(serving.start_patience_seconds)),
     ]
     python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -79,38 +95,47 @@ def compile_spec(
         **neuron_pod.container(site, server),
         "command": ["python", "-m", "optimal_tp.pods.compile", *arguments, "--"],
         "args": list(serve_command(site.model, site.pair, server.candidate)),
-        "env": neuron_pod.variables(environment(site.model, site.pair, server.candidate) | python),
+        "env": neuron_pod.variables(
+            environment(site.model, site.pair, server.candidate) | neuron_pod.user_variables(serving) | python
+        ),
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {
         "containers": [container],
-        "priority_class_name": priority_class(serving.namespace),
         "restart_policy": "Never",
         "volumes": [volume for volume, _ in mounts],
     }
     template = neuron_pod.pod(
         site, server, app=f"{server.name}-compile", stop_seconds=_COMPILER_STOP_SECONDS, rest=rest
     )
+    return _suspended(template, run=run, retries=_COMPILE_RETRIES)
+
+
+def _suspended(template: "PodTemplateSpecArgsDict", *, run: str, retries: int) -> "JobSpecArgsDict":
+    """Return a Job that waits, without a pod, until the experiment resumes it."""
+    metadata = typing.cast("ObjectMetaArgsDict", template["metadata"])
+    annotations = {**typing.cast("dict[str, str]", metadata.get("annotations", {})), RUN: run}
+    named: PodTemplateSpecArgsDict = {**template, "metadata": {**metadata, "annotations": annotations}}
     return {
-        "backoff_limit": _RETRIES,
+        "backoff_limit": retries,
         "completions": 1,
         "parallelism": 1,
-        # Said, so that an `up` takes back what the guard has changed.
-        "suspend": False,
-        "template": template,
+        "suspend": True,
+        "template": named,
     }
 
 
-def fetch_spec(
+def fetch_spec(  # noqa: PLR0913 - each is named at the call
     fetched: Fetched,
     serving: Serving,
     runtime: python_pods.Runtime,
     *,
     app: str,
     service_account: str,
+    run: str,
     token_secret: str | None = None,
 ) -> "JobSpecArgsDict":
-    """Return the Job that fetches a model, on a system node: it needs no core.
+    """Return the Job that fetches a model, on a system node: it needs no core. ``run`` as in ``compile_spec``.
 
     ``token_secret``: name of the Secret with the hub's token; None asks as anybody.
     """
@@ -143,4 +168,4 @@ def fetch_spec(
         "service_account_name": service_account,
     }
     template: PodTemplateSpecArgsDict = {"metadata": {"labels": {"app": app}}, "spec": spec}
-    return {"backoff_limit": _RETRIES, "completions": 1, "parallelism": 1, "template": template}
+    return _suspended(template, run=run, retries=_FETCH_RETRIES)

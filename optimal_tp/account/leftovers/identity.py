@@ -10,7 +10,7 @@ from optimal_tp.account.steps import call
 
 ROLES: typing.Final = (
     *("cluster-nodes", "cluster-efs-driver", "karpenter-node", "karpenter-controller", "network-flow-logs"),
-    *("loadgen-role", "artifacts-fetch-role"),
+    *("loadgen-role", "artifacts-fetch-role", "cluster-control-plane"),
 )
 """Logical names. IAM lists roles without their tags, so names say whose tags are worth a call."""
 CONTROL_PLANE_ROLE: typing.Final = "cluster-control-plane-eksRole"

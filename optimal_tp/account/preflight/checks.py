@@ -1,7 +1,7 @@
 """All checks in order: what is asked, and which pure check judges the answer."""
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight import images, making, nodes, present, quotas, taken
+from optimal_tp.account.preflight import caller, images, making, nodes, present, quotas, taken
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.settings.infra import ExistingCluster
@@ -12,6 +12,7 @@ def checks(scene: Scene) -> list[Row]:
     who = f"account {scene.account}, region {scene.settings.region}"
     return [
         Row(check="credentials and region", state="fine", found=who, required="AWS knows who asks"),
+        *caller.rows(scene),
         *nodes.rows(scene),
         *_software(scene),
         *(_new(scene) if scene.settings.existing is None else _existing(scene, scene.settings.existing)),
@@ -24,19 +25,25 @@ def checks(scene: Scene) -> list[Row]:
 def _software(scene: Scene) -> list[Row]:
     neuron, minor = scene.settings.neuron, scene.settings.kubernetes
     parameter = scene.ask(questions.PARAMETER, Name=making.ami_parameter(neuron, minor))
-    return [making.pair(neuron), making.ami(neuron, minor, parameter)]
+    # Without an id EC2 is not asked, and the parameter's own answer says why.
+    image = parameter
+    if not isinstance(parameter, questions.Unknown) and parameter:
+        image = scene.ask(questions.AMIS, ImageIds=[parameter[0]["Value"]])
+    return [making.pair(neuron, minor), making.support(neuron), making.ami(neuron, minor, parameter, image)]
 
 
 def _new(scene: Scene) -> list[Row]:
     settings, ask, minor = scene.settings, scene.ask, scene.settings.kubernetes
     offered = ask(questions.VERSIONS, clusterVersions=[minor])
     rows = [making.kubernetes(minor, offered, scene.now.date())]
-    for addon, version in making.wanted_versions(settings).items():
+    for addon, version in settings.addons.by_addon().items():
         answer = ask(questions.ADDON_VERSIONS, addonName=addon, kubernetesVersion=minor)
         rows.append(making.addon(addon, version, minor, answer))
-    rows += [*quotas.rows(scene), making.networks(settings)]
+    there = ask(questions.CLUSTER, name=settings.cluster_name)
+    rows += [*quotas.rows(scene), making.networks(settings, there)]
     for arn in settings.control_plane.admin_role_arns:
-        rows.append(making.administrator(arn, scene.account, ask(questions.ROLE, RoleName=arn.rsplit("/", 1)[-1])))
+        role = ask(questions.ROLE, RoleName=arn.rsplit("/", 1)[-1])
+        rows.append(making.administrator(arn, scene, role, there))
     network = settings.network.existing
     if network is not None:
         by_id = [{"Name": "vpc-id", "Values": [network.vpc_id]}]

@@ -3,8 +3,9 @@
 import collections.abc
 import dataclasses
 import datetime as dt
+import typing
 
-from optimal_tp.account.questions import Answer, Ask
+from optimal_tp.account.questions import Answer, Ask, Unknown
 from optimal_tp.settings.infra import InfraSettings
 
 
@@ -14,6 +15,8 @@ class Experiment:
 
     nodes: int
     """Neuron nodes at the same time, by the plan: at most ``infra.neuron.maximum_nodes``."""
+    up_hours: float
+    """What `pulumi up` is expected to take: it needs credentials as long."""
     expected_hours: float
     longest_hours: float | None
     """When the guard stops it at the latest; None where nobody does."""
@@ -25,6 +28,16 @@ class Experiment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """How long the credentials in use last."""
+
+    source: str
+    """Where they come from, as botocore calls it."""
+    end: dt.datetime | typing.Literal["none", "renewed"] | Unknown
+    """With a time zone; ``renewed`` where whoever uses them gets new ones by itself."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
     """One preflight. ``now`` has a time zone."""
 
@@ -33,6 +46,13 @@ class Scene:
     ask: Ask
     account: str
     """Of 12 digits, whose credentials ask."""
+    caller_arn: str
+    """Of the user or the role's session that asks."""
+    credentials: Credentials
+    address: collections.abc.Callable[[], Answer]
+    """The IPv4 address that AWS sees this machine under."""
+    logins: collections.abc.Callable[[str], Answer]
+    """A registry's host to the files that have a login of it."""
     manifest: collections.abc.Callable[[str], Answer]
     """A manifest's URL to its digest, nothing, or why nobody knows."""
     has_chart: collections.abc.Callable[[str], bool]

@@ -4,9 +4,12 @@ import datetime as dt
 import ipaddress
 import typing
 
+from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.facts.versions import ADDONS, AddonName, KubernetesMinor, pair_conflict
+from optimal_tp.facts.addons import AddonName, addon_conflict
+from optimal_tp.facts.versions import KubernetesMinor, bad_release, pair_conflict
+from optimal_tp.settings import first_up
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import InfraSettings
 
@@ -25,20 +28,40 @@ def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
     return f"/aws/service/eks/optimized-ami/{minor}/amazon-linux-2023/x86_64/neuron/{name}/image_id"
 
 
-def ami(neuron: Neuron, minor: KubernetesMinor, answer: Answer) -> Row:
-    """Say whether the pinned alias names an AMI for this Kubernetes minor."""
+def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer) -> Row:
+    """Say whether the pinned alias names an AMI for this Kubernetes minor, and whether EC2 still has it.
+
+    ``image`` is EC2's answer for the id that ``parameter`` holds: AWS takes old AMIs back and leaves the parameter.
+    """
     check, required = f"AMI al2023@{neuron.ami}", f"a Neuron AMI of that release for Kubernetes {minor}"
-    if isinstance(answer, Unknown):
-        return unknown(check, answer.reason, required)
-    if answer:
-        return Row(check=check, state="fine", found=str(answer[0]["Value"]), required=required)
     remedy = "set infra.neuron.ami_release to a release that fits the pair, or choose another pair"
-    return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
+    if isinstance(parameter, Unknown):
+        return unknown(check, parameter.reason, required)
+    if not parameter:
+        return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
+    name = str(parameter[0]["Value"])
+    if isinstance(image, Unknown):
+        return unknown(check, f"{name} is its id, but {image.reason}", required)
+    state = str(image[0].get("State", "available")) if image else "no longer there"
+    if state == "available":
+        return Row(check=check, state="fine", found=f"{name}, available", required=required)
+    return Row(check=check, state="wrong", found=f"{name}, {state}", required=required, remedy=remedy)
 
 
-def pair(neuron: Neuron) -> Row:
-    """Say whether the image's runtime and the AMI's driver accept each other."""
-    conflict = pair_conflict(neuron.image_and_ami, neuron.ami)
+def support(neuron: Neuron) -> Row:
+    """Say until when AWS supports the image: both pairs run NxD Inference, whose end is announced."""
+    return Row(
+        check="support of the image",
+        state="warning",
+        found=neuron.image_and_ami.support,
+        required="an image that AWS goes on supporting",
+        remedy="nothing to do for this run; results hold for this image, and a later one has to be measured anew",
+    )
+
+
+def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
+    """Say whether the image's runtime and the AMI's driver accept each other, and no harm is known of the AMI."""
+    conflict = pair_conflict(neuron.image_and_ami, neuron.ami) or bad_release(neuron.ami, minor)
     return Row(
         check="image and AMI",
         state="fine" if conflict is None else "wrong",
@@ -71,33 +94,47 @@ def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
 
 
 def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: Answer) -> Row:
-    """Say whether EKS has the add-on for this minor, in the version of the settings where one is named."""
-    check, required = f"add-on {name}", wanted or f"any version for Kubernetes {minor}"
+    """Say whether EKS has the add-on for this minor, as the settings name it or by a default without harm."""
+    check, required = f"add-on {name}", wanted or f"a version for Kubernetes {minor}"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
-    offered = [str(version["addonVersion"]) for entry in answer for version in entry.get("addonVersions", [])]
-    missing = not offered or (wanted is not None and wanted not in offered)
-    return Row(
-        check=check,
-        state="wrong" if missing else "fine",
-        found=", ".join(offered[:3]) if offered else "none",
-        required=required,
-        remedy=f"name one of these in infra.addons, or leave {name} out" if missing else "",
-    )
+    offered = [version for entry in answer for version in entry.get("addonVersions", [])]
+    names = [str(version["addonVersion"]) for version in offered]
+    default = next((str(version["addonVersion"]) for version in offered if _is_default(version, minor)), None)
+    told = "EKS names no default" if default is None else f"EKS's default is {default}"
+    if wanted is not None and wanted in names:
+        return Row(check=check, state="fine", found=f"offered; {told}", required=required)
+    if not names or wanted is not None:
+        found = f"not offered; {told}; the newest is {names[0]}" if names else "none"
+        key = "infra.addons"
+        remedy = f"name one that is offered in {key}, or leave it out"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
+    harm = None if default is None else addon_conflict(name, default, minor)
+    if harm is not None:
+        remedy = f"name a version in infra.addons; {harm}"
+        return Row(check=check, state="wrong", found=told, required=required, remedy=remedy)
+    return Row(check=check, state="fine", found=told, required=required)
 
 
-def wanted_versions(settings: InfraSettings) -> dict[AddonName, str | None]:
-    """Return the version that the settings name for each add-on; None where EKS chooses."""
-    keys = {"aws-efs-csi-driver": "efs_csi_driver", "eks-pod-identity-agent": "pod_identity_agent"}
-    return {name: getattr(settings.addons, keys.get(name, name.replace("-", "_"))) for name in ADDONS}
+def _is_default(version: typing.Any, minor: KubernetesMinor) -> bool:  # noqa: ANN401 - as AWS answers
+    fits = version.get("compatibilities", [])
+    return any(each.get("defaultVersion") and each.get("clusterVersion", minor) == minor for each in fits)
 
 
-def networks(settings: InfraSettings) -> Row:
-    """Say which networks of the settings are the examples of the stack file."""
+def networks(settings: InfraSettings, there: Answer) -> Row:
+    """Say which networks of the settings are examples, and whether anybody gets in; ``there``: the cluster, if any."""
     cidrs = settings.control_plane.public_access_cidrs
     examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
+    check = "access to the API server"
+    if first_up.is_closed(settings):
+        required = "a way in for whoever runs `up`"
+        if isinstance(there, Unknown):
+            return unknown(check, there.reason, required)
+        if not there:
+            found = f"private, and {first_up.CLOSED}"
+            return Row(check=check, state="wrong", found=found, required=required, remedy=first_up.CLOSED_REMEDY)
     return Row(
-        check="access to the API server",
+        check=check,
         state="wrong" if examples else "fine",
         found=", ".join(cidrs) or "private",
         required="networks that you work from",
@@ -105,14 +142,18 @@ def networks(settings: InfraSettings) -> Row:
     )
 
 
-def administrator(arn: str, account: str, answer: Answer) -> Row:
-    """Say whether a role of ``control_plane.admin_role_arns`` is there."""
+def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
+    """Say whether a role of ``control_plane.admin_role_arns`` is there, and is not the one that makes the cluster."""
+    account = scene.account
     check, required = f"administrator {arn.rsplit('/', maxsplit=1)[-1]}", f"{arn} exists"
     if f"::{EXAMPLE_ACCOUNT}:" in arn and account != EXAMPLE_ACCOUNT:
         remedy = "put your own role into infra.control_plane.admin_role_arns, or none"
         return Row(check=check, state="wrong", found="the example's account", required=required, remedy=remedy)
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
+    if answer and first_up.is_role_of(scene.caller_arn, arn) and not isinstance(there, Unknown) and not there:
+        found = f"the role that asks: {first_up.ENTERED}"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=first_up.ENTERED_REMEDY)
     if answer:
         return Row(check=check, state="fine", found="there", required=required)
     remedy = "make the role, or mend infra.control_plane.admin_role_arns"

@@ -6,7 +6,7 @@ import json
 import typing
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight import quotas, reservations
+from optimal_tp.account.preflight import blocks, quotas, reservations
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
@@ -112,7 +112,10 @@ def rows(scene: Scene) -> list[Row]:
         found.append(_offered(scene, settings.system_nodes.instance_type, settings.zones, "infra.zones"))
     answers = _reservations(scene)
     reserved, held = _reserved(scene, alive, answers)
-    found += [*held, *_quotas(scene, alive, reserved, reservations.unused(answers.values()))]
+    found += held
+    if isinstance(reserved, Unknown) or reserved < scene.experiment.nodes:
+        found.append(blocks.row(scene))
+    found += _quotas(scene, alive, reserved, reservations.unused(answers.values()))
     vcpus = sizing.system_node_vcpus(settings)
     if vcpus is not None and quotas.family(settings.system_nodes.instance_type) in quotas.STANDARD_FAMILIES:
         used = quotas.vcpus_in_use(

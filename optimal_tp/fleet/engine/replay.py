@@ -1,12 +1,10 @@
 """The run's own turns, simulated with the sends that they had, beside what was measured; and the turn held out."""
 
-import dataclasses
 import math
 import typing
 
 import numpy as np
 
-from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
 from optimal_tp.fleet.engine.kernel import Work, run
@@ -17,6 +15,7 @@ from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.measurement.estimate import Interval, figure
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, key, of, samples_by_turn
+from optimal_tp.verdict.predictions import HeldOut
 
 METRICS: tuple[Metric, ...] = ("total_ms", "ttft_ms", "tpot_ms")
 CHECKED = (50.0, 99.0)
@@ -131,25 +130,6 @@ def _gap(own: typing.Sequence[Sample], arrivals: np.ndarray, closed: int) -> flo
         return 0.0
     ends = np.sort([one.end_seconds for one in own])
     return max(0.0, float(np.median(arrivals[closed:] - ends[: len(own) - closed])))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class HeldOut:
-    """One figure of the turn that no model was fitted to, beside its prediction."""
-
-    candidate: Candidate
-    rate_per_second: float
-    metric: Metric
-    percent: float
-    predicted_ms: float
-    one_turn: Interval
-    """Where the figure of a single turn as long falls, 95 % of the time, if the model is right; milliseconds."""
-    measured_ms: float
-
-    @property
-    def error(self) -> float:
-        """Predicted over measured, less one."""
-        return self.predicted_ms / self.measured_ms - 1
 
 
 def held_out(

@@ -40,7 +40,19 @@ class Standing:
     """Blocks at the beginning of the run that a candidate's trend has thrown out."""
 
 
-Scored = typing.TypeVar("Scored")
+class Started(typing.Protocol):
+    """A reading that knows which start of its candidate's servers it was on."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """Whose it is."""
+
+    @property
+    def start(self) -> int:
+        """The number of the start."""
+
+
+Scored = typing.TypeVar("Scored", bound=Started)
 
 
 class Race(typing.Generic[Scored]):
@@ -55,6 +67,7 @@ class Race(typing.Generic[Scored]):
         self._last: dict[tuple[Candidate, Candidate], Pair] = {}
         self._safe: Candidate | None = None
         self._blocks = 0
+        self._starts: dict[Candidate, dict[int, int]] = {candidate: {} for candidate in self._oldest}
 
     @property
     def racing(self) -> tuple[Candidate, ...]:
@@ -67,7 +80,10 @@ class Race(typing.Generic[Scored]):
         ``number`` is the block's, from 0, where a record lacks blocks before it; None is one more than the last.
         """
         self._blocks = self._blocks if number is None else number
-        self.scoring.add(self._blocks, readings)
+        taken = list(readings)
+        self.scoring.add(self._blocks, taken)
+        for one in taken:
+            self._starts[one.candidate][self._blocks] = one.start
         self._blocks += 1
         racing = self.racing
         self.scoring.learn(racing, self._oldest)
@@ -76,10 +92,7 @@ class Race(typing.Generic[Scored]):
         scores = {candidate: self._scores(candidate) for candidate in racing}
         wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
         pairs = [
-            dataclasses.replace(
-                lead(first, second, _differences(scores[first], scores[second]), self.rules),
-                wanders=bool(wandering & {first, second}),
-            )
+            self._pair(first, second, _differences(scores[first], scores[second]), wandering)
             for first, second in itertools.combinations(racing, 2)
         ]
         former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}
@@ -96,6 +109,21 @@ class Race(typing.Generic[Scored]):
             forgotten=dict(self._oldest),
         )
 
+    def _pair(
+        self,
+        first: Candidate,
+        second: Candidate,
+        differences: collections.abc.Mapping[int, float],
+        wandering: collections.abc.Set[Candidate],
+    ) -> Pair:
+        found = lead(first, second, differences, self.rules)
+        by_start: dict[tuple[int, int], list[float]] = {}
+        for block, difference in differences.items():
+            starts = self._starts[first][block], self._starts[second][block]
+            by_start.setdefault(starts, []).append(difference)
+        leads = {math.fsum(own) > 0 for own in by_start.values() if len(own) > 1}
+        return dataclasses.replace(found, wanders=bool(wandering & {first, second}), starts_differ=len(leads) > 1)
+
     def _scores(self, candidate: Candidate) -> dict[int, float]:
         return self.scoring.scores(candidate, self._oldest[candidate])
 
@@ -104,9 +132,12 @@ class Race(typing.Generic[Scored]):
         if self.rules.most_looks is not None:
             return False
         scores = {candidate: self._scores(candidate) for candidate in racing}
-        restless = {candidate for candidate in racing if abs(trend(scores[candidate])) > CANDIDATE_TREND}
+        starts = self._starts
+        restless = {one for one in racing if abs(trend(scores[one], starts[one])) > CANDIDATE_TREND}
         for first, second in itertools.combinations(racing, 2):
-            if abs(trend(_differences(scores[first], scores[second]))) > PAIR_TREND:
+            differences = _differences(scores[first], scores[second])
+            both = {block: (starts[first][block], starts[second][block]) for block in differences}
+            if abs(trend(differences, both)) > PAIR_TREND:
                 restless |= {first, second}
         for candidate in restless:
             self._oldest[candidate] += math.ceil((self._blocks - self._oldest[candidate]) / 3)

@@ -12,22 +12,38 @@ from optimal_tp.facts.candidates import Candidate
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one open turn says: at a rate, so many of the counted requests held every limit."""
+    """What one open turn says: at a rate, so many of the counted requests held every limit of one percentile."""
 
     candidate: Candidate
     block: int | None
     """None for a turn of the bracket, which only finds where to begin."""
     log_rate: float
     """Logarithm of requests per second per logical core."""
+    asked: float
+    """Share of the requests, 0 to 1, that is to hold the limits."""
     hits: int
     counted: int
     early_hits: int | None = None
     """Of the first half of the counted requests; None where nobody looked."""
+    start: int = 0
+    """Which start of the candidate's servers it was on."""
+    others: tuple["Reading", ...] = ()
+    """What the same turn says by the limits of other percentiles, where the limits have several."""
 
     @property
     def share(self) -> float:
         """Share of the counted requests that held every limit, 0 to 1."""
         return self.hits / self.counted
+
+    @property
+    def by_share(self) -> tuple["Reading", ...]:
+        """What the turn says by each asked share."""
+        return (self, *self.others)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether every asked share of the requests held its limits."""
+        return all(one.share >= one.asked for one in self.by_share)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

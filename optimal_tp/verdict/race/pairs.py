@@ -65,6 +65,8 @@ class Pair:
     rules: Rules
     wanders: bool = False
     """Whether something that outlasts a turn moves one of the two: neither is called better."""
+    starts_differ: bool = False
+    """Whether on one start of the servers one of the two led, and on another the other: neither is called better."""
 
     def turned(self) -> "Pair":
         """Return ``second`` against ``first``."""
@@ -80,7 +82,13 @@ class Pair:
     def is_better(self) -> bool:
         """Whether ``first`` is better beyond doubt."""
         low = self.interval.low
-        if self.wanders or self.why_open is not None or low is None or low <= math.log1p(self.rules.bias):
+        if (
+            self.wanders
+            or self.starts_differ
+            or self.why_open is not None
+            or low is None
+            or low <= math.log1p(self.rules.bias)
+        ):
             return False
         is_sure = low > math.log1p(SURE_LEAD * self.rules.resolution)
         return self.rules.most_looks is not None or self.surely_effective >= FEWEST_FOR_BETTER or is_sure
@@ -167,15 +175,26 @@ def _raised(r: float, errors: float, count: int) -> float:
     return min(0.99, max(0.0, r + errors / math.sqrt(count)))
 
 
-def trend(values: collections.abc.Mapping[int, float]) -> float:
-    """Return the t statistic of the slope of ``values`` over their blocks; 0 for too few or no spread."""
-    if len(values) < FEWEST_FOR_TREND:
+def trend(
+    values: collections.abc.Mapping[int, float], starts: collections.abc.Mapping[int, collections.abc.Hashable]
+) -> float:
+    """Return the t statistic of the slope of ``values`` over their blocks; 0 for too few or no spread.
+
+    ``starts`` tells, by block, on which start of the servers: each has a level of its own, as starts differ without any
+    trend, and one slope is common to all.
+    """
+    groups: dict[collections.abc.Hashable, list[int]] = {}
+    for block in sorted(values):
+        groups.setdefault(starts[block], []).append(block)
+    freedom = len(values) - len(groups) - 1
+    if len(values) < FEWEST_FOR_TREND or freedom < 1:
         return 0.0
-    blocks = np.array(sorted(values), dtype=float)
-    own = np.array([values[int(block)] for block in blocks])
-    blocks -= blocks.mean()
-    own -= own.mean()
+    blocks = np.concatenate([np.array(group) - np.mean(group) for group in groups.values()])
+    levels = ([values[block] for block in group] for group in groups.values())
+    own = np.concatenate([np.array(level) - np.mean(level) for level in levels])
+    if not np.any(blocks):
+        return 0.0
     slope = float(blocks @ own) / float(blocks @ blocks)
     rest = own - slope * blocks
-    error = math.sqrt(float(rest @ rest) / (len(own) - 2) / float(blocks @ blocks))
+    error = math.sqrt(float(rest @ rest) / freedom / float(blocks @ blocks))
     return slope / error if error > 0 else 0.0

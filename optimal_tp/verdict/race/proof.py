@@ -45,23 +45,26 @@ def missed(shares: typing.Iterable[float], asked: float) -> list[float]:
     return [(asked - share) / (1 - asked) for share in shares]
 
 
-def proof(readings: typing.Sequence[Reading], asked: float, *, alpha: float) -> Proof:
+def proof(readings: typing.Sequence[Reading], *, alpha: float) -> Proof:
     """Return what ``readings``, in order, of turns after the choice prove; half of ``alpha`` for each side.
 
     The share falls with the rate, so turns at rates of c and more speak against "the capacity is at most c", whatever
     rule chose them; bets are on those NEAR it, which is known before each turn. Rates are tested from the safe side, so
-    that no further share of alpha is spent on them.
+    that no further share of alpha is spent on them. Where limits have several percentiles a rate is held once each of
+    them is shown to be, and missed once any is, for which they divide alpha.
     """
     rates = sorted({reading.log_rate for reading in readings})
     low = high = None
     for rate in rates:
-        above = [reading.share for reading in readings if rate <= reading.log_rate <= rate + NEAR]
-        if not is_shown(held(above, asked), alpha / 2):
+        above = [reading.by_share for reading in readings if rate <= reading.log_rate <= rate + NEAR]
+        bets = [held((one.share for one in each), each[0].asked) for each in zip(*above, strict=True)]
+        if not all(is_shown(gains, alpha / 2) for gains in bets):
             break
         low = rate
     for rate in reversed(rates):
-        below = [reading.share for reading in readings if rate - NEAR <= reading.log_rate <= rate]
-        if not is_shown(missed(below, asked), alpha / 2):
+        below = [reading.by_share for reading in readings if rate - NEAR <= reading.log_rate <= rate]
+        bets = [missed((one.share for one in each), each[0].asked) for each in zip(*below, strict=True)]
+        if not any(is_shown(gains, alpha / 2 / len(bets)) for gains in bets):
             break
         high = rate
     return Proof(

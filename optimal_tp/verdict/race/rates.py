@@ -39,9 +39,9 @@ class Bracket:
         self._held: float | None = None
         self._missed: float | None = None
 
-    def add(self, reading: Reading, asked: float) -> None:
+    def add(self, reading: Reading) -> None:
         """Take the reading of the turn at ``next``."""
-        if reading.share >= asked:
+        if reading.is_held:
             self._held = reading.log_rate if self._held is None else max(self._held, reading.log_rate)
         else:
             self._missed = reading.log_rate if self._missed is None else min(self._missed, reading.log_rate)

@@ -26,6 +26,8 @@ class Throughput:
     block: int | None
     log_rate: float
     """Logarithm of output tokens per second per logical core."""
+    start: int = 0
+    """Which start of the candidate's servers it was on."""
 
 
 TakenT = typing.TypeVar("TakenT", contravariant=True)  # noqa: PLC0105 - no _contra in a name that is read
@@ -49,8 +51,8 @@ class Scoring(typing.Protocol[TakenT]):
         """Whether something that outlasts a turn moves the candidate's scores."""
 
 
-class GoodputScoring:
-    """Scores by the rate within limits: one step from a fit to the candidate's own turns."""
+class ShareScoring:
+    """Scores by the rate at which one asked share is held: one step from a fit to the candidate's own turns."""
 
     def __init__(self, candidates: collections.abc.Iterable[Candidate], asked: float, *, reach: float) -> None:
         """Score at the share ``asked`` of requests, 0 to 1.
@@ -107,8 +109,14 @@ class GoodputScoring:
 
     def is_bracketed(self, candidate: Candidate) -> bool:
         """Whether any turn of ``candidate`` missed the asked share, and any held it: else its capacity is a guess."""
-        shares = [each.share for each in (*self._bracket[candidate], *self._blocks[candidate].values())]
-        return any(share < self.asked for share in shares) and any(share >= self.asked for share in shares)
+        return self.is_missed(candidate) and any(share >= self.asked for share in self._shares(candidate))
+
+    def is_missed(self, candidate: Candidate) -> bool:
+        """Whether any turn of ``candidate`` missed the asked share."""
+        return any(share < self.asked for share in self._shares(candidate))
+
+    def _shares(self, candidate: Candidate) -> list[float]:
+        return [each.share for each in (*self._bracket[candidate], *self._blocks[candidate].values())]
 
     def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
         """Whether the scores vary more from turn to turn than the two halves of a turn explain.
@@ -127,14 +135,74 @@ class GoodputScoring:
         bound = WANDERING * float(scipy.special.fdtri(len(scores) - 1, len(own), 0.99))
         return statistics.variance(scores.values()) > bound * statistics.fmean(own)
 
+    def disturbed(self, candidate: Candidate) -> tuple[Reading, ...]:
+        """Return the turns of blocks that are not compared because something else than their rate was at work."""
+        by = self.fits.get(candidate)
+        own = () if by is None else self._blocks[candidate].values()
+        return tuple(reading for reading in own if by is not None and is_disturbed(reading, by))
+
+
+class GoodputScoring:
+    """Scores by the rate within all limits.
+
+    Where limits have several percentiles, each asked share has its own fit, and a candidate is scored by the one with
+    the least capacity: the share that ends first as its rate rises.
+    """
+
+    def __init__(
+        self, candidates: collections.abc.Iterable[Candidate], asked: collections.abc.Iterable[float], *, reach: float
+    ) -> None:
+        """Score at the ``asked`` shares; ``reach`` is that of ``ShareScoring``."""
+        self._candidates = tuple(candidates)
+        self._by = {share: ShareScoring(self._candidates, share, reach=reach) for share in asked}
+
+    @property
+    def fits(self) -> dict[Candidate, Fit]:
+        """The fit of every candidate that has one, by the share that it is scored by."""
+        own = ((candidate, self._binding(candidate).fits.get(candidate)) for candidate in self._candidates)
+        return {candidate: by for candidate, by in own if by is not None}
+
+    def _binding(self, candidate: Candidate) -> ShareScoring:
+        """Return the scoring with the least capacity; of shares that were never missed it is only a guess."""
+        every = list(self._by.values())
+        fitted = [each for each in every if candidate in each.fits]
+        missed = [each for each in fitted if each.is_missed(candidate)]
+        return min(missed or fitted, key=lambda each: each.fits[candidate].log_capacity, default=every[0])
+
+    def open_with(self, reading: Reading) -> None:
+        """Take a reading of the bracket: it says where to begin, and is no evidence."""
+        for one in reading.by_share:
+            self._by[one.asked].open_with(one)
+
+    def add(self, block: int, readings: collections.abc.Iterable[Reading]) -> None:
+        """Take the readings of ``block``."""
+        for reading in readings:
+            for one in reading.by_share:
+                self._by[one.asked].add(block, [one])
+
+    def learn(
+        self, candidates: collections.abc.Iterable[Candidate], oldest: collections.abc.Mapping[Candidate, int]
+    ) -> None:
+        """Fit every candidate that has a reading, at every asked share."""
+        every = tuple(candidates)
+        for scoring in self._by.values():
+            scoring.learn(every, oldest)
+
+    def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
+        """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
+        return self._binding(candidate).scores(candidate, oldest)
+
+    def is_bracketed(self, candidate: Candidate) -> bool:
+        """Whether any turn of ``candidate`` missed what is asked, and any held it."""
+        return self._binding(candidate).is_bracketed(candidate)
+
+    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
+        """Whether something that outlasts a turn moves the candidate's scores."""
+        return self._binding(candidate).is_wandering(candidate, oldest)
+
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
-        return tuple(
-            reading
-            for candidate, by in self.fits.items()
-            for reading in self._blocks[candidate].values()
-            if is_disturbed(reading, by)
-        )
+        return tuple(one for candidate in self._candidates for one in self._binding(candidate).disturbed(candidate))
 
 
 class ThroughputScoring:

@@ -1,0 +1,85 @@
+"""Who asks AWS: until when, from which address, and with which logins of registries. Nothing here prints a secret."""
+
+import collections.abc
+import datetime as dt
+import ipaddress
+import json
+import pathlib
+import sys
+import typing
+
+import boto3
+import botocore.credentials
+
+from optimal_tp.account.preflight.context import Credentials
+from optimal_tp.account.questions import Answer, Unknown
+from optimal_tp.account.registry import Fetch, fetch
+
+ADDRESS_URL: typing.Final = "https://checkip.amazonaws.com"
+"""AWS's own answer to the question from where it is asked: the address as text."""
+_EXPIRATION: typing.Final = "AWS_CREDENTIAL_EXPIRATION"
+"""Where `aws configure export-credentials --format env` and others put the end of the keys beside it."""
+_OK = 200
+
+
+def credentials(session: boto3.session.Session, environment: collections.abc.Mapping[str, str]) -> Credentials:
+    """Return how long the credentials of ``session`` last; nothing is renewed to find out."""
+    found = session.get_credentials()
+    if found is None:
+        return Credentials(source="nowhere", end=Unknown(reason="there are no credentials"))
+    if found.method == "env" and environment.get(_EXPIRATION):
+        return Credentials(source="the environment", end=_moment(environment[_EXPIRATION]))
+    if isinstance(found, botocore.credentials.RefreshableCredentials):
+        return Credentials(source=found.method, end="renewed")
+    if found.token:
+        return Credentials(source=found.method, end=Unknown(reason="they are temporary, and nothing says until when"))
+    return Credentials(source=found.method, end="none")
+
+
+def _moment(text: str) -> dt.datetime | Unknown:
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return Unknown(reason=f"{_EXPIRATION} is no moment")
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
+
+
+def address(ask: Fetch = fetch) -> Answer:
+    """Return the IPv4 address that AWS sees this machine under, or why nobody knows."""
+    try:
+        answer = ask("GET", ADDRESS_URL, {})
+        if answer.status != _OK:
+            return Unknown(reason=f"{ADDRESS_URL} answered {answer.status}")
+        return (str(ipaddress.IPv4Address(answer.body.decode().strip())),)
+    except OSError as error:
+        return Unknown(reason=f"{ADDRESS_URL} cannot be reached ({type(error).__name__})")
+    # A malformed answer of a proxy or a sign-on page is no answer either.
+    except ValueError:
+        return Unknown(reason=f"{ADDRESS_URL} did not answer with an IPv4 address")
+
+
+def logins(host: str, environment: collections.abc.Mapping[str, str]) -> Answer:
+    """Return the files of Docker and Helm that have a login of ``host``. Only names of keys are looked at."""
+    found = []
+    for path in _stores(environment):
+        try:
+            store = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            return Unknown(reason=f"{path} cannot be read ({type(error).__name__})")
+        names = store.get("auths", {}) if isinstance(store, dict) else {}
+        if any(name.removeprefix("https://").split("/")[0] == host for name in names):
+            found.append(str(path))
+    return tuple(found)
+
+
+def _stores(environment: collections.abc.Mapping[str, str]) -> list[pathlib.Path]:
+    """Return where Docker and Helm keep logins (Docker CLI reference, "config.json"; Helm, "helm env")."""
+    home = pathlib.Path(environment.get("HOME", pathlib.Path.home()))
+    docker = pathlib.Path(environment.get("DOCKER_CONFIG", home / ".docker")) / "config.json"
+    plain = home / ("Library/Preferences" if sys.platform == "darwin" else ".config")
+    config = pathlib.Path(environment.get("XDG_CONFIG_HOME", plain))
+    of_helm = pathlib.Path(environment.get("HELM_CONFIG_HOME", config / "helm"))
+    helm = pathlib.Path(environment.get("HELM_REGISTRY_CONFIG", of_helm / "registry" / "config.json"))
+    return [docker, helm]

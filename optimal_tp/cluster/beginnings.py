@@ -1,0 +1,42 @@
+"""What is known of a run before it begins: its candidates as the plan has them, and how far it is."""
+
+import time
+
+import boto3
+
+from optimal_tp.cluster.order import ModelOrder, Order
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.progress import Progress
+from optimal_tp.measurement.run import DegreeRecord
+
+
+def progress_of(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:
+    """Return what is known of the run before it begins."""
+    now = time.time()
+    return Progress(
+        run=run,
+        model=model.settings.model.name,
+        model_title=model_title,
+        candidates=tuple(model.targets),
+        region=boto3.Session().region_name if order.publish else None,
+        started=now,
+        stage_started=now,
+        written=now,
+    )
+
+
+def degree_of(candidate: Candidate, model: ModelOrder) -> DegreeRecord:
+    """Return what stands behind ``candidate``: its servers, or the word of the plan."""
+    urls, said = model.targets.get(candidate, ()), model.gates.get(candidate)
+    cores = candidate.degree * len(urls)
+    lacking = f"no --target {candidate.slug.removeprefix('tp')}=URL was given"
+    return DegreeRecord(
+        degree=candidate.degree,
+        max_num_seqs=candidate.max_num_seqs,
+        gate=None if urls else "no-capacity" if said is None else said.gate,
+        reason=None if urls else lacking if said is None else said.reason,
+        urls=urls,
+        cores_used=cores,
+        cores_allocated=cores,
+        ready_seconds=None,
+    )

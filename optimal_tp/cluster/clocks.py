@@ -1,0 +1,47 @@
+"""Whether this machine's clock can be held against that of another: what its kernel says of it."""
+
+import ctypes
+import pathlib
+import uuid
+
+_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+_UNSYNCHRONISED = 0x40
+_CLOCK_ERROR = 5
+
+
+class _Timex(ctypes.Structure):
+    """The head of Linux's ``struct timex``, and room for its rest (adjtimex(2), read 2026-11-24)."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+def clock_error_ms() -> float | None:
+    """Return the kernel's bound on the error of its clock; None where no time service keeps it, or none can be asked.
+
+    NTP's daemons keep this bound up to date: half the round trip to the source, and what the clock may drift since.
+    """
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        timex = _Timex()
+        state = library.adjtimex(ctypes.byref(timex))
+    except (OSError, AttributeError):
+        return None
+    if state < 0 or state == _CLOCK_ERROR or timex.status & _UNSYNCHRONISED:
+        return None
+    return float(timex.maxerror) / 1000
+
+
+def machine() -> str:
+    """Return the identity of this machine since it started; one of its own where the kernel does not say."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(uuid.uuid4())

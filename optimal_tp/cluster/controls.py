@@ -1,0 +1,85 @@
+"""Everything that a conductor asks of the Kubernetes API, and everything that it changes there."""
+
+import dataclasses
+import typing
+import urllib.parse
+
+from optimal_tp.cluster import sightings
+from optimal_tp.cluster.sightings import Claim, Job, Pod
+from optimal_tp.errors import ServerFailed
+from optimal_tp.pods.kubernetes import Namespace
+
+_CLAIMS = "karpenter.sh/v1/nodeclaims"
+_POOL_LABEL = "karpenter.sh/nodepool"
+_JOB_LABEL = "batch.kubernetes.io/job-name"
+"""Kubernetes puts it on every pod of a Job."""
+_LOG_LINES = 200
+_LOG_BYTES = 200_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Controls:
+    """A namespace's servers, Jobs and pods, and the cluster's Karpenter nodes.
+
+    Every method raises ServerFailed when it is refused or nobody answers, unless it says otherwise.
+    """
+
+    namespace: Namespace
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Ask for ``replicas`` pods of a Deployment."""
+        patch = {"spec": {"replicas": replicas}}
+        self.namespace.ask(f"scale {name} to {replicas}", "apps/v1", f"deployments/{name}/scale", patch=patch)
+
+    def job(self, name: str) -> Job:
+        """Return the Job called ``name``."""
+        return sightings.job(self.namespace.ask(f"tell of the Job {name}", "batch/v1", f"jobs/{name}"))
+
+    def resume(self, name: str, annotations: dict[str, str] | None = None) -> None:
+        """Let a suspended Job run, with ``annotations`` for its pods to read."""
+        patch: dict[str, typing.Any] = {"spec": {"suspend": False}}
+        if annotations is not None:
+            patch["metadata"] = {"annotations": annotations}
+        self.namespace.ask(f"resume the Job {name}", "batch/v1", f"jobs/{name}", patch=patch)
+
+    def suspend(self, name: str) -> None:
+        """Let a Job that has not ended have no pods any more."""
+        job = self.job(name)
+        if job.ending is None and not job.is_suspended:
+            self.namespace.ask(f"suspend the Job {name}", "batch/v1", f"jobs/{name}", patch={"spec": {"suspend": True}})
+
+    def pods_of_job(self, name: str) -> list[Pod]:
+        """Return the pods of the Job called ``name``, the oldest first."""
+        return self._pods(_JOB_LABEL, name)
+
+    def pods_of_server(self, name: str) -> list[Pod]:
+        """Return the pods of the Deployment called ``name``, the oldest first."""
+        return self._pods("app", name)
+
+    def _pods(self, label: str, value: str) -> list[Pod]:
+        query = urllib.parse.urlencode({"labelSelector": f"{label}={value}"})
+        found = self.namespace.ask(f"list the pods of {value}", "v1", f"pods?{query}")
+        return sorted(map(sightings.pod, found.get("items") or ()), key=lambda pod: pod.created)
+
+    def log(self, pod: Pod, *, previous: bool = False) -> str:
+        """Return the end of the log of ``pod``, or of its container's run before; empty where it cannot be read."""
+        asked = {"tailLines": _LOG_LINES, "limitBytes": _LOG_BYTES} | ({"previous": "true"} if previous else {})
+        path = f"pods/{pod.name}/log?{urllib.parse.urlencode(asked)}"
+        try:
+            return self.namespace.read(f"read the log of {pod.name}", path)
+        except ServerFailed:  # what has not run yet has none, and a word does not hang on it
+            return ""
+
+    def remove_pod(self, name: str) -> None:
+        """Delete a pod; its Deployment makes another."""
+        self.namespace.remove(f"delete the pod {name}", "v1", f"pods/{name}")
+
+    def claims(self, pool: str) -> list[Claim]:
+        """Return the nodes of Karpenter's NodePool ``pool``."""
+        query = urllib.parse.urlencode({"labelSelector": f"{_POOL_LABEL}={pool}"})
+        found = self.namespace.ask_cluster("list the nodes", f"{_CLAIMS}?{query}")
+        return [sightings.claim(item) for item in found.get("items") or ()]
+
+    def remove_claim(self, name: str) -> None:
+        """Delete a NodeClaim: Karpenter gives its node back, and gets another for the pods that need one."""
+        self.namespace.remove_from_cluster(f"give the node {name} back", f"{_CLAIMS}/{name}")

@@ -1,0 +1,53 @@
+"""What must hold for a run to go on after the death of its process, and where its clock stands then."""
+
+import collections.abc
+import datetime as dt
+
+from optimal_tp.errors import ResumeFailed
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.turns import of
+from optimal_tp.plan.timetable import Rounds
+from optimal_tp.settings.workload import WorkloadSettings
+
+
+def refuse_other_run(
+    record: RunRecord, settings: WorkloadSettings, rounds: Rounds | None, pins: collections.abc.Mapping[str, str]
+) -> None:
+    """Raise ResumeFailed where ``record`` is not of a run of these settings, rounds and pins, with what differs.
+
+    ``pins``: those that are known before a server is asked.
+    """
+    differing = [f"pin {name}" for name in sorted(pins) if record.pins.get(name) != pins[name]]
+    if record.settings != settings:
+        differing.append("settings")
+    if record.rounds != rounds:
+        differing.append("rounds of servers")
+    if record.part is not None:
+        differing.append("number of load generators")
+    if differing:
+        raise ResumeFailed(
+            f"run {record.run} was begun with other {', '.join(differing)}: what it measured is kept; a new run begins"
+        )
+
+
+def last_known_seconds(record: RunRecord) -> float:
+    """Return the last moment that ``record`` tells of, from the run's origin."""
+    return max((turn.end_seconds for turn in record.turns), default=0.0)
+
+
+def resumed_origin(record: RunRecord, now_epoch_seconds: float, clock: float) -> float:
+    """Return what ``clock``, which is read now, showed at the origin of ``record``: its times go on, with the gap.
+
+    The wall clock says how long the gap was; one that was set back since does not turn the run's time back.
+    """
+    origins = [
+        turn.start_epoch_seconds - turn.start_seconds for turn in record.turns if turn.start_epoch_seconds is not None
+    ]
+    began = origins[-1] if origins else dt.datetime.fromisoformat(record.started).timestamp()
+    return clock - max(now_epoch_seconds - began, last_known_seconds(record))
+
+
+def requests_of(record: RunRecord, candidate: Candidate) -> int:
+    """Return how many requests were sent to the servers of ``candidate``, as far as is known."""
+    return sum(turn.requests for turn in record.turns if of(turn) == candidate)

@@ -1,0 +1,199 @@
+"""Who takes the turns that the experiment asks for: the servers' load, or first the record of a run that goes on."""
+
+import collections
+import collections.abc
+import dataclasses
+import datetime as dt
+import math
+import typing
+
+from optimal_tp.errors import ResumeFailed
+from optimal_tp.experiment.ledger import Kept, Ledger
+from optimal_tp.experiment.turns import Arena, Turns
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.stretch import Stretch
+from optimal_tp.measurement.steps import end_of
+from optimal_tp.measurement.turns import Turn, of
+from optimal_tp.results.restoration import Restored
+from optimal_tp.telemetry.console import Watcher
+
+
+class Taking(typing.Protocol):
+    """What the experiment asks; all that it decides follows from the answers, so that the same give the same run."""
+
+    def now(self) -> float:
+        """Return seconds from the run's origin to the end of the last turn: the time in which decisions are made."""
+
+    async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
+        """Take a turn on that start of the servers; None where the run is halted or the candidate has left it."""
+
+    async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:
+        """Whether the servers of ``candidate`` were started again since, and not by the experiment."""
+
+    async def restart(self, candidate: Candidate) -> None:
+        """Stop and start the servers that run with those of ``candidate``."""
+
+    def close_part(self) -> None:
+        """Make everything kept so far safe."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Live:
+    """Turns are taken on the servers."""
+
+    turns: Turns
+    ledger: Ledger
+    watcher: Watcher
+    last_turns: collections.abc.Mapping[Candidate, Turn] = dataclasses.field(default_factory=dict)
+    """Of an earlier process: the last turn on the servers of each candidate that this process has not used yet."""
+
+    def __post_init__(self) -> None:
+        self._now = self._seconds()
+        self._unused = dict(self.last_turns)
+
+    def now(self) -> float:
+        """Return the time of the last turn's end, or of the beginning."""
+        return self._now
+
+    def _seconds(self) -> float:
+        return self.turns.clock() - self.turns.origin
+
+    async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
+        """Drive ``stretch`` and keep its turn."""
+        if self.turns.halt.event.is_set():
+            return None
+        asked_seconds = self._now
+        turn = await self.turns.take(stretch)
+        if turn is None:
+            return None
+        self._now = self._seconds()
+        kept = self.ledger.add_turn(dataclasses.replace(turn, server_start=server_start, asked_seconds=asked_seconds))
+        if stretch.stage != "warm_up":
+            self.watcher.say(kept.figures)
+        return kept
+
+    async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:  # noqa: ARG002 - the protocol's
+        """Whether the servers' last start came after the last turn that an earlier process took on them."""
+        if candidate not in self._unused or self.turns.has_left(candidate):
+            return False
+        await self.turns.arena.admit(candidate)
+        is_new = self._is_new(candidate)
+        del self._unused[candidate]
+        return is_new
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        """Whether the servers were started since the last turn that an earlier process took on them."""
+        before = self._unused.get(candidate)
+        if before is None or before.start_epoch_seconds is None:
+            return False
+        starts = [
+            dt.datetime.fromisoformat(step.began).timestamp()
+            for step in self.turns.arena.steps
+            if (step.what, step.candidate) == ("start", candidate)
+        ]
+        return max(starts, default=0.0) > before.start_epoch_seconds
+
+    async def restart(self, candidate: Candidate) -> None:
+        """Have the servers that run restarted by their surroundings, unless an earlier process had begun to."""
+        if not self._is_new(candidate):
+            await self.turns.arena.restart()
+
+    def close_part(self) -> None:
+        """Make folder and bucket safe."""
+        self.ledger.close_part()
+
+
+Open = collections.abc.Callable[[Candidate], collections.abc.Awaitable[Live]]
+"""Makes ready to take turns on the servers, the first one of them on the candidate's."""
+
+
+class Replay:
+    """Hands out the turns of ``restored``, and takes turns on the servers once they have come to their end."""
+
+    def __init__(self, restored: Restored, ledger: Ledger, arena: Arena, now: float, go_live: Open) -> None:
+        """Decide at the end of the recorded turns at ``now``; ``go_live`` is called when the first new one is asked."""
+        pairs = zip(restored.record.turns, restored.samples, strict=True)
+        self._left = collections.deque((turn, samples) for turn, samples in pairs if turn.stage != "cut")
+        self._ledger = ledger
+        self._arena = arena
+        self._end = now
+        self._go_live = go_live
+        self._live: Live | None = None
+
+    def now(self) -> float:
+        """Return the time at which the next recorded turn was asked for; at their end the real one."""
+        if not self._left:
+            return self._end if self._live is None else self._live.now()
+        asked_seconds = self._left[0][0].asked_seconds
+        if asked_seconds is None:
+            raise ResumeFailed(
+                "the turns on record do not say when they were asked for: another release took them; a new run begins"
+            )
+        return asked_seconds
+
+    async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
+        """Return the recorded turn, or drive ``stretch``. Raises ResumeFailed for a turn that is not on record.
+
+        A candidate that has left by now may have left by then.
+        """
+        if not self._left:
+            return await (await self._opened(stretch.candidate)).take(stretch, server_start)
+        turn, samples = self._left[0]
+        if not _is_asked(turn, server_start, stretch):
+            if end_of(self._arena.steps, stretch.candidate) is not None:
+                return None
+            raise ResumeFailed(
+                f"the turn on record ({_words(turn)}) is not the one that is asked for now "
+                f"({stretch.stage}, {stretch.candidate.name}, block {stretch.block}, {stretch.arrivals}, "
+                f"server start {server_start}): another release took it, or with other settings; a new run begins"
+            )
+        self._left.popleft()
+        return self._ledger.kept(turn, samples)
+
+    async def _opened(self, candidate: Candidate) -> Live:
+        if self._live is None:
+            self._live = await self._go_live(candidate)
+        return self._live
+
+    async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:
+        """Whether the record says so of its next turn."""
+        if not self._left:
+            return await (await self._opened(candidate)).is_restarted(candidate, server_start)
+        turn = self._left[0][0]
+        return of(turn) == candidate and turn.server_start is not None and turn.server_start > server_start
+
+    async def restart(self, candidate: Candidate) -> None:
+        """Do nothing where turns are on record that were taken after it."""
+        if not self._left:
+            await (await self._opened(candidate)).restart(candidate)
+
+    def close_part(self) -> None:
+        """Make safe what is not on record."""
+        if not self._left:
+            self._ledger.close_part()
+
+
+def _is_asked(turn: Turn, server_start: int, stretch: Stretch) -> bool:
+    """Whether ``turn`` is what ``stretch`` asks for; a rate may differ by what another processor's arithmetic does."""
+    arrivals, counted = stretch.arrivals, stretch.counted
+    same_rate = turn.rate_per_second == arrivals.rate_per_second or (
+        turn.rate_per_second is not None
+        and arrivals.rate_per_second is not None
+        and math.isclose(turn.rate_per_second, arrivals.rate_per_second, rel_tol=1e-6)
+    )
+    return (
+        same_rate
+        and (turn.stage, of(turn), turn.block) == (stretch.stage, stretch.candidate, stretch.block)
+        and (turn.concurrency, turn.server_start) == (arrivals.concurrency, server_start)
+        and turn.counted == (None if counted is None else counted.count)
+    )
+
+
+def _words(turn: Turn) -> str:
+    load = f"{turn.rate_per_second}/s" if turn.concurrency is None else f"{turn.concurrency} in flight"
+    return f"{turn.stage}, {of(turn).name}, block {turn.block}, {load}, server start {turn.server_start}"
+
+
+def last_turns(turns: collections.abc.Iterable[Turn]) -> dict[Candidate, Turn]:
+    """Return the last of ``turns`` of each candidate."""
+    return {of(turn): turn for turn in turns if turn.stage != "cut"}

@@ -1,0 +1,41 @@
+"""What the first `up` of a cluster cannot do and a later one can: get into a network of its own making, for one."""
+
+from optimal_tp.errors import Problem
+from optimal_tp.settings.infra import InfraSettings
+
+
+def is_closed(settings: InfraSettings) -> bool:
+    """Return whether nobody can reach the API server at first: it is private, in a VPC that is not there yet."""
+    is_made = settings.existing is None and settings.network.existing is None
+    return is_made and not settings.control_plane.public_access_cidrs
+
+
+def is_role_of(caller_arn: str, role_arn: str) -> bool:
+    """Return whether the session ``caller_arn`` is the role's: such an ARN has the role's name without its path."""
+    service, _, rest = caller_arn.rpartition(":assumed-role/")
+    account = service.rsplit(":", maxsplit=1)[-1]
+    name = role_arn.rsplit("/", maxsplit=1)[-1]
+    return bool(service) and f"::{account}:role/" in role_arn and rest.split("/")[0] == name
+
+
+CLOSED = "nobody is inside a VPC that the same `up` makes, so nothing could be installed on the cluster"
+CLOSED_REMEDY = (
+    "name the networks you work from and take them out once you reach the VPC in another way, or name a network that "
+    "is there in infra.network.existing"
+)
+ENTERED = "EKS lets the role that makes a cluster in by itself, and refuses a second entry for it"
+ENTERED_REMEDY = "leave it out: whoever makes the cluster administers it"
+
+
+def problems(settings: InfraSettings, *, caller_arn: str) -> list[Problem]:
+    """Return what ends the first `up` half-way, when ``caller_arn`` runs it; nothing of it ends a later one."""
+    where = "infra.control_plane"
+    found = []
+    if is_closed(settings):
+        path = f"{where}.public_access_cidrs"
+        found.append(Problem(path=path, value=[], rule=CLOSED, remedy=CLOSED_REMEDY))
+    for index, arn in enumerate(settings.control_plane.admin_role_arns):
+        if settings.existing is None and is_role_of(caller_arn, arn):
+            path = f"{where}.admin_role_arns[{index}]"
+            found.append(Problem(path=path, value=arn, rule=ENTERED, remedy=ENTERED_REMEDY))
+    return found

@@ -1,0 +1,166 @@
+"""A stack's configuration as a whole: through Pulumi where it is there, out of the stack file elsewhere.
+
+Only Pulumi can read secrets and ESC environments. Values that it calls secret are used, and never printed.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import typing
+
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
+from optimal_tp.settings.parser import read_yaml
+from optimal_tp.settings.stack_keys import PROFILE, PROJECT, SECTIONS, require_known
+
+HIDDEN: typing.Final = "[secret]"
+COMMAND = "pulumi"
+_SHORTEST_SECRET = 4
+"""Characters; a shorter text is a word that stands everywhere."""
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """What a stack says, by key (``optimal-tp:infra``), as plain data."""
+
+    values: dict[str, typing.Any]
+    file: str
+    """Name of the stack file, for remedies."""
+    secrets: frozenset[str] = frozenset()
+    """Every text in a key that holds a secret: which part of it is one, Pulumi does not tell."""
+    why_the_file: str = ""
+    """Why Pulumi, which is there, did not tell; a part of a sentence."""
+
+    @property
+    def sections(self) -> dict[str, object]:
+        """The sections of the program, by name; one that is absent is None."""
+        return {name: self.values.get(f"{PROJECT}:{name}") for name in SECTIONS}
+
+    @property
+    def profile(self) -> str | None:
+        """The profile of the AWS command line that the stack asks AWS with; None for the environment's."""
+        found = self.values.get(PROFILE)
+        return None if found is None else str(found)
+
+    def hide(self, text: str) -> str:
+        """Return ``text`` without any secret."""
+        if not self.secrets:
+            return text
+        words = "|".join(re.escape(each) for each in sorted(self.secrets, key=len, reverse=True))
+        return re.sub(words, HIDDEN, text)
+
+    def hidden(self, error: OptimalTpError) -> OptimalTpError:
+        """Return ``error`` without any secret in its sentences."""
+        if not self.secrets:
+            return error
+        if not isinstance(error, SettingsError):
+            return type(error)(self.hide(str(error)))
+        told = [
+            dataclasses.replace(each, value=HIDDEN, rule=self.hide(each.rule), remedy=self.hide(each.remedy))
+            for each in error.problems
+        ]
+        return SettingsError(told)
+
+
+def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)) -> StackConfig:
+    """Return what the stack ``name`` (``dev`` or ``organization/project/dev``) of the project in ``folder`` says.
+
+    Raises SettingsError where it cannot be read, a key is missing, or one of ours is not known.
+    """
+    file = f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml"
+    told, why = _by_pulumi(name, folder)
+    found = (
+        StackConfig(values=_by_file(name, folder / file, why), file=file, why_the_file=why) if told is None else told
+    )
+    problems = [
+        Problem(path="--stack", value=name, rule=f"its configuration has {key}", remedy=f"add it to {file}")
+        for key in needed
+        if found.values.get(key) is None
+    ]
+    if problems:
+        raise SettingsError(problems)
+    require_known(found.values, project=_project(folder), file=file)
+    return found
+
+
+def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str]:
+    """Return what Pulumi tells; else None, and why it did not where it is there."""
+    command = shutil.which(COMMAND)
+    if command is None:
+        return None, ""
+    words = [command, "config", "--json", "--show-secrets", "--non-interactive", "--stack", name]
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+        entries = json.loads(done.stdout) if done.returncode == 0 else None
+    except OSError as error:
+        return None, f"the pulumi command does not start ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        return None, f"the pulumi command did not answer within {_PATIENCE_SECONDS:g} s"
+    except ValueError:
+        return None, "the pulumi command did not answer with JSON"
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        return None, f"pulumi config said: {' '.join(done.stderr.split()) or 'nothing that is one'}"
+    values = {key: _value(key, entry) for key, entry in entries.items()}
+    secret = [values[key] for key, entry in entries.items() if entry.get("secret")]
+    texts = frozenset(each for value in secret for each in _texts(value) if len(each) >= _SHORTEST_SECRET)
+    return StackConfig(values=values, file=f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml", secrets=texts), ""
+
+
+def _value(key: str, entry: dict[str, typing.Any]) -> object:
+    """Return the value of one key; a section that was set as text is JSON, as Pulumi takes it too."""
+    if "objectValue" in entry:
+        return entry["objectValue"]
+    text = entry.get("value")
+    if key.startswith(f"{PROJECT}:") and isinstance(text, str):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _by_file(name: str, path: pathlib.Path, why: str) -> dict[str, typing.Any]:
+    known = sorted(each.name.split(".")[1] for each in path.parent.glob("Pulumi.*.yaml"))
+    remedy = f"name one of: {', '.join(known)}" if known else "run it where the stack files Pulumi.<stack>.yaml are"
+    data = read_yaml(path, key="--stack", value=name, remedy=remedy)
+    if not isinstance(data, dict):
+        return {}
+    found = data.get("config")
+    config = found if isinstance(found, dict) else {}
+    beyond = [f"config.{key}" for key, value in config.items() if _is_encrypted(value)]
+    beyond += ["environment"] if data.get("environment") else []
+    if beyond:
+        rule = f"only Pulumi can read its secrets and ESC environments ({', '.join(beyond)}), and "
+        rule += why or "there is no pulumi command on PATH"
+        raise SettingsError(
+            [Problem(path="--stack", value=name, rule=rule, remedy="run it where `pulumi config` works")]
+        )
+    return config
+
+
+def _is_encrypted(value: object) -> bool:
+    """Return whether ``value`` holds a secret as Pulumi writes one: a mapping with the one key ``secure``."""
+    if isinstance(value, dict):
+        return set(value) == {"secure"} or any(_is_encrypted(each) for each in value.values())
+    return isinstance(value, list) and any(_is_encrypted(each) for each in value)
+
+
+def _texts(value: object) -> typing.Iterator[str]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _project(folder: pathlib.Path) -> str:
+    """Return the name of the Pulumi project in ``folder``, ours where no file says so."""
+    path = folder / "Pulumi.yaml"
+    data = read_yaml(path, key="Pulumi.yaml", value=str(path), remedy="mend it") if path.is_file() else None
+    return str(data.get("name", PROJECT)) if isinstance(data, dict) else PROJECT

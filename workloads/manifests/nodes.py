@@ -1,0 +1,57 @@
+"""The right to give Neuron nodes back: what RBAC says of it, and what it cannot say."""
+
+import collections.abc
+import typing
+
+if typing.TYPE_CHECKING:
+    from pulumi_kubernetes.admissionregistration.v1 import (
+        ValidatingAdmissionPolicyBindingSpecArgsDict,
+        ValidatingAdmissionPolicySpecArgsDict,
+    )
+    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
+
+POOL_LABEL = "karpenter.sh/nodepool"
+"""On every NodeClaim: whose node it is (karpenter.sh, concepts, NodePools)."""
+
+
+def rules() -> "list[PolicyRuleArgsDict]":
+    """Return the right to see and to give back Karpenter's nodes. They have no namespace, and names that nobody knows.
+
+    So the right is one to every node of the cluster; ``policy_spec`` narrows it.
+    """
+    return [{"api_groups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list", "delete"]}]
+
+
+def policy_spec(
+    pool: str, *, namespace: str, accounts: collections.abc.Iterable[str]
+) -> "ValidatingAdmissionPolicySpecArgsDict":
+    """Refuse the service ``accounts`` of ``namespace`` every node that is not of ``pool``."""
+    users = ", ".join(f"'system:serviceaccount:{namespace}:{account}'" for account in sorted(accounts))
+    labels = "oldObject.metadata.labels"
+    of_pool = f"has({labels}) && '{POOL_LABEL}' in {labels} && {labels}['{POOL_LABEL}'] == '{pool}'"
+    return {
+        "failure_policy": "Fail",
+        "match_constraints": {
+            "resource_rules": [
+                {
+                    "api_groups": ["karpenter.sh"],
+                    "api_versions": ["*"],
+                    "operations": ["DELETE"],
+                    "resources": ["nodeclaims"],
+                }
+            ]
+        },
+        "match_conditions": [{"name": "ours", "expression": f"request.userInfo.username in [{users}]"}],
+        "validations": [
+            {
+                "expression": of_pool,
+                "message": f"only nodes of the NodePool {pool} may be given back",
+                "reason": "Forbidden",
+            }
+        ],
+    }
+
+
+def binding_spec(policy: str) -> "ValidatingAdmissionPolicyBindingSpecArgsDict":
+    """Have ``policy`` kept everywhere."""
+    return {"policy_name": policy, "validation_actions": ["Deny"]}
