@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.fakes_configs import CONFIG
 from tests.fakes_pulumi import Recording
 from tests.fakes_schemas import problems, whole
 from tests.fakes_workloads import PROGRAMS, program
@@ -62,3 +63,11 @@ def test_a_bucket_needs_no_token() -> None:
 
     assert not made.of_type("core/v1:Secret")
     assert "--token-file" not in pod["containers"][0]["command"]
+
+
+def test_the_job_holds_the_model_against_the_file_that_was_read() -> None:
+    """What the plan counted, the Job expects: the sizes of the config.json that the settings name."""
+    job = program(serving__config_file=str(CONFIG)).one("Job artifacts-fetch").inputs
+    words = job["spec"]["template"]["spec"]["containers"][0]["command"]
+
+    assert '"family": "llama"' in words[words.index("--shape") + 1]

@@ -5,7 +5,6 @@ import functools
 import pytest
 
 from optimal_tp.settings.sections import LoadTest, Serving, Spend
-from tests.fakes_configs import CONFIG
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves, shown
@@ -19,7 +18,6 @@ KNOBS = (
     Knob("serving.placement", "isolated", "Deployment tp1-7-pods", '"optimal-tp/planned-node": "qwen-vllm-tp1-7"'),
     Knob("serving.model_source", "s3://models/mine", "Job artifacts-fetch", '"--source", "s3://models/mine"'),
     Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", r"\"intermediate\": 6144"),
-    Knob("serving.config_file", str(CONFIG), "Job artifacts-fetch", r"\"family\": \"llama\""),
     Knob("serving.volume_claim", "claim", "Job artifacts-compile-tp4", '"claimName": "claim"'),
     Knob("serving.start_patience_seconds", 600, "Deployment tp4-0-pods", '"failureThreshold": 60'),
     Knob("serving.probe_patience_seconds", 60, "Deployment tp4-0-pods", '"failureThreshold": 3'),
@@ -52,6 +50,7 @@ KNOBS = (
     Knob("loadtest.alarms.silent_after_minutes", 21, "MetricAlarm dashboard-silent", '"evaluationPeriods": 21'),
 )
 ELSEWHERE = {
+    "serving.config_file": "instead of shape_as, in test_hub_token.py and test_model_sizes.py",
     "serving.when_nodes_are_few": "a refusal, in test_workloads.py",
     **dict.fromkeys(
         (f"spend.expected_minutes.{part}" for part in ("cluster", "compile", "start", "leave")),
