@@ -152,6 +152,7 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt requirements/local.in -o requirements/local.txt
 	$(COMPILE) -c requirements/dev.txt requirements/loadgen.in -o requirements/loadgen.txt
+	$(COMPILE) -c requirements/dev.txt requirements/fetch.in -o requirements/fetch.txt
 	$(COMPILE) -c requirements/dev.txt requirements/pulumi.in -o requirements.txt
 	$(COMPILE) requirements/scan.in -o requirements/scan.txt
 	$(COMPILE) policy/requirements.in -o policy/requirements.txt

@@ -8,6 +8,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra import platform
+from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
@@ -20,16 +21,13 @@ config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisio
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 try:
     require_known({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
-    stack = compose(sections, aws.require("region"), file=file)
+    read = ModelFiles(token=config.get("hub_token"))
+    stack = compose(sections, aws.require("region"), file=file, read=read)
 except OptimalTpError as error:
     raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
 
-base = platform.build(
-    infra,
-    profile=aws.get("profile"),
-    node_life_seconds=stack.money.node_life_seconds,
-)
+base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
 trial = experiment.build(
     stack.workloads,
     stack.plan,
@@ -52,6 +50,7 @@ trial = experiment.build(
         node_pool=names.NODE_POOL,
         pool=base.pool,
         foundation=base.foundation,
+        hub_token=config.get_secret("hub_token"),
         pins={"ami": neuron.ami, "instance": neuron.instance_type, "pair": neuron.pair},
     ),
 )

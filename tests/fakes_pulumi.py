@@ -272,6 +272,7 @@ RESOURCES: dict[str, Outputs] = {
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:core/v1:PersistentVolume": _nothing,
     "kubernetes:core/v1:PersistentVolumeClaim": _nothing,
+    "kubernetes:core/v1:Secret": _nothing,
     "kubernetes:core/v1:Service": _nothing,
     "kubernetes:core/v1:ServiceAccount": _nothing,
     "kubernetes:networking.k8s.io/v1:NetworkPolicy": _nothing,

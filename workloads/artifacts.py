@@ -7,7 +7,8 @@ import json
 import pulumi
 import pulumi_aws as aws
 from pulumi_kubernetes.batch.v1 import Job
-from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim, Secret, ServiceAccount
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from optimal_tp.facts.candidates import Candidate
@@ -16,11 +17,15 @@ from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.sections import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
-from workloads.manifests.bundle import bundle, with_fixed_names
+from workloads.manifests.bundle import FETCH_REQUIREMENTS, Part, bundle, with_fixed_names
 from workloads.namespace import MADE, Identity, config_maps
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch"
+
+
+def _bundle() -> tuple[Part, ...]:
+    return bundle(jobs.FETCH, [COMPILING, FETCHING], requirements=FETCH_REQUIREMENTS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,8 @@ class CompiledArtifactsArgs:
     """By the model's slug."""
     python_image: str
     package_index_url: str | None
+    hub_token: pulumi.Output[str] | None
+    """Secret; for models that a hub shows to its holder alone. None asks as anybody."""
     volume_handle: pulumi.Input[str]
     """EFS file system and access point, as ``fs-…::fsap-…``."""
     run: str
@@ -51,8 +58,9 @@ class CompiledArtifacts(pulumi.ComponentResource):
     """The claim, and for each model the fetch Job and one compile Job per candidate, all of them suspended.
 
     Children: ``<name>-closed``, ``-volume``, ``-claim``, ``-code-<n>``, ``-fetch``, ``-fetch-account``,
-    ``-fetch-role`` (with a model from a bucket) and ``-compile-<candidate>`` (``tp1``, ``tp1-b4``); in a sweep
-    ``-fetch-<slug>`` and ``-compile-<slug>-<candidate>``. Takes its Kubernetes and AWS providers from ``opts``.
+    ``-fetch-role`` (with a model from a bucket), ``-fetch-token`` (with a hub's token) and ``-compile-<candidate>``
+    (``tp1``, ``tp1-b4``); in a sweep ``-fetch-<slug>`` and ``-compile-<slug>-<candidate>``. Takes its Kubernetes and
+    AWS providers from ``opts``.
     """
 
     claim_name: pulumi.Output[str]
@@ -62,7 +70,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
         self._name, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
-        self._parts = with_fixed_names(f"{jobs.FETCH}-code", bundle(jobs.FETCH, [COMPILING, FETCHING]))
+        self._parts = with_fixed_names(f"{jobs.FETCH}-code", _bundle())
         self._code = config_maps(f"{name}-code", self._parts, args.namespace, self._child)
         closed = NetworkPolicy(
             f"{name}-closed",
@@ -119,18 +127,40 @@ class CompiledArtifacts(pulumi.ComponentResource):
         )
         # Gone before the pods, claim and role leave them hanging or refused. Before the namespace is closed, any pod of
         # the cluster may call them.
-        return [claim, account, closed, *self._code, *([] if policy is None else [policy[1]])]
+        return [claim, account, closed, *self._code, *self._token(), *([] if policy is None else [policy[1]])]
+
+    @property
+    def _token_secret(self) -> str | None:
+        """Return the name of the Secret with the hub's token; a bucket needs none."""
+        needs_none = self._args.hub_token is None or self._serving.model_source.startswith("s3://")
+        return None if needs_none else f"{jobs.FETCH}-token"
+
+    def _token(self) -> list[pulumi.Resource]:
+        token, named = self._args.hub_token, self._token_secret
+        if token is None or named is None:
+            return []
+        meta = ObjectMetaArgs(name=named, namespace=self._args.namespace)
+        return [Secret(f"{self._name}-fetch-token", metadata=meta, string_data={"token": token}, opts=self._child)]
 
     def _fetch(self, model: ModelPlan, needs: collections.abc.Sequence[pulumi.Resource]) -> Job:
         args, app = self._args, model.part(jobs.FETCH)
         runtime = python_pods.Runtime(
             image=args.python_image,
-            installs=self._serving.model_source.startswith("s3://"),
+            installs=True,
             package_index_url=args.package_index_url,
             parts=self._parts,
+            requirements=FETCH_REQUIREMENTS,
         )
         fetched = args.fetched[model.slug]
-        spec = jobs.fetch_spec(fetched, self._serving, runtime, app=app, service_account=jobs.FETCH, run=args.run)
+        spec = jobs.fetch_spec(
+            fetched,
+            self._serving,
+            runtime,
+            app=app,
+            service_account=jobs.FETCH,
+            run=args.run,
+            token_secret=self._token_secret,
+        )
         return Job(
             model.part(f"{self._name}-fetch"),
             metadata={"name": app, "namespace": args.namespace, "annotations": MADE},

@@ -9,9 +9,10 @@ import pulumi_kubernetes as kubernetes
 from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.expectation import lineup_expectations
-from optimal_tp.plan.feasibility import memory_lines, reach_lines, seat_lines
+from optimal_tp.plan.feasibility import DTYPE_BYTES, memory_lines, reach_lines, seat_lines
 from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, ModelPlan
+from optimal_tp.plan.model_sizes import size_lines
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.stack_file import ClusterSettings
@@ -45,6 +46,8 @@ class Ground:
     node_pool: str
     pool: pulumi.Resource
     foundation: collections.abc.Sequence[pulumi.Resource]
+    hub_token: pulumi.Output[str] | None
+    """Secret; None without one."""
     pins: collections.abc.Mapping[str, str]
     """What the servers run on: instance type, image and AMI."""
 
@@ -124,6 +127,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
             fetched={model.slug: _fetched(settings, model) for model in plan.models},
             python_image=ground.python_image,
             package_index_url=settings.loadtest.package_index_url,
+            hub_token=ground.hub_token,
             volume_handle=ground.volume_handle,
             run=settings.loadtest.run,
             identity=ground.identity,
@@ -183,7 +187,7 @@ def _guarded(
 
 def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
     """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
-    memory = memory_lines(settings, plan, pads=pads_heads(ground.pair))
+    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, pads=pads_heads(ground.pair)))
     expected, too_short = lineup_expectations(plan, money)
     for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
         pulumi.log.info(line)
@@ -222,7 +226,7 @@ def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
 
 def _fetched(settings: ClusterSettings, model: ModelPlan) -> Fetched:
     of = model.settings
-    return Fetched(model=of.model, source=settings.source(of), shape_name=settings.shape_name(of))
+    return Fetched(model=of.model, source=settings.source(of), shape=settings.sizes_of(of).shape)
 
 
 def _board(model: ModelPlan) -> Board:

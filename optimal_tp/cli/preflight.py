@@ -20,6 +20,7 @@ import rich.table
 
 from optimal_tp.account.caller import address, credentials, logins
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_caller, session_of
+from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.account.preflight import rows
 from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Experiment, Scene
@@ -45,7 +46,7 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     if options.policy:
         sys.stdout.write(json.dumps(least_policy(PREFLIGHT), indent=2) + "\n")
         return 0
-    stack, config = read_stack(options.stack, pathlib.Path())
+    stack, config = read_stack(options.stack, pathlib.Path(), _model_files)
     said_source(config)
     region, now, session = stack.infra.region, dt.datetime.now(dt.UTC), session_of(config.profile)
     make = clients(region, session) if make is None else make
@@ -89,6 +90,11 @@ def _without_secrets(row: rows.Row, config: StackConfig) -> rows.Row:
         required=hide(row.required),
         remedy=hide(row.remedy),
     )
+
+
+def _model_files(token: str | None) -> ModelFiles:
+    """Return what reads models; where Pulumi is not there, the stack's token is encrypted, and the environment's is."""
+    return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token)
 
 
 def experiment(stack: Stack) -> Experiment:

@@ -1,14 +1,32 @@
-"""TODO."""
+"""The sizes of a decoder, and the weights that follow: what tensor parallelism splits, and what it does not."""
 
 import dataclasses
+import json
 import typing
 
-from optimal_tp.errors import Problem, SettingsError
+Norms = typing.Literal["none", "per head", "whole width"]
+"""How queries and keys are normalised: not at all, with one vector for all heads (Qwen3), one for each (OLMo 2)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experts:
+    """The mixture of experts that some layers have in the place of the perceptron."""
+
+    count: int
+    intermediate: int
+    """Columns of one expert."""
+    layers: int
+    """Layers that have experts."""
+    shared_intermediate: int = 0
+    """Columns of the expert that every token passes; 0 without one."""
+    shared_gate: bool = False
+    biases: bool = False
+    """True if experts and router have biases."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """The sizes of a dense decoder that decide its memory. All are counts except ``tied``."""
+    """The sizes of a decoder that decide its memory. All are counts except flags; every key lies in config.json."""
 
     hidden: int
     layers: int
@@ -19,131 +37,82 @@ class ModelShape:
     vocab: int
     tied: bool
     """True if the output head is the embedding's transpose."""
-    qk_norms: bool = True
-    """True if queries and keys are normalised per head, as Qwen3 does: 2 x head_dim weights a layer."""
+    family: str = "llama"
+    """``model_type`` of its config.json."""
+    qk_norms: Norms = "none"
     qkv_biases: bool = False
     """True if the query, key and value projections have biases, as Qwen2 does."""
-    family: str = "qwen3"
-    """Key of FAMILIES."""
+    output_biases: bool = False
+    """True if attention's output projection has one."""
+    mlp_matrices: int = 3
+    """3 with a gate, 2 without."""
+    mlp_biases: bool = False
+    norms: int = 2
+    """Normalisations of a layer's whole width."""
+    norm_biases: bool = False
+    head_biases: bool = False
+    sinks: bool = False
+    """True if each query head has a sink, as gpt-oss does."""
+    experts: Experts | None = None
+    window: int | None = None
+    """Tokens that a windowed layer looks back; None where every layer sees all."""
+    windowed_layers: int = 0
 
+    def as_json(self) -> str:
+        """Return it as ``read`` takes it, in one line."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
-    """Dense decoders that differ in nothing but their sizes."""
+    @classmethod
+    def read(cls, text: str) -> "ModelShape":
+        """Return the shape that ``as_json`` wrote."""
+        data = json.loads(text)
+        experts = data.pop("experts")
+        return cls(**data, experts=None if experts is None else Experts(**experts))
 
-    architecture: str
-    """As config.json names it."""
-    qk_norms: bool
-    qkv_biases: bool
-    models: typing.Mapping[str, ModelShape]
-    """Models whose sizes are known by name."""
-
-
-def _qwen3(hidden: int, layers: int, q_heads: int, intermediate: int, *, tied: bool) -> ModelShape:
-    return ModelShape(
-        hidden=hidden,
-        layers=layers,
-        q_heads=q_heads,
-        kv_heads=8,
-        head_dim=128,
-        intermediate=intermediate,
-        vocab=151_936,
-        tied=tied,
-    )
-
-
-FAMILIES: typing.Final[typing.Mapping[str, Family]] = {
-    "qwen3": Family(
-        architecture="Qwen3ForCausalLM",
-        qk_norms=True,
-        qkv_biases=False,
-        # Layers, heads and ties: Qwen3 technical report (arXiv 2505.09388), table 1. Hidden, intermediate and
-        # vocabulary: config.json of each model on huggingface.co/Qwen, read 2026-11. The parameter counts that follow
-        # (0.596, 1.72, 4.02, 8.19, 14.77 and 32.76 billion) agree with the model cards.
-        models={
-            "Qwen/Qwen3-0.6B": _qwen3(1024, 28, 16, 3072, tied=True),
-            "Qwen/Qwen3-1.7B": _qwen3(2048, 28, 16, 6144, tied=True),
-            "Qwen/Qwen3-4B": _qwen3(2560, 36, 32, 9728, tied=True),
-            "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12288, tied=False),
-            "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17408, tied=False),
-            "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
-        },
-    ),
-    "qwen2": Family(architecture="Qwen2ForCausalLM", qk_norms=False, qkv_biases=True, models={}),
-    "llama": Family(architecture="LlamaForCausalLM", qk_norms=False, qkv_biases=False, models={}),
-}
-"""The families whose layers are counted here, by ``model_type``: one entry is all that another family takes."""
-
-SHAPES: typing.Final[dict[str, ModelShape]] = {
-    name: dataclasses.replace(shape, family=key, qk_norms=family.qk_norms, qkv_biases=family.qkv_biases)
-    for key, family in FAMILIES.items()
-    for name, shape in family.models.items()
-}
-"""Every model whose sizes are known, by name."""
-
-_REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-
-
-def shape_from_config(config: typing.Mapping[str, typing.Any], *, where: str) -> ModelShape:
-    """Return the shape that a model directory's ``config.json`` describes.
-
-    ``where`` names the file in errors. Raises SettingsError for a family whose layers are not counted here and for
-    sizes that are missing or no whole numbers of at least 1; every bad key is listed.
-    """
-    kind = config.get("model_type")
-    family = FAMILIES.get(kind) if isinstance(kind, str) else None
-    if family is None or not isinstance(kind, str):
-        rule = f"the model's family is one whose memory can be computed: {', '.join(FAMILIES)}"
-        remedy = "serve a model of such a family"
-        raise SettingsError([Problem(path=f"{where}: model_type", value=kind, rule=rule, remedy=remedy)])
-    optional = [key for key in ("num_key_value_heads", "head_dim") if config.get(key) is not None]
-    problems = [
-        Problem(
-            path=f"{where}: {key}",
-            value=config.get(key),
-            rule="it is a whole number of at least 1",
-            remedy="take the config.json that came with the model's weights",
-        )
-        for key in (*_REQUIRED, *optional)
-        if not _is_count(config.get(key))
-    ]
-    if problems:
-        raise SettingsError(problems)
-    heads = config["num_attention_heads"]
-    return ModelShape(
-        hidden=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        q_heads=heads,
-        kv_heads=config["num_key_value_heads"] if "num_key_value_heads" in optional else heads,
-        head_dim=config["head_dim"] if "head_dim" in optional else config["hidden_size"] // heads,
-        intermediate=config["intermediate_size"],
-        vocab=config["vocab_size"],
-        # The configuration classes of all three families have False as their default (transformers 4.51).
-        tied=config.get("tie_word_embeddings") is True,
-        qk_norms=family.qk_norms,
-        qkv_biases=family.qkv_biases,
-        family=kind,
-    )
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    def differences(self, other: "ModelShape") -> str:
+        """Return in words what ``other`` has otherwise: "hidden 1024 and not 4096, …"; empty for the same sizes."""
+        own, others = dataclasses.asdict(self), dataclasses.asdict(other)
+        return ", ".join(f"{key} {others[key]} and not {own[key]}" for key in own if own[key] != others[key])
 
 
 def parameters(shape: ModelShape, *, tied_head_cloned: bool = False) -> int:
     """Return the number of weights; a tied head counts only where the engine clones it."""
     heads = 2 if tied_head_cloned or not shape.tied else 1
-    return heads * shape.vocab * shape.hidden + _split(shape, shape.kv_heads) + _whole(shape)
+    return heads * shape.vocab * shape.hidden + split_weights(shape, shape.kv_heads) + whole_weights(shape)
 
 
-def _split(shape: ModelShape, kv_heads: int) -> int:
+def split_weights(shape: ModelShape, kv_heads: int) -> int:
     """Return the weights of all layers that tensor parallelism splits, with ``kv_heads`` key and value heads each."""
-    attention = 2 * shape.hidden * shape.q_heads * shape.head_dim + 2 * shape.hidden * kv_heads * shape.head_dim
-    biases = (shape.q_heads + 2 * kv_heads) * shape.head_dim if shape.qkv_biases else 0
-    return shape.layers * (attention + biases + 3 * shape.hidden * shape.intermediate)
+    width, kv_width = shape.q_heads * shape.head_dim, kv_heads * shape.head_dim
+    attention = 2 * shape.hidden * width + 2 * shape.hidden * kv_width
+    biases = width + 2 * kv_width if shape.qkv_biases else 0
+    columns = shape.mlp_matrices * shape.hidden + (shape.mlp_matrices - 1 if shape.mlp_biases else 0)
+    experts = shape.experts
+    dense_layers = shape.layers - (experts.layers if experts else 0)
+    split = shape.layers * (attention + biases) + dense_layers * columns * shape.intermediate
+    if experts is not None:
+        each = (3 * shape.hidden + (2 if experts.biases else 0)) * experts.intermediate
+        split += experts.layers * (experts.count * each + 3 * shape.hidden * experts.shared_intermediate)
+    return split
 
 
-def _whole(shape: ModelShape) -> int:
-    """Return the weights that every core holds whole: the norms."""
-    per_layer = 2 * shape.hidden + (2 * shape.head_dim if shape.qk_norms else 0)
-    return shape.layers * per_layer + shape.hidden
+def whole_weights(shape: ModelShape) -> int:
+    """Return the weights that every core holds whole: norms, routers, and biases that are added after a sum."""
+    vector = shape.hidden * (2 if shape.norm_biases else 1)
+    of_heads = {"none": 0, "per head": 2, "whole width": shape.q_heads + shape.kv_heads}[shape.qk_norms]
+    per_layer = shape.norms * vector + of_heads * shape.head_dim
+    per_layer += shape.hidden if shape.output_biases else 0
+    per_layer += shape.q_heads if shape.sinks else 0
+    experts = shape.experts
+    dense_layers = shape.layers - (experts.layers if experts else 0)
+    whole = shape.layers * per_layer + vector + (dense_layers * shape.hidden if shape.mlp_biases else 0)
+    if experts is not None:
+        biases = experts.count * (shape.hidden + 1) if experts.biases else 0
+        gate = shape.hidden if experts.shared_gate else 0
+        whole += experts.layers * (shape.hidden * experts.count + biases + gate)
+    return whole + (shape.vocab if shape.head_biases else 0)
+
+
+def kv_values_per_token(shape: ModelShape) -> int:
+    """Return the keys and values that one token leaves in all layers, each head once."""
+    return 2 * shape.layers * shape.kv_heads * shape.head_dim

@@ -7,7 +7,8 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.facts.shapes import SHAPES, ModelShape
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse, read_yaml
 from optimal_tp.settings.workload import WorkloadSettings

@@ -26,7 +26,7 @@ from optimal_tp.local.profile import Profile
 from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
-from optimal_tp.local.weights import read_shape, write_model
+from optimal_tp.local.weights import has_weights, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
@@ -48,7 +48,8 @@ class Request:
 
     profile: Profile
     model_directory: pathlib.Path | None
-    """The user's own model; None makes random weights."""
+    """The user's own model; None makes random weights in the profile's shape, as a directory without weights does in
+    its own."""
     out: pathlib.Path
     """Folder that gets a folder per run."""
     python: pathlib.Path
@@ -71,7 +72,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     _check_python(request.python)
     own = request.model_directory
     local = request.profile.local
-    shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_shape(own)
+    shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_sizes(own).shape
     workloads = with_batches(_with_own_name(request.profile.workloads, own), local, shape)
     request = dataclasses.replace(request, profile=request.profile.model_copy(update={"workloads": workloads}))
     found = _places(request.profile, shape)
@@ -133,8 +134,9 @@ def _words(place: Place) -> str:
 
 def weights(request: Request) -> str:
     """Return what the servers load, in words."""
-    if request.model_directory is not None:
-        return str(request.model_directory)
+    own = request.model_directory
+    if own is not None:
+        return str(own) if has_weights(own) else f"random, by {own / 'config.json'}"
     size = request.profile.local.size_of(request.profile.workloads.model.name)
     deep = "" if size.layers is None else f" with {size.layers} layers"
     return f"random, shape of {size.shape}{deep}"
@@ -155,12 +157,16 @@ def _check_python(python: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _model_directory(request: Request, shape: ModelShape) -> collections.abc.Iterator[pathlib.Path]:
-    if request.model_directory is not None:
-        yield request.model_directory.resolve()
+    own = request.model_directory
+    if own is not None and has_weights(own):
+        yield own.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="optimal-tp-") as scratch:
         folder = pathlib.Path(scratch, "model")
-        write_model(folder, shape, max_position_tokens=request.profile.workloads.model.max_model_len_tokens)
+        if own is None:
+            write_model(folder, shape, max_position_tokens=request.profile.workloads.model.max_model_len_tokens)
+        else:
+            write_model_like(folder, own)
         yield folder
 
 
@@ -213,7 +219,7 @@ def _server_plans(
             cores=cores,
             port=port,
             model_directory=model,
-            random_weights=request.model_directory is None,
+            random_weights=request.model_directory is None or not has_weights(request.model_directory),
             model=request.profile.workloads.model,
             local=request.profile.local,
             log=log_path(folder, candidate, replica),

@@ -1,12 +1,16 @@
-"""A model directory with the real shape of a model and no weights: vLLM makes random ones from it."""
+"""Model directories: the user's own, and ones without weights, which vLLM makes random ones for."""
 
 import json
 import pathlib
+import shutil
+import typing
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.facts.shapes import FAMILIES, ModelShape, shape_from_config
+from optimal_tp.facts.families import FAMILIES, text_part
+from optimal_tp.facts.shapes import ModelShape
+from optimal_tp.facts.sizes import INDEX, Sizes, sizes_from_config
 from optimal_tp.plan.prompts import WORDS
 
 _UNKNOWN = "<unk>"
@@ -16,28 +20,17 @@ _CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}w2002{% endif %}"
 )
 """Three words around a message, so that chats have a template as those of trained models do."""
+_END_ID = 1
+_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "merges.txt")
+_REMEDY = "set MODEL to a directory as downloaded from a model hub: config.json, tokenizer and weights"
 
 
 def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens: int) -> None:
     """Write into ``folder`` what vLLM reads of a model of such a shape before its weights: configuration and tokenizer.
 
-    Every id of the vocabulary is one word (the words of synthetic prompts, then "w2000" and so on), so that any text
-    the random weights produce can be decoded and a prompt of n such words is n tokens.
+    The shape is one of ``facts.known``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    known = [_UNKNOWN, _END, *dict.fromkeys(WORDS)]
-    words = {word: index for index, word in enumerate(known)}
-    words |= {f"w{index}": index for index in range(len(known), shape.vocab)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    tokenizer_config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": _END,
-        "unk_token": _UNKNOWN,
-        "chat_template": _CHAT_TEMPLATE,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
     config = {
         "architectures": [FAMILIES[shape.family].architecture],
         "model_type": shape.family,
@@ -53,30 +46,85 @@ def write_model(folder: pathlib.Path, shape: ModelShape, *, max_position_tokens:
         "max_position_embeddings": max_position_tokens,
         "rms_norm_eps": 1e-6,
         "rope_theta": 1_000_000,
-        "attention_bias": False,
-        "bos_token_id": 1,
-        "eos_token_id": 1,
+        "attention_bias": shape.qkv_biases,
         "torch_dtype": "bfloat16",
     }
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    _write(folder, config, shape.vocab)
 
 
-def read_shape(folder: pathlib.Path) -> ModelShape:
-    """Return the shape of the user's model in ``folder``.
+def write_model_like(folder: pathlib.Path, own: pathlib.Path) -> None:
+    """Write into ``folder`` a model without weights by the config.json in ``own``, with its tokenizer if there is one.
 
-    Raises SettingsError for a folder without a readable config.json or with one of an unknown family.
+    A model that sees becomes its text model, and packed weights become plain ones.
     """
-    path = folder / "config.json"
-    remedy = "set MODEL to a directory as downloaded from a model hub, with config.json, tokenizer and weights"
+    config = dict(text_part(_read(own)))
+    config.pop("quantization_config", None)
+    if config["model_type"] in FAMILIES:
+        config["architectures"] = [FAMILIES[config["model_type"]].architecture]
+    tokenizer = [own / name for name in _TOKENIZER if (own / name).is_file()]
+    if not tokenizer:
+        _write(folder, config, read_sizes(own).shape.vocab)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for file in tokenizer:
+        shutil.copy(file, folder)
+
+
+def _write(folder: pathlib.Path, config: dict[str, typing.Any], vocab: int) -> None:
+    """Write ``config`` and a tokenizer for it.
+
+    Every id of the vocabulary is one word (the words of synthetic prompts, then "w2000" and so on), so that any text
+    the random weights produce can be decoded and a prompt of n such words is n tokens.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = [_UNKNOWN, _END, *dict.fromkeys(WORDS)]
+    words = {word: index for index, word in enumerate(known)}
+    words |= {f"w{index}": index for index in range(len(known), vocab)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer_config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": _END,
+        "unk_token": _UNKNOWN,
+        "chat_template": _CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
+    whole = {**config, "bos_token_id": _END_ID, "eos_token_id": _END_ID}
+    (folder / "config.json").write_text(json.dumps(whole), encoding="utf-8")
+
+
+def has_weights(folder: pathlib.Path) -> bool:
+    """Return whether the model directory ``folder`` holds weights."""
+    return any(True for pattern in _WEIGHTS for _ in folder.glob(pattern))
+
+
+def read_sizes(folder: pathlib.Path) -> Sizes:
+    """Return the sizes of the user's model in ``folder``.
+
+    Raises SettingsError for a folder without a readable config.json or with one whose memory cannot be counted.
+    """
+    index = folder / INDEX
+    found = _read(folder)
+    return sizes_from_config(found, _object(index) if index.is_file() else None, where=str(folder / "config.json"))
+
+
+def _read(folder: pathlib.Path) -> dict[str, typing.Any]:
+    return _object(folder / "config.json")
+
+
+def _object(path: pathlib.Path) -> dict[str, typing.Any]:
+    value = str(path.parent)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        rule = f"a model directory has a readable config.json ({error.strerror}: {path})"
-        raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)]) from None
+        rule = f"a model directory has a readable {path.name} ({error.strerror}: {path})"
+        raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     except ValueError as error:
-        rule = f"its config.json holds JSON ({error})"
-        raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)]) from None
-    if not isinstance(config, dict):
-        rule = "its config.json holds one JSON object"
-        raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)])
-    return shape_from_config(config, where=str(path))
+        rule = f"its {path.name} holds JSON ({error})"
+        raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
+    if not isinstance(found, dict):
+        rule = f"its {path.name} holds one JSON object"
+        raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)])
+    return found

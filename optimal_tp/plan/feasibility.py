@@ -8,7 +8,6 @@ import math
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
-from optimal_tp.facts.shapes import SHAPES
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, line_up, wish
@@ -103,13 +102,15 @@ def on_cores(
     settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, degree: int, batch: int, *, pads: bool = False
 ) -> Fit:
     """Return how the model ``of`` and ``batch`` sequences of it fit ``degree`` cores of ``kind``."""
+    sizes = settings.sizes_of(of)
     return fit(
-        SHAPES[settings.shape_name(of)],
+        sizes.shape,
         degree,
         max_model_len_tokens=of.model.max_model_len_tokens,
         max_num_seqs=batch,
         dtype_bytes=DTYPE_BYTES,
         gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
+        uncounted=sizes.uncounted,
         pads=pads,
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from optimal_tp.facts.shapes import ModelShape, _split, _whole, parameters
+from optimal_tp.facts.shapes import ModelShape, parameters, split_weights, whole_weights
 from optimal_tp.facts.versions import Pair
 
 BYTES_PER_GIB = 2**30
@@ -20,15 +20,26 @@ def padded(shape: ModelShape, degree: int) -> tuple[ModelShape, str]:
     NxDI rounds query heads and intermediate columns up to the next multiple of the degree and fills them with zeros
     (neuronx-distributed-inference 0.6, modules/attention/gqa.py, get_number_of_extra_heads; its parallel layers pad).
     """
+    experts = shape.experts
     larger = dataclasses.replace(
-        shape, q_heads=_up(shape.q_heads, degree), intermediate=_up(shape.intermediate, degree)
+        shape,
+        q_heads=_up(shape.q_heads, degree),
+        intermediate=_up(shape.intermediate, degree),
+        experts=experts and dataclasses.replace(experts, intermediate=_up(experts.intermediate, degree)),
     )
-    parts = (
-        ("query heads", shape.q_heads, larger.q_heads),
-        ("intermediate columns", shape.intermediate, larger.intermediate),
-    )
-    words = [f"{has} {what} are padded to {takes}" for what, has, takes in parts if takes > has]
+    words = [f"{count} {what} are padded to {_up(count, degree)}" for what, count in _shared(shape) if count % degree]
     return larger, ", ".join(words)
+
+
+def _shared(shape: ModelShape) -> list[tuple[str, int]]:
+    """Return what a degree has to divide, with its name."""
+    experts = shape.experts
+    shared = [("query heads", shape.q_heads)]
+    if experts is None or experts.layers < shape.layers:
+        shared.append(("intermediate columns", shape.intermediate))
+    if experts is not None:
+        shared.append(("columns of each expert", experts.intermediate))
+    return shared
 
 
 def _up(count: int, degree: int) -> int:
@@ -66,7 +77,7 @@ class Fit:
     """What the server adds so that the degree divides it, in words; empty where nothing is added."""
 
 
-def fit(  # noqa: PLR0913 - eight numbers decide, each is named at the call
+def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     shape: ModelShape,
     degree: int,
     *,
@@ -76,6 +87,7 @@ def fit(  # noqa: PLR0913 - eight numbers decide, each is named at the call
     gib_per_core: float,
     tied_head_cloned: bool = True,
     pads: bool = False,
+    uncounted: int = 0,
 ) -> Fit:
     """Return whether one server of ``shape`` fits ``degree`` cores, and the arithmetic.
 
@@ -83,7 +95,8 @@ def fit(  # noqa: PLR0913 - eight numbers decide, each is named at the call
     SDK 2.32, nxd-inference feature guide, "Tensor parallelism"). The KV cache is allocated whole at load. Compiled
     code, scratch space and collectives are not in the rule: Neuron gives no figure for them, so a fit near the limit
     can still fail. ``tied_head_cloned``: NxDI keeps a copy of a tied head, other engines share it. ``pads``: heads and
-    columns that the degree does not divide are padded, where others refuse them.
+    columns that the degree does not divide are padded, where others refuse them. ``uncounted``: parameters of the
+    checkpoint that ``shape`` does not explain; each core is expected to hold all of them.
     """
     whole_shape, padding = shape, ""
     if pads:
@@ -91,23 +104,20 @@ def fit(  # noqa: PLR0913 - eight numbers decide, each is named at the call
     kv_heads = kv_heads_per_core(shape, degree)
     heads = 2 if tied_head_cloned or not shape.tied else 1
     # A core holds at least its own heads, so what is replicated over cores is counted on each of them.
-    split = _split(shape, kv_heads * degree) / degree
-    weights = heads * math.ceil(shape.vocab / degree) * shape.hidden + split + _whole(shape)
+    split = split_weights(shape, kv_heads * degree) / degree
+    weights = heads * math.ceil(shape.vocab / degree) * shape.hidden + split + whole_weights(shape) + uncounted
     weights_gib = weights * dtype_bytes / BYTES_PER_GIB
     of_token = 2 * shape.layers * kv_heads * shape.head_dim * dtype_bytes
     cache_gib = of_token * max_model_len_tokens * max_num_seqs / BYTES_PER_GIB
     # Below the memory, not up to it.
     tokens = max(0, math.ceil((gib_per_core - weights_gib) * BYTES_PER_GIB / of_token) - 1)
-    indivisible = [
-        f"{count} {what} do not divide by {degree}"
-        for what, count in (("query heads", shape.q_heads), ("intermediate columns", shape.intermediate))
-        if count % degree
-    ]
+    indivisible = [f"{count} {what} do not divide by {degree}" for what, count in _shared(shape) if count % degree]
     needed = weights_gib + cache_gib
     head = "; its tied head is cloned" if shape.tied and tied_head_cloned else ""
+    billions = (parameters(whole_shape) + uncounted) / 1e9
     words = (
         f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core: weights {weights_gib:.2f} GiB "
-        f"(the model has {parameters(whole_shape) / 1e9:.2f} billion parameters of {dtype_bytes} bytes{head}) and KV "
+        f"(the model has {billions:.2f} billion parameters of {dtype_bytes} bytes{head}) and KV "
         f"cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x {shape.head_dim} x "
         f"{max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
     )

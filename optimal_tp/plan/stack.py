@@ -13,12 +13,13 @@ from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
 from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup
+from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.sections import Results, parse_spend
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
-from optimal_tp.settings.stack_keys import PROJECT
+from optimal_tp.settings.stack_keys import HUB_TOKEN, PROJECT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,12 @@ class Stack:
     money: Forecast
 
 
-def compose(sections: collections.abc.Mapping[str, object], region: str, *, file: str) -> Stack:
+def compose(
+    sections: collections.abc.Mapping[str, object], region: str, *, file: str, read: Read = local_file
+) -> Stack:
     """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
 
+    ``read`` gives the config.json of models that are not known by name; by default only from this machine.
     Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
     where nodes cannot hold the servers.
     """
@@ -42,6 +46,7 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     workloads = parse_cluster(sections, file=file)
     require_region(infra, region, file=file)
     neuron = infra.neuron
+    workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
     padding = pads_heads(neuron.image_and_ami)
     workloads = with_batches(workloads, neuron.hardware, pads=padding)
@@ -66,11 +71,18 @@ def compose(sections: collections.abc.Mapping[str, object], region: str, *, file
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 
 
-def read_stack(name: str, folder: pathlib.Path) -> tuple[Stack, StackConfig]:
-    """Return the stack called ``name`` of the project in ``folder``, and its configuration. Raises as ``compose``."""
+def read_stack(
+    name: str, folder: pathlib.Path, reader: collections.abc.Callable[[str | None], Read] = lambda _: local_file
+) -> tuple[Stack, StackConfig]:
+    """Return the stack called ``name`` of the project in ``folder``, and its configuration. Raises as ``compose``.
+
+    ``reader`` makes what reads config.json files, with the stack's token for a hub.
+    """
     config = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    token = config.values.get(f"{PROJECT}:{HUB_TOKEN}")
+    read = reader(token if isinstance(token, str) else None)
     try:
-        return compose(config.sections, str(config.values["aws:region"]), file=config.file), config
+        return compose(config.sections, str(config.values["aws:region"]), file=config.file, read=read), config
     except OptimalTpError as error:
         raise config.hidden(error) from None
 

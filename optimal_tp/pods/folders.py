@@ -34,6 +34,13 @@ def open_draft(folder: pathlib.Path, *, owner: str, stale_after_seconds: float) 
     return draft
 
 
+def reopen_draft(folder: pathlib.Path, *, owner: str) -> pathlib.Path:
+    """Return the draft of ``folder`` that belongs to ``owner``, with what an earlier try has left in it."""
+    draft = folder.with_name(f"{folder.name}.draft-{owner}")
+    draft.mkdir(parents=True, exist_ok=True)
+    return draft
+
+
 def publish(draft: pathlib.Path, folder: pathlib.Path, about: typing.Mapping[str, object]) -> None:
     """Turn ``draft`` into ``folder`` in one step, with ``about`` and the list of files in its marker.
 

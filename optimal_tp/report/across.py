@@ -4,7 +4,8 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.shapes import SHAPES, parameters
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.shapes import parameters
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, ranged
 from optimal_tp.measurement.sweep import Leg
 from optimal_tp.report.headline import answer, degree_of

@@ -4,7 +4,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.facts.shapes import SHAPES
+from optimal_tp.facts.known import SHAPES
 from optimal_tp.settings.parser import Section, broken, parse
 
 Layout = typing.Literal["one-each", "equal-cores"]
@@ -78,9 +78,13 @@ class Serving(Section):
     model_source: str = pydantic.Field(
         default="https://huggingface.co", pattern=r"^(https://|s3://[a-z0-9.-]{3,63}/?).*$"
     )
-    """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files."""
+    """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files. A
+    model whose name is not known here has its ``config.json`` read there at preview."""
+    config_file: str | None = pydantic.Field(default=None, min_length=1)
+    """The model's ``config.json``, or the folder that holds it, on the machine that runs Pulumi; for a model whose
+    source it cannot reach. With several models a folder per model, called by its slug."""
     shape_as: str | None = None
-    """Model whose sizes ``workloads.model`` has, where its own name is not in ``optimal_tp/plan/fit.py``."""
+    """Known model whose sizes ``workloads.model`` has: in the place of a ``config.json``."""
     volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
     """Name of the claim on the shared file system that holds model and artifacts; the seed's by default."""
     start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)

@@ -6,7 +6,7 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP
-from optimal_tp.facts.shapes import SHAPES
+from optimal_tp.facts.sizes import Sizes, known_sizes
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse
 from optimal_tp.settings.prices import HourPrice
@@ -22,6 +22,8 @@ class ClusterSettings:
     """One experiment per model, in the order in which they are measured."""
     serving: Serving
     loadtest: LoadTest
+    sizes: typing.Mapping[str, Sizes] = dataclasses.field(default_factory=dict)
+    """By the model's name, as far as they were read."""
 
     @property
     def measuring_seconds(self) -> float:
@@ -48,9 +50,16 @@ class ClusterSettings:
         priced = tuple(each.model_copy(update={"price": of_units}) for each in self.models)
         return dataclasses.replace(self, models=priced)
 
-    def shape_name(self, of: WorkloadSettings) -> str:
-        """Return the key of the model's sizes in ``facts.shapes.SHAPES``."""
-        return self.serving.shape_as or of.model.name
+    def known_sizes(self, of: WorkloadSettings) -> Sizes | None:
+        """Return the model's sizes if they are known by a name, its own or that of ``serving.shape_as``."""
+        return known_sizes(self.serving.shape_as or of.model.name)
+
+    def sizes_of(self, of: WorkloadSettings) -> Sizes:
+        """Return the model's sizes. Raises KeyError for a model whose sizes were neither known nor read."""
+        found = self.sizes.get(of.model.name) or self.known_sizes(of)
+        if found is None:
+            raise KeyError(f"the sizes of {of.model.name}; plan.model_sizes.with_sizes reads them")
+        return found
 
     def source(self, of: WorkloadSettings) -> str:
         """Return where the model comes from: in a bucket each model of a sweep has a folder called by its slug."""
@@ -101,6 +110,9 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
     if shape is not None and len(settings.models) > 1:
         rule = "with several models each has the sizes of its own name"
         problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove it from {file}"))
+    if shape is not None and settings.serving.config_file is not None:
+        rule = f"the sizes are said once, and serving.config_file ({settings.serving.config_file}) says them"
+        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove one from {file}"))
     price = settings.models[0].price
     if price is not None:
         rule = "on a cluster an hour's price is said once, in infra.neuron.price"
@@ -118,12 +130,6 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
     """Return what one model contradicts; ``path`` is where the file has it."""
     problems = []
     name = of.model.name
-    if settings.shape_name(of) not in SHAPES:
-        rule = f"the model's sizes are known, to compute its memory before anything is spent: {', '.join(SHAPES)}"
-        hint = f"set serving.shape_as in {file} to the model with the same sizes"
-        if len(settings.models) > 1:
-            hint = f"drop it from {file}, or measure it alone, where serving.shape_as can say whose sizes it has"
-        problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=hint))
     cores = settings.equal_cores(of)
     for index, degree in enumerate(of.degrees):
         if settings.serving.layout == "equal-cores" and cores % degree:

@@ -8,6 +8,8 @@ from optimal_tp.errors import Problem, SettingsError
 
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
+HUB_TOKEN: typing.Final = "hub_token"  # noqa: S105 - a key's name
+"""Beside the sections, so that no text of a section is a secret."""
 PROFILE: typing.Final = "aws:profile"
 """Who asks AWS: honoured by provider, kubeconfig, preflight, leftovers and watch alike."""
 
@@ -37,7 +39,7 @@ def _problem(key: str, project: str, file: str) -> Problem | None:
         rule = "who asks AWS is said by a profile, which every part of the program can use"
         remedy = f"name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in {PROFILE}"
         return Problem(path=where, value=key, rule=rule, remedy=remedy)
-    if (space == PROJECT and name in SECTIONS) or not _is_ours(space, project):
+    if (space == PROJECT and name in (*SECTIONS, HUB_TOKEN)) or not _is_ours(space, project):
         return None
     rule = f"the program knows {', '.join(f'{PROJECT}:{each}' for each in SECTIONS)}, and would pass over any other"
     section, _, below = name.partition(".")

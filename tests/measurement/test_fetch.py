@@ -7,145 +7,264 @@ import pathlib
 import typing
 
 import pytest
+from huggingface_hub.hf_api import RepoSibling
 
-from optimal_tp.pods import fetch, folders
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.pods import fetch, folders, hub
 from tests.fakes_http import Answering, listening
 from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import whole
 from tests.unit.test_fit import CONFIG
 
+COMMIT = "c" * 40
 FILES = {
     "config.json": json.dumps(CONFIG).encode(),
-    "model.safetensors": b"weights" * 1000,
+    "model-1.safetensors": b"weights" * 1000,
+    "model-2.safetensors": b"more" * 1000,
     "tokenizer.json": b"{}",
     "README.md": b"not needed",
+    "original/consolidated.00.safetensors": b"the same once more",
 }
+NEEDED = ("config.json", "model-1.safetensors", "model-2.safetensors", "tokenizer.json")
 
 
-def listing() -> dict[str, typing.Any]:
-    """Return what a hub says about FILES: weights in large-file storage, the rest in git."""
-    siblings = []
-    for name, content in FILES.items():
-        item: dict[str, typing.Any] = {
-            "rfilename": name,
-            "size": len(content),
-            "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest(),
-        }
-        if name.endswith(".safetensors"):
-            item["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-            item["blobId"] = "0" * 40
-        siblings.append(item)
-    return {"siblings": siblings}
+def sha256(name: str) -> str:
+    """Return the hash under which large-file storage has a file."""
+    return hashlib.sha256(FILES[name]).hexdigest()
+
+
+def blob(name: str) -> str:
+    """Return git's own name of a file; of weights it is that of the pointer to them."""
+    content = FILES[name]
+    if name.endswith(".safetensors"):
+        return "0" * 40
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 class Hub(Answering):
-    """Answers as huggingface.co does; ``spoilt`` counts the answers that are still to be spoilt, by file."""
+    """Answers as huggingface.co does; ``spoilt`` are the files whose content is spoilt, ``gate`` the token it wants."""
 
     asked: typing.ClassVar[list[str]] = []
-    spoilt: typing.ClassVar[dict[str, int]] = {}
+    spoilt: typing.ClassVar[set[str]] = set()
+    gate: typing.ClassVar[str | None] = None
 
-    def answer(self, _: str) -> None:
-        """Answer the listing of one revision, or one file."""
-        self.asked.append(self.path)
-        if self.path == "/api/models/Qwen/Qwen3-0.6B/revision/abc?blobs=true":
-            content = json.dumps(listing()).encode()
-        elif self.path.startswith("/Qwen/Qwen3-0.6B/resolve/abc/"):
-            name = self.path.rsplit("/", maxsplit=1)[-1]
+    def answer(self, method: str) -> None:
+        """Answer the description of one revision, its tree, or one file."""
+        self.asked.append(f"{method} {self.path}")
+        path = self.path.partition("?")[0]
+        if self.gate is not None and self.headers["authorization"] != f"Bearer {self.gate}":
+            self._say(403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
+        elif path == "/api/models/Qwen/Qwen3-0.6B/revision/abc":
+            siblings = []
+            for name, content in FILES.items():
+                item = {"rfilename": name, "size": len(content), "blobId": blob(name)}
+                if name.endswith(".safetensors"):
+                    item["lfs"] = {"sha256": sha256(name), "size": len(content), "pointerSize": 130}
+                siblings.append(item)
+            self._say(200, json.dumps({"id": "Qwen/Qwen3-0.6B", "sha": COMMIT, "siblings": siblings}).encode())
+        elif path == f"/api/models/Qwen/Qwen3-0.6B/tree/{COMMIT}":
+            tree = []
+            for name, content in FILES.items():
+                item = {"type": "file", "path": name, "size": len(content), "oid": blob(name)}
+                if name.endswith(".safetensors"):
+                    item["lfs"] = {"oid": sha256(name), "size": len(content), "pointerSize": 130}
+                tree.append(item)
+            self._say(200, json.dumps(tree).encode())
+        elif path.startswith(f"/Qwen/Qwen3-0.6B/resolve/{COMMIT}/"):
+            name = path.removeprefix(f"/Qwen/Qwen3-0.6B/resolve/{COMMIT}/")
             content = FILES[name]
-            if self.spoilt.get(name, 0) > 0:
-                self.spoilt[name] -= 1
-                content = content[:-1] + b"?"
+            etag = sha256(name) if name.endswith(".safetensors") else blob(name)
+            told = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}
+            self._say(200, content[:-1] + b"?" if name in self.spoilt else content, told, body=method == "GET")
+        elif path.endswith("/revision/other"):
+            self._say(404, b"", {"X-Error-Code": "RevisionNotFound"})
         else:
-            self.send_error(404)
-            return
-        self.tell(200, content)
+            self._say(404, b"", {"X-Error-Code": "RepoNotFound"})
+
+    def _say(
+        self, status: int, content: bytes, headers: typing.Mapping[str, str] | None = None, *, body: bool = True
+    ) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    @classmethod
+    def fetched(cls) -> list[str]:
+        """Return the names of the files whose content was asked for."""
+        return sorted(each.rsplit("/", 1)[-1] for each in cls.asked if each.startswith("GET /Qwen"))
 
 
-@pytest.fixture
-def hub() -> collections.abc.Iterator[str]:
+@pytest.fixture(name="url")
+def hub_url() -> collections.abc.Iterator[str]:
     """Return the URL of a hub that serves FILES."""
     Hub.asked.clear()
     Hub.spoilt.clear()
+    Hub.gate = None
     with listening(Hub) as url:
         yield url
 
 
-def run(folder: pathlib.Path, source: str, shape: str = "Qwen/Qwen3-0.6B", store: FakeS3 | None = None) -> int:
+def run(folder: pathlib.Path, source: str, *more: str, store: FakeS3 | None = None) -> int:
     """Run the program; returns its exit status."""
+    shape = SHAPES["Qwen/Qwen3-0.6B"].as_json()
     arguments = ["--source", source, "--model", "Qwen/Qwen3-0.6B", "--revision", "abc", "--shape", shape]
-    return fetch.main([*arguments, "--folder", str(folder)], store=lambda: store or FakeS3())
+    return fetch.main([*arguments, "--folder", str(folder), *more], store=lambda: store or FakeS3())
 
 
-def test_a_model_is_fetched_whole(tmp_path: pathlib.Path, hub: str) -> None:
-    """Every file a server needs is there, checked, and nothing else is asked for."""
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what the program said last."""
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_model_is_fetched_whole(tmp_path: pathlib.Path, url: str) -> None:
+    """Every file a server needs is there, and nothing else: no second copy of the weights, no file of the client's."""
     folder = tmp_path / "models" / "qwen"
 
-    assert run(folder, hub) == 0
+    assert run(folder, url) == 0
     assert folders.is_complete(folder)
-    assert (folder / "model.safetensors").read_bytes() == FILES["model.safetensors"]
-    assert not any("README" in path for path in Hub.asked)
+    assert sorted(path.name for path in folder.iterdir()) == ["complete.json", *NEEDED]
+    assert all((folder / name).read_bytes() == FILES[name] for name in NEEDED)
+    assert Hub.fetched() == sorted(NEEDED)
 
 
-def test_a_model_that_is_there_is_not_fetched_again(tmp_path: pathlib.Path, hub: str) -> None:
+def test_a_model_that_is_there_is_not_fetched_again(tmp_path: pathlib.Path, url: str) -> None:
     """The second Job asks the hub nothing."""
-    run(tmp_path / "qwen", hub)
+    run(tmp_path / "qwen", url)
     Hub.asked.clear()
 
-    assert run(tmp_path / "qwen", hub) == 0
+    assert run(tmp_path / "qwen", url) == 0
     assert Hub.asked == []
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"], ids=["by SHA-256", "by git's name"])
-def test_a_spoilt_answer_is_asked_for_again(tmp_path: pathlib.Path, hub: str, name: str) -> None:
-    """Two spoilt answers and a good one make a good file."""
-    Hub.spoilt[name] = 2
-
-    assert run(tmp_path / "qwen", hub) == 0
-    assert (tmp_path / "qwen" / name).read_bytes() == FILES[name]
-
-
-def test_a_file_that_stays_spoilt_fails_the_job(
-    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_is_spoilt_fails_the_job_and_is_fetched_anew_by_the_next(
+    tmp_path: pathlib.Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights with another hash than the hub's are never served."""
-    Hub.spoilt["model.safetensors"] = 3
+    """Weights with another hash than the hub's are never served; the other files are kept for the next try."""
+    Hub.spoilt.add("model-2.safetensors")
 
-    assert run(tmp_path / "qwen", hub) != 0
+    assert run(tmp_path / "qwen", url) != 0
     assert not (tmp_path / "qwen").exists()
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        f"not fetched: {hub}/Qwen/Qwen3-0.6B/resolve/abc/model.safetensors was not fetched in 3 tries: the content "
-        f"does not have the hub's hash {hashlib.sha256(FILES['model.safetensors']).hexdigest()}; the Job tries again, "
-        "and if that fails too, put the model into a bucket and name it as serving.model_source"
+    assert last_line(capsys) == (
+        f"not fetched: model-2.safetensors has not the hub's hash {sha256('model-2.safetensors')}, so it was removed; "
+        "the Job tries again, and if that fails too, put the model into a bucket and name it as serving.model_source"
     )
+    Hub.spoilt.clear()
+    Hub.asked.clear()
+    assert run(tmp_path / "qwen", url) == 0
+    assert Hub.fetched() == ["model-2.safetensors"]
 
 
-def test_a_hub_that_does_not_list_the_model_fails_the_job(
-    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+def test_what_a_killed_try_has_fetched_is_kept(tmp_path: pathlib.Path, url: str) -> None:
+    """Whole files are not fetched again, and what was begun is removed: its name is known to nobody."""
+    draft = tmp_path / "qwen.draft-fetch"
+    (draft / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    begun = draft / ".cache" / "huggingface" / "download" / "x.y.12345678.incomplete"
+    begun.write_bytes(b"half")
+    found = hub.Hub(url, "Qwen/Qwen3-0.6B", "abc", token=None)
+    commit, files = found.files()
+    found.fetch(commit, [file for file in files if file.name == "model-1.safetensors"], draft)
+    Hub.asked.clear()
+
+    assert not begun.exists()
+    assert run(tmp_path / "qwen", url) == 0
+    assert Hub.fetched() == ["config.json", "model-2.safetensors", "tokenizer.json"]
+
+
+def test_a_gated_model_is_fetched_with_its_token(tmp_path: pathlib.Path, url: str) -> None:
+    """The token comes from a file, as Kubernetes mounts a Secret, and is sent with every request."""
+    Hub.gate = "hf_secret"
+    (tmp_path / "token").write_text("hf_secret\n", encoding="utf-8")
+
+    assert run(tmp_path / "qwen", url, "--token-file", str(tmp_path / "token")) == 0
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [(None, "no token was given"), ("hf_other", "the account of this token has not been let in")],
+    ids=["without a token", "of another account"],
+)
+def test_a_gated_model_is_said_to_be_gated(
+    tmp_path: pathlib.Path, url: str, capsys: pytest.CaptureFixture[str], token: str | None, why: str
 ) -> None:
-    """The sentence has what was asked, and the settings that it came from."""
-    assert run(tmp_path / "qwen", f"{hub}/mirror") != 0
+    """The sentence says what to accept and where the token goes, and not the token."""
+    Hub.gate = "hf_secret"
+    given = []
+    if token is not None:
+        (tmp_path / "token").write_text(token, encoding="utf-8")
+        given = ["--token-file", str(tmp_path / "token")]
+
+    assert run(tmp_path / "qwen", url, *given) != 0
     assert capsys.readouterr().out == (
-        f"not fetched: {hub}/mirror/api/models/Qwen/Qwen3-0.6B/revision/abc?blobs=true did not list the model's files: "
-        "HTTP Error 404: Not Found; check serving.model_source, workloads.model.name and its revision, and that pods "
-        "reach the hub\n"
+        f"not fetched: Qwen/Qwen3-0.6B is gated at {url}, and {why}; accept its licence there, then run `pulumi config "
+        "set --secret optimal-tp:hub_token` and `pulumi up`\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "sentence"),
+    [
+        (
+            "Qwen/none",
+            "abc",
+            (
+                "{url} has no Qwen/none, or shows it to nobody without a token; correct workloads.model.name, or run "
+                "`pulumi config set --secret optimal-tp:hub_token`"
+            ),
+        ),
+        (
+            "Qwen/Qwen3-0.6B",
+            "other",
+            "Qwen/Qwen3-0.6B at {url} has no revision other; correct workloads.model.revision",
+        ),
+    ],
+    ids=["model", "revision"],
+)
+def test_what_the_hub_does_not_have_is_said_by_name(url: str, model: str, revision: str, sentence: str) -> None:
+    """The sentence names the setting that is wrong."""
+    with pytest.raises(hub.FetchError, match=whole(sentence.format(url=url))):
+        hub.Hub(url, model, revision, token=None).files()
+
+
+def test_a_hub_that_does_not_answer_fails_the_job() -> None:
+    """The sentence has what was asked, and the setting that it came from."""
+    with pytest.raises(hub.FetchError) as caught:
+        hub.Hub("http://127.0.0.1:9", "Qwen/Qwen3-0.6B", "abc", token=None).files()
+
+    assert str(caught.value).startswith("http://127.0.0.1:9 did not list the files of Qwen/Qwen3-0.6B: ")
+    assert str(caught.value).endswith("; check serving.model_source, and that pods reach the hub")
 
 
 def test_a_model_of_another_size_than_planned_is_refused(
-    tmp_path: pathlib.Path, hub: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: pathlib.Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The plan's memory arithmetic was for another model: say so before any core is taken."""
-    assert run(tmp_path / "qwen", hub, shape="Qwen/Qwen3-8B") != 0
-    assert not (tmp_path / "qwen").exists()
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("not fetched: the plan was computed for Qwen/Qwen3-8B (ModelShape(hidden=4096, ")
-    assert "), and the model is ModelShape(hidden=1024, " in said
-    assert said.endswith("; correct serving.shape_as or workloads.model.name")
+    """The plan's memory arithmetic was for another model: say so before its weights are fetched."""
+    shape = SHAPES["Qwen/Qwen3-1.7B"].as_json()
+
+    assert run(tmp_path / "qwen", url, "--shape", shape) != 0
+    assert Hub.fetched() == ["config.json"]
+    assert last_line(capsys) == (
+        "not fetched: the plan was computed for another model than the one that was fetched, whose config.json has "
+        "hidden 1024 and not 2048, intermediate 3072 and not 6144; correct workloads.model.name, or "
+        "serving.config_file or shape_as"
+    )
+
+
+def test_progress_is_said_again_and_again(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Job's log has how much is there, of how much, and how fast it comes."""
+    (tmp_path / "part").write_bytes(b"x" * 30_000_000)
+    with fetch.progress(tmp_path, 120_000_000, every_seconds=0.01):
+        while not (said := capsys.readouterr().out):
+            pass
+
+    assert said.splitlines()[0] == "fetched 0.03 GB of 0.12 GB (25%), 0 MB/s"
 
 
 def test_a_model_without_a_config_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its sizes are unknown, so nothing holds it against the plan."""
-    objects = {"models/mine/model.safetensors": FILES["model.safetensors"]}
+    objects = {"models/mine/model-1.safetensors": FILES["model-1.safetensors"]}
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) != 0
     said = capsys.readouterr().out.splitlines()[-1]
@@ -155,16 +274,12 @@ def test_a_model_without_a_config_is_refused(tmp_path: pathlib.Path, capsys: pyt
 
 def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
     """Files below the prefix keep their names; a neighbour with the same beginning is not taken."""
-    objects = {f"models/mine/{name}": content for name, content in FILES.items()} | {
-        "models/mine-too/config.json": b"no"
-    }
+    objects = {f"models/mine/{name}": FILES[name] for name in NEEDED} | {"models/mine-too/config.json": b"no"}
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) == 0
     assert sorted(path.name for path in (tmp_path / "qwen").iterdir()) == [
         "complete.json",
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
+        *NEEDED,
     ]
 
 
@@ -179,7 +294,7 @@ def test_an_empty_prefix_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Ca
 
 def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fewer bytes than the bucket lists are seen."""
-    objects = {f"models/mine/{name}": content for name, content in FILES.items()}
+    objects = {f"models/mine/{name}": FILES[name] for name in NEEDED}
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects, cut=1)) != 0
     assert capsys.readouterr().out.splitlines()[-1] == (
@@ -188,23 +303,34 @@ def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Cap
     )
 
 
+def test_files_of_a_bucket_that_are_there_are_not_fetched_again(tmp_path: pathlib.Path) -> None:
+    """A try that was ended between two files is gone on with."""
+    draft = tmp_path / "qwen.draft-fetch"
+    draft.mkdir()
+    (draft / "model-1.safetensors").write_bytes(b"kept...")
+    store = FakeS3(
+        {f"models/mine/{name}": FILES[name] for name in NEEDED} | {"models/mine/model-1.safetensors": b"1234567"}
+    )
+
+    assert run(tmp_path / "qwen", "s3://models/mine", store=store) == 0
+    assert (tmp_path / "qwen" / "model-1.safetensors").read_bytes() == b"kept..."
+
+
 def test_a_name_outside_the_folder_is_refused() -> None:
     """A hub cannot write where it likes."""
-    item = {"rfilename": "../../etc/passwd.json", "size": 1, "blobId": "0"}
     sentence = (
         "the hub lists '../../etc/passwd.json', which is outside the model's folder; nothing of it is fetched: check "
         "serving.model_source and workloads.model.name"
     )
-    with pytest.raises(fetch.FetchError, match=whole(sentence)):
-        fetch.hub_files({"siblings": [item]})
+    with pytest.raises(hub.FetchError, match=whole(sentence)):
+        hub.hub_files([RepoSibling(rfilename="../../etc/passwd.json")])
 
 
 def test_weights_in_another_format_are_refused() -> None:
     """A model with pickled weights alone is not fetched."""
-    item = {"rfilename": "config.json", "size": 1, "blobId": "0"}
     sentence = (
         "the hub lists no .safetensors file, and weights in other formats are not served; name a revision that has "
         "them (workloads.model.revision)"
     )
-    with pytest.raises(fetch.FetchError, match=whole(sentence)):
-        fetch.hub_files({"siblings": [item]})
+    with pytest.raises(hub.FetchError, match=whole(sentence)):
+        hub.hub_files([RepoSibling(rfilename="config.json")])

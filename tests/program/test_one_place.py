@@ -158,15 +158,26 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
     """Stack file, plan, local weights, the user's own model and the report know it then."""
     put(
         copy,
-        "optimal_tp/facts/shapes.py",
+        "optimal_tp/facts/families.py",
         '    "qwen2": Family(',
         """\
-            "tiny": Family(
-                architecture="TinyForCausalLM",
-                qk_norms=False,
-                qkv_biases=False,
-                models={"me/tiny-1b": _qwen3(2048, 16, 32, 8192, tied=True)},
-            ),
+            "tiny": Family(architecture="TinyForCausalLM", qk_norms="per head"),
+        """,
+    )
+    put(
+        copy,
+        "optimal_tp/facts/known.py",
+        '    "Qwen/Qwen3-0.6B": _qwen3(',
+        """\
+            "me/tiny-1b": dataclasses.replace(_qwen3(2048, 16, 32, 8192, tied=True), family="tiny"),
+        """,
+    )
+    put(
+        copy,
+        "optimal_tp/facts/known.py",
+        "import typing",
+        """\
+        import dataclasses
         """,
     )
     said = ran(
@@ -176,9 +187,9 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
         from optimal_tp.facts.hardware import INSTANCE_TYPES
         from optimal_tp.settings.stack_file import parse_cluster
         from optimal_tp.plan.feasibility import feasible_plan
-        from optimal_tp.facts.shapes import SHAPES
+        from optimal_tp.facts.known import SHAPES
         from optimal_tp.local.profile import read_profile
-        from optimal_tp.local.weights import read_shape, write_model
+        from optimal_tp.local.weights import read_sizes, write_model
         from optimal_tp.report.across import _size
 
         model = {"name": "me/tiny-1b", "revision": "1"}
@@ -190,7 +201,8 @@ def test_a_model_family_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
             "workloads: {model: {name: mine, revision: r}}\\nlocal: {sizes: {mine: {shape: me/tiny-1b}}}\\n"
         )
         (profile,), _ = read_profile("p.yaml")
-        print(len(plan.servers), read_shape(folder) == SHAPES["me/tiny-1b"], profile.local.shape_of("mine").hidden)
+        as_made = read_sizes(folder).shape == SHAPES["me/tiny-1b"]
+        print(len(plan.servers), as_made, profile.local.shape_of("mine").hidden)
         print(json.loads((folder / "config.json").read_text())["architectures"], "billion" in _size("me/tiny-1b"))
         """,
     )

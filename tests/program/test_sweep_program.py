@@ -7,6 +7,8 @@ import yaml
 
 from optimal_tp.cluster.order import JobsOrder
 from optimal_tp.errors import SettingsError
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.shapes import ModelShape
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import FAMILY, PROGRAMS, order, program
@@ -59,7 +61,7 @@ def test_artifacts_are_fetched_and_compiled_per_model() -> None:
     (container,) = fetched["spec"]["template"]["spec"]["containers"]
     words = container["command"]
     assert words[words.index("--revision") + 1] == FAMILY[1]["model"]["revision"]  # type: ignore[index]
-    assert words[words.index("--shape") + 1] == "Qwen/Qwen3-8B"
+    assert ModelShape.read(words[words.index("--shape") + 1]) == SHAPES["Qwen/Qwen3-8B"]
 
 
 def test_the_load_generator_knows_every_server_and_turn() -> None:
@@ -201,16 +203,10 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         ],
     ),
     (
-        "unknown sizes and an owner that is missing",
+        "an owner that is missing",
         {"workloads__models": [large("mine", 2), FAMILY[0]]},
         SettingsError,
         [
-            (
-                "workloads.models[0].model.name is 'mine'; the model's sizes are known, to compute its memory "
-                "before anything is spent: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, "
-                "Qwen/Qwen3-14B, Qwen/Qwen3-32B; drop it from Pulumi.dev.yaml, or measure it alone, where "
-                "serving.shape_as can say whose sizes it has"
-            ),
             "workloads.models[0].model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
         ],
     ),

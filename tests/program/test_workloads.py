@@ -32,7 +32,7 @@ def test_what_the_experiment_is_made_of(name: str, servers: int) -> None:
         "Namespace": 1,
         "PersistentVolume": 1,
         "PersistentVolumeClaim": 1,
-        "ConfigMap": 3 + 4,
+        "ConfigMap": 4 + 3,
         "ServiceAccount": 2 + 1,
         "Job": 1 + 3,
         "CronJob": 1,
@@ -493,12 +493,15 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
     ),
     (
         "unknown model",
-        {"workloads__model": {"name": "example/Other-1B"}},
+        {
+            "workloads__model": {"name": "example/Other-1B", "revision": "abc"},
+            "serving__model_source": "https://127.0.0.1:9",
+        },
         SettingsError,
         (
-            "workloads.model.name is 'example/Other-1B'; the model's sizes are known, to compute its memory before "
-            "anything is spent: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, "
-            "Qwen/Qwen3-32B; set serving.shape_as in Pulumi.dev.yaml to the model with the same sizes"
+            "workloads.model.name is 'example/Other-1B'; a model's sizes are known by its name or read from its "
+            "config.json, before anything is spent, and https://127.0.0.1:9/example/Other-1B/resolve/abc/config.json "
+            "was not read (Connection refused); set serving.config_file in Pulumi.dev.yaml to a copy of its config.json"
         ),
     ),
     (

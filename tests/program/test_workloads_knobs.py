@@ -17,7 +17,7 @@ KNOBS = (
     Knob("serving.equal_cores", 8, "Deployment tp1-7-pods", "qwen-vllm-tp1-7"),
     Knob("serving.placement", "isolated", "Deployment tp1-7-pods", '"optimal-tp/planned-node": "qwen-vllm-tp1-7"'),
     Knob("serving.model_source", "s3://models/mine", "Job artifacts-fetch", '"--source", "s3://models/mine"'),
-    Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", "Qwen/Qwen3-1.7B"),
+    Knob("serving.shape_as", "Qwen/Qwen3-1.7B", "Job artifacts-fetch", r"\"intermediate\": 6144"),
     Knob("serving.volume_claim", "claim", "Job artifacts-compile-tp4", '"claimName": "claim"'),
     Knob("serving.start_patience_seconds", 600, "Deployment tp4-0-pods", '"failureThreshold": 60'),
     Knob("serving.probe_patience_seconds", 60, "Deployment tp4-0-pods", '"failureThreshold": 3'),
@@ -50,6 +50,7 @@ KNOBS = (
     Knob("loadtest.alarms.silent_after_minutes", 21, "MetricAlarm dashboard-silent", '"evaluationPeriods": 21'),
 )
 ELSEWHERE = {
+    "serving.config_file": "instead of shape_as, in test_hub_token.py and test_model_sizes.py",
     "serving.when_nodes_are_few": "a refusal, in test_workloads.py",
     **dict.fromkeys(
         (f"spend.expected_minutes.{part}" for part in ("cluster", "compile", "start", "leave")),

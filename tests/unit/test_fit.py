@@ -4,8 +4,9 @@ import typing
 
 import pytest
 
-from optimal_tp.errors import SettingsError
-from optimal_tp.facts.shapes import FAMILIES, SHAPES, ModelShape, parameters, shape_from_config
+from optimal_tp.facts.families import shape_from_config
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.shapes import ModelShape, parameters
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit, kv_heads_per_core
 
 
@@ -166,49 +167,6 @@ def test_heads_that_do_not_divide_come_first_in_the_sentence() -> None:
 def test_the_shape_of_a_model_directory() -> None:
     """The real config.json of Qwen3-0.6B gives the table's shape."""
     assert shape_from_config(CONFIG, where="config.json") == SHAPES["Qwen/Qwen3-0.6B"]
-
-
-def test_a_config_without_head_sizes_follows_its_family() -> None:
-    """Llama's config leaves out head_dim and, without grouped heads, the KV heads; heads are not tied."""
-    config = {key: value for key, value in CONFIG.items() if key not in ("num_key_value_heads", "head_dim")}
-    shape = shape_from_config({**config, "model_type": "llama", "tie_word_embeddings": None}, where="config.json")
-
-    assert (shape.kv_heads, shape.head_dim, shape.tied, shape.qk_norms) == (16, 64, False, False)
-
-
-def test_biases_of_qwen2_are_counted() -> None:
-    """Qwen2.5-0.5B has 494,032,768 parameters by its model card's safetensors index, biases among them."""
-    config = {
-        "model_type": "qwen2",
-        "hidden_size": 896,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 14,
-        "num_key_value_heads": 2,
-        "intermediate_size": 4864,
-        "vocab_size": 151936,
-        "tie_word_embeddings": True,
-    }
-
-    assert parameters(shape_from_config(config, where="config.json")) == 494_032_768
-
-
-def test_an_unknown_family_is_refused() -> None:
-    """A family whose layers are not counted here has no arithmetic, so it is refused by name."""
-    with pytest.raises(SettingsError) as caught:
-        shape_from_config({**CONFIG, "model_type": "qwen3_moe"}, where="/models/moe/config.json")
-
-    assert str(caught.value) == (
-        "/models/moe/config.json: model_type is 'qwen3_moe'; the model's family is one whose memory can be computed: "
-        f"{', '.join(FAMILIES)}; serve a model of such a family"
-    )
-
-
-def test_every_bad_size_is_listed() -> None:
-    """A config with two broken sizes names both."""
-    with pytest.raises(SettingsError) as caught:
-        shape_from_config({**CONFIG, "hidden_size": None, "head_dim": "128"}, where="config.json")
-
-    assert [problem.path for problem in caught.value.problems] == ["config.json: hidden_size", "config.json: head_dim"]
 
 
 @pytest.mark.parametrize(("degree", "tokens", "sequences"), [(1, 211_587, 1_653), (2, 436_281, 3_408)])

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.shapes import SHAPES
+from optimal_tp.facts.known import SHAPES
 from optimal_tp.local.machine import Place, code_revision, places, with_batches
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model, WorkloadSettings

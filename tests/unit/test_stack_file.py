@@ -5,6 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.errors import SettingsError
+from optimal_tp.facts.known import SHAPES
 from optimal_tp.plan.lineup import wish
 from optimal_tp.settings.stack_file import parse_cluster
 from tests.fakes_candidates import TP1, TP2, TP4
@@ -58,11 +59,10 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
     ("sections", "sentence"),
     [
         (
-            {"workloads": {"model": {"name": "example/Other-1B"}}},
+            {"serving": {"shape_as": "Qwen/Qwen3-8B", "config_file": "mine/config.json"}},
             (
-                "workloads.model.name is 'example/Other-1B'; the model's sizes are known, to compute its memory before "
-                "anything is spent: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, "
-                "Qwen/Qwen3-32B; set serving.shape_as in Pulumi.dev.yaml to the model with the same sizes"
+                "serving.shape_as is 'Qwen/Qwen3-8B'; the sizes are said once, and serving.config_file "
+                "(mine/config.json) says them; remove one from Pulumi.dev.yaml"
             ),
         ),
         (
@@ -110,7 +110,7 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
         ),
     ],
     ids=[
-        "unknown model",
+        "sizes said twice",
         "degree does not divide",
         "bucket taken",
         "no owner",
@@ -135,4 +135,4 @@ def test_a_fine_tuned_model_says_whose_sizes_it_has() -> None:
         file="Pulumi.dev.yaml",
     )
 
-    assert settings.shape_name(settings.models[0]) == "Qwen/Qwen3-8B"
+    assert settings.sizes_of(settings.models[0]).shape == SHAPES["Qwen/Qwen3-8B"]

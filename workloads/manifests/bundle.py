@@ -12,7 +12,9 @@ import optimal_tp
 SOURCES = pathlib.Path(optimal_tp.__file__).parents[1]
 """Where the product was imported from: what travels is what runs here."""
 REQUIREMENTS = "requirements/loadgen.txt"
-"""Path, in the bundle and in the repository, of the dependencies with their hashes."""
+"""Path, in the bundle and in the repository, of the load generator's dependencies with their hashes."""
+FETCH_REQUIREMENTS = "requirements/fetch.txt"
+"""Those of the Job that fetches a model."""
 ROOT = pathlib.Path(__file__).parents[2]
 """The repository, which has the requirements."""
 LIMIT_BYTES = 900 * 1024
@@ -149,8 +151,10 @@ def imports(text: str) -> list[str]:
     return found
 
 
-def bundle(prefix: str, programs: collections.abc.Iterable[str], *, installs: bool = True) -> tuple[Part, ...]:
-    """Return the parts that ``programs`` (module names) need; if one ``installs``, with its requirements."""
+def bundle(
+    prefix: str, programs: collections.abc.Iterable[str], *, installs: bool = True, requirements: str = REQUIREMENTS
+) -> tuple[Part, ...]:
+    """Return the parts that ``programs`` (module names) need; if one ``installs``, with its ``requirements``."""
     files = closure(read_sources(SOURCES), programs)
-    requirements = {REQUIREMENTS: (ROOT / REQUIREMENTS).read_text(encoding="utf-8")} if installs else {}
-    return parts(prefix, {**files, **requirements})
+    pinned = {requirements: (ROOT / requirements).read_text(encoding="utf-8")} if installs else {}
+    return parts(prefix, {**files, **pinned})

@@ -5,6 +5,7 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import neuron_pod
@@ -34,6 +35,12 @@ _COMPILE_RETRIES = 1
 _COMPILER_STOP_SECONDS = 90
 """The compile program gives its server a minute to stop."""
 _FETCH_STOP_SECONDS = 10
+_HUB: typing.Final = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # the program says lines of its own, which a log can hold
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",  # which asks hosts of Hugging Face even behind a mirror, and holds chunks in memory
+}
+"""What the hub's client reads when it is imported."""
 RUN = "optimal-tp/run"
 """Annotation of a pod with the experiment's name."""
 FETCH = "qwen-vllm-fetch"
@@ -47,8 +54,8 @@ class Fetched:
     model: Model
     source: str
     """A hub's address, or an S3 prefix with the model's files."""
-    shape_name: str
-    """Key of the model's sizes in ``facts.shapes.SHAPES``; the Job holds the fetched model against them."""
+    shape: ModelShape
+    """What the plan was computed with; the Job holds the fetched model against it."""
 
 
 def compile_name(model: ModelPlan, candidate: Candidate) -> str:
@@ -118,29 +125,43 @@ def _suspended(template: "PodTemplateSpecArgsDict", *, run: str, retries: int) -
     }
 
 
-def fetch_spec(
-    fetched: Fetched, serving: Serving, runtime: python_pods.Runtime, *, app: str, service_account: str, run: str
+def fetch_spec(  # noqa: PLR0913 - each is named at the call
+    fetched: Fetched,
+    serving: Serving,
+    runtime: python_pods.Runtime,
+    *,
+    app: str,
+    service_account: str,
+    run: str,
+    token_secret: str | None = None,
 ) -> "JobSpecArgsDict":
-    """Return the Job that fetches a model, on a system node: it needs no core. ``run`` as in ``compile_spec``."""
+    """Return the Job that fetches a model, on a system node: it needs no core. ``run`` as in ``compile_spec``.
+
+    ``token_secret``: name of the Secret with the hub's token; None asks as anybody.
+    """
     model = fetched.model
     arguments = [
         *("--source", fetched.source),
         *("--model", model.name),
         *("--revision", model.revision),
-        *("--shape", fetched.shape_name),
+        *("--shape", fetched.shape.as_json()),
         *("--folder", f"{VOLUME_PATH}/{model_folder(model)}"),
+        *(() if token_secret is None else ("--token-file", volumes.TOKEN_PATH)),
     ]
+    mounts = [neuron_pod.shared(serving.volume_claim, read_only=False)]
+    if token_secret is not None:
+        mounts.append(volumes.token(token_secret))
     container: ContainerArgsDict = {
         "name": "fetch",
         "command": ["python", "-m", "optimal_tp.pods.fetch", *arguments],
-        "env": neuron_pod.variables(python_pods.variables(runtime)),
+        "env": neuron_pod.variables(python_pods.variables(runtime) | _HUB),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }
     spec: PodSpecArgsDict = {
         **python_pods.pod_spec(
             runtime,
             container,
-            [neuron_pod.shared(serving.volume_claim, read_only=False)],
+            mounts,
             stop_seconds=_FETCH_STOP_SECONDS,
         ),
         "restart_policy": "Never",

@@ -25,6 +25,8 @@ class Runtime:
     """True if the image is a bare Python, so that an init container installs the dependencies."""
     package_index_url: str | None
     parts: tuple[Part, ...]
+    requirements: str = REQUIREMENTS
+    """Path in the bundle of what is installed."""
 
 
 def variables(runtime: Runtime) -> dict[str, str]:
@@ -81,7 +83,7 @@ def _installer(runtime: Runtime, mounts: "list[VolumeMountArgsDict]") -> "Contai
         "command": [
             *("python", "-m", "pip", "install", "--no-cache-dir", "--no-compile", "--only-binary=:all:"),
             *("--require-hashes", *index, "--target", _DEPENDENCIES_PATH),
-            *("--requirement", f"{volumes.CODE_PATH}/{REQUIREMENTS}"),
+            *("--requirement", f"{volumes.CODE_PATH}/{runtime.requirements}"),
         ],
         "env": neuron_pod.variables(variables(runtime)),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},

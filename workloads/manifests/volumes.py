@@ -17,6 +17,8 @@ if typing.TYPE_CHECKING:
 CODE_PATH = "/opt/optimal-tp"
 """Where the bundle is mounted; Python's path in every pod that runs our code."""
 EFS_DRIVER = "efs.csi.aws.com"
+TOKEN_PATH = "/var/run/hub/token"  # noqa: S105 - the place of one
+"""Where the Job that fetches a model finds the hub's token."""
 _CAPACITY = "100Gi"
 """Kubernetes wants a size; EFS has none and grows as it is written (aws-efs-csi-driver, static provisioning)."""
 
@@ -62,3 +64,13 @@ def code(parts: collections.abc.Sequence[Part]) -> "tuple[VolumeArgsDict, Volume
         },
     }
     return volume, {"name": "code", "mount_path": CODE_PATH, "read_only": True}
+
+
+def token(secret: str) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+    """Return the key ``token`` of ``secret`` as the file TOKEN_PATH, and its mount."""
+    folder, _, file = TOKEN_PATH.rpartition("/")
+    volume: VolumeArgsDict = {
+        "name": "hub-token",
+        "secret": {"secret_name": secret, "items": [{"key": file, "path": file}], "default_mode": 0o440},
+    }
+    return volume, {"name": "hub-token", "mount_path": folder, "read_only": True}

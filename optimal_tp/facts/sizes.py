@@ -1,0 +1,125 @@
+"""What is known of one model's memory, and where each figure comes from."""
+
+import dataclasses
+import typing
+
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.families import ASSUMED, Config, is_known, shape_from_config, text_part
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters
+
+INDEX: typing.Final = "model.safetensors.index.json"
+"""Beside weights in several files: which tensor is in which, and the bytes of all together."""
+_BYTES: typing.Final[typing.Mapping[str, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
+_CONFIRMS_SHARE = 0.02
+"""An unknown family's arithmetic counts where the index agrees this closely."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """A model's shape, and what the index of its weights adds."""
+
+    shape: ModelShape
+    source: str
+    """Where the shape was read."""
+    stored: int | None = None
+    """Parameters in the checkpoint by its index; None without one, or where packed weights hide their number."""
+    quantization: str | None = None
+    """``quant_method`` of weights that are stored packed."""
+
+    @property
+    def uncounted(self) -> int:
+        """Parameters in the checkpoint beyond the arithmetic, of a vision tower for example.
+
+        A tied head that is stored once more is no such parameter.
+        """
+        shape = self.shape
+        beyond = 0 if self.stored is None else self.stored - parameters(shape)
+        again = shape.tied and beyond == shape.vocab * shape.hidden
+        return 0 if again else max(0, beyond)
+
+    def line(self, name: str, dtype_bytes: int) -> str:
+        """Return the figures of the model called ``name`` in one line, each with its source."""
+        shape = self.shape
+        token = kv_values_per_token(shape) * dtype_bytes
+        grouped = "" if shape.kv_heads == shape.q_heads else f" for {shape.q_heads} query heads"
+        return (
+            f"{name}: {self._counted()}; the KV cache takes {token / 1024:g} KiB a token (2 x {shape.layers} layers x "
+            f"{shape.kv_heads} heads of {shape.head_dim}{grouped} x {dtype_bytes} bytes){self._windowed()}; sizes from "
+            f"{self.source}"
+        )
+
+    def _counted(self) -> str:
+        shape = self.shape
+        words = f"{parameters(shape) / 1e9:.2f} billion parameters by arithmetic"
+        if shape.experts is not None:
+            words += f", {shape.experts.count} experts among them, all of which are resident"
+        if shape.tied:
+            words += ", head and embedding tied"
+        if self.stored is not None:
+            words += f", {self.stored / 1e9:.2f} billion by {INDEX}"
+        if self.uncounted:
+            words += f" (the {self.uncounted / 1e9:.2f} billion beyond are counted whole on every core)"
+        return words
+
+    def _windowed(self) -> str:
+        shape = self.shape
+        if shape.window is None:
+            return ""
+        return (
+            f", at full length although {shape.windowed_layers} layers look back no more than {shape.window:,} tokens"
+        )
+
+
+def known_sizes(name: str) -> Sizes | None:
+    """Return the sizes of the model called ``name`` if they are known here."""
+    shape = SHAPES.get(name)
+    return None if shape is None else Sizes(shape=shape, source=f"the table of known models ({name})")
+
+
+def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | None, *, where: str) -> Sizes:
+    """Return the sizes by a model's config.json, which lies at ``where``, and the ``index`` of its weights.
+
+    A family that is not known here is counted as Llama, which the index must confirm. Raises SettingsError for a
+    config that cannot be counted.
+    """
+    shape = shape_from_config(config, where=where)
+    packed = _packed(config)
+    stored = None if packed else _stored(config, index)
+    if not is_known(config):
+        _refuse_unless_confirmed(shape, stored, where)
+    return Sizes(shape=shape, source=where, stored=stored, quantization=packed)
+
+
+def _packed(config: Config) -> str | None:
+    for part in (config, text_part(config)):
+        said = part.get("quantization_config")
+        if isinstance(said, dict):
+            return str(said.get("quant_method") or said.get("quant_algo") or "unknown")
+    return None
+
+
+def _stored(config: Config, index: typing.Mapping[str, typing.Any] | None) -> int | None:
+    said = None if index is None else index.get("metadata")
+    if not isinstance(said, dict):
+        return None
+    counted, size = said.get("total_parameters"), said.get("total_size")
+    if isinstance(counted, int):
+        return counted
+    text = text_part(config)
+    kinds = (part.get(key) for part in (text, config) for key in ("dtype", "torch_dtype"))
+    each = _BYTES.get(str(next((kind for kind in kinds if kind is not None), None)))
+    return None if each is None or not isinstance(size, (int, float)) else int(size) // each
+
+
+def _refuse_unless_confirmed(shape: ModelShape, stored: int | None, where: str) -> None:
+    counted = parameters(shape)
+    if stored is not None and abs(stored - counted) <= _CONFIRMS_SHARE * counted:
+        return
+    has = f"no {INDEX} lies beside it" if stored is None else f"its index has {stored / 1e9:.2f} billion"
+    rule = (
+        f"an unknown family counts as {ASSUMED} only where the index of the weights confirms it: with such layers it "
+        f"has {counted / 1e9:.2f} billion parameters, and {has}"
+    )
+    remedy = f"put {INDEX} beside config.json, or set serving.shape_as to a known model with the same sizes"
+    raise SettingsError([Problem(path=f"{where}: model_type", value=shape.family, rule=rule, remedy=remedy)])

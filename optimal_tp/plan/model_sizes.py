@@ -1,0 +1,111 @@
+"""The sizes of each model of a stack file, read from its config.json where its name is not known."""
+
+import collections.abc
+import dataclasses
+import json
+import pathlib
+import typing
+
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.sizes import INDEX, Sizes, sizes_from_config
+from optimal_tp.settings.stack_file import ClusterSettings
+from optimal_tp.settings.workload import WorkloadSettings
+
+Read = collections.abc.Callable[[str], bytes]
+"""Returns the content of a path, ``s3://…`` or ``https://…``. Raises FileNotFoundError, PermissionError, OSError."""
+CONFIG: typing.Final = "config.json"
+TOKEN_COMMAND: typing.Final = "pulumi config set --secret optimal-tp:hub_token"  # noqa: S105 - the command, no token
+
+
+def local_file(address: str) -> bytes:
+    """Return the content of the file ``address``. Raises OSError, also for what is not on this machine."""
+    if "://" in address:
+        raise OSError("only files of this machine are read here")
+    return pathlib.Path(address).read_bytes()
+
+
+def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSettings:
+    """Return ``settings`` with the sizes of every model.
+
+    Raises SettingsError with every model whose config cannot be read, or not be counted, or whose weights are packed.
+    """
+    found: dict[str, Sizes] = {}
+    problems: list[Problem] = []
+    for index, of in enumerate(settings.models):
+        key = f"{settings.path(index)}.model.name"
+        try:
+            sizes = _known(settings, of) or _read(settings, of, read, key, file)
+        except SettingsError as error:
+            problems += error.problems
+            continue
+        found[of.model.name] = sizes
+        if sizes.quantization is not None:
+            rule = (
+                f"its weights must be BF16 or FP16, which is what AWS's images load, and quantization_config in "
+                f"{sizes.source} says {sizes.quantization!r}"
+            )
+            remedy = f"name the model that it was made from in {file}"
+            problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy))
+    if problems:
+        raise SettingsError(problems)
+    return dataclasses.replace(settings, sizes=found)
+
+
+def _known(settings: ClusterSettings, of: WorkloadSettings) -> Sizes | None:
+    return None if settings.serving.config_file is not None else settings.known_sizes(of)
+
+
+def size_lines(settings: ClusterSettings, dtype_bytes: int) -> tuple[str, ...]:
+    """Return, for the preview, each model's figures and where they come from."""
+    return tuple(settings.sizes_of(of).line(of.model.title, dtype_bytes) for of in settings.models)
+
+
+def _read(settings: ClusterSettings, of: WorkloadSettings, read: Read, key: str, file: str) -> Sizes:
+    own = settings.serving.config_file
+    if own is not None:
+        key, value = "serving.config_file", own
+        place = str(pathlib.Path(own, settings.slug(of)) if settings.slug(of) else own)
+        address = place if place.endswith(".json") else f"{place}/{CONFIG}"
+        remedy = f"set it in {file} to a model's {CONFIG}, or to the folder that holds it"
+        if settings.slug(of):
+            remedy = f"set it in {file} to a folder with a folder per model, called by its slug"
+    else:
+        value = of.model.name
+        address = f"{_folder(settings, of)}/{CONFIG}"
+        remedy = f"set serving.config_file in {file} to a copy of its {CONFIG}"
+    try:
+        config = _object(read(address), address)
+    except PermissionError as error:
+        mine = remedy if own is not None else f"accept its licence there and run `{TOKEN_COMMAND}`, or {remedy}"
+        raise _unread(key, value, address, error, mine) from None
+    except (OSError, ValueError) as error:
+        raise _unread(key, value, address, error, remedy) from None
+    beside = f"{address.rpartition('/')[0] or '.'}/{INDEX}"
+    try:
+        index = _object(read(beside), beside)
+    except FileNotFoundError:
+        index = None
+    except (OSError, ValueError) as error:
+        raise _unread(key, value, beside, error, remedy) from None
+    return sizes_from_config(config, index, where=address)
+
+
+def _folder(settings: ClusterSettings, of: WorkloadSettings) -> str:
+    source = settings.source(of).rstrip("/")
+    return source if source.startswith("s3://") else f"{source}/{of.model.name}/resolve/{of.model.revision}"
+
+
+def _object(content: bytes, address: str) -> dict[str, typing.Any]:
+    found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"{address} must hold a JSON object")  # noqa: TRY004 - a value that was read, no type of ours
+    return found
+
+
+def _unread(key: str, value: str, address: str, error: Exception, remedy: str) -> SettingsError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    rule = (
+        f"a model's sizes are known by its name or read from its {CONFIG}, before anything is spent, and {address} "
+        f"was not read ({reason})"
+    )
+    return SettingsError([Problem(path=key, value=value, rule=rule, remedy=remedy)])

@@ -1,0 +1,202 @@
+"""The sizes of models that no table knows: where they are read, what they say, and what is refused."""
+
+import pytest
+
+from optimal_tp.errors import SettingsError
+from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.facts.sizes import INDEX
+from optimal_tp.plan.feasibility import on_cores
+from optimal_tp.plan.model_sizes import size_lines, with_sizes
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
+from tests.fakes_configs import LLAMA, Place
+
+HUB = "https://huggingface.co/meta-llama/Llama-3.2-1B/resolve/abc"
+MODEL = {"name": "meta-llama/Llama-3.2-1B", "revision": "abc"}
+FILE = "Pulumi.dev.yaml"
+
+
+def asked(read: Place, model: object = MODEL, **serving: object) -> ClusterSettings:
+    """Return the settings of ``model`` with the sizes that ``read`` gives."""
+    return with_sizes(parse_cluster({"workloads": {"model": model}, "serving": serving}, file=FILE), read, file=FILE)
+
+
+def line(read: Place, model: object = MODEL, **serving: object) -> str:
+    """Return what the preview says of it."""
+    (found,) = size_lines(asked(read, model, **serving), 2)
+    return found
+
+
+def refusal(read: Place, **serving: object) -> str:
+    """Return why it is refused."""
+    with pytest.raises(SettingsError) as caught:
+        asked(read, **serving)
+    return str(caught.value)
+
+
+def test_a_known_name_is_not_asked_for() -> None:
+    """Nothing is read for it, and the preview says so."""
+    place = Place()
+
+    assert line(place, {"name": "Qwen/Qwen3-0.6B"}) == (
+        "Qwen3-0.6B: 0.60 billion parameters by arithmetic, head and embedding tied; the KV cache takes 112 KiB a "
+        "token (2 x 28 layers x 8 heads of 128 for 16 query heads x 2 bytes); sizes from the table of known models "
+        "(Qwen/Qwen3-0.6B)"
+    )
+    assert place.asked == []
+
+
+def test_any_other_name_is_read_from_the_hub() -> None:
+    """Config and index come from the revision that will be served."""
+    place = Place(**{f"{HUB}/config.json": LLAMA, f"{HUB}/{INDEX}": {"metadata": {"total_size": 2_471_628_800}}})
+
+    assert line(place) == (
+        "Llama-3.2-1B: 1.24 billion parameters by arithmetic, head and embedding tied, 1.24 billion by "
+        "model.safetensors.index.json; the KV cache takes 32 KiB a token (2 x 16 layers x 8 heads of 64 for 32 query "
+        f"heads x 2 bytes); sizes from {HUB}/config.json"
+    )
+    assert place.asked == [f"{HUB}/config.json", f"{HUB}/{INDEX}"]
+
+
+@pytest.mark.parametrize(
+    ("serving", "address"),
+    [
+        ({"model_source": "s3://mine/llama/"}, "s3://mine/llama/config.json"),
+        (
+            {"model_source": "https://mirror.example/hf"},
+            "https://mirror.example/hf/meta-llama/Llama-3.2-1B/resolve/abc/config.json",
+        ),
+        ({"config_file": "models/llama/config.json"}, "models/llama/config.json"),
+        ({"config_file": "models/llama"}, "models/llama/config.json"),
+    ],
+    ids=["bucket", "mirror", "file", "folder"],
+)
+def test_the_config_is_read_where_the_settings_say(serving: dict[str, object], address: str) -> None:
+    """From the source of the weights, or from a copy on this machine."""
+    assert line(Place(**{address: LLAMA}), **serving).endswith(f"; sizes from {address}")
+
+
+def test_a_file_goes_before_a_known_name() -> None:
+    """Who fine-tuned a model with another vocabulary says so."""
+    settings = asked(Place(**{"c.json": LLAMA}), {"name": "Qwen/Qwen3-0.6B"}, config_file="c.json")
+
+    assert settings.sizes_of(settings.models[0]).shape.vocab == 128_256
+
+
+def test_each_model_of_a_sweep_has_a_folder() -> None:
+    """As in a bucket, it is called by the model's slug."""
+    models = [{"model": {"name": f"me/Own-{size}", "revision": "1"}} for size in ("1B", "2B")]
+    serving = {"config_file": "configs", "model_source": "s3://mine"}
+    settings = parse_cluster({"workloads": {"models": models}, "serving": serving}, file=FILE)
+    read = Place(
+        **{f"configs/own-{size}/config.json": {**LLAMA, "num_hidden_layers": n} for size, n in (("1b", 16), ("2b", 32))}
+    )
+    found = with_sizes(settings, read, file=FILE)
+
+    assert [found.sizes_of(of).shape.layers for of in found.models] == [16, 32]
+
+
+def test_what_the_arithmetic_does_not_explain_is_counted_on_every_core() -> None:
+    """A vision tower stands in the index alone; its two bytes a parameter are no room for a KV cache."""
+    index = {"metadata": {"total_size": 2 * (1_235_814_400 + 400_000_000)}}
+    read = Place(**{"m/config.json": LLAMA, f"m/{INDEX}": index})
+    kind = INSTANCE_TYPES["trn2.3xlarge"]
+    settings, plain = asked(read, config_file="m"), asked(Place(**{"m/config.json": LLAMA}), config_file="m")
+    more = [
+        on_cores(settings, settings.models[0], kind, degree, 1).weights_gib_per_core
+        - on_cores(plain, plain.models[0], kind, degree, 1).weights_gib_per_core
+        for degree in (1, 4)
+    ]
+
+    assert more == pytest.approx([800_000_000 / 2**30] * 2)
+    assert (
+        "1.64 billion by model.safetensors.index.json (the 0.40 billion beyond are counted whole on every core)"
+        in (size_lines(settings, 2)[0])
+    )
+
+
+def test_a_tied_head_that_is_stored_once_more_is_not_counted_again() -> None:
+    """Qwen3-0.6B's checkpoint has it twice; the server's own copy is counted already."""
+    index = {"metadata": {"total_parameters": 1_235_814_400 + 128_256 * 2048}}
+    settings = asked(Place(**{"m/config.json": LLAMA, f"m/{INDEX}": index}), config_file="m")
+
+    assert settings.sizes_of(settings.models[0]).uncounted == 0
+
+
+def test_windows_and_experts_are_said() -> None:
+    """What makes the figures an upper bound, or larger than one expects."""
+    config = {**LLAMA, "model_type": "mixtral", "num_local_experts": 8, "sliding_window": 4096}
+    said = line(Place(**{"m/config.json": config}), config_file="m")
+
+    assert ", 8 experts among them, all of which are resident" in said
+    assert ", at full length although 16 layers look back no more than 4,096 tokens; sizes from" in said
+
+
+def test_an_unknown_family_is_confirmed_by_the_index() -> None:
+    """Its layers are Llama's if the index has as many parameters; otherwise nobody knows its memory."""
+    config = {**LLAMA, "model_type": "new_decoder"}
+    address = "m/config.json"
+    rule = (
+        f"{address}: model_type is 'new_decoder'; an unknown family counts as llama only where the index of the "
+        "weights confirms it: with such layers it has 1.24 billion parameters, and {has}; put "
+        "model.safetensors.index.json beside config.json, or set serving.shape_as to a known model with the same sizes"
+    )
+
+    def index(total: int) -> Place:
+        return Place(**{address: config, f"m/{INDEX}": {"metadata": {"total_size": total}}})
+
+    assert "1.24 billion" in line(index(2_471_628_800), config_file="m")
+    assert refusal(index(4_000_000_000), config_file="m") == rule.format(has="its index has 2.00 billion")
+    assert refusal(Place(**{address: config}), config_file="m") == rule.format(
+        has="no model.safetensors.index.json lies beside it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "before"),
+    [
+        (FileNotFoundError("HTTP 404 Not Found"), "HTTP 404 Not Found", ""),
+        (OSError("timed out"), "timed out", ""),
+        (
+            PermissionError("HTTP 401 without a token: gated, private, or no such model"),
+            "HTTP 401 without a token: gated, private, or no such model",
+            "accept its licence there and run `pulumi config set --secret optimal-tp:hub_token`, or ",
+        ),
+    ],
+    ids=["absent", "no answer", "gated"],
+)
+def test_a_config_that_cannot_be_read_is_one_sentence(error: Exception, reason: str, before: str) -> None:
+    """What was asked, why there is none, and the file that helps."""
+    assert refusal(Place(**{f"{HUB}/config.json": error})) == (
+        "workloads.model.name is 'meta-llama/Llama-3.2-1B'; a model's sizes are known by its name or read from its "
+        f"config.json, before anything is spent, and {HUB}/config.json was not read ({reason}); {before}set "
+        "serving.config_file in Pulumi.dev.yaml to a copy of its config.json"
+    )
+
+
+def test_a_file_that_is_not_there_is_one_sentence() -> None:
+    """The key, the path, the reason and what it must be."""
+    error = FileNotFoundError(2, "No such file or directory")
+
+    assert refusal(Place(**{"none/config.json": error}), config_file="none") == (
+        "serving.config_file is 'none'; a model's sizes are known by its name or read from its config.json, before "
+        "anything is spent, and none/config.json was not read (No such file or directory); set it in Pulumi.dev.yaml "
+        "to a model's config.json, or to the folder that holds it"
+    )
+
+
+def test_packed_weights_are_refused() -> None:
+    """AWS's images do not load them, which a compile Job would say an hour later."""
+    config = {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}
+
+    assert refusal(Place(**{f"{HUB}/config.json": config})) == (
+        "workloads.model.name is 'meta-llama/Llama-3.2-1B'; its weights must be BF16 or FP16, which is what AWS's "
+        f"images load, and quantization_config in {HUB}/config.json says 'awq'; name the model that it was made from "
+        "in Pulumi.dev.yaml"
+    )
+
+
+def test_an_index_that_is_spoilt_is_not_passed_over() -> None:
+    """Without it the model could be larger than it seems."""
+    said = refusal(Place(**{"m/config.json": LLAMA, f"m/{INDEX}": b"<html>"}), config_file="m")
+
+    assert "m/model.safetensors.index.json was not read (Expecting value: line 1 column 1 (char 0)); set it in" in said
