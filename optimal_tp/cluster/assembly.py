@@ -24,7 +24,8 @@ from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.planned import failure_of, raise_ending
 from optimal_tp.experiment.probe import probe_for_ever
-from optimal_tp.experiment.session import Session, began_of, run_name
+from optimal_tp.experiment.resuming import began_of, run_name
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Arena, Halt, OpenArena, halting_on_signals
 from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.measurement.run import RunRecord

@@ -1,7 +1,8 @@
-"""What must hold for a run to go on after the death of its process, and where its clock stands then."""
+"""A run's name, what must hold for it to go on after the death of its process, and where its clock stands then."""
 
 import collections.abc
 import datetime as dt
+import secrets
 
 from optimal_tp.errors import ResumeFailed
 from optimal_tp.facts.candidates import Candidate
@@ -51,3 +52,13 @@ def resumed_origin(record: RunRecord, now_epoch_seconds: float, clock: float) ->
 def requests_of(record: RunRecord, candidate: Candidate) -> int:
     """Return how many requests were sent to the servers of ``candidate``, as far as is known."""
     return sum(turn.requests for turn in record.turns if of(turn) == candidate)
+
+
+def run_name(now: dt.datetime) -> str:
+    """Return a name for a run that starts ``now``: UTC time and four characters, so that no two collide."""
+    return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def began_of(name: str) -> dt.datetime:
+    """Return when the run or the sweep called ``name`` began, to the second."""
+    return dt.datetime.strptime(name[: len("20260701T120000Z")], "%Y%m%dT%H%M%S%z")

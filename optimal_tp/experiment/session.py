@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import functools
 import pathlib
-import secrets
 import time
 import typing
 
@@ -80,9 +79,9 @@ class Session:
         Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
         Interrupted when ``halt`` was set before anything was measured, ResumeFailed where ``restored`` is not this run.
         """
-        self.trace  # noqa: B018 - a bad file is told before anybody waits for servers
         if self.restored is not None:
             return await self._resume(self.restored)
+        self.trace  # noqa: B018 - a bad file is told before anybody waits for servers
         sources: dict[Candidate, prompts.Prompts] = {}
         without_load = await self._meet_all(sources)
         if without_load is not None:
@@ -185,11 +184,10 @@ class Session:
         here = {each: urls for each, urls in self._measured().items() if each in together}
         if not self.arena.can_restart:
             self.watcher.stage("readiness and identity", total=self.ready_timeout_seconds)
-            await wait_until_healthy(
-                here, timeout_seconds=self.ready_timeout_seconds, stop=self.halt.event, access=self.access
-            )
+            patience = self.ready_timeout_seconds
+            await wait_until_healthy(here, timeout_seconds=patience, stop=self.halt.event, access=self.access)
             self._go_on_unless_halted()
-            await check_targets(here, self.settings, ignore_eos=self.ignore_eos, access=self.access, trace=self.trace)
+            await self._check(here)
             return
         for each in tuple(here)[:1]:
             await self.arena.admit(each)
@@ -199,9 +197,12 @@ class Session:
         self._go_on_unless_halted()
         for each in (one for one in here if one in self._measured()):
             try:
-                await check_targets({each: here[each]}, self.settings, ignore_eos=self.ignore_eos)
+                await self._check({each: here[each]})
             except SettingsError as error:
                 await self.arena.refuse(each, str(error.problems[0]))
+
+    async def _check(self, here: dict[Candidate, tuple[str, ...]]) -> None:
+        await check_targets(here, self.settings, ignore_eos=self.ignore_eos, access=self.access, trace=self.trace)
 
     def _go_on_unless_halted(self) -> None:
         if self.halt.event.is_set():
@@ -222,8 +223,7 @@ class Session:
 
     async def sources(self, together: tuple[Candidate, ...]) -> dict[Candidate, prompts.Prompts]:
         """Return the prompts of ``together``: the same sequence for each candidate, so that their work is the same."""
-        here = {each: urls for each, urls in self._measured().items() if each in together}
-        return {each: await self._prompts(urls[0]) for each, urls in here.items()}
+        return {each: await self._prompts(urls[0]) for each, urls in self._measured().items() if each in together}
 
     async def _prompts(self, url: str, *, salt: str = "", asked: int = 0) -> prompts.Prompts:
         server = self.access.server(url)
@@ -307,13 +307,3 @@ class Session:
 
 def _served(degrees: collections.abc.Iterable[DegreeRecord]) -> dict[Candidate, tuple[str, ...]]:
     return {each.candidate: each.urls for each in degrees if each.gate is None}
-
-
-def run_name(now: dt.datetime) -> str:
-    """Return a name for a run that starts ``now``: UTC time and four characters, so that no two collide."""
-    return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-def began_of(name: str) -> dt.datetime:
-    """Return when the run or the sweep called ``name`` began, to the second."""
-    return dt.datetime.strptime(name[: len("20260701T120000Z")], "%Y%m%dT%H%M%S%z")

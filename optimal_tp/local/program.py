@@ -17,7 +17,8 @@ import psutil
 from optimal_tp.errors import CapacityError, Problem, SettingsError
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.planned import raise_ending
-from optimal_tp.experiment.session import Session, run_name
+from optimal_tp.experiment.resuming import run_name
+from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints

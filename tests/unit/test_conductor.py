@@ -14,7 +14,7 @@ from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.ground import Ground
 from optimal_tp.cluster.order import JobsOrder, PatienceOrder
-from optimal_tp.experiment.session import began_of, run_name
+from optimal_tp.experiment.resuming import began_of, run_name
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.settings.workload import Price
