@@ -13,7 +13,7 @@ import urllib.parse
 import boto3
 
 from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
-from optimal_tp.cluster.beginnings import degree_of, progress_of
+from optimal_tp.cluster.beginnings import Results, degree_of, progress_of
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import Cores, cores_free_after, until_signalled, within_budget
@@ -38,20 +38,6 @@ from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher, watcher
 from optimal_tp.telemetry.heartbeat import Beacon
 from optimal_tp.telemetry.publish import CloudWatch
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Results:
-    """Where a run or a sweep is kept."""
-
-    folder: pathlib.Path
-    bucket: Bucket | None
-
-    def store(self, watching: Watcher) -> None:
-        """Put every file of the folder into the bucket, where there is one."""
-        if self.bucket is not None:
-            self.bucket.store(path for path in self.folder.iterdir() if path.is_file())
-            watching.say(self.bucket.failure or f"results and report: {self.bucket.uri}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
-"""What is known of a run before it begins: its candidates as the plan has them, and how far it is."""
+"""What is known of a run before it begins: its candidates as the plan has them, how far it is, where it is kept."""
 
+import dataclasses
+import pathlib
 import time
 
 import boto3
@@ -8,6 +10,22 @@ from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord
+from optimal_tp.results.folder import Bucket
+from optimal_tp.telemetry.console import Watcher
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Results:
+    """Where a run or a sweep is kept."""
+
+    folder: pathlib.Path
+    bucket: Bucket | None
+
+    def store(self, watching: Watcher) -> None:
+        """Put every file of the folder into the bucket, where there is one."""
+        if self.bucket is not None:
+            self.bucket.store(path for path in self.folder.iterdir() if path.is_file())
+            watching.say(self.bucket.failure or f"results and report: {self.bucket.uri}")
 
 
 def progress_of(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:

@@ -17,7 +17,8 @@ import typing
 import boto3
 
 from optimal_tp.cluster import sightings
-from optimal_tp.cluster.assembly import Assembly, Measured, Results, conducted
+from optimal_tp.cluster.assembly import Assembly, Measured, conducted
+from optimal_tp.cluster.beginnings import Results
 from optimal_tp.cluster.clocks import clock_error_ms, machine
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import within_budget

@@ -75,8 +75,9 @@ async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watch
             await measure(index)
         except Interrupted as error:
             is_budget = all(how == "budget" for how, _ in halt.reasons)
-            # After a signal another process may go on with it.
-            keeper.keep(sweep.changed(index, "failed" if is_budget else "running", str(error)))
+            # After a signal another process may go on with what the bucket has.
+            goes_on = keeper.bucket is not None and not is_budget
+            keeper.keep(sweep.changed(index, "running" if goes_on else "failed", str(error)))
             if is_budget:
                 return
             raise

@@ -49,13 +49,20 @@ def states(folder: pathlib.Path) -> list[str]:
 
 def test_a_sweep_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
     """A model that failed is not tried again; those that had ended are asked for their run, which has it whole."""
-    keeper = SweepKeeper(tmp_path, None)
+    keeper = SweepKeeper(tmp_path, Bucket(FakeS3(), "b", "runs/s"))
     first, _ = measured(keeper, {0: ServerFailed("it died"), 2: Interrupted("SIGTERM")}, signal=True)
 
     assert first == [0, 1, 2]
     assert states(tmp_path) == ["failed", "ended", "running"]
     assert measured(keeper, {}) == ([1, 2], None)
     assert states(tmp_path) == ["failed", "ended", "ended"]
+
+
+def test_without_a_bucket_nobody_goes_on(tmp_path: pathlib.Path) -> None:
+    """A sweep that a person ends on this machine has its last model ended with it."""
+    measured(SweepKeeper(tmp_path, None), {1: Interrupted("Ctrl-C")}, signal=True)
+
+    assert states(tmp_path) == ["ended", "failed", "waiting"]
 
 
 def test_a_sweep_on_another_node_finds_its_record_in_the_bucket(tmp_path: pathlib.Path) -> None:
