@@ -1,10 +1,25 @@
 """The servers' commands, for both pairs of image and AMI."""
 
+import getpass
 import json
+import os
+import pwd
+
+import pytest
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.versions import PAIRS
-from optimal_tp.servers.vllm import artifacts_folder, environment, expected_files, model_folder, serve_command
+from optimal_tp.servers.neuron_pod import user_variables
+from optimal_tp.servers.vllm import (
+    PROOF_TOKENS,
+    artifacts_folder,
+    environment,
+    expected_files,
+    model_folder,
+    proof_prompts,
+    serve_command,
+)
+from optimal_tp.settings.sections import Serving
 from optimal_tp.settings.workload import Model
 
 MODEL = Model()
@@ -106,3 +121,44 @@ def test_a_candidate_has_its_own_batch_name_and_artifacts() -> None:
     assert model.served_names(small) == ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp1-b4")
     assert artifacts_folder(model, FORK, small) != artifacts_folder(model, FORK, large)
     assert artifacts_folder(model, FORK, small) == artifacts_folder(Model(max_num_seqs=4), FORK, Candidate(1))
+
+
+@pytest.mark.parametrize(
+    ("longest", "buckets"),
+    [
+        (100, (100,)),
+        (128, (128,)),
+        (256, (128, 256)),
+        (1024, (128, 256, 512, 1024)),
+        # NxDI rounds the exponent: to the power below 600, but to 1024 for 1000.
+        (600, (128, 256, 600)),
+        (1000, (128, 256, 512, 1000)),
+    ],
+)
+def test_every_bucket_that_is_compiled_is_filled_once(longest: int, buckets: tuple[int, ...]) -> None:
+    """A prompt and its answer have the tokens of one bucket each, so that no graph is served that never ran."""
+    prompts = proof_prompts(Model(max_model_len_tokens=longest))
+
+    assert tuple(prompt + PROOF_TOKENS for prompt in prompts) == buckets
+
+
+def test_the_shortest_length_has_a_prompt_all_the_same() -> None:
+    """A prompt of no token would be refused."""
+    assert proof_prompts(Model(max_model_len_tokens=2)) == (1,)
+
+
+def test_a_user_without_a_name_in_the_image_is_told_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python, and Torch through it, finds no name for such an id unless the environment says one."""
+
+    def nobody(_: int) -> pwd.struct_passwd:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(os, "environ", user_variables(Serving(run_as_user=1000)))
+
+    assert getpass.getuser() == "vllm"
+
+
+def test_the_images_own_user_is_told_nothing() -> None:
+    """Root has a name there."""
+    assert user_variables(Serving()) == {}
