@@ -1,9 +1,11 @@
-"""The processors of the system nodes, read from their type's name."""
+"""What the infrastructure is counted to cost, and the processors of the system nodes, read from their type's name."""
+
+import typing
 
 import pytest
 
 from optimal_tp.settings.infra import parse_infra
-from optimal_tp.settings.sizing import system_node_vcpus
+from optimal_tp.settings.sizing import IMAGES_GIB, node_traffic_usd, system_node_vcpus
 from tests.fakes_stack_files import EXISTING, stack_config
 
 
@@ -26,3 +28,45 @@ def test_nodes_of_an_existing_cluster_are_unknown() -> None:
     kept = {key: infra[key] for key in ("zones", "neuron")}
 
     assert system_node_vcpus(parse_infra({**kept, "existing": EXISTING}, file="test.yaml")) is None
+
+
+SUBNETS = {"ap-southeast-4a": "subnet-0123456789abcdef0", "ap-southeast-4c": "subnet-0123456789abcdef1"}
+OWN_REGISTRY = "111122223333.dkr.ecr.ap-southeast-4.amazonaws.com"
+
+
+def traffic_usd(gateway_usd: float, **changes: typing.Any) -> float:
+    """Return the cost of a Neuron node's images where an hour, and so a GB, of a NAT gateway costs so much."""
+    infra = dict(stack_config("Pulumi.dev.yaml")["optimal-tp:infra"])
+    price = {"usd_per_hour": gateway_usd, "source": "test", "date": "2026-04-01"}
+    infra |= {"prices": {"nat_gateway": price}, "zones": list(SUBNETS), **changes}
+    return node_traffic_usd(parse_infra(infra, file="test.yaml"))
+
+
+def test_the_images_of_a_node_are_paid_for_by_the_gigabyte() -> None:
+    """A GB, of 10^9 bytes, at the gateway's price; a second gateway carries its share of the same bytes."""
+    expected = pytest.approx(IMAGES_GIB * 1.073741824 * 0.06)
+
+    assert traffic_usd(0.06) == expected
+    assert traffic_usd(0.06, network={"nat_gateways": "per-zone"}) == expected
+    assert traffic_usd(0.12) == pytest.approx(2 * traffic_usd(0.06))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": {"existing": {"vpc_id": "vpc-0123456789abcdef0", "private_subnet_ids": SUBNETS}}},
+        {"registries": {"images": OWN_REGISTRY}},
+    ],
+    ids=["a VPC of somebody else", "a registry of one's own"],
+)
+def test_images_past_our_gateway_cost_nothing(changes: dict[str, typing.Any]) -> None:
+    """Without a gateway of ours there is nobody to pay, and a private ECR takes the endpoint of S3."""
+    assert traffic_usd(0.06, **changes) == 0
+
+
+def test_a_cluster_of_somebody_else_has_its_own_gateway() -> None:
+    """Its images are on its own bill."""
+    infra = dict(stack_config("Pulumi.dev.yaml")["optimal-tp:infra"])
+    kept = {key: infra[key] for key in ("zones", "neuron")}
+
+    assert node_traffic_usd(parse_infra({**kept, "existing": EXISTING}, file="test.yaml")) == 0
