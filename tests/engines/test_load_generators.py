@@ -6,7 +6,10 @@ import typing
 
 import pytest
 
-from optimal_tp.cluster.job import PodOptions, common
+from optimal_tp.cluster.controls import Controls
+from optimal_tp.cluster.job import RUN, STEPS, PodOptions, common
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.steps import Step, encode_steps
 from optimal_tp.pods.kubernetes import Namespace
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines.fakes_api_server import ControlPlane, control_plane
@@ -21,6 +24,16 @@ JOB = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{GENERATOR}"
 THEIRS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "Job")
 
 
+COMPILED = Step(
+    candidate=Candidate(1, None),
+    what="compile",
+    began="2026-07-01T12:00:00+00:00",
+    node_seconds=60.0,
+    seconds=600.0,
+    usd=0.15,
+)
+
+
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[ControlPlane]:
     """Return an API server on which the load generators' Job was applied as the program makes it, and resumed."""
@@ -31,9 +44,17 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[
                 if each["kind"] == kind and (kind != "Job" or each["metadata"]["name"] == GENERATOR):
                     assert applied(running, each) is None
         assert _pods(running) == []
-        running.ask("PATCH", JOB, {"spec": {"suspend": False}}, kind="application/merge-patch+json")
+        told = {RUN: "20260701T120000Z-abcd", STEPS: encode_steps((COMPILED,))}
+        Controls(namespace=_own(running)).resume(GENERATOR, told)
         until(lambda: len(_pods(running)) == 2, "the resumed Job has its two pods")
         yield running
+
+
+def _own(plane: ControlPlane) -> Namespace:
+    """Return the namespace as the load generators' service account sees it."""
+    file = plane.folder / "token"
+    file.write_text(plane.token(NAMESPACE, GENERATOR))
+    return Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate)
 
 
 def _pods(plane: ControlPlane) -> list[dict[str, typing.Any]]:
@@ -60,12 +81,11 @@ def test_each_pod_has_a_number_of_its_own(plane: ControlPlane) -> None:
 
 
 def test_the_common_start_is_read_with_the_load_generators_own_rights(plane: ControlPlane) -> None:
-    """Its service account may read this Job, and the controller has written when it started."""
-    file = plane.folder / "token"
-    file.write_text(plane.token(NAMESPACE, GENERATOR))
-    namespace = Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate)
+    """It may read this Job: when it started, which run it is of, and what stood before it."""
     options = PodOptions(pods=2, pod=0, job=GENERATOR, start=None, start_after_seconds=300)
-    begin = dt.datetime.fromisoformat(common(options, "", lambda: namespace).start)
+    known = common(options, "", lambda: _own(plane))
+    begin = dt.datetime.fromisoformat(known.start)
     created = dt.datetime.fromisoformat(plane.ask("GET", JOB)[1]["metadata"]["creationTimestamp"])
 
     assert dt.timedelta(seconds=300) <= begin - created <= dt.timedelta(seconds=360)
+    assert (known.run, known.steps) == ("20260701T120000Z-abcd", (COMPILED,))
