@@ -1,10 +1,12 @@
 """The load generator's pod as its manifest has it, on this machine: init step and program, from its ConfigMaps.
 
 The program is run to its end: a real API server under the rights of its service account, moto for S3 and CloudWatch,
-scripted servers behind the names of the program's Services. Played: the mounts, DNS (a hosts file that the pod alone
-sees), the credentials that IRSA would give, and the port, which is 8000 in a cluster and a free one here.
+scripted servers behind the names of the program's Services. Played: the nodes with their kubelets, the mounts, DNS (a
+hosts file that the pod alone sees), the credentials that IRSA would give, and the port, which is 8000 in a cluster and
+a free one here.
 """
 
+import collections
 import collections.abc
 import contextlib
 import datetime as dt
@@ -22,12 +24,13 @@ import boto3
 import pytest
 
 from optimal_tp.__main__ import main
+from optimal_tp.cluster import sightings
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines.fakes_api_server import ControlPlane, control_plane
 from tests.engines.fakes_cluster import NAMESPACE, Manifest, applied, define_karpenter, manifests
 from tests.engines.fakes_engines import CONTROL_PLANE, needs
-from tests.engines.fakes_stack import CHARTS
+from tests.engines.fakes_kubelets import kubelets
 from tests.fakes_pulumi import Recording
 from tests.fakes_server import Script, ScriptedServer
 from tests.fakes_workloads import program
@@ -171,7 +174,6 @@ def cluster_of(recording: Recording, folder: pathlib.Path) -> collections.abc.It
     """Run an API server with Karpenter's kinds and all that ``recording`` sends to it."""
     with control_plane(folder) as plane:
         define_karpenter(plane)
-        define_karpenter(plane, CHARTS / "karpenter-crd" / "templates")
         refused = {each["metadata"]["name"]: applied(plane, each) for each in manifests(recording)}
         assert {name: reason for name, reason in refused.items() if reason is not None} == {}
         yield plane
@@ -207,8 +209,12 @@ class Ended(typing.NamedTuple):
     stored: set[str]
     """Files below it."""
     metrics: set[str]
+    jobs: collections.abc.Mapping[str, str | None]
+    """How each Job had ended then; None for one that had not."""
     replicas: dict[str, int]
     """Of each server after the verdict."""
+    record: typing.Any
+    """What run.json says."""
 
 
 def lived(laid: Laid, endpoint: str) -> Ended:
@@ -231,7 +237,10 @@ def lived(laid: Laid, endpoint: str) -> Ended:
         host, port = plane.url.removeprefix("https://").split(":")
         environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, **credentials(endpoint)}
         apart = [*_unshare(), "sh", "-c", _APART, "sh", str(folder / "hosts"), str(account), ACCOUNT]
+        running.enter_context(kubelets(plane, NAMESPACE))
         status, output = until_idle([*apart, *command], environment, laid.folders["/results"])
+        listed = plane.ask("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")[1]["items"]
+        jobs = {job["metadata"]["name"]: sightings.job(job).ending for job in listed}
         where = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
         replicas = {name: plane.ask("GET", f"{where}/{name}")[1]["spec"]["replicas"] for name in names}
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
@@ -239,7 +248,9 @@ def lived(laid: Laid, endpoint: str) -> Ended:
     cloudwatch = boto3.client("cloudwatch", endpoint_url=endpoint)
     metrics = {each["MetricName"] for each in cloudwatch.list_metrics(Namespace="qwen-vllm-loadgen")["Metrics"]}
     stored = {key.rpartition("/")[2] for key in keys if f"/{run}/" in key}
-    return Ended(status, output, f"s3://{bucket}/{prefix}/{run}", stored, metrics, replicas)
+    body = s3.get_object(Bucket=bucket, Key=f"{prefix}/{run}/run.json")["Body"]
+    address = f"s3://{bucket}/{prefix}/{run}"
+    return Ended(status, output, address, stored, metrics, jobs, replicas, json.loads(body.read()))
 
 
 def script(degree: int) -> Script:
@@ -259,7 +270,7 @@ def until_idle(command: list[str], environment: dict[str, str], folder: pathlib.
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink, cwd=folder)
         try:
-            until = time.monotonic() + 240
+            until = time.monotonic() + 420
             while process.poll() is None and time.monotonic() < until and "results and report" not in log.read_text():
                 time.sleep(0.2)
             time.sleep(2)
@@ -293,6 +304,20 @@ def test_the_pod_measures_until_it_has_an_honest_end(ended: tuple[Ended, str]) -
 
 
 @needs(CONTROL_PLANE)
+def test_the_pod_conducts_with_its_own_rights(ended: tuple[Ended, str]) -> None:
+    """It resumed the fetch and every compile Job, started every server as often as the others, and kept each step."""
+    found, _ = ended
+    names = {"qwen-vllm-fetch", *(f"qwen-vllm-tp{degree}-compile" for degree in SECONDS_PER_TOKEN)}
+    steps = collections.Counter((each["what"], each["gate"]) for each in found.record["steps"])
+    starts = steps.pop(("start", None))
+
+    assert {name: found.jobs[name] for name in names} == dict.fromkeys(names, "Complete"), found.output
+    assert steps == {("fetch", None): 1, ("compile", None): 3}, found.output
+    # How many blocks, and so how many starts, the time is enough for is the machine's affair.
+    assert starts in {3, 6, 9}, found.output
+
+
+@needs(CONTROL_PLANE)
 def test_the_pod_stops_the_servers_with_its_own_rights(ended: tuple[Ended, str]) -> None:
     """After the verdict no server is to have a pod: the scale was set under the rights of the pod's own account."""
     assert ended[0].replicas == dict.fromkeys((f"qwen-vllm-tp{degree}" for degree in SECONDS_PER_TOKEN), 0), ended[
@@ -302,11 +327,16 @@ def test_the_pod_stops_the_servers_with_its_own_rights(ended: tuple[Ended, str])
 
 @needs(CONTROL_PLANE)
 def test_what_it_stored_is_read_back(ended: tuple[Ended, str], tmp_path: pathlib.Path) -> None:
-    """``optimal-tp report`` derives from the bucket the verdict that the pod came to, and ends with its status."""
+    """``optimal-tp report`` derives the pod's verdict from the bucket, ends with its status, and adds the prediction.
+
+    The pod cannot predict: the compiler that the plan's simulation needs is not installed there.
+    """
     found, endpoint = ended
     status = main(["report", found.run, "--output", str(tmp_path)])
     bucket, _, prefix = found.run.removeprefix("s3://").partition("/")
     body = boto3.client("s3", endpoint_url=endpoint).get_object(Bucket=bucket, Key=f"{prefix}/verdict.json")["Body"]
+    stored, derived = json.loads(body.read()), json.loads((tmp_path / "verdict.json").read_text())
 
     assert status == found.status
-    assert json.loads((tmp_path / "verdict.json").read_text()) == json.loads(body.read())
+    assert (stored["prediction"], derived["prediction"] is None) == (None, False)
+    assert {**derived, "prediction": None} == stored
