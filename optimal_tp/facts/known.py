@@ -32,3 +32,5 @@ SHAPES: typing.Final[typing.Mapping[str, ModelShape]] = {
     "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
 }
 """By name."""
+POSITIONS: typing.Final[typing.Mapping[str, int]] = dict.fromkeys(SHAPES, 40_960)
+"""``max_position_embeddings`` of their config.json, by name."""
