@@ -96,10 +96,7 @@ def conducted(folder: pathlib.Path, *, kills: bool) -> Lived:
         up = stack.pulumi(*UP)
         place = folder / "conductor"
         place.mkdir()
-        addresses = {
-            f"qwen-vllm-tp{degree}": running.enter_context(ScriptedServer(SERVER)).url
-            for degree in DEGREES
-        }
+        addresses = {f"qwen-vllm-tp{degree}": running.enter_context(ScriptedServer(SERVER)).url for degree in DEGREES}
         _furnish(place, plane, addresses)
         if kills:
             (place / "kill").touch()
