@@ -169,20 +169,32 @@ class Accounts:
             self.bucket.store([path])
         self.watcher.say(receipt_claim(found))
 
-    async def settle(self, folder: pathlib.Path, *, verdicts: int, halt: Halt) -> None:
+    async def settle(
+        self,
+        folder: pathlib.Path,
+        *,
+        verdicts: int,
+        halt: Halt,
+        after_first: collections.abc.Callable[[], None] = lambda: None,
+    ) -> None:
         """Keep the receipt now, and again when the nodes are gone, or have not gone for too long.
 
-        A receipt that cannot be kept is said: the run itself has ended well.
+        ``after_first`` is called between the two, so that who is killed while it waits has left a receipt. One that
+        cannot be kept is said: the run itself has ended well.
         """
+        self._keep_or_tell(folder, verdicts)
+        after_first()
+        if self.leave_seconds and self.watch.left:
+            await self.watch.until_gone(
+                self.leave_seconds,
+                lambda: any(how == "interrupted" for how, _ in halt.reasons),
+                look_seconds=self.look_seconds,
+            )
+            self._keep_or_tell(folder, verdicts)
+
+    def _keep_or_tell(self, folder: pathlib.Path, verdicts: int) -> None:
         try:
             self.keep(folder, verdicts=verdicts)
-            if self.leave_seconds and self.watch.left:
-                await self.watch.until_gone(
-                    self.leave_seconds,
-                    lambda: any(how == "interrupted" for how, _ in halt.reasons),
-                    look_seconds=self.look_seconds,
-                )
-                self.keep(folder, verdicts=verdicts)
         except StorageFailed as error:
             self.watcher.say(f"the receipt was not kept: {error}")
 

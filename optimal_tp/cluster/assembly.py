@@ -104,10 +104,12 @@ class Assembly:
                 begun.clear()
                 measured = await measure(begun, memory)
             measured.results.store(self.watching)
-            if measured.failure is None:
-                memory.finish()
-            if accounts is not None:
-                await accounts.settle(measured.results.folder, verdicts=measured.verdicts, halt=halt)
+            finish = memory.finish if measured.failure is None else lambda: None
+            if accounts is None:
+                finish()
+            else:
+                folder, verdicts = measured.results.folder, measured.verdicts
+                await accounts.settle(folder, verdicts=verdicts, halt=halt, after_first=finish)
                 measured.add_receipt()
                 measured.results.store(self.watching)
         if measured.session is not None and order.afterwards == "probe" and not halt.event.is_set():

@@ -146,7 +146,10 @@ class Conductor(OpenArena):
     async def _make_way(self, wanted: tuple[Candidate, ...], *, is_new: bool) -> None:
         """Stop whatever holds cores and is not wanted, also what has a word and was not stopped any more."""
         here = self._left(wanted)
-        idle = [name for each, names in self.names.items() if each not in here for name in names]
+        # Servers of another image or model, left running, would hold the cores that their new compile Job waits for.
+        running = {each.candidate for each in self._steps if each.what == "start"}
+        stay = here if self.jobs is None else [each for each in here if each in self._staged | running]
+        idle = [name for each, names in self.names.items() if each not in stay for name in names]
         # First: the others' cores are what the next round waits for.
         others = self.others if self.makes_room and is_new else ()
         await self._scale(dict.fromkeys((*others, *idle), 0))

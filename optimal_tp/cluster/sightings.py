@@ -56,7 +56,7 @@ def pod(item: Said) -> Pod:
         has_failed=status.get("phase") == "Failed",
         node=item.get("spec", {}).get("nodeName"),
         scheduled=_since(scheduled),
-        lacks=None if scheduled.get("status") == "True" else scheduled.get("message"),
+        lacks=None if scheduled.get("status") == "True" else _lacks(scheduled.get("message")),
         waits=_waits(status) or (status.get("message") if status.get("phase") == "Failed" else None),
         ran_from=_moment(run.get("startedAt")),
         ran_until=_moment((state.get("terminated") or {}).get("finishedAt")),
@@ -64,6 +64,11 @@ def pod(item: Said) -> Pod:
         last_exit=None if ended is None else _exit(ended),
         ready=_since(conditions.get("Ready", {})),
     )
+
+
+def _lacks(message: str | None) -> str | None:
+    """Return the scheduler's words without what it tried besides: other pods to put out, devices to take back."""
+    return message and message.partition(" no new claims to deallocate")[0].partition(" preemption:")[0]
 
 
 def _waits(status: Said) -> str | None:

@@ -5,7 +5,7 @@ import datetime as dt
 
 from optimal_tp.cluster.ground import Ground, lacking, spent, stamp
 from optimal_tp.cluster.sightings import Claim, Job, Pod
-from optimal_tp.cluster.telling import short, telling_line
+from optimal_tp.cluster.telling import progress_line, short, telling_line
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.steps import Step, StepGate
@@ -66,13 +66,17 @@ class StagedJob:
     def _on_node(self, began: dt.datetime, pods: list[Pod], scheduled: dt.datetime) -> None:
         ran_from = pods[-1].ran_from
         taken = self.ground.seconds_since(scheduled if ran_from is None else ran_from)
-        self.state = pods[-1].waits or ("is fetched" if self.candidate is None else "compiles")
+        self.state = pods[-1].waits or (self._fetching(pods[-1]) if self.candidate is None else "compiles")
         if taken < self.ground.patience.compile_seconds + _LAST_WORDS_SECONDS:
             return
         gone = spent(taken, self._usd(pods))
         line = telling_line(self.ground.controls.log(pods[-1])) or pods[-1].waits or "its log says nothing"
         what = f"{_UNFETCHED}: it went on" if self.candidate is None else "it was still compiling"
         self._end(self._step(began, pods, "no-compile", f"{what} after {gone}: {line}"))
+
+    def _fetching(self, pod: Pod) -> str:
+        there = progress_line(self.ground.controls.log(pod))
+        return "is being fetched" if there is None else f"is being fetched: {there}"
 
     def _failed(self, job: Job, began: dt.datetime, pods: list[Pod]) -> Step:
         line = telling_line(self.ground.controls.log(pods[-1])) if pods else None

@@ -1,4 +1,4 @@
-"""The one line of a log that says what went wrong, short enough for a sentence and without anything secret."""
+"""The one line of a log that says what went wrong, or how far it is: a sentence long, and without anything secret."""
 
 import collections.abc
 import re
@@ -9,6 +9,8 @@ LEFT_BEHIND = re.compile(r"nrt_allocate_neuron_cores|NRT_RESOURCE")
 """The Neuron runtime did not get cores that nobody is known to use (aws-neuron-sdk#1338)."""
 _OWN_WORDS = re.compile(r"\bnot (?:compiled|fetched): ")
 """How the programs of our own Jobs say what went wrong."""
+_PROGRESS = re.compile(r"^fetched (.+ of .+)$", re.MULTILINE)
+"""How the program of the fetch Job says how far it is."""
 _POINTS_ABOVE = re.compile(r"\blines above say\b")
 _ERROR = re.compile(
     r"error|exception|nrt_|RESOURCE_EXHAUSTED|out of memory|oom|killed|fatal|failed|no space left", re.IGNORECASE
@@ -35,6 +37,12 @@ def telling_line(log: str) -> str | None:
     others = [line for line in lines if not _OWN_WORDS.search(line)]
     found = _last(others, _ERROR) or own or (lines[-1] if lines else None)
     return None if found is None else short(found)
+
+
+def progress_line(log: str) -> str | None:
+    """Return how far the fetch Job is by ``log``: "3.20 GB of 8.04 GB (40%), 120 MB/s"; None where it does not say."""
+    found = _PROGRESS.findall(log)
+    return short(found[-1]) if found else None
 
 
 def left_behind_line(log: str) -> str | None:

@@ -15,7 +15,7 @@ from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.planned import PlannedExperiment, planned_experiment, planned_origin
 from optimal_tp.experiment.publishing import published
 from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run, requests_of, resumed_origin
-from optimal_tp.experiment.sources import prompts_of, said_of, trace_of, trace_record, turn_prompts
+from optimal_tp.experiment.sources import prompts_of, said_of, trace_record, turn_prompts
 from optimal_tp.experiment.stages import Experiment
 from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
@@ -27,7 +27,7 @@ from optimal_tp.measurement.run import DegreeRecord, Ending, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
 from optimal_tp.plan import prompts
 from optimal_tp.plan.timetable import Rounds
-from optimal_tp.plan.traces import Trace
+from optimal_tp.plan.traces import Trace, trace_of
 from optimal_tp.results.folder import Bucket
 from optimal_tp.results.restoration import Restored
 from optimal_tp.settings.workload import WorkloadSettings

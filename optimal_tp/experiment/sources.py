@@ -14,30 +14,8 @@ from optimal_tp.plan import prompts
 from optimal_tp.plan.lengths import recorded_shapes, window
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Replay, opening
-from optimal_tp.plan.traces import Trace, read_trace
+from optimal_tp.plan.traces import Trace
 from optimal_tp.settings.workload import WorkloadSettings
-
-
-def trace_of(settings: WorkloadSettings) -> Trace | None:
-    """Return the trace that ``settings`` name, as far as it fits into the model's length; None where they name none.
-
-    Raises SettingsError for a file that is no trace, or has no request that fits.
-    """
-    load = settings.load
-    if load.trace is None:
-        return None
-    path = "workloads.load.trace"
-    try:
-        trace = read_trace(pathlib.Path(load.trace), most_requests=load.trace_requests)
-        trace = trace.within(settings.model.max_model_len_tokens)
-    except (OSError, ValueError) as error:
-        rule = f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
-        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy="name another file")]) from None
-    if load.trace_use == "arrivals" and trace.times is None:
-        rule = "every request of a trace has its time where arrivals are replayed"
-        remedy = "set workloads.load.trace_use to lengths, or name another file"
-        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy=remedy)])
-    return trace
 
 
 def trace_record(trace: Trace) -> TraceRecord:

@@ -32,3 +32,5 @@ SHAPES: typing.Final[typing.Mapping[str, ModelShape]] = {
     "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600, tied=False),
 }
 """By name."""
+POSITIONS: typing.Final[typing.Mapping[str, int]] = {name: 40_960 for name in SHAPES if name.startswith("Qwen/Qwen3-")}
+"""``max_position_embeddings`` of the same config.json, by name; a model that is not here is held to none."""

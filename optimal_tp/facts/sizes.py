@@ -5,12 +5,14 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.families import ASSUMED, Config, is_known, shape_from_config, text_part
-from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.known import POSITIONS, SHAPES
 from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters
 
 INDEX: typing.Final = "model.safetensors.index.json"
 """Beside weights in several files: which tensor is in which, and the bytes of all together."""
 _BYTES: typing.Final[typing.Mapping[str, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
+_ALREADY_STRETCHED = ("default", "llama3", "longrope", "su", "mrope")
+"""Kinds of ``rope_scaling`` whose ``max_position_embeddings`` is what can be served; vLLM multiplies that of others."""
 _CONFIRMS_SHARE = 0.02
 """An unknown family's arithmetic counts where the index agrees this closely."""
 
@@ -26,6 +28,8 @@ class Sizes:
     """Parameters in the checkpoint by its index; None without one, or where packed weights hide their number."""
     quantization: str | None = None
     """``quant_method`` of weights that are stored packed."""
+    positions: int | None = None
+    """Most tokens of a sequence that vLLM takes from its config.json; None where that does not say."""
 
     @property
     def uncounted(self) -> int:
@@ -74,7 +78,11 @@ class Sizes:
 def known_sizes(name: str) -> Sizes | None:
     """Return the sizes of the model called ``name`` if they are known here."""
     shape = SHAPES.get(name)
-    return None if shape is None else Sizes(shape=shape, source=f"the table of known models ({name})")
+    return (
+        None
+        if shape is None
+        else Sizes(shape=shape, source=f"the table of known models ({name})", positions=POSITIONS.get(name))
+    )
 
 
 def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | None, *, where: str) -> Sizes:
@@ -88,7 +96,19 @@ def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | N
     stored = None if packed else _stored(config, index)
     if not is_known(config):
         _refuse_unless_confirmed(shape, stored, where)
-    return Sizes(shape=shape, source=where, stored=stored, quantization=packed)
+    return Sizes(shape=shape, source=where, stored=stored, quantization=packed, positions=_positions(config))
+
+
+def _positions(config: Config) -> int | None:
+    text = text_part(config)
+    most = text.get("max_position_embeddings")
+    scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
+    if not isinstance(most, int) or not isinstance(scaling, dict) or any(isinstance(v, dict) for v in scaling.values()):
+        return None
+    if scaling.get("rope_type", scaling.get("type", "default")) in _ALREADY_STRETCHED:
+        return most
+    factor, before = scaling.get("factor"), scaling.get("original_max_position_embeddings") or most
+    return max(most, int(before * factor)) if isinstance(factor, int | float) else None
 
 
 def _packed(config: Config) -> str | None:

@@ -12,6 +12,7 @@ from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, line_up, wish
 from optimal_tp.plan.timetable import timetable
+from optimal_tp.plan.traces import trace_of
 from optimal_tp.settings.batches import batches_of
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
@@ -30,7 +31,8 @@ TAKEN_MILLICORES = 70
 def cores_needed(of: WorkloadSettings) -> float | None:
     """Return the cores of the client that the stated loads keep busy; None where the run finds its loads itself.
 
-    A closed loop that holds a limit on total latency turns at least as fast as the limit says.
+    A closed loop that holds a limit on total latency turns at least as fast as the limit says. Raises SettingsError for
+    a trace that cannot be read.
     """
     rates = of.load.rates_per_second_per_core
     limit = of.limits.total_latency_ms
@@ -40,7 +42,9 @@ def cores_needed(of: WorkloadSettings) -> float | None:
         rate = 1000 * max(of.load.concurrency) / limit.at_most_ms
     else:
         return None
-    return rate * (REQUEST_MICROSECONDS + CHUNK_MICROSECONDS * of.load.output_tokens) / 1e6
+    trace = trace_of(of)
+    output_tokens = of.load.output_tokens if trace is None else trace.mean_output
+    return rate * (REQUEST_MICROSECONDS + CHUNK_MICROSECONDS * output_tokens) / 1e6
 
 
 def reach_lines(settings: ClusterSettings) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ def local_file(address: str) -> bytes:
 def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSettings:
     """Return ``settings`` with the sizes of every model.
 
-    Raises SettingsError with every model whose config cannot be read, or not be counted, or whose weights are packed.
+    Raises SettingsError with every model whose config cannot be read, or not be counted, whose weights are packed, or
+    that takes fewer tokens than it is to serve.
     """
     found: dict[str, Sizes] = {}
     problems: list[Problem] = []
@@ -46,9 +47,24 @@ def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSe
             )
             remedy = f"name the model that it was made from in {file}"
             problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy))
+        problems += _too_long(settings, index, sizes, file)
     if problems:
         raise SettingsError(problems)
     return dataclasses.replace(settings, sizes=found)
+
+
+def _too_long(settings: ClusterSettings, index: int, sizes: Sizes, file: str) -> list[Problem]:
+    """Return why vLLM would refuse to serve sequences that long; a shape of another name does not say."""
+    asked = settings.models[index].model.max_model_len_tokens
+    if settings.serving.shape_as is not None or sizes.positions is None or asked <= sizes.positions:
+        return []
+    rule = (
+        f"it must be within max_position_embeddings of the model, {sizes.positions} by {sizes.source}: vLLM starts "
+        "with no more"
+    )
+    remedy = f"lower it in {file}, or serve a model that was trained for more"
+    path = f"{settings.path(index)}.model.max_model_len_tokens"
+    return [Problem(path=path, value=asked, rule=rule, remedy=remedy)]
 
 
 def _known(settings: ClusterSettings, of: WorkloadSettings) -> Sizes | None:

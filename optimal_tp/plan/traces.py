@@ -16,12 +16,13 @@ import operator
 import pathlib
 import typing
 
+from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.plan.lengths import Shape, window
 from optimal_tp.plan.schedule import Replay, Stream
 
 if typing.TYPE_CHECKING:
     # Every load imports this module, and the settings' library would take as long as the first request may.
-    from optimal_tp.settings.workload import Load
+    from optimal_tp.settings.workload import Load, WorkloadSettings
 
 Unit = typing.Literal["seconds", "milliseconds"]
 """Of time stamps, where the form does not say: Mooncake and AIPerf write milliseconds, others seconds."""
@@ -267,6 +268,28 @@ def _number(value: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def trace_of(settings: "WorkloadSettings") -> Trace | None:
+    """Return the trace that ``settings`` name, as far as it fits into the model's length; None where they name none.
+
+    Raises SettingsError for a file that is no trace, or has no request that fits.
+    """
+    load = settings.load
+    if load.trace is None:
+        return None
+    path = "workloads.load.trace"
+    try:
+        trace = read_trace(pathlib.Path(load.trace), most_requests=load.trace_requests)
+        trace = trace.within(settings.model.max_model_len_tokens)
+    except (OSError, ValueError) as error:
+        rule = f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
+        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy="name another file")]) from None
+    if load.trace_use == "arrivals" and trace.times is None:
+        rule = "every request of a trace has its time where arrivals are replayed"
+        remedy = "set workloads.load.trace_use to lengths, or name another file"
+        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy=remedy)])
+    return trace
 
 
 def recorded_arrivals(load: "Load", trace: Trace | None) -> tuple[float, ...] | None:

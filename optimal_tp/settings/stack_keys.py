@@ -10,6 +10,7 @@ PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
 HUB_TOKEN: typing.Final = "hub_token"  # noqa: S105 - a key's name
 """Beside the sections, so that no text of a section is a secret."""
+_KNOWN: typing.Final = (*SECTIONS, HUB_TOKEN)
 PROFILE: typing.Final = "aws:profile"
 """Who asks AWS: honoured by provider, kubeconfig, preflight, leftovers and watch alike."""
 
@@ -39,13 +40,13 @@ def _problem(key: str, project: str, file: str) -> Problem | None:
         rule = "who asks AWS is said by a profile, which every part of the program can use"
         remedy = f"name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in {PROFILE}"
         return Problem(path=where, value=key, rule=rule, remedy=remedy)
-    if (space == PROJECT and name in (*SECTIONS, HUB_TOKEN)) or not _is_ours(space, project):
+    if (space == PROJECT and name in _KNOWN) or not _is_ours(space, project):
         return None
-    rule = f"the program knows {', '.join(f'{PROJECT}:{each}' for each in SECTIONS)}, and would pass over any other"
+    rule = f"the program knows {', '.join(f'{PROJECT}:{each}' for each in _KNOWN)}, and would pass over any other"
     section, _, below = name.partition(".")
-    like = difflib.get_close_matches(section.lower(), SECTIONS, n=1, cutoff=_LIKE)
+    like = difflib.get_close_matches(section.lower(), _KNOWN, n=1, cutoff=_LIKE)
     remedy = "remove it, or rename it"
-    if like and below:
+    if below and like and like[0] in SECTIONS:
         remedy = f"put it below {PROJECT}:{like[0]}, with pulumi config set --path {PROJECT}:{like[0]}.{below}"
     elif like:
         remedy = f"did you mean {PROJECT}:{like[0]}? Rename it"

@@ -1,5 +1,6 @@
 """What a person who watches sees: a line that is rewritten on a terminal, plain lines elsewhere."""
 
+import collections.abc
 import contextlib
 import time
 import typing
@@ -9,6 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.progress import Look
+
+_DETAIL_SECONDS = 60.0
+"""At least so long after a stage's beginning, or its last detail, the next is a line."""
 
 
 class Watcher(typing.Protocol):
@@ -33,23 +37,29 @@ class Watcher(typing.Protocol):
 class PlainWatcher:
     """One line for each thing that happened, each with the time since the start: for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
-        """Write to ``console``."""
+    def __init__(self, console: Console, *, clock: collections.abc.Callable[[], float] = time.monotonic) -> None:
+        """Write to ``console``; ``clock`` returns seconds."""
         self._console = console
-        self._start = time.monotonic()
+        self._clock = clock
+        self._start = clock()
+        self._detail, self._detailed = "", self._start
 
     def say(self, line: str) -> None:
         """Write ``line``."""
         self._console.print(
-            f"{time.monotonic() - self._start:7.1f} s  {line}", highlight=False, markup=False, soft_wrap=True
+            f"{self._clock() - self._start:7.1f} s  {line}", highlight=False, markup=False, soft_wrap=True
         )
 
     def stage(self, name: str, *, total: float | None) -> None:
         """Write the stage's name and planned length."""
+        self._detail, self._detailed = "", self._clock()
         self.say(name if total is None else f"{name} (at most {duration(total)})")
 
-    def advance(self, detail: str, *, done: float) -> None:
-        """Write nothing: lines that only differ in the clock help nobody."""
+    def advance(self, detail: str, *, done: float) -> None:  # noqa: ARG002 - a bar's, which lines do not have
+        """Write ``detail`` once a minute at most, and no line that only differs in the clock."""
+        if detail != self._detail and self._clock() - self._detailed >= _DETAIL_SECONDS:
+            self._detail, self._detailed = detail, self._clock()
+            self.say(detail)
 
     def look(self, look: Look) -> None:
         """Write it in one line."""

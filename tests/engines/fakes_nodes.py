@@ -45,6 +45,10 @@ class Nodes:
         self._plane, self._model, self._start_seconds = plane, model, start_seconds
         self._bound: dict[str, float] = {}
         """When each pod was first seen on its node, by its uid."""
+        self.outcomes: dict[str, typing.Literal["succeed", "fail", "die once"]] = {}
+        """What becomes of the containers of a Job or a server, by the label ``app`` of its pods."""
+        self.without_capacity: set[str] = set()
+        """Planned nodes for which no instance is to be had."""
         self.outlived: list[str] = []
         """Instances that ran on after their claim was gone, as sentences."""
 
@@ -121,11 +125,19 @@ class Nodes:
             if time.monotonic() < self._bound.setdefault(meta["uid"], time.monotonic()) + self._start_seconds:
                 continue
             is_job = any(owner["kind"] == "Job" for owner in meta.get("ownerReferences", []))
-            phase = "Succeeded" if is_job else "Running"
+            outcome = self.outcomes.get(meta.get("labels", {}).get("app", ""), "succeed")
+            phase = ("Failed" if outcome == "fail" else "Succeeded") if is_job else "Running"
+            ran = {"startedAt": now, "finishedAt": now, "exitCode": int(phase == "Failed")}
+            container: Object = {"name": "main", "image": "", "imageID": "", "ready": not is_job, "restartCount": 0}
+            container["state"] = {"terminated": ran} if is_job else {"running": {"startedAt": now}}
+            if outcome == "die once":
+                died = {"startedAt": now, "finishedAt": now, "exitCode": 1, "reason": "Error"}
+                container |= {"restartCount": 1, "lastState": {"terminated": died}}
             kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
             conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in kinds]
             path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status"
             status = {"phase": phase, "startTime": now, "podIP": "10.1.0.1", "conditions": conditions}
+            status["containerStatuses"] = [container]
             self._ask("PATCH", path, {"status": status})
 
     def _karpenter_runs(self) -> bool:
@@ -166,24 +178,25 @@ class Nodes:
             }
             room = int(pool["spec"]["limits"]["nodes"]) - len(claims)
             for group in sorted(wanted - held)[:room]:
-                self._claim(name, pool["metadata"]["uid"], group)
+                self._claim(name, pool, group)
 
-    def _claim(self, pool: str, uid: str, group: str) -> None:
+    def _claim(self, name: str, pool: Object, group: str) -> None:
         owner = {
             "apiVersion": "karpenter.sh/v1",
             "kind": "NodePool",
-            "name": pool,
-            "uid": uid,
+            "name": name,
+            "uid": pool["metadata"]["uid"],
             "blockOwnerDeletion": True,
         }
-        labels = {PLANNED: group, "karpenter.sh/nodepool": pool}
+        labels = {PLANNED: group, "karpenter.sh/nodepool": name}
         meta = {
-            "generateName": f"{pool}-",
+            "generateName": f"{name}-",
             "labels": labels,
             "finalizers": [_CLAIM_FINALIZER],
             "ownerReferences": [owner],
         }
-        body = {"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": meta}
+        spec = {**pool["spec"]["template"]["spec"], "resources": {}}
+        body = {"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": meta, "spec": spec}
         self._ask("POST", _CLAIMS, body)
 
     def _claims(self) -> None:
@@ -196,12 +209,17 @@ class Nodes:
                 mine = next((each for each in world.billing() if each.owner == name), None)
                 if mine is None and "deletionTimestamp" not in claim["metadata"]:
                     with contextlib.suppress(RefusedError):
-                        mine = self._launch(world, claim)
+                        is_had = claim["metadata"]["labels"][PLANNED] not in self.without_capacity
+                        mine = self._launch(world, claim) if is_had else None
             if "deletionTimestamp" in claim["metadata"]:
                 self._finish(claim, mine, pods)
             elif mine is not None:
                 labels = {**claim["metadata"]["labels"], "node.kubernetes.io/instance-type": mine.instance_type}
                 self._join(mine.id, labels, _NEURON, [{"key": "aws.amazon.com/neuron", "effect": "NoSchedule"}])
+                if not claim.get("status", {}).get("nodeName"):
+                    done = [{**_ready(), "type": kind} for kind in ("Launched", "Registered", "Initialized")]
+                    status = {"nodeName": mine.id, "providerID": f"aws:///{mine.id}", "conditions": done}
+                    self._ask("PATCH", f"{_CLAIMS}/{name}/status", {"status": status})
 
     def _launch(self, world: World, claim: Object) -> Instance | None:
         classes = self._list(_CLASSES)

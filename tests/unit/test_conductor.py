@@ -118,6 +118,33 @@ def test_everything_is_fetched_compiled_and_started_once() -> None:
     assert stage.memory == list(found.steps)
 
 
+class Listener(PlainWatcher):
+    """Keeps what ``watch`` shows beside the stage."""
+
+    def __init__(self) -> None:
+        """Write nowhere."""
+        super().__init__(Console(quiet=True))
+        self.details: list[str] = []
+
+    def advance(self, detail: str, *, done: float) -> None:
+        """Keep it."""
+        assert done >= 0
+        self.details.append(detail)
+
+
+def test_a_fetch_says_how_far_it_is() -> None:
+    """Its Job's own last line, as soon as there is one."""
+    stage, listener = Stage(cluster()), Listener()
+    lines = ["fetching 9 files, 8.04 GB", *(f"fetched {each} GB of 8.04 GB" for each in ("1.20", "3.20"))]
+    stage.cluster.jobs["fetch"].script.log = "\n".join(lines)
+    stage.meet(watcher=listener)
+
+    assert list(dict.fromkeys(detail for detail in listener.details if "the model" in detail)) == [
+        *("the model begins", "the model waits for a node", "the model is being fetched"),
+        "the model is being fetched: 3.20 GB of 8.04 GB",
+    ]
+
+
 def test_rounds_come_one_after_the_other() -> None:
     """The first round's servers leave before the second round's Job asks for their cores."""
     stage = Stage(cluster(), rounds=((TP1, TP2), (TP4,)))

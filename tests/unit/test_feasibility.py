@@ -1,5 +1,6 @@
 """What one core can produce, what does not fit, and what cannot be shared: told before spending."""
 
+import pathlib
 import typing
 
 import pytest
@@ -33,6 +34,18 @@ def test_a_load_above_one_core_is_told_with_the_figure() -> None:
         "be void"
     )
     assert reach_lines(settings(asked, pods=2)) == ()
+
+
+def test_a_trace_says_how_many_tokens_are_streamed(tmp_path: pathlib.Path) -> None:
+    """Its mean, of the requests that fit: what ``output_tokens`` says is not sent."""
+    trace = tmp_path / "mine.csv"
+    trace.write_text("prompt_tokens,output_tokens\n8,60\n8,100\n8,4000\n", encoding="utf-8")
+    asked = {"rates_per_second_per_core": [100, 250]}
+    recorded = settings({**asked, "trace": str(trace), "output_tokens": 5}).models[0]
+
+    assert cores_needed(recorded) == cores_needed(
+        settings({**asked, "output_tokens": 80, "output_spread": 0}).models[0]
+    )
 
 
 def test_a_closed_loop_turns_as_fast_as_its_limit() -> None:

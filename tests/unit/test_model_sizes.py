@@ -200,3 +200,43 @@ def test_an_index_that_is_spoilt_is_not_passed_over() -> None:
     said = refusal(Place(**{"m/config.json": LLAMA, f"m/{INDEX}": b"<html>"}), config_file="m")
 
     assert "m/model.safetensors.index.json was not read (Expecting value: line 1 column 1 (char 0)); set it in" in said
+
+
+@pytest.mark.parametrize(
+    ("positions", "scaling", "most"),
+    [
+        (2048, None, 2048),
+        (2048, {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 256}, 2048),
+        (2048, {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}, 4096),
+        (2048, {"type": "linear", "factor": 2}, 4096),
+    ],
+)
+def test_more_tokens_than_the_model_takes_are_refused(
+    positions: int, scaling: dict[str, object] | None, most: int
+) -> None:
+    """A compile Job would say so an hour later; what stretches positions counts as vLLM counts it."""
+    config = {**LLAMA, "max_position_embeddings": positions, "rope_scaling": scaling}
+    place = Place(**{f"{HUB}/config.json": config})
+
+    asked(place, {**MODEL, "max_model_len_tokens": most})
+    with pytest.raises(SettingsError) as caught:
+        asked(place, {**MODEL, "max_model_len_tokens": most + 1})
+    assert str(caught.value) == (
+        f"workloads.model.max_model_len_tokens is {most + 1}; it must be within max_position_embeddings of the model, "
+        f"{most} by {HUB}/config.json: vLLM starts with no more; lower it in Pulumi.dev.yaml, or serve a model that "
+        "was trained for more"
+    )
+
+
+def test_a_model_that_is_known_by_name_is_held_to_its_tokens_too() -> None:
+    """Unless its sizes are another's: the one that is served may take more."""
+    with pytest.raises(SettingsError, match=r"40961; it must be within max_position_embeddings of the model, 40960 by"):
+        asked(Place(), {"name": "Qwen/Qwen3-4B", "max_model_len_tokens": 40961})
+    asked(Place(), {"name": "mine/long", "max_model_len_tokens": 40961}, shape_as="Qwen/Qwen3-4B")
+
+
+def test_layers_that_turn_positions_each_in_its_way_are_passed_over() -> None:
+    """Nobody knows here what vLLM makes of them."""
+    ways = {"full_attention": {"rope_type": "linear", "factor": 8.0}, "sliding_attention": {"rope_type": "default"}}
+    config = {**LLAMA, "max_position_embeddings": 2048, "rope_parameters": ways}
+    asked(Place(**{f"{HUB}/config.json": config}), {**MODEL, "max_model_len_tokens": 4096})

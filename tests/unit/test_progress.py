@@ -23,6 +23,22 @@ def test_without_a_terminal_each_thing_is_one_plain_line() -> None:
     assert len(lines) == 2
 
 
+def test_a_long_stage_says_how_far_it_is_once_a_minute() -> None:
+    """Only what has changed, and nothing of the stage before."""
+    written, now = io.StringIO(), [0.0]
+    watching = PlainWatcher(Console(file=written), clock=lambda: now[0])
+    watching.stage("fetching the model", total=None)
+    for seconds, detail in ((30, "1 GB"), (60, "2 GB"), (90, "3 GB"), (130, "2 GB"), (140, "4 GB")):
+        now[0] = seconds
+        watching.advance(detail, done=seconds)
+    watching.stage("compiling", total=None)
+    watching.advance("5 GB", done=0)
+
+    assert [line.split(" s  ")[1] for line in written.getvalue().splitlines()] == [
+        *("fetching the model", "2 GB", "4 GB", "compiling"),
+    ]
+
+
 def test_a_terminal_gets_a_bar_with_stage_detail_and_time_left() -> None:
     """What is under way can be seen without scrolling."""
     written = io.StringIO()

@@ -130,6 +130,7 @@ def test_a_key_that_stands_twice_is_refused(folder: pathlib.Path) -> None:
             "optimal-tp:spend.budget_usd",
             "put it below optimal-tp:spend, with pulumi config set --path optimal-tp:spend.budget_usd",
         ),
+        ("optimal-tp:hubToken", "did you mean optimal-tp:hub_token? Rename it"),
         ("optimal-tp:nonsense", "remove it, or rename it"),
     ],
 )
@@ -139,7 +140,8 @@ def test_no_key_of_ours_is_passed_over(folder: pathlib.Path, key: str, remedy: s
 
     assert refusal("dev", folder) == (
         f"a key of Pulumi.dev.yaml is {key!r}; the program knows optimal-tp:infra, optimal-tp:workloads, "
-        f"optimal-tp:serving, optimal-tp:loadtest, optimal-tp:spend, and would pass over any other; {remedy}"
+        f"optimal-tp:serving, optimal-tp:loadtest, optimal-tp:spend, optimal-tp:hub_token, and would pass over any "
+        f"other; {remedy}"
     )
 
 

@@ -1,8 +1,8 @@
-"""The one line of a log that says what went wrong."""
+"""The one line of a log that says what went wrong, or how far it is."""
 
 import pytest
 
-from optimal_tp.cluster.telling import LONGEST, left_behind_line, short, telling_line
+from optimal_tp.cluster.telling import LONGEST, left_behind_line, progress_line, short, telling_line
 
 TRACEBACK = """INFO 12:00:01 loading
 Traceback (most recent call last):
@@ -42,6 +42,14 @@ def test_an_empty_log_says_nothing() -> None:
     """None, so that other words are looked for."""
     assert telling_line("\n \n") is None
     assert left_behind_line("nrt_init failed\n") is None
+
+
+def test_how_far_a_fetch_is() -> None:
+    """By the last line of many; before the first there is none."""
+    log = "fetching 9 files, 8.04 GB\n"
+    assert progress_line(log) is None
+    log += "fetched 1.20 GB of 8.04 GB (15%), 60 MB/s\nfetched 3.20 GB of 8.04 GB (40%), 100 MB/s\nretrying\n"
+    assert progress_line(log) == "3.20 GB of 8.04 GB (40%), 100 MB/s"
 
 
 def test_cores_that_were_left_behind() -> None:
