@@ -29,25 +29,14 @@ from tests.engines.fakes_stack import Stack
 from tests.engines.test_pulumi import DESTROY, KEPT, UP
 from tests.fakes_server import Script, ScriptedServer
 from tests.fakes_stack_files import ROOT
+from tests.measurement.test_sweep_command import SETTINGS
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900), needs(CONTROL_PLANE, PULUMI, EKS_PLUGIN)]
 
 SPACE = "optimal-tp"
 DEGREES = (1, 2, 4)
 WORKLOADS: dict[str, object] = {
-    "workloads.load": {
-        "prompt_tokens": 7,
-        "output_tokens": 3,
-        "output_spread": 0,
-        "warm_up_requests": 1,
-        "idle_requests": 1,
-        "warm_in": 1,
-        "turn_length": 5,
-        "turn_requests": 6,
-        "bracket_turns": 2,
-        "pause_seconds": 0,
-        "request_timeout_seconds": 5,
-    },
+    "workloads.load": SETTINGS["load"],
     "workloads.limits": {"total_latency_ms": {"percentile": 75, "at_most_ms": 600}},
     "workloads.decision": {"minimum_blocks": 4, "maximum_blocks": 8, "budget_seconds": 300, "proof_seconds": 0},
 }
