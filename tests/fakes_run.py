@@ -48,7 +48,7 @@ SEED_EXPERIMENT = (
     Planted(degree=2, latency_ms=255, noise=0.006),
     Planted(degree=4, latency_ms=205, noise=0.006),
 )
-"""Latencies of about 50 tokens in the figure of the seed experiment."""
+"""Latencies of about 50 tokens in the figure of the AWS sample."""
 
 
 def settings(**changes: typing.Any) -> dict[str, typing.Any]:

@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
     from optimal_tp.experiment.session import Session
 
 PAUSE_SECONDS = 10.0
-"""Between rounds, as in the seed's load generator."""
+"""Between rounds, as in the AWS sample's load generator."""
 
 
 async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SECONDS) -> None:

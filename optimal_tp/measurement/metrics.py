@@ -10,7 +10,7 @@ from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import LimitedMetric
 
 NAMESPACE = "qwen-vllm-loadgen"
-"""CloudWatch namespace, as the seed names it."""
+"""CloudWatch namespace, as the AWS sample names it."""
 
 Unit = typing.Literal["Milliseconds", "Count/Second", "Percent", "Count", "None"]
 """CloudWatch units that the table uses."""
@@ -211,7 +211,7 @@ BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 
 def model_dimension(candidate: Candidate, title: str = "") -> str:
-    """Return the value of the ``Model`` dimension for ``candidate``, as the seed names it: "TP1", "TP2", "TP4".
+    """Return the value of the ``Model`` dimension for ``candidate``, as the AWS sample names it: "TP1", "TP2", "TP4".
 
     ``title``: the model's in a sweep, which stands before it ("Qwen3-4B TP2"); empty for one model alone.
     """

@@ -9,7 +9,7 @@ from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.settings.sections import Layout, Placement, Shortage
 
 SERVERS = "qwen-vllm"
-"""Servers are named as in the seed: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""
+"""Servers are named as in the AWS sample: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""
 
 # Kept free on every Neuron node for DaemonSets: aws-node, kube-proxy, the EFS driver, the Neuron device plugin and the
 # pod identity agent ask for about 0.3 CPUs and 0.4 GiB together. It must stay below the CPUs of one core, or Karpenter,

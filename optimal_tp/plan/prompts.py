@@ -10,7 +10,7 @@ from optimal_tp.plan.lengths import Shape, recorded_shapes
 SEED_PROMPT = (
     "San Francisco is a coastal California city known for hills, bridges, fog, diverse neighborhoods, and tech culture."
 )
-"""The seed's only prompt. Source: its load generator's manifest, read 2026-11-23."""
+"""The AWS sample's only prompt. Source: its load generator's manifest, read 2026-11-23."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _spread(choices: int, length: int) -> bool:
 
 
 def repeated(text: str = SEED_PROMPT, *, tokens: int | None = None) -> Prompts:
-    """Return one text again and again, as the seed does."""
+    """Return one text again and again, as the AWS sample does."""
     return Prompts(
         each=itertools.repeat(Prompt(text, tokens)), unique=False, tokens=tokens, words="one sentence, repeated"
     )

@@ -42,9 +42,9 @@ class Closed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """The seed's own pattern: one request at a time, server after server, and a sleep after each round.
+    """The AWS sample's own pattern: one request at a time, server after server, and a sleep after each round.
 
-    Source: the seed's loadgen, which calls three servers in turn and sleeps 10 s. Raises ValueError as Closed does.
+    Source: the sample's loadgen, which calls three servers in turn and sleeps 10 s. Raises ValueError as Closed does.
     """
 
     servers: int

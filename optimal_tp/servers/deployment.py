@@ -13,7 +13,7 @@ if typing.TYPE_CHECKING:
     from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
 
 GENERATOR = "qwen-vllm-loadgen"
-"""The load generator's name and ``app`` label, as in the seed."""
+"""The load generator's name and ``app`` label, as in the AWS sample."""
 _PROBE_SECONDS = 10
 _RUNNING_PROBE_SECONDS = 20
 

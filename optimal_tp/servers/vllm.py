@@ -11,12 +11,12 @@ from optimal_tp.settings.workload import Model
 
 PORT = 8000
 VOLUME_PATH = "/var/mdl"
-"""Where every pod mounts the shared volume, as in the seed."""
+"""Where every pod mounts the shared volume, as in the AWS sample."""
 ARTIFACTS_VARIABLE = "NEURON_COMPILED_ARTIFACTS"
 """Names the folder that NxDI loads compiled artifacts from, or compiles them into."""
 
-# Sharded weights are kept with the artifacts, as in the seed: the server then needs no host memory to shard them. It
-# holds for compiling and serving alike: asked for at run time only, NxDI finds no weights and compiles again.
+# Sharded weights are kept with the artifacts, as in the AWS sample: the server then needs no host memory to shard them.
+# It holds for compiling and serving alike: asked for at run time only, NxDI finds no weights and compiles again.
 # AWS's fork splits the prompt's sequence over the cores unless it is told otherwise, the plugin does not (their
 # loaders): said for both, so that the two pairs compile the same graph.
 _NEURON_CONFIG = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": True}

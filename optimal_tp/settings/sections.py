@@ -8,7 +8,7 @@ from optimal_tp.facts.known import SHAPES
 from optimal_tp.settings.parser import Section, broken, parse
 
 Layout = typing.Literal["one-each", "equal-cores"]
-"""``equal-cores``: as many servers per degree as fill equal cores; ``one-each``: one server per degree, as the seed."""
+"""``equal-cores``: as many servers per degree as fill equal cores; ``one-each``: one per degree, as in the sample."""
 Placement = typing.Literal["packed", "isolated"]
 """``packed``: servers share nodes; ``isolated``: a node per server."""
 Shortage = typing.Literal["take-turns", "refuse"]
@@ -34,7 +34,7 @@ class Spend(Section):
     budget_usd: float
     """The most that the experiment may cost. It is refused where more is expected, and stopped before it is spent."""
     keep_running: bool = False
-    """True goes on probing after the verdict, as the seed does: nobody stops the servers, and no budget ends them."""
+    """True goes on probing after the verdict, as the AWS sample does: nobody stops the servers, no budget ends them."""
     expected_minutes: ExpectedMinutes = ExpectedMinutes()
 
     @pydantic.field_validator("budget_usd")
@@ -67,7 +67,7 @@ class Serving(Section):
     """Kubernetes namespace of everything that the experiment runs; made by the program."""
     layout: Layout = "equal-cores"
     """``equal-cores``: as many servers per degree as fill ``equal_cores``, so that every degree is measured on whole
-    chips; ``one-each``: one server per degree, as the seed."""
+    chips; ``one-each``: one server per degree, as the AWS sample has."""
     equal_cores: int | None = pydantic.Field(default=None, ge=1)
     """Logical cores of each degree's servers together, with ``equal-cores``; absent: the whole chips (4 cores each)
     that the largest degree needs."""
@@ -86,11 +86,11 @@ class Serving(Section):
     shape_as: str | None = None
     """Known model whose sizes ``workloads.model`` has: in the place of a ``config.json``."""
     volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
-    """Name of the claim on the shared file system that holds model and artifacts; the seed's by default."""
+    """Name of the claim on the shared file system that holds model and artifacts; the AWS sample's by default."""
     start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)
-    """How long a server may take to answer, and a compile Job to end; the seed allows 85 minutes."""
+    """How long a server may take to answer, and a compile Job to end; the AWS sample allows 85 minutes."""
     probe_patience_seconds: int = pydantic.Field(default=180, ge=30, le=3600)
-    """How long a running server may fail its probes before it is taken out or restarted; the seed allows 3 minutes."""
+    """How long a running server may fail its probes before it is taken out or restarted; the AWS sample: 3 min."""
     stop_patience_seconds: int = pydantic.Field(default=60, ge=1, le=600)
     """From SIGTERM to SIGKILL."""
     shared_memory_gib: int = pydantic.Field(default=4, ge=1, le=64)

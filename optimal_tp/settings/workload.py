@@ -68,7 +68,7 @@ class Load(Section):
     api: Api = "completions"
     """``chat`` sends messages, and the server puts them into its own template."""
     prompt: typing.Literal["synthetic", "seed", "file"] = "synthetic"
-    """``synthetic``: random words, unique to each request; ``seed``: the seed experiment's sentence; ``file``."""
+    """``synthetic``: random words, unique to each request; ``seed``: the AWS sample's sentence; ``file``."""
     prompt_file: str | None = None
     """Path of a text file with one prompt a line; absent unless ``prompt`` is ``file``."""
     prompt_tokens: int = pydantic.Field(default=30, ge=1)
@@ -87,7 +87,7 @@ class Load(Section):
     warm_up_requests: int = pydantic.Field(default=3, ge=1)
     """Requests at the start of a degree's first turn, thrown away."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
-    """Requests one at a time: the seed's own measurement."""
+    """Requests one at a time: the AWS sample's own measurement."""
     warm_in: float = pydantic.Field(default=5, ge=0, le=1000)
     """Uncounted begin of a turn, as a multiple of the time one request alone takes at the slowest candidate."""
     turn_length: float = pydantic.Field(default=20, gt=0, le=10_000)

@@ -1,4 +1,4 @@
-"""The whole text of a report, as a reader gets it: the seed's figure at a limit of 270 ms."""
+"""The whole text of a report, as a reader gets it: the AWS sample's figure at a limit of 270 ms."""
 
 from optimal_tp.report.claims import claims
 from optimal_tp.report.document import document

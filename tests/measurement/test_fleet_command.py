@@ -18,7 +18,7 @@ SECTION = settings(price=price(2.25, 4))
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the folder of a run of the seed's figure, with a price."""
+    """Return the folder of a run of the AWS sample's figure, with a price."""
     return str(store(tmp_path_factory.mktemp("run"), *planted_run(section=SECTION, blocks=12, requests=30)))
 
 

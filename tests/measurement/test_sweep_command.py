@@ -288,7 +288,7 @@ class Published:
 
 
 def test_metrics_tell_the_models_apart(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model's title stands before the degree, in the one dimension that the seed has."""
+    """The model's title stands before the degree, in the one dimension that the AWS sample has."""
     published = Published()
     monkeypatch.setattr("boto3.client", lambda _name: published)
     with servers() as words:

@@ -371,7 +371,7 @@ def test_the_receipt_counts_the_nodes_of_our_pool() -> None:
 
 
 def test_kept_running_nobody_stops_anything() -> None:
-    """The seed's endless probe: no guard, no deadline, no end of a node's life, and an alarm for its silence."""
+    """The AWS sample's endless probe: no guard, no deadline, no end of a node's life, and an alarm for its silence."""
     recording = program(spend__keep_running=True)
     asked = order(recording)
 

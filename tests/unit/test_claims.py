@@ -271,7 +271,7 @@ def test_a_ratio_is_a_change_only_where_it_is_one(value: float, low: float, high
 
 
 def test_the_latency_claim_contradicts_the_seeds_text() -> None:
-    """The seed says TP1 has the lowest latency; its own figure, measured again, says TP4 has, and TP1 the highest."""
+    """The AWS sample says TP1 has the lowest latency; its own figure says TP4 has, and TP1 the highest."""
     line = latency_claim(analysed())
 
     assert line.startswith("TP4 has the lowest latency, TP1 the highest; median, one request at a time: TP4 20")

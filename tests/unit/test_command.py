@@ -35,7 +35,7 @@ def value_after(command: tuple[str, ...], flag: str) -> str:
 
 
 def test_the_fork_takes_its_configuration_as_an_override() -> None:
-    """With vLLM 0.9.1 on Neuron: the seed's flags, --override-neuron-config, and the framework by name."""
+    """With vLLM 0.9.1 on Neuron: the AWS sample's flags, --override-neuron-config, and the framework by name."""
     command = serve_command(MODEL, FORK, Candidate(2))
 
     assert command[:3] == (

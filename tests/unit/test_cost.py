@@ -22,7 +22,7 @@ def foreseen(
     sections: dict[str, object] | None = None,
     **spend: object,
 ) -> Forecast:
-    """Return the forecast of the seed's experiment on ``nodes`` trn2.3xlarge with half an hour to decide."""
+    """Return the forecast of the AWS sample's experiment on ``nodes`` trn2.3xlarge with half an hour to decide."""
     asked = {"serving": {"layout": "one-each"}, "workloads": HALF_AN_HOUR, **(sections or {})}
     settings: ClusterSettings = parse_cluster(asked, file=FILE)
     plan = feasible_plan(settings, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=nodes, file=FILE)

@@ -34,7 +34,7 @@ def places(result: Plan) -> dict[str, tuple[int, int]]:
 
 
 def test_the_seeds_layout_takes_two_small_nodes() -> None:
-    """TP4 fills one trn2.3xlarge; TP1 and TP2 share the other, as in the seed."""
+    """TP4 fills one trn2.3xlarge; TP1 and TP2 share the other, as in the AWS sample."""
     result = planned(wish(), nodes=2)
 
     assert places(result) == {"qwen-vllm-tp1": (0, 1), "qwen-vllm-tp2": (0, 1), "qwen-vllm-tp4": (0, 0)}

@@ -10,7 +10,7 @@ from optimal_tp.local.profile import PROFILES, read_profile
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
 def test_every_profile_is_parsed(name: str) -> None:
-    """Each asks for the seed's degrees under a limit of its own, of the seed's model where there is one alone."""
+    """Each asks for the AWS sample's degrees under a limit of its own, of its model where there is one alone."""
     profiles, file = read_profile(name)
 
     assert file.endswith(f"{name}.yaml")

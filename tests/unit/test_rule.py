@@ -1,4 +1,4 @@
-"""The verdict: the seed's own experiment, every word, and doubt that stays doubt."""
+"""The verdict: the AWS sample's own experiment, every word, and doubt that stays doubt."""
 
 import dataclasses
 import math

@@ -19,7 +19,7 @@ def problems_of(sections: typing.Mapping[str, object]) -> list[str]:
 
 
 def test_an_empty_file_compares_the_seeds_degrees_on_whole_chips() -> None:
-    """Without a word in the file: the seed's degrees, equal cores, its claim and its patience of 85 minutes."""
+    """Without a word in the file: the AWS sample's degrees, equal cores, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
     assert wish(settings, settings.models[0], settings.models[0].candidates).candidates == (TP1, TP2, TP4)

@@ -37,7 +37,7 @@ def test_the_seeds_image_refuses_a_driver_of_july() -> None:
 
 
 def test_the_newer_image_refuses_an_old_driver() -> None:
-    """The 0.16.0 image cannot run on the AMI that the seed names."""
+    """The 0.16.0 image cannot run on the AMI that the AWS sample names."""
     conflict = pair_conflict(PAIRS["neuronx-0.16.0"], "v20251103")
 
     assert conflict == (

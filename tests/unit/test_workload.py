@@ -86,7 +86,7 @@ def test_every_bad_degree_is_told() -> None:
 
 
 def test_defaults_are_the_seeds_experiment() -> None:
-    """Without a word, degrees, lengths and batch are the seed's."""
+    """Without a word, degrees, lengths and batch are the AWS sample's."""
     settings = parse_workloads({}, file="x.yaml")
 
     assert settings == WorkloadSettings()
