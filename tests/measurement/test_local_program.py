@@ -81,7 +81,7 @@ def _run(
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "tests" / "fakes_vllm"),
-        "PLANTED_TOKEN_SECONDS": '{"1": 0.002, "2": 0.0015}',
+        "PLANTED_STEP_SECONDS": '{"1": 0.002, "2": 0.0015}',
     } | ({} if death is None else {"PLANTED_DEATH_SECONDS": death})
     options = ("--profile", str(_profile(folder, models, **local)), "--out", str(folder / "out"), *words)
     command = [sys.executable, "-m", "optimal_tp", "local", *options, "--vllm-python", sys.executable]

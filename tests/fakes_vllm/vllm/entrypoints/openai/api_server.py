@@ -1,6 +1,6 @@
 """Stands in for vLLM's server in tests of the local run: the same command line, planted service times.
 
-``PLANTED_TOKEN_SECONDS`` in the environment has the time of one token by degree as JSON, ``PLANTED_DEATH_SECONDS`` when
+``PLANTED_STEP_SECONDS`` in the environment has the time of one token by degree as JSON, ``PLANTED_DEATH_SECONDS`` when
 the server of degree 2 ends by itself.
 """
 
@@ -22,7 +22,7 @@ def _script() -> tuple[Script, int]:
     parser.add_argument("--tensor-parallel-size", type=int, required=True)
     known, _ = parser.parse_known_args()
     degree = known.tensor_parallel_size
-    seconds = json.loads(os.environ["PLANTED_TOKEN_SECONDS"])[str(degree)]
+    seconds = json.loads(os.environ["PLANTED_STEP_SECONDS"])[str(degree)]
     name = known.served_model_name[0]
     return Script(model=name, port=known.port, ttft_seconds=seconds, gap_seconds=seconds, slots=1), degree
 
