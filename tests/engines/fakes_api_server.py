@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import json
 import pathlib
+import secrets
 import socket
 import ssl
 import subprocess
@@ -155,6 +156,9 @@ def _kubeconfig(plane: ControlPlane) -> dict[str, typing.Any]:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a port that is free now, below those that the kernel gives to connections meanwhile."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
