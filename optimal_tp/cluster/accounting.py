@@ -8,7 +8,6 @@ import datetime as dt
 import json
 import pathlib
 import typing
-import urllib.parse
 
 import boto3
 
@@ -30,8 +29,6 @@ from optimal_tp.verdict.analysis import analyse
 
 LOOK_SECONDS = 15.0
 """How often: a node's end is known that well."""
-_GROUP = "karpenter.sh/v1"
-_POOL_LABEL = "karpenter.sh/nodepool"
 
 
 def _now() -> str:
@@ -57,14 +54,13 @@ class NodeWatch:
         moment = self.now()
         self.began = self.began or moment
         self.looks += 1
-        query = urllib.parse.urlencode({"labelSelector": f"{_POOL_LABEL}={self.pool}"})
         try:
-            answer = self.namespace.ask_cluster("list the nodes", f"{_GROUP}/nodeclaims?{query}")
+            claims = self.namespace.node_claims(self.pool)
         except ServerFailed as error:
             self.failed += 1
             self.last_failure = str(error)
             return
-        here = {span.name: span for item in answer.get("items") or () if (span := _span(item, moment)) is not None}
+        here = {span.name: span for item in claims if (span := _span(item, moment)) is not None}
         for name, known in self.spans.items():
             if name not in here and known.gone is None:
                 self.spans[name] = dataclasses.replace(known, gone=moment)
@@ -169,30 +165,18 @@ class Accounts:
             self.bucket.store([path])
         self.watcher.say(receipt_claim(found))
 
-    async def settle(
-        self,
-        folder: pathlib.Path,
-        *,
-        verdicts: int,
-        halt: Halt,
-        after_first: collections.abc.Callable[[], None] = lambda: None,
-    ) -> None:
-        """Keep the receipt now, and again when the nodes are gone, or have not gone for too long.
-
-        ``after_first`` is called between the two, so that who is killed while it waits has left a receipt. One that
-        cannot be kept is said: the run itself has ended well.
-        """
-        self._keep_or_tell(folder, verdicts)
-        after_first()
+    async def settle(self, folder: pathlib.Path, *, verdicts: int, halt: Halt) -> None:
+        """Keep the receipt again when the nodes are gone, or have not gone for too long; as ``keep_or_tell`` does."""
         if self.leave_seconds and self.watch.left:
             await self.watch.until_gone(
                 self.leave_seconds,
                 lambda: any(how == "interrupted" for how, _ in halt.reasons),
                 look_seconds=self.look_seconds,
             )
-            self._keep_or_tell(folder, verdicts)
+            self.keep_or_tell(folder, verdicts=verdicts)
 
-    def _keep_or_tell(self, folder: pathlib.Path, verdicts: int) -> None:
+    def keep_or_tell(self, folder: pathlib.Path, *, verdicts: int) -> None:
+        """Keep the receipt; one that cannot be kept is said: the run itself has ended well."""
         try:
             self.keep(folder, verdicts=verdicts)
         except StorageFailed as error:

@@ -104,12 +104,13 @@ class Assembly:
                 begun.clear()
                 measured = await measure(begun, memory)
             measured.results.store(self.watching)
-            finish = memory.finish if measured.failure is None else lambda: None
-            if accounts is None:
-                finish()
-            else:
-                folder, verdicts = measured.results.folder, measured.verdicts
-                await accounts.settle(folder, verdicts=verdicts, halt=halt, after_first=finish)
+            folder, verdicts = measured.results.folder, measured.verdicts
+            if accounts is not None:  # first, so that who is killed after the verdict has left a receipt
+                accounts.keep_or_tell(folder, verdicts=verdicts)
+            if measured.failure is None:
+                memory.finish()
+            if accounts is not None:
+                await accounts.settle(folder, verdicts=verdicts, halt=halt)
                 measured.add_receipt()
                 measured.results.store(self.watching)
         if measured.session is not None and order.afterwards == "probe" and not halt.event.is_set():

@@ -16,7 +16,7 @@ from optimal_tp.cluster.sightings import Claim
 from optimal_tp.cluster.staging import StagedJob
 from optimal_tp.cluster.starting import Start, free
 from optimal_tp.errors import ServerFailed
-from optimal_tp.experiment.turns import OpenArena
+from optimal_tp.experiment.turns import OpenArena, pause
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
 from optimal_tp.measurement.estimate import name_list
@@ -31,12 +31,6 @@ LOOK_SECONDS = 10.0
 async def is_healthy(url: str) -> bool:
     """Return whether the server at ``url`` says that it is ready."""
     return await calls.Server(url=url, timeout_seconds=5).healthy()
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for ``seconds``, or until ``stop`` is set."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -7,10 +7,8 @@ import urllib.parse
 from optimal_tp.cluster import sightings
 from optimal_tp.cluster.sightings import Claim, Job, Pod
 from optimal_tp.errors import ServerFailed
-from optimal_tp.pods.kubernetes import Namespace
+from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace
 
-_CLAIMS = "karpenter.sh/v1/nodeclaims"
-_POOL_LABEL = "karpenter.sh/nodepool"
 _JOB_LABEL = "batch.kubernetes.io/job-name"
 """Kubernetes puts it on every pod of a Job."""
 _LOG_LINES = 200
@@ -76,10 +74,8 @@ class Controls:
 
     def claims(self, pool: str) -> list[Claim]:
         """Return the nodes of Karpenter's NodePool ``pool``."""
-        query = urllib.parse.urlencode({"labelSelector": f"{_POOL_LABEL}={pool}"})
-        found = self.namespace.ask_cluster("list the nodes", f"{_CLAIMS}?{query}")
-        return [sightings.claim(item) for item in found.get("items") or ()]
+        return [sightings.claim(item) for item in self.namespace.node_claims(pool)]
 
     def remove_claim(self, name: str) -> None:
         """Delete a NodeClaim: Karpenter gives its node back, and gets another for the pods that need one."""
-        self.namespace.remove_from_cluster(f"give the node {name} back", f"{_CLAIMS}/{name}")
+        self.namespace.remove_from_cluster(f"give the node {name} back", f"{NODE_CLAIMS}/{name}")

@@ -9,6 +9,7 @@ import functools
 import pathlib
 
 from optimal_tp.cluster.controls import Controls
+from optimal_tp.cluster.ground import utc_now
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.pods.kubernetes import NotThere
@@ -37,10 +38,6 @@ def read_deadline(path: pathlib.Path) -> dt.datetime:
     return found
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 @contextlib.asynccontextmanager
 async def within_budget(
     path: pathlib.Path | None,
@@ -48,7 +45,7 @@ async def within_budget(
     *,
     goes_on: bool = False,
     look_seconds: float = _LOOK_SECONDS,
-    now: collections.abc.Callable[[], dt.datetime] = _now,
+    now: collections.abc.Callable[[], dt.datetime] = utc_now,
 ) -> collections.abc.AsyncIterator[None]:
     """End what is inside a minute before the deadline in ``path``, which may be moved meanwhile; None has no deadline.
 

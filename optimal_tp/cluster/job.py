@@ -12,11 +12,9 @@ import functools
 import hashlib
 import pathlib
 import time
-import typing
 
 import boto3
 
-from optimal_tp.cluster import sightings
 from optimal_tp.cluster.assembly import Assembly, Measured, conducted
 from optimal_tp.cluster.beginnings import Results
 from optimal_tp.cluster.clocks import clock_error_ms, machine
@@ -24,6 +22,7 @@ from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import within_budget
 from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import PodsOrder
+from optimal_tp.cluster.sightings import Job
 from optimal_tp.errors import Interrupted, Problem, ServerFailed, SettingsError
 from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.session import Session
@@ -154,7 +153,7 @@ def common(options: PodOptions, settings: str, kubernetes: collections.abc.Calla
     """
     if options.start is not None:
         return _named(options.start, settings)
-    return _of_job(_job(kubernetes(), str(options.job)), options.start_after_seconds)
+    return _of_job(Controls(namespace=kubernetes()).job(str(options.job)), options.start_after_seconds)
 
 
 async def after(
@@ -164,11 +163,11 @@ async def after(
 
     Raises ServerFailed when Kubernetes has not answered for long.
     """
-    namespace = kubernetes()
+    controls = Controls(namespace=kubernetes())
     silent = 0
     while not stop():
         try:
-            if sightings.job(await asyncio.to_thread(_job, namespace, str(options.job))).ending is not None:
+            if (await asyncio.to_thread(controls.job, str(options.job))).ending is not None:
                 return True
             silent = 0
         except ServerFailed:
@@ -181,12 +180,7 @@ async def after(
     return False
 
 
-def _job(namespace: Namespace, name: str) -> dict[str, typing.Any]:
-    return namespace.ask(f"tell of the Job {name}", "batch/v1", f"jobs/{name}")
-
-
-def _of_job(item: collections.abc.Mapping[str, typing.Any], start_after_seconds: float) -> Common:
-    job = sightings.job(item)
+def _of_job(job: Job, start_after_seconds: float) -> Common:
     if job.started is None:
         raise ServerFailed(
             f"Kubernetes does not say when the Job {job.name} started: it is suspended, as the guard does "
@@ -270,8 +264,8 @@ def _is_signalled(halt: Halt) -> bool:
 
 def _resumed(options: PodOptions) -> Common | None:
     """Return what the Job says where an earlier process has resumed it; None where it stands suspended still."""
-    item = _job(own_namespace(), str(options.job))
-    return None if sightings.job(item).started is None else _of_job(item, options.start_after_seconds)
+    job = Controls(namespace=own_namespace()).job(str(options.job))
+    return None if job.started is None else _of_job(job, options.start_after_seconds)
 
 
 async def _brought_up(options: PodOptions, session: Session) -> RunRecord | None:

@@ -1,10 +1,9 @@
 """The steady probe: after the experiment, one request to each candidate in turn and a pause, until it is stopped."""
 
-import asyncio
-import contextlib
 import time
 import typing
 
+from optimal_tp.experiment.turns import pause
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.loadgen.transport import Network
@@ -52,5 +51,4 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
                 asked = sources[candidate].each
                 transport = Network(session.access.trust, stamped=True)
                 await drive(targets[candidate], stretch, asked, on_sample=on_sample, transport=transport, stop=halted)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(halted.wait(), pause_seconds)
+            await pause(halted, pause_seconds)

@@ -141,6 +141,12 @@ def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for ``seconds``, or until ``stop`` is set."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
 @dataclasses.dataclass(kw_only=True)
 class Turns:
     """Takes turns on the servers of all candidates."""
@@ -198,8 +204,7 @@ class Turns:
     async def _pause(self, begin: float | None) -> None:
         """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again."""
         seconds = self.pause_seconds if begin is None else begin - READY_SECONDS - self.clock()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.halt.event.wait(), max(0, seconds))
+        await pause(self.halt.event, max(0, seconds))
 
     async def _driven(self, stretch: Stretch) -> Drive:
         lookout = asyncio.create_task(self._look_out())

@@ -15,16 +15,13 @@ import datetime as dt
 import sys
 import time
 import typing
-import urllib.parse
 
 from optimal_tp.errors import Exit, ServerFailed
 from optimal_tp.pods.container import say
-from optimal_tp.pods.kubernetes import Namespace, NotThere, own_namespace
+from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace, NotThere, own_namespace
 
 _ENDED = ("Complete", "Failed")
 _ENDED_PHASES = ("Succeeded", "Failed")
-_CLAIMS = "karpenter.sh/v1/nodeclaims"
-_POOL_LABEL = "karpenter.sh/nodepool"
 Patch = dict[str, object]
 """Merged into an object; None where it is stopped already."""
 
@@ -60,9 +57,8 @@ class Guard:
 
     def give_back(self) -> list[str]:
         """Delete the nodes of the pool that hold nothing of ours, or never could; returns as ``stop`` does."""
-        query = urllib.parse.urlencode({"labelSelector": f"{_POOL_LABEL}={self.node_pool}"})
         try:
-            claims = self.namespace.ask_cluster("list the nodes", f"{_CLAIMS}?{query}").get("items") or ()
+            claims = self.namespace.node_claims(self.node_pool)
             pods = self.namespace.ask("list the pods", "v1", "pods").get("items") or () if claims else ()
         except ServerFailed as error:
             return [str(error)]
@@ -75,7 +71,7 @@ class Guard:
                 continue
             doing = f"give back the node {name}"
             try:
-                self.namespace.remove_from_cluster(doing, f"{_CLAIMS}/{name}")
+                self.namespace.remove_from_cluster(doing, f"{NODE_CLAIMS}/{name}")
                 self.say(doing)
             except ServerFailed as error:
                 failures.append(str(error))

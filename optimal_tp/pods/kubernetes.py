@@ -15,6 +15,10 @@ from optimal_tp.errors import ServerFailed
 
 ACCOUNT = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes puts a pod's token, the API server's certificate and the pod's namespace."""
+NODE_CLAIMS = "karpenter.sh/v1/nodeclaims"
+"""Where Karpenter's nodes are, outside of any namespace."""
+POOL_LABEL = "karpenter.sh/nodepool"
+"""On every NodeClaim: whose node it is (karpenter.sh, concepts, NodePools)."""
 _TIMEOUT_SECONDS = 30
 _LOWEST_ERROR = 400
 _NOT_FOUND = 404
@@ -53,6 +57,11 @@ class Namespace:
     def ask_cluster(self, doing: str, path: str) -> dict[str, typing.Any]:
         """Return what is at ``path`` ("karpenter.sh/v1/nodeclaims") outside of any namespace, as ``ask`` does."""
         return _object(self._send(doing, f"/apis/{path}", "GET"), doing)
+
+    def node_claims(self, pool: str) -> list[dict[str, typing.Any]]:
+        """Return the NodeClaims of Karpenter's NodePool ``pool``; raises as ``ask`` does."""
+        query = urllib.parse.urlencode({"labelSelector": f"{POOL_LABEL}={pool}"})
+        return list(self.ask_cluster("list the nodes", f"{NODE_CLAIMS}?{query}").get("items") or ())
 
     def read(self, doing: str, path: str) -> str:
         """Return the text at ``path`` ("pods/mine/log?tailLines=9") of the core API, as ``ask`` does an object."""

@@ -125,6 +125,7 @@ def test_the_receipt_is_kept_at_once_and_again_at_the_end(tmp_path: pathlib.Path
             watcher=PlainWatcher(Console(quiet=True)),
             look_seconds=0,
         )
+        accounts.keep_or_tell(folder, verdicts=1)
         ending = asyncio.create_task(accounts.settle(folder, verdicts=1, halt=Halt(event=asyncio.Event())))
         await asyncio.sleep(0)
         first.append(json.loads(store.kept["results/runs/receipt.json"]))

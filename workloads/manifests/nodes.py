@@ -3,15 +3,14 @@
 import collections.abc
 import typing
 
+from optimal_tp.pods.kubernetes import POOL_LABEL
+
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.admissionregistration.v1 import (
         ValidatingAdmissionPolicyBindingSpecArgsDict,
         ValidatingAdmissionPolicySpecArgsDict,
     )
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
-
-POOL_LABEL = "karpenter.sh/nodepool"
-"""On every NodeClaim: whose node it is (karpenter.sh, concepts, NodePools)."""
 
 
 def rules() -> "list[PolicyRuleArgsDict]":
