@@ -269,8 +269,11 @@ class _Engine:
 
     def _free(self, moment: float) -> None:
         self._busy -= 1
-        if self._queue:
-            self._serve(self._queue.popleft(), self.moment(moment))
+        while self._queue:
+            request = self._queue.popleft()
+            if not request.connection.gone:  # a client that gave up is not served, as vLLM aborts its request
+                self._serve(request, self.moment(moment))
+                return
 
     def moment(self, planned: float) -> float:
         """Return when what follows ``planned`` counts from: that moment, or now where a stall may have passed."""
@@ -346,8 +349,11 @@ class _Stream:
         self._first = (0.0, 0.0)
 
     def step(self, moment: float) -> None:
-        """Send the chunk that is due at ``moment``."""
+        """Send the chunk that is due at ``moment``; where the client has gone, end as vLLM aborts a request."""
         script, request = self._engine.script, self._request
+        if request.connection.gone:
+            self._engine.ended(moment)
+            return
         self._index += 1
         last = self._index == len(self._chunks)
         before = time.perf_counter()
@@ -382,6 +388,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has closed it."""
+        return self._transport is None
 
     def _rest(self) -> None:
         seconds = self._engine.script.keep_alive_seconds

@@ -31,7 +31,7 @@ from tests.fakes_server import Script, ScriptedServer
 from tests.unit.test_accounting import CLAIMS, claim
 
 SPACE = "/apis/apps/v1/namespaces/optimal-tp/deployments"
-TRUTH = {"me/small": {1: 0.004, 2: 0.004}, "me/large": {1: 0.012, 2: 0.003}}
+TRUTH = {"me/small": {1: 0.004, 2: 0.004}, "me/large": {1: 0.036, 2: 0.009}}
 """Seconds per token by model and degree: TP1 is best per core for the small one, TP2 for the large one."""
 # Runs of a few seconds each, on whatever the machine has to spare.
 pytestmark = pytest.mark.timeout(240)
@@ -46,7 +46,7 @@ SETTINGS = {
         "idle_requests": 1,
         "warm_in": 1,
         "turn_length": 5,
-        "turn_requests": 6,
+        "turn_requests": 10,
         "bracket_turns": 2,
         "pause_seconds": 0,
         "request_timeout_seconds": 5,
@@ -57,12 +57,12 @@ SETTINGS = {
         "resolution": 0.2,
         "least_lead": 0.15,
         "maximum_blocks": 8,
-        "budget_seconds": 20,
+        "budget_seconds": 40,
         "proof_seconds": 0,
     },
     "models": [
         {"model": {"name": "me/small"}},
-        {"model": {"name": "me/large"}, "limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 200}}},
+        {"model": {"name": "me/large"}, "limits": {"total_latency_ms": {"percentile": 50, "at_most_ms": 250}}},
     ],
 }
 
