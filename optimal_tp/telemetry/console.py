@@ -6,10 +6,12 @@ import time
 import typing
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.progress import Look
+from optimal_tp.telemetry.lines import look_bars
 
 _DETAIL_SECONDS = 60.0
 """At least so long after a stage's beginning, or its last detail, the next is a line."""
@@ -70,13 +72,15 @@ class PlainWatcher:
 
 
 class TerminalWatcher(PlainWatcher):
-    """The same lines above a bar with the stage and the time left."""
+    """The same lines above a bar with the stage and the time left, and bars for time and precision once known."""
 
     def __init__(self, console: Console, bar: Progress) -> None:
         """Write to ``console`` above ``bar``."""
         super().__init__(console)
         self._bar = bar
         self._task = bar.add_task("", total=None, detail="")
+        self._looks: dict[str, TaskID] = {}
+        """Bars of the last look, by label."""
 
     def stage(self, name: str, *, total: float | None) -> None:
         """Start the bar anew."""
@@ -90,9 +94,20 @@ class TerminalWatcher(PlainWatcher):
         left = "" if total is None else f", at most {max(0.0, total - done):.0f} s left"
         self._bar.update(self._task, completed=done, detail=f"{detail}{left}")
 
+    def look(self, look: Look) -> None:
+        """Write it in one line, and move the bars of time and precision."""
+        super().look(look)
+        for each in look_bars(look):
+            if each.label not in self._looks:
+                self._looks[each.label] = self._bar.add_task(each.label, total=1.0, detail="")
+            self._bar.update(self._looks[each.label], completed=each.share, detail=each.words)
+
     def end(self) -> None:
-        """Take the bar away."""
+        """Take the bars away: a sweep's next run begins without those of the last."""
         self._bar.stop()
+        for task in self._looks.values():
+            self._bar.remove_task(task)
+        self._looks.clear()
 
 
 @contextlib.contextmanager
@@ -102,11 +117,12 @@ def watcher(console: Console | None = None) -> typing.Iterator[Watcher]:
     if not console.is_terminal:
         yield PlainWatcher(console)
         return
+    # Words are cut where the terminal ends: a bar that wraps leaves its first line behind at every refresh.
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=16),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         yield TerminalWatcher(console, bar)
