@@ -6,8 +6,9 @@ import time
 import typing
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Column
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.progress import Look
@@ -82,6 +83,14 @@ class TerminalWatcher(PlainWatcher):
         self._looks: dict[str, TaskID] = {}
         """Bars of the last look, by label."""
 
+    def say(self, line: str) -> None:
+        """Write ``line``, folded between words where the terminal ends, the rest below its first word."""
+        row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_column(no_wrap=True)
+        row.add_column(overflow="fold")
+        row.add_row(Text(f"{self._clock() - self._start:7.1f} s"), Text(line))
+        self._console.print(row)
+
     def stage(self, name: str, *, total: float | None) -> None:
         """Start the bar anew."""
         self.say(name)
@@ -99,7 +108,7 @@ class TerminalWatcher(PlainWatcher):
         super().look(look)
         for each in look_bars(look):
             if each.label not in self._looks:
-                self._looks[each.label] = self._bar.add_task(each.label, total=1.0, detail="")
+                self._looks[each.label] = self._bar.add_task(each.label, total=1.0, detail="", still=True)
             self._bar.update(self._looks[each.label], completed=each.share, detail=each.words)
 
     def end(self) -> None:
@@ -108,6 +117,13 @@ class TerminalWatcher(PlainWatcher):
         for task in self._looks.values():
             self._bar.remove_task(task)
         self._looks.clear()
+
+
+class _StageClock(TimeElapsedColumn):
+    """The time since the stage began; nothing beside what is no stage."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.fields.get("still") else super().render(task)
 
 
 @contextlib.contextmanager
@@ -119,10 +135,13 @@ def watcher(console: Console | None = None) -> typing.Iterator[Watcher]:
         return
     # Words are cut where the terminal ends: a bar that wraps leaves its first line behind at every refresh.
     columns = (
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-        BarColumn(bar_width=16),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        BarColumn(bar_width=12, table_column=Column(min_width=12)),
+        _StageClock(table_column=Column(min_width=7)),
+        TextColumn(
+            "{task.description}: {task.fields[detail]}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         yield TerminalWatcher(console, bar)
