@@ -78,7 +78,7 @@ test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import co
 	$(PYTEST) -m "measurement and not program and not slow and not engines"
 	$(PYTEST) -n 2 --dist loadfile -m "engines and not slow" tests/engines
 
-test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
+test-slow: $(VENV)/dev.ready ## the simulations behind docs/concepts/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800
 
 engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine, up at a fifth of AWS's speed, twenty cycles of Karpenter; hours
@@ -146,7 +146,7 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes;
 
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/python -m optimal_tp reference metrics > docs/metrics.md
+	$(BIN)/python -m optimal_tp reference metrics > docs/reference/metrics.md
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
@@ -165,7 +165,7 @@ destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and wha
 	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
 	@$(BIN)/python -m optimal_tp leftovers --stack "$(STACK)"; status=$$?; case $$status in \
-	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
+	  0) echo "Destroyed $(STACK); nothing is left that bills, except what you keep (docs/reference/leftovers.md).";; \
 	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \
 	esac; exit $$status

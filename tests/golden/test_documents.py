@@ -115,4 +115,4 @@ def test_stack_outputs_exist(name: str) -> None:
 def test_the_documents_were_found() -> None:
     """The checks above have something to check."""
     assert len(commands()) > 10
-    assert pathlib.Path("docs/verdict.md") in {path.relative_to(ROOT) for path in DOCUMENTS}
+    assert pathlib.Path("docs/concepts/verdict.md") in {path.relative_to(ROOT) for path in DOCUMENTS}
