@@ -25,7 +25,7 @@ NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 11: "eleven"}
 AWS, FLEET = "docs/get-started/aws.md", "docs/concepts/fleet.md"
 MEASUREMENT = "docs/concepts/measurement.md"
 STATED = (
-    ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
+    ("README.md", f"other processes take more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
     (MEASUREMENT, f"other processes took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
     (MEASUREMENT, f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
     (MEASUREMENT, f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
@@ -61,7 +61,7 @@ STATED = (
     (FLEET, f"Fits to turns drawn with replacement ({fitting.BOOTSTRAP} of them)"),
     (FLEET, f"p50 (at least {replay.FEWEST[50.0]} requests) and p99 (at least {replay.FEWEST[99.0]})"),
     (FLEET, f"a router has at most {simulation.ROUTER_SERVERS} servers"),
-    (FLEET, f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
+    (FLEET, f"Fleets above 500 servers are distinguished to {100 * search.RESOLUTION:g} %"),
     (FLEET, f"spans a factor of {buying.LASTING:g} at least"),
 )
 """Page, and words in it whose figures come from the program."""
