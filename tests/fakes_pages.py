@@ -82,7 +82,8 @@ def _kind(schema: dict[str, typing.Any]) -> str:
         return f"list of {_kind(schema['items'])}" if "items" in schema else "list"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"object with values of {_kind(schema['additionalProperties'])}"
-    return _JSON_NAMES.get(schema.get("type", ""), schema.get("type", "any value"))
+    kind = str(schema.get("type", "any value"))
+    return _JSON_NAMES.get(kind, kind)
 
 
 def _fields(schema: dict[str, typing.Any]) -> list[str]:
