@@ -76,17 +76,18 @@ profile: .venv-local/ready
 	@touch $@
 
 # Measurements have the machine to themselves; engines wait more than they work, and a file shares its control plane.
-test: $(VENV)/dev.ready .venv-scan/ready ## format check, lint, types, import contracts, tests, scans
+test: $(VENV)/dev.ready .venv-scan/ready .venv-docs/ready ## format check, lint, types, import contracts, docs, tests, scans
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SITE)
 	$(PYTEST) -n 2
 	$(PYTEST) -n 2 -m "program and not slow and not engines"
 	$(PYTEST) -m "measurement and not program and not slow and not engines"
 	$(PYTEST) -n 2 --dist loadfile -m "engines and not slow" tests/engines
 
-test-slow: $(VENV)/dev.ready ## the simulations behind docs/verdict.md and the soak tests
+test-slow: $(VENV)/dev.ready ## the simulations behind docs/concepts/verdict.md and the soak tests
 	$(PYTEST) -m "slow and not engines" --timeout 1800
 
 engines-soak: $(VENV)/dev.ready ## every fault at every step of the real Pulumi engine, up at a fifth of AWS's speed, twenty cycles of Karpenter; hours
@@ -146,15 +147,26 @@ $(VENV)/dev.ready: requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python .venv-scan --no-deps --require-hashes -r requirements/scan.txt
 	touch $@
 
+# The docs site has an environment of its own too: nothing else needs it.
+.venv-docs/ready: requirements/docs.txt | $(VENV)/dev.ready
+	$(PYTHON) -m venv --without-pip .venv-docs
+	$(BIN)/uv pip install --quiet --python .venv-docs --no-deps --require-hashes -r requirements/docs.txt
+	touch $@
+
+# Strict: a dead link, or a page without a place in mkdocs.yml, fails. The variable silences an advertisement.
+SITE := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
 
 bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes; PEERS=all: vllm bench and three others too
 	$(BIN)/python -m bench $(if $(filter all,$(PEERS)),--published --vllm-python "$(VLLM_PYTHON)")
 
-docs: $(VENV)/dev.ready ## write the generated pages again
+docs: $(VENV)/dev.ready .venv-docs/ready ## write the generated pages again and build the site into site/
 	$(BIN)/python -m tests.fakes_settings
-	$(BIN)/python -m optimal_tp reference metrics > docs/metrics.md
+	$(BIN)/python -m tests.fakes_pages
+	$(BIN)/python -m optimal_tp reference metrics > docs/reference/metrics.md
+	$(SITE)
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
@@ -163,6 +175,7 @@ pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) -c requirements/dev.txt requirements/fetch.in -o requirements/fetch.txt
 	$(COMPILE) -c requirements/dev.txt requirements/pulumi.in -o requirements.txt
 	$(COMPILE) requirements/scan.in -o requirements/scan.txt
+	$(COMPILE) requirements/docs.in -o requirements/docs.txt
 	$(COMPILE) policy/requirements.in -o policy/requirements.txt
 	$(COMPILE) bench/requirements.in -o bench/requirements.txt
 	$(COMPILE) --override requirements/vllm-overrides.txt requirements/vllm.in -o requirements/vllm.txt
@@ -173,10 +186,10 @@ destroy: $(VENV)/dev.ready ## pulumi destroy of STACK, then what is left and wha
 	@command -v pulumi >/dev/null || { echo "make destroy needs the pulumi command on PATH; nothing was destroyed."; exit 1; }
 	@pulumi destroy --stack "$(STACK)" || { echo "pulumi destroy did not end: run it again; until then nodes may bill."; exit 1; }
 	@$(BIN)/python -m optimal_tp leftovers --stack "$(STACK)"; status=$$?; case $$status in \
-	  0) echo "Destroyed $(STACK); nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).";; \
+	  0) echo "Destroyed $(STACK); nothing is left that bills, except what you keep (docs/reference/leftovers.md).";; \
 	  1) echo "Destroyed $(STACK), but something that bills is left: the commands above remove it, or leftovers --remove.";; \
 	  *) echo "Destroyed $(STACK); what is left could not be told in full: see above.";; \
 	esac; exit $$status
 
 clean: ## remove environments and results
-	rm -rf .venv .venv-local .venv-bench .venv-scan .venv-vllm .venv-vllm-wheel out
+	rm -rf .venv .venv-local .venv-bench .venv-docs .venv-scan .venv-vllm .venv-vllm-wheel out site

@@ -5,7 +5,7 @@ OptimalTpError
 ├── CapacityError      this machine or cluster cannot hold what was asked       exit 5
 ├── ServerFailed       a server did not start, answered as another, or died     exit 5
 ├── StorageFailed      results could not be kept (full disk, bucket gone)       exit 5
-├── ResumeFailed       a run under way cannot be gone on with                   exit 5
+├── ResumeFailed       a run under way cannot be continued                      exit 5
 └── Interrupted        SIGINT or SIGTERM ended the run                          exit 130
 """
 
@@ -19,16 +19,19 @@ class Exit(enum.IntEnum):
     """What a shell sees when a command has ended."""
 
     GOOD = 0
-    """Settled, planned, valid, nothing wrong, nothing left."""
+    """Settled, planned, valid; nothing is wrong or left."""
     WRONG = 1
-    """Preflight found something wrong, leftovers something that bills; a Job could not do its work."""
+    """Preflight found something wrong, leftovers found something that bills, or a Job could not do its work."""
     BAD_INPUT = 2
+    """Settings, options or files break a rule: the message lists every bad key with its value, rule and remedy."""
     OPEN = 3
-    """Inconclusive, or something could not be told."""
+    """Inconclusive, or something is unknown. Of a run, the report says what would settle it."""
     VOID = 4
+    """The run failed its own audit, and the report says why. Its figures say nothing."""
     FAILED = 5
-    """A server, the storage or the machine."""
+    """A server, port, disk, bucket or machine failed. What was measured until then is kept."""
     INTERRUPTED = 130
+    """Ctrl-C or a signal ended the command. What was measured until then is kept."""
 
 
 def gravest(statuses: typing.Iterable[Exit]) -> Exit:
@@ -88,7 +91,7 @@ class StorageFailed(OptimalTpError):  # noqa: N818 - reads as what happened
 
 
 class ResumeFailed(OptimalTpError):  # noqa: N818 - reads as what happened
-    """What is kept of a run under way cannot be gone on with; a new run in a folder of its own can begin."""
+    """The stored state of a run under way cannot be continued; start a new run in a folder of its own."""
 
 
 class Interrupted(OptimalTpError):  # noqa: N818 - reads as what happened

@@ -1,6 +1,6 @@
 """Every setting of a stack file and every output of a stack as tables, from the classes that hold them.
 
-``python -m tests.fakes_settings`` writes ``docs/settings.md``.
+``python -m tests.fakes_settings`` writes ``docs/reference/settings.md``.
 """
 
 import ast
@@ -21,7 +21,7 @@ from optimal_tp.settings.workload import WorkloadSettings
 from tests.fakes_stack_files import ROOT
 from workloads.outputs import ExperimentOutputs
 
-PAGE = ROOT / "docs" / "settings.md"
+PAGE = ROOT / "docs/reference/settings.md"
 SECTIONS: typing.Final[dict[str, type[pydantic.BaseModel]]] = {
     "infra": InfraSettings,
     "workloads": WorkloadSettings,

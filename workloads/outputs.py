@@ -1,4 +1,4 @@
-"""What the experiment puts out, typed: each field is a stack output, its docstring a row of docs/settings.md."""
+"""The experiment's stack outputs, typed; each docstring is a row of docs/reference/settings.md."""
 
 import typing
 

@@ -107,7 +107,7 @@ def _lines(
     lines += [_line(each, scope.region) for each in found]
     lines += [f"unknown: {sentence}" for sentence in unknown]
     if not found and not unknown:
-        lines.append("nothing is left of what this command looks for (docs/leftovers.md)")
+        lines.append("nothing is left of what this command looks for (docs/reference/leftovers.md)")
     return lines + _sum(found)
 
 

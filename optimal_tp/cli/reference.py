@@ -1,4 +1,4 @@
-"""Print what the documents are made of: docs/metrics.md, verdict.schema.json."""
+"""Print what the documents are made of: docs/reference/metrics.md, verdict.schema.json."""
 
 import argparse
 import sys
@@ -11,7 +11,8 @@ _HEAD = f"""# Metrics
 Made from `optimal_tp/measurement/metrics.py` by `optimal-tp reference metrics`; a test keeps it fresh.
 
 Every figure is derived from samples, one record per request (`optimal_tp/measurement/samples.py`), and turns, one
-record per stretch of load on one candidate (`optimal_tp/measurement/turns.py`): [how they are made](measurement.md).
+record per stretch of load on one candidate (`optimal_tp/measurement/turns.py`):
+[how they are made](../concepts/measurement.md).
 Times are seconds on one monotonic clock. Latency counts from the moment the plan wanted the request sent, so that a
 late client or a stalled server shows in it.
 Tokens are counted by the server. A failed request has no latency, takes its time from the throughput and misses every

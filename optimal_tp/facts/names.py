@@ -1,4 +1,4 @@
-"""The names that the program gives to things of an account itself; every other name gets a free ending from Pulumi.
+"""Fixed resource names; Pulumi adds a random suffix to all others.
 
 Such a name can be taken: by a leftover, by another stack, by somebody else. Preflight looks for each of them.
 """

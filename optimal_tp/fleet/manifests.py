@@ -24,7 +24,7 @@ Manifest = dict[str, typing.Any]
 
 IN_FLIGHT_METRIC = "vllm_requests_in_flight"
 """The per-pod metric that the autoscaler reads from the custom metrics API: ``vllm:num_requests_running`` plus
-``vllm:num_requests_waiting``, as a metrics adapter serves it under one name (docs/fleet.md)."""
+``vllm:num_requests_waiting``, as a metrics adapter serves it under one name (docs/concepts/fleet.md)."""
 _ZONE = "topology.kubernetes.io/zone"
 _SCALE_DOWN_SECONDS = 600
 _UNDERSCORE = re.compile(r"_([a-z])")

@@ -147,7 +147,7 @@ def machine_pins(python: pathlib.Path, weights: str, dtype: str) -> dict[str, st
 def code_revision(root: pathlib.Path) -> str:
     """Return the commit of the checkout in ``root``, with "+changes" if files differ from it.
 
-    Without a checkout there it is the version of the installed package, "optimal-tp 0.1.0"; a checkout around the
+    Without a checkout there it is the version of the installed package, "optimal-tp 0.2.0"; a checkout around the
     environment that the package is installed in says nothing about the package.
     """
     try:

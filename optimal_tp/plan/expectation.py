@@ -22,7 +22,7 @@ BRACKET_TURNS = 6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a row of the table in docs/verdict.md says of equal candidates, which take the longest to tell apart."""
+    """A row for equal candidates, the slowest to tell apart, from the table in docs/concepts/verdict.md."""
 
     name: str
     candidates: int

@@ -1,4 +1,4 @@
-"""The verdict once more, from what a run stored: the same audit, the same rule, the same answer."""
+"""Recompute the verdict of a stored run with the same audit and the same rule."""
 
 import dataclasses
 import json

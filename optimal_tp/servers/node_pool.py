@@ -45,7 +45,8 @@ def node_pool_spec(neuron: Neuron, *, life_seconds: int | None) -> Spec:
     }
     return {
         "template": {"spec": template},
-        # Karpenter 1.14.1 counts nodes between its decisions only: within one, chips hold (docs/engines-karpenter.md).
+        # Karpenter 1.14.1 counts nodes only between its decisions; within one, chips hold
+        # (docs/evidence/engines-karpenter.md).
         "limits": {
             "nodes": str(neuron.maximum_nodes),
             NEURON_RESOURCE: str(neuron.maximum_nodes * neuron.hardware.chips),

@@ -1,4 +1,4 @@
-"""Limits and lengths of common kinds of traffic, each figure from a source that anybody can read; docs/traffic.md."""
+"""Limits and lengths of common kinds of traffic, each figure from a public source; docs/how-to/traffic.md."""
 
 import collections.abc
 import typing

@@ -1,4 +1,4 @@
-"""The verdict: gates in order, then the race; doubt stays doubt. The rule is in docs/verdict.md."""
+"""The verdict: gates in order, then the race; doubt stays doubt. The rule is in docs/concepts/verdict.md."""
 
 import types
 import typing

@@ -11,7 +11,7 @@ from optimal_tp.measurement.estimate import UNBOUNDED, Estimate, Interval
 
 PRIOR_VARIANCE = 10.0
 """Variance g of the Gaussian prior on the standardised mean. Ten keeps the first finite interval early (block 4 to 6)
-and costs less than 10 % of width at 50 blocks against the best choice for that count; see docs/verdict.md."""
+and costs less than 10 % of width at 50 blocks against the best choice for that count; see docs/concepts/verdict.md."""
 
 NO_SPREAD = 1e-9
 """Standard deviation of log ratios below which values count as identical: times are kept to the microsecond."""

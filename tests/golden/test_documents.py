@@ -7,15 +7,18 @@ import re
 import subprocess
 import sys
 
-import PIL.Image
 import pytest
 
+from tests.fakes_pages import PAGES
 from tests.fakes_pulumi import recorded
 from tests.fakes_stack_files import ROOT
 from tests.fakes_workloads import PROGRAMS
 
 DOCUMENTS = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), ROOT / "bench/README.md"]
+    [
+        *ROOT.glob("*.md"),
+        *(path for folder in (".github", "bench", "docs", "examples") for path in (ROOT / folder).rglob("*.md")),
+    ]
 )
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
@@ -48,15 +51,22 @@ def test_make_knows_every_target(name: str) -> None:
     assert [target for target in named if target not in targets()] == []
 
 
+CODE = re.compile(r"^```.*?^```|`[^`\n]+`", flags=re.MULTILINE | re.DOTALL)
+OURS = re.compile(
+    r"(?:python -m )((?:bench|tests)[\w.]*)( [^\n`|#)]*)?|(?:bin/|`|\$ |^)(optimal-tp)( [^\n`|#)]*)", re.MULTILINE
+)
+
+
 def commands() -> set[tuple[str, str, frozenset[str]]]:
-    """Return (module, verb, options) of every `python -m` command of ours in the documents."""
+    """Return (module, verb, options) of every command of ours in the documents; the changelog may name what is gone."""
     found = set()
-    for name in NAMES:
-        joined = text(name).replace("\\\n", " ")
-        for module, rest in re.findall(r"python -m ((?:workloads|infra|bench|tests)[\w.]*)([^\n`|#)]*)", joined):
-            verb = re.match(r" ([a-z][a-z-]*)(?= |$)", rest)
-            options = frozenset(re.findall(r" (--[a-z][a-z-]*)", rest))
-            found.add((module, verb[1] if verb else "", options))
+    for name in sorted(set(NAMES) - {"CHANGELOG.md"}):
+        for code in CODE.findall(text(name)):
+            for module, rest, ours, words in OURS.findall(code.replace("\\\n", " ")):
+                verb = re.match(r" ([a-z][a-z-]*)(?= |$)", words or rest)
+                options = frozenset(re.findall(r" (--[a-z][a-z-]*)", words or rest))
+                if verb or not ours:
+                    found.add((module or ours.replace("-", "_"), verb[1] if verb else "", options))
     return found
 
 
@@ -92,16 +102,52 @@ def test_files_that_are_named_exist(name: str) -> None:
     assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
 
 
-def test_the_picture_is_of_the_run_that_the_readme_shows() -> None:
-    """The PNG says which run it is of and what it shows: the words beside it in the README, and its report's path."""
-    alt, path = re.findall(r"!\[([^]]*)\]\(([^)]*)\)", text("README.md"))[0]
-    with PIL.Image.open(ROOT / path) as picture:
-        described = picture.info["Description"]
-    run = re.search(r"^Report: …/out/([\w-]+)/report\.html$", text("README.md"), flags=re.MULTILINE)
+def slug(heading: str) -> str:
+    """Return the anchor that git hosts and the site give a heading."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+    return re.sub(r"[^\w\- ]", "", plain).strip().replace(" ", "-")
 
-    assert run is not None
-    assert described == f"{alt} Run {run[1]}."
-    assert len(re.findall(r"TP\d+ [\d.]+ % at [\d.]+", alt)) > 1
+
+@pytest.mark.parametrize("name", NAMES)
+def test_anchors_are_headings(name: str) -> None:
+    """A link to a part of a page leads to one of its headings."""
+    here, missing = ROOT / name, []
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text(name)):
+        page = (here.parent / path).resolve() if path else here
+        if "://" not in path and page.suffix == ".md":
+            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            missing += [f"{path}#{anchor}"] if anchor not in map(slug, headings) else []
+
+    assert missing == []
+
+
+def test_the_readme_is_short() -> None:
+    """At most 700 words beside its commands and its diagram, and one table."""
+    prose = re.sub(r"^```.*?^```", "", text("README.md"), flags=re.MULTILINE | re.DOTALL)
+
+    assert len(prose.split()) <= 700
+    assert len(re.findall(r"^\| ---", prose, flags=re.MULTILINE)) <= 1
+
+
+def test_every_decision_is_in_the_index() -> None:
+    """The index of decisions leads to each of them, once."""
+    pages = sorted(path.name for path in (ROOT / "docs/decisions").glob("0*.md"))
+
+    assert sorted(re.findall(r"\((\d{4}-[\w-]+\.md)\)", text("docs/decisions/README.md"))) == pages
+
+
+def test_every_page_has_its_place_in_the_site() -> None:
+    """The strict build fails for a page without a place, too; this says it without building the site."""
+    placed = set(re.findall(r"(?::|-) ([\w/-]+\.md)$", text("mkdocs.yml"), flags=re.MULTILINE))
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+
+    assert {page for page in pages - placed if not page.startswith("decisions/0")} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_made_page_is_fresh(page: pathlib.Path) -> None:
+    """The page in the repository is the one that the classes give."""
+    assert page.read_text(encoding="utf-8") == PAGES[page](), "run: python -m tests.fakes_pages"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,4 +161,4 @@ def test_stack_outputs_exist(name: str) -> None:
 def test_the_documents_were_found() -> None:
     """The checks above have something to check."""
     assert len(commands()) > 10
-    assert pathlib.Path("docs/verdict.md") in {path.relative_to(ROOT) for path in DOCUMENTS}
+    assert {"docs/concepts/verdict.md", "README.md", ".github/PULL_REQUEST_TEMPLATE.md"} <= set(NAMES)

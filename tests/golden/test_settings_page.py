@@ -1,4 +1,4 @@
-"""docs/settings.md has every setting that a stack file may hold, with its default and meaning."""
+"""docs/reference/settings.md has every setting that a stack file may hold, with its default and meaning."""
 
 import typing
 

@@ -22,45 +22,47 @@ _BUSY = simulation.Effort().at(1.0)
 _LOAD = Load()
 NUMBERS = {1: "a", 3: "three", 4: "four", 5: "five", 11: "eleven"}
 
+AWS, FLEET = "docs/get-started/aws.md", "docs/concepts/fleet.md"
+MEASUREMENT = "docs/concepts/measurement.md"
 STATED = (
-    ("README.md", f"something else took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
-    ("docs/measurement.md", f"other processes took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
-    ("docs/measurement.md", f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
-    ("docs/measurement.md", f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
-    ("docs/measurement.md", f"The first rate is {rates.FIRST_SHARE:g} of that"),
+    ("README.md", f"other processes take more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the measured cores"),
+    (MEASUREMENT, f"other processes took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores"),
+    (MEASUREMENT, f"Those of the first {_LOAD.warm_in:g} s (`warm_in`)"),
+    (MEASUREMENT, f"n = rate · {_LOAD.turn_length:g} s (`turn_length`), at least {_LOAD.turn_requests}"),
+    (MEASUREMENT, f"The first rate is {rates.FIRST_SHARE:g} of that"),
     (
-        "docs/measurement.md",
+        MEASUREMENT,
         f"a factor of {rates.NARROW:g} or the turns are used up (`bracket_turns`, {_LOAD.bracket_turns})",
     ),
-    ("docs/measurement.md", f"misses even at {guidance.LEAST_LOAD:g} requests in flight for each server"),
-    ("docs/measurement.md", f"gains less than {100 * contest.RISING - 100:g} % twice"),
-    ("docs/measurement.md", f"in a row, for at most {NUMBERS[guidance.MOST_DOUBLINGS]} steps"),
-    ("docs/measurement.md", f"or {NUMBERS[guidance.SATURATED_LATENCIES]} latencies under that load"),
-    ("docs/measurement.md", f"round measure {NUMBERS[stages.BLOCKS_A_VISIT]} blocks"),
-    ("docs/measurement.md", f"less than {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),
+    (MEASUREMENT, f"misses even at {guidance.LEAST_LOAD:g} requests in flight for each server"),
+    (MEASUREMENT, f"gains less than {100 * contest.RISING - 100:g} % twice"),
+    (MEASUREMENT, f"in a row, for at most {NUMBERS[guidance.MOST_DOUBLINGS]} steps"),
+    (MEASUREMENT, f"or {NUMBERS[guidance.SATURATED_LATENCIES]} latencies under that load"),
+    (MEASUREMENT, f"round measure {NUMBERS[stages.BLOCKS_A_VISIT]} blocks"),
+    (MEASUREMENT, f"less than {100 * audit.LEAST_RATE_SHARE:g} % of the planned rate"),
     (
-        "docs/measurement.md",
+        MEASUREMENT,
         f"later than {audit.LATENESS_FLOOR_MS:g} ms ({100 * audit.LATENESS_SHARE:g} % of the limit",
     ),
     (
-        "docs/measurement.md",
+        MEASUREMENT,
         f"took more than {100 * run_audit.FOREIGN_CPU_SHARE:g} % of the cores of all candidates' servers",
     ),
-    ("docs/measurement.md", f"one more open turn at {guidance.HELD_OUT_SHARE:g} of its capacity"),
-    ("docs/on-aws.md", f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
-    ("docs/on-aws.md", f"at Karpenter's NodeClaims every {accounting.LOOK_SECONDS:g} seconds"),
-    ("docs/on-aws.md", f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),
-    ("docs/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
-    ("docs/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),
-    ("docs/fleet.md", f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),
-    ("docs/fleet.md", f"above {100 * simulation.BUSY:g} % of capacity, of {_BUSY.requests:,} each"),
-    ("docs/fleet.md", f"{simulation.Effort().plain} simulations of {simulation.Effort().requests:,} requests together"),
-    ("docs/fleet.md", f"misses the median total latency of a load by more than {100 * fitting.WORST:g} %"),
-    ("docs/fleet.md", f"Fits to turns drawn with replacement ({fitting.BOOTSTRAP} of them)"),
-    ("docs/fleet.md", f"p50 (at least {replay.FEWEST[50.0]} requests) and p99 (at least {replay.FEWEST[99.0]})"),
-    ("docs/fleet.md", f"a router has at most {simulation.ROUTER_SERVERS} servers"),
-    ("docs/fleet.md", f"Fleets above 500 servers are told apart to {100 * search.RESOLUTION:g} %"),
-    ("docs/fleet.md", f"spans a factor of {buying.LASTING:g} at least"),
+    (MEASUREMENT, f"one more open turn at {guidance.HELD_OUT_SHARE:g} of its capacity"),
+    (AWS, f"silent for {NUMBERS[int(progress.SILENT_SECONDS) // 60]} minutes"),
+    (AWS, f"at Karpenter's NodeClaims every {accounting.LOOK_SECONDS:g} seconds"),
+    (AWS, f"or {NUMBERS[int(deadline.MARGIN_SECONDS) // 60]} minute before the money ends"),
+    ("docs/reference/preflight.md", f"nodes are ended {BLOCK_ENDS_EARLY.total_seconds() / 60:g} minutes early"),
+    ("docs/evidence/not-run-on-aws.md", f"agree on the time within {parts.CLOCK_TOLERANCE_MS:g} ms"),
+    (FLEET, f"No fleet is planned beyond {100 * simulation.FULLEST:g} % of its capacity's lower end"),
+    (FLEET, f"above {100 * simulation.BUSY:g} % of capacity, of {_BUSY.requests:,} each"),
+    (FLEET, f"{simulation.Effort().plain} simulations of {simulation.Effort().requests:,} requests together"),
+    (FLEET, f"misses the median total latency of a load by more than {100 * fitting.WORST:g} %"),
+    (FLEET, f"Fits to turns drawn with replacement ({fitting.BOOTSTRAP} of them)"),
+    (FLEET, f"p50 (at least {replay.FEWEST[50.0]} requests) and p99 (at least {replay.FEWEST[99.0]})"),
+    (FLEET, f"a router has at most {simulation.ROUTER_SERVERS} servers"),
+    (FLEET, f"Fleets above 500 servers are distinguished to {100 * search.RESOLUTION:g} %"),
+    (FLEET, f"spans a factor of {buying.LASTING:g} at least"),
 )
 """Page, and words in it whose figures come from the program."""
 
@@ -81,13 +83,13 @@ def test_the_guard_comes_as_often_as_the_page_says() -> None:
     cron = recorded("Pulumi.dev.yaml").one("CronJob guard-cron").inputs["spec"]["schedule"]
 
     assert cron == "*/5 * * * *"
-    assert "what is started by hand is stopped again within five minutes" in plain("docs/on-aws.md")
+    assert "what is started by hand is stopped again within five minutes" in plain(AWS)
 
 
 def test_the_preview_that_the_page_shows_is_the_dev_stacks() -> None:
     """Plan and cost, line by line."""
     outputs = recorded("Pulumi.dev.yaml").outputs
-    block = re.search(r"pulumi preview\n(.*?)```", (ROOT / "docs/on-aws.md").read_text(encoding="utf-8"), re.DOTALL)
+    block = re.search(r"pulumi preview\n(.*?)```", (ROOT / AWS).read_text(encoding="utf-8"), re.DOTALL)
 
     assert block is not None
     assert [line.strip() for line in block[1].splitlines()] == [*outputs["plan"], *outputs["cost"]]

@@ -73,7 +73,7 @@ def test_it_says_its_version_and_its_commands(installed: Installed) -> None:
     """The version is the distribution's; internal commands are not offered."""
     version, told = installed.run("--version"), installed.run("--help")
 
-    assert (version.returncode, version.stdout) == (0, "optimal-tp 0.1.0\n")
+    assert (version.returncode, version.stdout) == (0, "optimal-tp 0.2.0\n")
     assert told.returncode == 0
     assert "preflight" in told.stdout
     assert "share" not in told.stdout

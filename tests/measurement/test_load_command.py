@@ -54,12 +54,12 @@ def run(
 
 
 def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
-    """The result has everything that docs/load-json.md lists, and the samples are as many as it says."""
+    """The result has everything that docs/reference/load-json.md lists, and the samples are as many as it says."""
     output = tmp_path / "r.json"
     ended = run(server.url, output, "--concurrency", "3", "--requests", "30", "--limit-ms", "20000")
     record = json.loads(output.read_text())
     samples = read_samples(tmp_path / "r.samples.jsonl")
-    documented = (ROOT / "docs" / "load-json.md").read_text()
+    documented = (ROOT / "docs/reference/load-json.md").read_text()
 
     assert (ended.returncode, ended.stderr) == (0 if record["audit"]["valid"] else 4, "")
     assert record["requests"] == {"intended": 30, "sent": 30, "ok": 30, "failed": 0}
@@ -102,7 +102,7 @@ def test_a_trace_is_replayed_and_what_it_covers_is_said(tmp_path: pathlib.Path) 
         )
     record = json.loads((tmp_path / "r.json").read_text())
     samples = sorted(read_samples(tmp_path / "r.samples.jsonl"), key=lambda sample: sample.request)
-    documented = (ROOT / "docs" / "load-json.md").read_text()
+    documented = (ROOT / "docs/reference/load-json.md").read_text()
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [(sample.prompt_tokens, sample.output_tokens) for sample in samples] == [(8, 2), (9, 5), (8, 3)]

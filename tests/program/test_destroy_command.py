@@ -45,7 +45,7 @@ def destroy(folder: pathlib.Path, *, python: str | None = None, **variables: str
         (
             0,
             0,
-            "Destroyed dev; nothing that bills was found, but for what is kept on purpose (docs/leftovers.md).",
+            "Destroyed dev; nothing is left that bills, except what you keep (docs/reference/leftovers.md).",
         ),
         (
             1,

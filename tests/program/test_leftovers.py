@@ -71,8 +71,8 @@ def test_nothing_left_is_nothing_found(stack: str) -> None:
 
 
 def test_the_page_names_every_kind() -> None:
-    """What is looked for stands in the table of docs/leftovers.md."""
-    page = (ROOT / "docs" / "leftovers.md").read_text(encoding="utf-8")
+    """What is looked for stands in the table of docs/reference/leftovers.md."""
+    page = (ROOT / "docs/reference/leftovers.md").read_text(encoding="utf-8")
     named = {
         kind.strip()
         for line in page.splitlines()

@@ -571,7 +571,7 @@ def test_nothing_left_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert capsys.readouterr().out.splitlines() == [
         "account 123456789012, region ap-southeast-4",
-        "nothing is left of what this command looks for (docs/leftovers.md)",
+        "nothing is left of what this command looks for (docs/reference/leftovers.md)",
     ]
 
 

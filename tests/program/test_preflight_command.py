@@ -293,6 +293,6 @@ def test_every_question_is_a_call_that_aws_knows() -> None:
 
 def test_the_page_states_the_exit_statuses() -> None:
     """Each status of the table is on the page."""
-    page = (ROOT / "docs" / "preflight.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/preflight.md").read_text(encoding="utf-8")
 
     assert [f"| {status} |" in page for status in (0, 1, 2, 3, 5)] == [True] * 5

@@ -41,7 +41,7 @@ def test_folders_are_narrow() -> None:
 
 def test_the_picture_is_drawn_from_the_contracts() -> None:
     """The page on the architecture shows the floors of the contract, in their order, in at most 12 boxes."""
-    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/concepts/architecture.md").read_text(encoding="utf-8")
     drawn = re.findall(r'(\w+)\["([^"]+)"\]', page)
     arrows = re.findall(r"^  (\w+)\S*.* --> (\w+)", page, flags=re.MULTILINE)
 
@@ -52,7 +52,7 @@ def test_the_picture_is_drawn_from_the_contracts() -> None:
 
 def test_the_page_explains_every_package() -> None:
     """Each package of the contract has its row."""
-    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/concepts/architecture.md").read_text(encoding="utf-8")
     explained = {
         name for row in re.findall(r"^\| (`[^|]+) \|", page, flags=re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }

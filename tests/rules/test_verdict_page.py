@@ -1,4 +1,4 @@
-"""docs/verdict.md says what the program does: its words, its exit statuses, its constants, its prices."""
+"""docs/concepts/verdict.md says what the program does: its words, its exit statuses, its constants, its prices."""
 
 import itertools
 import math
@@ -20,7 +20,7 @@ from optimal_tp.verdict.findings import EXIT_STATUS, Word
 from optimal_tp.verdict.race import blocks, capacity, pairs, proof, rates, scoring
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "verdict.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/concepts/verdict.md").read_text(encoding="utf-8")
 PLAIN = re.sub(r"\s+", " ", PAGE)
 
 

@@ -32,7 +32,7 @@ BUSY = 0.85
 service times."""
 BUSY_REACH = 1.3
 """How much further intervals reach above it: one percent of capacity, which a run leaves open, moves a tail by tens of
-percent. Without it they held the truth of a known engine in 88 % instead of 95 (docs/fleet.md)."""
+percent. Without it they held the truth of a known engine in 88 % instead of 95 (docs/concepts/fleet.md)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the ``load`` command writes: the JSON of docs/load-json.md, and the same for a terminal."""
+"""What the ``load`` command writes: the JSON of docs/reference/load-json.md, and the same for a terminal."""
 
 import dataclasses
 import datetime as dt
@@ -48,7 +48,7 @@ class Ended:
 
 
 def record(ended: Ended) -> dict[str, typing.Any]:
-    """Return the result as docs/load-json.md describes it."""
+    """Return the result as docs/reference/load-json.md describes it."""
     drive = ended.drive
     return {
         "schema_version": SCHEMA_VERSION,

@@ -1,1 +1,1 @@
-"""Candidates compared block by block at rates near their own capacity: docs/verdict.md has the rule."""
+"""Candidates compared block by block at rates near their own capacity: docs/concepts/verdict.md has the rule."""
