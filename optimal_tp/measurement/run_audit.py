@@ -6,6 +6,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.audit import Expected, audit_turn
+from optimal_tp.measurement.counters.audit import Most
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Key, Turn, key, of, samples_by_turn
@@ -85,9 +86,20 @@ def turn_reasons(
         output_tokens=settings.load.output_range if has_one_size and pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
         longest_lag_ms=turn.longest_lag_ms,
+        most=_most(settings, pins),
     )
     reasons = (*audit_turn(turn, samples, expected), _foreign(turn.foreign_cpu_share), _throttled(turn))
     return tuple(reason for reason in reasons if reason is not None)
+
+
+def _most(settings: WorkloadSettings, pins: typing.Mapping[str, str]) -> Most:
+    """Return most tokens that one request of the run has; where the server's tokenizer decides, what it may hold."""
+    load, longest = settings.load, settings.model.max_model_len_tokens
+    is_exact = load.trace is None and pins.get(PROMPT_TOKENS) == EXACT
+    return Most(
+        prompt_tokens=load.prompt_tokens if is_exact else longest,
+        output_tokens=longest if load.trace is not None else load.output_range[1],
+    )
 
 
 def _foreign(share: float | None) -> str | None:
