@@ -41,6 +41,7 @@ class Counting:
     """True once it is known that there are no counters of one process to read: then nothing is asked any more."""
     _is_known: bool = False
     _before: Reading | None = None
+    _unparsed: tuple[float, str | None] | None = None
 
     async def begin(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         """Read what the stretch that comes is counted from; several readings of a server that is new."""
@@ -54,8 +55,15 @@ class Counting:
         self._before = await self._quiet(patience_seconds)
         self._is_known = self._is_known or self._before is not None
 
+    async def begin_unparsed(self) -> None:
+        """Read once and leave the parsing to ``end``: a load begins as early as it can."""
+        self._unparsed = (self.clock(), await self.server.exposition())
+
     async def end(self, patience_seconds: float = PATIENCE_SECONDS) -> ServerCounts | None:
-        """Return what was counted since ``begin``; None where the server tells nothing, or not of itself alone."""
+        """Return what was counted since the beginning; None where the server tells nothing, or not of itself alone."""
+        if self._unparsed is not None:
+            asked, text = self._unparsed
+            self._before = None if text is None else reading(text, asked)
         before = self._before
         after = None if before is None else await self._quiet(patience_seconds)
         if before is None or after is None:

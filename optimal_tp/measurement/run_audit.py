@@ -33,7 +33,8 @@ class Audited:
     """One sentence for each block turn that was left out."""
 
 
-_JUDGED = ("block", "proof", "held_out")
+JUDGED = ("block", "proof", "held_out")
+"""Stages of which something is claimed."""
 
 
 def audit_run(
@@ -56,7 +57,7 @@ def audit_run(
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.
-    dropped = {key(turn) for turn in record.turns if turn.stage in _JUDGED and faults[key(turn)]}
+    dropped = {key(turn) for turn in record.turns if turn.stage in JUDGED and faults[key(turn)]}
     reasons: dict[Candidate | None, tuple[str, ...]] = {}
     for candidate in sorted({of(turn) for turn in bad}):
         wrong = [turn for turn in bad if of(turn) == candidate]
