@@ -42,8 +42,9 @@ def test_preemptions_are_a_caveat_with_their_count() -> None:
 
     assert decide(told, samples).caveats == (
         (
-            f"with TP2's servers as they are: in {turns} turns they took a request's KV blocks away {2 * turns} times and "
-            "computed it again (preemption): fewer requests at a time, or more memory for the KV cache, would serve faster"
+            f"with TP2's servers as they are: in {turns} turns they took a request's KV blocks away {2 * turns} times "
+            "and computed it again (preemption): fewer requests at a time, or more memory for the KV cache, would "
+            "serve faster"
         ),
     )
 
