@@ -14,9 +14,11 @@ from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.counted import Counted
 from optimal_tp.loadgen.counting import Counting, countings
 from optimal_tp.loadgen.stretch import Stretch, Target
+from optimal_tp.measurement.counters.reading import of_all
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.measurement.turns import Turn
+from optimal_tp.measurement.shares import Share
+from optimal_tp.measurement.turns import Turn, own_turn
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import Arrivals, Closed, Stream
 from optimal_tp.settings.workload import parse_workloads
@@ -35,29 +37,34 @@ def taken(
     **more: typing.Any,
 ) -> tuple[Turn, list[Sample]]:
     """Take one turn."""
-    samples: list[Sample] = []
 
-    async def work() -> Turn:
-        turns = Turns(
-            targets={CANDIDATE: Target(urls=urls, model="scripted")},
-            prompts={CANDIDATE: lambda _: endless_prompts()},
-            arena=OpenArena(),
-            halt=Halt(event=asyncio.Event()),
-            pause_seconds=0,
-            clock=time.perf_counter,
-            origin=time.perf_counter(),
-            on_sample=samples.append,
-            countings={CANDIDATE: countings(urls, lambda url: Server(url=url))},
-        )
-        asked: dict[str, typing.Any] = {"stage": "block", "degree": 1, "block": 1, "seconds": None, "max_tokens": 3}
+    async def work() -> tuple[Turn, list[Sample]]:
         other = None if meanwhile is None else asyncio.ensure_future(meanwhile)
-        turn = await turns.take(Stretch(**(asked | {"arrivals": arrivals} | more)))
+        found = await _a_turn(urls, arrivals, **more)
         if other is not None:
             await other
-        assert turn is not None
-        return turn
+        return found
 
-    return run(work()), samples
+    return run(work())
+
+
+async def _a_turn(urls: tuple[str, ...], arrivals: Arrivals, **more: typing.Any) -> tuple[Turn, list[Sample]]:
+    samples: list[Sample] = []
+    turns = Turns(
+        targets={CANDIDATE: Target(urls=urls, model="scripted")},
+        prompts={CANDIDATE: lambda _: endless_prompts()},
+        arena=OpenArena(),
+        halt=Halt(event=asyncio.Event()),
+        pause_seconds=0,
+        clock=time.perf_counter,
+        origin=time.perf_counter(),
+        on_sample=samples.append,
+        countings={CANDIDATE: countings(urls, lambda url: Server(url=url))},
+    )
+    asked: dict[str, typing.Any] = {"stage": "block", "degree": 1, "block": 1, "seconds": None, "max_tokens": 3}
+    turn = await turns.take(Stretch(**(asked | {"arrivals": arrivals} | more)))
+    assert turn is not None
+    return turn, samples
 
 
 def of_counters(turn: Turn, samples: list[Sample]) -> list[str]:
@@ -91,6 +98,32 @@ def test_requests_that_are_given_up_void_nothing() -> None:
     assert any(sample.status == "cancelled" for sample in samples)
     assert [counts is not None for counts in turn.servers] == [True]
     assert of_counters(turn, samples) == []
+
+
+def test_several_clients_of_one_server_are_held_against_it_together() -> None:
+    """Each reads before the common start; one alone accounts for a part, all together for everything."""
+    with ScriptedServer(Script(metrics="new", gap_seconds=0.002)) as server:
+        begin = time.perf_counter() + 1.0
+        shares = [Share(index=index, count=2) for index in (0, 1)]
+        clients = [
+            _a_turn((server.url,), Closed(concurrency=4), begin=begin, share=each, requests=15) for each in shares
+        ]
+
+        async def work() -> list[tuple[Turn, list[Sample]]]:
+            return await asyncio.gather(*clients)
+
+        parts = run(work())
+
+    samples = [sample for _, own in parts for sample in own]
+    whole = dataclasses.replace(
+        parts[0][0],
+        requests=len(samples),
+        servers=tuple(map(of_all, zip(*(turn.servers for turn, _ in parts), strict=True))),
+    )
+    assert of_counters(whole, samples) == []
+    assert whole.servers[0] is not None
+    assert whole.servers[0].counted.requests == len(samples) == 15
+    assert [own_turn(turn, share).servers for (turn, _), share in zip(parts, shares, strict=True)] == [(), ()]
 
 
 def test_another_client_voids_the_turn() -> None:

@@ -35,7 +35,11 @@ def remarks(
         )
     hits, queries = total(counts, "prefix_hits"), total(counts, "prefix_queries")
     if hits and queries and hits >= LEAST_HIT_SHARE * queries and not are_prompts_alike:
-        why = "; chats begin with the same template" if is_chat else ", though no two prompts are alike"
+        why = (
+            "; chats begin with the same template"
+            if is_chat
+            else ", though no two prompts are alike: it had seen them before"
+        )
         share = 100 * hits / queries
         yield f"took {hits:,.0f} of {queries:,.0f} prompt tokens ({share:.3g} %) from the prefix cache{why}"
     cores = [used for one in counts if (used := one.process_cores) is not None]
