@@ -99,6 +99,12 @@ class Script:
     """False ends streams without data: [DONE]."""
     streams: bool = True
     """False answers with one JSON where a stream was asked for."""
+    metrics: typing.Literal["new", "old"] | None = None
+    """Tells on /metrics what it has counted, under vLLM's names of today or those of its 0.9; None has no such path."""
+    preempted_every: int | None = None
+    """Requests number n, 2n, ... lose their memory once."""
+    prefix_hits: int = 0
+    """Prompt tokens of each request that a prefix cache had."""
     port: int = 0
     stamped: bool = False
     """Notes when the kernel took in each request, by the kernel's own stamp; without TLS and faults."""
@@ -210,6 +216,41 @@ class _Engine:
         self._busy = 0
         self.first: float | None = None
         """When the first request was read."""
+        self.counts: collections.Counter[str] = collections.Counter()
+        """What /metrics tells."""
+        self._began = time.time()
+
+    def count(self, request: _Request, tokens: int, *, first: bool, last: bool) -> None:
+        """Count ``tokens`` that leave, as vLLM does: the prompt with the first of them, the request with the last."""
+        self.counts["generation"] += tokens
+        if first:
+            prompt = _usage(request, 0)["prompt_tokens"]
+            self.counts.update(prompt=prompt, hits=min(self.script.prefix_hits, prompt))
+        if last:
+            every = self.script.preempted_every
+            self.counts.update(ended=1, preempted=int(every is not None and request.number % every == 0))
+
+    def exposition(self) -> str:
+        """Return what vLLM's /metrics would say."""
+        counts, labels = self.counts, f'engine="0",model_name="{self.script.model}"'
+        old = "gpu_" if self.script.metrics == "old" else ""
+        lines = [
+            "# HELP vllm:prompt_tokens_total Number of prefill tokens processed.",
+            "# TYPE vllm:prompt_tokens_total counter",
+            f"vllm:prompt_tokens_total{{{labels}}} {counts['prompt']:.1f}",
+            f"vllm:generation_tokens_total{{{labels}}} {counts['generation']:.1f}",
+            f'vllm:request_success_total{{{labels},finished_reason="length"}} {counts["ended"]:.1f}',
+            f'vllm:request_success_total{{{labels},finished_reason="abort"}} 7.0',
+            f"vllm:num_preemptions_total{{{labels}}} {counts['preempted']:.1f}",
+            f"vllm:num_requests_running{{{labels}}} {self._busy:.1f}",
+            f"vllm:num_requests_waiting{{{labels}}} {len(self._queue):.1f}",
+            f"vllm:{old or 'kv_'}cache_usage_perc{{{labels}}} 0.25",
+            f"vllm:{old}prefix_cache_queries_total{{{labels}}} {counts['prompt']:.1f}",
+            f"vllm:{old}prefix_cache_hits_total{{{labels}}} {counts['hits']:.1f}",
+            f"process_start_time_seconds {self._began:.2f}",
+            f"process_cpu_seconds_total {time.process_time():.2f}",
+        ]
+        return "\n".join(lines) + "\n"
 
     def at(self, moment: float, call: typing.Callable[[float], None]) -> None:
         """Call ``call`` with ``moment``, then; stalls put it off."""
@@ -283,6 +324,7 @@ class _Engine:
         if request.body.get("stream"):
             greeting = _stream_head(self.script) + _greeting(self.script, request.body)
             tokens = b"".join(_chunks(self.script, count, chat="messages" in request.body))
+            self.count(request, count, first=True, last=True)
             request.connection.write(greeting + tokens + self.farewell(request, count))
             self._free(request.received)
         else:
@@ -295,6 +337,7 @@ class _Engine:
         answer: dict[str, object] = {**_ENVELOPE, "model": self.script.model, "choices": [choice]}
         if self.script.usage:
             answer["usage"] = _usage(request, count)
+        self.count(request, count, first=True, last=True)
         before = time.perf_counter()
         request.connection.write(_plain("200 OK", json.dumps(answer).encode()))
         self.note(request, (before, time.perf_counter()), before)
@@ -356,6 +399,8 @@ class _Stream:
             return
         self._index += 1
         last = self._index == len(self._chunks)
+        made = min(script.tokens_per_chunk, self._count - (self._index - 1) * script.tokens_per_chunk)
+        self._engine.count(request, made, first=self._index == 1, last=last)
         before = time.perf_counter()
         request.connection.write(
             self._chunks[self._index - 1] + (self._engine.farewell(request, self._count) if last else b"")
@@ -466,6 +511,9 @@ class _Connection(asyncio.Protocol):
             ids += [1] * TEMPLATE_TOKENS if "messages" in asked else []
             answer = {"count": len(ids), "max_model_len": script.max_model_len, "tokens": ids}
             self.write(_plain("200 OK", json.dumps(answer).encode()))
+        elif path == "/metrics" and script.metrics is not None:
+            text = self._engine.exposition().encode()
+            self.write(_plain("200 OK", text, kind=b"text/plain; version=0.0.4; charset=utf-8"))
         elif path == "/truth":
             truth = {"first": self._engine.first, "requests": self._engine.truth}
             self.write(_plain("200 OK", json.dumps(truth).encode()))

@@ -21,6 +21,7 @@ from optimal_tp.errors import CapacityError, Exit, ServerFailed
 from optimal_tp.loadgen.calls import ServedModel, Server
 from optimal_tp.loadgen.command import options, recorded, result, summary
 from optimal_tp.loadgen.command.options import Options
+from optimal_tp.loadgen.counting import countings, end_all
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.loadgen.transport import Network
@@ -132,22 +133,26 @@ async def _load(asked: Options) -> int:
             kept.append(audit.row(sample))
 
         target = Target(urls=asked.urls, model=model, headers=asked.access.headers)
+        counters = countings(asked.urls, asked.access.server)
+        await asyncio.gather(*(one.begin_unparsed() for one in counters))
         started, origin, used = dt.datetime.now(dt.UTC), time.perf_counter(), time.process_time()
         waited = core_wait_seconds()
         done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
+    cpu_seconds, waited = time.process_time() - used, _since(waited, core_wait_seconds())
     ended = result.Ended(
         asked=asked,
         model=model,
         source=source,
         started=started,
         origin_seconds=origin,
-        cpu_seconds=time.process_time() - used,
-        core_wait_seconds=_since(waited, core_wait_seconds()),
+        cpu_seconds=cpu_seconds,
+        core_wait_seconds=waited,
         kernel_stamped_share=None if network.clock is None else network.clock.stamped_share,
         scheduling=scheduling(),
         drive=done,
         counted=counted,
         rows=kept,
+        servers=await end_all(counters),
         stopped_by=received[0].name if received else None,
     )
     record = result.record(ended)

@@ -22,6 +22,7 @@ from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.command.access import OPEN, Access
+from optimal_tp.loadgen.counting import countings
 from optimal_tp.loadgen.stretch import Target
 from optimal_tp.measurement.run import DegreeRecord, Ending, Part, RunRecord
 from optimal_tp.measurement.shares import WHOLE, Share
@@ -270,6 +271,7 @@ class Session:
             origin=origin,
             on_sample=ledger.add_sample,
             trust=self.access.trust,
+            countings={each: countings(urls, self.access.server) for each, urls in self._measured().items()},
         )
 
     def _experiment(self, taking: Taking, record: RunRecord) -> Experiment:

@@ -11,6 +11,7 @@ import typing
 
 from optimal_tp.errors import ServerFailed
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.counting import QUIET_SECONDS, Counting, begin_all, end_all
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.transport import Network
@@ -110,6 +111,8 @@ class OpenArena:
 
 
 _LOOK_SECONDS = 0.2
+COUNTERS_SECONDS = 0.3
+"""Longest that reading the servers' counters may take where the turn's start is fixed; later they are not read."""
 How = typing.Literal["interrupted", "failed", "budget"]
 """What ends a run early: a signal, a failure, the money."""
 
@@ -163,6 +166,8 @@ class Turns:
     on_sample: collections.abc.Callable[[Sample], None]
     trust: ssl.SSLContext | None = None
     """Certificates of servers with TLS; None trusts what the system does."""
+    countings: collections.abc.Mapping[Candidate, tuple[Counting, ...]] = dataclasses.field(default_factory=dict)
+    """The counters of each candidate's servers; nothing is read of one without."""
 
     def has_left(self, candidate: Candidate) -> bool:
         """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
@@ -177,9 +182,17 @@ class Turns:
             await self.arena.admit(stretch.candidate)
         if self.has_left(stretch.candidate):
             return None
+        countings = self.countings.get(stretch.candidate, ())
         await self._pause(stretch.begin)
+        if stretch.begin is None:
+            await begin_all(countings)
+        else:
+            await begin_all(countings, patience_seconds=0, within_seconds=COUNTERS_SECONDS)
         self.arena.start_watch(stretch.candidate)
         driven = await self._driven(stretch)
+        foreign, throttled = self.arena.foreign_cpu_share(), self.arena.throttled_periods()
+        epoch_seconds = time.time() - (self.clock() - self.origin)
+        servers = await end_all(countings)
         counted = stretch.counted
         return Turn(
             stage=stretch.stage,
@@ -196,14 +209,21 @@ class Turns:
             cut_short=not driven.whole,
             longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
-            foreign_cpu_share=self.arena.foreign_cpu_share(),
-            throttled_periods=self.arena.throttled_periods(),
-            start_epoch_seconds=time.time() - (self.clock() - self.origin) + driven.start_seconds,
+            foreign_cpu_share=foreign,
+            throttled_periods=throttled,
+            start_epoch_seconds=epoch_seconds + driven.start_seconds,
+            servers=servers,
         )
 
     async def _pause(self, begin: float | None) -> None:
-        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again."""
-        seconds = self.pause_seconds if begin is None else begin - READY_SECONDS - self.clock()
+        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again.
+
+        The servers' counters are read in the last part of it, by all that begin together after everybody's requests.
+        """
+        if begin is None:
+            seconds = self.pause_seconds - QUIET_SECONDS
+        else:
+            seconds = begin - READY_SECONDS - COUNTERS_SECONDS - self.clock()
         await pause(self.halt.event, max(0, seconds))
 
     async def _driven(self, stretch: Stretch) -> Drive:

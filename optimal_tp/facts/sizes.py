@@ -6,6 +6,7 @@ import typing
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.families import ASSUMED, Config, is_known, shape_from_config, text_part
 from optimal_tp.facts.known import POSITIONS, SHAPES
+from optimal_tp.facts.packing import bits_per_weight, scheme
 from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters
 
 INDEX: typing.Final = "model.safetensors.index.json"
@@ -28,6 +29,8 @@ class Sizes:
     """Parameters in the checkpoint by its index; None without one, or where packed weights hide their number."""
     quantization: str | None = None
     """``quant_method`` of weights that are stored packed."""
+    packed_bits: float | None = None
+    """Bits of one weight of a linear layer of those; None for plain weights, and for a scheme that is not known."""
     positions: int | None = None
     """Most tokens of a sequence that vLLM takes from its config.json; None where that does not say."""
 
@@ -92,11 +95,20 @@ def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | N
     config that cannot be counted.
     """
     shape = shape_from_config(config, where=where)
-    packed = _packed(config)
+    said = _packed(config)
+    packed = None if said is None else scheme(said)
+    bits = None if said is None else bits_per_weight(said)
     stored = None if packed else _stored(config, index)
     if not is_known(config):
         _refuse_unless_confirmed(shape, stored, where)
-    return Sizes(shape=shape, source=where, stored=stored, quantization=packed, positions=_positions(config))
+    return Sizes(
+        shape=shape,
+        source=where,
+        stored=stored,
+        quantization=packed,
+        packed_bits=bits,
+        positions=_positions(config),
+    )
 
 
 def _positions(config: Config) -> int | None:
@@ -111,11 +123,11 @@ def _positions(config: Config) -> int | None:
     return max(most, int(before * factor)) if isinstance(factor, int | float) else None
 
 
-def _packed(config: Config) -> str | None:
+def _packed(config: Config) -> dict[str, typing.Any] | None:
     for part in (config, text_part(config)):
         said = part.get("quantization_config")
         if isinstance(said, dict):
-            return str(said.get("quant_method") or said.get("quant_algo") or "unknown")
+            return said
     return None
 
 

@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
 
 _OK = 200
 _UNKNOWN_PATH = {404, 405, 501}
+_REFUSED = {401, 403}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,15 @@ class Server:
         return tuple(
             ServedModel(name=entry["id"], max_model_len_tokens=_count(entry.get("max_model_len"))) for entry in entries
         )
+
+    async def exposition(self) -> str | None:
+        """Return what GET /metrics answers; None where that fails, "" where the server has no such path for us."""
+        exchange = await self._ask("GET", "/metrics", None)
+        if exchange.http_status in _UNKNOWN_PATH | _REFUSED:
+            return ""
+        if exchange.status != "ok":
+            return None
+        return b"".join(exchange.body or []).decode(errors="replace")
 
     async def tokens(self, model: str, text: str) -> tuple[int, ...] | None:
         """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None where the server has no such call.

@@ -32,13 +32,17 @@ class Place:
     """Host memory that one of its servers is expected to take, GiB; None for a candidate that does not fit."""
 
 
-def with_batches(workloads: WorkloadSettings, local: LocalSettings, shape: ModelShape) -> WorkloadSettings:
+def with_batches(
+    workloads: WorkloadSettings, local: LocalSettings, shape: ModelShape, packed_bits: float | None = None
+) -> WorkloadSettings:
     """Return ``workloads`` with the batches that a server's KV cache holds here in the place of ``auto``."""
 
     def sequences(degree: int) -> int:
-        whole = _fit(shape, degree, workloads.model, 1, local, local.gib_per_core)
+        whole = _fit(shape, degree, workloads.model, 1, local, gib_per_core=local.gib_per_core, packed_bits=packed_bits)
         set_aside = min(local.gib_per_core, whole.weights_gib_per_core + local.kv_cache_gib)
-        return _fit(shape, degree, workloads.model, 1, local, set_aside).kv_sequences
+        return _fit(
+            shape, degree, workloads.model, 1, local, gib_per_core=set_aside, packed_bits=packed_bits
+        ).kv_sequences
 
     return decided(workloads, sequences)
 
@@ -52,13 +56,15 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     model: Model,
     local: LocalSettings,
     quota_cores: float | None = None,
+    packed_bits: float | None = None,
 ) -> tuple[Place, ...]:
     """Return a place for each of ``candidates``, in their order.
 
     ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Candidates share cores
     (only one runs at a time) but not memory: one for which those before it left too little does not fit. All are given
     as many cores as the largest has, several servers for a smaller degree; where memory is short, one server alone. A
-    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one.
+    container's quota of ``quota_cores`` leaves so many of the cores, in whole ones, at least one. ``packed_bits`` is
+    what a weight of the layers takes where they are packed.
     """
     offer = str(len(cores))
     if quota_cores is not None and quota_cores < len(cores):
@@ -67,7 +73,16 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     found: list[Place] = []
     left_gib = available_gib
     for candidate in candidates:
-        place = _place(candidate, cores=cores, offer=offer, left_gib=left_gib, shape=shape, model=model, local=local)
+        arithmetic = _fit(
+            shape,
+            candidate.degree,
+            model,
+            model.batch_of(candidate),
+            local,
+            gib_per_core=local.gib_per_core,
+            packed_bits=packed_bits,
+        )
+        place = _place(candidate, cores=cores, offer=offer, left_gib=left_gib, arithmetic=arithmetic, local=local)
         left_gib -= place.host_gib or 0
         found.append(place)
     whole = max((place.candidate.degree for place in found if place.reason is None), default=0)
@@ -81,7 +96,16 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     return tuple(found)
 
 
-def _fit(shape: ModelShape, degree: int, model: Model, batch: int, local: LocalSettings, gib_per_core: float) -> Fit:
+def _fit(  # noqa: PLR0913 - likewise
+    shape: ModelShape,
+    degree: int,
+    model: Model,
+    batch: int,
+    local: LocalSettings,
+    *,
+    gib_per_core: float,
+    packed_bits: float | None,
+) -> Fit:
     return fit(
         shape,
         degree,
@@ -90,24 +114,23 @@ def _fit(shape: ModelShape, degree: int, model: Model, batch: int, local: LocalS
         dtype_bytes=_BYTES[local.dtype],
         gib_per_core=gib_per_core,
         tied_head_cloned=False,
+        packed_bits=packed_bits,
     )
 
 
-def _place(  # noqa: PLR0913 - likewise
+def _place(
     candidate: Candidate,
     *,
     cores: collections.abc.Sequence[int],
     offer: str,
     left_gib: float,
-    shape: ModelShape,
-    model: Model,
+    arithmetic: Fit,
     local: LocalSettings,
 ) -> Place:
     degree = candidate.degree
     if degree > len(cores):
         reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
         return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
-    arithmetic = _fit(shape, degree, model, model.batch_of(candidate), local, local.gib_per_core)
     if not arithmetic.fits:
         return Place(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)
     host_gib = degree * (arithmetic.weights_gib_per_core + local.kv_cache_gib) + local.server_overhead_gib

@@ -27,7 +27,7 @@ from optimal_tp.local.profile import Profile
 from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
-from optimal_tp.local.weights import has_weights, read_sizes, write_model, write_model_like
+from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
@@ -73,10 +73,12 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     _check_python(request.python)
     own = request.model_directory
     local = request.profile.local
-    shape = local.shape_of(request.profile.workloads.model.name) if own is None else read_sizes(own).shape
-    workloads = with_batches(_with_own_name(request.profile.workloads, own), local, shape)
+    sizes = None if own is None else read_sizes(own)
+    shape = local.shape_of(request.profile.workloads.model.name) if sizes is None else sizes.shape
+    packed = None if own is None or sizes is None else packed_bits(own, sizes)
+    workloads = with_batches(_with_own_name(request.profile.workloads, own), local, shape, packed)
     request = dataclasses.replace(request, profile=request.profile.model_copy(update={"workloads": workloads}))
-    found = _places(request.profile, shape)
+    found = _places(request.profile, shape, packed)
     for place in found:
         watcher.say(place.reason or _words(place))
     for line in foresight(
@@ -192,7 +194,7 @@ class Aws:
         self.bucket = Bucket(self.s3, BUCKET, prefix)
 
 
-def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
+def _places(profile: Profile, shape: ModelShape, packed: float | None) -> tuple[Place, ...]:
     return places(
         profile.workloads.candidates,
         cores=sorted(os.sched_getaffinity(0)),
@@ -201,6 +203,7 @@ def _places(profile: Profile, shape: ModelShape) -> tuple[Place, ...]:
         shape=shape,
         model=profile.workloads.model,
         local=profile.local,
+        packed_bits=packed,
     )
 
 

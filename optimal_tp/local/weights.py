@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.families import FAMILIES, text_part
+from optimal_tp.facts.packing import PACKED
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.facts.sizes import INDEX, Sizes, sizes_from_config
 from optimal_tp.plan.prompts import WORDS
@@ -108,6 +109,23 @@ def read_sizes(folder: pathlib.Path) -> Sizes:
     index = folder / INDEX
     found = _read(folder)
     return sizes_from_config(found, _object(index) if index.is_file() else None, where=str(folder / "config.json"))
+
+
+def packed_bits(folder: pathlib.Path, sizes: Sizes) -> float | None:
+    """Return the bits of a weight of the layers where the weights in ``folder`` are packed; None where they are plain.
+
+    A folder without weights gets plain ones. Raises SettingsError for a scheme whose bits are not known.
+    """
+    if sizes.quantization is None or not has_weights(folder):
+        return None
+    if sizes.packed_bits is None:
+        rule = (
+            f"the memory of packed weights must be known, and the scheme {sizes.quantization!r} of its "
+            f"quantization_config is not (known are {', '.join(PACKED)}, with their bits)"
+        )
+        remedy = "set MODEL to the model that it was made from"
+        raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)])
+    return sizes.packed_bits
 
 
 def _read(folder: pathlib.Path) -> dict[str, typing.Any]:

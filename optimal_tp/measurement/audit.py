@@ -4,6 +4,7 @@ import dataclasses
 import heapq
 import typing
 
+from optimal_tp.measurement.counters.audit import ANYTHING, Most, counter_reasons
 from optimal_tp.measurement.distribution import percentile_of
 from optimal_tp.measurement.samples import Sample, Status
 from optimal_tp.measurement.turns import Turn
@@ -33,6 +34,7 @@ class Row(typing.NamedTuple):
     output_tokens: int | None
     status: Status
     detail: str | None
+    replica: int = 0
 
 
 def row(sample: Sample) -> Row:
@@ -46,6 +48,7 @@ def row(sample: Sample) -> Row:
         sample.output_tokens,
         sample.status,
         sample.detail,
+        sample.replica,
     )
 
 
@@ -65,6 +68,8 @@ class Expected:
     think_seconds: float = 0
     longest_lag_ms: float | None = None
     """Longest lateness of the client's clock, as Drive.lag_max_ms."""
+    most: Most = ANYTHING
+    """Most tokens of one request, also of one that was given up."""
 
 
 def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Expected) -> tuple[str, ...]:
@@ -85,7 +90,8 @@ def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Exp
         _concurrency(turn, ordered, expected.think_seconds),
         _little(turn, ordered),
     )
-    return tuple(reason for reason in reasons if reason is not None)
+    found = tuple(reason for reason in reasons if reason is not None)
+    return (*found, *counter_reasons(turn.servers, ordered, expected.most))
 
 
 def lateness_bound_ms(limit_ms: float | None) -> float:

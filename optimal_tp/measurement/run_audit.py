@@ -6,6 +6,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.audit import Expected, audit_turn
+from optimal_tp.measurement.counters.audit import Most
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Key, Turn, key, of, samples_by_turn
@@ -32,7 +33,8 @@ class Audited:
     """One sentence for each block turn that was left out."""
 
 
-_JUDGED = ("block", "proof", "held_out")
+JUDGED = ("block", "proof", "held_out")
+"""Stages of which something is claimed."""
 
 
 def audit_run(
@@ -55,7 +57,7 @@ def audit_run(
     blocks = [turn for turn in record.turns if turn.stage == "block"]
     bad = [turn for turn in blocks if faults[key(turn)]]
     # A turn that proves or tests something is dropped like one of a block; of the bracket nothing is claimed.
-    dropped = {key(turn) for turn in record.turns if turn.stage in _JUDGED and faults[key(turn)]}
+    dropped = {key(turn) for turn in record.turns if turn.stage in JUDGED and faults[key(turn)]}
     reasons: dict[Candidate | None, tuple[str, ...]] = {}
     for candidate in sorted({of(turn) for turn in bad}):
         wrong = [turn for turn in bad if of(turn) == candidate]
@@ -85,9 +87,20 @@ def turn_reasons(
         output_tokens=settings.load.output_range if has_one_size and pins.get(OUTPUT_TOKENS) == EXACT else None,
         limit_ms=min(limits, default=None),
         longest_lag_ms=turn.longest_lag_ms,
+        most=_most(settings, pins),
     )
     reasons = (*audit_turn(turn, samples, expected), _foreign(turn.foreign_cpu_share), _throttled(turn))
     return tuple(reason for reason in reasons if reason is not None)
+
+
+def _most(settings: WorkloadSettings, pins: typing.Mapping[str, str]) -> Most:
+    """Return most tokens that one request of the run has; where the server's tokenizer decides, what it may hold."""
+    load, longest = settings.load, settings.model.max_model_len_tokens
+    is_exact = load.trace is None and pins.get(PROMPT_TOKENS) == EXACT
+    return Most(
+        prompt_tokens=load.prompt_tokens if is_exact else longest,
+        output_tokens=longest if load.trace is not None else load.output_range[1],
+    )
 
 
 def _foreign(share: float | None) -> str | None:

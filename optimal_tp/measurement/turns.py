@@ -5,6 +5,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.counters.reading import ServerCounts
 from optimal_tp.measurement.samples import Sample, Stage
 from optimal_tp.measurement.shares import Share
 
@@ -51,6 +52,8 @@ class Turn:
     asked_seconds: float | None = None
     """The experiment's clock when it asked for the turn: all that was decided since the turn before was decided then.
     None where nobody decided: in shares of a plan, and in records without it."""
+    servers: tuple[ServerCounts | None, ...] = ()
+    """What each replica counted itself, None for one that does not tell; empty where none does."""
 
 
 Key = tuple[str, Candidate, int | None, int | None, float | None]
@@ -67,7 +70,12 @@ def of(item: Turn | Sample) -> Candidate:
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
-    """Return ``turn``, which says what all processes did, with the slots that ``share`` of them had."""
+    """Return ``turn``, which says what all processes did, with the slots that ``share`` of them had.
+
+    The servers count everybody's requests, so their counts are left out where there are other processes.
+    """
+    if share.count > 1:
+        turn = dataclasses.replace(turn, servers=())
     own = None if turn.concurrency is None else share.among(turn.concurrency)
     if own is None or turn.concurrency is None:
         return turn

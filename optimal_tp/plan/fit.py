@@ -88,6 +88,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     tied_head_cloned: bool = True,
     pads: bool = False,
     uncounted: int = 0,
+    packed_bits: float | None = None,
 ) -> Fit:
     """Return whether one server of ``shape`` fits ``degree`` cores, and the arithmetic.
 
@@ -96,7 +97,8 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     code, scratch space and collectives are not in the rule: Neuron gives no figure for them, so a fit near the limit
     can still fail. ``tied_head_cloned``: NxDI keeps a copy of a tied head, other engines share it. ``pads``: heads and
     columns that the degree does not divide are padded, where others refuse them. ``uncounted``: parameters of the
-    checkpoint that ``shape`` does not explain; each core is expected to hold all of them.
+    checkpoint that ``shape`` does not explain; each core is expected to hold all of them. ``packed_bits``: bits of a
+    weight of the linear layers, where they are packed; embeddings and head are not.
     """
     whole_shape, padding = shape, ""
     if pads:
@@ -105,8 +107,9 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     heads = 2 if tied_head_cloned or not shape.tied else 1
     # A core holds at least its own heads, so what is replicated over cores is counted on each of them.
     split = split_weights(shape, kv_heads * degree) / degree
-    weights = heads * math.ceil(shape.vocab / degree) * shape.hidden + split + whole_weights(shape) + uncounted
-    weights_gib = weights * dtype_bytes / BYTES_PER_GIB
+    plain = heads * math.ceil(shape.vocab / degree) * shape.hidden + whole_weights(shape) + uncounted
+    each_bytes = dtype_bytes if packed_bits is None else packed_bits / 8
+    weights_gib = (plain * dtype_bytes + split * each_bytes) / BYTES_PER_GIB
     of_token = 2 * shape.layers * kv_heads * shape.head_dim * dtype_bytes
     cache_gib = of_token * max_model_len_tokens * max_num_seqs / BYTES_PER_GIB
     # Below the memory, not up to it.
@@ -115,9 +118,10 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     needed = weights_gib + cache_gib
     head = "; its tied head is cloned" if shape.tied and tied_head_cloned else ""
     billions = (parameters(whole_shape) + uncounted) / 1e9
+    packed = "" if packed_bits is None else f", of the layers {packed_bits:.4g} bits"
     words = (
         f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core: weights {weights_gib:.2f} GiB "
-        f"(the model has {billions:.2f} billion parameters of {dtype_bytes} bytes{head}) and KV "
+        f"(the model has {billions:.2f} billion parameters of {dtype_bytes} bytes{packed}{head}) and KV "
         f"cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x {shape.head_dim} x "
         f"{max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
     )

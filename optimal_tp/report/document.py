@@ -8,6 +8,7 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.servers import ServerFigures, server_figures
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
@@ -55,6 +56,7 @@ class Document:
     trace: TraceRecord | None = None
     start_up: tuple[StartUp, ...] = ()
     prediction: Prediction | None = None
+    servers: tuple[ServerFigures, ...] = ()
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -85,6 +87,7 @@ def document(analysis: Analysis) -> Document:
         trace=record.trace,
         start_up=start_up(record),
         prediction=analysis.prediction,
+        servers=server_figures(record),
     )
 
 

@@ -18,6 +18,7 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
+from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
@@ -55,6 +56,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         core_table(found),
         cost_table(analysis),
         start_up_table(analysis.record.steps),
+        Table(caption=SERVERS_CAPTION, heads=SERVERS_HEADS, rows=server_rows(found.servers)),
         receipt_table(analysis.record.receipt),
     )
     return tuple(table.without_blanks() for table in every if table.rows)

@@ -6,6 +6,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.counters.reading import ServerCounts, of_all
 from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
@@ -169,7 +170,15 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         throttled_periods=max(
             (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
         ),
+        servers=_counted_together(own),
     )
+
+
+def _counted_together(own: typing.Sequence[Turn]) -> tuple[ServerCounts | None, ...]:
+    """Return what the servers counted; nothing where one of the processes could not read them."""
+    if len({len(turn.servers) for turn in own}) > 1:
+        return ()
+    return tuple(map(of_all, zip(*(turn.servers for turn in own), strict=True)))
 
 
 def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:

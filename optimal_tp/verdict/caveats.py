@@ -3,7 +3,10 @@
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.counters.reading import ServerCounts
+from optimal_tp.measurement.counters.remarks import remarks
 from optimal_tp.measurement.estimate import name_list, percent, plural
+from optimal_tp.measurement.run_audit import JUDGED
 from optimal_tp.measurement.turns import of
 from optimal_tp.verdict.readings import limits_by_share
 
@@ -18,7 +21,7 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     """Return the caveats of a run, the weightiest first; none where nothing was compared."""
     standing = case.contest.standing
     if standing is None:
-        return ()
+        return tuple(_by_servers(case))
     found = []
     starts = _starts(case)
     if starts and min(starts.values()) < ENOUGH_STARTS:
@@ -56,7 +59,19 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         for asked, own in together
         if len(own) > 1
     ]
-    return tuple(found)
+    return (*found, *_by_servers(case))
+
+
+def _by_servers(case: "Case") -> typing.Iterator[str]:
+    """Yield what the servers counted in blocks and proofs that the compared figures do not show, by candidate."""
+    load = case.evidence.settings.load
+    counts: dict[Candidate, list[ServerCounts]] = {}
+    for turn, _ in case.evidence.soundness.turns:
+        if turn.stage in JUDGED:
+            counts.setdefault(of(turn), []).extend(one for one in turn.servers if one is not None)
+    for candidate, own in sorted(counts.items()):
+        for remark in remarks(own, are_prompts_alike=case.evidence.are_prompts_alike, is_chat=load.api == "chat"):
+            yield f"with {candidate.name}'s servers as they are: in {plural(len(own), 'turn')} they {remark}"
 
 
 def _starts(case: "Case") -> dict[Candidate, int]:

@@ -162,6 +162,8 @@ class Evidence:
     """Why the whole run is void; empty for a valid one."""
     trace: TraceRecord | None = None
     """What requests had their sizes from; None where they were drawn."""
+    are_prompts_alike: bool = False
+    """Whether prompts may come again, so that a prefix cache has them."""
 
     @property
     def blocks(self) -> int:
@@ -188,6 +190,7 @@ def gather(record: RunRecord, samples: typing.Sequence[Sample], void_reasons: Vo
         unknown=tuple(Candidate(degree) for degree in record.settings.degrees if degree not in known),
         void=tuple(void_reasons.get(None, ())),
         trace=record.trace,
+        are_prompts_alike="repeated" in record.pins.get("prompts", ""),
     )
 
 

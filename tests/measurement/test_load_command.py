@@ -73,6 +73,28 @@ def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_
     assert all(f"`{key}`" in documented for key in _keys(record))
 
 
+def test_what_the_server_counted_is_said_where_it_matters(tmp_path: pathlib.Path) -> None:
+    """Its counters are in the result; prefix-cache hits and preemptions are lines of their own and void nothing."""
+    output = tmp_path / "r.json"
+    with ScriptedServer(Script(metrics="new", gap_seconds=0.01, prefix_hits=4, preempted_every=3)) as server:
+        ended = run(server.url, output, "--requests", "7")
+    record = json.loads(output.read_text())
+
+    assert record["servers"][0]["counted"]["generation_tokens"] == 28
+    preempted, hits = record["server_remarks"]
+    prompt = record["tokens"]["prompt"]
+    assert preempted == (
+        "the server took a request's KV blocks away 2 times and computed it again (preemption): fewer requests at a "
+        "time, or more memory for the KV cache, would serve faster"
+    )
+    assert hits == (
+        f"the server took 28 of {prompt} prompt tokens ({2800 / prompt:.3g} %) from the prefix cache, though no two "
+        "prompts are alike: it had seen them before"
+    )
+    assert f"\nserver     {preempted}\n" in ended.stdout
+    assert not [reason for reason in record["audit"]["reasons"] if "server" in reason]
+
+
 def test_first_tokens_that_came_with_others_are_told(tmp_path: pathlib.Path) -> None:
     """A server that sends an answer in one piece: when its first token came alone is not known, and that is said."""
     output = tmp_path / "r.json"

@@ -130,7 +130,12 @@ def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -
 
 def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     """Every library that the load generator imports is in the requirements that its pod installs."""
-    names = {"yaml": "pyyaml", "pydantic_core": "pydantic", "botocore": "boto3"}
+    names = {
+        "yaml": "pyyaml",
+        "pydantic_core": "pydantic",
+        "botocore": "boto3",
+        "prometheus_client": "prometheus-client",
+    }
     asked_for, installed = (
         set(re.findall(r"^([a-z0-9-]+)==", (ROOT / f"requirements/loadgen.{kind}").read_text(), re.MULTILINE))
         for kind in ("in", "txt")

@@ -7,7 +7,9 @@ import typing
 
 import pytest
 
+from optimal_tp.measurement.counters.reading import Gauges, ServerCounts, Totals
 from optimal_tp.measurement.run import Ending, Part, RunRecord, decode_run, encode_run
+from optimal_tp.measurement.run_audit import audit_run, turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.shares import Share
 from optimal_tp.measurement.turns import Turn, key, samples_by_turn
@@ -99,6 +101,30 @@ def test_two_shares_are_the_run() -> None:
     assert joined.record.pins["pods"] == "2"
     assert not any(joined.faults.values())
     assert (joined.record.ending, joined.record.ending_detail) == ("budget", record.ending_detail)
+
+
+def test_what_servers_counted_is_held_against_all_shares() -> None:
+    """A pod's own requests are a part of what a server counts; together they are all, or the turn is void."""
+    first, second = two()
+
+    def with_requests(pod: OfPod, requests: int) -> OfPod:
+        counts = ServerCounts(seconds=1.0, counted=Totals(requests=requests), before=Gauges(), after=Gauges())
+        turns = tuple(dataclasses.replace(turn, servers=(counts,)) for turn in pod.record.turns)
+        return OfPod(pod.part, dataclasses.replace(pod.record, turns=turns), pod.samples)
+
+    sound = join([with_requests(first, 40), with_requests(second, 39)])
+    disturbed = join([with_requests(first, 41), with_requests(second, 39)])
+    block = next(turn for turn in sound.record.turns if turn.stage == "block")
+    own = [sample for sample in sound.samples if key(sample) == key(block)]
+
+    assert not any(sound.faults.values())
+    assert len(own) == 40
+    assert turn_reasons(block, own, sound.record.settings, {}) == ()
+    assert audit_run(sound.record, sound.samples).left_out == ()
+    assert (
+        "counted 41 requests where the requests of this turn account for 40"
+        in (audit_run(disturbed.record, disturbed.samples).left_out[0])
+    )
 
 
 def test_blocks_at_other_loads_are_not_judged() -> None:

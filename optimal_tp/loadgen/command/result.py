@@ -13,6 +13,9 @@ from optimal_tp.loadgen.command import summary
 from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.stretch import Drive
 from optimal_tp.measurement import audit
+from optimal_tp.measurement.counters.audit import Most, counter_reasons
+from optimal_tp.measurement.counters.reading import ServerCounts
+from optimal_tp.measurement.counters.remarks import remarks
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompts
 from optimal_tp.plan.schedule import Closed, Replay
@@ -43,7 +46,9 @@ class Ended:
     counted: summary.Summary
     rows: typing.Sequence[audit.Row]
     """One per request."""
-    stopped_by: str | None
+    servers: tuple[ServerCounts | None, ...] = ()
+    """What each server counted meanwhile; empty where none tells."""
+    stopped_by: str | None = None
     """Name of the signal that ended it."""
 
 
@@ -63,6 +68,8 @@ def record(ended: Ended) -> dict[str, typing.Any]:
             seconds=drive.end_seconds - drive.start_seconds,
         ),
         "audit": _audit(ended),
+        "servers": [None if counts is None else dataclasses.asdict(counts) for counts in ended.servers],
+        "server_remarks": list(_server_remarks(ended)),
         "client": {
             "cpu_seconds": round(ended.cpu_seconds, 4),
             "core_wait_seconds": None if ended.core_wait_seconds is None else round(ended.core_wait_seconds, 4),
@@ -106,6 +113,22 @@ def _audit(ended: Ended) -> dict[str, object]:
         "clock_lag_max_ms": done.lag_max_ms,
         "in_flight_at_end": done.in_flight_at_end,
     }
+
+
+def _server_remarks(ended: Ended) -> typing.Iterator[str]:
+    """Yield what the servers' counters say that a reader should know. Other clients void no load: they may be meant."""
+    asked = ended.asked
+    longest = asked.max_tokens if asked.trace is None else None
+    yield from counter_reasons(
+        ended.servers, ended.rows, Most(prompt_tokens=ended.source.tokens, output_tokens=longest)
+    )
+    for replica, counts in enumerate(ended.servers):
+        if counts is not None:
+            name = "the server" if len(ended.servers) == 1 else f"server {replica + 1} of {len(ended.servers)}"
+            yield from (
+                f"{name} {remark}"
+                for remark in remarks([counts], are_prompts_alike=not ended.source.unique, is_chat=asked.api == "chat")
+            )
 
 
 def _not_streamed(ended: Ended) -> typing.Iterator[str]:
@@ -203,6 +226,7 @@ def as_text(content: dict[str, typing.Any]) -> str:
         lines.append(f"merged     {100 * merged:.3g} % of first tokens {late}")
     if not asked_prompts["unique"]:
         lines.append("           they repeat: a prefix cache may have answered for the model")
+    lines += [f"server     {remark}" for remark in content["server_remarks"]]
     lines += [f"VOID       {reason}" for reason in reasons] or ["audit      passed"]
     return "\n".join(lines)
 

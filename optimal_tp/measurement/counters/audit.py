@@ -1,0 +1,106 @@
+"""The servers' counters against what was sent to them: who else was served, and what is missing."""
+
+import collections.abc
+import dataclasses
+import math
+import typing
+
+from optimal_tp.measurement.counters.reading import ServerCounts
+
+
+class Asked(typing.Protocol):
+    """What is needed of a request."""
+
+    @property
+    def replica(self) -> int:
+        """Which of the servers it was sent to."""
+
+    @property
+    def sent_seconds(self) -> float | None:
+        """When it was sent; None if it never was."""
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """As its answer counts."""
+
+    @property
+    def output_tokens(self) -> int | None:
+        """As its answer counts."""
+
+    @property
+    def status(self) -> str:
+        """``ok`` for one that was answered."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Most:
+    """Most that one request of the turn may have cost a server; None is: not known."""
+
+    prompt_tokens: int | None
+    output_tokens: int | None
+
+
+ANYTHING: typing.Final = Most(prompt_tokens=None, output_tokens=None)
+
+
+def counter_reasons(
+    servers: collections.abc.Sequence[ServerCounts | None], asked: collections.abc.Iterable[Asked], most: Most
+) -> collections.abc.Iterator[str]:
+    """Yield why a turn cannot be trusted by what its ``servers``, one per replica, counted in it.
+
+    What was answered counts exactly; what failed or was given up, anything from nothing to ``most``: that is all that
+    the two may differ by. A server that counts nothing is not held against anything.
+    """
+    if not any(servers):
+        return
+    own: dict[int, list[Asked]] = {}
+    for one in asked:
+        if one.sent_seconds is not None:
+            own.setdefault(one.replica, []).append(one)
+    for replica, counts in enumerate(servers):
+        if counts is None:
+            continue
+        name = "the server" if len(servers) == 1 else f"server {replica + 1} of {len(servers)}"
+        if counts.began_anew:
+            yield (
+                f"{name} began its counters anew during the turn, so it was restarted, or several servers answer at "
+                "its address; a valid turn has one start; look at its log, and give the address of each server"
+            )
+        else:
+            yield from _differences(name, counts, own.get(replica, ()), most)
+
+
+def _differences(
+    name: str, counts: ServerCounts, own: collections.abc.Sequence[Asked], most: Most
+) -> collections.abc.Iterator[str]:
+    counted = counts.counted
+    again = bool(counted.preemptions)  # older engines count a prompt once more when it is computed once more
+    answered = [one for one in own if one.status == "ok"]
+    rows = (
+        ("prompt tokens", counted.prompt_tokens, [one.prompt_tokens for one in answered], most.prompt_tokens, again),
+        (
+            "output tokens",
+            counted.generation_tokens,
+            [one.output_tokens for one in answered],
+            most.output_tokens,
+            False,
+        ),
+        ("requests", counted.requests, [1] * len(answered), 1, False),
+    )
+    for what, found, told, bound, is_open in rows:
+        if found is None:
+            continue
+        unknown = len(own) - len(told) + sum(count is None for count in told)
+        least = sum(count for count in told if count is not None)
+        highest = math.inf if is_open or (bound is None and unknown) else least + unknown * (bound or 0)
+        if found < least:
+            yield (
+                f"{name} counted {found:,} {what} where its answers name {least:,}; a valid turn has as many; its "
+                "address leads to several servers, or to another's counters: give the address of each server"
+            )
+        elif found > highest:
+            span = f"{least:,}" if highest == least else f"{least:,} to {highest:,}"
+            yield (
+                f"{name} counted {found:,} {what} where the requests of this turn account for {span}; "
+                "another client uses it, or it goes on with requests that were given up: keep it to this measurement"
+            )

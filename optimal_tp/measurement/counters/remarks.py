@@ -1,0 +1,50 @@
+"""What servers' counters say of a measurement that its figures do not show."""
+
+import collections.abc
+import statistics
+import typing
+
+from optimal_tp.measurement.counters.reading import ServerCounts
+
+LEAST_HIT_SHARE = 0.01
+"""Share of prompt tokens from the prefix cache that is worth a remark."""
+BUSY_CORES: typing.Final = (0.9, 1.25)
+"""CPU cores of the answering process from which on it may be what bounds a server: Python runs on one core at a time.
+More than the second means that it computes the model too."""
+
+
+def total(counts: collections.abc.Iterable[ServerCounts], name: str) -> float | None:
+    """Return the sum of the counter ``name``; None where no server has it."""
+    values = [value for one in counts if (value := getattr(one.counted, name)) is not None]
+    return sum(values) if values else None
+
+
+def remarks(
+    counts: collections.abc.Sequence[ServerCounts], *, are_prompts_alike: bool = False, is_chat: bool = False
+) -> collections.abc.Iterator[str]:
+    """Yield what ``counts``, of one server or of all of a candidate, say; each goes on after the servers' name.
+
+    Hits of the prefix cache are said where prompts do not imply them: all differ, but chats begin with one template.
+    """
+    preempted = total(counts, "preemptions")
+    if preempted:
+        times = "once" if preempted == 1 else f"{preempted:,.0f} times"
+        yield (
+            f"took a request's KV blocks away {times} and computed it again (preemption): fewer requests at a time, or "
+            "more memory for the KV cache, would serve faster"
+        )
+    hits, queries = total(counts, "prefix_hits"), total(counts, "prefix_queries")
+    if hits and queries and hits >= LEAST_HIT_SHARE * queries and not are_prompts_alike:
+        why = (
+            "; chats begin with the same template"
+            if is_chat
+            else ", though no two prompts are alike: it had seen them before"
+        )
+        share = 100 * hits / queries
+        yield f"took {hits:,.0f} of {queries:,.0f} prompt tokens ({share:.3g} %) from the prefix cache{why}"
+    cores = [used for one in counts if (used := one.process_cores) is not None]
+    if cores and BUSY_CORES[0] <= statistics.median(cores) <= BUSY_CORES[1]:
+        yield (
+            f"answered with a process that used {statistics.median(cores):.2f} CPU cores: Python runs on one, so that "
+            "it, not the accelerator, may bound the throughput"
+        )
