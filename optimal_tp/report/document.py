@@ -14,6 +14,7 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
 from optimal_tp.verdict.predictions import Prediction
+from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
@@ -55,6 +56,8 @@ class Document:
     trace: TraceRecord | None = None
     start_up: tuple[StartUp, ...] = ()
     prediction: Prediction | None = None
+    predicted: Judged | None = None
+    """What another program predicted, held against the run (``report --predicted``)."""
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -85,6 +88,7 @@ def document(analysis: Analysis) -> Document:
         trace=record.trace,
         start_up=start_up(record),
         prediction=analysis.prediction,
+        predicted=analysis.predicted,
     )
 
 

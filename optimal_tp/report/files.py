@@ -15,6 +15,7 @@ from optimal_tp.report.across import ModelRow
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.plots import Plot, plots
+from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import Table, tables
 from optimal_tp.verdict.analysis import Analysis
 
@@ -76,6 +77,7 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
         claims=claims,
         tables=tables,
         plots=plots,
+        predicted=predicted_words(analysis),
         pins=sorted(analysis.record.pins.items()),
         settings=json.dumps(analysis.record.settings.model_dump(mode="json"), indent=2, sort_keys=True),
         figure=figure,
