@@ -170,17 +170,17 @@ LIMITS: dict[str, tuple[Limits, str | None]] = {
     "tokens too fast": (
         {"tpot_ms": at_most(19)},
         (
-            f"p99 of time per output token must be at most 19.0 ms and {ALLOWS} 20.0 ms, {EVEN}: a step reads 15.0 GB of "
-            "weights (less 58.7 MB that could stay on the chip) and 75.4 MB of keys and values on each core, which takes "
-            f"20.0 ms ({ROOF})"
+            f"p99 of time per output token must be at most 19.0 ms and {ALLOWS} 20.0 ms, {EVEN}: a step reads 15.0 GB "
+            "of weights (less 58.7 MB that could stay on the chip) and 75.4 MB of keys and values on each core, which "
+            f"takes 20.0 ms ({ROOF})"
         ),
     ),
     "tokens just possible": ({"tpot_ms": at_most(20.1)}, None),
     "first token too fast": (
         {"ttft_ms": at_most(43)},
         (
-            f"p99 of time to first token must be at most 43.0 ms and {ALLOWS} 43.3 ms, {EVEN}: the prompt takes 43.3 ms of "
-            f"computing ({ROOF})"
+            f"p99 of time to first token must be at most 43.0 ms and {ALLOWS} 43.3 ms, {EVEN}: the prompt takes 43.3 "
+            f"ms of computing ({ROOF})"
         ),
     ),
     "first token just possible": ({"ttft_ms": at_most(43.5)}, None),

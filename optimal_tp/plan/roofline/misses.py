@@ -58,10 +58,11 @@ def _sentence(server: Server, metric: LimitedMetric, limit: Limit, seconds: floa
         f"allows TP{server.degree} no less than {figure(1000 * seconds)} ms, even with one request at a time: "
     )
     kept = min(server.roof.kept_bytes, server.weight_bytes)
+    less = f"(less {_gb(kept)} that could stay on the chip) " if kept else ""
     step = (
-        f"a step reads {_gb(server.weight_bytes)} of weights "
-        f"{f'(less {_gb(kept)} that could stay on the chip) ' if kept else ''}"
-        f"and {_gb(server.kv_bytes(one.context_tokens))} of keys and values on each core, which takes {figure(1000 * one.step.seconds)} ms"
+        f"a step reads {_gb(server.weight_bytes)} of weights {less}"
+        f"and {_gb(server.kv_bytes(one.context_tokens))} of keys and values on each core, which takes "
+        f"{figure(1000 * one.step.seconds)} ms"
     )
     prefill = f"the prompt takes {figure(1000 * one.prefill.seconds)} ms of {one.prefill.binds}"
     body = {
