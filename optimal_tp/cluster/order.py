@@ -86,7 +86,7 @@ def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | 
 class GateOrder(Section):
     """A candidate that the plan has refused already."""
 
-    gate: typing.Literal["no-fit"]
+    gate: typing.Literal["no-fit", "misses-slo"]
     reason: str
     """The number that decided it, in a sentence."""
 

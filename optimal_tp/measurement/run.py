@@ -31,9 +31,10 @@ class DegreeRecord:
     """What stood behind one candidate."""
 
     degree: int
-    gate: typing.Literal["no-fit", "no-compile", "no-capacity", "no-start"] | None
-    """The gate that ended it; None for a candidate that was measured to its end. Only ``no-start`` may come after some
-    load, where the servers did not come back at a later start."""
+    gate: typing.Literal["no-fit", "misses-slo", "no-compile", "no-capacity", "no-start"] | None
+    """The gate that ended it; None for a candidate that was measured to its end. ``misses-slo`` says that physics lets
+    it hold no limit. Only ``no-start`` may come after some load, where the servers did not come back at a later
+    start."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]

@@ -86,7 +86,7 @@ def test_each_degree_has_one_round(tmp_path: pathlib.Path, rounds: list[list[int
     ("wrong", "rule"),
     [
         ({"gates": {"2": {"gate": "no-fit", "reason": "x"}}}, "a candidate with a gate must have no target (tp2)"),
-        ({"gates": {"4": {"gate": "no-start", "reason": "x"}}}, "input should be 'no-fit'"),
+        ({"gates": {"4": {"gate": "no-start", "reason": "x"}}}, "input should be 'no-fit' or 'misses-slo'"),
         (
             {"jobs": {"fetch": "fetch", "compile": {"1": "tp1-compile"}}},
             "every candidate with a target (tp1, tp2) must have one Job that compiles it",

@@ -119,7 +119,7 @@ def _model(model: ModelPlan) -> ModelOrder:
         settings=traffic.in_the_pod(model.settings, SETTINGS_PATH),
         targets=targets,
         rounds=model.plan.rounds,
-        gates={each: GateOrder(gate="no-fit", reason=reason) for each, reason in model.gates.items()},
+        gates={each: GateOrder(gate=gate, reason=reason) for each, (gate, reason) in model.gates.items()},
         jobs=JobsOrder(
             fetch=model.part(jobs.FETCH),
             compile={each: jobs.compile_name(model, each) for each in model.plan.candidates},
