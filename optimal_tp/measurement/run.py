@@ -6,6 +6,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.steps import Step, end_of
@@ -143,6 +144,8 @@ class RunRecord:
     """What stood before the load, in the order in which it ended; empty where somebody else started the servers."""
     trace: TraceRecord | None = None
     """None where the sizes of requests are drawn."""
+    physics: Physics | None = None
+    """Roof of a core and sizes of the model; None where nobody knows them, as on servers of others."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -7,7 +7,8 @@ import math
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.hardware import InstanceType
+from optimal_tp.facts.hardware import TRAINIUM2, InstanceType
+from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
@@ -180,9 +181,16 @@ def feasible_plan(
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
-    models = tuple(dataclasses.replace(model, gates=no) for model, no in zip(made.models, gates, strict=True))
+    models = tuple(
+        dataclasses.replace(model, gates=no, physics=_physics(settings, model.settings))
+        for model, no in zip(made.models, gates, strict=True)
+    )
     _refuse_what_pods_cannot_have(settings, made, file)
     return dataclasses.replace(made, models=models)
+
+
+def _physics(settings: ClusterSettings, of: WorkloadSettings) -> Physics:
+    return Physics(roof=TRAINIUM2, shape=settings.sizes_of(of).shape, dtype_bytes=DTYPE_BYTES)
 
 
 def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:

@@ -2,20 +2,25 @@
 
 import collections.abc
 import dataclasses
+import types
 import typing
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
+from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.placement import SERVERS, Plan, Seat, Servers, Wish, bins, placed, plan
 from optimal_tp.settings.sections import Shortage
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
 
 
-class Refusal(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Refusal:
     """Why a candidate has no servers, before anything is spent."""
 
+    __pydantic_config__: typing.ClassVar = types.MappingProxyType({"extra": "forbid"})
+    """Of who reads it: an order."""
     gate: typing.Literal["no-fit", "misses-slo"]
     """The word it ends with; ``misses-slo`` where physics allows nobody to hold a limit."""
     reason: str
@@ -32,12 +37,14 @@ class ModelPlan:
     plan: Plan
     gates: collections.abc.Mapping[Candidate, Refusal] = dataclasses.field(default_factory=dict)
     """Candidates of the settings that have no servers, since they do not fit or cannot hold a limit."""
+    physics: Physics | None = None
+    """What its report is held against; None before it was asked for."""
 
     def lines(self) -> list[str]:
         """Return the plan for people: a line per round and node, and one for each candidate that does not fit."""
         return [
             *self.plan.lines(),
-            *(f"{each.name} is not measured ({gate}): {reason}" for each, (gate, reason) in self.gates.items()),
+            *(f"{each.name} is not measured ({no.gate}): {no.reason}" for each, no in self.gates.items()),
         ]
 
     def part(self, name: str) -> str:

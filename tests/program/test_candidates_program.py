@@ -58,7 +58,7 @@ def test_each_batch_is_compiled_into_a_folder_of_its_own(name: str, batch: int) 
 
 
 def test_the_load_generator_is_told_candidates() -> None:
-    """Targets and rounds by candidate; each fills the chip, so each has a round of its own, the most promising first."""
+    """Targets and rounds by candidate; each fills the chip, so each has a round of its own, most promising first."""
     (model,) = order(stack()).models
 
     assert list(model.targets) == [SMALL, LARGE, Candidate(2)]

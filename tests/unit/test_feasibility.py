@@ -12,7 +12,7 @@ from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
 from optimal_tp.plan.fit import pads_heads
-from optimal_tp.plan.lineup import Lineup
+from optimal_tp.plan.lineup import Lineup, Refusal
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
 
@@ -155,9 +155,8 @@ def test_what_does_not_fit_leaves_the_others_their_plan() -> None:
 
     assert list(model.gates) == [Candidate(1), Candidate(8)]
     assert model.gates[Candidate(1)].reason.startswith("TP1 needs 27.53 GiB of the 22.35 GiB of each core")
-    assert model.gates[Candidate(8)] == (
-        "no-fit",
-        "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4",
+    assert model.gates[Candidate(8)] == Refusal(
+        "no-fit", "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
     )
     assert {each.candidate for each in found.servers} == set(model.plan.candidates) == {Candidate(2), Candidate(4)}
     assert found.lines() == [
