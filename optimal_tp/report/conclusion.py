@@ -10,9 +10,10 @@ import rich.text
 from optimal_tp.measurement.estimate import ranged
 from optimal_tp.report.claims import claims
 from optimal_tp.report.files import write
+from optimal_tp.report.physics.reached import analysed
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
-from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import EXIT_STATUS, Outcome, Word
 from optimal_tp.verdict.predictions import Predict
 from optimal_tp.verdict.predictors.stated import Stated
@@ -65,7 +66,7 @@ def conclude(source: Source, folder: pathlib.Path, predict: Predict | None = Non
     StorageFailed where the report cannot be written, SettingsError where what was stated is not about this run.
     """
     again = retry(source, predict)
-    analysis = analyse(again.record, again.samples, again.verdict, again.prediction, stated)
+    analysis = analysed(again, stated)
     files = write(folder, analysis)
     console = rich.console.Console(highlight=False)
     show(console, analysis, files)

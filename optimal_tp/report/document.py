@@ -8,6 +8,7 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.physics.words import Limits, limits_of
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
@@ -58,6 +59,8 @@ class Document:
     prediction: Prediction | None = None
     predicted: Judged | None = None
     """What another program predicted, held against the run (``report --predicted``)."""
+    limits: Limits | None = None
+    """How far from the physical limit; null where the cores' roof is not known."""
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -89,6 +92,7 @@ def document(analysis: Analysis) -> Document:
         start_up=start_up(record),
         prediction=analysis.prediction,
         predicted=analysis.predicted,
+        limits=limits_of(analysis),
     )
 
 

@@ -9,6 +9,7 @@ import scipy.optimize
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.verdict.beside.reach import Reach
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
@@ -95,6 +96,8 @@ class Analysis:
     """The plan's; None where nobody made one."""
     predicted: Judged | None = None
     """The predictions of another program; None where none were named."""
+    reached: tuple[Reach, ...] = ()
+    """Measured candidates beside their roof; empty where nobody knows what the cores can."""
 
 
 def analyse(
