@@ -142,13 +142,12 @@ def _ordered_by(verdict: Verdict, rows: typing.Sequence[StatedRow]) -> RateName 
 def _figures(candidate: Candidate, row: StatedRow, measured: Measured) -> typing.Iterator[JudgedFigure]:
     degree = next(one for one in measured.verdict.degrees if one.candidate == candidate)
     is_alone = row.in_flight is not None and row.in_flight <= 1
-    unlike = None if is_alone else _other_load(row, _in_flight(candidate, measured))
+    unlike = _other_load(row, _in_flight(candidate, measured))
     for metric, latency in (("ttft_ms", row.ttft_ms), ("tpot_ms", row.tpot_ms)):
         if latency is not None:
             own = _median(candidate, "idle" if is_alone else "block", metric, measured)
-            yield _figure(typing.cast("Metric", metric), latency, own, is_alone=is_alone, why_not=unlike)
-    if is_alone:
-        unlike = "the run measures rates near capacity"
+            why_not = None if is_alone else unlike
+            yield _figure(typing.cast("Metric", metric), latency, own, is_alone=is_alone, why_not=why_not)
     goodput = degree.goodput_per_second_per_core
     requests = None if goodput is None else Estimate(value=goodput, interval=Interval(low=None, high=None))
     for metric, rate, own in (
@@ -160,7 +159,9 @@ def _figures(candidate: Candidate, row: StatedRow, measured: Measured) -> typing
         ),
     ):
         if rate is not None:
-            yield _figure(typing.cast("Metric", metric), rate, own, is_alone=is_alone, why_not=unlike)
+            # A goodput is the most within the limits: how many are then in flight is no condition of it.
+            why_not = None if metric == "requests_per_second_per_core" else unlike
+            yield _figure(typing.cast("Metric", metric), rate, own, is_alone=False, why_not=why_not)
 
 
 def _figure(
