@@ -103,6 +103,19 @@ def test_an_order_that_is_not_measured_is_not_decided() -> None:
     assert "Not decided by this run: TP2 before TP1." in claim(tie)
 
 
+def test_two_that_lost_are_ordered_by_way_of_the_winner() -> None:
+    """They left the race early and have few blocks in common; intervals that hold together multiply."""
+    found = told(rates(345, 98, 245), section=settings(limits=total_limit(310, 75)))
+    direct = next(one for one in found.verdict.comparisons if (one.first, one.second) == ("TP2", "TP4"))
+    pair = pairs(found)["TP4", "TP2"]
+    assert pair.measured_ratio is not None
+
+    assert direct.why_open is not None
+    assert pair.word == "inverted"
+    assert pair.measured_ratio.value == pytest.approx(255 / 410, rel=0.08)
+    assert pair.measured_ratio.interval.is_below(1 / 1.05)
+
+
 def test_a_void_run_decides_nothing() -> None:
     """Nothing is held against predictions that would not be held for a choice."""
     found = told(rates(100, 120, 61), void={None: ("late",)})

@@ -9,6 +9,7 @@ from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.predictors.stated import RateName
 
 Metric = typing.Literal["ttft_ms", "tpot_ms", "requests_per_second_per_core", "output_tokens_per_second_per_core"]
+Word = typing.Literal["right", "inverted", "not decided"]
 At = typing.Literal["one at a time", "near capacity"]
 
 
@@ -56,7 +57,7 @@ class JudgedPair:
     other: str
     predicted_ratio: float | None
     """Of ``preferred`` over ``other``; None where the other is predicted to miss a limit."""
-    word: typing.Literal["right", "inverted", "not decided"]
+    word: Word
     measured_ratio: Estimate | None
     """Of ``preferred`` over ``other``, at the run's confidence for all pairs together; None where none was formed."""
     why: str | None

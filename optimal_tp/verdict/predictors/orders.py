@@ -1,11 +1,13 @@
 """The order that a predictor gives two candidates, against the measured one, which counts only where it is settled."""
 
+import dataclasses
 import itertools
 import typing
 
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.verdict.comparisons import turned_to
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Verdict
-from optimal_tp.verdict.predictors.judgement import JudgedPair, JudgedRow
+from optimal_tp.verdict.predictors.judgement import JudgedPair, JudgedRow, Word
 
 SAME = 0.005
 """Predicted rates that differ by less than this share are equal: others round what they print."""
@@ -22,38 +24,67 @@ def judged_pairs(rows: typing.Sequence[JudgedRow], verdict: Verdict) -> typing.I
 
 
 def _pair(preferred: str, other: str, ratio: float | None, verdict: Verdict) -> JudgedPair:
-    word, why = _order(preferred, other, verdict)
-    found = turned_to(verdict.comparisons, preferred, other)
+    word, why, measured = _order(preferred, other, verdict)
     return JudgedPair(
-        preferred=preferred,
-        other=other,
-        predicted_ratio=ratio,
-        word=word,
-        measured_ratio=None if found is None else found.ratio,
-        why=why,
+        preferred=preferred, other=other, predicted_ratio=ratio, word=word, measured_ratio=measured, why=why
     )
 
 
-Order = tuple[typing.Literal["right", "inverted", "not decided"], str | None]
+class Order(typing.NamedTuple):
+    """What a run says of one candidate before another."""
+
+    word: Word
+    why: str | None
+    """Where no ratio says it."""
+    ratio: Estimate | None
+    """The measured one."""
 
 
 def _order(preferred: str, other: str, verdict: Verdict) -> Order:
-    """Return what the run says of ``preferred`` before ``other``, and why where no ratio says it."""
+    """Return what the run says of ``preferred`` before ``other``."""
+    direct = turned_to(verdict.comparisons, preferred, other)
+    ratio = None if direct is None else direct.ratio
     if verdict.outcome == "void":
-        return "not decided", "the run is void"
+        return Order("not decided", "the run is void", ratio)
     by = {degree.name: degree for degree in verdict.degrees}
-    for loser, winner, word in ((other, preferred, "right"), (preferred, other, "inverted")):
+    outs: tuple[tuple[str, str, Word], ...] = ((other, preferred, "right"), (preferred, other, "inverted"))
+    for loser, winner, word in outs:
         if _is_out(by[loser]) and by[winner].word in ("chosen", "dominated"):
-            return typing.cast("Order", (word, f"{loser} {by[loser].word}"))
-    found = turned_to(verdict.comparisons, preferred, other)
-    if found is None or found.ratio is None:
-        return "not decided", "the two were not compared"
-    if is_ahead(found, verdict.resolution):
-        return "right", None
-    back = turned_to(verdict.comparisons, other, preferred)
-    if back is not None and is_ahead(back, verdict.resolution):
-        return "inverted", None
-    return "not decided", found.why_open or "the measured difference is within the resolution or its noise"
+            return Order(word, f"{loser} {by[loser].word}", ratio)
+    found = [one for one in (direct, *_through_others(preferred, other, verdict)) if one is not None]
+    for one in found:
+        if is_ahead(one, verdict.resolution):
+            return Order("right", None, one.ratio)
+        back = turned_to([one], other, preferred)
+        if back is not None and is_ahead(back, verdict.resolution):
+            return Order("inverted", None, one.ratio)
+    if direct is None or direct.ratio is None:
+        return Order("not decided", "the two were not compared", ratio)
+    why = direct.why_open or "the measured difference is within the resolution or its noise"
+    return Order("not decided", why, ratio)
+
+
+def _through_others(first: str, second: str, verdict: Verdict) -> typing.Iterator[Comparison]:
+    """Yield ``first`` against ``second`` by way of each other candidate: the product of two ratios.
+
+    A race lets beaten candidates go, so two of them have few blocks in common. All intervals hold together at the run's
+    confidence, so the product of their ends bounds the product.
+    """
+    for degree in verdict.degrees:
+        one = turned_to(verdict.comparisons, first, degree.name)
+        two = turned_to(verdict.comparisons, degree.name, second)
+        if one is None or two is None or one.ratio is None or two.ratio is None or one.why_open or two.why_open:
+            continue
+        ends = one.ratio.interval, two.ratio.interval
+        ratio = Estimate(
+            value=one.ratio.value * two.ratio.value,
+            interval=Interval(low=_product(*(each.low for each in ends)), high=_product(*(each.high for each in ends))),
+        )
+        yield dataclasses.replace(one, second=second, ratio=ratio, word="open", log_deviation=None)
+
+
+def _product(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one * other
 
 
 def _is_out(degree: DegreeVerdict) -> bool:
