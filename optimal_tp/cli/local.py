@@ -14,6 +14,7 @@ from optimal_tp.experiment.turns import Halt, halting_on_signals
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.local.profile import Profile, read_profile
 from optimal_tp.local.program import Request, run_locally, sweep_locally
+from optimal_tp.local.weights import read_sizes
 from optimal_tp.telemetry.console import watcher
 
 
@@ -22,12 +23,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="quick", help="quick, full, or a YAML file (default %(default)s)")
     parser.add_argument("--model", help="a model directory to serve instead of random weights")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"), help="folder for runs")
-    parser.add_argument("--vllm-python", type=pathlib.Path, required=True, help="interpreter that has vLLM")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--vllm-python", type=pathlib.Path, help="interpreter that has vLLM")
+    what.add_argument("--check", action="store_true", help="check the profile and the model's folder, and end")
 
 
 def main(asked: argparse.Namespace) -> int:
     """Run the experiment; return the exit status. Raises OptimalTpError."""
     profiles, _ = read_profile(asked.profile)
+    if asked.check:
+        if asked.model is not None:
+            read_sizes(pathlib.Path(asked.model))
+        return 0
     request = Request(
         profile=profiles[0],
         model_directory=pathlib.Path(asked.model) if asked.model else None,

@@ -7,21 +7,27 @@ Example: optimal-tp watch --stack dev
 import argparse
 import collections.abc
 import contextlib
+import datetime as dt
 import json
+import os
 import pathlib
 import subprocess
+import sys
 import time
 import typing
 
 import botocore.exceptions
 import rich.console
 import rich.live
+import rich.progress_bar
+import rich.table
 import rich.text
 
 from optimal_tp.account.inquiry import session_of
+from optimal_tp.cli import report
 from optimal_tp.errors import Interrupted, OptimalTpError, Problem, SettingsError
 from optimal_tp.settings.stack_config import stack_config
-from optimal_tp.telemetry.lines import brief, lines
+from optimal_tp.telemetry.lines import UNKNOWN, Bill, as_data, bars, brief, lines
 from optimal_tp.telemetry.snapshot import Scene, Sight
 
 LOOK_SECONDS = 15.0
@@ -44,11 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
     parser.add_argument("--every-seconds", type=float, default=LOOK_SECONDS, help="between two looks (default 15)")
     parser.add_argument("--once", action="store_true", help="look once and end")
+    parser.add_argument("--json", action="store_true", help="print each change as one line of JSON")
 
 
 def main(asked: argparse.Namespace) -> int:
     """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
-    results, usd_per_hour = (asked.results, None) if asked.stack is None else of_stack(asked.stack)
+    results, bill = (asked.results, UNKNOWN) if asked.stack is None else of_stack(asked.stack)
     # The stack's own profile, so that the account that is looked into is the one that it was made in.
     profile = None if asked.stack is None else stack_config(asked.stack, pathlib.Path(), needed=()).profile
     session = session_of(profile)
@@ -56,13 +63,29 @@ def main(asked: argparse.Namespace) -> int:
         rule = "results are at s3://bucket/prefix"
         raise SettingsError([Problem(path="--results", value=results, rule=rule, remedy="write it so")])
     sight = Sight(results, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
-    screen = Screen(rich.console.Console(highlight=False), usd_per_hour)
+    console = rich.console.Console(highlight=False)
+    screen = Data(console, bill) if asked.json else Screen(console, bill)
     every = max(_LEAST_SECONDS, asked.every_seconds)
     try:
         with screen:
-            return follow(sight, results, screen, every_seconds=0.0 if asked.once else every)
+            last = follow(sight, results, screen, every_seconds=0.0 if asked.once else every)
     except KeyboardInterrupt:
         raise Interrupted("watching has ended; the run goes on") from None
+    if last.answers and not asked.json and not asked.once:
+        show_report(last, profile)
+    return 0
+
+
+def show_report(scene: Scene, profile: str | None) -> None:
+    """Fetch what ``scene``'s run stored, write its report on this machine and show the verdict.
+
+    The run is over whatever becomes of its report here: its exit status is the report's business, not the watching's.
+    """
+    if profile is not None:
+        os.environ.setdefault("AWS_PROFILE", profile)  # `report` reads the bucket as the shell would
+    parser = argparse.ArgumentParser()
+    report.configure(parser)
+    report.main(parser.parse_args([scene.root]))
 
 
 def follow(
@@ -73,8 +96,8 @@ def follow(
     every_seconds: float,
     sleep: collections.abc.Callable[[float], None] = time.sleep,
     clock: collections.abc.Callable[[], float] = time.time,
-) -> int:
-    """Show what ``sight`` sees until the run is over, looking every so often; 0 looks once.
+) -> Scene:
+    """Show what ``sight`` sees until the run is over, looking every so often; 0 looks once. Returns the last look.
 
     Raises SettingsError where the bucket cannot be read at the first look, or where no waiting helps.
     """
@@ -89,20 +112,18 @@ def follow(
         else:
             seen = True
             screen.show(scene)
-            if scene.is_over:
-                return 0
-        if not every_seconds:
-            return 0
+            if scene.is_over or not every_seconds:
+                return scene
         sleep(every_seconds)
 
 
 class Screen:
-    """Lines that are rewritten on a terminal; elsewhere one line whenever something happened."""
+    """Lines and bars that are rewritten on a terminal; elsewhere one line whenever something happened."""
 
-    def __init__(self, console: rich.console.Console, usd_per_hour: float | None) -> None:
-        """Write to ``console``."""
+    def __init__(self, console: rich.console.Console, bill: Bill) -> None:
+        """Write to ``console``; ``bill`` is what the stack costs."""
         self._console = console
-        self._usd_per_hour = usd_per_hour
+        self._bill = bill
         self._live = rich.live.Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._last = ""
 
@@ -120,13 +141,13 @@ class Screen:
     def show(self, scene: Scene) -> None:
         """Show ``scene``."""
         if self._live is not None:
-            self._live.update(rich.text.Text("\n".join(lines(scene, self._usd_per_hour))), refresh=True)
+            self._live.update(_drawn(scene, self._bill), refresh=True)
             return
         line = brief(scene)
         if line == self._last:
             return
         self._last = line
-        said = lines(scene, self._usd_per_hour) if scene.is_over or not scene.progress else [line]
+        said = lines(scene, self._bill) if scene.is_over or not scene.progress else [line]
         self._console.print(rich.text.Text("\n".join(said)), soft_wrap=True)
 
     def trouble(self, sentence: str) -> None:
@@ -134,8 +155,39 @@ class Screen:
         self._console.print(rich.text.Text(sentence), soft_wrap=True)
 
 
-def of_stack(stack: str) -> tuple[str, float | None]:
-    """Return where the stack's results are and what an hour costs, from its outputs.
+class Data(Screen):
+    """One line of JSON whenever something happened."""
+
+    def __init__(self, console: rich.console.Console, bill: Bill) -> None:
+        """Write to ``console``; what goes wrong meanwhile goes to standard error."""
+        super().__init__(rich.console.Console(file=console.file, force_terminal=False), bill)
+
+    def show(self, scene: Scene) -> None:
+        """Write ``scene``."""
+        line = brief(scene)
+        if line != self._last:
+            self._last = line
+            print(json.dumps(as_data(scene, self._bill)), file=self._console.file, flush=True)
+
+    def trouble(self, sentence: str) -> None:
+        """Tell what went wrong, apart from the data."""
+        print(sentence, file=sys.stderr)  # noqa: T201 - likewise
+
+
+def _drawn(scene: Scene, bill: Bill) -> rich.console.RenderableType:
+    """Return the lines of ``scene``, its model and silence in colour, and its bars below."""
+    said = rich.text.Text("\n".join(lines(scene, bill)))
+    said.highlight_regex(r"^.*(silent for|no verdict).*$", "bold red")
+    if scene.progress is not None:
+        said.highlight_words([scene.progress.model], "bold")
+    grid = rich.table.Table.grid(padding=(0, 1))
+    for each in bars(scene, bill):
+        grid.add_row(each.label, rich.progress_bar.ProgressBar(total=1.0, completed=each.share, width=24), each.words)
+    return rich.console.Group(said, grid)
+
+
+def of_stack(stack: str) -> tuple[str, Bill]:
+    """Return where the stack's results are and what it costs, from its outputs.
 
     Raises SettingsError where Pulumi does not tell.
     """
@@ -157,11 +209,19 @@ def of_stack(stack: str) -> tuple[str, float | None]:
     outputs: dict[str, typing.Any] = {}
     with contextlib.suppress(ValueError):
         outputs = json.loads(done.stdout)
-    results, hour = outputs.get("results_uri"), outputs.get("usd_per_hour")
+    results = outputs.get("results_uri")
     if not isinstance(results, str):
         rule = "its outputs have results_uri, which a finished `pulumi up` leaves there"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])
-    return results, float(hour) if isinstance(hour, (int, float)) else None
+    stops_at = None
+    with contextlib.suppress(ValueError):  # "never: spend.keep_running" has no clock
+        stops_at = dt.datetime.fromisoformat(str(outputs.get("servers_stop_at", "")))
+    usd_per_hour, budget_usd = _number(outputs.get("usd_per_hour")), _number(outputs.get("budget_usd"))
+    return results, Bill(usd_per_hour=usd_per_hour, budget_usd=budget_usd, stops_at=stops_at)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _is_final(error: Exception) -> bool:

@@ -292,9 +292,9 @@ class Guidance:
             return True
         return self.standing is not None and self.standing.safe is not None
 
-    def look(self) -> Look:
-        """Return what the race says by now."""
-        return look_at(self.standing)
+    def look(self, *, seconds_left: float) -> Look:
+        """Return what the race says by now, with ``seconds_left`` of the experiment's time."""
+        return look_at(self.standing, self.settings.decision, seconds_left=seconds_left)
 
     # After the choice.
 

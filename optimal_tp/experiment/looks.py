@@ -3,17 +3,17 @@
 import math
 
 from optimal_tp.measurement.progress import Look, Ratio
+from optimal_tp.settings.workload import Decision
 from optimal_tp.verdict.race.blocks import Standing
 
 
-def look_at(standing: Standing | None) -> Look:
+def look_at(standing: Standing | None, decision: Decision, *, seconds_left: float) -> Look:
     """Return ``standing`` in the watcher's terms; None is a race that has not begun."""
-    if standing is None:
-        return Look(blocks=0, reason="nothing compared yet", ratios=())
-    reason = "no safe choice yet" if standing.safe is None else f"{standing.safe.name} is a safe choice"
+    chosen = None if standing is None else standing.safe
+    reason = "no safe choice yet" if chosen is None else f"{chosen.name} is a safe choice"
     return Look(
-        blocks=standing.blocks,
-        reason=reason,
+        blocks=0 if standing is None else standing.blocks,
+        reason="nothing compared yet" if standing is None else reason,
         ratios=tuple(
             Ratio(
                 first=pair.first.name,
@@ -21,7 +21,10 @@ def look_at(standing: Standing | None) -> Look:
                 value=math.exp(pair.log_ratio),
                 interval=pair.interval.exponentiated(),
             )
-            for pair in standing.pairs
+            for pair in (() if standing is None else standing.pairs)
             if pair.log_ratio is not None
         ),
+        resolution=decision.resolution,
+        spent_seconds=decision.budget_seconds - max(0.0, seconds_left),
+        budget_seconds=decision.budget_seconds,
     )

@@ -143,7 +143,7 @@ class Experiment:
                 continue
             for number in numbers:
                 self.guidance.add_block(found[number])
-                self.watcher.look(self.guidance.look())
+                self.watcher.look(self.guidance.look(seconds_left=deadline - self.taking.now()))
             block = numbers.stop
             self.watcher.advance(f"block {block}", done=self.taking.now() - began)
             self.taking.close_part()

@@ -21,6 +21,8 @@ from optimal_tp.settings.workload import Model
 ROOT = pathlib.Path(__file__).parents[2]
 _LAST_LINES = 3
 _LOG_TAIL_BYTES = 20_000
+_LOG_HEAD = re.compile(r"^(\(\w+ pid=\d+\) )?([A-Z]+ \d\d-\d\d [\d:]+ \[[^\]]+\] ?)?")
+"""What vLLM 0.32.0 puts before its words: "(EngineCore pid=7) INFO 11-27 23:06:03 [core.py:133] "."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,11 +143,19 @@ class Server:
 
     def last_words(self) -> str:
         """Return the last lines of the server's log, in one line."""
+        lines = self._log_lines()
+        return "(not readable)" if lines is None else " / ".join(lines[-_LAST_LINES:]) or "(empty)"
+
+    def last_line(self) -> str:
+        """Return what the server logged last, without process, level, time and source; "starting" before that."""
+        said = (_LOG_HEAD.sub("", line).strip() for line in reversed(self._log_lines() or []))
+        return next((line for line in said if line[:1].isascii() and line[:1].isalnum()), "starting")
+
+    def _log_lines(self) -> list[str] | None:
         with contextlib.suppress(OSError):
             text = self.plan.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
-            return " / ".join(lines[-_LAST_LINES:]) or "(empty)"
-        return "(not readable)"
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        return None
 
     def pause(self) -> None:
         """Stop every process of the server where it is: an idle vLLM goes on spinning and disturbs its neighbours."""

@@ -92,7 +92,9 @@ async def _ready(servers: collections.abc.Sequence[Server], *, halt: Halt, watch
                 title, holds = server.plan.title, server.resident_gib()
                 watcher.say(f"{title} is ready after {ready[url]:.0f} s, holds {holds:.1f} GiB")
         waited = time.monotonic() - start
-        watcher.advance(f"{len(ready)} of {len(servers)} ready", done=waited)
+        slowest = next((server for server in servers if server.plan.url not in ready), None)
+        doing = "" if slowest is None else f"; {slowest.plan.title}: {slowest.last_line()}"
+        watcher.advance(f"{len(ready)} of {len(servers)} ready{doing}", done=waited)
         if waited > limit and len(ready) < len(servers):
             raise _late(next(server for server in servers if server.plan.url not in ready), limit)
         with contextlib.suppress(TimeoutError):

@@ -54,11 +54,34 @@ class Look:
     reason: str
     """The outcome by now, and what it is held up by."""
     ratios: tuple[Ratio, ...]
+    resolution: float | None = None
+    """The share by which two candidates may differ and count as equal; None where nobody said."""
+    spent_seconds: float | None = None
+    """Of the experiment's time, until then."""
+    budget_seconds: float | None = None
+    """The experiment's time, ``decision.budget_seconds``."""
 
     @property
     def words(self) -> str:
         """Return all of it in one line."""
         return "; ".join((self.reason, *(ratio.words for ratio in self.ratios)))
+
+    @property
+    def precision(self) -> float | None:
+        """Return the widest half-width of its ratios; None where one of them is open, or there is none."""
+        widths = [ratio.half_width for ratio in self.ratios]
+        known = [width for width in widths if width is not None]
+        return max(known) if known and len(known) == len(widths) else None
+
+    @property
+    def precision_share(self) -> float | None:
+        """Return ``resolution / precision``, at most 1: how near the intervals are to the finest that is asked.
+
+        A clear lead ends the run before it reaches 1. None where either is not known.
+        """
+        if self.precision is None or self.resolution is None:
+            return None
+        return 1.0 if self.precision <= self.resolution else self.resolution / self.precision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

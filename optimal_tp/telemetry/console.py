@@ -6,10 +6,13 @@ import time
 import typing
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from optimal_tp.measurement.estimate import duration
 from optimal_tp.measurement.progress import Look
+from optimal_tp.telemetry.lines import look_bars
 
 _DETAIL_SECONDS = 60.0
 """At least so long after a stage's beginning, or its last detail, the next is a line."""
@@ -70,13 +73,23 @@ class PlainWatcher:
 
 
 class TerminalWatcher(PlainWatcher):
-    """The same lines above a bar with the stage and the time left."""
+    """The same lines above a bar with the stage and the time left, and bars for time and precision once known."""
 
     def __init__(self, console: Console, bar: Progress) -> None:
         """Write to ``console`` above ``bar``."""
         super().__init__(console)
         self._bar = bar
         self._task = bar.add_task("", total=None, detail="")
+        self._looks: dict[str, TaskID] = {}
+        """Bars of the last look, by label."""
+
+    def say(self, line: str) -> None:
+        """Write ``line``, folded between words where the terminal ends, the rest below its first word."""
+        row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_column(no_wrap=True)
+        row.add_column(overflow="fold")
+        row.add_row(Text(f"{self._clock() - self._start:7.1f} s"), Text(line))
+        self._console.print(row)
 
     def stage(self, name: str, *, total: float | None) -> None:
         """Start the bar anew."""
@@ -90,9 +103,27 @@ class TerminalWatcher(PlainWatcher):
         left = "" if total is None else f", at most {max(0.0, total - done):.0f} s left"
         self._bar.update(self._task, completed=done, detail=f"{detail}{left}")
 
+    def look(self, look: Look) -> None:
+        """Write it in one line, and move the bars of time and precision."""
+        super().look(look)
+        for each in look_bars(look):
+            if each.label not in self._looks:
+                self._looks[each.label] = self._bar.add_task(each.label, total=1.0, detail="", still=True)
+            self._bar.update(self._looks[each.label], completed=each.share, detail=each.words)
+
     def end(self) -> None:
-        """Take the bar away."""
+        """Take the bars away: a sweep's next run begins without those of the last."""
         self._bar.stop()
+        for task in self._looks.values():
+            self._bar.remove_task(task)
+        self._looks.clear()
+
+
+class _StageClock(TimeElapsedColumn):
+    """The time since the stage began; nothing beside what is no stage."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.fields.get("still") else super().render(task)
 
 
 @contextlib.contextmanager
@@ -102,11 +133,15 @@ def watcher(console: Console | None = None) -> typing.Iterator[Watcher]:
     if not console.is_terminal:
         yield PlainWatcher(console)
         return
+    # Words are cut where the terminal ends: a bar that wraps leaves its first line behind at every refresh.
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[detail]}"),
+        BarColumn(bar_width=12, table_column=Column(min_width=12)),
+        _StageClock(table_column=Column(min_width=7)),
+        TextColumn(
+            "{task.description}: {task.fields[detail]}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         yield TerminalWatcher(console, bar)

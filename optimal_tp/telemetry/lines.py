@@ -1,5 +1,8 @@
 """A scene in words: a few lines that fit a terminal, the same for a log."""
 
+import dataclasses
+import datetime as dt
+
 from optimal_tp.measurement.estimate import MISSING, duration, figure, percent, plural, usd
 from optimal_tp.measurement.metrics import BY_NAME
 from optimal_tp.measurement.progress import Look, Progress, Ratio
@@ -8,30 +11,118 @@ from optimal_tp.telemetry.snapshot import SHOWN, Scene
 _BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "WithinLimits": "within limits"}
 
 
-def lines(scene: Scene, usd_per_hour: float | None) -> list[str]:
-    """Return what is to be said of ``scene``; ``usd_per_hour`` is what everything costs, None where nobody said."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bill:
+    """What a stack costs, from its outputs; None is what nobody said."""
+
+    usd_per_hour: float | None = None
+    """While every server runs."""
+    budget_usd: float | None = None
+    stops_at: dt.datetime | None = None
+    """When the guard stops the servers; None where it never does, too."""
+
+    def spent_usd(self, seconds: float) -> float | None:
+        """Return what ``seconds`` cost at most: as if every server had run all the time."""
+        return None if self.usd_per_hour is None else self.usd_per_hour * seconds / 3600
+
+
+UNKNOWN = Bill()
+"""Of a run that was named without its stack."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bar:
+    """How much of something is reached: a share from 0 to 1, and the same in words."""
+
+    label: str
+    share: float
+    words: str
+
+
+def bars(scene: Scene, bill: Bill) -> list[Bar]:
+    """Return how far the money and the precision are, of a run under way; none of what is not known."""
+    progress = scene.progress
+    if progress is None or scene.has_ended or scene.is_silent:
+        return []
+    found = []
+    spent = bill.spent_usd(_seconds(scene, progress))
+    if spent is not None and bill.budget_usd:
+        words = f"at most {usd(spent)} of {usd(bill.budget_usd)}"
+        found.append(Bar(label="spent", share=min(1.0, spent / bill.budget_usd), words=words))
+    return [*found, *look_bars(progress.looks[-1] if progress.looks else None)]
+
+
+def look_bars(look: Look | None) -> list[Bar]:
+    """Return how much of the experiment's time is used and how near the precision is that was asked for."""
+    if look is None:
+        return []
+    found = []
+    if look.spent_seconds is not None and look.budget_seconds:
+        words = f"{duration(look.spent_seconds)} of {duration(look.budget_seconds)}"
+        found.append(Bar(label="time", share=min(1.0, look.spent_seconds / look.budget_seconds), words=words))
+    if look.precision is not None and look.resolution is not None and look.precision_share is not None:
+        words = f"±{percent(look.precision)}, finest asked ±{percent(look.resolution)}"
+        found.append(Bar(label="precision", share=look.precision_share, words=words))
+    return found
+
+
+def lines(scene: Scene, bill: Bill) -> list[str]:
+    """Return what is to be said of ``scene``, whose stack costs ``bill``."""
     progress = scene.progress
     if progress is None:
-        return [*_sweep_line(scene), _nothing_yet(scene)]
+        return [*_sweep_line(scene), _nothing_yet(scene), *_stops(scene, bill)]
     said = [*_sweep_line(scene), f"{progress.model}  {scene.place}"]
     if scene.has_ended:
         answers = scene.answers or (_without_answer(scene, progress),)
-        return [*said, *answers, _spent(scene, progress, usd_per_hour)]
-    said += [_stage_line(scene, progress), _spent(scene, progress, usd_per_hour)]
+        return [*said, *answers, _spent(scene, progress, bill)]
+    said += [_stage_line(scene, progress), _spent(scene, progress, bill)]
     if scene.is_silent:
         silent = (
             f"The load generator has been silent for {duration(scene.silent_seconds)}: it is gone or cannot reach the "
-            "bucket; its log says why, and its Deployment starts it again"
+            "bucket. Its log says why; its Deployment starts it again."
         )
         return [*said, silent, *progress.lines[-1:]]
     return [*said, *_look_lines(progress), *_value_lines(scene, progress), *progress.lines[-1:]]
+
+
+def as_data(scene: Scene, bill: Bill) -> dict[str, object]:
+    """Return ``scene`` as plain data with units in the keys; None is what is not known."""
+    progress = scene.progress
+    look = progress.looks[-1] if progress is not None and progress.looks else None
+    spent = None if progress is None else bill.spent_usd(_seconds(scene, progress))
+    ratios = () if look is None else look.ratios
+    return {
+        "place": scene.place,
+        "run": None if progress is None else progress.run,
+        "model": None if progress is None else progress.model,
+        "stage": None if progress is None else progress.stage,
+        "detail": None if progress is None else progress.detail,
+        "blocks": None if look is None else look.blocks,
+        "standing": None if look is None else look.reason,
+        "ratios_per_core": [
+            {
+                "first": str(ratio.first),
+                "second": str(ratio.second),
+                "value": ratio.value,
+                "low": ratio.interval.low,
+                "high": ratio.interval.high,
+            }
+            for ratio in ratios
+        ],
+        "spent_usd_at_most": spent,
+        "budget_usd": bill.budget_usd,
+        "servers_stop_at": None if bill.stops_at is None else bill.stops_at.isoformat(),
+        "silent_seconds": None if progress is None else round(scene.silent_seconds, 1),
+        "has_ended": scene.has_ended,
+        "answers": list(scene.answers),
+    }
 
 
 def brief(scene: Scene) -> str:
     """Return the scene in one line that changes only when something happened."""
     progress = scene.progress
     if progress is None or scene.has_ended or scene.is_silent:
-        return " ".join(lines(scene, None)[-2:])
+        return " ".join(lines(scene, UNKNOWN)[-2:])
     last = progress.looks[-1].words if progress.looks else ""
     return "  ".join(filter(None, (progress.model, progress.stage, progress.detail, last)))
 
@@ -47,7 +138,7 @@ def _sweep_line(scene: Scene) -> list[str]:
 def _nothing_yet(scene: Scene) -> str:
     if scene.sweep is not None:
         return f"The next model is about to begin in {scene.place}."
-    return f"No run yet in {scene.place}: the load generator writes there as soon as it starts."
+    return f"No run yet in {scene.place}: the load generator writes there as soon as its pod starts."
 
 
 def _without_answer(scene: Scene, progress: Progress) -> str:
@@ -66,14 +157,27 @@ def _stage_line(scene: Scene, progress: Progress) -> str:
     return f"{progress.stage}{detail}: {duration(in_stage)}{left}"
 
 
-def _spent(scene: Scene, progress: Progress, usd_per_hour: float | None) -> str:
+def _seconds(scene: Scene, progress: Progress) -> float:
     until = progress.written if scene.has_ended else scene.now
-    seconds = until - (progress.started if scene.started is None else scene.started)
-    since = f"{duration(seconds)} since the load generator began"
-    if usd_per_hour is None:
-        return f"{since}; what an hour costs is not known here: name the stack with --stack"
-    most = usd(usd_per_hour * seconds / 3600)
-    return f"{since}: at most {most} so far, at {usd(usd_per_hour)} an hour where every server runs"
+    return until - (progress.started if scene.started is None else scene.started)
+
+
+def _spent(scene: Scene, progress: Progress, bill: Bill) -> str:
+    seconds = _seconds(scene, progress)
+    spent = bill.spent_usd(seconds)
+    if spent is None:
+        return f"{duration(seconds)} since the load generator began; --stack STACK adds what it costs"
+    most = "" if bill.budget_usd is None else f" of {usd(bill.budget_usd)}"
+    said = f"spent at most {usd(spent)}{most} in {duration(seconds)}, at {usd(bill.usd_per_hour)} an hour"
+    return "; ".join([said, *_stops(scene, bill)])
+
+
+def _stops(scene: Scene, bill: Bill) -> list[str]:
+    if bill.stops_at is None or scene.has_ended:
+        return []
+    left = bill.stops_at.timestamp() - scene.now
+    clock = bill.stops_at.astimezone(dt.UTC).strftime("%H:%M UTC")
+    return [f"servers stop by {clock}, in {duration(left)}" if left > 0 else f"servers were stopped at {clock}"]
 
 
 def _look_lines(progress: Progress) -> list[str]:

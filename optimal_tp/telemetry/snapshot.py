@@ -38,6 +38,8 @@ class Scene:
 
     place: str
     """Where the run is: ``s3://bucket/prefix/run``; the runs' own prefix before there is one."""
+    root: str = ""
+    """Where all of it is: the sweep's own place where it is one, else the run's; empty before there is one."""
     progress: Progress | None
     sweep: Sweep | None
     """The sweep that the run is a leg of."""
@@ -105,6 +107,7 @@ class Sight:
         progress = None if text is None else _progress(text)
         scene = Scene(
             place=f"s3://{self._bucket}/{folder}",
+            root=f"s3://{self._bucket}/{self._prefix}{name}" if name else "",
             progress=progress,
             sweep=sweep,
             answers=(),

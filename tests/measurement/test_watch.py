@@ -24,6 +24,7 @@ from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.progress import encode_progress
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
+from optimal_tp.telemetry.lines import UNKNOWN, Bill
 from optimal_tp.telemetry.snapshot import Scene, Sight
 from tests.fakes_candidates import TP2
 from tests.fakes_run import planted_run, store
@@ -145,6 +146,33 @@ def test_a_run_that_is_over_tells_its_answer(capsys: pytest.CaptureFixture[str])
     assert said(capsys).splitlines()[1:4] == ["Sentence 0.", "Sentence 1.", "Sentence 2."]
 
 
+def test_the_report_is_the_last_word(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever watched to the end has the verdict before him and the report on his machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
+    folder = store(tmp_path / "b", *planted_run())
+    for name in ("run.json", "samples.jsonl"):
+        put(f"{NEW}/{name}", (folder / name).read_bytes())
+    put(f"{NEW}/progress.json", running(is_over=True))
+    put(f"{NEW}/verdict.json", json.dumps({"claims": [{"sentence": "The answer."}]}))
+
+    assert watch(["--results", RUNS]) == 0
+    told = capsys.readouterr().out
+    assert told.index("The answer.") < told.index("Report: ")
+    assert list(tmp_path.glob("out/*/report.html"))
+
+
+def test_changes_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line each, nothing else."""
+    put(f"{NEW}/progress.json", running())
+    (line,) = said(capsys, "--json").splitlines()
+
+    assert json.loads(line)["place"] == f"{RUNS}/{NEW}"
+    assert json.loads(line)["blocks"] == 9
+
+
 def test_no_run_yet(capsys: pytest.CaptureFixture[str]) -> None:
     """Also with other things in the bucket."""
     put("notes/progress.json", running())
@@ -190,15 +218,15 @@ def scene(**changes: typing.Any) -> Scene:
     return Scene(place=RUNS, progress=progress, sweep=None, answers=("The answer.",), now=1.0, values={})
 
 
-def followed(*looks: Exception | Scene) -> tuple[int, str]:
-    """Follow ``looks`` without waiting; return the exit status and what a log would have."""
+def followed(*looks: Exception | Scene) -> tuple[Scene, str]:
+    """Follow ``looks`` without waiting; return the last one and what a log would have."""
     console = Console(record=True, width=400, file=io.StringIO())
     sight = typing.cast("Sight", Failing(*looks))
     waits: list[float] = []
-    with Screen(console, None) as screen:
-        status = follow(sight, RUNS, screen, every_seconds=15, sleep=waits.append, clock=lambda: 1.0)
+    with Screen(console, UNKNOWN) as screen:
+        last = follow(sight, RUNS, screen, every_seconds=15, sleep=waits.append, clock=lambda: 1.0)
     assert waits == [15.0] * (len(looks) - 1)
-    return status, console.export_text()
+    return last, console.export_text()
 
 
 def refusal(code: str) -> Exception:
@@ -208,18 +236,18 @@ def refusal(code: str) -> Exception:
 
 def test_it_is_followed_until_it_is_over() -> None:
     """Each change is a line; a look that shows nothing new is none; the end is the answer."""
-    status, text = followed(scene(stage="warm-up"), scene(stage="warm-up"), scene(stage="blocks"), scene(is_over=True))
+    last, text = followed(scene(stage="warm-up"), scene(stage="warm-up"), scene(stage="blocks"), scene(is_over=True))
 
-    assert status == 0
+    assert last.is_over
     assert text.splitlines()[:2] == ["Qwen/Qwen3-0.6B  warm-up", "Qwen/Qwen3-0.6B  blocks"]
     assert "The answer." in text
 
 
 def test_a_hiccup_is_no_end() -> None:
     """AWS that does not answer once is tried again."""
-    status, text = followed(scene(), refusal("SlowDown"), scene(is_over=True))
+    last, text = followed(scene(), refusal("SlowDown"), scene(is_over=True))
 
-    assert status == 0
+    assert last.is_over
     assert "AWS does not answer for now (An error occurred (SlowDown)" in text
 
 
@@ -285,10 +313,16 @@ def pulumi(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str) -
 
 def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack that was named is the one that is asked."""
-    outputs = '{"results_uri": "s3://results/runs", "usd_per_hour": 4.85}'
-    pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{outputs}'""")
+    outputs = {"results_uri": RUNS, "usd_per_hour": 4.85, "budget_usd": 20}
+    known = Bill(usd_per_hour=4.85, budget_usd=20)
+    for said, stops_at in (
+        ("2026-07-01T15:48:00+00:00", dt.datetime(2026, 7, 1, 15, 48, tzinfo=dt.UTC)),
+        ("never: spend.keep_running", None),
+    ):
+        text = json.dumps({**outputs, "servers_stop_at": said})
+        pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{text}'""")
 
-    assert of_stack("dev") == (RUNS, 4.85)
+        assert of_stack("dev") == (RUNS, dataclasses.replace(known, stops_at=stops_at))
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,9 @@ def too_large() -> None:
 def stopped() -> None:
     """Press Ctrl-C while a server loads."""
     local = types.SimpleNamespace(ready_timeout_seconds=60)
-    told = types.SimpleNamespace(local=local, url="http://127.0.0.1:1")
-    server = typing.cast("Server", types.SimpleNamespace(failure=None, plan=told))
+    told = types.SimpleNamespace(local=local, url="http://127.0.0.1:1", title="TP1")
+    waiting = types.SimpleNamespace(failure=None, plan=told, last_line=lambda: "starting")
+    server = typing.cast("Server", waiting)
     watcher = typing.cast("Watcher", types.SimpleNamespace(stage=lambda *_, **__: None, advance=lambda *_, **__: None))
 
     async def halted() -> None:

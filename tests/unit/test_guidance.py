@@ -195,10 +195,10 @@ def test_orders_are_those_of_the_seed() -> None:
 def test_a_look_names_the_safe_choice() -> None:
     """What a watcher sees: first nothing, then the ratios, then the choice."""
     run = guided(SEED_EXPERIMENT, LIMITED)
-    assert run.guidance.look().reason == "nothing compared yet"
+    assert run.guidance.look(seconds_left=60).reason == "nothing compared yet"
     run.search()
     blocks = run.blocks(1)
-    early = run.guidance.look()
+    early = run.guidance.look(seconds_left=60)
 
     assert (early.blocks, early.reason) == (blocks, "no safe choice yet")
     assert [(ratio.first, ratio.second) for ratio in early.ratios] in (
@@ -206,7 +206,7 @@ def test_a_look_names_the_safe_choice() -> None:
         [("TP1", "TP2"), ("TP1", "TP4"), ("TP2", "TP4")],
     )
     done, _ = finished(LIMITED)
-    assert done.guidance.look().reason == "TP1 is a safe choice"
+    assert done.guidance.look(seconds_left=60).reason == "TP1 is a safe choice"
 
 
 def test_equal_candidates_end_in_the_smaller_one() -> None:

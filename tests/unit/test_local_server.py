@@ -122,6 +122,28 @@ def test_a_server_that_loads_too_long_is_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        (
+            b"(EngineCore pid=7) INFO 11-27 23:06:03 [core.py:133] Loading weights took 3.2 s\n",
+            "Loading weights took 3.2 s",
+        ),
+        ("(APIServer pid=2) INFO 11-27 23:05:38 [api.py:3] Using it\n[x]\n  ▄▄ ▄█\n\n".encode(), "Using it"),
+        (b"", "starting"),
+    ],
+    ids=["prefix", "banner", "empty"],
+)
+def test_the_last_line_of_a_log_is_told_without_its_head(tmp_path: pathlib.Path, log: bytes, line: str) -> None:
+    """While a server loads, its own last word says what it does."""
+    path = tmp_path / "log"
+    path.write_bytes(log)
+    server = Server.__new__(Server)
+    server.plan = dataclasses.replace(_plan(), log=path)
+
+    assert server.last_line() == line
+
+
 def test_a_server_that_does_not_start_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever keeps it ended before it said a word."""
     monkeypatch.setattr(sys, "executable", "/bin/false")

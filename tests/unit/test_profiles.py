@@ -1,9 +1,11 @@
 """The profiles that come with the program, and what a profile is refused for."""
 
 import pathlib
+import subprocess
 
 import pytest
 
+from optimal_tp.__main__ import main as program
 from optimal_tp.errors import SettingsError
 from optimal_tp.local.profile import PROFILES, read_profile
 
@@ -78,3 +80,25 @@ def test_sizes_of_a_model_that_is_not_there_are_refused(tmp_path: pathlib.Path) 
         "local.sizes.Qwen/Qwen3-06B is 'Qwen/Qwen3-0.6B'; it names a model of this profile: Qwen/Qwen3-0.6B; "
         f"edit {path}"
     )
+
+
+def test_a_profile_is_checked_before_anything_is_installed(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``make local`` asks this first: neither a wrong profile nor a folder without a model costs a download."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    assert program(["local", "--check", "--profile", "quick"]) == 0
+    assert program(["local", "--check", "--profile", "quickest"]) == 2
+    assert program(["local", "--check", "--model", str(folder)]) == 2
+    assert "PROFILE" in capsys.readouterr().err
+
+
+def test_make_checks_the_profile_first() -> None:
+    """In the order in which make would run its recipes on a machine that has nothing installed."""
+    root = pathlib.Path(__file__).parents[2]
+    asked = ["make", "--dry-run", "--always-make", "local", "PROFILE=quickest"]
+    planned = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+
+    assert planned.index('--profile "quickest" --check') < planned.index("installing vLLM for CPUs")

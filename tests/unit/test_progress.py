@@ -1,11 +1,13 @@
 """Progress for people: a bar on a terminal, plain lines for logs."""
 
+import dataclasses
 import io
 import re
 
 from rich.console import Console
 
 from optimal_tp.telemetry.console import PlainWatcher, TerminalWatcher, watcher
+from tests.fakes_watch import look
 
 
 def test_without_a_terminal_each_thing_is_one_plain_line() -> None:
@@ -56,3 +58,19 @@ def test_a_terminal_gets_a_bar_with_stage_detail_and_time_left() -> None:
     assert re.fullmatch(
         r" +\d+\.\d s  the verdict", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue()[before:]).strip("\r\n")
     )
+
+
+def test_a_terminal_gets_bars_for_time_and_precision() -> None:
+    """As soon as a look tells them; no line is longer than the terminal, so that nothing is left behind."""
+    written = io.StringIO()
+    told = dataclasses.replace(look(9, 1.2, 1.6), resolution=0.05, spent_seconds=900.0, budget_seconds=3600.0)
+    with watcher(Console(file=written, force_terminal=True, width=80)) as watching:
+        watching.stage("blocks", total=100)
+        watching.look(told)
+        watching.advance("9 of 40, and much more than fits in one line of a terminal of eighty columns", done=50)
+        watching.end()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", written.getvalue())
+
+    assert "15 min of 60 min" in shown
+    assert "±15.5 %, finest asked ±5 %" in shown
+    assert max(len(line) for line in re.split(r"[\r\n]+", shown) if "block 9:" not in line) <= 80
