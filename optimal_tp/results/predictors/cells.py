@@ -14,6 +14,8 @@ import yaml
 from optimal_tp.errors import Problem
 
 REMEDY = "correct the file"
+_LONGEST_PLACED = 200_000
+"""Characters of JSON in which lines are looked for; a benchmark may keep every token's time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,11 @@ class Cells:
         value = self._first(names)
         return None if value is None else str(value[1])
 
-    def number(self, *names: str, needed: bool = False) -> float | None:
-        """Return the first of ``names`` that is there, a finite number above 0; None where none is, or it is empty."""
+    def number(self, *names: str, needed: bool = False, zero_is_none: bool = False) -> float | None:
+        """Return the first of ``names`` that is there, a finite number above 0; None where none is, or it is empty.
+
+        ``zero_is_none``: a program writes 0 for what it did not see.
+        """
         found = self._first(names)
         if found is None:
             if needed:
@@ -45,6 +50,8 @@ class Cells:
             number = math.nan
         if math.isfinite(number) and number > 0:
             return number
+        if number == 0 and zero_is_none:
+            return None
         self.fault(name, value, "must be a number above 0")
         return None
 
@@ -105,14 +112,15 @@ def read_sheet(path: pathlib.Path, degree: int | None) -> Sheet:
 
 
 def _csv_rows(text: str) -> list[tuple[int, dict[str, object]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
+    """Return the rows; a column without a name is the index that pandas writes."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if not reader.fieldnames:
         raise ValueError("must be CSV with a line of column names, or JSON")
     rows = []
     for row in reader:
-        if None in row.values() or "" in row:
+        if None in row or None in row.values():
             raise ValueError(f"must have {len(reader.fieldnames)} cells in every line (line {reader.line_num} has not)")
-        rows.append((reader.line_num, {str(name).strip(): value for name, value in row.items()}))
+        rows.append((reader.line_num, {name.strip(): value for name, value in row.items() if name.strip()}))
     return rows
 
 
@@ -133,7 +141,9 @@ def _json_rows(text: str) -> list[tuple[int, dict[str, object]]]:
 
 
 def _lines(text: str, count: int) -> list[int]:
-    """Return the line of each row, from 1: JSON is YAML, whose nodes know their places."""
+    """Return the line of each row, from 1: JSON is YAML, whose nodes know their places. A long text is one place."""
+    if len(text) > _LONGEST_PLACED:
+        return [1] * count
     try:
         node: typing.Any = yaml.compose(text, Loader=yaml.SafeLoader)
         if isinstance(node, yaml.MappingNode):

@@ -58,19 +58,14 @@ def _row(cells: Cells, sheet: Sheet) -> StatedRow:
         batch=cells.count(*_BATCH),
         in_flight=cells.number("max_concurrency"),
         ttft_ms=cells.number("median_ttft_ms", "mean_ttft_ms"),
-        tpot_ms=_zero_is_none(cells, "median_tpot_ms", "mean_tpot_ms"),
+        tpot_ms=cells.number("median_tpot_ms", "mean_tpot_ms", zero_is_none=True),
         output_tokens_per_second=cells.number("output_throughput", needed=True),
-        requests_per_second=_zero_is_none(cells, "request_goodput", "request_goodput:"),
+        requests_per_second=cells.number("request_goodput", "request_goodput:", zero_is_none=True),
         cores=degree or sheet.degree or 1,
         input_tokens=None if completed is None or prompt is None else prompt / completed,
         output_tokens=None if completed is None or output is None else output / completed,
         model=cells.text("model_id"),
     )
-
-
-def _zero_is_none(cells: Cells, *names: str) -> float | None:
-    """Return a figure that is 0 where it was not asked for, or has no meaning."""
-    return None if cells.text(*names) in ("0", "0.0") else cells.number(*names)
 
 
 def _mean(own: typing.Sequence[StatedRow]) -> StatedRow:

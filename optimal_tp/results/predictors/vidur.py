@@ -26,7 +26,7 @@ def stated(sheet: Sheet) -> Stated:
         if (cells.number("replica_num_pipeline_stages") or 1) != 1:
             others += 1
             continue
-        if (cells.number("request_scheduling_delay_99%") or 0) > _LONGEST_DELAY_SECONDS:
+        if (cells.number("request_scheduling_delay_99%", zero_is_none=True) or 0) > _LONGEST_DELAY_SECONDS:
             full += 1
             continue
         ttft, tbt = cells.number("ttft_50%"), cells.number("tbt_50%")
@@ -34,7 +34,7 @@ def stated(sheet: Sheet) -> Stated:
             StatedRow(
                 place=cells.place,
                 degree=degree,
-                batch=cells.count("replica_scheduler_max_num_seqs"),
+                batch=cells.count("replica_scheduler_batch_size_cap"),
                 ttft_ms=None if ttft is None else 1000 * ttft,
                 tpot_ms=None if tbt is None else 1000 * tbt,
                 requests_per_second=cells.number("poisson_request_interval_generator_qps", needed=True),
