@@ -29,6 +29,7 @@ COMMANDS = {
     "report": Command(line="show the verdict of a stored run or sweep and write its report"),
     "compare": Command(line="compare two stored runs"),
     "plan": Command(line="plan the fleet that carries a rate within a latency limit"),
+    "predict": Command(line="predict what each degree carries at most, by the roofline, before anything runs"),
     "preflight": Command(line="ask AWS what would go wrong before a stack is made"),
     "watch": Command(line="follow a run in the cluster"),
     "leftovers": Command(line="list what a destroyed stack left behind, what it costs, and remove it"),

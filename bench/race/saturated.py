@@ -10,7 +10,7 @@ import numpy as np
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.settings.workload import Decision
 from optimal_tp.verdict.contest import rules_of
-from optimal_tp.verdict.race.blocks import Race
+from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.scoring import Throughput, ThroughputScoring
 
 MOST_BLOCKS = 120
@@ -36,8 +36,8 @@ class Saturated:
     """Mean of an exponential slowdown of candidate 2's turns."""
 
 
-def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
-    """Return of one experiment: false better, choice too low, choice reached, blocks."""
+def experiment(truth: Saturated, seed: int) -> tuple[dict[Candidate, float], Standing]:
+    """Return the planted logarithms of one experiment, and where its race ended."""
     draw = random.Random(seed)
     candidates = [Candidate(2**number) for number in range(truth.candidates)]
     race: Race[Throughput] = Race(candidates, ThroughputScoring(candidates), rules_of(Decision(), truth.candidates))
@@ -66,6 +66,12 @@ def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
         standing = race.add_block(readings)
         if standing.safe is not None:
             break
+    return level, standing
+
+
+def outcome(truth: Saturated, seed: int) -> tuple[bool, bool, bool, int]:
+    """Return of one experiment: false better, choice too low, choice reached, blocks."""
+    level, standing = experiment(truth, seed)
     false_better = any(level[pair.first] <= level[pair.second] for pair in standing.beaten.values())
     too_low = standing.safe is not None and level[standing.safe] < -math.log(1.05) - 1e-9
     return false_better, too_low, standing.safe is not None, standing.blocks

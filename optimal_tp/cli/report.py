@@ -7,23 +7,63 @@ Example: optimal-tp report out/last
 
 import argparse
 import pathlib
+import sys
 
 from optimal_tp.cli.sources import folder_of, stored_run, stored_sweep
+from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.report.conclusion import conclude
+from optimal_tp.report.files import write_files
+from optimal_tp.report.formats.llmd import llmd_files
+from optimal_tp.report.formats.sample_table import FILE, sample_table
 from optimal_tp.report.sweep import conclude_sweep
+from optimal_tp.results.predictors.reading import read_stated
+from optimal_tp.results.retrial import retry
+from optimal_tp.results.source import Source
+from optimal_tp.verdict.findings import EXIT_STATUS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("source", metavar="SOURCE", help="the folder of a run or sweep, or s3://bucket/prefix")
-    parser.add_argument("--output", type=pathlib.Path, help="folder of the report; by default the source's own")
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="the folder of a run or sweep, or s3://bucket/prefix")
+    add("--output", type=pathlib.Path, help="folder of the report; by default the source's own")
+    add(
+        "--predicted",
+        action="append",
+        default=[],
+        metavar="[tpN=]FILE",
+        help="predictions of a planner or simulator, shown against the run (docs/predictions.md); again for more files",
+    )
+    add(
+        "--format",
+        choices=("llmd", "csv"),
+        help="write this instead of the report: llm-d benchmark reports, or a table of samples",
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write and show the report. Raises SettingsError where there is no run to read."""
+    """Write and show the report. Raises SettingsError where there is no run to read, or predictions are bad."""
     sweep = stored_sweep(options.source)
     if sweep is not None:
+        for name in ("predicted", "format"):
+            if getattr(options, name):
+                rule = f"must be a run, not a sweep, with --{name}"
+                problem = Problem(path="SOURCE", value=options.source, rule=rule, remedy="name the folder of one model")
+                raise SettingsError([problem])
         return conclude_sweep(sweep, options.output or folder_of(options.source, sweep.sweep.sweep), predicted)
     source = stored_run(options.source)
-    return conclude(source, options.output or folder_of(options.source, source.record.run), predicted)
+    folder = options.output or folder_of(options.source, source.record.run)
+    if options.format:
+        return _export(source, folder, options.format)
+    stated = read_stated(options.predicted, source.record.settings.load) if options.predicted else None
+    return conclude(source, folder, predicted, stated)
+
+
+def _export(source: Source, folder: pathlib.Path, form: str) -> int:
+    """Write the run in another program's form, and return the verdict's exit status."""
+    again = retry(source)
+    files = llmd_files(again) if form == "llmd" else {FILE: sample_table(source.samples).encode()}
+    for path in write_files(folder, files, what=form):
+        sys.stdout.write(f"{path}\n")
+    return EXIT_STATUS[again.verdict.outcome]

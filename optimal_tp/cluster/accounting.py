@@ -20,12 +20,12 @@ from optimal_tp.measurement.sweep import SWEEP
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.report.claims import bill, receipt_claim
 from optimal_tp.report.files import write
+from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.sweep import write_receipt
 from optimal_tp.results.folder import RECORD, Bucket, write_record, write_whole
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
-from optimal_tp.verdict.analysis import analyse
 
 LOOK_SECONDS = 15.0
 """How often: a node's end is known that well."""
@@ -145,7 +145,7 @@ class Accounts:
             record = decode_run((folder / RECORD).read_text(encoding="utf-8"))
             write_record(folder, dataclasses.replace(record, receipt=found))
             again = retry(read(str(folder)))
-            write(folder, analyse(again.record, again.samples, again.verdict))
+            write(folder, analysed(again))
         elif (folder / SWEEP).exists():
             write_receipt(folder, found)
         if self.bucket is not None:

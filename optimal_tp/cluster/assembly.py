@@ -249,6 +249,7 @@ class Assembly:
             model_title=model_title,
             restored=kept,
             access=self.access,
+            physics=model.physics,
         )
 
     def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> Arena:

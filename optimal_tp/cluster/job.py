@@ -33,10 +33,10 @@ from optimal_tp.measurement.steps import Step, decode_steps, encode_steps
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.files import write
+from optimal_tp.report.physics.reached import analysed
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.telemetry.console import Watcher
-from optimal_tp.verdict.analysis import analyse
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 """Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""
@@ -296,7 +296,7 @@ def _add_receipt(results: Results, watching: Watcher) -> None:
     except SettingsError as error:
         watching.say(str(error))
         return
-    write(results.folder, analyse(again.record, again.samples, again.verdict))
+    write(results.folder, analysed(again))
 
 
 def _whole(results: Results) -> Source:

@@ -12,7 +12,9 @@ import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate, candidate
+from optimal_tp.facts.physics import Physics
 from optimal_tp.loadgen.command import access
+from optimal_tp.plan.lineup import Refusal
 from optimal_tp.settings.candidates import CandidateName
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse, read_yaml
@@ -83,14 +85,6 @@ def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | 
     return name, prefix.strip("/")
 
 
-class GateOrder(Section):
-    """A candidate that the plan has refused already."""
-
-    gate: typing.Literal["no-fit"]
-    reason: str
-    """The number that decided it, in a sentence."""
-
-
 class JobsOrder(Section):
     """Jobs, by name, that stand suspended until the experiment resumes them."""
 
@@ -108,10 +102,12 @@ class ModelOrder(Section):
     """URLs by candidate, rising; several are replicas."""
     rounds: tuple[tuple[CandidateName, ...], ...] | None = None
     """Candidates that run at the same time, started through Kubernetes; None where all servers run already."""
-    gates: dict[CandidateName, GateOrder] = pydantic.Field(default_factory=dict)
+    gates: dict[CandidateName, Refusal] = pydantic.Field(default_factory=dict)
     """Candidates of the settings that have no servers, and why."""
     jobs: JobsOrder | None = None
     """What has to be done before the servers can start; None where it was done."""
+    physics: Physics | None = None
+    """Roof of a core and sizes of the model, for the report; None where nobody knows them."""
 
     @pydantic.field_validator("rounds")
     @classmethod
@@ -129,8 +125,8 @@ class ModelOrder(Section):
     @pydantic.field_validator("gates")
     @classmethod
     def _gates_have_no_servers(
-        cls, gates: dict[Candidate, GateOrder], info: pydantic.ValidationInfo
-    ) -> dict[Candidate, GateOrder]:
+        cls, gates: dict[Candidate, Refusal], info: pydantic.ValidationInfo
+    ) -> dict[Candidate, Refusal]:
         both = [each.slug for each in gates if each in info.data.get("targets", ())]
         if both:
             raise broken(f"a candidate with a gate must have no target ({', '.join(both)})")

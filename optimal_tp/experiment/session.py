@@ -21,6 +21,7 @@ from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.physics import Physics
 from optimal_tp.loadgen.command.access import OPEN, Access
 from optimal_tp.loadgen.counting import countings
 from optimal_tp.loadgen.stretch import Target
@@ -68,6 +69,8 @@ class Session:
     """What an earlier process has kept of the run in ``folder``, to go on with; None begins it."""
     access: Access = OPEN
     """What the servers ask of a client."""
+    physics: Physics | None = None
+    """Roof of a core and sizes of the model, for the report; None where nobody knows them."""
 
     @functools.cached_property
     def trace(self) -> Trace | None:
@@ -131,9 +134,8 @@ class Session:
         Every server of the model tells its tokens alike. None also where ``halt`` was set meanwhile: the run ends then
         with what was measured before.
         """
-        rounds = self.rounds or (tuple(self._measured()),)
         with contextlib.suppress(Interrupted):
-            for together in sorted(rounds, key=lambda each: candidate not in each):
+            for together in sorted(self.rounds or (tuple(self._measured()),), key=lambda each: candidate not in each):
                 await self.meet(together)
                 urls = (url for each in together for url in self._measured().get(each, ()))
                 if (first := next(urls, None)) is not None:
@@ -304,6 +306,7 @@ class Session:
             rounds=self.rounds,
             steps=self.arena.steps,
             trace=None if self.trace is None else trace_record(self.trace),
+            physics=self.physics,
         )
 
 

@@ -269,10 +269,12 @@ def _experts(said: Config, keys: ExpertKeys | None, layers: int) -> Experts | No
         return None
     dense = said.get("mlp_only_layers") or ()
     step = said.get("decoder_sparse_step") or 1
+    per_token = said.get("num_experts_per_tok")
     return Experts(
         count=said[keys.count],
         intermediate=said[keys.intermediate],
         layers=sum(layer not in dense and (layer + 1) % step == 0 for layer in range(layers)),
+        per_token=min(per_token, said[keys.count]) if _is_count(per_token) else 1,
         shared_intermediate=0 if keys.shared is None else said[keys.shared],
         shared_gate=keys.shared is not None,
         biases=keys.biases,

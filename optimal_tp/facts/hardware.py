@@ -27,6 +27,44 @@ LOGICAL_CORES_PER_CHIP = 4
 MEMORY_PER_LOGICAL_CORE_GB = 24
 """One of the chip's four 24 GB banks (logical-neuroncore-config.rst). The EC2 API says 512 GiB a chip: wrong."""
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Roof:
+    """What one logical core can do at most, or was seen to do."""
+
+    kind: typing.Literal["published", "attained"]
+    """``published`` is the maker's figure; ``attained`` what a short measurement reached, which more may be."""
+    bytes_per_second: float
+    """Bytes read from memory, with as many cores reading as servers run together."""
+    flop_per_second: float | None
+    """Floating-point operations in the model's number format; None where that was not measured."""
+    source: str
+    """Where the figures come from, for people: the end of a sentence."""
+    kept_bytes: float = 0.0
+    """Weights that on-chip memory could keep from one step to the next, at most."""
+
+
+# Chip: trainium2.rst of the Neuron SDK 2.32 documentation, read 2026-08-21 (2.9 TB/s from four stacks, 667 TFLOP/s
+# dense BF16), divided by the four logical cores of LNC=2. Its per-core page says 79 TFLOP/s a physical core, 632 a
+# chip: 5 % less. Measured by others on one trn2.3xlarge: 150 TFLOP/s (90 %) and 573 to 649 GB/s (79 to 89 %) a logical
+# core, the same with all four busy (xpu-perf, vendor_ops/NEURON, 2026-09-02).
+TRAINIUM2: typing.Final = Roof(
+    kind="published",
+    bytes_per_second=2.9e12 / LOGICAL_CORES_PER_CHIP,
+    flop_per_second=667e12 / LOGICAL_CORES_PER_CHIP,
+    source="AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core",
+)
+"""What AWS publishes of one logical core."""
+TRAINIUM2_AT_MOST: typing.Final = dataclasses.replace(
+    TRAINIUM2,
+    # The NKI guide says 3 TB/s a chip, the most of all published readings.
+    bytes_per_second=3e12 / LOGICAL_CORES_PER_CHIP,
+    source="the most generous of AWS's figures for Trainium2: 750 GB/s and 167 BF16 TFLOP/s a logical core",
+    # SBUF: 28 MiB a physical core (NKI architecture guide of Trainium2).
+    kept_bytes=2 * 28 * 2**20,
+)
+"""The most that any reading of AWS's documents allows: what a candidate is refused by."""
+
 InstanceTypeName = str
 """Name of a type in INSTANCE_TYPES; settings refuse any other. trn2u.48xlarge is left out: the EC2 API describes it
 without Neuron devices, so Karpenter never launches it for a pod that asks for cores (moto 5.2.5's copy of

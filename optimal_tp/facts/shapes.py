@@ -17,6 +17,8 @@ class Experts:
     """Columns of one expert."""
     layers: int
     """Layers that have experts."""
+    per_token: int = 1
+    """Experts that one token passes, the shared one apart; 1 where config.json does not say."""
     shared_intermediate: int = 0
     """Columns of the expert that every token passes; 0 without one."""
     shared_gate: bool = False

@@ -6,6 +6,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.steps import Step, end_of
@@ -31,9 +32,10 @@ class DegreeRecord:
     """What stood behind one candidate."""
 
     degree: int
-    gate: typing.Literal["no-fit", "no-compile", "no-capacity", "no-start"] | None
-    """The gate that ended it; None for a candidate that was measured to its end. Only ``no-start`` may come after some
-    load, where the servers did not come back at a later start."""
+    gate: typing.Literal["no-fit", "misses-slo", "no-compile", "no-capacity", "no-start"] | None
+    """The gate that ended it; None for a candidate that was measured to its end. ``misses-slo`` says that physics lets
+    it hold no limit. Only ``no-start`` may come after some load, where the servers did not come back at a later
+    start."""
     reason: str | None
     """The number that decided the gate; None when ``gate`` is None."""
     urls: tuple[str, ...]
@@ -142,6 +144,8 @@ class RunRecord:
     """What stood before the load, in the order in which it ended; empty where somebody else started the servers."""
     trace: TraceRecord | None = None
     """None where the sizes of requests are drawn."""
+    physics: Physics | None = None
+    """Roof of a core and sizes of the model; None where nobody knows them, as on servers of others."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -7,10 +7,12 @@ import math
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.hardware import InstanceType
+from optimal_tp.facts.hardware import TRAINIUM2, InstanceType
+from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
-from optimal_tp.plan.lineup import Lineup, line_up, wish
+from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
+from optimal_tp.plan.roofline.candidates import impossible, promises
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.plan.traces import trace_of
 from optimal_tp.settings.batches import batches_of
@@ -154,11 +156,12 @@ def feasible_plan(
 ) -> Lineup:
     """Return the plan of every model's servers and the nodes; ``system_vcpus`` of each system node, None if unknown.
 
-    A candidate whose cores cannot hold it has no servers, and the plan says why. ``pads`` as in ``fit``. Raises
-    SettingsError with every model of which no candidate fits, why several load generators cannot share the experiment
-    and every amount that a pod cannot have, CapacityError where nodes cannot hold the servers.
+    A candidate whose cores cannot hold it, or that physics keeps from a limit, has no servers, and the plan says why.
+    ``pads`` as in ``fit``. Raises SettingsError with every model of which no candidate is left, why several load
+    generators cannot share the experiment and every amount that a pod cannot have, CapacityError where nodes cannot
+    hold the servers.
     """
-    gates = [misfits(settings, of, kind, pads=pads) for of in settings.models]
+    gates = [refusals(settings, of, kind, pads=pads) for of in settings.models]
     served = [[each for each in of.candidates if each not in no] for of, no in zip(settings.models, gates, strict=True)]
     problems = [
         _none_fits(settings, index, gates[index], file) for index, candidates in enumerate(served) if not candidates
@@ -170,7 +173,7 @@ def feasible_plan(
         raise SettingsError(problems)
     made = line_up(
         [
-            (of, settings.slug(of), wish(settings, of, candidates))
+            (of, settings.slug(of), wish(settings, of, candidates, promises(settings, of, candidates, DTYPE_BYTES)))
             for of, candidates in zip(settings.models, served, strict=True)
         ],
         kind,
@@ -178,9 +181,16 @@ def feasible_plan(
         limited_by="infra.neuron.maximum_nodes",
         shortage=settings.serving.when_nodes_are_few,
     )
-    models = tuple(dataclasses.replace(model, gates=no) for model, no in zip(made.models, gates, strict=True))
+    models = tuple(
+        dataclasses.replace(model, gates=no, physics=_physics(settings, model.settings))
+        for model, no in zip(made.models, gates, strict=True)
+    )
     _refuse_what_pods_cannot_have(settings, made, file)
     return dataclasses.replace(made, models=models)
+
+
+def _physics(settings: ClusterSettings, of: WorkloadSettings) -> Physics:
+    return Physics(roof=TRAINIUM2, shape=settings.sizes_of(of).shape, dtype_bytes=DTYPE_BYTES)
 
 
 def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:
@@ -196,6 +206,18 @@ def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file:
         )
         problem = Problem(path="serving.shared_memory_gib", value=shared, rule=rule, remedy=f"lower it in {file}")
         raise SettingsError([problem])
+
+
+def refusals(
+    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, pads: bool = False
+) -> dict[Candidate, Refusal]:
+    """Return the candidates of the model ``of`` that need no measurement, each with its word and arithmetic."""
+    unfit = misfits(settings, of, kind, pads=pads)
+    others = [each for each in of.candidates if each not in unfit]
+    slow = impossible(settings, of, others, DTYPE_BYTES)
+    found = {each: Refusal("no-fit", reason) for each, reason in unfit.items()}
+    found |= {each: Refusal("misses-slo", reason) for each, reason in slow.items()}
+    return dict(sorted(found.items()))
 
 
 def misfits(
@@ -217,13 +239,21 @@ def misfits(
 
 
 def _none_fits(
-    settings: ClusterSettings, index: int, gates: collections.abc.Mapping[Candidate, str], file: str
+    settings: ClusterSettings, index: int, gates: collections.abc.Mapping[Candidate, Refusal], file: str
 ) -> Problem:
     path = settings.path(index)
+    reasons = "; ".join(gate.reason for gate in gates.values())
+    if any(gate.gate == "misses-slo" for gate in gates.values()):
+        return Problem(
+            path=f"{path}.limits",
+            value={metric: limit.at_most_ms for metric, limit in settings.models[index].limits.asked().items()},
+            rule=f"one candidate of the model must be able to hold the limits, and physics allows none ({reasons})",
+            remedy=f"raise the limit in {file}, add a larger degree, ask for fewer tokens, or serve a smaller model",
+        )
     return Problem(
         path=f"{path}.degrees",
         value=list(settings.models[index].degrees),
-        rule=f"one candidate of the model must fit, and none does ({'; '.join(gates.values())})",
+        rule=f"one candidate of the model must fit, and none does ({reasons})",
         remedy=(
             f"add a degree that fits in {file}, lower {path}.model.max_model_len_tokens or max_num_seqs, or choose a "
             "larger infra.neuron.instance_type"

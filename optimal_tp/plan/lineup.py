@@ -2,14 +2,29 @@
 
 import collections.abc
 import dataclasses
+import types
+import typing
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
+from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.placement import SERVERS, Plan, Seat, Servers, Wish, bins, placed, plan
 from optimal_tp.settings.sections import Shortage
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why a candidate has no servers, before anything is spent."""
+
+    __pydantic_config__: typing.ClassVar = types.MappingProxyType({"extra": "forbid"})
+    """Of who reads it: an order."""
+    gate: typing.Literal["no-fit", "misses-slo"]
+    """The word it ends with; ``misses-slo`` where physics allows nobody to hold a limit."""
+    reason: str
+    """The arithmetic."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,14 +35,16 @@ class ModelPlan:
     slug: str
     """The model's, in the names of its servers in a sweep; empty for one model alone."""
     plan: Plan
-    gates: collections.abc.Mapping[Candidate, str] = dataclasses.field(default_factory=dict)
-    """Candidates of the settings that do not fit and so have no servers, each with the number that decided it."""
+    gates: collections.abc.Mapping[Candidate, Refusal] = dataclasses.field(default_factory=dict)
+    """Candidates of the settings that have no servers, since they do not fit or cannot hold a limit."""
+    physics: Physics | None = None
+    """What its report is held against; None before it was asked for."""
 
     def lines(self) -> list[str]:
         """Return the plan for people: a line per round and node, and one for each candidate that does not fit."""
         return [
             *self.plan.lines(),
-            *(f"{each.name} is not measured (no-fit): {reason}" for each, reason in self.gates.items()),
+            *(f"{each.name} is not measured ({no.gate}): {no.reason}" for each, no in self.gates.items()),
         ]
 
     def part(self, name: str) -> str:
@@ -88,8 +105,16 @@ class Lineup:
         ]
 
 
-def wish(settings: ClusterSettings, of: WorkloadSettings, served: collections.abc.Sequence[Candidate]) -> Wish:
-    """Return what is to be placed on nodes for the model ``of``: servers of its candidates ``served``."""
+def wish(
+    settings: ClusterSettings,
+    of: WorkloadSettings,
+    served: collections.abc.Sequence[Candidate],
+    prior: collections.abc.Mapping[Candidate, float],
+) -> Wish:
+    """Return what is to be placed on nodes for the model ``of``: servers of its candidates ``served``.
+
+    ``prior``: what each may carry per core, at most.
+    """
     slug = settings.slug(of)
     # A degree that has no servers has no say in how many cores the others are measured on.
     of = of.model_copy(update={"degrees": tuple(sorted({each.degree for each in served}))})
@@ -99,6 +124,7 @@ def wish(settings: ClusterSettings, of: WorkloadSettings, served: collections.ab
         placement=settings.serving.placement,
         equal_cores=settings.equal_cores(of),
         family=f"{SERVERS}-{slug}" if slug else SERVERS,
+        prior=prior,
     )
 
 

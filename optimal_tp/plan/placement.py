@@ -122,6 +122,8 @@ class Wish:
     """Cores of each candidate's servers together, in the layout ``equal-cores``."""
     family: str = SERVERS
     """What the names of its servers begin with."""
+    prior: typing.Mapping[Candidate, float] = dataclasses.field(default_factory=dict)
+    """What each candidate may carry per core, by physics: where servers take turns, the most promising begin."""
 
     def replicas(self, degree: int) -> int:
         """Return how many servers ``degree`` gets."""
@@ -226,7 +228,10 @@ def _nodes_needed(wish: Wish, candidates: typing.Sequence[Candidate], kind: Inst
 
 
 def _rounds(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple[Candidate, ...], ...]:
-    """Return the candidates of each turn: as few turns as first-fit finds, the one with the smallest degree first."""
+    """Return the candidates of each turn, as few turns as first-fit finds.
+
+    The turn with the highest prior begins; of equal ones that with the smallest degree.
+    """
     turns: list[list[Candidate]] = []
     for candidate in sorted(wish.candidates, reverse=True):
         room = [turn for turn in turns if _nodes_needed(wish, [*turn, candidate], kind) <= nodes_available]
@@ -234,7 +239,8 @@ def _rounds(wish: Wish, kind: InstanceType, nodes_available: int) -> tuple[tuple
             room[0].append(candidate)
         else:
             turns.append([candidate])
-    return tuple(sorted(tuple(sorted(turn)) for turn in turns))
+    ordered = sorted(tuple(sorted(turn)) for turn in turns)
+    return tuple(sorted(ordered, key=lambda turn: -max(wish.prior.get(candidate, 0.0) for candidate in turn)))
 
 
 def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: InstanceType, round_number: int) -> Servers:

@@ -16,6 +16,8 @@ from optimal_tp.measurement.estimate import (
 )
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 from optimal_tp.report.headline import answer, certainty, otherwise
+from optimal_tp.report.physics.words import TOPIC, limit_claim
+from optimal_tp.report.predicted import predicted_claim
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.latency import medians_alone
@@ -89,7 +91,9 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
             ("Why", "" if analysis.split is None else split_claim(analysis.split)),
             ("Cost", cost_claim(analysis)),
             ("Plan", plan_claim(analysis)),
+            (TOPIC, limit_claim(analysis)),
         ]
+    found.append(("Predicted", predicted_claim(analysis)))
     found += [
         ("Receipt", receipt_claim(analysis.record.receipt)),
         ("Left out", left_out_claim(analysis)),

@@ -10,11 +10,13 @@ import rich.text
 from optimal_tp.measurement.estimate import ranged
 from optimal_tp.report.claims import claims
 from optimal_tp.report.files import write
+from optimal_tp.report.physics.reached import analysed
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
-from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import EXIT_STATUS, Outcome, Word
 from optimal_tp.verdict.predictions import Predict
+from optimal_tp.verdict.predictors.stated import Stated
 
 _TONES: dict[Outcome, str] = {"settled": "bold green", "inconclusive": "bold yellow", "void": "bold red"}
 _WORDS: dict[Word, str] = {"chosen": "bold green", "misses-slo": "red", "invalid": "red", "inconclusive": "yellow"}
@@ -57,14 +59,14 @@ def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
     return table
 
 
-def conclude(source: Source, folder: pathlib.Path, predict: Predict | None = None) -> int:
+def conclude(source: Source, folder: pathlib.Path, predict: Predict | None = None, stated: Stated | None = None) -> int:
     """Judge ``source``, write its report into ``folder``, show the verdict, and return the exit status.
 
-    With ``predict`` it is held against the plan of the same run. Raises StorageFailed where the report cannot be
-    written.
+    With ``predict`` it is held against the plan of the same run, and what others ``stated`` of it is judged. Raises
+    StorageFailed where the report cannot be written, SettingsError where what was stated is not about this run.
     """
     again = retry(source, predict)
-    analysis = analyse(again.record, again.samples, again.verdict, again.prediction)
+    analysis = analysed(again, stated)
     files = write(folder, analysis)
     console = rich.console.Console(highlight=False)
     show(console, analysis, files)

@@ -8,6 +8,7 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.physics.words import Limits, limits_of
 from optimal_tp.report.servers import ServerFigures, server_figures
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
@@ -15,6 +16,7 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
 from optimal_tp.verdict.predictions import Prediction
+from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.steps import Step
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
@@ -57,6 +59,10 @@ class Document:
     start_up: tuple[StartUp, ...] = ()
     prediction: Prediction | None = None
     servers: tuple[ServerFigures, ...] = ()
+    predicted: Judged | None = None
+    """What another program predicted, held against the run (``report --predicted``)."""
+    limits: Limits | None = None
+    """How far from the physical limit; null where the cores' roof is not known."""
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -88,6 +94,8 @@ def document(analysis: Analysis) -> Document:
         start_up=start_up(record),
         prediction=analysis.prediction,
         servers=server_figures(record),
+        predicted=analysis.predicted,
+        limits=limits_of(analysis),
     )
 
 

@@ -8,15 +8,18 @@ import typing
 import jinja2
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.estimate import MISSING, bounds, figure
+from optimal_tp.measurement.estimate import MISSING, bounds, figure, percent
 from optimal_tp.measurement.run import VERDICT
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.report.across import ModelRow
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.document import document, encode_document
+from optimal_tp.report.physics.words import HEADS, limit_rows, limits_of
 from optimal_tp.report.plots import Plot, plots
+from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import Table, tables
 from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.comparisons import UNIT
 
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
@@ -76,12 +79,16 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
         claims=claims,
         tables=tables,
         plots=plots,
+        predicted=predicted_words(analysis),
         pins=sorted(analysis.record.pins.items()),
         settings=json.dumps(analysis.record.settings.model_dump(mode="json"), indent=2, sort_keys=True),
         figure=figure,
         bounds=bounds,
         missing=MISSING,
         data_uri=data_uri,
+        limits=limits_of(analysis),
+        percent=percent,
+        unit=UNIT[analysis.verdict.criterion],
     )
 
 
@@ -131,13 +138,22 @@ def write_files(
     return [folder / name for name in files]
 
 
+def _beside(analysis: Analysis) -> tuple[Table, ...]:
+    """Return as tables what the page shows in sections of its own."""
+    if not analysis.reached:
+        return ()
+    unit = UNIT[analysis.verdict.criterion]
+    caption = f"How far from the limit; measured, at most and the next degree are {unit}"
+    return (Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached)),)
+
+
 def _files(analysis: Analysis) -> dict[str, bytes]:
     found = document(analysis)
     rows = tables(analysis, found)
     pictures = plots(analysis)
     return {
         "report.html": html(analysis, found.claims, rows, pictures).encode(),
-        "report.md": markdown(found.claims, rows, pictures).encode(),
+        "report.md": markdown(found.claims, (*rows, *_beside(analysis)), pictures).encode(),
         VERDICT: encode_document(found).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},
     }

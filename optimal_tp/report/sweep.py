@@ -16,10 +16,10 @@ from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tabl
 from optimal_tp.report.claims import bill, receipt_claim
 from optimal_tp.report.conclusion import show
 from optimal_tp.report.files import sweep_html, sweep_markdown, write, write_files
+from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.tables import Table, receipt_table
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
-from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.findings import EXIT_STATUS
 from optimal_tp.verdict.predictions import Predict
 
@@ -102,7 +102,7 @@ def _judged(source: SweepSource, predict: Predict | None = None) -> list[ModelRe
         again = retry(source.runs[leg.folder], predict) if leg.folder in source.runs else None
         analysis = None
         if again is not None:
-            analysis = analyse(again.record, again.samples, again.verdict, again.prediction)
+            analysis = analysed(again)
         results.append(ModelResult(leg=leg, analysis=analysis))
     return results
 

@@ -9,11 +9,15 @@ import scipy.optimize
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.verdict.beside.reach import Reach
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
 from optimal_tp.verdict.predictions import Prediction
+from optimal_tp.verdict.predictors.judged import Measured, judged
+from optimal_tp.verdict.predictors.judgement import Judged
+from optimal_tp.verdict.predictors.stated import Stated
 from optimal_tp.verdict.steps import Step, load_steps
 
 GROWING_FROM = 4
@@ -90,12 +94,23 @@ class Analysis:
     split: LatencySplit | None
     prediction: Prediction | None = None
     """The plan's; None where nobody made one."""
+    predicted: Judged | None = None
+    """The predictions of another program; None where none were named."""
+    reached: tuple[Reach, ...] = ()
+    """Measured candidates beside their roof; empty where nobody knows what the cores can."""
 
 
 def analyse(
-    record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict, prediction: Prediction | None = None
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    verdict: Verdict,
+    prediction: Prediction | None = None,
+    stated: Stated | None = None,
 ) -> Analysis:
-    """Return the analysis of a run, with the plan's ``prediction`` where there is one."""
+    """Return the analysis of a run, with the plan's ``prediction`` and what others ``stated`` where there is any.
+
+    Raises SettingsError where what was stated is not about this run.
+    """
     settings = record.settings
     soundness = examine(record, samples)
     cores_used = {each.candidate: each.cores_used for each in record.degrees}
@@ -104,14 +119,17 @@ def analyse(
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
     at_one_point = {(one.degree, one.max_num_seqs) for one in verdict.at_one_point}
     medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
+    steps = load_steps(soundness, settings.limits.asked(), cores_used)
+    measured = Measured(record=record, verdict=verdict, latencies=rows, steps=steps)
     return Analysis(
         record=record,
         verdict=verdict,
         latencies=rows,
-        steps=load_steps(soundness, settings.limits.asked(), cores_used),
+        steps=steps,
         cores=figures,
         equal_cores=equal_cores([one for one in figures if (one.degree, one.max_num_seqs) in at_one_point]),
         money=money(record, verdict, settings.price),
         split=split_latency(medians),
         prediction=prediction,
+        predicted=None if stated is None else judged(stated, measured),
     )

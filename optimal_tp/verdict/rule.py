@@ -102,10 +102,10 @@ def _outcome(case: Case) -> Outcome:
     if case.contest.racing:
         closed = case.contest.unlike is None and not case.contest.rising and case.choice is not None
         return "settled" if closed else "inconclusive"
-    # Every candidate that ever served is shown to miss, or none did. Without memory for it none ever can; without a
-    # node, an artifact or a server today another day may answer.
+    # Every candidate that ever served is shown to miss, or none did. Without memory for it, or against physics, none
+    # ever can; without a node, an artifact or a server today another day may answer.
     gates = {record.gate for record in case.evidence.ended.values()}
-    return "settled" if stands or gates <= {"no-fit"} else "inconclusive"
+    return "settled" if stands or gates <= {"no-fit", "misses-slo"} else "inconclusive"
 
 
 def _provisional(case: Case) -> str | None:

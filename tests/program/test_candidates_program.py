@@ -58,11 +58,11 @@ def test_each_batch_is_compiled_into_a_folder_of_its_own(name: str, batch: int) 
 
 
 def test_the_load_generator_is_told_candidates() -> None:
-    """Targets and rounds by candidate; each fills the chip, so each has a round of its own."""
+    """Targets and rounds by candidate; each fills the chip, so each has a round of its own, most promising first."""
     (model,) = order(stack()).models
 
     assert list(model.targets) == [SMALL, LARGE, Candidate(2)]
-    assert model.rounds == ((SMALL,), (LARGE,), (Candidate(2),))
+    assert model.rounds == ((LARGE,), (Candidate(2),), (SMALL,))
     assert model.targets[LARGE] == tuple(f"http://qwen-vllm-tp1-b16-{replica}:8000" for replica in range(4))
 
 

@@ -7,10 +7,11 @@ import typing
 
 import pytest
 
-from optimal_tp.cluster.order import GateOrder, ReceiptOrder
+from optimal_tp.cluster.order import ReceiptOrder
 from optimal_tp.errors import CapacityError, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.names import NODE_POOL, SCHEDULER
+from optimal_tp.plan.lineup import Refusal
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, changed, on_existing, order, program
@@ -470,7 +471,7 @@ def test_what_does_not_fit_is_a_word_and_the_others_go_on() -> None:
     (model,) = order(with_it).models
 
     assert with_it.outputs["plan"] == [*without.outputs["plan"], f"TP8 is not measured (no-fit): {reason}"]
-    assert model.gates == {Candidate(8): GateOrder(gate="no-fit", reason=reason)}
+    assert model.gates == {Candidate(8): Refusal("no-fit", reason)}
     assert model.settings.degrees == (1, 2, 4, 8)
     assert (list(model.targets), model.rounds) == ([TP1, TP2, TP4], ((TP1, TP2, TP4),))
     assert {each.key for each in with_it.resources} == {each.key for each in without.resources}

@@ -1,5 +1,6 @@
 """What one core can produce, what does not fit, and what cannot be shared: told before spending."""
 
+import dataclasses
 import pathlib
 import typing
 
@@ -11,7 +12,7 @@ from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
 from optimal_tp.plan.fit import pads_heads
-from optimal_tp.plan.lineup import Lineup
+from optimal_tp.plan.lineup import Lineup, Refusal
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
 
@@ -153,12 +154,14 @@ def test_what_does_not_fit_leaves_the_others_their_plan() -> None:
     (model,) = found.models
 
     assert list(model.gates) == [Candidate(1), Candidate(8)]
-    assert model.gates[Candidate(1)].startswith("TP1 needs 27.53 GiB of the 22.35 GiB of each core")
-    assert model.gates[Candidate(8)] == "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
+    assert model.gates[Candidate(1)].reason.startswith("TP1 needs 27.53 GiB of the 22.35 GiB of each core")
+    assert model.gates[Candidate(8)] == Refusal(
+        "no-fit", "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
+    )
     assert {each.candidate for each in found.servers} == set(model.plan.candidates) == {Candidate(2), Candidate(4)}
     assert found.lines() == [
         *model.plan.lines(),
-        *(f"{each.name} is not measured (no-fit): {reason}" for each, reason in model.gates.items()),
+        *(f"{each.name} is not measured (no-fit): {gate.reason}" for each, gate in model.gates.items()),
     ]
     # Two servers of TP2 fill what one of TP4 does, not what TP8 would.
     assert [server.candidate.degree for server in found.servers] == [2, 2, 4]
@@ -166,6 +169,60 @@ def test_what_does_not_fit_leaves_the_others_their_plan() -> None:
         "Qwen3-14B at TP2: 13.",
         "Qwen3-14B at TP4: 6.8",
     ]
+
+
+def eight_billion(at_most_ms: float, *degrees: int, metric: str = "tpot_ms") -> ClusterSettings:
+    """Return settings of Qwen3-8B, of which TP1 reads 15 GB a token, with a limit."""
+    return settings(
+        model={"name": "Qwen/Qwen3-8B", "revision": "r"},
+        degrees=list(degrees),
+        limits={metric: {"at_most_ms": at_most_ms}},
+    )
+
+
+def test_a_limit_that_physics_forbids_ends_the_candidate_before_anything_is_spent() -> None:
+    """At 15 ms a token TP1 would have to read 15.1 GB in 15 ms; TP2 and TP4 are measured."""
+    found = planned(eight_billion(15, 1, 2, 4))
+    (model,) = found.models
+
+    assert list(model.gates) == [Candidate(1)]
+    assert model.gates[Candidate(1)].gate == "misses-slo"
+    assert model.gates[Candidate(1)].reason.startswith(
+        "p99 of time per output token must be at most 15.0 ms and physics allows TP1 no less than 20.1 ms"
+    )
+    assert {each.candidate for each in found.servers} == {Candidate(2), Candidate(4)}
+    assert found.lines()[-1] == f"TP1 is not measured (misses-slo): {model.gates[Candidate(1)].reason}"
+
+
+def test_what_physics_allows_is_measured_however_unlikely() -> None:
+    """20.2 ms leave TP1 half a percent above its floor: nothing but a measurement may say that it misses."""
+    assert planned(eight_billion(20.2, 1, 2, 4)).models[0].gates == {}
+
+
+def test_limits_that_physics_forbids_to_all_are_an_error() -> None:
+    """No candidate is left to measure: the arithmetic of each, and what may be changed."""
+    with pytest.raises(SettingsError, match="physics allows none") as refused:
+        planned(eight_billion(3, 1, 2))
+
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.value) == ("workloads.limits", {"tpot_ms": 3.0})
+    assert "physics allows TP2 no less than 10.0 ms" in problem.rule
+
+
+def test_the_most_promising_candidate_takes_its_turn_first() -> None:
+    """With one node TP4 promises most at 512 sequences a server; without that TP1 would begin."""
+    asked = eight_billion(30, 1, 2, 4)
+    asked = dataclasses.replace(
+        asked,
+        models=tuple(
+            each.model_copy(update={"model": each.model.model_copy(update={"max_num_seqs": {1: 8, 2: 8, 4: 512}})})
+            for each in asked.models
+        ),
+    )
+    (model,) = feasible_plan(asked, INSTANCE_TYPES["trn2.3xlarge"], maximum_nodes=1, file="test.yaml").models
+
+    assert model.plan.rounds[0] == (Candidate(4),)
+    assert {each for together in model.plan.rounds for each in together} == {Candidate(1), Candidate(2), Candidate(4)}
 
 
 def test_a_degree_that_divides_no_heads_is_padded_or_refused() -> None:
@@ -177,7 +234,7 @@ def test_a_degree_that_divides_no_heads_is_padded_or_refused() -> None:
     )
     lines = memory_lines(asked, padded, pads=True)
 
-    assert refused.models[0].gates[Candidate(16)].startswith("40 query heads do not divide by 16; TP16 needs ")
+    assert refused.models[0].gates[Candidate(16)].reason.startswith("40 query heads do not divide by 16; TP16 needs ")
     assert padded.models[0].gates == {}
     assert "(40 query heads are padded to 48)" in lines[1]
     assert "padded" not in lines[0]

@@ -65,8 +65,8 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
         ),
         "models[0].rounds is [[1]]; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE",
         (
-            "models[0].colour is 'red'; no such key; known keys here: gates, jobs, rounds, settings, targets; remove "
-            "or rename it in FILE"
+            "models[0].colour is 'red'; no such key; known keys here: gates, jobs, physics, rounds, settings, targets; "
+            "remove or rename it in FILE"
         ),
         "results is not set; this key is required; add it to FILE",
         "afterwards is 'rest'; input should be 'leave', 'probe' or 'stop'; edit FILE",
@@ -86,7 +86,7 @@ def test_each_degree_has_one_round(tmp_path: pathlib.Path, rounds: list[list[int
     ("wrong", "rule"),
     [
         ({"gates": {"2": {"gate": "no-fit", "reason": "x"}}}, "a candidate with a gate must have no target (tp2)"),
-        ({"gates": {"4": {"gate": "no-start", "reason": "x"}}}, "input should be 'no-fit'"),
+        ({"gates": {"4": {"gate": "no-start", "reason": "x"}}}, "input should be 'no-fit' or 'misses-slo'"),
         (
             {"jobs": {"fetch": "fetch", "compile": {"1": "tp1-compile"}}},
             "every candidate with a target (tp1, tp2) must have one Job that compiles it",

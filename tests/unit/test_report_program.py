@@ -173,3 +173,22 @@ def test_a_bucket_that_cannot_be_reached_is_one_sentence(
 
     assert main(["report", "s3://bucket/run"]) == 2
     assert capsys.readouterr().err.endswith("check the name, your credentials and AWS_ENDPOINT_URL\n")
+
+
+def test_predictions_are_shown_beside_the_run(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the terminal, in Markdown and in verdict.json; the exit status is the verdict's."""
+    folder = store(tmp_path / "run", *planted_run())
+    planner = ROOT / "tests/predictions/planner.csv"
+    status = main(["report", str(folder), "--predicted", str(planner)])
+    shown = capsys.readouterr().out
+    judged = json.loads((folder / "verdict.json").read_text())["predicted"]
+
+    assert status == 0
+    assert "Predicted: A planner 1.4 would choose TP1, as the run does. A planner prefers TP4 to TP2" in shown
+    assert "**Predicted.** A planner 1.4 would choose TP1" in (folder / "report.md").read_text()
+    assert [(pair["preferred"], pair["other"], pair["word"]) for pair in judged["pairs"]] == [
+        ("TP1", "TP4", "right"),
+        ("TP1", "TP2", "right"),
+        ("TP4", "TP2", "inverted"),
+    ]
+    assert judged["file"] == "planner.csv"

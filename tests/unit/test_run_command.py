@@ -7,9 +7,10 @@ import pytest
 
 from optimal_tp.cli.run import asked, configure
 from optimal_tp.cluster.beginnings import degree_of
-from optimal_tp.cluster.order import GateOrder, ModelOrder, Order
+from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.plan.lineup import Refusal
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import parsed, settings
 
@@ -42,7 +43,7 @@ def test_a_degree_without_a_target_has_no_capacity() -> None:
 
 def test_a_candidate_that_the_plan_refused_keeps_the_plans_word() -> None:
     """The preview has said it with its number."""
-    gates = {TP4: GateOrder(gate="no-fit", reason="it needs 20 GiB")}
+    gates = {TP4: Refusal("no-fit", "it needs 20 GiB")}
     found = ModelOrder(settings=parsed(settings(degrees=[1, 4])), targets={TP1: ("http://a",)}, gates=gates)
 
     assert (degree_of(TP4, found).gate, degree_of(TP4, found).reason) == ("no-fit", "it needs 20 GiB")

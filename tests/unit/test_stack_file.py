@@ -22,7 +22,7 @@ def test_an_empty_file_compares_the_seeds_degrees_on_whole_chips() -> None:
     """Without a word in the file: the AWS sample's degrees, equal cores, its claim and its patience of 85 minutes."""
     settings = parse_cluster({}, file="Pulumi.dev.yaml")
 
-    assert wish(settings, settings.models[0], settings.models[0].candidates).candidates == (TP1, TP2, TP4)
+    assert wish(settings, settings.models[0], settings.models[0].candidates, {}).candidates == (TP1, TP2, TP4)
     assert (settings.serving.layout, settings.serving.placement) == ("equal-cores", "packed")
     assert settings.serving.volume_claim == "adhoc-python-packages-deb-pvc"
     assert settings.serving.start_patience_seconds == 85 * 60
@@ -36,7 +36,7 @@ def test_equal_cores_are_whole_chips_unless_said(degrees: list[int], replicas: l
 
     (of,) = settings.models
 
-    assert [wish(settings, of, of.candidates).replicas(degree) for degree in degrees] == replicas
+    assert [wish(settings, of, of.candidates, {}).replicas(degree) for degree in degrees] == replicas
 
 
 def test_bad_keys_of_all_sections_come_in_one_error() -> None:

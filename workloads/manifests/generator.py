@@ -7,7 +7,6 @@ import pathlib
 import typing
 
 from optimal_tp.cluster.order import (
-    GateOrder,
     JobsOrder,
     ModelOrder,
     Order,
@@ -119,7 +118,8 @@ def _model(model: ModelPlan) -> ModelOrder:
         settings=traffic.in_the_pod(model.settings, SETTINGS_PATH),
         targets=targets,
         rounds=model.plan.rounds,
-        gates={each: GateOrder(gate="no-fit", reason=reason) for each, reason in model.gates.items()},
+        gates=dict(model.gates),
+        physics=model.physics,
         jobs=JobsOrder(
             fetch=model.part(jobs.FETCH),
             compile={each: jobs.compile_name(model, each) for each in model.plan.candidates},

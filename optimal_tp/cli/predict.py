@@ -1,0 +1,137 @@
+"""Predict by the roofline of Trainium2 what each degree carries at most, before anything runs or is paid.
+
+Prints predictions as JSON, which `optimal-tp report RUN --predicted FILE` holds against a run, and the ranking in words
+on standard error. Every figure is what physics allows at most, so it is optimistic; only the order is a prediction.
+Exit status: 0 predicted, 2 bad settings, or no candidate that could hold the limits.
+Example: optimal-tp predict Pulumi.dev.yaml > roofline.json
+"""
+
+import argparse
+import math
+import os
+import pathlib
+import sys
+
+from optimal_tp.account.model_files import ModelFiles
+from optimal_tp.cluster.order import SettingsFile
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType
+from optimal_tp.measurement.estimate import figure
+from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
+from optimal_tp.plan.fit import pads_heads
+from optimal_tp.plan.model_sizes import Read, with_sizes
+from optimal_tp.plan.roofline.bounds import bound, requests
+from optimal_tp.plan.roofline.candidates import asked_lengths, impossible, server_of
+from optimal_tp.results.predictors.neutral import encode
+from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.parser import parse, read_yaml
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
+from optimal_tp.settings.workload import WorkloadSettings
+from optimal_tp.verdict.predictors.orders import SAME
+from optimal_tp.verdict.predictors.stated import Stated, StatedRow
+
+PREDICTOR = "optimal-tp's roofline"
+_OTHERWISE = "trn2.48xlarge"
+"""Where settings name no nodes: the type that holds every degree, with the same cores as the other."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("settings", metavar="SETTINGS", help="a stack file (Pulumi.dev.yaml), or the settings file of a run")
+    add("--model", metavar="NAME", help="which of several models; absent where there is one")
+
+
+def main(options: argparse.Namespace, read: Read | None = None) -> int:
+    """Print the predictions. ``read`` gives the config.json of a model that is not known by name.
+
+    Raises SettingsError with everything that is wrong in the settings.
+    """
+    cluster, kind, pads = _asked(options.settings, read or ModelFiles(token=os.environ.get("HF_TOKEN")))
+    of = _model(cluster, options)
+    unfit: dict[Candidate, str] = misfits(cluster, of, kind, pads=pads)
+    slow = impossible(cluster, of, [each for each in of.candidates if each not in unfit], DTYPE_BYTES)
+    rows = [_row(cluster, of, each, options.settings) for each in of.candidates if each not in {**unfit, **slow}]
+    for candidate, why in sorted({**unfit, **slow}.items()):
+        sys.stderr.write(f"{candidate.name} is left out: {why}\n")
+    if not rows:
+        rule = "must have a candidate that fits into memory and could hold the limits"
+        remedy = "raise the limits, or name other degrees"
+        raise SettingsError([Problem(path="SETTINGS", value=options.settings, rule=rule, remedy=remedy)])
+    stated = Stated(predictor=PREDICTOR, version=None, file=options.settings, rows=tuple(rows))
+    sys.stdout.write(encode(stated))
+    for line in _ranking(stated):
+        sys.stderr.write(f"{line}\n")
+    return 0
+
+
+def _asked(file: str, read: Read) -> tuple[ClusterSettings, InstanceType, bool]:
+    """Return the experiment in ``file``, the nodes it runs on, and whether heads are padded there."""
+    data = read_yaml(pathlib.Path(file), key="SETTINGS", value=file, remedy="name a YAML file")
+    config = data.get("config") if isinstance(data, dict) else None
+    sections: dict[str, object] = dict.fromkeys(SECTIONS)
+    kind, pads = INSTANCE_TYPES[_OTHERWISE], False
+    if isinstance(config, dict):
+        sections = {name: config.get(f"{PROJECT}:{name}") for name in SECTIONS}
+        neuron = parse_infra(sections["infra"], file=file).neuron
+        kind, pads = neuron.hardware, pads_heads(neuron.image_and_ami)
+    else:
+        sections["workloads"] = parse(SettingsFile, data, where="", file=file).workloads
+    cluster = with_sizes(parse_cluster(sections, file=file), read, file=file)
+    return with_batches(cluster, kind, pads=pads), kind, pads
+
+
+def _model(cluster: ClusterSettings, options: argparse.Namespace) -> WorkloadSettings:
+    names = [each.model.name for each in cluster.models]
+    found = [each for each in cluster.models if options.model in (None, each.model.name, each.model.title)]
+    if len(found) != 1:
+        rule = f"must be one of the models in {options.settings} ({', '.join(names)})"
+        raise SettingsError([Problem(path="--model", value=options.model, rule=rule, remedy="name one")])
+    return found[0]
+
+
+def _row(cluster: ClusterSettings, of: WorkloadSettings, candidate: Candidate, file: str) -> StatedRow:
+    """Return the prediction of one candidate: one server, prefill and decode in steps of their own, no queueing."""
+    lengths, limits = asked_lengths(of), of.limits.asked()
+    server = server_of(cluster, of, candidate, DTYPE_BYTES, TRAINIUM2)
+    most = bound(server, lengths, limits)
+    own = requests(server, lengths)
+    context = math.fsum(one.share * one.context_tokens for one in own)
+    in_flight = max(1.0, most.sequences)
+    rate = most.separate_requests_per_second_per_core * candidate.degree
+    prompt_tokens = math.fsum(share * shape.prompt_tokens for shape, share in lengths.items())
+    return StatedRow(
+        place=file,
+        degree=candidate.degree,
+        batch=of.model.batch_of(candidate),
+        in_flight=_brief(in_flight),
+        ttft_ms=_brief(1000 * math.fsum(one.share * one.prefill.seconds for one in own)),
+        tpot_ms=_brief(1000 * server.decode_step(in_flight, context).seconds),
+        output_tokens_per_second=_brief(rate * most.mean_output_tokens),
+        requests_per_second=_brief(rate),
+        cores=candidate.degree,
+        input_tokens=_brief(prompt_tokens),
+        output_tokens=_brief(most.mean_output_tokens),
+        model=of.model.name,
+    )
+
+
+def _brief(value: float) -> float:
+    """Return ``value`` with six digits: more of a bound would be noise."""
+    return float(f"{value:.6g}")
+
+
+def _ranking(stated: Stated) -> list[str]:
+    """Return the rows in words, the most requests per core first; equal ones share a place."""
+    rates = {row: row.per_core("requests_per_second") or 0.0 for row in stated.rows}
+    lines = []
+    for row in sorted(rates, key=lambda one: rates[one], reverse=True):
+        place = 1 + sum(rate > rates[row] * (1 + SAME) for rate in rates.values())
+        tokens = figure(row.per_core("output_tokens_per_second"))
+        lines.append(
+            f"{place}. TP{row.degree} with max_num_seqs {row.batch}: at most {figure(rates[row])} requests/s per core, "
+            f"{tokens} output tokens/s per core"
+        )
+    return [*lines, f"By {TRAINIUM2.source}. Nothing was measured; report --predicted holds it against a run."]

@@ -1,0 +1,77 @@
+"""Limits that a server cannot hold, however well it is built: each with the arithmetic."""
+
+import collections.abc
+import dataclasses
+
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure
+from optimal_tp.plan.roofline.bounds import Lengths, Limits, Request, requests
+from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.settings.workload import Limit, LimitedMetric
+
+ROUNDING = 1e-9
+"""Share of requests that sums of fractions may be off by."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Miss:
+    """A limit that too many requests miss even alone on a server that reaches its roof."""
+
+    metric: LimitedMetric
+    percent: float
+    at_most_ms: float
+    least_ms: float
+    """What the asked percentile is at best."""
+    sentence: str
+    """The arithmetic."""
+
+
+def misses(server: Server, lengths: Lengths, limits: Limits) -> Miss | None:
+    """Return the first of ``limits`` that ``server`` cannot hold, each request alone; None where physics allows all."""
+    own = requests(server, lengths)
+    for metric, limit in limits.items():
+        least = _percentile([(one.least_seconds(metric), one) for one in own], limit.percentile / 100)
+        if 1000 * least[0] > limit.at_most_ms:
+            return Miss(
+                metric=metric,
+                percent=limit.percentile,
+                at_most_ms=limit.at_most_ms,
+                least_ms=1000 * least[0],
+                sentence=_sentence(server, metric, limit, *least),
+            )
+    return None
+
+
+def _percentile(found: collections.abc.Sequence[tuple[float, Request]], asked: float) -> tuple[float, Request]:
+    """Return the least value, and whose it is, that a share ``asked`` of the requests has at most."""
+    ordered = sorted(found, key=lambda pair: pair[0])
+    total = 0.0
+    for pair in ordered:
+        total += pair[1].share
+        if total >= asked - ROUNDING:
+            return pair
+    return ordered[-1]
+
+
+def _sentence(server: Server, metric: LimitedMetric, limit: Limit, seconds: float, one: Request) -> str:
+    head = (
+        f"p{limit.percentile:g} of {METRIC_WORDS[metric]} must be at most {figure(limit.at_most_ms)} ms and physics "
+        f"allows TP{server.degree} no less than {figure(1000 * seconds)} ms, even with one request at a time: "
+    )
+    kept = min(server.roof.kept_bytes, server.weight_bytes)
+    less = f"(less {_gb(kept)} that could stay on the chip) " if kept else ""
+    step = (
+        f"a step reads {_gb(server.weight_bytes)} of weights {less}"
+        f"and {_gb(server.kv_bytes(one.context_tokens))} of keys and values on each core, which takes "
+        f"{figure(1000 * one.step.seconds)} ms"
+    )
+    prefill = f"the prompt takes {figure(1000 * one.prefill.seconds)} ms of {one.prefill.binds}"
+    body = {
+        "ttft_ms": prefill,
+        "tpot_ms": step,
+        "total_latency_ms": f"{prefill}; then {step}, and {one.steps:,} such steps follow",
+    }[metric]
+    return f"{head}{body} ({server.roof.source})"
+
+
+def _gb(count: float) -> str:
+    return f"{figure(count / 1e9)} GB" if count >= 1e8 else f"{figure(count / 1e6)} MB"  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""Predictions of others, made without a measurement, and how they stand against it."""
