@@ -16,7 +16,7 @@ from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import Fit, fit
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
-_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def _fit(shape: ModelShape, degree: int, model: Model, batch: int, local: LocalS
         degree,
         max_model_len_tokens=model.max_model_len_tokens,
         max_num_seqs=batch,
-        dtype_bytes=_BYTES[local.dtype],
+        dtype_bytes=BYTES[local.dtype],
         gib_per_core=gib_per_core,
         tied_head_cloned=False,
     )

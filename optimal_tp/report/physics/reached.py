@@ -6,6 +6,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import Roof
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
@@ -76,7 +77,9 @@ def _reach(
             degree=degree.degree,
             max_num_seqs=degree.max_num_seqs,
             stage="block" if turns[0][0].stage == "block" else "idle",
-            bandwidth_share=steps.core_bytes / steps.seconds / roof.bytes_per_second if is_timed else None,
+            bandwidth_share=_share(roof, steps.core_bytes / steps.seconds / roof.bytes_per_second)
+            if is_timed
+            else None,
             compute_share=_compute_share(physics, degree, lengths, turns),
             sequences=steps.sequence_steps / steps.steps if is_timed else None,
             step_ms=1000 * steps.seconds / steps.steps if is_timed else None,
@@ -92,6 +95,11 @@ def _reach(
             next_bound_per_core=_per_core(next_most, settings),
         )
     ]
+
+
+def _share(roof: Roof, share: float) -> float | None:
+    """Return ``share``; None of a roof that was attained, and is too low where a server attains more."""
+    return None if roof.kind == "attained" and share > 1 else share
 
 
 def _steps(server: Server, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Decoding:
@@ -154,4 +162,4 @@ def _compute_share(
         for (prompt, output), share in lengths.items()
     )
     mean_output = math.fsum(share * size.output_tokens for size, share in lengths.items())
-    return math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used)
+    return _share(physics.roof, math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used))
