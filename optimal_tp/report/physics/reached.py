@@ -70,6 +70,8 @@ def _reach(
     lengths = lengths_of(settings.load, shapes)
     steps = sum((_steps(server, turn, samples) for turn, samples in turns), Decoding())
     roof, is_timed = physics.roof, steps.seconds > 0
+    # An attained roof is that of cores which are all busy, and a single request keeps one server's busy.
+    is_comparable = roof.kind == "published" or turns[0][0].stage == "block"
     following = _next(settings, degree.candidate)
     most, next_most = (_most(each, lengths, settings) for each in (server, _server(physics, settings, following)))
     return [
@@ -78,9 +80,9 @@ def _reach(
             max_num_seqs=degree.max_num_seqs,
             stage="block" if turns[0][0].stage == "block" else "idle",
             bandwidth_share=_share(roof, steps.core_bytes / steps.seconds / roof.bytes_per_second)
-            if is_timed
+            if is_timed and is_comparable
             else None,
-            compute_share=_compute_share(physics, degree, lengths, turns),
+            compute_share=_compute_share(physics, degree, lengths, turns) if is_comparable else None,
             sequences=steps.sequence_steps / steps.steps if is_timed else None,
             step_ms=1000 * steps.seconds / steps.steps if is_timed else None,
             floor_ms=1000 * max(steps.core_bytes / roof.bytes_per_second, steps.compute_seconds) / steps.steps
