@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from optimal_tp.measurement.metrics import METRICS, NAMESPACE, Metric
+from optimal_tp.measurement.metrics import DERIVED, METRICS, NAMESPACE, Metric
 from optimal_tp.report.document import schema
 
 _HEAD = f"""# Metrics
@@ -26,6 +26,13 @@ degree has several batches; `Status` is `Success` or `Error`.
 """
 
 
+_DERIVED_HEAD = """
+# Figures beside the metrics
+
+In the report and `verdict.json` only: [how far from the limit](how-far-from-the-limit.md).
+"""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("page", choices=("metrics", "schema"), help="which one")
@@ -41,7 +48,8 @@ def metrics_page() -> str:
     """Return the page as Markdown."""
     rows = "".join(_row(metric) for metric in METRICS)
     formulas = "".join(f"\n## {metric.title} (`{metric.name}`)\n\n`{metric.formula}`\n" for metric in METRICS)
-    return _HEAD + rows + formulas
+    derived = "".join(f"\n## {one.title} (`{one.name}`)\n\n`{one.formula}`\n" for one in DERIVED)
+    return _HEAD + rows + formulas + _DERIVED_HEAD + derived
 
 
 def _row(metric: Metric) -> str:

@@ -1,33 +1,22 @@
 """A run's own prediction: what the plan's models say of the point that the verdict compares, and of turns held out."""
 
-import collections.abc
-import functools
-import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.demand import LatencyLimit
+from optimal_tp.fleet.capacity import planned_capacity
 from optimal_tp.fleet.engine.equations import Timed
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.engine.replay import held_out
-from optimal_tp.fleet.search import CURVE_EFFORT, holds, holds_by_point
-from optimal_tp.fleet.simulation.answers import Metric, ServerModel
-from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
-from optimal_tp.fleet.simulation.simulation import FULLEST, Fleet, Outcome, simulate
+from optimal_tp.fleet.simulation.answers import ServerModel
+from optimal_tp.fleet.simulation.arrivals import Routing
+from optimal_tp.fleet.what_if import what_if
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import of
-from optimal_tp.settings.workload import LimitedMetric, WorkloadSettings
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.predictions import HeldOut, PlannedCapacity, Prediction
-
-METRIC: dict[LimitedMetric, Metric] = {"total_latency_ms": "total_ms", "ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms"}
-LEAST_SHARE = 0.02
-"""Of a server's capacity: a limit that is missed at this load is held at none."""
-CLOSE = 1.01
-"""Ratio of rates to which a capacity is found."""
 
 
 def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Prediction:
@@ -38,7 +27,8 @@ def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verd
     servers = {each.candidate: (each.cores_used // each.degree, each.cores_used) for each in record.degrees}
     capacities: list[PlannedCapacity] = []
     rows: list[HeldOut] = []
-    for candidate, (model, own) in models(record, samples, verdict).items():
+    found_models = models(record, samples, verdict)
+    for candidate, (model, own) in found_models.items():
         replicas, cores = servers[candidate]
         found = planned_capacity(model, settings, max(1, replicas))
         if found is not None:
@@ -47,7 +37,11 @@ def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verd
             per_core = Estimate(value=found.value / cores, interval=interval)
             capacities.append(PlannedCapacity(candidate=candidate, per_core=per_core))
         rows += held_out_rows(model, own, settings.load.routing)
-    return Prediction(capacities=tuple(capacities), held_out=tuple(rows))
+    return Prediction(
+        capacities=tuple(capacities),
+        held_out=tuple(rows),
+        what_if=what_if(record, {candidate: model for candidate, (model, _) in found_models.items()}),
+    )
 
 
 def models(
@@ -68,64 +62,3 @@ def held_out_rows(model: ServerModel, own: typing.Sequence[Timed], routing: Rout
     """Return the figures of the turns of ``own`` that the model was not fitted to, with their predictions."""
     samples = [sample for _, taken in own for sample in taken]
     return held_out(model, [turn for turn, _ in own], samples, routing=routing)
-
-
-def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: int) -> Estimate | None:
-    """Return what ``replicas`` do together by ``model``; None where they hold the limits at no rate.
-
-    With limits: requests per second at which each limit's own percentile is just held. Without: output tokens per
-    second with every slot taken.
-    """
-    limits = [
-        LatencyLimit(metric=METRIC[metric], percent=limit.percentile, at_most_ms=limit.at_most_ms)
-        for metric, limit in settings.limits.asked().items()
-    ]
-    if not limits:
-        return _saturated(model, replicas)
-    if not model.has_first_tokens and any(limit.metric != "total_ms" for limit in limits):
-        return None
-
-    @functools.cache
-    def outcome(rate: float) -> Outcome:
-        """Return what the servers do at ``rate``, simulated once."""
-        fleet = Fleet(replicas=replicas, routing=settings.load.routing, arrivals=Arrivals(rate_per_second=rate))
-        return simulate(model, fleet, [limit.percentile for limit in limits], CURVE_EFFORT)
-
-    def may_hold(outcome: Outcome) -> bool:
-        """Whether the lower end of every limited figure is within its limit."""
-        ends = [(outcome.percentiles[limit.percentile].interval.low, limit.at_most_ms) for limit in limits]
-        return all(low is None or low <= at_most_ms for low, at_most_ms in ends)
-
-    most = FULLEST * replicas * model.capacity_per_second
-    value = _highest(most, lambda rate: holds_by_point(outcome(rate), limits))
-    if value is None:
-        return None
-    low = _highest(most, lambda rate: holds(outcome(rate), limits))
-    high = _highest(most, lambda rate: may_hold(outcome(rate)))
-    # Beyond FULLEST nothing is simulated: whatever may hold there may hold up to the full servers' rate.
-    full = replicas * model.capacity_per_second
-    return Estimate(value=value, interval=Interval(low=low or 0.0, high=full if high in (None, most) else high))
-
-
-def _saturated(model: ServerModel, replicas: int) -> Estimate:
-    tokens = replicas * model.mean_output_tokens
-    value, low = model.capacity_per_second, model.least_capacity_per_second
-    off = 1 + model.error(("total_ms", 50.0))
-    interval = Interval(low=tokens * low / off, high=tokens * value**2 / low * off)
-    return Estimate(value=tokens * value, interval=interval)
-
-
-def _highest(most: float, fits: collections.abc.Callable[[float], bool]) -> float | None:
-    """Return the highest rate up to ``most`` that fits, to CLOSE; None where not even LEAST_SHARE of it does.
-
-    Rates are those of one halving of the range in logarithms, so that different questions ask about the same ones.
-    """
-    low, high = LEAST_SHARE * most, most
-    if fits(high):
-        return high
-    if not fits(low):
-        return None
-    while high / low > CLOSE:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low

@@ -16,7 +16,7 @@ from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import Fit, fit
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
-_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
+BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def _fit(  # noqa: PLR0913 - likewise
         degree,
         max_model_len_tokens=model.max_model_len_tokens,
         max_num_seqs=batch,
-        dtype_bytes=_BYTES[local.dtype],
+        dtype_bytes=BYTES[local.dtype],
         gib_per_core=gib_per_core,
         tied_head_cloned=False,
         packed_bits=packed_bits,

@@ -1,5 +1,6 @@
 """The whole experiment on this machine: servers, endpoints, load, and the stored results fetched from the bucket."""
 
+import asyncio
 import collections.abc
 import contextlib
 import dataclasses
@@ -20,11 +21,13 @@ from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.resuming import run_name
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
+from optimal_tp.facts.physics import Physics
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
-from optimal_tp.local.machine import Place, machine_pins, places, with_batches
+from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
 from optimal_tp.local.quota import granted_cores
+from optimal_tp.local.roof import attained_roof, buffer_bytes
 from optimal_tp.local.server import ServerPlan
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
@@ -96,6 +99,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         point_to(folder, request.out / "last")
     with _model_directory(request, shape) as model, local_endpoints() as endpoint:
         aws = Aws(endpoint, prefix=f"runs/{run}")
+        physics = await asyncio.to_thread(_physics, request, found, shape, watcher)
         plans = _server_plans(request, found, model, folder)
         async with running_servers(plans, halt=halt, watcher=watcher) as started:
             session = Session(
@@ -113,12 +117,27 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 ignore_eos=True,
                 ready_timeout_seconds=local.ready_timeout_seconds,
                 model_title=request.model_title,
+                physics=physics,
             )
             record = await session.conduct()
         watcher.end()
         status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)
     raise_ending(record)
     return status
+
+
+def _physics(
+    request: Request, found: collections.abc.Sequence[Place], shape: ModelShape, watcher: Watcher
+) -> Physics | None:
+    """Return what the report is held against, measured while no server runs; None where it could not be."""
+    local = request.profile.local
+    served = [place for place in found if place.reason is None]
+    cores = sorted({core for place in served for each in place.cores for core in each})
+    dtype_bytes = BYTES[local.dtype]
+    count = buffer_bytes(shape, dtype_bytes, max(place.candidate.degree for place in served))
+    attained = attained_roof(request.python, cores, count, local.dtype, os.environ)
+    watcher.say(attained.words)
+    return None if attained.roof is None else Physics(roof=attained.roof, shape=shape, dtype_bytes=dtype_bytes)
 
 
 def _with_own_name(workloads: WorkloadSettings, own: pathlib.Path | None) -> WorkloadSettings:

@@ -207,6 +207,36 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A figure of the report and ``verdict.json`` that needs more than a run's samples; it is not published."""
+
+    name: str
+    title: str
+    formula: str
+    """In terms of what docs/how-far-from-the-limit.md names."""
+
+
+DERIVED: tuple[Derived, ...] = (
+    Derived(
+        name="limits.candidates[].bandwidth_share",
+        title="Model bandwidth utilisation (MBU) of decode steps",
+        formula=(
+            "sum over counted requests of steps * (bytes of weights + mean bytes of keys and values of all sequences "
+            "in its steps) / sum of (last token - first token) / bytes/s of the server's cores"
+        ),
+    ),
+    Derived(
+        name="limits.candidates[].compute_share",
+        title="Model FLOP utilisation (MFU)",
+        formula=(
+            "output tokens/s * (operations of its prompts and output tokens / output tokens) / (operations/s of a core "
+            "* cores_used); of a roof that was attained: a share of what was attained"
+        ),
+    ),
+)
+
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
 

@@ -16,6 +16,7 @@ from optimal_tp.measurement.estimate import (
 )
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
 from optimal_tp.report.headline import answer, certainty, otherwise
+from optimal_tp.report.physics.what_if import WHAT_IF_TOPIC, what_if_claim
 from optimal_tp.report.physics.words import TOPIC, limit_claim
 from optimal_tp.report.predicted import predicted_claim
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
@@ -92,6 +93,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
             ("Cost", cost_claim(analysis)),
             ("Plan", plan_claim(analysis)),
             (TOPIC, limit_claim(analysis)),
+            (WHAT_IF_TOPIC, what_if_claim(analysis)),
         ]
     found.append(("Predicted", predicted_claim(analysis)))
     found += [

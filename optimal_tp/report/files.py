@@ -14,6 +14,7 @@ from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.report.across import ModelRow
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.document import document, encode_document
+from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
 from optimal_tp.report.physics.words import HEADS, limit_rows, limits_of
 from optimal_tp.report.plots import Plot, plots
 from optimal_tp.report.predicted import predicted_words
@@ -89,6 +90,8 @@ def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...
         limits=limits_of(analysis),
         percent=percent,
         unit=UNIT[analysis.verdict.criterion],
+        what_if_heads=WHAT_IF_HEADS,
+        what_if_rows=what_if_rows(analysis),
     )
 
 
@@ -140,11 +143,13 @@ def write_files(
 
 def _beside(analysis: Analysis) -> tuple[Table, ...]:
     """Return as tables what the page shows in sections of its own."""
-    if not analysis.reached:
-        return ()
     unit = UNIT[analysis.verdict.criterion]
     caption = f"How far from the limit; measured, at most and the next degree are {unit}"
-    return (Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached)),)
+    found = (
+        Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached)),
+        Table(caption="What would change it: extrapolated", heads=WHAT_IF_HEADS, rows=what_if_rows(analysis)),
+    )
+    return tuple(table for table in found if table.rows)
 
 
 def _files(analysis: Analysis) -> dict[str, bytes]:

@@ -45,11 +45,34 @@ class PlannedCapacity:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """What the models say of something that was not measured: an extrapolation, never a verdict."""
+
+    question: str
+    """The end of "with": "twice the output tokens"."""
+    capacities: tuple[PlannedCapacity, ...]
+    """Of the candidates that could serve it, at the run's limits."""
+    model_error: float
+    """How far the models were off in the run's own turns, at most, as a share of the median total latency."""
+
+    @property
+    def first(self) -> str | None:
+        """The candidate that gives more than every other at the near ends of their intervals; None where none does."""
+        best = max(self.capacities, key=lambda one: one.per_core.value, default=None)
+        if best is None or best.per_core.interval.low is None:
+            return None
+        low = best.per_core.interval.low
+        others = [one.per_core.interval for one in self.capacities if one is not best]
+        return best.candidate.name if all(each.is_below(low) for each in others) else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
     """The plan's model of a run, as far as it could be made."""
 
     capacities: tuple[PlannedCapacity, ...]
     held_out: tuple[HeldOut, ...]
+    what_if: tuple[WhatIf, ...] = ()
 
 
 Predict = collections.abc.Callable[[RunRecord, typing.Sequence[Sample], Verdict], Prediction]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.agreement import planned_capacity
+from optimal_tp.fleet.capacity import planned_capacity
 from optimal_tp.fleet.engine import replay
 from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.equations import Timed, equations

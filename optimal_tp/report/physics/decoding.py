@@ -45,7 +45,8 @@ def decoding(
 ) -> Decoding:
     """Return what the decode steps of a turn's ``counted`` requests, by number, read at servers like ``server``.
 
-    A lower bound: prefills and requests that failed read as well, and nobody knows when.
+    A lower bound, as far as the steps of one request are equally long: prefills and requests that failed read as well,
+    and nobody knows when.
     """
     by_replica: dict[int, list[tuple[int, _Life]]] = collections.defaultdict(list)
     for sample in samples:

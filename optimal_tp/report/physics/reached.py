@@ -6,6 +6,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import Roof
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
@@ -70,6 +71,8 @@ def _reach(
     lengths = lengths_of(settings.load, shapes)
     steps = sum((_steps(server, turn, samples) for turn, samples in turns), Decoding())
     roof, is_timed = physics.roof, steps.seconds > 0
+    # An attained roof is that of cores which are all busy, and a single request keeps one server's busy.
+    is_comparable = roof.kind == "published" or turns[0][0].stage == "block"
     following = _next(settings, degree.candidate)
     most, next_most = (_most(each, lengths, settings) for each in (server, _server(physics, settings, following)))
     return [
@@ -77,8 +80,10 @@ def _reach(
             degree=degree.degree,
             max_num_seqs=degree.max_num_seqs,
             stage="block" if turns[0][0].stage == "block" else "idle",
-            bandwidth_share=steps.core_bytes / steps.seconds / roof.bytes_per_second if is_timed else None,
-            compute_share=_compute_share(physics, degree, lengths, turns),
+            bandwidth_share=_share(roof, steps.core_bytes / steps.seconds / roof.bytes_per_second)
+            if is_timed and is_comparable
+            else None,
+            compute_share=_compute_share(physics, degree, lengths, turns) if is_comparable else None,
             sequences=steps.sequence_steps / steps.steps if is_timed else None,
             step_ms=1000 * steps.seconds / steps.steps if is_timed else None,
             floor_ms=1000 * max(steps.core_bytes / roof.bytes_per_second, steps.compute_seconds) / steps.steps
@@ -93,6 +98,11 @@ def _reach(
             next_bound_per_core=_per_core(next_most, settings),
         )
     ]
+
+
+def _share(roof: Roof, share: float) -> float | None:
+    """Return ``share``; None of a roof that was attained, and is too low where a server attains more."""
+    return None if roof.kind == "attained" and share > 1 else share
 
 
 def _steps(server: Server, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Decoding:
@@ -155,4 +165,4 @@ def _compute_share(
         for (prompt, output), share in lengths.items()
     )
     mean_output = math.fsum(share * size.output_tokens for size, share in lengths.items())
-    return math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used)
+    return _share(physics.roof, math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used))

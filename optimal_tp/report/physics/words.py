@@ -44,6 +44,11 @@ def limit_claim(analysis: Analysis) -> str:
     ]
     allows = "allows" if physics.roof.kind == "published" else "allowed when it was measured at the start"
     sentences = []
+    if one.bandwidth_share is None and one.step_ms is not None and one.stage == "block":
+        sentences.append(
+            f"{one.name} reads more than the cores attained at the start: the machine was busy then, that roof is too "
+            "low, and no share is told."
+        )
     if one.bandwidth_share is not None:
         computed = (
             "" if one.compute_share is None else f", and {percent(one.compute_share)} of what its cores can compute"

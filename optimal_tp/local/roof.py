@@ -1,0 +1,125 @@
+"""The roof of this machine's cores, measured at the start: nobody publishes what a virtual core reads and computes."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import pathlib
+import statistics
+import subprocess
+import typing
+
+from optimal_tp.facts.hardware import Roof
+from optimal_tp.facts.shapes import ModelShape
+from optimal_tp.local import attaining
+from optimal_tp.local.server import own
+from optimal_tp.measurement.estimate import figure, plural
+from optimal_tp.plan.roofline.work import step_weights
+
+SECONDS = 2.0
+"""Of measuring, all cores at once; importing the servers' libraries takes longer."""
+PATIENCE_SECONDS = 120.0
+LARGEST_BYTES = 512 * 1024**2
+"""Of a core's buffer: beyond it a machine's memory might not hold those of all cores."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attained:
+    """The roof, or why there is none; ``words`` say it."""
+
+    roof: Roof | None
+    words: str
+
+
+def attained_roof(
+    python: pathlib.Path,
+    cores: collections.abc.Sequence[int],
+    buffer_bytes: int,
+    dtype: str,
+    environment: collections.abc.Mapping[str, str],
+    *,
+    seconds: float = SECONDS,
+) -> Attained:
+    """Return what ``cores`` attain, each, while all of them read and compute; the run goes on without where none can.
+
+    ``python`` is the servers' interpreter, ``buffer_bytes`` what one core reads in a step.
+    """
+    dtypes = [*dict.fromkeys((dtype, "float32"))]
+    try:
+        answers = _answers(python, cores, buffer_bytes, dtypes, environment, seconds)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return Attained(roof=None, words=f"What this machine's cores attain was not measured ({error}).")
+    slow = [each for each in answers if each["read"]["cached"] < attaining.LEAST_SPEED_UP * each["read"]["best"]]
+    if slow:
+        ratio = min(each["read"]["cached"] / each["read"]["best"] for each in slow)
+        why = f"the loop is only {figure(ratio)} times as fast on a core's own cache, so memory was not its limit"
+        return Attained(roof=None, words=f"What this machine's cores attain is not known: {why}.")
+    best = statistics.fmean(each["read"]["best"] for each in answers)
+    median = statistics.fmean(each["read"]["median"] for each in answers)
+    rates = [max(each["compute"].values()) for each in answers if each["compute"]]
+    flop = statistics.fmean(rates) if len(rates) == len(answers) else None
+    computed = (
+        "" if flop is None else f" and {figure(flop / 1e9)} GFLOP/s in products of {' or '.join(dtypes)} matrices"
+    )
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="minutes")
+    source = (
+        f"what each of {plural(len(cores), 'core')} attained at {now}, all at once: {figure(best / 1e9)} GB/s reading "
+        f"{figure(buffer_bytes / 1e6)} MB (median pass {figure(median / 1e9)}; caches are not excluded){computed}"
+    )
+    return Attained(
+        roof=Roof(kind="attained", bytes_per_second=best, flop_per_second=flop, source=source),
+        words=f"The roof is {source}.",
+    )
+
+
+def buffer_bytes(shape: ModelShape, dtype_bytes: int, largest_degree: int) -> int:
+    """Return what a core of the largest server reads in a step: the least of all, so that caches help the roof most."""
+    return min(LARGEST_BYTES, max(8, step_weights(shape) * dtype_bytes // largest_degree))
+
+
+def _answers(
+    python: pathlib.Path,
+    cores: collections.abc.Sequence[int],
+    count: int,
+    dtypes: list[str],
+    environment: collections.abc.Mapping[str, str],
+    seconds: float,
+) -> list[dict[str, typing.Any]]:
+    """Return what each core's process found, all of them told to begin when the last was ready."""
+    program = str(pathlib.Path(attaining.__file__).resolve())
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                _process([str(python), program, str(core), str(count), str(seconds), *dtypes], environment)
+            )
+            for core in cores
+        ]
+        for process in processes:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise ValueError("the servers' Python has no numpy")
+        for process in processes:
+            if process.stdin is not None:
+                process.stdin.write("go\n")
+                process.stdin.flush()
+        return [json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes]
+
+
+@contextlib.contextmanager
+def _process(
+    words: list[str], environment: collections.abc.Mapping[str, str]
+) -> collections.abc.Iterator[subprocess.Popen[str]]:
+    """Run ``words``; the process is gone afterwards."""
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**own(environment), "OMP_NUM_THREADS": "1"},
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

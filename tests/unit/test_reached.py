@@ -1,0 +1,182 @@
+"""How far a run's candidates are from their roof: shares worked by hand, and the words for them."""
+
+import dataclasses
+
+import pytest
+
+from optimal_tp.facts.hardware import TRAINIUM2, Roof
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.physics import Physics
+from optimal_tp.measurement.run import DegreeRecord, RunRecord, decode_run, encode_run
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
+from optimal_tp.plan.lengths import Shape
+from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.report.document import document
+from optimal_tp.report.files import html, markdown
+from optimal_tp.report.physics.reached import reached
+from optimal_tp.report.physics.words import limit_claim, limits_of
+from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.rule import decide
+from tests.fakes_roofline import perfect
+from tests.fakes_run import parsed, settings
+
+QWEN3 = SHAPES["Qwen/Qwen3-0.6B"]
+KNOWN = Physics(roof=TRAINIUM2, shape=QWEN3, dtype_bytes=2)
+SHAPE = Shape(64, 101)
+
+
+def sample(request: int, degree: int, begin: float, first: float, last: float) -> Sample:
+    """Return a request of 64 tokens that got 101 more."""
+    return Sample(
+        stage="block",
+        degree=degree,
+        block=0,
+        concurrency=2,
+        rate_per_second=None,
+        request=request,
+        intended_seconds=begin,
+        sent_seconds=begin,
+        token_seconds=(first, last),
+        end_seconds=last,
+        prompt_tokens=SHAPE.prompt_tokens,
+        output_tokens=SHAPE.output_tokens,
+        status="ok",
+        http_status=200,
+    )
+
+
+def run(samples: list[Sample], physics: Physics | None = KNOWN, degrees: tuple[int, ...] = (1,)) -> RunRecord:
+    """Return the record of one block."""
+    turns = []
+    for degree in degrees:
+        own = [one for one in samples if one.degree == degree]
+        turns.append(
+            Turn(
+                stage="block",
+                degree=degree,
+                block=0,
+                concurrency=2,
+                rate_per_second=None,
+                start_seconds=min(one.intended_seconds for one in own),
+                end_seconds=max(one.end_seconds for one in own),
+                requests=len(own),
+                send_lag_p99_ms=0.4,
+                foreign_cpu_share=0.0,
+            )
+        )
+    return RunRecord(
+        run="20260701T120000Z-abcd",
+        started="2026-07-01T12:00:00+00:00",
+        place="cluster",
+        settings=parsed(settings(degrees=list(degrees), model={"max_num_seqs": 2, "max_model_len_tokens": 256})),
+        pins={},
+        degrees=tuple(
+            DegreeRecord(
+                degree=degree,
+                gate=None,
+                reason=None,
+                urls=("http://127.0.0.1:1",),
+                cores_used=degree,
+                cores_allocated=degree,
+                ready_seconds=None,
+            )
+            for degree in degrees
+        ),
+        turns=tuple(turns),
+        ending="blocks",
+        ending_detail=None,
+        elapsed_seconds=60,
+        physics=physics,
+    )
+
+
+def two_at_a_time(degree: int, step_seconds: float = 0.01) -> list[Sample]:
+    """Return six requests, always two in a step, each step of ``step_seconds``; the prefill takes no time."""
+    long = 100 * step_seconds
+    return [
+        sample(2 * pair + slot, degree, pair * long, pair * long, (pair + 1) * long)
+        for pair in range(3)
+        for slot in (0, 1)
+    ]
+
+
+def analysed(samples: list[Sample], physics: Physics | None = KNOWN, degrees: tuple[int, ...] = (1,)) -> Analysis:
+    """Return the analysis of such a run, with its reach."""
+    record = run(samples, physics, degrees)
+    verdict = decide(record, samples)
+    return dataclasses.replace(analyse(record, samples, verdict), reached=reached(record, samples, verdict))
+
+
+def test_the_shares_of_a_step() -> None:
+    """10 ms steps of two sequences read 1.192 GB and 2 x 114,688 B x 113.5 tokens: 16.8 % of 725 GB/s."""
+    (one,) = analysed(two_at_a_time(1)).reached
+
+    step_bytes = 2 * 596_049_920 + 2 * 114_688 * 113.5
+    assert one.bandwidth_share == pytest.approx(step_bytes / 0.01 / 725e9, rel=1e-6)
+    assert (one.sequences, one.step_ms) == pytest.approx((2, 10))
+    assert one.floor_ms == pytest.approx(1000 * step_bytes / 725e9)
+    assert one.binds == "memory bandwidth"
+    assert (one.next_degree, one.stage) == (2, "block")
+
+
+def test_operations_are_shared_by_all_cores() -> None:
+    """Tokens per second times the operations of one, with its part of the prompt, over the cores' 166.75 TFLOP/s."""
+    one, two = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2)).reached
+
+    # 101 tokens of two slots a second; 2 x 596 million operations a token and some attention, and 64 prompt tokens.
+    assert one.compute_share == pytest.approx(202 * 2 * 596e6 * (1 + 64 * 440 / 596 / 101) / 166.75e12, rel=0.05)
+    assert two.compute_share == pytest.approx((one.compute_share or 0) / 2)
+
+
+def test_a_server_at_its_roof_reaches_all_of_it() -> None:
+    """A simulated server whose steps take what physics demands reads at 99 to 100 % between its prefills."""
+    server = Server(shape=QWEN3, degree=1, batch=2, dtype_bytes=2, roof=TRAINIUM2)
+    _, times = perfect(server, [SHAPE] * 20, [0.0] * 20)
+    samples = [sample(number, 1, *moments) for number, moments in enumerate(times)]
+
+    (one,) = analysed(samples).reached
+
+    assert one.bandwidth_share == pytest.approx(1, abs=0.01)
+    assert one.share_of_bound == pytest.approx(0.99, abs=0.01)
+
+
+def test_where_nobody_knows_the_cores_nothing_is_said() -> None:
+    """On somebody's servers elsewhere there is no roof: no claim, no section, null in the document."""
+    analysis = analysed(two_at_a_time(1), physics=None)
+
+    assert (analysis.reached, limit_claim(analysis), limits_of(analysis)) == ((), "", None)
+    assert document(analysis).limits is None
+    assert "How far from the limit" not in html(analysis, document(analysis).claims, (), ())
+
+
+def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
+    """The machine was busy when it was measured: no share is told, and the claim says why."""
+    low = Roof(kind="attained", bytes_per_second=50e9, flop_per_second=1e9, source="what a busy core attained")
+    analysis = analysed(two_at_a_time(1), dataclasses.replace(KNOWN, roof=low))
+
+    (one,) = analysis.reached
+    assert (one.bandwidth_share, one.compute_share) == (None, None)
+    assert "that roof is too low, and no share is told" in limit_claim(analysis)
+
+
+def test_the_claim_names_share_bound_and_next_degree() -> None:
+    """What a reader takes away: the share, what binds, and what a larger degree could give at most."""
+    analysis = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2))
+    sentence = limit_claim(analysis)
+
+    assert sentence.startswith("TP1 reaches 16.8 % of what memory bandwidth allows (TP2 8.4 %), and ")
+    assert "memory bandwidth binds. TP2 could give at most " in sentence
+    assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
+    found = document(analysis)
+    assert "16.8 %" in html(analysis, found.claims, (), ())
+    assert "16.8 % of what memory bandwidth allows" in markdown(found.claims, (), ())
+
+
+def test_a_record_keeps_what_it_is_held_against() -> None:
+    """The roof and the model's sizes come back from run.json; older records have none."""
+    record = run(two_at_a_time(1))
+
+    assert decode_run(encode_run(record)) == record
+    text = encode_run(dataclasses.replace(record, physics=None)).replace('"physics": null,', "")
+    assert decode_run(text).physics is None
