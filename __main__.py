@@ -12,6 +12,7 @@ from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
+from optimal_tp.settings.described.lines import placed
 from optimal_tp.settings.stack_keys import SECTIONS, require_known
 from workloads import experiment
 from workloads.namespace import Identity
@@ -24,7 +25,7 @@ try:
     read = ModelFiles(token=config.get("hub_token"))
     stack = compose(sections, aws.require("region"), file=file, read=read)
 except OptimalTpError as error:
-    raise pulumi.RunError(str(error)) from error  # which Pulumi shows without a traceback
+    raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
 
 base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)

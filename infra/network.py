@@ -9,7 +9,8 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import policies, roles
-from optimal_tp.settings.infra import ExistingNetwork, RetentionDays
+from optimal_tp.settings.aws.existing import ExistingNetwork
+from optimal_tp.settings.infra import RetentionDays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from optimal_tp.facts.names import SCHEDULER
 from optimal_tp.facts.versions import KARPENTER, NEURON
 from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings import first_up, sizing
-from optimal_tp.settings.infra import ExistingCluster, InfraSettings
+from optimal_tp.settings.aws.existing import ExistingCluster
+from optimal_tp.settings.infra import InfraSettings
 
 
 class ClusterOutputs(typing.TypedDict):

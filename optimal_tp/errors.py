@@ -11,7 +11,6 @@ OptimalTpError
 
 import dataclasses
 import enum
-import pathlib
 import typing
 
 
@@ -34,6 +33,18 @@ class Exit(enum.IntEnum):
     """Ctrl-C or a signal ended the command. What was measured until then is kept."""
 
 
+EXIT_WORDS: typing.Final[dict[Exit, str]] = {
+    Exit.GOOD: "settled, planned, valid, nothing wrong, nothing left",
+    Exit.WRONG: "preflight or doctor found something wrong, leftovers something that bills",
+    Exit.BAD_INPUT: "a setting, option or answer breaks a rule; nothing was started",
+    Exit.OPEN: "inconclusive, or something is unknown",
+    Exit.VOID: "void: the run failed its own audit",
+    Exit.FAILED: "a server, the storage or the machine failed",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C or a signal; what was measured is kept",
+}
+"""Each status in words."""
+
+
 def gravest(statuses: typing.Iterable[Exit]) -> Exit:
     """Return the status that stands for those of several runs."""
     order = (Exit.INTERRUPTED, Exit.FAILED, Exit.BAD_INPUT, Exit.VOID, Exit.OPEN, Exit.GOOD)
@@ -48,23 +59,66 @@ class OptimalTpError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One broken rule: where it is, the value found there, the rule, and what to do."""
+    """One broken rule: where it is, the rule ("must be ..."), the value found there, and what to do if that is more."""
 
     path: str
     value: object
+    """What was found; None for something that is not set, ``...`` where there is nothing to show."""
     rule: str
-    remedy: str
+    remedy: str = ""
+    """Empty where the rule says it all."""
+    file: str = ""
+    """The file that has the key; empty for options and arguments."""
+    line: int | None = None
+    """Line of the key in ``file``, from 1; None where nobody looked or the key is not in it."""
 
     def __str__(self) -> str:
         """Return the sentence a reader sees."""
-        return f"{self.path} is {shown(self.value)}; {self.rule}; {self.remedy}"
+        file = self.file if self.line is None else f"{self.file}:{self.line}"
+        where = f"{file} {self.path}".strip()
+        found = " (not set)" if self.value is None else f" (got {shown(self.value)})"
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{where}: {self.rule}{'' if self.value is ... else found}{remedy}"
+
+
+_LONGEST_VALUE = 120
+"""Characters; a longer value is cut, and its key says where to read all of it."""
 
 
 def shown(value: object) -> str:
-    """Return ``value`` as the reader wrote it: who left a key out wrote no None, and no path is an object."""
+    """Return ``value`` as YAML has it: true for True, {a: 1} for a dict, a path as its text; None as "not set"."""
     if value is None:
         return "not set"
-    return repr(str(value)) if isinstance(value, pathlib.PurePath) else repr(value)
+    text = _yaml(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def _yaml(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_yaml(each)}' for key, each in value.items())}}}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    text = str(value)
+    return f"'{text}'" if "'" not in text else f'"{text}"'
+
+
+_LIKE = 0.6
+"""Least likeness, as difflib counts it, of a misspelt word."""
+
+
+def likely(word: str, known: typing.Iterable[str]) -> str | None:
+    """Return which of the ``known`` words was probably meant; None where none is like it."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
+    by_lower = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=_LIKE)
+    return by_lower[found[0]] if found else None
 
 
 class SettingsError(OptimalTpError):

@@ -39,9 +39,9 @@ _CLUSTERS = {
     "aws:eks/cluster:Cluster": ("vpcConfig.endpointPublicAccess", "vpcConfig.publicAccessCidrs"),
 }
 _ENCRYPTED = {
-    "aws:efs/fileSystem:FileSystem": ("encrypted", "files are encrypted at rest"),
-    "aws:kms/key:Key": ("enableKeyRotation", "the key is rotated"),
-    "aws:sqs/queue:Queue": ("sqsManagedSseEnabled", "messages are encrypted at rest"),
+    "aws:efs/fileSystem:FileSystem": ("encrypted", "it encrypts files at rest"),
+    "aws:kms/key:Key": ("enableKeyRotation", "it rotates the key"),
+    "aws:sqs/queue:Queue": ("sqsManagedSseEnabled", "it encrypts messages at rest"),
 }
 _SECRETS = {"eks:index:Cluster": "encryptionConfigKeyArn", "aws:eks/cluster:Cluster": "encryptionConfig"}
 _DISKS = {
@@ -60,7 +60,7 @@ def carries_tags(resource: Resource, options: Options) -> Found:
         return
     missing = [key for key in options.required_tags if key not in (tags or {})]
     if missing:
-        yield f"{resource.name} lacks the tags {', '.join(missing)}; bills and leftovers are found by them"
+        yield f"{resource.name}: must have the tags {', '.join(missing)}, by which bills and leftovers are found"
 
 
 def endpoint_is_closed(resource: Resource, _: Options) -> Found:
@@ -71,10 +71,10 @@ def endpoint_is_closed(resource: Resource, _: Options) -> Found:
     if public is False:
         return
     if not cidrs:
-        yield f"{resource.name} has a public endpoint without networks; AWS then admits the whole internet"
+        yield f"{resource.name}: must name the networks of its public endpoint, or AWS admits the whole internet"
     for cidr in listed(cidrs):
         if ipaddress.ip_network(cidr, strict=False).prefixlen == 0:
-            yield f"{resource.name} admits {cidr}: the whole internet"
+            yield f"{resource.name}: must not admit the whole internet (got {cidr})"
 
 
 def data_are_encrypted(resource: Resource, _: Options) -> Found:
@@ -83,14 +83,15 @@ def data_are_encrypted(resource: Resource, _: Options) -> Found:
         switch, rule = _ENCRYPTED[resource.type]
         # A key of the account's own is the other way to encrypt a queue.
         if resource.properties.get(switch) is not True and not resource.properties.get("kmsMasterKeyId"):
-            yield f"{resource.name} has {switch} {shown(resource.properties.get(switch))}; {rule}"
+            yield f"{resource.name}: {switch} must be true: {rule} ({shown(resource.properties.get(switch))})"
     for index, disk in enumerate(listed(inner(resource.properties, _DISKS.get(resource.type, "-")))):
         encrypted = inner(disk, "ebs.encrypted")
         if encrypted not in (True, "true"):
-            yield f"{resource.name} disk {index} has encrypted {shown(encrypted)}; disks are encrypted at rest"
+            yield f"{resource.name}: disk {index} must be encrypted ({shown(encrypted)})"
     key = _SECRETS.get(resource.type)
     if key is not None and not resource.properties.get(key):
-        yield f"{resource.name} has {key} {shown(resource.properties.get(key))}; Kubernetes secrets are encrypted"
+        found = shown(resource.properties.get(key))
+        yield f"{resource.name}: {key} must be set, to encrypt Kubernetes secrets ({found})"
 
 
 def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
@@ -100,7 +101,7 @@ def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
     for key in _BLOCKS:
         if resource.properties.get(key) is not True:
             value = shown(resource.properties.get(key))
-            yield f"{resource.name} has {key} {value}; public access is blocked all four ways"
+            yield f"{resource.name}: {key} must be true, to block public access all four ways ({value})"
 
 
 def buckets_are_private(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
@@ -109,4 +110,4 @@ def buckets_are_private(resources: collections.abc.Sequence[Resource], _: Option
         beside = {each.type for each in resources if bucket.urn in each.depends_on}
         for type_, words in _GUARDS.items():
             if type_ not in beside:
-                yield f"{bucket.name} has no {words.removeprefix('a ')} beside it; every bucket has {words}"
+                yield f"{bucket.name}: must have {words} beside it"

@@ -1,6 +1,7 @@
 """Rules for what runs in the cluster: images and charts by pin, bounded pools."""
 
 import collections.abc
+import json
 import re
 import typing
 
@@ -28,7 +29,7 @@ def images_are_pinned(resource: Resource, _: Options) -> Found:
     for container in _containers(resource):
         image = str(container.get("image"))
         if not _DIGEST.search(image) and not _EXACT_TAG.search(image):
-            yield f"{resource.name} runs {image}; an image is named by digest or by the tag of one release"
+            yield f"{resource.name}: must name its image by digest or by the tag of one release (got {image})"
 
 
 def charts_are_pinned(resource: Resource, _: Options) -> Found:
@@ -37,7 +38,7 @@ def charts_are_pinned(resource: Resource, _: Options) -> Found:
         return
     version = str(resource.properties.get("version", ""))
     if not re.fullmatch(r"v?\d+\.\d+\.\d+([+-][\w.-]+)?", version):
-        yield f"{resource.name} has version {version!r}; a chart has one exact version"
+        yield f"{resource.name}: must have one exact version of its chart (got '{version}')"
 
 
 def pools_are_bounded(resource: Resource, _: Options) -> Found:
@@ -46,9 +47,9 @@ def pools_are_bounded(resource: Resource, _: Options) -> Found:
         return
     limits = inner(resource.properties, "spec.limits") or {}
     if not limits.keys() & {"nodes", _NEURON}:
-        yield f"{resource.name} has limits {dict(limits)!r}; a pool says how many nodes or chips it may launch at most"
+        yield f"{resource.name}: must limit the nodes or chips that it launches (got limits {json.dumps(dict(limits))})"
     if not inner(resource.properties, "spec.template.spec.terminationGracePeriod"):
-        yield f"{resource.name} has no terminationGracePeriod; without it a pod that will not go keeps a node billed"
+        yield f"{resource.name}: must have a terminationGracePeriod; without it a stuck pod keeps a node billed"
     wanted = listed(inner(resource.properties, "spec.template.spec.requirements"))
     pinned = [
         each
@@ -56,14 +57,14 @@ def pools_are_bounded(resource: Resource, _: Options) -> Found:
         if each.get("key") == "node.kubernetes.io/instance-type" and each.get("operator") == "In"
     ]
     if not pinned:
-        yield f"{resource.name} pins no instance type; Karpenter may then launch the largest"
+        yield f"{resource.name}: must pin an instance type; otherwise Karpenter may launch the largest"
 
 
 def services_stay_inside(resource: Resource, _: Options) -> Found:
     """Keep Services reachable from the cluster only."""
     kind = inner(resource.properties, "spec.type")
     if resource.type == "kubernetes:core/v1:Service" and kind not in (None, "ClusterIP"):
-        yield f"{resource.name} is a {kind}; servers have no authentication, so a Service is a ClusterIP"
+        yield f"{resource.name}: must be a ClusterIP, because servers have no authentication (got {kind})"
 
 
 def spending_is_bounded(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
@@ -74,11 +75,11 @@ def spending_is_bounded(resources: collections.abc.Sequence[Resource], _: Option
     namespaces = [each for each in resources if each.type == "kubernetes:core/v1:Namespace"]
     notes = [inner(each.properties, "metadata.annotations") or {} for each in namespaces]
     if not any(_is_an_amount(each.get(BUDGET)) for each in notes):
-        yield f"{spenders[0].name} asks for Neuron cores and no namespace carries {BUDGET} with an amount above 0"
+        yield f"{spenders[0].name}: must have a namespace with {BUDGET} above 0, because it asks for Neuron cores"
     if any(each.get(ENDLESS) == "true" for each in notes):
         return
     if not any(each.type == "kubernetes:batch/v1:CronJob" for each in resources):
-        yield f"{spenders[0].name} asks for Neuron cores and no CronJob guards the deadline"
+        yield f"{spenders[0].name}: must have a CronJob that guards the deadline, because it asks for Neuron cores"
 
 
 def _containers(resource: Resource) -> list[typing.Mapping[str, typing.Any]]:

@@ -33,14 +33,14 @@ def unexplained_wildcards(key: str, statement: Document) -> list[str]:
     sid = statement.get("Sid", "")
     found = []
     if "*" in listed(statement.get("Resource")) and sid not in WILDCARD_RESOURCES:
-        found.append(f"{key} has a statement {sid} for any resource; a statement names its resources")
+        found.append(f"{key}: statement {sid} must name its resources (got *)")
     if any("*" in action for action in listed(statement.get("Action"))) and sid not in WILDCARD_ACTIONS:
-        found.append(f"{key} has a statement {sid} for any action; a statement names its actions")
+        found.append(f"{key}: statement {sid} must name its actions (got a wildcard)")
     if statement.get("Principal") in ("*", {"AWS": "*"}) and sid not in WILDCARD_PRINCIPALS:
-        found.append(f"{key} has a statement {sid} for anybody; a statement names who may")
+        found.append(f"{key}: statement {sid} must name its principals (got *)")
     # An allowance of everything but a list is a wildcard in other words.
     found += [
-        f"{key} has a statement {sid} with {word}, which allows all the rest"
+        f"{key}: statement {sid} must not have {word}, which allows all the rest"
         for word in ("NotAction", "NotResource")
         if word in statement
     ]

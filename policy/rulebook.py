@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import json
 import typing
 
 Properties = collections.abc.Mapping[str, typing.Any]
@@ -59,8 +60,8 @@ def inner(properties: Properties, path: str) -> typing.Any:  # noqa: ANN401 - wh
 
 
 def shown(value: object) -> str:
-    """Return ``value`` for a sentence: what is missing was not written as None."""
-    return "not set" if value is None else repr(value)
+    """Return ``value`` for a sentence, as YAML has it: "got true", or "not set" for what is missing."""
+    return "not set" if value is None else f"got {json.dumps(value)}"
 
 
 def listed(value: object) -> list[typing.Any]:

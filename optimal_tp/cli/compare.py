@@ -5,9 +5,12 @@ Example: optimal-tp compare out/before out/after --allow image
 """
 
 import argparse
+import dataclasses
+import json
 import sys
 
 from optimal_tp.cli.sources import stored_run
+from optimal_tp.cli.terminal import output
 from optimal_tp.report.compare import changes, refuse_different, sentences
 from optimal_tp.results.retrial import retry
 
@@ -24,5 +27,9 @@ def main(options: argparse.Namespace) -> int:
     first, second = stored_run(options.first), stored_run(options.second)
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))
+    if output.is_json(options):
+        told = [{**dataclasses.asdict(each), "candidate": each.candidate.slug} for each in found]
+        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        return 0
     sys.stdout.write("\n".join(sentences(found, (options.first, options.second))) + "\n")
     return 0

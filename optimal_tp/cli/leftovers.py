@@ -19,18 +19,19 @@ from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import Ask, least_policy
 from optimal_tp.cli.preflight import said_source
+from optimal_tp.cli.terminal import output
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.plan.stack import results_of
+from optimal_tp.settings.described.selection import selected_stack
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml says where to look")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
     what.add_argument("--policy", action="store_true", help="print the least IAM policy, with --remove for that too")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--remove", action="store_true", help="ask before each kind, then remove it")
 
 
@@ -40,17 +41,17 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
         document = least_policy(LEFTOVERS, changes=REMOVALS if options.remove else ())
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0
-    if options.remove and options.json:
-        rule = "removing asks at the terminal, so it must go without --json"
-        raise SettingsError([Problem(path="--remove", value=True, rule=rule, remedy="drop one of the two")])
-    config = stack_config(options.stack, pathlib.Path())
+    if options.remove and (output.is_json(options) or output.is_quiet(options)):
+        rule = "must go without --json and --quiet: it asks at the terminal"
+        raise SettingsError([Problem(path="--remove", value=..., rule=rule, remedy="")])
+    config = stack_config(selected_stack(options.stack, pathlib.Path()), pathlib.Path())
     said_source(config)
     scope = stack_scope(config)
     region = scope.settings.region
     make = clients(region, session_of(config.profile)) if make is None else make
     account = require_caller(make, region).account
     change = Change(make) if options.remove else None
-    return _report(scope, Inquiry(make), change, account, as_json=options.json, hide=config.hide)
+    return _report(scope, Inquiry(make), change, account, as_json=output.is_json(options), hide=config.hide)
 
 
 def stack_scope(config: StackConfig) -> Scope:

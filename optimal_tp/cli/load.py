@@ -17,6 +17,7 @@ import typing
 
 import uvloop
 
+from optimal_tp.cli.terminal import output
 from optimal_tp.errors import CapacityError, Exit, ServerFailed
 from optimal_tp.loadgen.calls import ServedModel, Server
 from optimal_tp.loadgen.command import options, recorded, result, summary
@@ -101,7 +102,11 @@ def main(arguments: argparse.Namespace) -> int:
         take_precedence()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(_load(asked))
+            with output.beside_json(arguments):
+                status = runner.run(_load(asked))
+            if output.is_json(arguments):
+                _say(asked.output.read_text(encoding="utf-8").rstrip())
+            return status
         finally:  # all is kept and said by now, and the process ends: a signal has nothing left to end
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)

@@ -10,6 +10,8 @@ import pathlib
 
 import uvloop
 
+from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.verdicts import print_verdict
 from optimal_tp.experiment.turns import Halt, halting_on_signals
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.local.profile import Profile, read_profile
@@ -42,7 +44,11 @@ def main(asked: argparse.Namespace) -> int:
         python=asked.vllm_python,
         predict=predicted,
     )
-    return uvloop.run(_run(request, profiles))
+    with output.beside_json(asked):
+        status = uvloop.run(_run(request, profiles))
+    if output.is_json(asked):
+        print_verdict(asked.out / "last")
+    return status
 
 
 async def _run(request: Request, profiles: tuple[Profile, ...]) -> int:

@@ -6,13 +6,15 @@ Example: optimal-tp plan out/last --rate 500/s --limit p99_total_ms=400
 
 import argparse
 import functools
+import json
 import pathlib
 import sys
 import typing
 
 import yaml
 
-from optimal_tp.cli.sources import folder_of, stored_run
+from optimal_tp.cli.sources import NEWEST, folder_of, stored_run
+from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
@@ -42,7 +44,7 @@ _ZONES = 3
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a run's folder, or s3://bucket/prefix")
+    add("source", nargs="?", default=NEWEST, metavar="RUN", help="a run's folder, or s3://bucket/prefix (%(default)s)")
     add("--rate", metavar="RATE", help="requests of the whole fleet: 500/s, 30/min or 2e6/h")
     add("--limit", action="append", required=True, metavar="LIMIT", help="as p99_total_ms=400; also ttft, tpot; again")
     add(
@@ -86,7 +88,7 @@ def main(options: argparse.Namespace) -> int:
     limits, hours, rate = _asked(options)
     again = retry(source)
     if again.verdict.outcome == "void":
-        rule = f"its run is void ({again.verdict.reasons[0]}), and no fleet is planned from it"
+        rule = f"must not be void ({again.verdict.reasons[0]})"
         raise SettingsError([Problem(path="SOURCE", value=source.name, rule=rule, remedy="measure again")])
     settings = again.record.settings
     measured = _measured(options, again, settings, limits)
@@ -103,8 +105,21 @@ def main(options: argparse.Namespace) -> int:
     if not found.carried:
         return _nothing(found, options)
     files = [] if options.manifests is None else _deploy(found, settings, options)
-    _show(found, again, [_write(found, again, folder), *files])
+    with output.beside_json(options):
+        _show(found, again, [_write(found, again, folder), *files])
+    if output.is_json(options):
+        sys.stdout.write(json.dumps(_as_data(found, again), indent=1) + "\n")
     return 0
+
+
+def _as_data(found: FleetPlan, again: Retrial) -> dict[str, object]:
+    """Return the plan for programs: its sentences, and each table by its caption as rows by head."""
+    said = words(found, again.verdict, again.record)
+    rows = {
+        each.caption: [dict(zip(each.heads, row, strict=True)) for row in each.rows]
+        for each in tables(found, again.verdict)
+    }
+    return {"headline": said.headline, "sentences": [*said.sentences, *said.marks], "tables": rows}
 
 
 def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple[Hour, ...], float]:
@@ -121,7 +136,7 @@ def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple
         hours = read[0] if read else ()
         rates += [hour.rate_per_second for hour in hours]
     if options.rate is None and options.forecast is None:
-        rule = "a fleet is planned for a rate or a forecast"
+        rule = "must be set, or --forecast"
         problems.append(Problem(path="--rate", value=None, rule=rule, remedy="add --rate 500/s"))
     for name, value, least in (
         ("--burst", options.burst, 1.0),
@@ -130,8 +145,8 @@ def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple
         ("--usd-per-hour", options.usd_per_hour, 1e-6),
     ):
         if value is not None and not least <= value < 1e9:  # noqa: PLR2004 - rules out infinity and slips
-            rule = f"it is a number of at least {least:g}"
-            problems.append(Problem(path=name, value=value, rule=rule, remedy="give another one"))
+            rule = f"must be a number of at least {least:g}"
+            problems.append(Problem(path=name, value=value, rule=rule))
     if problems:
         raise SettingsError(problems)
     return tuple(limits), hours, max(rates)
@@ -152,7 +167,7 @@ def _text(path: pathlib.Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        rule = f"it names a readable text file ({error.strerror if isinstance(error, OSError) else error})"
+        rule = f"must name a readable text file ({error.strerror if isinstance(error, OSError) else error})"
         raise SettingsError(
             [Problem(path="--forecast", value=str(path), rule=rule, remedy="name another file")]
         ) from error
@@ -177,18 +192,18 @@ def _measured(
                 measured[one] = model
         if asked is not None and not any(one in measured for one in candidates):
             reason = invalid.get(degree) or known.get(degree)
-            rule = "the run has no service times for it" + (f" ({reason})" if reason else "")
+            rule = "must be a degree with service times in the run" + (f" ({reason})" if reason else "")
             have = ", ".join(map(str, sorted({turn.degree for turn, _ in sound}))) or "none"
             remedy = f"name degrees that were measured: {have}"
             problems.append(Problem(path="--degrees", value=degree, rule=rule, remedy=remedy))
     if not measured and not problems:
-        rule = "it has no request that succeeded with its tokens counted"
+        rule = "must have a request that succeeded with its tokens counted"
         problems.append(Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="name another run"))
     untimed = [one.name for one, model in measured.items() if not model.has_first_tokens]
     for limit in limits:
         if limit.metric != "total_ms" and untimed:
-            rule = f"first tokens were timed, which {', '.join(untimed)}'s were not (no streaming)"
-            problems.append(Problem(path="--limit", value=limit.words, rule=rule, remedy="limit total latency"))
+            rule = f"must be on total latency: first tokens of {', '.join(untimed)} were not timed (no streaming)"
+            problems.append(Problem(path="--limit", value=limit.words, rule=rule))
     if problems:
         raise SettingsError(problems)
     return measured
@@ -211,7 +226,7 @@ def _degrees(options: argparse.Namespace) -> list[int] | None:
     try:
         found = sorted({int(part) for part in options.degrees.split(",")})
     except ValueError as error:
-        rule = "degrees are whole numbers with commas between them"
+        rule = "must be whole numbers with commas between them"
         problem = Problem(path="--degrees", value=options.degrees, rule=rule, remedy="write them as 1,2,4")
         raise SettingsError([problem]) from error
     return found
@@ -237,7 +252,7 @@ def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
     if any(one.word == "inconclusive" for one in found.refused):
         sys.stdout.write(f"Not settled: {reasons}\n")
         return Exit.OPEN
-    rule = f"no fleet of any size holds it ({reasons})"
+    rule = f"must be a limit that a fleet can hold, and none of any size holds it ({reasons})"
     remedy = "raise the limit or measure a faster degree"
     raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])
 

@@ -1,4 +1,4 @@
-"""Ask AWS what would go wrong before a stack is made: quotas, offers, reservations, images, names.
+"""Check your AWS account before a stack is made: quotas, offers, reservations, images, names.
 
 Exit status: 0 nothing is wrong, 1 something is, 2 bad input, 3 something is unknown.
 Example: optimal-tp preflight --stack dev
@@ -15,8 +15,6 @@ import shutil
 import sys
 
 import rich.console
-import rich.markup
-import rich.table
 
 from optimal_tp.account.caller import address, credentials, logins
 from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_caller, session_of
@@ -26,19 +24,19 @@ from optimal_tp.account.preflight.checks import checks
 from optimal_tp.account.preflight.context import Experiment, Scene
 from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import Registries
+from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.blocks import print_blocks
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import Stack, read_stack
+from optimal_tp.settings.described.selection import selected_stack
 from optimal_tp.settings.stack_config import StackConfig
-
-_COLOURS = {"fine": "green", "warning": "yellow", "unknown": "yellow", "wrong": "red"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--stack", help="the stack whose file Pulumi.<stack>.yaml is checked")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
     what.add_argument("--policy", action="store_true", help="print the least IAM policy that the checks need")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(options: argparse.Namespace, make: Clients | None = None) -> int:
@@ -46,7 +44,8 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     if options.policy:
         sys.stdout.write(json.dumps(least_policy(PREFLIGHT), indent=2) + "\n")
         return 0
-    stack, config = read_stack(options.stack, pathlib.Path(), _model_files)
+    name = selected_stack(options.stack, pathlib.Path())
+    stack, config = read_stack(name, pathlib.Path(), _model_files)
     said_source(config)
     region, now, session = stack.infra.region, dt.datetime.now(dt.UTC), session_of(config.profile)
     make = clients(region, session) if make is None else make
@@ -66,10 +65,10 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
         now=now,
     )
     found = [_without_secrets(row, config) for row in checks(scene)]
-    if options.json:
-        sys.stdout.write(_as_json(found, stack=options.stack, account=caller.account, region=region, asked=now) + "\n")
+    if output.is_json(options):
+        sys.stdout.write(_as_json(found, stack=name, account=caller.account, region=region, asked=now) + "\n")
     else:
-        _show(found, rich.console.Console())
+        print_blocks(found, rich.console.Console(highlight=False))
     return rows.exit_status(found)
 
 
@@ -111,15 +110,6 @@ def experiment(stack: Stack) -> Experiment:
         bucket=loadtest.results.bucket,
         alarms=tuple(names.alarms(stack.infra.physical_name, candidates, for_ever=money.spend.keep_running)),
     )
-
-
-def _show(found: collections.abc.Iterable[rows.Row], console: rich.console.Console) -> None:
-    """Print one line per check."""
-    table = rich.table.Table("check", "", "found", "must be", "remedy")
-    for row in found:
-        cells = (row.check, row.state, row.found, row.required, row.remedy)
-        table.add_row(*(rich.markup.escape(cell) for cell in cells), style=_COLOURS[row.state])
-    console.print(table)
 
 
 def _as_json(

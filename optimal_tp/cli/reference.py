@@ -1,10 +1,21 @@
-"""Print what the documents are made of: docs/reference/metrics.md, verdict.schema.json."""
+"""Print generated documents: docs/metrics.md, docs/cli.md, verdict.schema.json.
+
+Example: optimal-tp reference cli > docs/cli.md
+"""
 
 import argparse
+import collections.abc
+import os
 import sys
+import typing
 
+from optimal_tp.cli import COMMANDS
+from optimal_tp.cli.setup.profiles import profile_schema
+from optimal_tp.cli.terminal.parser import parser_of, subparsers_of
+from optimal_tp.errors import EXIT_WORDS, OptimalTpError
 from optimal_tp.measurement.metrics import DERIVED, METRICS, NAMESPACE, Metric
 from optimal_tp.report.document import schema
+from optimal_tp.settings.described.schema import as_text, stack_schema
 
 _HEAD = f"""# Metrics
 
@@ -35,13 +46,39 @@ In the report and `verdict.json` only: [how far from the limit](how-far-from-the
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("page", choices=("metrics", "schema"), help="which one")
+    parser.add_argument("page", choices=tuple(_PAGES), help="which one")
 
 
 def main(options: argparse.Namespace) -> int:
     """Print the page."""
-    sys.stdout.write(metrics_page() if options.page == "metrics" else schema())
+    sys.stdout.write(_PAGES[options.page]())
     return 0
+
+
+def cli_page() -> str:
+    """Return the page on the command line as Markdown: every public command's help, and the exit statuses."""
+    os.environ["COLUMNS"] = "100"  # help is as wide as the terminal, and a page is not
+    parts = [_CLI_HEAD, exit_table()]
+    for name, command in COMMANDS.items():
+        if command.is_internal:
+            continue
+        parser = parser_of(name)
+        helps = [parser.format_help(), *(each.format_help() for each in subparsers_of(parser).values())]
+        shown = "\n\n".join(each.rstrip() for each in helps)
+        said = f"{command.line[:1].upper()}{command.line[1:]}."
+        parts.append(f"## `optimal-tp {name}`\n\n{said}\n\n```text\n{shown}\n```\n")
+    return "\n".join(parts)
+
+
+def exit_table() -> str:
+    """Return the exit statuses as a table, and which error has which."""
+    rows = [f"| {int(each)} | {word} |" for each, word in EXIT_WORDS.items()]
+    errors = [f"| `{each.__name__}` | {int(each.exit_status)} | {(each.__doc__ or '').partition(chr(10))[0]} |"
+              for each in OptimalTpError.__subclasses__()
+              if each.__module__ == OptimalTpError.__module__]  # fmt: skip
+    head = "## Exit status\n\n| status | meaning |\n| --- | --- |\n"
+    table = "\n".join(rows)
+    return f"{head}{table}\n\n| error | status | when |\n| --- | --- | --- |\n" + "\n".join(errors) + "\n"
 
 
 def metrics_page() -> str:
@@ -62,3 +99,21 @@ def _row(metric: Metric) -> str:
         metric.per,
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+_CLI_HEAD = """# The command line
+
+Made from the parsers by `optimal-tp reference cli`; a test keeps it fresh.
+
+Every command takes `--json`, `--quiet` and `--no-color`, before or after its name. A misspelt command, option or key
+gets the likely one. Without `--stack` a command takes the stack of `OPTIMAL_TP_STACK`, then the one that Pulumi has
+selected.
+"""
+_PAGES: typing.Final[dict[str, collections.abc.Callable[[], str]]] = {
+    "metrics": metrics_page,
+    "cli": cli_page,
+    "schema": schema,
+    "stack-schema": lambda: as_text(stack_schema()),
+    "profile-schema": lambda: as_text(profile_schema()),
+}
+"""What can be printed, by its name."""

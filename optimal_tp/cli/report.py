@@ -2,14 +2,17 @@
 
 Exit status: 0 settled, 2 there is no run to read, 3 inconclusive, 4 void; of a sweep the gravest of its runs', and 5
 where a model was not measured.
-Example: optimal-tp report out/last
+Example: optimal-tp report --open
 """
 
 import argparse
 import pathlib
 import sys
+import webbrowser
 
-from optimal_tp.cli.sources import folder_of, stored_run, stored_sweep
+from optimal_tp.cli.sources import NEWEST, folder_of, stored_run, stored_sweep
+from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.verdicts import print_verdict
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.report.conclusion import conclude
@@ -26,7 +29,14 @@ from optimal_tp.verdict.findings import EXIT_STATUS
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="the folder of a run or sweep, or s3://bucket/prefix")
+    add(
+        "source",
+        nargs="?",
+        default=NEWEST,
+        metavar="RUN",
+        help="folder of a run or sweep, or s3://bucket/prefix (%(default)s)",
+    )
+    add("--open", action="store_true", help="open the report in the browser")
     add("--output", type=pathlib.Path, help="folder of the report; by default the source's own")
     add(
         "--predicted",
@@ -46,18 +56,31 @@ def main(options: argparse.Namespace) -> int:
     """Write and show the report. Raises SettingsError where there is no run to read, or predictions are bad."""
     sweep = stored_sweep(options.source)
     if sweep is not None:
-        for name in ("predicted", "format"):
-            if getattr(options, name):
-                rule = f"must be a run, not a sweep, with --{name}"
-                problem = Problem(path="SOURCE", value=options.source, rule=rule, remedy="name the folder of one model")
-                raise SettingsError([problem])
-        return conclude_sweep(sweep, options.output or folder_of(options.source, sweep.sweep.sweep), predicted)
-    source = stored_run(options.source)
-    folder = options.output or folder_of(options.source, source.record.run)
-    if options.format:
-        return _export(source, folder, options.format)
-    stated = read_stated(options.predicted, source.record.settings.load) if options.predicted else None
-    return conclude(source, folder, predicted, stated)
+        _refuse_for_sweeps(options)
+    with output.beside_json(options):
+        if sweep is not None:
+            folder = options.output or folder_of(options.source, sweep.sweep.sweep)
+            status = conclude_sweep(sweep, folder, predicted)
+        else:
+            source = stored_run(options.source)
+            folder = options.output or folder_of(options.source, source.record.run)
+            if options.format:
+                return _export(source, folder, options.format)
+            stated = read_stated(options.predicted, source.record.settings.load) if options.predicted else None
+            status = conclude(source, folder, predicted, stated)
+    if output.is_json(options):
+        print_verdict(folder)
+    if options.open:
+        webbrowser.open((folder / "report.html").resolve().as_uri())
+    return status
+
+
+def _refuse_for_sweeps(options: argparse.Namespace) -> None:
+    for name in ("predicted", "format"):
+        if getattr(options, name):
+            rule = f"must be a run, not a sweep, with --{name}"
+            problem = Problem(path="RUN", value=options.source, rule=rule, remedy="name the folder of one model")
+            raise SettingsError([problem])
 
 
 def _export(source: Source, folder: pathlib.Path, form: str) -> int:

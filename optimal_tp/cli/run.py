@@ -9,6 +9,8 @@ import sys
 
 import uvloop
 
+from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.verdicts import newest, print_verdict
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import Order, configure_shared, order_of_one, read_order
 from optimal_tp.loadgen.command import access
@@ -30,11 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Say what the experiment that ``arguments`` describe will take, run it, and return the exit status."""
     order = asked(arguments)
-    for model in order.models:
-        lines = foresight(model.settings, None, tuple(model.targets), rounds=len(model.rounds or ()) or 1)
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
-    return uvloop.run(assembled(order, Assembly.run, access.checked(arguments)))
+    with output.beside_json(arguments):
+        for model in order.models:
+            lines = foresight(model.settings, None, tuple(model.targets), rounds=len(model.rounds or ()) or 1)
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+        status = uvloop.run(assembled(order, Assembly.run, access.checked(arguments)))
+    if output.is_json(arguments):
+        print_verdict(newest(order.folder))
+    return status
 
 
 def asked(arguments: argparse.Namespace) -> Order:

@@ -11,6 +11,9 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.report.sweep import SweepSource, read_sweep, sweep_text
 from optimal_tp.results.source import Source, read
 
+NEWEST: typing.Final = "out/last"
+"""Link to the newest run, which ``optimal-tp local`` keeps."""
+
 
 def folder_of(source: str, name: str) -> pathlib.Path:
     """Return where the report of ``source`` goes: the folder itself, or ``out/<name>`` for one in a bucket."""
@@ -41,5 +44,5 @@ def _reachable(source: str) -> typing.Iterator[None]:
         yield
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         remedy = "check the name, your credentials and AWS_ENDPOINT_URL"
-        rule = f"the bucket cannot be read: {error}"
+        rule = f"must be in a bucket that can be read: {error}"
         raise SettingsError([Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)]) from error

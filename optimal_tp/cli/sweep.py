@@ -11,6 +11,8 @@ import re
 
 import uvloop
 
+from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.verdicts import newest, print_verdict
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.order import ModelOrder, Order, configure_shared, order_of, read_order, settings_of, targets_of
 from optimal_tp.errors import Problem
@@ -34,7 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the sweep that ``arguments`` describe; return the exit status."""
-    return uvloop.run(assembled(asked(arguments), Assembly.sweep, access.checked(arguments)))
+    order = asked(arguments)
+    with output.beside_json(arguments):
+        status = uvloop.run(assembled(order, Assembly.sweep, access.checked(arguments)))
+    if output.is_json(arguments):
+        print_verdict(newest(order.folder))
+    return status
 
 
 def asked(arguments: argparse.Namespace) -> Order:
@@ -62,7 +69,7 @@ def _by_model(
     for index, word in enumerate(words):
         match = _OF_MODEL.match(word)
         if match is None or match[1] not in names:
-            rule = f"it begins with a model of the settings and @ ({', '.join(names)})"
+            rule = f"must begin with a model of the settings and @ ({', '.join(names)})"
             remedy = f"write it as {names[0]}@1=http://127.0.0.1:8001"
             problems.append(Problem(path=f"--target[{index}]", value=word, rule=rule, remedy=remedy))
         else:

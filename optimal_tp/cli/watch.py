@@ -60,8 +60,8 @@ def main(asked: argparse.Namespace) -> int:
     profile = None if asked.stack is None else stack_config(asked.stack, pathlib.Path(), needed=()).profile
     session = session_of(profile)
     if not results.startswith("s3://"):
-        rule = "results are at s3://bucket/prefix"
-        raise SettingsError([Problem(path="--results", value=results, rule=rule, remedy="write it so")])
+        rule = "must be s3://bucket/prefix"
+        raise SettingsError([Problem(path="--results", value=results, rule=rule, remedy="")])
     sight = Sight(results, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
     console = rich.console.Console(highlight=False)
     screen = Data(console, bill) if asked.json else Screen(console, bill)
@@ -200,18 +200,18 @@ def of_stack(stack: str) -> tuple[str, Bill]:
             check=False,
         )
     except OSError as error:
-        rule = f"its outputs are read with the pulumi command, which does not start ({error.strerror})"
+        rule = f"must have outputs that the pulumi command prints, and it does not start ({error.strerror})"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)]) from None
     if done.returncode != 0:
         said = " ".join(done.stderr.split()) or "no word"
-        rule = f"pulumi tells its outputs; it said: {said}"
+        rule = f"must be a stack whose outputs pulumi prints; it said: {said}"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)])
     outputs: dict[str, typing.Any] = {}
     with contextlib.suppress(ValueError):
         outputs = json.loads(done.stdout)
     results = outputs.get("results_uri")
     if not isinstance(results, str):
-        rule = "its outputs have results_uri, which a finished `pulumi up` leaves there"
+        rule = "must have the output results_uri, which a finished `pulumi up` leaves"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])
     stops_at = None
     with contextlib.suppress(ValueError):  # "never: spend.keep_running" has no clock
@@ -235,8 +235,8 @@ def _code(error: Exception) -> str:
 
 def _unreadable(results: str, error: Exception) -> OptimalTpError:
     if isinstance(error, botocore.exceptions.NoCredentialsError):
-        rule, remedy = "reading it takes AWS credentials, and there are none here", "log in, or set AWS_PROFILE"
+        rule, remedy = "must be read with AWS credentials, and there are none here", "log in, or set AWS_PROFILE"
     else:
-        rule = _GONE.get(_code(error), f"it cannot be read: {error}")
+        rule = _GONE.get(_code(error), f"must be readable: {error}")
         remedy = "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
     return SettingsError([Problem(path="results", value=results, rule=rule, remedy=remedy)])

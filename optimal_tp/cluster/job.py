@@ -117,13 +117,13 @@ def pod_options(
         pod = int(environment[INDEX_VARIABLE])
     pods = arguments.pods if asked is None else asked.count
     if pods is None:
-        rule = "the load is shared by so many processes"
+        rule = "must be set: the number of processes that share the load"
         problems.append(Problem(path="--pods", value=None, rule=rule, remedy="add --pods 2"))
     elif not arguments.after and (pod is None or not 0 <= pod < pods):
-        rule = f"it numbers this process, from 0, among --pods ({pods})"
+        rule = f"must number this process, from 0, below --pods ({pods})"
         problems.append(Problem(path="--pod", value=pod, rule=rule, remedy=f"state it, or set {INDEX_VARIABLE}"))
     if arguments.after and asked is None:
-        rule, remedy = "only the Job of an order is waited for", "add --order FILE, or leave it out"
+        rule, remedy = "must go with --order, whose Job it waits for", "add --order FILE, or leave it out"
         problems.append(Problem(path="--after", value=True, rule=rule, remedy=remedy))
     return PodOptions(
         pods=pods or 0,
@@ -140,7 +140,7 @@ def _start(words: str | None, problems: list[Problem]) -> dt.datetime | None:
     except ValueError:
         start = None
     if start is None or start.tzinfo is None:
-        rule, remedy = "it is a moment with its zone", "write it as 2026-07-01T12:00:00+00:00"
+        rule, remedy = "must be a time with its zone", "write it as 2026-07-01T12:00:00+00:00"
         problems.append(Problem(path="--starts-at", value=words, rule=rule, remedy=remedy))
         return None
     return start.astimezone(dt.UTC)

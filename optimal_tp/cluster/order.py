@@ -33,16 +33,16 @@ def targets_of(
         path = f"--target[{index}]"
         whose, url = _target(word)
         if whose is None or url is None:
-            rule = "a target is CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and a URL of http(s)"
+            rule = "must be CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and an http(s) URL"
             problems.append(Problem(path=path, value=word, rule=rule, remedy="write it as 1=http://127.0.0.1:8001"))
         elif known is not None and whose not in known:
             names = ", ".join(each.slug for each in known)
-            rule = f"it is of a candidate that workloads.degrees and model.max_num_seqs ask for ({names})"
+            rule = f"must be one of the candidates in the settings ({names})"
             problems.append(Problem(path=path, value=word, rule=rule, remedy="correct the target or the settings"))
         else:
             found[whose] = (*found.get(whose, ()), url)
     if not words:
-        rule = "the experiment has at least one server"
+        rule = "must name at least one server"
         problems.append(Problem(path="--target", value=None, rule=rule, remedy="add --target 1=http://127.0.0.1:8001"))
     return dict(sorted(found.items()))
 
@@ -66,21 +66,21 @@ def pairs_of(
         key, equals, value = word.partition("=")
         if not equals or not key:
             remedy = "write it as image=NAME"
-            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="a pin is KEY=VALUE", remedy=remedy))
+            problems.append(Problem(path=f"--pin[{index}]", value=word, rule="must be KEY=VALUE", remedy=remedy))
         yield key, value
 
 
 def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | None:
     """Return bucket and prefix of ``s3://bucket/prefix``; None for a folder."""
     if results is None:
-        rule = "what is measured must be kept somewhere"
+        rule = "must be set: results are always kept"
         problems.append(Problem(path="--results", value=None, rule=rule, remedy="add --results out"))
         return None
     if not results.startswith("s3://"):
         return None
     name, _, prefix = results.removeprefix("s3://").partition("/")
     if not name:
-        rule = "an S3 address names a bucket"
+        rule = "must name a bucket"
         problems.append(Problem(path="--results", value=results, rule=rule, remedy="write it as s3://bucket/prefix"))
     return name, prefix.strip("/")
 
@@ -259,12 +259,12 @@ def read_order(arguments: argparse.Namespace) -> Order | None:
         return None
     for name in ("target", "results", "publish", "steady", "no_ignore_eos", "pin", *access.OPTIONS):
         if getattr(arguments, name):
-            rule, remedy = "the file must say everything by itself", f"leave out --{name.replace('_', '-')}"
+            rule, remedy = "must stand alone: the file has everything", f"leave out --{name.replace('_', '-')}"
             raise SettingsError([Problem(path="--order", value=arguments.order, rule=rule, remedy=remedy)])
     try:
         data = json.loads(pathlib.Path(arguments.order).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        rule = f"it must name a readable JSON file ({error})"
+        rule = f"must name a readable JSON file ({error})"
         problem = Problem(path="--order", value=arguments.order, rule=rule, remedy="`pulumi up` writes it anew")
         raise SettingsError([problem]) from error
     return parse(Order, data, where="", file=arguments.order)
@@ -280,7 +280,7 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
     else:
         settings = found[0]
         if len(found) > 1:
-            settings, rule = None, f"it has one model; this one has {len(found)}"
+            settings, rule = None, f"must have one model; this file has {len(found)}"
             remedy = "use the command sweep"
             problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy=remedy))
     targets = targets_of(arguments.target, settings, problems)
@@ -314,7 +314,7 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     section = parse(SettingsFile, data, where="", file=file).workloads
     found = parse_models({} if section is None else section, file=file)
     if any(each.model.max_num_seqs == "auto" for each in found):
-        rule = "for servers that somebody else started it is in numbers: their memory is not known here"
-        problem = Problem(path="workloads.model.max_num_seqs", value="auto", rule=rule, remedy=f"edit {file}")
+        rule = "must be a number for servers of your own: their memory is not known here"
+        problem = Problem(path="workloads.model.max_num_seqs", value="auto", rule=rule, file=file)
         raise SettingsError([problem])
     return found

@@ -102,6 +102,6 @@ def _of_file(path: str) -> prompts.Prompts:
     try:
         return prompts.from_lines(pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines())
     except (OSError, ValueError) as error:
-        rule = f"it names a text file of prompts ({error.strerror if isinstance(error, OSError) else error})"
+        rule = f"must name a text file of prompts ({error.strerror if isinstance(error, OSError) else error})"
         problem = Problem(path="workloads.load.prompt_file", value=path, rule=rule, remedy="name another file")
         raise SettingsError([problem]) from None

@@ -79,23 +79,23 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
     try:
         served = await asked.access.server(url).models()
     except ServerFailed as error:
-        rule = f"it is an OpenAI-compatible server that answers ({error})"
+        rule = f"must be an OpenAI-compatible server that answers ({error})"
         return [Problem(path=path, value=url, rule=rule, remedy=_way_in(str(error)))]
     problems = []
     names = [model.name for model in served]
     model_name = settings.model.name
     if model_name not in names:
-        rule = f"it serves {model_name} (workloads.model.name); it serves {', '.join(names) or 'nothing'}"
+        rule = f"must serve {model_name} (workloads.model.name), and serves {', '.join(names) or 'nothing'}"
         remedy = "correct the URL, workloads.model.name, or the server's --served-model-name"
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     named = {name: candidate(match[1]) for name in names if (match := _CANDIDATE_IN_NAME.search(name))}
     if named and all(_is_other(each, wanted) for each in named.values()):
-        rule = f"it serves {wanted.name}; its name {', '.join(named)} says another"
+        rule = f"must serve {wanted.name}, and calls itself {', '.join(named)}"
         problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
     needed, _ = asked.most_tokens
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
-        rule = f"it holds prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
+        rule = f"must hold prompt and longest output together ({needed} tokens); its max_model_len is {min(lengths)}"
         remedy = (
             "shorten workloads.load.prompt_tokens or output_tokens, lower output_spread, "
             "or start the server with a larger length"
@@ -124,12 +124,12 @@ async def _unserved(wanted: Candidate, url: str, asked: _Asked) -> Problem | Non
             break
     timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
     if done.failure is None and not done.streamed and timed:
-        rule = f"it streams its answers where it is asked to (stream: true), or {timed[0]} cannot be measured"
+        rule = f"must stream its answers when asked (stream: true), or {timed[0]} cannot be measured"
         return Problem(path=path, value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
     if done.failure is None:
         return None
     call = wire.path_of(load.api)
-    rule = f"it serves a completion as the load asks for it; the answer to POST {call} was: {done.failure}"
+    rule = f"must answer a request of the load; the answer to POST {call} was: {done.failure}"
     remedy = _way_out(done, prompt, ignore_eos=ignore_eos, api=load.api)
     return Problem(path=path, value=url, rule=rule, remedy=remedy)
 

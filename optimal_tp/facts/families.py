@@ -184,7 +184,7 @@ def shape_from_config(config: Config, *, where: str) -> ModelShape:
     config = text_part(config)
     kind = config.get("model_type")
     if not isinstance(kind, str):
-        rule = "it must name the model's family, for example 'llama'"
+        rule = "must name the model's family, for example llama"
         remedy = "take the config.json that came with the model's weights"
         raise SettingsError([Problem(path=f"{where}: model_type", value=kind, rule=rule, remedy=remedy)])
     known = FAMILIES.get(kind)
@@ -234,8 +234,8 @@ def _refuse_what_would_be_miscounted(config: Config, kind: str, where: str) -> N
         why = "layers that are no attention"
     if why is not None:
         rule = (
-            f"its memory must be countable before anything is spent, and this family has {why} (counted here: "
-            f"{', '.join(FAMILIES)}, and dense decoders with Llama's layers)"
+            f"must be a family whose memory can be counted before anything is spent, and this one has {why} (counted "
+            f"here: {', '.join(FAMILIES)}, and dense decoders with Llama's layers)"
         )
         problem = Problem(path=f"{where}: model_type", value=kind, rule=rule, remedy="serve a model of such a family")
         raise SettingsError([problem])
@@ -250,7 +250,7 @@ def _refuse_bad_sizes(said: Config, family: Family, where: str) -> None:
         Problem(
             path=f"{where}: {key}",
             value=said.get(key),
-            rule="it must be a whole number of at least 1",
+            rule="must be a whole number of at least 1",
             remedy="take the config.json that came with the model's weights",
         )
         for key in dict.fromkeys(keys)

@@ -150,8 +150,8 @@ def _refuse_unless_confirmed(shape: ModelShape, stored: int | None, where: str) 
         return
     has = f"no {INDEX} lies beside it" if stored is None else f"its index has {stored / 1e9:.2f} billion"
     rule = (
-        f"an unknown family counts as {ASSUMED} only where the index of the weights confirms it: with such layers it "
-        f"has {counted / 1e9:.2f} billion parameters, and {has}"
+        f"must be a known family, or one whose index of weights confirms that it counts as {ASSUMED}: with such "
+        f"layers it has {counted / 1e9:.2f} billion parameters, and {has}"
     )
     remedy = f"put {INDEX} beside config.json, or set serving.shape_as to a known model with the same sizes"
     raise SettingsError([Problem(path=f"{where}: model_type", value=shape.family, rule=rule, remedy=remedy)])

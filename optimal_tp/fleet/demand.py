@@ -53,7 +53,7 @@ def parse_rate(text: str) -> float:
     match = _RATE.fullmatch(text.strip())
     value = _number(match[1]) if match else None
     if match is None or value is None or value <= 0:
-        rule = "a rate is a number above 0 and its unit: /s, /min or /h"
+        rule = "must be a number above 0 with its unit: /s, /min or /h"
         raise SettingsError([Problem(path="--rate", value=text, rule=rule, remedy="write it as 500/s")])
     return value / _SECONDS[match[2]]
 
@@ -63,7 +63,7 @@ def parse_limit(text: str) -> LatencyLimit:
     match = _LIMIT.fullmatch(text.strip())
     value = _number(match[3]) if match else None
     if match is None or value is None or value <= 0 or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - percent
-        rule = "a limit is a percentile, total, ttft or tpot, the unit ms and a number above 0"
+        rule = "must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms"
         raise SettingsError([Problem(path="--limit", value=text, rule=rule, remedy="write it as p99_total_ms=400")])
     return LatencyLimit(metric=_METRICS[match[2]], percent=float(match[1]), at_most_ms=value)
 
@@ -75,7 +75,7 @@ def parse_forecast(text: str, *, name: str) -> tuple[Hour, ...]:
     """
     rows = list(csv.reader(text.splitlines()))
     if not rows or [cell.strip() for cell in rows[0]] != ["time", "rate"]:
-        rule = "a forecast is CSV whose first line is time,rate"
+        rule = "must be CSV whose first line is time,rate"
         raise SettingsError([Problem(path="--forecast", value=name, rule=rule, remedy="name another file")])
     hours: list[Hour] = []
     problems: list[Problem] = []
@@ -88,17 +88,17 @@ def parse_forecast(text: str, *, name: str) -> tuple[Hour, ...]:
             problems.append(Problem(path=where, value=",".join(row), rule=hour, remedy="correct the line"))
             continue
         if hours and hour.time - hours[-1].time != dt.timedelta(hours=1):
-            rule = f"lines are one hour apart, and the one before is {hours[-1].time.isoformat()}"
+            rule = f"must be one hour after the line before, {hours[-1].time.isoformat()}"
             remedy = "add the missing hours" if hour.time > hours[-1].time else "put the lines in order"
             problems.append(Problem(path=where, value=hour.time.isoformat(), rule=rule, remedy=remedy))
         hours.append(hour)
     if not hours and not problems:
-        rule = "a forecast has at least one hour"
+        rule = "must have at least one hour"
         problems.append(Problem(path="--forecast", value=name, rule=rule, remedy="name another file"))
     if problems:
         raise SettingsError(problems)
     if not any(hour.rate_per_second > 0 for hour in hours):
-        rule = "at least one hour of a forecast has a rate above 0"
+        rule = "must have at least one hour with a rate above 0"
         raise SettingsError([Problem(path="--forecast", value=name, rule=rule, remedy="name another file")])
     return tuple(hours)
 

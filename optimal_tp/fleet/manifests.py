@@ -6,7 +6,7 @@ import pathlib
 import re
 import typing
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, shown
 from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.fleet.planning import Carried
@@ -169,12 +169,18 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
     # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (
-        ("infra.neuron.instance_type", neuron.instance_type, instance_type, "plan with --instance-type or edit it"),
-        ("workloads.model.name", own.name, model.name, f"edit {file} or measure its model"),
-        ("workloads.model.max_num_seqs", own.max_num_seqs, model.max_num_seqs, f"edit {file}, or measure with its own"),
+        ("infra.neuron.instance_type", neuron.instance_type, instance_type, "or plan with --instance-type"),
+        ("workloads.model.name", own.name, model.name, "or measure its model"),
+        ("workloads.model.max_num_seqs", own.max_num_seqs, model.max_num_seqs, "or measure with its own"),
     )
     problems = [
-        Problem(path=f"{file}: {key}", value=has, rule=f"the fleet was planned with {planned!r}", remedy=remedy)
+        Problem(
+            path=key,
+            value=has,
+            rule=f"must be what the fleet was planned with, {shown(planned)}",
+            remedy=remedy,
+            file=file,
+        )
         for key, has, planned, remedy in pairs
         if has != planned
     ]

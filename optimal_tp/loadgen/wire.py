@@ -37,7 +37,7 @@ def address(url: str) -> Address:
 
     Raises ValueError with the rule for a URL of another form.
     """
-    rule = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
+    rule = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port

@@ -18,7 +18,7 @@ PROFILES = pathlib.Path(__file__).parent / "profiles"
 
 def _known_shape(shape: str) -> str:
     if shape not in SHAPES:
-        raise broken(f"it is one of {', '.join(SHAPES)}")
+        raise broken(f"must be one of {', '.join(SHAPES)}")
     return shape
 
 
@@ -110,9 +110,9 @@ def read_profile(name: str) -> tuple[tuple[Profile, ...], str]:
 
 def _unused_sizes(local: LocalSettings, experiments: tuple[WorkloadSettings, ...], file: str) -> list[Problem]:
     names = [each.model.name for each in experiments]
-    rule = f"it names a model of this profile: {', '.join(names)}"
+    rule = f"must name a model of this profile: {', '.join(names)}"
     return [
-        Problem(path=f"local.sizes.{name}", value=size.shape, rule=rule, remedy=f"edit {file}")
+        Problem(path=f"local.sizes.{name}", value=size.shape, rule=rule, file=file)
         for name, size in local.sizes.items()
         if name not in names
     ]

@@ -275,7 +275,7 @@ async def sweep_locally(
     has several models.
     """
     if request.model_directory is not None:
-        rule = f"it is one model, and the profile has {len(profiles)}"
+        rule = f"must go with a profile of one model; this one has {len(profiles)}"
         remedy = "leave MODEL out, or choose a profile with one model"
         raise SettingsError([Problem(path="MODEL", value=str(request.model_directory), rule=rule, remedy=remedy)])
     name = run_name(dt.datetime.now(dt.UTC))

@@ -137,12 +137,12 @@ def _object(path: pathlib.Path) -> dict[str, typing.Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        rule = f"a model directory has a readable {path.name} ({error.strerror}: {path})"
+        rule = f"must be a model directory with a readable {path.name} ({error.strerror}: {path})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     except ValueError as error:
-        rule = f"its {path.name} holds JSON ({error})"
+        rule = f"must have JSON in its {path.name} ({error})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     if not isinstance(found, dict):
-        rule = f"its {path.name} holds one JSON object"
+        rule = f"must have one JSON object in its {path.name}"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)])
     return found

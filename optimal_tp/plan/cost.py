@@ -107,9 +107,10 @@ class Forecast:
     def keep_within_budget(self, file: str) -> None:
         """Raise SettingsError where more is expected than the budget has."""
         if self.usd > self.spend.budget_usd:
-            rule = f"the experiment is expected to cost {self.usd:.2f} USD ({self.cost.sentence()})"
-            remedy = f"raise it, or lower workloads.decision.budget_seconds or the number of nodes in {file}"
-            problem = Problem(path="spend.budget_usd", value=self.spend.budget_usd, rule=rule, remedy=remedy)
+            rule = f"must cover the expected cost, {self.usd:.2f} USD ({self.cost.sentence()})"
+            remedy = "raise it, or lower workloads.decision.budget_seconds or the number of nodes"
+            budget = self.spend.budget_usd
+            problem = Problem(path="spend.budget_usd", value=budget, rule=rule, remedy=remedy, file=file)
             raise SettingsError([problem])
 
 

@@ -58,9 +58,9 @@ def reach_lines(settings: ClusterSettings) -> tuple[str, ...]:
         wanted = 1 if cores is None else math.ceil(cores / MOST_BUSY_SHARE)
         if cores is not None and wanted > pods:
             lines.append(
-                f"the load on {of.model.name} keeps {cores:.1f} cores of the load generator busy, and {pods} of them "
-                f"are late above {pods * MOST_BUSY_SHARE:g} (one core: 57,657 streamed chunks/s at most, "
-                f"bench/README.md, 2026-11-24); set loadtest.pods to {wanted}, or turns will be void"
+                f"loadtest.pods: must be {wanted} for {of.model.name}, or turns will be void (got {pods}): the load "
+                f"keeps {cores:.1f} cores busy, and a load generator is late above {MOST_BUSY_SHARE:g} of a core (at "
+                f"most 57,657 streamed chunks/s a core, bench/README.md, 2026-11-24)"
             )
     return tuple(lines)
 
@@ -92,11 +92,11 @@ def unseated(
     held = sum(each // wanted.cpu_millicores for each in left)
     if wanted.pods > held:
         rule = (
-            f"{len(left)} system nodes with {left[0]} millicores for pods hold {held} at most that ask for "
-            f"{wanted.cpu_millicores} each"
+            f"must be at most {held}: {len(left)} system nodes with {left[0]} millicores for pods hold no more "
+            f"that ask for {wanted.cpu_millicores} each"
         )
-        remedy = f"take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores, in {file}"
-        yield Problem(path="loadtest.pods", value=wanted.pods, rule=rule, remedy=remedy)
+        remedy = "take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores"
+        yield Problem(path="loadtest.pods", value=wanted.pods, rule=rule, remedy=remedy, file=file)
 
 
 DTYPE_BYTES = 2
@@ -195,16 +195,17 @@ def _physics(settings: ClusterSettings, of: WorkloadSettings) -> Physics:
 
 def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:
     if settings.loadtest.pods > 1 and made.runs_in_rounds:
-        rule = "several load generators follow a plan by the clock, and servers that take turns start when they can"
-        remedy = f"allow more nodes or set it to 1 in {file}"
-        raise SettingsError([Problem(path="loadtest.pods", value=settings.loadtest.pods, rule=rule, remedy=remedy)])
+        rule = "must be 1 where servers take turns: several load generators follow a plan by the clock"
+        remedy = "or allow more nodes"
+        pods = settings.loadtest.pods
+        raise SettingsError([Problem(path="loadtest.pods", value=pods, rule=rule, remedy=remedy, file=file)])
     smallest = min(made.servers, key=lambda server: server.memory_mib)
     shared = settings.serving.shared_memory_gib
     if shared * 1024 * 2 > smallest.memory_mib:
         rule = (
-            f"shared memory counts as the pod's, and takes at most half of the smallest one's {smallest.memory_mib} MiB"
+            f"must be at most half of the smallest pod's {smallest.memory_mib} MiB: shared memory counts as the pod's"
         )
-        problem = Problem(path="serving.shared_memory_gib", value=shared, rule=rule, remedy=f"lower it in {file}")
+        problem = Problem(path="serving.shared_memory_gib", value=shared, rule=rule, file=file)
         raise SettingsError([problem])
 
 
@@ -253,11 +254,12 @@ def _none_fits(
     return Problem(
         path=f"{path}.degrees",
         value=list(settings.models[index].degrees),
-        rule=f"one candidate of the model must fit, and none does ({reasons})",
+        rule=f"must have one candidate that fits, and none does ({reasons})",
         remedy=(
-            f"add a degree that fits in {file}, lower {path}.model.max_model_len_tokens or max_num_seqs, or choose a "
+            f"add a degree that fits, lower {path}.model.max_model_len_tokens or max_num_seqs, or choose a "
             "larger infra.neuron.instance_type"
         ),
+        file=file,
     )
 
 
@@ -267,8 +269,8 @@ def unshareable(settings: ClusterSettings, served: collections.abc.Sequence[Cand
     if pods == 1:
         return []
     if len(settings.models) > 1:
-        rule = "several load generators share the experiment of one model"
-        return [Problem(path="loadtest.pods", value=pods, rule=rule, remedy=f"set it to 1 in {file}")]
+        rule = "must be 1 with several models: several load generators share one model's experiment"
+        return [Problem(path="loadtest.pods", value=pods, rule=rule, file=file)]
     try:
         timetable(settings.models[0], {each: each.degree for each in served})
     except SettingsError as error:

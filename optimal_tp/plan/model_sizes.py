@@ -35,18 +35,19 @@ def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSe
     for index, of in enumerate(settings.models):
         key = f"{settings.path(index)}.model.name"
         try:
-            sizes = _known(settings, of) or _read(settings, of, read, key, file)
+            sizes = _known(settings, of) or _read(settings, of, read, key)
         except SettingsError as error:
-            problems += error.problems
+            own = (key, "serving.config_file")
+            problems += [dataclasses.replace(each, file=file if each.path in own else "") for each in error.problems]
             continue
         found[of.model.name] = sizes
         if sizes.quantization is not None:
             rule = (
-                f"its weights must be BF16 or FP16, which is what AWS's images load, and quantization_config in "
-                f"{sizes.source} says {sizes.quantization!r}"
+                f"must have weights in BF16 or FP16, which is what AWS's images load, and quantization_config in "
+                f"{sizes.source} says {sizes.quantization}"
             )
-            remedy = f"name the model that it was made from in {file}"
-            problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy))
+            remedy = "name the model that it was made from"
+            problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy, file=file))
         problems += _too_long(settings, index, sizes, file)
     if problems:
         raise SettingsError(problems)
@@ -59,12 +60,12 @@ def _too_long(settings: ClusterSettings, index: int, sizes: Sizes, file: str) ->
     if settings.serving.shape_as is not None or sizes.positions is None or asked <= sizes.positions:
         return []
     rule = (
-        f"it must be within max_position_embeddings of the model, {sizes.positions} by {sizes.source}: vLLM starts "
-        "with no more"
+        f"must be at most the model's max_position_embeddings, {sizes.positions} ({sizes.source}): vLLM refuses to "
+        "start with more"
     )
-    remedy = f"lower it in {file}, or serve a model that was trained for more"
+    remedy = "lower it, or serve a model that was trained for more"
     path = f"{settings.path(index)}.model.max_model_len_tokens"
-    return [Problem(path=path, value=asked, rule=rule, remedy=remedy)]
+    return [Problem(path=path, value=asked, rule=rule, remedy=remedy, file=file)]
 
 
 def _known(settings: ClusterSettings, of: WorkloadSettings) -> Sizes | None:
@@ -76,19 +77,19 @@ def size_lines(settings: ClusterSettings, dtype_bytes: int) -> tuple[str, ...]:
     return tuple(settings.sizes_of(of).line(of.model.title, dtype_bytes) for of in settings.models)
 
 
-def _read(settings: ClusterSettings, of: WorkloadSettings, read: Read, key: str, file: str) -> Sizes:
+def _read(settings: ClusterSettings, of: WorkloadSettings, read: Read, key: str) -> Sizes:
     own = settings.serving.config_file
     if own is not None:
         key, value = "serving.config_file", own
         place = str(pathlib.Path(own, settings.slug(of)) if settings.slug(of) else own)
         address = place if place.endswith(".json") else f"{place}/{CONFIG}"
-        remedy = f"set it in {file} to a model's {CONFIG}, or to the folder that holds it"
+        remedy = f"set it to a model's {CONFIG}, or to the folder that holds it"
         if settings.slug(of):
-            remedy = f"set it in {file} to a folder with a folder per model, called by its slug"
+            remedy = "set it to a folder with a folder per model, called by its slug"
     else:
         value = of.model.name
         address = f"{_folder(settings, of)}/{CONFIG}"
-        remedy = f"set serving.config_file in {file} to a copy of its {CONFIG}"
+        remedy = f"set serving.config_file to a copy of its {CONFIG}"
     try:
         config = _object(read(address), address)
     except PermissionError as error:
@@ -121,7 +122,7 @@ def _object(content: bytes, address: str) -> dict[str, typing.Any]:
 def _unread(key: str, value: str, address: str, error: Exception, remedy: str) -> SettingsError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     rule = (
-        f"a model's sizes are known by its name or read from its {CONFIG}, before anything is spent, and {address} "
+        f"must be a model whose sizes are known or whose {CONFIG} can be read before anything is spent: {address} "
         f"was not read ({reason})"
     )
     return SettingsError([Problem(path=key, value=value, rule=rule, remedy=remedy)])

@@ -62,8 +62,8 @@ def timetable(
     key = "rates_per_second_per_core" if limited else "concurrency"
     stated = load.rates_per_second_per_core if limited else load.concurrency
     if stated is None:
-        rule = "several load generators follow a plan made before the run, so the loads are stated"
-        remedy = "state them, around where each candidate's capacity may lie, or use one load generator"
+        rule = "must be set: several load generators follow a plan made before the run"
+        remedy = "state the loads, around where each candidate's capacity may lie, or use one load generator"
         raise SettingsError([Problem(path=f"workloads.load.{key}", value=None, rule=rule, remedy=remedy)])
     candidates = sorted(cores_used)
     recorded = recorded_arrivals(load, trace)
@@ -74,7 +74,7 @@ def timetable(
     if held < decision.minimum_blocks:
         needed = start + decision.minimum_blocks * each
         rule = (
-            f"it holds the stages before the blocks ({start:.0f} s) and decision.minimum_blocks "
+            f"must hold the stages before the blocks ({start:.0f} s) and decision.minimum_blocks "
             f"({decision.minimum_blocks}) of {each:.0f} s, {needed:.0f} s together"
         )
         remedy = "allow more, shorten load.block_seconds or load.request_timeout_seconds, or drop loads or degrees"

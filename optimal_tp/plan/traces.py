@@ -283,10 +283,10 @@ def trace_of(settings: "WorkloadSettings") -> Trace | None:
         trace = read_trace(pathlib.Path(load.trace), most_requests=load.trace_requests)
         trace = trace.within(settings.model.max_model_len_tokens)
     except (OSError, ValueError) as error:
-        rule = f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
+        rule = f"must name a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
         raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy="name another file")]) from None
     if load.trace_use == "arrivals" and trace.times is None:
-        rule = "every request of a trace has its time where arrivals are replayed"
+        rule = "must have a time for every request where arrivals are replayed"
         remedy = "set workloads.load.trace_use to lengths, or name another file"
         raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy=remedy)])
     return trace

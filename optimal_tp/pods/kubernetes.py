@@ -161,6 +161,7 @@ def _object(text: str, doing: str) -> dict[str, typing.Any]:
         found = None
     if not isinstance(found, dict):
         raise ServerFailed(
-            f"the Kubernetes API did not {doing}: its answer is no object: {text[:300]}; see what answers there"
+            f"the Kubernetes API did not {doing}: the answer must be a JSON object (got {text[:300]}); "
+            "check what answers there"
         )
     return found

@@ -57,7 +57,7 @@ def refuse_different(first: RunRecord, second: RunRecord, allowed: typing.Collec
         Problem(
             path=key,
             value=ours.get(key),
-            rule=f"in B it is {shown(theirs.get(key))}, and runs are compared where it is the same in both",
+            rule=f"must be the same in both runs; in B it is {shown(theirs.get(key))}",
             remedy=f"compare other runs, or add --allow {key} if that is what you want to compare",
         )
         for key in sorted(ours.keys() | theirs.keys())
@@ -78,7 +78,14 @@ def changes(first: Retrial, second: Retrial) -> tuple[Change, ...]:
     for name, run in (("A", first), ("B", second)):
         if run.verdict.outcome == "void":
             raise SettingsError(
-                [Problem(path=name, value="void", rule="a void run carries no figures", remedy="measure it again")]
+                [
+                    Problem(
+                        path=name,
+                        value="void",
+                        rule="must not be void: a void run carries no figures",
+                        remedy="measure it again",
+                    )
+                ]
             )
     before, after = _by_start(first), _by_start(second)
     both = sorted(before.keys() & after.keys())

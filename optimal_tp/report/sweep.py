@@ -44,7 +44,7 @@ def read_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource:
     try:
         sweep = decode_sweep(sweep_text(source, s3) or "")
     except ValueError as error:
-        rule = f"its {SWEEP} holds no sweep: {error}"
+        rule = f"must hold a sweep in its {SWEEP}: {error}"
         remedy = "copy the file again, or read it with the release that wrote it"
         problem = Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)
         raise SettingsError([problem]) from None

@@ -56,10 +56,10 @@ def read(source: str, s3: "S3Client | None" = None) -> Source:
     folders = sorted(name.removesuffix("run.json") for name in texts if name.endswith("/run.json"))
     kept = [_one(source, texts, folder) for folder in folders]
     if not kept:
-        raise _unreadable(source, "it has no run.json", "name the folder or prefix that a run wrote")
+        raise _unreadable(source, "must hold a run.json", "name the folder or prefix that a run wrote")
     parts = [OfPod(record.part, record, samples) for record, samples, _ in kept if record.part is not None]
     if len(parts) < len(kept):
-        raise _unreadable(source, "not all its pods kept a part of a run", "name the folder of one run")
+        raise _unreadable(source, "must hold one run: not all its pods kept a part", "name the folder of one run")
     joined = join(parts)
     receipt, unread = _receipt(texts.get(RECEIPT))
     return Source(
@@ -102,20 +102,20 @@ def _one(
 def _from_folder(source: str) -> dict[str, str]:
     folder = pathlib.Path(source)
     if not folder.is_dir():
-        raise _unreadable(source, "there is no such folder", "name the folder that a run wrote")
+        raise _unreadable(source, "must be a folder that exists", "name the folder that a run wrote")
     try:
         files = {str(path.relative_to(folder)): path for each in ("*", "pod-*/*") for path in sorted(folder.glob(each))}
         return {
             name: path.read_text(encoding="utf-8", errors="replace") for name, path in files.items() if _is_wanted(name)
         }
     except OSError as error:
-        raise _unreadable(source, f"it cannot be read: {error.strerror}", "make it readable") from error
+        raise _unreadable(source, f"must be readable: {error.strerror}", "") from error
 
 
 def _from_bucket(source: str, s3: "S3Client | None") -> dict[str, str]:
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
     if s3 is None or not bucket:
-        raise _unreadable(source, "a bucket is read through a client", "name it as s3://bucket/prefix")
+        raise _unreadable(source, "must be a folder or s3://bucket/prefix", "name it as s3://bucket/prefix")
     start = f"{prefix.rstrip('/')}/" if prefix else ""
     texts = {}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start):
@@ -137,10 +137,11 @@ def _record(source: str, text: str) -> RunRecord:
         record = decode_run(text)
     except ValueError as error:
         remedy = "copy the file again, or read it with the release that wrote it"
-        raise _unreadable(source, f"its run.json holds no run: {error}", remedy) from error
+        raise _unreadable(source, f"must hold a run in its run.json: {error}", remedy) from error
     for degree in record.degrees:
         if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
-            rule = f"its run.json says that {degree.candidate.name} used {degree.cores_used} cores"
+            used = f"{degree.candidate.name} used {degree.cores_used}"
+            rule = f"must hold a run that used cores: its run.json says that {used}"
             raise _unreadable(source, rule, "copy the file again")
     return record
 

@@ -5,9 +5,12 @@ import typing
 import pydantic
 
 from optimal_tp.facts.addons import VERSION_PATTERN, AddonName
-from optimal_tp.settings.parser import Section
+from optimal_tp.settings.parser import Section, shape
 
-Version = typing.Annotated[str, pydantic.Field(pattern=VERSION_PATTERN)]
+Version = typing.Annotated[
+    str,
+    pydantic.Field(pattern=shape(VERSION_PATTERN, "must be a version of the add-on, for example v1.22.4-eksbuild.3")),
+]
 
 ADDON_KEYS: typing.Final[typing.Mapping[str, AddonName]] = {
     "vpc_cni": "vpc-cni",

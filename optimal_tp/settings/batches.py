@@ -13,7 +13,7 @@ MOST = 16_384
 
 def _power_of_two(degree: int) -> int:
     if degree < 1 or degree & (degree - 1):
-        raise broken("a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, 8, 16, 32, 64)")
+        raise broken("must be a power of two from 1 to 64, for example 4")
     return degree
 
 
@@ -23,7 +23,7 @@ Degree = typing.Annotated[int, pydantic.AfterValidator(_power_of_two)]
 
 def _rising(batches: tuple[int, ...]) -> tuple[int, ...]:
     if not batches or any(b <= a for a, b in itertools.pairwise(batches)):
-        raise broken("batches are in rising order, each once, at least one of them")
+        raise broken("must be a list of rising batches, each once, for example [1, 4, 16]")
     return batches
 
 
@@ -49,12 +49,12 @@ _Several = typing.Annotated[
     pydantic.AfterValidator(_rising),
     pydantic.Tag("<list>"),
 ]
-_OfDegree = typing.Annotated[_Batch | _Several, _forms("it is a whole number of at least 1, or a list of them")]
+_OfDegree = typing.Annotated[_Batch | _Several, _forms("must be a whole number of at least 1 or a list of them")]
 _ByDegree = typing.Annotated[dict[Degree, _OfDegree], pydantic.Tag("<map>")]
 _Auto = typing.Annotated[typing.Literal["auto"], pydantic.Tag("<auto>")]
 Batches = typing.Annotated[
     _Batch | _Several | _ByDegree | _Auto,
-    _forms("it is a whole number of at least 1, a list of them, a map of either by degree, or 'auto'"),
+    _forms("must be a whole number of at least 1, a list of them, a map of either by degree, or auto"),
 ]
 """What a settings file says of the batches of all degrees."""
 

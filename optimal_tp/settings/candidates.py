@@ -14,7 +14,7 @@ def _read(value: object) -> Candidate:
     try:
         return candidate(str(value))
     except ValueError:
-        raise broken("a candidate is a degree (2), or a degree and its batch (tp2-b16)") from None
+        raise broken("must be a degree (2) or a degree and its batch (tp2-b16)") from None
 
 
 def _plain(of: Candidate) -> int | str:

@@ -6,12 +6,22 @@ import pydantic
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
 from optimal_tp.facts.versions import PAIRS, Pair, PairName, pair_conflict
-from optimal_tp.settings.parser import Section, broken
+from optimal_tp.settings.parser import Section, broken, shape
 from optimal_tp.settings.prices import HourPrice
 
 CapacityType = typing.Literal["reserved", "on-demand", "spot"]
-Zone = typing.Annotated[str, pydantic.Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
-ReservationId = typing.Annotated[str, pydantic.Field(pattern=r"^cr-[0-9a-z]+$")]
+Zone = typing.Annotated[
+    str,
+    pydantic.Field(
+        pattern=shape(r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$", "must be an availability zone, for example us-east-2a")
+    ),
+]
+ReservationId = typing.Annotated[
+    str,
+    pydantic.Field(
+        pattern=shape(r"^cr-[0-9a-z]+$", "must be the id of a capacity reservation, for example cr-0123456789abcdef0")
+    ),
+]
 
 _LONGEST_PODS_TO_STOP_MINUTES = 45
 """Deleting the NodePool is given 60 minutes; draining must end well before."""
@@ -27,7 +37,9 @@ class Neuron(Section):
     """Where nodes may be launched; with a capacity reservation, its zone."""
     pair: PairName = "neuronx-0.9.1"
     """vLLM image and AMI whose driver fits it."""
-    ami_release: str | None = pydantic.Field(default=None, pattern=r"^v\d{8}$")
+    ami_release: str | None = pydantic.Field(
+        default=None, pattern=shape(r"^v\d{8}$", "must be a release of the AMI, for example v20260915")
+    )
     """Another AMI release for the pair's image; absent takes the pair's own."""
     capacity_types: tuple[CapacityType, ...] = ("reserved", "on-demand")
     """Karpenter takes ``reserved`` first, whatever the order."""
@@ -69,7 +81,7 @@ class Neuron(Section):
     @classmethod
     def _is_known(cls, name: str) -> str:
         if name not in INSTANCE_TYPES:
-            raise broken(f"it is one of {', '.join(INSTANCE_TYPES)}")
+            raise broken(f"must be one of {', '.join(INSTANCE_TYPES)}")
         return name
 
     @pydantic.field_validator("ami_release")
@@ -78,21 +90,24 @@ class Neuron(Section):
         pair = info.data.get("pair")
         conflict = None if release is None or pair is None else pair_conflict(PAIRS[pair], release)
         if conflict is not None:
-            raise broken(f"image and AMI fit each other, but {conflict}", "remove ami_release or choose another pair")
+            raise broken(
+                f"must have a driver that the image accepts, but {conflict}",
+                "remove ami_release or choose another pair",
+            )
         return release
 
     @pydantic.field_validator("zones", "capacity_types", "reservation_ids")
     @classmethod
     def _each_once(cls, values: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         if len(set(values)) != len(values):
-            raise broken("each is named once")
+            raise broken("must name each once")
         if not values and info.field_name != "reservation_ids":
-            raise broken("at least one is named")
+            raise broken("must name at least one")
         return values
 
     @pydantic.field_validator("reservation_ids")
     @classmethod
     def _with_reserved(cls, ids: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         if "capacity_types" in info.data and bool(ids) != ("reserved" in info.data["capacity_types"]):
-            raise broken("reservations are named exactly when capacity_types has 'reserved'")
+            raise broken("must name your reservations if capacity_types has reserved, and must be empty otherwise")
         return ids

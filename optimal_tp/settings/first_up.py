@@ -18,13 +18,13 @@ def is_role_of(caller_arn: str, role_arn: str) -> bool:
     return bool(service) and f"::{account}:role/" in role_arn and rest.split("/")[0] == name
 
 
-CLOSED = "nobody is inside a VPC that the same `up` makes, so nothing could be installed on the cluster"
+CLOSED = "must name a network at the first `up`: nobody is inside the VPC yet that this `up` makes"
 CLOSED_REMEDY = (
-    "name the networks you work from and take them out once you reach the VPC in another way, or name a network that "
-    "is there in infra.network.existing"
+    "name the networks you work from and remove them once you reach the VPC in another way, or use an existing VPC "
+    "(infra.network.existing)"
 )
-ENTERED = "EKS lets the role that makes a cluster in by itself, and refuses a second entry for it"
-ENTERED_REMEDY = "leave it out: whoever makes the cluster administers it"
+ENTERED = "must not be the role that makes the cluster: EKS gives it access itself and refuses a second entry"
+ENTERED_REMEDY = "remove it: that role administers the cluster already"
 
 
 def problems(settings: InfraSettings, *, caller_arn: str) -> list[Problem]:

@@ -11,34 +11,20 @@ from optimal_tp.facts.addons import addon_conflict
 from optimal_tp.facts.hardware import OFFERINGS_READ_ON
 from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor, bad_release
 from optimal_tp.settings.addons import ADDON_KEYS, AddonVersions
+from optimal_tp.settings.aws.existing import ExistingCluster, ExistingNetwork
+from optimal_tp.settings.aws.ids import PolicyArn, RoleArn, TagKey, TagValue
 from optimal_tp.settings.capacity import Neuron, Zone
-from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.parser import Section, broken, parse, shape
 from optimal_tp.settings.prices import Prices
 
 LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
 """What CloudWatch Logs accepts (PutRetentionPolicy), less the longest."""
 
-SubnetId = typing.Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-z]+$")]
-SecurityGroupId = typing.Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-z]+$")]
-RoleArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$")]
-PolicyArn = typing.Annotated[str, pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/\S+$")]
-TagKey = typing.Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_.:/=+@ -]+$", max_length=128)]
-TagValue = typing.Annotated[str, pydantic.Field(min_length=1, max_length=256)]
-
 _SMALLEST_VPC_PREFIX, _LARGEST_VPC_PREFIX = 20, 16
 _FEWEST_ZONES, _MOST_ZONES = 2, 6
 # Karpenter and EKS set these themselves; its CRD refuses them in EC2NodeClass.spec.tags.
 _RESERVED_TAGS = ("aws:", "eks:", "karpenter.sh/", "karpenter.k8s.aws/", "kubernetes.io/cluster")
-
-
-class ExistingNetwork(Section):
-    """A VPC that is there already; nothing in it is changed or deleted."""
-
-    vpc_id: str = pydantic.Field(pattern=r"^vpc-[0-9a-z]+$")
-    """The VPC of the subnets below."""
-    private_subnet_ids: dict[Zone, SubnetId]
-    """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
 
 
 class Network(Section):
@@ -56,7 +42,7 @@ class Network(Section):
     @pydantic.field_validator("cidr")
     @classmethod
     def _is_a_network(cls, cidr: str) -> str:
-        rule = "it is an IPv4 network of /16 to /20, such as 10.42.0.0/16"
+        rule = "must be an IPv4 network between /16 and /20, for example 10.42.0.0/16"
         try:
             network = ipaddress.IPv4Network(cidr)
         except ValueError:
@@ -73,7 +59,7 @@ class Network(Section):
         made = {"cidr": "10.42.0.0/16", "nat_gateways": "one", "flow_log_days": None}
         for key, default in made.items():
             if existing is not None and info.data.get(key, default) != default:
-                rule = f"a VPC that exists is not changed, so {key} has no effect beside it"
+                rule = f"must stand without network.{key}: the program does not change an existing VPC"
                 remedy = f"remove network.{key} or network.existing"
                 raise broken(rule, remedy, path="vpc_id", value=existing.vpc_id)
         return existing
@@ -101,9 +87,11 @@ class ControlPlane(Section):
             try:
                 network = ipaddress.IPv4Network(cidr)
             except ValueError:
-                raise broken("it is an IPv4 network such as 203.0.113.7/32", path=f"[{index}]", value=cidr) from None
+                raise broken(
+                    "must be an IPv4 network, for example 203.0.113.7/32", path=f"[{index}]", value=cidr
+                ) from None
             if network.prefixlen == 0:
-                rule = "the API server is not opened to the whole internet"
+                rule = "must not open the API server to the whole internet"
                 raise broken(rule, "name the networks you work from", path=f"[{index}]", value=cidr)
         return cidrs
 
@@ -111,7 +99,10 @@ class ControlPlane(Section):
 class SystemNodes(Section):
     """The managed node group under everything that is not a Neuron pod: two nodes, untainted."""
 
-    instance_type: str = pydantic.Field(default="m7i.large", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")
+    instance_type: str = pydantic.Field(
+        default="m7i.large",
+        pattern=shape(r"^[a-z0-9-]+\.[a-z0-9-]+$", "must be an EC2 instance type, for example m7i.large"),
+    )
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
     """Root volume of each: images of the controllers and of the load generator."""
@@ -122,7 +113,13 @@ class Registries(Section):
 
     charts: str = pydantic.Field(default=CHART_REGISTRY, min_length=1)
     """``oci://host[/prefix]`` with the upstream paths below it, or a local directory of unpacked charts."""
-    images: str = pydantic.Field(default=IMAGE_REGISTRY, pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$")
+    images: str = pydantic.Field(
+        default=IMAGE_REGISTRY,
+        pattern=shape(
+            r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$",
+            "must be a registry's host, perhaps with a prefix, for example public.ecr.aws",
+        ),
+    )
     """Host, perhaps with a prefix, and the upstream paths below it."""
 
 
@@ -132,40 +129,6 @@ class Storage(Section):
     throughput: typing.Literal["elastic", "bursting"] = "elastic"
     owner_uid: int = pydantic.Field(default=1000, ge=0, le=4294967295)
     """User and group that own everything on the access point, whoever writes."""
-
-
-class ExistingCluster(Section):
-    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
-
-    cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    """Name of the EKS cluster in the stack's region."""
-    oidc_provider_arn: str = pydantic.Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:oidc-provider/\S+$")
-    """The cluster's OIDC provider in IAM, which the load generator's role trusts."""
-    kubeconfig: str | None = None
-    """Path of a kubeconfig; absent takes the environment's."""
-    context: str | None = None
-    """Context in that kubeconfig; absent takes its current one."""
-    file_system_id: str = pydantic.Field(pattern=r"^fs-[0-9a-f]+$")
-    """EFS file system with a mount target in every zone of ``neuron.zones``; an access point is made on it."""
-    subnet_ids: tuple[SubnetId, ...] = pydantic.Field(min_length=1)
-    """Where Neuron nodes go."""
-    security_group_ids: tuple[SecurityGroupId, ...] = pydantic.Field(min_length=1)
-    """Of Neuron nodes: the cluster's own, as a rule."""
-    instance_profile: str = pydantic.Field(min_length=1, max_length=128)
-    """Of Neuron nodes; its role has an access entry of type EC2_LINUX."""
-
-    @pydantic.field_validator("context")
-    @classmethod
-    def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
-        if context is None and info.data.get("kubeconfig") is None:
-            rule = "a kubeconfig, a context or both say how to reach the cluster"
-            raise broken(rule, "set infra.existing.kubeconfig, or context, or both")
-        return context
-
-    @property
-    def oidc_issuer(self) -> str:
-        """The issuer without its scheme, as IAM conditions name it."""
-        return self.oidc_provider_arn.split(":oidc-provider/", maxsplit=1)[1]
 
 
 _OF_A_NEW_CLUSTER: typing.Final = (
@@ -179,7 +142,13 @@ SYSTEM_NODES = 2
 class InfraSettings(Section):
     """Everything that the ``infra`` section may say."""
 
-    cluster_name: str = pydantic.Field(default="optimal-tp", pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$", max_length=40)
+    cluster_name: str = pydantic.Field(
+        default="optimal-tp",
+        pattern=shape(
+            r"^[a-z][a-z0-9-]*[a-z0-9]$", "must be lower-case letters, digits and hyphens, for example optimal-tp-dev"
+        ),
+        max_length=40,
+    )
     """Physical name of the cluster: log group, tags and people address it by this name."""
     zones: tuple[Zone, ...]
     """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
@@ -222,10 +191,12 @@ class InfraSettings(Section):
     @classmethod
     def _two_of_one_region(cls, zones: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(zones)) != len(zones) or not _FEWEST_ZONES <= len(zones) <= _MOST_ZONES:
-            raise broken("there are two to six zones (EKS wants two), each named once")
+            raise broken("must name two to six zones, each once (EKS needs two)")
         for index, zone in enumerate(zones):
             if zone[:-1] != zones[0][:-1]:
-                raise broken(f"all zones lie in one region ({zones[0][:-1]})", path=f"[{index}]", value=zone)
+                raise broken(
+                    f"must be in the region of the first zone ({zones[0][:-1]})", path=f"[{index}]", value=zone
+                )
         return zones
 
     @pydantic.field_validator("tags")
@@ -233,7 +204,7 @@ class InfraSettings(Section):
     def _not_a_controllers_own(cls, tags: dict[str, str]) -> dict[str, str]:
         for key, prefix in itertools.product(tags, _RESERVED_TAGS):
             if key.startswith(prefix):
-                rule = f"AWS, EKS and Karpenter keep keys that begin with {prefix!r} to themselves"
+                rule = f"must not begin with {prefix}, which AWS, EKS or Karpenter set themselves"
                 raise broken(rule, path=key, value=tags[key])
         return tags
 
@@ -253,7 +224,7 @@ class InfraSettings(Section):
     def _has_a_subnet_for_each_zone(cls, network: Network, info: pydantic.ValidationInfo) -> Network:
         zones = info.data.get("zones")
         if network.existing is not None and zones is not None and set(network.existing.private_subnet_ids) != {*zones}:
-            rule = f"there is one subnet for each of infra.zones ({', '.join(zones)})"
+            rule = f"must name one subnet for each of infra.zones ({', '.join(zones)})"
             found = sorted(network.existing.private_subnet_ids)
             raise broken(rule, path="existing.private_subnet_ids", value=found)
         return network
@@ -263,7 +234,7 @@ class InfraSettings(Section):
     def _of_the_nodes_in_use(cls, prices: Prices, info: pydantic.ValidationInfo) -> Prices:
         known, used = SystemNodes().instance_type, info.data.get("system_nodes")
         if used is not None and used.instance_type != known and prices.system_node == Prices().system_node:
-            rule = f"the price that is known without being told is {known}'s, and system_nodes are {used.instance_type}"
+            rule = f"must be the price of {used.instance_type}: the default is the price of {known}"
             remedy = f"set what an hour of {used.instance_type} costs"
             raise broken(rule, remedy, path="system_node.usd_per_hour", value=prices.system_node.usd_per_hour)
         return prices
@@ -274,19 +245,19 @@ class InfraSettings(Section):
         minor, zones = info.data.get("kubernetes"), info.data.get("zones")
         if minor is not None and minor not in neuron.image_and_ami.kubernetes:
             known = ", ".join(neuron.image_and_ami.kubernetes)
-            rule = f"no AMI of Kubernetes {minor} has a driver that its image accepts; it runs on {known}"
+            rule = f"must be a pair that runs on Kubernetes {minor}; this one runs on {known}"
             raise broken(rule, "choose another pair or another infra.kubernetes", path="pair", value=neuron.pair)
         harm = None if minor is None else bad_release(neuron.ami, minor)
         if harm is not None:
             remedy = f"remove ami_release, which takes {neuron.image_and_ami.ami_release}"
-            rule = f"no node runs an AMI that is known to fail: {harm}"
+            rule = f"must be an AMI without a known fault: {harm}"
             raise broken(rule, remedy, path="ami_release", value=neuron.ami)
         for index, zone in enumerate(neuron.zones):
             if zones is not None and zone not in zones:
-                raise broken(f"it is one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
+                raise broken(f"must be one of infra.zones ({', '.join(zones)})", path=f"zones[{index}]", value=zone)
         offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
-            rule = f"{zones[0][:-1]} did not offer it on {OFFERINGS_READ_ON}; {', '.join(offered)} did"
+            rule = f"must be offered in {zones[0][:-1]}; on {OFFERINGS_READ_ON} only {', '.join(offered)} offered it"
             remedy = "move the stack, or add the region to optimal_tp/facts/hardware.py if AWS offers it by now"
             raise broken(rule, remedy, path="instance_type", value=neuron.instance_type)
         return neuron
@@ -314,5 +285,5 @@ def parse_infra(data: object, *, file: str) -> InfraSettings:
 def require_region(settings: InfraSettings, region: str, *, file: str) -> None:
     """Check that ``aws:region``, which every AWS call goes to, is where the zones lie. Raises SettingsError if not."""
     if region != settings.region:
-        rule = f"it is the region of infra.zones ({settings.region})"
-        raise SettingsError([Problem(path="aws:region", value=region, rule=rule, remedy=f"edit {file}")])
+        rule = f"must be the region of infra.zones ({settings.region})"
+        raise SettingsError([Problem(path="aws:region", value=region, rule=rule, file=file)])

@@ -1,5 +1,6 @@
 """The models of a settings file: ``workloads`` is one experiment, or what each entry of ``models`` begins from."""
 
+import dataclasses
 import re
 import typing
 
@@ -71,8 +72,8 @@ def _alone(section: Workloads) -> WorkloadSettings:
 def _entries(models: object, file: str) -> list[ModelEntry]:
     """Return the entries; their sections are looked at only once they are whole."""
     if not isinstance(models, (list, tuple)) or not models:
-        rule = "it is a list of at least one model"
-        raise SettingsError([Problem(path="workloads.models", value=models, rule=rule, remedy=f"edit {file}")])
+        rule = "must be a list of at least one model"
+        raise SettingsError([Problem(path="workloads.models", value=models, rule=rule, file=file)])
     found: list[ModelEntry] = []
     problems: list[Problem] = []
     for index, entry in enumerate(models):
@@ -108,7 +109,7 @@ def _placed(problem: Problem, index: int, known: set[str]) -> Problem:
     if str(problem) in known:
         return problem
     path = problem.path.replace("workloads", f"workloads.models[{index}]", 1)
-    return Problem(path=path, value=problem.value, rule=problem.rule, remedy=problem.remedy)
+    return dataclasses.replace(problem, path=path)
 
 
 def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: str) -> list[Problem]:
@@ -117,9 +118,9 @@ def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: st
     if isinstance(section, dict) and "revision" in section:
         return []
     name = Model.model_fields["name"].default
-    rule = "a model that is named has a revision of its own, the commit of its repository"
+    rule = "must be the commit of the model's repository: a named model needs a revision of its own"
     return [
-        Problem(path=f"workloads.models[{index}].model.revision", value=None, rule=rule, remedy=f"add it to {file}")
+        Problem(path=f"workloads.models[{index}].model.revision", value=None, rule=rule, file=file)
         for index, entry in enumerate(entries)
         if entry.model.get("name", name) != name and "revision" not in entry.model
     ]
@@ -134,15 +135,13 @@ def _confusable(found: list[WorkloadSettings], file: str) -> list[Problem]:
         path, name = f"workloads.models[{index}].model.name", settings.model.name
         rule = None
         if slug in seen:
-            rule = (
-                f"each model of a sweep is there once, and {slug!r} names the servers of models[{seen[slug]}] already"
-            )
+            rule = f"must be another name: models[{seen[slug]}] has servers called {slug} already"
         elif len(found) > 1 and (len(slug) > LONGEST_SLUG or not _SLUG.fullmatch(slug)):
             rule = (
-                f"the last part of its name is what its servers are called ({slug!r}), of 1 to {LONGEST_SLUG} letters, "
-                "digits and hyphens"
+                f"must end in 1 to {LONGEST_SLUG} letters, digits and hyphens, which name its servers; it ends in "
+                f"'{slug}'"
             )
         if rule is not None:
-            problems.append(Problem(path=path, value=name, rule=rule, remedy=f"edit {file}"))
+            problems.append(Problem(path=path, value=name, rule=rule, file=file))
         seen.setdefault(slug, index)
     return problems

@@ -1,5 +1,6 @@
 """The one parser of settings: plain data in, a frozen model out, or one error that lists every bad key."""
 
+import collections.abc
 import pathlib
 import typing
 
@@ -7,7 +8,7 @@ import pydantic
 import pydantic_core
 import yaml
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, likely, shown
 
 M = typing.TypeVar("M", bound=pydantic.BaseModel)
 
@@ -23,11 +24,26 @@ class Section(pydantic.BaseModel):
     )
 
 
+_SHAPES: dict[str, str] = {}
+"""The rule in words, by pattern."""
+
+
+def shape(pattern: str, rule: str) -> str:
+    """Return ``pattern``, and let errors say ``rule`` ("must be ..., for example ...") in its place."""
+    _SHAPES[pattern] = rule
+    return pattern
+
+
+def rule_of(pattern: str) -> str:
+    """Return the rule that ``pattern`` stands for, in words."""
+    return _SHAPES.get(pattern, f"must match {pattern}")
+
+
 def broken(rule: str, remedy: str = "", *, path: str = "", value: object = ...) -> pydantic_core.PydanticCustomError:
-    """Return the error that a validator raises when ``rule`` does not hold.
+    """Return the error that a validator raises when ``rule`` ("must be ...") does not hold.
 
     ``path`` is the key below the validated field, dotted, when the field is a section; ``value`` replaces the
-    field's value in the sentence; ``remedy`` replaces "edit <file>".
+    field's value in the sentence; ``remedy`` says what to do where the rule does not say it.
     """
     context: dict[str, typing.Any] = {"rule": rule, "remedy": remedy, "path": path}
     if value is not ...:
@@ -40,7 +56,7 @@ def parse(
 ) -> M:
     """Return ``data`` as ``model``.
 
-    ``where`` is the path of ``data`` in the file ("workloads"), ``file`` its name, used in the remedy. ``unknown`` keys
+    ``where`` is the path of ``data`` in the file ("workloads"), ``file`` its name. ``unknown`` keys
     are errors, or stay in the sections' ``model_extra``.
     Raises SettingsError with every bad key: path, value, rule, remedy.
     """
@@ -77,37 +93,90 @@ def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> objec
     try:
         data: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader's child
     except OSError as error:
-        rule = f"it names a readable file ({error.strerror})"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        rule, remedy = f"it holds YAML ({' '.join(str(error).split())})", f"mend {path}"
+        reason = (error.strerror or "unreadable").lower()
+        problem = Problem(path=key, value=value, rule=f"must name a readable file, and {path}: {reason}", remedy=remedy)
+    except UnicodeDecodeError as error:
+        problem = Problem(path=key, value=value, rule=f"must name a file in UTF-8, and {path} is not: {error.reason}")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        line = None if mark is None else mark.line + 1
+        problem = Problem(path="", file=str(path), line=line, value=value, rule=f"must be YAML: {said}")
     else:
         return {} if data is None else data
-    raise SettingsError([Problem(path=key, value=value, rule=rule, remedy=remedy)])
+    raise SettingsError([problem])
 
 
 def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails, where: str, file: str) -> Problem:
     context = detail.get("ctx", {})
-    path = _path(where, detail["loc"])
-    remedy = f"edit {file}"
+    path, value, remedy = _path(where, detail["loc"]), detail["input"], ""
     if detail["type"] == "broken_rule":
         below = context.get("path", "")
         path += below if below.startswith("[") else f".{below}" if below else ""
-        value = context.get("value", detail["input"])
-        return Problem(path=path, value=value, rule=detail["msg"], remedy=context.get("remedy") or remedy)
-    if detail["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(model, detail["loc"][:-1]))
-        rule = f"no such key; known keys here: {known}"
-        return Problem(path=path, value=detail["input"], rule=rule, remedy=f"remove or rename it in {file}")
-    if detail["type"] == "missing":
-        return Problem(path=path, value=None, rule="this key is required", remedy=f"add it to {file}")
-    if detail["type"] == "string_type" and isinstance(detail["input"], bool):
-        rule = "it is text, and YAML takes it for true or false"
-        return Problem(path=path, value=detail["input"], rule=rule, remedy=f"put it in quotes in {file}")
-    return Problem(path=path, value=detail["input"], rule=_lowered(detail["msg"]), remedy=remedy)
+        value, rule, remedy = context.get("value", value), detail["msg"], context.get("remedy", "")
+    elif detail["type"] == "extra_forbidden":
+        known, own = _known_keys(model, detail["loc"][:-1]), str(detail["loc"][-1])
+        like = likely(own, known)
+        rule, value = f"must be one of {', '.join(known)}", own
+        remedy = f"did you mean {like}?" if like else ""
+    elif detail["type"] == "missing":
+        rule, value = "must be set", ...
+    elif detail["type"] == "string_type" and isinstance(value, bool):
+        rule = f"must be text, and YAML takes it for {shown(value)}; put it in quotes"
+    else:
+        rule = _rule(detail["type"], context) or f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        if detail["type"] == "literal_error":
+            like = likely(str(value), _words(str(context.get("expected", ""))))
+            remedy = f"did you mean '{like}'?" if like else ""
+    return Problem(path=path, value=value, rule=rule, remedy=remedy, file=file)
 
 
-def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]
+_RULES: typing.Final[collections.abc.Mapping[str, str]] = {
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "literal_error": "must be one of {expected}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "dict_type": "must be a section with keys of its own",
+    "model_type": "must be a section with keys of its own",
+    "model_attributes_type": "must be a section with keys of its own",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} items",
+}
+"""The rule in words, by pydantic's type of error."""
+
+
+def _rule(kind: str, context: collections.abc.Mapping[str, typing.Any]) -> str | None:
+    """Return the rule that was broken, in words; None where pydantic's own message must do."""
+    if kind == "string_pattern_mismatch":
+        return rule_of(str(context["pattern"]))
+    if kind == "string_too_short":
+        least = context["min_length"]
+        return "must not be empty" if least == 1 else f"must have at least {least} characters"
+    if kind == "literal_error":
+        return f"must be one of {', '.join(_words(str(context['expected'])))}"
+    found = _RULES.get(kind)
+    return None if found is None else found.format(**{key: _plain(value) for key, value in context.items()})
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _words(expected: str) -> list[str]:
+    """Return the words in pydantic's list of them: "'a', 'b' or 'c'"."""
+    return [each.strip("'") for part in expected.split(", ") for each in part.split(" or ")]
 
 
 def _path(where: str, location: typing.Sequence[int | str]) -> str:

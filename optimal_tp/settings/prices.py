@@ -2,7 +2,7 @@
 
 import pydantic
 
-from optimal_tp.settings.parser import Section
+from optimal_tp.settings.parser import Section, shape
 
 _GUIDE = "public guides that cite AWS's price pages, for us-east-1"
 
@@ -14,7 +14,9 @@ class HourPrice(Section):
     """Dollars an hour, without tax."""
     source: str = pydantic.Field(min_length=1)
     """Where the figure was read; it is printed beside it."""
-    date: str = pydantic.Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    date: str = pydantic.Field(
+        pattern=shape(r"^\d{4}-\d{2}-\d{2}$", "must be a day as YYYY-MM-DD, for example 2026-10-03")
+    )
     """When it was read, YYYY-MM-DD."""
 
     @pydantic.field_validator("date", mode="before")

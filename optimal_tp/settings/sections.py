@@ -5,7 +5,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.known import SHAPES
-from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.parser import Section, broken, parse, shape
 
 Layout = typing.Literal["one-each", "equal-cores"]
 """``equal-cores``: as many servers per degree as fill equal cores; ``one-each``: one per degree, as in the sample."""
@@ -41,7 +41,7 @@ class Spend(Section):
     @classmethod
     def _pays_for_something(cls, budget_usd: float) -> float:
         if budget_usd <= 0:
-            raise broken("it is the most, in USD, that the experiment may cost, and nothing runs for nothing")
+            raise broken("must be above 0: the most, in USD, that the experiment may cost")
         return budget_usd
 
     def annotations(self) -> dict[str, str]:
@@ -55,8 +55,12 @@ def parse_spend(data: object, *, file: str) -> Spend:
     return parse(Spend, {} if data is None else data, where="spend", file=file)
 
 
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-_BUCKET = r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$"
+_DNS_LABEL = shape(
+    r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "must be lower-case letters, digits and hyphens, for example optimal-tp"
+)
+_BUCKET = shape(
+    r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", "must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens"
+)
 _KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -76,7 +80,11 @@ class Serving(Section):
     when_nodes_are_few: Shortage = "take-turns"
     """Where limits or reservation hold fewer nodes than all servers need: ``take-turns`` or ``refuse``."""
     model_source: str = pydantic.Field(
-        default="https://huggingface.co", pattern=r"^(https://|s3://[a-z0-9.-]{3,63}/?).*$"
+        default="https://huggingface.co",
+        pattern=shape(
+            r"^(https://|s3://[a-z0-9.-]{3,63}/?).*$",
+            "must be a hub (https://...) or an S3 prefix (s3://bucket/prefix)",
+        ),
     )
     """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files. A
     model whose name is not known here has its ``config.json`` read there at preview."""
@@ -102,21 +110,21 @@ class Serving(Section):
     @classmethod
     def _its_own(cls, namespace: str) -> str:
         if namespace in _KUBERNETES_OWN:
-            raise broken("the experiment has a namespace of its own, made and deleted with it")
+            raise broken("must be a namespace of its own: it is made and deleted with the experiment")
         return namespace
 
     @pydantic.field_validator("equal_cores")
     @classmethod
     def _only_with_equal_cores(cls, cores: int | None, info: pydantic.ValidationInfo) -> int | None:
         if cores is not None and info.data.get("layout") != "equal-cores":
-            raise broken("it has a meaning only with layout 'equal-cores'")
+            raise broken("must be absent unless layout is equal-cores")
         return cores
 
     @pydantic.field_validator("shape_as")
     @classmethod
     def _known_shape(cls, name: str | None) -> str | None:
         if name is not None and name not in SHAPES:
-            raise broken(f"it is a model whose sizes are known: {', '.join(SHAPES)}")
+            raise broken(f"must be a model whose sizes are known: {', '.join(SHAPES)}")
         return name
 
 
@@ -125,7 +133,13 @@ class Results(Section):
 
     bucket: str | None = pydantic.Field(default=None, pattern=_BUCKET)
     """Name; absent: one is made up that is free."""
-    prefix: str = pydantic.Field(default="runs", pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]*[A-Za-z0-9]$")
+    prefix: str = pydantic.Field(
+        default="runs",
+        pattern=shape(
+            r"^[A-Za-z0-9][A-Za-z0-9/_-]*[A-Za-z0-9]$",
+            "must be a key prefix without a slash at either end, for example runs",
+        ),
+    )
     """Key prefix of all runs; the load generator may touch nothing else."""
     on_destroy: typing.Literal["keep", "delete"] = "keep"
     """``keep`` leaves the bucket to you when the stack is destroyed; ``delete`` removes it with every result."""
@@ -136,7 +150,9 @@ class Results(Section):
 class Alarms(Section):
     """The alarms of the dashboard."""
 
-    topic_arn: str | None = pydantic.Field(default=None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$")
+    topic_arn: str | None = pydantic.Field(
+        default=None, pattern=shape(r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$", "must be the ARN of an SNS topic")
+    )
     """SNS topic that is told; absent: alarms only change their colour."""
     silent_after_minutes: int = pydantic.Field(default=15, ge=5, le=180)
     """Minutes without any request before the load generator counts as silent."""
@@ -145,12 +161,22 @@ class Alarms(Section):
 class LoadTest(Section):
     """The load generator and what becomes of its results."""
 
-    run: str = pydantic.Field(default="1", pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
+    run: str = pydantic.Field(
+        default="1",
+        pattern=shape(
+            r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$",
+            "must be 1 to 32 lower-case letters, digits and hyphens, for example 2 or with-chat",
+        ),
+    )
     """Name of the experiment. With another one ``pulumi up`` measures anew: servers that were stopped start again, and
     the budget's clock too."""
-    image: str | None = pydantic.Field(default=None, pattern=r"^[a-z0-9][^\s]*[:@][^\s]+$")
+    image: str | None = pydantic.Field(
+        default=None, pattern=shape(r"^[a-z0-9][^\s]*[:@][^\s]+$", "must be an image with its tag or digest")
+    )
     """An image with the dependencies, built from the repository's Dockerfile; absent: they are installed at start."""
-    package_index_url: str | None = pydantic.Field(default=None, pattern=r"^https://\S+$")
+    package_index_url: str | None = pydantic.Field(
+        default=None, pattern=shape(r"^https://\S+$", "must be a URL that begins with https://")
+    )
     """Where dependencies are installed from; absent: pip's default. Hashes are checked in either case."""
     cpu_millicores: int = pydantic.Field(default=1000, ge=100)
     """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""

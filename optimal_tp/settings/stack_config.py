@@ -76,7 +76,7 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
         StackConfig(values=_by_file(name, folder / file, why), file=file, why_the_file=why) if told is None else told
     )
     problems = [
-        Problem(path="--stack", value=name, rule=f"its configuration has {key}", remedy=f"add it to {file}")
+        Problem(path="--stack", value=name, rule=f"must name a stack whose configuration has {key}", file=file)
         for key in needed
         if found.values.get(key) is None
     ]
@@ -133,7 +133,7 @@ def _by_file(name: str, path: pathlib.Path, why: str) -> dict[str, typing.Any]:
     beyond = [f"config.{key}" for key, value in config.items() if _is_encrypted(value)]
     beyond += ["environment"] if data.get("environment") else []
     if beyond:
-        rule = f"only Pulumi can read its secrets and ESC environments ({', '.join(beyond)}), and "
+        rule = f"must be readable, but only Pulumi can read its secrets and ESC environments ({', '.join(beyond)}): "
         rule += why or "there is no pulumi command on PATH"
         raise SettingsError(
             [Problem(path="--stack", value=name, rule=rule, remedy="run it where `pulumi config` works")]

@@ -105,24 +105,22 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
         for index, of in enumerate(settings.models)
         for problem in _of_model(settings, of, settings.path(index), file)
     ]
-    remedy = f"edit {file}"
     shape = settings.serving.shape_as
     if shape is not None and len(settings.models) > 1:
-        rule = "with several models each has the sizes of its own name"
-        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove it from {file}"))
+        rule = "must be absent with several models: each has the sizes of its own name"
+        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, file=file))
     if shape is not None and settings.serving.config_file is not None:
-        rule = f"the sizes are said once, and serving.config_file ({settings.serving.config_file}) says them"
-        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, remedy=f"remove one from {file}"))
+        rule = f"must be absent beside serving.config_file ({settings.serving.config_file}), which has the sizes"
+        problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, file=file))
     price = settings.models[0].price
     if price is not None:
-        rule = "on a cluster an hour's price is said once, in infra.neuron.price"
-        hint = f"move it there in {file}"
-        problems.append(Problem(path="workloads.price.usd_per_hour", value=price.usd_per_hour, rule=rule, remedy=hint))
+        rule = "must be absent in a stack file: infra.neuron.price has the price"
+        problems.append(Problem(path="workloads.price.usd_per_hour", value=price.usd_per_hour, rule=rule, file=file))
     bucket = settings.loadtest.results.bucket
     source = settings.serving.model_source
     if bucket is not None and source.startswith("s3://") and source.removeprefix("s3://").split("/")[0] == bucket:
-        rule = f"results have a bucket of their own, and serving.model_source ({source}) is in this one"
-        problems.append(Problem(path="loadtest.results.bucket", value=bucket, rule=rule, remedy=remedy))
+        rule = f"must be another bucket than that of serving.model_source ({source})"
+        problems.append(Problem(path="loadtest.results.bucket", value=bucket, rule=rule, file=file))
     return problems
 
 
@@ -133,9 +131,9 @@ def _of_model(settings: ClusterSettings, of: WorkloadSettings, path: str, file: 
     cores = settings.equal_cores(of)
     for index, degree in enumerate(of.degrees):
         if settings.serving.layout == "equal-cores" and cores % degree:
-            rule = f"with layout 'equal-cores' every degree divides serving.equal_cores ({cores})"
-            problems.append(Problem(path=f"{path}.degrees[{index}]", value=degree, rule=rule, remedy=f"edit {file}"))
+            rule = f"must divide serving.equal_cores ({cores}) with layout equal-cores"
+            problems.append(Problem(path=f"{path}.degrees[{index}]", value=degree, rule=rule, file=file))
     if settings.serving.model_source.startswith("https://") and "/" not in name:
-        rule = "a model from a hub is named owner/model"
-        problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, remedy=f"edit {file}"))
+        rule = "must be owner/model for a model from a hub, for example Qwen/Qwen3-0.6B"
+        problems.append(Problem(path=f"{path}.model.name", value=name, rule=rule, file=file))
     return problems

@@ -1,10 +1,9 @@
 """Which keys a stack may have: every one of ours is known, and none that says who asks AWS is passed over."""
 
 import collections.abc
-import difflib
 import typing
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, likely
 
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
@@ -19,8 +18,6 @@ _WHO_ASKS: typing.Final = (
     *("accessKey", "secretKey", "token", "sharedConfigFiles", "sharedCredentialsFiles"),
 )
 """Keys of Pulumi's AWS provider that name other credentials, in a way that ``aws eks get-token`` cannot follow."""
-_LIKE = 0.7
-"""Least likeness, as difflib counts it, of a misspelt name."""
 
 
 def require_known(keys: collections.abc.Iterable[str], *, project: str, file: str) -> None:
@@ -35,24 +32,22 @@ def require_known(keys: collections.abc.Iterable[str], *, project: str, file: st
 
 def _problem(key: str, project: str, file: str) -> Problem | None:
     space, _, name = key.rpartition(":")
-    where = f"a key of {file}"
     if space == "aws" and name in _WHO_ASKS:
-        rule = "who asks AWS is said by a profile, which every part of the program can use"
+        rule = "must be absent: the program reads AWS credentials from a profile"
         remedy = f"name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in {PROFILE}"
-        return Problem(path=where, value=key, rule=rule, remedy=remedy)
+        return Problem(path=key, value=..., rule=rule, remedy=remedy, file=file)
     if (space == PROJECT and name in _KNOWN) or not _is_ours(space, project):
         return None
-    rule = f"the program knows {', '.join(f'{PROJECT}:{each}' for each in _KNOWN)}, and would pass over any other"
+    rule = f"must be one of {', '.join(f'{PROJECT}:{each}' for each in _KNOWN)}"
     section, _, below = name.partition(".")
-    like = difflib.get_close_matches(section.lower(), _KNOWN, n=1, cutoff=_LIKE)
-    remedy = "remove it, or rename it"
-    if below and like and like[0] in SECTIONS:
-        remedy = f"put it below {PROJECT}:{like[0]}, with pulumi config set --path {PROJECT}:{like[0]}.{below}"
+    like, remedy = likely(section, _KNOWN), ""
+    if below and like in SECTIONS:
+        remedy = f"put it below {PROJECT}:{like}: pulumi config set --path {PROJECT}:{like}.{below}"
     elif like:
-        remedy = f"did you mean {PROJECT}:{like[0]}? Rename it"
-    return Problem(path=where, value=key, rule=rule, remedy=remedy)
+        remedy = f"did you mean {PROJECT}:{like}?"
+    return Problem(path=key, value=..., rule=rule, remedy=remedy, file=file)
 
 
 def _is_ours(space: str, project: str) -> bool:
     """Return whether a key's namespace is ours, the project's own, left out, or ours misspelt."""
-    return space in ("", PROJECT, project) or bool(difflib.get_close_matches(space.lower(), [PROJECT], cutoff=_LIKE))
+    return space in ("", PROJECT, project) or likely(space, [PROJECT]) is not None

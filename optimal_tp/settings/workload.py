@@ -121,28 +121,28 @@ class Load(Section):
     @classmethod
     def _ascending(cls, steps: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if steps is not None and (not steps or steps[0] <= 0 or any(b <= a for a, b in itertools.pairwise(steps))):
-            raise broken("steps are above 0 and in rising order, at least one of them")
+            raise broken("must be rising numbers above 0, at least one, for example [1, 2, 4]")
         return steps
 
     @pydantic.field_validator("prompt_file")
     @classmethod
     def _file_with_file(cls, path: str | None, info: pydantic.ValidationInfo) -> str | None:
         if (info.data.get("prompt") == "file") != (path is not None):
-            raise broken("a prompt file is named exactly when prompt is 'file'")
+            raise broken("must be set if load.prompt is file, and absent otherwise")
         return path
 
     @pydantic.field_validator("trace")
     @classmethod
     def _synthetic_with_trace(cls, path: str | None, info: pydantic.ValidationInfo) -> str | None:
         if path is not None and info.data.get("prompt", "synthetic") != "synthetic":
-            raise broken("a trace says how long prompts are, so prompt must be 'synthetic'")
+            raise broken("must go with load.prompt synthetic: the trace says how long prompts are")
         return path
 
     @pydantic.field_validator("trace_use")
     @classmethod
     def _arrivals_of_a_trace(cls, use: TraceUse, info: pydantic.ValidationInfo) -> TraceUse:
         if use == "arrivals" and "trace" in info.data and info.data["trace"] is None:
-            raise broken("arrivals are those of a trace; name one with load.trace")
+            raise broken("must go with load.trace: arrivals are those of a trace")
         return use
 
 
@@ -202,7 +202,7 @@ class Decision(Section):
     @classmethod
     def _room_for_the_minimum(cls, most: int, info: pydantic.ValidationInfo) -> int:
         if most < info.data.get("minimum_blocks", 0):
-            raise broken(f"it is at least minimum_blocks ({info.data['minimum_blocks']})")
+            raise broken(f"must be at least minimum_blocks ({info.data['minimum_blocks']})")
         return most
 
 
@@ -244,7 +244,7 @@ class WorkloadSettings(Section):
     @classmethod
     def _rising(cls, degrees: tuple[int, ...]) -> tuple[int, ...]:
         if not degrees or sorted(set(degrees)) != list(degrees):
-            raise broken("degrees are in rising order, each once, at least one of them")
+            raise broken("must be a list of rising degrees, each once, for example [1, 2, 4]")
         return degrees
 
     @pydantic.field_validator("degrees")
@@ -254,7 +254,7 @@ class WorkloadSettings(Section):
         if model is not None and isinstance(model.max_num_seqs, dict) and set(model.max_num_seqs) != set(degrees):
             have = ", ".join(map(str, sorted(model.max_num_seqs))) or "none"
             raise broken(
-                f"model.max_num_seqs has batches for exactly these degrees; it has them for {have}", value=list(degrees)
+                f"must be the degrees of model.max_num_seqs, which has batches for {have}", value=list(degrees)
             )
         return degrees
 
@@ -264,7 +264,7 @@ class WorkloadSettings(Section):
         load = info.data.get("load")
         if load is not None and load.trace_use == "arrivals" and not limits.asked():
             raise broken(
-                "load.trace_use 'arrivals' takes a limit: without one each request follows an answer", value={}
+                "must have a limit with load.trace_use arrivals: without one each request follows an answer", value={}
             )
         return limits
 
@@ -275,8 +275,8 @@ class WorkloadSettings(Section):
         most = load.output_range[1]
         if model is not None and load.trace is None and load.prompt_tokens + most > model.max_model_len_tokens:
             rule = (
-                f"prompt and longest output together ({load.prompt_tokens} + {most} tokens; output_spread is "
-                f"{load.output_spread:g}) stay within model.max_model_len_tokens ({model.max_model_len_tokens})"
+                f"must fit into model.max_model_len_tokens ({model.max_model_len_tokens}) together with the longest "
+                f"output ({most} tokens; output_spread is {load.output_spread:g})"
             )
             raise broken(rule, path="prompt_tokens", value=load.prompt_tokens)
         return load

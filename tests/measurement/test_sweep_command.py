@@ -315,7 +315,7 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
             "model.max_num_seqs ask for (tp1, tp2); correct the target or the settings"
         ),
         "--target of me/large is not set; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
-        "--pin[0] is 'image'; a pin is KEY=VALUE; write it as image=NAME",
+        "--pin[0]: must be KEY=VALUE (got 'image'); write it as image=NAME",
     ]
 
 

@@ -99,7 +99,10 @@ def test_a_chat_is_measured(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (None, "it names a readable file (No such file or directory); name another file"),
+        (
+            None,
+            "must name a readable file (No such file or directory) (got 'PATH'); name another file",
+        ),
         ("prompt_tokens,output_tokens\n90,90\n", "PATH has no request within 128 tokens, prompt and output together; "),
     ],
 )
@@ -110,12 +113,10 @@ def test_a_bad_trace_ends_a_run_before_anybody_is_asked(
     path = tmp_path / "t.csv"
     if text is not None:
         path.write_text(text)
-        sentence += "1 were read; name another file"
+        sentence += "1 were read (got 'PATH'); name another file"
     with (
         _session(tmp_path, {}, _settings(load={"trace": str(path)})) as session,
-        pytest.raises(
-            SettingsError, match=whole(f"workloads.load.trace is '{path}'; {sentence.replace('PATH', str(path))}")
-        ),
+        pytest.raises(SettingsError, match=whole(f"workloads.load.trace: {sentence.replace('PATH', str(path))}")),
     ):
         _conduct(session)
 

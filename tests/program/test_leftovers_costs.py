@@ -257,7 +257,7 @@ def test_an_unknown_word_for_the_bucket_is_refused(tmp_path: pathlib.Path) -> No
         scope_with(tmp_path, loadtest={"results": {"on_destroy": "keeep"}})
 
     assert str(error.value) == (
-        "loadtest.results.on_destroy is 'keeep'; input should be 'keep' or 'delete'; edit Pulumi.dev.yaml"
+        "Pulumi.dev.yaml loadtest.results.on_destroy: must be one of keep, delete (got 'keeep'); did you mean 'keep'?"
     )
 
 

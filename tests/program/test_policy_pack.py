@@ -65,26 +65,30 @@ def test_the_program_keeps_every_rule(name: str) -> None:
 
 PLANE, ENCRYPTION = "cluster-control-plane Cluster", "encryptionConfigKeyArn"
 BLOCK, POOL = "results-public BucketPublicAccessBlock", "pool-nodes NodePool/spec"
-LIMITS = "; a pool says how many nodes or chips it may launch at most"
 EVERYBODY = json.dumps({"Statement": [{"Sid": "All", "Action": "s3:GetObject", "Resource": "*"}]})
 
 
 PODS = "spec.template.spec"
-NO_NETWORKS = "has a public endpoint without networks; AWS then admits the whole internet"
+PINNED = "must name its image by digest or by the tag of one release"
+NO_NETWORKS = "must name the networks of its public endpoint, or AWS admits the whole internet"
 BROKEN: dict[str, tuple[str, tuple[tuple[str, object, str], ...]]] = {
     "required-tags": (
-        "; bills and leftovers are found by them",
+        ", by which bills and leftovers are found",
         (
-            ("results-bucket Bucket/tags", None, "lacks the tags project, stack"),
-            ("storage-files FileSystem/tags", {"project": "optimal-tp"}, "lacks the tags stack"),
-            ("pool-class EC2NodeClass/spec.tags", {}, "lacks the tags project, stack"),
+            ("results-bucket Bucket/tags", None, "must have the tags project, stack"),
+            ("storage-files FileSystem/tags", {"project": "optimal-tp"}, "must have the tags stack"),
+            ("pool-class EC2NodeClass/spec.tags", {}, "must have the tags project, stack"),
         ),
     ),
     "closed-endpoint": (
         "",
         (
-            (f"{PLANE}/publicAccessCidrs", ["1.1.1.0/24", "0.0.0.0/0"], "admits 0.0.0.0/0: the whole internet"),
-            (f"{PLANE}/publicAccessCidrs", ["::/0"], "admits ::/0: the whole internet"),
+            (
+                f"{PLANE}/publicAccessCidrs",
+                ["1.1.1.0/24", "0.0.0.0/0"],
+                "must not admit the whole internet (got 0.0.0.0/0)",
+            ),
+            (f"{PLANE}/publicAccessCidrs", ["::/0"], "must not admit the whole internet (got ::/0)"),
             (f"{PLANE}/publicAccessCidrs", [], NO_NETWORKS),
             (f"{PLANE}/publicAccessCidrs", None, NO_NETWORKS),
         ),
@@ -92,77 +96,105 @@ BROKEN: dict[str, tuple[str, tuple[tuple[str, object, str], ...]]] = {
     "encryption": (
         "",
         (
-            ("storage-files FileSystem/encrypted", False, "has encrypted False; files are encrypted at rest"),
-            ("storage-files FileSystem/encrypted", None, "has encrypted not set; files are encrypted at rest"),
-            ("cluster-secrets Key/enableKeyRotation", False, "has enableKeyRotation False; the key is rotated"),
+            (
+                "storage-files FileSystem/encrypted",
+                False,
+                "encrypted must be true: it encrypts files at rest (got false)",
+            ),
+            ("storage-files FileSystem/encrypted", None, "encrypted must be true: it encrypts files at rest (not set)"),
+            (
+                "cluster-secrets Key/enableKeyRotation",
+                False,
+                "enableKeyRotation must be true: it rotates the key (got false)",
+            ),
             (
                 "karpenter-interruptions Queue/sqsManagedSseEnabled",
                 False,
-                "has sqsManagedSseEnabled False; messages are encrypted at rest",
+                "sqsManagedSseEnabled must be true: it encrypts messages at rest (got false)",
             ),
             (
                 "cluster-nodes LaunchTemplate/blockDeviceMappings.0.ebs.encrypted",
                 "false",
-                "disk 0 has encrypted 'false'; disks are encrypted at rest",
+                'disk 0 must be encrypted (got "false")',
             ),
             (
                 "pool-class EC2NodeClass/spec.blockDeviceMappings.0.ebs.encrypted",
                 None,
-                "disk 0 has encrypted not set; disks are encrypted at rest",
+                "disk 0 must be encrypted (not set)",
             ),
-            (f"{PLANE}/{ENCRYPTION}", None, f"has {ENCRYPTION} not set; Kubernetes secrets are encrypted"),
-            (f"{PLANE}/{ENCRYPTION}", "", f"has {ENCRYPTION} ''; Kubernetes secrets are encrypted"),
+            (f"{PLANE}/{ENCRYPTION}", None, f"{ENCRYPTION} must be set, to encrypt Kubernetes secrets (not set)"),
+            (f"{PLANE}/{ENCRYPTION}", "", f'{ENCRYPTION} must be set, to encrypt Kubernetes secrets (got "")'),
         ),
     ),
     "whole-access-block": (
-        "; public access is blocked all four ways",
+        "",
         (
-            (f"{BLOCK}/restrictPublicBuckets", False, "has restrictPublicBuckets False"),
-            (f"{BLOCK}/blockPublicAcls", None, "has blockPublicAcls not set"),
+            (
+                f"{BLOCK}/restrictPublicBuckets",
+                False,
+                "restrictPublicBuckets must be true, to block public access all four ways (got false)",
+            ),
+            (
+                f"{BLOCK}/blockPublicAcls",
+                None,
+                "blockPublicAcls must be true, to block public access all four ways (not set)",
+            ),
         ),
     ),
     "explained-wildcards": (
-        "; a statement names its resources",
-        (("loadgen-rights RolePolicy/policy", EVERYBODY, "has a statement All for any resource"),),
+        "",
+        (("loadgen-rights RolePolicy/policy", EVERYBODY, "statement All must name its resources (got *)"),),
     ),
     "pinned-images": (
-        "; an image is named by digest or by the tag of one release",
+        "",
         (
-            (f"tp1-pods Deployment/{PODS}.containers.0.image", "a/vllm:latest", "runs a/vllm:latest"),
-            (f"tp1-pods Deployment/{PODS}.containers.0.image", "a/vllm", "runs a/vllm"),
-            (f"artifacts-fetch Job/{PODS}.containers.0.image", "a/python:3.11", "runs a/python:3.11"),
-            (f"loadgen-pods Deployment/{PODS}.initContainers.0.image", "python", "runs python"),
+            (f"tp1-pods Deployment/{PODS}.containers.0.image", "a/vllm:latest", f"{PINNED} (got a/vllm:latest)"),
+            (f"tp1-pods Deployment/{PODS}.containers.0.image", "a/vllm", f"{PINNED} (got a/vllm)"),
+            (f"artifacts-fetch Job/{PODS}.containers.0.image", "a/python:3.11", f"{PINNED} (got a/python:3.11)"),
+            (f"loadgen-pods Deployment/{PODS}.initContainers.0.image", "python", f"{PINNED} (got python)"),
         ),
     ),
     "pinned-charts": (
-        "; a chart has one exact version",
+        "",
         (
-            ("neuron-chart Release/version", ">=1.10.0", "has version '>=1.10.0'"),
-            ("neuron-chart Release/version", None, "has version ''"),
+            ("neuron-chart Release/version", ">=1.10.0", "must have one exact version of its chart (got '>=1.10.0')"),
+            ("neuron-chart Release/version", None, "must have one exact version of its chart (got '')"),
         ),
     ),
     "bounded-pools": (
         "",
         (
-            (f"{POOL}.limits", None, f"has limits {{}}{LIMITS}"),
-            (f"{POOL}.limits", {"cpu": "1"}, f"has limits {{'cpu': '1'}}{LIMITS}"),
+            (f"{POOL}.limits", None, "must limit the nodes or chips that it launches (got limits {})"),
+            (
+                f"{POOL}.limits",
+                {"cpu": "1"},
+                'must limit the nodes or chips that it launches (got limits {"cpu": "1"})',
+            ),
             (
                 f"{POOL}.template.spec.terminationGracePeriod",
                 None,
-                "has no terminationGracePeriod; without it a pod that will not go keeps a node billed",
+                "must have a terminationGracePeriod; without it a stuck pod keeps a node billed",
             ),
             (
                 f"{POOL}.template.spec.requirements",
                 [],
-                "pins no instance type; Karpenter may then launch the largest",
+                "must pin an instance type; otherwise Karpenter may launch the largest",
             ),
         ),
     ),
     "inside-services": (
-        "; servers have no authentication, so a Service is a ClusterIP",
+        "",
         (
-            ("tp1-address Service/spec.type", "NodePort", "is a NodePort"),
-            ("tp1-address Service/spec.type", "LoadBalancer", "is a LoadBalancer"),
+            (
+                "tp1-address Service/spec.type",
+                "NodePort",
+                "must be a ClusterIP, because servers have no authentication (got NodePort)",
+            ),
+            (
+                "tp1-address Service/spec.type",
+                "LoadBalancer",
+                "must be a ClusterIP, because servers have no authentication (got LoadBalancer)",
+            ),
         ),
     ),
 }
@@ -177,7 +209,7 @@ def test_a_broken_rule_is_told(rule: str, where: str, value: object, told: str) 
     """One change that a rule forbids breaks that rule and no other; the sentence names the resource and the rule."""
     name, path = where.split(" ")
 
-    assert broken(changed(name, path, value)) == {rule: [f"{name} {told}"]}
+    assert broken(changed(name, path, value)) == {rule: [f"{name}: {told}"]}
 
 
 def test_an_open_statement_is_told() -> None:
@@ -186,10 +218,10 @@ def test_an_open_statement_is_told() -> None:
     policy = json.dumps({"Statement": [wide, {"Sid": "Rest", "NotAction": "iam:*", "Resource": "arn:a"}]})
 
     assert broken(changed("loadgen-rights", "RolePolicy/policy", policy))["explained-wildcards"] == [
-        "loadgen-rights has a statement All for any resource; a statement names its resources",
-        "loadgen-rights has a statement All for any action; a statement names its actions",
-        "loadgen-rights has a statement All for anybody; a statement names who may",
-        "loadgen-rights has a statement Rest with NotAction, which allows all the rest",
+        "loadgen-rights: statement All must name its resources (got *)",
+        "loadgen-rights: statement All must name its actions (got a wildcard)",
+        "loadgen-rights: statement All must name its principals (got *)",
+        "loadgen-rights: statement Rest must not have NotAction, which allows all the rest",
     ]
 
 
@@ -205,14 +237,14 @@ def test_an_image_by_pin_is_well(path: str, image: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (PRIVATE, "results-bucket has no public access block beside it; every bucket has a public access block"),
+        (PRIVATE, "results-bucket: must have a public access block beside it"),
         (
             "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
-            "results-bucket has no encryption of its own beside it; every bucket has encryption of its own",
+            "results-bucket: must have encryption of its own beside it",
         ),
         (
             "aws:s3/bucketPolicy:BucketPolicy",
-            f"results-bucket has no {PLAIN} beside it; every bucket has a {PLAIN}",
+            f"results-bucket: must have a {PLAIN} beside it",
         ),
     ],
 )

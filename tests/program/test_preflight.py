@@ -212,7 +212,17 @@ OF_THIS_MACHINE = {
 """Rows that ask neither AWS nor a registry of images."""
 ALWAYS_WARNED = {"support of the image"}
 """Rows that can only warn: the end of NxD Inference is announced."""
-ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access to the API server"}
+ALWAYS_FINE = {
+    "credentials and region",
+    "price gate",
+    (
+        "must have a driver that the image accepts, but its "
+        "driver 2.30.2.0 wants a runtime of 2.33 or newer, and "
+        "the image is 0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04 "
+        "(runtime 2.28.23.0)"
+    ),
+    "access to the API server",
+}
 """Rows that no answer of AWS turns: without credentials there is no table; the others have tests of their own."""
 
 
@@ -369,7 +379,19 @@ def test_an_inconsistent_pair_of_image_and_ami_is_told() -> None:
     neuron = of.infra.neuron.model_copy(update={"ami_release": "v20260903"})
     mixed = dataclasses.replace(of, infra=of.infra.model_copy(update={"neuron": neuron}))
 
-    assert preflight(mixed, Account(ready(of), region=of.infra.region))["image and AMI"].state == "wrong"
+    assert (
+        preflight(mixed, Account(ready(of), region=of.infra.region))[
+            (
+                "must have a driver that the image "
+                "accepts, but its driver 2.30.2.0 wants "
+                "a runtime of 2.33 or newer, and the "
+                "image is "
+                "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.0"
+                "4 (runtime 2.28.23.0)"
+            )
+        ].state
+        == "wrong"
+    )
 
 
 def test_room_that_spot_lacks_is_no_fault_where_on_demand_has_it() -> None:

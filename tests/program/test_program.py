@@ -377,14 +377,14 @@ def test_a_misspelt_section_is_refused() -> None:
 
 
 CLOSED = (
-    "infra.control_plane.public_access_cidrs is []; nobody is inside a VPC that the same `up` makes, so nothing could "
-    "be installed on the cluster; name the networks you work from and take them out once you reach the VPC in another "
-    "way, or name a network that is there in infra.network.existing"
+    "infra.control_plane.public_access_cidrs: must name a network at the first `up`: nobody is inside the VPC "
+    "yet that this `up` makes (got []); name the networks you work from and remove them once you reach the VPC "
+    "in another way, or use an existing VPC (infra.network.existing)"
 )
 ENTERED = (
-    "infra.control_plane.admin_role_arns[0] is 'arn:aws:iam::111122223333:role/team/builder'; EKS lets the role that "
-    "makes a cluster in by itself, and refuses a second entry for it; leave it out: whoever makes the cluster "
-    "administers it"
+    "infra.control_plane.admin_role_arns[0]: must not be the role that makes the cluster: EKS gives it access "
+    "itself and refuses a second entry (got 'arn:aws:iam::111122223333:role/team/builder'); remove it: that role "
+    "administers the cluster already"
 )
 
 

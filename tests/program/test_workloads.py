@@ -509,10 +509,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "degree not a power of two",
         {"workloads__degrees": [1, 3]},
         SettingsError,
-        (
-            "workloads.degrees[1] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are 1, 2, 4, "
-            "8, 16, 32, 64); edit Pulumi.dev.yaml"
-        ),
+        ("Pulumi.dev.yaml workloads.degrees[1]: must be a power of two from 1 to 64, for example 4 (got 3)"),
     ),
     (
         "degree above the instance",
@@ -543,10 +540,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "degree does not divide",
         {"serving": {"layout": "equal-cores", "equal_cores": 6}},
         SettingsError,
-        (
-            "workloads.degrees[2] is 4; with layout 'equal-cores' every degree divides serving.equal_cores (6); "
-            "edit Pulumi.dev.yaml"
-        ),
+        ("Pulumi.dev.yaml workloads.degrees[2]: must divide serving.equal_cores (6) with layout equal-cores (got 4)"),
     ),
     (
         "bucket of another setting",
@@ -589,7 +583,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         "no budget",
         {"spend": {}},
         SettingsError,
-        "spend.budget_usd is not set; this key is required; add it to Pulumi.dev.yaml",
+        "Pulumi.dev.yaml spend.budget_usd: must be set",
     ),
     (
         "more than the budget",

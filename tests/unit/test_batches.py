@@ -52,14 +52,11 @@ def test_the_batches_of_a_sweep_are_each_models_own() -> None:
         pytest.param(
             {3: 4, 1: 0, 2: [4, 2]},
             [
+                ("x.yaml workloads.model.max_num_seqs[3]: must be a power of two from 1 to 64, for example 4 (got 3)"),
+                "x.yaml workloads.model.max_num_seqs[1]: must be at least 1 (got 0)",
                 (
-                    "workloads.model.max_num_seqs[3] is 3; a degree is a power of two (Neuron's TP degrees on "
-                    "Trainium2 are 1, 2, 4, 8, 16, 32, 64); edit x.yaml"
-                ),
-                "workloads.model.max_num_seqs[1] is 0; input should be greater than or equal to 1; edit x.yaml",
-                (
-                    "workloads.model.max_num_seqs[2] is [4, 2]; batches are in rising order, each once, at least one "
-                    "of them; edit x.yaml"
+                    "x.yaml workloads.model.max_num_seqs[2]: must be a list of rising batches, each once, for "
+                    "example [1, 4, 16] (got [4, 2])"
                 ),
             ],
             id="every bad key of a map",
@@ -68,8 +65,8 @@ def test_the_batches_of_a_sweep_are_each_models_own() -> None:
             "four",
             [
                 (
-                    "workloads.model.max_num_seqs is 'four'; it is a whole number of at least 1, a list of them, a map "
-                    "of either by degree, or 'auto'; edit x.yaml"
+                    "x.yaml workloads.model.max_num_seqs: must be a whole number of at least 1, a list of them, "
+                    "a map of either by degree, or auto (got 'four')"
                 )
             ],
             id="a word",
@@ -78,8 +75,8 @@ def test_the_batches_of_a_sweep_are_each_models_own() -> None:
             {1: 4, 8: 4},
             [
                 (
-                    "workloads.degrees is [1, 2, 4]; model.max_num_seqs has batches for exactly these degrees; it has "
-                    "them for 1, 8; edit x.yaml"
+                    "x.yaml workloads.degrees: must be the degrees of model.max_num_seqs, which has batches for "
+                    "1, 8 (got [1, 2, 4])"
                 )
             ],
             id="a map of other degrees",

@@ -64,7 +64,12 @@ def another_sweep() -> None:
 SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str, str]]] = {
     "SettingsError": (
         lambda: parse_workloads({"degrees": [1, 3]}, file="Pulumi.dev.yaml"),
-        ("workloads.degrees[1]", "is 3", "a degree is a power of two", "; edit Pulumi.dev.yaml"),
+        (
+            "Pulumi.dev.yaml workloads.degrees[1]",
+            "(got 3)",
+            "must be a power of two from 1 to 64, for example 4",
+            "(got 3)",
+        ),
     ),
     "CapacityError": (
         too_large,
@@ -136,10 +141,17 @@ def test_every_error_says_where_value_rule_and_remedy(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(None, "not set"), (NOWHERE, "'/nowhere'"), ("a", "'a'"), ((1, 2), "(1, 2)")]
+    ("value", "words"),
+    [
+        (None, "not set"),
+        (NOWHERE, "got '/nowhere'"),
+        ("a", "got 'a'"),
+        ((1, True), "got [1, true]"),
+        ({"a": None}, "got {a: null}"),
+    ],
 )
 def test_no_python_shows_through(value: object, words: str) -> None:
     """A key that is missing has no None, and a path is what the reader wrote."""
     problem = errors.Problem(path="key", value=value, rule="the rule", remedy="the remedy")
 
-    assert str(errors.SettingsError([problem, problem])) == "\n".join([f"key is {words}; the rule; the remedy"] * 2)
+    assert str(errors.SettingsError([problem, problem])) == "\n".join([f"key: the rule ({words}); the remedy"] * 2)

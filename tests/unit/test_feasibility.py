@@ -94,7 +94,10 @@ MODELS = [{"model": {"name": name, "revision": "r"}} for name in ("Qwen/Qwen3-0.
 
 def test_several_pods_of_several_models_are_refused() -> None:
     """The sentence names the key and the way out."""
-    sentence = "loadtest.pods is 2; several load generators share the experiment of one model; set it to 1 in test.yaml"
+    sentence = (
+        "test.yaml loadtest.pods: must be 1 with several models: several load generators share one "
+        "model's experiment (got 2)"
+    )
     with pytest.raises(SettingsError, match=whole(sentence)):
         planned(settings(pods=2, models=MODELS))
 

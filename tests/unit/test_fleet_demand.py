@@ -58,32 +58,32 @@ def test_a_forecast_is_read() -> None:
         (
             "2026-07-01T00:00,10\n2026-07-01T03:00,10",
             (
-                "--forecast f.csv, line 3 is '2026-07-01T03:00:00+00:00'; lines are one hour apart, and the one before "
-                "is 2026-07-01T00:00:00+00:00; add the missing hours"
+                "--forecast f.csv, line 3: must be one hour after the line before, 2026-07-01T00:00:00+00:00 "
+                "(got '2026-07-01T03:00:00+00:00'); add the missing hours"
             ),
         ),
         (
             "2026-07-01T01:00,10\n2026-07-01T00:00,10",
             (
-                "--forecast f.csv, line 3 is '2026-07-01T00:00:00+00:00'; lines are one hour apart, and the one before "
-                "is 2026-07-01T01:00:00+00:00; put the lines in order"
+                "--forecast f.csv, line 3: must be one hour after the line before, 2026-07-01T01:00:00+00:00 "
+                "(got '2026-07-01T00:00:00+00:00'); put the lines in order"
             ),
         ),
         (
             "2026-07-01T00:00,-5",
             (
-                "--forecast f.csv, line 2 is '2026-07-01T00:00,-5'; a rate is a number of requests per second, at "
-                "least 0; correct the line"
+                "--forecast f.csv, line 2: a rate is a number of requests per second, at least 0 (got "
+                "'2026-07-01T00:00,-5'); correct the line"
             ),
         ),
         (
             "noon,5",
-            "--forecast f.csv, line 2 is 'noon,5'; a time is ISO 8601, as 2026-07-01T13:00; correct the line",
+            "--forecast f.csv, line 2: a time is ISO 8601, as 2026-07-01T13:00 (got 'noon,5'); correct the line",
         ),
-        ("", "--forecast is 'f.csv'; a forecast has at least one hour; name another file"),
+        ("", "--forecast: must have at least one hour (got 'f.csv'); name another file"),
         (
             "2026-07-01T00:00,0",
-            "--forecast is 'f.csv'; at least one hour of a forecast has a rate above 0; name another file",
+            "--forecast: must have at least one hour with a rate above 0 (got 'f.csv'); name another file",
         ),
     ],
     ids=["gap", "order", "negative", "no time", "empty", "nothing to carry"],
@@ -96,7 +96,7 @@ def test_a_broken_forecast_is_refused(lines: str, sentence: str) -> None:
 
 def test_a_forecast_without_its_head_is_refused() -> None:
     """Columns are named, so that none is taken for the other."""
-    sentence = "--forecast is 'f.csv'; a forecast is CSV whose first line is time,rate; name another file"
+    sentence = "--forecast: must be CSV whose first line is time,rate (got 'f.csv'); name another file"
     with pytest.raises(SettingsError, match=whole(sentence)):
         parse_forecast("2026-07-01T00:00,10\n", name="f.csv")
 

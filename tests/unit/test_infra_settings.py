@@ -85,150 +85,155 @@ REFUSED: dict[str, tuple[Data, str]] = {
     "unknown key": (
         changed(neuron__instance_typ="trn2.3xlarge"),
         (
-            "infra.neuron.instance_typ is 'trn2.3xlarge'; no such key; known keys here: ami_release, capacity_types, "
-            "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, "
-            "reservation_ids, root_volume_gib, termination_grace_minutes, zones; "
-            "remove or rename it in Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.neuron.instance_typ: must be one of ami_release, capacity_types, "
+            "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, reservation_ids, "
+            "root_volume_gib, termination_grace_minutes, zones (got 'instance_typ'); did you mean instance_type?"
         ),
     ),
     "a word that YAML reads otherwise": (
         changed(tags={"critical": True}),
-        (
-            "infra.tags.critical is True; it is text, and YAML takes it for true or false; put it in quotes in "
-            "Pulumi.test.yaml"
-        ),
+        ("Pulumi.test.yaml infra.tags.critical: must be text, and YAML takes it for true; put it in quotes (got true)"),
     ),
     "an AMI that panics": (
         changed(neuron__ami_release="v20260625"),
         (
-            "infra.neuron.ami_release is 'v20260625'; no node runs an AMI that is known to fail: its kernel panics "
-            "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 and 380, "
-            "awslabs/amazon-eks-ami pull request 2757); remove ami_release, which takes v20260618"
+            "Pulumi.test.yaml infra.neuron.ami_release: must be an AMI without a known fault: its kernel panics "
+            "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 "
+            "and 380, awslabs/amazon-eks-ami pull request 2757) (got 'v20260625'); remove ami_release, which "
+            "takes v20260618"
         ),
     ),
     "an add-on that does harm": (
         changed(addons__efs_csi_driver="v2.1.7-eksbuild.1"),
         (
-            "infra.addons.efs_csi_driver is 'v2.1.7-eksbuild.1'; it is v2.3.0 or newer: older ones may leave their "
-            "startup taint on a node, which then never takes a pod and bills on (kubernetes-sigs/aws-efs-csi-driver "
-            "issues 1320, 1491 and 1613); edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.addons.efs_csi_driver: it is v2.3.0 or newer: older ones may leave their "
+            "startup taint on a node, which then never takes a pod and bills on "
+            "(kubernetes-sigs/aws-efs-csi-driver issues 1320, 1491 and 1613) (got 'v2.1.7-eksbuild.1')"
         ),
     ),
     "a kube-proxy of another minor": (
         changed(addons__kube_proxy="v1.36.0-eksbuild.13"),
         (
-            "infra.addons.kube_proxy is 'v1.36.0-eksbuild.13'; kube-proxy is of the cluster's own minor (1.35); "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.addons.kube_proxy: kube-proxy is of the cluster's own minor (1.35) (got "
+            "'v1.36.0-eksbuild.13')"
         ),
     ),
     "one zone": (
         changed(zones=["ap-southeast-4c"]),
         (
-            "infra.zones is ['ap-southeast-4c']; there are two to six zones (EKS wants two), each named once; "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.zones: must name two to six zones, each once (EKS needs two) (got "
+            "['ap-southeast-4c'])"
         ),
     ),
     "zones of two regions": (
         changed(zones=["ap-southeast-4c", "us-east-2a"]),
-        "infra.zones[1] is 'us-east-2a'; all zones lie in one region (ap-southeast-4); edit Pulumi.test.yaml",
+        (
+            "Pulumi.test.yaml infra.zones[1]: must be in the region of the first zone (ap-southeast-4) (got "
+            "'us-east-2a')"
+        ),
     ),
     "a region for a zone": (
         changed(zones=["ap-southeast-4", "ap-southeast-4a"]),
         (
-            "infra.zones[0] is 'ap-southeast-4'; string should match pattern '^[a-z]{2}(-[a-z]+)+-\\d[a-z]$'; "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.zones[0]: must be an availability zone, for example us-east-2a (got "
+            "'ap-southeast-4')"
         ),
     ),
     "nodes outside the network": (
         changed(neuron__zones=["ap-southeast-4b"]),
         (
-            "infra.neuron.zones[0] is 'ap-southeast-4b'; it is one of infra.zones (ap-southeast-4c, ap-southeast-4a); "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.neuron.zones[0]: must be one of infra.zones (ap-southeast-4c, "
+            "ap-southeast-4a) (got 'ap-southeast-4b')"
         ),
     ),
     "a type that the region has not": (
         changed(neuron__instance_type="trn2.48xlarge"),
         (
-            "infra.neuron.instance_type is 'trn2.48xlarge'; ap-southeast-4 did not offer it on 2026-10-03; us-east-2, "
-            "ap-south-2 did; move the stack, or add the region to optimal_tp/facts/hardware.py if AWS offers it by now"
+            "Pulumi.test.yaml infra.neuron.instance_type: must be offered in ap-southeast-4; on 2026-10-03 only "
+            "us-east-2, ap-south-2 offered it (got 'trn2.48xlarge'); move the stack, or add the region to "
+            "optimal_tp/facts/hardware.py if AWS offers it by now"
         ),
     ),
     "no price": (
         changed(neuron={"zones": ["ap-southeast-4c"], "reservation_ids": ["cr-0a"]}),
-        "infra.neuron.price is not set; this key is required; add it to Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.neuron.price: must be set",
     ),
     "a price without its source": (
         changed(neuron__price={"usd_per_hour": 2.25, "date": "2026-10-03"}),
-        "infra.neuron.price.source is not set; this key is required; add it to Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.neuron.price.source: must be set",
     ),
     "other system nodes at the price of these": (
         changed(system_nodes={"instance_type": "m7i.2xlarge"}),
         (
-            "infra.prices.system_node.usd_per_hour is 0.1008; the price that is known without being told is "
-            "m7i.large's, and system_nodes are m7i.2xlarge; set what an hour of m7i.2xlarge costs"
+            "Pulumi.test.yaml infra.prices.system_node.usd_per_hour: must be the price of m7i.2xlarge: the "
+            "default is the price of m7i.large (got 0.1008); set what an hour of m7i.2xlarge costs"
         ),
     ),
     "reserved without a reservation": (
         changed(neuron__reservation_ids=[]),
         (
-            "infra.neuron.reservation_ids is []; reservations are named exactly when capacity_types has 'reserved'; "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.neuron.reservation_ids: must name your reservations if capacity_types has "
+            "reserved, and must be empty otherwise (got [])"
         ),
     ),
     "a reservation that nobody asks for": (
         changed(neuron__capacity_types=["spot"]),
         (
-            "infra.neuron.reservation_ids is ['cr-0a']; reservations are named exactly when capacity_types has "
-            "'reserved'; edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.neuron.reservation_ids: must name your reservations if capacity_types has "
+            "reserved, and must be empty otherwise (got ['cr-0a'])"
         ),
     ),
     "no capacity": (
         changed(neuron__capacity_types=[], neuron__reservation_ids=[]),
-        "infra.neuron.capacity_types is []; at least one is named; edit Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.neuron.capacity_types: must name at least one (got [])",
     ),
     "the same zone twice": (
         changed(neuron__zones=["ap-southeast-4c", "ap-southeast-4c"]),
-        "infra.neuron.zones is ['ap-southeast-4c', 'ap-southeast-4c']; each is named once; edit Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.neuron.zones: must name each once (got ['ap-southeast-4c', 'ap-southeast-4c'])",
     ),
     "image and AMI apart": (
         changed(neuron__ami_release="v20260903"),
         (
-            "infra.neuron.ami_release is 'v20260903'; image and AMI fit each other, but its driver 2.30.2.0 wants a "
-            "runtime of 2.33 or newer, and the image is 0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04 (runtime 2.28.23.0); "
-            "remove ami_release or choose another pair"
+            "Pulumi.test.yaml infra.neuron.ami_release: must have a driver that the image accepts, but its "
+            "driver 2.30.2.0 wants a runtime of 2.33 or newer, and the image is "
+            "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04 (runtime 2.28.23.0) (got 'v20260903'); remove ami_release "
+            "or choose another pair"
         ),
     ),
     "a pair that the Kubernetes has not": (
         changed(kubernetes="1.36"),
         (
-            "infra.neuron.pair is 'neuronx-0.9.1'; no AMI of Kubernetes 1.36 has a driver that its image accepts; it "
-            "runs on 1.35; choose another pair or another infra.kubernetes"
+            "Pulumi.test.yaml infra.neuron.pair: must be a pair that runs on Kubernetes 1.36; this one runs on "
+            "1.35 (got 'neuronx-0.9.1'); choose another pair or another infra.kubernetes"
         ),
     ),
     "the whole internet": (
         changed(control_plane__public_access_cidrs=["203.0.113.0/24", "0.0.0.0/0"]),
         (
-            "infra.control_plane.public_access_cidrs[1] is '0.0.0.0/0'; the API server is not opened to the whole "
-            "internet; name the networks you work from"
+            "Pulumi.test.yaml infra.control_plane.public_access_cidrs[1]: must not open the API server to the "
+            "whole internet (got '0.0.0.0/0'); name the networks you work from"
         ),
     ),
     "no network": (
         changed(control_plane__public_access_cidrs=["203.0.113.7/24"]),
         (
-            "infra.control_plane.public_access_cidrs[0] is '203.0.113.7/24'; it is an IPv4 network such as "
-            "203.0.113.7/32; edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.control_plane.public_access_cidrs[0]: must be an IPv4 network, for example "
+            "203.0.113.7/32 (got '203.0.113.7/24')"
         ),
     ),
     "a VPC too small": (
         changed(network__cidr="10.0.0.0/24"),
         (
-            "infra.network.cidr is '10.0.0.0/24'; it is an IPv4 network of /16 to /20, such as 10.42.0.0/16; "
-            "edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.network.cidr: must be an IPv4 network between /16 and /20, for example "
+            "10.42.0.0/16 (got '10.0.0.0/24')"
         ),
     ),
     "no VPC": (
         changed(network__cidr="ten"),
-        "infra.network.cidr is 'ten'; it is an IPv4 network of /16 to /20, such as 10.42.0.0/16; edit Pulumi.test.yaml",
+        (
+            "Pulumi.test.yaml infra.network.cidr: must be an IPv4 network between /16 and /20, for example "
+            "10.42.0.0/16 (got 'ten')"
+        ),
     ),
     "flow logs of a VPC that is not ours": (
         changed(
@@ -238,9 +243,9 @@ REFUSED: dict[str, tuple[Data, str]] = {
             }
         ),
         (
-            "infra.network.existing.vpc_id is 'vpc-0a'; a "
-            "VPC that exists is not changed, so flow_log_days has no effect beside it; "
-            "remove network.flow_log_days or network.existing"
+            "Pulumi.test.yaml infra.network.existing.vpc_id: must stand without network.flow_log_days: the "
+            "program does not change an existing VPC (got 'vpc-0a'); remove network.flow_log_days or "
+            "network.existing"
         ),
     ),
     "a zone without a subnet": (
@@ -248,42 +253,43 @@ REFUSED: dict[str, tuple[Data, str]] = {
             network__existing={"vpc_id": "vpc-0a", "private_subnet_ids": {"ap-southeast-4c": "subnet-0a"}},
         ),
         (
-            "infra.network.existing.private_subnet_ids is ['ap-southeast-4c']; there is one subnet for each of "
-            "infra.zones (ap-southeast-4c, ap-southeast-4a); edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.network.existing.private_subnet_ids: must name one subnet for each of "
+            "infra.zones (ap-southeast-4c, ap-southeast-4a) (got ['ap-southeast-4c'])"
         ),
     ),
     "a controller's tag": (
         changed(tags={"karpenter.sh/nodepool": "mine"}),
         (
-            "infra.tags.karpenter.sh/nodepool is 'mine'; AWS, EKS and Karpenter keep keys that "
-            "begin with 'karpenter.sh/' to themselves; edit Pulumi.test.yaml"
+            "Pulumi.test.yaml infra.tags.karpenter.sh/nodepool: must not begin with karpenter.sh/, which AWS, "
+            "EKS or Karpenter set themselves (got 'mine')"
         ),
     ),
     "a new cluster beside an existing one": (
         changed(existing=EXISTING, system_nodes={"disk_gib": 99}),
         (
-            "infra.existing.cluster_name is 'theirs'; a cluster that exists is not changed, so "
-            "infra.system_nodes has no effect "
-            "beside it; remove infra.system_nodes or infra.existing"
+            "Pulumi.test.yaml infra.existing.cluster_name: a cluster that exists is not changed, so "
+            "infra.system_nodes has no effect beside it (got 'theirs'); remove infra.system_nodes or "
+            "infra.existing"
         ),
     ),
     "a name for a cluster that has one": (
         changed(existing=EXISTING, cluster_name="ours"),
         (
-            "infra.existing.cluster_name is 'theirs'; a cluster that exists is not changed, so infra.cluster_name "
-            "has no effect beside it; remove infra.cluster_name or infra.existing"
+            "Pulumi.test.yaml infra.existing.cluster_name: a cluster that exists is not changed, so "
+            "infra.cluster_name has no effect beside it (got 'theirs'); remove infra.cluster_name or "
+            "infra.existing"
         ),
     ),
     "no way to an existing cluster": (
         changed(existing={key: value for key, value in EXISTING.items() if key != "context"}),
         (
-            "infra.existing.context is not set; a kubeconfig, a context or both say how to reach the cluster; "
-            "set infra.existing.kubeconfig, or context, or both"
+            "Pulumi.test.yaml infra.existing.context: must be set unless infra.existing.kubeconfig is: one of "
+            "them says how to reach the cluster (not set)"
         ),
     ),
     "a name too long for what is made from it": (
         changed(cluster_name="x" * 41),
-        f"infra.cluster_name is '{'x' * 41}'; string should have at most 40 characters; edit Pulumi.test.yaml",
+        f"Pulumi.test.yaml infra.cluster_name: must have at most 40 characters (got '{'x' * 41}')",
     ),
 }
 
@@ -301,8 +307,8 @@ def test_all_bad_keys_at_once() -> None:
     message = refusal(changed(neuron__maximum_nodes=0, control_plane__key_deletion_days=3))
 
     assert message.splitlines() == [
-        "infra.control_plane.key_deletion_days is 3; input should be greater than or equal to 7; edit Pulumi.test.yaml",
-        "infra.neuron.maximum_nodes is 0; input should be greater than or equal to 1; edit Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.control_plane.key_deletion_days: must be at least 7 (got 3)",
+        "Pulumi.test.yaml infra.neuron.maximum_nodes: must be at least 1 (got 0)",
     ]
 
 
@@ -311,8 +317,8 @@ def test_missing_sections() -> None:
     message = refusal({})
 
     assert message.splitlines() == [
-        "infra.zones is not set; this key is required; add it to Pulumi.test.yaml",
-        "infra.neuron is not set; this key is required; add it to Pulumi.test.yaml",
+        "Pulumi.test.yaml infra.zones: must be set",
+        "Pulumi.test.yaml infra.neuron: must be set",
     ]
 
 
@@ -336,5 +342,5 @@ def test_region_of_the_stack() -> None:
     settings = parsed()
     require_region(settings, "ap-southeast-4", file="Pulumi.test.yaml")
 
-    with pytest.raises(SettingsError, match=r"^aws:region is 'sa-east-1'; .* edit Pulumi\.test\.yaml$"):
+    with pytest.raises(SettingsError, match=r"^Pulumi\.test\.yaml aws:region: must be .* \(got 'sa-east-1'\)$"):
         require_region(settings, "sa-east-1", file="Pulumi.test.yaml")

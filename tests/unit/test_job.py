@@ -127,30 +127,36 @@ def test_a_stated_start_needs_no_kubernetes() -> None:
     [
         (
             ("--pods", "2", "--pod", "2", "--starts-at", "2026-07-01T12:00:00Z"),
-            "--pod is 2; it numbers this process, from 0, among --pods (2); state it, or set JOB_COMPLETION_INDEX",
+            (
+                "--pod: must number this process, from 0, below --pods (2) (got 2); state it, or set "
+                "JOB_COMPLETION_INDEX"
+            ),
         ),
         (
             ("--pods", "2", "--starts-at", "2026-07-01T12:00:00Z"),
             (
-                "--pod is not set; it numbers this process, from 0, among --pods (2); state it, or set "
+                "--pod: must number this process, from 0, below --pods (2) (not set); state it, or set "
                 "JOB_COMPLETION_INDEX"
             ),
         ),
         (
             ("--pod", "0", "--starts-at", "2026-07-01T12:00:00Z"),
-            "--pods is not set; the load is shared by so many processes; add --pods 2",
+            "--pods: must be set: the number of processes that share the load (not set); add --pods 2",
         ),
         (
             ("--pods", "2", "--pod", "0"),
-            "--starts-at is not set; it is a moment with its zone; write it as 2026-07-01T12:00:00+00:00",
+            "--starts-at: must be a time with its zone (not set); write it as 2026-07-01T12:00:00+00:00",
         ),
         (
             ("--pods", "2", "--pod", "0", "--starts-at", "2026-07-01T12:00:00"),
-            "--starts-at is '2026-07-01T12:00:00'; it is a moment with its zone; write it as 2026-07-01T12:00:00+00:00",
+            (
+                "--starts-at: must be a time with its zone (got '2026-07-01T12:00:00'); write it as "
+                "2026-07-01T12:00:00+00:00"
+            ),
         ),
         (
             ("--pods", "2", "--after", "--starts-at", "2026-07-01T12:00:00Z"),
-            "--after is True; only the Job of an order is waited for; add --order FILE, or leave it out",
+            "--after: must go with --order, whose Job it waits for (got true); add --order FILE, or leave it out",
         ),
     ],
     ids=["beyond", "no number", "how many", "no start", "no zone", "no job"],
@@ -182,7 +188,7 @@ def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
         ),
         (
             (200, "[]"),
-            "the Kubernetes API did not tell of the Job loadgen: its answer is no object: []; see what answers there",
+            "the Kubernetes API did not tell of the Job loadgen: the answer must be a JSON object (got []); check what answers there",
         ),
     ],
     ids=["refused", "nonsense"],

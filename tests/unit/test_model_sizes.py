@@ -136,8 +136,8 @@ def test_an_unknown_family_is_confirmed_by_the_index() -> None:
     config = {**LLAMA, "model_type": "new_decoder"}
     address = "m/config.json"
     rule = (
-        f"{address}: model_type is 'new_decoder'; an unknown family counts as llama only where the index of the "
-        "weights confirms it: with such layers it has 1.24 billion parameters, and {has}; put "
+        f"{address}: model_type: must be a known family, or one whose index of weights confirms that it "
+        "counts as llama: with such layers it has 1.24 billion parameters, and {has} (got 'new_decoder'); put "
         "model.safetensors.index.json beside config.json, or set serving.shape_as to a known model with the same sizes"
     )
 
@@ -167,9 +167,9 @@ def test_an_unknown_family_is_confirmed_by_the_index() -> None:
 def test_a_config_that_cannot_be_read_is_one_sentence(error: Exception, reason: str, before: str) -> None:
     """What was asked, why there is none, and the file that helps."""
     assert refusal(Place(**{f"{HUB}/config.json": error})) == (
-        "workloads.model.name is 'meta-llama/Llama-3.2-1B'; a model's sizes are known by its name or read from its "
-        f"config.json, before anything is spent, and {HUB}/config.json was not read ({reason}); {before}set "
-        "serving.config_file in Pulumi.dev.yaml to a copy of its config.json"
+        "Pulumi.dev.yaml workloads.model.name: must be a model whose sizes are known or whose config.json can be read "
+        f"before anything is spent: {HUB}/config.json was not read ({reason}) (got 'meta-llama/Llama-3.2-1B'); {before}"
+        "set serving.config_file to a copy of its config.json"
     )
 
 
@@ -178,9 +178,9 @@ def test_a_file_that_is_not_there_is_one_sentence() -> None:
     error = FileNotFoundError(2, "No such file or directory")
 
     assert refusal(Place(**{"none/config.json": error}), config_file="none") == (
-        "serving.config_file is 'none'; a model's sizes are known by its name or read from its config.json, before "
-        "anything is spent, and none/config.json was not read (No such file or directory); set it in Pulumi.dev.yaml "
-        "to a model's config.json, or to the folder that holds it"
+        "Pulumi.dev.yaml serving.config_file: must be a model whose sizes are known or whose config.json can be read "
+        "before anything is spent: none/config.json was not read (No such file or directory) (got 'none'); set it to a "
+        "model's config.json, or to the folder that holds it"
     )
 
 
@@ -189,9 +189,9 @@ def test_packed_weights_are_refused() -> None:
     config = {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}
 
     assert refusal(Place(**{f"{HUB}/config.json": config})) == (
-        "workloads.model.name is 'meta-llama/Llama-3.2-1B'; its weights must be BF16 or FP16, which is what AWS's "
-        f"images load, and quantization_config in {HUB}/config.json says 'awq'; name the model that it was made from "
-        "in Pulumi.dev.yaml"
+        "Pulumi.dev.yaml workloads.model.name: must have weights in BF16 or FP16, which is what AWS's images load, and "
+        f"quantization_config in {HUB}/config.json says awq (got 'meta-llama/Llama-3.2-1B'); name the model that it "
+        "was made from"
     )
 
 
@@ -199,7 +199,7 @@ def test_an_index_that_is_spoilt_is_not_passed_over() -> None:
     """Without it the model could be larger than it seems."""
     said = refusal(Place(**{"m/config.json": LLAMA, f"m/{INDEX}": b"<html>"}), config_file="m")
 
-    assert "m/model.safetensors.index.json was not read (Expecting value: line 1 column 1 (char 0)); set it in" in said
+    assert "m/model.safetensors.index.json was not read (Expecting value: line 1 column 1 (char 0)) (got 'm')" in said
 
 
 @pytest.mark.parametrize(
@@ -222,15 +222,17 @@ def test_more_tokens_than_the_model_takes_are_refused(
     with pytest.raises(SettingsError) as caught:
         asked(place, {**MODEL, "max_model_len_tokens": most + 1})
     assert str(caught.value) == (
-        f"workloads.model.max_model_len_tokens is {most + 1}; it must be within max_position_embeddings of the model, "
-        f"{most} by {HUB}/config.json: vLLM starts with no more; lower it in Pulumi.dev.yaml, or serve a model that "
-        "was trained for more"
+        "Pulumi.dev.yaml workloads.model.max_model_len_tokens: must be at most the model's max_position_embeddings, "
+        f"{most} ({HUB}/config.json): vLLM refuses to start with more (got {most + 1}); lower it, or serve a model "
+        "that was trained for more"
     )
 
 
 def test_a_model_that_is_known_by_name_is_held_to_its_tokens_too() -> None:
     """Unless its sizes are another's: the one that is served may take more."""
-    with pytest.raises(SettingsError, match=r"40961; it must be within max_position_embeddings of the model, 40960 by"):
+    with pytest.raises(
+        SettingsError, match=r"must be at most the model's max_position_embeddings, 40960 .* \(got 40961\)"
+    ):
         asked(Place(), {"name": "Qwen/Qwen3-4B", "max_model_len_tokens": 40961})
     asked(Place(), {"name": "mine/long", "max_model_len_tokens": 40961}, shape_as="Qwen/Qwen3-4B")
 

@@ -63,7 +63,7 @@ def test_the_order_is_the_files() -> None:
 def test_an_empty_list_is_refused() -> None:
     """A sweep over nothing is a mistake."""
     assert refused({"models": []}) == [
-        "workloads.models is []; it is a list of at least one model; edit x.yaml",
+        "x.yaml workloads.models: must be a list of at least one model (got [])",
     ]
 
 
@@ -72,8 +72,8 @@ def test_the_same_model_twice_is_refused() -> None:
     twin = {"model": {"name": "other/qwen3-0.6b", "revision": "abc"}}
 
     assert refused({"models": [SMALL, LARGE, SMALL, twin]}) == [
-        f"workloads.models[{index}].model.name is {name!r}; each model of a sweep is there once, and 'qwen3-0-6b' "
-        "names the servers of models[0] already; edit x.yaml"
+        f"x.yaml workloads.models[{index}].model.name: must be another name: models[0] has servers called qwen3-0-6b "
+        f"already (got {name!r})"
         for index, name in ((2, "Qwen/Qwen3-0.6B"), (3, "other/qwen3-0.6b"))
     ]
 
@@ -84,9 +84,8 @@ def test_a_name_that_no_server_can_have_is_refused() -> None:
 
     assert refused({"models": [SMALL, long]}) == [
         (
-            f"workloads.models[1].model.name is 'me/{'a' * 31}'; the last part of its name is what its servers "
-            "are called "
-            f"('{'a' * 31}'), of 1 to 30 letters, digits and hyphens; edit x.yaml"
+            "x.yaml workloads.models[1].model.name: must end in 1 to 30 letters, digits and hyphens, which name its "
+            f"servers; it ends in '{'a' * 31}' (got 'me/{'a' * 31}')"
         ),
     ]
 
@@ -97,9 +96,8 @@ def test_another_model_has_its_own_revision() -> None:
 
     assert refused({"models": [SMALL, nameless]}) == [
         (
-            "workloads.models[1].model.revision is not set; a model that is named has a revision of its own, the "
-            "commit of "
-            "its repository; add it to x.yaml"
+            "x.yaml workloads.models[1].model.revision: must be the commit of the model's repository: a named "
+            "model needs a revision of its own (not set)"
         ),
     ]
     assert len(parse_models({"model": {"revision": "random-weights"}, "models": [SMALL, nameless]}, file="x.yaml")) == 2
@@ -111,17 +109,13 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
     second = {**LARGE, "load": {"colour": "red"}}
 
     assert refused({"decision": {"confidence": 2}, "models": [first, second]}) == [
+        ("x.yaml workloads.models[0].degrees[0]: must be a power of two from 1 to 64, for example 4 (got 3)"),
+        "x.yaml workloads.decision.confidence: must be below 1 (got 2)",
         (
-            "workloads.models[0].degrees[0] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are "
-            "1, 2, 4, 8, 16, 32, 64); edit x.yaml"
-        ),
-        "workloads.decision.confidence is 2; input should be less than 1; edit x.yaml",
-        (
-            "workloads.models[1].load.colour is 'red'; no such key; known keys here: api, block_seconds, "
-            "bracket_turns, concurrency, idle_requests, output_spread, output_tokens, pause_seconds, prompt, "
-            "prompt_file, prompt_tokens, rates_per_second_per_core, request_timeout_seconds, routing, seed, "
-            "trace, trace_requests, trace_use, turn_length, turn_requests, warm_in, warm_up_requests; "
-            "remove or rename it in x.yaml"
+            "x.yaml workloads.models[1].load.colour: must be one of api, block_seconds, bracket_turns, "
+            "concurrency, idle_requests, output_spread, output_tokens, pause_seconds, prompt, prompt_file, "
+            "prompt_tokens, rates_per_second_per_core, request_timeout_seconds, routing, seed, trace, "
+            "trace_requests, trace_use, turn_length, turn_requests, warm_in, warm_up_requests (got 'colour')"
         ),
     ]
 
@@ -129,14 +123,11 @@ def test_every_mistake_is_told_once_where_it_stands() -> None:
 def test_an_entry_has_no_other_keys() -> None:
     """A price is the node's, not the model's; a misspelt key has the known ones beside it."""
     assert refused({"models": [{**SMALL, "price": 3}]}) == [
-        (
-            "workloads.models[0].price is 3; no such key; known keys here: decision, degrees, limits, load, model; "
-            "remove or rename it in x.yaml"
-        ),
+        ("x.yaml workloads.models[0].price: must be one of decision, degrees, limits, load, model (got 'price')"),
     ]
     assert refused({"model_s": []})[0].startswith(
-        "workloads.model_s is []; no such key; known keys here: decision, degrees, limits, load, model, models, "
-        "preset, price;"
+        "x.yaml workloads.model_s: must be one of decision, degrees, limits, load, model, models, preset, price (got "
+        "'model_s'); did you mean models?"
     )
 
 
@@ -148,8 +139,8 @@ def test_what_the_section_lacks_an_entry_may_bring() -> None:
     assert parse_models({**shared, "models": [longer]}, file="x.yaml")[0].load.output_tokens == 200
     assert refused({**shared, "models": [SMALL]}) == [
         (
-            "workloads.load.prompt_tokens is 30; prompt and longest output together (30 + 300 tokens; output_spread is "
-            "0.5) stay within model.max_model_len_tokens (128); edit x.yaml"
+            "x.yaml workloads.load.prompt_tokens: must fit into model.max_model_len_tokens (128) together with "
+            "the longest output (300 tokens; output_spread is 0.5) (got 30)"
         )
     ]
 

@@ -10,9 +10,9 @@ from optimal_tp.loadgen.command import options, recorded
 from optimal_tp.plan import schedule
 from tests.fakes_samples import whole
 
-HEADER_RULE = "it is a name, a colon and a value, on one line"
-MODES = "it is given exactly with --mode constant or poisson"
-URL_RULE = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
+HEADER_RULE = "must be a name, a colon and a value on one line"
+MODES = "must be given exactly with --mode constant or poisson"
+URL_RULE = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -62,89 +62,86 @@ def test_headers_are_taken_apart() -> None:
 @pytest.mark.parametrize(
     ("words", "sentences"),
     [
-        ([], ["--seconds is not set; --seconds or --requests bounds the load; add --seconds 60"]),
+        ([], ["--seconds: must be set, or --requests: one of them ends the load (not set); add --seconds 60"]),
         (
             ["--requests", "0", "--max-tokens", "-1", "--limit-ms", "nan", "--grace-seconds", "-2"],
             [
-                "--requests is 0; it is a whole number of at least 1; give another number",
-                "--max-tokens is -1; it is a whole number of at least 1; give another number",
-                "--limit-ms is nan; it is a finite number above 0; give another number",
-                "--grace-seconds is -2.0; it is a finite number of at least 0; give another number",
+                "--requests: must be a whole number of at least 1 (got 0)",
+                "--max-tokens: must be a whole number of at least 1 (got -1)",
+                "--limit-ms: must be a finite number above 0 (got nan)",
+                "--grace-seconds: must be a finite number of at least 0 (got -2)",
             ],
         ),
         (
             ["--seconds", "1", "--mode", "poisson"],
-            [f"--rate is not set; {MODES}; add it, or choose another --mode"],
+            [f"--rate: {MODES} (not set); add it, or choose another --mode"],
         ),
         (
             ["--seconds", "1", "--rate", "3"],
-            [f"--rate is 3.0; {MODES}; leave it out, or choose such a --mode"],
+            [f"--rate: {MODES} (got 3); leave it out, or choose such a --mode"],
         ),
         (
             ["--mode", "rising", "--rates", "1,x"],
-            ["--rates is '1,x'; it is numbers above 0 with commas between them; write it as 1,2,4"],
+            ["--rates: must be numbers above 0 with commas between them (got '1,x'); write it as 1,2,4"],
         ),
         (
             ["--seconds", "1", "--prompt", "file"],
-            ["--prompt-file is not set; it is given exactly with --prompt file; name a file"],
+            ["--prompt-file: must be given exactly with --prompt file (not set); name a file"],
         ),
         (
             ["--seconds", "1", "--mode", "constant", "--rate", "3", "--concurrency", "4", "--think-seconds", "0"],
             [
-                f"--{option}; it means something only with --mode closed; leave it out, or choose that --mode"
-                for option in ("concurrency is 4", "think-seconds is 0.0")
+                f"--{option}: must go with --mode closed (got {value}); leave it out, or choose that --mode"
+                for option, value in (("concurrency", 4), ("think-seconds", 0))
             ],
         ),
         (
             ["--seconds", "1", "--step-seconds", "5", "--prompt", "seed", "--prompt-tokens", "5"],
             [
-                (
-                    "--step-seconds is 5.0; it means something only with --mode rising; "
-                    "leave it out, or choose that --mode"
-                ),
-                (
-                    "--prompt-tokens is 5; it means something only with --prompt synthetic, and a trace has lengths of "
-                    "its own; leave it out"
-                ),
+                ("--step-seconds: must go with --mode rising (got 5); leave it out, or choose that --mode"),
+                ("--prompt-tokens: must go with --prompt synthetic and without --trace (got 5); leave it out"),
             ],
         ),
         (
             ["--seconds", "1", "--samples", "o/../o/r.json", "--output", "o/../o/r.json"],
             [
                 (
-                    "--samples is 'o/../o/r.json'; it is another file than --output, which is written last; "
+                    "--samples: must be another file than --output, which is written last (got 'o/../o/r.json'); "
                     "leave it out, or name another file"
                 ),
             ],
         ),
         (
             ["--seconds", "1", "--output", "/"],
-            ["--output is '/'; it names a file, and this is a folder; name a file in it"],
+            ["--output: must name a file; this is a folder (got '/'); name a file in it"],
         ),
         (
             ["--seconds", "1", "--output", "..", "--samples", "/proc"],
             [
-                "--output is '..'; it names a file, and this is a folder; name a file in it",
-                "--samples is '/proc'; it names a file, and this is a folder; name a file in it",
+                "--output: must name a file; this is a folder (got '..'); name a file in it",
+                "--samples: must name a file; this is a folder (got '/proc'); name a file in it",
             ],
         ),
         (
             ["--seconds", "1", "--mode", "poisson", "--rate", "0.001"],
             [
-                "--seconds is 1.0; the schedule's first request is within it; give more seconds, or a higher rate",
+                (
+                    "--seconds: must be long enough for the first request of the schedule (got 1); give more "
+                    "seconds, or a higher rate"
+                ),
             ],
         ),
         (
             ["--seconds", "1", "--header", "two words: x"],
             [
-                f"--header is 'two words: ...'; {HEADER_RULE}; write it as 'Name: value'",
+                f"--header: {HEADER_RULE} (got 'two words: ...'); write it as 'Name: value'",
             ],
         ),
         (
             ["--seconds", "1", "--url", "h:1", "--header", "oops"],
             [
-                f"--url is 'h:1'; {URL_RULE}; write it as http://127.0.0.1:8001",
-                f"--header is 'a line without a colon'; {HEADER_RULE}; write it as 'Name: value'",
+                f"--url: {URL_RULE} (got 'h:1'); write it as http://127.0.0.1:8001",
+                f"--header: {HEADER_RULE} (got 'a line without a colon'); write it as 'Name: value'",
             ],
         ),
     ],
@@ -161,19 +158,19 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
     empty.write_text("\n")
     with pytest.raises(
         SettingsError,
-        match=r"^--trace is '/none'; it names a readable file \(No such file or directory\); mend the file, or .*$",
+        match=r"^--trace: must name a readable file \(No such file or directory\) \(got '/none'\); mend the file.*$",
     ):
         options.checked(parsed("--mode", "trace", "--trace", "/none"))
     sentence = "the prompt file has no line with text; it has one prompt a line"
 
     with pytest.raises(
-        SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
+        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); mend the file, or name another")
     ):
         recorded.prompt_lines(empty)
     empty.write_bytes(b"caf\xe9\n")
     sentence = "it is text in UTF-8, and byte 3 of this is not (invalid continuation byte)"
 
     with pytest.raises(
-        SettingsError, match=whole(f"--prompt-file is '{empty}'; {sentence}; mend the file, or name another")
+        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); mend the file, or name another")
     ):
         recorded.prompt_lines(empty)

@@ -43,27 +43,27 @@ def test_what_is_stated_stays() -> None:
     [
         (
             {"preset": "poems"},
-            "workloads.preset is 'poems'; input should be 'chat', 'code', 'summarise' or 'batch'; edit x.yaml",
+            "x.yaml workloads.preset: must be one of chat, code, summarise, batch (got 'poems')",
         ),
         (
             {"load": {"trace_use": "arrivals"}},
             (
-                "workloads.load.trace_use is 'arrivals'; arrivals are those of a trace; name one with load.trace; "
-                "edit x.yaml"
+                "x.yaml workloads.load.trace_use: must go with load.trace: arrivals are those of a trace (got "
+                "'arrivals')"
             ),
         ),
         (
             {"load": {"trace": "a.csv", "trace_use": "arrivals"}},
             (
-                "workloads.limits is {}; load.trace_use 'arrivals' takes a limit: without one each request follows an "
-                "answer; edit x.yaml"
+                "x.yaml workloads.limits: must have a limit with load.trace_use arrivals: without one each "
+                "request follows an answer (got {})"
             ),
         ),
         (
             {"load": {"trace": "a.csv", "prompt": "seed"}},
             (
-                "workloads.load.trace is 'a.csv'; a trace says how long prompts are, so prompt must be 'synthetic'; "
-                "edit x.yaml"
+                "x.yaml workloads.load.trace: must go with load.prompt synthetic: the trace says how long "
+                "prompts are (got 'a.csv')"
             ),
         ),
     ],

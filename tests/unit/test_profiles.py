@@ -27,8 +27,8 @@ def test_a_profile_that_is_not_there_lists_those_that_are() -> None:
         read_profile("slow")
 
     assert str(caught.value) == (
-        "PROFILE is 'slow'; it names a readable file (No such file or directory); "
-        "choose full, quick, sweep, or name a YAML file"
+        "PROFILE: must name a readable file, and /work/wt/command/optimal_tp/local/profiles/slow.yaml: no such "
+        "file or directory (got 'slow'); choose full, quick, sweep, or name a YAML file"
     )
 
 
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_yaml_is_one_sentence(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("a: [1,\n", encoding="utf-8")
 
-    with pytest.raises(SettingsError, match=r"^PROFILE is '.*bad\.yaml'; it holds YAML \(.*\); mend .*bad\.yaml$"):
+    with pytest.raises(SettingsError, match=r"bad\.yaml:\d+: must be YAML: expected .* \(got '.*bad\.yaml'\)$"):
         read_profile(str(path))
 
 
@@ -77,8 +77,7 @@ def test_sizes_of_a_model_that_is_not_there_are_refused(tmp_path: pathlib.Path) 
         read_profile(str(path))
 
     assert str(caught.value) == (
-        "local.sizes.Qwen/Qwen3-06B is 'Qwen/Qwen3-0.6B'; it names a model of this profile: Qwen/Qwen3-0.6B; "
-        f"edit {path}"
+        f"{path} local.sizes.Qwen/Qwen3-06B: must name a model of this profile: Qwen/Qwen3-0.6B (got 'Qwen/Qwen3-0.6B')"
     )
 
 

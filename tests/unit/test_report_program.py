@@ -64,7 +64,7 @@ def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: 
 
     assert main(["report", str(missing)]) == 2
     assert capsys.readouterr().err == (
-        f"SOURCE is '{missing}'; there is no such folder; name the folder that a run wrote\n"
+        f"SOURCE: must be a folder that exists (got '{missing}'); name the folder that a run wrote\n"
     )
 
 
@@ -74,7 +74,7 @@ def test_settings_that_break_a_rule_end_with_2(tmp_path: pathlib.Path, capsys: p
     edit_record(folder, lambda data: data.update(settings={"degrees": [3]}))
 
     assert main(["report", str(folder)]) == 2
-    assert capsys.readouterr().err.startswith("workloads.degrees[0] is 3; a degree is a power of two")
+    assert capsys.readouterr().err.startswith("run.json workloads.degrees[0]: must be a power of two")
 
 
 def test_the_report_may_go_elsewhere(tmp_path: pathlib.Path) -> None:
@@ -142,9 +142,7 @@ def test_compare_refuses_runs_that_differ(tmp_path: pathlib.Path, capsys: pytest
     key = "settings.limits.total_latency_ms.at_most_ms"
 
     assert main(["compare", one, two]) == 2
-    assert capsys.readouterr().err.startswith(
-        f"{key} is 270.0; in B it is 280.0, and runs are compared where it is the same in both"
-    )
+    assert capsys.readouterr().err.startswith(f"{key}: must be the same in both runs; in B it is 280 (got 270)")
     assert main(["compare", one, two, "--allow", key]) == 0
 
 

@@ -89,7 +89,7 @@ def test_settings_that_break_a_rule_are_refused_by_key() -> None:
     """With the sentence that the settings file would get."""
     text = edited(lambda data: data["settings"].update(degrees=[1, 3]))
 
-    with pytest.raises(SettingsError, match=r"^workloads\.degrees\[1\] is 3; a degree is a power .*; edit run\.json$"):
+    with pytest.raises(SettingsError, match=r"^run\.json workloads\.degrees\[1\]: must be a power of two .*\(got 3\)$"):
         decode_run(text)
 
 

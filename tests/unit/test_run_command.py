@@ -60,7 +60,7 @@ def test_a_bucket_is_told_from_a_folder(tmp_path: pathlib.Path) -> None:
 
 def test_results_must_be_kept_somewhere(tmp_path: pathlib.Path) -> None:
     """What is measured and not kept is no measurement."""
-    with pytest.raises(SettingsError, match=r"^--results is not set; what is measured must be kept somewhere; add --"):
+    with pytest.raises(SettingsError, match=r"^--results: must be set: .*\(not set\); add --"):
         _parsed(tmp_path, "--target", "1=http://a")
 
 
@@ -83,8 +83,8 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
         "--results",
     ]
     assert str(caught.value.problems[1]) == (
-        "--target[0] is 'http://a'; a target is CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and a "
-        "URL of http(s); write it as 1=http://127.0.0.1:8001"
+        "--target[0]: must be CANDIDATE=URL: a degree (2) or a degree and its batch (tp2-b16), and an http(s) "
+        "URL (got 'http://a'); write it as 1=http://127.0.0.1:8001"
     )
 
 
@@ -94,16 +94,14 @@ def test_a_target_of_a_degree_that_is_not_asked_for(tmp_path: pathlib.Path) -> N
         _parsed(tmp_path, "--target", "4=http://a", "--results", "r")
 
     assert str(caught.value) == (
-        "--target[0] is '4=http://a'; it is of a candidate that workloads.degrees and model.max_num_seqs ask for "
-        "(tp1, tp2); correct the target or the settings"
+        "--target[0]: must be one of the candidates in the settings (tp1, tp2) (got '4=http://a'); correct the "
+        "target or the settings"
     )
 
 
 def test_no_target_at_all(tmp_path: pathlib.Path) -> None:
     """An experiment without servers is refused with an example."""
-    with pytest.raises(
-        SettingsError, match=r"^--target is not set; the experiment has at least one server; add --target "
-    ):
+    with pytest.raises(SettingsError, match=r"^--target: must name at least one server \(not set\); add --target "):
         _parsed(tmp_path, "--results", "r")
 
 
@@ -128,7 +126,8 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
         asked(parser.parse_args(["--settings", missing, "--target", "1=http://a", "--results", "r"]))
 
     assert str(caught.value) == (
-        f"--settings is '{missing}'; it names a readable file (No such file or directory); name a YAML file"
+        f"--settings: must name a readable file, and {missing}: no such file or directory (got '{missing}'); "
+        "name a YAML file"
     )
 
 
@@ -151,6 +150,4 @@ def test_batches_by_memory_are_refused_where_it_is_not_known(tmp_path: pathlib.P
             tmp_path, "--target", "1=http://a", "--results", "r", settings="workloads: {model: {max_num_seqs: auto}}\n"
         )
 
-    assert "workloads.model.max_num_seqs is 'auto'; for servers that somebody else started it is in numbers" in str(
-        caught.value
-    )
+    assert "workloads.model.max_num_seqs: must be a number for servers of your own" in str(caught.value)

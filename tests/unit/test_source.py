@@ -13,6 +13,7 @@ from tests.fakes_run import planted_run, store
 from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import make_sample, whole
 
+NO_RUN = "must hold a run in its run.json"
 RELEASE = "copy the file again, or read it with the release that wrote it"
 
 
@@ -124,8 +125,8 @@ def test_a_run_without_samples_is_read(stored: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("nowhere", "there is no such folder; name the folder that a run wrote"),
-        ("empty", "it has no run.json; name the folder or prefix that a run wrote"),
+        ("nowhere", "must be a folder that exists (got 'PATH'); name the folder that a run wrote"),
+        ("empty", "must hold a run.json (got 'PATH'); name the folder or prefix that a run wrote"),
     ],
 )
 def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str, rule: str) -> None:
@@ -135,14 +136,14 @@ def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str
 
     with pytest.raises(SettingsError) as caught:
         read(source)
-    assert str(caught.value) == f"SOURCE is '{source}'; {rule}"
+    assert str(caught.value) == f"SOURCE: {rule.replace('PATH', source)}"
 
 
 def test_a_file_that_cannot_be_read_is_told(stored: pathlib.Path) -> None:
     """A name of a file that is a folder's."""
     (stored / "verdict.json").mkdir()
 
-    sentence = f"SOURCE is '{stored}'; it cannot be read: Is a directory; make it readable"
+    sentence = f"SOURCE: must be readable: Is a directory (got '{stored}')"
     with pytest.raises(SettingsError, match=whole(sentence)):
         read(str(stored))
 
@@ -152,7 +153,7 @@ def test_a_cut_record_is_refused(stored: pathlib.Path) -> None:
     path = stored / "run.json"
     path.write_text(path.read_text()[:200])
 
-    with pytest.raises(SettingsError, match=rf"its run\.json holds no run: .*; {RELEASE}$"):
+    with pytest.raises(SettingsError, match=rf"must hold a run in its run\.json: .*; {RELEASE}$"):
         read(str(stored))
 
 
@@ -186,13 +187,16 @@ def newer(data: dict[str, typing.Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (no_cores, "its run.json says that TP1 used 0 cores; copy the file again"),
+        (
+            no_cores,
+            "must hold a run that used cores: its run.json says that TP1 used 0 (got 'PATH'); copy the file again",
+        ),
         (
             words_for_cores,
-            f"its run.json holds no run: degrees.0.cores_used is 'many', which no run record has; {RELEASE}",
+            f"{NO_RUN}: degrees.0.cores_used is 'many', which no run record has (got 'PATH'); {RELEASE}",
         ),
-        (newer, f"its run.json holds no run: a run record has schema_version 1, and this one has 99; {RELEASE}"),
-        (without_urls, f"its run.json holds no run: a run record has degrees.0.urls, and this one has none; {RELEASE}"),
+        (newer, f"{NO_RUN}: a run record has schema_version 1, and this one has 99 (got 'PATH'); {RELEASE}"),
+        (without_urls, f"{NO_RUN}: a run record has degrees.0.urls, and this one has none (got 'PATH'); {RELEASE}"),
     ],
     ids=["no cores", "words for cores", "newer", "without a key"],
 )
@@ -202,7 +206,7 @@ def test_an_impossible_record_is_refused(
     """Nothing is divided by a core that is not there."""
     edit_record(stored, change)
 
-    with pytest.raises(SettingsError, match=whole(f"SOURCE is '{stored}'; {rule}")):
+    with pytest.raises(SettingsError, match=whole(f"SOURCE: {rule.replace('PATH', str(stored))}")):
         read(str(stored))
 
 
@@ -219,5 +223,7 @@ def test_a_bucket_holds_a_run_as_a_folder_does(stored: pathlib.Path, prefix: str
 
 def test_a_bucket_without_a_client_is_refused() -> None:
     """The caller brings the client."""
-    with pytest.raises(SettingsError, match=r"a bucket is read through a client; name it as s3://bucket/prefix$"):
+    with pytest.raises(
+        SettingsError, match=r"must be a folder or s3://bucket/prefix \(got .*\); name it as s3://bucket/prefix$"
+    ):
         read("s3://bucket/run")

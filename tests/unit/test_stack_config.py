@@ -106,8 +106,8 @@ def test_what_only_pulumi_can_read_is_refused_without_it(folder: pathlib.Path, m
     (folder / "Pulumi.dev.yaml").write_text(FILE + more, encoding="utf-8")
 
     assert refusal("dev", folder) == (
-        f"--stack is 'dev'; only Pulumi can read its secrets and ESC environments ({what}), and there is no pulumi "
-        "command on PATH; run it where `pulumi config` works"
+        f"--stack: must be readable, but only Pulumi can read its secrets and ESC environments ({what}): there is no "
+        "pulumi command on PATH (got 'dev'); run it where `pulumi config` works"
     )
 
 
@@ -121,17 +121,17 @@ def test_a_key_that_stands_twice_is_refused(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("key", "remedy"),
     [
-        ("optimal-tp:loadTest", "did you mean optimal-tp:loadtest? Rename it"),
-        ("optimal-tp:servings", "did you mean optimal-tp:serving? Rename it"),
-        ("optimal_tp:spend", "did you mean optimal-tp:spend? Rename it"),
-        ("workloads", "did you mean optimal-tp:workloads? Rename it"),
-        ("mine:workloads", "did you mean optimal-tp:workloads? Rename it"),
+        ("optimal-tp:loadTest", "did you mean optimal-tp:loadtest?"),
+        ("optimal-tp:servings", "did you mean optimal-tp:serving?"),
+        ("optimal_tp:spend", "did you mean optimal-tp:spend?"),
+        ("workloads", "did you mean optimal-tp:workloads?"),
+        ("mine:workloads", "did you mean optimal-tp:workloads?"),
         (
             "optimal-tp:spend.budget_usd",
-            "put it below optimal-tp:spend, with pulumi config set --path optimal-tp:spend.budget_usd",
+            "put it below optimal-tp:spend: pulumi config set --path optimal-tp:spend.budget_usd",
         ),
-        ("optimal-tp:hubToken", "did you mean optimal-tp:hub_token? Rename it"),
-        ("optimal-tp:nonsense", "remove it, or rename it"),
+        ("optimal-tp:hubToken", "did you mean optimal-tp:hub_token?"),
+        ("optimal-tp:colour-of-the-bikeshed", ""),
     ],
 )
 def test_no_key_of_ours_is_passed_over(folder: pathlib.Path, key: str, remedy: str) -> None:
@@ -139,9 +139,8 @@ def test_no_key_of_ours_is_passed_over(folder: pathlib.Path, key: str, remedy: s
     (folder / "Pulumi.dev.yaml").write_text(FILE + f"  {key}: {{ a: 1 }}\n", encoding="utf-8")
 
     assert refusal("dev", folder) == (
-        f"a key of Pulumi.dev.yaml is {key!r}; the program knows optimal-tp:infra, optimal-tp:workloads, "
-        f"optimal-tp:serving, optimal-tp:loadtest, optimal-tp:spend, optimal-tp:hub_token, and would pass over any "
-        f"other; {remedy}"
+        f"Pulumi.dev.yaml {key}: must be one of optimal-tp:infra, optimal-tp:workloads, optimal-tp:serving, "
+        f"optimal-tp:loadtest, optimal-tp:spend, optimal-tp:hub_token{'; ' if remedy else ''}{remedy}"
     )
 
 
@@ -172,6 +171,6 @@ def test_an_error_does_not_tell_a_secret(secretive: StackConfig) -> None:
     problem = Problem(path="infra.cluster_name", value="hush-hush", rule="not hush-hush", remedy="drop hush-hush")
 
     assert str(secretive.hidden(SettingsError([problem]))) == (
-        "infra.cluster_name is '[secret]'; not [secret]; drop [secret]"
+        "infra.cluster_name: not [secret] (got '[secret]'); drop [secret]"
     )
     assert str(secretive.hidden(CapacityError("hush-hush is full"))) == "[secret] is full"

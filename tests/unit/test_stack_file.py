@@ -47,11 +47,11 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
         "loadtest": {"results": {"bucket": "Not_a_bucket"}},
     }
 
-    assert [sentence.split(" is ")[0] for sentence in problems_of(sections)] == [
-        "workloads.degrees[1]",
-        "serving.shared_memory_gib",
-        "serving.replicas",
-        "loadtest.results.bucket",
+    assert [sentence.split(": ")[0] for sentence in problems_of(sections)] == [
+        "Pulumi.dev.yaml workloads.degrees[1]",
+        "Pulumi.dev.yaml serving.shared_memory_gib",
+        "Pulumi.dev.yaml serving.replicas",
+        "Pulumi.dev.yaml loadtest.results.bucket",
     ]
 
 
@@ -61,51 +61,54 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
         (
             {"serving": {"shape_as": "Qwen/Qwen3-8B", "config_file": "mine/config.json"}},
             (
-                "serving.shape_as is 'Qwen/Qwen3-8B'; the sizes are said once, and serving.config_file "
-                "(mine/config.json) says them; remove one from Pulumi.dev.yaml"
+                "Pulumi.dev.yaml serving.shape_as: must be absent beside serving.config_file (mine/config.json), "
+                "which has the sizes (got 'Qwen/Qwen3-8B')"
             ),
         ),
         (
             {"serving": {"layout": "equal-cores", "equal_cores": 6}},
             (
-                "workloads.degrees[2] is 4; with layout 'equal-cores' every degree divides serving.equal_cores (6); "
-                "edit Pulumi.dev.yaml"
+                "Pulumi.dev.yaml workloads.degrees[2]: must divide serving.equal_cores (6) with layout "
+                "equal-cores (got 4)"
             ),
         ),
         (
             {"serving": {"model_source": "s3://mine/models"}, "loadtest": {"results": {"bucket": "mine"}}},
             (
-                "loadtest.results.bucket is 'mine'; results have a bucket of their own, and serving.model_source "
-                "(s3://mine/models) is in this one; edit Pulumi.dev.yaml"
+                "Pulumi.dev.yaml loadtest.results.bucket: must be another bucket than that of "
+                "serving.model_source (s3://mine/models) (got 'mine')"
             ),
         ),
         (
             {"workloads": {"model": {"name": "mine"}}, "serving": {"shape_as": "Qwen/Qwen3-8B"}},
-            "workloads.model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
+            (
+                "Pulumi.dev.yaml workloads.model.name: must be owner/model for a model from a hub, for example "
+                "Qwen/Qwen3-0.6B (got 'mine')"
+            ),
         ),
         (
             {"workloads": {"price": {"usd_per_hour": 2.5, "billed_cores": 4, "source": "x", "date": "2026-11-01"}}},
             (
-                "workloads.price.usd_per_hour is 2.5; on a cluster an hour's price is said once, in infra.neuron.price"
-                "; move it there in Pulumi.dev.yaml"
+                "Pulumi.dev.yaml workloads.price.usd_per_hour: must be absent in a stack file: "
+                "infra.neuron.price has the price (got 2.5)"
             ),
         ),
         (
             {"serving": {"layout": "one-each", "equal_cores": 4}},
-            "serving.equal_cores is 4; it has a meaning only with layout 'equal-cores'; edit Pulumi.dev.yaml",
+            "Pulumi.dev.yaml serving.equal_cores: must be absent unless layout is equal-cores (got 4)",
         ),
         (
             {"serving": {"namespace": "kube-system"}},
             (
-                "serving.namespace is 'kube-system'; the experiment has a namespace of its own, made and deleted with "
-                "it; edit Pulumi.dev.yaml"
+                "Pulumi.dev.yaml serving.namespace: must be a namespace of its own: it is made and deleted with "
+                "the experiment (got 'kube-system')"
             ),
         ),
         (
             {"serving": {"shape_as": "gpt"}},
             (
-                "serving.shape_as is 'gpt'; it is a model whose sizes are known: Qwen/Qwen3-0.6B, Qwen/Qwen3-1.7B, "
-                "Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, Qwen/Qwen3-32B; edit Pulumi.dev.yaml"
+                "Pulumi.dev.yaml serving.shape_as: must be a model whose sizes are known: Qwen/Qwen3-0.6B, "
+                "Qwen/Qwen3-1.7B, Qwen/Qwen3-4B, Qwen/Qwen3-8B, Qwen/Qwen3-14B, Qwen/Qwen3-32B (got 'gpt')"
             ),
         ),
     ],

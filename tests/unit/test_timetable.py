@@ -119,8 +119,8 @@ def test_candidates_share_the_luck_of_a_block() -> None:
 def test_loads_that_are_not_stated_are_refused(limits: dict[str, typing.Any] | None, key: str) -> None:
     """Where a capacity lies is known only after the run has looked for it."""
     sentence = (
-        f"workloads.load.{key} is not set; several load generators follow a plan made before the run, so the loads are "
-        "stated; state them, around where each candidate's capacity may lie, or use one load generator"
+        f"workloads.load.{key}: must be set: several load generators follow a plan made before the run (not set); "
+        "state the loads, around where each candidate's capacity may lie, or use one load generator"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):
         timetable(settings(limits, **{key: None}), CORES)
@@ -136,9 +136,9 @@ def test_a_budget_that_is_too_small_is_refused() -> None:
         file="test",
     )
     sentence = (
-        "workloads.decision.budget_seconds is 600.0; it holds the stages before the blocks (274 s) and "
-        "decision.minimum_blocks (5) of 92 s, 732 s together; allow more, shorten load.block_seconds or "
-        "load.request_timeout_seconds, or drop loads or degrees"
+        "workloads.decision.budget_seconds: must hold the stages before the blocks (274 s) and "
+        "decision.minimum_blocks (5) of 92 s, 732 s together (got 600); allow more, shorten load.block_seconds "
+        "or load.request_timeout_seconds, or drop loads or degrees"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):
         timetable(small, CORES)

@@ -44,9 +44,20 @@ def test_a_made_tokenizer_knows_every_id_and_every_prompt_word(made: pathlib.Pat
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        pytest.param(None, "a model directory has a readable config.json (No such file or directory: ", id="none"),
-        pytest.param("{", "its config.json holds JSON (", id="cut"),
-        pytest.param("[]", "its config.json holds one JSON object; ", id="a list"),
+        pytest.param(
+            None,
+            "must be a model directory with a readable config.json (No such file or directory: ",
+            id="none",
+        ),
+        pytest.param(
+            "{",
+            (
+                "must have JSON in its config.json (Expecting property name enclosed in double quotes: "
+                "line 1 column 2 (char 1))"
+            ),
+            id="cut",
+        ),
+        pytest.param("[]", "must have one JSON object in its config.json", id="a list"),
     ],
 )
 def test_refuses_a_directory_without_a_configuration(tmp_path: pathlib.Path, config: str | None, sentence: str) -> None:
@@ -57,7 +68,8 @@ def test_refuses_a_directory_without_a_configuration(tmp_path: pathlib.Path, con
     with pytest.raises(SettingsError) as caught:
         read_sizes(tmp_path)
 
-    assert str(caught.value).startswith(f"MODEL is '{tmp_path}'; {sentence}")
+    assert str(caught.value).startswith(f"MODEL: {sentence}")
+    assert f"(got '{tmp_path}')" in str(caught.value)
     assert str(caught.value).endswith(
         "; set MODEL to a directory as downloaded from a model hub: config.json, tokenizer and weights"
     )
@@ -67,7 +79,7 @@ def test_refuses_a_family_whose_memory_cannot_be_counted(tmp_path: pathlib.Path)
     """Experts of an unknown family are not counted, so the family is named."""
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "dbrx", "num_experts": 8}), encoding="utf-8")
 
-    with pytest.raises(SettingsError, match="model_type is 'dbrx'; its memory must be countable before anything"):
+    with pytest.raises(SettingsError, match="model_type: must be a family whose memory can be counted before anything"):
         read_sizes(tmp_path)
 
 

@@ -31,7 +31,7 @@ def test_a_url_becomes_an_address(url: str, expected: Address, authority: str) -
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     """The sentence has the value and the rule."""
-    rule = "a server is http://host:port or https://host:port, with a path in front of /v1 where it has one"
+    rule = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
 
     with pytest.raises(ValueError, match=whole(f"{url!r} is no address of a server; {rule}")):
         wire.address(url)

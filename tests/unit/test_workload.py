@@ -11,46 +11,54 @@ from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
     [
         pytest.param(
             {"degrees": [1, 3]},
-            "workloads.degrees[1] is 3; a degree is a power of two (Neuron's TP degrees on Trainium2 are "
-            "1, 2, 4, 8, 16, 32, 64); edit x.yaml",
+            "x.yaml workloads.degrees[1]: must be a power of two from 1 to 64, for example 4 (got 3)",
             id="degree of 3",
         ),
         pytest.param(
             {"degrees": [2, 1]},
-            "workloads.degrees is [2, 1]; degrees are in rising order, each once, at least one of them; edit x.yaml",
+            (
+                "x.yaml workloads.degrees: must be a list of rising degrees, each once, for example [1, 2, 4] (got "
+                "[2, 1])"
+            ),
             id="degrees out of order",
         ),
         pytest.param(
             {"model": {"max_model_len_tokens": 64}, "load": {"prompt_tokens": 30, "output_tokens": 50}},
-            "workloads.load.prompt_tokens is 30; prompt and longest output together (30 + 75 tokens; output_spread is "
-            "0.5) stay within model.max_model_len_tokens (64); edit x.yaml",
+            (
+                "x.yaml workloads.load.prompt_tokens: must fit into model.max_model_len_tokens (64) together with "
+                "the longest output (75 tokens; output_spread is 0.5) (got 30)"
+            ),
             id="prompt longer than the model's length",
         ),
         pytest.param(
             {"model": {"max_model_len_tokens": 100}, "load": {"prompt_tokens": 50, "output_spread": 0.02}},
-            "workloads.load.prompt_tokens is 50; prompt and longest output together (50 + 51 tokens; output_spread is "
-            "0.02) stay within model.max_model_len_tokens (100); edit x.yaml",
+            (
+                "x.yaml workloads.load.prompt_tokens: must fit into model.max_model_len_tokens (100) together with "
+                "the longest output (51 tokens; output_spread is 0.02) (got 50)"
+            ),
             id="only the longest output too long for the model",
         ),
         pytest.param(
             {"limits": {"ttft_ms": {"at_most_ms": 0}}},
-            "workloads.limits.ttft_ms.at_most_ms is 0; input should be greater than 0; edit x.yaml",
+            "x.yaml workloads.limits.ttft_ms.at_most_ms: must be above 0 (got 0)",
             id="limit of 0",
         ),
         pytest.param(
             {"load": {"concurrency": [4, 2]}},
-            "workloads.load.concurrency is [4, 2]; steps are above 0 and in rising order, at least one of them; "
-            "edit x.yaml",
+            (
+                "x.yaml workloads.load.concurrency: must be rising numbers above 0, at least one, for example [1, 2, "
+                "4] (got [4, 2])"
+            ),
             id="falling steps",
         ),
         pytest.param(
             {"load": {"prompt": "file"}},
-            "workloads.load.prompt_file is not set; a prompt file is named exactly when prompt is 'file'; edit x.yaml",
+            ("x.yaml workloads.load.prompt_file: must be set if load.prompt is file, and absent otherwise (not set)"),
             id="file without a name",
         ),
         pytest.param(
             {"decision": {"minimum_blocks": 9, "maximum_blocks": 8}},
-            "workloads.decision.maximum_blocks is 8; it is at least minimum_blocks (9); edit x.yaml",
+            "x.yaml workloads.decision.maximum_blocks: must be at least minimum_blocks (9) (got 8)",
             id="no room for the minimum",
         ),
     ],

@@ -25,13 +25,13 @@ def traces(plan: Lineup) -> dict[str, str]:
         try:
             found[_name(load)] = portable(pathlib.Path(load.trace), most_requests=load.trace_requests)
         except (OSError, ValueError) as error:
-            rule = f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
+            rule = f"must name a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
             problem = Problem(path="workloads.load.trace", value=load.trace, rule=rule, remedy="name another file")
             raise SettingsError([problem]) from None
     size = sum(map(len, found.values()))
     if size > MOST_BYTES:
         most = max(model.settings.load.trace_requests for model in plan.models)
-        rule = f"traces travel in a ConfigMap and must take at most {MOST_BYTES:,} bytes; these take {size:,}"
+        rule = f"must be lower: traces travel in a ConfigMap of at most {MOST_BYTES:,} bytes, and these take {size:,}"
         remedy = "lower it, or measure fewer models with traces of their own"
         raise SettingsError([Problem(path="workloads.load.trace_requests", value=most, rule=rule, remedy=remedy)])
     return found

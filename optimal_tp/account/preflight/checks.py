@@ -4,7 +4,7 @@ from optimal_tp.account import questions
 from optimal_tp.account.preflight import caller, images, making, nodes, present, quotas, taken
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
-from optimal_tp.settings.infra import ExistingCluster
+from optimal_tp.settings.aws.existing import ExistingCluster
 
 
 def checks(scene: Scene) -> list[Row]:

@@ -5,7 +5,8 @@ import typing
 
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings.infra import ExistingCluster, InfraSettings
+from optimal_tp.settings.aws.existing import ExistingCluster
+from optimal_tp.settings.infra import InfraSettings
 
 AUDIENCE: typing.Final = "sts.amazonaws.com"
 _REMEDY = "mend {key}"

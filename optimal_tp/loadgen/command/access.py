@@ -61,7 +61,7 @@ def access_of(
     try:
         access.trust  # noqa: B018 - reads the file
     except OSError as error:
-        rule = f"it is a PEM file of certificates ({error.strerror or error})"
+        rule = f"must be a PEM file of certificates ({error.strerror or error})"
         problems.append(Problem(path="--ca-file", value=str(arguments.ca_file), rule=rule, remedy="name another file"))
     return access
 
@@ -78,7 +78,7 @@ def checked(arguments: argparse.Namespace) -> Access:
 def _header(line: str, problems: list[Problem]) -> tuple[str, str]:
     name, colon, value = (part.strip() for part in line.partition(":"))
     if not colon or not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
-        rule = "it is a name, a colon and a value, on one line"
+        rule = "must be a name, a colon and a value on one line"
         # Of a line without a colon nobody knows which part is the key.
         said = f"{name}: ..." if colon else "a line without a colon"
         problems.append(Problem(path="--header", value=said, rule=rule, remedy="write it as 'Name: value'"))
@@ -90,13 +90,13 @@ def _key(
 ) -> str | None:
     name, path = arguments.key_variable, arguments.key_file
     if name is not None and path is not None:
-        rule = "the key comes from a variable or from a file"
-        problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy="leave out one of the two"))
+        rule = "must not go with --key-variable: the key has one source"
+        problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy=""))
         return None
     if name is not None:
         key = environment.get(name, "").strip()
         if not key:
-            rule = "it names an environment variable that holds the key"
+            rule = "must name an environment variable that holds the key"
             problems.append(Problem(path="--key-variable", value=name, rule=rule, remedy=f"export {name}"))
         return _one_line("--key-variable", name, key, problems)
     if path is None:
@@ -105,7 +105,7 @@ def _key(
         key = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        rule = f"it names a readable file that holds the key ({said})"
+        rule = f"must name a readable file that holds the key ({said})"
         problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy="name another file"))
         return None
     return _one_line("--key-file", str(path), key, problems)
@@ -113,7 +113,7 @@ def _key(
 
 def _one_line(option: str, where: str, key: str, problems: list[Problem]) -> str | None:
     if len(key.split()) > 1:
-        rule = "the key is one word on one line"
+        rule = "must hold the key: one word on one line"
         problems.append(Problem(path=option, value=where, rule=rule, remedy="correct what it holds"))
         return None
     return key or None

@@ -114,17 +114,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 _POSITIVE = {
-    "concurrency": "it is a whole number of at least 1",
-    "step_seconds": "it is a finite number above 0",
-    "seconds": "it is a finite number above 0",
-    "requests": "it is a whole number of at least 1",
-    "max_tokens": "it is a whole number of at least 1",
-    "prompt_tokens": "it is a whole number of at least 1",
-    "request_timeout_seconds": "it is a finite number above 0",
-    "max_in_flight": "it is a whole number of at least 1",
-    "limit_ms": "it is a finite number above 0",
-    "trace_requests": "it is a whole number of at least 1",
-    "rate": "it is a finite number above 0",
+    "concurrency": "must be a whole number of at least 1",
+    "step_seconds": "must be a finite number above 0",
+    "seconds": "must be a finite number above 0",
+    "requests": "must be a whole number of at least 1",
+    "max_tokens": "must be a whole number of at least 1",
+    "prompt_tokens": "must be a whole number of at least 1",
+    "request_timeout_seconds": "must be a finite number above 0",
+    "max_in_flight": "must be a whole number of at least 1",
+    "limit_ms": "must be a finite number above 0",
+    "trace_requests": "must be a whole number of at least 1",
+    "rate": "must be a finite number above 0",
 }
 _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
 
@@ -184,11 +184,11 @@ def _numbers(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     for option, rule in _POSITIVE.items():
         value = getattr(arguments, option)
         if value is not None and not (math.isfinite(value) and value > 0):
-            yield problem(option, value, rule, "give another number")
+            yield problem(option, value, rule, "")
     for option in _NOT_NEGATIVE:
         value = getattr(arguments, option)
         if value is not None and not (math.isfinite(value) and value >= 0):
-            yield problem(option, value, "it is a finite number of at least 0", "give another number")
+            yield problem(option, value, "must be a finite number of at least 0", "")
 
 
 def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
@@ -198,34 +198,39 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         also = (option == "rate" and mode == "trace") or (option == "trace" and mode != "seed")
         if (value is not None) != (mode in modes) and not (also and value is not None):
             remedy = "add it, or choose another --mode" if value is None else "leave it out, or choose such a --mode"
-            yield problem(option, value, f"it is given exactly with --mode {' or '.join(modes)}", remedy)
+            yield problem(option, value, f"must be given exactly with --mode {' or '.join(modes)}", remedy)
     for option, its_mode in (("concurrency", "closed"), ("think_seconds", "closed"), ("step_seconds", "rising")):
         value = getattr(arguments, option)
         if value is not None and mode != its_mode:
-            rule = f"it means something only with --mode {its_mode}"
+            rule = f"must go with --mode {its_mode}"
             yield problem(option, value, rule, "leave it out, or choose that --mode")
     if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
-        yield problem("seconds", None, "--seconds or --requests bounds the load", "add --seconds 60")
+        yield problem("seconds", None, "must be set, or --requests: one of them ends the load", "add --seconds 60")
     if (arguments.prompt == "file") != (arguments.prompt_file is not None):
         remedy = "name a file" if arguments.prompt_file is None else "add --prompt file, or leave it out"
-        yield problem("prompt_file", arguments.prompt_file, "it is given exactly with --prompt file", remedy)
+        yield problem("prompt_file", arguments.prompt_file, "must be given exactly with --prompt file", remedy)
     if mode == "rising" and arguments.rates is not None and _rates(arguments.rates) is None:
-        yield problem("rates", arguments.rates, "it is numbers above 0 with commas between them", "write it as 1,2,4")
+        yield problem("rates", arguments.rates, "must be numbers above 0 with commas between them", "write it as 1,2,4")
 
 
 def _lengths(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or arguments.trace is not None):
-        rule = "it means something only with --prompt synthetic, and a trace has lengths of its own"
+        rule = "must go with --prompt synthetic and without --trace"
         yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
     if arguments.max_tokens is not None and arguments.trace is not None:
-        yield problem("max_tokens", arguments.max_tokens, "a trace has lengths of its own", "leave it out")
+        yield problem(
+            "max_tokens", arguments.max_tokens, "must go without --trace, which has lengths of its own", "leave it out"
+        )
     if arguments.trace is not None and arguments.prompt != "synthetic":
         yield problem(
-            "prompt", arguments.prompt, "a trace says how long prompts are, so they are synthetic", "leave it out"
+            "prompt",
+            arguments.prompt,
+            "must be synthetic with --trace, which says how long prompts are",
+            "leave it out",
         )
     for option in ("trace_requests", "trace_unit"):
         if getattr(arguments, option) is not None and arguments.trace is None:
-            yield problem(option, getattr(arguments, option), "it is of a trace", "leave it out, or add --trace")
+            yield problem(option, getattr(arguments, option), "must go with --trace", "leave it out, or add --trace")
 
 
 def _rates(text: str) -> tuple[float, ...] | None:
@@ -252,9 +257,9 @@ def _samples(arguments: argparse.Namespace) -> pathlib.Path:
 def _files(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
     for option, path in (("output", arguments.output), ("samples", _samples(arguments))):
         if path.is_dir():
-            yield problem(option, str(path), "it names a file, and this is a folder", "name a file in it")
+            yield problem(option, str(path), "must name a file; this is a folder", "name a file in it")
     if _samples(arguments).absolute() == arguments.output.absolute():
-        rule = "it is another file than --output, which is written last"
+        rule = "must be another file than --output, which is written last"
         yield problem("samples", str(arguments.samples), rule, "leave it out, or name another file")
 
 
@@ -263,7 +268,7 @@ def _refuse_silence(arguments: argparse.Namespace, arrivals: schedule.Arrivals) 
     if isinstance(arrivals, schedule.ClosedArrivals):
         return
     if next(schedule.planned(arrivals, seconds=arguments.seconds, requests=None), None) is None:
-        rule = "the schedule's first request is within it"
+        rule = "must be long enough for the first request of the schedule"
         raise SettingsError([problem("seconds", arguments.seconds, rule, "give more seconds, or a higher rate")])
 
 

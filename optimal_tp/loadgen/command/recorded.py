@@ -30,11 +30,11 @@ def replay(arguments: argparse.Namespace, found: Trace | None) -> Replay:
     Raises SettingsError where they have no times, or times of an unknown unit.
     """
     if found is None or found.times is None:
-        rule = "every request of a trace has its time where times are replayed"
+        rule = "must have a time for every request where times are replayed"
         remedy = "name another trace, or take its lengths alone with another --mode"
         raise SettingsError([problem("trace", str(arguments.trace), rule, remedy)])
     if not found.has_unit and arguments.rate is None:
-        rule = f"time stamps of {found.form} are seconds or milliseconds, which the file does not say"
+        rule = f"must be set: time stamps of {found.form} may be seconds or milliseconds"
         remedy = "add --trace-unit, or stretch the trace to a --rate"
         raise SettingsError([problem("trace_unit", None, rule, remedy)])
     try:
@@ -57,4 +57,4 @@ def _rule(error: OSError | ValueError) -> str:
     """Return the rule that a file breaks, from what reading it raised."""
     if isinstance(error, UnicodeDecodeError):
         return f"it is text in UTF-8, and byte {error.start} of this is not ({error.reason})"
-    return f"it names a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
+    return f"must name a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)

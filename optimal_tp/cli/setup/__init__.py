@@ -1,0 +1,1 @@
+"""The commands that prepare: a stack file, the shell, this machine."""

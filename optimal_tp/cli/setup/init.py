@@ -1,0 +1,151 @@
+"""Write a stack file for AWS from five answers: region and zone, your network, what you pay, the budget, the model.
+
+Without a terminal every answer is an option. A file that exists is never overwritten.
+Exit status: 0 written, 2 an answer that breaks a rule, or the file exists.
+Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0
+  --usd-per-hour 2.25 --budget-usd 20
+"""
+
+import argparse
+import collections.abc
+import datetime as dt
+import pathlib
+import sys
+import typing
+
+import yaml
+
+from optimal_tp.errors import Problem, SettingsError, StorageFailed
+from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.plan.stack import compose
+from optimal_tp.settings.described.schema import STACK_SCHEMA, as_text, stack_schema
+from optimal_tp.settings.stack_keys import SECTIONS
+
+_SHIPPED = pathlib.Path("optimal_tp/settings/described") / STACK_SCHEMA
+_QUESTIONS: typing.Final = (
+    ("zone", "Availability zone of your Trainium2 capacity, for example ap-southeast-4c", None),
+    ("network", "Network that may reach the cluster's API, for example 198.51.100.7/32", None),
+    ("reservation", "Capacity reservation or Capacity Block (cr-...); empty for on demand", ""),
+    ("usd_per_hour", "What you pay for one node and hour, in USD", None),
+    ("budget_usd", "The most that the experiment may cost, in USD", "20"),
+)
+"""Option, question, and the answer that Enter gives; None where there must be one."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("--stack", default="dev", help="name of the stack; the file is Pulumi.<stack>.yaml (default %(default)s)")
+    add("--zone", help="availability zone of the Trainium2 capacity")
+    add("--network", metavar="CIDR", help="network that may reach the cluster's API")
+    add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; empty: on demand")
+    add("--usd-per-hour", type=float, metavar="USD", help="price of one node and hour")
+    add("--budget-usd", type=float, metavar="USD", help="the most that the experiment may cost")
+    add("--instance-type", choices=tuple(INSTANCE_TYPES), default="trn2.3xlarge", help="(default %(default)s)")
+    add("--folder", type=pathlib.Path, default=pathlib.Path(), help="where the file goes (default: here)")
+
+
+def main(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] = input) -> int:
+    """Write the file. Raises SettingsError for a bad answer or a file that exists, StorageFailed."""
+    path = options.folder / f"Pulumi.{options.stack}.yaml"
+    if path.exists():
+        rule = "must be a stack without a file: init never overwrites one"
+        raise SettingsError([Problem(path="--stack", value=options.stack, rule=rule, remedy=f"{path} exists")])
+    answers = answered(options, ask if sys.stdin.isatty() else None)
+    text = stack_text(answers, options.instance_type, stack=options.stack, schema=_schema_path(options.folder))
+    config = yaml.safe_load(text)["config"]
+    sections = {key.removeprefix("optimal-tp:"): value for key, value in config.items() if ":" in key}
+    absent = dict.fromkeys(SECTIONS)
+    compose({**absent, **sections}, config["aws:region"], file=path.name)
+    try:
+        path.write_text(text, encoding="utf-8")
+        if not (options.folder / _SHIPPED).is_file():
+            (options.folder / STACK_SCHEMA).write_text(as_text(stack_schema()), encoding="utf-8")
+    except OSError as error:
+        raise StorageFailed(f"{path} was not written: {error.strerror}; name another --folder") from error
+    sys.stdout.write(f"{path} written; next: optimal-tp preflight --stack {options.stack}\n")
+    return 0
+
+
+def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] | None) -> dict[str, str]:
+    """Return the five answers: from the options, else from ``ask``. Raises SettingsError for those nobody gives."""
+    found: dict[str, str] = {}
+    for name, question, default in _QUESTIONS:
+        given = getattr(options, name)
+        if given is not None:
+            found[name] = f"{given:g}" if isinstance(given, float) else given
+        elif ask is not None:
+            hint = "" if default is None else f" [{default or 'none'}]"
+            found[name] = ask(f"{question}{hint}: ").strip() or (default or "")
+        elif default is not None:
+            found[name] = default
+    problems = [
+        Problem(path=_option(name), value=None, rule="must be set where no terminal can ask")
+        for name, *_ in _QUESTIONS
+        if name not in found
+    ]
+    problems += [
+        Problem(path=_option(name), value=found[name], rule="must be a number above 0")
+        for name in ("usd_per_hour", "budget_usd")
+        if name in found and not _is_amount(found[name])
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
+
+
+def _schema_path(folder: pathlib.Path) -> str:
+    return f"./{_SHIPPED}" if (folder / _SHIPPED).is_file() else f"./{STACK_SCHEMA}"
+
+
+def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: str, schema: str) -> str:
+    """Return the stack file: the answers, and every other key at its default."""
+    zone = answers["zone"]
+    region = zone[:-1]
+    other = f"{region}{'b' if zone.endswith('a') else 'a'}"
+    reserved = answers["reservation"]
+    capacity = "[reserved]" if reserved else "[on-demand]"
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    return f"""# yaml-language-server: $schema={schema}
+# Written by optimal-tp init. Every key, its range and default: optimal-tp settings explain infra
+config:
+  aws:region: {region}
+  optimal-tp:infra:
+    cluster_name: optimal-tp-{stack}
+    # EKS needs two zones; Trainium2 nodes run in neuron.zones.
+    zones: [{zone}, {other}]
+    control_plane:
+      # Networks that may reach the API server.
+      public_access_cidrs: [{_quoted(answers["network"])}]
+    neuron:
+      instance_type: {kind}
+      zones: [{zone}]
+      capacity_types: {capacity}
+      reservation_ids: [{_quoted(reserved) if reserved else ""}]
+      price: {{ usd_per_hour: {answers["usd_per_hour"]}, source: "as told to optimal-tp init", date: "{today}" }}
+      maximum_nodes: 1
+  optimal-tp:workloads:
+    # model: {{ name: Qwen/Qwen3-8B, revision: COMMIT }}
+    degrees: [1, 2, 4]
+    limits:
+      # 99 % of the requests must take at most 400 ms, from send to last token.
+      total_latency_ms: {{ percentile: 99, at_most_ms: 400 }}
+  optimal-tp:spend:
+    # The preview refuses an experiment that is expected to cost more, and a guard stops the servers before that.
+    budget_usd: {answers["budget_usd"]}
+"""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "").replace('"', "") + '"'

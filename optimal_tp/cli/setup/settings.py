@@ -1,0 +1,90 @@
+"""Check a stack file, print the schema for editors, or explain one key.
+
+Exit status: 0 the file is right, 2 it breaks a rule, or the key is unknown.
+Example: optimal-tp settings check
+  optimal-tp settings explain infra.network.cidr
+  optimal-tp settings schema > stack.schema.json
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import sys
+
+from optimal_tp.cli.setup.profiles import profile_schema
+from optimal_tp.cli.terminal import output
+from optimal_tp.errors import Problem, SettingsError, likely
+from optimal_tp.local.profile import read_profile
+from optimal_tp.plan.stack import read_stack
+from optimal_tp.settings.described.fields import Setting, all_settings
+from optimal_tp.settings.described.schema import as_text, stack_schema
+from optimal_tp.settings.described.selection import selected_stack
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    commands = parser.add_subparsers(dest="what", required=True, metavar="check|schema|explain")
+    check = commands.add_parser("check", help="parse a stack file or a profile and name every bad key")
+    check.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
+    check.add_argument("--profile", metavar="FILE", help="a profile of optimal-tp local instead")
+    schema = commands.add_parser("schema", help="print the JSON Schema of stack files")
+    schema.add_argument("--profile", action="store_true", help="of profiles instead")
+    explain = commands.add_parser("explain", help="print type, range, default and meaning of a key")
+    explain.add_argument("key", metavar="KEY", help="infra.network.cidr, or a section such as spend")
+    for each in (check, schema, explain):
+        output.configure(each)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what was asked. Raises SettingsError with every bad key, or for a key that is unknown."""
+    if options.what == "schema":
+        sys.stdout.write(as_text(profile_schema() if options.profile else stack_schema()))
+    elif options.what == "explain":
+        _print(explained(options.key), as_json=output.is_json(options))
+    else:
+        _check(options)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.profile is not None:
+        _, file = read_profile(options.profile)
+    else:
+        stack = selected_stack(options.stack, pathlib.Path())
+        read_stack(stack, pathlib.Path(), lambda _: _unread)
+        file = f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml"
+    if output.is_json(options):
+        sys.stdout.write(json.dumps({"file": file, "valid": True}) + "\n")
+    else:
+        sys.stdout.write(f"{file}: every key is right\n")
+
+
+def _unread(address: str) -> bytes:
+    raise OSError(f"settings check reads nothing from the network; optimal-tp preflight reads {address}")
+
+
+def explained(key: str) -> tuple[Setting, ...]:
+    """Return the setting ``key`` and, of a section, what stands in it. Raises SettingsError for an unknown key."""
+    asked = key.removeprefix("optimal-tp:").removesuffix(".")
+    everything = all_settings()
+    found = tuple(each for each in everything if each.key == asked or each.key.startswith(f"{asked}."))
+    if not found:
+        ends = {each.key.rsplit(".", maxsplit=1)[-1]: each.key for each in everything}
+        like = likely(asked, (each.key for each in everything)) or ends.get(likely(asked, ends) or "")
+        remedy = f"did you mean {like}?" if like else "docs/settings.md lists every key"
+        raise SettingsError([Problem(path="KEY", value=key, rule="must be a key of a stack file", remedy=remedy)])
+    return found
+
+
+def _print(found: tuple[Setting, ...], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(each) for each in found], indent=1) + "\n")
+        return
+    for index, each in enumerate(found):
+        rows = (("type", each.type), ("range", each.range), ("default", each.default))
+        lines = [each.key, *([f"  {each.meaning}"] if each.meaning else [])]
+        lines += [f"  {name + ':':<9}{value}" for name, value in rows if value]
+        if len(found) == 1:
+            lines += ["", *each.snippet().splitlines()]
+        sys.stdout.write(("\n" if index else "") + "\n".join(lines) + "\n")

@@ -1,0 +1,20 @@
+"""The verdict that a command has just written, as JSON on standard output."""
+
+import pathlib
+import sys
+
+from optimal_tp.measurement.sweep import VERDICTS
+
+
+def print_verdict(folder: pathlib.Path) -> None:
+    """Print the verdict in ``folder``: of a sweep that of all its models; nothing where none was reached."""
+    for name in (VERDICTS, "verdict.json"):
+        if (folder / name).is_file():
+            sys.stdout.write((folder / name).read_text(encoding="utf-8"))
+            return
+
+
+def newest(folder: pathlib.Path) -> pathlib.Path:
+    """Return the run or sweep that was written last in ``folder``; ``folder`` itself where there is none."""
+    found = [path.parent for path in folder.glob("*/verdict*.json") if not path.parent.is_symlink()]
+    return max(found, key=lambda each: each.stat().st_mtime, default=folder)

@@ -1,0 +1,1 @@
+"""What AWS calls things: ids and ARNs, and what may be there already."""

@@ -1,0 +1,38 @@
+"""Which stack a command means: the one named, that of OPTIMAL_TP_STACK, or the one that Pulumi has selected."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import typing
+
+from optimal_tp.errors import Problem, SettingsError
+
+VARIABLE: typing.Final = "OPTIMAL_TP_STACK"
+_PATIENCE_SECONDS = 30.0
+
+
+def selected_stack(named: str | None, folder: pathlib.Path) -> str:
+    """Return ``named``, else the stack of the environment, else Pulumi's selection in ``folder``.
+
+    Raises SettingsError where nobody names one.
+    """
+    found = named or os.environ.get(VARIABLE) or _by_pulumi(folder)
+    if found is not None:
+        return found
+    known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
+    remedy = f"stacks here: {', '.join(known)}" if known else "optimal-tp init writes a stack file"
+    rule = f"must be set, or {VARIABLE}, or pulumi stack select"
+    raise SettingsError([Problem(path="--stack", value=None, rule=rule, remedy=remedy)])
+
+
+def _by_pulumi(folder: pathlib.Path) -> str | None:
+    command = shutil.which("pulumi")
+    if command is None:
+        return None
+    words = [command, "stack", "--show-name", "--non-interactive"]
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

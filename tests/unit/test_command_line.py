@@ -1,0 +1,155 @@
+"""The command line: help, the likely word, options that every command takes, and its generated page."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from optimal_tp.__main__ import main
+from optimal_tp.cli import COMMANDS
+from optimal_tp.cli.reference import cli_page
+from optimal_tp.cli.setup.completion import words
+from optimal_tp.cli.terminal.parser import parser_of
+from optimal_tp.errors import EXIT_WORDS, Exit, likely
+from tests.fakes_run import planted_run, store
+
+ROOT = pathlib.Path(__file__).parents[2]
+PUBLIC = [name for name, command in COMMANDS.items() if not command.is_internal]
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the sentence with which ``words`` are refused."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_help_has_an_example(name: str) -> None:
+    """With the exit status, and the options that all commands share."""
+    said = parser_of(name).format_help()
+
+    assert f"optimal-tp {name}" in said.partition("Example:")[2]
+    assert "Exit status: " in said
+    assert [option for option in ("--json", "--quiet", "--no-color") if option not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (["wathc"], "optimal-tp: no command 'wathc'; did you mean 'watch'?"),
+        (["report", "--opne"], "optimal-tp report: no option --opne; did you mean '--open'?"),
+        (
+            ["plan", "--limit", "p99_total_ms=1", "--routing", "randm"],
+            (
+                "optimal-tp plan: --routing must be one of least-in-flight, round-robin, random (got 'randm'); "
+                "did you mean 'random'?"
+            ),
+        ),
+        (["plan"], "optimal-tp plan: --limit must be given"),
+        (["plan", "--limit", "x", "--zones", "two"], "optimal-tp plan: --zones must be a whole number (got 'two')"),
+        (["--jsno"], "optimal-tp: unrecognized arguments: --jsno"),
+    ],
+)
+def test_a_misspelt_word_gets_the_likely_one(
+    line: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, and exit status 2."""
+    assert refused(line, capsys) == sentence
+
+
+def test_internal_commands_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help lists every public command in its group and no other."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    said = capsys.readouterr().out
+
+    assert ended.value.code == 0
+    assert [name for name in PUBLIC if f"\n  {name} " not in said] == []
+    assert "share" not in said.split()
+
+
+def test_help_imports_no_library() -> None:
+    """What a command needs is imported only when somebody asks for it."""
+    code = (
+        "import sys; from optimal_tp.cli.terminal.parser import top; top().format_help(); "
+        "print(sorted({'pydantic', 'numpy', 'boto3', 'rich', 'yaml', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout == "[]\n"
+
+
+def test_the_page_is_fresh() -> None:
+    """docs/cli.md is what the parsers say, as Python 3.11 prints it."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("other versions of Python lay out help in another way")
+
+    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == cli_page()
+
+
+def test_every_exit_status_has_words() -> None:
+    """The table leaves none out."""
+    assert set(EXIT_WORDS) == set(Exit)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the options of each."""
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+
+    assert [name for name in PUBLIC if name not in script] == []
+    assert "profile" in script
+    assert {"check", "schema", "explain"} <= set(words()["settings"])
+
+
+def test_bash_completes_commands_and_options(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a real bash, as a user presses Tab."""
+    main(["completion", "bash"])
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out, encoding="utf-8")
+    code = (
+        f"source {script}; COMP_WORDS=(optimal-tp wat); COMP_CWORD=1; _optimal_tp; echo ${{COMPREPLY[@]}}; "
+        "COMP_WORDS=(optimal-tp plan --rat); COMP_CWORD=2; _optimal_tp; echo ${COMPREPLY[@]}"
+    )
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)  # noqa: S607 - the system's
+
+    assert done.stdout.split() == ["watch", "--rate"]
+
+
+def test_json_stands_before_or_after_the_command(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output then has nothing but JSON."""
+    store(tmp_path / "out" / "one", *planted_run(blocks=20, requests=30))
+
+    assert main(["report", str(tmp_path / "out" / "one"), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["verdict"]["outcome"] == "settled"
+    assert "Report:" in told.err
+    assert main(["--json", "runs", str(tmp_path / "out")]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["outcome"], row["model"], row["winner"][:2]) == ("settled", "Qwen/Qwen3-0.6B", "TP")
+
+
+def test_quiet_says_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit status tells."""
+    store(tmp_path / "one", *planted_run(blocks=20, requests=30))
+
+    assert main(["report", str(tmp_path / "one"), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_runs_of_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence."""
+    assert main(["runs", "nowhere"]) == 2
+    assert capsys.readouterr().err == "FOLDER: must be a folder that holds runs (got 'nowhere')\n"
+
+
+def test_the_likely_word() -> None:
+    """Whatever its case; nothing where nothing is like it."""
+    assert likely("ZONE", ["zones", "tags"]) == "zones"
+    assert likely("colour", ["zones", "tags"]) is None
