@@ -112,6 +112,8 @@ class ModelOrder(Section):
     """Candidates of the settings that have no servers, and why."""
     jobs: JobsOrder | None = None
     """What has to be done before the servers can start; None where it was done."""
+    whole_chips: bool = False
+    """True if each server keeps whole chips from others, whatever its degree."""
 
     @pydantic.field_validator("rounds")
     @classmethod

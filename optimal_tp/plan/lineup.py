@@ -88,7 +88,13 @@ class Lineup:
         ]
 
 
-def wish(settings: ClusterSettings, of: WorkloadSettings, served: collections.abc.Sequence[Candidate]) -> Wish:
+def wish(
+    settings: ClusterSettings,
+    of: WorkloadSettings,
+    served: collections.abc.Sequence[Candidate],
+    *,
+    whole_chips: bool = False,
+) -> Wish:
     """Return what is to be placed on nodes for the model ``of``: servers of its candidates ``served``."""
     slug = settings.slug(of)
     # A degree that has no servers has no say in how many cores the others are measured on.
@@ -99,6 +105,7 @@ def wish(settings: ClusterSettings, of: WorkloadSettings, served: collections.ab
         placement=settings.serving.placement,
         equal_cores=settings.equal_cores(of),
         family=f"{SERVERS}-{slug}" if slug else SERVERS,
+        whole_chips=whole_chips,
     )
 
 

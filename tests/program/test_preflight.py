@@ -476,7 +476,7 @@ def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind
 )
 def test_an_ami_that_aws_took_back_is_wrong(plan: Plan, found: str) -> None:
     """The public parameter stays when its AMI goes, so EC2 is asked for the image itself."""
-    row = asked("dev", plan)["AMI al2023@v20260618"]
+    row = asked("dev", plan)["AMI al2023@v20260714"]
 
     assert (row.state, row.found) == ("wrong", found)
 

@@ -59,7 +59,7 @@ def test_smallest_section() -> None:
     settings = parsed()
 
     assert settings.region == "ap-southeast-4"
-    assert settings.neuron.ami == "v20260618"
+    assert settings.neuron.ami == "v20260714"
     assert settings.neuron.hardware.logical_cores == 4
     assert settings.control_plane.public_access_cidrs == ()
 
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         (
             "infra.neuron.ami_release is 'v20260625'; no node runs an AMI that is known to fail: its kernel panics "
             "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 and 380, "
-            "awslabs/amazon-eks-ami pull request 2757); remove ami_release, which takes v20260618"
+            "awslabs/amazon-eks-ami pull request 2757); remove ami_release, which takes v20260714"
         ),
     ),
     "an add-on that does harm": (
@@ -191,7 +191,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         "infra.neuron.zones is ['ap-southeast-4c', 'ap-southeast-4c']; each is named once; edit Pulumi.test.yaml",
     ),
     "image and AMI apart": (
-        changed(neuron__ami_release="v20260903"),
+        changed(neuron__pair="neuronx-0.9.1", neuron__ami_release="v20260903"),
         (
             "infra.neuron.ami_release is 'v20260903'; image and AMI fit each other, but its driver 2.30.2.0 wants a "
             "runtime of 2.33 or newer, and the image is 0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04 (runtime 2.28.23.0); "
@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         ),
     ),
     "a pair that the Kubernetes has not": (
-        changed(kubernetes="1.36"),
+        changed(kubernetes="1.36", neuron__pair="neuronx-0.9.1"),
         (
             "infra.neuron.pair is 'neuronx-0.9.1'; no AMI of Kubernetes 1.36 has a driver that its image accepts; it "
             "runs on 1.35; choose another pair or another infra.kubernetes"

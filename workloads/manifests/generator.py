@@ -119,6 +119,7 @@ def _model(model: ModelPlan) -> ModelOrder:
         settings=traffic.in_the_pod(model.settings, SETTINGS_PATH),
         targets=targets,
         rounds=model.plan.rounds,
+        whole_chips=any(server.chips is not None for server in model.plan.servers),
         gates={each: GateOrder(gate="no-fit", reason=reason) for each, reason in model.gates.items()},
         jobs=JobsOrder(
             fetch=model.part(jobs.FETCH),
