@@ -188,7 +188,8 @@ def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Groun
     """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
     memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, engine=ground.pair.engine))
     expected, too_short = lineup_expectations(plan, money)
-    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
+    pair = f"image {ground.pair.image_tag}: {ground.pair.support}"
+    for line in (*plan.lines(), pair, *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
         pulumi.log.info(line)
     for line in (*reach_lines(settings), *seat_lines(settings), *too_short):
         pulumi.log.warn(line)

@@ -286,8 +286,7 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
     else:
         settings = found[0]
         if len(found) > 1:
-            settings, rule = None, f"it has one model; this one has {len(found)}"
-            remedy = "use the command sweep"
+            settings, rule, remedy = None, f"it has one model; this one has {len(found)}", "use the command sweep"
             problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy=remedy))
     targets = targets_of(arguments.target, settings, problems)
     return order_of(arguments, [] if settings is None else [ModelOrder(settings=settings, targets=targets)], problems)

@@ -212,7 +212,13 @@ OF_THIS_MACHINE = {
 """Rows that ask neither AWS nor a registry of images."""
 ALWAYS_WARNED = {"support of the image"}
 """Rows that can only warn: the end of NxD Inference is announced."""
-ALWAYS_FINE = {"credentials and region", "price gate", "image and AMI", "access to the API server"}
+ALWAYS_FINE = {
+    "credentials and region",
+    "price gate",
+    "image and AMI",
+    "access to the API server",
+    "Karpenter 1.14.1",
+}
 """Rows that no answer of AWS turns: without credentials there is no table; the others have tests of their own."""
 
 
@@ -366,7 +372,7 @@ def test_the_examples_of_the_stack_file_are_told() -> None:
 def test_an_inconsistent_pair_of_image_and_ami_is_told() -> None:
     """The parser refuses it; preflight says it once more, should a release be taken over unseen."""
     of = made("dev")
-    neuron = of.infra.neuron.model_copy(update={"ami_release": "v20260903"})
+    neuron = of.infra.neuron.model_copy(update={"ami_release": "v20251103"})
     mixed = dataclasses.replace(of, infra=of.infra.model_copy(update={"neuron": neuron}))
 
     assert preflight(mixed, Account(ready(of), region=of.infra.region))["image and AMI"].state == "wrong"
