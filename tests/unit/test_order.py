@@ -65,8 +65,8 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
         ),
         "models[0].rounds is [[1]]; every candidate with a target (tp1, tp2) must be in exactly one round; edit FILE",
         (
-            "models[0].colour is 'red'; no such key; known keys here: gates, jobs, rounds, settings, targets; remove "
-            "or rename it in FILE"
+            "models[0].colour is 'red'; no such key; known keys here: gates, jobs, rounds, settings, targets, "
+            "whole_chips; remove or rename it in FILE"
         ),
         "results is not set; this key is required; add it to FILE",
         "afterwards is 'rest'; input should be 'leave', 'probe' or 'stop'; edit FILE",
