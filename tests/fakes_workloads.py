@@ -82,6 +82,9 @@ PROGRAMS: typing.Final[typing.Mapping[str, collections.abc.Callable[[], Recordin
         )
     ),
     "plugin-on-large-node": lambda: recorded("Pulumi.prod.yaml"),
+    "whole-chips": functools.cache(
+        lambda: program(infra__neuron__pair="vllm-neuron-0.29", infra__neuron__maximum_nodes=3)
+    ),
     "own-model-and-image": functools.cache(
         lambda: on_existing(
             workloads__model={"name": "mine", "revision": "v3"},

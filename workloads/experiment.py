@@ -10,7 +10,6 @@ from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.expectation import lineup_expectations
 from optimal_tp.plan.feasibility import DTYPE_BYTES, memory_lines, reach_lines, seat_lines
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.plan.model_sizes import size_lines
 from optimal_tp.servers.deployment import GENERATOR
@@ -187,9 +186,10 @@ def _guarded(
 
 def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
     """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
-    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, pads=pads_heads(ground.pair)))
+    memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, engine=ground.pair.engine))
     expected, too_short = lineup_expectations(plan, money)
-    for line in (*plan.lines(), *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
+    pair = f"image {ground.pair.image_tag}: {ground.pair.support}"
+    for line in (*plan.lines(), pair, *memory, *money.lines(), *model_lines(settings, plan, money), *expected):
         pulumi.log.info(line)
     for line in (*reach_lines(settings), *seat_lines(settings), *too_short):
         pulumi.log.warn(line)

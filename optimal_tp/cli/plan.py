@@ -240,7 +240,8 @@ def _buying(options: argparse.Namespace, again: Retrial, settings: WorkloadSetti
     if price is None and settings.price is not None:
         nodes = INSTANCE_TYPES[name].logical_cores / settings.price.billed_cores
         price = settings.price.usd_per_hour * nodes if nodes == 1 else None
-    return Buying(instance_type=name, usd_per_node_hour=price)
+    whole_chips = any(one.cores_used > one.degree * len(one.urls) for one in again.record.degrees)
+    return Buying(instance_type=name, usd_per_node_hour=price, whole_chips=whole_chips)
 
 
 def _prices(buying: Buying) -> dict[InstanceTypeName, float]:

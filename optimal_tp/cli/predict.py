@@ -16,10 +16,10 @@ from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.cluster.order import SettingsFile
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType
 from optimal_tp.measurement.estimate import figure
 from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.model_sizes import Read, with_sizes
 from optimal_tp.plan.roofline.bounds import bound, requests
 from optimal_tp.plan.roofline.candidates import asked_lengths, impossible, server_of
@@ -49,9 +49,9 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
 
     Raises SettingsError with everything that is wrong in the settings.
     """
-    cluster, kind, pads = _asked(options.settings, read or ModelFiles(token=os.environ.get("HF_TOKEN")))
+    cluster, kind, engine = _asked(options.settings, read or ModelFiles(token=os.environ.get("HF_TOKEN")))
     of = _model(cluster, options)
-    unfit: dict[Candidate, str] = misfits(cluster, of, kind, pads=pads)
+    unfit: dict[Candidate, str] = misfits(cluster, of, kind, engine=engine)
     slow = impossible(cluster, of, [each for each in of.candidates if each not in unfit], DTYPE_BYTES)
     rows = [_row(cluster, of, each, options.settings) for each in of.candidates if each not in {**unfit, **slow}]
     for candidate, why in sorted({**unfit, **slow}.items()):
@@ -67,20 +67,20 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
     return 0
 
 
-def _asked(file: str, read: Read) -> tuple[ClusterSettings, InstanceType, bool]:
-    """Return the experiment in ``file``, the nodes it runs on, and whether heads are padded there."""
+def _asked(file: str, read: Read) -> tuple[ClusterSettings, InstanceType, Engine]:
+    """Return the experiment in ``file``, the nodes it runs on, and the engine that serves there."""
     data = read_yaml(pathlib.Path(file), key="SETTINGS", value=file, remedy="name a YAML file")
     config = data.get("config") if isinstance(data, dict) else None
     sections: dict[str, object] = dict.fromkeys(SECTIONS)
-    kind, pads = INSTANCE_TYPES[_OTHERWISE], False
+    kind, engine = INSTANCE_TYPES[_OTHERWISE], FORK
     if isinstance(config, dict):
         sections = {name: config.get(f"{PROJECT}:{name}") for name in SECTIONS}
         neuron = parse_infra(sections["infra"], file=file).neuron
-        kind, pads = neuron.hardware, pads_heads(neuron.image_and_ami)
+        kind, engine = neuron.hardware, neuron.image_and_ami.engine
     else:
         sections["workloads"] = parse(SettingsFile, data, where="", file=file).workloads
     cluster = with_sizes(parse_cluster(sections, file=file), read, file=file)
-    return with_batches(cluster, kind, pads=pads), kind, pads
+    return with_batches(cluster, kind, engine=engine), kind, engine
 
 
 def _model(cluster: ClusterSettings, options: argparse.Namespace) -> WorkloadSettings:

@@ -267,6 +267,7 @@ class Assembly:
                 controls=Controls(namespace=own_namespace()),
                 patience=typing.cast("PatienceOrder", order.patience),
                 price=model.settings.price,
+                whole_chips=model.whole_chips,
                 pool=None if order.receipt is None else order.receipt.node_pool,
                 run_began=dt.datetime.now(dt.UTC) if memory is None or memory.run is None else began_of(memory.run),
             ),

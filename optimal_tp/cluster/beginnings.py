@@ -8,6 +8,7 @@ import boto3
 
 from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import cores_held
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.results.folder import Bucket
@@ -46,7 +47,7 @@ def progress_of(order: Order, model: ModelOrder, run: str, model_title: str) -> 
 def degree_of(candidate: Candidate, model: ModelOrder) -> DegreeRecord:
     """Return what stands behind ``candidate``: its servers, or the word of the plan."""
     urls, said = model.targets.get(candidate, ()), model.gates.get(candidate)
-    cores = candidate.degree * len(urls)
+    cores = cores_held(candidate.degree, whole_chips=model.whole_chips) * len(urls)
     lacking = f"no --target {candidate.slug.removeprefix('tp')}=URL was given"
     return DegreeRecord(
         degree=candidate.degree,

@@ -7,6 +7,7 @@ import datetime as dt
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.order import PatienceOrder
 from optimal_tp.cluster.sightings import Claim
+from optimal_tp.facts.hardware import cores_held
 from optimal_tp.measurement.estimate import duration, usd
 from optimal_tp.settings.workload import Price
 
@@ -30,17 +31,25 @@ class Ground:
     """Karpenter's NodePool of the servers; None where no node is looked at."""
     run_began: dt.datetime
     """A Job that ended before it was paid for by another run."""
+    whole_chips: bool = False
+    """True if a server keeps whole chips from others, whatever its degree."""
     now: collections.abc.Callable[[], dt.datetime] = utc_now
 
     def seconds_since(self, moment: dt.datetime) -> float:
         """Return how long ago ``moment`` was; clocks that differ a little make it no less than 0."""
         return max(0.0, (self.now() - moment).total_seconds())
 
-    def cost_usd(self, core_seconds: float) -> float | None:
-        """Return what logical cores cost for so many seconds of one; None without a price."""
+    def cost_usd(self, degree: int, seconds: float) -> float | None:
+        """Return what the cores of a pod of ``degree`` cost for so long; None without a price."""
         if self.price is None:
             return None
-        return core_seconds / 3600 * self.price.usd_per_hour / self.price.billed_cores
+        return (
+            cores_held(degree, whole_chips=self.whole_chips)
+            * seconds
+            / 3600
+            * self.price.usd_per_hour
+            / self.price.billed_cores
+        )
 
     def claims(self) -> list[Claim]:
         """Return the pool's nodes; none where no pool is known. Raises ServerFailed where nobody tells."""

@@ -108,6 +108,8 @@ class ModelOrder(Section):
     """What has to be done before the servers can start; None where it was done."""
     physics: Physics | None = None
     """Roof of a core and sizes of the model, for the report; None where nobody knows them."""
+    whole_chips: bool = False
+    """True if each server keeps whole chips from others, whatever its degree."""
 
     @pydantic.field_validator("rounds")
     @classmethod

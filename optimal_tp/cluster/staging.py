@@ -109,7 +109,7 @@ class StagedJob:
             return None
         now = self.ground.now()
         held = sum(((pod.ran_until or now) - pod.scheduled).total_seconds() for pod in pods if pod.scheduled)
-        return self.ground.cost_usd(self.candidate.degree * held)
+        return self.ground.cost_usd(self.candidate.degree, held)
 
 
 _UNFETCHED = "its model was not fetched"

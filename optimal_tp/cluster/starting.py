@@ -157,7 +157,7 @@ class Start:
     def _held(self, pods: collections.abc.Iterable[Pod]) -> tuple[float, float | None]:
         """Return for how long the longest of ``pods`` held its cores, and what all of them cost."""
         held = [self.ground.seconds_since(pod.scheduled) for pod in pods if pod.scheduled is not None]
-        return max(held, default=0.0), self.ground.cost_usd(self.candidate.degree * sum(held))
+        return max(held, default=0.0), self.ground.cost_usd(self.candidate.degree, sum(held))
 
     def _step(self, pods: list[Pod], gate: StepGate | None, detail: str | None) -> Step:
         began = self.began or min((pod.created for pod in pods), default=self.ground.now())

@@ -1,6 +1,7 @@
 """Trainium2 as the program counts it: chips, physical and logical cores, instance types and where they are offered."""
 
 import dataclasses
+import math
 import typing
 
 # Kinds of core are different types so that a throughput per one of them cannot be compared with a throughput
@@ -24,6 +25,18 @@ PHYSICAL_CORES_PER_CHIP = 8
 """AWS Neuron documentation, about-neuron/arch/neuron-hardware/trainium2.rst, read 2026-08-21."""
 LOGICAL_CORES_PER_CHIP = 4
 """At LNC=2, the default (neuron-features/logical-neuroncore-config.rst, read 2026-08-21)."""
+
+
+def chips_of(degree: int) -> int:
+    """Return the chips that hold ``degree`` logical cores."""
+    return math.ceil(degree / LOGICAL_CORES_PER_CHIP)
+
+
+def cores_held(degree: int, *, whole_chips: bool) -> int:
+    """Return the logical cores that a server of ``degree`` keeps from others: its own, or those of whole chips."""
+    return chips_of(degree) * LOGICAL_CORES_PER_CHIP if whole_chips else degree
+
+
 MEMORY_PER_LOGICAL_CORE_GB = 24
 """One of the chip's four 24 GB banks (logical-neuroncore-config.rst). The EC2 API says 512 GiB a chip: wrong."""
 

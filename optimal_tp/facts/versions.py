@@ -8,6 +8,8 @@ import dataclasses
 import itertools
 import typing
 
+from optimal_tp.facts.engines import ENGINES, Engine, Line
+
 CHART_REGISTRY = "oci://public.ecr.aws"
 """Where charts come from unless a setting names a mirror or a local directory."""
 IMAGE_REGISTRY = "public.ecr.aws"
@@ -32,8 +34,13 @@ class Chart:
 
 
 KARPENTER = Chart(path="karpenter/karpenter", version="1.14.1")
-"""Newest release whose source was read here (2026-08-21); covers Kubernetes 1.26 to 1.36. Release 1.15 is out
-(2026-11-27); nothing here was tried with it."""
+"""Newest release whose source was read here (2026-08-21). Release 1.15 is out (2026-10-10); nothing here was tried
+with it."""
+KARPENTER_KUBERNETES: typing.Final = (26, 36)
+"""Lowest and highest Kubernetes minor that 1.14 supports (its pkg/providers/version/version.go). Beyond, it writes one
+error into its log and goes on."""
+KARPENTER_SUPPORTED_UNTIL = "2027-07-31"
+"""1.14 is a release with long support: until July 2027 (karpenter-provider-aws, SUPPORT.md, read 2026-11-28)."""
 KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
 """The same release's resource definitions, as a chart that upgrades and removes them."""
 NEURON = Chart(path="neuron/neuron-helm-chart", version="1.10.0")
@@ -42,7 +49,7 @@ NEURON_IMAGE_TAG = "2.32.0.0"
 """Tag of device plugin and scheduler extension in that chart's values; the chart sets it, preflight asks for it."""
 
 
-KubernetesMinor = typing.Literal["1.35", "1.36"]
+KubernetesMinor = typing.Literal["1.35", "1.36", "1.37"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,13 +68,15 @@ KUBERNETES: typing.Final[typing.Mapping[KubernetesMinor, Kubernetes]] = {
     # Tags: releases v1-35-eks-15 and v1-36-eks-9 of github.com/aws/eks-distro, 2026-10-02.
     "1.35": Kubernetes(scheduler_tag="v1.35.8-eks-1-35-15"),
     "1.36": Kubernetes(scheduler_tag="v1.36.4-eks-1-36-9"),
+    # Release v1-37-eks-2, 2026-09-02: the newest of 1.37 whose list of images was read. EKS has 1.37 since 2026-10-02.
+    "1.37": Kubernetes(scheduler_tag="v1.37.0-eks-1-37-2"),
 }
 
 PYTHON_IMAGE = "docker/library/python:3.11.14-slim-bookworm"
 """Below an image registry: the Python of the load generator and the fetch Job, for which requirements/loadgen.txt
 is compiled. Amazon ECR Public mirrors Docker's official images under this path."""
 
-PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0"]
+PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0", "vllm-neuron-0.29"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,15 +88,20 @@ class Pair:
     image_tag: str
     runtime: str
     """Version of the Neuron runtime library in the image."""
-    line: typing.Literal["fork-v0", "plugin-v1"]
-    """Which vLLM this is: AWS's fork with engine V0 (flag --override-neuron-config) or vLLM with the Neuron plugin and
-    engine V1 (flag --additional-config)."""
+    line: Line
     ami_release: str
     """Release of the EKS-optimised AL2023 AMI, ``vYYYYMMDD``."""
     kubernetes: tuple[KubernetesMinor, ...]
     """Minors for which that AMI release exists."""
     support: str
     """Until when AWS supports the image, as a sentence."""
+    doubt: str | None = None
+    """What of the pair nobody could read or try, as a sentence; None where image, runtime and driver were read."""
+
+    @property
+    def engine(self) -> Engine:
+        """How its vLLM lays a model out."""
+        return ENGINES[self.line]
 
     def image(self, registry: str = IMAGE_REGISTRY) -> str:
         """Return the image reference at ``registry``."""
@@ -126,11 +140,29 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
             "2.34 (announced 2026-10-16)"
         ),
     ),
+    # Tag: SDK 2.33.0, 2026-10-19 (README of AWS's Deep Learning Containers as first seen; not met a second time).
+    # Runtime: component index of the SDK 2.33 documentation, with driver 2.31.7.0 beside it. AMI: the first release
+    # after that SDK that was seen, for Kubernetes 1.31 to 1.37 (awslabs/amazon-eks-ami); its package table was not
+    # read.
+    "vllm-neuron-0.29": Pair(
+        image_path=_VLLM_IMAGE,
+        image_tag="0.29.0.1.2.0-neuronx-py314-sdk2.33.0-ubuntu26.04",
+        runtime="2.35.30.0",
+        line="vllm-neuron",
+        ami_release="v20261112",
+        kubernetes=("1.35", "1.36", "1.37"),
+        support="vLLM's Neuron plugin, which AWS goes on with and still calls beta (SDK 2.33, 2026-10-19)",
+        doubt=(
+            "the driver of AMI v20261112 is taken to be 2.31, by its date; its package table was not read, and no rule "
+            "for runtime 2.35 on older drivers is published"
+        ),
+    ),
 }
 
 _DRIVER_STEPS: typing.Final[tuple[tuple[str, str], ...]] = (
     # First AMI release with each driver (aws-neuronx-dkms), from the package tables of awslabs/amazon-eks-ami's
-    # CHANGELOG, read 2026-11-23. The last step is SDK 2.32's driver, by its date (2026-08-17).
+    # CHANGELOG, read 2026-11-23. The last two steps are the drivers of SDK 2.32 and 2.33, by their dates (2026-08-17,
+    # 2026-10-19), at the first release seen after each.
     ("v20250920", "2.24.7.0"),
     ("v20260107", "2.25.4.0"),
     ("v20260304", "2.26.5.0"),
@@ -139,6 +171,7 @@ _DRIVER_STEPS: typing.Final[tuple[tuple[str, str], ...]] = (
     ("v20260610", "2.28.0.0"),
     ("v20260714", "2.29.0.0"),
     ("v20260818", "2.30.2.0"),
+    ("v20261112", "2.31.7.0"),
 )
 
 

@@ -24,7 +24,7 @@ def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verd
     if verdict.outcome == "void":
         return Prediction(capacities=(), held_out=())
     settings = record.settings
-    servers = {each.candidate: (each.cores_used // each.degree, each.cores_used) for each in record.degrees}
+    servers = {each.candidate: (len(each.urls), each.cores_used) for each in record.degrees}
     capacities: list[PlannedCapacity] = []
     rows: list[HeldOut] = []
     found_models = models(record, samples, verdict)

@@ -6,7 +6,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName, cores_held
 from optimal_tp.fleet.search import Carrying
 from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_core
 
@@ -27,22 +27,22 @@ class Nodes:
         return self.count * self.servers_per_node
 
 
-def servers_per_node(degree: int, kind: InstanceType) -> int:
-    """Return how many servers of ``degree`` one node of ``kind`` holds; 0 if none.
+def servers_per_node(cores: int, kind: InstanceType) -> int:
+    """Return how many servers that keep ``cores`` from others one node of ``kind`` holds; 0 if none.
 
     The same packing as the cluster's plan: whole servers on a node, CPU and memory in proportion to their cores, and
     no more pods than the node takes. A node's own pods are counted as eight.
     """
-    by_cores = kind.logical_cores // degree
+    by_cores = kind.logical_cores // cores
     by_pods = kind.allocatable_pods - 8
-    by_cpu = kind.allocatable_cpu_millicores // (degree * cpu_millicores_per_core(kind))
-    by_memory = kind.allocatable_memory_mib // (degree * memory_mib_per_core(kind))
+    by_cpu = kind.allocatable_cpu_millicores // (cores * cpu_millicores_per_core(kind))
+    by_memory = kind.allocatable_memory_mib // (cores * memory_mib_per_core(kind))
     return max(0, min(by_cores, by_pods, by_cpu, by_memory))
 
 
-def nodes_for(replicas: int, degree: int, name: InstanceTypeName, usd_per_node_hour: float | None) -> Nodes | None:
-    """Return the fewest nodes of one type for ``replicas`` servers; None where a node holds no such server."""
-    each = servers_per_node(degree, INSTANCE_TYPES[name])
+def nodes_for(replicas: int, cores: int, name: InstanceTypeName, usd_per_node_hour: float | None) -> Nodes | None:
+    """Return the fewest nodes of one type for ``replicas`` servers of ``cores``; None where a node holds none."""
+    each = servers_per_node(cores, INSTANCE_TYPES[name])
     if each == 0:
         return None
     count = math.ceil(replicas / each)
@@ -50,9 +50,9 @@ def nodes_for(replicas: int, degree: int, name: InstanceTypeName, usd_per_node_h
     return Nodes(instance_type=name, servers_per_node=each, count=count, usd_per_hour=cost)
 
 
-def by_type(replicas: int, degree: int, prices: typing.Mapping[InstanceTypeName, float]) -> tuple[Nodes, ...]:
+def by_type(replicas: int, cores: int, prices: typing.Mapping[InstanceTypeName, float]) -> tuple[Nodes, ...]:
     """Return the nodes of each type that can hold the fleet."""
-    options = (nodes_for(replicas, degree, name, prices.get(name)) for name in INSTANCE_TYPES)
+    options = (nodes_for(replicas, cores, name, prices.get(name)) for name in INSTANCE_TYPES)
     return tuple(nodes for nodes in options if nodes is not None)
 
 
@@ -104,10 +104,16 @@ class Buying:
 
     instance_type: InstanceTypeName
     usd_per_node_hour: float | None
+    whole_chips: bool = False
+    """True if a server keeps whole chips from others, whatever its degree."""
+
+    def cores(self, degree: int) -> int:
+        """Return the logical cores that a server of ``degree`` keeps from others."""
+        return cores_held(degree, whole_chips=self.whole_chips)
 
     def cost(self, replicas: int, degree: int) -> float:
         """Return USD an hour, or nodes without a price; infinity where no node holds such a server."""
-        nodes = nodes_for(replicas, degree, self.instance_type, self.usd_per_node_hour)
+        nodes = nodes_for(replicas, self.cores(degree), self.instance_type, self.usd_per_node_hour)
         if nodes is None:
             return math.inf
         return float(nodes.count) if nodes.usd_per_hour is None else nodes.usd_per_hour

@@ -8,10 +8,9 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError, shown
 from optimal_tp.facts import names
-from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.facts.hardware import INSTANCE_TYPES, chips_of, cores_held
 from optimal_tp.fleet.planning import Carried
 from optimal_tp.plan.feasibility import with_batches
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
@@ -47,7 +46,7 @@ def name_of(degree: int) -> str:
 def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
     """Return every object, by the file it goes to. The fleet of ``one`` runs in the namespace of the stack."""
     name = name_of(one.degree)
-    server = _server(one, name)
+    server = _server(one, name, whole_chips=ground.site.pair.engine.whole_chips)
     return {
         f"{name}.yaml": [
             _object("apps/v1", "Deployment", name, ground, _deployment(one, ground, server)),
@@ -71,8 +70,9 @@ def in_flight_per_server(one: Carried) -> float:
     return fleet.arrivals.rate_per_second / fleet.replicas * one.sizing.outcome.mean_ms.value / 1000
 
 
-def _server(one: Carried, name: str) -> PlannedServer:
+def _server(one: Carried, name: str, *, whole_chips: bool) -> PlannedServer:
     kind = INSTANCE_TYPES[one.nodes.instance_type]
+    cores = cores_held(one.degree, whole_chips=whole_chips)
     return PlannedServer(
         name=name,
         candidate=one.candidate,
@@ -80,8 +80,9 @@ def _server(one: Carried, name: str) -> PlannedServer:
         round_number=0,
         node=0,
         group=name,
-        cpu_millicores=one.degree * cpu_millicores_per_core(kind),
-        memory_mib=one.degree * memory_mib_per_core(kind),
+        cpu_millicores=cores * cpu_millicores_per_core(kind),
+        memory_mib=cores * memory_mib_per_core(kind),
+        chips=chips_of(one.degree) if whole_chips else None,
     )
 
 
@@ -165,7 +166,7 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
     infra = parse_infra(config.get(f"{_PROJECT}:infra"), file=file)
     sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
-    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, pads=pads_heads(neuron.image_and_ami))
+    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, engine=neuron.image_and_ami.engine)
     # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (

@@ -146,7 +146,7 @@ def plan(
 
 def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> Carried | Refused:
     buying, degree = question.buying, candidate.degree
-    if nodes_for(1, degree, buying.instance_type, None) is None:
+    if nodes_for(1, buying.cores(degree), buying.instance_type, None) is None:
         sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
         return Refused(candidate=candidate, word="no-fit", sentence=sentence)
     asked = question.asked(times)
@@ -163,7 +163,7 @@ def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> 
         times=times,
         sizing=sizing,
         nodes=nodes,
-        options=by_type(replicas, degree, question.prices),
+        options=by_type(replicas, buying.cores(degree), question.prices),
         usd_per_million_output_tokens=None
         if nodes.usd_per_hour is None
         else 1e6 * nodes.usd_per_hour / tokens_per_hour,
@@ -179,7 +179,7 @@ def _order(candidate: Candidate) -> tuple[int, int]:
 
 
 def _nodes(replicas: int, degree: int, buying: Buying) -> Nodes:
-    found = nodes_for(replicas, degree, buying.instance_type, buying.usd_per_node_hour)
+    found = nodes_for(replicas, buying.cores(degree), buying.instance_type, buying.usd_per_node_hour)
     if found is None:
         raise RuntimeError(f"a {buying.instance_type} holds no server of TP{degree}")
     return found

@@ -41,7 +41,8 @@ class DegreeRecord:
     urls: tuple[str, ...]
     """One base URL per replica; empty for a candidate that was not measured."""
     cores_used: int
-    """Logical cores of all replicas: degree x replicas."""
+    """Logical cores that all replicas keep from others: degree x replicas, or those of whole chips where the image
+    takes no less. The divisor of every figure per core: who keeps a core from others pays for it."""
     cores_allocated: int
     """Logical cores reserved for them."""
     ready_seconds: float | None

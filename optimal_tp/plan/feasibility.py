@@ -7,7 +7,8 @@ import math
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.hardware import TRAINIUM2, InstanceType
+from optimal_tp.facts.engines import FORK, Engine
+from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
@@ -105,7 +106,13 @@ _BYTES_PER_GB = 10**9
 
 
 def on_cores(
-    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, degree: int, batch: int, *, pads: bool = False
+    settings: ClusterSettings,
+    of: WorkloadSettings,
+    kind: InstanceType,
+    degree: int,
+    batch: int,
+    *,
+    engine: Engine = FORK,
 ) -> Fit:
     """Return how the model ``of`` and ``batch`` sequences of it fit ``degree`` cores of ``kind``."""
     sizes = settings.sizes_of(of)
@@ -117,21 +124,21 @@ def on_cores(
         dtype_bytes=DTYPE_BYTES,
         gib_per_core=round(kind.memory_per_logical_core_gb * _BYTES_PER_GB / BYTES_PER_GIB, 2),
         uncounted=sizes.uncounted,
-        pads=pads,
+        engine=engine,
     )
 
 
-def with_batches(settings: ClusterSettings, kind: InstanceType, *, pads: bool = False) -> ClusterSettings:
+def with_batches(settings: ClusterSettings, kind: InstanceType, *, engine: Engine = FORK) -> ClusterSettings:
     """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
 
     def sequences(of: WorkloadSettings, degree: int) -> int:
-        return on_cores(settings, of, kind, degree, 1, pads=pads).kv_sequences
+        return on_cores(settings, of, kind, degree, 1, engine=engine).kv_sequences
 
     models = tuple(decided(of, functools.partial(sequences, of)) for of in settings.models)
     return dataclasses.replace(settings, models=models)
 
 
-def memory_lines(settings: ClusterSettings, plan: Lineup, *, pads: bool = False) -> tuple[str, ...]:
+def memory_lines(settings: ClusterSettings, plan: Lineup, *, engine: Engine = FORK) -> tuple[str, ...]:
     """Return, for the preview, how much each server's KV cache holds beside the weights, a line per served degree."""
     return tuple(
         f"{of.model.title} at TP{degree}: {found.weights_gib_per_core:.2f} GiB of weights on each core"
@@ -141,7 +148,7 @@ def memory_lines(settings: ClusterSettings, plan: Lineup, *, pads: bool = False)
         for model in plan.models
         for of in (model.settings,)
         for degree in sorted({each.degree for each in model.plan.candidates})
-        for found in (on_cores(settings, of, plan.instance_type, degree, 1, pads=pads),)
+        for found in (on_cores(settings, of, plan.instance_type, degree, 1, engine=engine),)
     )
 
 
@@ -152,28 +159,38 @@ def feasible_plan(
     maximum_nodes: int,
     file: str,
     system_vcpus: collections.abc.Sequence[int] | None = None,
-    pads: bool = False,
+    engine: Engine = FORK,
 ) -> Lineup:
     """Return the plan of every model's servers and the nodes; ``system_vcpus`` of each system node, None if unknown.
 
     A candidate whose cores cannot hold it, or that physics keeps from a limit, has no servers, and the plan says why.
-    ``pads`` as in ``fit``. Raises SettingsError with every model of which no candidate is left, why several load
+    ``engine`` as in ``fit``. Raises SettingsError with every model of which no candidate is left, why several load
     generators cannot share the experiment and every amount that a pod cannot have, CapacityError where nodes cannot
     hold the servers.
     """
-    gates = [refusals(settings, of, kind, pads=pads) for of in settings.models]
+    gates = [refusals(settings, of, kind, engine=engine) for of in settings.models]
     served = [[each for each in of.candidates if each not in no] for of, no in zip(settings.models, gates, strict=True)]
     problems = [
         _none_fits(settings, index, gates[index], file) for index, candidates in enumerate(served) if not candidates
     ]
     if not problems:
-        problems += unshareable(settings, served[0], file)
+        problems += [*unshareable(settings, served[0], file, engine=engine), *_parted_chips(settings, engine, file)]
     problems += unseated(settings, system_vcpus, file=file)
     if problems:
         raise SettingsError(problems)
     made = line_up(
         [
-            (of, settings.slug(of), wish(settings, of, candidates, promises(settings, of, candidates, DTYPE_BYTES)))
+            (
+                of,
+                settings.slug(of),
+                wish(
+                    settings,
+                    of,
+                    candidates,
+                    promises(settings, of, candidates, DTYPE_BYTES),
+                    whole_chips=engine.whole_chips,
+                ),
+            )
             for of, candidates in zip(settings.models, served, strict=True)
         ],
         kind,
@@ -210,10 +227,10 @@ def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file:
 
 
 def refusals(
-    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, pads: bool = False
+    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, engine: Engine = FORK
 ) -> dict[Candidate, Refusal]:
     """Return the candidates of the model ``of`` that need no measurement, each with its word and arithmetic."""
-    unfit = misfits(settings, of, kind, pads=pads)
+    unfit = misfits(settings, of, kind, engine=engine)
     others = [each for each in of.candidates if each not in unfit]
     slow = impossible(settings, of, others, DTYPE_BYTES)
     found = {each: Refusal("no-fit", reason) for each, reason in unfit.items()}
@@ -222,7 +239,7 @@ def refusals(
 
 
 def misfits(
-    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, pads: bool = False
+    settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, *, engine: Engine = FORK
 ) -> dict[Candidate, str]:
     """Return the candidates of the model ``of`` whose cores cannot hold it, each with the number that decided it."""
     found = {}
@@ -233,7 +250,7 @@ def misfits(
                 f"TP{degree} needs {degree} logical cores of one node, and {kind.name} has {kind.logical_cores}"
             )
             continue
-        fits = on_cores(settings, of, kind, degree, of.model.batch_of(candidate), pads=pads)
+        fits = on_cores(settings, of, kind, degree, of.model.batch_of(candidate), engine=engine)
         if not fits.fits:
             found[candidate] = fits.arithmetic
     return found
@@ -263,7 +280,18 @@ def _none_fits(
     )
 
 
-def unshareable(settings: ClusterSettings, served: collections.abc.Sequence[Candidate], file: str) -> list[Problem]:
+def _parted_chips(settings: ClusterSettings, engine: Engine, file: str) -> list[Problem]:
+    cores = settings.serving.equal_cores
+    if cores is None or not engine.whole_chips or cores % LOGICAL_CORES_PER_CHIP == 0:
+        return []
+    rule = f"the image of infra.neuron.pair takes whole chips of {LOGICAL_CORES_PER_CHIP} logical cores"
+    remedy = f"make it a multiple of {LOGICAL_CORES_PER_CHIP} in {file}, or leave it out"
+    return [Problem(path="serving.equal_cores", value=cores, rule=rule, remedy=remedy)]
+
+
+def unshareable(
+    settings: ClusterSettings, served: collections.abc.Sequence[Candidate], file: str, *, engine: Engine = FORK
+) -> list[Problem]:
     """Return why several load generators cannot share the experiment with the candidates ``served``."""
     pods = settings.loadtest.pods
     if pods == 1:
@@ -272,7 +300,9 @@ def unshareable(settings: ClusterSettings, served: collections.abc.Sequence[Cand
         rule = "must be 1 with several models: several load generators share one model's experiment"
         return [Problem(path="loadtest.pods", value=pods, rule=rule, file=file)]
     try:
-        timetable(settings.models[0], {each: each.degree for each in served})
+        timetable(
+            settings.models[0], {each: cores_held(each.degree, whole_chips=engine.whole_chips) for each in served}
+        )
     except SettingsError as error:
         return list(error.problems)
     return []

@@ -3,15 +3,10 @@
 import dataclasses
 import math
 
+from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.shapes import ModelShape, parameters, split_weights, whole_weights
-from optimal_tp.facts.versions import Pair
 
 BYTES_PER_GIB = 2**30
-
-
-def pads_heads(pair: Pair) -> bool:
-    """Return whether the pair's server pads what a degree does not divide; AWS's fork of vLLM refuses the degree."""
-    return pair.line == "plugin-v1"
 
 
 def padded(shape: ModelShape, degree: int) -> tuple[ModelShape, str]:
@@ -86,7 +81,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     dtype_bytes: int,
     gib_per_core: float,
     tied_head_cloned: bool = True,
-    pads: bool = False,
+    engine: Engine = FORK,
     uncounted: int = 0,
     packed_bits: float | None = None,
 ) -> Fit:
@@ -95,13 +90,13 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     The rule is Neuron's: heads divisible by the degree, weights plus KV cache below the memory of the cores (Neuron
     SDK 2.32, nxd-inference feature guide, "Tensor parallelism"). The KV cache is allocated whole at load. Compiled
     code, scratch space and collectives are not in the rule: Neuron gives no figure for them, so a fit near the limit
-    can still fail. ``tied_head_cloned``: NxDI keeps a copy of a tied head, other engines share it. ``pads``: heads and
-    columns that the degree does not divide are padded, where others refuse them. ``uncounted``: parameters of the
-    checkpoint that ``shape`` does not explain; each core is expected to hold all of them. ``packed_bits``: bits of a
-    weight of the linear layers, where they are packed; embeddings and head are not.
+    can still fail. ``tied_head_cloned``: NxDI keeps a copy of a tied head, other engines share it. ``engine``: what the
+    server pads, refuses and keeps of a core's memory. ``uncounted``: parameters of the checkpoint that ``shape`` does
+    not explain; each core is expected to hold all of them. ``packed_bits``: bits of a weight of the linear layers,
+    where they are packed; embeddings and head are not.
     """
     whole_shape, padding = shape, ""
-    if pads:
+    if engine.pads:
         shape, padding = padded(shape, degree)
     kv_heads = kv_heads_per_core(shape, degree)
     heads = 2 if tied_head_cloned or not shape.tied else 1
@@ -113,24 +108,50 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     of_token = 2 * shape.layers * kv_heads * shape.head_dim * dtype_bytes
     cache_gib = of_token * max_model_len_tokens * max_num_seqs / BYTES_PER_GIB
     # Below the memory, not up to it.
-    tokens = max(0, math.ceil((gib_per_core - weights_gib) * BYTES_PER_GIB / of_token) - 1)
-    indivisible = [f"{count} {what} do not divide by {degree}" for what, count in _shared(shape) if count % degree]
+    room = min(gib_per_core * engine.memory_share - weights_gib, gib_per_core * engine.kv_share)
+    tokens = max(0, math.ceil(room * BYTES_PER_GIB / of_token) - 1)
+    refused = refusals(engine, shape, degree, max_model_len_tokens)
+    if engine.least_kv_gib > 0 and room < engine.least_kv_gib:
+        refused.append(f"{room:.2f} GiB are left for the KV cache of a core, and it wants {engine.least_kv_gib:g}")
     needed = weights_gib + cache_gib
     head = "; its tied head is cloned" if shape.tied and tied_head_cloned else ""
     billions = (parameters(whole_shape) + uncounted) / 1e9
     packed = "" if packed_bits is None else f", of the layers {packed_bits:.4g} bits"
     words = (
-        f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core: weights {weights_gib:.2f} GiB "
-        f"(the model has {billions:.2f} billion parameters of {dtype_bytes} bytes{packed}{head}) and KV "
-        f"cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x {shape.head_dim} x "
-        f"{max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
+        f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core{_allowed(engine, gib_per_core)}: "
+        f"weights {weights_gib:.2f} GiB (the model has {billions:.2f} billion parameters of {dtype_bytes} bytes"
+        f"{packed}{head}) and KV cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x "
+        f"{shape.head_dim} x {max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
     )
     return Fit(
-        fits=needed < gib_per_core and not indivisible,
+        fits=cache_gib < room and not refused,
         weights_gib_per_core=weights_gib,
         kv_gib_per_core=cache_gib,
         kv_tokens=tokens,
         kv_sequences=tokens // max_model_len_tokens,
-        arithmetic="; ".join([*indivisible, *([padding] if padding else []), words]),
+        arithmetic="; ".join([*refused, *([padding] if padding else []), words]),
         padding=padding,
     )
+
+
+def refusals(engine: Engine, shape: ModelShape, degree: int, longest_tokens: int) -> list[str]:
+    """Return why ``engine`` refuses ``shape`` at ``degree``, whatever the memory."""
+    found = [f"{count} {what} do not divide by {degree}" for what, count in _shared(shape) if count % degree]
+    if engine.families is not None and shape.family not in engine.families:
+        found.append(f"the image has models of {', '.join(sorted(engine.families))}, and this one is {shape.family}")
+    elif (
+        engine.refuses_biases_and_windows and shape.family != "gpt_oss" and (shape.qkv_biases or shape.windowed_layers)
+    ):
+        found.append(f"the image's {shape.family} takes neither biases in attention nor a sliding window")
+    if engine.replicates_kv_heads_evenly and shape.kv_heads % degree and degree % shape.kv_heads:
+        found.append(f"{shape.kv_heads} key and value heads are neither shared nor repeated evenly by {degree}")
+    if engine.even_prompts and (longest_tokens <= degree or longest_tokens % degree):
+        found.append(f"max_model_len_tokens {longest_tokens} is no multiple of {degree} above it")
+    return found
+
+
+def _allowed(engine: Engine, gib_per_core: float) -> str:
+    if engine.kv_share >= 1:
+        return ""
+    weights, cache = engine.memory_share * gib_per_core, engine.kv_share * gib_per_core
+    return f" ({weights:.2f} for both, {cache:.2f} at most for the KV cache)"

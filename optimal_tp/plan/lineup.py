@@ -110,6 +110,8 @@ def wish(
     of: WorkloadSettings,
     served: collections.abc.Sequence[Candidate],
     prior: collections.abc.Mapping[Candidate, float],
+    *,
+    whole_chips: bool = False,
 ) -> Wish:
     """Return what is to be placed on nodes for the model ``of``: servers of its candidates ``served``.
 
@@ -125,6 +127,7 @@ def wish(
         equal_cores=settings.equal_cores(of),
         family=f"{SERVERS}-{slug}" if slug else SERVERS,
         prior=prior,
+        whole_chips=whole_chips,
     )
 
 

@@ -5,7 +5,7 @@ import typing
 
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.hardware import InstanceType
+from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, InstanceType, chips_of, cores_held
 from optimal_tp.settings.sections import Layout, Placement, Shortage
 
 SERVERS = "qwen-vllm"
@@ -34,11 +34,27 @@ class PlannedServer:
     """The planned node by its first, largest server, ``qwen-vllm-tp4-0``: it stays when smaller ones come and go."""
     cpu_millicores: int
     memory_mib: int
+    chips: int | None = None
+    """Whole chips that it takes, where its image takes no less; None where it takes cores."""
 
     @property
     def degree(self) -> int:
-        """Return its logical cores."""
+        """Return the logical cores that it computes on."""
         return self.candidate.degree
+
+    @property
+    def cores(self) -> int:
+        """Return the logical cores that it keeps from others."""
+        return self.degree if self.chips is None else self.chips * LOGICAL_CORES_PER_CHIP
+
+    def line(self) -> str:
+        """Return what it takes of a node, for people."""
+        cores = f"{self.degree} cores" if self.chips is None else f"{self.degree} of the cores of {_chips(self.chips)}"
+        return f"{self.name} ({cores}, {self.cpu_millicores / 1000:g} CPUs, {self.memory_mib / 1024:g} GiB)"
+
+
+def _chips(count: int) -> str:
+    return "a whole chip" if count == 1 else f"{count} whole chips"
 
 
 Servers = tuple[PlannedServer, ...]
@@ -91,13 +107,11 @@ class Plan:
         lines = []
         for node in sorted({server.node for server in running}):
             here = [server for server in running if server.node == node]
-            words = ", ".join(
-                f"{server.name} ({server.degree} cores, {server.cpu_millicores / 1000:g} CPUs, "
-                f"{server.memory_mib / 1024:g} GiB)"
-                for server in here
-            )
+            words = ", ".join(server.line() for server in here)
             idle = self.instance_type.logical_cores - sum(server.degree for server in here)
-            lines.append(f"{which}node {node}: {words}; {idle} cores idle")
+            kept = sum(server.cores - server.degree for server in here)
+            whose = f", {kept} of them on chips that nobody else gets" if kept else ""
+            lines.append(f"{which}node {node}: {words}; {idle} cores idle{whose}")
         return lines
 
 
@@ -124,15 +138,21 @@ class Wish:
     """What the names of its servers begin with."""
     prior: typing.Mapping[Candidate, float] = dataclasses.field(default_factory=dict)
     """What each candidate may carry per core, by physics: where servers take turns, the most promising begin."""
+    whole_chips: bool = False
+    """True if a server takes whole chips, whatever its degree."""
+
+    def held(self, degree: int) -> int:
+        """Return the logical cores that one server of ``degree`` keeps from others."""
+        return cores_held(degree, whole_chips=self.whole_chips)
 
     def replicas(self, degree: int) -> int:
         """Return how many servers ``degree`` gets."""
-        return self.equal_cores // degree if self.layout == "equal-cores" else 1
+        return self.equal_cores // self.held(degree) if self.layout == "equal-cores" else 1
 
     def seats(self, candidates: typing.Sequence[Candidate]) -> "list[Seat]":
         """Return what the servers of ``candidates`` take."""
         return [
-            Seat(candidate, replica, self.family)
+            Seat(candidate, replica, self.family, self.held(candidate.degree))
             for candidate in candidates
             for replica in range(self.replicas(candidate.degree))
         ]
@@ -143,11 +163,13 @@ class Wish:
 
 
 class Seat(typing.NamedTuple):
-    """What one server takes of a node: ``degree`` logical cores."""
+    """What one server takes of a node."""
 
     candidate: Candidate
     replica: int
     family: str
+    cores: int
+    """Logical cores that it keeps from others."""
 
     @property
     def degree(self) -> int:
@@ -205,11 +227,11 @@ def bins(seats: typing.Sequence[Seat], placement: Placement, kind: InstanceType)
     For powers of two on a node that holds a power of two this leaves the fewest nodes.
     """
     nodes: list[list[Seat]] = []
-    for seat in sorted(seats, key=lambda seat: -seat.degree):
+    for seat in sorted(seats, key=lambda seat: (-seat.cores, -seat.degree)):
         room = [
             node
             for node in nodes
-            if placement == "packed" and sum(other.degree for other in node) + seat.degree <= kind.logical_cores
+            if placement == "packed" and sum(other.cores for other in node) + seat.cores <= kind.logical_cores
         ]
         if room:
             room[0].append(seat)
@@ -253,8 +275,9 @@ def placed(wish: Wish, nodes: typing.Sequence[typing.Sequence[Seat]], kind: Inst
             round_number=round_number,
             node=node,
             group="{0.family}-{0.candidate.slug}-{0.replica}".format(seats[0]),
-            cpu_millicores=seat.degree * cpu_millicores_per_core(kind),
-            memory_mib=seat.degree * memory_mib_per_core(kind),
+            cpu_millicores=seat.cores * cpu_millicores_per_core(kind),
+            memory_mib=seat.cores * memory_mib_per_core(kind),
+            chips=chips_of(seat.degree) if wish.whole_chips else None,
         )
         for node, seats in enumerate(nodes)
         for seat in seats

@@ -11,7 +11,6 @@ import pathlib
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
@@ -48,15 +47,15 @@ def compose(
     neuron = infra.neuron
     workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
-    padding = pads_heads(neuron.image_and_ami)
-    workloads = with_batches(workloads, neuron.hardware, pads=padding)
+    engine = neuron.image_and_ami.engine
+    workloads = with_batches(workloads, neuron.hardware, engine=engine)
     plan = feasible_plan(
         workloads,
         neuron.hardware,
         maximum_nodes=neuron.maximum_nodes,
         file=file,
         system_vcpus=sizing.system_node_vcpus(infra),
-        pads=padding,
+        engine=engine,
     )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
     money = forecast(

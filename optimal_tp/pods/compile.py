@@ -2,15 +2,19 @@
 
 ``python -m optimal_tp.pods.compile --folder F --model NAME --expect FILE ... -- COMMAND ...`` starts COMMAND with
 NEURON_COMPILED_ARTIFACTS on a draft, waits for /health, asks for one completion of each compiled length, stops it and
-publishes the draft.
+publishes the draft. Each graph is kept beside F as soon as it is compiled, so that a retry, which is another pod and
+may be on another node, begins with those that are there.
 Standard library only: it runs in the server's image.
 """
 
 import argparse
+import collections.abc
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +37,47 @@ class CompileError(RuntimeError):
     """The artifacts could not be made; the message says which step failed and why."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GraphCache:
+    """The compiler's own folder of graphs, on a disk that ends with the pod, and what is kept of it on the volume."""
+
+    folder: pathlib.Path
+    finished: str
+    """Name of a file that a graph's folder has once it is compiled. One that failed, or was cut short, has none."""
+    kept: pathlib.Path
+
+    def seed(self) -> int:
+        """Put the graphs that an earlier try kept into the folder, and return how many there are."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.kept.is_dir():
+            shutil.copytree(self.kept, self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_UNFINISHED))
+        return sum(1 for _ in self.folder.rglob(self.finished))
+
+    def keep(self) -> None:
+        """Copy each graph that is compiled and not kept yet; whole or not at all."""
+        try:
+            self._keep()
+        except OSError as error:  # which costs a retry its time, and this try nothing
+            say(f"a compiled graph was not kept for a retry: {error}")
+
+    def _keep(self) -> None:
+        for mark in sorted(self.folder.rglob(self.finished)):
+            target = self.kept / mark.parent.relative_to(self.folder)
+            if target.exists():
+                continue
+            draft = target.with_name(f"{target.name}{_UNFINISHED[1:]}")
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(mark.parent, draft)
+            draft.rename(target)
+
+    def drop(self) -> None:
+        """Forget what is kept: the artifacts are complete."""
+        shutil.rmtree(self.kept, ignore_errors=True)
+
+
+_UNFINISHED = "*.part"
+
+
 def _is_healthy(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:  # noqa: S310 - always http on this pod
@@ -42,11 +87,20 @@ def _is_healthy(url: str) -> bool:
 
 
 def wait_until_healthy(
-    server: subprocess.Popen[bytes], url: str, *, patience_seconds: float, poll_seconds: float
+    server: subprocess.Popen[bytes],
+    url: str,
+    *,
+    patience_seconds: float,
+    poll_seconds: float,
+    meanwhile: collections.abc.Callable[[], None] = lambda: None,
 ) -> None:
-    """Return when ``url``/health answers. Raises CompileError when ``server`` ends or patience does."""
+    """Return when ``url``/health answers, doing ``meanwhile`` at each poll.
+
+    Raises CompileError when ``server`` ends or patience does.
+    """
     deadline = time.monotonic() + patience_seconds
     while not _is_healthy(url):
+        meanwhile()
         if time.monotonic() > deadline:
             raise CompileError(
                 f"the server was not healthy after {patience_seconds:g} s (serving.start_patience_seconds); its own "
@@ -102,31 +156,42 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     tokens: int,
     url: str,
     patience_seconds: float,
+    cache: GraphCache,
+    loads_cache: bool = False,
     poll_seconds: float = 2,
 ) -> None:
     """Make ``folder`` complete with the artifacts that ``command``'s server compiles.
 
-    ``expected``: files without which they are not whole. ``prompts``: tokens of each prompt that must be answered, with
-    ``tokens``. Raises CompileError; a draft that failed is removed by the
-    next try.
+    ``expected``: files without which they are not whole, as patterns. ``prompts``: tokens of each prompt that must be
+    answered, with ``tokens``. ``loads_cache``: the server's artifacts are what lies in ``cache``. Raises CompileError;
+    a draft that failed is removed by the next try, and the graphs that it got to stay.
     """
     owner = os.environ.get("HOSTNAME", "here")
     draft = folders.open_draft(folder, owner=owner, stale_after_seconds=2 * patience_seconds)
-    say(f"compiling into {draft}: {' '.join(command)}")
-    server = subprocess.Popen(command, env={**os.environ, ARTIFACTS_VARIABLE: str(draft)})
+    graphs = cache.seed()
+    say(f"compiling into {draft}{f', from {graphs} graphs of an earlier try' if graphs else ''}: {' '.join(command)}")
+    server = subprocess.Popen(
+        command, env=os.environ if loads_cache else {**os.environ, ARTIFACTS_VARIABLE: str(draft)}
+    )
     try:
-        wait_until_healthy(server, url, patience_seconds=patience_seconds, poll_seconds=poll_seconds)
+        wait_until_healthy(
+            server, url, patience_seconds=patience_seconds, poll_seconds=poll_seconds, meanwhile=cache.keep
+        )
         for prompt_tokens in prompts:
             ask(url, model, prompt_tokens=prompt_tokens, tokens=tokens)
     finally:
         stop(server)
-    missing = [name for name in expected if not (draft / name).is_file()]
+        cache.keep()
+    if loads_cache:
+        shutil.copytree(cache.folder, draft, dirs_exist_ok=True)
+    missing = [name for name in expected if not any(draft.glob(name))]
     if missing:
         raise CompileError(
             f"the server answered but left no {', '.join(missing)} in {draft}, so it loaded or compiled its artifacts "
             "elsewhere; hold optimal_tp/servers/vllm.py against the image of infra.neuron.pair"
         )
     folders.publish(draft, folder, {"command": list(command)})
+    cache.drop()
     say(f"complete: {folder}")
 
 
@@ -138,6 +203,9 @@ def main(arguments: typing.Sequence[str]) -> int:
     parser.add_argument("--expect", action="append", default=[])
     parser.add_argument("--prompt-tokens", action="append", type=int, required=True)
     parser.add_argument("--tokens", type=int, required=True)
+    parser.add_argument("--cache", type=pathlib.Path, required=True, help="the compiler's folder of graphs")
+    parser.add_argument("--finished", required=True, help="name of a file that a compiled graph's folder has")
+    parser.add_argument("--loads-cache", action="store_true", help="the server's artifacts are what lies in the cache")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--patience-seconds", type=float, required=True)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -156,6 +224,12 @@ def main(arguments: typing.Sequence[str]) -> int:
             tokens=given.tokens,
             url=given.url,
             patience_seconds=given.patience_seconds,
+            cache=GraphCache(
+                folder=given.cache,
+                finished=given.finished,
+                kept=given.folder.with_name(f"{given.folder.name}.graphs"),
+            ),
+            loads_cache=given.loads_cache,
         )
     except CompileError as error:
         say(f"not compiled: {error}")

@@ -5,11 +5,17 @@ import typing
 
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import neuron_pod
-from optimal_tp.servers.vllm import PORT, environment, serve_command
+from optimal_tp.servers.vllm import PORT, VOLUME_PATH, artifacts_folder, cache_of, environment, serve_command
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict
-    from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, ProbeArgsDict, ServiceSpecArgsDict
+    from pulumi_kubernetes.core.v1 import (
+        ContainerArgsDict,
+        PodSpecArgsDict,
+        ProbeArgsDict,
+        ServiceSpecArgsDict,
+        VolumeMountArgsDict,
+    )
     from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
 
 GENERATOR = "qwen-vllm-loadgen"
@@ -33,10 +39,14 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
     Recreate: its cores are free only once the old pod is gone.
     """
     patience = site.serving
-    mounts = [
+    volume, disk = (
         neuron_pod.shared(site.serving.volume_claim, read_only=True),
-        neuron_pod.scratch("shm", "/dev/shm", size_gib=patience.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
         neuron_pod.scratch("tmp", "/tmp"),  # noqa: S108 - an emptyDir
+    )
+    mounts = [
+        volume,
+        neuron_pod.scratch("shm", "/dev/shm", size_gib=patience.shared_memory_gib, in_memory=True),  # noqa: S108 - glibc's
+        disk,
     ]
     container: ContainerArgsDict = {
         **neuron_pod.container(site, server),
@@ -51,6 +61,8 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
         "volume_mounts": [mount for _, mount in mounts],
     }
     rest: PodSpecArgsDict = {"containers": [container], "volumes": [volume for volume, _ in mounts]}
+    if cache_of(site.pair).is_loaded:
+        rest["init_containers"] = [_seed(site, server, [volume[1], disk[1]])]
     return {
         "replicas": replicas,
         "strategy": {"type": "Recreate"},
@@ -60,6 +72,20 @@ def deployment_spec(site: neuron_pod.Site, server: PlannedServer, *, replicas: i
         "template": neuron_pod.pod(
             site, server, app=server.name, stop_seconds=patience.stop_patience_seconds, rest=rest
         ),
+    }
+
+
+def _seed(site: neuron_pod.Site, server: PlannedServer, mounts: "list[VolumeMountArgsDict]") -> "ContainerArgsDict":
+    """Return what copies the compiled graphs onto the pod's own disk: their locks want no network file system."""
+    artifacts = f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"
+    return {
+        "name": "graphs",
+        "image": site.image,
+        "image_pull_policy": "IfNotPresent",
+        "command": ["cp", "-R", f"{artifacts}/.", cache_of(site.pair).path],
+        "resources": {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "security_context": neuron_pod.confined(read_only_root=True),
+        "volume_mounts": mounts,
     }
 
 

@@ -81,12 +81,16 @@ def _affinity(group: str) -> "AffinityArgsDict":
 
 
 def resources(server: PlannedServer) -> "ResourceRequirementsArgsDict":
-    """Return cores, and CPU and memory in proportion to them.
+    """Return cores or whole chips, and CPU and memory in proportion to them.
 
     CPU has no limit: decoding one sequence waits for the host, so a server that the kernel throttles at its share
     would look slow because of its degree, and the smallest degree, with the smallest share, most of all.
     """
-    limits = {NEURONCORE_RESOURCE: str(server.degree), "memory": f"{server.memory_mib}Mi"}
+    cores = {NEURONCORE_RESOURCE: str(server.degree)}
+    if server.chips is not None:
+        # For cores the device plugin would set NEURON_RT_VISIBLE_CORES, which today's plugin of vLLM refuses.
+        cores = {NEURON_RESOURCE: str(server.chips)}
+    limits = {**cores, "memory": f"{server.memory_mib}Mi"}
     return {"requests": {**limits, "cpu": f"{server.cpu_millicores}m"}, "limits": limits}
 
 

@@ -1,11 +1,13 @@
 """How a vLLM server is started on Neuron: command, environment, names, and where its files lie on the shared volume."""
 
+import dataclasses
 import json
 import math
 import re
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.engines import MEMORY_UTILISATION, Line
 from optimal_tp.facts.versions import Pair
 from optimal_tp.settings.workload import Model
 
@@ -23,6 +25,45 @@ _NEURON_CONFIG = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": 
 _SMALLEST_BUCKET_TOKENS = 128
 PROOF_TOKENS = 4
 """Tokens that a compile Job asks of each bucket."""
+_LONGEST_START_SECONDS = 21_600
+"""As long as any setting lets a start take (serving.start_patience_seconds): who waits is the probe or the Job. vLLM's
+own patience for its engine is 600 s by default (vllm/envs.py of 0.32), less than a compilation may take."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Where a server's compiler keeps its graphs: on the pod's disk, or a restart of the container loses them."""
+
+    variable: str
+    """Environment variable that names the folder."""
+    path: str
+    finished: str
+    """Name of a file that the folder of a graph has once that graph is compiled."""
+    is_loaded: bool
+    """True if servers load this folder; False where they load artifacts and the cache only spares work."""
+
+
+# neuronx-cc's cache: AWS Neuron documentation, neuron-caching.rst; entries as on huggingface.co/aws-neuron/
+# optimum-neuron-cache, where a graph that failed has no model.neff.
+_NXDI_CACHE = Cache(
+    variable="NEURON_COMPILE_CACHE_URL",
+    path="/tmp/neuron-compile-cache",  # noqa: S108 - an emptyDir of the pod's own
+    finished="model.neff",
+    is_loaded=False,
+)
+# AWS Neuron documentation, vllm-neuron/docs/design/compilation/compilation_cache (2026-06-22): on a local disk, not on
+# a network file system. NEURON_COMPILED_ARTIFACTS is read nowhere any more (vllm-project/vllm-neuron pull request 37).
+_VLLM_CACHE = Cache(
+    variable="VLLM_CACHE_ROOT",
+    path="/tmp/vllm-cache",  # noqa: S108 - likewise
+    finished=".compilation_complete",
+    is_loaded=True,
+)
+
+
+def cache_of(pair: Pair) -> Cache:
+    """Return where the compiler of ``pair``'s image keeps its graphs."""
+    return _VLLM_CACHE if pair.line == "vllm-neuron" else _NXDI_CACHE
 
 
 def _slug(text: str) -> str:
@@ -40,23 +81,38 @@ def artifacts_folder(model: Model, pair: Pair, candidate: Candidate) -> str:
     NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
     0.6), so the name carries all that they depend on; the image's tag carries the SDK.
     """
-    sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}-sp"
+    sequence_parallel = "" if pair.line == "vllm-neuron" else "-sp"
+    sizes = f"tp{candidate.degree}-bs{model.batch_of(candidate)}-sl{model.max_model_len_tokens}{sequence_parallel}"
     return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
 
 
-def proof_prompts(model: Model) -> tuple[int, ...]:
-    """Return the tokens of one prompt for each graph that is compiled, rising: it and its answer fill the bucket.
+def _buckets(model: Model, pair: Pair) -> tuple[int, ...]:
+    """Return the prompts' lengths for which a graph is compiled, rising: powers of two from 128, and the longest.
 
-    NxDI compiles a graph for each power of two from 128 below the longest request, and one for that (neuronx-
-    distributed-inference 0.6, modules/autobucketing.py, generate_buckets); a graph that was never run proves nothing.
+    NxDI chooses them itself, with the exponent of the longest rounded (neuronx-distributed-inference 0.6,
+    modules/autobucketing.py, generate_buckets); to today's plugin they are said.
     """
     longest = model.max_model_len_tokens
-    powers = range(int(math.log2(_SMALLEST_BUCKET_TOKENS)), round(math.log2(longest)))
-    return tuple(max(1, bucket - PROOF_TOKENS) for bucket in (*(2**power for power in powers), longest))
+    exponent = math.log2(longest)
+    end = math.ceil(exponent) if pair.line == "vllm-neuron" else round(exponent)
+    return (*(2**power for power in range(int(math.log2(_SMALLEST_BUCKET_TOKENS)), end)), longest)
 
 
-def expected_files(degree: int) -> tuple[str, ...]:
-    """Return the files without which a folder of artifacts is not complete (NxDI 0.6, application_base.py)."""
+def proof_prompts(model: Model, pair: Pair) -> tuple[int, ...]:
+    """Return the tokens of one prompt for each graph that is compiled, rising: it and its answer fill the bucket.
+
+    A graph that was never run proves nothing.
+    """
+    return tuple(max(1, bucket - PROOF_TOKENS) for bucket in _buckets(model, pair))
+
+
+def expected_files(pair: Pair, degree: int) -> tuple[str, ...]:
+    """Return the files, as patterns, without which a folder of artifacts is not complete.
+
+    Of NxDI 0.6: its application_base.py.
+    """
+    if pair.line == "vllm-neuron":
+        return (f"**/{_VLLM_CACHE.finished}",)
     shards = tuple(f"weights/tp{rank}_sharded_checkpoint.safetensors" for rank in range(degree))
     return ("neuron_config.json", "model.pt", *shards)
 
@@ -85,6 +141,8 @@ def serve_command(model: Model, pair: Pair, candidate: Candidate) -> tuple[str, 
     )
     if pair.line == "fork-v0":
         return (*command, "--override-neuron-config", json.dumps(_NEURON_CONFIG))
+    if pair.line == "vllm-neuron":
+        return (*command, *_plugin_flags(model, pair, batch))
     # The plugin reads the key with underscores only. It wants as many blocks as sequences where prefixes are not
     # cached, and caching them gives wrong output with one sequence (vllm-neuron 0.2 README; V1 guide, known issue 2).
     return (
@@ -97,15 +155,58 @@ def serve_command(model: Model, pair: Pair, candidate: Candidate) -> tuple[str, 
     )
 
 
+def _plugin_flags(model: Model, pair: Pair, batch: str) -> tuple[str, ...]:
+    """Return what today's plugin is told besides, as AWS's pages of SDK 2.33 have it (vllm-neuron/docs).
+
+    The last bucket must be the most tokens that are batched, and a prompt is computed whole, without which prefixes
+    need no cache; a cache of prefixes with such prompts is refused at the start.
+    """
+    most = int(batch)
+    sequences = [2**power for power in range(math.ceil(math.log2(most)))]
+    config = {"num_batched_tokens_buckets": _buckets(model, pair), "num_seqs_buckets": [*sequences, most]}
+    return (
+        "--max-num-batched-tokens",
+        str(model.max_model_len_tokens),
+        "--gpu-memory-utilization",
+        str(MEMORY_UTILISATION),
+        "--no-enable-prefix-caching",
+        "--additional-config",
+        json.dumps({"neuron_config": config}),
+    )
+
+
 def environment(model: Model, pair: Pair, candidate: Candidate) -> dict[str, str]:
     """Return a server's environment variables. The device plugin adds NEURON_RT_VISIBLE_CORES: never set it here."""
+    cache = cache_of(pair)
     variables = {
-        ARTIFACTS_VARIABLE: f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate)}",
         "HF_HUB_OFFLINE": "1",
         "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod's own
-        # Else below /var/tmp of the container's own file system, which a restart of the container loses.
-        "NEURON_COMPILE_CACHE_URL": "/tmp/neuron-compile-cache",  # noqa: S108 - likewise
+        cache.variable: cache.path,
         "VLLM_NO_USAGE_STATS": "1",
     }
-    framework: typing.Final = {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"}
-    return {**variables, **framework} if pair.line == "fork-v0" else variables
+    if not cache.is_loaded:
+        variables[ARTIFACTS_VARIABLE] = f"{VOLUME_PATH}/{artifacts_folder(model, pair, candidate)}"
+    return {**variables, **_OF_LINE[pair.line]}
+
+
+_PATIENT: typing.Final = {"VLLM_ENGINE_READY_TIMEOUT_S": str(_LONGEST_START_SECONDS)}
+_OF_LINE: typing.Final[typing.Mapping[Line, typing.Mapping[str, str]]] = {
+    "fork-v0": {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"},
+    "plugin-v1": _PATIENT,
+    # vllm-neuron/docs of SDK 2.33 (configuration reference, precompile cache, compilation route). Until 0.21 the names
+    # began with VLLM_NEURON instead of NEURON_LIBTORCH, and pages of today still have both.
+    "vllm-neuron": {
+        **_PATIENT,
+        "NEURON_LIBTORCH_COMPILATION_TIMEOUT": str(_LONGEST_START_SECONDS),
+        "VLLM_NEURON_COMPILATION_TIMEOUT": str(_LONGEST_START_SECONDS),
+        "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(_LONGEST_START_SECONDS),
+        # Graphs compiled side by side were seen to end with status 70 (aws-samples/sample-genai-on-eks-starter-kit).
+        "NEURON_LIBTORCH_PARALLEL_COMPILE_WORKERS": "1",
+        "VLLM_NEURON_PARALLEL_COMPILE_WORKERS": "1",
+        "VLLM_NEURON_PARALLEL_TRACE_WORKERS": "1",
+        # Without it the same route is taken, and traces are not kept.
+        "VLLM_NEURON_BACKEND": "neuron_native",
+        # The worker looks for an EFA interface, which these pods do not ask for, and ends without one.
+        "NEURON_SKIP_EFA_AFFINITY": "1",
+    },
+}

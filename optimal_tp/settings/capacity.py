@@ -35,8 +35,8 @@ class Neuron(Section):
     )
     zones: tuple[Zone, ...]
     """Where nodes may be launched; with a capacity reservation, its zone."""
-    pair: PairName = "neuronx-0.9.1"
-    """vLLM image and AMI whose driver fits it."""
+    pair: PairName = "neuronx-0.16.0"
+    """vLLM image and AMI whose driver fits it. ``vllm-neuron-0.29`` gives each server whole chips."""
     ami_release: str | None = pydantic.Field(
         default=None, pattern=shape(r"^v\d{8}$", "must be a release of the AMI, for example v20260915")
     )

@@ -6,7 +6,7 @@ import typing
 
 from optimal_tp.facts.hardware import AllocatedCores, BilledCores, LogicalCores, PhysicalCores
 from optimal_tp.measurement.estimate import Estimate, Interval
-from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.settings.workload import Price
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.outlook import billed_usd_per_hour
@@ -40,6 +40,7 @@ def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | N
     hourly = billed_usd_per_hour(record, price)
     if price is None or hourly is None:
         return None
+    cores = {each.candidate: cores_of_server(each) for each in record.degrees}
     return Money(
         usd_per_hour=price.usd_per_hour,
         billed_cores=price.billed_cores,
@@ -50,7 +51,7 @@ def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | N
             TokenCost(
                 degree=each.degree,
                 max_num_seqs=each.max_num_seqs,
-                in_blocks=_estimate(price, each.degree, each.tokens_per_second_per_core),
+                in_blocks=_estimate(price, cores[each.candidate], each.tokens_per_second_per_core),
             )
             for each in verdict.at_one_point
             if each.tokens_per_second_per_core is not None
@@ -58,28 +59,33 @@ def money(record: RunRecord, verdict: Verdict, price: Price | None) -> Money | N
     )
 
 
-def usd_per_million(price: Price, degree: int, tokens_per_second_per_core: float | None) -> float | None:
-    """Return US dollars per million output tokens; None without a throughput.
+def cores_of_server(record: DegreeRecord) -> int:
+    """Return the logical cores that one server of a candidate keeps from others."""
+    return max(record.degree, record.cores_used // max(1, len(record.urls)))
 
-    ``usd_per_hour * units / (servers * degree * tokens per second per core * 3600) * 1e6``: the fewest billed units
+
+def usd_per_million(price: Price, cores: int, tokens_per_second_per_core: float | None) -> float | None:
+    """Return US dollars per million output tokens of servers with ``cores`` each; None without a throughput.
+
+    ``usd_per_hour * units / (servers * cores * tokens per second per core * 3600) * 1e6``: the fewest billed units
     that hold a server, filled with as many servers as they hold. Cores left over are paid for all the same.
     """
     if not tokens_per_second_per_core:
         return None
-    units = math.ceil(degree / price.billed_cores)
-    servers = units * price.billed_cores // degree
-    per_hour = servers * degree * tokens_per_second_per_core * 3600
+    units = math.ceil(cores / price.billed_cores)
+    servers = units * price.billed_cores // cores
+    per_hour = servers * cores * tokens_per_second_per_core * 3600
     return price.usd_per_hour * units / per_hour * 1e6
 
 
-def _estimate(price: Price, degree: int, per_core: Estimate | None) -> Estimate | None:
+def _estimate(price: Price, cores: int, per_core: Estimate | None) -> Estimate | None:
     if per_core is None:
         return None
-    value = usd_per_million(price, degree, per_core.value)
+    value = usd_per_million(price, cores, per_core.value)
     if value is None:
         return None
-    low = usd_per_million(price, degree, per_core.interval.high)
-    return Estimate(value=value, interval=Interval(low=low, high=usd_per_million(price, degree, per_core.interval.low)))
+    low = usd_per_million(price, cores, per_core.interval.high)
+    return Estimate(value=value, interval=Interval(low=low, high=usd_per_million(price, cores, per_core.interval.low)))
 
 
 PHYSICAL_PER_LOGICAL = 2
@@ -94,6 +100,8 @@ class CoreFigures:
     max_num_seqs: int | None
     tokens_per_second: float
     used: LogicalCores
+    of_server: LogicalCores
+    """Cores that one server keeps from others."""
     physical: PhysicalCores | None
     """None off Trainium2."""
     allocated: AllocatedCores
@@ -153,6 +161,7 @@ def core_figures(record: RunRecord, verdict: Verdict, price: Price | None) -> tu
                 max_num_seqs=each.max_num_seqs,
                 tokens_per_second=per_core.value * kept.cores_used,
                 used=LogicalCores(kept.cores_used),
+                of_server=LogicalCores(cores_of_server(kept)),
                 physical=physical,
                 allocated=AllocatedCores(kept.cores_allocated),
                 billed=billed,
@@ -171,8 +180,8 @@ def equal_cores(figures: typing.Sequence[CoreFigures]) -> tuple[EqualCores, ...]
             degree=figure.degree,
             max_num_seqs=figure.max_num_seqs,
             cores=most,
-            servers=most // figure.degree,
-            tokens_per_second=figure.per_used * (most // figure.degree) * figure.degree,
+            servers=most // figure.of_server,
+            tokens_per_second=figure.per_used * (most // figure.of_server) * figure.of_server,
             measured=figure.used == most,
         )
         for figure in figures

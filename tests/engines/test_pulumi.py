@@ -26,7 +26,7 @@ KEPT = {
 """What ``on_destroy: keep`` leaves in the account."""
 CHANGES: dict[str, dict[str, object]] = {
     "limit": {"workloads.limits": {"total_latency_ms": {"percentile": 99, "at_most_ms": 500}}},
-    "pair": {"infra.neuron.pair": "neuronx-0.16.0"},
+    "pair": {"infra.neuron.pair": "neuronx-0.9.1"},
     "degree": {"workloads.degrees": [1, 2]},
 }
 

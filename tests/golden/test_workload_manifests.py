@@ -52,15 +52,15 @@ class Other(typing.NamedTuple):
     """What a stack without a golden file has of its own, beside what the tests of its settings say."""
 
     servers: dict[str, tuple[str, str, str]]
-    """Cores, CPU and memory, by server."""
+    """Cores or chips, CPU and memory, by server."""
     rounds: list[Rounds]
     """Of each model: the candidates whose servers run at the same time, round by round."""
     deadline: str
-    image: str
+    image: str = "pytorch-inference-vllm-neuronx:0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04"
+    unit: str = "aws.amazon.com/neuroncore"
 
 
-FORK: typing.Final = "pytorch-inference-vllm-neuronx:0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04"
-PLUGIN: typing.Final = "pytorch-inference-vllm-neuronx:0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04"
+TODAY: typing.Final = "pytorch-inference-vllm-neuronx:0.29.0.1.2.0-neuronx-py314-sdk2.33.0-ubuntu26.04"
 SMALL_NODE: typing.Final = {
     1: ("1", "2720m", "28672Mi"),
     2: ("2", "5440m", "57344Mi"),
@@ -85,18 +85,16 @@ def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, t
 
 
 OTHERS: typing.Final[dict[str, Other]] = {
-    "equal-cores": Other(several(SMALL_NODE, 4), [((TP1, TP2, TP4),)], "2026-11-24T11:16:50+00:00", FORK),
+    "equal-cores": Other(several(SMALL_NODE, 4), [((TP1, TP2, TP4),)], "2026-11-24T11:16:50+00:00"),
     "rounds": Other(
         several(SMALL_NODE, 4),
         [((TP1,), (TP2,), (TP4,))],
         "2026-11-24T16:08:45+00:00",
-        FORK,
     ),
     "turns": Other(
         {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
         [((TP1, TP2), (TP4,))],
         "2026-11-24T16:08:45+00:00",
-        FORK,
     ),
     "sweep": Other(
         {
@@ -105,10 +103,14 @@ OTHERS: typing.Final[dict[str, Other]] = {
         },
         [((TP1, TP2, TP4),), ((TP2, TP4),)],
         "2026-11-24T16:42:38+00:00",
-        FORK,
     ),
-    "plugin-on-large-node": Other(
-        several(LARGE_NODE, 8), [((TP1, TP2, TP4, TP8),)], "2026-11-24T11:57:53+00:00", PLUGIN
+    "plugin-on-large-node": Other(several(LARGE_NODE, 8), [((TP1, TP2, TP4, TP8),)], "2026-11-24T11:57:53+00:00"),
+    "whole-chips": Other(
+        {f"tp{degree}": ("1", "10880m", "114688Mi") for degree in (1, 2, 4)},
+        [((TP1, TP2, TP4),)],
+        "2026-11-24T11:16:50+00:00",
+        TODAY,
+        "aws.amazon.com/neuron",
     ),
 }
 
@@ -125,15 +127,26 @@ def test_the_other_stacks_differ_in_this(name: str) -> None:
     containers = {server: spec["template"]["spec"]["containers"][0] for server, spec in pods.items()}
     asked = {server: each["resources"]["requests"] for server, each in containers.items()}
 
-    assert {
-        server: (each["aws.amazon.com/neuroncore"], each["cpu"], each["memory"]) for server, each in asked.items()
-    } == other.servers
-    assert {tuple(sorted(each["resources"]["limits"])) for each in containers.values()} == {
-        ("aws.amazon.com/neuroncore", "memory")
-    }
+    assert {server: (each[other.unit], each["cpu"], each["memory"]) for server, each in asked.items()} == other.servers
+    assert {tuple(sorted(each["resources"]["limits"])) for each in containers.values()} == {(other.unit, "memory")}
     assert [model.rounds for model in order(recording).models] == other.rounds
     assert recording.one("ConfigMap guard-deadline").inputs["data"] == {"deadline": other.deadline}
     assert {each["image"].rpartition("/")[2] for each in containers.values()} == {other.image}
+
+
+def test_servers_that_load_a_cache_have_it_on_their_own_disk() -> None:
+    """Copied before the server starts, from what its Job published on the volume; nothing else mounts differently."""
+    recording = PROGRAMS["whole-chips"]()
+    pod = recording.one("Deployment tp2-pods").inputs["spec"]["template"]["spec"]
+    job = recording.one("Job artifacts-compile-tp2").inputs["spec"]["template"]["spec"]
+    (copy_,), (server,), (compiler,) = pod["initContainers"], pod["containers"], job["containers"]
+    published = compiler["command"][compiler["command"].index("--folder") + 1]
+
+    assert copy_["command"] == ["cp", "-R", f"{published}/.", "/tmp/vllm-cache"]  # noqa: S108 - an emptyDir
+    assert {"name": "VLLM_CACHE_ROOT", "value": copy_["command"][-1]} in server["env"]
+    assert "--loads-cache" in compiler["command"]
+    assert [each["mountPath"] for each in copy_["volumeMounts"]] == ["/var/mdl", "/tmp"]  # noqa: S108 - likewise
+    assert "initContainers" not in PROGRAMS["one-each"]().one("Deployment tp2-pods").inputs["spec"]["template"]["spec"]
 
 
 def test_every_program_is_held() -> None:

@@ -97,7 +97,7 @@ KNOBS = (
         '"addonVersion": "v1.4.0-eksbuild.1"',
     ),
     Knob("neuron.zones", ["ap-southeast-4b"], "NodePool pool-nodes", '"values": ["ap-southeast-4b"]'),
-    Knob("neuron.pair", "neuronx-0.16.0", "Deployment tp4-pods", "0.16.0-neuronx-py312"),
+    Knob("neuron.pair", "vllm-neuron-0.29", "Deployment tp4-pods", "0.29.0.1.2.0-neuronx"),
     Knob("neuron.ami_release", "v20260728", "EC2NodeClass pool-class", "al2023@v20260728"),
     Knob("neuron.capacity_types", ["reserved", "spot"], "NodePool pool-nodes", '"values": ["reserved", "spot"]'),
     Knob(

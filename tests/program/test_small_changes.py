@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[dict[str, object], set[str]]] = {
         SERVERS,
     ),
     "another image": (
-        {"infra__neuron__pair": "neuronx-0.16.0"},
+        {"infra__neuron__pair": "neuronx-0.9.1"},
         {*SERVERS, *COMPILED, "~ EC2NodeClass pool-class", *LOAD_GENERATOR},
     ),
     "one node more": ({"infra__neuron__maximum_nodes": 3}, {"~ NodePool pool-nodes"}),

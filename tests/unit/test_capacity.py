@@ -28,11 +28,12 @@ def test_hardware_is_that_of_the_type() -> None:
 @pytest.mark.parametrize(
     ("changes", "ami"),
     [
-        ({}, "v20260618"),
-        ({"pair": "neuronx-0.16.0"}, "v20260714"),
-        ({"ami_release": "v20260415"}, "v20260415"),
+        ({}, "v20260714"),
+        ({"pair": "neuronx-0.9.1"}, "v20260618"),
+        ({"pair": "vllm-neuron-0.29"}, "v20261112"),
+        ({"pair": "neuronx-0.9.1", "ami_release": "v20260415"}, "v20260415"),
     ],
-    ids=["default pair", "other pair", "release named"],
+    ids=["default pair", "the AWS sample's", "today's", "release named"],
 )
 def test_ami_in_use(changes: dict[str, object], ami: str) -> None:
     """The pair's AMI, unless a release that fits is named."""

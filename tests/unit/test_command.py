@@ -1,4 +1,4 @@
-"""The servers' commands, for both pairs of image and AMI."""
+"""The servers' commands, for each pair of image and AMI."""
 
 import getpass
 import json
@@ -8,11 +8,12 @@ import pwd
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.versions import PAIRS
+from optimal_tp.facts.versions import PAIRS, Pair
 from optimal_tp.servers.neuron_pod import user_variables
 from optimal_tp.servers.vllm import (
     PROOF_TOKENS,
     artifacts_folder,
+    cache_of,
     environment,
     expected_files,
     model_folder,
@@ -25,8 +26,9 @@ from optimal_tp.settings.workload import Model
 MODEL = Model()
 FORK = PAIRS["neuronx-0.9.1"]
 PLUGIN = PAIRS["neuronx-0.16.0"]
+TODAY = PAIRS["vllm-neuron-0.29"]
 NEURON = {"save_sharded_checkpoint": True, "sequence_parallel_enabled": True}
-"""Of both pairs, so that they compile the same graph."""
+"""Of both pairs with NxD Inference, so that they compile the same graph."""
 
 
 def value_after(command: tuple[str, ...], flag: str) -> str:
@@ -60,6 +62,46 @@ def test_the_plugin_takes_its_configuration_below_a_key_with_underscores() -> No
     assert "--no-enable-prefix-caching" in command
     assert "--override-neuron-config" not in command
     assert "VLLM_NEURON_FRAMEWORK" not in environment(MODEL, PLUGIN, Candidate(4))
+
+
+def test_todays_plugin_is_told_its_buckets_and_its_memory() -> None:
+    """The last bucket is the most tokens of a batch, and no flag of the older images is left."""
+    command = serve_command(Model(max_num_seqs=6, max_model_len_tokens=600), TODAY, Candidate(2))
+
+    assert value_after(command, "--max-num-batched-tokens") == value_after(command, "--max-model-len") == "600"
+    assert value_after(command, "--gpu-memory-utilization") == "0.9"
+    assert json.loads(value_after(command, "--additional-config")) == {
+        "neuron_config": {"num_batched_tokens_buckets": [128, 256, 512, 600], "num_seqs_buckets": [1, 2, 4, 6]}
+    }
+    assert "--no-enable-prefix-caching" in command
+    assert not {"--num-gpu-blocks-override", "--override-neuron-config", "--block-size"} & set(command)
+
+
+def test_todays_plugin_loads_its_compilers_cache() -> None:
+    """No folder of artifacts, a cache on the pod's own disk, traces kept, and no core chosen by the environment."""
+    variables = environment(MODEL, TODAY, Candidate(2))
+
+    assert variables["VLLM_CACHE_ROOT"] == cache_of(TODAY).path == "/tmp/vllm-cache"  # noqa: S108 - an emptyDir
+    assert variables["VLLM_NEURON_BACKEND"] == "neuron_native"
+    assert variables["NEURON_SKIP_EFA_AFFINITY"] == "1"
+    assert not {"NEURON_COMPILED_ARTIFACTS", "NEURON_RT_VISIBLE_CORES", "VLLM_NEURON_FRAMEWORK"} & set(variables)
+    assert expected_files(TODAY, 2) == ("**/.compilation_complete",)
+
+
+@pytest.mark.parametrize("pair", [PLUGIN, TODAY], ids=["0.16", "0.29"])
+def test_the_engine_waits_as_long_as_any_start_may_take(pair: Pair) -> None:
+    """The engine of vLLM gives up after ten minutes by itself, in the middle of a compilation."""
+    longest = max(each.le for each in Serving.model_fields["start_patience_seconds"].metadata if hasattr(each, "le"))
+
+    assert environment(MODEL, pair, Candidate(1))["VLLM_ENGINE_READY_TIMEOUT_S"] == str(longest)
+
+
+@pytest.mark.parametrize(
+    ("longest", "prompts"), [(100, (96,)), (128, (124,)), (600, (124, 252, 508, 596)), (1000, (124, 252, 508, 996))]
+)
+def test_todays_plugin_is_asked_one_prompt_for_each_bucket(longest: int, prompts: tuple[int, ...]) -> None:
+    """Its buckets are said, so no exponent is rounded as NxD Inference does."""
+    assert proof_prompts(Model(max_model_len_tokens=longest), TODAY) == prompts
 
 
 def test_a_server_answers_to_a_name_with_its_degree() -> None:
@@ -100,7 +142,7 @@ def test_the_server_loads_from_its_artifacts_folder() -> None:
 
 def test_every_core_has_its_shard_of_the_weights() -> None:
     """Compiled with sharded weights, a folder is whole with one file per core."""
-    assert expected_files(2) == (
+    assert expected_files(FORK, 2) == (
         "neuron_config.json",
         "model.pt",
         "weights/tp0_sharded_checkpoint.safetensors",
@@ -137,14 +179,14 @@ def test_a_candidate_has_its_own_batch_name_and_artifacts() -> None:
 )
 def test_every_bucket_that_is_compiled_is_filled_once(longest: int, buckets: tuple[int, ...]) -> None:
     """A prompt and its answer have the tokens of one bucket each, so that no graph is served that never ran."""
-    prompts = proof_prompts(Model(max_model_len_tokens=longest))
+    prompts = proof_prompts(Model(max_model_len_tokens=longest), FORK)
 
     assert tuple(prompt + PROOF_TOKENS for prompt in prompts) == buckets
 
 
 def test_the_shortest_length_has_a_prompt_all_the_same() -> None:
     """A prompt of no token would be refused."""
-    assert proof_prompts(Model(max_model_len_tokens=2)) == (1,)
+    assert proof_prompts(Model(max_model_len_tokens=2), FORK) == (1,)
 
 
 def test_a_user_without_a_name_in_the_image_is_told_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

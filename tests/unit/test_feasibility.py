@@ -11,7 +11,6 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.facts.versions import PAIRS
 from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
-from optimal_tp.plan.fit import pads_heads
 from optimal_tp.plan.lineup import Lineup, Refusal
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
@@ -232,13 +231,13 @@ def test_a_degree_that_divides_no_heads_is_padded_or_refused() -> None:
     """40 heads at TP16: the plugin pads them to 48 and says so, AWS's fork refuses."""
     kind = INSTANCE_TYPES["trn2.48xlarge"]
     asked = large(8, 16)
+    fork, plugin = (PAIRS[name].engine for name in ("neuronx-0.9.1", "neuronx-0.16.0"))
     refused, padded = (
-        feasible_plan(asked, kind, maximum_nodes=1, file="test.yaml", pads=pads) for pads in (False, True)
+        feasible_plan(asked, kind, maximum_nodes=1, file="test.yaml", engine=engine) for engine in (fork, plugin)
     )
-    lines = memory_lines(asked, padded, pads=True)
+    lines = memory_lines(asked, padded, engine=plugin)
 
     assert refused.models[0].gates[Candidate(16)].reason.startswith("40 query heads do not divide by 16; TP16 needs ")
     assert padded.models[0].gates == {}
     assert "(40 query heads are padded to 48)" in lines[1]
     assert "padded" not in lines[0]
-    assert [pads_heads(PAIRS[name]) for name in ("neuronx-0.9.1", "neuronx-0.16.0")] == [False, True]

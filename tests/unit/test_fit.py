@@ -1,9 +1,11 @@
 """The memory and head arithmetic, against the published figures of the Qwen3 family."""
 
+import dataclasses
 import typing
 
 import pytest
 
+from optimal_tp.facts.engines import ENGINES
 from optimal_tp.facts.families import shape_from_config
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.shapes import ModelShape, parameters
@@ -185,3 +187,60 @@ def test_without_memory_beside_the_weights_there_is_no_capacity() -> None:
     found = on_trainium2(SHAPES["Qwen/Qwen3-14B"], 1)
 
     assert (found.kv_tokens, found.kv_sequences) == (0, 0)
+
+
+TODAY: typing.Final = ENGINES["vllm-neuron"]
+
+
+def with_todays_plugin(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> Fit:
+    """Return the fit on cores of 24 GiB with the plugin of today."""
+    return fit(
+        shape,
+        degree,
+        max_model_len_tokens=tokens,
+        max_num_seqs=sequences,
+        dtype_bytes=2,
+        gib_per_core=24,
+        engine=TODAY,
+    )
+
+
+def test_todays_plugin_caps_the_cache() -> None:
+    """However small the weights: 0.30 of 0.9 of a core's 24 GiB, 6.48, as AWS's page has it."""
+    found = with_todays_plugin(SHAPES["Qwen/Qwen3-0.6B"], 1)
+    of_token = 2 * 28 * 8 * 128 * 2
+
+    assert found.kv_tokens == pytest.approx(6.48 * BYTES_PER_GIB / of_token, abs=1)
+    assert "of the 24 GiB of each core (21.60 for both, 6.48 at most for the KV cache): weights" in found.arithmetic
+    assert not with_todays_plugin(SHAPES["Qwen/Qwen3-0.6B"], 1, tokens=128 * 500, sequences=1).fits
+    assert on_trainium2(SHAPES["Qwen/Qwen3-0.6B"], 1, tokens=128 * 500, sequences=1).fits
+
+
+@pytest.mark.parametrize(
+    ("changes", "degree", "tokens", "reason"),
+    [
+        ({}, 3, 129, "16 query heads do not divide by 3; 8 key and value heads are neither "),
+        ({"kv_heads": 6, "q_heads": 24}, 4, 128, "6 key and value heads are neither shared nor repeated evenly by 4; "),
+        ({"family": "gemma2"}, 1, 128, "the image has models of gpt_oss, llama, qwen3, and this one is gemma2; "),
+        ({"qkv_biases": True}, 1, 128, "the image's qwen3 takes neither biases in attention nor a sliding window; "),
+        ({"windowed_layers": 2}, 1, 128, "the image's qwen3 takes neither biases in attention nor a sliding window; "),
+        ({}, 16, 1000, "max_model_len_tokens 1000 is no multiple of 16 above it; "),
+        ({}, 8, 8, "max_model_len_tokens 8 is no multiple of 8 above it; "),
+        ({"layers": 686}, 1, 128, "0.92 GiB are left for the KV cache of a core, and it wants 1; "),
+    ],
+)
+def test_todays_plugin_says_what_it_refuses(
+    changes: dict[str, typing.Any], degree: int, tokens: int, reason: str
+) -> None:
+    """Each rule with the number that decided it, before the arithmetic."""
+    shape = dataclasses.replace(SHAPES["Qwen/Qwen3-0.6B"], **changes)
+    found = with_todays_plugin(shape, degree, tokens)
+
+    assert not found.fits
+    assert found.arithmetic.startswith(reason)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 4, 8, 16])
+def test_todays_plugin_takes_the_sample(degree: int) -> None:
+    """Whether it really does, only hardware shows; the arithmetic is not what keeps it."""
+    assert with_todays_plugin(SHAPES["Qwen/Qwen3-0.6B"], degree).fits

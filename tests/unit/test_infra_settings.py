@@ -59,7 +59,7 @@ def test_smallest_section() -> None:
     settings = parsed()
 
     assert settings.region == "ap-southeast-4"
-    assert settings.neuron.ami == "v20260618"
+    assert settings.neuron.ami == "v20260714"
     assert settings.neuron.hardware.logical_cores == 4
     assert settings.control_plane.public_access_cidrs == ()
 
@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
             "Pulumi.test.yaml infra.neuron.ami_release: must be an AMI without a known fault: its kernel panics "
             "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 "
             "and 380, awslabs/amazon-eks-ami pull request 2757) (got 'v20260625'); remove ami_release, which "
-            "takes v20260618"
+            "takes v20260714"
         ),
     ),
     "an add-on that does harm": (
@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         "Pulumi.test.yaml infra.neuron.zones: must name each once (got ['ap-southeast-4c', 'ap-southeast-4c'])",
     ),
     "image and AMI apart": (
-        changed(neuron__ami_release="v20260903"),
+        changed(neuron__pair="neuronx-0.9.1", neuron__ami_release="v20260903"),
         (
             "Pulumi.test.yaml infra.neuron.ami_release: must have a driver that the image accepts, but its "
             "driver 2.30.2.0 wants a runtime of 2.33 or newer, and the image is "
@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         ),
     ),
     "a pair that the Kubernetes has not": (
-        changed(kubernetes="1.36"),
+        changed(kubernetes="1.36", neuron__pair="neuronx-0.9.1"),
         (
             "Pulumi.test.yaml infra.neuron.pair: must be a pair that runs on Kubernetes 1.36; this one runs on "
             "1.35 (got 'neuronx-0.9.1'); choose another pair or another infra.kubernetes"

@@ -157,3 +157,26 @@ def test_equal_cores_hold_one_kind_of_load_against_itself() -> None:
     assert [one.degree for one in again.equal_cores] == [2, 4]
     assert again.money is not None
     assert [one.degree for one in again.money.tokens] == [2, 4]
+
+
+def test_cores_that_nobody_else_gets_are_paid_for() -> None:
+    """TP1 on a whole chip of its own: its figures divide by the chip's four cores, and its tokens cost four times."""
+    section = settings(price=price(3.6, 4))
+    record, samples = planted_run(SEED_EXPERIMENT, section, rising=(1, 2))
+    own = tuple(dataclasses.replace(each, cores_used=each.degree, urls=each.urls[:1]) for each in record.degrees)
+    alone, whole = (
+        analyse(held, samples, decide(held, samples))
+        for held in (
+            dataclasses.replace(record, degrees=degrees)
+            for degrees in (own, tuple(dataclasses.replace(each, cores_used=4, cores_allocated=4) for each in own))
+        )
+    )
+
+    assert whole.cores[0].per_used == pytest.approx(alone.cores[0].per_used / 4)
+    assert alone.money is not None
+    assert whole.money is not None
+    first = [found.tokens[0].in_blocks for found in (alone.money, whole.money)]
+    assert first[0] is not None
+    assert first[1] is not None
+    assert first[1].value == pytest.approx(4 * first[0].value)
+    assert {each.servers for each in whole.equal_cores} == {1}

@@ -107,7 +107,7 @@ def test_a_node_is_made_of_what_is_named() -> None:
     """AMI, subnets, group and reservation are named one by one, never selected by tags."""
     spec = class_spec()
 
-    assert spec["amiSelectorTerms"] == [{"alias": "al2023@v20260618"}]
+    assert spec["amiSelectorTerms"] == [{"alias": "al2023@v20260714"}]
     assert spec["subnetSelectorTerms"] == [{"id": "subnet-0a"}, {"id": "subnet-0b"}]
     assert spec["securityGroupSelectorTerms"] == [{"id": "sg-0a"}]
     assert spec["capacityReservationSelectorTerms"] == [{"id": "cr-0a"}]

@@ -61,7 +61,10 @@ def test_every_bad_key_is_told_at_once(tmp_path: pathlib.Path) -> None:
     assert refused(tmp_path, {"models": [model], "afterwards": "rest", "receipt": {"node_pool": []}}) == [
         ("FILE models[0].settings.degrees[0]: must be a power of two from 1 to 64, for example 4 (got 3)"),
         "FILE models[0].rounds: every candidate with a target (tp1, tp2) must be in exactly one round (got [[1]])",
-        ("FILE models[0].colour: must be one of gates, jobs, physics, rounds, settings, targets (got 'colour')"),
+        (
+            "FILE models[0].colour: must be one of gates, jobs, physics, rounds, settings, targets, whole_chips "
+            "(got 'colour')"
+        ),
         "FILE results: must be set",
         "FILE afterwards: must be one of leave, probe, stop (got 'rest')",
         "FILE receipt.node_pool: must be text (got [])",

@@ -1,5 +1,6 @@
 """The plan of servers, nodes and turns."""
 
+import dataclasses
 import itertools
 import typing
 
@@ -216,3 +217,41 @@ def test_a_degree_with_several_batches_has_servers_of_each() -> None:
     assert result.rounds == tuple((each,) for each in candidates)
     assert [server.name for server in result.of(Candidate(1, 16))] == [f"qwen-vllm-tp1-b16-{n}" for n in range(4)]
     assert {server.group for server in result.of(Candidate(1, 4))} == {"qwen-vllm-tp1-b4-0"}
+
+
+def chips(layout: Layout = "one-each", degrees: tuple[int, ...] = (1, 2, 4), cores: int = 4) -> Wish:
+    """Return the wish of an image that takes whole chips."""
+    return dataclasses.replace(wish(layout, "packed", degrees, cores), whole_chips=True)
+
+
+def test_whole_chips_are_shared_with_nobody() -> None:
+    """TP1 and TP2, which share a chip elsewhere, have one each; each asks for the CPUs and memory of its chip."""
+    result = planned(chips(), nodes=3)
+
+    assert places(result) == {"qwen-vllm-tp1": (0, 2), "qwen-vllm-tp2": (0, 1), "qwen-vllm-tp4": (0, 0)}
+    assert {(server.chips, server.cores) for server in result.servers} == {(1, 4)}
+    assert len({(server.cpu_millicores, server.memory_mib) for server in result.servers}) == 1
+    assert result.nodes == 3
+
+
+def test_equal_cores_of_whole_chips_are_one_server_each() -> None:
+    """On one chip a degree has one server, however few cores it uses: the others of the chip are nobody's."""
+    result = planned(chips("equal-cores"), nodes=1)
+
+    assert [server.name for server in result.servers] == ["qwen-vllm-tp1", "qwen-vllm-tp2", "qwen-vllm-tp4"]
+    assert result.rounds == ((TP1,), (TP2,), (TP4,))
+
+
+def test_a_degree_of_several_chips_takes_them_whole() -> None:
+    """TP8 takes two chips of a large node, and TP1 still one."""
+    result = plan(chips(degrees=(1, 8)), LARGE, nodes_available=1, limited_by="infra.pool.nodes")
+
+    assert [(server.degree, server.chips, server.cores) for server in result.servers] == [(1, 1, 4), (8, 2, 8)]
+
+
+def test_the_preview_says_what_whole_chips_leave_idle() -> None:
+    """A line tells the cores that are paid for and that no other server gets."""
+    line = planned(chips(degrees=(1,)), nodes=1).lines()[1]
+
+    assert line.startswith("node 0: qwen-vllm-tp1 (1 of the cores of a whole chip, 10.88 CPUs, 11")
+    assert line.endswith("; 3 cores idle, 3 of them on chips that nobody else gets")

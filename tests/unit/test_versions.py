@@ -20,7 +20,7 @@ from optimal_tp.facts.versions import (
 
 @pytest.mark.parametrize("name", typing.get_args(PairName))
 def test_each_pair_fits_its_own_ami(name: PairName) -> None:
-    """The two pairs that are pinned are consistent."""
+    """The pairs that are pinned are consistent."""
     pair = PAIRS[name]
 
     assert pair_conflict(pair, pair.ami_release) is None
@@ -62,6 +62,7 @@ def test_an_ami_of_unknown_driver_is_a_conflict() -> None:
         ("v20260423", "2.27.4.0"),
         ("v20260713", "2.28.0.0"),
         ("v20260903", "2.30.2.0"),
+        ("v20261112", "2.31.7.0"),
     ],
 )
 def test_driver_of_a_release(release: str, driver: str | None) -> None:
@@ -69,6 +70,16 @@ def test_driver_of_a_release(release: str, driver: str | None) -> None:
     found = host_driver(release)
 
     assert found == driver
+
+
+def test_only_what_was_not_read_is_doubted() -> None:
+    """The pair of today says which of its facts is a guess; the others' were read."""
+    doubted = [name for name, pair in PAIRS.items() if pair.doubt is not None]
+
+    assert doubted == ["vllm-neuron-0.29"]
+    assert str(PAIRS["vllm-neuron-0.29"].doubt).startswith(
+        "the driver of AMI v20261112 is taken to be 2.31, by its date"
+    )
 
 
 def test_the_seeds_pair_is_refused_a_newer_kubernetes() -> None:

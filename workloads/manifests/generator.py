@@ -118,6 +118,7 @@ def _model(model: ModelPlan) -> ModelOrder:
         settings=traffic.in_the_pod(model.settings, SETTINGS_PATH),
         targets=targets,
         rounds=model.plan.rounds,
+        whole_chips=any(server.chips is not None for server in model.plan.servers),
         gates=dict(model.gates),
         physics=model.physics,
         jobs=JobsOrder(

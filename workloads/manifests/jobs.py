@@ -13,6 +13,7 @@ from optimal_tp.servers.vllm import (
     PROOF_TOKENS,
     VOLUME_PATH,
     artifacts_folder,
+    cache_of,
     environment,
     expected_files,
     model_folder,
@@ -75,7 +76,7 @@ def compile_spec(
 
     ``run``: name of the experiment. A Job that has failed or was stopped does not run again; another run has another.
     """
-    serving = site.serving
+    serving, cache = site.serving, cache_of(site.pair)
     mounts = [
         neuron_pod.shared(serving.volume_claim, read_only=False),
         volumes.code(parts),
@@ -85,9 +86,11 @@ def compile_spec(
     arguments = [
         *("--folder", f"{VOLUME_PATH}/{artifacts_folder(site.model, site.pair, server.candidate)}"),
         *("--model", site.model.name),
-        *(part for name in expected_files(server.degree) for part in ("--expect", name)),
-        *(part for tokens in proof_prompts(site.model) for part in ("--prompt-tokens", str(tokens))),
+        *(part for name in expected_files(site.pair, server.degree) for part in ("--expect", name)),
+        *(part for tokens in proof_prompts(site.model, site.pair) for part in ("--prompt-tokens", str(tokens))),
         *("--tokens", str(PROOF_TOKENS)),
+        *("--cache", cache.path, "--finished", cache.finished),
+        *(("--loads-cache",) if cache.is_loaded else ()),
         *("--patience-seconds", str(serving.start_patience_seconds)),
     ]
     python = {"PYTHONPATH": volumes.CODE_PATH, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -35,7 +35,8 @@ def _software(scene: Scene) -> list[Row]:
 def _new(scene: Scene) -> list[Row]:
     settings, ask, minor = scene.settings, scene.ask, scene.settings.kubernetes
     offered = ask(questions.VERSIONS, clusterVersions=[minor])
-    rows = [making.kubernetes(minor, offered, scene.now.date())]
+    today = scene.now.date()
+    rows = [making.kubernetes(minor, offered, today), making.karpenter(minor, today)]
     for addon, version in settings.addons.by_addon().items():
         answer = ask(questions.ADDON_VERSIONS, addonName=addon, kubernetesVersion=minor)
         rows.append(making.addon(addon, version, minor, answer))

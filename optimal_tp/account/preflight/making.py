@@ -8,7 +8,14 @@ from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.addons import AddonName, addon_conflict
-from optimal_tp.facts.versions import KubernetesMinor, bad_release, pair_conflict
+from optimal_tp.facts.versions import (
+    KARPENTER,
+    KARPENTER_KUBERNETES,
+    KARPENTER_SUPPORTED_UNTIL,
+    KubernetesMinor,
+    bad_release,
+    pair_conflict,
+)
 from optimal_tp.settings import first_up
 from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import InfraSettings
@@ -49,7 +56,7 @@ def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer
 
 
 def support(neuron: Neuron) -> Row:
-    """Say until when AWS supports the image: both pairs run NxD Inference, whose end is announced."""
+    """Say until when AWS supports the image: the end of NxD Inference is announced, and what follows it is beta."""
     return Row(
         check="support of the image",
         state="warning",
@@ -62,12 +69,42 @@ def support(neuron: Neuron) -> Row:
 def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
     """Say whether the image's runtime and the AMI's driver accept each other, and no harm is known of the AMI."""
     conflict = pair_conflict(neuron.image_and_ami, neuron.ami) or bad_release(neuron.ami, minor)
+    doubt = neuron.image_and_ami.doubt
+    if conflict is None and doubt is not None:
+        return Row(
+            check="image and AMI",
+            state="warning",
+            found=f"{neuron.pair} on {neuron.ami}: {doubt}",
+            required="runtime and host driver accept each other",
+            remedy="run one small degree first: `nrt_init` in its log means that they do not",
+        )
     return Row(
         check="image and AMI",
         state="fine" if conflict is None else "wrong",
         found=f"{neuron.pair} on {neuron.ami}" if conflict is None else conflict,
         required="runtime and host driver accept each other",
         remedy="" if conflict is None else "remove infra.neuron.ami_release or choose another pair",
+    )
+
+
+def karpenter(minor: KubernetesMinor, today: dt.date) -> Row:
+    """Say whether our release of Karpenter supports this minor, and until when it is supported itself."""
+    low, high = KARPENTER_KUBERNETES
+    fits = low <= int(minor.partition(".")[2]) <= high
+    left = (dt.date.fromisoformat(KARPENTER_SUPPORTED_UNTIL) - today).days
+    supported = f"itself supported until {KARPENTER_SUPPORTED_UNTIL}"
+    remedies = [
+        ""
+        if fits
+        else f"choose an infra.kubernetes up to 1.{high}; beyond, Karpenter logs an error and goes on untested",
+        "" if left > _WARN_DAYS else "look for a release of this program with a newer Karpenter",
+    ]
+    return Row(
+        check=f"Karpenter {KARPENTER.version}",
+        state="fine" if fits and left > _WARN_DAYS else "warning",
+        found=f"supports Kubernetes 1.{low} to 1.{high}; {supported}",
+        required=f"support for Kubernetes {minor}",
+        remedy="; ".join(each for each in remedies if each),
     )
 
 
