@@ -153,8 +153,8 @@ $(VENV)/dev.ready: requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python .venv-docs --no-deps --require-hashes -r requirements/docs.txt
 	touch $@
 
-# Strict: a dead link, or a page without a place in mkdocs.yml, fails. The variable silences an advertisement.
-SITE := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+# Strict: a dead link, or a page without a place in mkdocs.yml, fails. Never --quiet, which hides warnings from strict; the variable silences an advertisement.
+SITE := NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make pins'
