@@ -1,6 +1,6 @@
-"""Print generated documents: docs/metrics.md, docs/cli.md, verdict.schema.json.
+"""Print generated documents: docs/metrics.md, docs/reference/cli.md, verdict.schema.json.
 
-Example: optimal-tp reference cli > docs/cli.md
+Example: optimal-tp reference cli > docs/reference/cli.md
 """
 
 import argparse
@@ -40,7 +40,7 @@ degree has several batches; `Status` is `Success` or `Error`.
 _DERIVED_HEAD = """
 # Figures beside the metrics
 
-In the report and `verdict.json` only: [how far from the limit](how-far-from-the-limit.md).
+In the report and `verdict.json` only: [how far from the limit](../concepts/how-far-from-the-limit.md).
 """
 
 

@@ -215,7 +215,7 @@ class Derived:
     name: str
     title: str
     formula: str
-    """In terms of what docs/how-far-from-the-limit.md names."""
+    """In terms of what docs/concepts/how-far-from-the-limit.md names."""
 
 
 DERIVED: tuple[Derived, ...] = (

@@ -85,11 +85,11 @@ def test_help_imports_no_library() -> None:
 
 
 def test_the_page_is_fresh() -> None:
-    """docs/cli.md is what the parsers say, as Python 3.11 prints it."""
+    """docs/reference/cli.md is what the parsers say, as Python 3.11 prints it."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("other versions of Python lay out help in another way")
 
-    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == cli_page()
+    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == cli_page()
 
 
 def test_every_exit_status_has_words() -> None:

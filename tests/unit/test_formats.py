@@ -137,7 +137,7 @@ def test_the_example_of_the_loader_works(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The page's own lines, run in a folder with a run as a user has it."""
-    page = (ROOT / "docs/loader.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/loader.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     store(tmp_path / "out/last", *planted_run())
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ COLUMNS = (
     "requests_per_second",
     "cores",
 )
-"""In their order; docs/predictions.md explains each. Only ``degree`` and one figure are needed."""
+"""In their order; docs/how-to/predictions.md explains each. Only ``degree`` and one figure are needed."""
 FIGURES = ("ttft_ms", "tpot_ms", "output_tokens_per_second", "requests_per_second")
 
 
