@@ -6,6 +6,7 @@ import pathlib
 import re
 import typing
 
+from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES
@@ -168,7 +169,7 @@ def ground(
     data = read_yaml(path, key="--stack-file", value=str(path), remedy="name the stack's Pulumi.<stack>.yaml")
     config = data.get("config", {}) if isinstance(data, dict) else {}
     file = path.name
-    infra = parse_infra(config.get(f"{_PROJECT}:infra"), file=file)
+    infra = parse_infra(with_outputs(config.get(f"{_PROJECT}:infra"), by_command, file=file), file=file)
     sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
     settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, pads=pads_heads(neuron.image_and_ami))

@@ -135,7 +135,11 @@ class Storage(Section):
 
 
 class ExistingCluster(Section):
-    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
+    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7.
+
+    ``stack: organization/project/stack`` beside these keys takes every required one that is absent from that stack's
+    output of the same name (optimal_tp/account/stack_outputs.py).
+    """
 
     cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     """Name of the EKS cluster in the stack's region."""
