@@ -43,7 +43,7 @@ def made(**changes: object) -> Recording:
 def example(monkeypatch: pytest.MonkeyPatch) -> Recording:
     """Return a run of the example, with the component itself where the generated package would send its arguments."""
     package = types.ModuleType("pulumi_optimal_tp")
-    package.NeuronNodes = lambda name, **args: neuron_nodes.NeuronNodes(name, args)  # type: ignore[attr-defined, arg-type]
+    package.NeuronNodes = lambda name, **args: neuron_nodes.NeuronNodes(name, args)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pulumi_optimal_tp", package)
     return record(
         lambda: runpy.run_path(str(EXAMPLE / "__main__.py"), run_name="__main__"),

@@ -33,4 +33,4 @@ def test_a_secret_id_never_reaches_a_resource(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SettingsError, match=r"output instance_profile of acme/platform/prod is '\[secret\]'") as told:
         on_existing(infra__existing=REFERENCE)
 
-    assert OUTPUTS["instance_profile"] not in str(told.value)
+    assert str(OUTPUTS["instance_profile"]) not in str(told.value)

@@ -6,8 +6,9 @@ import typing
 
 import pytest
 
-from optimal_tp.account.stack_outputs import HIDDEN, StackOutputs, by_command, with_outputs
+from optimal_tp.account.stack_outputs import StackOutputs, by_command, with_outputs
 from optimal_tp.errors import SettingsError
+from optimal_tp.settings.stack_config import HIDDEN
 from tests.fakes_stack_files import EXISTING
 
 STACK = "acme/platform/prod"
