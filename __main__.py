@@ -8,6 +8,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra import platform
+from infra.references import stack_outputs
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
@@ -23,7 +24,7 @@ sections = {"infra": config.require_object("infra"), **{name: config.get_object(
 try:
     require_known({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
     read = ModelFiles(token=config.get("hub_token"))
-    stack = compose(sections, aws.require("region"), file=file, read=read)
+    stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron

@@ -9,7 +9,6 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from infra import policies, roles
-from infra.cluster import Cluster
 from infra.nodes import karpenter_values
 from optimal_tp.facts.names import SYSTEM_NAMESPACE
 from optimal_tp.facts.versions import KARPENTER, KARPENTER_CRD, Chart
@@ -39,7 +38,10 @@ class KarpenterArgs:
     """What Karpenter needs. ``overlays`` opens the gate of NodeOverlay."""
 
     cluster_name: str
-    cluster: Cluster
+    control_plane: collections.abc.Sequence[pulumi.Resource]
+    """What must be there before anything is in the cluster; nothing for a cluster that exists."""
+    running: collections.abc.Sequence[pulumi.Resource]
+    """What must be there before pods run, likewise."""
     overlays: bool
     dry_run: bool
     """Whether Karpenter tries launches out before it takes a node class."""
@@ -67,7 +69,7 @@ class Karpenter(pulumi.ComponentResource):
         identity = self._controller_identity(queue, node_role)
         # While Karpenter runs it must be able to end what it launched: without its rights instances run on and bill,
         # without the nodes' rights they do not drain. So everything here is deleted after the chart.
-        crds = self._release("crds", KARPENTER_CRD, _KEPT, after=[args.cluster.control_plane])
+        crds = self._release("crds", KARPENTER_CRD, _KEPT, after=args.control_plane)
         values = karpenter_values(
             cluster_name=args.cluster_name,
             region=args.place.region,
@@ -81,7 +83,7 @@ class Karpenter(pulumi.ComponentResource):
             KARPENTER,
             values,
             # Without its definitions the controller does not start.
-            after=[*args.cluster.running, crds, profile, *identity, *node_ready, *events],
+            after=[*args.running, crds, profile, *identity, *node_ready, *events],
         )
         self.instance_profile_name = profile.name
         self.register_outputs({"instance_profile_name": self.instance_profile_name})
@@ -136,7 +138,7 @@ class Karpenter(pulumi.ComponentResource):
             principal_arn=role.arn,
             type="EC2_LINUX",
             tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster.control_plane]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.control_plane),
         )
         return role, [*attachments, entry]
 
@@ -163,7 +165,7 @@ class Karpenter(pulumi.ComponentResource):
             service_account=SERVICE_ACCOUNT,
             role_arn=role.arn,
             tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster.control_plane]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.control_plane),
         )
         return [*attachments, association]
 

@@ -23,6 +23,8 @@ class NeuronSchedulingArgs:
 
     kubernetes: KubernetesMinor
     registries: Registries
+    fleet: bool
+    """Whether nodes outlive the experiment; then the node problem detector watches them."""
     after: collections.abc.Sequence[pulumi.Resource]
     """Nodes to run on and the DNS that the schedulers find each other by."""
 
@@ -45,7 +47,7 @@ class NeuronScheduling(pulumi.ComponentResource):
             namespace=names.SYSTEM_NAMESPACE,
             chart=NEURON.reference(args.registries.charts),
             version=NEURON.version,
-            values=nodes.neuron_values(args.kubernetes, args.registries),
+            values=nodes.neuron_values(args.kubernetes, args.registries, fleet=args.fleet),
             atomic=True,
             cleanup_on_fail=True,
             timeout=_RELEASE_TIMEOUT_SECONDS,

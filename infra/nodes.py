@@ -85,8 +85,11 @@ def karpenter_values(
     }
 
 
-def neuron_values(minor: KubernetesMinor, registries: Registries) -> Spec:
-    """Return the values of the Neuron chart: device plugin, scheduler extension, and a scheduler that asks it."""
+def neuron_values(minor: KubernetesMinor, registries: Registries, *, fleet: bool) -> Spec:
+    """Return the values of the Neuron chart: device plugin, scheduler extension, and a scheduler that asks it.
+
+    ``fleet`` switches the node problem detector on, which marks a node whose chips fail.
+    """
     kubernetes = KUBERNETES[minor]
     return {
         "devicePlugin": {"image": {"repository": f"{registries.images}/neuron/neuron-device-plugin"}},
@@ -102,6 +105,7 @@ def neuron_values(minor: KubernetesMinor, registries: Registries) -> Spec:
                 },
             },
         },
-        # The node problem detector would replace nodes in the middle of a measurement, and wants a role of its own.
-        "npd": {"enabled": False},
+        # An experiment's nodes are watched by its own audit. The chart's recovery, which replaces nodes, stays off: it
+        # terminates instances with a role of its own behind Karpenter's back. Values as in chart 1.10.0.
+        "npd": {"enabled": fleet, "nodeRecovery": {"enabled": False}},
     }

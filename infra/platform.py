@@ -129,7 +129,12 @@ def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_lif
     karpenter = _karpenter(settings, cluster, place, in_cluster)
     scheduling = NeuronScheduling(
         "neuron",
-        NeuronSchedulingArgs(kubernetes=settings.kubernetes, registries=settings.registries, after=cluster.running),
+        NeuronSchedulingArgs(
+            kubernetes=settings.kubernetes,
+            registries=settings.registries,
+            fleet=settings.neuron.fleet_nodes > 0,
+            after=cluster.running,
+        ),
         in_cluster,
     )
     storage = SharedStorage(
@@ -189,7 +194,8 @@ def _cluster(settings: InfraSettings, subnets: Subnets, place: Place, profile: s
 def _karpenter(settings: InfraSettings, cluster: Cluster, place: Place, opts: pulumi.ResourceOptions) -> Karpenter:
     args = KarpenterArgs(
         cluster_name=settings.cluster_name,
-        cluster=cluster,
+        control_plane=[cluster.control_plane],
+        running=cluster.running,
         overlays=settings.neuron.karpenter_needs_a_price,
         dry_run=settings.karpenter_dry_run,
         registries=settings.registries,

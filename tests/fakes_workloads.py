@@ -49,7 +49,7 @@ def program(file: str | None = None, /, **changes: object) -> Recording:
 
 def on_existing(**changes: object) -> Recording:
     """Run the program on a cluster that is there already."""
-    config = changed("Pulumi.dev.yaml", **side_by_side(infra__existing=EXISTING, **changes))
+    config = changed("Pulumi.dev.yaml", **side_by_side(**{"infra__existing": EXISTING, **changes}))
     for key in ("cluster_name", "network", "control_plane", "system_nodes", "addons", "prices"):
         config["optimal-tp:infra"].pop(key, None)
     return run_main(config, stack="dev")

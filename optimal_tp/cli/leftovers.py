@@ -18,6 +18,7 @@ from optimal_tp.account.leftovers.kinds import Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import Ask, least_policy
+from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.cli.preflight import said_source
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
@@ -58,7 +59,7 @@ def stack_scope(config: StackConfig) -> Scope:
     """Return where leftovers of the stack are looked for, whatever its experiment has become. Raises SettingsError."""
     try:
         results = results_of(config)
-        settings = parse_infra(config.sections["infra"], file=config.file)
+        settings = parse_infra(with_outputs(config.sections["infra"], by_command, file=config.file), file=config.file)
     except OptimalTpError as error:
         raise config.hidden(error) from None
     return Scope(settings=settings, bucket=results.bucket, keeps_bucket=results.on_destroy == "keep")

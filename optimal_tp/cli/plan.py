@@ -25,6 +25,7 @@ from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
+from optimal_tp.fleet.scaling import DEFAULT_PROMETHEUS
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
@@ -75,6 +76,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--manifests", type=pathlib.Path, metavar="DIR", help="writes what to deploy for the cheapest degree")
     add("--stack-file", type=pathlib.Path, default=_STACK_FILE, metavar="FILE", help="of --manifests (%(default)s)")
+    add(
+        "--prometheus",
+        default=DEFAULT_PROMETHEUS,
+        metavar="URL",
+        help="scrapes the fleet, in --manifests (%(default)s)",
+    )
     add("--output", type=pathlib.Path, metavar="FOLDER", help="where fleet.html goes; the source's folder if absent")
 
 
@@ -263,9 +270,10 @@ def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Name
     best, folder = found.carried[0], options.manifests
     place = ground(
         options.stack_file,
-        settings.model,
+        settings,
         instance_type=best.nodes.instance_type,
         most_nodes=most_nodes(best),
+        prometheus=options.prometheus,
     )
     files = {
         name: yaml.safe_dump_all(documents, sort_keys=False, width=120).encode()

@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[tpN=]FILE",
-        help="predictions of a planner or simulator, shown against the run (docs/how-to/predictions.md); again for more files",
+        help="predictions of a planner or simulator, held against the run; again for more files",
     )
     add(
         "--format",

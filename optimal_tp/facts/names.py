@@ -50,6 +50,8 @@ def alarms(
 
 NODE_CLASS = "neuron-al2023"
 NODE_POOL = "neuron-trn-2"
+FLEET_NODE_POOL = "neuron-trn-2-fleet"
+"""A planned fleet's own: an experiment's limits and node lives do not touch it, and no measurement is on its nodes."""
 NODE_OVERLAY = "neuron-trn-2-price"
 SCHEDULER = "my-scheduler"
 """Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""

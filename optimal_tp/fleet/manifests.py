@@ -6,9 +6,11 @@ import pathlib
 import re
 import typing
 
+from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import Problem, SettingsError, shown
 from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES, chips_of, cores_held
+from optimal_tp.fleet import scaling
 from optimal_tp.fleet.planning import Carried
 from optimal_tp.plan.feasibility import with_batches
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
@@ -17,15 +19,12 @@ from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.parser import read_yaml
 from optimal_tp.settings.stack_file import parse_cluster
-from optimal_tp.settings.workload import Model
+from optimal_tp.settings.workload import WorkloadSettings
 
 Manifest = dict[str, typing.Any]
 
-IN_FLIGHT_METRIC = "vllm_requests_in_flight"
-"""The per-pod metric that the autoscaler reads from the custom metrics API: ``vllm:num_requests_running`` plus
-``vllm:num_requests_waiting``, as a metrics adapter serves it under one name (docs/concepts/fleet.md)."""
 _ZONE = "topology.kubernetes.io/zone"
-_SCALE_DOWN_SECONDS = 600
+_SECONDS_PER_MINUTE = 60
 _UNDERSCORE = re.compile(r"_([a-z])")
 
 
@@ -35,7 +34,11 @@ class Ground:
 
     site: Site
     node_pool: Manifest
-    """The stack's NodePool, as the API server gets it."""
+    """The fleet's own NodePool, as the API server gets it."""
+    longest_request_seconds: float
+    """After which the run gave a request up; a server that is going waits that long for its last answer."""
+    prometheus: str = scaling.DEFAULT_PROMETHEUS
+    """Address of the Prometheus that scrapes the servers."""
 
 
 def name_of(degree: int) -> str:
@@ -47,13 +50,16 @@ def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
     """Return every object, by the file it goes to. The fleet of ``one`` runs in the namespace of the stack."""
     name = name_of(one.degree)
     server = _server(one, name, whole_chips=ground.site.pair.engine.whole_chips)
+    policy = _camel(deployment.policy_spec(server))
+    policy["ingress"].append(scaling.scrape_peer(ground.prometheus))
     return {
         f"{name}.yaml": [
             _object("apps/v1", "Deployment", name, ground, _deployment(one, ground, server)),
             _object("v1", "Service", name, ground, _camel(deployment.service_spec(server))),
-            _object("networking.k8s.io/v1", "NetworkPolicy", name, ground, _camel(deployment.policy_spec(server))),
+            _object("networking.k8s.io/v1", "NetworkPolicy", name, ground, policy),
             _object("policy/v1", "PodDisruptionBudget", name, ground, _budget(one, name)),
-            _object("autoscaling/v2", "HorizontalPodAutoscaler", name, ground, _autoscaler(one, name)),
+            _object(scaling.MONITOR_VERSION, "PodMonitor", name, ground, scaling.monitor_spec(name)),
+            _object(scaling.SCALER_VERSION, "ScaledObject", name, ground, _scaler(one, name, ground)),
         ],
         "nodepool.yaml": [ground.node_pool],
     }
@@ -102,9 +108,15 @@ def _deployment(one: Carried, ground: Ground, server: PlannedServer) -> Manifest
             "labelSelector": {"matchLabels": {"app": server.name}},
         }
     ]
+    pod["containers"][0]["lifecycle"] = scaling.drain_hook()
+    pod["terminationGracePeriodSeconds"] = _grace_seconds(ground.site, ground.longest_request_seconds)
     # No spare cores: a new server needs an old one's.
     spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return spec
+
+
+def _grace_seconds(site: Site, longest_request_seconds: float) -> int:
+    return scaling.grace_seconds(longest_request_seconds, site.serving.stop_patience_seconds)
 
 
 def _budget(one: Carried, name: str) -> Manifest:
@@ -112,24 +124,15 @@ def _budget(one: Carried, name: str) -> Manifest:
     return {"maxUnavailable": min(one.nodes.servers_per_node, one.sizing.fleet.replicas), **_selector(name)}
 
 
-def _autoscaler(one: Carried, name: str) -> Manifest:
-    target = math.floor(1000 * in_flight_per_server(one))
-    return {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        # The plan is the least: below it a Poisson stream of this rate breaks the limit before any metric shows it.
-        "minReplicas": one.sizing.fleet.replicas,
-        "maxReplicas": max(one.sizing.fleet.replicas, most_nodes(one) * one.nodes.servers_per_node),
-        "metrics": [
-            {
-                "type": "Pods",
-                "pods": {
-                    "metric": {"name": IN_FLIGHT_METRIC},
-                    "target": {"type": "AverageValue", "averageValue": f"{max(1, target)}m"},
-                },
-            }
-        ],
-        "behavior": {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_SECONDS}},
-    }
+def _scaler(one: Carried, name: str, ground: Ground) -> Manifest:
+    least = one.sizing.fleet.replicas
+    return scaling.scaler_spec(
+        name,
+        address=ground.prometheus,
+        query=scaling.in_flight_query(name, ground.site.serving.namespace),
+        in_flight=in_flight_per_server(one),
+        servers=(least, max(least, most_nodes(one) * one.nodes.servers_per_node)),
+    )
 
 
 def _selector(name: str) -> Manifest:
@@ -154,16 +157,20 @@ def _camel(value: typing.Any) -> typing.Any:  # noqa: ANN401 - a manifest is any
 _PROJECT = "optimal-tp"
 
 
-def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: int) -> Ground:
+def ground(
+    path: pathlib.Path, measured: WorkloadSettings, *, instance_type: str, most_nodes: int, prometheus: str
+) -> Ground:
     """Return where the stack in the file ``path`` puts a fleet of its own model.
 
-    ``model`` is what the run measured: its service times say nothing of another one. Raises SettingsError for a file
+    ``measured`` are the run's settings: its service times say nothing of another model. Raises SettingsError for a file
     that is no stack's, and for one whose nodes, model or requests at a time are others than those of the plan.
     """
+    scaling.prometheus_namespace(prometheus)
+    model = measured.model
     data = read_yaml(path, key="--stack-file", value=str(path), remedy="name the stack's Pulumi.<stack>.yaml")
     config = data.get("config", {}) if isinstance(data, dict) else {}
     file = path.name
-    infra = parse_infra(config.get(f"{_PROJECT}:infra"), file=file)
+    infra = parse_infra(with_outputs(config.get(f"{_PROJECT}:infra"), by_command, file=file), file=file)
     sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
     settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, engine=neuron.image_and_ami.engine)
@@ -194,12 +201,23 @@ def ground(path: pathlib.Path, model: Model, *, instance_type: str, most_nodes: 
         pair=pair,
         image=pair.image(infra.registries.images),
         scheduler=names.SCHEDULER,
-        node_pool=names.NODE_POOL,
+        node_pool=names.FLEET_NODE_POOL,
     )
+    # A node that goes must not end its servers before their last answers.
+    grace = math.ceil(_grace_seconds(site, measured.load.request_timeout_seconds) / _SECONDS_PER_MINUTE)
+    pools = {
+        "maximum_nodes": most_nodes,
+        "termination_grace_minutes": max(neuron.termination_grace_minutes, grace),
+    }
     pool: Manifest = {
         "apiVersion": node_pool.NODE_POOL_VERSION,
         "kind": "NodePool",
-        "metadata": {"name": names.NODE_POOL},
-        "spec": node_pool.node_pool_spec(neuron.model_copy(update={"maximum_nodes": most_nodes}), life_seconds=None),
+        "metadata": {"name": names.FLEET_NODE_POOL},
+        "spec": node_pool.node_pool_spec(neuron.model_copy(update=pools), life_seconds=None),
     }
-    return Ground(site=site, node_pool=pool)
+    return Ground(
+        site=site,
+        node_pool=pool,
+        longest_request_seconds=measured.load.request_timeout_seconds,
+        prometheus=prometheus,
+    )

@@ -8,6 +8,7 @@ import collections.abc
 import dataclasses
 import pathlib
 
+from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan, with_batches
@@ -32,15 +33,21 @@ class Stack:
 
 
 def compose(
-    sections: collections.abc.Mapping[str, object], region: str, *, file: str, read: Read = local_file
+    sections: collections.abc.Mapping[str, object],
+    region: str,
+    *,
+    file: str,
+    read: Read = local_file,
+    outputs: Outputs = by_command,
 ) -> Stack:
     """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
 
     ``read`` gives the config.json of models that are not known by name; by default only from this machine.
+    ``outputs`` gives those of the stack that ``infra.existing.stack`` names.
     Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
     where nodes cannot hold the servers.
     """
-    infra = parse_infra(sections["infra"], file=file)
+    infra = parse_infra(with_outputs(sections["infra"], outputs, file=file), file=file)
     spend = parse_spend(sections["spend"], file=file)
     workloads = parse_cluster(sections, file=file)
     require_region(infra, region, file=file)

@@ -50,6 +50,9 @@ class Neuron(Section):
     price for trn2, and Karpenter never launches what has no price, so it is told this one."""
     maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
     """The most Neuron nodes at a time: the limit of the node pool. Fewer than the servers need means turns."""
+    fleet_nodes: int = pydantic.Field(default=0, ge=0, le=100_000)
+    """Nodes of a planned fleet beside the experiment's, as ``optimal-tp plan --manifests`` counts them: preflight holds
+    quotas and reservations against both, and from 1 on the node problem detector watches every Neuron node."""
     root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
     """Holds images (8 GiB compressed each) and everything pods write locally."""
     consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)

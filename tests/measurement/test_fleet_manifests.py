@@ -36,20 +36,42 @@ def written(source: str, tmp_path_factory: pytest.TempPathFactory) -> Manifests:
     return {each["kind"]: each for each in found}
 
 
-def test_every_object_is_valid(written: Manifests) -> None:
-    """Against the API server's own schemas, unknown fields refused, and Karpenter's definition of a NodePool."""
-    pool = written["NodePool"]
-    crd = yaml.safe_load((ROOT / "tests/crds/karpenter.sh_nodepools.yaml").read_text())
-    (schema,) = [each["schema"]["openAPIV3Schema"] for each in crd["spec"]["versions"] if each["name"] == "v1"]
-    jsonschema.validate(pool, schema)
+CUSTOM = {
+    "NodePool": "karpenter.sh_nodepools.yaml",
+    "PodMonitor": "fleet/monitoring.coreos.com_podmonitors.yaml",
+    "ScaledObject": "fleet/keda.sh_scaledobjects.yaml",
+}
 
-    assert [problem for kind, each in written.items() if kind != "NodePool" for problem in problems(each)] == []
+
+def closed(schema: typing.Any) -> typing.Any:
+    """Return ``schema`` with every unknown field an error, as the API server's strict fields have it."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shut = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and "x-kubernetes-preserve-unknown-fields" not in schema:
+        shut.setdefault("additionalProperties", False)
+    return shut
+
+
+def test_every_object_is_valid(written: Manifests) -> None:
+    """Against the API server's own schemas and the definitions of custom kinds, unknown fields refused."""
+    for kind, file in CUSTOM.items():
+        crd = yaml.safe_load((ROOT / "tests/crds" / file).read_text())
+        version = written[kind]["apiVersion"].rsplit("/")[-1]
+        (schema,) = [each["schema"]["openAPIV3Schema"] for each in crd["spec"]["versions"] if each["name"] == version]
+        spec = {key: value for key, value in schema["properties"].items() if key == "spec"}
+        jsonschema.validate({"spec": written[kind]["spec"]}, closed({"type": "object", "properties": spec}))
+
+    assert [problem for kind, each in written.items() if kind not in CUSTOM for problem in problems(each)] == []
     assert set(written) == {
         "Deployment",
-        "HorizontalPodAutoscaler",
         "NetworkPolicy",
         "NodePool",
         "PodDisruptionBudget",
+        "PodMonitor",
+        "ScaledObject",
         "Service",
     }
 
@@ -79,23 +101,80 @@ def test_everything_selects_the_same_pods(written: Manifests) -> None:
     ]
 
     assert selectors == [labels] * 4
-    assert written["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == NAME
+    assert written["PodMonitor"]["spec"]["selector"]["matchLabels"] == labels
+    assert written["ScaledObject"]["spec"]["scaleTargetRef"]["name"] == NAME
 
 
 def test_numbers_are_the_plans(written: Manifests) -> None:
     """Replicas at least; nodes enough for what withstands the loss of a zone; in flight by Little's law."""
     replicas = written["Deployment"]["spec"]["replicas"]
-    scaler = written["HorizontalPodAutoscaler"]["spec"]
+    scaler = written["ScaledObject"]["spec"]
     nodes = int(written["NodePool"]["spec"]["limits"]["nodes"])
-    target = scaler["metrics"][0]["pods"]["target"]["averageValue"]
+    target = float(scaler["triggers"][0]["metadata"]["threshold"])
 
     assert 20 <= replicas <= 26
-    assert scaler["minReplicas"] == replicas
-    assert scaler["maxReplicas"] == 4 * nodes
+    assert scaler["minReplicaCount"] == replicas
+    assert scaler["maxReplicaCount"] == 4 * nodes
     assert nodes * 2 // 3 >= replicas / 4
     assert written["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 4
-    assert target.endswith("m")
-    assert 0.29 * 20 / replicas <= int(target[:-1]) / 1000 <= 0.4 * 20 / replicas
+    assert 0.29 * 20 / replicas <= target <= 0.4 * 20 / replicas
+
+
+def test_the_scale_reads_what_the_monitor_scrapes(written: Manifests) -> None:
+    """One number for the whole fleet, of this fleet alone; a lost target is an error and never 0."""
+    trigger = written["ScaledObject"]["spec"]["triggers"][0]
+    fleet = f'{{namespace="optimal-tp",job="optimal-tp/{NAME}"}}[120s]'
+
+    assert written["PodMonitor"]["metadata"] == {"name": NAME, "namespace": "optimal-tp", "labels": {"app": NAME}}
+    assert trigger["metricType"] == "AverageValue"
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
+    assert trigger["metadata"]["query"] == (
+        f"sum(avg_over_time(vllm:num_requests_running{fleet})) + sum(avg_over_time(vllm:num_requests_waiting{fleet}))"
+    )
+
+
+def test_prometheus_may_reach_the_servers(written: Manifests) -> None:
+    """The namespace admits nobody: without a rule every target is down and nothing scales."""
+    rules = written["NetworkPolicy"]["spec"]["ingress"]
+    namespaces = [peer["namespaceSelector"]["matchLabels"] for rule in rules[1:] for peer in rule["from"]]
+
+    assert namespaces == [{"kubernetes.io/metadata.name": "monitoring"}]
+
+
+def test_a_server_outlives_its_last_request(written: Manifests) -> None:
+    """Out of its Service, the longest request of the run, vLLM's own end; and a node waits for all of it."""
+    pod = written["Deployment"]["spec"]["template"]["spec"]
+    command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    node = written["NodePool"]["spec"]["template"]["spec"]
+
+    assert command[:2] == ["python3", "-c"]
+    assert command[3:] == ["http://127.0.0.1:8000/metrics", "10", "1"]
+    assert pod["terminationGracePeriodSeconds"] == 10 + 60 + 60
+    assert pod["terminationGracePeriodSeconds"] <= 60 * int(node["terminationGracePeriod"].removesuffix("m"))
+
+
+def test_the_fleet_has_nodes_of_its_own(written: Manifests) -> None:
+    """The stack's `up` must not set its limits back, nor a measurement share its nodes."""
+    pool, pod = written["NodePool"], written["Deployment"]["spec"]["template"]["spec"]
+
+    assert pool["metadata"]["name"] == "neuron-trn-2-fleet"
+    assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
+    assert pod["nodeSelector"] == {"karpenter.sh/nodepool": "neuron-trn-2-fleet"}
+
+
+def test_a_prometheus_outside_the_cluster_is_refused(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The NetworkPolicy needs its namespace."""
+    asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--manifests", str(tmp_path)]
+    told = [*asked, "--stack-file", str(ROOT / "Pulumi.dev.yaml"), "--prometheus", "http://metrics.example.org"]
+
+    assert main([*told, "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "--prometheus is 'http://metrics.example.org'; must be the address of a Service, for example "
+        "http://prometheus-operated.monitoring:9090; name the Prometheus that scrapes the cluster as "
+        "http://SERVICE.NAMESPACE:PORT\n"
+    )
 
 
 def test_a_stack_of_another_kind_is_refused(

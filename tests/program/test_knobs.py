@@ -123,6 +123,7 @@ KNOBS = (
             Knob(f"prices.{what}.date", f"2026-11-1{number}", "output prices", f"(bill {number}, 2026-11-1{number})"),
         )
     ),
+    Knob("neuron.fleet_nodes", 3, "Release neuron-chart", '"npd": {"enabled": true'),
     Knob("neuron.maximum_nodes", 3, "NodePool pool-nodes", '"nodes": "3"'),
     Knob("neuron.root_volume_gib", 321, "EC2NodeClass pool-class", '"volumeSize": "321Gi"'),
     Knob("neuron.consolidate_after_minutes", 7, "NodePool pool-nodes", '"consolidateAfter": "7m"'),

@@ -179,7 +179,7 @@ def test_karpenter_values(*, overlays: bool, dry_run: bool) -> None:
 @pytest.mark.parametrize(("minor", "tag"), [("1.35", "v1.35.8-eks-1-35-15"), ("1.36", "v1.36.4-eks-1-36-9")])
 def test_the_scheduler_is_of_the_clusters_minor(minor: KubernetesMinor, tag: str) -> None:
     """The extension is on and ``my-scheduler`` is EKS Distro's scheduler of the same minor version."""
-    scheduler = neuron_values(minor, Registries())["scheduler"]
+    scheduler = neuron_values(minor, Registries(), fleet=False)["scheduler"]
 
     assert scheduler["enabled"] is True
     assert scheduler["customScheduler"] == {
@@ -191,7 +191,7 @@ def test_the_scheduler_is_of_the_clusters_minor(minor: KubernetesMinor, tag: str
 
 def test_every_image_comes_from_the_mirror() -> None:
     """A mirror that the settings name is the mirror of every image, and the problem detector stays off."""
-    values = neuron_values("1.35", Registries(images="mirror.example/ecr"))
+    values = neuron_values("1.35", Registries(images="mirror.example/ecr"), fleet=False)
     repositories = [
         values["devicePlugin"]["image"]["repository"],
         values["scheduler"]["image"]["repository"],
@@ -199,4 +199,11 @@ def test_every_image_comes_from_the_mirror() -> None:
     ]
 
     assert all(repository.startswith("mirror.example/ecr/") for repository in repositories)
-    assert values["npd"] == {"enabled": False}
+
+
+@pytest.mark.parametrize("fleet", [False, True])
+def test_the_problem_detector_watches_fleets_alone(*, fleet: bool) -> None:
+    """Nodes of an experiment are audited; nobody but Karpenter replaces a node in either case."""
+    values = neuron_values("1.35", Registries(), fleet=fleet)
+
+    assert values["npd"] == {"enabled": fleet, "nodeRecovery": {"enabled": False}}

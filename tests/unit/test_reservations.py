@@ -175,3 +175,13 @@ def test_too_few_are_told_with_the_way_out(available: int, kinds: tuple[str, ...
 
     assert (row.state, row.remedy) == (state, remedy)
     assert enough(neuron("cr-1"), experiment(), Unknown(reason="no right")).state == "unknown"
+
+
+def test_a_fleet_needs_its_reservation_too() -> None:
+    """Its nodes run beside the experiment's, so three are missing where only the experiment's two are free."""
+    settings = neuron("cr-1").model_copy(update={"fleet_nodes": 3})
+    row = enough(settings, experiment(), 4)
+
+    assert (row.state, row.required) == ("wrong", "5, the nodes of the plan and the 3 of the fleet")
+    assert row.remedy == "set infra.neuron.maximum_nodes to 1, so that servers take turns; or reserve more"
+    assert enough(settings, experiment(), 5).state == "fine"

@@ -161,7 +161,8 @@ def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | 
     Where both on-demand and spot may be launched one of them is enough.
     """
     neuron, found = scene.settings.neuron, []
-    nodes = scene.experiment.nodes - (0 if isinstance(reserved, Unknown) else min(reserved, scene.experiment.nodes))
+    wanted = scene.experiment.nodes + neuron.fleet_nodes
+    nodes = wanted - (0 if isinstance(reserved, Unknown) else min(reserved, wanted))
     kinds = {"on-demand": quotas.TRN_ON_DEMAND, "spot": quotas.TRN_SPOT}
     for kind in neuron.capacity_types:
         if kind == "reserved":
@@ -171,7 +172,7 @@ def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | 
             used = unused if isinstance(unused, Unknown) else used + unused * neuron.hardware.vcpus
         needed = nodes * neuron.hardware.vcpus
         allowed = quotas.allowed(scene, kinds[kind])
-        hint = "let fewer nodes be enough (infra.neuron.maximum_nodes)"
+        hint = "let fewer nodes be enough (infra.neuron.maximum_nodes, fleet_nodes)"
         found.append(quotas.room(kinds[kind], allowed, used, needed, region=scene.settings.region, hint=hint))
     if any(row.state == "fine" for row in found):
         found = [dataclasses.replace(row, state="warning") if row.state == "wrong" else row for row in found]

@@ -63,8 +63,9 @@ def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
 
 def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> Row:
     """Hold what is reserved against the nodes of the plan."""
-    check, needed = "reserved instances", experiment.nodes
-    required = f"{needed}, the nodes of the plan"
+    check, needed = "reserved instances", experiment.nodes + neuron.fleet_nodes
+    fleet = f" and the {neuron.fleet_nodes} of the fleet" if neuron.fleet_nodes else ""
+    required = f"{needed}, the nodes of the plan{fleet}"
     if isinstance(available, Unknown):
         return unknown(check, available.reason, required)
     found = f"{available} free"
@@ -75,7 +76,8 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
         # Whether there is room for the rest, the rows of the quotas say.
         return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} fills up", required=required)
     # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever (tests/engines/test_karpenter.py).
-    fewer = f"set infra.neuron.maximum_nodes to {available}, so that servers take turns" if available else ""
+    room = available - neuron.fleet_nodes
+    fewer = f"set infra.neuron.maximum_nodes to {room}, so that servers take turns" if room > 0 else ""
     remedy = "; or ".join(filter(None, [fewer, "reserve more"]))
     return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
 

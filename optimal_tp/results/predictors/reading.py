@@ -14,7 +14,9 @@ from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.predictors.stated import Stated
 
 _NAMED = re.compile(r"(?:tp)?(\d+)=(.+)", re.IGNORECASE)
-_KNOWN = "our neutral form, AIConfigurator, Vidur, vllm bench, or a folder of Dynamo's profiler (docs/how-to/predictions.md)"
+_KNOWN = (
+    "our neutral form, AIConfigurator, Vidur, vllm bench, or a folder of Dynamo's profiler (docs/how-to/predictions.md)"
+)
 
 
 class _Form(typing.NamedTuple):

@@ -19,7 +19,11 @@ class ExistingNetwork(Section):
 
 
 class ExistingCluster(Section):
-    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7."""
+    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7.
+
+    ``stack: organization/project/stack`` beside these keys takes every required one that is absent from that stack's
+    output of the same name (optimal_tp/account/stack_outputs.py).
+    """
 
     cluster_name: str = pydantic.Field(
         min_length=1,
