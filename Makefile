@@ -147,6 +147,9 @@ bench: $(VENV)/dev.ready ## the load generator beside its peers, some 7 minutes;
 docs: $(VENV)/dev.ready ## write the generated pages again
 	$(BIN)/python -m tests.fakes_settings
 	$(BIN)/python -m optimal_tp reference metrics > docs/metrics.md
+	$(BIN)/python -m optimal_tp reference cli > docs/cli.md
+	$(BIN)/python -m optimal_tp reference stack-schema > optimal_tp/settings/described/stack.schema.json
+	$(BIN)/python -m optimal_tp reference profile-schema > optimal_tp/settings/described/profile.schema.json
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt

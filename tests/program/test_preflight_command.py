@@ -73,8 +73,7 @@ def test_a_file_that_says_too_little(folder: pathlib.Path, capsys: pytest.Captur
     written(folder, optimal_tp__infra=None, aws__region=None)
 
     assert told(capsys, 2) == (
-        "--stack: must name a stack whose configuration has optimal-tp:infra (got 'dev'); add it to Pulumi.dev.yaml\n"
-        "--stack: must name a stack whose configuration has aws:region (got 'dev'); add it to Pulumi.dev.yaml\n"
+        "Pulumi.dev.yaml optimal-tp:infra: must be set\nPulumi.dev.yaml aws:region: must be set\n"
     )
 
 
@@ -238,7 +237,7 @@ def test_each_check_is_a_block(capsys: pytest.CaptureFixture[str], monkeypatch: 
         "do: remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
         "ap-southeast-4 --service-code vpc --quota-code L-F678F1CE --desired-value N"
     )
-    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if len(line) > 80 and len(line.split()) > 2] == []  # one long word is never cut
     assert re.fullmatch(r"\d+ wrong, (\d+ unknown, )?(\d+ warnings?, )?\d+ fine", lines[-1])
 
 
