@@ -166,6 +166,9 @@ docs: $(VENV)/dev.ready .venv-docs/ready ## write the generated pages again and 
 	$(BIN)/python -m tests.fakes_settings
 	$(BIN)/python -m tests.fakes_pages
 	$(BIN)/python -m optimal_tp reference metrics > docs/reference/metrics.md
+	$(BIN)/python -m optimal_tp reference cli > docs/reference/cli.md
+	$(BIN)/python -m optimal_tp reference stack-schema > optimal_tp/settings/described/stack.schema.json
+	$(BIN)/python -m optimal_tp reference profile-schema > optimal_tp/settings/described/profile.schema.json
 	$(SITE)
 
 pins: $(VENV)/dev.ready ## compile every requirements file from its .in file

@@ -13,8 +13,9 @@ from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSch
 from infra.policies import Place
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.versions import PAIRS, KubernetesMinor
+from optimal_tp.settings.aws.ids import PolicyArn, TagKey, TagValue
 from optimal_tp.settings.capacity import Neuron
-from optimal_tp.settings.infra import PolicyArn, Registries, TagKey, TagValue
+from optimal_tp.settings.infra import Registries
 from optimal_tp.settings.parser import broken, parse
 
 

@@ -21,9 +21,9 @@ from optimal_tp.account.questions import Ask, least_policy
 from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.cli.preflight import said_source
 from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.plan.stack import results_of
-from optimal_tp.settings.described.selection import selected_stack
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 

@@ -26,9 +26,9 @@ from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import Registries
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.blocks import print_blocks
+from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import Stack, read_stack
-from optimal_tp.settings.described.selection import selected_stack
 from optimal_tp.settings.stack_config import StackConfig
 
 

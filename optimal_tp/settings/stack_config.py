@@ -76,9 +76,7 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
         StackConfig(values=_by_file(name, folder / file, why), file=file, why_the_file=why) if told is None else told
     )
     problems = [
-        Problem(path="--stack", value=name, rule=f"must name a stack whose configuration has {key}", file=file)
-        for key in needed
-        if found.values.get(key) is None
+        Problem(path=key, value=..., rule="must be set", file=file) for key in needed if found.values.get(key) is None
     ]
     if problems:
         raise SettingsError(problems)

@@ -4,13 +4,14 @@ import typing
 
 import yaml
 
-from tests.fakes_settings import PAGE, SECTIONS, page, rows
+from optimal_tp.settings.described.fields import all_settings
+from tests.fakes_settings import PAGE, page
 from tests.fakes_stack_files import ROOT, STACK_FILES
 
 
 def keys() -> set[str]:
     """Return every key of the page."""
-    return {key for name, model in SECTIONS.items() for key, _, _ in rows(model, name)}
+    return {each.key.replace("[]", "") for each in all_settings()}
 
 
 def test_the_page_is_fresh() -> None:
@@ -19,8 +20,8 @@ def test_the_page_is_fresh() -> None:
 
 
 def test_every_key_has_a_meaning() -> None:
-    """A row says what its key does."""
-    assert [key for name, model in SECTIONS.items() for key, _, meaning in rows(model, name) if not meaning] == []
+    """A row says what its key does, or which words it takes."""
+    assert [each.key for each in all_settings() if not (each.meaning or each.range)] == []
 
 
 def _leaves(value: object, path: str) -> set[str]:

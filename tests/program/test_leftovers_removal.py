@@ -196,9 +196,7 @@ def test_the_policy_with_removal_is_printed_without_asking(capsys: pytest.Captur
 def test_removal_refuses_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Removing asks at the terminal, which a program that reads JSON cannot answer."""
     assert asked(leftovers, ["--stack", "dev", "--remove", "--json"]) == 2
-    assert capsys.readouterr().err == (
-        "--remove is True; removing asks at the terminal, so it must go without --json; drop one of the two\n"
-    )
+    assert capsys.readouterr().err == ("--remove: must go without --json and --quiet: it asks at the terminal\n")
 
 
 class Slow:

@@ -255,7 +255,7 @@ def test_a_bare_bucket_is_told(kind: str, words: str) -> None:
     assert broken(bare) == {"private-buckets": [words]}
 
 
-UNPAID = "asks for Neuron cores and no namespace carries optimal-tp/budget-usd with an amount above 0"
+UNPAID = "must have a namespace with optimal-tp/budget-usd above 0, because it asks for Neuron cores"
 
 
 @pytest.mark.parametrize("annotations", [{}, {"optimal-tp/budget-usd": "0"}, {"optimal-tp/budget-usd": "much"}])
@@ -272,7 +272,7 @@ def test_spending_without_a_guard_is_told() -> None:
     unguarded = [each for each in resources(PROGRAMS["one-each"]()) if not each.type.endswith(":CronJob")]
 
     assert [sentence.split(" ", maxsplit=1)[1] for sentence in broken(unguarded)["bounded-spending"]] == [
-        "asks for Neuron cores and no CronJob guards the deadline"
+        "must have a CronJob that guards the deadline, because it asks for Neuron cores"
     ]
 
 
@@ -295,7 +295,8 @@ def test_required_tags_are_an_option() -> None:
 
     assert list(found) == ["required-tags"]
     assert (
-        "results-bucket lacks the tags cost-centre; bills and leftovers are found by them" in (found["required-tags"])
+        "results-bucket: must have the tags cost-centre, by which bills and leftovers are found"
+        in (found["required-tags"])
     )
 
 

@@ -63,7 +63,8 @@ def test_an_unknown_stack(folder: pathlib.Path, capsys: pytest.CaptureFixture[st
     (folder / "Pulumi.prod.yaml").touch()
 
     assert told(capsys, 2) == (
-        "--stack is 'dev'; it names a readable file (No such file or directory); name one of: prod\n"
+        "--stack: must name a readable file, and Pulumi.dev.yaml: no such file or directory (got 'dev'); "
+        "name one of: prod\n"
     )
 
 
@@ -72,8 +73,7 @@ def test_a_file_that_says_too_little(folder: pathlib.Path, capsys: pytest.Captur
     written(folder, optimal_tp__infra=None, aws__region=None)
 
     assert told(capsys, 2) == (
-        "--stack is 'dev'; its configuration has optimal-tp:infra; add it to Pulumi.dev.yaml\n"
-        "--stack is 'dev'; its configuration has aws:region; add it to Pulumi.dev.yaml\n"
+        "Pulumi.dev.yaml optimal-tp:infra: must be set\nPulumi.dev.yaml aws:region: must be set\n"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_region_that_is_not_the_zones(folder: pathlib.Path, capsys: pytest.Cap
     written(folder, aws__region="us-east-2")
 
     assert told(capsys, 2) == (
-        "aws:region is 'us-east-2'; it is the region of infra.zones (ap-southeast-4); edit Pulumi.dev.yaml\n"
+        "Pulumi.dev.yaml aws:region: must be the region of infra.zones (ap-southeast-4) (got 'us-east-2')\n"
     )
 
 
@@ -91,8 +91,7 @@ def test_a_budget_of_nothing(folder: pathlib.Path, capsys: pytest.CaptureFixture
     written(folder, optimal_tp__spend={"budget_usd": 0})
 
     assert told(capsys, 2) == (
-        "spend.budget_usd is 0; it is the most, in USD, that the experiment may cost, and nothing runs for nothing; "
-        "edit Pulumi.dev.yaml\n"
+        "Pulumi.dev.yaml spend.budget_usd: must be above 0: the most, in USD, that the experiment may cost (got 0)\n"
     )
 
 
@@ -100,7 +99,7 @@ def test_a_budget_below_what_is_expected(folder: pathlib.Path, capsys: pytest.Ca
     """The whole forecast is made, not only the section read."""
     written(folder, optimal_tp__spend={"budget_usd": 1})
     sentence = (
-        r"spend\.budget_usd is 1\.0; the experiment is expected to cost \d+\.\d\d USD \(.*\); raise it, or lower .*"
+        r"Pulumi\.dev\.yaml spend\.budget_usd: must cover .*, \d+\.\d\d USD \(.*\) \(got 1\); raise it, or lower .*"
     )
 
     assert re.fullmatch(sentence, told(capsys, 2).strip())
@@ -223,25 +222,25 @@ def test_the_rows_for_programs(capsys: pytest.CaptureFixture[str], name: str) ->
 
 
 @pytest.mark.usefixtures("offline")
-def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check, state, what was found, what it must be, and the remedy; a command in it is whole."""
-    monkeypatch.setenv("COLUMNS", "900")
+def test_each_check_is_a_block(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wrong one first, folded at 80 columns and never cut, and the counts last."""
+    monkeypatch.setenv("COLUMNS", "80")
     of = stack("dev")
     plan = {**ready(of), "service-quotas.get_service_quota": {"Quota": {"Value": 0.0}}}
     assert asked(command, ["--stack", "dev"], Account(plan, region=of.infra.region)) == 1
-    lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
-    [row] = [[cell.strip() for cell in line] for line in lines if "room for VPCs" in line[1]]
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("wrong   room for VPCs")
 
-    assert row[1:-1] == [
-        "room for VPCs",
-        "wrong",
-        "quota 0, taken 0",
-        "1 more (L-F678F1CE)",
-        (
-            "remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
-            "ap-southeast-4 --service-code vpc --quota-code L-F678F1CE --desired-value N"
-        ),
-    ]
+    assert lines[0].startswith("wrong ")
+    assert lines[first + 1 : first + 3] == ["        found: quota 0, taken 0", "        must be: 1 more (L-F678F1CE)"]
+    assert " ".join(" ".join(lines[first + 3 : first + 7]).split()).startswith(
+        "do: remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
+        "ap-southeast-4 --service-code vpc --quota-code L-F678F1CE --desired-value N"
+    )
+    assert [
+        line for line in lines if len(line) > 80 and len(line.split(": ")[-1].split()) > 1
+    ] == []  # one long word is never cut
+    assert re.fullmatch(r"\d+ wrong, (\d+ unknown, )?(\d+ warnings?, )?\d+ fine", lines[-1])
 
 
 def test_the_printed_policy_is_what_a_full_preflight_calls(capsys: pytest.CaptureFixture[str]) -> None:

@@ -238,7 +238,7 @@ def test_wrong_region_is_refused() -> None:
         run_main(config)
 
     assert str(refused.value) == (
-        "aws:region is 'us-east-1'; it is the region of infra.zones (ap-southeast-4); edit Pulumi.dev.yaml"
+        "Pulumi.dev.yaml aws:region: must be the region of infra.zones (ap-southeast-4) (got 'us-east-1')"
     )
 
 
@@ -362,8 +362,8 @@ def test_who_asks_is_not_said_in_a_way_that_nobody_follows() -> None:
         run_main(config)
 
     assert str(refused.value) == (
-        "a key of Pulumi.dev.yaml is 'aws:assumeRoles'; who asks AWS is said by a profile, which every part of the "
-        "program can use; name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in "
+        "Pulumi.dev.yaml aws:assumeRoles: must be absent: the program reads AWS credentials from a profile; "
+        "name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in "
         "aws:profile"
     )
 
@@ -371,7 +371,7 @@ def test_who_asks_is_not_said_in_a_way_that_nobody_follows() -> None:
 def test_a_misspelt_section_is_refused() -> None:
     """Limits that nobody reads would be no limits."""
     with pytest.raises(
-        SettingsError, match=r"is 'optimal-tp:loadTest'; .*; did you mean optimal-tp:loadtest\? Rename it$"
+        SettingsError, match=r"optimal-tp:loadTest: must be one of .*; did you mean optimal-tp:loadtest\?$"
     ):
         run_main({**stack_config("Pulumi.dev.yaml"), "optimal-tp:loadTest": {"pods": 2}})
 

@@ -48,22 +48,25 @@ def test_no_key_is_ever_told(tmp_path: pathlib.Path) -> None:
     [
         (
             ["--key-variable", "KEY"],
-            "--key-variable is 'KEY'; it names an environment variable that holds the key; export KEY",
+            "--key-variable: must name an environment variable that holds the key (got 'KEY'); export KEY",
         ),
         (
             ["--key-file", "/none"],
             (
-                "--key-file is '/none'; it names a readable file that holds the key (No such file or directory); "
+                "--key-file: must name a readable file that holds the key (No such file or directory) (got '/none'); "
                 "name another file"
             ),
         ),
         (
             ["--key-variable", "KEY", "--key-file", "/none"],
-            "--key-file is '/none'; the key comes from a variable or from a file; leave out one of the two",
+            "--key-file: must not go with --key-variable: the key has one source (got '/none')",
         ),
         (
             ["--ca-file", "/none"],
-            ("--ca-file is '/none'; it is a PEM file of certificates (No such file or directory); name another file"),
+            (
+                "--ca-file: must be a PEM file of certificates (No such file or directory) (got '/none'); "
+                "name another file"
+            ),
         ),
     ],
 )

@@ -124,7 +124,7 @@ def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "--settings is 'none.yaml'" in done.stderr
+    assert "--settings: must name a readable file" in done.stderr
     assert (tmp_path / "optimal_tp/report/templates/report.html.j2").exists()
 
 

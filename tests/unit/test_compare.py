@@ -127,7 +127,9 @@ def test_the_comparison_in_words() -> None:
 
 def test_a_void_run_is_not_compared() -> None:
     """Its figures carry nothing."""
-    with pytest.raises(SettingsError, match=r"^B is 'void'; a void run carries no figures; measure it again$"):
+    with pytest.raises(
+        SettingsError, match=r"^B: must not be void: a void run carries no figures \(got 'void'\); measure it again$"
+    ):
         changes(judged(300), judged(300, void=True))
 
 
@@ -181,7 +183,9 @@ def test_a_setting_that_is_no_more_is_named() -> None:
         data["settings"]["load"]["ramp"] = ramp
         return decode_run(json.dumps(data))
 
-    with pytest.raises(SettingsError, match=r"^settings\.load\.ramp is 1; in B it is 2, and runs are compared where "):
+    with pytest.raises(
+        SettingsError, match=r"^settings\.load\.ramp: must be the same in both runs; in B it is 2 \(got 1\)"
+    ):
         refuse_different(of(1), of(2))
 
 

@@ -157,11 +157,11 @@ RULE = "must be above 0: the most, in USD, that the experiment may cost"
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        (None, f"spend.budget_usd is not set; this key is required; add it to {FILE}"),
-        ({}, f"spend.budget_usd is not set; this key is required; add it to {FILE}"),
-        ({"budget_usd": 0}, f"spend.budget_usd is 0; {RULE}; edit {FILE}"),
-        ({"budget_usd": -3}, f"spend.budget_usd is -3; {RULE}; edit {FILE}"),
-        ({"budget_usd": float("inf")}, f"spend.budget_usd is inf; input should be a finite number; edit {FILE}"),
+        (None, f"{FILE} spend.budget_usd: must be set"),
+        ({}, f"{FILE} spend.budget_usd: must be set"),
+        ({"budget_usd": 0}, f"{FILE} spend.budget_usd: {RULE} (got 0)"),
+        ({"budget_usd": -3}, f"{FILE} spend.budget_usd: {RULE} (got -3)"),
+        ({"budget_usd": float("inf")}, f"{FILE} spend.budget_usd: must be a finite number (got inf)"),
     ],
     ids=["no section", "missing", "zero", "negative", "endless"],
 )

@@ -99,12 +99,12 @@ def test_a_bad_key_is_told_with_its_line(
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == [
         (
-            "Pulumi.x.yaml:6 infra.network.cidr: must be an IPv4 network between /16 and /20, for example 10.42.0.0/16 "
-            "(got 'ten')"
+            "Pulumi.x.yaml:6 infra.network.cidr: must be an IPv4 network between /16 and /20, for example "
+            "10.42.0.0/16 (got 'ten')"
         ),
         (
-            "Pulumi.x.yaml:7 infra.network.nat_gatways: must be one of cidr, existing, flow_log_days, nat_gateways (got "
-            "'nat_gatways'); did you mean nat_gateways?"
+            "Pulumi.x.yaml:7 infra.network.nat_gatways: must be one of cidr, existing, flow_log_days, nat_gateways "
+            "(got 'nat_gatways'); did you mean nat_gateways?"
         ),
         "Pulumi.x.yaml:8 infra.neuron.price: must be set",
     ]

@@ -191,9 +191,9 @@ def test_an_unknown_family_that_would_be_miscounted_is_refused(changes: dict[str
         shape_of("Llama-3.1-8B", model_type="some_new_decoder", **changes)
 
     assert str(caught.value) == (
-        "config.json: model_type is 'some_new_decoder'; its memory must be countable before anything is spent, and "
-        f"this family has {why} (counted here: {', '.join(FAMILIES)}, and dense decoders with Llama's layers); serve a "
-        "model of such a family"
+        "config.json: model_type: must be a family whose memory can be counted before anything is spent, and this one "
+        f"has {why} (counted here: {', '.join(FAMILIES)}, and dense decoders with Llama's layers) "
+        "(got 'some_new_decoder'); serve a model of such a family"
     )
 
 
@@ -203,13 +203,17 @@ def test_every_bad_size_is_listed() -> None:
         shape_of("Mixtral-8x7B", hidden_size=None, num_key_value_heads="8", num_local_experts=0)
 
     assert str(caught.value).splitlines() == [
-        f"config.json: {found}; it must be a whole number of at least 1; take the config.json that came with the "
+        f"config.json: {key}: must be a whole number of at least 1 ({found}); take the config.json that came with the "
         "model's weights"
-        for found in ("hidden_size is not set", "num_key_value_heads is '8'", "num_local_experts is 0")
+        for key, found in (
+            ("hidden_size", "not set"),
+            ("num_key_value_heads", "got '8'"),
+            ("num_local_experts", "got 0"),
+        )
     ]
 
 
 def test_a_config_without_a_family_is_refused() -> None:
     """It is no model's."""
-    with pytest.raises(SettingsError, match=r"config\.json: model_type is not set; it must name the model's family"):
+    with pytest.raises(SettingsError, match=r"config\.json: model_type: must name the model's family"):
         shape_from_config({}, where="config.json")

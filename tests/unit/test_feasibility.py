@@ -29,9 +29,9 @@ def test_a_load_above_one_core_is_told_with_the_figure() -> None:
 
     assert cores_needed(settings(asked).models[0]) == pytest.approx(0.85, abs=0.01)
     assert line == (
-        "the load on Qwen/Qwen3-0.6B keeps 0.9 cores of the load generator busy, and 1 of them are late above 0.5 (one "
-        "core: 57,657 streamed chunks/s at most, bench/README.md, 2026-11-24); set loadtest.pods to 2, or turns will "
-        "be void"
+        "loadtest.pods: must be 2 for Qwen/Qwen3-0.6B, or turns will be void (got 1): the load keeps 0.9 cores busy, "
+        "and a load generator is late above 0.5 of a core (at most 57,657 streamed chunks/s a core, bench/README.md, "
+        "2026-11-24)"
     )
     assert reach_lines(settings(asked, pods=2)) == ()
 
@@ -65,8 +65,8 @@ def test_more_pods_than_system_nodes_hold_are_a_problem() -> None:
     (problem,) = unseated(settings(pods=3), (2, 2), file="test.yaml")
 
     assert str(problem) == (
-        "loadtest.pods is 3; 2 system nodes with 1930 millicores for pods hold 2 at most that ask for 1000 each; take "
-        "a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores, in test.yaml"
+        "test.yaml loadtest.pods: must be at most 2: 2 system nodes with 1930 millicores for pods hold no more that "
+        "ask for 1000 each (got 3); take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores"
     )
     assert list(unseated(settings(pods=2), (2, 2), file="test.yaml")) == []
     assert list(unseated(settings(pods=64), None, file="test.yaml")) == []
@@ -103,7 +103,7 @@ def test_several_pods_of_several_models_are_refused() -> None:
 
 def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
     """With several pods the plan is made before the run, so its arithmetic is known before any spend."""
-    with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds is 100\.0; it holds the stages"):
+    with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds: must hold the stages"):
         planned(settings({"concurrency": [4, 8, 16]}, pods=2, decision={"budget_seconds": 100}))
 
 
@@ -115,8 +115,8 @@ def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
 def test_several_pods_need_stated_loads(limits: dict[str, typing.Any], key: str) -> None:
     """Nobody of them sees what all measured, so nobody can look for the loads."""
     sentence = (
-        f"workloads.load.{key} is not set; several load generators follow a plan made before the run, so the loads are "
-        "stated; state them, around where each candidate's capacity may lie, or use one load generator"
+        f"workloads.load.{key}: must be set: several load generators follow a plan made before the run (not set); "
+        "state the loads, around where each candidate's capacity may lie, or use one load generator"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):
         planned(settings(pods=2, limits=limits))

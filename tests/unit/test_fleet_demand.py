@@ -18,7 +18,7 @@ def test_a_rate_has_a_unit(text: str, rate: float) -> None:
 @pytest.mark.parametrize("text", ["500", "500/d", "-1/s", "0/s", "nan/s", "1e999/s", ""])
 def test_another_rate_is_refused(text: str) -> None:
     """No unit, no number, nothing to carry."""
-    sentence = f"--rate is {text!r}; a rate is a number above 0 and its unit: /s, /min or /h; write it as 500/s"
+    sentence = f"--rate: must be a number above 0 with its unit: /s, /min or /h (got {text!r}); write it as 500/s"
     with pytest.raises(SettingsError, match=whole(sentence)):
         parse_rate(text)
 
@@ -37,7 +37,7 @@ def test_a_limit_is_read() -> None:
 def test_a_limit_in_unknown_units_is_refused(text: str) -> None:
     """Seconds are not taken for milliseconds."""
     sentence = (
-        f"--limit is {text!r}; a limit is a percentile, total, ttft or tpot, the unit ms and a number above 0; "
+        f"--limit: must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms (got {text!r}); "
         "write it as p99_total_ms=400"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):

@@ -188,7 +188,10 @@ def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
         ),
         (
             (200, "[]"),
-            "the Kubernetes API did not tell of the Job loadgen: the answer must be a JSON object (got []); check what answers there",
+            (
+                "the Kubernetes API did not tell of the Job loadgen: the answer must be a JSON object (got []); "
+                "check what answers there"
+            ),
         ),
     ],
     ids=["refused", "nonsense"],

@@ -14,12 +14,12 @@ import sys
 
 from optimal_tp.cli.setup.profiles import profile_schema
 from optimal_tp.cli.terminal import output
+from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import Problem, SettingsError, likely
 from optimal_tp.local.profile import read_profile
 from optimal_tp.plan.stack import read_stack
 from optimal_tp.settings.described.fields import Setting, all_settings
 from optimal_tp.settings.described.schema import as_text, stack_schema
-from optimal_tp.settings.described.selection import selected_stack
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

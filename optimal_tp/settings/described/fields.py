@@ -138,7 +138,7 @@ def type_words(annotation: object) -> str:
     """Return the type in words."""
     plain = _plain(annotation)
     if plain in _TYPES:
-        return _TYPES[typing.cast("type", plain)]
+        return _TYPES[plain]
     origin, parts = typing.get_origin(plain), typing.get_args(plain)
     if origin is typing.Literal:
         return "choice"
