@@ -214,8 +214,8 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
 
     assert what_if_claim(analysis) == (
         "Extrapolated by the models fitted to this run, not measured, at the same limits: with twice the output tokens "
-        "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own median "
-        "latencies by up to 8 %; measure before you rely on it."
+        "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own "
+        "median latencies by up to 8 %; measure before you rely on it."
     )
     assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), (), ())
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
