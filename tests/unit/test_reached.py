@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import TRAINIUM2, Roof
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.physics import Physics
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import DegreeRecord, RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
@@ -15,8 +17,10 @@ from optimal_tp.plan.roofline.floors import Server
 from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown
 from optimal_tp.report.physics.reached import reached
+from optimal_tp.report.physics.what_if import what_if_claim
 from optimal_tp.report.physics.words import limit_claim, limits_of
 from optimal_tp.verdict.analysis import Analysis, analyse
+from optimal_tp.verdict.predictions import PlannedCapacity, Prediction, WhatIf
 from optimal_tp.verdict.rule import decide
 from tests.fakes_roofline import perfect
 from tests.fakes_run import parsed, settings
@@ -169,7 +173,7 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     assert "memory bandwidth binds. TP2 could give at most " in sentence
     assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
     found = document(analysis)
-    assert "16.8 %" in html(analysis, found.claims, (), ())
+    assert "16.8\u00a0%" in html(analysis, found.claims, (), ())
     assert "16.8 % of what memory bandwidth allows" in markdown(found.claims, (), ())
 
 
@@ -180,3 +184,38 @@ def test_a_record_keeps_what_it_is_held_against() -> None:
     assert decode_run(encode_run(record)) == record
     text = encode_run(dataclasses.replace(record, physics=None)).replace('"physics": null,', "")
     assert decode_run(text).physics is None
+
+
+def planned(degree: int, value: float, low: float, high: float) -> PlannedCapacity:
+    """Return what a model says of a candidate."""
+    return PlannedCapacity(
+        candidate=Candidate(degree), per_core=Estimate(value=value, interval=Interval(low=low, high=high))
+    )
+
+
+def test_what_would_change_it_is_told_as_extrapolation() -> None:
+    """A leader only where intervals lie apart; with the models' error, and never as the verdict."""
+    told = (
+        WhatIf(
+            question="twice the output tokens",
+            capacities=(planned(1, 90, 85, 95), planned(2, 70, 66, 74)),
+            model_error=0.08,
+        ),
+        WhatIf(
+            question="half the prompt tokens",
+            capacities=(planned(1, 120, 105, 125), planned(2, 110, 100, 115)),
+            model_error=0.03,
+        ),
+    )
+    prediction = Prediction(capacities=(), held_out=(), what_if=told)
+    analysis = dataclasses.replace(
+        analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2)), prediction=prediction
+    )
+
+    assert what_if_claim(analysis) == (
+        "Extrapolated by the models fitted to this run, not measured, at the same limits: with twice the output tokens "
+        "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own "
+        "median latencies by up to 8 %; measure before you rely on it."
+    )
+    assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), (), ())
+    assert what_if_claim(analysed(two_at_a_time(1))) == ""
