@@ -547,8 +547,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"serving__model_source": "s3://mine/m", "loadtest__results": {"bucket": "mine"}},
         SettingsError,
         (
-            "loadtest.results.bucket is 'mine'; results have a bucket of their own, and serving.model_source "
-            "(s3://mine/m) is in this one; edit Pulumi.dev.yaml"
+            "Pulumi.dev.yaml loadtest.results.bucket: must be another bucket than that of serving.model_source "
+            "(s3://mine/m) (got 'mine')"
         ),
     ),
     (
@@ -566,8 +566,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"serving__shared_memory_gib": 20},
         SettingsError,
         (
-            "serving.shared_memory_gib is 20; shared memory counts as the pod's, and takes at most half of the "
-            "smallest one's 28672 MiB; lower it in Pulumi.dev.yaml"
+            "Pulumi.dev.yaml serving.shared_memory_gib: must be at most half of the smallest pod's 28672 MiB: shared "
+            "memory counts as the pod's (got 20)"
         ),
     ),
     (
@@ -575,8 +575,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__price": {"usd_per_hour": 1, "billed_cores": 2, "source": "x", "date": "2026-11-01"}},
         SettingsError,
         (
-            "workloads.price.usd_per_hour is 1.0; on a cluster an hour's price is said once, in infra.neuron.price;"
-            " move it there in Pulumi.dev.yaml"
+            "Pulumi.dev.yaml workloads.price.usd_per_hour: must be absent in a stack file: infra.neuron.price has the "
+            "price (got 1)"
         ),
     ),
     (
@@ -590,9 +590,9 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"spend__budget_usd": 5},
         SettingsError,
         (
-            "spend.budget_usd is 5.0; the experiment is expected to cost 9.90 USD (about 4.85 USD an hour while "
-            "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate));"
-            " raise it, or lower workloads.decision.budget_seconds or the number of nodes in Pulumi.dev.yaml"
+            "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 9.90 USD (about 4.85 USD an hour while "
+            "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)) "
+            "(got 5); raise it, or lower workloads.decision.budget_seconds or the number of nodes"
         ),
     ),
     (
@@ -600,9 +600,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"loadtest__pod": 2},
         SettingsError,
         (
-            "loadtest.pod is 2; no such key; known keys here: alarms, cpu_millicores, grace_seconds, image, "
-            "memory_mib, package_index_url, pods, results, run, start_after_seconds; remove or rename it in "
-            "Pulumi.dev.yaml"
+            "Pulumi.dev.yaml loadtest.pod: must be one of alarms, cpu_millicores, grace_seconds, image, memory_mib, "
+            "package_index_url, pods, results, run, start_after_seconds (got 'pod'); did you mean pods?"
         ),
     ),
 )
