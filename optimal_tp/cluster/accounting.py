@@ -145,7 +145,7 @@ class Accounts:
             record = decode_run((folder / RECORD).read_text(encoding="utf-8"))
             write_record(folder, dataclasses.replace(record, receipt=found))
             again = retry(read(str(folder)))
-            write(folder, analyse(again.record, again.samples, again.verdict))
+            write(folder, analyse(again.record, again.samples, again.verdict, left_out=again.left_out))
         elif (folder / SWEEP).exists():
             write_receipt(folder, found)
         if self.bucket is not None:

@@ -296,7 +296,7 @@ def _add_receipt(results: Results, watching: Watcher) -> None:
     except SettingsError as error:
         watching.say(str(error))
         return
-    write(results.folder, analyse(again.record, again.samples, again.verdict))
+    write(results.folder, analyse(again.record, again.samples, again.verdict, left_out=again.left_out))
 
 
 def _whole(results: Results) -> Source:

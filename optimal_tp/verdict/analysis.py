@@ -9,12 +9,18 @@ import scipy.optimize
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
+from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
-from optimal_tp.verdict.evidence import examine
+from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step, load_steps
+from optimal_tp.verdict.views.by_limit import ByLimit, by_limit
+from optimal_tp.verdict.views.narrowing import Narrowing, narrowing
+from optimal_tp.verdict.views.spread import Spread, spreads
+from optimal_tp.verdict.views.timeline import Stretch, timeline
 
 GROWING_FROM = 4
 """Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
@@ -90,15 +96,32 @@ class Analysis:
     split: LatencySplit | None
     prediction: Prediction | None = None
     """The plan's; None where nobody made one."""
+    by_limit: tuple[ByLimit, ...] = ()
+    """The choice at other limits, by limited metric."""
+    spreads: tuple[Spread, ...] = ()
+    narrowing: Narrowing | None = None
+    timeline: tuple[Stretch, ...] = ()
 
 
 def analyse(
-    record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict, prediction: Prediction | None = None
+    record: RunRecord,
+    samples: typing.Sequence[Sample],
+    verdict: Verdict,
+    prediction: Prediction | None = None,
+    left_out: typing.Sequence[tuple[Turn, str]] = (),
 ) -> Analysis:
-    """Return the analysis of a run, with the plan's ``prediction`` where there is one."""
+    """Return the analysis of a run, with the plan's ``prediction`` where there is one.
+
+    ``left_out`` are the turns that the audit took away before ``record`` was handed over, each with the reason.
+    """
     settings = record.settings
-    soundness = examine(record, samples)
-    cores_used = {each.candidate: each.cores_used for each in record.degrees}
+    evidence = gather(record, samples, {})
+    found = contest(evidence)
+    soundness = evidence.soundness
+    disturbed = {(one.candidate, one.block) for one in found.disturbed if one.block is not None}
+    steps = load_steps(
+        soundness, settings.limits.asked(), cores_used={each.candidate: each.cores_used for each in record.degrees}
+    )
     rows = latency_rows(soundness, alpha=1 - settings.decision.confidence)
     figures = core_figures(record, verdict, settings.price)
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
@@ -108,10 +131,14 @@ def analyse(
         record=record,
         verdict=verdict,
         latencies=rows,
-        steps=load_steps(soundness, settings.limits.asked(), cores_used),
+        steps=steps,
         cores=figures,
         equal_cores=equal_cores([one for one in figures if (one.degree, one.max_num_seqs) in at_one_point]),
         money=money(record, verdict, settings.price),
         split=split_latency(medians),
         prediction=prediction,
+        by_limit=by_limit(evidence, verdict, steps, disturbed),
+        spreads=spreads(evidence),
+        narrowing=None if verdict.outcome == "void" else narrowing(verdict, found.standings),
+        timeline=timeline(record.turns, evidence, disturbed, left_out),
     )
