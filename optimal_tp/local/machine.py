@@ -105,7 +105,7 @@ def _place(  # noqa: PLR0913 - likewise
 ) -> Place:
     degree = candidate.degree
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
+        reason = f"TP{degree} needs {degree} CPU cores and this machine has {offer}"
         return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
     arithmetic = _fit(shape, degree, model, model.batch_of(candidate), local, local.gib_per_core)
     if not arithmetic.fits:

@@ -8,13 +8,17 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.headline import headline
 from optimal_tp.report.start_up import StartUp, start_up
+from optimal_tp.report.words import caveats
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.steps import Step
+from optimal_tp.verdict.views.by_limit import ByLimit
+from optimal_tp.verdict.views.timeline import Stretch
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
@@ -55,6 +59,14 @@ class Document:
     trace: TraceRecord | None = None
     start_up: tuple[StartUp, ...] = ()
     prediction: Prediction | None = None
+    headline: str = ""
+    """The verdict in at most eight words."""
+    caveats: tuple[str, ...] = ()
+    """Everything that limits the answer, the weightiest first: of a run on one machine that it is practice."""
+    by_limit: tuple[ByLimit, ...] = ()
+    """The choice at other limits, by limited metric."""
+    timeline: tuple[Stretch, ...] = ()
+    """Every turn, and what became of it."""
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -85,6 +97,10 @@ def document(analysis: Analysis) -> Document:
         trace=record.trace,
         start_up=start_up(record),
         prediction=analysis.prediction,
+        headline=headline(analysis.verdict),
+        caveats=caveats(record, analysis.verdict),
+        by_limit=analysis.by_limit,
+        timeline=analysis.timeline,
     )
 
 
