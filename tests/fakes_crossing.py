@@ -99,7 +99,7 @@ def _sample(
     )
 
 
-CAPACITY: typing.Final = {TIGHT_MS: {1: 1.5, 2: 2.25}, LOOSE_MS: {1: 4.05, 2: 3.1}}
+CAPACITY: typing.Final = {TIGHT_MS: {1: 1.5, 2: 2.25}, LOOSE_MS: {1: 3.95, 2: 3.1}}
 """Requests per second per core at which about nine of ten are within the limit."""
 
 

@@ -5,7 +5,7 @@ import itertools
 import typing
 
 from optimal_tp.measurement.estimate import METRIC_WORDS, figure
-from optimal_tp.report.words import latency_words
+from optimal_tp.report.words import latency_words, span
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.views.by_limit import ByLimit, LimitPoint
 
@@ -96,13 +96,6 @@ def _part(one: Range, *, is_first: bool, is_only: bool) -> str:
     if is_first and one.answer == NONE:
         return f"Below {latency_words(one.to_ms)}: {one.answer}"
     return f"{span(one.from_ms, one.to_ms)}: {one.answer}"
-
-
-def span(from_ms: float, to_ms: float) -> str:
-    """Return two limits with one unit where they share it: "1.3 to 2.25 s"."""
-    low, high = latency_words(from_ms), latency_words(to_ms)
-    same = low.rpartition(" ")[2] == high.rpartition(" ")[2]
-    return f"{low.rpartition(' ')[0]} to {high}" if same else f"{low} to {high}"
 
 
 def rate_words(per_core: float | None, reach: typing.Literal["measured", "at least", "below", "misses"]) -> str:

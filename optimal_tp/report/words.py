@@ -1,6 +1,6 @@
 """Short words of a report: what a candidate's word means to a reader, and what a run's place makes of its figures."""
 
-from optimal_tp.measurement.estimate import figure, percent
+from optimal_tp.measurement.estimate import Interval, bounds, figure, percent
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.verdict.comparisons import turned_to
 from optimal_tp.verdict.findings import DegreeVerdict, Verdict, Word
@@ -56,3 +56,19 @@ def holds(caveat: str) -> str:
 def latency_words(value_ms: float) -> str:
     """Return a latency as a person says it: "750 ms", "2.25 s"."""
     return f"{figure(value_ms)} ms" if value_ms < 1000 else f"{value_ms / 1000:.3g} s"  # noqa: PLR2004 - a second
+
+
+def span(from_ms: float, to_ms: float) -> str:
+    """Return two limits with one unit where they share it: "1.3 to 2.25 s"."""
+    low, high = latency_words(from_ms), latency_words(to_ms)
+    same = low.rpartition(" ")[2] == high.rpartition(" ")[2]
+    return f"{low.rpartition(' ')[0]} to {high}" if same else f"{low} to {high}"
+
+
+def latency_range(interval: Interval) -> str:
+    """Return the range of a latency in the unit that its value is said in: "2.09 to 2.82 s", "at least 2.78 s"."""
+    if interval.low is not None and interval.high is not None:
+        return span(interval.low, interval.high)
+    if interval.low is not None:
+        return f"at least {latency_words(interval.low)}"
+    return bounds(interval) if interval.high is None else f"at most {latency_words(interval.high)}"

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from optimal_tp.report.by_limit import CLOSE, NONE, UNKNOWN, Range, answers, limit_claim, ranges, span
+from optimal_tp.report.by_limit import CLOSE, NONE, UNKNOWN, Range, answers, limit_claim, ranges
+from optimal_tp.report.words import span
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.rule import decide
 from optimal_tp.verdict.views.by_limit import AtLimit, ByLimit, LimitPoint, falling, round_limit

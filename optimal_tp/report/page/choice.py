@@ -6,10 +6,10 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent
-from optimal_tp.report.by_limit import CLOSE, Range, answers, ranges, rate_words, span
+from optimal_tp.report.by_limit import CLOSE, Range, answers, ranges, rate_words
 from optimal_tp.report.page.rows import tightest
 from optimal_tp.report.tables import Table
-from optimal_tp.report.words import latency_words
+from optimal_tp.report.words import latency_words, span
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import DegreeVerdict
 from optimal_tp.verdict.views.by_limit import AtLimit, ByLimit

@@ -5,7 +5,7 @@ import dataclasses
 from optimal_tp.measurement.estimate import METRIC_WORDS, bounds, figure, usd
 from optimal_tp.report.headline import cost_of, degree_of
 from optimal_tp.report.page.rows import tightest
-from optimal_tp.report.words import latency_words
+from optimal_tp.report.words import latency_range, latency_words
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import DegreeVerdict
 
@@ -62,7 +62,7 @@ def _latency(degree: DegreeVerdict) -> Tile:
         median = degree.median_latency_ms
         if median is None:
             return Tile(label="Median latency", value=None, unit="not known: too many requests failed", interval="")
-        interval = f"{bounds(median.interval)} ms"
+        interval = latency_range(median.interval)
         return Tile(label="Median latency", value=latency_words(median.value), unit="saturated", interval=interval)
     label = f"p{finding.percent:g} of {METRIC_WORDS[finding.metric]}"
     limit = f"limit {latency_words(finding.at_most_ms)}, measured around the capacity"
@@ -71,7 +71,7 @@ def _latency(degree: DegreeVerdict) -> Tile:
             label=label, value=None, unit=f"beyond every answer: too many requests failed; {limit}", interval=""
         )
     value = finding.latency_ms
-    return Tile(label=label, value=latency_words(value.value), unit=limit, interval=f"{bounds(value.interval)} ms")
+    return Tile(label=label, value=latency_words(value.value), unit=limit, interval=latency_range(value.interval))
 
 
 def _dollars(analysis: Analysis, degree: DegreeVerdict) -> Tile:
