@@ -76,7 +76,7 @@ def _answer(point: LimitPoint, zones: typing.Sequence[str], asked_ms: float | No
     return CLOSE if point.near or len(zones) > 1 else point.choice
 
 
-def limit_claim(analysis: Analysis) -> str:
+def by_limit_claim(analysis: Analysis) -> str:
     """Return the choice by each limit, the loosest first; empty where nothing can be said."""
     return " ".join(_sentence(analysis, view) for view in analysis.by_limit if view.points)
 

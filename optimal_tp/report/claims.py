@@ -16,7 +16,7 @@ from optimal_tp.measurement.estimate import (
     usd,
 )
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
-from optimal_tp.report.by_limit import limit_claim
+from optimal_tp.report.by_limit import by_limit_claim
 from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -86,7 +86,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
     ]
     if analysis.verdict.outcome != "void":
         found += [
-            ("By limit", limit_claim(analysis)),
+            ("By limit", by_limit_claim(analysis)),
             ("Latency", latency_claim(analysis)),
             ("Equal cores", equal_cores_claim(analysis)),
             ("Load", load_claim(analysis)),

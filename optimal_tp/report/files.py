@@ -12,13 +12,13 @@ from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.report.across import ModelRow
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.document import document, encode_document
+from optimal_tp.report.formats.spreadsheet import NAME as CSV
+from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
 from optimal_tp.report.page.actions import actions
 from optimal_tp.report.page.choice import capacity_table, cost_rows
 from optimal_tp.report.page.sections import context, is_figure
 from optimal_tp.report.plots import Plot, plots
-from optimal_tp.report.spreadsheet import NAME as CSV
-from optimal_tp.report.spreadsheet import candidates_csv
 from optimal_tp.report.tables import Table, tables
 from optimal_tp.report.words import practice
 from optimal_tp.verdict.analysis import Analysis

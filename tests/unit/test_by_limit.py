@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from optimal_tp.report.by_limit import CLOSE, NONE, UNKNOWN, Range, answers, limit_claim, ranges
+from optimal_tp.report.by_limit import CLOSE, NONE, UNKNOWN, Range, answers, by_limit_claim, ranges
 from optimal_tp.report.words import span
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.rule import decide
@@ -152,7 +152,7 @@ def test_the_claim_reads_from_the_loosest_limit_down() -> None:
     """One sentence a range, and where it was compared."""
     found = dataclasses.replace(crossing(), by_limit=(view(None, "TP2", "TP1", "TP1", asked=2),))
 
-    assert limit_claim(found) == (
+    assert by_limit_claim(found) == (
         "Limit on p90 of total latency: allow 3 s or more: TP1. 2 to 3 s: TP2. Below 2 s: no candidate qualifies. "
         "Compared at 3 s; estimated elsewhere."
     )

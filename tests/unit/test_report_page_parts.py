@@ -9,6 +9,7 @@ import pytest
 
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
+from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
 from optimal_tp.report.page.actions import actions, again, footer
 from optimal_tp.report.page.canvas import Canvas, Scale
@@ -16,7 +17,6 @@ from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, un
 from optimal_tp.report.page.sections import is_figure
 from optimal_tp.report.page.tiles import tiles
 from optimal_tp.report.page.trust import checks
-from optimal_tp.report.spreadsheet import candidates_csv
 from optimal_tp.report.tables import tables
 from optimal_tp.report.words import badge, caveats, latency_words, practice
 from optimal_tp.verdict.analysis import Analysis, analyse
