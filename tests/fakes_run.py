@@ -299,7 +299,7 @@ def no_fit(degree: int, cores: int = 2) -> DegreeRecord:
     return DegreeRecord(
         degree=degree,
         gate="no-fit",
-        reason=f"needs {degree} cores; this machine has {cores}",
+        reason=f"needs {degree} cores and this machine has {cores}",
         urls=(),
         cores_used=degree,
         cores_allocated=0,

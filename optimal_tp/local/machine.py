@@ -129,7 +129,7 @@ def _place(
 ) -> Place:
     degree = candidate.degree
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores, one a logical core; this machine offers {offer}"
+        reason = f"TP{degree} needs {degree} CPU cores and this machine has {offer}"
         return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
     if not arithmetic.fits:
         return Place(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)

@@ -83,9 +83,9 @@ def figure(value: float | None) -> str:
 
 
 def bounds(interval: Interval) -> str:
-    """Return ``interval`` in words: "1.70 to 1.84", "at least 1.70", "unbounded"."""
+    """Return ``interval`` in words: "1.70 to 1.84", "at least 1.70", "too few for a range"."""
     if interval.low is None and interval.high is None:
-        return "unbounded"
+        return "too few for a range"
     if interval.high is None:
         return f"at least {figure(interval.low)}"
     if interval.low is None:

@@ -31,6 +31,8 @@ class Audited:
     """Why a candidate's measurement is void, by candidate; under None, why the whole run is."""
     left_out: tuple[str, ...]
     """One sentence for each block turn that was left out."""
+    dropped: tuple[tuple[Turn, str], ...] = ()
+    """Every turn that was left out, and why."""
 
 
 JUDGED = ("block", "proof", "held_out")
@@ -73,6 +75,7 @@ def audit_run(
         samples=tuple(sample for sample in samples if key(sample) not in dropped),
         void_reasons=reasons,
         left_out=tuple(f"{of(turn).name} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
+        dropped=tuple((turn, faults[key(turn)][0]) for turn in record.turns if key(turn) in dropped),
     )
 
 

@@ -10,8 +10,9 @@ from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, range
 from optimal_tp.measurement.sweep import Leg
 from optimal_tp.report.headline import answer, degree_of
 from optimal_tp.report.tables import Table
+from optimal_tp.report.words import badge
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.findings import DegreeVerdict
+from optimal_tp.verdict.findings import DegreeVerdict, Verdict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,18 +143,21 @@ def degree_table(results: typing.Sequence[ModelResult]) -> Table:
         caption="Output tokens/s per core of each candidate, where it was compared",
         heads=("Model", *(candidate.name for candidate in candidates)),
         rows=tuple(
-            (model, *(_cell({each.candidate: each for each in verdict.degrees}.get(one)) for one in candidates))
+            (
+                model,
+                *(_cell(verdict, {each.candidate: each for each in verdict.degrees}.get(one)) for one in candidates),
+            )
             for model, verdict in verdicts
         ),
     )
 
 
-def _cell(degree: DegreeVerdict | None) -> str:
+def _cell(verdict: Verdict, degree: DegreeVerdict | None) -> str:
     if degree is None:
         return MISSING
     if degree.tokens_per_second_per_core is None:
-        return degree.word
-    return f"{degree.word}, {ranged(degree.tokens_per_second_per_core)}"
+        return badge(verdict, degree)
+    return f"{badge(verdict, degree)}, {ranged(degree.tokens_per_second_per_core)}"
 
 
 def _listed(names: typing.Sequence[str]) -> str:

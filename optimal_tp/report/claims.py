@@ -1,6 +1,7 @@
 """Every sentence of a report, made from the numbers of its run; nothing is said that the data do not carry."""
 
 import dataclasses
+import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
@@ -15,12 +16,13 @@ from optimal_tp.measurement.estimate import (
     usd,
 )
 from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
+from optimal_tp.report.by_limit import by_limit_claim
 from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.report.physics.what_if import WHAT_IF_TOPIC, what_if_claim
 from optimal_tp.report.physics.words import TOPIC, limit_claim
 from optimal_tp.report.predicted import predicted_claim
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
-from optimal_tp.verdict.comparisons import UNIT
+from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.latency import medians_alone
 from optimal_tp.verdict.predictions import PLANNED_WORDS, Prediction
 
@@ -67,6 +69,7 @@ NOISE_SHARE = 0.10
 """Largest residual, as a share of the latency, at which the split is still called a description of the data."""
 
 SHOWN_NOTES = 2
+_NUMBERS: typing.Final = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
     ]
     if analysis.verdict.outcome != "void":
         found += [
+            ("By limit", by_limit_claim(analysis)),
             ("Latency", latency_claim(analysis)),
             ("Equal cores", equal_cores_claim(analysis)),
             ("Load", load_claim(analysis)),
@@ -114,7 +118,8 @@ def latency_claim(analysis: Analysis) -> str:
     lowest = order[0] if _apart(medians[order[0]], medians[order[1]]) else None
     highest = order[-1] if _apart(medians[order[-2]], medians[order[-1]]) else None
     if lowest is None:
-        return f"Median latency, one request at a time: {listed}; the two lowest are not told apart."
+        noise = "the difference between the two lowest is within the noise"
+        return f"Median latency, one request at a time: {listed}; {noise}."
     last = "" if highest is None else f", {highest.name} the highest"
     return f"{lowest.name} has the lowest latency{last}; median, one request at a time: {listed}."
 
@@ -161,16 +166,17 @@ def load_claim(analysis: Analysis) -> str:
 def split_claim(split: LatencySplit) -> str:
     """Return how latency splits, how well that describes it, and what it says, as extrapolation, of the next degree."""
     growth = "" if not split.per_doubling_ms else f", and each doubling adds {figure(split.per_doubling_ms)} ms"
+    count = _NUMBERS.get(len(split.observed_ms), str(len(split.observed_ms)))
     if split.exact:
-        fit = "as many terms as degrees, so nothing tests it"
+        fit = f"{count} points, {count} parameters: a sketch"
     elif split.worst_residual_share > NOISE_SHARE:
-        fit = f"it misses by up to {percent(split.worst_residual_share)}, too much to describe the data"
+        fit = f"a poor fit, off by up to {percent(split.worst_residual_share)}"
     else:
-        fit = f"it misses by at most {percent(split.worst_residual_share)}"
+        fit = f"the fit is off by at most {percent(split.worst_residual_share)}"
     largest = max(split.observed_ms)
     return (
-        f"Fitted to the medians, {figure(split.divided_ms)} ms of the latency divide by the degree and "
-        f"{figure(split.kept_ms)} ms do not{growth} ({fit}). Extrapolated, not measured: TP{split.next_degree} would "
+        f"About {figure(split.divided_ms)} ms of the median latency shrinks as cores are added, "
+        f"{figure(split.kept_ms)} ms does not{growth} ({fit}). Extrapolated, not measured: TP{split.next_degree} would "
         f"take {figure(split.next_ms)} ms; to match TP{largest} per core it would have to take "
         f"{figure(split.observed_ms[largest] * largest / split.next_degree)} ms."
     )
@@ -188,8 +194,25 @@ def cost_claim(analysis: Analysis) -> str:
         if one.in_blocks is not None
     ]
     price = f"{usd(costs.usd_per_hour)} an hour for {plural(costs.billed_cores, 'core')} ({costs.source}, {costs.date})"
-    tokens = f"Per million output tokens: {', '.join(parts)}; " if parts else ""
-    return f"{tokens}at {price}. The experiment itself: {usd(costs.experiment_usd)}, set-up not counted."
+    tokens = f"Per million output tokens: {', '.join(parts)}, at {price}." if parts else f"Price: {price}."
+    even = " ".join(break_evens(analysis))
+    return (
+        f"{tokens}{' ' + even if even else ''} The experiment itself: {usd(costs.experiment_usd)}, set-up not counted."
+    )
+
+
+def break_evens(analysis: Analysis) -> list[str]:
+    """Return, of each candidate shown to do less per core, how much less its cores would have to cost."""
+    verdict = analysis.verdict
+    if verdict.chosen is None:
+        return []
+    found = []
+    for degree in verdict.degrees:
+        one = turned_to(verdict.comparisons, degree.name, verdict.chosen)
+        if one is not None and one.ratio is not None and one.ratio.interval.is_below(1.0):
+            less = f"{100 * (1 - one.ratio.value):.0f} %"
+            found.append(f"{degree.name} is cheaper per token only if its cores cost at least {less} less.")
+    return found
 
 
 def plan_claim(analysis: Analysis) -> str:

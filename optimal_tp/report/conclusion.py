@@ -10,7 +10,9 @@ import rich.text
 from optimal_tp.measurement.estimate import ranged
 from optimal_tp.report.claims import claims
 from optimal_tp.report.files import write
+from optimal_tp.report.headline import headline
 from optimal_tp.report.physics.reached import analysed
+from optimal_tp.report.words import badge, practice
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
 from optimal_tp.verdict.analysis import Analysis
@@ -26,12 +28,17 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
     """Print the verdict and the paths of ``files``, the page first; plain lines where the console is no terminal."""
     verdict = analysis.verdict
     first, *rest = claims(analysis)
+    banner = practice(analysis.record)
+    if banner is not None:
+        console.print(rich.text.Text(banner, style="bold yellow"), soft_wrap=True)
+        console.print()
     plain = not console.is_terminal
     console.print(_degrees(analysis, plain=plain), soft_wrap=plain)
     for claim in rest[2:]:
         console.print(rich.text.Text.assemble((f"{claim.topic}: ", "bold"), claim.sentence), soft_wrap=True)
     console.print()
-    console.print(rich.text.Text(first.sentence, style=_TONES[verdict.outcome]), soft_wrap=True)
+    console.print(rich.text.Text(headline(verdict), style=_TONES[verdict.outcome]), soft_wrap=True)
+    console.print(rich.text.Text(first.sentence), soft_wrap=True)
     for claim in rest[:2]:
         console.print(rich.text.Text(claim.sentence), soft_wrap=True)
     for path in files[:1]:
@@ -41,18 +48,18 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
 def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
     if plain:
         lines = [
-            f"{degree.name}  {degree.word}  {ranged(degree.tokens_per_second_per_core, 'tokens/s per core')}  "
-            f"{degree.ground.sentence}"
+            f"{degree.name}  {badge(analysis.verdict, degree)}  "
+            f"{ranged(degree.tokens_per_second_per_core, 'tokens/s per core')}  {degree.ground.sentence}"
             for degree in analysis.verdict.degrees
         ]
         return rich.text.Text("\n".join(lines))
     table = rich.table.Table(box=None, pad_edge=False)
-    for head in ("Candidate", "Word", "Tokens/s per core", "Decided by"):
+    for head in ("Candidate", "Result", "Tokens/s per core", "Decided by"):
         table.add_column(head, overflow="fold")
     for degree in analysis.verdict.degrees:
         table.add_row(
             degree.name,
-            rich.text.Text(degree.word, style=_WORDS.get(degree.word, "")),
+            rich.text.Text(badge(analysis.verdict, degree), style=_WORDS.get(degree.word, "")),
             ranged(degree.tokens_per_second_per_core),
             rich.text.Text(degree.ground.sentence),
         )

@@ -8,9 +8,11 @@ import pydantic
 
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.headline import headline
 from optimal_tp.report.physics.words import Limits, limits_of
 from optimal_tp.report.servers import ServerFigures, server_figures
 from optimal_tp.report.start_up import StartUp, start_up
+from optimal_tp.report.words import caveats
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
@@ -18,6 +20,8 @@ from optimal_tp.verdict.latency import LatencyRow
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.steps import Step
+from optimal_tp.verdict.views.by_limit import ByLimit
+from optimal_tp.verdict.views.timeline import Stretch
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
@@ -63,6 +67,14 @@ class Document:
     """What another program predicted, held against the run (``report --predicted``)."""
     limits: Limits | None = None
     """How far from the physical limit; null where the cores' roof is not known."""
+    headline: str = ""
+    """The verdict in at most eight words."""
+    caveats: tuple[str, ...] = ()
+    """Everything that limits the answer, the weightiest first: of a run on one machine that it is practice."""
+    by_limit: tuple[ByLimit, ...] = ()
+    """The choice at other limits, by limited metric."""
+    timeline: tuple[Stretch, ...] = ()
+    """Every turn, and what became of it."""
 
 
 _ADAPTER = pydantic.TypeAdapter(Document)
@@ -96,6 +108,10 @@ def document(analysis: Analysis) -> Document:
         servers=server_figures(record),
         predicted=analysis.predicted,
         limits=limits_of(analysis),
+        headline=headline(analysis.verdict),
+        caveats=caveats(record, analysis.verdict),
+        by_limit=analysis.by_limit,
+        timeline=analysis.timeline,
     )
 
 

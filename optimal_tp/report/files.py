@@ -1,49 +1,67 @@
 """Writes a report's files: verdict.json, report.md, report.html and the pictures."""
 
 import base64
-import json
 import pathlib
 import typing
 
 import jinja2
 
 from optimal_tp.errors import StorageFailed
-from optimal_tp.measurement.estimate import MISSING, bounds, figure, percent
 from optimal_tp.measurement.run import VERDICT
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.report.across import ModelRow
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.document import document, encode_document
+from optimal_tp.report.formats.spreadsheet import NAME as CSV
+from optimal_tp.report.formats.spreadsheet import candidates_csv
+from optimal_tp.report.headline import headline
+from optimal_tp.report.page.actions import actions
+from optimal_tp.report.page.choice import capacity_table, cost_rows
+from optimal_tp.report.page.sections import context, is_figure
 from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
-from optimal_tp.report.physics.words import HEADS, limit_rows, limits_of
+from optimal_tp.report.physics.words import HEADS, limit_rows
 from optimal_tp.report.plots import Plot, plots
-from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import Table, tables
+from optimal_tp.report.words import practice
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
 
-def markdown(claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
+def markdown(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
     """Return the report as Markdown; plots are referred to by their file names."""
-    head = [f"# {_text(claims[0].sentence)}", *(_text(claim.sentence) for claim in claims[1:3])]
+    banner = practice(analysis.record)
+    head = [] if banner is None else [f"> **{_text(banner)}**"]
+    head += [f"# {_text(headline(analysis.verdict))}", *(_text(claim.sentence) for claim in claims[:3])]
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
+    doing = [f"- {_text(one.title)}: `{one.text}`" for one in actions(analysis) if "\n" not in one.text]
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
-    return "\n\n".join([*head, "\n".join(body), *images, *(_table(table) for table in tables)]) + "\n"
+    views = [_table(table) for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows]
+    parts = [*head, "\n".join(doing), "\n".join(body), *views, *images, *(_table(table) for table in tables)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def sweep_markdown(
-    headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table], *, receipt: str = ""
+    first: str,
+    rows: typing.Sequence[ModelRow],
+    tables: typing.Sequence[Table],
+    *,
+    receipt: str = "",
+    banner: str | None = None,
 ) -> str:
-    """Return the report of a sweep as Markdown; each model's own is in its folder. ``receipt`` is a claim, or empty."""
+    """Return the report of a sweep as Markdown; each model's own is in its folder.
+
+    ``first`` is its headline, ``receipt`` a claim, or empty, ``banner`` what ``practice`` says.
+    """
     lines = [
         f"- **{_text(row.model)}: {row.outcome}.** {_text(row.sentence)}"
         + ("" if row.outcome == "not measured" else f" [Its report]({row.folder}/report.md)")
         for row in rows
     ]
     lines += [f"- **Receipt.** {_text(receipt)}"] if receipt else []
-    return "\n\n".join([f"# {_text(headline)}", "\n".join(lines), *map(_table, tables)]) + "\n"
+    head = [] if banner is None else [f"> **{_text(banner)}**"]
+    return "\n\n".join([*head, f"# {_text(first)}", "\n".join(lines), *map(_table, tables)]) + "\n"
 
 
 def _table(table: Table) -> str:
@@ -70,38 +88,33 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
-    """Return the page. Everything from the run is escaped; pictures are data in the page."""
-    return page_template("report.html.j2").render(
-        title=f"{analysis.verdict.outcome}: {analysis.record.run}",
-        verdict=analysis.verdict,
-        record=analysis.record,
-        model=analysis.record.settings.model.name,
-        claims=claims,
-        tables=tables,
-        plots=plots,
-        predicted=predicted_words(analysis),
-        pins=sorted(analysis.record.pins.items()),
-        settings=json.dumps(analysis.record.settings.model_dump(mode="json"), indent=2, sort_keys=True),
-        figure=figure,
-        bounds=bounds,
-        missing=MISSING,
-        data_uri=data_uri,
-        limits=limits_of(analysis),
-        percent=percent,
-        unit=UNIT[analysis.verdict.criterion],
-        what_if_heads=WHAT_IF_HEADS,
-        what_if_rows=what_if_rows(analysis),
-    )
+def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...]) -> str:
+    """Return the page: one file that loads nothing. Everything from the run is escaped."""
+    return page_template("report.html.j2").render(**context(analysis, claims, tables))
 
 
 def sweep_html(
-    name: str, headline: str, rows: typing.Sequence[ModelRow], tables: typing.Sequence[Table], *, receipt: str = ""
+    name: str,
+    first: str,
+    rows: typing.Sequence[ModelRow],
+    tables: typing.Sequence[Table],
+    *,
+    receipt: str = "",
+    banner: str | None = None,
 ) -> str:
-    """Return the page of a sweep; each model's own page is in its folder. ``receipt`` is a claim, or empty."""
+    """Return the page of a sweep; each model's own page is in its folder. The rest is as in ``sweep_markdown``."""
     template = _TEMPLATES.get_template("sweep.html.j2")
     tone = "settled" if all(row.outcome == "settled" for row in rows) else "inconclusive"
-    return template.render(name=name, headline=headline, rows=rows, tables=tables, tone=tone, receipt=receipt)
+    return template.render(
+        name=name,
+        headline=first,
+        rows=rows,
+        tables=tables,
+        tone=tone,
+        receipt=receipt,
+        banner=banner,
+        is_figure=is_figure,
+    )
 
 
 def page_template(name: str) -> jinja2.Template:
@@ -157,8 +170,9 @@ def _files(analysis: Analysis) -> dict[str, bytes]:
     rows = tables(analysis, found)
     pictures = plots(analysis)
     return {
-        "report.html": html(analysis, found.claims, rows, pictures).encode(),
-        "report.md": markdown(found.claims, (*rows, *_beside(analysis)), pictures).encode(),
+        "report.html": html(analysis, found.claims, rows).encode(),
+        "report.md": markdown(analysis, found.claims, (*rows, *_beside(analysis)), pictures).encode(),
         VERDICT: encode_document(found).encode(),
+        CSV: candidates_csv(analysis).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},
     }

@@ -1,4 +1,4 @@
-"""The first three lines of a report: the answer, how sure it is, and what choosing otherwise costs or gains."""
+"""The first lines of a report: the headline, the answer, how sure it is, and what choosing otherwise costs or gains."""
 
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
@@ -12,6 +12,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
+from optimal_tp.report.words import PLAIN, holds
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -20,8 +21,26 @@ from optimal_tp.verdict.findings import DegreeVerdict, Outlook, Verdict
 MEASURED = ("chosen", "dominated", "inconclusive", "misses-slo", "invalid")
 
 
+def headline(verdict: Verdict) -> str:
+    """Return the verdict in at most eight words."""
+    if verdict.outcome == "void":
+        return "No verdict: the run is void"
+    if verdict.outcome == "inconclusive":
+        return f"Not settled yet: {verdict.provisional} leads" if verdict.provisional else "Not settled yet"
+    if verdict.chosen is None:
+        misses = any(degree.word == "misses-slo" for degree in verdict.degrees)
+        return "No candidate meets your limits" if misses else "No candidate can be served"
+    others = {degree.name for degree in verdict.degrees if degree.word == "dominated"}
+    limited = verdict.criterion == "goodput"
+    if not others:
+        return f"Serve with {verdict.chosen}, the only candidate {'within limits' if limited else 'measured'}"
+    if others <= _shown_below(verdict, verdict.chosen):
+        return f"Serve with {verdict.chosen}: most per core{' within limits' if limited else ''}"
+    return f"Serve with {verdict.chosen}: none is clearly better"
+
+
 def answer(analysis: Analysis) -> str:
-    """Return the first line: what to do, with throughput, latency and dollars at one point, the compared one."""
+    """Return what to do, with throughput, latency and dollars at one point, the compared one."""
     verdict = analysis.verdict
     if verdict.outcome == "void":
         return f"No verdict: the run is void. {_capital(verdict.reasons[0])}."
@@ -30,41 +49,42 @@ def answer(analysis: Analysis) -> str:
     if verdict.chosen is None:
         return _none_answer(verdict)
     chosen = degree_of(verdict, verdict.chosen)
-    return f"Serve with {verdict.chosen}: {_why_chosen(verdict, chosen)}. {_point(analysis, chosen)}"
+    return f"Serve with {verdict.chosen}. {_why_chosen(verdict, chosen)} {_point(analysis, chosen)}".rstrip()
 
 
 def certainty(verdict: Verdict) -> str:
-    """Return the second line: how sure the first is, or what would make it sure."""
+    """Return how sure the answer is, or what would make it sure."""
     basis = _basis(verdict)
     if verdict.outcome == "settled" and basis is None:
-        return "That took no measurement: every candidate ended before any load."
+        return "Nothing was measured: every candidate ended before any load."
     if verdict.outcome == "settled":
-        caveats = f" That holds {'; '.join(verdict.caveats)}." if verdict.caveats else ""
-        return f"Sure to at least {percent(verdict.confidence)} on a machine that stays steady: {basis}.{caveats}"
+        steady = f"Confidence at least {percent(verdict.confidence)} on a machine that stays steady"
+        limits = " ".join(map(holds, verdict.caveats))
+        return f"{steady}, valid even though the run could stop early. {basis}.{' ' + limits if limits else ''}"
     if verdict.outcome == "void":
         return f"Nothing is claimed from what was measured: {basis or 'no block was completed'}."
     seen = basis or "no completed block"
     if not verdict.outlook:
-        return f"More blocks alone do not settle it ({'; '.join(verdict.reasons)}); seen so far: {seen}."
+        return f"More blocks alone do not settle it ({'; '.join(verdict.reasons)}). Seen so far: {seen}."
     return f"{_open_questions(verdict.outlook)} Seen so far: {seen}."
 
 
 def _basis(verdict: Verdict) -> str | None:
-    """Return what the verdict rests on, as "9 blocks, 184 requests, none of them failed"; None without a request."""
+    """Return what the verdict rests on, as "184 requests in 9 blocks, no failures"; None without a request."""
     requests = sum(degree.requests for degree in verdict.degrees)
     failures = sum(degree.failures for degree in verdict.degrees)
     if not requests:
         return None
-    failed = "all" if failures == requests else failures or "none"
-    return f"{plural(verdict.blocks, 'block')}, {plural(requests, 'request')}, {failed} of them failed"
+    failed = "all of them failed" if failures == requests else f"{failures:,} failed" if failures else "no failures"
+    return f"{plural(requests, 'request')} in {plural(verdict.blocks, 'block')}, {failed}"
 
 
 def otherwise(analysis: Analysis) -> str:
-    """Return the third line: what each other candidate would cost or gain."""
+    """Return what each other candidate would cost or gain."""
     verdict = analysis.verdict
     named = verdict.chosen if verdict.chosen is not None else verdict.provisional
     if named is None:
-        return "There is no choice to hold the others against."
+        return "There is no choice to compare the others with."
     sentences = [_instead(analysis, named, degree) for degree in verdict.degrees if degree.name != named]
     return " ".join(sentence for sentence in sentences if sentence) or "No other candidate was measured."
 
@@ -77,12 +97,12 @@ def _open_questions(outlook: tuple[Outlook, ...]) -> str:
         return f"Open: {listed}."
     time = "" if longest.seconds is None else f", {duration(longest.seconds)}"
     cost = "" if longest.usd is None else f", {usd(longest.usd)}"
-    return f"Open: {listed}. {_more(longest).capitalize()}{time}{cost} may settle it, if what was seen goes on."
+    return f"Open: {listed}. {_more(longest).capitalize()}{time}{cost} may settle it if the run goes on as it did."
 
 
 def _more(outlook: Outlook) -> str:
     if outlook.blocks is None:
-        return "how many more blocks that takes cannot be said"
+        return "no estimate of the blocks it takes"
     return f"about {plural(outlook.blocks, 'more block')}"
 
 
@@ -96,12 +116,20 @@ def degree_of(verdict: Verdict, name: str) -> DegreeVerdict:
 
 def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
     others = [degree for degree in verdict.degrees if degree.word == "dominated"]
-    limited = "that holds the limits" if chosen.limits else "that was measured"
+    which = f"within your limit{'' if len(chosen.limits) == 1 else 's'}" if chosen.limits else "measured"
+    most = _most(verdict, chosen)
     if not others:
-        return f"it is the only candidate {limited}"
+        return f"It is the only candidate {which}: {most}."
     if {degree.name for degree in others} <= _shown_below(verdict, chosen.name):
-        return f"it gives more {UNIT[verdict.criterion]} than every other candidate {limited}"
-    return f"no other candidate {limited} gives over {percent(verdict.resolution)} more {UNIT[verdict.criterion]}"
+        return f"Of the candidates {which} it delivers the most: {most}."
+    return f"It delivers {most}, and no other candidate {which} delivers over {percent(verdict.resolution)} more."
+
+
+def _most(verdict: Verdict, chosen: DegreeVerdict) -> str:
+    """Return the figure that candidates are compared by."""
+    if verdict.criterion == "goodput":
+        return f"about {figure(chosen.goodput_per_second_per_core)} {UNIT['goodput']}"
+    return ranged(chosen.tokens_per_second_per_core, UNIT["throughput"])
 
 
 def _shown_below(verdict: Verdict, name: str) -> set[str]:
@@ -119,16 +147,13 @@ def _shown_below(verdict: Verdict, name: str) -> set[str]:
 
 
 def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:
-    """Return what the chosen candidate does where it was compared: throughput, latency and dollars together."""
+    """Return what else the chosen candidate does where it was compared: tokens, latency and dollars together."""
     parts = []
-    if chosen.goodput_per_second_per_core is not None:
-        parts.append(f"about {figure(chosen.goodput_per_second_per_core)} requests/s per core within the limits")
-    if chosen.tokens_per_second_per_core is not None:
+    if chosen.limits and chosen.tokens_per_second_per_core is not None:
         parts.append(ranged(chosen.tokens_per_second_per_core, "output tokens/s per core"))
     if chosen.median_latency_ms is not None:
         parts.append(f"median latency {ranged(chosen.median_latency_ms, 'ms')}")
-    costs = () if analysis.money is None else analysis.money.tokens
-    cost = next((one.in_blocks for one in costs if (one.degree, one.max_num_seqs) == _place(chosen)), None)
+    cost = cost_of(analysis, chosen)
     if cost is not None:
         parts.append(f"{usd(cost.value)} per million output tokens")
     if not parts:
@@ -137,8 +162,11 @@ def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:
     return f"{where}: {', '.join(parts)}.{_proven(chosen)}"
 
 
-def _place(degree: DegreeVerdict) -> tuple[int, int | None]:
-    return degree.degree, degree.max_num_seqs
+def cost_of(analysis: Analysis, degree: DegreeVerdict) -> Estimate | None:
+    """Return US dollars per million output tokens of a candidate at the compared point; None without a price."""
+    costs = () if analysis.money is None else analysis.money.tokens
+    place = degree.degree, degree.max_num_seqs
+    return next((one.in_blocks for one in costs if (one.degree, one.max_num_seqs) == place), None)
 
 
 def _proven(chosen: DegreeVerdict) -> str:
@@ -148,63 +176,66 @@ def _proven(chosen: DegreeVerdict) -> str:
     low, high = proof.held_per_second_per_core, proof.missed_per_second_per_core
     if low is None and high is None:
         return f" {plural(proof.turns, 'turn')} after the choice prove no rate yet."
-    held = "" if low is None else f"{figure(low)} requests/s per core hold the limits"
-    missed = (
-        ""
-        if high is None
-        else f"{figure(high)} miss them"
-        if held
-        else f"{figure(high)} requests/s per core miss the limits"
-    )
-    return f" Proven turn by turn: {' and '.join(part for part in (held, missed) if part)}; {unseen(proof.turns)}."
+    unit = "requests/s per core"
+    parts = [] if low is None else [f"{figure(low)} {unit} meet the limits"]
+    parts += [] if high is None else [f"{figure(high)} {'' if parts else unit + ' '}do not".replace("  ", " ")]
+    return f" Proven turn by turn: {' and '.join(parts)}; {unseen(proof.turns)}."
 
 
 def _none_answer(verdict: Verdict) -> str:
     missing = [degree for degree in verdict.degrees if degree.word == "misses-slo"]
-    words = "; ".join(f"{degree.name} {degree.word}: {degree.ground.sentence}" for degree in verdict.degrees)
+    words = " ".join(_no_choice(degree) for degree in verdict.degrees)
     if not missing:
-        return f"No candidate qualifies. {words or 'None was asked for'}."
+        return f"No candidate qualifies. {words or 'None was asked for.'}"
     known = [(degree, one) for degree in missing for one in degree.limits if one.latency_ms is not None]
     if not known:
-        return f"No candidate holds the limits. {words}."
+        return f"No candidate meets the limits. {words}"
     degree, one = min(
         known, key=lambda pair: pair[1].latency_ms.value / pair[1].at_most_ms if pair[1].latency_ms else 0
     )
     return (
-        f"No candidate holds the limits, not even with one request at a time. The nearest is {degree.name}: "
+        f"No candidate meets the limits, even with one request at a time. The nearest is {degree.name}: "
         f"p{one.percent:g} of {METRIC_WORDS[one.metric]} is {ranged(one.latency_ms, 'ms')}, the limit "
         f"{figure(one.at_most_ms)} ms."
     )
 
 
 def _open_answer(verdict: Verdict) -> str:
+    why = "; ".join(verdict.reasons)
     if verdict.provisional is None:
-        return f"Not settled: {'; '.join(verdict.reasons) or 'nothing was compared'}."
-    return (
-        f"Not settled: {verdict.provisional} leads on what was seen, "
-        f"but {'; '.join(verdict.reasons) or 'no reason was recorded'}."
-    )
+        return f"Not settled yet: {why or 'nothing was compared'}."
+    return f"Not settled yet: {verdict.provisional} leads so far, but {why or 'no reason was recorded'}."
 
 
 def _instead(analysis: Analysis, named: str, degree: DegreeVerdict) -> str:
     verdict = analysis.verdict
     found = turned_to(verdict.comparisons, degree.name, named)
     if degree.word not in MEASURED or degree.word in ("misses-slo", "invalid"):
-        return f"{degree.name} is no choice ({degree.word}: {degree.ground.sentence})."
+        return _no_choice(degree)
     if found is None or found.ratio is None:
-        return f"{degree.name} cannot be held against it yet."
+        return f"{degree.name} cannot be compared with {named} yet."
     chosen = degree_of(verdict, named)
     latency = ""
     if degree.median_latency_ms is not None and chosen.median_latency_ms is not None:
         latency = (
             f", with a median latency of {figure(degree.median_latency_ms.value)} ms "
-            f"instead of {figure(chosen.median_latency_ms.value)} ms there"
+            f"instead of {figure(chosen.median_latency_ms.value)} ms"
         )
-    return f"{degree.name} instead would give {change(found.ratio)} {UNIT[verdict.criterion]}{latency}."
+    return f"{degree.name} delivers {change(found.ratio)} {UNIT[verdict.criterion]}{latency}."
+
+
+def _no_choice(degree: DegreeVerdict) -> str:
+    """Return why a candidate is none to choose: "TP4 was not tested: it needs 4 cores and this machine has 2."."""
+    why = degree.ground.sentence.rstrip(".")
+    why = why.removeprefix(f"{degree.name} ")
+    why = f"it {why}" if why.startswith("needs ") else why
+    be = "was " if degree.word == "no-fit" else "found " if degree.word == "no-capacity" else ""
+    be = "is " if degree.word in ("invalid", "inconclusive") else be
+    return f"{degree.name} {be}{PLAIN[degree.word]}: {why}."
 
 
 def change(ratio: Estimate) -> str:
-    """Return a ratio as a change: "43.1 % (38.0 to 47.0) fewer", "0.99 (0.96 to 1.02) times the"."""
+    """Return a ratio as a change: "43.1 % (38.0 to 47.0) fewer", "0.99 (0.96 to 1.02) times as many"."""
     interval = ratio.interval
     if interval.is_below(1.0) and interval.low is not None and interval.high is not None:
         turned = Interval(low=100 * (1 - interval.high), high=100 * (1 - interval.low))
@@ -215,7 +246,7 @@ def change(ratio: Estimate) -> str:
             high=None if interval.high is None else 100 * (interval.high - 1),
         )
         return f"{figure(100 * (ratio.value - 1))} % ({bounds(turned)}) more"
-    return f"{figure(ratio.value)} ({bounds(interval)}) times the"
+    return f"{figure(ratio.value)} ({bounds(interval)}) times as many"
 
 
 def _capital(sentence: str) -> str:

@@ -6,7 +6,7 @@ import functools
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, ranged
 from optimal_tp.measurement.estimate import percent as percent_of
-from optimal_tp.report.drawing import Draw, by_candidate, for_dark_pages, picture, saturation, within
+from optimal_tp.report.drawing import Draw, by_candidate, picture, saturation, within
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -25,9 +25,10 @@ class Plot:
     alt: str
     png: bytes
     """On white."""
-    svg_light: str
-    svg_dark: str
-    """The same on no ground, in colours for dark pages."""
+    svg_light: str = ""
+    """The same on no ground, for a page; empty where the page draws its own."""
+    svg_dark: str = ""
+    """In colours for dark pages."""
 
 
 def plots(analysis: Analysis) -> tuple[Plot, ...]:
@@ -116,13 +117,5 @@ def _latencies(analysis: Analysis) -> dict[Candidate, Estimate]:
     }
 
 
-def _plot(name: str, title: str, alt: str, draw: Draw, run: str, *, height_inches: float = 3.4) -> Plot:
-    svg = picture(draw, "svg", height_inches).decode()
-    return Plot(
-        name=name,
-        title=title,
-        alt=alt,
-        png=picture(draw, "png", height_inches, f"{alt} Run {run}."),
-        svg_light=svg,
-        svg_dark=for_dark_pages(svg),
-    )
+def _plot(name: str, title: str, alt: str, draw: Draw, run: str) -> Plot:
+    return Plot(name=name, title=title, alt=alt, png=picture(draw, "png", told=f"{alt} Run {run}."))

@@ -18,6 +18,7 @@ from optimal_tp.report.conclusion import show
 from optimal_tp.report.files import sweep_html, sweep_markdown, write, write_files
 from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.tables import Table, receipt_table
+from optimal_tp.report.words import practice
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.verdict.findings import EXIT_STATUS
@@ -89,7 +90,7 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path, predict: Predict |
             show(console, each.analysis, files)
             console.print()
     found, across = rows(results), tables(results)
-    _write(folder, source.sweep, found, across)
+    _write(folder, source.sweep, found, across, _banner(source))
     _show(console, found, across[0], folder)
     if source.sweep.receipt is not None:
         console.print(rich.text.Text(f"Receipt: {receipt_claim(source.sweep.receipt)}"), soft_wrap=True)
@@ -119,20 +120,30 @@ def write_receipt(folder: pathlib.Path, receipt: Receipt) -> None:
     sweep = dataclasses.replace(source.sweep, receipt=receipt)
     results = _judged(source)
     write_files(folder, {SWEEP: encode_sweep(sweep).encode()})
-    _write(folder, sweep, rows(results), tables(results))
+    _write(folder, sweep, rows(results), tables(results), _banner(source))
+
+
+def _banner(source: SweepSource) -> str | None:
+    """Return what a reader must know first: of any run on one machine that it is practice."""
+    return next((said for run in source.runs.values() if (said := practice(run.record)) is not None), None)
 
 
 def _write(
-    folder: pathlib.Path, sweep: Sweep, found: typing.Sequence[ModelRow], across: typing.Sequence[Table]
+    folder: pathlib.Path,
+    sweep: Sweep,
+    found: typing.Sequence[ModelRow],
+    across: typing.Sequence[Table],
+    banner: str | None,
 ) -> None:
     data: dict[str, typing.Any] = {"schema_version": 1, "sweep": sweep.sweep}
+    data["caveats"] = [] if banner is None else [banner]
     data["models"] = [dataclasses.asdict(row) for row in found]
     data["receipt"] = None if sweep.receipt is None else dataclasses.asdict(bill(sweep.receipt))
     shown = [table for table in (*across, receipt_table(sweep.receipt)) if table.rows]
     said = receipt_claim(sweep.receipt)
     files = {
-        "report.md": sweep_markdown(headline(found), found, shown, receipt=said),
-        "report.html": sweep_html(sweep.sweep, headline(found), found, shown, receipt=said),
+        "report.md": sweep_markdown(headline(found), found, shown, receipt=said, banner=banner),
+        "report.html": sweep_html(sweep.sweep, headline(found), found, shown, receipt=said, banner=banner),
         VERDICTS: json.dumps(data, indent=1, allow_nan=False) + "\n",
     }
     write_files(folder, {name: text.encode() for name, text in files.items()})

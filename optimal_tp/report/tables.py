@@ -20,10 +20,14 @@ from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
 from optimal_tp.report.predicted import FIGURE_WORDS, times
 from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
+from optimal_tp.report.words import badge
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
 from optimal_tp.verdict.predictors.judgement import JudgedRow
+
+TOO_FEW = "too few requests"
+"""Stands for a percentile that so few requests cannot show."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,10 +72,10 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
 def degree_table(analysis: Analysis) -> Table:
     """Return one row per candidate: its word, the number that decided it, and the compared point."""
     return Table(
-        caption="Each candidate, its word and the number that decided it; figures are of the compared point",
+        caption="Each candidate, what became of it and the number that decided it; figures are of the compared point",
         heads=(
             "Candidate",
-            "Word",
+            "Result",
             "Decided by",
             "Goodput, requests/s per core",
             "Tokens/s per core",
@@ -83,7 +87,7 @@ def degree_table(analysis: Analysis) -> Table:
         rows=tuple(
             (
                 degree.name,
-                degree.word,
+                badge(analysis.verdict, degree),
                 degree.ground.sentence,
                 figure(degree.goodput_per_second_per_core),
                 ranged(degree.tokens_per_second_per_core),
@@ -125,14 +129,19 @@ def latency_table(analysis: Analysis) -> Table:
                 Candidate(row.degree, row.max_num_seqs).name,
                 "one at a time" if row.stage == "idle" else "blocks",
                 METRIC_WORDS[row.metric],
-                ranged(row.p50_ms),
-                ranged(row.p90_ms),
-                ranged(row.p99_ms),
+                _percentile(row.p50_ms, 50, row.requests),
+                _percentile(row.p90_ms, 90, row.requests),
+                _percentile(row.p99_ms, 99, row.requests),
                 f"{row.requests:,}",
             )
             for row in analysis.latencies
         ),
     )
+
+
+def _percentile(estimate: Estimate | None, of: float, requests: int) -> str:
+    """Return a percentile with its range, unless fewer than one request is expected beyond it."""
+    return TOO_FEW if requests * (100 - of) < 100 else ranged(estimate)  # noqa: PLR2004 - percent
 
 
 def comparison_table(analysis: Analysis) -> Table:

@@ -9,6 +9,7 @@ from optimal_tp.measurement.estimate import MISSING
 from optimal_tp.measurement.run import VERSION, RunRecord
 from optimal_tp.measurement.run_audit import audit_run
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.results.source import Source
 from optimal_tp.verdict.findings import Outcome, Verdict
 from optimal_tp.verdict.predictions import Predict, Prediction, agreed
@@ -59,6 +60,8 @@ class Retrial:
     """How the stored verdict differs; None where it says the same or there is none."""
     prediction: Prediction | None = None
     """The plan's; None where nobody made one."""
+    left_out: tuple[tuple[Turn, str], ...] = ()
+    """Turns that the audit took away, and why."""
 
 
 def retry(source: Source, predict: Predict | None = None) -> Retrial:
@@ -78,6 +81,7 @@ def retry(source: Source, predict: Predict | None = None) -> Retrial:
         verdict=verdict,
         difference=_difference(source.stored_verdict, verdict),
         prediction=prediction,
+        left_out=audited.dropped,
     )
 
 

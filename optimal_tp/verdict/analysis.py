@@ -9,9 +9,11 @@ import scipy.optimize
 
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.verdict.beside.reach import Reach
+from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figures, equal_cores, money
-from optimal_tp.verdict.evidence import examine
+from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
 from optimal_tp.verdict.predictions import Prediction
@@ -19,6 +21,10 @@ from optimal_tp.verdict.predictors.judged import Measured, judged
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.predictors.stated import Stated
 from optimal_tp.verdict.steps import Step, load_steps
+from optimal_tp.verdict.views.by_limit import ByLimit, by_limit
+from optimal_tp.verdict.views.narrowing import Narrowing, narrowing
+from optimal_tp.verdict.views.spread import Spread, spreads
+from optimal_tp.verdict.views.timeline import Stretch, timeline
 
 GROWING_FROM = 4
 """Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
@@ -98,6 +104,11 @@ class Analysis:
     """The predictions of another program; None where none were named."""
     reached: tuple[Reach, ...] = ()
     """Measured candidates beside their roof; empty where nobody knows what the cores can."""
+    by_limit: tuple[ByLimit, ...] = ()
+    """The choice at other limits, by limited metric."""
+    spreads: tuple[Spread, ...] = ()
+    narrowing: Narrowing | None = None
+    timeline: tuple[Stretch, ...] = ()
 
 
 def analyse(
@@ -105,21 +116,27 @@ def analyse(
     samples: typing.Sequence[Sample],
     verdict: Verdict,
     prediction: Prediction | None = None,
+    left_out: typing.Sequence[tuple[Turn, str]] = (),
     stated: Stated | None = None,
 ) -> Analysis:
     """Return the analysis of a run, with the plan's ``prediction`` and what others ``stated`` where there is any.
 
-    Raises SettingsError where what was stated is not about this run.
+    ``left_out`` are the turns that the audit took away before ``record`` was handed over, each with the reason. Raises
+    SettingsError where what was stated is not about this run.
     """
     settings = record.settings
-    soundness = examine(record, samples)
-    cores_used = {each.candidate: each.cores_used for each in record.degrees}
+    evidence = gather(record, samples, {})
+    found = contest(evidence)
+    soundness = evidence.soundness
+    disturbed = {(one.candidate, one.block) for one in found.disturbed if one.block is not None}
+    steps = load_steps(
+        soundness, settings.limits.asked(), cores_used={each.candidate: each.cores_used for each in record.degrees}
+    )
     rows = latency_rows(soundness, alpha=1 - settings.decision.confidence)
     figures = core_figures(record, verdict, settings.price)
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
     at_one_point = {(one.degree, one.max_num_seqs) for one in verdict.at_one_point}
     medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
-    steps = load_steps(soundness, settings.limits.asked(), cores_used)
     measured = Measured(record=record, verdict=verdict, latencies=rows, steps=steps)
     return Analysis(
         record=record,
@@ -132,4 +149,8 @@ def analyse(
         split=split_latency(medians),
         prediction=prediction,
         predicted=None if stated is None else judged(stated, measured),
+        by_limit=by_limit(evidence, verdict, steps, disturbed),
+        spreads=spreads(evidence),
+        narrowing=None if verdict.outcome == "void" else narrowing(verdict, found.standings),
+        timeline=timeline(record.turns, evidence, disturbed, left_out),
     )

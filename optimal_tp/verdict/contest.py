@@ -76,8 +76,8 @@ class Contest:
     criterion: Criterion
     racing: tuple[Candidate, ...]
     """Candidates that were compared, ascending."""
-    standing: Standing | None
-    """None before the first block."""
+    standings: tuple[Standing, ...]
+    """After each block."""
     capacities: typing.Mapping[Candidate, float]
     """Requests, or output tokens, per second per core, as fitted or seen."""
     scores: typing.Mapping[Candidate, typing.Mapping[int, float]]
@@ -91,6 +91,11 @@ class Contest:
     """Candidates of whose turns the second half held the limits less often than the first, beyond doubt."""
     unlike: str | None
     """Why the disturbed turns forbid an answer, in words; None where they do not."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """After the last block; None before the first."""
+        return self.standings[-1] if self.standings else None
 
 
 def contest(evidence: Evidence) -> Contest:
@@ -112,14 +117,14 @@ def _by_goodput(evidence: Evidence) -> Contest:
     for one in found:
         if one.block is None and one.candidate in racing:
             scoring.open_with(one)
-    standing = _run(race, blocks)
+    standings = _run(race, blocks)
     disturbed = scoring.disturbed()
     return Contest(
         criterion="goodput",
         racing=racing,
-        standing=standing,
+        standings=standings,
         capacities={candidate: math.exp(by.log_capacity) for candidate, by in scoring.fits.items()},
-        scores={candidate: scoring.scores(candidate, _oldest(standing, candidate)) for candidate in racing},
+        scores={candidate: scoring.scores(candidate, _oldest(standings, candidate)) for candidate in racing},
         disturbed=disturbed,
         slow=_slow(evidence, racing),
         rising=(),
@@ -130,17 +135,17 @@ def _by_goodput(evidence: Evidence) -> Contest:
     )
 
 
-def _run(race: Race[_OneT], readings: typing.Iterable[_OneT]) -> Standing | None:
-    """Return where ``race`` stands after the blocks of ``readings``; None without any."""
-    standing = None
+def _run(race: Race[_OneT], readings: typing.Iterable[_OneT]) -> tuple[Standing, ...]:
+    """Return where ``race`` stands after each block of ``readings``."""
+    standings = []
     numbered = sorted((one.block, place, one) for place, one in enumerate(readings) if one.block is not None)
     for number, together in itertools.groupby(numbered, operator.itemgetter(0)):
-        standing = race.add_block((one for _, _, one in together), number)
-    return standing
+        standings.append(race.add_block((one for _, _, one in together), number))
+    return tuple(standings)
 
 
-def _oldest(standing: Standing | None, candidate: Candidate) -> int:
-    return 0 if standing is None else standing.forgotten[candidate]
+def _oldest(standings: typing.Sequence[Standing], candidate: Candidate) -> int:
+    return standings[-1].forgotten[candidate] if standings else 0
 
 
 def _slow(evidence: Evidence, racing: tuple[Candidate, ...]) -> dict[Candidate, bool]:
@@ -226,14 +231,14 @@ def _by_throughput(evidence: Evidence) -> Contest:
     racing = tuple(sorted({one.candidate for one in found}))
     race = throughput_race(evidence.settings, racing)
     scoring = race.scoring
-    standing = _run(race, found)
+    standings = _run(race, found)
     logs = {candidate: [one.log_rate for one in found if one.candidate == candidate] for candidate in racing}
     return Contest(
         criterion="throughput",
         racing=racing,
-        standing=standing,
+        standings=standings,
         capacities={candidate: math.exp(math.fsum(own) / len(own)) for candidate, own in logs.items()},
-        scores={candidate: scoring.scores(candidate, _oldest(standing, candidate)) for candidate in racing},
+        scores={candidate: scoring.scores(candidate, _oldest(standings, candidate)) for candidate in racing},
         disturbed=(),
         slow={},
         rising=tuple(candidate for candidate in racing if is_rising(evidence.soundness, candidate)),

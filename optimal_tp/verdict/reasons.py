@@ -184,8 +184,8 @@ def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
         threshold=percentile / 100,
         unit="share of requests",
         sentence=(
-            f"even one request at a time holds {words} in {percent(share)} of {plural(len(own.samples), 'request')} "
-            f"only; {percentile:g} % are asked{tail}"
+            f"even one request at a time, only {percent(share)} of {plural(len(own.samples), 'request')} stay within "
+            f"{words} ({percentile:g} % must){tail}"
         ),
     )
 
@@ -234,7 +234,7 @@ def _against(case: Case, candidate: Candidate, rival: Candidate) -> Ground:
         "equal": f": equal within {resolution}",
         "at most better": f": at most {resolution} better",
         "at most worse": f": at most {resolution} worse",
-        "open": f": {found.why_open or 'not told apart'}",
+        "open": f": {found.why_open or 'the difference is within the noise'}",
     }[found.word]
     return Ground(
         metric=GOODPUT if case.contest.criterion == "goodput" else PER_CORE,
@@ -290,9 +290,9 @@ def _open_points(case: Case) -> list[str]:
     standing = case.contest.standing
     least = case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
-        return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed; a claim takes {least}"]
+        return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed, and a claim takes {least}"]
     if not standing.pairs:
         return [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
-    return [f"{name_list(together)} are not told apart", *dict.fromkeys(why)]
+    return [f"the difference between {name_list(together)} is within the noise", *dict.fromkeys(why)]

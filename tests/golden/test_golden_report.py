@@ -16,4 +16,4 @@ def test_the_seeds_figure_as_a_report() -> None:
     record, samples = planted_run(SEED_EXPERIMENT, section, rising=(1, 2), ended=[no_fit(8, 4)])
     analysis = analyse(record, samples, decide(record, samples))
 
-    hold_to("seed-report.md", markdown(claims(analysis), tables(analysis, document(analysis)), ()))
+    hold_to("seed-report.md", markdown(analysis, claims(analysis), tables(analysis, document(analysis)), ()))

@@ -105,7 +105,7 @@ def test_a_degree_without_samples_is_refused(tmp_path: pathlib.Path, capsys: pyt
     folder = str(store(tmp_path, *planted_run(SEED_EXPERIMENT[:2], ended=[no_fit(4)], blocks=6)))
 
     assert _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900", "--degrees", "2,4,8") == (
-        "--degrees is 4; the run has no service times for it (needs 4 cores; this machine has 2); name degrees that "
+        "--degrees is 4; the run has no service times for it (needs 4 cores and this machine has 2); name degrees that "
         "were measured: 1, 2\n"
         "--degrees is 8; the run has no service times for it; name degrees that were measured: 1, 2\n"
     )

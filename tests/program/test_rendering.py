@@ -37,7 +37,7 @@ def test_a_full_report_has_all_its_files(full: dict[str, pathlib.Path]) -> None:
     """The page first, then text, data and pictures."""
     pictures = ["comparison.png", "latency.png", "load.png"]
 
-    assert list(full) == ["report.html", "report.md", "verdict.json", *pictures]
+    assert list(full) == ["report.html", "report.md", "verdict.json", "candidates.csv", *pictures]
     assert all(full[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
 
 
@@ -71,23 +71,28 @@ def test_the_same_run_renders_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_page_loads_nothing(full: dict[str, pathlib.Path]) -> None:
-    """Every picture is data in the page; there is no script, no link and no address to fetch."""
-    page = full["report.html"].read_text()
-    sources = re.findall(r"(?:src|srcset|href)=\"([^\"]*)\"", page)
-
-    assert sources
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    assert "<script" not in page
-    assert "url(" not in page
-
-
-def test_every_picture_has_words_and_a_dark_form(full: dict[str, pathlib.Path]) -> None:
-    """Alt texts carry the numbers; each picture has a source for dark pages and one for paper."""
+    """Pictures and script are part of the page; the only addresses are the files beside it, for a click."""
     page = full["report.html"].read_text()
 
-    assert page.count('media="(prefers-color-scheme: dark)"') == 3
-    assert 'alt="p75 of total latency at the compared point, in ms: TP1 29' in page
-    assert "the limit is 270 ms" in page
+    assert re.findall(r"(?:src|srcset)=", page) == []
+    assert re.findall(r"href=\"([^\"]*)\"", page) == ["verdict.json", "candidates.csv", "report.md"]
+    assert re.findall(r"https?://|url\(|@import", page) == []
+
+
+def test_every_picture_has_words(full: dict[str, pathlib.Path]) -> None:
+    """What a picture shows is told to who cannot see it, with the same numbers."""
+    page = full["report.html"].read_text()
+    told = re.findall(r'<svg [^>]*role="img" aria-label="([^"]*)"', page)
+
+    assert [words.partition(":")[0] for words in told] == [
+        "Requests/s per core, in percent of TP2&#x27;s",
+        "p75 of total latency at the compared point, in ms",
+        "How total latency spreads at the compared point",
+        "The answer narrowing, block by block",
+        "Requests within the limits as load rises",
+        "Every turn of the run",
+    ]
+    assert told[1].endswith("; limit 270 ms.")
 
 
 def test_the_page_is_made_for_phone_and_paper(full: dict[str, pathlib.Path]) -> None:
@@ -100,12 +105,16 @@ def test_the_page_is_made_for_phone_and_paper(full: dict[str, pathlib.Path]) -> 
 
 
 def test_markdown_answers_in_its_first_three_lines(full: dict[str, pathlib.Path]) -> None:
-    """The answer, how sure, what otherwise."""
+    """After what a practice run is: the headline, the answer, how sure, what otherwise."""
     lines = [line for line in full["report.md"].read_text().splitlines() if line]
 
-    assert lines[0].startswith("# Serve with TP2: ")
-    assert lines[1].startswith("Sure to at least 95 %")
-    assert lines[2].startswith("TP1 is no choice (misses-slo: even one request at a time holds 270 ms")
+    assert lines[0].startswith("> **Practice run on CPU cores")
+    assert lines[1] == "# Serve with TP2: most per core within limits"
+    assert lines[2].startswith("Serve with TP2. Of the candidates within your limit it delivers the most: about 0.9")
+    assert lines[3].startswith("Confidence at least 95 %")
+    assert lines[4].startswith(
+        "TP1 misses the limit: even one request at a time, only 0 % of 480 requests stay within 270"
+    )
 
 
 def test_markdown_tables_are_whole(full: dict[str, pathlib.Path]) -> None:
@@ -130,7 +139,7 @@ def test_a_run_without_blocks_has_a_report_without_their_pictures(tmp_path: path
     """Nothing is drawn of what is not there."""
     files = rendered(tmp_path, truths=SEED_EXPERIMENT, blocks=0)
 
-    assert list(files) == ["report.html", "report.md", "verdict.json"]
+    assert list(files) == ["report.html", "report.md", "verdict.json", "candidates.csv"]
 
 
 def test_without_limits_the_load_is_drawn_as_requests_in_flight(tmp_path: pathlib.Path) -> None:
@@ -138,9 +147,9 @@ def test_without_limits_the_load_is_drawn_as_requests_in_flight(tmp_path: pathli
     files = rendered(tmp_path, truths=SEED_EXPERIMENT, rising=(1, 2, 4))
     page = files["report.html"].read_text()
 
-    assert list(files)[3:] == ["comparison.png", "latency.png", "load.png"]
-    assert "output tokens/s per core: TP1 17" in page
-    assert " with 1; TP2 98." in page
+    assert list(files)[4:] == ["comparison.png", "latency.png", "load.png"]
+    assert 'aria-label="Throughput as load rises: TP1: 17' in page
+    assert " at 1.00; TP2: 98." in page
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path) -> None:

@@ -50,8 +50,8 @@ def topics(found: tuple[Claim, ...]) -> list[str]:
 def test_the_answer_names_the_candidate_and_the_compared_point() -> None:
     """Settled without limits: throughput, latency and dollars of one point."""
     expected = (
-        "Serve with TP1: it gives more output tokens/s per core than every other candidate that was measured. "
-        "Saturated: 172 output tokens/s per core (172 to 173), median latency 290 ms (290 to 290), "
+        "Serve with TP1. Of the candidates measured it delivers the most: 172 output tokens/s per core (172 to 173). "
+        "Saturated: median latency 290 ms (290 to 290), "
         "$1.93 per million output tokens."
     )
 
@@ -62,11 +62,8 @@ def test_the_answer_with_a_limit_speaks_of_the_limits() -> None:
     """Settled at 270 ms: TP1 misses, TP2 is the best that holds; its figures are those near its capacity."""
     line = answer(analysed(limit_ms=270))
 
-    assert line.startswith(
-        "Serve with TP2: it gives more requests/s per core than every other candidate that holds the limits. "
-        "Near that rate: about 0.98"
-    )
-    assert " requests/s per core within the limits, 49." in line
+    assert line.startswith("Serve with TP2. Of the candidates within your limit it delivers the most: about 0.98")
+    assert " requests/s per core. Near that rate: 49." in line
     assert "median latency 255 ms" in line
 
 
@@ -81,7 +78,7 @@ def test_the_answer_says_what_is_proven() -> None:
     proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
 
     assert answer(proven).endswith(
-        " Proven turn by turn: 0.900 requests/s per core hold the limits and 1.10 miss them; "
+        " Proven turn by turn: 0.900 requests/s per core meet the limits and 1.10 do not; "
         "a disturbance rarer than 1 in 20 turns (5 %) cannot be seen."
     )
 
@@ -101,7 +98,8 @@ def test_the_answer_to_a_tie_is_the_smaller_degree() -> None:
     line = answer(analysed(TIE, blocks=60, requests=4))
 
     assert line.startswith(
-        "Serve with TP1: no other candidate that was measured gives over 5 % more output tokens/s per core. Saturated: "
+        "Serve with TP1. It delivers 125 output tokens/s per core (124 to 126), "
+        "and no other candidate measured delivers over 5 % more. Saturated: "
     )
 
 
@@ -117,15 +115,15 @@ def test_a_candidate_below_a_beaten_one_is_beaten() -> None:
     chained = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, comparisons=chain))
     broken = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, comparisons=chain[::2]))
 
-    assert "it gives more output tokens/s per core than every other candidate" in answer(chained)
-    assert "no other candidate that was measured gives over 5 % more" in answer(broken)
+    assert "Of the candidates measured it delivers the most: " in answer(chained)
+    assert "no other candidate measured delivers over 5 % more" in answer(broken)
 
 
 def test_the_answer_of_one_degree_claims_no_contest() -> None:
     """Nothing was compared, so nothing is the most."""
     line = answer(analysed(STEADY[:1], ended=[no_fit(4)]))
 
-    assert line.startswith("Serve with TP1: it is the only candidate that was measured. Saturated: 172 output tokens/s")
+    assert line.startswith("Serve with TP1. It is the only candidate measured: 172 output tokens/s")
 
 
 def test_no_degree_within_the_limit_says_how_far_the_nearest_is() -> None:
@@ -133,7 +131,7 @@ def test_no_degree_within_the_limit_says_how_far_the_nearest_is() -> None:
     line = answer(analysed(limit_ms=190))
 
     assert line.startswith(
-        "No candidate holds the limits, not even with one request at a time. "
+        "No candidate meets the limits, even with one request at a time. "
         "The nearest is TP4: p75 of total latency is 205 ms (20"
     )
     assert line.endswith(", the limit 190 ms.")
@@ -143,7 +141,7 @@ def test_no_degree_that_fits_says_each_gate() -> None:
     """Every gate's number is in the first line."""
     line = answer(analysed((), ended=[no_fit(1, 0)]))
 
-    assert line == "No candidate qualifies. TP1 no-fit: needs 1 cores; this machine has 0."
+    assert line == "No candidate qualifies. TP1 was not tested: it needs 1 cores and this machine has 0."
 
 
 def test_a_void_run_has_no_answer() -> None:
@@ -153,7 +151,7 @@ def test_a_void_run_has_no_answer() -> None:
 
     assert answer(analyse(record, samples, verdict)) == "No verdict: the run is void. The client was late by 40 ms."
     assert certainty(verdict) == (
-        "Nothing is claimed from what was measured: 24 blocks, 1,440 requests, none of them failed."
+        "Nothing is claimed from what was measured: 1,440 requests in 24 blocks, no failures."
     )
 
 
@@ -174,7 +172,7 @@ def test_an_open_run_without_a_block_says_so() -> None:
 def test_no_sureness_is_claimed_where_nothing_was_measured() -> None:
     """No degree fits: that is arithmetic, and no interval stands behind it."""
     assert certainty(analysed((), ended=[no_fit(1, 0)]).verdict) == (
-        "That took no measurement: every candidate ended before any load."
+        "Nothing was measured: every candidate ended before any load."
     )
 
 
@@ -184,7 +182,7 @@ def test_requests_that_all_failed_are_told_as_that() -> None:
 
     assert certainty(verdict) == (
         "More blocks alone do not settle it (TP1: none of 480 requests succeeded; the first: timeout, no answer within "
-        "60 s); seen so far: 24 blocks, 480 requests, all of them failed."
+        "60 s). Seen so far: 480 requests in 24 blocks, all of them failed."
     )
 
 
@@ -199,15 +197,16 @@ def test_a_void_run_makes_no_claims_about_its_figures() -> None:
 def test_an_open_run_names_who_leads_and_what_is_open() -> None:
     """Not settled: the leader on what was seen, and the doubt."""
     assert answer(analysed(blocks=2)) == (
-        "Not settled: TP1 leads on what was seen, but 2 blocks completed; a claim takes 12."
+        "Not settled yet: TP1 leads so far, but 2 blocks completed, and a claim takes 12."
     )
 
 
 def test_certainty_counts_what_it_rests_on_and_what_it_holds_for() -> None:
     """Settled: the confidence, the blocks, the requests, the failures, the caveats."""
     assert certainty(analysed().verdict) == (
-        "Sure to at least 95 % on a machine that stays steady: 24 blocks, 1,440 requests, none of them failed. "
-        "That holds for these server processes: each was started once, and another start may differ by a few percent."
+        "Confidence at least 95 % on a machine that stays steady, valid even though the run could stop early. "
+        "1,440 requests in 24 blocks, no failures. "
+        "It holds for these server processes: each was started once, and another start may differ by a few percent."
     )
 
 
@@ -223,7 +222,7 @@ def test_certainty_of_an_open_run_says_what_may_settle_it() -> None:
 
     assert certainty(verdict) == (
         "Open: whether A (about 4 more blocks); whether B (about 1 more block). About 4 more blocks, 4 min, $0.32 may "
-        "settle it, if what was seen goes on. Seen so far: 2 blocks, 120 requests, none of them failed."
+        "settle it if the run goes on as it did. Seen so far: 120 requests in 2 blocks, no failures."
     )
 
 
@@ -234,7 +233,7 @@ def test_certainty_does_not_invent_a_number_of_blocks() -> None:
     )
 
     assert certainty(verdict).startswith(
-        "Open: whether A (how many more blocks that takes cannot be said). Seen so far: 2 blocks"
+        "Open: whether A (no estimate of the blocks it takes). Seen so far: 120 requests"
     )
 
 
@@ -242,16 +241,16 @@ def test_otherwise_says_what_each_other_degree_costs_and_gains() -> None:
     """Fewer tokens per core against a lower latency, with ranges; a degree without servers is no choice."""
     line = otherwise(analysed(STEADY[:2], ended=[no_fit(4)]))
 
-    assert line.startswith("TP2 instead would give 43.1 % (43.")
+    assert line.startswith("TP2 delivers 43.1 % (43.")
     assert "fewer output tokens/s per core, with a median latency of 25" in line
-    assert line.endswith(" TP4 is no choice (no-fit: needs 4 cores; this machine has 2).")
+    assert line.endswith(" TP4 was not tested: it needs 4 cores and this machine has 2.")
 
 
 def test_otherwise_tells_a_degree_that_breaks_the_limits() -> None:
     """It is no choice, and the share that holds says why."""
     assert otherwise(analysed(limit_ms=270)).startswith(
-        "TP1 is no choice (misses-slo: even one request at a time holds 270 ms of total latency in 0 % of 480 requests "
-        "only; 75 % are asked)."
+        "TP1 misses the limit: even one request at a time, only 0 % of 480 requests stay within 270 ms of total "
+        "latency (75 % must)."
     )
 
 
@@ -261,7 +260,7 @@ def test_otherwise_tells_a_degree_that_breaks_the_limits() -> None:
         (0.57, 0.55, 0.59, "43.0 % (41.0 to 45.0) fewer"),
         (1.75, 1.7, 1.8, "75.0 % (70.0 to 80.0) more"),
         (1.75, 1.7, None, "75.0 % (at least 70.0) more"),
-        (1.01, 0.98, 1.04, "1.01 (0.980 to 1.04) times the"),
+        (1.01, 0.98, 1.04, "1.01 (0.980 to 1.04) times as many"),
     ],
     ids=["fewer", "more", "open end", "neither"],
 )
@@ -290,10 +289,10 @@ def test_latency_alone_is_not_latency_under_load() -> None:
 
 
 def test_equal_latencies_are_not_ordered() -> None:
-    """Medians whose ranges meet are not told apart."""
+    """Medians whose ranges meet are no order."""
     alike = (Planted(degree=1, latency_ms=250, noise=0), Planted(degree=2, latency_ms=250.5, noise=0))
 
-    assert latency_claim(analysed(alike)).endswith("; the two lowest are not told apart.")
+    assert latency_claim(analysed(alike)).endswith("; the difference between the two lowest is within the noise.")
 
 
 def test_one_degree_has_no_latency_order() -> None:
@@ -329,7 +328,7 @@ def test_the_split_marks_its_extrapolation() -> None:
 
     assert split is not None
     assert split_claim(split) == (
-        "Fitted to the medians, 120 ms of the latency divide by the degree and 60.5 ms do not (it misses by at most "
+        "About 120 ms of the median latency shrinks as cores are added, 60.5 ms does not (the fit is off by at most "
         "0.53 %). Extrapolated, not measured: TP8 would take 75.5 ms; to match TP4 per core it would have to take "
         "45.0 ms."
     )
@@ -338,8 +337,8 @@ def test_the_split_marks_its_extrapolation() -> None:
 @pytest.mark.parametrize(
     ("medians", "expected"),
     [
-        ({1: 290.0, 2: 255.0}, "as many terms as degrees, so nothing tests it"),
-        ({1: 290.0, 2: 100.0, 4: 200.0}, "too much to describe the data"),
+        ({1: 290.0, 2: 255.0}, "two points, two parameters: a sketch"),
+        ({1: 290.0, 2: 100.0, 4: 200.0}, "a poor fit, off by up to 83.6 %"),
     ],
     ids=["exact", "poor"],
 )

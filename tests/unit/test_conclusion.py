@@ -20,26 +20,37 @@ def shown(*, terminal: bool) -> str:
     return target.getvalue()
 
 
+def test_a_run_on_this_machine_says_first_that_it_is_practice() -> None:
+    """Before any figure, on a terminal and in a log."""
+    for terminal in (True, False):
+        assert shown(terminal=terminal).splitlines()[:2] == [
+            "Practice run on CPU cores: it shows how optimal-tp works, not how Trainium2 performs.",
+            "",
+        ]
+
+
 def test_a_log_has_one_plain_line_per_degree() -> None:
     """Lines are whole, however long: a log is searched."""
-    lines = shown(terminal=False).splitlines()
+    lines = shown(terminal=False).splitlines()[2:]
 
     assert lines[0].startswith("TP1  chosen  17")
-    assert lines[2] == "TP4  no-fit  —  needs 4 cores; this machine has 2"
+    assert lines[1].startswith("TP2  43 % less per core  ")
+    assert lines[2] == "TP4  not tested  —  needs 4 cores and this machine has 2"
 
 
 def test_a_terminal_has_a_table() -> None:
     """Columns with heads, within the width."""
-    lines = shown(terminal=True).splitlines()
+    lines = shown(terminal=True).splitlines()[2:]
 
-    assert lines[0].split() == ["Candidate", "Word", "Tokens/s", "per", "core", "Decided", "by"]
-    assert any(line.startswith("TP4") and "no-fit" in line for line in lines)
+    assert lines[0].split() == ["Candidate", "Result", "Tokens/s", "per", "core", "Decided", "by"]
+    assert any(line.startswith("TP4") and "not tested" in line for line in lines)
 
 
 def test_the_last_lines_are_the_verdict_and_the_report() -> None:
     """In both: the answer is where the eye is when it ends."""
     for terminal in (True, False):
-        last = shown(terminal=terminal).splitlines()[-4:]
+        last = shown(terminal=terminal).splitlines()[-5:]
 
-        assert last[0].startswith("Serve with TP1: ")
-        assert last[3] == "Report: out/run/report.html"
+        assert last[0] == "Serve with TP1: most per core"
+        assert last[1].startswith("Serve with TP1. Of the candidates measured it delivers the most: 17")
+        assert last[4] == "Report: out/run/report.html"

@@ -60,7 +60,7 @@ def test_percent_never_rounds_to_all_or_nothing(share: float | None, expected: s
         (1.0, 2.0, "1.00 to 2.00"),
         (None, 2.0, "at most 2.00"),
         (1.0, None, "at least 1.00"),
-        (None, None, "unbounded"),
+        (None, None, "too few for a range"),
     ],
 )
 def test_bounds_say_an_open_end(low: float | None, high: float | None, expected: str) -> None:

@@ -14,7 +14,7 @@ from tests.fakes_candidates import TP1, TP2, TP4
 
 MODEL = Model()
 
-TOO_FEW = "TP2 needs 2 CPU cores, one a logical core"
+TOO_FEW = "TP2 needs 2 CPU cores"
 
 
 def _places(
@@ -52,7 +52,7 @@ def test_a_degree_above_the_cores_does_not_fit() -> None:
     assert found[TP4] == Place(
         candidate=TP4,
         cores=(),
-        reason="TP4 needs 4 CPU cores, one a logical core; this machine offers 2",
+        reason="TP4 needs 4 CPU cores and this machine has 2",
         host_gib=None,
     )
 
@@ -63,12 +63,12 @@ def test_a_degree_above_the_cores_does_not_fit() -> None:
         (
             1.5,
             (4,),
-            f"{TOO_FEW}; this machine offers 1: a container's quota is 1.5 CPUs of its 2",
+            f"{TOO_FEW} and this machine has 1: a container's quota is 1.5 CPUs of its 2",
         ),
         (
             0.5,
             (4,),
-            f"{TOO_FEW}; this machine offers 1: a container's quota is 0.5 CPUs of its 2",
+            f"{TOO_FEW} and this machine has 1: a container's quota is 0.5 CPUs of its 2",
         ),
         (2.0, (4,), None),
         (64.0, (4,), None),

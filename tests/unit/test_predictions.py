@@ -84,7 +84,7 @@ def test_a_plan_that_contradicts_leaves_the_run_open_and_is_the_first_reason(run
     assert {degree.name: degree.word for degree in verdict.degrees}["TP1"] == "inconclusive"
     assert told(run, CONTRADICTS).verdict == verdict
     assert claims(told(run, CONTRADICTS))[0].sentence.startswith(
-        "Not settled: TP1 leads on what was seen, but the plan contradicts the blocks"
+        "Not settled yet: TP1 leads so far, but the plan contradicts the blocks"
     )
 
 

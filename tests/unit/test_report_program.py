@@ -29,21 +29,22 @@ def late(record: RunRecord) -> RunRecord:
 
 
 def test_a_settled_run_ends_with_0_and_its_answer(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The last lines are the answer, how sure, what otherwise, and where the report is."""
+    """The last lines are the headline, the answer, how sure, what otherwise, and where the report is."""
     folder = store(tmp_path, *planted_run())
     status = main(["report", str(folder)])
-    last = capsys.readouterr().out.splitlines()[-4:]
+    last = capsys.readouterr().out.splitlines()[-5:]
 
     assert status == 0
-    assert last[0].startswith("Serve with TP1: it gives more output tokens/s per core")
-    assert last[1].startswith("Sure to at least 95 %")
-    assert last[2].startswith("TP2 instead would give 43")
-    assert last[3] == f"Report: {folder / 'report.html'}"
+    assert last[0] == "Serve with TP1: most per core"
+    assert last[1].startswith("Serve with TP1. Of the candidates measured it delivers the most: 17")
+    assert last[2].startswith("Confidence at least 95 %")
+    assert last[3].startswith("TP2 delivers 43")
+    assert last[4] == f"Report: {folder / 'report.html'}"
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "first"),
-    [("short", 3, "Not settled: "), ("late", 4, "No verdict: the run is void. ")],
+    [("short", 3, "Not settled yet"), ("late", 4, "No verdict: the run is void")],
 )
 def test_doubt_and_void_have_their_own_exit_status(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], kind: str, status: int, first: str

@@ -105,7 +105,7 @@ def test_an_early_tie_is_inconclusive_and_names_who_leads() -> None:
 
     assert (verdict.outcome, verdict.chosen) == ("inconclusive", None)
     assert verdict.provisional in {"TP1", "TP2"}
-    assert verdict.reasons == ("6 blocks completed; a claim takes 12",)
+    assert verdict.reasons == ("6 blocks completed, and a claim takes 12",)
     assert verdict.outlook[0].blocks == 6
 
 
@@ -114,7 +114,10 @@ def test_candidates_that_are_not_told_apart_are_named() -> None:
     noisy = tuple(dataclasses.replace(truth, noise=0.2) for truth in TIE)
     verdict = decide(*planted_run(noisy, blocks=24, requests=4))
 
-    assert (verdict.outcome, verdict.reasons[0]) == ("inconclusive", "TP1 and TP2 are not told apart")
+    assert (verdict.outcome, verdict.reasons[0]) == (
+        "inconclusive",
+        "the difference between TP1 and TP2 is within the noise",
+    )
     assert verdict.outlook[0].question == "which of TP1 and TP2 is the better"
     assert verdict.outlook[0].blocks is not None
     assert verdict.outlook[0].blocks > 5
@@ -127,7 +130,7 @@ def test_gates_before_the_load_keep_their_word_and_number() -> None:
     verdict = decide(*planted_run(truths, ended=ended))
 
     assert words(verdict) == {"TP1": "chosen", "TP2": "dominated", "TP4": "no-fit", "TP8": "no-compile"}
-    assert verdict.degrees[2].ground.sentence == "needs 4 cores; this machine has 2"
+    assert verdict.degrees[2].ground.sentence == "needs 4 cores and this machine has 2"
     assert verdict.outcome == "settled"
 
 
@@ -202,7 +205,7 @@ def test_a_limit_that_is_missed_by_a_few_is_not_settled_early() -> None:
     verdict = decide(recorder.record(truths, section), recorder.samples)
 
     assert (verdict.outcome, words(verdict)) == ("inconclusive", {"TP1": "inconclusive"})
-    assert verdict.degrees[0].ground.sentence.endswith("; 60 % are asked, not yet beyond doubt")
+    assert verdict.degrees[0].ground.sentence.endswith(" (60 % must), not yet beyond doubt")
     assert verdict.reasons == ("whether TP1 can hold the limits at all is not shown yet",)
 
 

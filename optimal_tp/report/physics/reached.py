@@ -29,7 +29,7 @@ Measured = tuple[Turn, tuple[Sample, ...]]
 
 def analysed(again: Retrial, stated: Stated | None = None) -> Analysis:
     """Return the analysis of a run that was judged again, with its reach, and with what others ``stated`` judged."""
-    found = analyse(again.record, again.samples, again.verdict, again.prediction, stated)
+    found = analyse(again.record, again.samples, again.verdict, again.prediction, again.left_out, stated)
     return dataclasses.replace(found, reached=reached(again.record, again.samples, again.verdict))
 
 

@@ -1,0 +1,116 @@
+"""What to do with the answer: the server's flags, the stack file's lines, the command that plans a fleet."""
+
+import dataclasses
+import importlib.metadata
+import shlex
+
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.report.headline import degree_of
+from optimal_tp.settings.workload import LimitedMetric
+from optimal_tp.verdict.analysis import Analysis
+
+PLANNED: dict[LimitedMetric, str] = {"total_latency_ms": "total", "ttft_ms": "ttft", "tpot_ms": "tpot"}
+"""A limited metric as ``optimal-tp plan --limit`` writes it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Action:
+    """Something to copy, and what it is for."""
+
+    title: str
+    text: str
+
+
+def actions(analysis: Analysis) -> tuple[Action, ...]:
+    """Return what to do next: with a choice how to serve it, without one how to go on."""
+    verdict = analysis.verdict
+    if verdict.chosen is None:
+        return (Action(title="Measure again", text=again(analysis)),)
+    candidate = degree_of(verdict, verdict.chosen).candidate
+    return (
+        Action(title="Serve it", text=_serve(analysis, candidate)),
+        Action(title="Keep it in the stack file", text=_stack(analysis, candidate)),
+        Action(title="Plan a fleet for your rate", text=_plan(analysis, candidate)),
+    )
+
+
+def _serve(analysis: Analysis, candidate: Candidate) -> str:
+    model = analysis.record.settings.model
+    return (
+        f"vllm serve {shlex.quote(model.name)} --tensor-parallel-size {candidate.degree} "
+        f"--max-num-seqs {model.batch_of(candidate)} --max-model-len {model.max_model_len_tokens}"
+    )
+
+
+def _stack(analysis: Analysis, candidate: Candidate) -> str:
+    batch = analysis.record.settings.model.batch_of(candidate)
+    lines = ["optimal-tp:workloads:", f"  degrees: [{candidate.degree}]", f"  model: {{ max_num_seqs: {batch} }}"]
+    limits = analysis.record.settings.limits.asked()
+    if limits:
+        lines.append("  limits:")
+        lines += [
+            f"    {metric}: {{ percentile: {limit.percentile:g}, at_most_ms: {limit.at_most_ms:g} }}"
+            for metric, limit in limits.items()
+        ]
+    return "\n".join(lines)
+
+
+def _plan(analysis: Analysis, candidate: Candidate) -> str:
+    asked = analysis.record.settings.limits.asked()
+    limits = [f"p{one.percentile:g}_{PLANNED[metric]}_ms={one.at_most_ms:g}" for metric, one in asked.items()]
+    limits = limits or ["p99_total_ms=YOUR_LIMIT"]
+    named = " ".join(f"--limit {limit}" for limit in limits)
+    return f"optimal-tp plan {folder(analysis)} --rate 5/s {named} --degrees {candidate.degree}"
+
+
+def folder(analysis: Analysis) -> str:
+    """Return where a run of this name is kept unless somebody said otherwise."""
+    return f"out/{analysis.record.run}"
+
+
+def again(analysis: Analysis) -> str:
+    """Return the command that measures the same again."""
+    record = analysis.record
+    if record.place == "local":
+        return "optimal-tp local --profile full"
+    if record.place == "cluster":
+        return "pulumi up"
+    targets = [
+        f"--target {each.candidate.degree}={shlex.quote(','.join(each.urls))}" for each in record.degrees if each.urls
+    ]
+    return " ".join(["optimal-tp run", *targets])
+
+
+def summary(analysis: Analysis, lines: tuple[str, ...]) -> str:
+    """Return the report in a few lines, to paste into a message or a ticket; ``lines`` are its first ones."""
+    record = analysis.record
+    version = f"optimal-tp {_version()}, run {record.run}, {record.settings.model.name}, {record.place}"
+    return "\n".join([*lines, version])
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("optimal-tp")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a clone"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Footer:
+    """Where the page comes from."""
+
+    version: str
+    commit: str | None
+    """Revision of the program that measured; None where it is not known."""
+    recompute: str
+    again: str
+
+
+def footer(analysis: Analysis) -> Footer:
+    """Return the version that wrote the page, the commit that measured, and how to get both again."""
+    return Footer(
+        version=_version(),
+        commit=analysis.record.pins.get("code"),
+        recompute=f"optimal-tp report {folder(analysis)}",
+        again=again(analysis),
+    )

@@ -1,0 +1,89 @@
+"""Everything that ``report.html`` says, put together for its template."""
+
+import json
+import re
+import typing
+
+from optimal_tp.measurement.estimate import MISSING, figure, percent
+from optimal_tp.measurement.run import VERDICT
+from optimal_tp.report.claims import Claim
+from optimal_tp.report.headline import headline
+from optimal_tp.report.page.actions import actions, footer, summary
+from optimal_tp.report.page.canvas import Picture
+from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, price_start
+from optimal_tp.report.page.curves import by_load, cumulative, narrowed
+from optimal_tp.report.page.rows import against_choice, against_limit
+from optimal_tp.report.page.tiles import tiles
+from optimal_tp.report.page.trust import checks
+from optimal_tp.report.page.turns import skipped, timeline_picture
+from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
+from optimal_tp.report.physics.words import limits_of
+from optimal_tp.report.predicted import predicted_words
+from optimal_tp.report.tables import Table
+from optimal_tp.report.words import badge, caveats, practice
+from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.comparisons import UNIT
+
+FOLDED = {"Latency", "Equal cores", "Load", "Why", "Plan", "Run", "Receipt", "Left out"}
+"""Claims that are for a second reading."""
+_FIGURE = re.compile(r"^(about |p\d+ )?[$+-]?\d")
+_DRAWN = (against_choice, against_limit, cumulative, narrowed, by_load)
+
+
+def context(
+    analysis: Analysis, claims: typing.Sequence[Claim], tables: typing.Sequence[Table]
+) -> dict[str, typing.Any]:
+    """Return what the template needs, by name. Nothing in it is markup but the pictures, which escape their words."""
+    record, verdict = analysis.record, analysis.verdict
+    usd_per_hour, billed_cores = price_start(analysis)
+    first = headline(verdict)
+    return {
+        "title": f"{first}: {record.settings.model.name}",
+        "banner": practice(record),
+        "headline": first,
+        "verdict": verdict,
+        "record": record,
+        "model": record.settings.model.name,
+        "leads": [claim.sentence for claim in claims[:3]],
+        "caveats": caveats(record, verdict),
+        "tiles": tiles(analysis),
+        "named": verdict.chosen or verdict.provisional,
+        "actions": actions(analysis),
+        "choices": choices(analysis),
+        "usd_per_hour": usd_per_hour,
+        "billed_cores": billed_cores,
+        "cards": [(degree, badge(verdict, degree)) for degree in verdict.degrees],
+        "views": [table for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows],
+        "pictures": pictures(analysis),
+        "timeline": timeline_picture(analysis),
+        "skipped": skipped(analysis),
+        "checks": checks(analysis),
+        "limits": limits_of(analysis),
+        "what_if_heads": WHAT_IF_HEADS,
+        "what_if_rows": what_if_rows(analysis),
+        "predicted": predicted_words(analysis),
+        "figure": figure,
+        "percent": percent,
+        "missing": MISSING,
+        "unit": UNIT[verdict.criterion],
+        "shown": [claim for claim in claims[3:] if claim.topic not in FOLDED],
+        "folded": [claim for claim in claims[3:] if claim.topic in FOLDED],
+        "tables": tables,
+        "is_figure": is_figure,
+        "pins": sorted(record.pins.items()),
+        "settings": json.dumps(record.settings.model_dump(mode="json"), indent=2, sort_keys=True),
+        "footer": footer(analysis),
+        "verdict_file": VERDICT,
+        "summary": summary(analysis, (first, *(claim.sentence for claim in claims[:3]))),
+    }
+
+
+def pictures(analysis: Analysis) -> tuple[Picture, ...]:
+    """Return every picture that the run has data for."""
+    drawn = (draw(analysis) for draw in _DRAWN)
+    return tuple(picture for picture in drawn if picture is not None)
+
+
+def is_figure(cell: str) -> bool:
+    """Whether a table's cell is a number, with or without a unit and a range: those are set flush right."""
+    return _FIGURE.match(cell) is not None and len(cell) < 40  # noqa: PLR2004 - a sentence may begin with a number

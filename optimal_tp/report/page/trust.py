@@ -1,0 +1,148 @@
+"""Why a reader can trust the answer, or not: the run's own audit as a checklist."""
+
+import dataclasses
+import typing
+
+from optimal_tp.measurement.audit import LONGEST_PAUSE_FACTOR, lateness_bound_ms
+from optimal_tp.measurement.estimate import percent, plural
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS
+from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE
+from optimal_tp.measurement.turns import Turn
+from optimal_tp.report.page.turns import skipped
+from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.caveats import ENOUGH_STARTS
+
+State = typing.Literal["fine", "note", "wrong", "unknown"]
+MOST_FAILED = 0.01
+"""Share of failed requests from which the checklist points at them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    state: State
+    title: str
+    detail: str
+
+
+def checks(analysis: Analysis) -> tuple[Check, ...]:
+    """Return what was checked of a run, in the order of a request's way; nothing without turns."""
+    turns = [turn for turn in analysis.record.turns if turn.stage in ("block", "proof", "held_out")]
+    if not turns:
+        return ()
+    limits = [limit.at_most_ms for limit in analysis.record.settings.limits.asked().values()]
+    bound = lateness_bound_ms(min(limits, default=None))
+    return (
+        _late(turns, bound),
+        _pause(turns, bound),
+        _tokens(analysis),
+        _failed(analysis),
+        _others(turns),
+        _skipped(analysis),
+        _steady(analysis),
+        _starts(turns),
+        *_plan(analysis),
+    )
+
+
+def _late(turns: typing.Sequence[Turn], bound: float) -> Check:
+    late = max((turn.send_lag_p99_ms for turn in turns if turn.send_lag_p99_ms is not None), default=None)
+    title = "Requests left on time, and latency counts from the planned send"
+    if late is None:
+        return Check(state="unknown", title=title, detail="Nobody watched the client's clock.")
+    return Check(
+        state="fine" if late <= bound else "wrong",
+        title=title,
+        detail=f"In the worst turn the client was {late:.1f} ms late at the 99th percentile; {bound:g} ms is allowed.",
+    )
+
+
+def _pause(turns: typing.Sequence[Turn], bound: float) -> Check:
+    longest = max((turn.longest_lag_ms for turn in turns if turn.longest_lag_ms is not None), default=None)
+    title, most = "The load generator never stood still", LONGEST_PAUSE_FACTOR * bound
+    if longest is None:
+        return Check(state="unknown", title=title, detail="Nobody watched for pauses.")
+    detail = f"Its longest pause was {longest:.0f} ms; {most:g} ms is allowed."
+    return Check(state="fine" if longest <= most else "wrong", title=title, detail=detail)
+
+
+def _tokens(analysis: Analysis) -> Check:
+    pins = analysis.record.pins
+    title = "Prompts and answers have the planned tokens"
+    if pins.get(PROMPT_TOKENS) == EXACT and pins.get(OUTPUT_TOKENS) == EXACT:
+        return Check(state="fine", title=title, detail="The server's own count matches the plan for every request.")
+    said = "; ".join(
+        f"{name.removesuffix('_tokens')}: {pins[name]}" for name in (PROMPT_TOKENS, OUTPUT_TOKENS) if name in pins
+    )
+    return Check(state="note", title=title, detail=f"Not enforced on these servers{f' ({said})' if said else ''}.")
+
+
+def _failed(analysis: Analysis) -> Check:
+    requests = sum(degree.requests for degree in analysis.verdict.degrees)
+    failures = sum(degree.failures for degree in analysis.verdict.degrees)
+    title = "Requests succeeded"
+    if not failures:
+        return Check(state="fine", title=title, detail=f"All {requests:,} counted requests succeeded.")
+    share = failures / requests
+    words = f"{failures:,} of {requests:,} counted requests failed ({percent(share)}); each counts as a miss."
+    return Check(state="note" if share < MOST_FAILED else "wrong", title=title, detail=words)
+
+
+def _others(turns: typing.Sequence[Turn]) -> Check:
+    most = max((turn.foreign_cpu_share for turn in turns if turn.foreign_cpu_share is not None), default=None)
+    title = "Nothing else used the measured cores"
+    if most is None:
+        return Check(state="unknown", title=title, detail="Other processes cannot be seen from the load generator.")
+    throttled = sum(turn.throttled_periods or 0 for turn in turns)
+    detail = f"Other processes took at most {percent(most)} of them; {percent(FOREIGN_CPU_SHARE)} is allowed."
+    if throttled:
+        detail += f" A CPU quota held them back in {plural(throttled, 'period')}."
+    return Check(state="fine" if most <= FOREIGN_CPU_SHARE and not throttled else "wrong", title=title, detail=detail)
+
+
+def _skipped(analysis: Analysis) -> Check:
+    gone = skipped(analysis)
+    blocks = sum(one.stage == "block" for one in analysis.timeline)
+    title = "Turns that count were undisturbed"
+    if not gone:
+        return Check(state="fine", title=title, detail=f"All {plural(blocks, 'turn')} were used.")
+    first = gone[0]
+    more = f", and {len(gone) - 1} more (see the timeline)" if len(gone) > 1 else ""
+    return Check(state="note", title=title, detail=f"{len(gone)} of {blocks} were set aside: {first}{more}.")
+
+
+def _steady(analysis: Analysis) -> Check:
+    title = "The machine stayed steady"
+    unsteady = [one for one in analysis.verdict.caveats if "changed" in one or "trend" in one or "queues" in one]
+    if analysis.verdict.outcome == "settled" and not unsteady:
+        return Check(state="fine", title=title, detail="No candidate drifted by more than its own noise.")
+    if unsteady:
+        return Check(state="note", title=title, detail=f"{unsteady[0][:1].upper()}{unsteady[0][1:]}.")
+    return Check(state="unknown", title=title, detail="The run ended before that could be said.")
+
+
+def _starts(turns: typing.Sequence[Turn]) -> Check:
+    seen: dict[object, set[int]] = {}
+    for turn in turns:
+        if turn.stage == "block":
+            seen.setdefault((turn.degree, turn.max_num_seqs), set()).add(turn.server_start or 0)
+    least = min(map(len, seen.values()), default=0)
+    title = "The answer does not hang on one start of a server"
+    if least >= ENOUGH_STARTS:
+        return Check(state="fine", title=title, detail=f"Every candidate was started at least {least} times.")
+    times = "once" if least == 1 else f"{least} times"
+    detail = f"Servers were started {times}; another start may differ by a few percent."
+    return Check(state="note", title=title, detail=detail)
+
+
+def _plan(analysis: Analysis) -> tuple[Check, ...]:
+    prediction = analysis.prediction
+    if prediction is None or not prediction.capacities:
+        return ()
+    title = "The planning model, fitted to the same run, agrees"
+    contradicts = any("contradicts" in reason for reason in analysis.verdict.reasons)
+    detail = (
+        "It contradicts the choice." if contradicts else "It does not contradict the choice within its stated error."
+    )
+    return (Check(state="wrong" if contradicts else "fine", title=title, detail=detail),)
