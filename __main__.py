@@ -28,7 +28,6 @@ try:
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron
-
 base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
 trial = experiment.build(
     stack.workloads,

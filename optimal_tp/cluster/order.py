@@ -283,8 +283,7 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
         settings = found[0]
         if len(found) > 1:
             settings, rule = None, f"must have one model; this file has {len(found)}"
-            remedy = "use the command sweep"
-            problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy=remedy))
+            problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy="use sweep"))
     targets = targets_of(arguments.target, settings, problems)
     return order_of(arguments, [] if settings is None else [ModelOrder(settings=settings, targets=targets)], problems)
 

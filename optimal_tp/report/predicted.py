@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, percent
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, Interval, bounds, figure, percent
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
@@ -16,6 +16,26 @@ FIGURE_WORDS: dict[Metric, str] = {
     "requests_per_second_per_core": "goodput, requests/s per core",
     "output_tokens_per_second_per_core": "output tokens/s per core",
 }
+
+PREDICTED_CAPTION = "Predicted by another program, and measured; the error is predicted over measured"
+PREDICTED_HEADS = ("Candidate", "Figure", "Load", "Predicted", "Measured", "Error", "Not compared")
+
+
+def predicted_rows(found: Judged | None) -> tuple[tuple[str, ...], ...]:
+    """Return every figure that another program predicted, beside the measured one."""
+    return tuple(
+        (
+            row.name,
+            FIGURE_WORDS[one.metric],
+            one.at,
+            figure(one.predicted),
+            figure(one.measured) + ("" if one.interval is None else f" ({bounds(one.interval)})"),
+            times(one.ratio),
+            one.why_not or MISSING,
+        )
+        for row in (() if found is None else found.rows)
+        for one in row.figures
+    )
 
 
 def predicted_claim(analysis: Analysis) -> str:

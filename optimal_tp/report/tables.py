@@ -18,13 +18,12 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
-from optimal_tp.report.predicted import FIGURE_WORDS, times
+from optimal_tp.report.predicted import PREDICTED_CAPTION, PREDICTED_HEADS, predicted_rows
 from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
 from optimal_tp.report.words import badge
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
-from optimal_tp.verdict.predictors.judgement import JudgedRow
 
 TOO_FEW = "too few requests"
 """Stands for a percentile that so few requests cannot show."""
@@ -58,7 +57,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         latency_table(analysis),
         comparison_table(analysis),
         load_table(analysis),
-        predicted_table(() if analysis.predicted is None else analysis.predicted.rows),
+        Table(caption=PREDICTED_CAPTION, heads=PREDICTED_HEADS, rows=predicted_rows(analysis.predicted)),
         held_out_table(() if analysis.prediction is None else analysis.prediction.held_out),
         core_table(found),
         cost_table(analysis),
@@ -240,27 +239,6 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
                 f"{100 * one.error:+.1f} %",
             )
             for one in rows
-        ),
-    )
-
-
-def predicted_table(rows: Sequence[JudgedRow]) -> Table:
-    """Return every figure that another program predicted, beside the measured one."""
-    return Table(
-        caption="Predicted by another program, and measured; the error is predicted over measured",
-        heads=("Candidate", "Figure", "Load", "Predicted", "Measured", "Error", "Not compared"),
-        rows=tuple(
-            (
-                row.name,
-                FIGURE_WORDS[one.metric],
-                one.at,
-                figure(one.predicted),
-                figure(one.measured) + ("" if one.interval is None else f" ({bounds(one.interval)})"),
-                times(one.ratio),
-                one.why_not or MISSING,
-            )
-            for row in rows
-            for one in row.figures
         ),
     )
 
