@@ -34,7 +34,7 @@ def server() -> typing.Iterator[ScriptedServer]:
 
 def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
     """Return the command line of a load."""
-    fixed = ["load", "--url", url, "--output", str(output), "--stream", "--max-tokens", "4"]
+    fixed = ["load", url, "--output", str(output), "--stream", "--max-tokens", "4"]
     return [sys.executable, "-m", "optimal_tp", *fixed, *words]
 
 
@@ -222,7 +222,7 @@ def test_a_server_that_is_not_there_is_a_failure(tmp_path: pathlib.Path) -> None
 
     assert ended.returncode == 5
     assert ended.stderr.startswith(f"{url}/v1/models failed: no connection to 127.0.0.1:")
-    assert ended.stderr.endswith("; start the server, or correct --url\n")
+    assert ended.stderr.endswith("; start the server, or correct its URL\n")
 
 
 def test_a_load_without_an_answer_is_a_failure(tmp_path: pathlib.Path) -> None:
