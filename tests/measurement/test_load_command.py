@@ -113,7 +113,7 @@ def test_a_trace_is_replayed_and_what_it_covers_is_said(tmp_path: pathlib.Path) 
     (tmp_path / "trace.csv").write_text("seconds,prompt_tokens,output_tokens\n" + "\n".join(rows) + "\n")
     words = ["--mode", "trace", "--trace", str(tmp_path / "trace.csv"), "--rate", "50", "--api", "chat"]
     with ScriptedServer(Script(chat_only=True), process=True) as server:
-        fixed = ["load", "--url", server.url, "--output", str(tmp_path / "r.json"), "--stream"]
+        fixed = ["load", server.url, "--output", str(tmp_path / "r.json"), "--stream"]
         ended = subprocess.run(
             [sys.executable, "-m", "optimal_tp", *fixed, *words, "--limit-ms", "20000"],
             capture_output=True,
