@@ -45,6 +45,10 @@ COMMANDS: typing.Final = {
     "receipt": Command(
         line="print what the Neuron nodes cost, by the newest receipt", group="On AWS", module="stack.receipt"
     ),
+    "stop": Command(line="stop the servers of a stack now", group="On AWS", module="stack.stop"),
+    "why-pending": Command(
+        line="say what the pending pods of a stack wait for", group="On AWS", module="stack.why_pending"
+    ),
     "leftovers": Command(line="list what a destroyed stack left behind, its cost, and remove it", group="On AWS"),
     "completion": Command(line="print the completion script of a shell", group="Shell", module="setup.completion"),
     "share": Command(line="run one pod's share of a run that several pods make together", group="Internal"),
