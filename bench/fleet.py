@@ -126,11 +126,10 @@ def _driven(
 ) -> tuple[list[float], bool]:
     """Return total latencies, ms, of an open load, and whether it passed its audit; without its first tenth."""
     output = folder / f"load-{seed}.json"  # a samples file that is there would be added to
-    targets = [word for url in urls for word in ("--url", url)]
     sizes = ("--prompt-tokens", str(load["prompt_tokens"]), "--max-tokens", str(load["output_tokens"]))
     valid = _run(
         "load",
-        *targets,
+        *urls,
         "--mode",
         "poisson",
         "--rate",

@@ -118,7 +118,7 @@ class Ours:
             folder = pathlib.Path(name)
             prompts, output = folder / "prompts.txt", folder / "r.json"
             prompts.write_text("\n".join(map(str, range(200_000 if load.truth else 1000))))
-            words = ["load", "--url", load.url, "--model", "scripted", "--output", str(output)]
+            words = ["load", load.url, "--model", "scripted", "--output", str(output)]
             words += ["--prompt", "file", "--prompt-file", str(prompts), "--max-tokens", str(load.max_tokens)]
             words += ["--stream"] if load.stream else []
             words += ["--mode", "constant", "--rate", str(load.rate)] if load.rate else []

@@ -25,7 +25,7 @@ from workloads.manifests.jobs import Fetched
 from workloads.manifests.panels import Board
 from workloads.namespace import Identity, OwnNodes
 from workloads.outputs import ExperimentOutputs
-from workloads.serving import PART, VllmServer, VllmServerArgs
+from workloads.serving import VllmServer, VllmServerArgs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,6 @@ class Experiment:
 
     def outputs(self) -> ExperimentOutputs:
         """Return the stack outputs of these rows."""
-        namespace = self.settings.serving.namespace
         uri = self.results.uri
         kept = self.settings.loadtest.results.on_destroy == "keep"
         after = "stays after destroy: " if kept else "is deleted by destroy with every result; fetch them first: "
@@ -80,18 +79,16 @@ class Experiment:
             "results_uri": uri,
             "results_on_destroy": pulumi.Output.concat(after, uri),
             "watch_command": f"optimal-tp watch --stack {pulumi.get_stack()}",
-            "fetch_results_command": pulumi.Output.concat("aws s3 sync ", uri, " out/cluster"),
+            "fetch_results_command": f"optimal-tp fetch --stack {pulumi.get_stack()}",
             "cost": [*self.money.lines(), *model_lines(self.settings, self.plan, self.money)],
             "usd_per_hour": self.money.cost.now_usd,
             "usd_per_hour_idle": self.money.cost.idle_usd,
             "usd_expected": round(self.money.usd, 2),
             "budget_usd": self.money.spend.budget_usd,
-            "receipt_command": pulumi.Output.concat("aws s3 cp ", uri, "/receipt.json -"),
+            "receipt_command": f"optimal-tp receipt --stack {pulumi.get_stack()}",
             "servers_stop_at": "never: spend.keep_running" if self.guard is None else self.guard.deadline,
             "measure_again_command": "pulumi config set --path optimal-tp:loadtest.run NEW-NAME && pulumi up",
-            "stop_servers_command": (
-                f"kubectl --namespace {namespace} scale deployment --selector {PART}=server --replicas 0"
-            ),
+            "stop_servers_command": f"optimal-tp stop --stack {pulumi.get_stack()}",
             "end_all_spend_command": f"pulumi destroy --stack {pulumi.get_stack()}",
         }
 

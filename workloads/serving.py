@@ -8,13 +8,11 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import Service
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
+from optimal_tp.facts.names import PART
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.servers import deployment, neuron_pod
 from optimal_tp.servers.vllm import PORT
 from workloads.namespace import MADE
-
-PART = "optimal-tp/part"
-"""Label by which a person finds all servers at once."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,14 @@ COMMANDS: typing.Final = {
     ),
     "preflight": Command(line="check your AWS account before a stack is made", group="On AWS"),
     "watch": Command(line="follow a run in the cluster", group="On AWS"),
+    "fetch": Command(line="copy stored runs from the bucket to this machine", group="On AWS", module="stack.fetch"),
+    "receipt": Command(
+        line="print what the Neuron nodes cost, by the newest receipt", group="On AWS", module="stack.receipt"
+    ),
+    "stop": Command(line="stop the servers of a stack now", group="On AWS", module="stack.stop"),
+    "why-pending": Command(
+        line="say what the pending pods of a stack wait for", group="On AWS", module="stack.why_pending"
+    ),
     "leftovers": Command(line="list what a destroyed stack left behind, its cost, and remove it", group="On AWS"),
     "completion": Command(line="print the completion script of a shell", group="Shell", module="setup.completion"),
     "share": Command(line="run one pod's share of a run that several pods make together", group="Internal"),

@@ -1,7 +1,7 @@
 """Put one load on one server; write JSON, every sample, and a summary.
 
 Exit status: 0 measured, 2 bad options, 4 void, 5 the server or the disk failed, 130 interrupted.
-Example: optimal-tp load --url http://127.0.0.1:8000 --mode poisson --rate 5 --seconds 30 --stream --output load.json
+Example: optimal-tp load http://127.0.0.1:8000 --mode poisson --rate 5 --seconds 30 --stream --output load.json
 """
 
 import argparse
@@ -212,7 +212,7 @@ async def first_models(server: Server) -> tuple[ServedModel, ...]:
         served = await server.models()
     except ServerFailed as error:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        remedy = "name its certificate with --ca-file" if untrusted else "start the server, or correct --url"
+        remedy = "name its certificate with --ca-file" if untrusted else "start the server, or correct its URL"
         raise ServerFailed(f"{error}; {remedy}") from error
     if not served:
         raise ServerFailed(f"{server.url}/v1/models lists no model; load one there, or name one with --model")

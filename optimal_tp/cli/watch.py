@@ -1,7 +1,8 @@
 """Follow the newest run in the cluster, from its bucket and CloudWatch. Ctrl-C ends the watching, never the run.
 
 Exit status: 0 the run is over, 2 it cannot be watched, 130 interrupted.
-Example: optimal-tp watch --stack dev
+Example: optimal-tp watch
+  optimal-tp watch --stack dev --once --json
 """
 
 import argparse
@@ -10,44 +11,29 @@ import contextlib
 import datetime as dt
 import json
 import os
-import pathlib
-import subprocess
 import sys
 import time
 import typing
 
-import botocore.exceptions
 import rich.console
 import rich.live
 import rich.progress_bar
 import rich.table
 import rich.text
 
-from optimal_tp.account.inquiry import session_of
 from optimal_tp.cli import report
-from optimal_tp.errors import Interrupted, OptimalTpError, Problem, SettingsError
-from optimal_tp.settings.stack_config import stack_config
+from optimal_tp.cli.stack.results import UNREAD, configure_place, is_final, place_of, unreadable
+from optimal_tp.errors import Interrupted
 from optimal_tp.telemetry.lines import UNKNOWN, Bill, as_data, bars, brief, lines
 from optimal_tp.telemetry.snapshot import Scene, Sight
 
 LOOK_SECONDS = 15.0
 _LEAST_SECONDS = 5.0
-_GONE = {
-    "NoSuchBucket": "there is no such bucket: it was deleted, or belongs to another account",
-    "AccessDenied": "these credentials may not read it",
-    "ExpiredToken": "the credentials have expired",
-    "ExpiredTokenException": "the credentials have expired",
-    "InvalidAccessKeyId": "AWS does not know these credentials",
-    "InvalidClientTokenId": "AWS does not know these credentials",
-}
-"""Error codes that no waiting mends, in words."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stack", help="the Pulumi stack, whose outputs say where results are and what an hour costs")
-    where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
+    configure_place(parser)
     parser.add_argument("--every-seconds", type=float, default=LOOK_SECONDS, help="between two looks (default 15)")
     parser.add_argument("--once", action="store_true", help="look once and end")
     parser.add_argument("--json", action="store_true", help="print each change as one line of JSON")
@@ -55,24 +41,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(asked: argparse.Namespace) -> int:
     """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
-    results, bill = (asked.results, UNKNOWN) if asked.stack is None else of_stack(asked.stack)
-    # The stack's own profile, so that the account that is looked into is the one that it was made in.
-    profile = None if asked.stack is None else stack_config(asked.stack, pathlib.Path(), needed=()).profile
-    session = session_of(profile)
-    if not results.startswith("s3://"):
-        rule = "must be s3://bucket/prefix"
-        raise SettingsError([Problem(path="--results", value=results, rule=rule, remedy="")])
-    sight = Sight(results, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
+    place = place_of(asked)
+    bill, session = bill_of(place.outputs) if place.outputs else UNKNOWN, place.session
+    sight = Sight(place.uri, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
     console = rich.console.Console(highlight=False)
     screen = Data(console, bill) if asked.json else Screen(console, bill)
     every = max(_LEAST_SECONDS, asked.every_seconds)
     try:
         with screen:
-            last = follow(sight, results, screen, every_seconds=0.0 if asked.once else every)
+            last = follow(sight, place.uri, screen, every_seconds=0.0 if asked.once else every)
     except KeyboardInterrupt:
         raise Interrupted("watching has ended; the run goes on") from None
     if last.answers and not asked.json and not asked.once:
-        show_report(last, profile)
+        show_report(last, place.profile)
     return 0
 
 
@@ -105,9 +86,9 @@ def follow(
     while True:
         try:
             scene = sight.look(clock())
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            if not seen or _is_final(error):
-                raise _unreadable(results, error) from error
+        except UNREAD as error:
+            if not seen or is_final(error):
+                raise unreadable(results, error) from error
             screen.trouble(f"AWS does not answer for now ({error}); trying again")
         else:
             seen = True
@@ -186,57 +167,14 @@ def _drawn(scene: Scene, bill: Bill) -> rich.console.RenderableType:
     return rich.console.Group(said, grid)
 
 
-def of_stack(stack: str) -> tuple[str, Bill]:
-    """Return where the stack's results are and what it costs, from its outputs.
-
-    Raises SettingsError where Pulumi does not tell.
-    """
-    remedy = "run it where the program is, or name the bucket with --results s3://bucket/prefix"
-    try:
-        done = subprocess.run(
-            ["pulumi", "stack", "output", "--json", "--stack", stack],  # noqa: S607 - the user's own Pulumi
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        rule = f"must have outputs that the pulumi command prints, and it does not start ({error.strerror})"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)]) from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or "no word"
-        rule = f"must be a stack whose outputs pulumi prints; it said: {said}"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)])
-    outputs: dict[str, typing.Any] = {}
-    with contextlib.suppress(ValueError):
-        outputs = json.loads(done.stdout)
-    results = outputs.get("results_uri")
-    if not isinstance(results, str):
-        rule = "must have the output results_uri, which a finished `pulumi up` leaves"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])
+def bill_of(outputs: collections.abc.Mapping[str, typing.Any]) -> Bill:
+    """Return what a stack with these ``outputs`` costs."""
     stops_at = None
     with contextlib.suppress(ValueError):  # "never: spend.keep_running" has no clock
         stops_at = dt.datetime.fromisoformat(str(outputs.get("servers_stop_at", "")))
     usd_per_hour, budget_usd = _number(outputs.get("usd_per_hour")), _number(outputs.get("budget_usd"))
-    return results, Bill(usd_per_hour=usd_per_hour, budget_usd=budget_usd, stops_at=stops_at)
+    return Bill(usd_per_hour=usd_per_hour, budget_usd=budget_usd, stops_at=stops_at)
 
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
-
-
-def _is_final(error: Exception) -> bool:
-    return _code(error) in _GONE or isinstance(error, botocore.exceptions.NoCredentialsError)
-
-
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-
-
-def _unreadable(results: str, error: Exception) -> OptimalTpError:
-    if isinstance(error, botocore.exceptions.NoCredentialsError):
-        rule, remedy = "must be read with AWS credentials, and there are none here", "log in, or set AWS_PROFILE"
-    else:
-        rule = _GONE.get(_code(error), f"must be readable: {error}")
-        remedy = "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
-    return SettingsError([Problem(path="results", value=results, rule=rule, remedy=remedy)])

@@ -122,7 +122,7 @@ def test_the_command_trusts_the_certificate_that_it_is_told_to(
 ) -> None:
     """A server with a certificate of its own: refused with the remedy; with ``--ca-file`` its streams are read."""
     with ScriptedServer(Script(certificate=str(certificate))) as server:
-        words = [sys.executable, "-m", "optimal_tp", "load", "--url", server.url, "--stream", "--requests", "3"]
+        words = [sys.executable, "-m", "optimal_tp", "load", server.url, "--stream", "--requests", "3"]
         words += ["--limit-ms", "60000", "--output", str(tmp_path / "r.json")]
         refused = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=30)
         words += ["--ca-file", str(certificate)]

@@ -104,7 +104,7 @@ def test_a_server_of_ones_own_is_loaded_and_judged(installed: Installed) -> None
     """``load`` and ``run`` reach a server and leave their files in the folder they were started in."""
     (installed.folder / "settings.yaml").write_text(yaml.safe_dump({"workloads": SETTINGS}), encoding="utf-8")
     with ScriptedServer(Script(ttft_seconds=0.005, gap_seconds=0.001), process=True) as server:
-        loaded = installed.run("load", "--url", server.url, "--output", "load.json", "--stream", "--requests", "3")
+        loaded = installed.run("load", server.url, "--output", "load.json", "--stream", "--requests", "3")
         target = f"1={server.url}"
         ran = installed.run("run", "--target", target, "--settings", "settings.yaml", "--results", "out")
 

@@ -34,7 +34,7 @@ def server() -> typing.Iterator[ScriptedServer]:
 
 def command(url: str, output: pathlib.Path, *words: str) -> list[str]:
     """Return the command line of a load."""
-    fixed = ["load", "--url", url, "--output", str(output), "--stream", "--max-tokens", "4"]
+    fixed = ["load", url, "--output", str(output), "--stream", "--max-tokens", "4"]
     return [sys.executable, "-m", "optimal_tp", *fixed, *words]
 
 
@@ -113,7 +113,7 @@ def test_a_trace_is_replayed_and_what_it_covers_is_said(tmp_path: pathlib.Path) 
     (tmp_path / "trace.csv").write_text("seconds,prompt_tokens,output_tokens\n" + "\n".join(rows) + "\n")
     words = ["--mode", "trace", "--trace", str(tmp_path / "trace.csv"), "--rate", "50", "--api", "chat"]
     with ScriptedServer(Script(chat_only=True), process=True) as server:
-        fixed = ["load", "--url", server.url, "--output", str(tmp_path / "r.json"), "--stream"]
+        fixed = ["load", server.url, "--output", str(tmp_path / "r.json"), "--stream"]
         ended = subprocess.run(
             [sys.executable, "-m", "optimal_tp", *fixed, *words, "--limit-ms", "20000"],
             capture_output=True,
@@ -222,7 +222,7 @@ def test_a_server_that_is_not_there_is_a_failure(tmp_path: pathlib.Path) -> None
 
     assert ended.returncode == 5
     assert ended.stderr.startswith(f"{url}/v1/models failed: no connection to 127.0.0.1:")
-    assert ended.stderr.endswith("; start the server, or correct --url\n")
+    assert ended.stderr.endswith("; start the server, or correct its URL\n")
 
 
 def test_a_load_without_an_answer_is_a_failure(tmp_path: pathlib.Path) -> None:

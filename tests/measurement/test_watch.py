@@ -18,7 +18,8 @@ from rich.console import Console
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli import watch as watch_command
-from optimal_tp.cli.watch import Screen, configure, follow, of_stack
+from optimal_tp.cli.stack.results import outputs_of
+from optimal_tp.cli.watch import Screen, bill_of, configure, follow
 from optimal_tp.errors import Interrupted, SettingsError
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.progress import encode_progress
@@ -322,7 +323,7 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         text = json.dumps({**outputs, "servers_stop_at": said})
         pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{text}'""")
 
-        assert of_stack("dev") == (RUNS, dataclasses.replace(known, stops_at=stops_at))
+        assert bill_of(outputs_of("dev")) == dataclasses.replace(known, stops_at=stops_at)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +363,7 @@ def test_a_stack_that_tells_nothing(
     pulumi(tmp_path, monkeypatch, script)
 
     with pytest.raises(SettingsError) as caught:
-        of_stack("dev")
+        outputs_of("dev")
     assert str(caught.value) == sentence
 
 
@@ -371,7 +372,7 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(SettingsError) as caught:
-        of_stack("dev")
+        outputs_of("dev")
     assert str(caught.value) == (
         "--stack is 'dev'; its outputs are read with the pulumi command, which does not start (No such file or "
         "directory); run it where the program is, or name the bucket with --results s3://bucket/prefix"

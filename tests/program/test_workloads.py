@@ -368,7 +368,7 @@ def test_the_receipt_counts_the_nodes_of_our_pool() -> None:
     recording = PROGRAMS["one-each"]()
 
     assert order(recording).receipt == ReceiptOrder(node_pool=NODE_POOL, idle_usd_per_hour=0.3466, leave_seconds=2400)
-    assert recording.outputs["receipt_command"] == "aws s3 cp s3://results-bucket-id/runs/receipt.json -"
+    assert recording.outputs["receipt_command"] == "optimal-tp receipt --stack dev"
 
 
 def test_kept_running_nobody_stops_anything() -> None:
@@ -435,7 +435,7 @@ def test_outputs_are_what_a_person_wants() -> None:
     assert outputs["dashboard_url"].endswith("#dashboards/dashboard/optimal-tp-dev")
     assert outputs["results_uri"] == "s3://results-bucket-id/runs"
     assert outputs["watch_command"] == "optimal-tp watch --stack dev"
-    assert outputs["fetch_results_command"] == "aws s3 sync s3://results-bucket-id/runs out/cluster"
+    assert outputs["fetch_results_command"] == "optimal-tp fetch --stack dev"
     assert outputs["end_all_spend_command"] == "pulumi destroy --stack dev"
     assert outputs["plan"][0] == "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each"
 

@@ -19,7 +19,7 @@ def parsed(*words: str) -> argparse.Namespace:
     """Return arguments for one server and an output."""
     parser = argparse.ArgumentParser()
     options.configure(parser)
-    return parser.parse_args(["--url", "http://h:1", "--output", "o/r.json", *words])
+    return parser.parse_args(["--output", "o/r.json", "http://h:1", *words])
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def parsed(*words: str) -> argparse.Namespace:
         (["--mode", "constant", "--rate", "5"], schedule.Constant(rate_per_second=5)),
         (["--mode", "poisson", "--rate", "5", "--seed", "3"], schedule.Poisson(rate_per_second=5, seed=3)),
         (["--mode", "rising", "--rates", "1,2.5"], schedule.Rising(rates_per_second=(1, 2.5), step_seconds=10)),
-        (["--mode", "seed", "--url", "http://h:2"], schedule.Rotation(servers=2)),
+        (["http://h:2", "--mode", "seed"], schedule.Rotation(servers=2)),
     ],
 )
 def test_modes_become_schedules(words: list[str], expected: schedule.Arrivals) -> None:
     """Each mode takes its own options."""
-    assert options.checked(parsed("--seconds", "1", *words)).arrivals == expected
+    assert options.checked(parsed(*words, "--seconds", "1")).arrivals == expected
 
 
 def test_a_trace_is_read(tmp_path: pathlib.Path) -> None:
@@ -138,9 +138,9 @@ def test_headers_are_taken_apart() -> None:
             ],
         ),
         (
-            ["--seconds", "1", "--url", "h:1", "--header", "oops"],
+            ["h:1", "--seconds", "1", "--header", "oops"],
             [
-                f"--url: {URL_RULE} (got 'h:1'); write it as http://127.0.0.1:8001",
+                f"URL: {URL_RULE} (got 'h:1'); write it as http://127.0.0.1:8001",
                 f"--header: {HEADER_RULE} (got 'a line without a colon'); write it as 'Name: value'",
             ],
         ),

@@ -62,7 +62,7 @@ class Options:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("--url", action="append", required=True, metavar="URL", help="the server; again for more replicas of it")
+    add("urls", nargs="+", metavar="URL", help="the server; several URLs for replicas of it")
     add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
     add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
@@ -149,7 +149,7 @@ def checked(arguments: argparse.Namespace) -> Options:
     strictest = min((limit["at_most_ms"] for limit in limits.values()), default=None)
     max_tokens = arguments.max_tokens or lengths.get("output_tokens", MAX_TOKENS)
     made = {
-        "urls": tuple(arguments.url),
+        "urls": tuple(arguments.urls),
         "arrivals": arrivals,
         "trace": trace,
         "access": way_in,
@@ -242,11 +242,12 @@ def _rates(text: str) -> tuple[float, ...] | None:
 
 
 def _addresses(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
-    for url in arguments.url:
+    for url in arguments.urls:
         try:
             wire.address(url)
         except ValueError as error:
-            yield problem("url", url, str(error).split("; ", 1)[1], "write it as http://127.0.0.1:8001")
+            rule = str(error).split("; ", 1)[1]
+            yield Problem(path="URL", value=url, rule=rule, remedy="write it as http://127.0.0.1:8001")
 
 
 def _samples(arguments: argparse.Namespace) -> pathlib.Path:
@@ -285,6 +286,6 @@ def _arrivals(arguments: argparse.Namespace, trace: Trace | None) -> schedule.Ar
                 rates_per_second=_rates(arguments.rates) or (), step_seconds=arguments.step_seconds or STEP_SECONDS
             )
         case "seed":
-            return schedule.Rotation(servers=len(arguments.url))
+            return schedule.Rotation(servers=len(arguments.urls))
         case _:
             return recorded.replay(arguments, trace)

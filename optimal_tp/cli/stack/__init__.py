@@ -1,0 +1,1 @@
+"""Commands for a stack that is up: its results bucket and its cluster."""

@@ -1,0 +1,143 @@
+"""Copy stored runs from the results bucket to this machine. Files that are here already are not copied again.
+
+Exit status: 0 all files are here, 2 there is nothing to copy or to read, 5 this disk failed.
+Example: optimal-tp fetch
+  optimal-tp fetch 20260702T120000Z-aaaa --stack dev --output out/cluster
+"""
+
+import argparse
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import json
+import os
+import pathlib
+import sys
+import typing
+
+from optimal_tp.cli.stack.results import Place, configure_place, place_of, readable
+from optimal_tp.cli.terminal import output
+from optimal_tp.errors import Problem, SettingsError, StorageFailed
+
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MIB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stored:
+    """One file in the bucket."""
+
+    name: str
+    """Below the runs: ``run/file``."""
+    size_bytes: int
+    modified: dt.datetime
+
+    @property
+    def run(self) -> str:
+        """The folder that it lies in; empty for a file beside the runs, such as the newest receipt."""
+        head, slash, _ = self.name.partition("/")
+        return head if slash else ""
+
+    def is_at(self, path: pathlib.Path) -> bool:
+        """Return whether ``path`` is this file: as long, and not older."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return False
+        return found.st_size == self.size_bytes and found.st_mtime >= self.modified.timestamp()
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="name of a run or sweep (default: all of them)")
+    configure_place(parser)
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default=pathlib.Path("out/cluster"),
+        metavar="FOLDER",
+        help="where they go (default %(default)s)",
+    )
+
+
+def main(options: argparse.Namespace) -> int:
+    """Copy the files. Raises SettingsError for what is not there or cannot be read, StorageFailed for this disk."""
+    place = place_of(options)
+    s3 = place.session.client("s3")
+    with readable(place.uri):
+        found = wanted(stored(s3, place), options.runs, place.uri)
+        with _writable(options.output):
+            new = copied(s3, place, found, options.output)
+    runs = sorted({each.run for each in found if each.run})
+    size_bytes = sum(each.size_bytes for each in new)
+    if output.is_json(options):
+        told = {"results": place.uri, "folder": str(options.output), "runs": runs, "files": len(found)}
+        sys.stdout.write(json.dumps({**told, "copied": len(new), "copied_bytes": size_bytes}, indent=1) + "\n")
+        return 0
+    sys.stdout.write(
+        f"{options.output}: {len(runs)} runs with {len(found)} files; copied {len(new)} ({size_bytes / _MIB:.1f} MiB), "
+        f"{len(found) - len(new)} were here\n"
+    )
+    if runs:
+        sys.stdout.write(f"next: optimal-tp report {options.output / runs[-1]}\n")
+    return 0
+
+
+def stored(s3: "S3Client", place: Place) -> list[Stored]:
+    """Return every file below ``place``. Raises SettingsError for a name that would leave the folder it goes to."""
+    found = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.start):
+        for item in page.get("Contents", []):
+            name = item["Key"].removeprefix(place.start)
+            if not name or name.endswith("/"):
+                continue  # a folder, as the console makes them
+            if any(part in ("", ".", "..") for part in name.split("/")):
+                rule = "must hold names without empty parts and dots alone: this one would leave the folder"
+                raise SettingsError([Problem(path="results", value=f"{place.uri}/{name}", rule=rule)])
+            found.append(Stored(name=name, size_bytes=item["Size"], modified=item["LastModified"]))
+    return found
+
+
+def wanted(
+    found: collections.abc.Sequence[Stored], runs: collections.abc.Sequence[str], uri: str
+) -> collections.abc.Sequence[Stored]:
+    """Return the files of ``runs``, of all where none is named. Raises SettingsError for a run that is not there."""
+    if not found:
+        remedy = "optimal-tp watch says how far the first run is"
+        raise SettingsError([Problem(path="results", value=uri, rule="must hold a run", remedy=remedy)])
+    known = sorted({each.run for each in found if each.run})
+    remedy = f"runs there: {', '.join(known)}"
+    rule = "must be the name of a stored run"
+    problems = [Problem(path="RUN", value=run, rule=rule, remedy=remedy) for run in runs if run not in known]
+    if problems:
+        raise SettingsError(problems)
+    return [each for each in found if each.run in runs] if runs else found
+
+
+def copied(s3: "S3Client", place: Place, found: collections.abc.Sequence[Stored], folder: pathlib.Path) -> list[Stored]:
+    """Copy what is not in ``folder`` yet and return it. A file is whole or not there, whenever this ends."""
+    new = []
+    for each in found:
+        path = folder / each.name
+        if each.is_at(path):
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(place.bucket, place.start + each.name, str(path))  # beside it first, then renamed
+        seconds = each.modified.timestamp()
+        os.utime(path, (seconds, seconds))
+        new.append(each)
+    return new
+
+
+@contextlib.contextmanager
+def _writable(folder: pathlib.Path) -> collections.abc.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise StorageFailed(
+            f"{where} cannot be written: {error.strerror}; name another folder with --output"
+        ) from error

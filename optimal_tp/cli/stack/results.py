@@ -1,0 +1,140 @@
+"""Where a stack keeps its results: the bucket of its outputs, or the one that is named; and what a client raises there.
+
+No command by itself: `watch`, `fetch` and `receipt` stand on it.
+"""
+
+import argparse
+import collections.abc
+import contextlib
+import dataclasses
+import json
+import pathlib
+import subprocess
+import typing
+
+import boto3.exceptions
+import boto3.session
+import botocore.exceptions
+
+from optimal_tp.account.inquiry import session_of
+from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError
+from optimal_tp.settings.stack_config import stack_config
+
+STACK_HELP: typing.Final = "the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)"
+_GONE = {
+    "NoSuchBucket": "there is no such bucket: it was deleted, or belongs to another account",
+    "AccessDenied": "these credentials may not read it",
+    "ExpiredToken": "the credentials have expired",
+    "ExpiredTokenException": "the credentials have expired",
+    "InvalidAccessKeyId": "AWS does not know these credentials",
+    "InvalidClientTokenId": "AWS does not know these credentials",
+}
+"""Error codes that no waiting mends, in words."""
+UNREAD: typing.Final = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    boto3.exceptions.Boto3Error,
+)
+"""What a client of S3 raises."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where results are, and who may read them."""
+
+    uri: str
+    """``s3://bucket/prefix``, without a slash at its end."""
+    session: boto3.session.Session
+    profile: str | None
+    """The stack's own profile, so that the account that is read is the one that it was made in."""
+    outputs: collections.abc.Mapping[str, typing.Any]
+    """Of the stack; nothing where the bucket was named."""
+
+    @property
+    def bucket(self) -> str:
+        """Return the name of the bucket."""
+        return self.uri.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def start(self) -> str:
+        """Return how keys of results begin: the prefix and a slash, or nothing."""
+        prefix = self.uri.removeprefix("s3://").partition("/")[2]
+        return f"{prefix}/" if prefix else ""
+
+
+def configure_place(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where results are."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--stack", help=STACK_HELP)
+    where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
+
+
+def place_of(asked: argparse.Namespace) -> Place:
+    """Return where the results are that the options name. Raises SettingsError."""
+    if asked.results is None:
+        stack = selected_stack(asked.stack, pathlib.Path())
+        outputs = outputs_of(stack)
+        uri, profile = outputs["results_uri"], stack_config(stack, pathlib.Path(), needed=()).profile
+    else:
+        uri, profile, outputs = asked.results, None, {}
+    if not uri.startswith("s3://") or not uri.removeprefix("s3://").strip("/"):
+        rule = "must be s3://bucket/prefix"
+        raise SettingsError([Problem(path="--results", value=uri, rule=rule, remedy="")])
+    return Place(uri=uri.rstrip("/"), session=session_of(profile), profile=profile, outputs=outputs)
+
+
+def outputs_of(stack: str) -> dict[str, typing.Any]:
+    """Return the outputs of ``stack``, ``results_uri`` among them. Raises SettingsError where Pulumi tells none."""
+    remedy = "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+    try:
+        done = subprocess.run(
+            ["pulumi", "stack", "output", "--json", "--stack", stack],  # noqa: S607 - the user's own Pulumi
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        rule = f"must have outputs that the pulumi command prints, and it does not start ({error.strerror})"
+        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)]) from None
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split()) or "no word"
+        rule = f"must be a stack whose outputs pulumi prints; it said: {said}"
+        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)])
+    outputs: dict[str, typing.Any] = {}
+    with contextlib.suppress(ValueError):
+        outputs = json.loads(done.stdout)
+    if not isinstance(outputs.get("results_uri"), str):
+        rule = "must have the output results_uri, which a finished `pulumi up` leaves"
+        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])
+    return outputs
+
+
+@contextlib.contextmanager
+def readable(uri: str) -> collections.abc.Iterator[None]:
+    """Turn what a client of S3 raises into one sentence about ``uri``."""
+    try:
+        yield
+    except UNREAD as error:
+        raise unreadable(uri, error) from error
+
+
+def is_final(error: Exception) -> bool:
+    """Return whether no waiting mends ``error``."""
+    return code_of(error) in _GONE or isinstance(error, botocore.exceptions.NoCredentialsError)
+
+
+def code_of(error: Exception) -> str:
+    """Return what AWS calls ``error``; empty where no answer of AWS is in it."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def unreadable(uri: str, error: Exception) -> OptimalTpError:
+    """Return why the results at ``uri`` cannot be read."""
+    if isinstance(error, botocore.exceptions.NoCredentialsError):
+        rule, remedy = "must be read with AWS credentials, and there are none here", "log in, or set AWS_PROFILE"
+    else:
+        rule = _GONE.get(code_of(error), f"must be readable: {error}")
+        remedy = "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
+    return SettingsError([Problem(path="results", value=uri, rule=rule, remedy=remedy)])
