@@ -265,8 +265,9 @@ def _none_fits(
         return Problem(
             path=f"{path}.limits",
             value={metric: limit.at_most_ms for metric, limit in settings.models[index].limits.asked().items()},
-            rule=f"one candidate of the model must be able to hold the limits, and physics allows none ({reasons})",
-            remedy=f"raise the limit in {file}, add a larger degree, ask for fewer tokens, or serve a smaller model",
+            rule=f"must be limits that one candidate can hold, and physics allows none ({reasons})",
+            remedy="raise the limit, add a larger degree, ask for fewer tokens, or serve a smaller model",
+            file=file,
         )
     return Problem(
         path=f"{path}.degrees",

@@ -238,7 +238,7 @@ def test_an_instance_type_is_an_entry_of_its_table(copy: pathlib.Path) -> None:
 
         run = program(infra__neuron__instance_type="trn2.12xlarge", workloads__degrees=[1, 16])
         pool = json.dumps(run.one("NodePool pool-nodes").inputs["spec"])
-        print('"trn2.12xlarge"' in pool, len(run.of_type("Deployment")), "`trn2.12xlarge`" in page())
+        print('"trn2.12xlarge"' in pool, len(run.of_type("Deployment")), "trn2.12xlarge" in page())
         print(nodes_for(3, 8, "trn2.12xlarge", 9.0).count, by_type(3, 8, {})[0].instance_type)
         """,
     )

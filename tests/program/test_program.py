@@ -245,7 +245,7 @@ def test_wrong_region_is_refused() -> None:
 def test_a_conflicting_pair_is_refused_before_anything_is_made() -> None:
     """An AMI whose driver the image cannot use ends the preview with the reason."""
     config = stack_config("Pulumi.dev.yaml")
-    config["optimal-tp:infra"]["neuron"]["ami_release"] = "v20260903"
+    config["optimal-tp:infra"]["neuron"] |= {"pair": "neuronx-0.9.1", "ami_release": "v20260903"}
 
     with pytest.raises(SettingsError, match=r"its driver 2\.30\.2\.0 wants a runtime of 2\.33 or newer"):
         run_main(config)

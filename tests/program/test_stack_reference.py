@@ -30,7 +30,9 @@ def test_a_secret_id_never_reaches_a_resource(monkeypatch: pytest.MonkeyPatch) -
     """Nor the error."""
     answer = {"name": "s", "outputs": OUTPUTS, "secretOutputNames": ["instance_profile"]}
     monkeypatch.setitem(CALLS, QUESTION, answer)
-    with pytest.raises(SettingsError, match=r"output instance_profile of acme/platform/prod is '\[secret\]'") as told:
+    with pytest.raises(
+        SettingsError, match=r"output instance_profile of acme/platform/prod: must not be secret.*got '\[secret\]'"
+    ) as told:
         on_existing(infra__existing=REFERENCE)
 
     assert str(OUTPUTS["instance_profile"]) not in str(told.value)

@@ -167,12 +167,14 @@ def large(name: str, *degrees: int) -> dict[str, typing.Any]:
     return {"model": {"name": name, "revision": "x"}, "degrees": list(degrees)}
 
 
+PATIENT = {"limits": {"total_latency_ms": {"at_most_ms": 60_000}}}
+"""A limit that physics allows a large model."""
 REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], ...] = (
     (
         "no model",
         {"workloads__models": []},
         SettingsError,
-        ["workloads.models is []; it is a list of at least one model; edit Pulumi.dev.yaml"],
+        ["Pulumi.dev.yaml workloads.models: must be a list of at least one model (got [])"],
     ),
     (
         "the same model twice",
@@ -180,23 +182,23 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "workloads.models[1].model.name is 'Qwen/Qwen3-0.6B'; each model of a sweep is there once, and "
-                "'qwen3-0-6b' names the servers of models[0] already; edit Pulumi.dev.yaml"
+                "Pulumi.dev.yaml workloads.models[1].model.name: must be another name: models[0] has servers called "
+                "qwen3-0-6b already (got 'Qwen/Qwen3-0.6B')"
             )
         ],
     ),
     (
         "models that fit no degree",
-        {"workloads__models": [large("Qwen/Qwen3-14B", 1, 2), large("Qwen/Qwen3-32B", 1, 2)]},
+        {"workloads__models": [{**large("Qwen/Qwen3-14B", 1, 2), **PATIENT}, large("Qwen/Qwen3-32B", 1, 2)]},
         SettingsError,
         [
             (
-                "workloads.models[1].degrees is [1, 2]; one candidate of the model must fit, and none does (TP1 needs "
-                "61.06 GiB of the 22.35 GiB of each core: weights 61.02 GiB (the model has 32.76 billion parameters of "
+                "Pulumi.dev.yaml workloads.models[1].degrees: must have one candidate that fits, and none does (TP1 "
+                "needs 61.06 GiB of the 22.35 GiB of each core: weights 61.02 GiB (the model has 32.76 billion parameters of "
                 "2 bytes) and KV cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes); "
                 "TP2 needs 30.53 GiB of the 22.35 GiB of each core: weights 30.51 GiB (the model has 32.76 billion "
                 "parameters of 2 bytes) and KV cache 0.02 GiB (2 x 64 layers x 4 heads x 128 x 128 tokens x 1 "
-                "sequences x 2 bytes)); add a degree that fits in Pulumi.dev.yaml, lower "
+                "sequences x 2 bytes)) (got [1, 2]); add a degree that fits, lower "
                 "workloads.models[1].model.max_model_len_tokens or max_num_seqs, or choose a larger "
                 "infra.neuron.instance_type"
             ),
@@ -207,7 +209,10 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         {"workloads__models": [large("mine", 2), FAMILY[0]]},
         SettingsError,
         [
-            "workloads.models[0].model.name is 'mine'; a model from a hub is named owner/model; edit Pulumi.dev.yaml",
+            (
+                "Pulumi.dev.yaml workloads.models[0].model.name: must be owner/model for a model from a hub, for "
+                "example Qwen/Qwen3-0.6B (got 'mine')"
+            ),
         ],
     ),
     (
@@ -216,8 +221,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "serving.shape_as is 'Qwen/Qwen3-8B'; with several models each has the sizes of its own name; "
-                "remove it from Pulumi.dev.yaml"
+                "Pulumi.dev.yaml serving.shape_as: must be absent with several models: each has the sizes of its own "
+                "name (got 'Qwen/Qwen3-8B')"
             )
         ],
     ),
@@ -227,8 +232,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "workloads.models[0].degrees is [8]; one candidate of the model must fit, and none does (TP8 needs 8 "
-                "logical cores of one node, and trn2.3xlarge has 4); add a degree that fits in Pulumi.dev.yaml, lower "
+                "Pulumi.dev.yaml workloads.models[0].degrees: must have one candidate that fits, and none does (TP8 "
+                "needs 8 logical cores of one node, and trn2.3xlarge has 4) (got [8]); add a degree that fits, lower "
                 "workloads.models[0].model.max_model_len_tokens or max_num_seqs, or choose a larger "
                 "infra.neuron.instance_type"
             )
@@ -240,10 +245,9 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "spend.budget_usd is 8.0; the experiment is expected to cost 17.17 USD (about 4.85 USD an hour "
+                "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 17.17 USD (about 4.85 USD an hour "
                 "while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an "
-                "estimate)); raise it, or lower workloads.decision.budget_seconds or the number of nodes in "
-                "Pulumi.dev.yaml"
+                "estimate)) (got 8); raise it, or lower workloads.decision.budget_seconds or the number of nodes"
             )
         ],
     ),

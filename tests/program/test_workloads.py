@@ -485,10 +485,10 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__model": {"name": "Qwen/Qwen3-14B"}, "workloads__degrees": [1]},
         SettingsError,
         (
-            "workloads.degrees is [1]; one candidate of the model must fit, and none does (TP1 needs 27.53 GiB of "
-            "the 22.35 GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 bytes) and KV "
-            "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes)); add a degree that "
-            "fits in Pulumi.dev.yaml, lower workloads.model.max_model_len_tokens or max_num_seqs, or choose a larger "
+            "Pulumi.dev.yaml workloads.degrees: must have one candidate that fits, and none does (TP1 needs 27.53 GiB "
+            "of the 22.35 GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 bytes) and KV "
+            "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes)) (got [1]); add a "
+            "degree that fits, lower workloads.model.max_model_len_tokens or max_num_seqs, or choose a larger "
             "infra.neuron.instance_type"
         ),
     ),
@@ -500,9 +500,9 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         },
         SettingsError,
         (
-            "workloads.model.name is 'example/Other-1B'; a model's sizes are known by its name or read from its "
-            "config.json, before anything is spent, and https://127.0.0.1:9/example/Other-1B/resolve/abc/config.json "
-            "was not read (Connection refused); set serving.config_file in Pulumi.dev.yaml to a copy of its config.json"
+            "Pulumi.dev.yaml workloads.model.name: must be a model whose sizes are known or whose config.json can be "
+            "read before anything is spent: https://127.0.0.1:9/example/Other-1B/resolve/abc/config.json was not read "
+            "(Connection refused) (got 'example/Other-1B'); set serving.config_file to a copy of its config.json"
         ),
     ),
     (
@@ -516,8 +516,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__degrees": [8]},
         SettingsError,
         (
-            "workloads.degrees is [8]; one candidate of the model must fit, and none does (TP8 needs 8 logical "
-            "cores of one node, and trn2.3xlarge has 4); add a degree that fits in Pulumi.dev.yaml, lower "
+            "Pulumi.dev.yaml workloads.degrees: must have one candidate that fits, and none does (TP8 needs 8 logical "
+            "cores of one node, and trn2.3xlarge has 4) (got [8]); add a degree that fits, lower "
             "workloads.model.max_model_len_tokens or max_num_seqs, or choose a larger infra.neuron.instance_type"
         ),
     ),
@@ -526,15 +526,15 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__load": {"prompt_tokens": 100}},
         SettingsError,
         (
-            "workloads.load.prompt_tokens is 100; prompt and longest output together (100 + 75 tokens; output_spread "
-            "is 0.5) stay within model.max_model_len_tokens (128); edit Pulumi.dev.yaml"
+            "Pulumi.dev.yaml workloads.load.prompt_tokens: must fit into model.max_model_len_tokens (128) together "
+            "with the longest output (75 tokens; output_spread is 0.5) (got 100)"
         ),
     ),
     (
         "limit of 0",
         {"workloads__limits": {"total_latency_ms": {"at_most_ms": 0}}},
         SettingsError,
-        "workloads.limits.total_latency_ms.at_most_ms is 0; input should be greater than 0; edit Pulumi.dev.yaml",
+        "Pulumi.dev.yaml workloads.limits.total_latency_ms.at_most_ms: must be above 0 (got 0)",
     ),
     (
         "degree does not divide",
