@@ -249,7 +249,7 @@ def test_the_page_and_the_table_show_every_pair_and_figure() -> None:
     """Inversions first; what comes from the file is escaped."""
     analysis = told(dataclasses.replace(rates(100, 120, 61), predictor="<b>P</b>"))
     found = document(analysis)
-    page = html(analysis, found.claims, tables(analysis, found), ())
+    page = html(analysis, found.claims, tables(analysis, found))
     words = predicted_words(analysis)
     table = next(one for one in tables(analysis, found) if one.caption.startswith("Predicted by"))
     assert words is not None

@@ -151,7 +151,7 @@ def test_where_nobody_knows_the_cores_nothing_is_said() -> None:
 
     assert (analysis.reached, limit_claim(analysis), limits_of(analysis)) == ((), "", None)
     assert document(analysis).limits is None
-    assert "How far from the limit" not in html(analysis, document(analysis).claims, (), ())
+    assert "How far from the limit" not in html(analysis, document(analysis).claims, ())
 
 
 def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
@@ -173,8 +173,8 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     assert "memory bandwidth binds. TP2 could give at most " in sentence
     assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
     found = document(analysis)
-    assert "16.8\u00a0%" in html(analysis, found.claims, (), ())
-    assert "16.8 % of what memory bandwidth allows" in markdown(found.claims, (), ())
+    assert "16.8\u00a0%" in html(analysis, found.claims, ())
+    assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
 
 
 def test_a_record_keeps_what_it_is_held_against() -> None:
@@ -217,5 +217,5 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
         "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own "
         "median latencies by up to 8 %; measure before you rely on it."
     )
-    assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), (), ())
+    assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
