@@ -27,8 +27,8 @@ try:
     stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
-
-base = platform.build(stack.infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
+infra, neuron = stack.infra, stack.infra.neuron
+base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
 trial = experiment.build(
     stack.workloads,
     stack.plan,
@@ -40,23 +40,19 @@ trial = experiment.build(
             provider_arn=base.oidc_provider_arn,
             issuer=base.oidc_issuer,
             partition=base.place.partition,
-            tags=stack.infra.tags,
-            boundary=stack.infra.permissions_boundary_arn,
+            tags=infra.tags,
+            boundary=infra.permissions_boundary_arn,
         ),
         kubernetes_provider=base.kubernetes_provider,
         volume_handle=pulumi.Output.concat(base.file_system_id, "::", base.access_point_id),
-        pair=stack.infra.neuron.image_and_ami,
-        image_registry=stack.infra.registries.images,
+        pair=neuron.image_and_ami,
+        image_registry=infra.registries.images,
         scheduler=names.SCHEDULER,
         node_pool=names.NODE_POOL,
         pool=base.pool,
         foundation=base.foundation,
         hub_token=config.get_secret("hub_token"),
-        pins={
-            "ami": stack.infra.neuron.ami,
-            "instance": stack.infra.neuron.instance_type,
-            "pair": stack.infra.neuron.pair,
-        },
+        pins={"ami": neuron.ami, "instance": neuron.instance_type, "pair": neuron.pair},
     ),
 )
 

@@ -1,12 +1,12 @@
 """What was asked of a run, a sweep or a share: one JSON file in a pod, options where a person types them."""
 
 import argparse
-import collections.abc
 import json
 import pathlib
 import re
 import typing
 import urllib.parse
+from collections.abc import Iterator, Sequence
 
 import pydantic
 
@@ -24,7 +24,7 @@ _TARGET = re.compile(r"([^=\s]+)=(https?://\S+)")
 
 
 def targets_of(
-    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
+    words: Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
 ) -> dict[Candidate, tuple[str, ...]]:
     """Return URLs by candidate, rising; several of a candidate are replicas."""
     found: dict[Candidate, tuple[str, ...]] = {}
@@ -58,9 +58,7 @@ def _target(word: str) -> tuple[Candidate | None, str | None]:
         return None, None
 
 
-def pairs_of(
-    words: collections.abc.Sequence[str], problems: list[Problem]
-) -> collections.abc.Iterator[tuple[str, str]]:
+def pairs_of(words: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
     """Yield key and value of each pin."""
     for index, word in enumerate(words):
         key, equals, value = word.partition("=")
@@ -289,9 +287,7 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
     return order_of(arguments, [] if settings is None else [ModelOrder(settings=settings, targets=targets)], problems)
 
 
-def order_of(
-    arguments: argparse.Namespace, models: collections.abc.Sequence[ModelOrder], problems: list[Problem]
-) -> Order:
+def order_of(arguments: argparse.Namespace, models: Sequence[ModelOrder], problems: list[Problem]) -> Order:
     """Return the order of ``models``. Raises SettingsError with ``problems`` and all that is wrong in the line."""
     pins = dict(pairs_of(arguments.pin, problems))
     place_of(arguments.results, problems)

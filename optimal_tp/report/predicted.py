@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
-from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, percent
+from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, Interval, bounds, figure, percent
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.predictors.judgement import Judged, JudgedPair, Metric
+from optimal_tp.verdict.predictors.judgement import Judged, JudgedPair, JudgedRow, Metric
 
 FIGURE_WORDS: dict[Metric, str] = {
     "ttft_ms": "time to first token, ms",
@@ -16,6 +17,25 @@ FIGURE_WORDS: dict[Metric, str] = {
     "requests_per_second_per_core": "goodput, requests/s per core",
     "output_tokens_per_second_per_core": "output tokens/s per core",
 }
+PREDICTED_CAPTION = "Predicted by another program, and measured; the error is predicted over measured"
+PREDICTED_HEADS = ("Candidate", "Figure", "Load", "Predicted", "Measured", "Error", "Not compared")
+
+
+def predicted_rows(rows: Sequence[JudgedRow]) -> tuple[tuple[str, ...], ...]:
+    """Return one row of text per figure, under ``PREDICTED_HEADS``."""
+    return tuple(
+        (
+            row.name,
+            FIGURE_WORDS[one.metric],
+            one.at,
+            figure(one.predicted),
+            figure(one.measured) + ("" if one.interval is None else f" ({bounds(one.interval)})"),
+            times(one.ratio),
+            one.why_not or MISSING,
+        )
+        for row in rows
+        for one in row.figures
+    )
 
 
 def predicted_claim(analysis: Analysis) -> str:

@@ -18,7 +18,7 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
-from optimal_tp.report.predicted import FIGURE_WORDS, times
+from optimal_tp.report.predicted import PREDICTED_CAPTION, PREDICTED_HEADS, predicted_rows
 from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
 from optimal_tp.report.words import badge
 from optimal_tp.verdict.analysis import Analysis
@@ -246,23 +246,7 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
 
 def predicted_table(rows: Sequence[JudgedRow]) -> Table:
     """Return every figure that another program predicted, beside the measured one."""
-    return Table(
-        caption="Predicted by another program, and measured; the error is predicted over measured",
-        heads=("Candidate", "Figure", "Load", "Predicted", "Measured", "Error", "Not compared"),
-        rows=tuple(
-            (
-                row.name,
-                FIGURE_WORDS[one.metric],
-                one.at,
-                figure(one.predicted),
-                figure(one.measured) + ("" if one.interval is None else f" ({bounds(one.interval)})"),
-                times(one.ratio),
-                one.why_not or MISSING,
-            )
-            for row in rows
-            for one in row.figures
-        ),
-    )
+    return Table(caption=PREDICTED_CAPTION, heads=PREDICTED_HEADS, rows=predicted_rows(rows))
 
 
 def _dollars(estimate: Estimate | None) -> str:

@@ -78,7 +78,7 @@ def test_without_its_library_the_extra_is_named(
 
     assert status == 2
     assert capsys.readouterr().err == (
-        "--format is 'llmd'; must have the library llmd-benchmark-report, which is not installed; "
+        "--format: must have the library llmd-benchmark-report, which is not installed (got 'llmd'); "
         "pip install 'optimal-tp[llmd]'\n"
     )
     assert not (tmp_path / "out").exists()

@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_typ="trn2.3xlarge"),
         (
             "Pulumi.test.yaml infra.neuron.instance_typ: must be one of ami_release, capacity_types, "
-            "consolidate_after_minutes, instance_type, maximum_nodes, pair, price, reservation_ids, "
+            "consolidate_after_minutes, fleet_nodes, instance_type, maximum_nodes, pair, price, reservation_ids, "
             "root_volume_gib, termination_grace_minutes, zones (got 'instance_typ'); did you mean instance_type?"
         ),
     ),

@@ -210,16 +210,16 @@ MEND = "predict for the run's requests, or measure at the prediction's"
             [{"degree": 1, "output_tokens": 200, "ttft_ms": 1}, {"degree": 2, "input_tokens": 300, "ttft_ms": 1}],
             "\n".join(
                 (
-                    f"planner.csv:2 output_tokens is 200; must be within 10 % of the run's 50; {MEND}",
-                    f"planner.csv:3 input_tokens is 300; must be within 10 % of the run's 30; {MEND}",
+                    f"planner.csv:2 output_tokens: must be within 10 % of the run's 50 (got 200); {MEND}",
+                    f"planner.csv:3 input_tokens: must be within 10 % of the run's 30 (got 300); {MEND}",
                 )
             ),
         ),
         (
             [{"degree": 8, "ttft_ms": 1}],
             (
-                "planner.csv is 'TP8'; must have a row of a candidate of the run (TP1, TP2, TP4); name the predictions "
-                "of this run"
+                "planner.csv: must have a row of a candidate of the run (TP1, TP2, TP4) (got 'TP8'); name the "
+                "predictions of this run"
             ),
         ),
     ],

@@ -109,7 +109,7 @@ def test_a_disaggregated_deployment_is_refused(tmp_path: pathlib.Path) -> None:
 
     assert refused(tmp_path / "a.csv", text) == [
         (
-            "a.csv:2 (d)tp is '2'; must be of servers that do prefill and decode (the files in its folder agg); "
+            "a.csv:2 (d)tp: must be of servers that do prefill and decode (the files in its folder agg) (got '2'); "
             "name pareto.csv of agg"
         )
     ]
@@ -179,7 +179,10 @@ def test_a_profile_of_dynamo_is_read_at_the_runs_lengths(tmp_path: pathlib.Path)
 
 def test_beyond_a_profile_nothing_is_said(tmp_path: pathlib.Path) -> None:
     """A longer request than any that was profiled is refused, with the range."""
-    with pytest.raises(SettingsError, match=r"must have contexts around 2250 tokens; its own are 10 to 200; correct"):
+    with pytest.raises(
+        SettingsError,
+        match=r"must have contexts around 2250 tokens; its own are 10 to 200 \(got .*\); correct the file",
+    ):
         read_stated([f"4={profile(tmp_path)}"], Load(prompt_tokens=2000, output_tokens=500))
 
 
@@ -194,14 +197,14 @@ def test_every_bad_cell_is_told_at_once(tmp_path: pathlib.Path) -> None:
     text = "degree,ttft_ms,tpot_mss,output_tokens_per_second\n0,fast,1,10\n2.5,,2,\n"
 
     assert refused(tmp_path / "bad.csv", text) == [
-        f"bad.csv:2 tpot_mss is '1'; must be one of {', '.join(neutral.COLUMNS)}; did you mean tpot_ms?",
-        "bad.csv:2 degree is '0'; must be a number above 0; correct the file",
-        "bad.csv:2 ttft_ms is 'fast'; must be a number above 0; correct the file",
-        f"bad.csv:3 tpot_mss is '2'; must be one of {', '.join(neutral.COLUMNS)}; did you mean tpot_ms?",
-        "bad.csv:3 degree is '2.5'; must be a whole number from 1; correct the file",
+        f"bad.csv:2 tpot_mss: must be one of {', '.join(neutral.COLUMNS)} (got '1'); did you mean tpot_ms?",
+        "bad.csv:2 degree: must be a number above 0 (got '0'); correct the file",
+        "bad.csv:2 ttft_ms: must be a number above 0 (got 'fast'); correct the file",
+        f"bad.csv:3 tpot_mss: must be one of {', '.join(neutral.COLUMNS)} (got '2'); did you mean tpot_ms?",
+        "bad.csv:3 degree: must be a whole number from 1 (got '2.5'); correct the file",
         (
-            "bad.csv:3 figures is not set; must have at least one of ttft_ms, tpot_ms, output_tokens_per_second, "
-            "requests_per_second; correct the file"
+            "bad.csv:3 figures: must have at least one of ttft_ms, tpot_ms, output_tokens_per_second, "
+            "requests_per_second (not set); correct the file"
         ),
     ]
 
@@ -219,15 +222,15 @@ def test_every_bad_cell_is_told_at_once(tmp_path: pathlib.Path) -> None:
 )
 def test_a_broken_file_is_one_sentence(tmp_path: pathlib.Path, text: str, rule: str) -> None:
     """Its name, the rule and what to do."""
-    assert refused(tmp_path / "a.csv", text) == [f"--predicted is 'a.csv'; {rule}; correct the file"]
+    assert refused(tmp_path / "a.csv", text) == [f"--predicted: {rule} (got 'a.csv'); correct the file"]
 
 
 def test_an_unknown_form_is_told_with_its_columns(tmp_path: pathlib.Path) -> None:
     """The reader sees what was found in place of a known form."""
     (sentence,) = refused(tmp_path / "a.csv", "a,b\n1,2\n")
 
-    assert sentence.startswith("--predicted is 'a.csv'; must be our neutral form, AIConfigurator, ")
-    assert sentence.endswith("; it has a, b; name another file")
+    assert sentence.startswith("--predicted: must be our neutral form, AIConfigurator, ")
+    assert sentence.endswith("; it has a, b (got 'a.csv'); name another file")
 
 
 def test_a_missing_file_is_told() -> None:
@@ -238,5 +241,5 @@ def test_a_missing_file_is_told() -> None:
 
 def test_files_of_two_predictors_are_not_mixed() -> None:
     """An order across predictors would be nobody's."""
-    with pytest.raises(SettingsError, match="--predicted is 'A planner, Vidur'; must all be of one predictor"):
+    with pytest.raises(SettingsError, match=r"--predicted: must all be of one predictor \(got 'A planner, Vidur'\)"):
         read("planner.csv", "vidur.csv")
