@@ -122,9 +122,8 @@ class Session:
                     asked = requests_of(restored.record, each)
                     sources[each] = await self._prompts(str(url), salt=salt, asked=asked)
                 turns = self._turns(sources, ledger, origin)
-                return Live(
-                    turns=turns, ledger=ledger, watcher=self.watcher, last_turns=last_turns(restored.record.turns)
-                )
+                earlier = last_turns(restored.record.turns)
+                return Live(turns=turns, ledger=ledger, watcher=self.watcher, last_turns=earlier)
 
             taking = Replay(restored, ledger, self.arena, now, go_live)
             return await self._end(self._experiment(taking, restored.record), ledger)
@@ -171,7 +170,8 @@ class Session:
         except Interrupted:
             if not self.arena.can_restart or self.halt.reasons[0][0] != "budget":
                 raise
-            return self._without_load("budget", f"the money ended while {self.arena.doing} (spend.budget_usd)")
+            detail = f"the money ended while {self.arena.doing} (spend.budget_usd)"
+            return self._without_load("budget", detail)
         if self._measured():
             return None
         return self._without_load("blocks", "no candidate was left to measure: each has its word")
