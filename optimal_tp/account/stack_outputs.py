@@ -64,7 +64,7 @@ def _problem(key: str, name: str, found: StackOutputs, file: str) -> Problem:
         return Problem(
             path=f"output {key} of {name}", value=HIDDEN, rule=rule, remedy=f"put it out in plain, {instead}"
         )
-    rule = f"infra.existing takes {key} from an output of that name"
+    rule = f"must be there: infra.existing takes {key} from an output of that name"
     return Problem(path=f"output {key} of {name}", value=None, rule=rule, remedy=f"export it there, {instead}")
 
 

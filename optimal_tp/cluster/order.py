@@ -1,12 +1,12 @@
 """What was asked of a run, a sweep or a share: one JSON file in a pod, options where a person types them."""
 
 import argparse
+import collections.abc
 import json
 import pathlib
 import re
 import typing
 import urllib.parse
-from collections.abc import Iterator, Sequence
 
 import pydantic
 
@@ -24,7 +24,7 @@ _TARGET = re.compile(r"([^=\s]+)=(https?://\S+)")
 
 
 def targets_of(
-    words: Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
+    words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
 ) -> dict[Candidate, tuple[str, ...]]:
     """Return URLs by candidate, rising; several of a candidate are replicas."""
     found: dict[Candidate, tuple[str, ...]] = {}
@@ -58,7 +58,9 @@ def _target(word: str) -> tuple[Candidate | None, str | None]:
         return None, None
 
 
-def pairs_of(words: Sequence[str], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def pairs_of(
+    words: collections.abc.Sequence[str], problems: list[Problem]
+) -> collections.abc.Iterator[tuple[str, str]]:
     """Yield key and value of each pin."""
     for index, word in enumerate(words):
         key, equals, value = word.partition("=")
@@ -281,13 +283,14 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
         settings = found[0]
         if len(found) > 1:
             settings, rule = None, f"must have one model; this file has {len(found)}"
-            remedy = "use the command sweep"
-            problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy=remedy))
+            problems.append(Problem(path="--settings", value=arguments.settings, rule=rule, remedy="use sweep"))
     targets = targets_of(arguments.target, settings, problems)
     return order_of(arguments, [] if settings is None else [ModelOrder(settings=settings, targets=targets)], problems)
 
 
-def order_of(arguments: argparse.Namespace, models: Sequence[ModelOrder], problems: list[Problem]) -> Order:
+def order_of(
+    arguments: argparse.Namespace, models: collections.abc.Sequence[ModelOrder], problems: list[Problem]
+) -> Order:
     """Return the order of ``models``. Raises SettingsError with ``problems`` and all that is wrong in the line."""
     pins = dict(pairs_of(arguments.pin, problems))
     place_of(arguments.results, problems)

@@ -87,8 +87,7 @@ class Session:
             return await self._resume(self.restored)
         self.trace  # noqa: B018 - a bad file is told before anybody waits for servers
         sources: dict[Candidate, prompts.Prompts] = {}
-        without_load = await self._meet_all(sources)
-        if without_load is not None:
+        if (without_load := await self._meet_all(sources)) is not None:
             return without_load
         sources = dict(sorted(sources.items()))
         origin = time.perf_counter() if self.part is None else planned_origin(self.part)
@@ -194,8 +193,7 @@ class Session:
             return
         for each in tuple(here)[:1]:
             await self.arena.admit(each)
-        failure = self.arena.failure()
-        if failure is not None:
+        if (failure := self.arena.failure()) is not None:
             raise ServerFailed(failure)
         self._go_on_unless_halted()
         for each in (one for one in here if one in self._measured()):

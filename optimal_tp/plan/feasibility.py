@@ -284,9 +284,9 @@ def _parted_chips(settings: ClusterSettings, engine: Engine, file: str) -> list[
     cores = settings.serving.equal_cores
     if cores is None or not engine.whole_chips or cores % LOGICAL_CORES_PER_CHIP == 0:
         return []
-    rule = f"the image of infra.neuron.pair takes whole chips of {LOGICAL_CORES_PER_CHIP} logical cores"
-    remedy = f"make it a multiple of {LOGICAL_CORES_PER_CHIP} in {file}, or leave it out"
-    return [Problem(path="serving.equal_cores", value=cores, rule=rule, remedy=remedy)]
+    whole = LOGICAL_CORES_PER_CHIP
+    rule = f"must be a multiple of {whole}: the image of infra.neuron.pair takes whole chips of {whole} logical cores"
+    return [Problem(path="serving.equal_cores", value=cores, rule=rule, remedy="or leave it out", file=file)]
 
 
 def unshareable(

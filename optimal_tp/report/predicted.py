@@ -2,14 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, Estimate, Interval, bounds, figure, percent
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.predictors.judgement import Judged, JudgedPair, JudgedRow, Metric
+from optimal_tp.verdict.predictors.judgement import Judged, JudgedPair, Metric
 
 FIGURE_WORDS: dict[Metric, str] = {
     "ttft_ms": "time to first token, ms",
@@ -17,12 +16,13 @@ FIGURE_WORDS: dict[Metric, str] = {
     "requests_per_second_per_core": "goodput, requests/s per core",
     "output_tokens_per_second_per_core": "output tokens/s per core",
 }
+
 PREDICTED_CAPTION = "Predicted by another program, and measured; the error is predicted over measured"
 PREDICTED_HEADS = ("Candidate", "Figure", "Load", "Predicted", "Measured", "Error", "Not compared")
 
 
-def predicted_rows(rows: Sequence[JudgedRow]) -> tuple[tuple[str, ...], ...]:
-    """Return one row of text per figure, under ``PREDICTED_HEADS``."""
+def predicted_rows(found: Judged | None) -> tuple[tuple[str, ...], ...]:
+    """Return every figure that another program predicted, beside the measured one."""
     return tuple(
         (
             row.name,
@@ -33,7 +33,7 @@ def predicted_rows(rows: Sequence[JudgedRow]) -> tuple[tuple[str, ...], ...]:
             times(one.ratio),
             one.why_not or MISSING,
         )
-        for row in rows
+        for row in (() if found is None else found.rows)
         for one in row.figures
     )
 

@@ -24,7 +24,6 @@ from optimal_tp.report.words import badge
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import PLANNED_WORDS, HeldOut
-from optimal_tp.verdict.predictors.judgement import JudgedRow
 
 TOO_FEW = "too few requests"
 """Stands for a percentile that so few requests cannot show."""
@@ -58,7 +57,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         latency_table(analysis),
         comparison_table(analysis),
         load_table(analysis),
-        predicted_table(() if analysis.predicted is None else analysis.predicted.rows),
+        Table(caption=PREDICTED_CAPTION, heads=PREDICTED_HEADS, rows=predicted_rows(analysis.predicted)),
         held_out_table(() if analysis.prediction is None else analysis.prediction.held_out),
         core_table(found),
         cost_table(analysis),
@@ -242,11 +241,6 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
             for one in rows
         ),
     )
-
-
-def predicted_table(rows: Sequence[JudgedRow]) -> Table:
-    """Return every figure that another program predicted, beside the measured one."""
-    return Table(caption=PREDICTED_CAPTION, heads=PREDICTED_HEADS, rows=predicted_rows(rows))
 
 
 def _dollars(estimate: Estimate | None) -> str:

@@ -327,5 +327,5 @@ def test_a_run_refuses_several_models(tmp_path: pathlib.Path) -> None:
         run_command.asked(arguments)
 
     assert str(caught.value).splitlines()[0] == (
-        f"--settings is '{tmp_path / 'settings.yaml'}'; it has one model; this one has 2; use the command sweep"
+        f"--settings: must have one model; this file has 2 (got '{tmp_path / 'settings.yaml'}'); use sweep"
     )

@@ -102,9 +102,9 @@ def test_an_unknown_scheme_is_refused_by_name(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SettingsError) as error:
         packed_bits(folder, read_sizes(folder))
     assert str(error.value) == (
-        f"MODEL: the memory of packed weights must be known, and the scheme 'aqlm' of its "
+        "MODEL: the memory of packed weights must be known, and the scheme 'aqlm' of its "
         "quantization_config is not (known are awq, gptq, fp8, compressed-tensors, bitsandbytes, mxfp4, modelopt, with "
-        f"their bits) (got {str(folder)!r}); set MODEL to the model that it was made from"
+        f"their bits) (got '{folder}'); set MODEL to the model that it was made from"
     )
 
 

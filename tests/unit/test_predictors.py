@@ -179,10 +179,7 @@ def test_a_profile_of_dynamo_is_read_at_the_runs_lengths(tmp_path: pathlib.Path)
 
 def test_beyond_a_profile_nothing_is_said(tmp_path: pathlib.Path) -> None:
     """A longer request than any that was profiled is refused, with the range."""
-    with pytest.raises(
-        SettingsError,
-        match=r"must have contexts around 2250 tokens; its own are 10 to 200 \(got .*\); correct the file",
-    ):
+    with pytest.raises(SettingsError, match=r"must have contexts around 2250 tokens; its own are 10 to 200 "):
         read_stated([f"4={profile(tmp_path)}"], Load(prompt_tokens=2000, output_tokens=500))
 
 
@@ -204,7 +201,7 @@ def test_every_bad_cell_is_told_at_once(tmp_path: pathlib.Path) -> None:
         "bad.csv:3 degree: must be a whole number from 1 (got '2.5'); correct the file",
         (
             "bad.csv:3 figures: must have at least one of ttft_ms, tpot_ms, output_tokens_per_second, "
-            "requests_per_second (not set); correct the file"
+            "requests_per_second; correct the file"
         ),
     ]
 
@@ -230,7 +227,7 @@ def test_an_unknown_form_is_told_with_its_columns(tmp_path: pathlib.Path) -> Non
     (sentence,) = refused(tmp_path / "a.csv", "a,b\n1,2\n")
 
     assert sentence.startswith("--predicted: must be our neutral form, AIConfigurator, ")
-    assert sentence.endswith("; it has a, b (got 'a.csv'); name another file")
+    assert sentence.endswith("; it has a, b; name another file")
 
 
 def test_a_missing_file_is_told() -> None:

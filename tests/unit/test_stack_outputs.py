@@ -51,8 +51,8 @@ def test_missing_outputs_come_in_one_error() -> None:
 
     assert found.count("\n") == 3
     assert (
-        f"output file_system_id of {STACK}: infra.existing takes file_system_id from an output of that "
-        "name (not set); export it there, or set infra.existing.file_system_id in Pulumi.dev.yaml"
+        f"output file_system_id of {STACK}: must be there: infra.existing takes file_system_id from an output of that "
+        "name; export it there, or set infra.existing.file_system_id in Pulumi.dev.yaml"
     ) in found
 
 
@@ -62,8 +62,9 @@ def test_a_secret_output_is_refused_and_not_shown() -> None:
     found = told(section(), StackOutputs(values=values, secrets=frozenset({"instance_profile"})))
 
     assert found == (
-        f"output instance_profile of {STACK}: must not be secret, because instance_profile shows in what is made "
-        f"with it (got {HIDDEN!r}); put it out in plain, or set infra.existing.instance_profile in Pulumi.dev.yaml"
+        f"output instance_profile of {STACK}: must not be secret, because instance_profile shows in what "
+        f"is made with it (got {HIDDEN!r}); put it out in plain, or set infra.existing.instance_profile in "
+        "Pulumi.dev.yaml"
     )
 
 
@@ -96,6 +97,6 @@ def test_a_stack_that_pulumi_does_not_know(tmp_path: pathlib.Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(
         SettingsError,
-        match=r"but pulumi said: error: no stack named 'prod' found \(got 'acme/platform/prod'\); name a stack that",
+        match=r"but pulumi said: error: no stack named 'prod' found \(got 'acme/platform/prod'\); name",
     ):
         by_command(STACK)

@@ -67,8 +67,8 @@ def test_equal_cores_that_are_no_whole_chips_are_refused() -> None:
         feasible_plan(settings, KIND, maximum_nodes=2, file="test.yaml", engine=PAIRS["vllm-neuron-0.29"].engine)
 
     assert str(refused.value) == (
-        "serving.equal_cores: the image of infra.neuron.pair takes whole chips of 4 logical cores (got 2); make it a "
-        "multiple of 4 in test.yaml, or leave it out"
+        "test.yaml serving.equal_cores: must be a multiple of 4: the image of infra.neuron.pair takes whole chips of 4 "
+        "logical cores (got 2); or leave it out"
     )
 
 
