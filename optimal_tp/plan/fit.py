@@ -110,7 +110,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     # Below the memory, not up to it.
     room = min(gib_per_core * engine.memory_share - weights_gib, gib_per_core * engine.kv_share)
     tokens = max(0, math.ceil(room * BYTES_PER_GIB / of_token) - 1)
-    refused = refusals(engine, shape, degree, max_model_len_tokens)
+    refused = engine_refusals(engine, shape, degree, max_model_len_tokens)
     if engine.least_kv_gib > 0 and room < engine.least_kv_gib:
         refused.append(f"{room:.2f} GiB are left for the KV cache of a core, and it wants {engine.least_kv_gib:g}")
     needed = weights_gib + cache_gib
@@ -134,7 +134,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     )
 
 
-def refusals(engine: Engine, shape: ModelShape, degree: int, longest_tokens: int) -> list[str]:
+def engine_refusals(engine: Engine, shape: ModelShape, degree: int, longest_tokens: int) -> list[str]:
     """Return why ``engine`` refuses ``shape`` at ``degree``, whatever the memory."""
     found = [f"{count} {what} do not divide by {degree}" for what, count in _shared(shape) if count % degree]
     if engine.families is not None and shape.family not in engine.families:

@@ -201,7 +201,7 @@ def test_every_bad_cell_is_told_at_once(tmp_path: pathlib.Path) -> None:
         "bad.csv:3 degree: must be a whole number from 1 (got '2.5'); correct the file",
         (
             "bad.csv:3 figures: must have at least one of ttft_ms, tpot_ms, output_tokens_per_second, "
-            "requests_per_second; correct the file"
+            "requests_per_second (not set); correct the file"
         ),
     ]
 
@@ -227,7 +227,7 @@ def test_an_unknown_form_is_told_with_its_columns(tmp_path: pathlib.Path) -> Non
     (sentence,) = refused(tmp_path / "a.csv", "a,b\n1,2\n")
 
     assert sentence.startswith("--predicted: must be our neutral form, AIConfigurator, ")
-    assert sentence.endswith("; it has a, b; name another file")
+    assert sentence.endswith("; it has a, b (got 'a.csv'); name another file")
 
 
 def test_a_missing_file_is_told() -> None:

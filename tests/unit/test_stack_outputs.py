@@ -52,7 +52,7 @@ def test_missing_outputs_come_in_one_error() -> None:
     assert found.count("\n") == 3
     assert (
         f"output file_system_id of {STACK}: must be there: infra.existing takes file_system_id from an output of that "
-        "name; export it there, or set infra.existing.file_system_id in Pulumi.dev.yaml"
+        "name (not set); export it there, or set infra.existing.file_system_id in Pulumi.dev.yaml"
     ) in found
 
 
