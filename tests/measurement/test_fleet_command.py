@@ -94,10 +94,10 @@ def test_a_limit_below_the_service_time_is_refused(source: str, capsys: pytest.C
     said = _refused(capsys, source, "--rate", "5/s", "--limit", "p99_total_ms=100", "--degrees", "4")
 
     assert said.startswith(
-        "--limit is 'p99_total_ms=100'; no fleet of any size holds it (TP4: no fleet holds 100 ms: with nobody waiting "
-        "p99 of total latency is 21"
+        "--limit: must be a limit that a fleet can hold, and none of any size holds it (TP4: no fleet holds 100 ms: "
+        "with nobody waiting p99 of total latency is 21"
     )
-    assert said.endswith("); raise the limit or measure a faster degree\n")
+    assert said.endswith(" (got 'p99_total_ms=100'); raise the limit or measure a faster degree\n")
 
 
 def test_a_degree_without_samples_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,9 +105,10 @@ def test_a_degree_without_samples_is_refused(tmp_path: pathlib.Path, capsys: pyt
     folder = str(store(tmp_path, *planted_run(SEED_EXPERIMENT[:2], ended=[no_fit(4)], blocks=6)))
 
     assert _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900", "--degrees", "2,4,8") == (
-        "--degrees is 4; the run has no service times for it (needs 4 cores and this machine has 2); name degrees that "
-        "were measured: 1, 2\n"
-        "--degrees is 8; the run has no service times for it; name degrees that were measured: 1, 2\n"
+        "--degrees: must be a degree with service times in the run (needs 4 cores and this machine has 2) "
+        "(got 4); name "
+        "degrees that were measured: 1, 2\n"
+        "--degrees: must be a degree with service times in the run (got 8); name degrees that were measured: 1, 2\n"
     )
 
 
@@ -117,13 +118,13 @@ def test_everything_wrong_is_named_at_once(source: str, capsys: pytest.CaptureFi
         capsys, source, "--rate", "5", "--limit", "p99_total_s=1", "--forecast", "/nowhere/f.csv", "--burst", "0.5"
     )
 
-    assert [line.split(" is ")[0] for line in said.splitlines()] == ["--limit", "--rate", "--forecast", "--burst"]
+    assert [line.split(": ")[0] for line in said.splitlines()] == ["--limit", "--rate", "--forecast", "--burst"]
 
 
 def test_neither_rate_nor_forecast_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to carry."""
     assert _refused(capsys, source, "--limit", "p99_total_ms=400") == (
-        "--rate is not set; a fleet is planned for a rate or a forecast; add --rate 500/s\n"
+        "--rate: must be set, or --forecast (not set); add --rate 500/s\n"
     )
 
 
@@ -134,8 +135,8 @@ def test_a_limit_on_first_tokens_needs_them(tmp_path: pathlib.Path, capsys: pyte
     folder = str(store(tmp_path, record, plain))
 
     assert _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_ttft_ms=90") == (
-        "--limit is 'p99 of time to first token at most 90 ms'; first tokens were timed, which TP1's were not (no "
-        "streaming); limit total latency\n"
+        "--limit: must be on total latency: first tokens of TP1 were not timed (no streaming) (got 'p99 of time to "
+        "first token at most 90 ms')\n"
     )
 
 
@@ -146,8 +147,8 @@ def test_a_void_run_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     folder = str(store(tmp_path, dataclasses.replace(record, turns=tuple(late)), samples))
     said = _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900")
 
-    assert "its run is void (" in said
-    assert said.endswith("and no fleet is planned from it; measure again\n")
+    assert said.startswith("SOURCE: must not be void (")
+    assert said.endswith("; measure again\n")
 
 
 @pytest.mark.parametrize(

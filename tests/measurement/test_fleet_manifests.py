@@ -171,8 +171,8 @@ def test_a_prometheus_outside_the_cluster_is_refused(
 
     assert main([*told, "--output", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "--prometheus is 'http://metrics.example.org'; must be the address of a Service, for example "
-        "http://prometheus-operated.monitoring:9090; name the Prometheus that scrapes the cluster as "
+        "--prometheus: must be the address of a Service, for example http://prometheus-operated.monitoring:9090 "
+        "(got 'http://metrics.example.org'); name the Prometheus that scrapes the cluster as "
         "http://SERVICE.NAMESPACE:PORT\n"
     )
 
@@ -189,6 +189,7 @@ def test_a_stack_of_another_kind_is_refused(
 
     assert main([*asked, "--manifests", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        "Pulumi.other.yaml: workloads.model.max_num_seqs is 4; the fleet was planned with 1; edit Pulumi.other.yaml, "
-        "or measure with its own\n"
+        "Pulumi.other.yaml workloads.model.max_num_seqs: must be what the fleet was planned with, 1 (got 4); "
+        "or measure "
+        "with its own\n"
     )

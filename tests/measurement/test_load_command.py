@@ -209,8 +209,9 @@ def test_bad_options_are_refused_before_anything_is_sent(tmp_path: pathlib.Path)
 
     assert ended.returncode == 2
     assert ended.stderr == (
-        "--rate is -1.0; it is a finite number above 0; give another number\n"
-        "--rate is -1.0; it is given exactly with --mode constant or poisson; leave it out, or choose such a --mode\n"
+        "--rate: must be a finite number above 0 (got -1)\n"
+        "--rate: must be given exactly with --mode constant or poisson (got -1); leave it out, or choose "
+        "such a --mode\n"
     )
 
 

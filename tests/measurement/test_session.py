@@ -342,11 +342,11 @@ def test_wrong_targets_are_told_together(tmp_path: pathlib.Path, *, down: bool) 
 
     assert [problem.path for problem in caught.value.problems] == ["target 1"] * 3 + ["target 2"] * second
     assert str(caught.value.problems[0]) == (
-        f"target 1 is '{server.url}'; it serves wanted (workloads.model.name); it serves qwen-vllm-tp4; "
+        f"target 1: must serve wanted (workloads.model.name), and serves qwen-vllm-tp4 (got '{server.url}'); "
         "correct the URL, workloads.model.name, or the server's --served-model-name"
     )
     assert str(caught.value.problems[1]) == (
-        f"target 1 is '{server.url}'; it serves TP1; its name qwen-vllm-tp4 says another; "
+        f"target 1: must serve TP1, and calls itself qwen-vllm-tp4 (got '{server.url}'); "
         "exchange the URLs of the targets"
     )
     assert "its max_model_len is 64" in str(caught.value.problems[2])

@@ -228,5 +228,5 @@ def test_servers_that_serve_another_model_leave_the_run(tmp_path: pathlib.Path) 
 
     assert record is not None
     assert record.degrees[0].gate == "no-start"
-    assert "its servers are ready and do not serve: target 1 is " in str(record.degrees[0].reason)
+    assert "its servers are ready and do not serve: target 1: must serve " in str(record.degrees[0].reason)
     assert record.degrees[1].gate is None

@@ -159,7 +159,7 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
 
     assert (status, program(["report", str(folder)])) == (5, 5)
     assert (small.state, large.state) == ("failed", "ended")
-    assert "it serves me/small (workloads.model.name); it serves other" in str(small.sentence)
+    assert "must serve me/small (workloads.model.name), and serves other" in str(small.sentence)
     assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", "TP2")}
     assert "Serve me/large with TP2; not measured: me/small." in said
 
@@ -306,15 +306,14 @@ def test_every_mistake_is_told_at_once(tmp_path: pathlib.Path) -> None:
 
     assert str(caught.value).splitlines() == [
         (
-            "--target[0] is '1=http://a'; it begins with a model of the settings and @ (me/small, me/large); "
-            "write it as "
-            "me/small@1=http://127.0.0.1:8001"
+            "--target[0]: must begin with a model of the settings and @ (me/small, me/large) (got '1=http://a'); "
+            "write it as me/small@1=http://127.0.0.1:8001"
         ),
         (
-            "--target[0] of me/small is '4=http://a'; it is of a candidate that workloads.degrees and "
-            "model.max_num_seqs ask for (tp1, tp2); correct the target or the settings"
+            "--target[0] of me/small: must be one of the candidates in the settings (tp1, tp2) (got '4=http://a'); "
+            "correct the target or the settings"
         ),
-        "--target of me/large is not set; the experiment has at least one server; add --target 1=http://127.0.0.1:8001",
+        "--target of me/large: must name at least one server (not set); add --target 1=http://127.0.0.1:8001",
         "--pin[0]: must be KEY=VALUE (got 'image'); write it as image=NAME",
     ]
 

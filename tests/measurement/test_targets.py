@@ -13,7 +13,7 @@ from tests.fakes_samples import run
 from tests.fakes_server import Script, ScriptedServer
 from tests.measurement.test_session import _conduct, _session, _settings
 
-ANSWERED = "it serves a completion as the load asks for it; the answer to POST /v1/completions was: "
+ANSWERED = "must answer a request of the load; the answer to POST /v1/completions was: "
 NO_EOS = "run with --no-ignore-eos (outputs may then be shorter)"
 NO_IDS = "set workloads.load.prompt to seed or file, for servers that take no token ids"
 
@@ -79,7 +79,7 @@ def test_a_target_that_serves_is_taken(script: Script) -> None:
 )
 def test_a_refusal_is_quoted_with_the_way_out(script: Script, said: str, remedy: str) -> None:
     """The server's own sentence says what is wrong, the remedy what to do."""
-    assert checked(script) == f"target 2 is 'URL'; {ANSWERED}{said}; {remedy}"
+    assert checked(script) == f"target 2: {ANSWERED}{said} (got 'URL'); {remedy}"
 
 
 def test_what_passes_is_no_refusal() -> None:
@@ -101,7 +101,7 @@ def test_limits_on_tokens_take_a_stream() -> None:
     limits = {"ttft_ms": {"at_most_ms": 100}}
 
     assert checked(Script(streams=False), limits=limits) == (
-        "target 2 is 'URL'; it streams its answers where it is asked to (stream: true), or ttft_ms cannot be measured; "
+        "target 2: must stream its answers when asked (stream: true), or ttft_ms cannot be measured (got 'URL'); "
         "leave out workloads.limits.ttft_ms"
     )
 
@@ -113,6 +113,6 @@ def test_a_run_at_a_server_that_refuses_everything_does_not_settle(
     monkeypatch.setattr("tests.measurement.test_session._script", lambda _: Script(model="planted", chat_only=True))
     with (
         _session(tmp_path, {1: 0, 2: 0}, _settings()) as session,
-        pytest.raises(SettingsError, match=r"^target 1 is .* 404: Not Found; .*\ntarget 2 is .* 404: Not Found; "),
+        pytest.raises(SettingsError, match=r"^target 1: .* 404: Not Found .*\ntarget 2: .* 404: Not Found "),
     ):
         _conduct(session)

@@ -192,8 +192,8 @@ def test_a_bucket_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence and exit status 2."""
     assert main(["watch", "--results", "s3://gone/runs"]) == 2
     assert capsys.readouterr().err == (
-        "results is 's3://gone/runs'; there is no such bucket: it was deleted, or belongs to another "
-        "account; check the "
+        "results: there is no such bucket: it was deleted, or belongs to another account "
+        "(got 's3://gone/runs'); check the "
         "name, the account and its region; `pulumi stack output results_uri` says where results are\n"
     )
 
@@ -258,7 +258,7 @@ def test_a_hiccup_is_no_end() -> None:
         (
             botocore.exceptions.NoCredentialsError(),
             (
-                "results is 's3://results/runs'; reading it takes AWS credentials, and there are none here; "
+                "results: must be read with AWS credentials, and there are none here (got 's3://results/runs'); "
                 "log in, or set "
                 "AWS_PROFILE"
             ),
@@ -266,7 +266,7 @@ def test_a_hiccup_is_no_end() -> None:
         (
             refusal("ExpiredToken"),
             (
-                "results is 's3://results/runs'; the credentials have expired; check the name, the account "
+                "results: the credentials have expired (got 's3://results/runs'); check the name, the account "
                 "and its region; "
                 "`pulumi stack output results_uri` says where results are"
             ),
@@ -274,8 +274,8 @@ def test_a_hiccup_is_no_end() -> None:
         (
             refusal("NoSuchBucket"),
             (
-                "results is 's3://results/runs'; there is no such bucket: it was deleted, or belongs to "
-                "another account; "
+                "results: there is no such bucket: it was deleted, or belongs to another account "
+                "(got 's3://results/runs'); "
                 "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
             ),
         ),
@@ -332,7 +332,8 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo 'error: no stack named' >&2; exit 255",
             (
-                "--stack is 'dev'; pulumi tells its outputs; it said: error: no stack named; run it where "
+                "--stack: must be a stack whose outputs pulumi prints; it said: error: no stack named (got 'dev'); "
+                "run it where "
                 "the program is, or "
                 "name the bucket with --results s3://bucket/prefix"
             ),
@@ -340,7 +341,7 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo '{}'",
             (
-                "--stack is 'dev'; its outputs have results_uri, which a finished `pulumi up` leaves there; "
+                "--stack: must have the output results_uri, which a finished `pulumi up` leaves (got 'dev'); "
                 "run pulumi up, or "
                 "run it where the program is, or name the bucket with --results s3://bucket/prefix"
             ),
@@ -348,7 +349,7 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo nonsense",
             (
-                "--stack is 'dev'; its outputs have results_uri, which a finished `pulumi up` leaves there; "
+                "--stack: must have the output results_uri, which a finished `pulumi up` leaves (got 'dev'); "
                 "run pulumi up, or "
                 "run it where the program is, or name the bucket with --results s3://bucket/prefix"
             ),
@@ -374,15 +375,15 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError) as caught:
         outputs_of("dev")
     assert str(caught.value) == (
-        "--stack is 'dev'; its outputs are read with the pulumi command, which does not start (No such file or "
-        "directory); run it where the program is, or name the bucket with --results s3://bucket/prefix"
+        "--stack: must have outputs that the pulumi command prints, and it does not start (No such file or "
+        "directory) (got 'dev'); run it where the program is, or name the bucket with --results s3://bucket/prefix"
     )
 
 
 def test_results_are_in_a_bucket(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder is read by the report, not watched."""
     assert main(["watch", "--results", "out"]) == 2
-    assert capsys.readouterr().err == "--results is 'out'; results are at s3://bucket/prefix; write it so\n"
+    assert capsys.readouterr().err == "--results: must be s3://bucket/prefix (got 'out')\n"
 
 
 def test_a_sweep_is_judged_from_the_bucket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
