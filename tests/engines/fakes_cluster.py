@@ -45,7 +45,7 @@ CLUSTER_WIDE: typing.Final = frozenset(
 )
 DAEMONS: typing.Final = ("aws-node", "kube-proxy", "efs-csi-node", "neuron-device-plugin", "eks-pod-identity-agent")
 """Whose pods every Neuron node carries."""
-_PATIENCE_SECONDS = 40.0
+_PATIENCE_SECONDS = 90.0
 _NODE = re.compile(r"node \d+: ")
 _SERVER = re.compile(r"(qwen-vllm-tp[\d-]+) \(")
 

@@ -20,7 +20,7 @@ from tests.engines.fakes_karpenter import claims, instances
 from tests.engines.fakes_launch import HELD, Launch, launching
 from workloads.manifests.guard import GUARD
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(180), needs(CONTROL_PLANE, KARPENTER)]
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(400), needs(CONTROL_PLANE, KARPENTER)]
 
 RIGHTS = (
     *("ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
@@ -83,7 +83,7 @@ def test_the_guard_gives_back_what_was_never_initialised(tmp_path: pathlib.Path,
     with stuck(tmp_path, STACKS[stack]) as running:
         before = {_state(each, "Initialized") for each in claims(running.plane)}
         status = call_guard(running)
-        until(running.is_empty, "every instance is gone", seconds=60)
+        until(running.is_empty, "every instance is gone", seconds=150)
         time.sleep(_SETTLED_SECONDS)
 
         assert before == {"Unknown"}
@@ -98,7 +98,7 @@ def test_without_a_guard_a_node_ends_with_its_life(tmp_path: pathlib.Path) -> No
             if each["kind"] == "Deployment":
                 scale = f"{path_of(each)}/scale"
                 running.plane.ask("PATCH", scale, {"spec": {"replicas": 0}}, kind="application/merge-patch+json")
-        until(running.is_empty, "every instance is gone", seconds=_LIFE_SECONDS + 60)
+        until(running.is_empty, "every instance is gone", seconds=_LIFE_SECONDS + 150)
         time.sleep(_SETTLED_SECONDS)
 
         assert running.is_empty()

@@ -72,7 +72,7 @@ def explained(key: str) -> tuple[Setting, ...]:
     if not found:
         ends = {each.key.rsplit(".", maxsplit=1)[-1]: each.key for each in everything}
         like = likely(asked, (each.key for each in everything)) or ends.get(likely(asked, ends) or "")
-        remedy = f"did you mean {like}?" if like else "docs/settings.md lists every key"
+        remedy = f"did you mean {like}?" if like else "docs/reference/settings.md lists every key"
         raise SettingsError([Problem(path="KEY", value=key, rule="must be a key of a stack file", remedy=remedy)])
     return found
 
