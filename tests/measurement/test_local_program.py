@@ -255,7 +255,7 @@ def test_a_sweep_has_no_model_directory(tmp_path: pathlib.Path) -> None:
 
     assert ended.status == 2
     assert ended.errors == (
-        f"MODEL is '{tmp_path}'; it is one model, and the profile has 2; leave MODEL out, or choose a profile with one "
-        "model\n"
+        f"MODEL: must go with a profile of one model; this one has 2 (got '{tmp_path}'); leave MODEL out, or choose a "
+        "profile with one model\n"
     )
     assert not (tmp_path / "out").exists()
