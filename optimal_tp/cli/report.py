@@ -6,8 +6,10 @@ Example: optimal-tp report --open
 """
 
 import argparse
+import collections.abc
 import pathlib
 import sys
+import typing
 import webbrowser
 
 from optimal_tp.cli.sources import NEWEST, folder_of, stored_run, stored_sweep
@@ -24,6 +26,9 @@ from optimal_tp.results.predictors.reading import read_stated
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
 from optimal_tp.verdict.findings import EXIT_STATUS
+
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,25 +59,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Write and show the report. Raises SettingsError where there is no run to read, or predictions are bad."""
-    sweep = stored_sweep(options.source)
-    if sweep is not None:
+    if (options.predicted or options.format) and stored_sweep(options.source) is not None:
         _refuse_for_sweeps(options)
     with output.beside_json(options):
-        if sweep is not None:
-            folder = options.output or folder_of(options.source, sweep.sweep.sweep)
-            status = conclude_sweep(sweep, folder, predicted)
-        else:
+        if options.format:
             source = stored_run(options.source)
-            folder = options.output or folder_of(options.source, source.record.run)
-            if options.format:
-                return _export(source, folder, options.format)
-            stated = read_stated(options.predicted, source.record.settings.load) if options.predicted else None
-            status = conclude(source, folder, predicted, stated)
+            return _export(source, options.output or folder_of(options.source, source.record.run), options.format)
+        status, folder = concluded(options.source, output=options.output, predictions=options.predicted)
     if output.is_json(options):
         print_verdict(folder)
     if options.open:
         webbrowser.open((folder / "report.html").resolve().as_uri())
     return status
+
+
+def concluded(
+    source: str,
+    s3: "S3Client | None" = None,
+    *,
+    output: pathlib.Path | None = None,
+    predictions: collections.abc.Sequence[str] = (),
+) -> tuple[int, pathlib.Path]:
+    """Judge the run or sweep at ``source``, write its report and show it; return the exit status and the folder.
+
+    ``s3`` reads a bucket, as the shell would where it is None; ``predictions`` as in ``--predicted``. Raises
+    SettingsError where there is no run to read, or predictions are bad, StorageFailed where nothing can be written.
+    """
+    sweep = stored_sweep(source, s3)
+    if sweep is not None:
+        folder = output or folder_of(source, sweep.sweep.sweep)
+        return conclude_sweep(sweep, folder, predicted), folder
+    found = stored_run(source, s3)
+    folder = output or folder_of(source, found.record.run)
+    stated = read_stated(predictions, found.record.settings.load) if predictions else None
+    return conclude(found, folder, predicted, stated), folder
 
 
 def _refuse_for_sweeps(options: argparse.Namespace) -> None:

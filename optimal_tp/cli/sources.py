@@ -11,6 +11,9 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.report.sweep import SweepSource, read_sweep, sweep_text
 from optimal_tp.results.source import Source, read
 
+if typing.TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 NEWEST: typing.Final = "out/last"
 """Link to the newest run, which ``optimal-tp local`` keeps."""
 
@@ -20,20 +23,20 @@ def folder_of(source: str, name: str) -> pathlib.Path:
     return pathlib.Path("out") / name if source.startswith("s3://") else pathlib.Path(source)
 
 
-def stored_run(source: str) -> Source:
-    """Return the run. Raises SettingsError where there is none to read."""
+def stored_run(source: str, s3: "S3Client | None" = None) -> Source:
+    """Return the run, read by ``s3`` or as the shell would. Raises SettingsError where there is none to read."""
     if not source.startswith("s3://"):
         return read(source)
     with _reachable(source):
-        return read(source, boto3.client("s3"))
+        return read(source, s3 or boto3.client("s3"))
 
 
-def stored_sweep(source: str) -> SweepSource | None:
+def stored_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource | None:
     """Return the sweep, or None where ``source`` is none. Raises SettingsError where its bucket cannot be read."""
     if not source.startswith("s3://"):
         return None if sweep_text(source) is None else read_sweep(source)
     with _reachable(source):
-        s3 = boto3.client("s3")
+        s3 = s3 or boto3.client("s3")
         return None if sweep_text(source, s3) is None else read_sweep(source, s3)
 
 

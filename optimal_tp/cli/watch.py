@@ -1,5 +1,7 @@
 """Follow the newest run in the cluster, from its bucket and CloudWatch. Ctrl-C ends the watching, never the run.
 
+With --json each change is one line of JSON.
+
 Exit status: 0 the run is over, 2 it cannot be watched, 130 interrupted.
 Example: optimal-tp watch
   optimal-tp watch --stack dev --once --json
@@ -10,7 +12,6 @@ import collections.abc
 import contextlib
 import datetime as dt
 import json
-import os
 import sys
 import time
 import typing
@@ -21,8 +22,9 @@ import rich.progress_bar
 import rich.table
 import rich.text
 
-from optimal_tp.cli import report
+from optimal_tp.cli.report import concluded
 from optimal_tp.cli.stack.results import UNREAD, configure_place, is_final, place_of, unreadable
+from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Interrupted
 from optimal_tp.telemetry.lines import UNKNOWN, Bill, as_data, bars, brief, lines
 from optimal_tp.telemetry.snapshot import Scene, Sight
@@ -36,7 +38,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     configure_place(parser)
     parser.add_argument("--every-seconds", type=float, default=LOOK_SECONDS, help="between two looks (default 15)")
     parser.add_argument("--once", action="store_true", help="look once and end")
-    parser.add_argument("--json", action="store_true", help="print each change as one line of JSON")
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -45,28 +46,17 @@ def main(asked: argparse.Namespace) -> int:
     bill, session = bill_of(place.outputs) if place.outputs else UNKNOWN, place.session
     sight = Sight(place.uri, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
     console = rich.console.Console(highlight=False)
-    screen = Data(console, bill) if asked.json else Screen(console, bill)
+    screen = Data(console, bill) if output.is_json(asked) else Screen(console, bill)
     every = max(_LEAST_SECONDS, asked.every_seconds)
     try:
         with screen:
             last = follow(sight, place.uri, screen, every_seconds=0.0 if asked.once else every)
     except KeyboardInterrupt:
         raise Interrupted("watching has ended; the run goes on") from None
-    if last.answers and not asked.json and not asked.once:
-        show_report(last, place.profile)
+    if last.answers and not output.is_json(asked) and not asked.once:
+        # The run is over whatever the report says: its exit status is the report's business, not the watching's.
+        concluded(last.root, session.client("s3"))
     return 0
-
-
-def show_report(scene: Scene, profile: str | None) -> None:
-    """Fetch what ``scene``'s run stored, write its report on this machine and show the verdict.
-
-    The run is over whatever becomes of its report here: its exit status is the report's business, not the watching's.
-    """
-    if profile is not None:
-        os.environ.setdefault("AWS_PROFILE", profile)  # `report` reads the bucket as the shell would
-    parser = argparse.ArgumentParser()
-    report.configure(parser)
-    report.main(parser.parse_args([scene.root]))
 
 
 def follow(

@@ -19,6 +19,7 @@ from rich.console import Console
 from optimal_tp.__main__ import main
 from optimal_tp.cli import watch as watch_command
 from optimal_tp.cli.stack.results import outputs_of
+from optimal_tp.cli.terminal import output
 from optimal_tp.cli.watch import Screen, bill_of, configure, follow
 from optimal_tp.errors import Interrupted, SettingsError
 from optimal_tp.measurement.metrics import NAMESPACE
@@ -51,6 +52,7 @@ def watch(words: list[str]) -> int:
     """Run the command as the program does, but let what it raises through."""
     parser = argparse.ArgumentParser()
     configure(parser)
+    output.configure(parser)
     return watch_command.main(parser.parse_args(words))
 
 
@@ -172,6 +174,14 @@ def test_changes_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert json.loads(line)["place"] == f"{RUNS}/{NEW}"
     assert json.loads(line)["blocks"] == 9
+
+
+def test_json_is_asked_for_before_the_name_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """As of every command."""
+    put(f"{NEW}/progress.json", running())
+
+    assert main(["--json", "watch", "--results", RUNS, "--once"]) == 0
+    assert json.loads(capsys.readouterr().out)["blocks"] == 9
 
 
 def test_no_run_yet(capsys: pytest.CaptureFixture[str]) -> None:
