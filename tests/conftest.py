@@ -1,6 +1,9 @@
 """Tiers by folder: the fast one needs no marker, the others say what makes them slower."""
 
+import ipaddress
 import pathlib
+import socket
+import typing
 
 import pytest
 
@@ -19,6 +22,26 @@ TIERS = {
 def _no_pulumi(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands read the stack file: a Pulumi of the machine's own knows nothing of a test's stack."""
     monkeypatch.setattr("optimal_tp.settings.stack_config.COMMAND", "pulumi-of-no-machine")
+
+
+@pytest.fixture(autouse=True)
+def _no_names_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse at once to look up a name of another machine: a resolver that nobody answers holds a test for seconds."""
+    look_up = socket.getaddrinfo
+
+    def here_only(host: object, *args: typing.Any, **options: typing.Any) -> typing.Any:
+        if host in (None, "", "localhost") or _is_address(str(host)):
+            return look_up(host, *args, **options)  # type: ignore[arg-type]  # as it was called
+        raise socket.gaierror(socket.EAI_NONAME, f"a test looked up {host!r}: tests have no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", here_only)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
