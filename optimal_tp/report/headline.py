@@ -26,7 +26,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.outcome == "void":
         return "No verdict: the run is void"
     if verdict.outcome == "inconclusive":
-        return f"Not settled yet: {verdict.provisional} leads" if verdict.provisional else "Not settled yet"
+        return _open_headline(verdict)
     if verdict.chosen is None:
         misses = any(degree.word == "misses-slo" for degree in verdict.degrees)
         return "No candidate meets your limits" if misses else "No candidate can be served"
@@ -37,6 +37,15 @@ def headline(verdict: Verdict) -> str:
     if others <= _shown_below(verdict, verdict.chosen):
         return f"Serve with {verdict.chosen}: most per core{' within limits' if limited else ''}"
     return f"Serve with {verdict.chosen}: none is clearly better"
+
+
+def _open_headline(verdict: Verdict) -> str:
+    if verdict.provisional is not None:
+        return f"Not settled yet: {verdict.provisional} leads"
+    if verdict.none_met:
+        several = any(len(degree.limits) > 1 for degree in verdict.degrees)
+        return f"No leader: no candidate met the limit{'s' if several else ''} yet"
+    return "Not settled yet"
 
 
 def answer(analysis: Analysis) -> str:

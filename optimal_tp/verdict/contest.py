@@ -79,7 +79,8 @@ class Contest:
     standings: tuple[Standing, ...]
     """After each block."""
     capacities: typing.Mapping[Candidate, float]
-    """Requests, or output tokens, per second per core, as fitted or seen."""
+    """Requests, or output tokens, per second per core, as fitted or seen; with limits, only of candidates that held
+    them in a turn: a fit to misses alone is a guess."""
     scores: typing.Mapping[Candidate, typing.Mapping[int, float]]
     """By candidate and block: the logarithms that were compared."""
     disturbed: tuple[Reading, ...]
@@ -119,11 +120,12 @@ def _by_goodput(evidence: Evidence) -> Contest:
             scoring.open_with(one)
     standings = _run(race, blocks)
     disturbed = scoring.disturbed()
+    held = {one.candidate for one in found if one.is_held}
     return Contest(
         criterion="goodput",
         racing=racing,
         standings=standings,
-        capacities={candidate: math.exp(by.log_capacity) for candidate, by in scoring.fits.items()},
+        capacities={one: math.exp(by.log_capacity) for one, by in scoring.fits.items() if one in held},
         scores={candidate: scoring.scores(candidate, _oldest(standings, candidate)) for candidate in racing},
         disturbed=disturbed,
         slow=_slow(evidence, racing),

@@ -102,7 +102,7 @@ class DegreeVerdict:
     failures: int
     goodput_per_second_per_core: float | None
     """Requests per second per core at which the asked share holds the limits, as fitted: about, with a bias of a few
-    percent; None without limits, and where no turn says."""
+    percent; None without limits, and where no turn held them."""
     proof: Proof | None
     """What is proven of it; None where nothing was tried."""
     tokens_per_second_per_core: Estimate | None
@@ -122,6 +122,12 @@ class DegreeVerdict:
     def name(self) -> str:
         """The candidate's, for people."""
         return self.candidate.name
+
+    @property
+    def met_limits(self) -> bool:
+        """Whether limits were held: at a rate that was tried, or each of them over all requests of the blocks."""
+        alone = bool(self.limits) and all(100 * one.hits >= one.percent * one.requests for one in self.limits)
+        return self.goodput_per_second_per_core is not None or alone
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -167,7 +173,8 @@ class Verdict:
     """The candidate's name; None where nothing qualifies, or the run does not settle it."""
     chosen_degree: int | None
     provisional: str | None
-    """Where the run does not settle it: the candidate that leads on what was seen; else None."""
+    """Where the run does not settle it: the candidate that leads on what was seen; None where the run settles it, and
+    where no candidate held the limits at any rate."""
     reasons: tuple[str, ...]
     """Why a run is void or not settled; empty for a settled one."""
     caveats: tuple[str, ...]
@@ -184,6 +191,12 @@ class Verdict:
     """No other candidate can be more than this share better than the chosen one."""
     blocks: int
     """Blocks that were measured."""
+
+    @property
+    def none_met(self) -> bool:
+        """Whether candidates were measured against limits and none ever held them."""
+        measured = [one for one in self.degrees if one.blocks]
+        return self.criterion == "goodput" and bool(measured) and not any(one.met_limits for one in measured)
 
     @property
     def at_one_point(self) -> tuple[DegreeVerdict, ...]:

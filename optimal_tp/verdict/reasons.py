@@ -22,6 +22,7 @@ from optimal_tp.verdict.statistics import mean_sequence
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
 """``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
 GOODPUT, PER_CORE = "GoodputPerSecondPerCore", "OutputTokensPerSecondPerCore"
+UNMET = "met the limits at no rate that was tried"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,11 @@ class Case:
     def unit(self) -> str:
         """What candidates are compared by, in words."""
         return UNIT[self.contest.criterion]
+
+    @property
+    def unmet(self) -> tuple[Candidate, ...]:
+        """The compared candidates that held the limits in no turn."""
+        return tuple(one for one in self.contest.racing if one not in self.contest.capacities)
 
     def open_pairs(self) -> tuple[Pair, ...]:
         """Return the pairs of the candidates that are still in the race."""
@@ -212,13 +218,14 @@ def _own_ground(case: Case, candidate: Candidate) -> Ground:
     value = case.contest.capacities.get(candidate)
     metric = GOODPUT if case.contest.criterion == "goodput" else PER_CORE
     within = " within the limits" if case.contest.criterion == "goodput" else ", saturated"
+    sentence = UNMET if value is None else f"about {figure(value)} {case.unit}{within}"
     return Ground(
         metric=metric,
         observed=value,
         interval=None,
         threshold=None,
         unit="Count/Second",
-        sentence=f"about {figure(value)} {case.unit}{within}",
+        sentence=sentence,
     )
 
 
@@ -276,6 +283,8 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]
     if by.get("slow"):
         sentences.append(f"whether {name_list(by['slow'])} can hold the limits at all is not shown yet")
+    if case.unmet:
+        sentences.append(f"{name_list(case.unmet)} {UNMET}")
     if case.contest.rising:
         sentences.append(f"{name_list(case.contest.rising)} not saturated at the last step of the load")
     if case.contest.unlike is not None:
@@ -292,7 +301,9 @@ def _open_points(case: Case) -> list[str]:
     if standing is None or standing.blocks < least:
         return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed, and a claim takes {least}"]
     if not standing.pairs:
-        return [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
+        return (
+            [] if case.unmet else [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
+        )
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
     return [f"the difference between {name_list(together)} is within the noise", *dict.fromkeys(why)]

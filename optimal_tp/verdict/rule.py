@@ -109,7 +109,7 @@ def _outcome(case: Case) -> Outcome:
 
 
 def _provisional(case: Case) -> str | None:
-    """Return the candidate that leads on what was seen; None if none does."""
+    """Return the candidate that leads on what was seen; None if none does, and where none held the limits."""
     capacities = {candidate: case.contest.capacities.get(candidate) for candidate in case.contest.racing}
     known = {candidate: value for candidate, value in capacities.items() if value is not None}
     return max(known, key=lambda candidate: known[candidate]).name if known else None

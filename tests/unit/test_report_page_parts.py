@@ -10,7 +10,7 @@ import pytest
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
 from optimal_tp.report.formats.spreadsheet import candidates_csv
-from optimal_tp.report.headline import headline
+from optimal_tp.report.headline import answer, headline
 from optimal_tp.report.page.actions import actions, again, footer
 from optimal_tp.report.page.canvas import Canvas, Scale
 from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, units_for
@@ -22,7 +22,17 @@ from optimal_tp.report.words import badge, caveats, latency_words, practice
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Proof
 from optimal_tp.verdict.rule import decide
-from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
+from tests.fakes_run import (
+    SEED_EXPERIMENT,
+    Planted,
+    Recorder,
+    no_fit,
+    parsed,
+    planted_run,
+    price,
+    settings,
+    total_limit,
+)
 
 TIE = (Planted(degree=1, latency_ms=400, noise=0.01), Planted(degree=2, latency_ms=200, noise=0.01))
 
@@ -67,6 +77,45 @@ def test_a_headline_has_at_most_eight_words(name: str, expected: str) -> None:
 
     assert found == expected
     assert len(found.split()) <= 8
+
+
+def all_missing() -> Analysis:
+    """Return a run of two blocks at rates that no candidate held its limit at."""
+    section, recorder = settings(degrees=[1, 2], limits=total_limit(310)), Recorder()
+    limits = parsed(section).limits.asked()
+    for block in range(2):
+        for truth in SEED_EXPERIMENT[:2]:
+            recorder.open_turn(truth, "block", limits, aside=0.4, counted=50, block=block)
+    record = recorder.record(SEED_EXPERIMENT[:2], section)
+    return analyse(record, recorder.samples, decide(record, recorder.samples))
+
+
+def test_no_candidate_leads_that_met_no_limit() -> None:
+    """Neither in the headline nor in the answer, the tiles, the badges or verdict.json; and no goodput is guessed."""
+    analysis = all_missing()
+    verdict, found = analysis.verdict, document(analysis)
+
+    assert (verdict.outcome, verdict.provisional, verdict.none_met) == ("inconclusive", None, True)
+    assert found.headline == "No leader: no candidate met the limit yet"
+    assert len(found.headline.split()) <= 8
+    assert answer(analysis) == (
+        "Not settled yet: TP1 and TP2 met the limits at no rate that was tried; "
+        "2 blocks completed, and a claim takes 12."
+    )
+    assert tiles(analysis) == ()
+    assert [badge(verdict, degree) for degree in verdict.degrees] == ["open", "open"]
+    assert [degree.goodput_per_second_per_core for degree in verdict.degrees] == [None, None]
+
+
+def test_a_candidate_that_met_the_limit_may_lead() -> None:
+    """Of two, the one that held it at some rate, though the other's fit says more."""
+    section, recorder = settings(degrees=[1, 2], limits=total_limit(310)), Recorder()
+    limits = parsed(section).limits.asked()
+    recorder.open_turn(SEED_EXPERIMENT[0], "block", limits, aside=0.4, counted=50, block=0)
+    recorder.open_turn(SEED_EXPERIMENT[1], "block", limits, aside=-0.6, counted=50, block=0)
+    record = recorder.record(SEED_EXPERIMENT[:2], section)
+
+    assert headline(decide(record, recorder.samples)) == "Not settled yet: TP2 leads"
 
 
 def test_a_badge_says_what_became_of_a_candidate() -> None:
