@@ -28,6 +28,8 @@ Change = collections.abc.Callable[[Candidate, EngineModel], EngineModel | None]
 """Returns the engine as it would be; None where it could not be served."""
 
 
+LEAST_GROWTH = 1.25
+"""A model with fewer parameters than so many times the measured one's is another edition of it, not a larger one."""
 _READINGS = (
     (True, "if a step grows as what it reads and computes"),
     (False, "if a step grows by no more than physics demands"),
@@ -47,7 +49,7 @@ def what_if(record: RunRecord, models: collections.abc.Mapping[Candidate, Server
         _asked("twice the output tokens", record, engines, lambda _, engine: _lengths(engine, outputs=2.0)),
         _asked("half the prompt tokens", record, engines, lambda _, engine: _lengths(engine, prompts=0.5)),
     ]
-    larger = None if record.physics is None else next_of_family(record.physics.shape)
+    larger = None if record.physics is None else next_of_family(record.physics.shape, record.settings.model.name)
     if record.physics is not None and larger is not None:
         name, shape = larger
         for scales, words in _READINGS:
@@ -56,12 +58,27 @@ def what_if(record: RunRecord, models: collections.abc.Mapping[Candidate, Server
     return tuple(one for one in found if len(one.capacities) > 1)
 
 
-def next_of_family(shape: ModelShape) -> tuple[str, ModelShape] | None:
-    """Return name and shape of the smallest known model of the family with more parameters; None without one."""
-    least = parameters(shape)
+def next_of_family(shape: ModelShape, measured: str) -> tuple[str, ModelShape] | None:
+    """Return name and shape of the smallest known model of the family that is really larger; None without one.
+
+    ``measured`` is the name of the model that ``shape`` is of. A known model of that name, or one that ``shape`` differs
+    from in its layers alone, as a practice run's may, is the same model, whatever was counted of it.
+    """
+    title = _title(measured)
+    same = (each for name, each in SHAPES.items() if _title(name) == title or _differs_in_layers(shape, each))
+    least = LEAST_GROWTH * max(map(parameters, (shape, *same)))
     larger = {name: each for name, each in SHAPES.items() if each.family == shape.family and parameters(each) > least}
     name = min(larger, key=lambda each: parameters(larger[each]), default=None)
     return None if name is None else (name, larger[name])
+
+
+def _title(name: str) -> str:
+    """Return the last part of a model's name, in lower case: a copy in another place is the same model."""
+    return name.rstrip("/").rpartition("/")[2].lower()
+
+
+def _differs_in_layers(shape: ModelShape, other: ModelShape) -> bool:
+    return dataclasses.replace(shape, layers=other.layers) == other
 
 
 def _asked(

@@ -45,11 +45,12 @@ def engine(candidate: Candidate, base_seconds: float, *, prompt_seconds: float =
 def record(shape: str | ModelShape | None = None) -> RunRecord:
     """Return a run without limits on Trainium2, of a model of that name or shape."""
     known = SHAPES[shape] if isinstance(shape, str) else shape
+    model = {"name": shape if isinstance(shape, str) else "ours", "max_num_seqs": 4, "max_model_len_tokens": 256}
     return RunRecord(
         run="20260701T120000Z-abcd",
         started="2026-07-01T12:00:00+00:00",
         place="cluster",
-        settings=parsed(settings(degrees=[1, 2], model={"max_num_seqs": 4, "max_model_len_tokens": 256})),
+        settings=parsed(settings(degrees=[1, 2], model=model)),
         pins={},
         degrees=tuple(
             DegreeRecord(
@@ -116,8 +117,26 @@ def test_a_model_that_does_not_fit_is_not_extrapolated() -> None:
 
 def test_the_largest_known_model_has_no_next() -> None:
     """Nor has a family of which nothing is known."""
-    assert next_of_family(SHAPES["Qwen/Qwen3-32B"]) is None
-    assert next_of_family(dataclasses.replace(SHAPES["Qwen/Qwen3-32B"], family="llama")) is None
+    assert next_of_family(SHAPES["Qwen/Qwen3-32B"], "Qwen/Qwen3-32B") is None
+    assert next_of_family(dataclasses.replace(SHAPES["Qwen/Qwen3-32B"], family="llama"), "ours") is None
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-0.6B", "qwen3-shape-7-layers"])
+def test_the_measured_model_is_never_the_next(name: str) -> None:
+    """A practice run has fewer layers than the model has: the next one is still a larger model."""
+    shallow = dataclasses.replace(SHAPES["Qwen/Qwen3-0.6B"], layers=7)
+    found = next_of_family(shallow, name)
+
+    assert found == ("Qwen/Qwen3-1.7B", SHAPES["Qwen/Qwen3-1.7B"])
+
+
+def test_a_copy_of_a_model_is_that_model() -> None:
+    """By its name in another folder, whatever its sizes were counted as; another edition is no larger model."""
+    small = dataclasses.replace(SHAPES["Qwen/Qwen3-8B"], layers=4, vocab=1000)
+    edition = dataclasses.replace(SHAPES["Qwen/Qwen3-8B"], vocab=150_000)
+
+    assert next_of_family(small, "/models/qwen3-8b/") == ("Qwen/Qwen3-14B", SHAPES["Qwen/Qwen3-14B"])
+    assert next_of_family(edition, "ours") == ("Qwen/Qwen3-14B", SHAPES["Qwen/Qwen3-14B"])
 
 
 def test_one_engine_alone_has_nothing_to_say() -> None:
