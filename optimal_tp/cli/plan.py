@@ -8,6 +8,7 @@ import argparse
 import functools
 import json
 import pathlib
+import re
 import sys
 import typing
 
@@ -234,7 +235,8 @@ def _degrees(options: argparse.Namespace) -> list[int] | None:
         found = sorted({int(part) for part in options.degrees.split(",")})
     except ValueError as error:
         rule = "must be whole numbers with commas between them"
-        problem = Problem(path="--degrees", value=options.degrees, rule=rule, remedy="write them as 1,2,4")
+        like = ",".join(re.findall(r"\d+", options.degrees)) or "1,2,4"
+        problem = Problem(path="--degrees", value=options.degrees, rule=rule, remedy=f"write them as {like}")
         raise SettingsError([problem]) from error
     return found
 

@@ -12,6 +12,14 @@ from optimal_tp.fleet.simulation.answers import Metric, Percentile
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
+_NUMBER = re.compile(r"\d[\d.]*(?:[eE][+]?\d+)?")
+_PERCENT = re.compile(r"p(\d{1,2}(?:\.\d+)?)(?![\d.])")
+_AT_MOST = re.compile(r"(?:^|[=<: ])([\d.]+(?:e\d+)?) *(ms|s)?$")
+_UNIT_WORDS = {
+    ("m", "min", "mins", "minute", "per minute", "rpm"): "min",
+    ("h", "hour", "hours", "per hour", "rph"): "h",
+}
+"""How people write units that are not a second, and how they are written here."""
 _LIMIT = re.compile(r"p(\d{1,2}(?:\.\d+)?)_(total|ttft|tpot)_ms=([0-9.eE+]+)")
 _METRICS: dict[str, Metric] = {"total": "total_ms", "ttft": "ttft_ms", "tpot": "tpot_ms"}
 METRIC_WORDS: dict[Metric, str] = {
@@ -54,8 +62,20 @@ def parse_rate(text: str) -> float:
     value = _number(match[1]) if match else None
     if match is None or value is None or value <= 0:
         rule = "must be a number above 0 with its unit: /s, /min or /h"
-        raise SettingsError([Problem(path="--rate", value=text, rule=rule, remedy="write it as 500/s")])
+        raise SettingsError([Problem(path="--rate", value=text, rule=rule, remedy=f"write it as {_rate_like(text)}")])
     return value / _SECONDS[match[2]]
+
+
+def _rate_like(text: str) -> str:
+    """Return the rate that ``text`` most likely means, so that it can be typed: its own number, per second."""
+    text = text.replace(",", "").replace("_", "")
+    found = _NUMBER.search(text)
+    value = _number(found[0]) if found else None
+    if found is None or value is None or value <= 0 or text.strip().startswith("-"):
+        return "500/s"
+    rest = text[found.end() :].strip(" /").lower()
+    unit = next((unit for words, unit in _UNIT_WORDS.items() if rest in words), "s")
+    return f"{found[0]}/{unit}"
 
 
 def parse_limit(text: str) -> LatencyLimit:
@@ -64,8 +84,22 @@ def parse_limit(text: str) -> LatencyLimit:
     value = _number(match[3]) if match else None
     if match is None or value is None or value <= 0 or not 0 < float(match[1]) < 100:  # noqa: PLR2004 - percent
         rule = "must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms"
-        raise SettingsError([Problem(path="--limit", value=text, rule=rule, remedy="write it as p99_total_ms=400")])
+        raise SettingsError([Problem(path="--limit", value=text, rule=rule, remedy=f"write it as {_limit_like(text)}")])
     return LatencyLimit(metric=_METRICS[match[2]], percent=float(match[1]), at_most_ms=value)
+
+
+def _limit_like(text: str) -> str:
+    """Return the limit that ``text`` most likely means, so that it can be typed; what it lacks is as in the example."""
+    said = text.strip().lower()
+    percent = _PERCENT.search(said)
+    asked = percent[1] if percent is not None and float(percent[1]) > 0 else "99"
+    metric = next((name for name in _METRICS if name in said), "total")
+    own = _AT_MOST.search(said)
+    value = _number(own[1]) if own else None
+    if own is None or value is None or value <= 0:
+        return f"p{asked}_{metric}_ms=400"
+    in_seconds = own[2] == "s" or said[: own.start()].endswith("_s")
+    return f"p{asked}_{metric}_ms={1000 * value if in_seconds else value:g}"
 
 
 def parse_forecast(text: str, *, name: str) -> tuple[Hour, ...]:

@@ -61,8 +61,8 @@ def what_if(record: RunRecord, models: collections.abc.Mapping[Candidate, Server
 def next_of_family(shape: ModelShape, measured: str) -> tuple[str, ModelShape] | None:
     """Return name and shape of the smallest known model of the family that is really larger; None without one.
 
-    ``measured`` is the name of the model that ``shape`` is of. A known model of that name, or one that ``shape`` differs
-    from in its layers alone, as a practice run's may, is the same model, whatever was counted of it.
+    ``measured`` is the name of the model that ``shape`` is of. A known model of that name, or one that ``shape``
+    differs from in its layers alone, as a practice run's may, is the same model, whatever was counted of it.
     """
     title = _title(measured)
     same = (each for name, each in SHAPES.items() if _title(name) == title or _differs_in_layers(shape, each))

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jsonschema
 import pytest
@@ -124,6 +125,61 @@ def test_init_writes_a_stack_file_that_passes(
     jsonschema.Draft7Validator(json.loads(pathlib.Path(STACK_SCHEMA).read_text(encoding="utf-8"))).validate(written)
     assert main(["init", *ANSWERS]) == 2
     assert "init never overwrites one (got 'dev'); Pulumi.dev.yaml exists" in capsys.readouterr().err
+
+
+def stack_of_a_known_config(folder: pathlib.Path, config_file: str) -> pathlib.Path:
+    """Write a stack whose model is sized by a config.json in ``folder``/mine, and return its file."""
+    assert main(["init", *ANSWERS, "--folder", str(folder)]) == 0
+    (folder / "mine").mkdir()
+    shutil.copy(ROOT / "tests" / "golden" / "config.json", folder / "mine" / "config.json")
+    path = folder / "Pulumi.dev.yaml"
+    text = path.read_text(encoding="utf-8").replace("    # model:", "    model:").replace("Qwen/Qwen3-8B", "us/ours")
+    path.write_text(f"{text}  optimal-tp:serving:\n    config_file: {config_file}\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("config_file", ["mine/config.json", "mine"])
+def test_check_reads_a_config_of_this_machine(
+    config_file: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its file or its folder, beside the stack file, wherever the command runs."""
+    monkeypatch.setenv("PATH", "")
+    path = stack_of_a_known_config(tmp_path, config_file)
+
+    assert main(["settings", "check", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{path}: every key is right"
+    monkeypatch.chdir(tmp_path)
+    assert main(["settings", "check", "--stack", "dev"]) == 0
+
+
+def test_check_asks_nothing_of_the_network(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model on a hub is preflight's to read."""
+    monkeypatch.setenv("PATH", "")
+    path = stack_of_a_known_config(tmp_path, "https://hub.example/ours")
+
+    assert main(["settings", "check", str(path)]) == 2
+    assert "settings check reads nothing from the network; optimal-tp preflight reads" in capsys.readouterr().err
+
+
+def test_check_takes_a_profile_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """As with --profile."""
+    path = PROFILES / "quick.yaml"
+
+    assert main(["settings", "check", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: every key is right\n"
+
+
+def test_check_of_a_word_says_how_to_name_a_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stack is no file; and two names contradict each other."""
+    assert main(["settings", "check", "prod"]) == 2
+    assert (
+        "FILE: must be a stack file that is there, Pulumi.<stack>.yaml, or a profile's .yaml (got 'prod'); "
+        "for the stack prod: --stack prod"
+    ) in capsys.readouterr().err
+    assert main(["settings", "check", "prod", "--stack", "dev"]) == 2
+    assert "FILE: must be absent beside --stack and --profile" in capsys.readouterr().err
 
 
 def test_init_without_answers_names_every_option(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:

@@ -23,6 +23,36 @@ def test_another_rate_is_refused(text: str) -> None:
         parse_rate(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("5", "5/s"), ("2.5", "2.5/s"), ("5 rps", "5/s"), ("300rpm", "300/min"), ("1,000", "1000/s"), ("7/hour", "7/h")],
+)
+def test_a_refused_rate_is_given_back_with_its_unit(text: str, meant: str) -> None:
+    """The remedy can be typed as it stands, and it is the person's own number."""
+    with pytest.raises(SettingsError, match=f"write it as {meant}$"):
+        parse_rate(text)
+
+    assert parse_rate(meant) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("p95=250ms", "p95_total_ms=250"),
+        ("250", "p99_total_ms=250"),
+        ("ttft=0.2s", "p99_ttft_ms=200"),
+        ("p99.9_tpot_s=0.03", "p99.9_tpot_ms=30"),
+        ("p100_total_ms=300", "p99_total_ms=300"),
+    ],
+)
+def test_a_refused_limit_is_given_back_in_its_form(text: str, meant: str) -> None:
+    """With the person's own percentile, metric and milliseconds, as far as there are any."""
+    with pytest.raises(SettingsError, match=f"write it as {meant}$"):
+        parse_limit(text)
+
+    assert parse_limit(meant).at_most_ms > 0
+
+
 def test_a_limit_is_read() -> None:
     """Percentile, metric, milliseconds."""
     limit = parse_limit("p99.9_ttft_ms=80")
@@ -32,7 +62,7 @@ def test_a_limit_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["p99_total_s=0.4", "p99_total=400", "p0_total_ms=4", "p99_total_ms=-1", "p99_e2e_ms=400", "p99_total_ms"]
+    "text", ["p99_total_s=0.4", "p99_total=400", "p0_total_ms=400", "p99_total_ms=-1", "p99_e2e_ms=400", "p99_total_ms"]
 )
 def test_a_limit_in_unknown_units_is_refused(text: str) -> None:
     """Seconds are not taken for milliseconds."""

@@ -2,15 +2,19 @@
 
 Exit status: 0 the file is right, 2 it breaks a rule, or the key is unknown.
 Example: optimal-tp settings check
+  optimal-tp settings check Pulumi.dev.yaml
   optimal-tp settings explain infra.network.cidr
   optimal-tp settings schema > stack.schema.json
 """
 
 import argparse
 import dataclasses
+import functools
 import json
 import pathlib
+import re
 import sys
+import typing
 
 from optimal_tp.cli.setup.profiles import profile_schema
 from optimal_tp.cli.terminal import output
@@ -21,11 +25,14 @@ from optimal_tp.plan.stack import read_stack
 from optimal_tp.settings.described.fields import Setting, all_settings
 from optimal_tp.settings.described.schema import as_text, stack_schema
 
+_STACK_FILE: typing.Final = re.compile(r"Pulumi\.([^.]+)\.ya?ml")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     commands = parser.add_subparsers(dest="what", required=True, metavar="check|schema|explain")
     check = commands.add_parser("check", help="parse a stack file or a profile and name every bad key")
+    check.add_argument("file", nargs="?", metavar="FILE", help="a stack file, Pulumi.<stack>.yaml, or a profile")
     check.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
     check.add_argument("--profile", metavar="FILE", help="a profile of optimal-tp local instead")
     schema = commands.add_parser("schema", help="print the JSON Schema of stack files")
@@ -48,20 +55,48 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.profile is not None:
-        _, file = read_profile(options.profile)
+    stack, profile, folder = options.stack, options.profile, pathlib.Path()
+    if options.file is not None:
+        stack, profile, folder = _named(options)
+    if profile is not None:
+        _, file = read_profile(profile)
     else:
-        stack = selected_stack(options.stack, pathlib.Path())
-        read_stack(stack, pathlib.Path(), lambda _: _unread)
-        file = f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml"
+        stack = selected_stack(stack, folder)
+        read_stack(stack, folder, lambda _: functools.partial(_read_here, folder))
+        file = str(folder / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml")
     if output.is_json(options):
         sys.stdout.write(json.dumps({"file": file, "valid": True}) + "\n")
     else:
         sys.stdout.write(f"{file}: every key is right\n")
 
 
-def _unread(address: str) -> bytes:
-    raise OSError(f"settings check reads nothing from the network; optimal-tp preflight reads {address}")
+def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib.Path]:
+    """Return the stack or the profile that FILE is, and a stack's folder. Raises SettingsError where it is neither."""
+    path = pathlib.Path(options.file)
+    match = _STACK_FILE.fullmatch(path.name)
+    if options.stack is not None or options.profile is not None:
+        rule, remedy = "must be absent beside --stack and --profile", "name one of the three"
+    elif path.is_file() and match is not None:
+        return match[1], None, path.parent
+    elif path.is_file() and path.suffix in (".yaml", ".yml"):
+        return None, str(path), path.parent
+    else:
+        rule = "must be a stack file that is there, Pulumi.<stack>.yaml, or a profile's .yaml"
+        remedy = (
+            f"for the stack {options.file}: --stack {options.file}" if _is_word(options.file) else "correct the path"
+        )
+    raise SettingsError([Problem(path="FILE", value=options.file, rule=rule, remedy=remedy)])
+
+
+def _is_word(text: str) -> bool:
+    return "." not in pathlib.Path(text).name
+
+
+def _read_here(folder: pathlib.Path, address: str) -> bytes:
+    """Return the content of a file of this machine, relative to ``folder``. Raises OSError, also for the network's."""
+    if "://" in address:
+        raise OSError(f"settings check reads nothing from the network; optimal-tp preflight reads {address}")
+    return (folder / address).read_bytes()
 
 
 def explained(key: str) -> tuple[Setting, ...]:
