@@ -32,7 +32,7 @@ COMMANDS: typing.Final = {
     "runs": Command(line="list stored runs with date, model, outcome and winner", group="Read results"),
     "plan": Command(line="plan the fleet that carries a rate within a latency limit", group="Read results"),
     "predict": Command(line="predict what each degree carries at most, by the roofline", group="Prepare"),
-    "init": Command(line="write a stack file for AWS from five answers", group="Prepare", module="setup.init"),
+    "init": Command(line="write a stack file for AWS from seven answers", group="Prepare", module="setup.init"),
     "settings": Command(
         line="check a stack file, explain a key, print the schema", group="Prepare", module="setup.settings"
     ),

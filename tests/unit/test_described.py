@@ -127,6 +127,38 @@ def test_init_writes_a_stack_file_that_passes(
     assert "init never overwrites one (got 'dev'); Pulumi.dev.yaml exists" in capsys.readouterr().err
 
 
+MODEL = "Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218"
+
+
+def test_init_takes_model_and_limit(tmp_path: pathlib.Path) -> None:
+    """In place of the questions; what is written is what was asked for."""
+    said = ["--model", MODEL, "--limit", "p95_ttft_ms=250"]
+
+    assert main(["init", *ANSWERS, *said, "--folder", str(tmp_path)]) == 0
+    written = yaml.safe_load((tmp_path / "Pulumi.dev.yaml").read_text(encoding="utf-8"))["config"]
+    workloads = written["optimal-tp:workloads"]
+    assert workloads["model"] == {"name": "Qwen/Qwen3-8B", "revision": MODEL.partition("@")[2]}
+    assert workloads["limits"] == {"ttft_ms": {"percentile": 95, "at_most_ms": 250}}
+
+
+def test_init_refuses_a_bad_model_and_a_bad_limit(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both at once, before anything is written."""
+    said = ["--model", "Qwen/Qwen3-8B", "--limit", "p95=250ms"]
+
+    assert main(["init", *ANSWERS, *said, "--folder", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        (
+            "--model: must name the commit of the model's repository, so that every run has the same weights "
+            "(got 'Qwen/Qwen3-8B'); write it as Qwen/Qwen3-8B@COMMIT"
+        ),
+        (
+            "--limit: must be a percentile, a metric (total, ttft or tpot) and a limit above 0 in ms "
+            "(got 'p95=250ms'); write it as p95_total_ms=250"
+        ),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
 def stack_of_a_known_config(folder: pathlib.Path, config_file: str) -> pathlib.Path:
     """Write a stack whose model is sized by a config.json in ``folder``/mine, and return its file."""
     assert main(["init", *ANSWERS, "--folder", str(folder)]) == 0

@@ -261,7 +261,7 @@ def test_one_candidate_at_rates_that_all_miss_is_not_chosen() -> None:
     verdict = decide(recorder.record([truth], section), recorder.samples)
 
     assert (verdict.outcome, verdict.chosen) == ("inconclusive", None)
-    assert verdict.reasons == ("at no rate that was tried TP1 just holds the limits",)
+    assert verdict.reasons == ("TP1 met the limits at no rate that was tried",)
 
 
 def test_the_share_within_is_near_the_asked_one() -> None:

@@ -1,25 +1,32 @@
-"""Write a stack file for AWS from five answers: region and zone, your network, what you pay, the budget, the model.
+"""Write a stack file for AWS from seven answers: zone, network, reservation, price, budget, model and latency limit.
 
-Without a terminal every answer is an option. A file that exists is never overwritten.
+Without a terminal every answer is an option. A file that exists is never overwritten. The sizes of a model that is not
+known by name are read from its hub, with HF_TOKEN if that is set.
 Exit status: 0 written, 2 an answer that breaks a rule, or the file exists.
 Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0
-  --usd-per-hour 2.25 --budget-usd 20
+  --usd-per-hour 2.25 --budget-usd 20 --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
+  --limit p99_total_ms=400
 """
 
 import argparse
 import collections.abc
 import datetime as dt
+import os
 import pathlib
 import sys
 import typing
 
 import yaml
 
+from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.fleet.demand import parse_limit
+from optimal_tp.plan.model_sizes import Read
 from optimal_tp.plan.stack import compose
 from optimal_tp.settings.described.schema import STACK_SCHEMA, as_text, stack_schema
 from optimal_tp.settings.stack_keys import SECTIONS
+from optimal_tp.settings.workload import Model
 
 _SHIPPED = pathlib.Path("optimal_tp/settings/described") / STACK_SCHEMA
 _QUESTIONS: typing.Final = (
@@ -28,8 +35,16 @@ _QUESTIONS: typing.Final = (
     ("reservation", "Capacity reservation or Capacity Block (cr-...); empty for on demand", ""),
     ("usd_per_hour", "What you pay for one node and hour, in USD", None),
     ("budget_usd", "The most that the experiment may cost, in USD", "20"),
+    ("model", "Model and its commit on Hugging Face (owner/name@commit)", Model().name),
+    ("limit", "Latency limit", "p99_total_ms=400"),
 )
 """Option, question, and the answer that Enter gives; None where there must be one."""
+_LIMITS = {
+    "total_ms": ("total_latency_ms", "from send to last token"),
+    "ttft_ms": ("ttft_ms", "from send to first token"),
+    "tpot_ms": ("tpot_ms", "for each token after the first"),
+}
+"""Key and meaning of a limit in a stack file, by its metric."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +56,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--reservation", metavar="ID", help="capacity reservation or Capacity Block; empty: on demand")
     add("--usd-per-hour", type=float, metavar="USD", help="price of one node and hour")
     add("--budget-usd", type=float, metavar="USD", help="the most that the experiment may cost")
+    add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
+    add("--limit", metavar="LIMIT", help="as p99_total_ms=400, the default; also ttft, tpot")
     add("--instance-type", choices=tuple(INSTANCE_TYPES), default="trn2.3xlarge", help="(default %(default)s)")
     add("--folder", type=pathlib.Path, default=pathlib.Path(), help="where the file goes (default: here)")
 
 
-def main(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] = input) -> int:
-    """Write the file. Raises SettingsError for a bad answer or a file that exists, StorageFailed."""
+def main(
+    options: argparse.Namespace, ask: collections.abc.Callable[[str], str] = input, read: Read | None = None
+) -> int:
+    """Write the file. ``read`` gives the config.json of a model that is not known by name.
+
+    Raises SettingsError for a bad answer or a file that exists, StorageFailed.
+    """
     path = options.folder / f"Pulumi.{options.stack}.yaml"
     if path.exists():
         rule = "must be a stack without a file: init never overwrites one"
@@ -56,7 +78,8 @@ def main(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] 
     config = yaml.safe_load(text)["config"]
     sections = {key.removeprefix("optimal-tp:"): value for key, value in config.items() if ":" in key}
     absent = dict.fromkeys(SECTIONS)
-    compose({**absent, **sections}, config["aws:region"], file=path.name)
+    reader = read or ModelFiles(token=os.environ.get("HF_TOKEN"))
+    compose({**absent, **sections}, config["aws:region"], file=path.name, read=reader)
     try:
         path.write_text(text, encoding="utf-8")
         if not (options.folder / _SHIPPED).is_file():
@@ -68,7 +91,7 @@ def main(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] 
 
 
 def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] | None) -> dict[str, str]:
-    """Return the five answers: from the options, else from ``ask``. Raises SettingsError for those nobody gives."""
+    """Return every answer: from the options, else from ``ask``. Raises SettingsError for one that is absent or bad."""
     found: dict[str, str] = {}
     for name, question, default in _QUESTIONS:
         given = getattr(options, name)
@@ -89,9 +112,30 @@ def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], s
         for name in ("usd_per_hour", "budget_usd")
         if name in found and not _is_amount(found[name])
     ]
+    problems += _model_problems(found.get("model", "")) + _limit_problems(found.get("limit", ""))
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def _model_problems(text: str) -> list[Problem]:
+    """Return what is wrong with a model: all but the default one need a commit, as another's would name no weights."""
+    name, _, commit = text.partition("@")
+    if not name:
+        rule = "must be a model's name and its commit, owner/name@commit"
+        return [Problem(path="--model", value=text, rule=rule, remedy="name a model")]
+    if commit or text == Model().name:
+        return []
+    rule = "must name the commit of the model's repository, so that every run has the same weights"
+    return [Problem(path="--model", value=text, rule=rule, remedy=f"write it as {name}@COMMIT")]
+
+
+def _limit_problems(text: str) -> list[Problem]:
+    try:
+        parse_limit(text)
+    except SettingsError as error:
+        return list(error.problems)
+    return []
 
 
 def _option(name: str) -> str:
@@ -116,6 +160,8 @@ def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: 
     other = f"{region}{'b' if zone.endswith('a') else 'a'}"
     reserved = answers["reservation"]
     capacity = "[reserved]" if reserved else "[on-demand]"
+    limit = parse_limit(answers["limit"])
+    limit_key, limit_words = _LIMITS[limit.metric]
     today = dt.datetime.now(dt.UTC).date().isoformat()
     return f"""# yaml-language-server: $schema={schema}
 # Written by optimal-tp init. Every key, its range and default: optimal-tp settings explain infra
@@ -136,15 +182,23 @@ config:
       price: {{ usd_per_hour: {answers["usd_per_hour"]}, source: "as told to optimal-tp init", date: "{today}" }}
       maximum_nodes: 1
   optimal-tp:workloads:
-    # model: {{ name: Qwen/Qwen3-8B, revision: COMMIT }}
+    {_model_line(answers["model"])}
     degrees: [1, 2, 4]
     limits:
-      # 99 % of the requests must take at most 400 ms, from send to last token.
-      total_latency_ms: {{ percentile: 99, at_most_ms: 400 }}
+      # {limit.percent:g} % of the requests must take at most {limit.at_most_ms:g} ms, {limit_words}.
+      {limit_key}: {{ percentile: {limit.percent:g}, at_most_ms: {limit.at_most_ms:g} }}
   optimal-tp:spend:
     # The preview refuses an experiment that is expected to cost more, and a guard stops the servers before that.
     budget_usd: {answers["budget_usd"]}
 """
+
+
+def _model_line(answer: str) -> str:
+    """Return the model's line; a comment that shows its form where the default is served."""
+    name, _, commit = answer.partition("@")
+    if not commit:
+        return "# model: { name: Qwen/Qwen3-8B, revision: COMMIT }"
+    return f"model: {{ name: {_quoted(name)}, revision: {_quoted(commit)} }}"
 
 
 def _quoted(text: str) -> str:
