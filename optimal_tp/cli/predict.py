@@ -1,9 +1,11 @@
 """Predict by the roofline of Trainium2 what each degree carries at most, before anything runs or is paid.
 
-Prints predictions as JSON, which `optimal-tp report RUN --predicted FILE` holds against a run, and the ranking in words
-on standard error. Every figure is what physics allows at most, so it is optimistic; only the order is a prediction.
-Exit status: 0 predicted, 2 bad settings, or no candidate that could hold the limits.
-Example: optimal-tp predict Pulumi.dev.yaml > roofline.json
+Prints a table, the best first. --output writes the file that `optimal-tp report RUN --predicted FILE` holds against a
+run; --json prints the same. Every figure is what physics allows at most, so it is optimistic; only the order is a
+prediction.
+Exit status: 0 predicted, 2 bad settings, or no candidate that could hold the limits, 5 the file cannot be written.
+Example: optimal-tp predict Pulumi.dev.yaml
+  optimal-tp predict Pulumi.dev.yaml --output roofline.json
 """
 
 import argparse
@@ -12,13 +14,18 @@ import os
 import pathlib
 import sys
 
+import rich.console
+import rich.table
+
 from optimal_tp.account.model_files import ModelFiles
+from optimal_tp.cli.terminal import output
 from optimal_tp.cluster.order import SettingsFile
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType
 from optimal_tp.measurement.estimate import figure
+from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
 from optimal_tp.plan.model_sizes import Read, with_sizes
 from optimal_tp.plan.roofline.bounds import bound, requests
@@ -42,12 +49,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("settings", metavar="SETTINGS", help="a stack file (Pulumi.dev.yaml), or the settings file of a run")
     add("--model", metavar="NAME", help="which of several models; absent where there is one")
+    add("--output", type=pathlib.Path, metavar="FILE.json", help="write the predictions for report --predicted")
 
 
 def main(options: argparse.Namespace, read: Read | None = None) -> int:
-    """Print the predictions. ``read`` gives the config.json of a model that is not known by name.
+    """Show the predictions. ``read`` gives the config.json of a model that is not known by name.
 
-    Raises SettingsError with everything that is wrong in the settings.
+    Raises SettingsError with everything that is wrong in the settings, StorageFailed.
     """
     cluster, kind, engine = _asked(options.settings, read or ModelFiles(token=os.environ.get("HF_TOKEN")))
     of = _model(cluster, options)
@@ -61,9 +69,12 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
         remedy = "raise the limits, or name other degrees"
         raise SettingsError([Problem(path="SETTINGS", value=options.settings, rule=rule, remedy=remedy)])
     stated = Stated(predictor=PREDICTOR, version=None, file=options.settings, rows=tuple(rows))
-    sys.stdout.write(encode(stated))
-    for line in _ranking(stated):
-        sys.stderr.write(f"{line}\n")
+    with output.beside_json(options):
+        _show(stated)
+        if options.output is not None:
+            _write(options.output, encode(stated))
+    if output.is_json(options):
+        sys.stdout.write(encode(stated))
     return 0
 
 
@@ -123,15 +134,52 @@ def _brief(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _ranking(stated: Stated) -> list[str]:
-    """Return the rows in words, the most requests per core first; equal ones share a place."""
+_HEADS = (
+    "Place",
+    "Degree",
+    "Batch",
+    "Requests/s per core",
+    "Output tokens/s per core",
+    "First token, ms",
+    "Next token, ms",
+)
+
+
+def _show(stated: Stated) -> None:
+    """Print the table, and what it is worth."""
+    console = rich.console.Console(highlight=False)
+    table = rich.table.Table(box=None, pad_edge=False)
+    for head in _HEADS:
+        table.add_column(head, overflow="fold", justify="left" if head == "Degree" else "right")
+    for cells in ranking(stated):
+        table.add_row(*cells)
+    console.print("At most, as physics allows:")
+    console.print(table)
+    source = f"By {TRAINIUM2.source}. Nothing was measured; report --predicted FILE holds it against a run."
+    console.print(source, soft_wrap=True)
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise StorageFailed(f"{path} was not written: {error.strerror}; name another --output") from error
+    sys.stdout.write(f"{path} written; optimal-tp report RUN --predicted {path} holds it against a run\n")
+
+
+def ranking(stated: Stated) -> list[tuple[str, ...]]:
+    """Return a row under ``_HEADS`` per prediction, the most requests per core first; equal ones share a place."""
     rates = {row: row.per_core("requests_per_second") or 0.0 for row in stated.rows}
-    lines = []
-    for row in sorted(rates, key=lambda one: rates[one], reverse=True):
-        place = 1 + sum(rate > rates[row] * (1 + SAME) for rate in rates.values())
-        tokens = figure(row.per_core("output_tokens_per_second"))
-        lines.append(
-            f"{place}. TP{row.degree} with max_num_seqs {row.batch}: at most {figure(rates[row])} requests/s per core, "
-            f"{tokens} output tokens/s per core"
+    ranked = sorted(rates, key=lambda one: rates[one], reverse=True)
+    return [
+        (
+            f"{1 + sum(rate > rates[row] * (1 + SAME) for rate in rates.values())}",
+            f"TP{row.degree}",
+            f"{row.batch}",
+            figure(rates[row]),
+            figure(row.per_core("output_tokens_per_second")),
+            figure(row.ttft_ms),
+            figure(row.tpot_ms),
         )
-    return [*lines, f"By {TRAINIUM2.source}. Nothing was measured; report --predicted holds it against a run."]
+        for row in ranked
+    ]

@@ -21,17 +21,42 @@ def written(path: pathlib.Path, text: str) -> str:
 
 def test_a_stack_file_is_predicted(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     """Worked by hand for Qwen3-0.6B: 596,049,920 weights of 2 bytes and the keys so far, at 725 GB/s a core."""
-    status = main(["predict", str(ROOT / "Pulumi.dev.yaml")])
+    file = tmp_path / "roofline.json"
+    status = main(["predict", str(ROOT / "Pulumi.dev.yaml"), "--output", str(file)])
     shown = capsys.readouterr()
-    (tmp_path / "roofline.json").write_text(shown.out)
-    found = read_stated([str(tmp_path / "roofline.json")], Load())
+    found = read_stated([str(file)], Load())
 
     assert status == 0
     assert found.predictor == "optimal-tp's roofline"
     assert [(row.degree, row.batch, row.cores) for row in found.rows] == [(1, 1, 1), (2, 1, 2), (4, 1, 4)]
     assert [row.ttft_ms for row in found.rows] == pytest.approx([1.644 / degree for degree in (1, 2, 4)], rel=1e-3)
-    assert shown.err.startswith("1. TP1 with max_num_seqs 1: at most 12.1 requests/s per core, 605 output tokens/s")
-    assert "1. TP4 with max_num_seqs 1" in shown.err
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert ["1", "TP1", "1", "12.1", "605", "1.64", "1.65"] in rows
+    assert [row[:3] for row in rows if len(row) == 7 and row[1][:2] == "TP"] == [
+        ["1", f"TP{degree}", "1"] for degree in (1, 2, 4)
+    ]
+    assert f"optimal-tp report RUN --predicted {file}" in " ".join(shown.out.split())
+
+
+def test_the_file_can_be_printed(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    """With --json standard output is the file and nothing else; the table stands beside it."""
+    file = tmp_path / "roofline.json"
+    status = main(["predict", str(ROOT / "Pulumi.dev.yaml"), "--json", "--output", str(file)])
+    shown = capsys.readouterr()
+
+    assert status == 0
+    assert shown.out == file.read_text()
+    assert "At most, as physics allows:" in shown.err
+
+
+def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    """With the remedy."""
+    file = tmp_path / "none" / "roofline.json"
+
+    assert main(["predict", str(ROOT / "Pulumi.dev.yaml"), "--output", str(file)]) == 5
+    assert f"{file} was not written: No such file or directory; name another --output" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_a_settings_file_is_predicted_and_ranked(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
@@ -40,14 +65,17 @@ def test_a_settings_file_is_predicted_and_ranked(capsys: pytest.CaptureFixture[s
         "workloads:\n  degrees: [1, 2, 4]\n  model: {max_num_seqs: 256}\n"
         "  limits: {tpot_ms: {percentile: 90, at_most_ms: 1}}\n"
     )
-    status = main(["predict", written(tmp_path / "settings.yaml", text)])
+    status = main(["predict", written(tmp_path / "settings.yaml", text), "--json"])
     shown = capsys.readouterr()
+    rows = [line.split() for line in shown.err.splitlines()]
 
     assert status == 0
     assert [row["degree"] for row in json.loads(shown.out)["rows"]] == [2, 4]
     assert shown.err.startswith("TP1 is left out: p90 of time per output token must be at most 1.00 ms and physics")
-    assert "\n1. TP4 with max_num_seqs 256" in shown.err
-    assert "\n2. TP2 with max_num_seqs 256" in shown.err
+    assert [row[:3] for row in rows if len(row) == 7 and row[1][:2] == "TP"] == [
+        ["1", "TP4", "256"],
+        ["2", "TP2", "256"],
+    ]
 
 
 def test_limits_that_nobody_can_hold_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
@@ -64,13 +92,10 @@ def test_a_bad_setting_is_told(capsys: pytest.CaptureFixture[str], tmp_path: pat
     assert "workloads.degres" in capsys.readouterr().err
 
 
-def test_its_file_is_judged_against_a_run(
-    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_file_is_judged_against_a_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every predicted rate lies above the measured one and every latency below it, as bounds must."""
     monkeypatch.setattr("optimal_tp.report.files.plots", lambda _analysis: ())
-    main(["predict", str(ROOT / "Pulumi.dev.yaml")])
-    (tmp_path / "roofline.json").write_text(capsys.readouterr().out)
+    main(["predict", str(ROOT / "Pulumi.dev.yaml"), "--output", str(tmp_path / "roofline.json")])
     section = settings(degrees=[1, 2, 4], limits=total_limit(310, 75))
     folder = store(tmp_path / "run", *planted_run(SEED_EXPERIMENT, section))
     main(["report", str(folder), "--predicted", str(tmp_path / "roofline.json")])
