@@ -1,7 +1,9 @@
-"""Put one load on one server; write JSON, every sample, and a summary.
+"""Put one load on one server; print a summary, and write JSON and every sample.
 
+Without --output the files go to a new folder under out/.
 Exit status: 0 measured, 2 bad options, 4 void, 5 the server or the disk failed, 130 interrupted.
-Example: optimal-tp load http://127.0.0.1:8000 --mode poisson --rate 5 --seconds 30 --stream --output load.json
+Example: optimal-tp load http://127.0.0.1:8000
+  optimal-tp load http://127.0.0.1:8000 --mode poisson --rate 5 --seconds 30 --stream --output load.json
 """
 
 import argparse

@@ -53,6 +53,29 @@ def run(
     )
 
 
+def test_a_load_without_output_prints_a_summary_and_keeps_its_files(
+    server: ScriptedServer, tmp_path: pathlib.Path
+) -> None:
+    """In a new folder under out/, which the last line names."""
+    words = ["load", server.url, "--requests", "5", "--stream", "--max-tokens", "4"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "optimal_tp", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=30,
+    )
+    (file,) = tmp_path.glob("out/load-*/load.json")
+    record = json.loads(file.read_text())
+
+    assert (ended.returncode, ended.stderr) == (0 if record["audit"]["valid"] else 4, "")
+    assert ended.stdout.startswith("requests   5 ok, 0 failed in ")
+    assert ended.stdout.splitlines()[-1].split()[1] == f"{file.relative_to(tmp_path)},"
+    assert len(read_samples(file.parent / "load.samples.jsonl")) == 5
+
+
 def test_a_load_ends_with_a_result_and_every_sample(server: ScriptedServer, tmp_path: pathlib.Path) -> None:
     """The result has everything that docs/reference/load-json.md lists, and the samples are as many as it says."""
     output = tmp_path / "r.json"

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import re
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_samples_lie_beside_the_output() -> None:
     assert options.checked(parsed("--seconds", "1", "--samples", "x")).samples == pathlib.Path("x")
 
 
+def test_a_load_that_names_neither_file_nor_end_has_both() -> None:
+    """A folder of its own for each load, and 30 seconds; what is named stays."""
+    parser = argparse.ArgumentParser()
+    options.configure(parser)
+    plain, again = (options.checked(parser.parse_args(["http://h:1"])) for _ in range(2))
+
+    assert re.fullmatch(r"out/load-\d{8}T\d{6}Z-[0-9a-f]{4}/load\.json", plain.output.as_posix())
+    assert plain.samples == plain.output.parent / "load.samples.jsonl"
+    assert plain.output.parent != again.output.parent
+    assert (plain.seconds, plain.requests) == (30, None)
+    assert options.checked(parsed("--requests", "3")).seconds is None
+
+
 def test_headers_are_taken_apart() -> None:
     """A value may have colons in it."""
     asked = options.checked(parsed("--seconds", "1", "--header", "Authorization: Bearer a:b"))
@@ -62,7 +76,6 @@ def test_headers_are_taken_apart() -> None:
 @pytest.mark.parametrize(
     ("words", "sentences"),
     [
-        ([], ["--seconds: must be set, or --requests: one of them ends the load (not set); add --seconds 60"]),
         (
             ["--requests", "0", "--max-tokens", "-1", "--limit-ms", "nan", "--grace-seconds", "-2"],
             [

@@ -2,8 +2,10 @@
 
 import argparse
 import dataclasses
+import datetime as dt
 import math
 import pathlib
+import secrets
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
@@ -23,6 +25,8 @@ STEP_SECONDS = 10
 """Length of a step of rising load where none is given."""
 PROMPT_TOKENS = 30
 """Length of synthetic prompts where none is given."""
+SECONDS = 30
+"""Length of a load that nothing else ends."""
 MAX_TOKENS = 50
 """Tokens to ask for where none are given."""
 MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
@@ -83,7 +87,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of time stamps that are numbers, where the trace's form does not say",
     )
     add("--preset", choices=tuple(PRESETS), help="lengths and limit of a kind of traffic, where none are given")
-    add("--seconds", type=float, metavar="S", help="sends are intended before this")
+    add(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help=f"sends are intended before this (default {SECONDS} where nothing else ends the load)",
+    )
     add("--requests", type=int, metavar="N", help="most requests")
     add(
         "--api", choices=("completions", "chat"), default="completions", help="which call is made (default %(default)s)"
@@ -109,7 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     access.configure(parser)
     add("--core", type=int, metavar="N", help="keep the client on this core")
     add("--realtime", action="store_true", help="go before every ordinary process, where the system allows it")
-    add("--output", type=pathlib.Path, required=True, metavar="FILE.json", help="the result")
+    add("--output", type=pathlib.Path, metavar="FILE.json", help="the result (default out/load-TIME/load.json)")
     add("--samples", type=pathlib.Path, metavar="FILE.jsonl", help="every request; beside the output if absent")
 
 
@@ -131,6 +140,7 @@ _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
 
 def checked(arguments: argparse.Namespace) -> Options:
     """Return the load that ``arguments`` ask for. Raises SettingsError with every bad option."""
+    arguments = _completed(arguments)
     problems = [
         *_numbers(arguments),
         *_combinations(arguments),
@@ -160,6 +170,18 @@ def checked(arguments: argparse.Namespace) -> Options:
     }
     plain = (field.name for field in dataclasses.fields(Options) if field.name not in made)
     return Options(**made, **{name: getattr(arguments, name) for name in plain})
+
+
+def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Return ``arguments`` with a file of its own for the result and an end, where none are named."""
+    whole = argparse.Namespace(**vars(arguments))
+    if whole.output is None:
+        stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+        whole.output = pathlib.Path("out", f"load-{stamp}", "load.json")
+    endless = whole.mode in {"closed", "constant", "poisson", "seed"}
+    if endless and whole.seconds is None and whole.requests is None:
+        whole.seconds = SECONDS
+    return whole
 
 
 def fitted(asked: Options, most_tokens: int | None) -> Options:
@@ -204,8 +226,6 @@ def _combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
         if value is not None and mode != its_mode:
             rule = f"must go with --mode {its_mode}"
             yield problem(option, value, rule, "leave it out, or choose that --mode")
-    if mode in {"closed", "constant", "poisson", "seed"} and arguments.seconds is None and arguments.requests is None:
-        yield problem("seconds", None, "must be set, or --requests: one of them ends the load", "add --seconds 60")
     if (arguments.prompt == "file") != (arguments.prompt_file is not None):
         remedy = "name a file" if arguments.prompt_file is None else "add --prompt file, or leave it out"
         yield problem("prompt_file", arguments.prompt_file, "must be given exactly with --prompt file", remedy)
