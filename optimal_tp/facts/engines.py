@@ -8,6 +8,16 @@ Line = typing.Literal["fork-v0", "plugin-v1", "vllm-neuron"]
 plugin for NxD Inference (--additional-config), or vLLM with the plugin of today, which has models of its own."""
 
 
+LINE_WORDS: typing.Final[typing.Mapping[Line, str]] = {
+    "fork-v0": "AWS's fork of vLLM, engine V0, on NxD Inference",
+    "plugin-v1": "vLLM, engine V1, with AWS's plugin on NxD Inference",
+    "vllm-neuron": "vLLM, engine V1, with vLLM's Neuron plugin and models of its own",
+}
+"""Each line for people."""
+BETA: typing.Final[frozenset[Line]] = frozenset({"vllm-neuron"})
+"""Lines that AWS calls beta (AWS Neuron documentation of SDK 2.33, read 2026-11-28)."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Engine:
     """What the plan has to know of a line."""

@@ -10,6 +10,7 @@ import yaml
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli.setup.profiles import profile_schema
+from optimal_tp.facts.versions import PAIRS
 from optimal_tp.local.profile import PROFILES
 from optimal_tp.settings.described import schema
 from optimal_tp.settings.described.fields import all_settings
@@ -125,6 +126,18 @@ def test_init_writes_a_stack_file_that_passes(
     jsonschema.Draft7Validator(json.loads(pathlib.Path(STACK_SCHEMA).read_text(encoding="utf-8"))).validate(written)
     assert main(["init", *ANSWERS]) == 2
     assert "init never overwrites one (got 'dev'); Pulumi.dev.yaml exists" in capsys.readouterr().err
+
+
+def test_each_image_pair_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Engine, image, AMI with its driver, whether it is beta, and until when AWS supports it."""
+    assert main(["settings", "explain", "infra.neuron.pair"]) == 0
+    said = capsys.readouterr().out
+
+    assert said.count("  engine:  ") == said.count("  beta:    ") == said.count("  support: ") == len(PAIRS)
+    assert all(f"  image:   {pair.image()}\n" in said for pair in PAIRS.values())
+    assert ("vllm-neuron-0.29\n  engine:  vLLM, engine V1, with vLLM's Neuron plugin and models of its own\n") in said
+    assert "  AMI:     v20260714, Neuron driver 2.29.0.0, Kubernetes 1.35, 1.36\n  beta:    no\n" in said
+    assert "  beta:    yes, AWS calls it beta\n" in said
 
 
 MODEL = "Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218"

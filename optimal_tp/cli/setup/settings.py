@@ -121,5 +121,6 @@ def _print(found: tuple[Setting, ...], *, as_json: bool) -> None:
         lines = [each.key, *([f"  {each.meaning}"] if each.meaning else [])]
         lines += [f"  {name + ':':<9}{value}" for name, value in rows if value]
         if len(found) == 1:
+            lines += ["", *each.notes] if each.notes else []
             lines += ["", *each.snippet().splitlines()]
         sys.stdout.write(("\n" if index else "") + "\n".join(lines) + "\n")

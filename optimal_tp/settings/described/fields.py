@@ -14,6 +14,7 @@ import pydantic
 import pydantic_core
 
 from optimal_tp.errors import shown
+from optimal_tp.settings.described.choices import notes_of
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.models import Workloads
 from optimal_tp.settings.parser import rule_of
@@ -42,6 +43,8 @@ class Setting:
     default: str
     """As YAML has it; "required" or "absent"."""
     meaning: str
+    notes: tuple[str, ...] = ()
+    """Lines on what each choice brings; empty where the range says it all."""
 
     @property
     def is_section(self) -> bool:
@@ -94,7 +97,7 @@ def settings_of(model: type[pydantic.BaseModel], path: str) -> collections.abc.I
         if section is None:
             yield Setting(
                 key=key, type=type_words(field.annotation), range=range_words(field), default=default,
-                meaning=said.get(name, ""),
+                meaning=said.get(name, ""), notes=notes_of(key),
             )  # fmt: skip
             continue
         several = typing.get_origin(_plain(field.annotation)) in (tuple, dict)
