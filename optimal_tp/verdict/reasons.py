@@ -218,14 +218,13 @@ def _own_ground(case: Case, candidate: Candidate) -> Ground:
     value = case.contest.capacities.get(candidate)
     metric = GOODPUT if case.contest.criterion == "goodput" else PER_CORE
     within = " within the limits" if case.contest.criterion == "goodput" else ", saturated"
-    sentence = UNMET if value is None else f"about {figure(value)} {case.unit}{within}"
     return Ground(
         metric=metric,
         observed=value,
         interval=None,
         threshold=None,
         unit="Count/Second",
-        sentence=sentence,
+        sentence=UNMET if value is None else f"about {figure(value)} {case.unit}{within}",
     )
 
 
@@ -281,10 +280,9 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     if evidence.unknown:
         sentences.append(f"the settings ask for {name_list(evidence.unknown)}, of which the run has no record")
     sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]
-    if by.get("slow"):
-        sentences.append(f"whether {name_list(by['slow'])} can hold the limits at all is not shown yet")
-    if case.unmet:
-        sentences.append(f"{name_list(case.unmet)} {UNMET}")
+    slow = by.get("slow", [])
+    sentences += [f"whether {name_list(slow)} can hold the limits at all is not shown yet"] if slow else []
+    sentences += [f"{name_list(case.unmet)} {UNMET}"] if case.unmet else []
     if case.contest.rising:
         sentences.append(f"{name_list(case.contest.rising)} not saturated at the last step of the load")
     if case.contest.unlike is not None:
