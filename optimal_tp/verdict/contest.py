@@ -250,17 +250,19 @@ def _by_throughput(evidence: Evidence) -> Contest:
 
 
 def is_rising(soundness: Soundness, candidate: Candidate) -> bool:
-    """Whether throughput still rose at the last step of the rising load; False where there was none.
+    """Whether throughput still rose at the last step of the rising load; False where no such step was taken.
 
     It has stopped when it gained less than RISING asks twice in a row.
     """
-    steps = [
-        (turn.concurrency, one.log_rate)
+    taken = [
+        (turn, samples)
         for turn, samples in soundness.turns
         if turn.stage == "rising" and of(turn) == candidate and turn.concurrency is not None
-        if (one := throughput(turn, samples, 1)) is not None
     ]
-    return bool(steps) and flat_steps([rate for _, rate in sorted(steps)]) < 2  # noqa: PLR2004 - twice in a row
+    steps = [
+        (turn.concurrency or 0, one.log_rate) for turn, own in taken if (one := throughput(turn, own, 1)) is not None
+    ]
+    return bool(taken) and flat_steps([rate for _, rate in sorted(steps)]) < 2  # noqa: PLR2004 - twice in a row
 
 
 def flat_steps(log_rates: typing.Sequence[float]) -> int:

@@ -198,10 +198,10 @@ def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
 
 def _race_word(case: Case, outcome: Outcome, candidate: Candidate) -> tuple[Word, Ground]:
     standing, choice = case.contest.standing, case.choice
-    if standing is not None and candidate in standing.beaten:
-        return "dominated", _against(case, candidate, standing.beaten[candidate].first)
     if outcome == "settled" and candidate == choice:
         return "chosen", _own_ground(case, candidate)
+    if standing is not None and candidate in standing.beaten:
+        return "dominated", _against(case, candidate, standing.beaten[candidate].first)
     if outcome == "settled" and choice is not None:
         return "dominated", _against(case, candidate, choice)
     if candidate in case.contest.rising:
@@ -280,13 +280,12 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     if evidence.unknown:
         sentences.append(f"the settings ask for {name_list(evidence.unknown)}, of which the run has no record")
     sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]
-    slow = by.get("slow", [])
-    sentences += [f"whether {name_list(slow)} can hold the limits at all is not shown yet"] if slow else []
+    if slow := by.get("slow"):
+        sentences.append(f"whether {name_list(slow)} can hold the limits at all is not shown yet")
     sentences += [f"{name_list(case.unmet)} {UNMET}"] if case.unmet else []
     if case.contest.rising:
         sentences.append(f"{name_list(case.contest.rising)} not saturated at the last step of the load")
-    if case.contest.unlike is not None:
-        sentences.append(case.contest.unlike)
+    sentences += [case.contest.unlike] if case.contest.unlike is not None else []
     if outcome == "inconclusive" and case.choice is None and case.contest.racing:
         sentences += _open_points(case)
     return tuple(sentences)
@@ -294,14 +293,15 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
 
 def _open_points(case: Case) -> list[str]:
     """Return what is undecided between the candidates that might be the answer."""
-    standing = case.contest.standing
-    least = case.evidence.settings.decision.minimum_blocks
+    standing, least = case.contest.standing, case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
         return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed, and a claim takes {least}"]
+    if standing.cycle:
+        better = " better than ".join(one.name for one in (*standing.cycle, standing.cycle[0]))
+        return [f"the ranking runs in a circle, {better}: the blocks compared do not measure one thing"]
     if not standing.pairs:
-        return (
-            [] if case.unmet else [f"at no rate that was tried {name_list(case.contest.racing)} just holds the limits"]
-        )
+        racing = name_list(case.contest.racing)
+        return [] if case.unmet else [f"at no rate that was tried {racing} just holds the limits"]
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
     return [f"the difference between {name_list(together)} is within the noise", *dict.fromkeys(why)]

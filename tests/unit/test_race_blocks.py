@@ -204,3 +204,36 @@ def test_on_starts_that_differ_nothing_is_better() -> None:
 
     assert far.is_better
     assert not dataclasses.replace(far, starts_differ=True).is_better
+
+
+class Late(ThroughputScoring):
+    """Scores nothing before so many blocks, so that all pairs are shown at one look."""
+
+    blocks = 0
+
+    def add(self, block: int, readings: typing.Iterable[Throughput]) -> None:
+        """Take a block's readings."""
+        super().add(block, readings)
+        self.blocks = block + 1
+
+    def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
+        """Return the candidate's scores, once there are enough blocks."""
+        return super().scores(candidate, oldest) if self.blocks >= 60 else {}
+
+
+def test_a_ranking_in_a_circle_beats_nobody_and_chooses_nobody() -> None:
+    """Each pair met in blocks of its own, in which another of the two was ahead each time."""
+    race = Race((TP1, TP2, TP4), Late((TP1, TP2, TP4)), CAREFUL)
+    ahead, behind = noisy(0.3, 1, 60), noisy(0.0, 2, 60)
+    meetings = ((TP1, TP2), (TP2, TP4), (TP4, TP1))
+    for block in range(60):
+        first, second = meetings[block % 3]
+        standing = race.add_block(
+            [
+                Throughput(candidate=first, block=block, log_rate=ahead[block]),
+                Throughput(candidate=second, block=block, log_rate=behind[block]),
+            ]
+        )
+
+    assert set(standing.cycle) == {TP1, TP2, TP4}
+    assert (standing.beaten, standing.safe, race.racing) == ({}, None, (TP1, TP2, TP4))

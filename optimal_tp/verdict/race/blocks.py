@@ -7,6 +7,7 @@ better, beyond doubt.
 
 import collections.abc
 import dataclasses
+import graphlib
 import itertools
 import math
 import typing
@@ -38,6 +39,9 @@ class Standing:
     """Candidates that something which outlasts a turn moves: nothing is called better on them."""
     forgotten: typing.Mapping[Candidate, int]
     """Blocks at the beginning of the run that a candidate's trend has thrown out."""
+    cycle: tuple[Candidate, ...] = ()
+    """Candidates each of which is shown to be better than the next, and the last better than the first; then nobody
+    leaves and no choice stands."""
 
 
 class Started(typing.Protocol):
@@ -66,6 +70,7 @@ class Race(typing.Generic[Scored]):
         self._beaten: dict[Candidate, Pair] = {}
         self._last: dict[tuple[Candidate, Candidate], Pair] = {}
         self._safe: Candidate | None = None
+        self._cycle: tuple[Candidate, ...] = ()
         self._blocks = 0
         self._starts: dict[Candidate, dict[int, int]] = {candidate: {} for candidate in self._oldest}
 
@@ -104,9 +109,10 @@ class Race(typing.Generic[Scored]):
             pairs=tuple(pairs),
             former=tuple(former.values()),
             beaten=dict(self._beaten),
-            safe=self._safe,
+            safe=None if self._cycle else self._safe,
             wandering=tuple(sorted(wandering)),
             forgotten=dict(self._oldest),
+            cycle=self._cycle,
         )
 
     def _pair(
@@ -144,11 +150,17 @@ class Race(typing.Generic[Scored]):
         return bool(restless)
 
     def _claim(self, pairs: collections.abc.Iterable[Pair], scored: collections.abc.Container[Candidate]) -> None:
-        """Keep what is shown now: who is beaten, and who is a safe choice; one alone is none without a score."""
+        """Keep what is shown now: who is beaten, and who is a safe choice; one alone is none without a score.
+
+        A ranking that runs in a circle shows that the pairs do not measure one thing: it beats nobody.
+        """
         own = {(pair.first, pair.second): pair for each in pairs for pair in (each, each.turned())}
-        for (_, second), pair in own.items():
-            if pair.is_better:
-                self._beaten.setdefault(second, pair)
+        better = [pair for pair in own.values() if pair.is_better]
+        self._cycle = _cycle(better)
+        if self._cycle:
+            return
+        for pair in better:
+            self._beaten.setdefault(pair.second, pair)
         racing = self.racing
         if self._safe is None:
             safe = (
@@ -157,6 +169,19 @@ class Race(typing.Generic[Scored]):
                 if candidate in scored and all(own[candidate, other].is_safe for other in racing if other != candidate)
             )
             self._safe = next(safe, None)
+
+
+def _cycle(better: collections.abc.Iterable[Pair]) -> tuple[Candidate, ...]:
+    """Return candidates of ``better`` each of which beats the next, and the last the first; empty where none do."""
+    beaten_by: dict[Candidate, set[Candidate]] = {}
+    for pair in better:
+        beaten_by.setdefault(pair.second, set()).add(pair.first)
+    try:
+        graphlib.TopologicalSorter(beaten_by).prepare()
+    except graphlib.CycleError as error:
+        circle: list[Candidate] = error.args[1]
+        return tuple(circle[:-1])
+    return ()
 
 
 def _differences(
