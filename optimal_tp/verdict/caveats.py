@@ -30,6 +30,11 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
             f"for these server processes: {'each was' if len(set(starts.values())) == 1 else 'some were'} "
             f"started {'once' if few == 1 else f'{few} times'}, and another start may differ by a few percent"
         )
+    if narrow := _multiplied(case):
+        found.append(
+            f"for servers that do not slow each other down: {name_list(narrow)} ran on fewer cores than the widest, so "
+            "the figures per core are multiplied, and servers that fill the same cores were not measured together"
+        )
     if case.contest.disturbed:
         names = name_list(sorted({one.candidate for one in case.contest.disturbed}))
         found.append(
@@ -60,6 +65,12 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         if len(own) > 1
     ]
     return (*found, *_by_servers(case))
+
+
+def _multiplied(case: "Case") -> tuple[Candidate, ...]:
+    """Return the compared candidates that ran on fewer cores than another of them."""
+    cores = {one: case.evidence.candidates[one].record.cores_used for one in case.contest.racing}
+    return tuple(one for one, used in cores.items() if used < max(cores.values()))
 
 
 def _by_servers(case: "Case") -> typing.Iterator[str]:

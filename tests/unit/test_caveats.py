@@ -9,7 +9,8 @@ from optimal_tp.verdict.caveats import unseen
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, Recorder, parsed, planted_run, settings, total_limit
 
-PAIR = SEED_EXPERIMENT[:2]
+PAIR = (dataclasses.replace(SEED_EXPERIMENT[0], replicas=2), SEED_EXPERIMENT[1])
+"""On two cores each."""
 SECTION = settings(degrees=[1, 2], limits=total_limit(310, 75))
 LIMITS = parsed(SECTION).limits.asked()
 
@@ -33,6 +34,15 @@ def test_one_start_is_these_server_processes() -> None:
     assert caveats(*planted_run(PAIR)) == (
         "for these server processes: each was started once, and another start may differ by a few percent",
     )
+
+
+def test_servers_on_fewer_cores_are_multiplied_in_words() -> None:
+    """One server of each degree: what two of TP1 give side by side was not seen."""
+    record, samples = planted_run(SEED_EXPERIMENT[:2])
+
+    (said,) = caveats(with_starts(record, 3), samples)
+
+    assert said.startswith("for servers that do not slow each other down: TP1 ran on fewer cores than the widest")
 
 
 def test_two_starts_still_are() -> None:
