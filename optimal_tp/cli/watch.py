@@ -26,7 +26,7 @@ from optimal_tp.cli.report import concluded
 from optimal_tp.cli.stack.results import UNREAD, configure_place, is_final, place_of, unreadable
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Interrupted
-from optimal_tp.telemetry.lines import UNKNOWN, Bill, as_data, bars, brief, lines
+from optimal_tp.telemetry.lines import UNKNOWN, Spending, as_data, bars, brief, lines
 from optimal_tp.telemetry.snapshot import Scene, Sight
 
 LOOK_SECONDS = 15.0
@@ -43,10 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(asked: argparse.Namespace) -> int:
     """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
     place = place_of(asked)
-    bill, session = bill_of(place.outputs) if place.outputs else UNKNOWN, place.session
+    spending, session = spending_of(place.outputs) if place.outputs else UNKNOWN, place.session
     sight = Sight(place.uri, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
     console = rich.console.Console(highlight=False)
-    screen = Data(console, bill) if output.is_json(asked) else Screen(console, bill)
+    screen = Data(console, spending) if output.is_json(asked) else Screen(console, spending)
     every = max(_LEAST_SECONDS, asked.every_seconds)
     try:
         with screen:
@@ -91,10 +91,10 @@ def follow(
 class Screen:
     """Lines and bars that are rewritten on a terminal; elsewhere one line whenever something happened."""
 
-    def __init__(self, console: rich.console.Console, bill: Bill) -> None:
-        """Write to ``console``; ``bill`` is what the stack costs."""
+    def __init__(self, console: rich.console.Console, spending: Spending) -> None:
+        """Write to ``console``; ``spending`` is what the stack costs."""
         self._console = console
-        self._bill = bill
+        self._spending = spending
         self._live = rich.live.Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._last = ""
 
@@ -112,13 +112,13 @@ class Screen:
     def show(self, scene: Scene) -> None:
         """Show ``scene``."""
         if self._live is not None:
-            self._live.update(_drawn(scene, self._bill), refresh=True)
+            self._live.update(_drawn(scene, self._spending), refresh=True)
             return
         line = brief(scene)
         if line == self._last:
             return
         self._last = line
-        said = lines(scene, self._bill) if scene.is_over or not scene.progress else [line]
+        said = lines(scene, self._spending) if scene.is_over or not scene.progress else [line]
         self._console.print(rich.text.Text("\n".join(said)), soft_wrap=True)
 
     def trouble(self, sentence: str) -> None:
@@ -129,41 +129,41 @@ class Screen:
 class Data(Screen):
     """One line of JSON whenever something happened."""
 
-    def __init__(self, console: rich.console.Console, bill: Bill) -> None:
+    def __init__(self, console: rich.console.Console, spending: Spending) -> None:
         """Write to ``console``; what goes wrong meanwhile goes to standard error."""
-        super().__init__(rich.console.Console(file=console.file, force_terminal=False), bill)
+        super().__init__(rich.console.Console(file=console.file, force_terminal=False), spending)
 
     def show(self, scene: Scene) -> None:
         """Write ``scene``."""
         line = brief(scene)
         if line != self._last:
             self._last = line
-            print(json.dumps(as_data(scene, self._bill)), file=self._console.file, flush=True)
+            print(json.dumps(as_data(scene, self._spending)), file=self._console.file, flush=True)
 
     def trouble(self, sentence: str) -> None:
         """Tell what went wrong, apart from the data."""
         print(sentence, file=sys.stderr)  # noqa: T201 - likewise
 
 
-def _drawn(scene: Scene, bill: Bill) -> rich.console.RenderableType:
+def _drawn(scene: Scene, spending: Spending) -> rich.console.RenderableType:
     """Return the lines of ``scene``, its model and silence in colour, and its bars below."""
-    said = rich.text.Text("\n".join(lines(scene, bill)))
+    said = rich.text.Text("\n".join(lines(scene, spending)))
     said.highlight_regex(r"^.*(silent for|no verdict).*$", "bold red")
     if scene.progress is not None:
         said.highlight_words([scene.progress.model], "bold")
     grid = rich.table.Table.grid(padding=(0, 1))
-    for each in bars(scene, bill):
+    for each in bars(scene, spending):
         grid.add_row(each.label, rich.progress_bar.ProgressBar(total=1.0, completed=each.share, width=24), each.words)
     return rich.console.Group(said, grid)
 
 
-def bill_of(outputs: collections.abc.Mapping[str, typing.Any]) -> Bill:
+def spending_of(outputs: collections.abc.Mapping[str, typing.Any]) -> Spending:
     """Return what a stack with these ``outputs`` costs."""
     stops_at = None
     with contextlib.suppress(ValueError):  # "never: spend.keep_running" has no clock
         stops_at = dt.datetime.fromisoformat(str(outputs.get("servers_stop_at", "")))
     usd_per_hour, budget_usd = _number(outputs.get("usd_per_hour")), _number(outputs.get("budget_usd"))
-    return Bill(usd_per_hour=usd_per_hour, budget_usd=budget_usd, stops_at=stops_at)
+    return Spending(usd_per_hour=usd_per_hour, budget_usd=budget_usd, stops_at=stops_at)
 
 
 def _number(value: object) -> float | None:

@@ -41,13 +41,6 @@ class Interval:
             high=None if self.high is None else math.exp(self.high),
         )
 
-    def hull(self, other: "Interval") -> "Interval":
-        """Return the smallest interval that holds both."""
-        return Interval(
-            low=None if self.low is None or other.low is None else min(self.low, other.low),
-            high=None if self.high is None or other.high is None else max(self.high, other.high),
-        )
-
 
 UNBOUNDED = Interval(low=None, high=None)
 
@@ -109,11 +102,6 @@ def percent(share: float | None) -> str:
         value = min(max(value, 0.01), 99.99)
     decimals = 2 if value > 99 or 0 < value < 1 else 1  # noqa: PLR2004 - the ends need the digit
     return f"{value:.{decimals}f} %".replace(".00 %", " %").replace(".0 %", " %")
-
-
-def percent_bounds(interval: Interval) -> str:
-    """Return an interval of shares in percent: "97.1 % to 99.4 %"."""
-    return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def duration(seconds: float | None) -> str:

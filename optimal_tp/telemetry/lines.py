@@ -12,7 +12,7 @@ _BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Bill:
+class Spending:
     """What a stack costs, from its outputs; None is what nobody said."""
 
     usd_per_hour: float | None = None
@@ -26,7 +26,7 @@ class Bill:
         return None if self.usd_per_hour is None else self.usd_per_hour * seconds / 3600
 
 
-UNKNOWN = Bill()
+UNKNOWN = Spending()
 """Of a run that was named without its stack."""
 
 
@@ -39,16 +39,16 @@ class Bar:
     words: str
 
 
-def bars(scene: Scene, bill: Bill) -> list[Bar]:
+def bars(scene: Scene, spending: Spending) -> list[Bar]:
     """Return how far the money and the precision are, of a run under way; none of what is not known."""
     progress = scene.progress
     if progress is None or scene.has_ended or scene.is_silent:
         return []
     found = []
-    spent = bill.spent_usd(_seconds(scene, progress))
-    if spent is not None and bill.budget_usd:
-        words = f"at most {usd(spent)} of {usd(bill.budget_usd)}"
-        found.append(Bar(label="spent", share=min(1.0, spent / bill.budget_usd), words=words))
+    spent = spending.spent_usd(_seconds(scene, progress))
+    if spent is not None and spending.budget_usd:
+        words = f"at most {usd(spent)} of {usd(spending.budget_usd)}"
+        found.append(Bar(label="spent", share=min(1.0, spent / spending.budget_usd), words=words))
     return [*found, *look_bars(progress.looks[-1] if progress.looks else None)]
 
 
@@ -66,16 +66,16 @@ def look_bars(look: Look | None) -> list[Bar]:
     return found
 
 
-def lines(scene: Scene, bill: Bill) -> list[str]:
-    """Return what is to be said of ``scene``, whose stack costs ``bill``."""
+def lines(scene: Scene, spending: Spending) -> list[str]:
+    """Return what is to be said of ``scene``, whose stack costs ``spending``."""
     progress = scene.progress
     if progress is None:
-        return [*_sweep_line(scene), _nothing_yet(scene), *_stops(scene, bill)]
+        return [*_sweep_line(scene), _nothing_yet(scene), *_stops(scene, spending)]
     said = [*_sweep_line(scene), f"{progress.model}  {scene.place}"]
     if scene.has_ended:
         answers = scene.answers or (_without_answer(scene, progress),)
-        return [*said, *answers, _spent(scene, progress, bill)]
-    said += [_stage_line(scene, progress), _spent(scene, progress, bill)]
+        return [*said, *answers, _spent(scene, progress, spending)]
+    said += [_stage_line(scene, progress), _spent(scene, progress, spending)]
     if scene.is_silent:
         silent = (
             f"The load generator has been silent for {duration(scene.silent_seconds)}: it is gone or cannot reach the "
@@ -85,11 +85,11 @@ def lines(scene: Scene, bill: Bill) -> list[str]:
     return [*said, *_look_lines(progress), *_value_lines(scene, progress), *progress.lines[-1:]]
 
 
-def as_data(scene: Scene, bill: Bill) -> dict[str, object]:
+def as_data(scene: Scene, spending: Spending) -> dict[str, object]:
     """Return ``scene`` as plain data with units in the keys; None is what is not known."""
     progress = scene.progress
     look = progress.looks[-1] if progress is not None and progress.looks else None
-    spent = None if progress is None else bill.spent_usd(_seconds(scene, progress))
+    spent = None if progress is None else spending.spent_usd(_seconds(scene, progress))
     ratios = () if look is None else look.ratios
     return {
         "place": scene.place,
@@ -110,8 +110,8 @@ def as_data(scene: Scene, bill: Bill) -> dict[str, object]:
             for ratio in ratios
         ],
         "spent_usd_at_most": spent,
-        "budget_usd": bill.budget_usd,
-        "servers_stop_at": None if bill.stops_at is None else bill.stops_at.isoformat(),
+        "budget_usd": spending.budget_usd,
+        "servers_stop_at": None if spending.stops_at is None else spending.stops_at.isoformat(),
         "silent_seconds": None if progress is None else round(scene.silent_seconds, 1),
         "has_ended": scene.has_ended,
         "answers": list(scene.answers),
@@ -162,21 +162,21 @@ def _seconds(scene: Scene, progress: Progress) -> float:
     return until - (progress.started if scene.started is None else scene.started)
 
 
-def _spent(scene: Scene, progress: Progress, bill: Bill) -> str:
+def _spent(scene: Scene, progress: Progress, spending: Spending) -> str:
     seconds = _seconds(scene, progress)
-    spent = bill.spent_usd(seconds)
+    spent = spending.spent_usd(seconds)
     if spent is None:
         return f"{duration(seconds)} since the load generator began; --stack STACK adds what it costs"
-    most = "" if bill.budget_usd is None else f" of {usd(bill.budget_usd)}"
-    said = f"spent at most {usd(spent)}{most} in {duration(seconds)}, at {usd(bill.usd_per_hour)} an hour"
-    return "; ".join([said, *_stops(scene, bill)])
+    most = "" if spending.budget_usd is None else f" of {usd(spending.budget_usd)}"
+    said = f"spent at most {usd(spent)}{most} in {duration(seconds)}, at {usd(spending.usd_per_hour)} an hour"
+    return "; ".join([said, *_stops(scene, spending)])
 
 
-def _stops(scene: Scene, bill: Bill) -> list[str]:
-    if bill.stops_at is None or scene.has_ended:
+def _stops(scene: Scene, spending: Spending) -> list[str]:
+    if spending.stops_at is None or scene.has_ended:
         return []
-    left = bill.stops_at.timestamp() - scene.now
-    clock = bill.stops_at.astimezone(dt.UTC).strftime("%H:%M UTC")
+    left = spending.stops_at.timestamp() - scene.now
+    clock = spending.stops_at.astimezone(dt.UTC).strftime("%H:%M UTC")
     return [f"servers stop by {clock}, in {duration(left)}" if left > 0 else f"servers were stopped at {clock}"]
 
 

@@ -72,11 +72,6 @@ class Proof:
     """Lowest rate shown to miss them; None for none yet."""
     turns: int
 
-    @property
-    def unseen_share(self) -> float:
-        """Share of turns that a disturbance may hit and still escape so many turns: ``3 / turns``, at most 1."""
-        return min(1.0, 3 / self.turns) if self.turns else 1.0
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DegreeVerdict:

@@ -20,13 +20,13 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli import watch as watch_command
 from optimal_tp.cli.stack.results import outputs_of
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.watch import Screen, bill_of, configure, follow
+from optimal_tp.cli.watch import Screen, configure, follow, spending_of
 from optimal_tp.errors import Interrupted, SettingsError
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.progress import encode_progress
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
-from optimal_tp.telemetry.lines import UNKNOWN, Bill
+from optimal_tp.telemetry.lines import UNKNOWN, Spending
 from optimal_tp.telemetry.snapshot import Scene, Sight
 from tests.fakes_candidates import TP2
 from tests.fakes_run import planted_run, store
@@ -325,7 +325,7 @@ def pulumi(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str) -
 def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack that was named is the one that is asked."""
     outputs = {"results_uri": RUNS, "usd_per_hour": 4.85, "budget_usd": 20}
-    known = Bill(usd_per_hour=4.85, budget_usd=20)
+    known = Spending(usd_per_hour=4.85, budget_usd=20)
     for said, stops_at in (
         ("2026-07-01T15:48:00+00:00", dt.datetime(2026, 7, 1, 15, 48, tzinfo=dt.UTC)),
         ("never: spend.keep_running", None),
@@ -333,7 +333,7 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         text = json.dumps({**outputs, "servers_stop_at": said})
         pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{text}'""")
 
-        assert bill_of(outputs_of("dev")) == dataclasses.replace(known, stops_at=stops_at)
+        assert spending_of(outputs_of("dev")) == dataclasses.replace(known, stops_at=stops_at)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import pytest
 
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.sweep import Leg, Sweep
-from optimal_tp.telemetry.lines import UNKNOWN, Bar, Bill, as_data, bars, brief, lines
+from optimal_tp.telemetry.lines import UNKNOWN, Bar, Spending, as_data, bars, brief, lines
 from optimal_tp.telemetry.snapshot import Scene
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_watch import PROGRESS, look
 
 NOW = 3600.0
-BILL = Bill(usd_per_hour=4.85, budget_usd=20.0, stops_at=dt.datetime.fromtimestamp(5400, dt.UTC))
+SPENDING = Spending(usd_per_hour=4.85, budget_usd=20.0, stops_at=dt.datetime.fromtimestamp(5400, dt.UTC))
 RUNNING = dataclasses.replace(
     PROGRESS,
     stage="blocks",
@@ -38,7 +38,7 @@ def test_a_run_under_way() -> None:
     """Stage, time left, money, the interval now and at its first look, the last minutes, the last word."""
     values = {"OutputTokensPerSecondPerCore": {TP1: 171.6, TP2: 98.0}, "RPS": {TP1: 3.4}, "WithinLimits": {TP1: 99.5}}
 
-    assert lines(scene(values=values), BILL) == [
+    assert lines(scene(values=values), SPENDING) == [
         "Qwen/Qwen3-0.6B  s3://b/runs/20260701T120000Z-aaaa",
         "blocks, block 9: 10 min, at most 20 min left",
         "spent at most $4.85 of $20.00 in 60 min, at $4.85 an hour; servers stop by 01:30 UTC, in 30 min",
@@ -65,7 +65,7 @@ def test_a_price_that_is_not_known_is_said() -> None:
 
 def test_no_run_yet() -> None:
     """Where, when the first word comes, and until when money may be spent."""
-    assert lines(scene(None, place="s3://b/runs"), BILL) == [
+    assert lines(scene(None, place="s3://b/runs"), SPENDING) == [
         "No run yet in s3://b/runs: the load generator writes there as soon as its pod starts.",
         "servers stop by 01:30 UTC, in 30 min",
     ]
@@ -76,7 +76,7 @@ def test_a_silent_load_generator() -> None:
     silent = scene(dataclasses.replace(RUNNING, written=NOW - 600), values={"RPS": {1: 3.4}})
 
     assert silent.is_silent
-    assert lines(silent, BILL)[3:] == [
+    assert lines(silent, SPENDING)[3:] == [
         (
             "The load generator has been silent for 10 min: it is gone or cannot reach the bucket. Its log "
             "says why; its Deployment starts it again."
@@ -91,7 +91,7 @@ def test_a_run_that_is_over_is_never_silent() -> None:
     over = scene(dataclasses.replace(RUNNING, is_over=True, written=1800), answers=("Serve with TP1.", "Sure."))
 
     assert not over.is_silent
-    assert lines(over, Bill(usd_per_hour=4.0))[1:] == [
+    assert lines(over, Spending(usd_per_hour=4.0))[1:] == [
         "Serve with TP1.",
         "Sure.",
         "spent at most $2.00 in 30 min, at $4.00 an hour",
@@ -116,7 +116,7 @@ SWEEP = Sweep(
 def test_a_sweep_says_which_model_has_its_turn() -> None:
     """Every model with its state, then the run of the one that is measured; money counts from the sweep's start."""
     progress = dataclasses.replace(RUNNING, started=3000.0)
-    said = lines(scene(progress, sweep=SWEEP), Bill(usd_per_hour=4.0))
+    said = lines(scene(progress, sweep=SWEEP), Spending(usd_per_hour=4.0))
 
     assert said[0] == "2 models: a/b ended, a/c running"
     assert said[3] == "spent at most $4.00 in 60 min, at $4.00 an hour"
@@ -155,7 +155,7 @@ def test_bars_of_a_run_under_way() -> None:
 
     assert told.precision_share is not None
     assert told.precision_share == pytest.approx(0.05 / 0.1547, abs=1e-3)
-    assert bars(scene(dataclasses.replace(RUNNING, looks=(told,))), BILL) == [
+    assert bars(scene(dataclasses.replace(RUNNING, looks=(told,))), SPENDING) == [
         Bar(label="spent", share=4.85 / 20, words="at most $4.85 of $20.00"),
         Bar(label="time", share=0.25, words="15 min of 60 min"),
         Bar(label="precision", share=told.precision_share, words="±15.5 %, finest asked ±5 %"),
@@ -167,15 +167,15 @@ def test_what_is_not_known_has_no_bar() -> None:
     open_ended = dataclasses.replace(look(5, 0.0, 2.0), resolution=0.05)
 
     assert bars(scene(dataclasses.replace(RUNNING, looks=(open_ended,))), UNKNOWN) == []
-    assert bars(scene(dataclasses.replace(RUNNING, looks=())), Bill(usd_per_hour=4.0)) == []
-    assert bars(scene(None), BILL) == []
-    assert bars(scene(dataclasses.replace(RUNNING, is_over=True)), BILL) == []
-    assert bars(scene(dataclasses.replace(RUNNING, written=NOW - 600)), BILL) == []
+    assert bars(scene(dataclasses.replace(RUNNING, looks=())), Spending(usd_per_hour=4.0)) == []
+    assert bars(scene(None), SPENDING) == []
+    assert bars(scene(dataclasses.replace(RUNNING, is_over=True)), SPENDING) == []
+    assert bars(scene(dataclasses.replace(RUNNING, written=NOW - 600)), SPENDING) == []
 
 
 def test_servers_that_were_stopped_are_told() -> None:
     """The guard's moment has passed, and the run has not ended: nobody reads a time that lies behind him."""
-    late = dataclasses.replace(BILL, stops_at=dt.datetime.fromtimestamp(NOW - 60, dt.UTC))
+    late = dataclasses.replace(SPENDING, stops_at=dt.datetime.fromtimestamp(NOW - 60, dt.UTC))
 
     assert lines(scene(), late)[2].endswith("; servers were stopped at 00:59 UTC")
 
@@ -189,4 +189,4 @@ def test_a_scene_as_data() -> None:
     ]
     assert (data["stage"], data["detail"], data["blocks"], data["silent_seconds"]) == ("blocks", "block 9", 9, 20.0)
     assert (data["spent_usd_at_most"], data["budget_usd"], data["servers_stop_at"]) == (None, None, None)
-    assert as_data(scene(), BILL)["servers_stop_at"] == "1970-01-01T01:30:00+00:00"
+    assert as_data(scene(), SPENDING)["servers_stop_at"] == "1970-01-01T01:30:00+00:00"

@@ -91,12 +91,6 @@ def test_turns_at_a_slightly_higher_rate_prove_a_lower_one() -> None:
     assert proof([*few, *far], alpha=0.05).held_per_second_per_core is None
 
 
-@pytest.mark.parametrize(("turns", "share"), [(0, 1.0), (2, 1.0), (60, 0.05)])
-def test_what_so_many_turns_cannot_see(turns: int, share: float) -> None:
-    """A disturbance of three in so many may escape them."""
-    assert proof(readings(0.0, [1.0] * turns), alpha=0.05).unseen_share == share
-
-
 def test_with_two_percentiles_both_are_proven_held_and_either_missed() -> None:
     """The tail holds and the median does not: nothing is held, and the median proves the miss."""
     turns = readings(0.0, [1.0] * 60)

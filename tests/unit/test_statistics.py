@@ -111,8 +111,3 @@ def test_design_effect_without_variation_is_one(groups: list[tuple[int, int]]) -
 def test_interval_of_a_ratio_turns_with_its_sign() -> None:
     """Negating swaps the ends and keeps an open end open."""
     assert Interval(low=0.1, high=None).negated() == Interval(low=None, high=-0.1)
-
-
-def test_hull_is_open_where_one_part_is() -> None:
-    """The hull of a bounded and an unbounded interval is unbounded."""
-    assert Interval(low=0.0, high=1.0).hull(Interval(low=-1.0, high=None)) == Interval(low=-1.0, high=None)

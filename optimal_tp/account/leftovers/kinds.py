@@ -4,7 +4,7 @@ import collections.abc
 import dataclasses
 import typing
 
-from optimal_tp.account.leftovers.rates import Price
+from optimal_tp.account.leftovers.rates import MonthlyPrice
 from optimal_tp.account.questions import Question
 from optimal_tp.account.steps import Step
 from optimal_tp.errors import Exit
@@ -26,7 +26,7 @@ class Leftover:
     """What removes it, in order; empty where nothing can."""
     bills: bool | None = False
     """None where it cannot be told from here."""
-    price: Price | None = None
+    price: MonthlyPrice | None = None
     """None where no price is known here, and where it costs nothing."""
     is_at_most: bool = False
     """True where the price is the most that it can cost."""

@@ -6,7 +6,7 @@ import typing
 
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
-from optimal_tp.account.leftovers.rates import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, Price, monthly
+from optimal_tp.account.leftovers.rates import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, MonthlyPrice, monthly
 from optimal_tp.account.leftovers.scope import Look, Scope, distinct, searched
 from optimal_tp.account.questions import Question, pairs
 from optimal_tp.account.steps import call
@@ -112,7 +112,7 @@ def _instances(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _price_of_type(scope: Scope, instance_type: str) -> Price | None:
+def _price_of_type(scope: Scope, instance_type: str) -> MonthlyPrice | None:
     settings = scope.settings
     if instance_type == settings.neuron.instance_type:
         return monthly(settings.neuron.price)

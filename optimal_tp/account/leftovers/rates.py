@@ -10,54 +10,54 @@ GB = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Price:
+class MonthlyPrice:
     """What a month costs. ``date`` is when the source was written, or read where it has none, YYYY-MM-DD."""
 
     usd_per_month: float
     source: str
     date: str
 
-    def times(self, amount: float) -> "Price":
+    def times(self, amount: float) -> "MonthlyPrice":
         """Return the price of ``amount`` of it."""
         return dataclasses.replace(self, usd_per_month=self.usd_per_month * amount)
 
 
-def monthly(price: HourPrice) -> Price:
+def monthly(price: HourPrice) -> MonthlyPrice:
     """Return what a month costs at ``price``."""
-    return Price(usd_per_month=price.usd_per_hour * HOURS_PER_MONTH, source=price.source, date=price.date)
+    return MonthlyPrice(usd_per_month=price.usd_per_hour * HOURS_PER_MONTH, source=price.source, date=price.date)
 
 
 _QUOTED = "AWS's price list for us-east-1 as public repositories quote it"
 
 # Read 2026-11-24, all for us-east-1; other regions ask up to about half more.
-ADDRESS = Price(
+ADDRESS = MonthlyPrice(
     usd_per_month=0.005 * HOURS_PER_MONTH, source="factualminds.com, amazon-vpc-pricing-endpoints", date="2026-06-13"
 )
 """One public IPv4 address, in use or not."""
-INTERFACE_ENDPOINT = Price(
+INTERFACE_ENDPOINT = MonthlyPrice(
     usd_per_month=0.01 * HOURS_PER_MONTH, source="factualminds.com, amazon-vpc-pricing-endpoints", date="2026-06-13"
 )
 """One interface endpoint in one zone; gateway endpoints are free."""
-FILE_GB = Price(usd_per_month=0.30, source="cloudburn.io, amazon-efs-pricing", date="2026-03-03")
+FILE_GB = MonthlyPrice(usd_per_month=0.30, source="cloudburn.io, amazon-efs-pricing", date="2026-03-03")
 """One GB of EFS Standard."""
-OBJECT_GB = Price(usd_per_month=0.023, source="zeonedge.com, cloud-storage-cost-guide", date="2026-04-09")
+OBJECT_GB = MonthlyPrice(usd_per_month=0.023, source="zeonedge.com, cloud-storage-cost-guide", date="2026-04-09")
 """One GB of S3 Standard."""
-KEY = Price(usd_per_month=1.0, source="cloudburn.io, aws-kms-pricing", date="2026-03-14")
+KEY = MonthlyPrice(usd_per_month=1.0, source="cloudburn.io, aws-kms-pricing", date="2026-03-14")
 """One customer-managed key before its first rotation; one that waits for its deletion is free."""
-DASHBOARD = Price(
+DASHBOARD = MonthlyPrice(
     usd_per_month=3.0, source="factualminds.com, amazon-cloudwatch-pricing-metrics-logs-alarms", date="2026-06-13"
 )
-VOLUME_GB = Price(usd_per_month=0.08, source=_QUOTED, date="2026-11-24")
+VOLUME_GB = MonthlyPrice(usd_per_month=0.08, source=_QUOTED, date="2026-11-24")
 """One GB of a gp3 volume, used or not; what is asked for beyond its base speed is not in it."""
-SNAPSHOT_GB = Price(usd_per_month=0.05, source=_QUOTED, date="2026-11-24")
+SNAPSHOT_GB = MonthlyPrice(usd_per_month=0.05, source=_QUOTED, date="2026-11-24")
 """One GB of a snapshot: of the blocks that it does not share with an earlier one."""
-LOG_GB = Price(usd_per_month=0.03, source=_QUOTED, date="2026-11-24")
+LOG_GB = MonthlyPrice(usd_per_month=0.03, source=_QUOTED, date="2026-11-24")
 """One GB of logs as they are kept."""
-BALANCER = Price(usd_per_month=0.0225 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
+BALANCER = MonthlyPrice(usd_per_month=0.0225 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
 """One application or network load balancer, without what it carries."""
-CLASSIC_BALANCER = Price(usd_per_month=0.025 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
+CLASSIC_BALANCER = MonthlyPrice(usd_per_month=0.025 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
 """One classic load balancer, likewise."""
-ALARM_METRIC = Price(usd_per_month=0.10, source=_QUOTED, date="2026-11-24")
+ALARM_METRIC = MonthlyPrice(usd_per_month=0.10, source=_QUOTED, date="2026-11-24")
 """One metric that an alarm watches, at a resolution of a minute."""
 FREE_DASHBOARDS, FREE_DASHBOARD_METRICS, FREE_ALARM_METRICS = 3, 50, 10
 """Of an account each month: dashboards of so many metrics, metrics of alarms (aws.amazon.com/cloudwatch/pricing)."""

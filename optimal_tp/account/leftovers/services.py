@@ -13,7 +13,7 @@ from optimal_tp.account.leftovers.rates import (
     FREE_DASHBOARD_METRICS,
     FREE_DASHBOARDS,
     KEY,
-    Price,
+    MonthlyPrice,
 )
 from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
 from optimal_tp.account.questions import pairs
@@ -85,7 +85,7 @@ def _watched(alarm: collections.abc.Mapping[str, typing.Any]) -> int:
     return sum(1 for query in alarm.get("Metrics", ()) if "MetricStat" in query) or 1
 
 
-def _alarm(kind: str, name: str, *, bills: bool | None, price: Price | None) -> Leftover:
+def _alarm(kind: str, name: str, *, bills: bool | None, price: MonthlyPrice | None) -> Leftover:
     step = call("cloudwatch", "delete_alarms", AlarmNames=[name])
     return Leftover(kind=kind, name=name, bills=bills, price=price, steps=(step,))
 
