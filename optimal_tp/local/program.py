@@ -28,7 +28,7 @@ from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_ba
 from optimal_tp.local.profile import Profile
 from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.roof import attained_roof, buffer_bytes
-from optimal_tp.local.server import ServerPlan
+from optimal_tp.local.server import ServerPlan, entry_of
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.run import DegreeRecord
@@ -235,6 +235,7 @@ def _server_plans(
         for replica, cores in enumerate(place.cores)
     ]
     chosen = ports(len(fitting), first=request.profile.local.first_port)
+    entry = entry_of(request.python)
     return tuple(
         ServerPlan(
             candidate=candidate,
@@ -247,6 +248,7 @@ def _server_plans(
             local=request.profile.local,
             log=log_path(folder, candidate, replica),
             python=request.python.absolute(),
+            entry=entry,
         )
         for (candidate, replica, cores), port in zip(fitting, chosen, strict=True)
     )

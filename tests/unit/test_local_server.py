@@ -16,7 +16,7 @@ from optimal_tp.local import startup
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import BUCKET, Aws, _check_python, _with_own_name
-from optimal_tp.local.server import Server, ServerPlan, command, environment
+from optimal_tp.local.server import ENTRY, Server, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2
@@ -33,6 +33,7 @@ def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
         local=LocalSettings(kv_cache_gib=3),
         log=pathlib.Path("/tmp/log"),  # noqa: S108 - never opened
         python=pathlib.Path("/env/bin/python"),
+        entry=ENTRY,
     )
 
 
@@ -44,7 +45,7 @@ def test_the_command_carries_degree_batch_and_length() -> None:
     """What the settings say is what vLLM is told; it listens on loopback only."""
     words = command(_plan())
 
-    assert words[:3] == ["/env/bin/python", "-m", "vllm.entrypoints.openai.api_server"]
+    assert words[:3] == ["/env/bin/python", "-m", ENTRY]
     assert [
         _option(name, words)
         for name in ("--tensor-parallel-size", "--max-num-seqs", "--max-model-len", "--host", "--port", "--dtype")
