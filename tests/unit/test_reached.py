@@ -164,6 +164,21 @@ def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
     assert "that roof is too low, and no share is told" in limit_claim(analysis)
 
 
+def test_both_measurements_of_a_roof_are_in_the_published_form() -> None:
+    """Whoever reads verdict.json sees what the larger figures were taken from, and by how much they differ."""
+    low, high = (
+        Roof(kind="attained", bytes_per_second=each, flop_per_second=None, source="what a core attained")
+        for each in (800e9, 1e12)
+    )
+    physics = dataclasses.replace(KNOWN, roof=high, measured=(low, high))
+    limits = document(analysed(two_at_a_time(1), physics)).limits
+
+    assert limits is not None
+    assert (limits.roof, limits.measured) == (high, (low, high))
+    assert limits.drift_share == pytest.approx(0.2)
+    assert " of what memory bandwidth allowed when it was measured" in limit_claim(analysed(two_at_a_time(1), physics))
+
+
 def test_the_claim_names_share_bound_and_next_degree() -> None:
     """What a reader takes away: the share, what binds, and what a larger degree could give at most."""
     analysis = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2))
