@@ -25,11 +25,11 @@ from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
-from optimal_tp.local.quota import granted_cores
 from optimal_tp.local.roof import Attained, attained_roof, buffer_bytes, physics_of, roof_words
 from optimal_tp.local.server import ServerPlan, entry_of
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
+from optimal_tp.measurement.quota import granted_cores
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude

@@ -12,7 +12,6 @@ import pytest
 
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.local import startup
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import BUCKET, Aws, _check_python, _with_own_name
@@ -220,19 +219,6 @@ def test_a_neighbour_is_seen_whoever_has_its_turn(monkeypatch: pytest.MonkeyPatc
     busy[:], used[0], now[0] = [9.0, 8.0], 9.0, 110.0
 
     assert arena.foreign_cpu_share() == pytest.approx(0.4, abs=0.01)
-
-
-@pytest.mark.parametrize(("readings", "expected"), [((5, 8), 3), ((5, 5), 0), ((None, None), None)])
-def test_throttled_periods_are_those_of_the_turn(
-    readings: tuple[int | None, ...], expected: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a quota held back before the turn is not the turn's."""
-    left = list(readings)
-    monkeypatch.setattr(startup, "throttled_periods", lambda: left.pop(0))
-    arena = MachineArena({})
-    arena.start_watch(TP1)
-
-    assert arena.throttled_periods() == expected
 
 
 def test_servers_of_one_candidate_are_told_apart(tmp_path: pathlib.Path) -> None:
