@@ -13,9 +13,9 @@ from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.what_if import next_of_family, what_if
-from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.measurement.run import RunRecord
 from optimal_tp.verdict.predictions import WhatIf
-from tests.fakes_run import parsed, settings
+from tests.fakes_roofline import played_run
 
 pytestmark = pytest.mark.measurement
 TP1, TP2 = Candidate(1), Candidate(2)
@@ -45,30 +45,8 @@ def engine(candidate: Candidate, base_seconds: float, *, prompt_seconds: float =
 def record(shape: str | ModelShape | None = None) -> RunRecord:
     """Return a run without limits on Trainium2, of a model of that name or shape."""
     known = SHAPES[shape] if isinstance(shape, str) else shape
-    return RunRecord(
-        run="20260701T120000Z-abcd",
-        started="2026-07-01T12:00:00+00:00",
-        place="cluster",
-        settings=parsed(settings(degrees=[1, 2], model={"max_num_seqs": 4, "max_model_len_tokens": 256})),
-        pins={},
-        degrees=tuple(
-            DegreeRecord(
-                degree=degree,
-                gate=None,
-                reason=None,
-                urls=("http://127.0.0.1:1",),
-                cores_used=degree,
-                cores_allocated=degree,
-                ready_seconds=None,
-            )
-            for degree in (1, 2)
-        ),
-        turns=(),
-        ending="settled",
-        ending_detail=None,
-        elapsed_seconds=60,
-        physics=None if known is None else Physics(roof=TRAINIUM2, shape=known, dtype_bytes=2),
-    )
+    physics = None if known is None else Physics(roof=TRAINIUM2, shape=known, dtype_bytes=2)
+    return played_run((1, 2), slots=4, physics=physics)
 
 
 def values(found: WhatIf) -> dict[str, float]:
