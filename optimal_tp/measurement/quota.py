@@ -44,6 +44,7 @@ class _Group(typing.NamedTuple):
     version: int
 
     def cores(self) -> float | None:
+        """Return the cores that the group's own quota grants; None without one."""
         if self.version == 1:
             quota, period = self._text("cpu.cfs_quota_us"), self._text("cpu.cfs_period_us")
         else:
@@ -53,6 +54,7 @@ class _Group(typing.NamedTuple):
         return None
 
     def throttled(self) -> Throttled | None:
+        """Return how long the group's own quota has held it back; None without a count."""
         words = (line.partition(" ") for line in self._text("cpu.stat").splitlines())
         counts = {name: int(value) for name, _, value in words if value.isdigit()}
         if "nr_throttled" not in counts:

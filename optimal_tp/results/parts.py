@@ -221,6 +221,7 @@ def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord)
                 best[candidate] = max(known)[1]
 
     def load(turn: Turn) -> float | None:
+        """Return what told the loads of a candidate apart: slots, or the logarithm of the rate per core."""
         return turn.concurrency if turn.rate_per_second is None else math.log(turn.rate_per_second / cores[of(turn)])
 
     return [turn for turn in turns if turn.stage != "block" or load(turn) == best.get(of(turn), load(turn))]
