@@ -25,7 +25,7 @@ from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
-from optimal_tp.local.roof import Attained, attained_roof, buffer_bytes, physics_of, roof_words
+from optimal_tp.local.roof import Attained, attained_roof, buffer_bytes, physics_of, sentence
 from optimal_tp.local.server import ServerPlan, entry_of
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
@@ -124,9 +124,8 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         if not halt.event.is_set():
             after = await asyncio.to_thread(_attained, request, found, shape)
             known = physics_of(shape, BYTES[local.dtype], before.roof, after.roof)
-            watcher.say(
-                f"After the run: {after.words}" if known is None or after.roof is None else roof_words(known.roof)
-            )
+            words = after.words if known is None or after.roof is None else sentence(known.roof)
+            watcher.say(f"After the run: {words}")
             record = dataclasses.replace(record, physics=known)
             aws.bucket.store([write_record(folder, record)])
         status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)

@@ -69,10 +69,10 @@ def attained_roof(
         f"{figure(buffer_bytes / 1e6)} MB (median pass {figure(median / 1e9)}; caches are not excluded){computed}"
     )
     roof = Roof(kind="attained", bytes_per_second=best, flop_per_second=flop, source=source)
-    return Attained(roof=roof, words=roof_words(roof))
+    return Attained(roof=roof, words=sentence(roof))
 
 
-def roof_words(roof: Roof) -> str:
+def sentence(roof: Roof) -> str:
     """Return where the figures of ``roof`` come from, as a sentence."""
     return f"The roof is {roof.source}."
 
