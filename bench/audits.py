@@ -103,6 +103,7 @@ def _stopped_for_a_while(pid: int) -> None:
     """Stop the client by signal, once its load is under way, as a debugger or a freezer would."""
 
     def stop() -> None:
+        """Stop the client now, and wake it after the pause."""
         os.kill(pid, signal.SIGSTOP)
         threading.Timer(_PAUSE_SECONDS, os.kill, (pid, signal.SIGCONT)).start()
 
@@ -113,6 +114,7 @@ def _crowded_out_for_a_while(pid: int) -> None:
     """Let busy loops go before the client on its core, once its load is under way; it starts and ends undisturbed."""
 
     def crowd() -> None:
+        """Let everything go before the client, and fill its core for the pause."""
         os.setpriority(os.PRIO_PROCESS, pid, 19)
         with _busy_loops():
             time.sleep(_PAUSE_SECONDS)

@@ -56,6 +56,7 @@ def costs(pieces: typing.Sequence[bytes]) -> dict[str, float]:
     counted = summary.Summary()
 
     def answered() -> Exchange:
+        """Return an exchange that has taken in every piece."""
         asked = Exchange(0, 0, 0, 0.0, b"")
         connection.usable = True
         connection._exchange = asked  # noqa: SLF001 - send would want a socket

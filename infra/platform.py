@@ -39,6 +39,12 @@ class ClusterOutputs(typing.TypedDict):
     """EFS file system with model and compiled artifacts."""
     access_point_id: pulumi.Input[str]
     """Its access point, which pins user and folder."""
+    subnet_ids: pulumi.Input[list[str]]
+    """Subnets that Neuron nodes go to, one for each zone of `infra.neuron.zones`."""
+    security_group_ids: pulumi.Input[list[str]]
+    """Security groups of Neuron nodes."""
+    instance_profile: pulumi.Input[str]
+    """Instance profile of Neuron nodes."""
     node_pool_name: pulumi.Input[str]
     """Karpenter's NodePool that launches the Neuron nodes."""
     prices: pulumi.Input[list[str]]
@@ -76,6 +82,12 @@ class Platform:
     """Without the scheme, as conditions of IRSA trust policies name it."""
     file_system_id: pulumi.Output[str]
     access_point_id: pulumi.Output[str]
+    subnet_ids: collections.abc.Sequence[pulumi.Input[str]]
+    """Where Neuron nodes go."""
+    security_group_ids: collections.abc.Sequence[pulumi.Input[str]]
+    """Of Neuron nodes."""
+    instance_profile: pulumi.Input[str]
+    """Of Neuron nodes."""
     pool: NeuronPool
     foundation: tuple[pulumi.Resource, ...]
     """What pods need while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
@@ -95,6 +107,9 @@ class Platform:
             "oidc_provider_arn": self.oidc_provider_arn,
             "file_system_id": self.file_system_id,
             "access_point_id": self.access_point_id,
+            "subnet_ids": pulumi.Output.all(*self.subnet_ids),
+            "security_group_ids": pulumi.Output.all(*self.security_group_ids),
+            "instance_profile": self.instance_profile,
             "node_pool_name": self.pool.node_pool_name,
             "prices": list(self.prices),
         }
@@ -137,6 +152,7 @@ def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_lif
         ),
         in_cluster,
     )
+    subnet_ids = [subnets.private_ids[zone] for zone in settings.neuron.zones]
     storage = SharedStorage(
         "storage",
         SharedStorageArgs(
@@ -151,7 +167,7 @@ def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_lif
         NeuronPoolArgs(
             neuron=settings.neuron,
             instance_profile=karpenter.instance_profile_name,
-            subnet_ids=[subnets.private_ids[zone] for zone in settings.neuron.zones],
+            subnet_ids=subnet_ids,
             security_group_ids=[cluster.security_group_id],
             tags=settings.tags,
             life_seconds=node_life_seconds,
@@ -168,6 +184,9 @@ def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_lif
         oidc_issuer=cluster.oidc_issuer,
         file_system_id=storage.file_system_id,
         access_point_id=storage.access_point_id,
+        subnet_ids=subnet_ids,
+        security_group_ids=[cluster.security_group_id],
+        instance_profile=karpenter.instance_profile_name,
         pool=pool,
         foundation=(cluster, karpenter, scheduling, storage),
         prices=sizing.price_sentences(settings),
@@ -260,6 +279,9 @@ def _on_existing(
         oidc_issuer=pulumi.Output.from_input(existing.oidc_issuer),
         file_system_id=pulumi.Output.from_input(existing.file_system_id),
         access_point_id=access.id,
+        subnet_ids=existing.subnet_ids,
+        security_group_ids=existing.security_group_ids,
+        instance_profile=existing.instance_profile,
         pool=pool,
         foundation=(access,),
         prices=sizing.price_sentences(settings),

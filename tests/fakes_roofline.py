@@ -1,12 +1,17 @@
-"""A server that reaches its roof: every step takes exactly as long as physics demands, prefills mixed in."""
+"""A server that reaches its roof, and the record of a run on such: every step takes as long as physics demands."""
 
 import collections
+import collections.abc
 import dataclasses
 import random
 
+from optimal_tp.facts.physics import Physics
+from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.floors import Server
+from tests.fakes_run import parsed, settings
 
 
 @dataclasses.dataclass
@@ -89,3 +94,38 @@ def as_samples(
         )
         for number, (shape, (arrival, first, last)) in enumerate(zip(shapes, times, strict=True))
     ]
+
+
+def played_run(
+    degrees: collections.abc.Sequence[int],
+    *,
+    slots: int,
+    physics: Physics | None,
+    turns: tuple[Turn, ...] = (),
+    ending: Ending = "settled",
+) -> RunRecord:
+    """Return the record of a run in the cluster: one server of ``slots`` sequences for each of ``degrees``."""
+    return RunRecord(
+        run="20260701T120000Z-abcd",
+        started="2026-07-01T12:00:00+00:00",
+        place="cluster",
+        settings=parsed(settings(degrees=list(degrees), model={"max_num_seqs": slots, "max_model_len_tokens": 256})),
+        pins={},
+        degrees=tuple(
+            DegreeRecord(
+                degree=degree,
+                gate=None,
+                reason=None,
+                urls=("http://127.0.0.1:1",),
+                cores_used=degree,
+                cores_allocated=degree,
+                ready_seconds=None,
+            )
+            for degree in degrees
+        ),
+        turns=turns,
+        ending=ending,
+        ending_detail=None,
+        elapsed_seconds=60,
+        physics=physics,
+    )

@@ -89,6 +89,7 @@ class Loop:
         start = time.perf_counter()
 
         async def placed() -> None:
+            """Send one request once there is a place for it."""
             async with places:
                 await self.one(session)
 

@@ -52,6 +52,7 @@ def clients(region: str, session: boto3.session.Session) -> Clients:
     """Return clients of ``region`` with the credentials of ``session``."""
 
     def client(service: str) -> typing.Any:  # noqa: ANN401 - every service has a class of its own
+        """Return the client of ``service``, in the one region that has it for prices."""
         place = _PRICING_REGION if service == "pricing" else region
         return session.client(service, region_name=place, config=_CONFIG)  # type: ignore[call-overload]
 

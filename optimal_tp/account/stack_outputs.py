@@ -1,6 +1,7 @@
 """The outputs of another stack, in place of the ids of ``infra.existing``. Asks Pulumi, and never AWS."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import json
 import re
@@ -17,7 +18,9 @@ WANTED: typing.Final = (
 )
 """Keys of ``infra.existing`` that an output of the same name fills."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 120.0
+"""Longest that Pulumi may take to tell a stack's outputs."""
+_NAMED = "name a stack that `pulumi stack output` knows, or write the ids"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,22 +71,35 @@ def _problem(key: str, name: str, found: StackOutputs, file: str) -> Problem:
     return Problem(path=f"output {key} of {name}", value=None, rule=rule, remedy=f"export it there, {instead}")
 
 
-def by_command(name: str) -> StackOutputs:
-    """Return the outputs of the stack ``name`` as ``pulumi stack output`` tells them, secrets left out."""
+def by_command(name: str, *, path: str = "infra.existing.stack", remedy: str = _NAMED) -> StackOutputs:
+    """Return the outputs of the stack ``name`` as ``pulumi stack output`` tells them, secrets left out.
+
+    Raises SettingsError about ``path`` where it tells none within two minutes: a backend may be asleep, and a command
+    that asks for a passphrase would wait for ever.
+    """
+    told = _told(name)
+    if isinstance(told, str):
+        rule = f"must be a stack whose outputs can be read, but {told}"
+        raise SettingsError([Problem(path=path, value=name, rule=rule, remedy=remedy)])
+    secrets = frozenset(key for key, value in told.items() if value == HIDDEN)
+    return StackOutputs(values={key: told[key] for key in told if key not in secrets}, secrets=secrets)
+
+
+def _told(name: str) -> dict[str, object] | str:
+    """Return what Pulumi prints of the stack ``name``, or in words why it is not known."""
     command = shutil.which(COMMAND)
-    why = "there is no pulumi command on PATH"
-    if command is not None:
-        words = [command, "stack", "output", "--json", "--non-interactive", "--stack", name]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
-            told = json.loads(done.stdout) if done.returncode == 0 else None
-        except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-            told, why = None, f"the pulumi command did not tell them ({type(error).__name__})"
-        else:
-            why = f"pulumi said: {' '.join(done.stderr.split())}"
-        if isinstance(told, dict):
-            secrets = frozenset(key for key, value in told.items() if value == HIDDEN)
-            return StackOutputs(values={key: told[key] for key in told if key not in secrets}, secrets=secrets)
-    rule = f"must be a stack whose outputs can be read, but {why}"
-    remedy = "name a stack that `pulumi stack output` knows, or write the ids"
-    raise SettingsError([Problem(path="infra.existing.stack", value=name, rule=rule, remedy=remedy)])
+    if command is None:
+        return "there is no pulumi command on PATH"
+    words = [command, "stack", "output", "--json", "--non-interactive", "--stack", name]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+    except OSError as error:
+        return f"the pulumi command does not start ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        return f"the pulumi command did not end within {PATIENCE_SECONDS:g} s"
+    if done.returncode != 0:
+        return f"pulumi said: {' '.join(done.stderr.split()) or 'no word'}"
+    with contextlib.suppress(ValueError):
+        if isinstance(told := json.loads(done.stdout), dict):
+            return told
+    return "what the pulumi command printed is no JSON object"

@@ -120,6 +120,7 @@ async def _load(asked: Options) -> int:
     loop = asyncio.get_running_loop()
 
     def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        """Keep which signal came, and end the load."""
         received.append(signal.Signals(number))
         loop.call_soon_threadsafe(stop.set)
 
@@ -135,6 +136,7 @@ async def _load(asked: Options) -> int:
     with Spool(asked.samples) as spool:
 
         def take(sample: Sample) -> None:
+            """Keep ``sample`` in the file, in the summary and for the audit."""
             spool.add(sample)
             counted.add(sample)
             kept.append(audit.row(sample))

@@ -153,6 +153,7 @@ class Assembly:
             sweep = planned(name, (model.settings for model in self.order.models))
 
             async def measure(index: int) -> None:
+                """Run the sweep's model of that place, and keep its verdict."""
                 own = self.results(f"{name}/{sweep.legs[index].folder}", exist_ok=goes_on)
                 title = self.order.models[index].settings.model.title
                 run = run_name(dt.datetime.now(dt.UTC))

@@ -172,6 +172,7 @@ class Conductor(OpenArena):
         suspended: set[str] = set()
 
         async def look() -> bool:
+            """Look at each Job once, suspend what ended with a word, and return whether all have ended."""
             claims = await self._claims()
             for each in jobs:
                 if not each.has_ended:
@@ -252,6 +253,7 @@ class Conductor(OpenArena):
         left = list(acts)
 
         async def act() -> bool:
+            """Do what is left, from the act that was refused last time; return True once nothing is left."""
             while left:
                 await asyncio.to_thread(left[0])
                 left.pop(0)

@@ -43,6 +43,7 @@ def turn_prompts(
         return lambda _: each
 
     def recorded(stretch: Stretch) -> collections.abc.Iterator[Prompt]:
+        """Yield prompts with the sizes that the trace has from the place where ``stretch`` begins in it."""
         arrivals = stretch.arrivals
         first = arrivals.first if isinstance(arrivals, Replay) else window(stretch.seed, len(trace.shapes))
         shapes = recorded_shapes(trace.shapes, first, seed=stretch.seed, opening=opening(arrivals), share=stretch.share)

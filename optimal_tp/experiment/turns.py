@@ -15,6 +15,7 @@ from optimal_tp.loadgen.counting import QUIET_SECONDS, Counting, begin_all, end_
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.transport import Network
+from optimal_tp.measurement.quota import Throttled, throttled
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
@@ -59,9 +60,6 @@ class Arena(typing.Protocol):
     def foreign_cpu_share(self) -> float | None:
         """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
 
-    def throttled_periods(self) -> int | None:
-        """Return in how many periods since ``start_watch`` a CPU quota held us back; None where none is counted."""
-
     def failure(self) -> str | None:
         """Return what went wrong with a server that we started, in a sentence; None while all is well."""
 
@@ -99,10 +97,6 @@ class OpenArena:
 
     def foreign_cpu_share(self) -> float | None:
         """Return None: other machines' processors cannot be seen from here."""
-        return None
-
-    def throttled_periods(self) -> int | None:
-        """Return None: whatever holds servers back there is a part of them."""
         return None
 
     def failure(self) -> str | None:
@@ -168,6 +162,8 @@ class Turns:
     """Certificates of servers with TLS; None trusts what the system does."""
     countings: collections.abc.Mapping[Candidate, tuple[Counting, ...]] = dataclasses.field(default_factory=dict)
     """The counters of each candidate's servers; nothing is read of one without."""
+    held_back: collections.abc.Callable[[], Throttled | None] = throttled
+    """What a CPU quota has held this process back, and the servers that run beside it in its container."""
 
     def has_left(self, candidate: Candidate) -> bool:
         """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
@@ -189,8 +185,10 @@ class Turns:
         else:
             await begin_all(countings, patience_seconds=0, within_seconds=COUNTERS_SECONDS)
         self.arena.start_watch(stretch.candidate)
+        before = self.held_back()
         driven = await self._driven(stretch)
-        foreign, throttled = self.arena.foreign_cpu_share(), self.arena.throttled_periods()
+        foreign, after = self.arena.foreign_cpu_share(), self.held_back()
+        held = None if before is None or after is None else after.since(before)
         epoch_seconds = time.time() - (self.clock() - self.origin)
         servers = await end_all(countings)
         counted = stretch.counted
@@ -210,7 +208,8 @@ class Turns:
             longest_lag_ms=driven.lag_max_ms,
             send_lag_p99_ms=driven.lag_p99_ms,
             foreign_cpu_share=foreign,
-            throttled_periods=throttled,
+            throttled_periods=None if held is None else held.periods,
+            throttled_seconds=None if held is None else held.seconds,
             start_epoch_seconds=epoch_seconds + driven.start_seconds,
             servers=servers,
         )

@@ -20,6 +20,7 @@ class _Floor:
     reason: str
 
     def holds(self, release: tuple[int, int, int]) -> bool:
+        """Return whether ``release`` is good: not before the first good one of its line, or of the last line."""
         in_line = [first for first in self.firsts if first[:2] == release[:2]]
         return release >= (in_line[0] if in_line else self.firsts[-1])
 

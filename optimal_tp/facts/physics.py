@@ -5,13 +5,25 @@ import dataclasses
 from optimal_tp.facts.hardware import Roof
 from optimal_tp.facts.shapes import ModelShape
 
+STEADY_SHARE = 0.05
+"""Measurements of a steady machine differ by no more (sc-membench repeats its own until they vary by less)."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Physics:
     """The least that must be known to say how far a server is from its limit."""
 
     roof: Roof
-    """Of one logical core."""
+    """Of one logical core. Where it was measured more than once: the largest figures, because a bound must be one."""
     shape: ModelShape
     dtype_bytes: int
     """Of one weight, key or value."""
+    measured: tuple[Roof, ...] = ()
+    """Every measurement that ``roof`` was taken from, in the order of time; empty where it is published."""
+
+    @property
+    def drift_share(self) -> float | None:
+        """By how much figures of ``measured`` differ at most: 1 - least / largest; None of fewer than two."""
+        pairs = zip(*((each.bytes_per_second, each.flop_per_second) for each in self.measured), strict=True)
+        known = [[each for each in figures if each is not None] for figures in pairs]
+        return max((1 - min(each) / max(each) for each in known if len(each) > 1), default=None)

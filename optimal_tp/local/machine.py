@@ -38,6 +38,7 @@ def with_batches(
     """Return ``workloads`` with the batches that a server's KV cache holds here in the place of ``auto``."""
 
     def sequences(degree: int) -> int:
+        """Return how many sequences the KV cache of a server of ``degree`` holds."""
         whole = _fit(shape, degree, workloads.model, 1, local, gib_per_core=local.gib_per_core, packed_bits=packed_bits)
         set_aside = min(local.gib_per_core, whole.weights_gib_per_core + local.kv_cache_gib)
         return _fit(

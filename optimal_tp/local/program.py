@@ -21,21 +21,20 @@ from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.resuming import run_name
 from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.facts.physics import Physics
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
-from optimal_tp.local.quota import granted_cores
-from optimal_tp.local.roof import attained_roof, buffer_bytes
-from optimal_tp.local.server import ServerPlan
+from optimal_tp.local.roof import Attained, attained_roof, buffer_bytes, physics_of, sentence
+from optimal_tp.local.server import ServerPlan, entry_of
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
+from optimal_tp.measurement.quota import granted_cores
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
-from optimal_tp.results.folder import Bucket, new_folder
+from optimal_tp.results.folder import Bucket, new_folder, write_record
 from optimal_tp.results.source import read
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.telemetry.console import Watcher
@@ -99,7 +98,8 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
         point_to(folder, request.out / "last")
     with _model_directory(request, shape) as model, local_endpoints() as endpoint:
         aws = Aws(endpoint, prefix=f"runs/{run}")
-        physics = await asyncio.to_thread(_physics, request, found, shape, watcher)
+        before = await asyncio.to_thread(_attained, request, found, shape)
+        watcher.say(before.words)
         plans = _server_plans(request, found, model, folder)
         async with running_servers(plans, halt=halt, watcher=watcher) as started:
             session = Session(
@@ -117,27 +117,29 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 ignore_eos=True,
                 ready_timeout_seconds=local.ready_timeout_seconds,
                 model_title=request.model_title,
-                physics=physics,
+                physics=physics_of(shape, BYTES[local.dtype], before.roof, None),
             )
             record = await session.conduct()
         watcher.end()
+        if not halt.event.is_set():
+            after = await asyncio.to_thread(_attained, request, found, shape)
+            known = physics_of(shape, BYTES[local.dtype], before.roof, after.roof)
+            words = after.words if known is None or after.roof is None else sentence(known.roof)
+            watcher.say(f"After the run: {words}")
+            record = dataclasses.replace(record, physics=known)
+            aws.bucket.store([write_record(folder, record)])
         status = conclude(read(aws.bucket.uri, aws.s3), folder, request.predict)
     raise_ending(record)
     return status
 
 
-def _physics(
-    request: Request, found: collections.abc.Sequence[Place], shape: ModelShape, watcher: Watcher
-) -> Physics | None:
-    """Return what the report is held against, measured while no server runs; None where it could not be."""
+def _attained(request: Request, found: collections.abc.Sequence[Place], shape: ModelShape) -> Attained:
+    """Return what the servers' cores attain. No server may run meanwhile."""
     local = request.profile.local
     served = [place for place in found if place.reason is None]
     cores = sorted({core for place in served for each in place.cores for core in each})
-    dtype_bytes = BYTES[local.dtype]
-    count = buffer_bytes(shape, dtype_bytes, max(place.candidate.degree for place in served))
-    attained = attained_roof(request.python, cores, count, local.dtype, os.environ)
-    watcher.say(attained.words)
-    return None if attained.roof is None else Physics(roof=attained.roof, shape=shape, dtype_bytes=dtype_bytes)
+    count = buffer_bytes(shape, BYTES[local.dtype], max(place.candidate.degree for place in served))
+    return attained_roof(request.python, cores, count, local.dtype, os.environ)
 
 
 def _with_own_name(workloads: WorkloadSettings, own: pathlib.Path | None) -> WorkloadSettings:
@@ -235,6 +237,7 @@ def _server_plans(
         for replica, cores in enumerate(place.cores)
     ]
     chosen = ports(len(fitting), first=request.profile.local.first_port)
+    entry = entry_of(request.python)
     return tuple(
         ServerPlan(
             candidate=candidate,
@@ -247,6 +250,7 @@ def _server_plans(
             local=request.profile.local,
             log=log_path(folder, candidate, replica),
             python=request.python.absolute(),
+            entry=entry,
         )
         for (candidate, replica, cores), port in zip(fitting, chosen, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The roof of this machine's cores, measured at the start: nobody publishes what a virtual core reads and computes."""
+"""The roof of this machine's cores, measured before a run and after it: nobody publishes a virtual core's."""
 
 import collections.abc
 import contextlib
@@ -11,14 +11,15 @@ import subprocess
 import typing
 
 from optimal_tp.facts.hardware import Roof
+from optimal_tp.facts.physics import STEADY_SHARE, Physics
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local import attaining
 from optimal_tp.local.server import own
-from optimal_tp.measurement.estimate import figure, plural
+from optimal_tp.measurement.estimate import figure, percent, plural
 from optimal_tp.plan.roofline.work import step_weights
 
 SECONDS = 2.0
-"""Of measuring, all cores at once; importing the servers' libraries takes longer."""
+"""Of one measurement, all cores at once; importing the servers' libraries takes longer."""
 PATIENCE_SECONDS = 120.0
 LARGEST_BYTES = 512 * 1024**2
 """Of a core's buffer: beyond it a machine's memory might not hold those of all cores."""
@@ -67,9 +68,46 @@ def attained_roof(
         f"what each of {plural(len(cores), 'core')} attained at {now}, all at once: {figure(best / 1e9)} GB/s reading "
         f"{figure(buffer_bytes / 1e6)} MB (median pass {figure(median / 1e9)}; caches are not excluded){computed}"
     )
-    return Attained(
-        roof=Roof(kind="attained", bytes_per_second=best, flop_per_second=flop, source=source),
-        words=f"The roof is {source}.",
+    roof = Roof(kind="attained", bytes_per_second=best, flop_per_second=flop, source=source)
+    return Attained(roof=roof, words=sentence(roof))
+
+
+def sentence(roof: Roof) -> str:
+    """Return where the figures of ``roof`` come from, as a sentence."""
+    return f"The roof is {roof.source}."
+
+
+def physics_of(shape: ModelShape, dtype_bytes: int, before: Roof | None, after: Roof | None) -> Physics | None:
+    """Return what a run is held against when its roof was measured ``before`` the servers came and ``after`` they went.
+
+    Each figure is the larger of both, because a bound that the clock or a neighbour lowered once would be none. A roof
+    that could not be measured is None; so is the answer where neither could.
+    """
+    measured = tuple(each for each in (before, after) if each is not None)
+    if not measured:
+        return None
+    physics = Physics(roof=measured[0], shape=shape, dtype_bytes=dtype_bytes, measured=measured)
+    return physics if len(measured) == 1 else dataclasses.replace(physics, roof=_larger(physics))
+
+
+def _larger(physics: Physics) -> Roof:
+    """Return the larger figures of the two roofs that were measured."""
+    before, after = physics.measured
+    drift, rates = physics.drift_share or 0.0, [each.flop_per_second for each in physics.measured]
+    said = f"{figure(after.bytes_per_second / 1e9)} GB/s"
+    if after.flop_per_second is not None:
+        said += f" and {figure(after.flop_per_second / 1e9)} GFLOP/s"
+    steady = (
+        f", more than the {percent(STEADY_SHARE)} of a steady machine, so its clock or its neighbours changed"
+        if drift > STEADY_SHARE
+        else ""
+    )
+    return dataclasses.replace(
+        before,
+        bytes_per_second=max(before.bytes_per_second, after.bytes_per_second),
+        flop_per_second=max((each for each in rates if each is not None), default=None),
+        source=f"{before.source}; after the run {said}; the larger of each counts, and they differ by up to "
+        f"{percent(drift)}{steady}",
     )
 
 

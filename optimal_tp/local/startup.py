@@ -14,7 +14,6 @@ from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
-from optimal_tp.local.quota import throttled_periods
 from optimal_tp.local.server import Server, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
@@ -143,7 +142,6 @@ class MachineArena(OpenArena):
         """Take over ``servers``, by candidate, all running."""
         self._servers = servers
         self._before: _Reading | None = None
-        self._throttled_before: int | None = None
 
     async def admit(self, candidate: Candidate) -> None:
         """Stop the others first, then wake ``candidate``."""
@@ -155,7 +153,6 @@ class MachineArena(OpenArena):
 
     def start_watch(self, candidate: Candidate) -> None:  # noqa: ARG002 - a neighbour counts on every server's cores alike
         """Read the clocks of all servers' cores."""
-        self._throttled_before = throttled_periods()
         self._before = self._read()
 
     def foreign_cpu_share(self) -> float | None:
@@ -167,11 +164,6 @@ class MachineArena(OpenArena):
         if self._before is None:
             return None
         return foreign_share(self._before, self._read(), cores=len(self._cores()))
-
-    def throttled_periods(self) -> int | None:
-        """Return in how many periods since ``start_watch`` a container's quota held us back; None without a count."""
-        now, before = throttled_periods(), self._throttled_before
-        return None if now is None or before is None else now - before
 
     def _cores(self) -> set[int]:
         return {core for server in self._all() for core in server.plan.cores}

@@ -1,12 +1,14 @@
 """The self-audit of a whole run: turns that cannot be trusted are left out, too many of them void the candidate."""
 
 import dataclasses
+import math
 import types
 import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.counters.audit import Most
+from optimal_tp.measurement.estimate import figure, plural
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Key, Turn, key, of, samples_by_turn
@@ -115,10 +117,21 @@ def _foreign(share: float | None) -> str | None:
     )
 
 
+def throttling(turns: typing.Iterable[Turn]) -> str | None:
+    """Return how often a CPU quota held back in ``turns``, and how long: "3 periods (0.25 s)"; None where none did."""
+    held = [(turn.throttled_periods, turn.throttled_seconds or 0.0) for turn in turns if turn.throttled_periods]
+    if not held:
+        return None
+    seconds = math.fsum(each for _, each in held)
+    return plural(sum(each for each, _ in held), "period") + (f" ({figure(seconds)} s)" if seconds else "")
+
+
 def _throttled(turn: Turn) -> str | None:
-    if not turn.throttled_periods:
+    held = throttling([turn])
+    # Elsewhere it is the client's alone, whose lateness is judged.
+    if held is None or not turn.is_beside_servers:
         return None
     return (
-        f"the container's CPU quota held servers or client back in {turn.throttled_periods} periods; "
-        "a valid turn has none; give the container more CPUs, or measure smaller degrees"
+        f"the container's CPU quota held servers or client back in {held}; a valid turn has none; "
+        "give the container more CPUs, or measure smaller degrees"
     )

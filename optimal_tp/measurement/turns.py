@@ -34,7 +34,10 @@ class Turn:
     foreign_cpu_share: float | None
     """Share of all servers' cores taken by other processes; None where it cannot be seen."""
     throttled_periods: int | None = None
-    """Periods in which a container's CPU quota held servers or client back; None where none is counted."""
+    """Periods in which a container's CPU quota held the client back, and servers beside it in its container; None where
+    none is counted."""
+    throttled_seconds: float | None = None
+    """How long it held them back; None where that is not counted."""
     max_num_seqs: int | None = None
     """The batch of the servers, where the run has the degree with several."""
     uncounted: int = 0
@@ -54,6 +57,11 @@ class Turn:
     None where nobody decided: in shares of a plan, and in records without it."""
     servers: tuple[ServerCounts | None, ...] = ()
     """What each replica counted itself, None for one that does not tell; empty where none does."""
+
+    @property
+    def is_beside_servers(self) -> bool:
+        """Whether the servers ran beside the client, which watched their cores, so that its quota is theirs too."""
+        return self.foreign_cpu_share is not None
 
 
 Key = tuple[str, Candidate, int | None, int | None, float | None]

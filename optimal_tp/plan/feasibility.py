@@ -132,6 +132,7 @@ def with_batches(settings: ClusterSettings, kind: InstanceType, *, engine: Engin
     """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
 
     def sequences(of: WorkloadSettings, degree: int) -> int:
+        """Return how many sequences the KV cache of a server of ``degree`` holds."""
         return on_cores(settings, of, kind, degree, 1, engine=engine).kv_sequences
 
     models = tuple(decided(of, functools.partial(sequences, of)) for of in settings.models)

@@ -125,6 +125,7 @@ def recorded(
     choices = sorted(set(ids or ()))
 
     def sized(shape: Shape) -> Prompt:
+        """Return a random prompt of that size, at least one word or token long."""
         length = max(1, shape.prompt_tokens - template_tokens)
         if ids is None:
             return Prompt(" ".join(draw(WORDS, k=length)), None, shape.output_tokens)

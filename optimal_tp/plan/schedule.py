@@ -200,6 +200,7 @@ class Replay:
             return (factor * (moment - start) for moment in recorded[self.first :])
 
         def gap(number: int) -> float:
+            """Return the recorded seconds before a request; before the first of a repetition, the mean of all."""
             place = number % len(recorded)
             return recorded[place] - recorded[place - 1] if place else 1 / own
 

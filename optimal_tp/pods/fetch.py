@@ -58,6 +58,7 @@ def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path, plann
         raise FetchError(f"there is no model below {source} (serving.model_source); copy it there, config.json and all")
 
     def take(name: str, size: int) -> None:
+        """Download the file ``name`` unless it is there. Raises FetchError where it then has not ``size`` bytes."""
         path = draft / name
         if path.is_file() and path.stat().st_size == size:
             return  # boto3 gives a file its name when it is whole
@@ -86,6 +87,7 @@ def progress(
     over = threading.Event()
 
     def tell() -> None:
+        """Say it until it is over."""
         before, since = _size_of(draft), time.monotonic()
         while not over.wait(every_seconds):
             there, now = _size_of(draft), time.monotonic()

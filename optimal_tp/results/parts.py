@@ -158,6 +158,8 @@ def _turns(parts: typing.Sequence[OfPod], settings: WorkloadSettings) -> tuple[l
 def _joined(own: typing.Sequence[Turn]) -> Turn:
     lags = [turn.send_lag_p99_ms for turn in own if turn.send_lag_p99_ms is not None]
     foreign = [turn.foreign_cpu_share for turn in own if turn.foreign_cpu_share is not None]
+    periods = [turn.throttled_periods for turn in own if turn.throttled_periods is not None]
+    held = [turn.throttled_seconds for turn in own if turn.throttled_seconds is not None]
     return dataclasses.replace(
         own[0],
         start_seconds=min(turn.start_seconds for turn in own),
@@ -167,9 +169,8 @@ def _joined(own: typing.Sequence[Turn]) -> Turn:
         send_lag_p99_ms=max(lags, default=None),
         longest_lag_ms=max((turn.longest_lag_ms for turn in own if turn.longest_lag_ms is not None), default=None),
         foreign_cpu_share=max(foreign, default=None),
-        throttled_periods=max(
-            (turn.throttled_periods for turn in own if turn.throttled_periods is not None), default=None
-        ),
+        throttled_periods=max(periods, default=None),
+        throttled_seconds=max(held, default=None),
         servers=_counted_together(own),
     )
 
@@ -220,6 +221,7 @@ def _compared(turns: list[Turn], samples: tuple[Sample, ...], record: RunRecord)
                 best[candidate] = max(known)[1]
 
     def load(turn: Turn) -> float | None:
+        """Return what told the loads of a candidate apart: slots, or the logarithm of the rate per core."""
         return turn.concurrency if turn.rate_per_second is None else math.log(turn.rate_per_second / cores[of(turn)])
 
     return [turn for turn in turns if turn.stage != "block" or load(turn) == best.get(of(turn), load(turn))]

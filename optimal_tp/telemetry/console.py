@@ -123,6 +123,7 @@ class _StageClock(TimeElapsedColumn):
     """The time since the stage began; nothing beside what is no stage."""
 
     def render(self, task: Task) -> Text:
+        """Return the time for ``task``; an empty text for one that stands still."""
         return Text() if task.fields.get("still") else super().render(task)
 
 

@@ -6,7 +6,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.counters.reading import ServerCounts
 from optimal_tp.measurement.counters.remarks import remarks
 from optimal_tp.measurement.estimate import name_list, percent, plural
-from optimal_tp.measurement.run_audit import JUDGED
+from optimal_tp.measurement.run_audit import JUDGED, throttling
 from optimal_tp.measurement.turns import of
 from optimal_tp.verdict.readings import limits_by_share
 
@@ -21,7 +21,7 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     """Return the caveats of a run, the weightiest first; none where nothing was compared."""
     standing = case.contest.standing
     if standing is None:
-        return tuple(_by_servers(case))
+        return (*_by_client(case), *_by_servers(case))
     found = []
     starts = _starts(case)
     if starts and min(starts.values()) < ENOUGH_STARTS:
@@ -64,7 +64,17 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         for asked, own in together
         if len(own) > 1
     ]
-    return (*found, *_by_servers(case))
+    return (*found, *_by_client(case), *_by_servers(case))
+
+
+def _by_client(case: "Case") -> typing.Iterator[str]:
+    """Yield how long a CPU quota held the load generator back, which the compared latencies have in them."""
+    judged = (turn for turn, _ in case.evidence.soundness.turns if turn.stage in JUDGED and not turn.is_beside_servers)
+    if (held := throttling(judged)) is not None:
+        yield (
+            f"with a load generator that its container's CPU quota held back in {held}: what it sent or read late "
+            "counts as the servers' latency; run it without a quota"
+        )
 
 
 def _multiplied(case: "Case") -> tuple[Candidate, ...]:

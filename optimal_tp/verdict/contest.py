@@ -209,6 +209,7 @@ def _fisher(bad: int, total: int, other_bad: int, other_total: int) -> float:
     together, both = bad + other_bad, total + other_total
 
     def log_chance(count: int) -> float:
+        """Return the logarithm of the chance that ``count`` of all bad ones fall to the first."""
         ways = _log_choose(total, count) + _log_choose(other_total, together - count)
         return ways - _log_choose(both, together)
 

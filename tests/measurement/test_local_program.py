@@ -125,6 +125,10 @@ def test_a_whole_run_ends_with_a_verdict_and_a_report(tmp_path: pathlib.Path) ->
     assert words[1024] == "no-fit"
     assert (tmp_path / "out" / "last").resolve() == ended.folder
     assert ended.lines[-1] == f"Report: {ended.folder / 'report.html'}"
+    assert any("After the run: " in line for line in ended.lines)
+    physics = read(str(ended.folder)).record.physics
+    # None where neighbours kept memory from being the limit both times.
+    assert physics is None or physics.roof.bytes_per_second == max(each.bytes_per_second for each in physics.measured)
     assert ended.survivors == []
 
 

@@ -32,7 +32,7 @@ def folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> collectio
     script.parent.mkdir()
     script.write_text(
         "#!/bin/sh\n"
-        f"""[ "$*" = "stack output --json --stack dev" ] && echo '{outputs}' && exit\n"""
+        f"""[ "$*" = "stack output --json --non-interactive --stack dev" ] && echo '{outputs}' && exit\n"""
         """[ "$*" = "config --json --show-secrets --non-interactive --stack dev" ] && echo '{}' && exit\n"""
         "exit 255\n",
         encoding="utf-8",

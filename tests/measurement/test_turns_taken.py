@@ -11,6 +11,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
 from optimal_tp.loadgen.stretch import Stretch, Target
 from optimal_tp.measurement.audit import LATENESS_FLOOR_MS, LONGEST_PAUSE_FACTOR
+from optimal_tp.measurement.quota import Throttled
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, key, of
@@ -21,10 +22,16 @@ from tests.fakes_server import Script, ScriptedServer
 
 
 def taken(
-    arrivals: Arrivals, *, pause_seconds: float = 0, halt_after: float | None = None, **stretch: typing.Any
+    arrivals: Arrivals,
+    *,
+    pause_seconds: float = 0,
+    halt_after: float | None = None,
+    held: tuple[Throttled | None, Throttled | None] = (None, None),
+    **stretch: typing.Any,
 ) -> tuple[Turn, list[Sample]]:
     """Take one turn of TP2 with a batch of 4; the client stands still for ``pause_seconds`` with its tenth sample."""
     samples: list[Sample] = []
+    readings = iter(held)
 
     def keep(sample: Sample) -> None:
         samples.append(sample)
@@ -44,6 +51,7 @@ def taken(
             clock=time.perf_counter,
             origin=time.perf_counter(),
             on_sample=keep,
+            held_back=lambda: next(readings),
         )
         asked: dict[str, typing.Any] = {
             "stage": "block",
@@ -95,3 +103,21 @@ def test_a_client_that_stands_still_voids_its_turn(pause_seconds: float) -> None
     stood = [reason for reason in reasons if reason.startswith("the client stood still for ")]
     assert bool(stood) == (turn.longest_lag_ms > LONGEST_PAUSE_FACTOR * LATENESS_FLOOR_MS)
     assert bool(stood) >= (pause_seconds > 0)
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ((Throttled(5, 1.0), Throttled(8, 1.5)), (3, 0.5)),
+        ((Throttled(5, 1.0), Throttled(5, 1.0)), (0, 0.0)),
+        ((None, None), (None, None)),
+    ],
+    ids=["held back", "not held back", "no count"],
+)
+def test_a_turn_says_how_long_a_quota_held_it_back(
+    held: tuple[Throttled | None, Throttled | None], expected: tuple[int | None, float | None]
+) -> None:
+    """What a quota held back before the turn is not the turn's, and no count is not zero."""
+    turn, _ = taken(Constant(rate_per_second=100), requests=3, held=held)
+
+    assert (turn.throttled_periods, turn.throttled_seconds) == expected

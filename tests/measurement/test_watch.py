@@ -331,7 +331,11 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         ("never: spend.keep_running", None),
     ):
         text = json.dumps({**outputs, "servers_stop_at": said})
-        pulumi(tmp_path, monkeypatch, f"""[ "$*" = "stack output --json --stack dev" ] && echo '{text}'""")
+        pulumi(
+            tmp_path,
+            monkeypatch,
+            f"""[ "$*" = "stack output --json --non-interactive --stack dev" ] && echo '{text}'""",
+        )
 
         assert spending_of(outputs_of("dev")) == dataclasses.replace(known, stops_at=stops_at)
 
@@ -342,9 +346,8 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo 'error: no stack named' >&2; exit 255",
             (
-                "--stack: must be a stack whose outputs pulumi prints; it said: error: no stack named (got 'dev'); "
-                "run it where "
-                "the program is, or "
+                "--stack: must be a stack whose outputs can be read, but pulumi said: error: no stack named "
+                "(got 'dev'); run it where the program is, or "
                 "name the bucket with --results s3://bucket/prefix"
             ),
         ),
@@ -359,8 +362,8 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo nonsense",
             (
-                "--stack: must have the output results_uri, which a finished `pulumi up` leaves (got 'dev'); "
-                "run pulumi up, or "
+                "--stack: must be a stack whose outputs can be read, but what the pulumi command printed is no JSON "
+                "object (got 'dev'); "
                 "run it where the program is, or name the bucket with --results s3://bucket/prefix"
             ),
         ),
@@ -385,8 +388,8 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError) as caught:
         outputs_of("dev")
     assert str(caught.value) == (
-        "--stack: must have outputs that the pulumi command prints, and it does not start (No such file or "
-        "directory) (got 'dev'); run it where the program is, or name the bucket with --results s3://bucket/prefix"
+        "--stack: must be a stack whose outputs can be read, but there is no pulumi command on PATH (got 'dev'); run "
+        "it where the program is, or name the bucket with --results s3://bucket/prefix"
     )
 
 

@@ -13,8 +13,9 @@ from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.what_if import next_of_family, what_if
-from optimal_tp.measurement.run import DegreeRecord, RunRecord
+from optimal_tp.measurement.run import RunRecord
 from optimal_tp.verdict.predictions import WhatIf
+from tests.fakes_roofline import played_run
 from tests.fakes_run import parsed, settings
 
 pytestmark = pytest.mark.measurement
@@ -46,30 +47,9 @@ def record(shape: str | ModelShape | None = None) -> RunRecord:
     """Return a run without limits on Trainium2, of a model of that name or shape."""
     known = SHAPES[shape] if isinstance(shape, str) else shape
     model = {"name": shape if isinstance(shape, str) else "ours", "max_num_seqs": 4, "max_model_len_tokens": 256}
-    return RunRecord(
-        run="20260701T120000Z-abcd",
-        started="2026-07-01T12:00:00+00:00",
-        place="cluster",
-        settings=parsed(settings(degrees=[1, 2], model=model)),
-        pins={},
-        degrees=tuple(
-            DegreeRecord(
-                degree=degree,
-                gate=None,
-                reason=None,
-                urls=("http://127.0.0.1:1",),
-                cores_used=degree,
-                cores_allocated=degree,
-                ready_seconds=None,
-            )
-            for degree in (1, 2)
-        ),
-        turns=(),
-        ending="settled",
-        ending_detail=None,
-        elapsed_seconds=60,
-        physics=None if known is None else Physics(roof=TRAINIUM2, shape=known, dtype_bytes=2),
-    )
+    physics = None if known is None else Physics(roof=TRAINIUM2, shape=known, dtype_bytes=2)
+    run = played_run((1, 2), slots=4, physics=physics)
+    return dataclasses.replace(run, settings=parsed(settings(degrees=[1, 2], model=model)))
 
 
 def values(found: WhatIf) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from optimal_tp.account.stack_outputs import WANTED
 from optimal_tp.errors import SettingsError
-from tests.fakes_pulumi import CALLS
+from tests.fakes_pulumi import CALLS, recorded
 from tests.fakes_stack_files import EXISTING
 from tests.fakes_workloads import on_existing
 
@@ -36,3 +37,14 @@ def test_a_secret_id_never_reaches_a_resource(monkeypatch: pytest.MonkeyPatch) -
         on_existing(infra__existing=REFERENCE)
 
     assert str(OUTPUTS["instance_profile"]) not in str(told.value)
+
+
+def test_a_stack_of_ours_puts_out_what_a_reference_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outputs of a stack that made its cluster stand for the ids of another stack's."""
+    outputs = recorded("Pulumi.dev.yaml").outputs
+    monkeypatch.setitem(CALLS, QUESTION, {"name": "acme/platform/prod", "outputs": outputs})
+    found = on_existing(infra__existing=REFERENCE)
+    written = on_existing(infra__existing={**{key: outputs[key] for key in WANTED}, "context": "theirs"})
+
+    assert {each.urn: each.inputs for each in found.resources} == {each.urn: each.inputs for each in written.resources}
+    assert {key: found.outputs[key] for key in WANTED} == {key: outputs[key] for key in WANTED}

@@ -12,11 +12,10 @@ import pytest
 
 from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.local import startup
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import BUCKET, Aws, _check_python, _with_own_name
-from optimal_tp.local.server import Server, ServerPlan, command, environment
+from optimal_tp.local.server import ENTRY, Server, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2
@@ -33,6 +32,7 @@ def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
         local=LocalSettings(kv_cache_gib=3),
         log=pathlib.Path("/tmp/log"),  # noqa: S108 - never opened
         python=pathlib.Path("/env/bin/python"),
+        entry=ENTRY,
     )
 
 
@@ -44,7 +44,7 @@ def test_the_command_carries_degree_batch_and_length() -> None:
     """What the settings say is what vLLM is told; it listens on loopback only."""
     words = command(_plan())
 
-    assert words[:3] == ["/env/bin/python", "-m", "vllm.entrypoints.openai.api_server"]
+    assert words[:3] == ["/env/bin/python", "-m", ENTRY]
     assert [
         _option(name, words)
         for name in ("--tensor-parallel-size", "--max-num-seqs", "--max-model-len", "--host", "--port", "--dtype")
@@ -219,19 +219,6 @@ def test_a_neighbour_is_seen_whoever_has_its_turn(monkeypatch: pytest.MonkeyPatc
     busy[:], used[0], now[0] = [9.0, 8.0], 9.0, 110.0
 
     assert arena.foreign_cpu_share() == pytest.approx(0.4, abs=0.01)
-
-
-@pytest.mark.parametrize(("readings", "expected"), [((5, 8), 3), ((5, 5), 0), ((None, None), None)])
-def test_throttled_periods_are_those_of_the_turn(
-    readings: tuple[int | None, ...], expected: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a quota held back before the turn is not the turn's."""
-    left = list(readings)
-    monkeypatch.setattr(startup, "throttled_periods", lambda: left.pop(0))
-    arena = MachineArena({})
-    arena.start_watch(TP1)
-
-    assert arena.throttled_periods() == expected
 
 
 def test_servers_of_one_candidate_are_told_apart(tmp_path: pathlib.Path) -> None:

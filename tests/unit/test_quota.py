@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from optimal_tp.local.quota import granted_cores, throttled_periods
+from optimal_tp.measurement.quota import Throttled, granted_cores, throttled
 
 V2 = "30 24 0:26 {top} /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "33 25 0:29 {top} /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct"
@@ -21,9 +21,9 @@ def machine(root: pathlib.Path, own: str, mounts: str, files: dict[str, str]) ->
     return root
 
 
-def stat(throttled: int) -> str:
+def stat(periods: int) -> str:
     """Return a group's cpu.stat."""
-    return f"nr_periods 216\nnr_throttled {throttled}\nthrottled_usec 9"
+    return f"nr_periods 216\nnr_throttled {periods}\nthrottled_usec 250000"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,28 @@ def test_the_least_of_the_path_is_granted(
     root = machine(tmp_path, own, mounts, files)
 
     assert granted_cores(root) == cores
-    assert throttled_periods(root) == periods
+    held = throttled(root)
+    assert (None if held is None else held.periods) == periods
 
 
 def test_a_machine_without_proc_has_no_quota(tmp_path: pathlib.Path) -> None:
     """Nothing is read, nothing is raised."""
-    assert (granted_cores(tmp_path), throttled_periods(tmp_path)) == (None, None)
+    assert (granted_cores(tmp_path), throttled(tmp_path)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "file", "text"),
+    [
+        (V2, "a/cpu.stat", "nr_throttled 3\nthrottled_usec 250000"),
+        (V1, "cpu,cpuacct/a/cpu.stat", "nr_throttled 3\nthrottled_time 250000000"),
+    ],
+    ids=["2, microseconds", "1, nanoseconds"],
+)
+def test_how_long_a_quota_held_back(tmp_path: pathlib.Path, mounts: str, file: str, text: str) -> None:
+    """Both versions' clocks; what is told of a turn is what was added since its beginning."""
+    root = machine(tmp_path, "0::/a\n4:cpu,cpuacct:/a", mounts.format(top="/"), {file: text})
+    held = throttled(root)
+
+    assert held == Throttled(3, 0.25)
+    assert held is not None
+    assert held.since(Throttled(1, 0.05)) == pytest.approx(Throttled(2, 0.2))

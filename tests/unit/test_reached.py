@@ -9,7 +9,7 @@ from optimal_tp.facts.hardware import TRAINIUM2, Roof
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.estimate import Estimate, Interval
-from optimal_tp.measurement.run import DegreeRecord, RunRecord, decode_run, encode_run
+from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.lengths import Shape
@@ -22,8 +22,7 @@ from optimal_tp.report.physics.words import limit_claim, limits_of
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.predictions import PlannedCapacity, Prediction, WhatIf
 from optimal_tp.verdict.rule import decide
-from tests.fakes_roofline import perfect
-from tests.fakes_run import parsed, settings
+from tests.fakes_roofline import perfect, played_run
 
 QWEN3 = SHAPES["Qwen/Qwen3-0.6B"]
 KNOWN = Physics(roof=TRAINIUM2, shape=QWEN3, dtype_bytes=2)
@@ -69,30 +68,7 @@ def run(samples: list[Sample], physics: Physics | None = KNOWN, degrees: tuple[i
                 foreign_cpu_share=0.0,
             )
         )
-    return RunRecord(
-        run="20260701T120000Z-abcd",
-        started="2026-07-01T12:00:00+00:00",
-        place="cluster",
-        settings=parsed(settings(degrees=list(degrees), model={"max_num_seqs": 2, "max_model_len_tokens": 256})),
-        pins={},
-        degrees=tuple(
-            DegreeRecord(
-                degree=degree,
-                gate=None,
-                reason=None,
-                urls=("http://127.0.0.1:1",),
-                cores_used=degree,
-                cores_allocated=degree,
-                ready_seconds=None,
-            )
-            for degree in degrees
-        ),
-        turns=tuple(turns),
-        ending="blocks",
-        ending_detail=None,
-        elapsed_seconds=60,
-        physics=physics,
-    )
+    return played_run(degrees, slots=2, physics=physics, turns=tuple(turns), ending="blocks")
 
 
 def two_at_a_time(degree: int, step_seconds: float = 0.01) -> list[Sample]:
@@ -162,6 +138,21 @@ def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
     (one,) = analysis.reached
     assert (one.bandwidth_share, one.compute_share) == (None, None)
     assert "that roof is too low, and no share is told" in limit_claim(analysis)
+
+
+def test_both_measurements_of_a_roof_are_in_the_published_form() -> None:
+    """Whoever reads verdict.json sees what the larger figures were taken from, and by how much they differ."""
+    low, high = (
+        Roof(kind="attained", bytes_per_second=each, flop_per_second=None, source="what a core attained")
+        for each in (800e9, 1e12)
+    )
+    physics = dataclasses.replace(KNOWN, roof=high, measured=(low, high))
+    limits = document(analysed(two_at_a_time(1), physics)).limits
+
+    assert limits is not None
+    assert (limits.roof, limits.measured) == (high, (low, high))
+    assert limits.drift_share == pytest.approx(0.2)
+    assert " of what memory bandwidth allowed when it was measured" in limit_claim(analysed(two_at_a_time(1), physics))
 
 
 def test_the_claim_names_share_bound_and_next_degree() -> None:

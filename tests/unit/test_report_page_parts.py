@@ -262,6 +262,26 @@ def test_the_checklist_points_at_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.0, ("wrong", " A CPU quota held servers or client back in 3 periods.")),
+        (None, ("note", " A CPU quota held the load generator back in 3 periods.")),
+    ],
+    ids=["beside servers", "elsewhere"],
+)
+def test_the_checklist_tells_of_a_quota(share: float | None, expected: tuple[str, str]) -> None:
+    """Beside the servers it holds them back too; elsewhere only who measures."""
+    analysis = kind("most")
+    first, *others = (dataclasses.replace(turn, foreign_cpu_share=share) for turn in analysis.record.turns)
+    turns = (*others, dataclasses.replace(first, stage="block", throttled_periods=3))
+    held = dataclasses.replace(analysis, record=dataclasses.replace(analysis.record, turns=turns))
+    (found,) = [check for check in checks(held) if check.title == "Nothing else used the measured cores"]
+
+    assert found.state == expected[0]
+    assert found.detail.endswith(expected[1])
+
+
+@pytest.mark.parametrize(
     ("rate", "per_core", "degree", "cores", "expected"),
     [(1, 1.0, 1, 4, 1), (100, 4.0, 1, 4, 7), (100, 3.0, 2, 4, 9), (10, 1.0, 8, 4, 4), (4.1, 1.0, 4, 4, 2)],
 )

@@ -113,15 +113,31 @@ def test_a_quota_that_held_back_voids_a_turn() -> None:
     """A server that is stopped for parts of a second is not what was to be measured; no count says nothing."""
     record, samples = planted_run(blocks=BLOCKS)
     reasons = {
-        periods: dict(audit_run(_disturbed(record, {1: 12}, throttled_periods=periods), samples).void_reasons)
+        periods: dict(
+            audit_run(
+                _disturbed(record, {1: 12}, throttled_periods=periods, throttled_seconds=0.25), samples
+            ).void_reasons
+        )
         for periods in (None, 0, 3)
     }
 
     assert (reasons[None], reasons[0]) == ({}, {})
     assert (
-        "the container's CPU quota held servers or client back in 3 periods; a valid turn has none; give the "
-        "container more CPUs, or measure smaller degrees"
+        "the container's CPU quota held servers or client back in 3 periods (0.250 s); a valid turn has none; give "
+        "the container more CPUs, or measure smaller degrees"
     ) in reasons[3][TP1][0]
+
+
+def test_a_quota_of_the_client_alone_voids_nothing() -> None:
+    """Servers elsewhere are not held back by it; the client is judged by its lateness, and the answer says so."""
+    record, samples = planted_run(blocks=BLOCKS)
+    held = _disturbed(record, {1: 12}, throttled_periods=3, throttled_seconds=0.25, foreign_cpu_share=None)
+
+    assert dict(audit_run(held, samples).void_reasons) == {}
+    assert decide(held, samples).caveats[-1] == (
+        "with a load generator that its container's CPU quota held back in 36 periods (3.00 s): what it sent or read "
+        "late counts as the servers' latency; run it without a quota"
+    )
 
 
 def test_a_late_client_voids_what_it_measured() -> None:

@@ -100,3 +100,19 @@ def test_a_stack_that_pulumi_does_not_know(tmp_path: pathlib.Path, monkeypatch: 
         match=r"but pulumi said: error: no stack named 'prod' found \(got 'acme/platform/prod'\); name",
     ):
         by_command(STACK)
+
+
+def test_a_command_that_does_not_end_is_not_waited_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may ask for a passphrase that nobody sees; the sentence names whoever asked, and his way around."""
+    command = tmp_path / "pulumi"
+    command.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("optimal_tp.account.stack_outputs.PATIENCE_SECONDS", 0.05)
+    with pytest.raises(SettingsError) as refused:
+        by_command("dev", path="--stack", remedy="name the bucket")
+
+    assert str(refused.value) == (
+        "--stack: must be a stack whose outputs can be read, but the pulumi command did not end within 0.05 s (got "
+        "'dev'); name the bucket"
+    )

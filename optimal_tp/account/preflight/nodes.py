@@ -200,6 +200,7 @@ def _prices_around(scene: Scene) -> list[Row]:
     own, system = settings.prices, settings.system_nodes.instance_type
 
     def row(what: str, key: str, told: HourPrice, records: Answer, usage: str = "") -> Row:
+        """Hold the price ``told`` under ``infra.prices.key`` against ``records``."""
         return price(what, f"infra.prices.{key}", told, records, usage=usage)
 
     found = [

@@ -7,9 +7,7 @@ import argparse
 import collections.abc
 import contextlib
 import dataclasses
-import json
 import pathlib
-import subprocess
 import typing
 
 import boto3.exceptions
@@ -17,6 +15,7 @@ import boto3.session
 import botocore.exceptions
 
 from optimal_tp.account.inquiry import session_of
+from optimal_tp.account.stack_outputs import by_command
 from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.settings.stack_config import stack_config
@@ -85,25 +84,12 @@ def place_of(asked: argparse.Namespace) -> Place:
 
 
 def outputs_of(stack: str) -> dict[str, typing.Any]:
-    """Return the outputs of ``stack``, ``results_uri`` among them. Raises SettingsError where Pulumi tells none."""
+    """Return the outputs of ``stack`` but secrets, ``results_uri`` among them.
+
+    Raises SettingsError where Pulumi tells none.
+    """
     remedy = "run it where the program is, or name the bucket with --results s3://bucket/prefix"
-    try:
-        done = subprocess.run(
-            ["pulumi", "stack", "output", "--json", "--stack", stack],  # noqa: S607 - the user's own Pulumi
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        rule = f"must have outputs that the pulumi command prints, and it does not start ({error.strerror})"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)]) from None
-    if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or "no word"
-        rule = f"must be a stack whose outputs pulumi prints; it said: {said}"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy=remedy)])
-    outputs: dict[str, typing.Any] = {}
-    with contextlib.suppress(ValueError):
-        outputs = json.loads(done.stdout)
+    outputs: dict[str, typing.Any] = dict(by_command(stack, path="--stack", remedy=remedy).values)
     if not isinstance(outputs.get("results_uri"), str):
         rule = "must have the output results_uri, which a finished `pulumi up` leaves"
         raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])

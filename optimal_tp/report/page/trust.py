@@ -6,7 +6,7 @@ import typing
 from optimal_tp.measurement.audit import LONGEST_PAUSE_FACTOR, lateness_bound_ms
 from optimal_tp.measurement.estimate import percent, plural
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS
-from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE
+from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, throttling
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.report.page.turns import skipped
 from optimal_tp.verdict.analysis import Analysis
@@ -92,13 +92,14 @@ def _failed(analysis: Analysis) -> Check:
 def _others(turns: typing.Sequence[Turn]) -> Check:
     most = max((turn.foreign_cpu_share for turn in turns if turn.foreign_cpu_share is not None), default=None)
     title = "Nothing else used the measured cores"
+    held = throttling(turns)
+    quota = "" if held is None else f" A CPU quota held {{}} back in {held}."
     if most is None:
-        return Check(state="unknown", title=title, detail="Other processes cannot be seen from the load generator.")
-    throttled = sum(turn.throttled_periods or 0 for turn in turns)
+        detail = "Other processes cannot be seen from the load generator." + quota.format("the load generator")
+        return Check(state="unknown" if held is None else "note", title=title, detail=detail)
     detail = f"Other processes took at most {percent(most)} of them; {percent(FOREIGN_CPU_SHARE)} is allowed."
-    if throttled:
-        detail += f" A CPU quota held them back in {plural(throttled, 'period')}."
-    return Check(state="fine" if most <= FOREIGN_CPU_SHARE and not throttled else "wrong", title=title, detail=detail)
+    state: State = "fine" if most <= FOREIGN_CPU_SHARE and held is None else "wrong"
+    return Check(state=state, title=title, detail=detail + quota.format("servers or client"))
 
 
 def _skipped(analysis: Analysis) -> Check:

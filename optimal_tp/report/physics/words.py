@@ -19,12 +19,23 @@ class Limits:
     roof: Roof
     """Of one logical core."""
     candidates: tuple[Reach, ...]
+    measured: tuple[Roof, ...] = ()
+    """Every measurement that the roof is the largest figures of, in the order of time; empty where it is published."""
+    drift_share: float | None = None
+    """By how much their most different figures differ, 1 - least / largest; null of fewer than two measurements."""
 
 
 def limits_of(analysis: Analysis) -> Limits | None:
     """Return what ``analysis`` says of the physical limit; None where the cores' roof is not known."""
     physics = analysis.record.physics
-    return None if physics is None or not analysis.reached else Limits(roof=physics.roof, candidates=analysis.reached)
+    if physics is None or not analysis.reached:
+        return None
+    return Limits(
+        roof=physics.roof,
+        candidates=analysis.reached,
+        measured=physics.measured,
+        drift_share=physics.drift_share,
+    )
 
 
 def limit_claim(analysis: Analysis) -> str:
@@ -42,12 +53,12 @@ def limit_claim(analysis: Analysis) -> str:
         for each in analysis.reached
         if each is not one and each.bandwidth_share is not None
     ]
-    allows = "allows" if physics.roof.kind == "published" else "allowed when it was measured at the start"
+    allows = "allows" if physics.roof.kind == "published" else "allowed when it was measured"
     sentences = []
     if one.bandwidth_share is None and one.step_ms is not None and one.stage == "block":
         sentences.append(
-            f"{one.name} reads more than the cores attained at the start: the machine was busy then, that roof is too "
-            "low, and no share is told."
+            f"{one.name} reads more than the cores attained when no server ran: the machine was busy then, that "
+            "roof is too low, and no share is told."
         )
     if one.bandwidth_share is not None:
         computed = (

@@ -20,10 +20,21 @@ def granted_cores(root: pathlib.Path = ROOT) -> float | None:
     return min((cores for group in _groups(root) if (cores := group.cores()) is not None), default=None)
 
 
-def throttled_periods(root: pathlib.Path = ROOT) -> int | None:
-    """Return in how many periods a quota has held this process's groups back since they exist; None without a count."""
+class Throttled(typing.NamedTuple):
+    """How long a quota held processes back, all groups around them counted."""
+
+    periods: int
+    seconds: float
+
+    def since(self, before: "Throttled") -> "Throttled":
+        """Return what was added to ``before``."""
+        return Throttled(self.periods - before.periods, self.seconds - before.seconds)
+
+
+def throttled(root: pathlib.Path = ROOT) -> Throttled | None:
+    """Return how long a quota has held this process's groups back since they exist; None without a count."""
     counts = [count for group in _groups(root) if (count := group.throttled()) is not None]
-    return sum(counts) if counts else None
+    return Throttled(sum(each.periods for each in counts), sum(each.seconds for each in counts)) if counts else None
 
 
 class _Group(typing.NamedTuple):
@@ -33,6 +44,7 @@ class _Group(typing.NamedTuple):
     version: int
 
     def cores(self) -> float | None:
+        """Return the cores that the group's own quota grants; None without one."""
         if self.version == 1:
             quota, period = self._text("cpu.cfs_quota_us"), self._text("cpu.cfs_period_us")
         else:
@@ -41,12 +53,15 @@ class _Group(typing.NamedTuple):
             return int(quota) / int(period) if int(quota) > 0 else None
         return None
 
-    def throttled(self) -> int | None:
-        for line in self._text("cpu.stat").splitlines():
-            name, _, value = line.partition(" ")
-            if name == "nr_throttled" and value.isdigit():
-                return int(value)
-        return None
+    def throttled(self) -> Throttled | None:
+        """Return how long the group's own quota has held it back; None without a count."""
+        words = (line.partition(" ") for line in self._text("cpu.stat").splitlines())
+        counts = {name: int(value) for name, _, value in words if value.isdigit()}
+        if "nr_throttled" not in counts:
+            return None
+        # Version 1 counts nanoseconds, version 2 microseconds.
+        seconds = counts.get("throttled_usec", 0) / 1e6 + counts.get("throttled_time", 0) / 1e9
+        return Throttled(counts["nr_throttled"], seconds)
 
     def _text(self, name: str) -> str:
         return _read(self.folder / name).strip()
