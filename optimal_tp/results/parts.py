@@ -229,5 +229,5 @@ def _ending(parts: typing.Sequence[OfPod]) -> tuple[Ending, str | None]:
     worst = min(parts, key=lambda each: _GRAVEST.index(each.record.ending))
     ending, detail = worst.record.ending, worst.record.ending_detail
     if ending in ("failed", "interrupted", "running"):
-        return ending, f"pod {worst.part.pod}: {detail or 'it had not ended'}"
+        return ending, f"pod {worst.part.pod}: {detail or 'it was still running'}"
     return ending, detail

@@ -174,7 +174,7 @@ def test_the_newest_receipt_is_printed(capsys: pytest.CaptureFixture[str]) -> No
     said = told(capsys, "receipt", "--results", RUNS)
 
     assert said.startswith("1 x trn2.3xlarge, ")
-    assert "$2.25 and about $0.40 for what ran around them; $2.65 per verdict." in said
+    assert "$2.25 and about $0.40 for the cluster around them; $2.65 per verdict." in said
     assert said.endswith("\n  neuron-a  trn2.3xlarge  launched 2026-07-01T09:00:00Z, gone at 2026-07-01T10:00:00Z\n")
     assert json.loads(told(capsys, "receipt", "--results", RUNS, "--json"))["usd"] == 2.65
 

@@ -424,7 +424,7 @@ def _role(name: str) -> dict[str, typing.Any]:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("AccessDenied", "no right to iam:ListRoles (AccessDenied)"),
+        ("AccessDenied", "not allowed to call iam:ListRoles (AccessDenied)"),
         ("Throttling", "iam asks to slow down, after five tries (Throttling)"),
     ],
 )

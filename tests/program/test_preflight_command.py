@@ -122,7 +122,7 @@ def test_a_profile_that_is_not_there(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert told(capsys, 5) == (
-        "AWS cannot be asked: The config profile (nobody) could not be found; choose another AWS_PROFILE\n"
+        "cannot connect to AWS: The config profile (nobody) could not be found; choose another AWS_PROFILE\n"
     )
 
 
@@ -131,19 +131,19 @@ def test_a_profile_that_is_not_there(
     [
         (
             "RequestTimeTooSkewed",
-            "AWS refuses the signature (RequestTimeTooSkewed); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (RequestTimeTooSkewed); set this machine's clock or renew the credentials\n",
         ),
         (
             "SignatureDoesNotMatch",
-            "AWS refuses the signature (SignatureDoesNotMatch); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (SignatureDoesNotMatch); set this machine's clock or renew the credentials\n",
         ),
         (
             "RequestExpired",
-            "AWS refuses the signature (RequestExpired); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (RequestExpired); set this machine's clock or renew the credentials\n",
         ),
         (
             "ExpiredToken",
-            "the AWS credentials have expired (ExpiredToken); renew them, with `aws sso login` where that made them\n",
+            "the AWS credentials have expired (ExpiredToken); renew them, for example with `aws sso login`\n",
         ),
         (
             "InvalidClientTokenId",
@@ -154,7 +154,7 @@ def test_a_profile_that_is_not_there(
         ),
         (
             "AccessDenied",
-            "AWS does not say who asks in ap-southeast-4 (AccessDenied); check the credentials\n",
+            "AWS did not identify the caller in ap-southeast-4 (AccessDenied); check the credentials\n",
         ),
     ],
 )
@@ -173,7 +173,7 @@ def test_no_network(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
         raise botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts.ap-southeast-4.amazonaws.com")
 
     assert told(capsys, 5, identity(unreachable)) == (
-        "AWS cannot be asked in ap-southeast-4 (EndpointConnectionError); check credentials, network and region\n"
+        "cannot connect to AWS in ap-southeast-4 (EndpointConnectionError); check credentials, network and region\n"
     )
 
 

@@ -87,7 +87,7 @@ def test_what_is_absent_is_an_empty_answer(question: Question) -> None:
 @pytest.mark.parametrize("question", ASKED, ids=told)
 def test_what_is_denied_is_unknown_and_names_the_right(question: Question, code: str) -> None:
     """The reader sees what to ask an administrator for."""
-    assert ask(question, code) == Unknown(reason=f"no right to {question.action} ({code})")
+    assert ask(question, code) == Unknown(reason=f"not allowed to call {question.action} ({code})")
 
 
 @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException", "RequestLimitExceeded"])

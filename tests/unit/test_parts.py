@@ -275,7 +275,7 @@ def test_each_pods_own_audit_counts() -> None:
     ("ending", "detail", "words"),
     [
         ("interrupted", "SIGTERM ended the run", "pod 1: SIGTERM ended the run"),
-        ("running", None, "pod 1: it had not ended"),
+        ("running", None, "pod 1: it was still running"),
     ],
 )
 def test_a_pod_that_ended_early_ends_the_run_there(ending: Ending, detail: str | None, words: str) -> None:

@@ -44,7 +44,7 @@ def test_hours_of_the_usage_are_read_ascending_and_each_once() -> None:
         ((record(2.1),), "fine", "2.1 USD listed"),
         ((record(9.0), record(2.1)), "fine", "2.1, 9 USD listed"),
         ((record(4.0),), "warning", "4 USD listed"),
-        ((), "fine", "AWS lists none; yours counts"),
+        ((), "fine", "AWS lists none, so yours is used"),
         (Unknown(reason="no right"), "unknown", "unknown: no right"),
     ],
 )

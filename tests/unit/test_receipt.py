@@ -102,7 +102,7 @@ def test_a_clock_that_steps_back_gives_no_negative_seconds() -> None:
 def test_the_claim_has_seconds_dollars_and_doubt() -> None:
     """Every figure of the receipt, in one sentence."""
     assert receipt_claim(billed(node("a", "09:00", "10:00"), node("b", "09:10", "10:50"))) == (
-        f"2 x trn2.3xlarge, 2.7 h together: $6.00 and about $0.72 for what ran around them; $6.72 per verdict. Not "
+        f"2 x trn2.3xlarge, 2.7 h in total: $6.00 and about $0.72 for the cluster around them; $6.72 per verdict. Not "
         f"known: {BEFORE}."
     )
 
