@@ -425,7 +425,7 @@ def _role(name: str) -> dict[str, typing.Any]:
     ("code", "reason"),
     [
         ("AccessDenied", "not allowed to call iam:ListRoles (AccessDenied)"),
-        ("Throttling", "iam asks to slow down, after five tries (Throttling)"),
+        ("Throttling", "iam still throttles after five tries (Throttling)"),
     ],
 )
 def test_denied_and_throttled_are_told_apart(code: str, reason: str) -> None:

@@ -365,7 +365,7 @@ def test_the_examples_of_the_stack_file_are_told() -> None:
     example = dataclasses.replace(of, infra=of.infra.model_copy(update={"control_plane": plane}))
     found = preflight(example, Account(ready(of), region=of.infra.region))
 
-    assert found["access to the API server"].remedy == ("replace 203.0.113.7/32, kept for documentation, by your own")
+    assert found["access to the API server"].remedy == ("replace the example 203.0.113.7/32 with your own network")
     assert found["administrator boss"].found == "the example's account"
 
 
@@ -442,15 +442,15 @@ def test_the_stacks_own_cluster_takes_no_room() -> None:
         "service-quotas.get_service_quota": by_code("L-1194D53C", 2),
     }
 
-    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, taken 1"
+    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, in use 1"
 
 
 @pytest.mark.parametrize(
     ("quota", "kind", "state", "found"),
     [
-        (36, "default", "fine", "quota 36, taken 24"),
-        (35, "default", "wrong", "quota 35, taken 24"),
-        (12, "capacity-block", "fine", "quota 12, taken 0"),
+        (36, "default", "fine", "quota 36, in use 24"),
+        (35, "default", "wrong", "quota 35, in use 24"),
+        (12, "capacity-block", "fine", "quota 12, in use 0"),
     ],
 )
 def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind: str, state: str, found: str) -> None:

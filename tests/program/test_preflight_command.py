@@ -232,9 +232,9 @@ def test_each_check_is_a_block(capsys: pytest.CaptureFixture[str], monkeypatch: 
     first = lines.index("wrong   room for VPCs")
 
     assert lines[0].startswith("wrong ")
-    assert lines[first + 1 : first + 3] == ["        found: quota 0, taken 0", "        must be: 1 more (L-F678F1CE)"]
+    assert lines[first + 1 : first + 3] == ["        found: quota 0, in use 0", "        must be: 1 more (L-F678F1CE)"]
     assert " ".join(" ".join(lines[first + 3 : first + 7]).split()).startswith(
-        "do: remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
+        "do: free some of it or request more: aws service-quotas request-service-quota-increase --region "
         "ap-southeast-4 --service-code vpc --quota-code L-F678F1CE --desired-value N"
     )
     assert [

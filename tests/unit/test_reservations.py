@@ -112,7 +112,7 @@ def test_the_end_is_held_against_the_experiment(kind: str, hours: float, state: 
 def test_the_end_of_a_block_and_of_a_reservation_mean_different_things() -> None:
     """One takes the nodes away in the middle of a measurement, the other makes them dearer."""
     assert told(until(BLOCK, 4.0))[1:] == (
-        ("Capacity Block, active, 2 x trn2.3xlarge in ap-southeast-4c, until 2026-11-24 04:00 UTC: 3.3 h of use left"),
+        ("Capacity Block, active, 2 x trn2.3xlarge in ap-southeast-4c, until 2026-11-24 04:00 UTC: 3.3 h left"),
         "the experiment may last up to 4.5 h, and its nodes end then",
     )
     assert told(until(ENTRY, 4.0))[2] == (
@@ -182,6 +182,6 @@ def test_a_fleet_needs_its_reservation_too() -> None:
     settings = neuron("cr-1").model_copy(update={"fleet_nodes": 3})
     row = enough(settings, experiment(), 4)
 
-    assert (row.state, row.required) == ("wrong", "5, the nodes of the plan and the 3 of the fleet")
+    assert (row.state, row.required) == ("wrong", "5 nodes for the plan and the 3 of the fleet")
     assert row.remedy == "set infra.neuron.maximum_nodes to 1 so that servers take turns; or reserve more"
     assert enough(settings, experiment(), 5).state == "fine"
