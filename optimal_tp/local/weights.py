@@ -123,7 +123,7 @@ def packed_bits(folder: pathlib.Path, sizes: Sizes) -> float | None:
             f"the memory of packed weights must be known, and the scheme {sizes.quantization!r} of its "
             f"quantization_config is not (known are {', '.join(PACKED)}, with their bits)"
         )
-        remedy = "set MODEL to the model that it was made from"
+        remedy = "set MODEL to the original model instead of the quantized one"
         raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)])
     return sizes.packed_bits
 

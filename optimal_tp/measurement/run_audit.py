@@ -111,7 +111,7 @@ def _foreign(share: float | None) -> str | None:
         return None
     return (
         f"other processes took {100 * share:.0f} % of the measured cores; "
-        f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; end what else runs on this machine"
+        f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; stop other programs on this machine"
     )
 
 
@@ -119,6 +119,6 @@ def _throttled(turn: Turn) -> str | None:
     if not turn.throttled_periods:
         return None
     return (
-        f"the container's CPU quota held servers or client back in {turn.throttled_periods} periods; "
-        "a valid turn has none; give the container more CPUs, or measure smaller degrees"
+        f"the container's CPU quota throttled the servers or the client in {turn.throttled_periods} periods; "
+        "a valid turn has none; give the container more CPUs or measure smaller degrees"
     )

@@ -246,4 +246,4 @@ def test_a_broken_receipt_is_left_out_and_said(
     found = read(str(folder))
 
     assert found.record.receipt is None
-    assert found.notes[-1] == "receipt.json holds no receipt (nodes is 1, which no receipt has); it is left out"
+    assert found.notes[-1] == "receipt.json holds no receipt (nodes must not be 1 in a receipt); it is left out"

@@ -274,8 +274,8 @@ def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pat
 
     assert load.returncode == 4
     assert "the client's own clock ticked " in reasons
-    assert re.search(r"the client stood still for \d{3,} ms", reasons)
-    assert "late at the 99th percentile for no reason but the client" in reasons
+    assert re.search(r"the client paused for \d{3,} ms", reasons)
+    assert "late at the 99th percentile" in reasons
     assert record["requests"]["intended"] == 160
 
 
@@ -319,7 +319,7 @@ def test_a_client_without_sockets_is_void(server: ScriptedServer, tmp_path: path
 
     assert (load.returncode, load.stderr) == (4, "")
     assert record["requests"]["ok"] + lacking == 60
-    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent, for this machine gave the ")
+    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent because this machine ran out ")
 
 
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: pathlib.Path) -> None:

@@ -385,7 +385,7 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SettingsError) as caught:
         outputs_of("dev")
     assert str(caught.value) == (
-        "--stack: must have outputs that the pulumi command prints, and it does not start (No such file or "
+        "--stack: must have outputs that the pulumi command prints, and it did not start (No such file or "
         "directory) (got 'dev'); run it where the program is, or name the bucket with --results s3://bucket/prefix"
     )
 

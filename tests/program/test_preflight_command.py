@@ -63,7 +63,7 @@ def test_an_unknown_stack(folder: pathlib.Path, capsys: pytest.CaptureFixture[st
     (folder / "Pulumi.prod.yaml").touch()
 
     assert told(capsys, 2) == (
-        "--stack: must name a readable file, and Pulumi.dev.yaml: no such file or directory (got 'dev'); "
+        "--stack: must name a readable file (Pulumi.dev.yaml: no such file or directory) (got 'dev'); "
         "name one of: prod\n"
     )
 
@@ -91,7 +91,8 @@ def test_a_budget_of_nothing(folder: pathlib.Path, capsys: pytest.CaptureFixture
     written(folder, optimal_tp__spend={"budget_usd": 0})
 
     assert told(capsys, 2) == (
-        "Pulumi.dev.yaml spend.budget_usd: must be above 0: the most, in USD, that the experiment may cost (got 0)\n"
+        "Pulumi.dev.yaml spend.budget_usd: must be above 0: it is the most that the experiment may cost, in USD (got "
+        "0)\n"
     )
 
 
@@ -99,7 +100,7 @@ def test_a_budget_below_what_is_expected(folder: pathlib.Path, capsys: pytest.Ca
     """The whole forecast is made, not only the section read."""
     written(folder, optimal_tp__spend={"budget_usd": 1})
     sentence = (
-        r"Pulumi\.dev\.yaml spend\.budget_usd: must cover .*, \d+\.\d\d USD \(.*\) \(got 1\); raise it, or lower .*"
+        r"Pulumi\.dev\.yaml spend\.budget_usd: must cover .*, \d+\.\d\d USD \(.*\) \(got 1\); raise it or lower .*"
     )
 
     assert re.fullmatch(sentence, told(capsys, 2).strip())

@@ -75,9 +75,9 @@ SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str,
         too_large,
         (
             "workloads.degrees",
-            "has 8",
-            "one server's cores are on one node and trn2.3xlarge has 4 logical cores",
-            "; drop the degree or choose a larger infra.neuron.instance_type",
+            "(got 8)",
+            "must be at most 4, the logical cores of one trn2.3xlarge",
+            "; remove the degree or choose a larger infra.neuron.instance_type",
         ),
     ),
     "ServerFailed": (

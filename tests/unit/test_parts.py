@@ -122,7 +122,7 @@ def test_what_servers_counted_is_held_against_all_shares() -> None:
     assert turn_reasons(block, own, sound.record.settings, {}) == ()
     assert audit_run(sound.record, sound.samples).left_out == ()
     assert (
-        "counted 41 requests where the requests of this turn account for 40"
+        "counted 41 requests, but the requests of this turn account for 40"
         in (audit_run(disturbed.record, disturbed.samples).left_out[0])
     )
 

@@ -45,7 +45,7 @@ def test_a_settings_file_is_predicted_and_ranked(capsys: pytest.CaptureFixture[s
 
     assert status == 0
     assert [row["degree"] for row in json.loads(shown.out)["rows"]] == [2, 4]
-    assert shown.err.startswith("TP1 is left out: p90 of time per output token must be at most 1.00 ms and physics")
+    assert shown.err.startswith("TP1 is left out: p90 of time per output token must be at most 1.00 ms, but physics")
     assert "\n1. TP4 with max_num_seqs 256" in shown.err
     assert "\n2. TP2 with max_num_seqs 256" in shown.err
 

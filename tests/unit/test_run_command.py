@@ -126,7 +126,7 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
         asked(parser.parse_args(["--settings", missing, "--target", "1=http://a", "--results", "r"]))
 
     assert str(caught.value) == (
-        f"--settings: must name a readable file, and {missing}: no such file or directory (got '{missing}'); "
+        f"--settings: must name a readable file ({missing}: no such file or directory) (got '{missing}'); "
         "name a YAML file"
     )
 

@@ -193,10 +193,10 @@ def newer(data: dict[str, typing.Any]) -> None:
         ),
         (
             words_for_cores,
-            f"{NO_RUN}: degrees.0.cores_used is 'many', which no run record has (got 'PATH'); {RELEASE}",
+            f"{NO_RUN}: degrees.0.cores_used must not be 'many' in a run record (got 'PATH'); {RELEASE}",
         ),
-        (newer, f"{NO_RUN}: a run record has schema_version 1, and this one has 99 (got 'PATH'); {RELEASE}"),
-        (without_urls, f"{NO_RUN}: a run record has degrees.0.urls, and this one has none (got 'PATH'); {RELEASE}"),
+        (newer, f"{NO_RUN}: schema_version must be 1 in a run record, but it is 99 (got 'PATH'); {RELEASE}"),
+        (without_urls, f"{NO_RUN}: degrees.0.urls must be set in a run record (got 'PATH'); {RELEASE}"),
     ],
     ids=["no cores", "words for cores", "newer", "without a key"],
 )
