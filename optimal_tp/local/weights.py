@@ -140,7 +140,7 @@ def _object(path: pathlib.Path) -> dict[str, typing.Any]:
         rule = f"must be a model directory with a readable {path.name} ({error.strerror}: {path})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     except ValueError as error:
-        rule = f"must have JSON in its {path.name} ({error})"
+        rule = f"must have a {path.name} in JSON ({error})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     if not isinstance(found, dict):
         rule = f"must have one JSON object in its {path.name}"

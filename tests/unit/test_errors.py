@@ -83,10 +83,10 @@ SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str,
     "ServerFailed": (
         lambda: own_namespace(NOWHERE),
         (
-            "what is asked of Kubernetes",
+            "options that use Kubernetes",
             "No such file or directory: '/nowhere/namespace'",
-            "needs a pod with a service account",
-            "; run it in the cluster, or leave out the options that ask Kubernetes",
+            "must run in a pod with a service account",
+            "; run the command in the cluster or remove these options",
         ),
     ),
     "StorageFailed": (
@@ -95,12 +95,12 @@ SAID: dict[str, tuple[collections.abc.Callable[[], object], tuple[str, str, str,
             "/dev/null/samples.jsonl",
             "File exists",
             "samples cannot be written",
-            "; make room there or name another folder",
+            "; free space there or name another folder",
         ),
     ),
     "ResumeFailed": (
         another_sweep,
-        ("sweep.json", "two", "of other models than are asked for now", "; a new sweep begins"),
+        ("sweep.json", "two", "of other models than these settings", "; a new sweep begins"),
     ),
     "Interrupted": (
         stopped,

@@ -28,7 +28,7 @@ def test_a_profile_that_is_not_there_lists_those_that_are() -> None:
 
     assert str(caught.value) == (
         f"PROFILE: must name a readable file ({PROFILES / 'slow.yaml'}: no such "
-        "file or directory) (got 'slow'); choose full, quick, sweep, or name a YAML file"
+        "file or directory) (got 'slow'); choose full, quick, sweep or name a YAML file"
     )
 
 

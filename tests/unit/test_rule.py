@@ -340,7 +340,7 @@ def test_neighbours_that_resemble_each_other_are_no_claim() -> None:
     verdict = decide(recorder.record(TIE), recorder.samples)
 
     assert verdict.outcome == "inconclusive"
-    assert "resemble their neighbours too much" in str(verdict.comparisons[0].why_open)
+    assert "are too similar to count separately" in str(verdict.comparisons[0].why_open)
 
 
 def test_the_outlook_is_priced() -> None:
@@ -425,8 +425,8 @@ def mutated(samples: list[Sample], **changes: typing.Any) -> list[Sample]:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"end_seconds": math.nan}, "request 0 has a time that is no finite number"),
-        ({"end_seconds": math.inf}, "request 0 has a time that is no finite number"),
+        ({"end_seconds": math.nan}, "request 0 has a time that is not a finite number"),
+        ({"end_seconds": math.inf}, "request 0 has a time that is not a finite number"),
         ({"end_seconds": -5.0}, "request 0 has times out of order: the clock stepped"),
         ({"output_tokens": -1}, "request 0 has -1 output tokens"),
         ({"output_tokens": math.nan}, "request 0 has nan output tokens"),
