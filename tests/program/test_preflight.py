@@ -141,7 +141,7 @@ def _of_a_new_cluster(name: str) -> dict[str, Fault]:
         "Karpenter's trial launches": Fault(
             plan={"organizations.describe_organization": member("999999999999")}, state="warning"
         ),
-        "login of public.ecr.aws": Fault(
+        "login to public.ecr.aws": Fault(
             around={"logins": lambda _: ("/home/me/.docker/config.json",)}, state="warning"
         ),
         "image: Karpenter": Fault(around=without("karpenter/controller")),
@@ -207,7 +207,7 @@ def asked(name: str, plan: Plan | None = None, **around: typing.Any) -> dict[str
 
 
 OF_THIS_MACHINE = {
-    *("aws command", "expiry of the credentials", "this machine reaches the API server", "login of public.ecr.aws"),
+    *("aws command", "expiry of the credentials", "this machine reaches the API server", "login to public.ecr.aws"),
 }
 """Rows that ask neither AWS nor a registry of images."""
 ALWAYS_WARNED = {"support of the image"}

@@ -364,7 +364,7 @@ def test_who_asks_is_not_said_in_a_way_that_nobody_follows() -> None:
     assert str(refused.value) == (
         "Pulumi.dev.yaml aws:assumeRoles: must be absent: the program reads AWS credentials from a profile; "
         "put it into a profile of ~/.aws/config (role_arn and source_profile for a role) and set "
-        "aws:profile"
+        "aws:profile to it"
     )
 
 

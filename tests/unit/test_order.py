@@ -124,7 +124,7 @@ def test_nothing_stands_beside_it(tmp_path: pathlib.Path, word: str, value: str 
     words = [word] if value is None else [word, value]
 
     assert refused(tmp_path, {"models": [MODEL], "results": "out"}, *words) == [
-        f"--order: must stand alone: the file has everything (got 'FILE'); leave out {word}"
+        f"--order: must stand alone: the file has everything (got 'FILE'); remove {word}"
     ]
 
 

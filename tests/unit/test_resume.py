@@ -188,7 +188,7 @@ def test_a_turn_that_another_release_took_is_not_mixed_with_ours(world: World) -
     before = len(world.asked)
 
     with pytest.raises(
-        ResumeFailed, match=r"^the recorded turn \(warm_up, TP1, .*server start 7\) must match the one that "
+        ResumeFailed, match=r"^the recorded turn \(warm_up, TP1, .*server start 7\) must match the one due now "
     ):
         world.live()
     assert len(world.asked) == before

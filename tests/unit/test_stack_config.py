@@ -78,7 +78,7 @@ def test_without_pulumi_the_file_tells(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("echo error: no stack named dev >&2; exit 255", "pulumi config said: error: no stack named dev"),
+        ("echo error: no stack named dev >&2; exit 255", "pulumi config failed: error: no stack named dev"),
         ("echo '[]'", "pulumi config failed: it printed no JSON object"),
         ("echo nonsense", "the pulumi command did not answer with JSON"),
     ],
