@@ -32,7 +32,7 @@ def credentials(session: boto3.session.Session, environment: collections.abc.Map
     if isinstance(found, botocore.credentials.RefreshableCredentials):
         return Credentials(source=found.method, end="renewed")
     if found.token:
-        return Credentials(source=found.method, end=Unknown(reason="they are temporary, and nothing says until when"))
+        return Credentials(source=found.method, end=Unknown(reason="they are temporary, but their expiry is not known"))
     return Credentials(source=found.method, end="none")
 
 
@@ -40,7 +40,7 @@ def _moment(text: str) -> dt.datetime | Unknown:
     try:
         found = dt.datetime.fromisoformat(text)
     except ValueError:
-        return Unknown(reason=f"{_EXPIRATION} is no moment")
+        return Unknown(reason=f"{_EXPIRATION} does not hold a time")
     return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
 
 

@@ -45,7 +45,7 @@ def session_of(profile: str | None) -> boto3.session.Session:
         return boto3.session.Session(profile_name=profile)
     except botocore.exceptions.BotoCoreError as error:
         other = "AWS_PROFILE" if profile is None else "aws:profile"
-        raise AccountUnreachable(f"AWS cannot be asked: {error}; choose another {other}") from None
+        raise AccountUnreachable(f"cannot connect to AWS: {error}; choose another {other}") from None
 
 
 def clients(region: str, session: boto3.session.Session) -> Clients:
@@ -62,7 +62,7 @@ def clients(region: str, session: boto3.session.Session) -> Clients:
 def unreached(service: str, error: Exception) -> str:
     """Return why one of UNREACHED was raised, as a part of a sentence."""
     if isinstance(error, botocore.parsers.ResponseParserError):
-        return f"{service} answered what is no answer of AWS: a proxy, perhaps"
+        return f"{service} gave an answer that AWS does not give: check for a proxy"
     return f"{service} cannot be reached ({type(error).__name__})"
 
 
@@ -92,7 +92,7 @@ class Inquiry:
             return ()
         if question.key not in response:
             # Taken for an empty answer, it would be good news where a name is asked for.
-            return Unknown(reason=f"{question.service} answered without {question.key}")
+            return Unknown(reason=f"the answer of {question.service} has no {question.key}")
         found = response[question.key]
         return tuple(found) if isinstance(found, list) else (found,)
 
@@ -117,28 +117,28 @@ def require_caller(make: Clients, region: str) -> Caller:
     except botocore.exceptions.ClientError as error:
         what = _refusal(error.response["Error"].get("Code", ""), region)
     except botocore.exceptions.BotoCoreError as error:
-        what = f"AWS cannot be asked in {region} ({type(error).__name__}); check credentials, network and region"
+        what = f"cannot connect to AWS in {region} ({type(error).__name__}); check credentials, network and region"
     raise AccountUnreachable(what)
 
 
 def _refusal(code: str, region: str) -> str:
     if code in _CLOCK:
-        return f"AWS refuses the signature ({code}); set this machine's clock, or renew the credentials"
+        return f"AWS rejects the signature ({code}); set this machine's clock or renew the credentials"
     if code in _EXPIRED:
-        return f"the AWS credentials have expired ({code}); renew them, with `aws sso login` where that made them"
+        return f"the AWS credentials have expired ({code}); renew them, for example with `aws sso login`"
     if code in _REFUSED:
         return (
             f"AWS does not know these credentials in {region} ({code}); renew them, or enable the region for the "
             "account if it is opt-in"
         )
-    return f"AWS does not say who asks in {region} ({code}); check the credentials"
+    return f"AWS did not identify the caller in {region} ({code}); check the credentials"
 
 
 def _reason(question: Question, code: str) -> str:
     if code in _DENIED:
-        return f"no right to {question.action} ({code})"
+        return f"not allowed to call {question.action} ({code})"
     if code in _THROTTLED:
-        return f"{question.service} asks to slow down, after five tries ({code})"
+        return f"{question.service} still throttles after five tries ({code})"
     return f"{question.service} answered {code or 'an error without a code'}"
 
 

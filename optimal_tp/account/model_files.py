@@ -56,7 +56,7 @@ class ModelFiles:
         except urllib.error.URLError as error:
             raise OSError(getattr(error.reason, "strerror", None) or str(error.reason)) from None
         except http.client.HTTPException as error:
-            raise OSError(f"its answer broke off: {error!r}") from None
+            raise OSError(f"the download broke off: {error!r}") from None
         return found
 
     def _from_bucket(self, address: str) -> bytes:

@@ -109,14 +109,14 @@ def _lines(
     lines += [_line(each, scope.region) for each in found]
     lines += [f"unknown: {sentence}" for sentence in unknown]
     if not found and not unknown:
-        lines.append("nothing is left of what this command looks for (docs/reference/leftovers.md)")
+        lines.append("nothing is left of the kinds that this command checks (docs/reference/leftovers.md)")
     return lines + _sum(found)
 
 
 def _line(each: Leftover, region: str) -> str:
     word = "kept" if each.is_kept else "left"
     why = f" ({each.spared})" if each.spared else ""
-    how = f"remove it with: {each.commands(region)}" if each.steps else "nothing removes it; it ends by itself"
+    how = f"remove it with: {each.commands(region)}" if each.steps else "it ends by itself"
     return f"{word}: {each.kind} {each.name}{why}: {each.cost()}; {how}"
 
 
@@ -128,9 +128,9 @@ def _sum(found: collections.abc.Sequence[Leftover]) -> list[str]:
         return []
     total = sum(price.usd_per_month for price in known)
     unpriced = len(billing) - len(known)
-    more = f", and what {unpriced} of {len(billing)} cost, whose price is not known here" if unpriced else ""
+    more = f", without {unpriced} of {len(billing)} whose prices are not known here" if unpriced else ""
     sources = dict.fromkeys(f"prices from {price.source}, {price.date}" for price in known)
-    return [f"together {total:.2f} USD a month{more}", *sources]
+    return [f"in total {total:.2f} USD a month{more}", *sources]
 
 
 def _json(found: collections.abc.Sequence[Leftover], unknown: collections.abc.Sequence[str], scope: Scope) -> list[str]:

@@ -36,7 +36,9 @@ _LEAST_SECONDS = 5.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     configure_place(parser)
-    parser.add_argument("--every-seconds", type=float, default=LOOK_SECONDS, help="between two looks (default 15)")
+    parser.add_argument(
+        "--every-seconds", type=float, default=LOOK_SECONDS, help="seconds between two looks (default 15)"
+    )
     parser.add_argument("--once", action="store_true", help="look once and end")
 
 
@@ -52,7 +54,7 @@ def main(asked: argparse.Namespace) -> int:
         with screen:
             last = follow(sight, place.uri, screen, every_seconds=0.0 if asked.once else every)
     except KeyboardInterrupt:
-        raise Interrupted("watching has ended; the run goes on") from None
+        raise Interrupted("stopped watching; the run continues") from None
     if last.answers and not output.is_json(asked) and not asked.once:
         # The run is over whatever the report says: its exit status is the report's business, not the watching's.
         concluded(last.root, session.client("s3"))
@@ -79,7 +81,7 @@ def follow(
         except UNREAD as error:
             if not seen or is_final(error):
                 raise unreadable(results, error) from error
-            screen.trouble(f"AWS does not answer for now ({error}); trying again")
+            screen.trouble(f"AWS does not answer at the moment ({error}); trying again")
         else:
             seen = True
             screen.show(scene)

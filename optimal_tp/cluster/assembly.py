@@ -89,8 +89,8 @@ class Assembly:
         order, halt = self.order, self.halt
         memory = Memory.load(order, self.watching)
         if memory.is_finished:
-            remedy = "nothing is measured; name another loadtest.run to measure anew"
-            self.watching.say(f"{memory.run} has the verdict already: {remedy}")
+            remedy = "nothing is measured; set another loadtest.run to measure again"
+            self.watching.say(f"{memory.run} already has a verdict: {remedy}")
             await until_signalled(halt)
             return 0
         accounts = accounts_of(order, self.watching)
@@ -169,7 +169,7 @@ class Assembly:
         self.watching.end()
         status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
         last = max(sessions, default=None)
-        none = f"none of {len(sweep.legs)} models was measured; {results.folder} says why"
+        none = f"none of {len(sweep.legs)} models was measured; read the reasons in {results.folder}"
         return Measured(
             name=name,
             results=results,

@@ -120,7 +120,7 @@ class Conductor(OpenArena):
             seconds=None,
             usd=None,
             gate="no-start",
-            detail=f"its servers are ready and do not serve: {sentence}",
+            detail=f"its servers are ready but do not answer: {sentence}",
         )
         with self._noting_failure():
             await self._remember(found)

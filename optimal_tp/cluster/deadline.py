@@ -27,13 +27,13 @@ def read_deadline(path: pathlib.Path) -> dt.datetime:
         found = dt.datetime.fromisoformat(path.read_text(encoding="utf-8").strip())
     except (OSError, ValueError) as error:
         raise CapacityError(
-            f"the deadline of the budget in {path} cannot be read, so nothing is started: {error}; "
-            "`pulumi up` writes it anew"
+            f"the budget's deadline in {path} cannot be read, so nothing is started: {error}; "
+            "run `pulumi up` to write it again"
         ) from error
     if found.tzinfo is None:
         raise CapacityError(
-            f"the deadline of the budget in {path}, {found}, has no time zone, so nothing is started; "
-            "`pulumi up` writes it anew"
+            f"the budget's deadline in {path} must have a time zone (got {found}), so nothing is started; "
+            "run `pulumi up` to write it again"
         )
     return found
 
@@ -59,7 +59,7 @@ async def within_budget(
     if _seconds_left(deadline, now) <= 0 and not goes_on:
         raise CapacityError(
             f"the budget ended at {deadline.isoformat(timespec='seconds')}, so nothing is started; raise "
-            "spend.budget_usd, or name another loadtest.run to measure anew"
+            "spend.budget_usd or set another loadtest.run to measure again"
         )
     watch = asyncio.create_task(_watch(path, deadline, halt, look_seconds, now))
     try:
@@ -81,7 +81,7 @@ async def _watch(
         with contextlib.suppress(CapacityError):
             deadline = read_deadline(path)
     when = deadline.isoformat(timespec="seconds")
-    halt.set("budget", f"the money ends at {when} (spend.budget_usd); what was measured until then is kept")
+    halt.set("budget", f"the budget ends at {when} (spend.budget_usd); what was measured until then is kept")
 
 
 def _seconds_left(deadline: dt.datetime, now: collections.abc.Callable[[], dt.datetime]) -> float:
@@ -138,9 +138,9 @@ async def cores_free_after(cores: Cores | None, halt: Halt, watcher: Watcher) ->
             try:
                 await cores.free()
             except ServerFailed as error:
-                watcher.say(f"not every server was stopped, and the guard has to do it at the deadline: {error}")
+                watcher.say(f"not every server was stopped; the guard will stop the rest at the deadline: {error}")
             else:
-                watcher.say("the servers are stopped; their nodes go when they have been empty for a while")
+                watcher.say("the servers are stopped; Karpenter removes their nodes once they are empty")
 
 
 async def until_signalled(halt: Halt, *, look_seconds: float = 1.0) -> None:

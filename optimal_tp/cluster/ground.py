@@ -90,7 +90,7 @@ class NodeEye:
                 continue
             self._told[each.name] = now
             found.append(
-                f"the node {each.name} was launched {duration(self.ground.seconds_since(each.launched))} ago, bills, "
-                f"and takes no pods: {each.lacks or 'Karpenter does not say why'}"
+                f"the node {each.name} was launched {duration(self.ground.seconds_since(each.launched))} ago and bills "
+                f"but takes no pods: {each.lacks or 'Karpenter gives no reason'}"
             )
         return found

@@ -99,10 +99,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of several pods to ``parser``."""
     parser.add_argument("--pods", type=int, metavar="N", help="processes that share the load")
     parser.add_argument(
-        "--pod", type=int, metavar="INDEX", help=f"which one, from 0; ${INDEX_VARIABLE} where Kubernetes says it"
+        "--pod",
+        type=int,
+        metavar="INDEX",
+        help=f"number of this process, from 0 (default ${INDEX_VARIABLE}, which Kubernetes sets)",
     )
     parser.add_argument("--starts-at", metavar="TIME", help="common start, as 2026-07-01T12:00:00+00:00")
-    parser.add_argument("--after", action="store_true", help="in a pod: judge what the Job's pods kept, once it ended")
+    parser.add_argument(
+        "--after", action="store_true", help="in a pod: wait for the Job to end, then judge its results"
+    )
 
 
 def pod_options(
@@ -121,9 +126,9 @@ def pod_options(
         problems.append(Problem(path="--pods", value=None, rule=rule, remedy="add --pods 2"))
     elif not arguments.after and (pod is None or not 0 <= pod < pods):
         rule = f"must number this process, from 0, below --pods ({pods})"
-        problems.append(Problem(path="--pod", value=pod, rule=rule, remedy=f"state it, or set {INDEX_VARIABLE}"))
+        problems.append(Problem(path="--pod", value=pod, rule=rule, remedy=f"add --pod or set {INDEX_VARIABLE}"))
     if arguments.after and asked is None:
-        rule, remedy = "must go with --order, whose Job it waits for", "add --order FILE, or leave it out"
+        rule, remedy = "must go with --order, because it waits for that Job", "add --order FILE or remove --after"
         problems.append(Problem(path="--after", value=True, rule=rule, remedy=remedy))
     return PodOptions(
         pods=pods or 0,
@@ -183,16 +188,16 @@ async def after(
 def _of_job(job: Job, start_after_seconds: float) -> Common:
     if job.started is None:
         raise ServerFailed(
-            f"Kubernetes does not say when the Job {job.name} started: it is suspended, as the guard does "
-            "when the budget is spent; name another loadtest.run to measure anew"
+            f"the Job {job.name} must have a start time: it is suspended, as the guard does "
+            "when the budget is spent; set another loadtest.run to measure again"
         )
     start = (job.started + dt.timedelta(seconds=start_after_seconds)).astimezone(dt.UTC)
     try:
         return Common(run=job.annotations[RUN], start=start.isoformat(), steps=decode_steps(job.annotations[STEPS]))
     except (KeyError, ValueError) as error:
         raise ServerFailed(
-            f"the Job {job.name} does not say which run it is of ({error}): only the conductor may resume it; delete "
-            "it and run `pulumi up --refresh`"
+            f"the Job {job.name} must name its run ({error}), because only the conductor may resume it; delete "
+            "the Job and run `pulumi up --refresh`"
         ) from error
 
 
@@ -244,7 +249,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
             session.watcher.stage("the load generators' Job", total=None)
             # Its pods end before the money does, each by itself; what they kept is judged all the same.
             if not await after(options, own_namespace, functools.partial(_is_signalled, halt)):
-                raise Interrupted(f"ended before the Job {options.job} had; its pods go on, and nothing is judged")
+                raise Interrupted(f"stopped before the Job {options.job} ended; its pods run on, and nothing is judged")
             session.watcher.end()
             status = _judged(results, assembly.watching)
     return Measured(

@@ -115,7 +115,7 @@ class Memory:
         try:
             found = place.read()
         except (*_FAILURES, ValueError) as error:
-            watcher.say(f"whether this was begun before is not known ({error}); a new run begins")
+            watcher.say(f"earlier progress cannot be read ({error}); a new run begins")
         return cls(watcher, place, found or _Content(deadline=place.deadline))
 
     @property
@@ -157,4 +157,4 @@ class Memory:
         try:
             self._place.store.put_object(Bucket=self._place.bucket, Key=self._place.key, Body=body)
         except _FAILURES as error:
-            self._watcher.say(f"a process in place of this one would not know how far it came ({error})")
+            self._watcher.say(f"progress cannot be stored, so a restart would begin a new run ({error})")

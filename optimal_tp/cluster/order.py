@@ -211,7 +211,7 @@ class Order(Section):
         cls, patience: PatienceOrder | None, info: pydantic.ValidationInfo
     ) -> PatienceOrder | None:
         if patience is None and any(model.rounds is not None for model in info.data.get("models", ())):
-            raise broken("whoever starts servers in rounds must know how long to wait for them")
+            raise broken("must have a time to wait for servers when they start in rounds")
         return patience
 
     @property
@@ -237,16 +237,16 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
     """Add the options that runs, sweeps and shares have in common."""
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--settings", metavar="FILE", help="YAML file with a workloads section")
-    asked.add_argument("--order", metavar="FILE", help="in a pod: JSON file that says everything by itself")
-    where = "folder for the run; or s3://bucket/prefix, and then beside a folder here"
+    asked.add_argument("--order", metavar="FILE", help="in a pod: JSON file with the whole order")
+    where = "folder for the run, or s3://bucket/prefix, which also keeps a copy here"
     parser.add_argument("--results", metavar="DIR", help=where)
     parser.add_argument("--publish", action="store_true", help="publish metrics to CloudWatch")
-    parser.add_argument("--steady", action="store_true", help="after the experiment, go on probing until stopped")
+    parser.add_argument("--steady", action="store_true", help="after the experiment, keep probing until stopped")
     parser.add_argument(
         "--no-ignore-eos", action="store_true", help="for servers that refuse vLLM's ignore_eos; outputs may be shorter"
     )
     access.configure(parser)
-    parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="wait so long for /health (default 60)")
+    parser.add_argument("--ready-timeout-seconds", type=float, default=60, help="longest wait for /health (default 60)")
     parser.add_argument(
         "--pin", action="append", default=[], metavar="KEY=VALUE", help="what the servers run on, kept with the run"
     )
@@ -261,13 +261,13 @@ def read_order(arguments: argparse.Namespace) -> Order | None:
         return None
     for name in ("target", "results", "publish", "steady", "no_ignore_eos", "pin", *access.OPTIONS):
         if getattr(arguments, name):
-            rule, remedy = "must stand alone: the file has everything", f"leave out --{name.replace('_', '-')}"
+            rule, remedy = "must stand alone: the file has everything", f"remove --{name.replace('_', '-')}"
             raise SettingsError([Problem(path="--order", value=arguments.order, rule=rule, remedy=remedy)])
     try:
         data = json.loads(pathlib.Path(arguments.order).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         rule = f"must name a readable JSON file ({error})"
-        problem = Problem(path="--order", value=arguments.order, rule=rule, remedy="`pulumi up` writes it anew")
+        problem = Problem(path="--order", value=arguments.order, rule=rule, remedy="run `pulumi up` to write it again")
         raise SettingsError([problem]) from error
     return parse(Order, data, where="", file=arguments.order)
 
@@ -315,7 +315,7 @@ def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
     section = parse(SettingsFile, data, where="", file=file).workloads
     found = parse_models({} if section is None else section, file=file)
     if any(each.model.max_num_seqs == "auto" for each in found):
-        rule = "must be a number for servers of your own: their memory is not known here"
+        rule = "must be a number for your own servers: the program does not know their memory"
         problem = Problem(path="workloads.model.max_num_seqs", value="auto", rule=rule, file=file)
         raise SettingsError([problem])
     return found

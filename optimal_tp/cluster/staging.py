@@ -52,7 +52,7 @@ class StagedJob:
     def _without_node(self, began: dt.datetime, pods: list[Pod], claims: list[Claim]) -> None:
         pod = pods[-1] if pods else None
         waited = self.ground.seconds_since(began if pod is None else max(began, pod.created))
-        words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler says nothing"
+        words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler gives no reason"
         reason = short(words) + ("" if self.candidate is None else lacking(claims))
         self.state = "waits for a node"
         if waited < self.ground.patience.capacity_seconds:
@@ -70,8 +70,8 @@ class StagedJob:
         if taken < self.ground.patience.compile_seconds + _LAST_WORDS_SECONDS:
             return
         gone = spent(taken, self._usd(pods))
-        line = telling_line(self.ground.controls.log(pods[-1])) or pods[-1].waits or "its log says nothing"
-        what = f"{_UNFETCHED}: it went on" if self.candidate is None else "it was still compiling"
+        line = telling_line(self.ground.controls.log(pods[-1])) or pods[-1].waits or "its log is empty"
+        what = f"{_UNFETCHED}: the download was still running" if self.candidate is None else "it was still compiling"
         self._end(self._step(began, pods, "no-compile", f"{what} after {gone}: {line}"))
 
     def _fetching(self, pod: Pod) -> str:

@@ -115,7 +115,7 @@ class Start:
         self.state = "waits for a node"
         if waited < self.ground.patience.capacity_seconds:
             return
-        words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler says nothing"
+        words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler gives no reason"
         gate: StepGate = "no-start" if self.number else "no-capacity"
         self._fail(pods, gate, f"its server had no node for {duration(waited)}: {short(words)}{lacking(claims)}")
 
@@ -152,7 +152,7 @@ class Start:
                 if line is not None:
                     return line
         said = next((pod.waits or pod.last_exit for pod in reversed(pods) if pod.waits or pod.last_exit), None)
-        return said or "its log says nothing"
+        return said or "its log is empty"
 
     def _held(self, pods: collections.abc.Iterable[Pod]) -> tuple[float, float | None]:
         """Return for how long the longest of ``pods`` held its cores, and what all of them cost."""

@@ -42,10 +42,10 @@ class SweepKeeper:
         except OSError as error:
             raise storage_failed(self.folder, error) from None
         except ValueError as error:
-            why = f"{path} holds no sweep that this release goes on with ({error})"
+            why = f"{path} does not hold a sweep that this release can continue ({error})"
             raise ResumeFailed(f"{why}; a new sweep begins") from error
         if [(leg.model, leg.folder) for leg in found.legs] != [(leg.model, leg.folder) for leg in planned.legs]:
-            raise ResumeFailed(f"{path} is a sweep of other models than are asked for now; a new sweep begins")
+            raise ResumeFailed(f"{path} holds a sweep of other models than these settings; a new sweep begins")
         return found
 
     def keep(self, sweep: Sweep) -> None:
@@ -88,7 +88,7 @@ async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watch
             raise
         except OptimalTpError as error:
             sweep = sweep.changed(index, "failed", str(error))
-            watcher.say(f"{leg.model} was not measured to its end: {error}")
+            watcher.say(f"{leg.model} was not fully measured: {error}")
         else:
             sweep = sweep.changed(index, "ended")
         keeper.keep(sweep)

@@ -141,8 +141,8 @@ def planned_origin(part: Part) -> float:
     left = dt.datetime.fromisoformat(part.start).timestamp() - time.time()
     if left < 0:
         raise ServerFailed(
-            f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}); "
-            "all pods send their shares of the same turns, so give them more time to start "
+            f"pod {part.pod} of {part.pods} was ready {-left:.1f} s after the common start ({part.start}), "
+            "but all pods must send the same turns together; give them more time to start "
             "(loadtest.start_after_seconds)"
         )
     return time.perf_counter() + left

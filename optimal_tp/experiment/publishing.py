@@ -40,7 +40,7 @@ def _finish(publisher: Publisher, outbox: pathlib.Path, watcher: Watcher) -> Non
         watcher.say(str(error))
         return
     if left:
-        watcher.say(f"{left} requests to CloudWatch could not be sent; they are in {outbox}")
+        watcher.say(f"{left} requests to CloudWatch were not sent; they are kept in {outbox}")
         return
     with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
         outbox.rmdir()

@@ -28,7 +28,7 @@ def refuse_other_run(
         differing.append("number of load generators")
     if differing:
         raise ResumeFailed(
-            f"run {record.run} was begun with other {', '.join(differing)}: what it measured is kept; a new run begins"
+            f"run {record.run} began with other {', '.join(differing)}: its measurements are kept; a new run begins"
         )
 
 

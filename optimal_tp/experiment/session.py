@@ -108,7 +108,7 @@ class Session:
         origin = resumed_origin(restored.record, time.time(), time.perf_counter())
         now = time.perf_counter() - origin
         lost = now - last_known_seconds(restored.record)
-        self.watcher.say(f"{self.run} goes on after {len(restored.record.turns)} turns, {lost / 60:.1f} min later")
+        self.watcher.say(f"{self.run} continues after {len(restored.record.turns)} turns, {lost / 60:.1f} min later")
         with self.published(time.time() - now) as minutes:
             ledger = self._ledger(restored.record, minutes, origin, part=restored.parts)
             ledger.close_part()
@@ -169,11 +169,11 @@ class Session:
         except Interrupted:
             if not self.arena.can_restart or self.halt.reasons[0][0] != "budget":
                 raise
-            detail = f"the money ended while {self.arena.doing} (spend.budget_usd)"
+            detail = f"the budget ended while {self.arena.doing} (spend.budget_usd)"
             return self._without_load("budget", detail)
         if self._measured():
             return None
-        return self._without_load("blocks", "no candidate was left to measure: each has its word")
+        return self._without_load("blocks", "no candidate was left to measure: each is decided already")
 
     def _without_load(self, ending: Ending, detail: str) -> RunRecord:
         return self._ledger(self._record({}), None, time.perf_counter()).end(ending, detail)

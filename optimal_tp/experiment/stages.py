@@ -91,7 +91,7 @@ class Experiment:
     async def _search(self, candidate: Candidate) -> None:
         if self.guidance.courses[candidate].is_slow:
             return
-        self.watcher.stage(f"where {candidate.name} holds the limits", total=None)
+        self.watcher.stage(f"finding the highest rate at which {candidate.name} meets the limits", total=None)
         kept = await self._take("rising", candidate, self.guidance.burst(candidate))
         if kept is not None:
             self.guidance.note_burst(candidate, kept.turn, kept.samples)
@@ -104,7 +104,7 @@ class Experiment:
             self.guidance.note_search(found if isinstance(found, Reading) else None, candidate)
 
     async def _rise(self, candidate: Candidate) -> None:
-        self.watcher.stage(f"where {candidate.name} is saturated", total=None)
+        self.watcher.stage(f"finding the load that saturates {candidate.name}", total=None)
         while (asked := self.guidance.rise(candidate)) is not None and not self.halt.event.is_set():
             if self.taking.now() > self._deadline:
                 return
@@ -158,7 +158,7 @@ class Experiment:
         return at_once and block in range(BLOCKS_A_VISIT, STARTS * BLOCKS_A_VISIT, BLOCKS_A_VISIT)
 
     async def _restart(self) -> None:
-        self.watcher.stage("servers start anew", total=None)
+        self.watcher.stage("restarting the servers", total=None)
         await self.taking.restart(self.guidance.remaining[0])
         self._note_start(list(self.courses))
         self.watcher.stage("blocks", total=max(0.0, self._deadline - self.taking.now()))
@@ -212,7 +212,7 @@ class Experiment:
         )
         if standing is None or standing.safe is None or not self.guidance.is_settled():
             return
-        self.watcher.stage(f"proof of what {standing.safe.name} holds", total=max(0.0, end - self.taking.now()))
+        self.watcher.stage(f"proving the rate of {standing.safe.name}", total=max(0.0, end - self.taking.now()))
         for number in itertools.count():
             asked = self.guidance.prove(standing.safe, number, self._seed("proof", number))
             if asked is None or self.taking.now() + self._longest > end or self.halt.event.is_set():

@@ -127,7 +127,7 @@ class Replay:
         asked_seconds = self._left[0][0].asked_seconds
         if asked_seconds is None:
             raise ResumeFailed(
-                "the turns on record do not say when they were asked for: another release took them; a new run begins"
+                "the recorded turns lack the time they were requested: another release measured them; a new run begins"
             )
         return asked_seconds
 
@@ -143,9 +143,9 @@ class Replay:
             if end_of(self._arena.steps, stretch.candidate) is not None:
                 return None
             raise ResumeFailed(
-                f"the turn on record ({_words(turn)}) is not the one that is asked for now "
+                f"the recorded turn ({_words(turn)}) must match the one due now "
                 f"({stretch.stage}, {stretch.candidate.name}, block {stretch.block}, {stretch.arrivals}, "
-                f"server start {server_start}): another release took it, or with other settings; a new run begins"
+                f"server start {server_start}): another release or other settings measured it; a new run begins"
             )
         self._left.popleft()
         return self._ledger.kept(turn, samples)

@@ -85,13 +85,13 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
     names = [model.name for model in served]
     model_name = settings.model.name
     if model_name not in names:
-        rule = f"must serve {model_name} (workloads.model.name), and serves {', '.join(names) or 'nothing'}"
-        remedy = "correct the URL, workloads.model.name, or the server's --served-model-name"
+        rule = f"must serve {model_name} (workloads.model.name), but it serves {', '.join(names) or 'nothing'}"
+        remedy = "correct the URL, workloads.model.name or the server's --served-model-name"
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     named = {name: candidate(match[1]) for name in names if (match := _CANDIDATE_IN_NAME.search(name))}
     if named and all(_is_other(each, wanted) for each in named.values()):
-        rule = f"must serve {wanted.name}, and calls itself {', '.join(named)}"
-        problems.append(Problem(path=path, value=url, rule=rule, remedy="exchange the URLs of the targets"))
+        rule = f"must serve {wanted.name}, but it calls itself {', '.join(named)}"
+        problems.append(Problem(path=path, value=url, rule=rule, remedy="swap the URLs of the targets"))
     needed, _ = asked.most_tokens
     lengths = [model.max_model_len_tokens for model in served if model.max_model_len_tokens is not None]
     if lengths and min(lengths) < needed:
@@ -101,7 +101,7 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
             "or start the server with a larger length"
         )
         if asked.trace is not None:
-            remedy = "set workloads.model.max_model_len_tokens to the server's, or start it with a larger length"
+            remedy = "set workloads.model.max_model_len_tokens to the server's or start it with a larger length"
         problems.append(Problem(path=path, value=url, rule=rule, remedy=remedy))
     return problems
 
@@ -125,7 +125,7 @@ async def _unserved(wanted: Candidate, url: str, asked: _Asked) -> Problem | Non
     timed = [name for name in ("ttft_ms", "tpot_ms") if getattr(settings.limits, name) is not None]
     if done.failure is None and not done.streamed and timed:
         rule = f"must stream its answers when asked (stream: true), or {timed[0]} cannot be measured"
-        return Problem(path=path, value=url, rule=rule, remedy=f"leave out workloads.limits.{timed[0]}")
+        return Problem(path=path, value=url, rule=rule, remedy=f"remove workloads.limits.{timed[0]}")
     if done.failure is None:
         return None
     call = wire.path_of(load.api)
@@ -176,14 +176,14 @@ def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool, api: Api) ->
     if ignore_eos and "ignore_eos" in said:
         return no_eos
     if "stream_options" in said:
-        return "serve with a release that knows stream_options, which tells how many tokens were made"
+        return "serve with a release that supports stream_options, which reports the number of tokens"
     if done.http_status in _UNKNOWN_PATH:
         other = "completions" if api == "chat" else "chat"
-        return f"set workloads.load.api to {other}, if the server offers that call"
+        return f"set workloads.load.api to {other} if the server supports it"
     ways = [no_eos] if ignore_eos else []
     if not isinstance(prompt.content, str):
-        ways.append("set workloads.load.prompt to seed or file, for servers that take no token ids")
-    return "; or ".join([*ways, "start the server so that it takes the request"])
+        ways.append("set workloads.load.prompt to seed or file if the server accepts no token ids")
+    return "; or ".join([*ways, "start the server so that it accepts the request"])
 
 
 async def wait_until_healthy(

@@ -68,7 +68,7 @@ class Server:
         if not isinstance(entries, list) or not all(
             isinstance(entry, dict) and isinstance(entry.get("id"), str) for entry in entries
         ):
-            raise ServerFailed(f"{self.url}/v1/models answered no list of models; it is no OpenAI-compatible server")
+            raise ServerFailed(f"{self.url}/v1/models must answer a list of models; use an OpenAI-compatible server")
         return tuple(
             ServedModel(name=entry["id"], max_model_len_tokens=_count(entry.get("max_model_len"))) for entry in entries
         )
@@ -139,7 +139,7 @@ class Server:
             answer = None
         if not isinstance(answer, dict):
             raise ServerFailed(
-                f"{self.url}{path} answered no JSON object but {raw[:100]!r}; it is no OpenAI-compatible server"
+                f"{self.url}{path} must answer a JSON object (got {raw[:100]!r}); use an OpenAI-compatible server"
             )
         return answer
 
@@ -182,7 +182,7 @@ def _said(body: bytes) -> str:
             for name in ("message", "detail", "error"):
                 if isinstance(said := holder.get(name), str) and said:
                     return said[:300]
-    return body[:300].decode(errors="replace") or "and said no more"
+    return body[:300].decode(errors="replace") or "without a message"
 
 
 def _count(value: object) -> int | None:

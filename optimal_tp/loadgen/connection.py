@@ -115,10 +115,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail("bad_response", "the server wants another protocol")
+            self._fail("bad_response", "the server asked for another protocol")
         except httptools.HttpParserError as error:
             if not self._complete:
-                self._fail("bad_response", f"the response is no HTTP/1.1: {error}")
+                self._fail("bad_response", f"the response is not HTTP/1.1: {error}")
                 return
             self.usable = False  # the answer is whole; what follows it is not ours
         if self._pieces:
@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
                 exchange.detail += f", retry after {exchange.retry_after:g} s"
         elif self._encoding is not None:
             exchange.status = "bad_response"
-            exchange.detail = f"the answer is compressed (content-encoding: {self._encoding}), which was not asked for"
+            exchange.detail = f"the answer is compressed although no compression was requested ({self._encoding})"
         elif exchange.status is None and self._streaming and not (exchange.done or exchange.finished):
             exchange.status = "closed_early"
             exchange.detail = "the stream ended without data: [DONE]"

@@ -26,10 +26,10 @@ class Counted:
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.count < 1:
-            raise ValueError(f"first is {self.first} and count {self.count}; they are at least 0 and at least 1")
+            raise ValueError(f"first must be at least 0 and count at least 1 (got {self.first} and {self.count})")
         for limit in (self.total_ms, self.ttft_ms):
             if limit is not None and not (math.isfinite(limit) and limit > 0):
-                raise ValueError(f"a limit is {limit!r}; it is a finite number of ms above 0")
+                raise ValueError(f"a limit must be a finite number of ms above 0 (got {limit!r})")
 
 
 class Tally:
@@ -67,10 +67,10 @@ class Tally:
         waited_ms = 1000 * (now - exchange.intended - READ_SECONDS)
         total, first = self._counted.total_ms, self._counted.ttft_ms
         if total is not None and waited_ms > total:
-            return f"given up after missing its limit: no end within {total:g} ms of its intended send"
+            return f"cancelled after missing its limit: no end within {total:g} ms of its planned send"
         if first is None:
             return None
         late_ms = 1000 * (exchange.tokens[0] - exchange.intended) if exchange.tokens else waited_ms
         if late_ms > first:
-            return f"given up after missing its limit: no output within {first:g} ms of its intended send"
+            return f"cancelled after missing its limit: no output within {first:g} ms of its planned send"
         return None

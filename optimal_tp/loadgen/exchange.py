@@ -100,7 +100,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
     if status == "ok":
         usage = exchange.usage if exchange.body is None else _usage(exchange.body)
         if usage is _NO_COMPLETION:
-            status, detail = "bad_response", "the body is no JSON object of a completion"
+            status, detail = "bad_response", "the body is not a JSON object of a completion"
         elif usage is not None:
             prompt_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
             chunks = len(exchange.tokens)

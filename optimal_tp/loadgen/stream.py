@@ -227,7 +227,7 @@ def _note(exchange: Exchange, event: bytes, now: float) -> None:
         content = None
     if not isinstance(content, dict):
         exchange.status = "bad_response"
-        exchange.detail = f"an event of the stream is no JSON object: {event[:100]!r}"
+        exchange.detail = f"an event of the stream is not a JSON object: {event[:100]!r}"
         return
     if content.get("error") is not None:
         exchange.status = "bad_response"

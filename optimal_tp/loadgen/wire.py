@@ -42,9 +42,9 @@ def address(url: str) -> Address:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{url!r} is no address of a server; {rule}") from None
+        raise ValueError(f"{url!r} is not an address of a server; {rule}") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"{url!r} is no address of a server; {rule}")
+        raise ValueError(f"{url!r} is not an address of a server; {rule}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     default = _PORTS[parts.scheme]
     return Address(host=parts.hostname, port=default if port is None else port, tls=parts.scheme == "https", path=path)
@@ -65,7 +65,7 @@ def head(
     ]
     for name, value in headers:
         if any(end in name + value for end in "\r\n"):
-            raise ValueError(f"header {name!r} has a line's end in it; a header is one line")
+            raise ValueError(f"header {name!r} must be one line")
         lines.append(f"{name}: {value}")
     if length is None or length:
         lines.append("Content-Type: application/json")

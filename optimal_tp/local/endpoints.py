@@ -30,7 +30,7 @@ def local_endpoints() -> typing.Iterator[str]:
             _, errors = process.communicate()
             last = errors.strip().splitlines()[-1:] or ["no word"]
             raise ServerFailed(
-                f"the local CloudWatch and S3 endpoints did not start: {last[0]}; `make local` installs what they need"
+                f"the local CloudWatch and S3 endpoints did not start: {last[0]}; run `make local` to install them"
             )
         yield f"http://127.0.0.1:{line}"
     finally:

@@ -87,7 +87,7 @@ def read_profile(name: str) -> tuple[tuple[Profile, ...], str]:
     """
     path = pathlib.Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
     known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
-    data = read_yaml(path, key="PROFILE", value=name, remedy=f"choose {known}, or name a YAML file")
+    data = read_yaml(path, key="PROFILE", value=name, remedy=f"choose {known} or name a YAML file")
     file = str(path)
     problems: list[Problem] = []
     experiments: tuple[WorkloadSettings, ...] = ()

@@ -176,7 +176,7 @@ def point_to(folder: pathlib.Path, link: pathlib.Path) -> None:
 
 def _check_python(python: pathlib.Path) -> None:
     if not python.is_file():
-        raise CapacityError(f"no vLLM: {python} is not there; `make local` installs it, VLLM=PYTHON names another")
+        raise CapacityError(f"{python} must exist to run vLLM; run `make local` to install it or set VLLM=PYTHON")
 
 
 @contextlib.contextmanager
@@ -280,7 +280,7 @@ async def sweep_locally(
     """
     if request.model_directory is not None:
         rule = f"must go with a profile of one model; this one has {len(profiles)}"
-        remedy = "leave MODEL out, or choose a profile with one model"
+        remedy = "remove MODEL or choose a profile with one model"
         raise SettingsError([Problem(path="MODEL", value=str(request.model_directory), rule=rule, remedy=remedy)])
     name = run_name(dt.datetime.now(dt.UTC))
     folder = new_folder(request.out / name)

@@ -50,12 +50,12 @@ def attained_roof(
     try:
         answers = _answers(python, cores, buffer_bytes, dtypes, environment, seconds)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return Attained(roof=None, words=f"What this machine's cores attain was not measured ({error}).")
+        return Attained(roof=None, words=f"The peak of this machine's cores was not measured ({error}).")
     slow = [each for each in answers if each["read"]["cached"] < attaining.LEAST_SPEED_UP * each["read"]["best"]]
     if slow:
         ratio = min(each["read"]["cached"] / each["read"]["best"] for each in slow)
         why = f"the loop is only {figure(ratio)} times as fast on a core's own cache, so memory was not its limit"
-        return Attained(roof=None, words=f"What this machine's cores attain is not known: {why}.")
+        return Attained(roof=None, words=f"The peak of this machine's cores is not known: {why}.")
     best = statistics.fmean(each["read"]["best"] for each in answers)
     median = statistics.fmean(each["read"]["median"] for each in answers)
     rates = [max(each["compute"].values()) for each in answers if each["compute"]]
@@ -74,7 +74,7 @@ def attained_roof(
 
 def sentence(roof: Roof) -> str:
     """Return where the figures of ``roof`` come from, as a sentence."""
-    return f"The roof is {roof.source}."
+    return f"Peak of this machine: {roof.source}."
 
 
 def physics_of(shape: ModelShape, dtype_bytes: int, before: Roof | None, after: Roof | None) -> Physics | None:

@@ -43,7 +43,7 @@ def ports(count: int, *, first: int | None) -> tuple[int, ...]:
             except OSError as error:
                 raise CapacityError(
                     f"port {wanted} on 127.0.0.1 cannot be used ({error.strerror}); "
-                    "set local.first_port to another number, or leave it out to take free ports"
+                    "set local.first_port to another number or remove it to use free ports"
                 ) from None
             found.append(listener.getsockname()[1])
         return tuple(found)

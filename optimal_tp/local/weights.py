@@ -123,7 +123,7 @@ def packed_bits(folder: pathlib.Path, sizes: Sizes) -> float | None:
             f"the memory of packed weights must be known, and the scheme {sizes.quantization!r} of its "
             f"quantization_config is not (known are {', '.join(PACKED)}, with their bits)"
         )
-        remedy = "set MODEL to the model that it was made from"
+        remedy = "set MODEL to the original model instead of the quantized one"
         raise SettingsError([Problem(path="MODEL", value=str(folder), rule=rule, remedy=remedy)])
     return sizes.packed_bits
 
@@ -140,7 +140,7 @@ def _object(path: pathlib.Path) -> dict[str, typing.Any]:
         rule = f"must be a model directory with a readable {path.name} ({error.strerror}: {path})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     except ValueError as error:
-        rule = f"must have JSON in its {path.name} ({error})"
+        rule = f"must have a {path.name} in JSON ({error})"
         raise SettingsError([Problem(path="MODEL", value=value, rule=rule, remedy=_REMEDY)]) from None
     if not isinstance(found, dict):
         rule = f"must have one JSON object in its {path.name}"

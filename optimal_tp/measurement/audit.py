@@ -106,15 +106,13 @@ def _good(samples: typing.Sequence[Sample | Row]) -> list[Sample | Row]:
 def _whole(turn: Turn) -> str | None:
     if turn.counted is None or not turn.cut_short:
         return None
-    return (
-        f"the turn was ended before its {turn.counted} counted requests had; a part of them says nothing of the others"
-    )
+    return f"the turn ended before its {turn.counted} counted requests did; the finished ones do not represent the rest"
 
 
 def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
-    return f"{turn.requests} requests were made but {len(samples)} samples kept; every request has exactly one sample"
+    return f"{turn.requests} requests were made but {len(samples)} samples kept; each request must have one sample"
 
 
 def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
@@ -122,8 +120,8 @@ def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
     if not lacking:
         return None
     return (
-        f"{lacking} requests were not sent, for this machine gave the client no socket; "
-        "raise its limit of open files (ulimit -n), or ask for less at a time"
+        f"{lacking} requests were not sent because this machine ran out of sockets; "
+        "raise its limit of open files (ulimit -n) or send fewer requests at a time"
     )
 
 
@@ -154,10 +152,7 @@ def _delay(samples: typing.Sequence[Sample | Row], expected: Expected, bound: fl
     late = percentile_of(sorted(own_delays_ms(samples, expected.max_in_flight)), 99)
     if late is None or late <= bound:
         return None
-    return (
-        f"requests were sent {late:.1f} ms late at the 99th percentile for no reason but the client; "
-        f"a valid turn has at most {bound:g} ms"
-    )
+    return f"the client sent requests {late:.1f} ms late at the 99th percentile; a valid turn has at most {bound:g} ms"
 
 
 def own_delays_ms(samples: typing.Sequence[Sample | Row], max_in_flight: int | None) -> list[float]:
@@ -189,7 +184,7 @@ def _pause(longest_ms: float | None, bound: float) -> str | None:
     if longest_ms is None or longest_ms <= LONGEST_PAUSE_FACTOR * bound:
         return None
     return (
-        f"the client stood still for {longest_ms:.0f} ms; "
+        f"the client paused for {longest_ms:.0f} ms; "
         f"a valid turn has no pause of more than {LONGEST_PAUSE_FACTOR * bound:g} ms"
     )
 
@@ -217,9 +212,10 @@ def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned:
     others = [count for count, least in counts if count is not None and not least <= count <= planned[1]]
     if not others:
         return None
+    least, most = min(others), max(others)
+    seen = str(least) if least == most else f"{least} to {most}"
     return (
-        f"the server counted other {kind} tokens than the {words} planned for {len(others)} of {len(counts)} "
-        f"requests (from {min(others)} to {max(others)})"
+        f"{words} {kind} tokens were planned, but for {len(others)} of {len(counts)} requests the server counted {seen}"
     )
 
 
@@ -229,8 +225,8 @@ def _chunks(good: typing.Sequence[Sample | Row]) -> str | None:
     if not details:
         return None
     return (
-        f"{len(details)} of {len(good)} streams brought more chunks with output than the server counted tokens, so its "
-        f"count or the times of its tokens are wrong; the first: {details[0]}"
+        f"{len(details)} of {len(good)} streams had more chunks with output than the server counted tokens, so its "
+        f"count or its token times are wrong; the first: {details[0]}"
     )
 
 
@@ -264,7 +260,7 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_secon
     if abs(observed - wanted) <= IN_FLIGHT_TOLERANCE * wanted:
         return None
     return (
-        f"{observed:.2f} requests were in flight on average where the closed loop has {wanted:.2f}; "
+        f"{observed:.2f} requests were in flight on average, but the closed loop should keep {wanted:.2f}; "
         f"a valid turn differs by at most {100 * IN_FLIGHT_TOLERANCE:.0f} %"
     )
 

@@ -126,14 +126,14 @@ def decode_receipt(text: str) -> Receipt:
 def _unseen(
     nodes: collections.abc.Sequence[NodeSpan], watched_from: str, watched_until: str
 ) -> collections.abc.Iterator[str]:
-    yield f"nodes that were gone before {watched_from} were not seen"
+    yield f"nodes that ended before {watched_from}"
     left = sum(node.gone is None for node in nodes)
     if left:
-        yield f"{left} of {len(nodes)} nodes were still there at {watched_until}, and what they cost later is not in it"
+        yield f"the cost of {left} of {len(nodes)} nodes after {watched_until}, when they were still there"
 
 
 def _unpriced(totals: collections.abc.Sequence[NodeSeconds], tariff: Tariff) -> collections.abc.Iterator[str]:
     if tariff.price is None:
-        yield "no price of a node was given"
+        yield "the price of a node"
     elif len(totals) > 1:
-        yield f"nodes of {len(totals)} types are counted at the price of one"
+        yield f"the prices of {len(totals)} node types: all are counted at the price of one"

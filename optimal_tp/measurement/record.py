@@ -19,8 +19,8 @@ def versioned(text: str, version: int, *, name: str) -> dict[str, typing.Any]:
     data = json.loads(text)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != version:
-        shown = "none" if found is None else repr(found)
-        raise ValueError(f"a {name} has schema_version {version}, and this one has {shown}")
+        shown = "not set" if found is None else repr(found)
+        raise ValueError(f"schema_version must be {version} in a {name}, but it is {shown}")
     return typing.cast("dict[str, typing.Any]", data)
 
 
@@ -40,7 +40,7 @@ def decode(
 def _sentence(detail: pydantic_core.ErrorDetails, name: str) -> str:
     key = ".".join(map(str, detail["loc"])) or "all of it"
     if detail["type"] == "missing":
-        return f"a {name} has {key}, and this one has none"
+        return f"{key} must be set in a {name}"
     if detail["type"] == "unexpected_keyword_argument":
-        return f"a {name} has no {key}, and this one has"
-    return f"{key} is {detail['input']!r}, which no {name} has"
+        return f"{key} must not be in a {name}"
+    return f"{key} must not be {detail['input']!r} in a {name}"

@@ -113,7 +113,7 @@ def _foreign(share: float | None) -> str | None:
         return None
     return (
         f"other processes took {100 * share:.0f} % of the measured cores; "
-        f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; end what else runs on this machine"
+        f"a valid turn has at most {100 * FOREIGN_CPU_SHARE:.0f} %; stop other programs on this machine"
     )
 
 
@@ -132,6 +132,6 @@ def _throttled(turn: Turn) -> str | None:
     if held is None or not turn.is_beside_servers:
         return None
     return (
-        f"the container's CPU quota held servers or client back in {held}; a valid turn has none; "
-        "give the container more CPUs, or measure smaller degrees"
+        f"the container's CPU quota throttled the servers or the client in {held}; "
+        "a valid turn has none; give the container more CPUs or measure smaller degrees"
     )

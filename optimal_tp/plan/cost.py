@@ -93,14 +93,14 @@ class Forecast:
         )
         if self.spend.keep_running:
             end = (
-                f"keep_running: nobody stops the servers after the verdict, and each hour costs "
-                f"{self.cost.now_usd:.2f} USD, whatever the budget"
+                f"keep_running: the servers run on after the verdict. Each hour costs "
+                f"{self.cost.now_usd:.2f} USD, and no budget ends it"
             )
         else:
             leaving_usd = self.leaving_hours * self.cost.now_usd
             end = (
                 f"stop: servers stop with the verdict, at the latest {self.stop_after_seconds / 3600:.1f} h after the "
-                f"first Neuron node could be launched; until nodes are gone that costs {leaving_usd:.2f} USD more"
+                f"first Neuron node can launch; the nodes cost {leaving_usd:.2f} USD more until they are gone"
             )
         return [self.cost.sentence(), expected, end]
 
@@ -108,7 +108,7 @@ class Forecast:
         """Raise SettingsError where more is expected than the budget has."""
         if self.usd > self.spend.budget_usd:
             rule = f"must cover the expected cost, {self.usd:.2f} USD ({self.cost.sentence()})"
-            remedy = "raise it, or lower workloads.decision.budget_seconds or the number of nodes"
+            remedy = "raise it or lower workloads.decision.budget_seconds or the number of nodes"
             budget = self.spend.budget_usd
             problem = Problem(path="spend.budget_usd", value=budget, rule=rule, remedy=remedy, file=file)
             raise SettingsError([problem])

@@ -206,7 +206,7 @@ def expectation_warnings(found: Expectation) -> list[str]:
         often = "half" if found.choice_seconds > found.budget_seconds else "1 in 10"
         sentences.append(
             f"workloads.decision.budget_seconds ({found.budget_seconds:g}) may end before a safe choice: more than "
-            f"{often} of the runs take longer; allow {math.ceil(found.choice_seconds_p90)} s, or accept a larger "
+            f"{often} of the runs take longer; allow {math.ceil(found.choice_seconds_p90)} s or accept a larger "
             "workloads.decision.resolution"
         )
     if found.most_blocks < blocks:
@@ -217,8 +217,8 @@ def expectation_warnings(found: Expectation) -> list[str]:
     if found.proof_seconds is not None and found.asked is not None and found.proof_seconds > found.proof_budget_seconds:
         sentences.append(
             f"p{100 * found.asked:g} can be compared but hardly proven: a proof takes about "
-            f"{duration(found.proof_seconds)}, and {duration(found.proof_budget_seconds)} are left for it; raise "
-            "workloads.decision.proof_seconds and budget_seconds, or ask for a lower percentile"
+            f"{duration(found.proof_seconds)}, but only {duration(found.proof_budget_seconds)} are left for it; raise "
+            "workloads.decision.proof_seconds and budget_seconds or set a lower percentile"
         )
     return sentences
 

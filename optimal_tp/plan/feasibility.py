@@ -72,9 +72,9 @@ def seat_lines(settings: ClusterSettings) -> tuple[str, ...]:
     if wanted.pods == 1:
         return ()
     line = (
-        f"{wanted.pods} load generators ask for {wanted.cpu_millicores} millicores each, which nodes without the "
-        f"Neuron taint must have free: one that is not ready {wanted.start_after_seconds} s after the Job's start "
-        "(loadtest.start_after_seconds) ends the run"
+        f"{wanted.pods} load generators need {wanted.cpu_millicores} millicores each, free on nodes without the "
+        f"Neuron taint. The run ends if one is not ready {wanted.start_after_seconds} s after the Job's start "
+        "(loadtest.start_after_seconds)"
     )
     return (line,)
 
@@ -93,10 +93,10 @@ def unseated(
     held = sum(each // wanted.cpu_millicores for each in left)
     if wanted.pods > held:
         rule = (
-            f"must be at most {held}: {len(left)} system nodes with {left[0]} millicores for pods hold no more "
-            f"that ask for {wanted.cpu_millicores} each"
+            f"must be at most {held}: {len(left)} system nodes have {left[0]} millicores each for pods, and a load "
+            f"generator needs {wanted.cpu_millicores}"
         )
-        remedy = "take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores"
+        remedy = "choose a larger infra.system_nodes.instance_type or lower loadtest.cpu_millicores"
         yield Problem(path="loadtest.pods", value=wanted.pods, rule=rule, remedy=remedy, file=file)
 
 
@@ -213,8 +213,8 @@ def _physics(settings: ClusterSettings, of: WorkloadSettings) -> Physics:
 
 def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:
     if settings.loadtest.pods > 1 and made.runs_in_rounds:
-        rule = "must be 1 where servers take turns: several load generators follow a plan by the clock"
-        remedy = "or allow more nodes"
+        rule = "must be 1 when servers take turns: several load generators follow a plan by the clock"
+        remedy = "set it to 1 or allow more nodes"
         pods = settings.loadtest.pods
         raise SettingsError([Problem(path="loadtest.pods", value=pods, rule=rule, remedy=remedy, file=file)])
     smallest = min(made.servers, key=lambda server: server.memory_mib)
@@ -248,7 +248,7 @@ def misfits(
         degree = candidate.degree
         if degree > kind.logical_cores:
             found[candidate] = (
-                f"TP{degree} needs {degree} logical cores of one node, and {kind.name} has {kind.logical_cores}"
+                f"TP{degree} needs {degree} logical cores on one node, but {kind.name} has {kind.logical_cores}"
             )
             continue
         fits = on_cores(settings, of, kind, degree, of.model.batch_of(candidate), engine=engine)
@@ -266,14 +266,14 @@ def _none_fits(
         return Problem(
             path=f"{path}.limits",
             value={metric: limit.at_most_ms for metric, limit in settings.models[index].limits.asked().items()},
-            rule=f"must be limits that one candidate can hold, and physics allows none ({reasons})",
-            remedy="raise the limit, add a larger degree, ask for fewer tokens, or serve a smaller model",
+            rule=f"must be limits that at least one candidate can meet; physics rules out all ({reasons})",
+            remedy="raise the limit, add a larger degree, request fewer tokens or serve a smaller model",
             file=file,
         )
     return Problem(
         path=f"{path}.degrees",
         value=list(settings.models[index].degrees),
-        rule=f"must have one candidate that fits, and none does ({reasons})",
+        rule=f"must have at least one candidate that fits; none does ({reasons})",
         remedy=(
             f"add a degree that fits, lower {path}.model.max_model_len_tokens or max_num_seqs, or choose a "
             "larger infra.neuron.instance_type"
@@ -288,7 +288,7 @@ def _parted_chips(settings: ClusterSettings, engine: Engine, file: str) -> list[
         return []
     whole = LOGICAL_CORES_PER_CHIP
     rule = f"must be a multiple of {whole}: the image of infra.neuron.pair takes whole chips of {whole} logical cores"
-    return [Problem(path="serving.equal_cores", value=cores, rule=rule, remedy="or leave it out", file=file)]
+    return [Problem(path="serving.equal_cores", value=cores, rule=rule, remedy="correct it or remove it", file=file)]
 
 
 def unshareable(

@@ -112,7 +112,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     tokens = max(0, math.ceil(room * BYTES_PER_GIB / of_token) - 1)
     refused = engine_refusals(engine, shape, degree, max_model_len_tokens)
     if engine.least_kv_gib > 0 and room < engine.least_kv_gib:
-        refused.append(f"{room:.2f} GiB are left for the KV cache of a core, and it wants {engine.least_kv_gib:g}")
+        refused.append(f"{room:.2f} GiB are left for the KV cache of a core, but it needs {engine.least_kv_gib:g}")
     needed = weights_gib + cache_gib
     head = "; its tied head is cloned" if shape.tied and tied_head_cloned else ""
     billions = (parameters(whole_shape) + uncounted) / 1e9
@@ -138,15 +138,15 @@ def engine_refusals(engine: Engine, shape: ModelShape, degree: int, longest_toke
     """Return why ``engine`` refuses ``shape`` at ``degree``, whatever the memory."""
     found = [f"{count} {what} do not divide by {degree}" for what, count in _shared(shape) if count % degree]
     if engine.families is not None and shape.family not in engine.families:
-        found.append(f"the image has models of {', '.join(sorted(engine.families))}, and this one is {shape.family}")
+        found.append(f"the image supports {', '.join(sorted(engine.families))}, but the model is {shape.family}")
     elif (
         engine.refuses_biases_and_windows and shape.family != "gpt_oss" and (shape.qkv_biases or shape.windowed_layers)
     ):
-        found.append(f"the image's {shape.family} takes neither biases in attention nor a sliding window")
+        found.append(f"the image's {shape.family} supports neither attention biases nor a sliding window")
     if engine.replicates_kv_heads_evenly and shape.kv_heads % degree and degree % shape.kv_heads:
         found.append(f"{shape.kv_heads} key and value heads are neither shared nor repeated evenly by {degree}")
     if engine.even_prompts and (longest_tokens <= degree or longest_tokens % degree):
-        found.append(f"max_model_len_tokens {longest_tokens} is no multiple of {degree} above it")
+        found.append(f"max_model_len_tokens {longest_tokens} must be a multiple of {degree} above it")
     return found
 
 

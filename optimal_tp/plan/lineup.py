@@ -163,7 +163,7 @@ def line_up(
     if not at_once and shortage == "refuse":
         raise CapacityError(
             f"the servers of all {len(asked)} models need {len(together)} {kind.name}, and {limited_by} allows "
-            f"{nodes_available}; allow more nodes, drop models or degrees, or let them take turns "
+            f"{nodes_available}; allow more nodes, remove models or degrees or let them take turns "
             "(serving.when_nodes_are_few: take-turns)"
         )
     return Lineup(

@@ -20,7 +20,7 @@ TOKEN_COMMAND: typing.Final = "pulumi config set --secret optimal-tp:hub_token" 
 def local_file(address: str) -> bytes:
     """Return the content of the file ``address``. Raises OSError, also for what is not on this machine."""
     if "://" in address:
-        raise OSError("only files of this machine are read here")
+        raise OSError("only files on this machine can be read here")
     return pathlib.Path(address).read_bytes()
 
 
@@ -43,10 +43,10 @@ def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSe
         found[of.model.name] = sizes
         if sizes.quantization is not None:
             rule = (
-                f"must have weights in BF16 or FP16, which is what AWS's images load, and quantization_config in "
+                f"must have weights in BF16 or FP16, the only ones that AWS's images load; quantization_config in "
                 f"{sizes.source} says {sizes.quantization}"
             )
-            remedy = "name the model that it was made from"
+            remedy = "use the original model instead of the quantized one"
             problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy, file=file))
         problems += _too_long(settings, index, sizes, file)
     if problems:
@@ -63,7 +63,7 @@ def _too_long(settings: ClusterSettings, index: int, sizes: Sizes, file: str) ->
         f"must be at most the model's max_position_embeddings, {sizes.positions} ({sizes.source}): vLLM refuses to "
         "start with more"
     )
-    remedy = "lower it, or serve a model that was trained for more"
+    remedy = "lower it or serve a model with a longer context"
     path = f"{settings.path(index)}.model.max_model_len_tokens"
     return [Problem(path=path, value=asked, rule=rule, remedy=remedy, file=file)]
 
@@ -83,7 +83,7 @@ def _read(settings: ClusterSettings, of: WorkloadSettings, read: Read, key: str)
         key, value = "serving.config_file", own
         place = str(pathlib.Path(own, settings.slug(of)) if settings.slug(of) else own)
         address = place if place.endswith(".json") else f"{place}/{CONFIG}"
-        remedy = f"set it to a model's {CONFIG}, or to the folder that holds it"
+        remedy = f"set it to a model's {CONFIG} or to the folder that holds it"
         if settings.slug(of):
             remedy = "set it to a folder with a folder per model, called by its slug"
     else:

@@ -110,7 +110,7 @@ class Plan:
             words = ", ".join(server.line() for server in here)
             idle = self.instance_type.logical_cores - sum(server.degree for server in here)
             kept = sum(server.cores - server.degree for server in here)
-            whose = f", {kept} of them on chips that nobody else gets" if kept else ""
+            whose = f", {kept} of them on chips reserved for them" if kept else ""
             lines.append(f"{which}node {node}: {words}; {idle} cores idle{whose}")
         return lines
 
@@ -189,8 +189,8 @@ def plan(
     too_large = [each.degree for each in wish.candidates if each.degree > kind.logical_cores]
     if too_large:
         raise CapacityError(
-            f"workloads.degrees has {too_large[0]}; one server's cores are on one node and {kind.name} has "
-            f"{kind.logical_cores} logical cores; drop the degree or choose a larger infra.neuron.instance_type"
+            f"workloads.degrees: must be at most {kind.logical_cores}, the logical cores of one {kind.name} "
+            f"(got {too_large[0]}); remove the degree or choose a larger infra.neuron.instance_type"
         )
     for_all = _nodes_needed(wish, wish.candidates, kind)
     rounds: tuple[tuple[Candidate, ...], ...] = (wish.candidates,)

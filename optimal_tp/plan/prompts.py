@@ -103,7 +103,7 @@ def from_lines(lines: typing.Iterable[str]) -> Prompts:
     """
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
-        raise ValueError("the prompt file has no line with text; it has one prompt a line")
+        raise ValueError("the prompt file must have one prompt per line; it has no line with text")
     each = itertools.cycle([Prompt(text, None) for text in texts])
     different = len(texts) if len(set(texts)) == len(texts) else None
     words = f"{len(texts)} prompts of a file, repeated"

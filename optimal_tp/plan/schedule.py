@@ -11,12 +11,12 @@ from optimal_tp.measurement.shares import WHOLE, Share
 
 def _positive(value: float, name: str) -> None:
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value!r}; it is a finite number above 0")
+        raise ValueError(f"{name} must be a finite number above 0 (got {value!r})")
 
 
 def _not_negative(value: float, name: str) -> None:
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {value!r}; it is a finite number of at least 0")
+        raise ValueError(f"{name} must be a finite number of at least 0 (got {value!r})")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class Rising:
 
     def __post_init__(self) -> None:
         if not self.rates_per_second:
-            raise ValueError("rates_per_second is empty; a rising schedule has at least one rate")
+            raise ValueError("rates_per_second must have at least one rate")
         for rate in self.rates_per_second:
             _positive(rate, "rates_per_second")
         _positive(self.step_seconds, "step_seconds")
@@ -175,11 +175,11 @@ class Replay:
 
     def __post_init__(self) -> None:
         if not self.recorded:
-            raise ValueError("the trace is empty; it has at least one request")
+            raise ValueError("the trace must have at least one request")
         if any(later < earlier for earlier, later in itertools.pairwise(self.recorded)):
-            raise ValueError("the trace is not in ascending order of time")
+            raise ValueError("the requests of the trace must be in order of time")
         if (self.stretched_to_per_second is not None or self.again) and self._own_rate is None:
-            raise ValueError("all requests of the trace come at one moment; a rate takes a time between them")
+            raise ValueError("the requests of the trace must not all have the same time: they give no rate")
 
     @property
     def _own_rate(self) -> float | None:

@@ -128,11 +128,11 @@ def read_trace(path: pathlib.Path, *, most_requests: int | None = None, unit: Un
             taken = list(itertools.islice(rows, most_requests))
             is_cut = next(rows, None) is not None if most_requests is not None else False
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start})") from None
+            raise ValueError(f"{path} must be text in UTF-8 ({error.reason} at byte {error.start})") from None
     form = _form(path, _first_line(path))
     usable = [row for row in taken if row.prompt and row.output]
     if not usable:
-        raise ValueError(f"{path} has no request with prompt and output; {len(taken):,} were read")
+        raise ValueError(f"{path} must have a request with prompt and output; {len(taken):,} requests were read")
     timed = all(row.seconds is not None for row in usable)
     if timed:
         usable.sort(key=operator.attrgetter("seconds"))
@@ -184,7 +184,7 @@ def _form(path: pathlib.Path, first: str) -> Form:
         try:
             names = list(json.loads(first))
         except ValueError:
-            raise ValueError(f"{path} line 1 is {first.strip()[:80]!r}; a line is one JSON object") from None
+            raise ValueError(f"{path} line 1 must be one JSON object (got {first.strip()[:80]!r})") from None
     else:
         names = [name.strip() for name in next(csv.reader([first]), [])]
     for form in FORMS:
@@ -192,7 +192,7 @@ def _form(path: pathlib.Path, first: str) -> Form:
             return form
     pairs = ", ".join(f"{form.prompt} and {form.output}" for form in FORMS)
     said = ", ".join(names)[:120] or "nothing"
-    raise ValueError(f"{path} line 1 has {said}; a trace has one of these pairs of columns or keys: {pairs}")
+    raise ValueError(f"{path} line 1 must have one of these pairs of columns or keys: {pairs} (got {said})")
 
 
 def _rows(path: pathlib.Path, lines: typing.Iterator[str], unit: Unit | None) -> typing.Iterator[_Row]:
@@ -213,7 +213,7 @@ def _rows(path: pathlib.Path, lines: typing.Iterator[str], unit: Unit | None) ->
         if text.strip():
             cells = next(csv.reader([text]))
             if len(cells) != len(names):
-                raise ValueError(f"{path} line {line} has {len(cells)} columns; the header has {len(names)}")
+                raise ValueError(f"{path} line {line} must have {len(names)} columns, as the header (got {len(cells)})")
             yield _row(path, line, dict(zip(names, cells, strict=True)), form, unit)
 
 
@@ -224,7 +224,7 @@ def _object(path: pathlib.Path, line: int, text: str) -> dict[str, object]:
         found = None
     if not isinstance(found, dict):
         raise ValueError(  # noqa: TRY004 - a file's text is wrong, no caller's argument
-            f"{path} line {line} is {text.strip()[:80]!r}; a line is one JSON object"
+            f"{path} line {line} must be one JSON object (got {text.strip()[:80]!r})"
         )
     return found
 
@@ -235,11 +235,11 @@ def _row(
     counts = []
     for name in (form.prompt, form.output):
         if name not in cells:
-            raise ValueError(f"{path} line {line} has no {name}; every request of {form.name} has one")
+            raise ValueError(f"{path} line {line} must have {name}, as every request of {form.name}")
         count = _number(cells[name])
         if count is None or count < 0 or count != int(count):
-            rule = "it is a whole number of tokens, at least 0"
-            raise ValueError(f"{path} line {line}: {name} is {cells[name]!r}; {rule}")
+            rule = "must be a whole number of tokens, at least 0"
+            raise ValueError(f"{path} line {line}: {name} {rule} (got {cells[name]!r})")
         counts.append(int(count))
     said = cells.get(form.time)
     return _Row(line, None if said is None else _seconds(path, line, said, form, unit), *counts)
@@ -250,12 +250,12 @@ def _seconds(path: pathlib.Path, line: int, said: object, form: Form, unit: Unit
         try:
             moment = dt.datetime.fromisoformat(str(said).strip())
         except ValueError:
-            rule = "it is a date and a time as 2023-11-16 18:17:03.9799600"
-            raise ValueError(f"{path} line {line}: {form.time} is {said!r}; {rule}") from None
+            rule = "must be a date and a time, for example 2023-11-16 18:17:03.9799600"
+            raise ValueError(f"{path} line {line}: {form.time} {rule} (got {said!r})") from None
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)).timestamp()
     number = _number(said)
     if number is None:
-        raise ValueError(f"{path} line {line}: {form.time} is {said!r}; it is a number")
+        raise ValueError(f"{path} line {line}: {form.time} must be a number (got {said!r})")
     return number * _UNITS[form.unit or unit or "seconds"]
 
 

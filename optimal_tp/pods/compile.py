@@ -110,7 +110,7 @@ def wait_until_healthy(
             status = server.wait(poll_seconds)
             raise CompileError(
                 f"the server ended with status {status} before it was healthy; its own lines above say why, and "
-                "nrt_init among them means that image and AMI are no pair (infra.neuron.pair)"
+                "nrt_init among them means that the image and the AMI's Neuron driver do not match (infra.neuron.pair)"
             )
 
 
@@ -187,8 +187,8 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     missing = [name for name in expected if not any(draft.glob(name))]
     if missing:
         raise CompileError(
-            f"the server answered but left no {', '.join(missing)} in {draft}, so it loaded or compiled its artifacts "
-            "elsewhere; hold optimal_tp/servers/vllm.py against the image of infra.neuron.pair"
+            f"the server answered but left no {', '.join(missing)} in {draft}, so its artifacts are "
+            "elsewhere; compare optimal_tp/servers/vllm.py with the image of infra.neuron.pair"
         )
     folders.publish(draft, folder, {"command": list(command)})
     cache.drop()

@@ -55,7 +55,7 @@ def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path, plann
             if name.endswith(NEEDED) and ".." not in pathlib.PurePosixPath(name).parts:
                 wanted[name] = item["Size"]
     if not wanted:
-        raise FetchError(f"there is no model below {source} (serving.model_source); copy it there, config.json and all")
+        raise FetchError(f"{source} (serving.model_source) must hold a model; copy it there with its config.json")
 
     def take(name: str, size: int) -> None:
         """Download the file ``name`` unless it is there. Raises FetchError where it then has not ``size`` bytes."""
@@ -66,8 +66,8 @@ def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path, plann
         store.download_file(bucket, f"{below}{name}", str(path))
         if path.stat().st_size != size:
             raise FetchError(
-                f"s3://{bucket}/{below}{name} has {size} bytes and {path.stat().st_size} arrived; copy the model into "
-                "the bucket again if this goes on"
+                f"s3://{bucket}/{below}{name} has {size} bytes but {path.stat().st_size} arrived; copy the model into "
+                "the bucket again if this repeats"
             )
 
     if _CONFIG in wanted:
@@ -128,14 +128,14 @@ def check_shape(draft: pathlib.Path, planned: ModelShape) -> None:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FetchError(
-            f"the fetched model has no readable config.json: {error}; serve a model that has one beside its weights"
+            f"the fetched model must have a readable config.json: {error}; serve a model that has one"
         ) from error
     found = shape_from_config(config, where="config.json")
     differences = planned.differences(found)
     if differences:
         raise FetchError(
-            f"the plan was computed for another model than the one that was fetched, whose config.json has "
-            f"{differences}; correct workloads.model.name, or serving.config_file or shape_as"
+            f"the fetched model must be the planned one, but its config.json has {differences}; "
+            "correct workloads.model.name, serving.config_file or shape_as"
         )
 
 
@@ -163,7 +163,10 @@ def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[],
         say(f"not fetched: {error}")
         return error.exit_status
     except OSError as error:
-        say(f"not fetched: {given.folder} cannot be written ({error.strerror}): is the volume mounted, with room?")
+        say(
+            f"not fetched: {given.folder} cannot be written ({error.strerror}); "
+            "check that the volume is mounted and has room"
+        )
         return FetchError.exit_status
     say(f"complete: {given.folder}")
     return 0

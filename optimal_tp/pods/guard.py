@@ -133,8 +133,8 @@ def main(words: collections.abc.Sequence[str]) -> int:
     """Do what ``words`` ask for; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.guard", description=__doc__)
     parser.add_argument("--deadline", required=True, type=_date, help="ISO 8601 with a time zone")
-    parser.add_argument("--period-seconds", required=True, type=float, help="time until this is called again")
-    parser.add_argument("--node-pool", required=True, help="whose nodes are given back")
+    parser.add_argument("--period-seconds", required=True, type=float, help="time until the next call")
+    parser.add_argument("--node-pool", required=True, help="NodePool of the nodes to remove")
     parser.add_argument("--deployment", action="append", default=[], metavar="NAME", help="a server to stop")
     parser.add_argument("--job", action="append", default=[], metavar="NAME", help="a Job to suspend")
     arguments = parser.parse_args(words)

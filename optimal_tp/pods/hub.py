@@ -65,13 +65,13 @@ def hub_files(siblings: "collections.abc.Iterable[RepoSibling]") -> list[HubFile
     for file in found:
         if pathlib.PurePosixPath(file.name).is_absolute() or ".." in pathlib.PurePosixPath(file.name).parts:
             raise FetchError(
-                f"the hub lists {file.name!r}, which is outside the model's folder; nothing of it is fetched: check "
+                f"the hub must list only files in the model's folder (got {file.name!r}), so nothing is fetched; check "
                 "serving.model_source and workloads.model.name"
             )
     files = [file for file in found if not file.name.startswith(_SECOND_COPIES)]
     if not any(file.name.endswith(".safetensors") for file in files):
         raise FetchError(
-            "the hub lists no .safetensors file, and weights in other formats are not served; name a revision that has "
+            "the model must have weights as .safetensors, but the hub lists none; name a revision that has "
             "them (workloads.model.revision)"
         )
     return files
@@ -96,7 +96,7 @@ class Hub:
             return info.sha or self._revision, hub_files(info.siblings or ())
         # The order is the client's: a gated model is for it one that is not found.
         except errors.GatedRepoError:
-            key = "no token was given" if self._token is False else "the account of this token has not been let in"
+            key = "no token was given" if self._token is False else "the account of this token has no access"
             raise FetchError(
                 f"{self._model} is gated at {self._source}, and {key}; accept its licence there, then run "
                 f"`{TOKEN_COMMAND}` and `pulumi up`"
@@ -107,13 +107,13 @@ class Hub:
             ) from None
         except errors.RepositoryNotFoundError:
             raise FetchError(
-                f"{self._source} has no {self._model}, or shows it to nobody without a token; correct "
-                f"workloads.model.name, or run `{TOKEN_COMMAND}`"
+                f"{self._source} has no {self._model} or requires a token to see it; correct "
+                f"workloads.model.name or run `{TOKEN_COMMAND}`"
             ) from None
         except (errors.HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
             raise FetchError(
                 f"{self._source} did not list the files of {self._model}: {_first_line(error)}; check "
-                "serving.model_source, and that pods reach the hub"
+                "serving.model_source and that pods can reach the hub"
             ) from None
 
     def fetch(self, commit: str, files: collections.abc.Sequence[HubFile], draft: pathlib.Path) -> None:
@@ -140,7 +140,7 @@ class Hub:
         except (errors.HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
             raise FetchError(
                 f"{self._model} was not fetched from {self._source}: {_first_line(error)}; the Job tries again and "
-                "keeps what it has, and if that fails too, put the model into a bucket and name it as "
+                "keeps its files. If that fails too, put the model into a bucket and name it as "
                 "serving.model_source"
             ) from None
         # The client checks sizes, and returns what is there when the hub does not answer.
@@ -149,8 +149,8 @@ class Hub:
             if not path.is_file() or not file.is_whole(path):
                 path.unlink(missing_ok=True)
                 raise FetchError(
-                    f"{file.name} has not the hub's hash {file.sha256 or file.blob}, so it was removed; the Job "
-                    "tries again, and if that fails too, put the model into a bucket and name it as "
+                    f"{file.name} must have the hub's hash {file.sha256 or file.blob}, so it was removed; the Job "
+                    "tries again. If that fails too, put the model into a bucket and name it as "
                     "serving.model_source"
                 )
 

@@ -102,14 +102,14 @@ class Namespace:
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
             raise ServerFailed(
-                f"the Kubernetes API at {self.url} did not {doing}: {error}; see that the cluster is up and that a "
+                f"the Kubernetes API at {self.url} did not {doing}: {error}; check that the cluster is up and that a "
                 "NetworkPolicy lets this pod reach it"
             ) from error
         finally:
             connection.close()
         if answer.status >= _LOWEST_ERROR:
             kind = NotThere if answer.status == _NOT_FOUND else ServerFailed
-            remedy = _REMEDIES.get(answer.status, "see how the cluster does: kubectl get --raw /readyz")
+            remedy = _REMEDIES.get(answer.status, "check the cluster: kubectl get --raw /readyz")
             raise kind(f"the Kubernetes API did not {doing}: {answer.status} {text[:300]}; {remedy}")
         return text
 
@@ -126,7 +126,7 @@ def _method(patch: collections.abc.Mapping[str, object] | None) -> str:
     return "GET" if patch is None else "PATCH"
 
 
-_REMEDIES: typing.Final = {403: "`pulumi up` restores its rights", 404: "`pulumi up` makes it again"}
+_REMEDIES: typing.Final = {403: "`pulumi up` restores its rights", 404: "`pulumi up` creates it again"}
 
 
 def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
@@ -149,8 +149,8 @@ def own_namespace(account: pathlib.Path = ACCOUNT) -> Namespace:
 
 def _no_account(error: OSError) -> ServerFailed:
     return ServerFailed(
-        f"what is asked of Kubernetes needs a pod with a service account: {error}; run it in the cluster, or leave out "
-        "the options that ask Kubernetes"
+        f"options that use Kubernetes must run in a pod with a service account: {error}; run the command in the "
+        "cluster or remove these options"
     )
 
 
@@ -162,6 +162,6 @@ def _object(text: str, doing: str) -> dict[str, typing.Any]:
     if not isinstance(found, dict):
         raise ServerFailed(
             f"the Kubernetes API did not {doing}: the answer must be a JSON object (got {text[:300]}); "
-            "check what answers there"
+            "check for a proxy"
         )
     return found

@@ -83,7 +83,7 @@ def tables(results: typing.Sequence[ModelResult]) -> tuple[Table, ...]:
 def answer_table(results: typing.Sequence[ModelResult]) -> Table:
     """Return one row per model: its verdict, and the figures of the degree that is chosen or would be."""
     return Table(
-        caption="Each model, its verdict and what it is served best with",
+        caption="Each model, its verdict and its best candidate",
         heads=(
             "Model",
             "Parameters",

@@ -54,14 +54,12 @@ def receipt_claim(receipt: Receipt | None) -> str:
     if not receipt.nodes:
         return f"No Neuron node was seen. Not known: {unknown}."
     nodes = ", ".join(
-        f"{total.nodes} x {total.instance_type}, {duration(total.seconds)} together" for total in receipt.totals
+        f"{total.nodes} x {total.instance_type}, {duration(total.seconds)} in total" for total in receipt.totals
     )
     if receipt.usd is None:
         return f"{nodes}. Not known: {unknown}."
-    each = (
-        "no verdict was settled" if receipt.usd_per_verdict is None else f"{usd(receipt.usd_per_verdict)} per verdict"
-    )
-    around = "" if not receipt.idle_usd else f" and about {usd(receipt.idle_usd)} for what ran around them"
+    each = "no settled verdict" if receipt.usd_per_verdict is None else f"{usd(receipt.usd_per_verdict)} per verdict"
+    around = "" if not receipt.idle_usd else f" and about {usd(receipt.idle_usd)} for the cluster around them"
     return f"{nodes}: {usd(receipt.neuron_usd)}{around}; {each}. Not known: {unknown}."
 
 
@@ -148,16 +146,16 @@ def load_claim(analysis: Analysis) -> str:
         if step.stage != "block":
             continue
         load = (
-            f"{figure(step.rate_per_second_per_core)} requests/s per core arriving"
+            f"at {figure(step.rate_per_second_per_core)} requests/s per core"
             if step.rate_per_second_per_core is not None
-            else f"{plural(step.concurrency or 0, 'request')} in flight"
+            else f"with {plural(step.concurrency or 0, 'request')} in flight"
         )
         within = (
             "" if step.share_within is None else f", {percent(step.share_within)} of the requests within the limits"
         )
         within = within if analysis.record.settings.limits.asked() else ""
         parts.append(
-            f"{step.candidate.name} with {load}: {figure(step.tokens_per_second_per_core)} output tokens/s per core, "
+            f"{step.candidate.name} {load}: {figure(step.tokens_per_second_per_core)} output tokens/s per core, "
             f"median latency {figure(step.latency_p50_ms)} ms{within}."
         )
     return " ".join(parts)
@@ -196,9 +194,7 @@ def cost_claim(analysis: Analysis) -> str:
     price = f"{usd(costs.usd_per_hour)} an hour for {plural(costs.billed_cores, 'core')} ({costs.source}, {costs.date})"
     tokens = f"Per million output tokens: {', '.join(parts)}, at {price}." if parts else f"Price: {price}."
     even = " ".join(break_evens(analysis))
-    return (
-        f"{tokens}{' ' + even if even else ''} The experiment itself: {usd(costs.experiment_usd)}, set-up not counted."
-    )
+    return f"{tokens}{' ' + even if even else ''} The experiment itself: {usd(costs.experiment_usd)} without set-up."
 
 
 def break_evens(analysis: Analysis) -> list[str]:
@@ -233,14 +229,14 @@ def plan_claim(analysis: Analysis) -> str:
     if not parts:
         return ""
     sentences = [
-        f"The model that plans fleets, fitted to this run, gives {UNIT[verdict.criterion]}: {', '.join(parts)}."
+        f"The fleet planning model, fitted to this run, predicts {UNIT[verdict.criterion]}: {', '.join(parts)}."
     ]
     if len(parts) > 1 and verdict.chosen in {one.candidate.name for one in prediction.capacities}:
         sentences.append(_plans_order(analysis, prediction))
     if prediction.held_out:
         worst = max(prediction.held_out, key=lambda one: abs(one.error))
         sentences.append(
-            f"In the turns that it was not fitted to it is furthest off by {100 * worst.error:+.1f} % "
+            f"On turns it was not fitted to, its largest error is {100 * worst.error:+.1f} % "
             f"(p{worst.percent:g} of {PLANNED_WORDS[worst.metric]}, {worst.candidate.name})."
         )
     return " ".join(sentences)
@@ -250,8 +246,8 @@ def _plans_order(analysis: Analysis, prediction: Prediction) -> str:
     """Return whether the plan names the candidate that the verdict chose."""
     first = max(prediction.capacities, key=lambda one: one.per_core.value).candidate.name
     if first == analysis.verdict.chosen:
-        return f"By it, too, {first} is the cheapest."
-    return f"By it {first} would be the cheapest, within its stated error."
+        return f"It also finds {first} the cheapest."
+    return f"It finds {first} the cheapest, but within its stated error."
 
 
 def left_out_claim(analysis: Analysis) -> str:
@@ -269,11 +265,11 @@ def run_claim(analysis: Analysis) -> str:
     record = analysis.record
     ending = {
         "settled": "it ended when the verdict was settled",
-        "budget": "its time budget ended it",
-        "blocks": "its last block ended it",
+        "budget": "it used up its time budget",
+        "blocks": "it completed all its blocks",
         "interrupted": "it was interrupted",
         "failed": "it failed",
-        "running": "it had not ended",
+        "running": "it was still running",
     }[record.ending]
     detail = f": {record.ending_detail}" if record.ending_detail else ""
     return (

@@ -65,7 +65,7 @@ def certainty(verdict: Verdict) -> str:
     """Return how sure the answer is, or what would make it sure."""
     basis = _basis(verdict)
     if verdict.outcome == "settled" and basis is None:
-        return "Nothing was measured: every candidate ended before any load."
+        return "Nothing was measured: every candidate was ruled out before any load."
     if verdict.outcome == "settled":
         steady = f"Confidence at least {percent(verdict.confidence)} on a machine that stays steady"
         limits = " ".join(map(holds, verdict.caveats))
@@ -111,7 +111,7 @@ def _open_questions(outlook: tuple[Outlook, ...]) -> str:
 
 def _more(outlook: Outlook) -> str:
     if outlook.blocks is None:
-        return "no estimate of the blocks it takes"
+        return "blocks needed: unknown"
     return f"about {plural(outlook.blocks, 'more block')}"
 
 
@@ -204,7 +204,7 @@ def _none_answer(verdict: Verdict) -> str:
     )
     return (
         f"No candidate meets the limits, even with one request at a time. The nearest is {degree.name}: "
-        f"p{one.percent:g} of {METRIC_WORDS[one.metric]} is {ranged(one.latency_ms, 'ms')}, the limit "
+        f"p{one.percent:g} of {METRIC_WORDS[one.metric]} is {ranged(one.latency_ms, 'ms')}, the limit is "
         f"{figure(one.at_most_ms)} ms."
     )
 

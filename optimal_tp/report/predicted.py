@@ -59,7 +59,7 @@ def predicted_claim(analysis: Analysis) -> str:
 def _choice(found: Judged, verdict: Verdict) -> str:
     who = _who(found)
     if found.ordered_by is None:
-        return f"{who} states no rate for every candidate, so it orders none."
+        return f"{who} does not state a rate for every candidate, so it gives no order."
     if found.first is None:
         return f"{who} prefers no single candidate."
     if verdict.chosen is None:

@@ -83,7 +83,7 @@ def _whole(own: list[ServerCounts], name: str) -> int | None:
 
 
 SERVERS_CAPTION: typing.Final = (
-    "The servers' own counters (/metrics) in the turns above; CPU is that of the process that answers"
+    "The servers' own counters (/metrics) in the turns above; CPU cores cover only the answering process"
 )
 SERVERS_HEADS: typing.Final = (
     *("Server", "Turns", "Requests", "Tokens", "Preemptions", "From prefix cache", "Mean queue in ms", "CPU cores"),

@@ -71,7 +71,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
 def degree_table(analysis: Analysis) -> Table:
     """Return one row per candidate: its word, the number that decided it, and the compared point."""
     return Table(
-        caption="Each candidate, what became of it and the number that decided it; figures are of the compared point",
+        caption="Each candidate, its result and the number that decided it, at the compared point",
         heads=(
             "Candidate",
             "Result",
@@ -103,7 +103,7 @@ def degree_table(analysis: Analysis) -> Table:
 def limit_table(analysis: Analysis) -> Table:
     """Return one row per candidate and limit."""
     return Table(
-        caption="Latency limits near each candidate's own capacity: the share within, order-statistic bounds",
+        caption="Latency limits near each candidate's own capacity: share within, and range by order statistics",
         heads=("Candidate", "Limit", "Within", "Percentile in ms"),
         rows=tuple(
             (
@@ -121,7 +121,7 @@ def limit_table(analysis: Analysis) -> Table:
 def latency_table(analysis: Analysis) -> Table:
     """Return one row per candidate, stage and metric."""
     return Table(
-        caption="Latency in ms from the intended send; bounds each at the run's confidence",
+        caption="Latency in ms from the planned send; each range at the run's confidence",
         heads=("Candidate", "Load", "Metric", "p50", "p90", "p99", "Requests"),
         rows=tuple(
             (
@@ -146,7 +146,7 @@ def _percentile(estimate: Estimate | None, of: float, requests: int) -> str:
 def comparison_table(analysis: Analysis) -> Table:
     """Return one row per pair of candidates."""
     return Table(
-        caption=f"{_capital(UNIT[analysis.verdict.criterion])}, paired block by block; intervals that hold together",
+        caption=f"{_capital(UNIT[analysis.verdict.criterion])}, paired block by block; all ranges hold together",
         heads=("Pair", "Ratio", "Shown", "Blocks", "Noise of the log ratio"),
         rows=tuple(
             (
@@ -168,7 +168,7 @@ def _capital(words: str) -> str:
 def load_table(analysis: Analysis) -> Table:
     """Return one row per candidate and load."""
     return Table(
-        caption="Every load that was measured; the bracket finds where to compare and decides nothing",
+        caption="Every load measured; the bracket only finds where to compare",
         heads=(
             "Candidate",
             "Turns",
@@ -198,7 +198,7 @@ def load_table(analysis: Analysis) -> Table:
 def core_table(found: Document) -> Table:
     """Return one row per candidate and way of counting cores."""
     return Table(
-        caption="Output tokens/s per core, by what counts as a core",
+        caption="Output tokens/s per core, for each way of counting cores",
         heads=("Candidate", "Cores counted", "Cores", "Tokens/s per core"),
         rows=tuple(
             (
@@ -216,7 +216,7 @@ def cost_table(analysis: Analysis) -> Table:
     """Return one row per candidate with a cost."""
     costs = () if analysis.money is None else analysis.money.tokens
     return Table(
-        caption="US dollars per million output tokens, billed units filled with servers of one candidate",
+        caption="US dollars per million output tokens, with whole instances full of one candidate's servers",
         heads=("Candidate", "At the compared point"),
         rows=tuple((Candidate(one.degree, one.max_num_seqs).name, _dollars(one.in_blocks)) for one in costs),
     )
@@ -225,7 +225,7 @@ def cost_table(analysis: Analysis) -> Table:
 def held_out_table(rows: Sequence[HeldOut]) -> Table:
     """Return every figure of the turns that no model was fitted to, predicted and measured."""
     return Table(
-        caption="The plan against turns that no model was fitted to, in ms",
+        caption="The plan against turns it was not fitted to, in ms",
         heads=("Candidate", "Requests/s", "Metric", "Percentile", "Predicted", "One such turn", "Measured", "Error"),
         rows=tuple(
             (
@@ -252,7 +252,7 @@ def _dollars(estimate: Estimate | None) -> str:
 def start_up_table(steps: tuple[Step, ...]) -> Table:
     """Return one row per step that stood before the load."""
     return Table(
-        caption="Start-up: what stood before the load, its time, and the dollars of the cores that it held",
+        caption="Start-up: steps before the load, their time, and the cost of the cores they held",
         heads=("Candidate", "Step", "Waited for a node", "Ran", "Dollars", "End"),
         rows=tuple(
             (
@@ -271,13 +271,13 @@ def start_up_table(steps: tuple[Step, ...]) -> Table:
 def receipt_table(receipt: Receipt | None) -> Table:
     """Return one row per node that was there."""
     return Table(
-        caption="Neuron nodes that were there, as Karpenter told of them",
+        caption="Neuron nodes, as Karpenter reported them",
         heads=("Node", "Type", "Capacity", "Launched", "Gone", "Seconds"),
         rows=tuple(
             (
                 node.name,
                 node.instance_type,
-                node.capacity_type or "not said",
+                node.capacity_type or "unknown",
                 node.launched,
                 f"still there at {node.seen}" if node.gone is None else node.gone,
                 f"{node.seconds:,.0f}",

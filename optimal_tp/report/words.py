@@ -49,7 +49,7 @@ def caveats(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
 
 def holds(caveat: str) -> str:
     """Return a verdict's caveat as a sentence: most of them begin with what the answer holds for."""
-    is_fragment = caveat.startswith(("for ", "in ", "at "))
+    is_fragment = caveat.startswith(("for ", "in undisturbed ", "in the hour ", "at "))
     return f"It holds {caveat}." if is_fragment else f"{caveat[:1].upper()}{caveat[1:]}."
 
 

@@ -62,7 +62,7 @@ class Bucket:
                 body = self._client.get_object(Bucket=self._bucket, Key=f"{start}{name}")["Body"].read()
                 replace_file(folder / name, body)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise StorageFailed(f"what was kept of the run in {self.uri} cannot be fetched ({error})") from error
+            raise StorageFailed(f"the stored part of the run in {self.uri} cannot be read ({error})") from error
         except OSError as error:
             raise storage_failed(folder, error) from None
 
@@ -114,6 +114,6 @@ def write_whole(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:
 def storage_failed(folder: pathlib.Path, error: OSError) -> StorageFailed:
     """Return the error that tells that ``folder`` could not be written."""
     return StorageFailed(
-        f"results cannot be written to {folder} ({error.strerror}); what was written before is whole; "
-        "free room there or name another folder"
+        f"results cannot be written to {folder} ({error.strerror}); earlier results are intact; "
+        "free space there or name another folder"
     )

@@ -54,7 +54,7 @@ def join(parts: typing.Sequence[OfPod]) -> Joined:
     dropped = {key(turn) for turn in turns} - {key(turn) for turn in chosen}
     notes = []
     if unfinished:
-        notes.append(f"{unfinished} turns were not finished by every pod; they are left out")
+        notes.append(f"{unfinished} turns are left out because not every pod finished them")
     if dropped:
         notes.append(
             f"{len(dropped)} block turns at other loads than their candidate's best are not judged: pods follow a plan "
@@ -84,10 +84,10 @@ def _void(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
     missing = sorted(set(range(first.part.pods)) - set(pods))
     if missing:
         names = ", ".join(f"pod {pod}" for pod in missing)
-        yield f"{names} of {first.part.pods} kept nothing: their share of every turn is unknown; measure again"
+        yield f"{names} of {first.part.pods} stored nothing, so their share of every turn is unknown; measure again"
     for pod, count in collections.Counter(pods).items():
         if count > 1:
-            yield f"pod {pod} is there {count} times; keep one folder of each pod"
+            yield f"pod {pod} must be there once (got {count}); keep one folder of each pod"
     for each in parts[1:]:
         other = [name for name in _ALIKE if _ALIKE[name](each) != _ALIKE[name](first)]
         if other:
@@ -112,13 +112,13 @@ def _clocks(parts: typing.Sequence[OfPod]) -> typing.Iterator[str]:
         error = each.part.clock_error_ms
         if error is None:
             yield (
-                f"no time service keeps the clock of pod {each.part.pod}, as its kernel says: nobody knows whether its "
-                "turns began with the others'; start chrony or another NTP client on its machine"
+                f"the clock of pod {each.part.pod} is not synchronized, as its kernel says, so its turns may not begin "
+                "with the others'; start chrony or another NTP client on its machine"
             )
         elif 2 * error > CLOCK_TOLERANCE_MS:
             yield (
-                f"the clock of pod {each.part.pod} may be wrong by {error:.0f} ms, as its kernel says; two clocks of "
-                f"one run are apart by at most {CLOCK_TOLERANCE_MS:g} ms"
+                f"the clock of pod {each.part.pod} may be wrong by {error:.0f} ms, as its kernel says; clocks of one "
+                f"run must differ by at most {CLOCK_TOLERANCE_MS:g} ms"
             )
 
 
@@ -187,7 +187,7 @@ def _apart(turn: Turn, own: typing.Sequence[Turn]) -> typing.Iterator[str]:
     starts = [each.start_epoch_seconds for each in own]
     known = [start for start in starts if start is not None]
     if len(known) < len(starts):
-        yield f"{len(starts) - len(known)} of its {len(starts)} pods kept no wall clock of its start"
+        yield f"{len(starts) - len(known)} of its {len(starts)} pods did not record when it started"
     apart_ms = 1000 * (max(known, default=0.0) - min(known, default=0.0))
     if apart_ms > CLOCK_TOLERANCE_MS:
         yield (
@@ -231,5 +231,5 @@ def _ending(parts: typing.Sequence[OfPod]) -> tuple[Ending, str | None]:
     worst = min(parts, key=lambda each: _GRAVEST.index(each.record.ending))
     ending, detail = worst.record.ending, worst.record.ending_detail
     if ending in ("failed", "interrupted", "running"):
-        return ending, f"pod {worst.part.pod}: {detail or 'it had not ended'}"
+        return ending, f"pod {worst.part.pod}: {detail or 'it was still running'}"
     return ending, detail

@@ -83,7 +83,7 @@ def _record(folder: pathlib.Path, texts: collections.abc.Mapping[str, str]) -> R
     try:
         return with_logged(decode_run(texts[RECORD]), texts.get(TURN_LOG, ""))
     except (ValueError, SettingsError) as error:
-        why = f"{folder / RECORD} holds no run that this release goes on with ({error})"
+        why = f"{folder / RECORD} does not hold a run that this release can continue ({error})"
         raise ResumeFailed(f"{why}; a new run begins") from error
 
 
@@ -102,8 +102,8 @@ def _whole_turns(
         found = samples[first:end]
         if any(key(sample) != key(turn) for sample in found):
             raise ResumeFailed(
-                f"turn {index} of {folder / RECORD} ({turn.stage}, TP{turn.degree}) has {turn.requests} requests, and "
-                "the samples at its place are another turn's: one of the files is missing; a new run begins"
+                f"turn {index} of {folder / RECORD} ({turn.stage}, TP{turn.degree}) has {turn.requests} requests, but "
+                "its samples belong to another turn, so a file is missing; a new run begins"
             )
         turns.append(turn)
         own.append(tuple(map(brief, found)))

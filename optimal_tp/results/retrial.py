@@ -36,12 +36,12 @@ def read_stored(text: str) -> StoredVerdict:
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         found = "none" if version is None else repr(version)
         raise ValueError(
-            f"a verdict has a schema_version from 1 to {VERSION}; this one has {found}: "
+            f"schema_version must be from 1 to {VERSION} in a verdict (got {found}); "
             "read it with the program that wrote it"
         )
     held = data.get("verdict")
     if not isinstance(held, dict) or held.get("outcome") not in typing.get_args(Outcome):
-        raise ValueError(f"a verdict's outcome is one of {', '.join(typing.get_args(Outcome))}")
+        raise ValueError(f"the outcome of a verdict must be one of {', '.join(typing.get_args(Outcome))}")
     chosen = held.get("chosen")
     if isinstance(chosen, int):
         chosen = Candidate(chosen).name
@@ -95,8 +95,8 @@ def _difference(stored_text: str | None, verdict: Verdict) -> str | None:
     if (stored.outcome, stored.chosen) == (verdict.outcome, verdict.chosen):
         return None
     return (
-        f"The stored verdict was {_short(stored.outcome, stored.chosen)}; from the samples it is "
-        f"{_short(verdict.outcome, verdict.chosen)}: they or the rule have changed since."
+        f"The stored verdict was {_short(stored.outcome, stored.chosen)}; recomputed it is "
+        f"{_short(verdict.outcome, verdict.chosen)}: the samples or the rule have changed."
     )
 
 

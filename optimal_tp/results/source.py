@@ -78,7 +78,7 @@ def _receipt(text: str | None) -> tuple[Receipt | None, tuple[str, ...]]:
     try:
         return None if text is None else decode_receipt(text), ()
     except ValueError as error:
-        return None, (f"{RECEIPT} holds no receipt ({error}); it is left out",)
+        return None, (f"{RECEIPT} is left out because it does not hold a receipt ({error})",)
 
 
 def _one(
@@ -141,7 +141,7 @@ def _record(source: str, text: str) -> RunRecord:
     for degree in record.degrees:
         if degree.degree < 1 or (degree.gate is None and degree.cores_used < 1):
             used = f"{degree.candidate.name} used {degree.cores_used}"
-            rule = f"must hold a run that used cores: its run.json says that {used}"
+            rule = f"must hold a run that used cores; its run.json says that {used}"
             raise _unreadable(source, rule, "copy the file again")
     return record
 
@@ -161,10 +161,10 @@ def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
     if not bad:
         return found, None
     if bad == [len(lines)]:
-        return found, f"{name} ends in a cut line, which is left out"
+        return found, f"the last line of {name} is cut and left out"
     return (
         found,
-        f"{len(bad)} of {len(lines)} lines of {name} hold no sample and are left out; the first is line {bad[0]}",
+        f"{len(bad)} of {len(lines)} lines of {name} are not samples and are left out; the first is line {bad[0]}",
     )
 
 

@@ -98,6 +98,6 @@ class Spool:
 
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
-            f"samples cannot be written to {self._path}: {error.strerror}; the {self.samples} samples written before "
-            f"are whole, {self.lost} after them are lost; make room there or name another folder"
+            f"samples cannot be written to {self._path}: {error.strerror}; {self.samples} samples are kept and "
+            f"{self.lost} after them are lost; free space there or name another folder"
         )

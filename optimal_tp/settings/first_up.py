@@ -18,13 +18,13 @@ def is_role_of(caller_arn: str, role_arn: str) -> bool:
     return bool(service) and f"::{account}:role/" in role_arn and rest.split("/")[0] == name
 
 
-CLOSED = "must name a network at the first `up`: nobody is inside the VPC yet that this `up` makes"
+CLOSED = "must name a network at the first `up`: this `up` creates the VPC, so nobody is inside it yet"
 CLOSED_REMEDY = (
     "name the networks you work from and remove them once you reach the VPC in another way, or use an existing VPC "
     "(infra.network.existing)"
 )
-ENTERED = "must not be the role that makes the cluster: EKS gives it access itself and refuses a second entry"
-ENTERED_REMEDY = "remove it: that role administers the cluster already"
+ENTERED = "must not be the role that creates the cluster: EKS gives it access and refuses a second entry"
+ENTERED_REMEDY = "remove it; that role already administers the cluster"
 
 
 def problems(settings: InfraSettings, *, caller_arn: str) -> list[Problem]:

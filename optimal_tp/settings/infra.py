@@ -59,7 +59,7 @@ class Network(Section):
         made = {"cidr": "10.42.0.0/16", "nat_gateways": "one", "flow_log_days": None}
         for key, default in made.items():
             if existing is not None and info.data.get(key, default) != default:
-                rule = f"must stand without network.{key}: the program does not change an existing VPC"
+                rule = f"must not go with network.{key}: the program does not change an existing VPC"
                 remedy = f"remove network.{key} or network.existing"
                 raise broken(rule, remedy, path="vpc_id", value=existing.vpc_id)
         return existing
@@ -249,7 +249,7 @@ class InfraSettings(Section):
             raise broken(rule, "choose another pair or another infra.kubernetes", path="pair", value=neuron.pair)
         harm = None if minor is None else bad_release(neuron.ami, minor)
         if harm is not None:
-            remedy = f"remove ami_release, which takes {neuron.image_and_ami.ami_release}"
+            remedy = f"remove ami_release to use {neuron.image_and_ami.ami_release}"
             rule = f"must be an AMI without a known fault: {harm}"
             raise broken(rule, remedy, path="ami_release", value=neuron.ami)
         for index, zone in enumerate(neuron.zones):
@@ -258,7 +258,7 @@ class InfraSettings(Section):
         offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"must be offered in {zones[0][:-1]}; on {OFFERINGS_READ_ON} only {', '.join(offered)} offered it"
-            remedy = "move the stack, or add the region to optimal_tp/facts/hardware.py if AWS offers it by now"
+            remedy = "choose another region or, if AWS offers it there now, add it to optimal_tp/facts/hardware.py"
             raise broken(rule, remedy, path="instance_type", value=neuron.instance_type)
         return neuron
 
@@ -271,7 +271,7 @@ class InfraSettings(Section):
             return existing
         for key in _OF_A_NEW_CLUSTER:
             if key in info.data and info.data[key] != cls.model_fields[key].get_default(call_default_factory=True):
-                rule = f"a cluster that exists is not changed, so infra.{key} has no effect beside it"
+                rule = f"must not go with infra.{key}: the program does not change an existing cluster"
                 remedy = f"remove infra.{key} or infra.existing"
                 raise broken(rule, remedy, path="cluster_name", value=existing.cluster_name)
         return existing

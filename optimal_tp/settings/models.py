@@ -118,7 +118,7 @@ def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: st
     if isinstance(section, dict) and "revision" in section:
         return []
     name = Model.model_fields["name"].default
-    rule = "must be the commit of the model's repository: a named model needs a revision of its own"
+    rule = "must be set to a commit of the model's repository, because workloads.model.name differs from the default"
     return [
         Problem(path=f"workloads.models[{index}].model.revision", value=None, rule=rule, file=file)
         for index, entry in enumerate(entries)
@@ -135,7 +135,7 @@ def _confusable(found: list[WorkloadSettings], file: str) -> list[Problem]:
         path, name = f"workloads.models[{index}].model.name", settings.model.name
         rule = None
         if slug in seen:
-            rule = f"must be another name: models[{seen[slug]}] has servers called {slug} already"
+            rule = f"must be another name: the servers of models[{seen[slug]}] are already called {slug}"
         elif len(found) > 1 and (len(slug) > LONGEST_SLUG or not _SLUG.fullmatch(slug)):
             rule = (
                 f"must end in 1 to {LONGEST_SLUG} letters, digits and hyphens, which name its servers; it ends in "

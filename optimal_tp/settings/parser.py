@@ -94,9 +94,9 @@ def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> objec
         data: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader's child
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
-        problem = Problem(path=key, value=value, rule=f"must name a readable file, and {path}: {reason}", remedy=remedy)
+        problem = Problem(path=key, value=value, rule=f"must name a readable file ({path}: {reason})", remedy=remedy)
     except UnicodeDecodeError as error:
-        problem = Problem(path=key, value=value, rule=f"must name a file in UTF-8, and {path} is not: {error.reason}")
+        problem = Problem(path=key, value=value, rule=f"must name a file in UTF-8 ({path}: {error.reason})")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or " ".join(str(error).split())
@@ -122,7 +122,7 @@ def _problem(model: type[pydantic.BaseModel], detail: pydantic_core.ErrorDetails
     elif detail["type"] == "missing":
         rule, value = "must be set", ...
     elif detail["type"] == "string_type" and isinstance(value, bool):
-        rule = f"must be text, and YAML takes it for {shown(value)}; put it in quotes"
+        rule = f"must be text, but YAML reads {shown(value)}; put it in quotes"
     else:
         rule = _rule(detail["type"], context) or f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
         if detail["type"] == "literal_error":

@@ -41,7 +41,7 @@ class Spend(Section):
     @classmethod
     def _pays_for_something(cls, budget_usd: float) -> float:
         if budget_usd <= 0:
-            raise broken("must be above 0: the most, in USD, that the experiment may cost")
+            raise broken("must be above 0: it is the most that the experiment may cost, in USD")
         return budget_usd
 
     def annotations(self) -> dict[str, str]:
@@ -110,7 +110,7 @@ class Serving(Section):
     @classmethod
     def _its_own(cls, namespace: str) -> str:
         if namespace in _KUBERNETES_OWN:
-            raise broken("must be a namespace of its own: it is made and deleted with the experiment")
+            raise broken("must be a new namespace: it is created and deleted with the experiment")
         return namespace
 
     @pydantic.field_validator("equal_cores")

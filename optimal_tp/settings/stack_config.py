@@ -94,13 +94,13 @@ def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
         entries = json.loads(done.stdout) if done.returncode == 0 else None
     except OSError as error:
-        return None, f"the pulumi command does not start ({error.strerror})"
+        return None, f"the pulumi command did not start ({error.strerror})"
     except subprocess.TimeoutExpired:
         return None, f"the pulumi command did not answer within {_PATIENCE_SECONDS:g} s"
     except ValueError:
         return None, "the pulumi command did not answer with JSON"
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        return None, f"pulumi config said: {' '.join(done.stderr.split()) or 'nothing that is one'}"
+        return None, f"pulumi config failed: {' '.join(done.stderr.split()) or 'it printed no JSON object'}"
     values = {key: _value(key, entry) for key, entry in entries.items()}
     secret = [values[key] for key, entry in entries.items() if entry.get("secret")]
     texts = frozenset(each for value in secret for each in _texts(value) if len(each) >= _SHORTEST_SECRET)
@@ -132,7 +132,7 @@ def _by_file(name: str, path: pathlib.Path, why: str) -> dict[str, typing.Any]:
     beyond += ["environment"] if data.get("environment") else []
     if beyond:
         rule = f"must be readable, but only Pulumi can read its secrets and ESC environments ({', '.join(beyond)}): "
-        rule += why or "there is no pulumi command on PATH"
+        rule += why or "the pulumi command is not on PATH"
         raise SettingsError(
             [Problem(path="--stack", value=name, rule=rule, remedy="run it where `pulumi config` works")]
         )

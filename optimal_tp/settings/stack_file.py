@@ -107,14 +107,14 @@ def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:
     ]
     shape = settings.serving.shape_as
     if shape is not None and len(settings.models) > 1:
-        rule = "must be absent with several models: each has the sizes of its own name"
+        rule = "must be absent with several models: each model has its own sizes"
         problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, file=file))
     if shape is not None and settings.serving.config_file is not None:
         rule = f"must be absent beside serving.config_file ({settings.serving.config_file}), which has the sizes"
         problems.append(Problem(path="serving.shape_as", value=shape, rule=rule, file=file))
     price = settings.models[0].price
     if price is not None:
-        rule = "must be absent in a stack file: infra.neuron.price has the price"
+        rule = "must be absent in a stack file: the price is in infra.neuron.price"
         problems.append(Problem(path="workloads.price.usd_per_hour", value=price.usd_per_hour, rule=rule, file=file))
     bucket = settings.loadtest.results.bucket
     source = settings.serving.model_source

@@ -34,7 +34,9 @@ def _problem(key: str, project: str, file: str) -> Problem | None:
     space, _, name = key.rpartition(":")
     if space == "aws" and name in _WHO_ASKS:
         rule = "must be absent: the program reads AWS credentials from a profile"
-        remedy = f"name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in {PROFILE}"
+        remedy = (
+            f"put it into a profile of ~/.aws/config (role_arn and source_profile for a role) and set {PROFILE} to it"
+        )
         return Problem(path=key, value=..., rule=rule, remedy=remedy, file=file)
     if (space == PROJECT and name in _KNOWN) or not _is_ours(space, project):
         return None

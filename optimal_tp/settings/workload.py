@@ -135,14 +135,14 @@ class Load(Section):
     @classmethod
     def _synthetic_with_trace(cls, path: str | None, info: pydantic.ValidationInfo) -> str | None:
         if path is not None and info.data.get("prompt", "synthetic") != "synthetic":
-            raise broken("must go with load.prompt synthetic: the trace says how long prompts are")
+            raise broken("must go with load.prompt synthetic: the trace sets the length of prompts")
         return path
 
     @pydantic.field_validator("trace_use")
     @classmethod
     def _arrivals_of_a_trace(cls, use: TraceUse, info: pydantic.ValidationInfo) -> TraceUse:
         if use == "arrivals" and "trace" in info.data and info.data["trace"] is None:
-            raise broken("must go with load.trace: arrivals are those of a trace")
+            raise broken("must go with load.trace: it is the source of the arrivals")
         return use
 
 
@@ -264,7 +264,8 @@ class WorkloadSettings(Section):
         load = info.data.get("load")
         if load is not None and load.trace_use == "arrivals" and not limits.asked():
             raise broken(
-                "must have a limit with load.trace_use arrivals: without one each request follows an answer", value={}
+                "must have a limit with load.trace_use arrivals: without one, each request waits for an answer",
+                value={},
             )
         return limits
 

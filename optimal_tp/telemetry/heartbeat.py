@@ -110,5 +110,5 @@ class Beacon:
             self._changed = False
         failure = self._put(encode_progress(progress))
         if failure is not None and not self._failed:
-            self._inner.say(f"nobody can watch from elsewhere for now: {failure}")
+            self._inner.say(f"optimal-tp watch cannot follow this run for now: {failure}")
         self._failed = failure is not None

@@ -61,7 +61,7 @@ def look_bars(look: Look | None) -> list[Bar]:
         words = f"{duration(look.spent_seconds)} of {duration(look.budget_seconds)}"
         found.append(Bar(label="time", share=min(1.0, look.spent_seconds / look.budget_seconds), words=words))
     if look.precision is not None and look.resolution is not None and look.precision_share is not None:
-        words = f"±{percent(look.precision)}, finest asked ±{percent(look.resolution)}"
+        words = f"±{percent(look.precision)}, goal ±{percent(look.resolution)}"
         found.append(Bar(label="precision", share=look.precision_share, words=words))
     return found
 
@@ -143,9 +143,9 @@ def _nothing_yet(scene: Scene) -> str:
 
 def _without_answer(scene: Scene, progress: Progress) -> str:
     if not scene.is_over:
-        return "It has ended, and the report is being written."
-    last = progress.lines[-1] if progress.lines else "nothing was said"
-    return f"It is over, and there is no verdict; the last word: {last}"
+        return "The run has ended and its report is being written."
+    last = progress.lines[-1] if progress.lines else "none"
+    return f"The run is over without a verdict. Its last line: {last}"
 
 
 def _stage_line(scene: Scene, progress: Progress) -> str:

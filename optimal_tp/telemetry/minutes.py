@@ -86,7 +86,7 @@ class Minutes:
         known = {metric.name for metric in METRICS if metric.per == "turn"}
         for name, value in values.items():
             if name not in known:
-                raise KeyError(f"{name} is no metric per turn; these are: {', '.join(sorted(known))}")
+                raise KeyError(f"must be a metric per turn: {', '.join(sorted(known))} (got {name})")
             if value is not None:
                 with self._lock:
                     self._at(candidate, end_seconds).add(name, value)

@@ -78,7 +78,7 @@ class Outbox:
             oldest.unlink()
             self.given_up += lost
             self._say(
-                f"{lost} metric values given up: more than {self._most_bytes} bytes wait in {self._folder}; "
+                f"{lost} metric values dropped: more than {self._most_bytes} bytes wait in {self._folder}; "
                 "the samples themselves are kept"
             )
 
@@ -89,7 +89,7 @@ class Outbox:
 
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
-            f"metrics cannot be kept in {self._folder}: {error.strerror}; make room there, or name another folder"
+            f"metrics cannot be kept in {self._folder}: {error.strerror}; free space there or name another folder"
         )
 
 
@@ -141,7 +141,7 @@ class Publisher:
             self._not_before = 0.0
             self._send()
         if self._minutes.late:
-            self._say(f"requests missing from OfferedRPS, for they ended after it was published: {self._minutes.late}")
+            self._say(f"{self._minutes.late} requests are missing from OfferedRPS: they ended after it was published")
         return len(self._outbox.waiting())
 
     def start(self, *, every_seconds: float = 5) -> None:
@@ -176,22 +176,20 @@ class Publisher:
             except self._failures as error:
                 if _code(error).startswith(_REFUSED):
                     path.rename(path.with_suffix(".refused"))
-                    self._say(
-                        f"CloudWatch refused a request and will not take it later: {error}; it is kept beside the rest"
-                    )
+                    self._say(f"CloudWatch refused a request for good: {error}; its file is kept beside the others")
                     continue
                 self._back_off(error)
                 return
             path.unlink()
             if self._failed:
-                self._say("CloudWatch takes metrics again")
+                self._say("CloudWatch accepts metrics again")
             self._failed = 0
 
     def _back_off(self, error: Exception) -> None:
         pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(self._failed, 10), LONGEST_RETRY_SECONDS)
         self._not_before = self._clock() + pause * (0.5 + 0.5 * self._jitter())
         if self._failed == 0:
-            self._say(f"CloudWatch does not take metrics ({error}); they wait on disk and are tried again")
+            self._say(f"CloudWatch does not accept metrics ({error}); they wait on disk for the next try")
         self._failed += 1
 
 

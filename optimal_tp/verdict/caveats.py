@@ -38,18 +38,18 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     if case.contest.disturbed:
         names = name_list(sorted({one.candidate for one in case.contest.disturbed}))
         found.append(
-            f"in undisturbed operation: {plural(len(case.contest.disturbed), 'turn')} of {names} went far too slowly "
-            "for the rate and were not compared"
+            f"in undisturbed operation: {plural(len(case.contest.disturbed), 'turn')} of {names} were far too slow "
+            "for their rate and were left out"
         )
     if standing.wandering:
         found.append(
-            f"at the machine's state of this hour: {name_list(standing.wandering)} changed slowly, by more than the "
-            "turns' own noise, so nothing is called better; more time would decide it, or a quieter machine"
+            f"in the hour that was measured: {name_list(standing.wandering)} drifted by more than the noise of single "
+            "turns, so no candidate is called better; measure longer or on a quieter machine"
         )
     if case.contest.filling:
         found.append(
-            f"at saturation for {name_list(case.contest.filling)}: queues still grew within the turns, so that goodput "
-            "is a few percent too high; leave the limits away to compare saturated throughput"
+            f"at saturation for {name_list(case.contest.filling)}: queues still grew during the turns, so goodput is a "
+            "few percent too high; remove the limits to compare saturated throughput"
         )
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
@@ -57,10 +57,10 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     if case.evidence.trace is not None:
         found.append(f"for the traffic that was sent: {case.evidence.trace.sentence}")
     if case.evidence.settings.decision.fixed_looks is not None:
-        found.append("for a warm server: so few blocks cannot show a slow trend")
+        found.append("for a warm server: the blocks are too few to show a slow trend")
     together = limits_by_share(case.evidence.settings.limits.asked()).items() if chosen is not None else ()
     found += [
-        f"requests that hold all {plural(len(own), 'limit')} of p{100 * asked:g} at once count as within"
+        f"a request counts as within only if it meets all {plural(len(own), 'limit')} of p{100 * asked:g}"
         for asked, own in together
         if len(own) > 1
     ]
@@ -92,7 +92,7 @@ def _by_servers(case: "Case") -> typing.Iterator[str]:
             counts.setdefault(of(turn), []).extend(one for one in turn.servers if one is not None)
     for candidate, own in sorted(counts.items()):
         for remark in remarks(own, are_prompts_alike=case.evidence.are_prompts_alike, is_chat=load.api == "chat"):
-            yield f"with {candidate.name}'s servers as they are: in {plural(len(own), 'turn')} they {remark}"
+            yield f"in {plural(len(own), 'turn')} the servers of {candidate.name} {remark}"
 
 
 def _starts(case: "Case") -> dict[Candidate, int]:

@@ -190,8 +190,8 @@ def _unlike(
     for candidate in racing:
         if bad[candidate] > MOST_DISTURBED * total[candidate]:
             return (
-                f"{bad[candidate]} of {total[candidate]} turns of {candidate.name} were disturbed; "
-                "what disturbs them may be the candidate's own"
+                f"{bad[candidate]} of {total[candidate]} turns of {candidate.name} were disturbed: "
+                "the candidate itself may be the cause"
             )
     pairs = list(itertools.combinations(racing, 2))
     for first, second in pairs:
@@ -199,7 +199,7 @@ def _unlike(
         if chance < UNEVEN / len(pairs):
             return (
                 f"{bad[first]} of {total[first]} turns of {first.name} were disturbed and {bad[second]} of "
-                f"{total[second]} of {second.name}: too uneven for an accident of the machine"
+                f"{total[second]} of {second.name}: too unequal to be the machine's fault"
             )
     return None
 

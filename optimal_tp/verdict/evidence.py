@@ -68,7 +68,7 @@ def turn_name(turn: Turn) -> str:
 def turn_fault(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
     """Return what makes ``turn`` unusable, in words; None if nothing does."""
     if not (math.isfinite(turn.start_seconds) and math.isfinite(turn.end_seconds)):
-        return "its start or end is no finite number"
+        return "its start or end is not a finite number"
     if turn.end_seconds < turn.start_seconds:
         return f"it ends {turn.start_seconds - turn.end_seconds:.3f} s before it starts: the clock stepped"
     requests = {(sample.replica, sample.request) for sample in samples}
@@ -84,7 +84,7 @@ def sample_fault(sample: Sample) -> str | None:
     moments = [sample.intended_seconds, sample.sent_seconds, *sample.token_seconds, sample.end_seconds]
     known = [moment for moment in moments if moment is not None]
     if not all(math.isfinite(moment) for moment in known):
-        return f"request {sample.request} has a time that is no finite number"
+        return f"request {sample.request} has a time that is not a finite number"
     if any(later < earlier for earlier, later in itertools.pairwise(known)):
         return f"request {sample.request} has times out of order: the clock stepped"
     for name, count in (("prompt", sample.prompt_tokens), ("output", sample.output_tokens)):

@@ -158,15 +158,15 @@ def unmeasured_sentence(evidence: Evidence, candidate: Candidate) -> str:
     lacking = own.lacks(limits)
     if lacking is not None:
         return (
-            f"no request has a {METRIC_WORDS[lacking]} to hold against {figure(limits[lacking].at_most_ms)} ms; "
-            "serve with streaming, or ask for another limit"
+            f"no request has a {METRIC_WORDS[lacking]}, so the limit of {figure(limits[lacking].at_most_ms)} ms cannot "
+            "be checked; stream the answers or set another limit"
         )
     if own.turns and limits:
         return (
-            "its blocks kept a fixed number of requests in flight, which does not answer which rate holds the limits; "
+            "its blocks kept a fixed number of requests in flight, so they do not show which rate meets the limits; "
             "measure it again"
         )
-    return "no block of it was completed"
+    return "it completed no block"
 
 
 def _failing_ground(own: CandidateEvidence) -> Ground:
@@ -181,8 +181,8 @@ def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
     shares = shares_within(own.samples, case.evidence.settings.limits.asked())
     asked = min(shares, key=lambda each: (1 - each) / (1 - shares[each]) if shares[each] < 1 else math.inf)
     limits, share, percentile = groups[asked], shares[asked], 100 * asked
-    words = " and ".join(f"{figure(limit.at_most_ms)} ms of {METRIC_WORDS[metric]}" for metric, limit in limits.items())
-    tail = "" if shown else ", not yet beyond doubt"
+    words = " and ".join(f"{METRIC_WORDS[metric]} within {figure(one.at_most_ms)} ms" for metric, one in limits.items())
+    tail = "" if shown else "; more requests must confirm it"
     return Ground(
         metric="share_within",
         observed=share,
@@ -190,8 +190,8 @@ def _slow_ground(case: Case, own: CandidateEvidence, *, shown: bool) -> Ground:
         threshold=percentile / 100,
         unit="share of requests",
         sentence=(
-            f"even one request at a time, only {percent(share)} of {plural(len(own.samples), 'request')} stay within "
-            f"{words} ({percentile:g} % must){tail}"
+            f"even one at a time, only {percent(share)} of {plural(len(own.samples), 'request')} keep {words} "
+            f"({percentile:g} % must){tail}"
         ),
     )
 
@@ -205,9 +205,7 @@ def _race_word(case: Case, outcome: Outcome, candidate: Candidate) -> tuple[Word
     if outcome == "settled" and choice is not None:
         return "dominated", _against(case, candidate, choice)
     if candidate in case.contest.rising:
-        return "inconclusive", _gate_ground(
-            PER_CORE, "not saturated: its throughput still rose at the last step of the load"
-        )
+        return "inconclusive", _gate_ground(PER_CORE, "not saturated: its throughput still rose at the last load step")
     rivals = [other for other in case.contest.racing if other != candidate]
     best = max(rivals, key=lambda other: case.contest.capacities.get(other, 0.0), default=None)
     return "inconclusive", _own_ground(case, candidate) if best is None else _against(case, candidate, best)
@@ -231,8 +229,8 @@ def _own_ground(case: Case, candidate: Candidate) -> Ground:
 def _against(case: Case, candidate: Candidate, rival: Candidate) -> Ground:
     found = case.against(candidate, rival)
     if found is None or found.ratio is None:
-        why = "it was never measured beside it" if found is None else found.why_open or "nothing was compared"
-        return _gate_ground(GOODPUT, f"against {rival.name}: {why}")
+        why = None if found is None else found.why_open
+        return _gate_ground(GOODPUT, f"not compared with {rival.name}{'' if why is None else f': {why}'}")
     resolution = percent(case.evidence.settings.decision.resolution)
     tail = {
         "better": "",
@@ -257,7 +255,7 @@ def _reasons(case: Case, candidate: Candidate, own: CandidateEvidence, ground: G
     name = f"{candidate.name} block"
     unsound = [sentence for turn, sentence in case.evidence.soundness.unsound if sentence.startswith(name) and turn]
     disturbed = [
-        f"block {one.block}: {percent(one.share)} of {one.counted} requests within the limits: disturbed, not compared"
+        f"block {one.block} was disturbed and left out: {percent(one.share)} of {one.counted} requests met the limits"
         for one in case.contest.disturbed
         if one.candidate == candidate
     ]
@@ -278,13 +276,13 @@ def reasons_of(case: Case, outcome: Outcome) -> tuple[str, ...]:
     if not evidence.candidates:
         sentences += [f"{one.name}: {each.gate}: {each.reason}" for one, each in evidence.ended.items()]
     if evidence.unknown:
-        sentences.append(f"the settings ask for {name_list(evidence.unknown)}, of which the run has no record")
+        sentences.append(f"the settings ask for {name_list(evidence.unknown)}, but the run did not record it")
     sentences += [f"{one.name}: {unmeasured_sentence(evidence, one)}" for one in by.get("unmeasured", [])]
     if slow := by.get("slow"):
-        sentences.append(f"whether {name_list(slow)} can hold the limits at all is not shown yet")
+        sentences.append(f"too few requests show whether {name_list(slow)} can meet the limits")
     sentences += [f"{name_list(case.unmet)} {UNMET}"] if case.unmet else []
     if case.contest.rising:
-        sentences.append(f"{name_list(case.contest.rising)} not saturated at the last step of the load")
+        sentences.append(f"not saturated at the last load step: {name_list(case.contest.rising)}")
     sentences += [case.contest.unlike] if case.contest.unlike is not None else []
     if outcome == "inconclusive" and case.choice is None and case.contest.racing:
         sentences += _open_points(case)
@@ -295,13 +293,14 @@ def _open_points(case: Case) -> list[str]:
     """Return what is undecided between the candidates that might be the answer."""
     standing, least = case.contest.standing, case.evidence.settings.decision.minimum_blocks
     if standing is None or standing.blocks < least:
-        return [f"{plural(0 if standing is None else standing.blocks, 'block')} completed, and a claim takes {least}"]
+        done = 0 if standing is None else standing.blocks
+        return [f"a claim needs {plural(least, 'block')} and the run completed {done}"]
     if standing.cycle:
         better = " better than ".join(one.name for one in (*standing.cycle, standing.cycle[0]))
-        return [f"the ranking runs in a circle, {better}: the blocks compared do not measure one thing"]
+        return [f"the ranking runs in a circle, {better}: the blocks do not measure one thing"]
     if not standing.pairs:
         racing = name_list(case.contest.racing)
-        return [] if case.unmet else [f"at no rate that was tried {racing} just holds the limits"]
+        return [] if case.unmet else [f"the rates tried do not show how much {racing} can carry within the limits"]
     together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
     return [f"the difference between {name_list(together)} is within the noise", *dict.fromkeys(why)]

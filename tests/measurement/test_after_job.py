@@ -147,7 +147,9 @@ def test_whoever_is_told_to_end_first_stops_nothing(
         whole = Assembly(order=order, watching=PlainWatcher(Console(quiet=True)), halt=halt)
         return await job.judge_after(options, whole)
 
-    with pytest.raises(Interrupted, match=r"^ended before the Job loadgen had; its pods go on, and nothing is judged$"):
+    with pytest.raises(
+        Interrupted, match=r"^stopped before the Job loadgen ended; its pods run on, and nothing is judged$"
+    ):
         asyncio.run(signalled())
 
     assert cluster.changed == []
@@ -246,4 +248,7 @@ def test_a_broken_receipt_is_left_out_and_said(
     found = read(str(folder))
 
     assert found.record.receipt is None
-    assert found.notes[-1] == "receipt.json holds no receipt (nodes is 1, which no receipt has); it is left out"
+    assert (
+        found.notes[-1]
+        == "receipt.json is left out because it does not hold a receipt (nodes must not be 1 in a receipt)"
+    )

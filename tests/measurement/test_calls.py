@@ -49,8 +49,8 @@ def test_a_server_that_refuses_is_quoted(server: ScriptedServer) -> None:
 @pytest.mark.parametrize(
     ("body", "path", "what"),
     [
-        (b"<html>", "models", "no JSON object but b'<html>'"),
-        (b"{}", "models", "no list of models"),
+        (b"<html>", "models", "a JSON object (got b'<html>')"),
+        (b"{}", "models", "a list of models"),
     ],
 )
 def test_another_kind_of_server_is_told(body: bytes, path: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_another_kind_of_server_is_told(body: bytes, path: str, what: str, monke
     monkeypatch.setattr(Server, "_ask", answered)
     one = Server(url="http://h")
     call = one.models()
-    sentence = f"http://h/v1/{path} answered {what}; it is no OpenAI-compatible server"
+    sentence = f"http://h/v1/{path} must answer {what}; use an OpenAI-compatible server"
 
     with pytest.raises(ServerFailed, match=whole(sentence)):
         run(call)

@@ -104,7 +104,7 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
             (),
             (
                 "the server ended with status 3 before it was healthy; its own lines above say why, and nrt_init among "
-                "them means that image and AMI are no pair (infra.neuron.pair)"
+                "them means that the image and the AMI's Neuron driver do not match (infra.neuron.pair)"
             ),
         ),
         (
@@ -143,8 +143,8 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
             "well",
             ("neuron_config.json",),
             (
-                "the server answered but left no neuron_config.json in {draft}, so it loaded or compiled its artifacts "
-                "elsewhere; hold optimal_tp/servers/vllm.py against the image of infra.neuron.pair"
+                "the server answered but left no neuron_config.json in {draft}, so its artifacts are elsewhere; "
+                "compare optimal_tp/servers/vllm.py with the image of infra.neuron.pair"
             ),
         ),
     ],

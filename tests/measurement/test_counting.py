@@ -138,8 +138,8 @@ def test_another_client_voids_the_turn() -> None:
         turn, samples = taken((server.url,), Closed(concurrency=2), requests=60, meanwhile=ask())
 
     assert of_counters(turn, samples)[-1] == (
-        "the server counted 61 requests where the requests of this turn account for 60; another client uses it, or it "
-        "goes on with requests that were given up: keep it to this measurement"
+        "the server counted 61 requests, but the requests of this turn account for 60; another client uses it or it "
+        "still works on cancelled requests: let only this measurement use it"
     )
 
 

@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
         ("endless", "bad_response", 200, "the stream did not end after 80 chunks"),
         ("big_head", "bad_response", None, "the response's head takes more than 65536 bytes"),
         ("no_done", "closed_early", 200, "the stream ended without data: [DONE]"),
-        ("garbage", "bad_response", 200, "an event of the stream is no JSON object: b'{broken'"),
+        ("garbage", "bad_response", 200, "an event of the stream is not a JSON object: b'{broken'"),
         ("stream_error", "bad_response", 200, 'the stream reported an error: {"message": "engine died"}'),
     ],
 )

@@ -148,8 +148,9 @@ def test_a_file_that_is_spoilt_fails_the_job_and_is_fetched_anew_by_the_next(
     assert run(tmp_path / "qwen", url) != 0
     assert not (tmp_path / "qwen").exists()
     assert last_line(capsys) == (
-        f"not fetched: model-2.safetensors has not the hub's hash {sha256('model-2.safetensors')}, so it was removed; "
-        "the Job tries again, and if that fails too, put the model into a bucket and name it as serving.model_source"
+        f"not fetched: model-2.safetensors must have the hub's hash {sha256('model-2.safetensors')}, so it was "
+        f"removed; the Job tries again. If that fails too, put the model into a bucket and name it as "
+        f"serving.model_source"
     )
     Hub.spoilt.clear()
     Hub.asked.clear()
@@ -183,7 +184,7 @@ def test_a_gated_model_is_fetched_with_its_token(tmp_path: pathlib.Path, url: st
 
 @pytest.mark.parametrize(
     ("token", "why"),
-    [(None, "no token was given"), ("hf_other", "the account of this token has not been let in")],
+    [(None, "no token was given"), ("hf_other", "the account of this token has no access")],
     ids=["without a token", "of another account"],
 )
 def test_a_gated_model_is_said_to_be_gated(
@@ -210,7 +211,7 @@ def test_a_gated_model_is_said_to_be_gated(
             "Qwen/none",
             "abc",
             (
-                "{url} has no Qwen/none, or shows it to nobody without a token; correct workloads.model.name, or run "
+                "{url} has no Qwen/none or requires a token to see it; correct workloads.model.name or run "
                 "`pulumi config set --secret optimal-tp:hub_token`"
             ),
         ),
@@ -234,7 +235,7 @@ def test_a_hub_that_does_not_answer_fails_the_job() -> None:
         hub.Hub("http://127.0.0.1:9", "Qwen/Qwen3-0.6B", "abc", token=None).files()
 
     assert str(caught.value).startswith("http://127.0.0.1:9 did not list the files of Qwen/Qwen3-0.6B: ")
-    assert str(caught.value).endswith("; check serving.model_source, and that pods reach the hub")
+    assert str(caught.value).endswith("; check serving.model_source and that pods can reach the hub")
 
 
 def test_a_model_of_another_size_than_planned_is_refused(
@@ -246,9 +247,9 @@ def test_a_model_of_another_size_than_planned_is_refused(
     assert run(tmp_path / "qwen", url, "--shape", shape) != 0
     assert Hub.fetched() == ["config.json"]
     assert last_line(capsys) == (
-        "not fetched: the plan was computed for another model than the one that was fetched, whose config.json has "
-        "hidden 1024 and not 2048, intermediate 3072 and not 6144; correct workloads.model.name, or "
-        "serving.config_file or shape_as"
+        "not fetched: the fetched model must be the planned one, but its config.json has "
+        "hidden 1024 and not 2048, intermediate 3072 and not 6144; correct workloads.model.name, serving.config_file "
+        "or shape_as"
     )
 
 
@@ -268,8 +269,10 @@ def test_a_model_without_a_config_is_refused(tmp_path: pathlib.Path, capsys: pyt
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) != 0
     said = capsys.readouterr().out.splitlines()[-1]
-    assert said.startswith("not fetched: the fetched model has no readable config.json: [Errno 2] No such file or dir")
-    assert said.endswith("config.json'; serve a model that has one beside its weights")
+    assert said.startswith(
+        "not fetched: the fetched model must have a readable config.json: [Errno 2] No such file or dir"
+    )
+    assert said.endswith("config.json'; serve a model that has one")
 
 
 def test_a_model_comes_from_a_bucket(tmp_path: pathlib.Path) -> None:
@@ -287,8 +290,7 @@ def test_an_empty_prefix_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Ca
     """A prefix with no model is said by name."""
     assert run(tmp_path / "qwen", "s3://models/none", store=FakeS3()) != 0
     assert capsys.readouterr().out == (
-        "not fetched: there is no model below s3://models/none (serving.model_source); copy it there, config.json and "
-        "all\n"
+        "not fetched: s3://models/none (serving.model_source) must hold a model; copy it there with its config.json\n"
     )
 
 
@@ -298,8 +300,8 @@ def test_a_short_object_fails_the_job(tmp_path: pathlib.Path, capsys: pytest.Cap
 
     assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects, cut=1)) != 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "not fetched: s3://models/mine/config.json has 217 bytes and 216 arrived; copy the model into the bucket again "
-        "if this goes on"
+        "not fetched: s3://models/mine/config.json has 217 bytes but 216 arrived; copy the model into the bucket again "
+        "if this repeats"
     )
 
 
@@ -319,7 +321,8 @@ def test_files_of_a_bucket_that_are_there_are_not_fetched_again(tmp_path: pathli
 def test_a_name_outside_the_folder_is_refused() -> None:
     """A hub cannot write where it likes."""
     sentence = (
-        "the hub lists '../../etc/passwd.json', which is outside the model's folder; nothing of it is fetched: check "
+        "the hub must list only files in the model's folder (got '../../etc/passwd.json'), so nothing is fetched; "
+        "check "
         "serving.model_source and workloads.model.name"
     )
     with pytest.raises(hub.FetchError, match=whole(sentence)):
@@ -329,7 +332,7 @@ def test_a_name_outside_the_folder_is_refused() -> None:
 def test_weights_in_another_format_are_refused() -> None:
     """A model with pickled weights alone is not fetched."""
     sentence = (
-        "the hub lists no .safetensors file, and weights in other formats are not served; name a revision that has "
+        "the model must have weights as .safetensors, but the hub lists none; name a revision that has "
         "them (workloads.model.revision)"
     )
     with pytest.raises(hub.FetchError, match=whole(sentence)):

@@ -111,7 +111,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one(tmp_path: pathlib.Path
     assert found.notes == ()
     assert (folder / "verdict.json").exists()
     assert not (folder / "turns.jsonl").exists()
-    assert (tmp_path / "log").read_text().count(f"{folder.name} goes on after") == 4
+    assert (tmp_path / "log").read_text().count(f"{folder.name} continues after") == 4
 
 
 def _script(token_seconds: float) -> Script:

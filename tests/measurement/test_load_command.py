@@ -297,8 +297,8 @@ def test_a_client_that_stood_still_is_void(server: ScriptedServer, tmp_path: pat
 
     assert load.returncode == 4
     assert "the client's own clock ticked " in reasons
-    assert re.search(r"the client stood still for \d{3,} ms", reasons)
-    assert "late at the 99th percentile for no reason but the client" in reasons
+    assert re.search(r"the client paused for \d{3,} ms", reasons)
+    assert "late at the 99th percentile" in reasons
     assert record["requests"]["intended"] == 160
 
 
@@ -318,8 +318,8 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
 
     assert load.returncode == 5
     told = re.fullmatch(
-        rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; the {len(samples)} samples "
-        r"written before are whole, (\d+) after them are lost; make room there or name another folder\n",
+        rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; {len(samples)} samples are "
+        r"kept and (\d+) after them are lost; free space there or name another folder\n",
         load.stderr,
     )
     assert told is not None
@@ -342,7 +342,7 @@ def test_a_client_without_sockets_is_void(server: ScriptedServer, tmp_path: path
 
     assert (load.returncode, load.stderr) == (4, "")
     assert record["requests"]["ok"] + lacking == 60
-    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent, for this machine gave the ")
+    assert record["audit"]["reasons"][0].startswith(f"{lacking} requests were not sent because this machine ran out ")
 
 
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_sent(tmp_path: pathlib.Path) -> None:

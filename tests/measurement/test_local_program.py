@@ -186,7 +186,7 @@ def test_a_port_in_use_is_one_sentence_before_anything_starts(tmp_path: pathlib.
     assert ended.status == 5
     assert ended.errors == (
         f"port {port} on 127.0.0.1 cannot be used (Address already in use); "
-        "set local.first_port to another number, or leave it out to take free ports\n"
+        "set local.first_port to another number or remove it to use free ports\n"
     )
     assert ended.survivors == []
 
@@ -259,7 +259,7 @@ def test_a_sweep_has_no_model_directory(tmp_path: pathlib.Path) -> None:
 
     assert ended.status == 2
     assert ended.errors == (
-        f"MODEL: must go with a profile of one model; this one has 2 (got '{tmp_path}'); leave MODEL out, or choose a "
-        "profile with one model\n"
+        f"MODEL: must go with a profile of one model; this one has 2 (got '{tmp_path}'); remove MODEL or choose a "
+        f"profile with one model\n"
     )
     assert not (tmp_path / "out").exists()

@@ -342,12 +342,12 @@ def test_wrong_targets_are_told_together(tmp_path: pathlib.Path, *, down: bool) 
 
     assert [problem.path for problem in caught.value.problems] == ["target 1"] * 3 + ["target 2"] * second
     assert str(caught.value.problems[0]) == (
-        f"target 1: must serve wanted (workloads.model.name), and serves qwen-vllm-tp4 (got '{server.url}'); "
-        "correct the URL, workloads.model.name, or the server's --served-model-name"
+        f"target 1: must serve wanted (workloads.model.name), but it serves qwen-vllm-tp4 (got '{server.url}'); "
+        f"correct the URL, workloads.model.name or the server's --served-model-name"
     )
     assert str(caught.value.problems[1]) == (
-        f"target 1: must serve TP1, and calls itself qwen-vllm-tp4 (got '{server.url}'); "
-        "exchange the URLs of the targets"
+        f"target 1: must serve TP1, but it calls itself qwen-vllm-tp4 (got '{server.url}'); swap the URLs of the "
+        f"targets"
     )
     assert "its max_model_len is 64" in str(caught.value.problems[2])
     assert not list(tmp_path.iterdir())

@@ -188,7 +188,10 @@ def test_no_candidate_left_is_a_run_without_load(tmp_path: pathlib.Path) -> None
     verdict = _verdict(tmp_path)
 
     assert record is not None
-    assert (record.ending, record.ending_detail) == ("blocks", "no candidate was left to measure: each has its word")
+    assert (record.ending, record.ending_detail) == (
+        "blocks",
+        "no candidate was left to measure: each is decided already",
+    )
     assert ([each.word for each in verdict.degrees], verdict.chosen) == (["no-capacity", "no-start"], None)
     assert verdict.outcome == "inconclusive"
     assert verdict.reasons[0].startswith("TP1: no-capacity: its server had no node for 15 min: ")
@@ -213,7 +216,7 @@ def test_money_that_ends_before_any_load_is_a_record_too(tmp_path: pathlib.Path)
         record = asyncio.run(ended(session))
 
     assert record.ending == "budget"
-    assert record.ending_detail == "the money ended while TP1 and TP2 were starting (spend.budget_usd)"
+    assert record.ending_detail == "the budget ended while TP1 and TP2 were starting (spend.budget_usd)"
     assert [each.gate for each in record.degrees] == [None, None]
     assert _verdict(tmp_path).outcome == "inconclusive"
 
@@ -228,5 +231,5 @@ def test_servers_that_serve_another_model_leave_the_run(tmp_path: pathlib.Path) 
 
     assert record is not None
     assert record.degrees[0].gate == "no-start"
-    assert "its servers are ready and do not serve: target 1: must serve " in str(record.degrees[0].reason)
+    assert "its servers are ready but do not answer: target 1: must serve " in str(record.degrees[0].reason)
     assert record.degrees[1].gate is None

@@ -183,7 +183,7 @@ def test_a_missing_pod_voids_the_run(tmp_path: pathlib.Path, together: Together)
     verdict = retry(read(str(tmp_path / "run"))).verdict
 
     assert verdict.outcome == "void"
-    assert "pod 0 of 2 kept nothing: their share of every turn is unknown; measure again" in verdict.reasons
+    assert "pod 0 of 2 stored nothing, so their share of every turn is unknown; measure again" in verdict.reasons
 
 
 def test_a_pod_says_where_the_verdict_will_be(together: Together) -> None:

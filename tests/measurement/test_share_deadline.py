@@ -43,7 +43,7 @@ def test_a_share_ends_a_minute_before_the_money(tmp_path: pathlib.Path) -> None:
 
     assert status == 0
     assert record.ending == "budget"
-    assert str(record.ending_detail).startswith("the money ends at 20")
+    assert str(record.ending_detail).startswith("the budget ends at 20")
     assert record.turns
 
 

@@ -125,7 +125,7 @@ def test_the_clusters_refusal_is_told(play: pathlib.Path, capsys: pytest.Capture
     answers(play, "deployments", deployment("tp1", 1))
     (play / "refusal").write_text("Error from server (Forbidden): you may not\n", encoding="utf-8")
 
-    assert refused(capsys, "stop") == "kubectl failed; it said: Error from server (Forbidden): you may not\n"
+    assert refused(capsys, "stop") == "kubectl failed: Error from server (Forbidden): you may not\n"
 
 
 @pytest.mark.parametrize("command", ["stop", "why-pending"])
@@ -136,7 +136,7 @@ def test_a_command_that_is_missing_is_named(
     monkeypatch.setenv("PATH", str(play))
 
     assert refused(capsys, command) == (
-        "kubectl: must be on PATH, to ask the stack's cluster; install it: https://kubernetes.io/docs/tasks/tools\n"
+        "kubectl: must be on PATH to reach the stack's cluster; install it: https://kubernetes.io/docs/tasks/tools\n"
     )
 
 

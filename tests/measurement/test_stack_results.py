@@ -116,7 +116,7 @@ def test_nothing_leaves_the_folder(folder: pathlib.Path, capsys: pytest.CaptureF
     put("../../evil.json")
 
     assert refused(capsys, "fetch", "--results", RUNS) == (
-        "results: must hold names without empty parts and dots alone: this one would leave the folder "
+        "results: must hold names without empty, . or .. parts, which would leave the folder "
         "(got 's3://results/runs/../../evil.json')\n"
     )
     assert not (folder / "out").exists()
@@ -125,10 +125,11 @@ def test_nothing_leaves_the_folder(folder: pathlib.Path, capsys: pytest.CaptureF
 def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """No run at all, a run of another name, a bucket that is gone, no receipt."""
     assert refused(capsys, "fetch", "--results", RUNS) == (
-        f"results: must hold a run (got '{RUNS}'); optimal-tp watch says how far the first run is\n"
+        f"results: must hold a run (got '{RUNS}'); follow the first run with optimal-tp watch\n"
     )
     assert refused(capsys, "receipt", "--results", RUNS) == (
-        f"receipt: must exist (got '{RUNS}/receipt.json'); the load generator writes it with the verdict, and again "
+        f"receipt: must exist (got '{RUNS}/receipt.json'); wait: the load generator writes it with the verdict and "
+        f"again "
         "when the nodes are gone\n"
     )
     put(f"{OLD}/run.json")
@@ -137,7 +138,7 @@ def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     )
     put("receipt.json", "[]")
     assert refused(capsys, "receipt", "--results", RUNS).startswith("receipt: must be a receipt: ")
-    gone = "there is no such bucket: it was deleted, or belongs to another account"
+    gone = "must be an existing bucket: it was deleted or belongs to another account"
     assert gone in refused(capsys, "fetch", "--results", "s3://elsewhere/runs")
     assert gone in refused(capsys, "receipt", "--results", "s3://elsewhere/runs")
     assert refused(capsys, "fetch", "--results", "out") == "--results: must be s3://bucket/prefix (got 'out')\n"
@@ -174,7 +175,7 @@ def test_the_newest_receipt_is_printed(capsys: pytest.CaptureFixture[str]) -> No
     said = told(capsys, "receipt", "--results", RUNS)
 
     assert said.startswith("1 x trn2.3xlarge, ")
-    assert "$2.25 and about $0.40 for what ran around them; $2.65 per verdict." in said
+    assert "$2.25 and about $0.40 for the cluster around them; $2.65 per verdict." in said
     assert said.endswith("\n  neuron-a  trn2.3xlarge  launched 2026-07-01T09:00:00Z, gone at 2026-07-01T10:00:00Z\n")
     assert json.loads(told(capsys, "receipt", "--results", RUNS, "--json"))["usd"] == 2.65
 
@@ -191,4 +192,6 @@ def test_the_stack_is_named_or_that_of_the_environment(
     assert named
     assert told(capsys, *command)
     monkeypatch.delenv("OPTIMAL_TP_STACK")
-    assert refused(capsys, *command).startswith("--stack: must be set, or OPTIMAL_TP_STACK, or pulumi stack select")
+    assert refused(capsys, *command).startswith(
+        "--stack: must be set, unless OPTIMAL_TP_STACK or `pulumi stack select` names a stack"
+    )

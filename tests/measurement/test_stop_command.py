@@ -120,7 +120,7 @@ def test_money_that_ends_ends_the_run_and_stops_the_servers(
     record = decode_run((folder / "run.json").read_text())
 
     assert record.ending == "budget"
-    assert str(record.ending_detail).startswith("the money ends at 20")
+    assert str(record.ending_detail).startswith("the budget ends at 20")
     assert asked(cluster) == [0, 0]
     assert (folder / "report.md").exists()
 

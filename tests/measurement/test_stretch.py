@@ -119,7 +119,7 @@ def test_an_overloaded_turn_costs_no_drain(limits: dict[str, float], words: str)
     assert seconds < 0.9
     assert {sample.status for sample in counted} == {"ok", "cancelled"}
     assert given_up
-    assert {sample.detail for sample in given_up} == {f"given up after missing its limit: {words} of its intended send"}
+    assert {sample.detail for sample in given_up} == {f"cancelled after missing its limit: {words} of its planned send"}
     assert all(sample.end_seconds - sample.intended_seconds >= min(limits.values()) / 1000 for sample in given_up)
     assert [sample.request for sample in samples] == list(range(len(samples)))
     assert reasons == ()
@@ -151,5 +151,5 @@ def test_a_stop_cuts_a_turn_short() -> None:
     assert (done.whole, whole.whole) == (False, True)
     assert 5 < len(samples) < 30
     assert audit_turn(turn, samples, Expected())[0] == (
-        "the turn was ended before its 1000 counted requests had; a part of them says nothing of the others"
+        "the turn ended before its 1000 counted requests did; the finished ones do not represent the rest"
     )

@@ -159,7 +159,7 @@ def test_a_model_that_cannot_be_measured_leaves_the_others_their_turn(
 
     assert (status, program(["report", str(folder)])) == (5, 5)
     assert (small.state, large.state) == ("failed", "ended")
-    assert "must serve me/small (workloads.model.name), and serves other" in str(small.sentence)
+    assert "must serve me/small (workloads.model.name), but it serves other" in str(small.sentence)
     assert answers(tmp_path) == {"me/small": ("not measured", None), "me/large": ("settled", "TP2")}
     assert "Serve me/large with TP2; not measured: me/small." in said
 

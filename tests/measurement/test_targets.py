@@ -15,7 +15,7 @@ from tests.measurement.test_session import _conduct, _session, _settings
 
 ANSWERED = "must answer a request of the load; the answer to POST /v1/completions was: "
 NO_EOS = "run with --no-ignore-eos (outputs may then be shorter)"
-NO_IDS = "set workloads.load.prompt to seed or file, for servers that take no token ids"
+NO_IDS = "set workloads.load.prompt to seed or file if the server accepts no token ids"
 
 
 def checked(script: Script, *, ignore_eos: bool = True, **sections: typing.Any) -> str:
@@ -47,17 +47,17 @@ def test_a_target_that_serves_is_taken(script: Script) -> None:
         (
             Script(refused_key="stream_options"),
             "HTTP status 400: Unrecognized request argument: stream_options",
-            "serve with a release that knows stream_options, which tells how many tokens were made",
+            "serve with a release that supports stream_options, which reports the number of tokens",
         ),
         (
             Script(chat_only=True),
             "HTTP status 404: Not Found",
-            "set workloads.load.api to chat, if the server offers that call",
+            "set workloads.load.api to chat if the server supports it",
         ),
         (
             Script(refused_key="temperature"),
             "HTTP status 400: Unrecognized request argument: temperature",
-            f"{NO_EOS}; or {NO_IDS}; or start the server so that it takes the request",
+            f"{NO_EOS}; or {NO_IDS}; or start the server so that it accepts the request",
         ),
         (
             Script(fault="http_500"),
@@ -102,7 +102,7 @@ def test_limits_on_tokens_take_a_stream() -> None:
 
     assert checked(Script(streams=False), limits=limits) == (
         "target 2: must stream its answers when asked (stream: true), or ttft_ms cannot be measured (got 'URL'); "
-        "leave out workloads.limits.ttft_ms"
+        "remove workloads.limits.ttft_ms"
     )
 
 

@@ -202,9 +202,9 @@ def test_a_bucket_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence and exit status 2."""
     assert main(["watch", "--results", "s3://gone/runs"]) == 2
     assert capsys.readouterr().err == (
-        "results: there is no such bucket: it was deleted, or belongs to another account "
+        "results: must be an existing bucket: it was deleted or belongs to another account "
         "(got 's3://gone/runs'); check the "
-        "name, the account and its region; `pulumi stack output results_uri` says where results are\n"
+        "name, the account and its region; `pulumi stack output results_uri` prints the place\n"
     )
 
 
@@ -259,7 +259,7 @@ def test_a_hiccup_is_no_end() -> None:
     last, text = followed(scene(), refusal("SlowDown"), scene(is_over=True))
 
     assert last.is_over
-    assert "AWS does not answer for now (An error occurred (SlowDown)" in text
+    assert "AWS does not answer at the moment (An error occurred (SlowDown)" in text
 
 
 @pytest.mark.parametrize(
@@ -268,25 +268,26 @@ def test_a_hiccup_is_no_end() -> None:
         (
             botocore.exceptions.NoCredentialsError(),
             (
-                "results: must be read with AWS credentials, and there are none here (got 's3://results/runs'); "
-                "log in, or set "
+                "results: must be read with AWS credentials, but none are set here (got 's3://results/runs'); log in "
+                "or set "
                 "AWS_PROFILE"
             ),
         ),
         (
             refusal("ExpiredToken"),
             (
-                "results: the credentials have expired (got 's3://results/runs'); check the name, the account "
+                "results: must be read with valid credentials; these have expired (got 's3://results/runs'); check the "
+                "name, the account "
                 "and its region; "
-                "`pulumi stack output results_uri` says where results are"
+                "`pulumi stack output results_uri` prints the place"
             ),
         ),
         (
             refusal("NoSuchBucket"),
             (
-                "results: there is no such bucket: it was deleted, or belongs to another account "
+                "results: must be an existing bucket: it was deleted or belongs to another account "
                 "(got 's3://results/runs'); "
-                "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
+                "check the name, the account and its region; `pulumi stack output results_uri` prints the place"
             ),
         ),
     ],
@@ -309,7 +310,7 @@ def test_ctrl_c_ends_the_watching_alone(monkeypatch: pytest.MonkeyPatch) -> None
         raise KeyboardInterrupt
 
     monkeypatch.setattr(follow, "__kwdefaults__", {**(follow.__kwdefaults__ or {}), "sleep": interrupted})
-    with pytest.raises(Interrupted, match=r"^watching has ended; the run goes on$"):
+    with pytest.raises(Interrupted, match=r"^stopped watching; the run continues$"):
         watch(["--results", RUNS])
     assert boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"] == before
 
@@ -347,24 +348,21 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
             "echo 'error: no stack named' >&2; exit 255",
             (
                 "--stack: must be a stack whose outputs can be read, but pulumi said: error: no stack named "
-                "(got 'dev'); run it where the program is, or "
-                "name the bucket with --results s3://bucket/prefix"
+                "(got 'dev'); run it in the project's folder or name the bucket with --results s3://bucket/prefix"
             ),
         ),
         (
             "echo '{}'",
             (
                 "--stack: must have the output results_uri, which a finished `pulumi up` leaves (got 'dev'); "
-                "run pulumi up, or "
-                "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+                "run pulumi up or run it in the project's folder or name the bucket with --results s3://bucket/prefix"
             ),
         ),
         (
             "echo nonsense",
             (
                 "--stack: must be a stack whose outputs can be read, but what the pulumi command printed is no JSON "
-                "object (got 'dev'); "
-                "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+                "object (got 'dev'); run it in the project's folder or name the bucket with --results s3://bucket/prefix"
             ),
         ),
     ],
@@ -389,7 +387,7 @@ def test_without_pulumi(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch)
         outputs_of("dev")
     assert str(caught.value) == (
         "--stack: must be a stack whose outputs can be read, but there is no pulumi command on PATH (got 'dev'); run "
-        "it where the program is, or name the bucket with --results s3://bucket/prefix"
+        "it in the project's folder or name the bucket with --results s3://bucket/prefix"
     )
 
 

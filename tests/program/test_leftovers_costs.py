@@ -342,9 +342,9 @@ def test_without_tags_ours_cannot_be_told() -> None:
     found, unknown = search(at, Planted(answers))
 
     assert [each.kind for each in found] == ["instance"]
-    assert "VPCs: infra.tags is empty, so ours cannot be told from others" in unknown
-    assert "IAM roles: infra.tags is empty, so ours cannot be told from others" in unknown
-    assert "file systems: infra.tags is empty, so ours cannot be told from others" in unknown
+    assert "VPCs: infra.tags is empty, so this stack's resources cannot be recognized" in unknown
+    assert "IAM roles: infra.tags is empty, so this stack's resources cannot be recognized" in unknown
+    assert "file systems: infra.tags is empty, so this stack's resources cannot be recognized" in unknown
 
 
 def existing() -> Scope:
@@ -424,8 +424,8 @@ def _role(name: str) -> dict[str, typing.Any]:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("AccessDenied", "no right to iam:ListRoles (AccessDenied)"),
-        ("Throttling", "iam asks to slow down, after five tries (Throttling)"),
+        ("AccessDenied", "not allowed to call iam:ListRoles (AccessDenied)"),
+        ("Throttling", "iam still throttles after five tries (Throttling)"),
     ],
 )
 def test_denied_and_throttled_are_told_apart(code: str, reason: str) -> None:
@@ -557,9 +557,7 @@ def test_the_report_has_sum_sources_and_commands(capsys: pytest.CaptureFixture[s
     assert lines[0] == "account 123456789012, region us-east-2"
     assert "left: NAT gateway" in "\n".join(lines)
     assert [line for line in lines if line.startswith(("left:", "kept:")) and "remove it with: aws " not in line] == []
-    assert any(
-        re.fullmatch(r"together [\d.]+ USD a month, and what \d+ of \d+ cost, whose price.*", each) for each in lines
-    )
+    assert any(re.fullmatch(r"in total [\d.]+ USD a month, without \d+ of \d+ whose prices.*", each) for each in lines)
     assert "prices from cloudburn.io, aws-kms-pricing, 2026-03-14" in lines
 
 
@@ -571,7 +569,7 @@ def test_nothing_left_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert capsys.readouterr().out.splitlines() == [
         "account 123456789012, region ap-southeast-4",
-        "nothing is left of what this command looks for (docs/reference/leftovers.md)",
+        "nothing is left of the kinds that this command checks (docs/reference/leftovers.md)",
     ]
 
 

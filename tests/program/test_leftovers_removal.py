@@ -234,7 +234,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is still there after the kind's patience is named, and the next kind gets its turn."""
     said, paused = _slowly(Slow(99), monkeypatch)
 
-    assert (len(paused), said[-1]) == (3, "  still going after 30 s: i-1")
+    assert (len(paused), said[-1]) == (3, "  not gone after 30 s: i-1")
 
 
 def _slowly(slow: Slow, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[float]]:

@@ -112,7 +112,7 @@ def faults(name: str) -> dict[str, Fault]:
         "image: vLLM": Fault(around=without("vllm-neuronx")),
         "image: Python": Fault(around=without("library/python")),
         "aws command": Fault(around={"aws_command": None}),
-        "end of the credentials": Fault(
+        "expiry of the credentials": Fault(
             around={"credentials": Credentials(source="env", end=NOW + dt.timedelta(minutes=20))}, state="warning"
         ),
     }
@@ -141,7 +141,7 @@ def _of_a_new_cluster(name: str) -> dict[str, Fault]:
         "Karpenter's trial launches": Fault(
             plan={"organizations.describe_organization": member("999999999999")}, state="warning"
         ),
-        "login of public.ecr.aws": Fault(
+        "login to public.ecr.aws": Fault(
             around={"logins": lambda _: ("/home/me/.docker/config.json",)}, state="warning"
         ),
         "image: Karpenter": Fault(around=without("karpenter/controller")),
@@ -207,7 +207,7 @@ def asked(name: str, plan: Plan | None = None, **around: typing.Any) -> dict[str
 
 
 OF_THIS_MACHINE = {
-    *("aws command", "end of the credentials", "this machine reaches the API server", "login of public.ecr.aws"),
+    *("aws command", "expiry of the credentials", "this machine reaches the API server", "login to public.ecr.aws"),
 }
 """Rows that ask neither AWS nor a registry of images."""
 ALWAYS_WARNED = {"support of the image"}
@@ -301,7 +301,7 @@ def test_an_alarm_of_several_models_is_looked_for_among_composite_ones() -> None
     assert found["names of alarms"].found == "taken: optimal-tp-dev-silent"
     assert found["names of alarms"].remedy == (
         "if it is a leftover: aws cloudwatch delete-alarms --region ap-southeast-4 --alarm-names "
-        "optimal-tp-dev-silent; `up` overwrites them; if it is somebody else's: choose another infra.cluster_name"
+        "optimal-tp-dev-silent; `up` overwrites them; if somebody uses it: choose another infra.cluster_name"
     )
 
 
@@ -345,7 +345,7 @@ def test_without_the_cluster_its_vpc_is_unknown() -> None:
     found = asked("existing", {"eks.describe_cluster": "ResourceNotFoundException"})
 
     assert found["cluster theirs"].remedy == (
-        "mend infra.existing.cluster_name; clusters are looked for in ap-southeast-4"
+        "correct infra.existing.cluster_name; it must be a cluster in ap-southeast-4"
     )
     assert {check: found[check].state for check in ("subnets of infra.existing", "security groups")} == {
         "subnets of infra.existing": "unknown",
@@ -365,7 +365,7 @@ def test_the_examples_of_the_stack_file_are_told() -> None:
     example = dataclasses.replace(of, infra=of.infra.model_copy(update={"control_plane": plane}))
     found = preflight(example, Account(ready(of), region=of.infra.region))
 
-    assert found["access to the API server"].remedy == ("replace 203.0.113.7/32, kept for documentation, by your own")
+    assert found["access to the API server"].remedy == ("replace the example 203.0.113.7/32 with your own network")
     assert found["administrator boss"].found == "the example's account"
 
 
@@ -416,7 +416,7 @@ def test_a_registry_of_another_region_is_unknown() -> None:
     of = stack("dev", infra__registries__images="123456789012.dkr.ecr.us-east-2.amazonaws.com")
     row = preflight(of, Account(ready(of), region=of.infra.region))["image: vLLM"]
 
-    assert row.found == "unknown: AWS is asked in ap-southeast-4, and the registry is in us-east-2"
+    assert row.found == "unknown: the registry is in us-east-2, not in the stack's ap-southeast-4"
 
 
 def test_an_image_of_the_load_generators_own_is_asked_for() -> None:
@@ -442,15 +442,15 @@ def test_the_stacks_own_cluster_takes_no_room() -> None:
         "service-quotas.get_service_quota": by_code("L-1194D53C", 2),
     }
 
-    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, taken 1"
+    assert asked("dev", plan)["room for EKS clusters"].found == "quota 2, in use 1"
 
 
 @pytest.mark.parametrize(
     ("quota", "kind", "state", "found"),
     [
-        (36, "default", "fine", "quota 36, taken 24"),
-        (35, "default", "wrong", "quota 35, taken 24"),
-        (12, "capacity-block", "fine", "quota 12, taken 0"),
+        (36, "default", "fine", "quota 36, in use 24"),
+        (35, "default", "wrong", "quota 35, in use 24"),
+        (12, "capacity-block", "fine", "quota 12, in use 0"),
     ],
 )
 def test_what_is_reserved_on_demand_holds_its_quota_used_or_not(quota: int, kind: str, state: str, found: str) -> None:
@@ -508,14 +508,14 @@ def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:
 
     assert (row.state, row.found) == (
         "wrong",
-        "not offered; EKS names no default; the newest is v9.9.9-eksbuild.9",
+        "not offered; EKS has no default; the newest is v9.9.9-eksbuild.9",
     )
 
 
 @pytest.mark.parametrize(
     ("credentials", "state", "found"),
     [
-        (Credentials(source="sso", end="renewed"), "fine", "sso: renewed by whoever uses them"),
+        (Credentials(source="sso", end="renewed"), "fine", "sso: renewed automatically"),
         (
             Credentials(source="the environment", end=NOW + dt.timedelta(hours=1)),
             "fine",
@@ -527,16 +527,16 @@ def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:
             "the environment: 2026-11-23 23:00 UTC, in 0.0 h",
         ),
         (
-            Credentials(source="env", end=Unknown(reason="they are temporary, and nothing says until when")),
+            Credentials(source="env", end=Unknown(reason="they are temporary, but their expiry is not known")),
             "unknown",
-            "unknown: env: they are temporary, and nothing says until when",
+            "unknown: env: they are temporary, but their expiry is not known",
         ),
     ],
     ids=["renewed", "an hour", "over", "no word"],
 )
 def test_credentials_that_end_within_an_up_are_told(credentials: Credentials, state: str, found: str) -> None:
     """An `up` of 0.4 h holds out an hour's session; one whose end nobody tells is unknown."""
-    row = asked("dev", credentials=credentials)["end of the credentials"]
+    row = asked("dev", credentials=credentials)["expiry of the credentials"]
 
     assert (row.state, row.found) == (state, found)
 
@@ -595,19 +595,19 @@ NOTHING_FREE: Plan = {"ec2.describe_capacity_reservations": "InvalidCapacityRese
 @pytest.mark.parametrize(
     ("blocks", "state", "found"),
     [
-        ([{}], "fine", "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node"),
+        ([{}], "fine", "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 per node-hour"),
         (
             [{"AvailabilityZone": "ap-southeast-4b", "UpfrontFee": "1.0"}, {}],
             "fine",
             (
-                "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node; "
-                "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 1.00 USD, 0.04 an hour of a node"
+                "ap-southeast-4c from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 per node-hour; "
+                "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 1.00 USD, 0.04 per node-hour"
             ),
         ),
         (
             [{"AvailabilityZone": "ap-southeast-4b"}],
             "warning",
-            "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 an hour of a node",
+            "ap-southeast-4b from 2026-11-25 00:00 UTC, 24 h: 54.00 USD, 2.25 per node-hour",
         ),
         ([], "warning", "none in eight weeks"),
     ],

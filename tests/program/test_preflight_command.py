@@ -63,7 +63,7 @@ def test_an_unknown_stack(folder: pathlib.Path, capsys: pytest.CaptureFixture[st
     (folder / "Pulumi.prod.yaml").touch()
 
     assert told(capsys, 2) == (
-        "--stack: must name a readable file, and Pulumi.dev.yaml: no such file or directory (got 'dev'); "
+        "--stack: must name a readable file (Pulumi.dev.yaml: no such file or directory) (got 'dev'); "
         "name one of: prod\n"
     )
 
@@ -91,7 +91,8 @@ def test_a_budget_of_nothing(folder: pathlib.Path, capsys: pytest.CaptureFixture
     written(folder, optimal_tp__spend={"budget_usd": 0})
 
     assert told(capsys, 2) == (
-        "Pulumi.dev.yaml spend.budget_usd: must be above 0: the most, in USD, that the experiment may cost (got 0)\n"
+        "Pulumi.dev.yaml spend.budget_usd: must be above 0: it is the most that the experiment may cost, in USD (got "
+        "0)\n"
     )
 
 
@@ -99,7 +100,7 @@ def test_a_budget_below_what_is_expected(folder: pathlib.Path, capsys: pytest.Ca
     """The whole forecast is made, not only the section read."""
     written(folder, optimal_tp__spend={"budget_usd": 1})
     sentence = (
-        r"Pulumi\.dev\.yaml spend\.budget_usd: must cover .*, \d+\.\d\d USD \(.*\) \(got 1\); raise it, or lower .*"
+        r"Pulumi\.dev\.yaml spend\.budget_usd: must cover .*, \d+\.\d\d USD \(.*\) \(got 1\); raise it or lower .*"
     )
 
     assert re.fullmatch(sentence, told(capsys, 2).strip())
@@ -122,7 +123,7 @@ def test_a_profile_that_is_not_there(
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert told(capsys, 5) == (
-        "AWS cannot be asked: The config profile (nobody) could not be found; choose another AWS_PROFILE\n"
+        "cannot connect to AWS: The config profile (nobody) could not be found; choose another AWS_PROFILE\n"
     )
 
 
@@ -131,19 +132,19 @@ def test_a_profile_that_is_not_there(
     [
         (
             "RequestTimeTooSkewed",
-            "AWS refuses the signature (RequestTimeTooSkewed); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (RequestTimeTooSkewed); set this machine's clock or renew the credentials\n",
         ),
         (
             "SignatureDoesNotMatch",
-            "AWS refuses the signature (SignatureDoesNotMatch); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (SignatureDoesNotMatch); set this machine's clock or renew the credentials\n",
         ),
         (
             "RequestExpired",
-            "AWS refuses the signature (RequestExpired); set this machine's clock, or renew the credentials\n",
+            "AWS rejects the signature (RequestExpired); set this machine's clock or renew the credentials\n",
         ),
         (
             "ExpiredToken",
-            "the AWS credentials have expired (ExpiredToken); renew them, with `aws sso login` where that made them\n",
+            "the AWS credentials have expired (ExpiredToken); renew them, for example with `aws sso login`\n",
         ),
         (
             "InvalidClientTokenId",
@@ -154,7 +155,7 @@ def test_a_profile_that_is_not_there(
         ),
         (
             "AccessDenied",
-            "AWS does not say who asks in ap-southeast-4 (AccessDenied); check the credentials\n",
+            "AWS did not identify the caller in ap-southeast-4 (AccessDenied); check the credentials\n",
         ),
     ],
 )
@@ -173,7 +174,7 @@ def test_no_network(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
         raise botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts.ap-southeast-4.amazonaws.com")
 
     assert told(capsys, 5, identity(unreachable)) == (
-        "AWS cannot be asked in ap-southeast-4 (EndpointConnectionError); check credentials, network and region\n"
+        "cannot connect to AWS in ap-southeast-4 (EndpointConnectionError); check credentials, network and region\n"
     )
 
 
@@ -232,9 +233,9 @@ def test_each_check_is_a_block(capsys: pytest.CaptureFixture[str], monkeypatch: 
     first = lines.index("wrong   room for VPCs")
 
     assert lines[0].startswith("wrong ")
-    assert lines[first + 1 : first + 3] == ["        found: quota 0, taken 0", "        must be: 1 more (L-F678F1CE)"]
+    assert lines[first + 1 : first + 3] == ["        found: quota 0, in use 0", "        must be: 1 more (L-F678F1CE)"]
     assert " ".join(" ".join(lines[first + 3 : first + 7]).split()).startswith(
-        "do: remove what is not needed, or ask for more: aws service-quotas request-service-quota-increase --region "
+        "do: free some of it or request more: aws service-quotas request-service-quota-increase --region "
         "ap-southeast-4 --service-code vpc --quota-code L-F678F1CE --desired-value N"
     )
     assert [

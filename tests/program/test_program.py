@@ -363,8 +363,8 @@ def test_who_asks_is_not_said_in_a_way_that_nobody_follows() -> None:
 
     assert str(refused.value) == (
         "Pulumi.dev.yaml aws:assumeRoles: must be absent: the program reads AWS credentials from a profile; "
-        "name a profile of ~/.aws/config that has it (role_arn and source_profile, for a role) in "
-        "aws:profile"
+        "put it into a profile of ~/.aws/config (role_arn and source_profile for a role) and set "
+        "aws:profile to it"
     )
 
 
@@ -377,14 +377,14 @@ def test_a_misspelt_section_is_refused() -> None:
 
 
 CLOSED = (
-    "infra.control_plane.public_access_cidrs: must name a network at the first `up`: nobody is inside the VPC "
-    "yet that this `up` makes (got []); name the networks you work from and remove them once you reach the VPC "
+    "infra.control_plane.public_access_cidrs: must name a network at the first `up`: this `up` creates the VPC, so "
+    "nobody is inside it yet (got []); name the networks you work from and remove them once you reach the VPC "
     "in another way, or use an existing VPC (infra.network.existing)"
 )
 ENTERED = (
-    "infra.control_plane.admin_role_arns[0]: must not be the role that makes the cluster: EKS gives it access "
-    "itself and refuses a second entry (got 'arn:aws:iam::111122223333:role/team/builder'); remove it: that role "
-    "administers the cluster already"
+    "infra.control_plane.admin_role_arns[0]: must not be the role that creates the cluster: EKS gives it access and "
+    "refuses a second entry (got 'arn:aws:iam::111122223333:role/team/builder'); remove it; that role already "
+    "administers the cluster"
 )
 
 

@@ -87,14 +87,14 @@ def test_what_is_absent_is_an_empty_answer(question: Question) -> None:
 @pytest.mark.parametrize("question", ASKED, ids=told)
 def test_what_is_denied_is_unknown_and_names_the_right(question: Question, code: str) -> None:
     """The reader sees what to ask an administrator for."""
-    assert ask(question, code) == Unknown(reason=f"no right to {question.action} ({code})")
+    assert ask(question, code) == Unknown(reason=f"not allowed to call {question.action} ({code})")
 
 
 @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException", "RequestLimitExceeded"])
 @pytest.mark.parametrize("question", ASKED, ids=told)
 def test_what_is_throttled_is_unknown(question: Question, code: str) -> None:
     """Too many calls say nothing of what is there."""
-    reason = f"{question.service} asks to slow down, after five tries ({code})"
+    reason = f"{question.service} still throttles after five tries ({code})"
 
     assert ask(question, code) == Unknown(reason=reason)
 
@@ -116,7 +116,7 @@ def test_an_answer_without_what_was_asked_for_is_unknown() -> None:
     """A response that lacks its key is no empty answer: a name would be taken for free."""
     [bucket] = [each for each in ASKED if each.operation == "head_bucket"]
 
-    assert ask(bucket, {}) == Unknown(reason="s3 answered without BucketRegion")
+    assert ask(bucket, {}) == Unknown(reason="the answer of s3 has no BucketRegion")
 
 
 def test_a_throttled_call_is_tried_five_times(monkeypatch: pytest.MonkeyPatch) -> None:

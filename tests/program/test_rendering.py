@@ -113,7 +113,7 @@ def test_markdown_answers_in_its_first_three_lines(full: dict[str, pathlib.Path]
     assert lines[2].startswith("Serve with TP2. Of the candidates within your limit it delivers the most: about 0.9")
     assert lines[3].startswith("Confidence at least 95 %")
     assert lines[4].startswith(
-        "TP1 misses the limit: even one request at a time, only 0 % of 480 requests stay within 270"
+        "TP1 misses the limit: even one at a time, only 0 % of 480 requests keep total latency within 270"
     )
 
 

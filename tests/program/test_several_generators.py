@@ -85,7 +85,7 @@ def test_more_than_the_system_nodes_hold_end_the_preview() -> None:
     """Two m7i.large hold two; a larger type holds more."""
     load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [16]}
     with pytest.raises(
-        SettingsError, match=r"loadtest\.pods: must be at most 2: 2 system nodes with 1930 millicores for pods"
+        SettingsError, match=r"loadtest\.pods: must be at most 2: 2 system nodes have 1930 millicores each for pods"
     ):
         program(loadtest={"pods": 3}, workloads__load=load)
 
@@ -109,5 +109,5 @@ def test_a_drained_node_ends_no_share_and_nothing_is_held_up_later() -> None:
 def test_servers_that_take_turns_cannot_be_shared() -> None:
     """No plan by the clock knows when a server has started."""
     load = {"request_timeout_seconds": 1, "rates_per_second_per_core": [16]}
-    with pytest.raises(SettingsError, match=r"loadtest\.pods: must be 1 where servers take turns"):
+    with pytest.raises(SettingsError, match=r"loadtest\.pods: must be 1 when servers take turns"):
         program(loadtest={"pods": 2}, workloads__load=load, infra__neuron__maximum_nodes=1)

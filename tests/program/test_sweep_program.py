@@ -182,8 +182,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "Pulumi.dev.yaml workloads.models[1].model.name: must be another name: models[0] has servers called "
-                "qwen3-0-6b already (got 'Qwen/Qwen3-0.6B')"
+                "Pulumi.dev.yaml workloads.models[1].model.name: must be another name: the servers of models[0] are "
+                "already called qwen3-0-6b (got 'Qwen/Qwen3-0.6B')"
             )
         ],
     ),
@@ -193,7 +193,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "Pulumi.dev.yaml workloads.models[1].degrees: must have one candidate that fits, and none does (TP1 "
+                "Pulumi.dev.yaml workloads.models[1].degrees: must have at least one candidate that fits; none does "
+                "(TP1 "
                 "needs 61.06 GiB of the 22.35 GiB of each core: weights 61.02 GiB (the model has 32.76 billion "
                 "parameters "
                 "of 2 bytes) and KV cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 "
@@ -223,8 +224,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "Pulumi.dev.yaml serving.shape_as: must be absent with several models: each has the sizes of its own "
-                "name (got 'Qwen/Qwen3-8B')"
+                "Pulumi.dev.yaml serving.shape_as: must be absent with several models: each model has its own sizes "
+                "(got 'Qwen/Qwen3-8B')"
             )
         ],
     ),
@@ -234,8 +235,9 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "Pulumi.dev.yaml workloads.models[0].degrees: must have one candidate that fits, and none does (TP8 "
-                "needs 8 logical cores of one node, and trn2.3xlarge has 4) (got [8]); add a degree that fits, lower "
+                "Pulumi.dev.yaml workloads.models[0].degrees: must have at least one candidate that fits; none does "
+                "(TP8 needs 8 logical cores on one node, but trn2.3xlarge has 4) (got [8]); add a degree that fits, "
+                "lower "
                 "workloads.models[0].model.max_model_len_tokens or max_num_seqs, or choose a larger "
                 "infra.neuron.instance_type"
             )
@@ -249,7 +251,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
             (
                 "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 17.17 USD (about 4.85 USD an hour "
                 "while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an "
-                "estimate)) (got 8); raise it, or lower workloads.decision.budget_seconds or the number of nodes"
+                "estimate)) (got 8); raise it or lower workloads.decision.budget_seconds or the number of nodes"
             )
         ],
     ),

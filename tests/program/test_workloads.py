@@ -467,7 +467,7 @@ def test_the_report_knows_the_price_of_the_stack_file() -> None:
 def test_what_does_not_fit_is_a_word_and_the_others_go_on() -> None:
     """TP8 has no core for itself on a chip of four: plan, order, Jobs, dashboard and cost know of the others alone."""
     without, with_it = PROGRAMS["one-each"](), program(workloads__degrees=[1, 2, 4, 8])
-    reason = "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
+    reason = "TP8 needs 8 logical cores on one node, but trn2.3xlarge has 4"
     (model,) = order(with_it).models
 
     assert with_it.outputs["plan"] == [*without.outputs["plan"], f"TP8 is not measured (no-fit): {reason}"]
@@ -485,7 +485,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__model": {"name": "Qwen/Qwen3-14B"}, "workloads__degrees": [1]},
         SettingsError,
         (
-            "Pulumi.dev.yaml workloads.degrees: must have one candidate that fits, and none does (TP1 needs 27.53 "
+            "Pulumi.dev.yaml workloads.degrees: must have at least one candidate that fits; none does (TP1 needs 27.53 "
             "GiB of the 22.35 GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 "
             "bytes) and KV "
             "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes)) (got [1]); add a "
@@ -517,8 +517,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__degrees": [8]},
         SettingsError,
         (
-            "Pulumi.dev.yaml workloads.degrees: must have one candidate that fits, and none does (TP8 needs 8 logical "
-            "cores of one node, and trn2.3xlarge has 4) (got [8]); add a degree that fits, lower "
+            "Pulumi.dev.yaml workloads.degrees: must have at least one candidate that fits; none does (TP8 needs 8 "
+            "logical cores on one node, but trn2.3xlarge has 4) (got [8]); add a degree that fits, lower "
             "workloads.model.max_model_len_tokens or max_num_seqs, or choose a larger infra.neuron.instance_type"
         ),
     ),
@@ -576,8 +576,8 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"workloads__price": {"usd_per_hour": 1, "billed_cores": 2, "source": "x", "date": "2026-11-01"}},
         SettingsError,
         (
-            "Pulumi.dev.yaml workloads.price.usd_per_hour: must be absent in a stack file: infra.neuron.price has the "
-            "price (got 1)"
+            "Pulumi.dev.yaml workloads.price.usd_per_hour: must be absent in a stack file: the price is in "
+            "infra.neuron.price (got 1)"
         ),
     ),
     (
@@ -593,7 +593,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         (
             "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 9.90 USD (about 4.85 USD an hour while "
             "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)) "
-            "(got 5); raise it, or lower workloads.decision.budget_seconds or the number of nodes"
+            "(got 5); raise it or lower workloads.decision.budget_seconds or the number of nodes"
         ),
     ),
     (

@@ -11,7 +11,7 @@ from tests.program.test_knobs import Knob, leaves, shown
 
 KNOBS = (
     Knob("spend.budget_usd", 777, "output budget_usd", "777"),
-    Knob("spend.keep_running", value=True, where="output cost", shows="keep_running: nobody stops the servers"),
+    Knob("spend.keep_running", value=True, where="output cost", shows="keep_running: the servers run on"),
     Knob("serving.namespace", "other", "Namespace experiment", '"name": "other"'),
     Knob("serving.layout", "equal-cores", "Deployment tp4-1-pods", "qwen-vllm-tp4-1"),
     Knob("serving.equal_cores", 8, "Deployment tp1-7-pods", "qwen-vllm-tp1-7"),

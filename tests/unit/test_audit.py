@@ -60,10 +60,10 @@ def test_a_lost_sample_is_named() -> None:
     turn, samples = closed()
 
     assert audit_turn(turn, samples[:-1], PLAN)[0] == (
-        "40 requests were made but 39 samples kept; every request has exactly one sample"
+        "40 requests were made but 39 samples kept; each request must have one sample"
     )
     assert audit_turn(turn, [*samples[:-1], samples[0]], PLAN)[0] == (
-        "40 requests were made but 40 samples kept; every request has exactly one sample"
+        "40 requests were made but 40 samples kept; each request must have one sample"
     )
 
 
@@ -74,8 +74,8 @@ def test_a_client_without_sockets_is_named() -> None:
 
     assert audit_turn(turn, samples, PLAN) == (
         (
-            "1 requests were not sent, for this machine gave the client no socket; raise its limit of open files "
-            "(ulimit -n), or ask for less at a time"
+            "1 requests were not sent because this machine ran out of sockets; raise its limit of open files (ulimit "
+            "-n) or send fewer requests at a time"
         ),
     )
 
@@ -108,10 +108,7 @@ def test_late_sends_are_named() -> None:
     turn, samples = opened(late=0.006)
 
     assert audit_turn(turn, samples, PLAN) == (
-        (
-            "requests were sent 6.0 ms late at the 99th percentile for no reason but the client; "
-            "a valid turn has at most 5 ms"
-        ),
+        ("the client sent requests 6.0 ms late at the 99th percentile; a valid turn has at most 5 ms"),
     )
     assert audit_turn(turn, samples, dataclasses.replace(PLAN, limit_ms=601)) == ()
 
@@ -171,7 +168,7 @@ def test_one_long_pause_is_named() -> None:
     turn, samples = closed()
 
     assert audit_turn(turn, samples, dataclasses.replace(PLAN, longest_lag_ms=51)) == (
-        "the client stood still for 51 ms; a valid turn has no pause of more than 50 ms",
+        "the client paused for 51 ms; a valid turn has no pause of more than 50 ms",
     )
 
 
@@ -182,8 +179,8 @@ def test_tokens_other_than_planned_are_named() -> None:
     samples[4] = dataclasses.replace(samples[4], prompt_tokens=31)
 
     assert audit_turn(turn, samples, PLAN) == (
-        "the server counted other prompt tokens than the 30 planned for 2 of 40 requests (from 1 to 31)",
-        "the server counted other output tokens than the 2 planned for 1 of 40 requests (from 1 to 1)",
+        "30 prompt tokens were planned, but for 2 of 40 requests the server counted 1 to 31",
+        "2 output tokens were planned, but for 1 of 40 requests the server counted 1",
     )
     assert audit_turn(turn, samples, Expected(limit_ms=500)) == ()
 
@@ -197,7 +194,7 @@ def test_outputs_of_several_lengths_stay_within_their_range() -> None:
 
     assert audit_turn(turn, inside, plan) == ()
     assert audit_turn(turn, outside + inside[4:], plan) == (
-        "the server counted other output tokens than the 2 to 6 planned for 4 of 40 requests (from 1 to 7)",
+        "2 to 6 output tokens were planned, but for 4 of 40 requests the server counted 1 to 7",
     )
 
 
@@ -209,7 +206,7 @@ def test_only_the_uncounted_requests_may_have_parts_of_a_length() -> None:
 
     assert audit_turn(dataclasses.replace(turn, uncounted=3), parts, plan) == ()
     assert audit_turn(dataclasses.replace(turn, uncounted=2), parts, plan) == (
-        "the server counted other output tokens than the 2 to 6 planned for 1 of 40 requests (from 1 to 1)",
+        "2 to 6 output tokens were planned, but for 1 of 40 requests the server counted 1",
     )
 
 
@@ -220,8 +217,8 @@ def test_a_stream_with_more_chunks_than_tokens_is_named() -> None:
 
     assert audit_turn(turn, [row(sample) for sample in samples], PLAN) == (
         (
-            "1 of 40 streams brought more chunks with output than the server counted tokens, so its count or the times "
-            "of its tokens are wrong; the first: 3 chunks brought output where the server counted 2 tokens"
+            "1 of 40 streams had more chunks with output than the server counted tokens, so its count or its token "
+            "times are wrong; the first: 3 chunks brought output where the server counted 2 tokens"
         ),
     )
 
@@ -272,7 +269,10 @@ def test_slots_that_stood_idle_are_named() -> None:
     reasons = audit_turn(*closed(gap=0.02), dataclasses.replace(PLAN, limit_ms=10_000))
 
     assert reasons == (
-        "1.67 requests were in flight on average where the closed loop has 2.00; a valid turn differs by at most 5 %",
+        (
+            "1.67 requests were in flight on average, but the closed loop should keep 2.00; "
+            "a valid turn differs by at most 5 %"
+        ),
     )
 
 

@@ -51,7 +51,7 @@ def test_temporary_keys_whose_end_nobody_tells(monkeypatch: pytest.MonkeyPatch) 
     keys(monkeypatch, token=True)
 
     assert credentials(boto3.session.Session(), {}).end == Unknown(
-        reason="they are temporary, and nothing says until when"
+        reason="they are temporary, but their expiry is not known"
     )
 
 

@@ -74,7 +74,7 @@ def test_disturbed_turns_are_counted() -> None:
     found = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
 
     assert found == (
-        "in undisturbed operation: 3 turns of TP1 and TP2 went far too slowly for the rate and were not compared",
+        "in undisturbed operation: 3 turns of TP1 and TP2 were far too slow for their rate and were left out",
     )
 
 
@@ -96,7 +96,7 @@ def test_a_short_run_cannot_show_a_trend() -> None:
     quick = settings(degrees=[1, 2], decision={"minimum_blocks": 4, "fixed_looks": 5})
     record, samples = planted_run(PAIR, quick, blocks=6)
 
-    assert "for a warm server: so few blocks cannot show a slow trend" in caveats(record, samples)
+    assert "for a warm server: the blocks are too few to show a slow trend" in caveats(record, samples)
 
 
 def test_several_limits_are_held_at_once() -> None:
@@ -105,7 +105,7 @@ def test_several_limits_are_held_at_once() -> None:
     record, samples = planted_run(PAIR, settings(degrees=[1, 2], limits=limits))
 
     assert caveats(with_starts(record, 3), samples) == (
-        "requests that hold all 2 limits of p75 at once count as within",
+        "a request counts as within only if it meets all 2 limits of p75",
     )
 
 

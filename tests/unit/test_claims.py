@@ -134,7 +134,7 @@ def test_no_degree_within_the_limit_says_how_far_the_nearest_is() -> None:
         "No candidate meets the limits, even with one request at a time. "
         "The nearest is TP4: p75 of total latency is 205 ms (20"
     )
-    assert line.endswith(", the limit 190 ms.")
+    assert line.endswith(", the limit is 190 ms.")
 
 
 def test_no_degree_that_fits_says_each_gate() -> None:
@@ -172,7 +172,7 @@ def test_an_open_run_without_a_block_says_so() -> None:
 def test_no_sureness_is_claimed_where_nothing_was_measured() -> None:
     """No degree fits: that is arithmetic, and no interval stands behind it."""
     assert certainty(analysed((), ended=[no_fit(1, 0)]).verdict) == (
-        "Nothing was measured: every candidate ended before any load."
+        "Nothing was measured: every candidate was ruled out before any load."
     )
 
 
@@ -197,7 +197,7 @@ def test_a_void_run_makes_no_claims_about_its_figures() -> None:
 def test_an_open_run_names_who_leads_and_what_is_open() -> None:
     """Not settled: the leader on what was seen, and the doubt."""
     assert answer(analysed(blocks=2)) == (
-        "Not settled yet: TP1 leads so far, but 2 blocks completed, and a claim takes 12."
+        "Not settled yet: TP1 leads so far, but a claim needs 12 blocks and the run completed 2."
     )
 
 
@@ -234,9 +234,7 @@ def test_certainty_does_not_invent_a_number_of_blocks() -> None:
         analysed(blocks=2).verdict, outlook=(Outlook(question="whether A", blocks=None, seconds=None, usd=None),)
     )
 
-    assert certainty(verdict).startswith(
-        "Open: whether A (no estimate of the blocks it takes). Seen so far: 120 requests"
-    )
+    assert certainty(verdict).startswith("Open: whether A (blocks needed: unknown). Seen so far: 120 requests")
 
 
 def test_otherwise_says_what_each_other_degree_costs_and_gains() -> None:
@@ -251,8 +249,8 @@ def test_otherwise_says_what_each_other_degree_costs_and_gains() -> None:
 def test_otherwise_tells_a_degree_that_breaks_the_limits() -> None:
     """It is no choice, and the share that holds says why."""
     assert otherwise(analysed(limit_ms=270)).startswith(
-        "TP1 misses the limit: even one request at a time, only 0 % of 480 requests stay within 270 ms of total "
-        "latency (75 % must)."
+        "TP1 misses the limit: even one at a time, only 0 % of 480 requests keep total latency within 270 ms "
+        "(75 % must)."
     )
 
 
@@ -315,7 +313,7 @@ def test_the_load_claim_is_the_compared_point() -> None:
     closed, opened = load_claim(analysed(STEADY[:1])), load_claim(analysed(STEADY[:1], 350))
 
     assert closed == "TP1 with 1 request in flight: 172 output tokens/s per core, median latency 290 ms."
-    assert opened.startswith("TP1 with 1.72 requests/s per core arriving: 86.")
+    assert opened.startswith("TP1 at 1.72 requests/s per core: 86.")
     assert opened.endswith(" of the requests within the limits.")
 
 

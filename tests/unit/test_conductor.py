@@ -300,7 +300,7 @@ def test_servers_that_are_ready_and_do_not_serve_leave_the_run() -> None:
     found = stage.meet()
     asyncio.run(found.refuse(TP2, "it answers 500"))
 
-    assert stage.words()["TP2"] == "no-start: its servers are ready and do not serve: it answers 500"
+    assert stage.words()["TP2"] == "no-start: its servers are ready but do not answer: it answers 500"
     assert stage.cluster.replicas == {"tp1": 1, "tp2": 0, "tp4": 1}
 
 
@@ -458,7 +458,7 @@ def test_a_node_that_takes_no_pods_is_told_of() -> None:
     lines = [line for line in stage.said.getvalue().splitlines() if "neuron-a" in line]
     assert len(lines) == 3
     assert lines[0].endswith(
-        f"the node neuron-a was launched 10 min ago, bills, and takes no pods: not Initialized: {message}"
+        f"the node neuron-a was launched 10 min ago and bills but takes no pods: not Initialized: {message}"
     )
 
 

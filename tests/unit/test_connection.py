@@ -256,7 +256,7 @@ def test_json_nested_too_deeply_is_labelled() -> None:
 
     assert failure(HEAD + framed(b"data: " + deep + b"\n\n") + b"0\r\n\r\n") == (
         "bad_response",
-        f"an event of the stream is no JSON object: {deep[:100]!r}",
+        f"an event of the stream is not a JSON object: {deep[:100]!r}",
         200,
     )
 
@@ -282,7 +282,7 @@ def test_a_broken_event_is_labelled() -> None:
     """What is no JSON object is named."""
     status = failure(HEAD + framed(b"data: {oops\n\n") + framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
-    assert status == ("bad_response", "an event of the stream is no JSON object: b'{oops'", 200)
+    assert status == ("bad_response", "an event of the stream is not a JSON object: b'{oops'", 200)
 
 
 def test_an_error_within_the_stream_is_labelled() -> None:
@@ -299,14 +299,14 @@ def test_what_is_no_http_is_labelled() -> None:
 
     assert (status, http_status) == ("bad_response", None)
     assert detail is not None
-    assert detail.startswith("the response is no HTTP/1.1: ")
+    assert detail.startswith("the response is not HTTP/1.1: ")
 
 
 def test_a_body_that_is_no_completion_is_labelled() -> None:
     """A proxy's page with status 200 is no answer."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"
 
-    assert failure(answer) == ("bad_response", "the body is no JSON object of a completion", 200)
+    assert failure(answer) == ("bad_response", "the body is not a JSON object of a completion", 200)
 
 
 def test_an_endless_stream_is_bounded() -> None:
@@ -387,7 +387,7 @@ def test_bytes_that_nobody_asked_for_close_an_idle_connection() -> None:
 def test_a_compressed_answer_is_named() -> None:
     """No client asked for it, so none reads it; the sentence says why."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n"
-    detail = "the answer is compressed (content-encoding: gzip), which was not asked for"
+    detail = "the answer is compressed although no compression was requested (gzip)"
 
     assert failure(head + b"\x1f\x8b\x08") == ("bad_response", detail, 200)
 

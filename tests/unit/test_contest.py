@@ -53,7 +53,7 @@ def test_many_disturbed_turns_forbid_an_answer() -> None:
     """A third of one candidate's: what disturbs them may be its own."""
     bad = range(3, 24, 3)
     record, samples = disturbed_run({1: bad, 2: bad})
-    sentence = "7 of 24 turns of TP1 were disturbed; what disturbs them may be the candidate's own"
+    sentence = "7 of 24 turns of TP1 were disturbed: the candidate itself may be the cause"
 
     assert judged(record, samples).unlike == sentence
     assert decide(record, samples).outcome == "inconclusive"
@@ -65,7 +65,7 @@ def test_unevenly_disturbed_turns_forbid_an_answer() -> None:
     found = judged(*disturbed_run({2: (2, 5, 9, 12, 17, 21)}))
 
     assert found.unlike == (
-        "0 of 24 turns of TP1 were disturbed and 6 of 24 of TP2: too uneven for an accident of the machine"
+        "0 of 24 turns of TP1 were disturbed and 6 of 24 of TP2: too unequal to be the machine's fault"
     )
 
 

@@ -89,7 +89,7 @@ def test_nobody_answers(tmp_path: pathlib.Path) -> None:
 
 def test_outside_a_pod_there_is_no_account(tmp_path: pathlib.Path) -> None:
     """The sentence says what is missing."""
-    with pytest.raises(ServerFailed, match="what is asked of Kubernetes needs a pod with a service account: "):
+    with pytest.raises(ServerFailed, match="options that use Kubernetes must run in a pod with a service account: "):
         own_namespace(tmp_path)
 
 

@@ -112,7 +112,7 @@ def test_more_than_the_budget_is_refused() -> None:
     assert str(refused.value) == (
         "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 9.03 USD (about 4.85 USD an hour while "
         "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)) "
-        "(got 5); raise it, or lower workloads.decision.budget_seconds or the number of nodes"
+        "(got 5); raise it or lower workloads.decision.budget_seconds or the number of nodes"
     )
 
 
@@ -129,8 +129,8 @@ def test_people_read_what_it_costs_and_when_it_ends() -> None:
             "0.3 h until nodes are gone)"
         ),
         (
-            "stop: servers stop with the verdict, at the latest 3.8 h after the first Neuron node could be "
-            "launched; until nodes are gone that costs 1.62 USD more"
+            "stop: servers stop with the verdict, at the latest 3.8 h after the first Neuron node can launch; the "
+            "nodes cost 1.62 USD more until they are gone"
         ),
     ]
 
@@ -138,7 +138,7 @@ def test_people_read_what_it_costs_and_when_it_ends() -> None:
 def test_an_endless_probe_is_said_to_be_one() -> None:
     """Who keeps the servers running is told what each hour costs and that no budget ends it."""
     assert foreseen(keep_running=True).lines()[-1] == (
-        "keep_running: nobody stops the servers after the verdict, and each hour costs 4.85 USD, whatever the budget"
+        "keep_running: the servers run on after the verdict. Each hour costs 4.85 USD, and no budget ends it"
     )
 
 
@@ -151,7 +151,7 @@ def test_images_through_nat_are_paid_for() -> None:
     assert with_it.lines()[1].endswith("until nodes are gone, 0.87 USD for images through NAT)")
 
 
-RULE = "must be above 0: the most, in USD, that the experiment may cost"
+RULE = "must be above 0: it is the most that the experiment may cost, in USD"
 
 
 @pytest.mark.parametrize(

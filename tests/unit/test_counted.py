@@ -46,7 +46,7 @@ def test_a_request_has_missed_when_its_limit_is_over_and_what_came_is_read() -> 
 
     assert [tally.known(over - 0.001), tally.known(over + 0.001)] == [False, True]
     assert tally.miss(request, over + 0.001) == (
-        "given up after missing its limit: no end within 500 ms of its intended send"
+        "cancelled after missing its limit: no end within 500 ms of its planned send"
     )
 
 
@@ -57,7 +57,7 @@ def test_a_late_first_output_is_a_miss_though_it_came() -> None:
     early.tokens, late.tokens = [10.2], [10.31]
 
     assert tally.miss(early, 99) is None
-    assert tally.miss(late, 10.32) == ("given up after missing its limit: no output within 200 ms of its intended send")
+    assert tally.miss(late, 10.32) == ("cancelled after missing its limit: no output within 200 ms of its planned send")
     assert [tally.miss(silent, now) is None for now in (10.41, 10.43)] == [True, False]
 
 
@@ -79,9 +79,9 @@ def test_a_share_knows_the_end_of_its_own_part() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"first": -1, "count": 1}, "first is -1 and count 1; they are at least 0 and at least 1"),
-        ({"first": 0, "count": 0}, "first is 0 and count 0; they are at least 0 and at least 1"),
-        ({"first": 0, "count": 1, "ttft_ms": 0}, "a limit is 0; it is a finite number of ms above 0"),
+        ({"first": -1, "count": 1}, "first must be at least 0 and count at least 1 (got -1 and 1)"),
+        ({"first": 0, "count": 0}, "first must be at least 0 and count at least 1 (got 0 and 0)"),
+        ({"first": 0, "count": 1, "ttft_ms": 0}, "a limit must be a finite number of ms above 0 (got 0)"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(values: dict[str, int], sentence: str) -> None:

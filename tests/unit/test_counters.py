@@ -44,8 +44,8 @@ def test_counters_that_begin_anew_say_nothing(after: Reading) -> None:
     assert (found.began_anew, found.counted) == (True, Totals())
     assert list(counter_reasons([found], [sample()], MOST)) == [
         (
-            "the server began its counters anew during the turn, so it was restarted, or several servers answer at its "
-            "address; a valid turn has one start; look at its log, and give the address of each server"
+            "the server reset its counters during the turn: it restarted or several servers share its address; read "
+            "its log and give the address of each server"
         )
     ]
 
@@ -72,16 +72,16 @@ def test_other_traffic_voids_the_turn() -> None:
 
     assert list(counter_reasons([found], asked(), MOST)) == [
         (
-            "the server counted 31 prompt tokens where the requests of this turn account for 20 to 30; another client "
-            "uses it, or it goes on with requests that were given up: keep it to this measurement"
+            "the server counted 31 prompt tokens, but the requests of this turn account for 20 to 30; another client "
+            "uses it or it still works on cancelled requests: let only this measurement use it"
         ),
         (
-            "the server counted 1,300 output tokens where the requests of this turn account for 8 to 12; another "
-            "client uses it, or it goes on with requests that were given up: keep it to this measurement"
+            "the server counted 1,300 output tokens, but the requests of this turn account for 8 to 12; another client "
+            "uses it or it still works on cancelled requests: let only this measurement use it"
         ),
         (
-            "the server counted 4 requests where the requests of this turn account for 2 to 3; another client uses it, "
-            "or it goes on with requests that were given up: keep it to this measurement"
+            "the server counted 4 requests, but the requests of this turn account for 2 to 3; another client uses it "
+            "or it still works on cancelled requests: let only this measurement use it"
         ),
     ]
 
@@ -90,8 +90,8 @@ def test_fewer_tokens_than_the_answers_name_void_the_turn() -> None:
     """Then another server answered than the one that was read."""
     assert list(counter_reasons([None, counts(generation_tokens=3)], [_of_second(4), _of_second(1)], MOST)) == [
         (
-            "server 2 of 2 counted 3 output tokens where its answers name 5; a valid turn has as many; its address "
-            "leads to several servers, or to another's counters: give the address of each server"
+            "server 2 of 2 counted 3 output tokens, but its answers name 5; the two must be equal: give the address of "
+            "each server if several share one"
         )
     ]
 

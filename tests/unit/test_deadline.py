@@ -55,7 +55,7 @@ def test_a_run_ends_a_minute_before_its_money(tmp_path: pathlib.Path) -> None:
     assert at.reasons == [
         (
             "budget",
-            ("the money ends at 2026-11-24T12:00:00+00:00 (spend.budget_usd); what was measured until then is kept"),
+            ("the budget ends at 2026-11-24T12:00:00+00:00 (spend.budget_usd); what was measured until then is kept"),
         )
     ]
 
@@ -92,8 +92,8 @@ def test_nothing_is_started_after_the_deadline(tmp_path: pathlib.Path) -> None:
     with pytest.raises(CapacityError) as refused:
         asyncio.run(halted(path, NOON + dt.timedelta(hours=1)))
     assert str(refused.value) == (
-        "the budget ended at 2026-11-24T12:00:00+00:00, so nothing is started; raise spend.budget_usd, or name another "
-        "loadtest.run to measure anew"
+        "the budget ended at 2026-11-24T12:00:00+00:00, so nothing is started; raise spend.budget_usd or set another "
+        "loadtest.run to measure again"
     )
 
 
@@ -115,7 +115,7 @@ def test_what_goes_on_after_the_deadline_is_ended_at_once(tmp_path: pathlib.Path
     [
         ("", " cannot be read, so nothing is started: Invalid isoformat string: ''"),
         ("soon", " cannot be read, so nothing is started: Invalid isoformat string: 'soon'"),
-        ("2026-11-24T12:00:00", ", 2026-11-24 12:00:00, has no time zone, so nothing is started"),
+        ("2026-11-24T12:00:00", " must have a time zone (got 2026-11-24 12:00:00), so nothing is started"),
     ],
     ids=["empty", "no date", "no time zone"],
 )
@@ -124,7 +124,7 @@ def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path, t
     path = tmp_path / "deadline"
     path.write_text(text, encoding="utf-8")
 
-    sentence = f"the deadline of the budget in {path}{what}; `pulumi up` writes it anew"
+    sentence = f"the budget's deadline in {path}{what}; run `pulumi up` to write it again"
     with pytest.raises(CapacityError, match=whole(sentence)):
         read_deadline(path)
 
@@ -173,7 +173,7 @@ def test_a_server_that_does_not_stop_is_said() -> None:
     controls = FakeControls("tp1")
     said = asyncio.run(ended(controls, None))
 
-    assert "not every server was stopped, and the guard has to do it at the deadline: no right to tp1" in said
+    assert "not every server was stopped; the guard will stop the rest at the deadline: no right to tp1" in said
     assert controls.orders == [("job tp1-compile", 0)]
 
 

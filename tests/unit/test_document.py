@@ -138,18 +138,18 @@ def test_a_verdict_of_this_version_is_read_as_it_was_written() -> None:
     assert (stored.schema_version, stored.outcome, stored.chosen) == (2, "settled", "TP1")
 
 
-VERSIONS = "^a verdict has a schema_version from 1 to 2; this one has"
+VERSIONS = r"^schema_version must be from 1 to 2 in a verdict \(got"
 REMEDY = "read it with the program that wrote it"
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ('{"schema_version": 3}', f"{VERSIONS} 3: {REMEDY}$"),
-        ("[]", f"{VERSIONS} none: {REMEDY}$"),
+        ('{"schema_version": 3}', rf"{VERSIONS} 3\); {REMEDY}$"),
+        ("[]", rf"{VERSIONS} none\); {REMEDY}$"),
         (
             '{"schema_version": 1, "verdict": {"outcome": "fine"}}',
-            "^a verdict's outcome is one of settled, inconclusive, void$",
+            "^the outcome of a verdict must be one of settled, inconclusive, void$",
         ),
         ('{"schema_version": 1, "verd', "^Unterminated string"),
     ],

@@ -65,8 +65,9 @@ def test_more_pods_than_system_nodes_hold_are_a_problem() -> None:
     (problem,) = unseated(settings(pods=3), (2, 2), file="test.yaml")
 
     assert str(problem) == (
-        "test.yaml loadtest.pods: must be at most 2: 2 system nodes with 1930 millicores for pods hold no more that "
-        "ask for 1000 each (got 3); take a larger infra.system_nodes.instance_type, or lower loadtest.cpu_millicores"
+        "test.yaml loadtest.pods: must be at most 2: 2 system nodes have 1930 millicores each for pods, and a load "
+        "generator needs 1000 (got 3); choose a larger infra.system_nodes.instance_type or lower "
+        "loadtest.cpu_millicores"
     )
     assert list(unseated(settings(pods=2), (2, 2), file="test.yaml")) == []
     assert list(unseated(settings(pods=64), None, file="test.yaml")) == []
@@ -77,8 +78,8 @@ def test_what_several_pods_want_of_nodes_is_told() -> None:
     (line,) = seat_lines(settings(pods=2))
 
     assert line == (
-        "2 load generators ask for 1000 millicores each, which nodes without the Neuron taint must have free: one that "
-        "is not ready 300 s after the Job's start (loadtest.start_after_seconds) ends the run"
+        "2 load generators need 1000 millicores each, free on nodes without the Neuron taint. The run ends if one is "
+        "not ready 300 s after the Job's start (loadtest.start_after_seconds)"
     )
     assert seat_lines(settings()) == ()
 
@@ -158,7 +159,7 @@ def test_what_does_not_fit_leaves_the_others_their_plan() -> None:
     assert list(model.gates) == [Candidate(1), Candidate(8)]
     assert model.gates[Candidate(1)].reason.startswith("TP1 needs 27.53 GiB of the 22.35 GiB of each core")
     assert model.gates[Candidate(8)] == Refusal(
-        "no-fit", "TP8 needs 8 logical cores of one node, and trn2.3xlarge has 4"
+        "no-fit", "TP8 needs 8 logical cores on one node, but trn2.3xlarge has 4"
     )
     assert {each.candidate for each in found.servers} == set(model.plan.candidates) == {Candidate(2), Candidate(4)}
     assert found.lines() == [
@@ -190,7 +191,7 @@ def test_a_limit_that_physics_forbids_ends_the_candidate_before_anything_is_spen
     assert list(model.gates) == [Candidate(1)]
     assert model.gates[Candidate(1)].gate == "misses-slo"
     assert model.gates[Candidate(1)].reason.startswith(
-        "p99 of time per output token must be at most 15.0 ms and physics allows TP1 no less than 20.1 ms"
+        "p99 of time per output token must be at most 15.0 ms, but physics allows TP1 at least 20.1 ms"
     )
     assert {each.candidate for each in found.servers} == {Candidate(2), Candidate(4)}
     assert found.lines()[-1] == f"TP1 is not measured (misses-slo): {model.gates[Candidate(1)].reason}"
@@ -203,12 +204,12 @@ def test_what_physics_allows_is_measured_however_unlikely() -> None:
 
 def test_limits_that_physics_forbids_to_all_are_an_error() -> None:
     """No candidate is left to measure: the arithmetic of each, and what may be changed."""
-    with pytest.raises(SettingsError, match="physics allows none") as refused:
+    with pytest.raises(SettingsError, match="physics rules out all") as refused:
         planned(eight_billion(3, 1, 2))
 
     (problem,) = refused.value.problems
     assert (problem.path, problem.value) == ("workloads.limits", {"tpot_ms": 3.0})
-    assert "physics allows TP2 no less than 10.0 ms" in problem.rule
+    assert "physics allows TP2 at least 10.0 ms" in problem.rule
 
 
 def test_the_most_promising_candidate_takes_its_turn_first() -> None:

@@ -221,12 +221,12 @@ def test_todays_plugin_caps_the_cache() -> None:
     [
         ({}, 3, 129, "16 query heads do not divide by 3; 8 key and value heads are neither "),
         ({"kv_heads": 6, "q_heads": 24}, 4, 128, "6 key and value heads are neither shared nor repeated evenly by 4; "),
-        ({"family": "gemma2"}, 1, 128, "the image has models of gpt_oss, llama, qwen3, and this one is gemma2; "),
-        ({"qkv_biases": True}, 1, 128, "the image's qwen3 takes neither biases in attention nor a sliding window; "),
-        ({"windowed_layers": 2}, 1, 128, "the image's qwen3 takes neither biases in attention nor a sliding window; "),
-        ({}, 16, 1000, "max_model_len_tokens 1000 is no multiple of 16 above it; "),
-        ({}, 8, 8, "max_model_len_tokens 8 is no multiple of 8 above it; "),
-        ({"layers": 686}, 1, 128, "0.92 GiB are left for the KV cache of a core, and it wants 1; "),
+        ({"family": "gemma2"}, 1, 128, "the image supports gpt_oss, llama, qwen3, but the model is gemma2; "),
+        ({"qkv_biases": True}, 1, 128, "the image's qwen3 supports neither attention biases nor a sliding window; "),
+        ({"windowed_layers": 2}, 1, 128, "the image's qwen3 supports neither attention biases nor a sliding window; "),
+        ({}, 16, 1000, "max_model_len_tokens 1000 must be a multiple of 16 above it; "),
+        ({}, 8, 8, "max_model_len_tokens 8 must be a multiple of 8 above it; "),
+        ({"layers": 686}, 1, 128, "0.92 GiB are left for the KV cache of a core, but it needs 1; "),
     ],
 )
 def test_todays_plugin_says_what_it_refuses(

@@ -244,7 +244,7 @@ def test_an_api_server_that_is_away_fails_the_call(tmp_path: pathlib.Path) -> No
 
     assert status == 1
     assert [line for line in lines if line.startswith("the Kubernetes API at ")] == [
-        f"the Kubernetes API at http://127.0.0.1:1 did not {what}: [Errno 111] Connection refused; see that the "
+        f"the Kubernetes API at http://127.0.0.1:1 did not {what}: [Errno 111] Connection refused; check that the "
         "cluster is up and that a NetworkPolicy lets this pod reach it"
         for what in (
             "suspend the Job tp1-compile",
@@ -285,9 +285,9 @@ def test_outside_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str
 
     assert main(words) == 1
     assert capsys.readouterr().out == (
-        "what is asked of Kubernetes needs a pod with a service account: [Errno 2] No such file or directory: "
-        "'/var/run/secrets/kubernetes.io/serviceaccount/namespace'; run it in the cluster, or leave out the options "
-        "that ask Kubernetes\n"
+        "options that use Kubernetes must run in a pod with a service account: [Errno 2] No such file or directory: "
+        "'/var/run/secrets/kubernetes.io/serviceaccount/namespace'; run the command in the cluster or remove these "
+        "options\n"
     )
 
 

@@ -178,4 +178,4 @@ def test_a_bucket_that_does_not_answer_is_said_once() -> None:
     each.write()
     each.write()
 
-    assert person.told == ["nobody can watch from elsewhere for now: no such bucket"]
+    assert person.told == ["optimal-tp watch cannot follow this run for now: no such bucket"]

@@ -92,15 +92,15 @@ REFUSED: dict[str, tuple[Data, str]] = {
     ),
     "a word that YAML reads otherwise": (
         changed(tags={"critical": True}),
-        ("Pulumi.test.yaml infra.tags.critical: must be text, and YAML takes it for true; put it in quotes (got true)"),
+        ("Pulumi.test.yaml infra.tags.critical: must be text, but YAML reads true; put it in quotes (got true)"),
     ),
     "an AMI that panics": (
         changed(neuron__ami_release="v20260625"),
         (
             "Pulumi.test.yaml infra.neuron.ami_release: must be an AMI without a known fault: its kernel panics "
             "when a network interface is taken away, as the network plugin does (amzn/amzn-drivers issues 379 "
-            "and 380, awslabs/amazon-eks-ami pull request 2757) (got 'v20260625'); remove ami_release, which "
-            "takes v20260714"
+            "and 380, awslabs/amazon-eks-ami pull request 2757) (got 'v20260625'); remove ami_release "
+            "to use v20260714"
         ),
     ),
     "an add-on that does harm": (
@@ -150,8 +150,8 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_type="trn2.48xlarge"),
         (
             "Pulumi.test.yaml infra.neuron.instance_type: must be offered in ap-southeast-4; on 2026-10-03 only "
-            "us-east-2, ap-south-2 offered it (got 'trn2.48xlarge'); move the stack, or add the region to "
-            "optimal_tp/facts/hardware.py if AWS offers it by now"
+            "us-east-2, ap-south-2 offered it (got 'trn2.48xlarge'); choose another region or, if AWS offers it there "
+            "now, add it to optimal_tp/facts/hardware.py"
         ),
     ),
     "no price": (
@@ -243,7 +243,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
             }
         ),
         (
-            "Pulumi.test.yaml infra.network.existing.vpc_id: must stand without network.flow_log_days: the "
+            "Pulumi.test.yaml infra.network.existing.vpc_id: must not go with network.flow_log_days: the "
             "program does not change an existing VPC (got 'vpc-0a'); remove network.flow_log_days or "
             "network.existing"
         ),
@@ -267,24 +267,24 @@ REFUSED: dict[str, tuple[Data, str]] = {
     "a new cluster beside an existing one": (
         changed(existing=EXISTING, system_nodes={"disk_gib": 99}),
         (
-            "Pulumi.test.yaml infra.existing.cluster_name: a cluster that exists is not changed, so "
-            "infra.system_nodes has no effect beside it (got 'theirs'); remove infra.system_nodes or "
+            "Pulumi.test.yaml infra.existing.cluster_name: must not go with infra.system_nodes: the program does not "
+            "change an existing cluster (got 'theirs'); remove infra.system_nodes or "
             "infra.existing"
         ),
     ),
     "a name for a cluster that has one": (
         changed(existing=EXISTING, cluster_name="ours"),
         (
-            "Pulumi.test.yaml infra.existing.cluster_name: a cluster that exists is not changed, so "
-            "infra.cluster_name has no effect beside it (got 'theirs'); remove infra.cluster_name or "
+            "Pulumi.test.yaml infra.existing.cluster_name: must not go with infra.cluster_name: the program does not "
+            "change an existing cluster (got 'theirs'); remove infra.cluster_name or "
             "infra.existing"
         ),
     ),
     "no way to an existing cluster": (
         changed(existing={key: value for key, value in EXISTING.items() if key != "context"}),
         (
-            "Pulumi.test.yaml infra.existing.context: must be set unless infra.existing.kubeconfig is: one of "
-            "them says how to reach the cluster (not set)"
+            "Pulumi.test.yaml infra.existing.context: must be set unless infra.existing.kubeconfig is: the program "
+            "needs one of them to reach the cluster (not set)"
         ),
     ),
     "a name too long for what is made from it": (

@@ -100,8 +100,8 @@ def test_a_job_that_nobody_conducted_is_refused(namespace: Namespace) -> None:
     Api.answers[:] = [(200, {**JOB, "metadata": {"name": "loadgen"}})]
 
     sentence = (
-        f"the Job loadgen does not say which run it is of ('{job.RUN}'): only the conductor may resume it; delete it "
-        "and run `pulumi up --refresh`"
+        f"the Job loadgen must name its run ('{job.RUN}'), because only the conductor may resume it; delete the Job "
+        f"and run `pulumi up --refresh`"
     )
     with pytest.raises(ServerFailed, match=whole(sentence)):
         job.common(of_job("--pod", "0"), "", lambda: namespace)
@@ -128,14 +128,14 @@ def test_a_stated_start_needs_no_kubernetes() -> None:
         (
             ("--pods", "2", "--pod", "2", "--starts-at", "2026-07-01T12:00:00Z"),
             (
-                "--pod: must number this process, from 0, below --pods (2) (got 2); state it, or set "
+                "--pod: must number this process, from 0, below --pods (2) (got 2); add --pod or set "
                 "JOB_COMPLETION_INDEX"
             ),
         ),
         (
             ("--pods", "2", "--starts-at", "2026-07-01T12:00:00Z"),
             (
-                "--pod: must number this process, from 0, below --pods (2) (not set); state it, or set "
+                "--pod: must number this process, from 0, below --pods (2) (not set); add --pod or set "
                 "JOB_COMPLETION_INDEX"
             ),
         ),
@@ -156,7 +156,10 @@ def test_a_stated_start_needs_no_kubernetes() -> None:
         ),
         (
             ("--pods", "2", "--after", "--starts-at", "2026-07-01T12:00:00Z"),
-            "--after: must go with --order, whose Job it waits for (got true); add --order FILE, or leave it out",
+            (
+                "--after: must go with --order, because it waits for that Job (got true); "
+                "add --order FILE or remove --after"
+            ),
         ),
     ],
     ids=["beyond", "no number", "how many", "no start", "no zone", "no job"],
@@ -172,8 +175,8 @@ def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
     Api.answers[:] = [(200, {"metadata": {"name": "loadgen"}, "status": {}})]
 
     sentence = (
-        "Kubernetes does not say when the Job loadgen started: it is suspended, as the guard does when the budget is "
-        "spent; name another loadtest.run to measure anew"
+        "the Job loadgen must have a start time: it is suspended, as the guard does when the budget is spent; set "
+        "another loadtest.run to measure again"
     )
     with pytest.raises(ServerFailed, match=whole(sentence)):
         job.common(of_job("--pod", "0"), "", lambda: namespace)
@@ -190,7 +193,7 @@ def test_a_suspended_job_has_no_start(namespace: Namespace) -> None:
             (200, "[]"),
             (
                 "the Kubernetes API did not tell of the Job loadgen: the answer must be a JSON object (got []); "
-                "check what answers there"
+                "check for a proxy"
             ),
         ),
     ],
@@ -209,8 +212,8 @@ def test_a_pod_that_comes_after_the_start_is_told(monkeypatch: pytest.MonkeyPatc
     start = "2026-07-01T12:00:00+00:00"
     monkeypatch.setattr("time.time", lambda: dt.datetime.fromisoformat(start).timestamp() + 60)
     sentence = (
-        f"pod 1 of 2 was ready 60.0 s after the common start ({start}); all pods send their shares of the same turns, "
-        "so give them more time to start (loadtest.start_after_seconds)"
+        f"pod 1 of 2 was ready 60.0 s after the common start ({start}), but all pods must send the same turns "
+        f"together; give them more time to start (loadtest.start_after_seconds)"
     )
 
     with pytest.raises(ServerFailed, match=whole(sentence)):

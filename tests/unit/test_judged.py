@@ -241,7 +241,7 @@ def test_what_was_not_measured_and_another_model_are_said() -> None:
 
     assert found.predicted.notes == (
         "not measured: TP8",
-        "the file is about meta/Other-8B, the run about Qwen/Qwen3-0.6B",
+        "the file predicts meta/Other-8B, but the run measured Qwen/Qwen3-0.6B",
     )
 
 

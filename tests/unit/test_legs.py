@@ -80,8 +80,11 @@ def test_a_sweep_on_another_node_finds_its_record_in_the_bucket(tmp_path: pathli
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "sweep.json holds no sweep that this release goes on with ("),
-        ('{"schema_version": 1, "sweep": "s", "legs": []}', "sweep.json is a sweep of other models than are asked for"),
+        ("{", "sweep.json does not hold a sweep that this release can continue ("),
+        (
+            '{"schema_version": 1, "sweep": "s", "legs": []}',
+            "sweep.json holds a sweep of other models than these settings",
+        ),
     ],
 )
 def test_another_sweep_is_not_gone_on_with(tmp_path: pathlib.Path, text: str, sentence: str) -> None:

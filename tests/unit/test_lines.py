@@ -103,7 +103,7 @@ def test_a_run_that_failed_says_its_last_word() -> None:
     failed = dataclasses.replace(RUNNING, is_over=True, lines=("the server of TP2 died",), written=NOW - 200)
 
     assert (
-        lines(scene(failed), UNKNOWN)[1] == "It is over, and there is no verdict; the last word: the server of TP2 died"
+        lines(scene(failed), UNKNOWN)[1] == "The run is over without a verdict. Its last line: the server of TP2 died"
     )
 
 
@@ -127,7 +127,7 @@ def test_a_report_that_is_being_written_is_waited_for() -> None:
     ended = scene(dataclasses.replace(RUNNING, is_over=True))
 
     assert (ended.has_ended, ended.is_over, ended.is_silent) == (True, False, False)
-    assert lines(ended, UNKNOWN)[1] == "It has ended, and the report is being written."
+    assert lines(ended, UNKNOWN)[1] == "The run has ended and its report is being written."
 
 
 def test_a_sweep_is_over_with_its_last_model() -> None:
@@ -158,7 +158,7 @@ def test_bars_of_a_run_under_way() -> None:
     assert bars(scene(dataclasses.replace(RUNNING, looks=(told,))), SPENDING) == [
         Bar(label="spent", share=4.85 / 20, words="at most $4.85 of $20.00"),
         Bar(label="time", share=0.25, words="15 min of 60 min"),
-        Bar(label="precision", share=told.precision_share, words="±15.5 %, finest asked ±5 %"),
+        Bar(label="precision", share=told.precision_share, words="±15.5 %, goal ±5 %"),
     ]
 
 

@@ -111,8 +111,8 @@ def test_every_model_that_no_node_holds_is_named() -> None:
         lineup((8,), (1,), (1, 16))
 
     assert str(caught.value).splitlines() == [
-        f"me/{name}: workloads.degrees has {degree}; one server's cores are on one node and trn2.3xlarge has 4 logical "
-        "cores; drop the degree or choose a larger infra.neuron.instance_type"
+        f"me/{name}: workloads.degrees: must be at most 4, the logical cores of one trn2.3xlarge (got {degree}); "
+        f"remove the degree or choose a larger infra.neuron.instance_type"
         for name, degree in (("a", 8), ("c", 16))
     ]
 
@@ -123,6 +123,6 @@ def test_turns_of_models_can_be_refused() -> None:
         lineup((1, 2, 4), (4,), nodes=2, shortage="refuse")
 
     assert str(caught.value) == (
-        "the servers of all 2 models need 3 trn2.3xlarge, and the limit allows 2; allow more nodes, drop models or "
-        "degrees, or let them take turns (serving.when_nodes_are_few: take-turns)"
+        "the servers of all 2 models need 3 trn2.3xlarge, and the limit allows 2; allow more nodes, remove models or "
+        "degrees or let them take turns (serving.when_nodes_are_few: take-turns)"
     )

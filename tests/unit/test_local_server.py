@@ -109,7 +109,7 @@ def test_a_machine_without_vllm_is_told(tmp_path: pathlib.Path) -> None:
 
     with pytest.raises(CapacityError) as refused:
         _check_python(python)
-    assert str(refused.value) == f"no vLLM: {python} is not there; `make local` installs it, VLLM=PYTHON names another"
+    assert str(refused.value) == f"{python} must exist to run vLLM; run `make local` to install it or set VLLM=PYTHON"
 
 
 def test_a_server_that_loads_too_long_is_told() -> None:
@@ -161,7 +161,7 @@ def test_local_endpoints_that_do_not_start_are_told(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ServerFailed) as failed, local_endpoints():
         pass
     assert str(failed.value) == (
-        "the local CloudWatch and S3 endpoints did not start: no word; `make local` installs what they need"
+        "the local CloudWatch and S3 endpoints did not start: no word; run `make local` to install them"
     )
 
 

@@ -26,7 +26,7 @@ def neuron(**changes: object) -> Neuron:
             "1.37",
             "2026-11-28",
             "warning",
-            "choose an infra.kubernetes up to 1.36; beyond, Karpenter logs an error and goes on untested",
+            "choose an infra.kubernetes up to 1.36; beyond that, Karpenter logs an error and continues untested",
         ),
         ("1.35", "2027-07-01", "warning", "look for a release of this program with a newer Karpenter"),
     ],

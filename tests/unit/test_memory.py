@@ -107,7 +107,7 @@ def test_a_broken_memory_is_none(text: bytes) -> None:
     store.kept[KEY] = text
 
     assert memory(store, said=said).run is None
-    assert said[0].startswith("whether this was begun before is not known (")
+    assert said[0].startswith("earlier progress cannot be read (")
     assert said[0].endswith("); a new run begins")
 
 
@@ -120,7 +120,7 @@ def test_a_bucket_that_is_not_there_ends_nothing() -> None:
     store.error = None
     first.add_step(MODEL, COMPILED)
 
-    assert said[1].startswith("a process in place of this one would not know how far it came (")
+    assert said[1].startswith("progress cannot be stored, so a restart would begin a new run (")
     assert (memory(store).run, memory(store).steps(MODEL)) == (RUN, (COMPILED,))
 
 
@@ -153,5 +153,5 @@ def test_only_who_stays_within_a_budget_remembers(tmp_path: pathlib.Path) -> Non
 
 def test_a_deadline_that_cannot_be_read_starts_nothing(tmp_path: pathlib.Path) -> None:
     """As everywhere."""
-    with pytest.raises(CapacityError, match=r"^the deadline of the budget in .* cannot be read, so nothing is "):
+    with pytest.raises(CapacityError, match=r"^the budget's deadline in .* cannot be read, so nothing is "):
         Memory.load(order(tmp_path), PlainWatcher(Console(quiet=True)), store=FakeS3())

@@ -118,5 +118,5 @@ def test_a_turns_missing_value_is_no_value() -> None:
 
     assert made.rest() == []
     names = "Goodput, OutputTokensPerSecond, OutputTokensPerSecondPerCore, RunValid, WithinLimits"
-    with pytest.raises(KeyError, match=whole(f"'RPS is no metric per turn; these are: {names}'")):
+    with pytest.raises(KeyError, match=whole(f"'must be a metric per turn: {names} (got RPS)'")):
         made.add_turn(TP1, 5, {"RPS": 1.0})

@@ -180,7 +180,7 @@ def test_a_file_that_is_not_there_is_one_sentence() -> None:
     assert refusal(Place(**{"none/config.json": error}), config_file="none") == (
         "Pulumi.dev.yaml serving.config_file: must be a model whose sizes are known or whose config.json can be read "
         "before anything is spent: none/config.json was not read (No such file or directory) (got 'none'); set it to a "
-        "model's config.json, or to the folder that holds it"
+        "model's config.json or to the folder that holds it"
     )
 
 
@@ -189,9 +189,9 @@ def test_packed_weights_are_refused() -> None:
     config = {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}
 
     assert refusal(Place(**{f"{HUB}/config.json": config})) == (
-        "Pulumi.dev.yaml workloads.model.name: must have weights in BF16 or FP16, which is what AWS's images load, and "
-        f"quantization_config in {HUB}/config.json says awq (got 'meta-llama/Llama-3.2-1B'); name the model that it "
-        "was made from"
+        "Pulumi.dev.yaml workloads.model.name: must have weights in BF16 or FP16, the only ones that AWS's images "
+        f"load; quantization_config in {HUB}/config.json says awq (got 'meta-llama/Llama-3.2-1B'); use the original "
+        "model instead of the quantized one"
     )
 
 
@@ -223,8 +223,8 @@ def test_more_tokens_than_the_model_takes_are_refused(
         asked(place, {**MODEL, "max_model_len_tokens": most + 1})
     assert str(caught.value) == (
         "Pulumi.dev.yaml workloads.model.max_model_len_tokens: must be at most the model's max_position_embeddings, "
-        f"{most} ({HUB}/config.json): vLLM refuses to start with more (got {most + 1}); lower it, or serve a model "
-        "that was trained for more"
+        f"{most} ({HUB}/config.json): vLLM refuses to start with more (got {most + 1}); lower it or serve a model with "
+        f"a longer context"
     )
 
 

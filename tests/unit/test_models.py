@@ -72,8 +72,8 @@ def test_the_same_model_twice_is_refused() -> None:
     twin = {"model": {"name": "other/qwen3-0.6b", "revision": "abc"}}
 
     assert refused({"models": [SMALL, LARGE, SMALL, twin]}) == [
-        f"x.yaml workloads.models[{index}].model.name: must be another name: models[0] has servers called qwen3-0-6b "
-        f"already (got {name!r})"
+        f"x.yaml workloads.models[{index}].model.name: must be another name: the servers of models[0] are already "
+        f"called qwen3-0-6b (got {name!r})"
         for index, name in ((2, "Qwen/Qwen3-0.6B"), (3, "other/qwen3-0.6b"))
     ]
 
@@ -96,8 +96,8 @@ def test_another_model_has_its_own_revision() -> None:
 
     assert refused({"models": [SMALL, nameless]}) == [
         (
-            "x.yaml workloads.models[1].model.revision: must be the commit of the model's repository: a named "
-            "model needs a revision of its own (not set)"
+            "x.yaml workloads.models[1].model.revision: must be set to a commit of the model's repository, because "
+            "workloads.model.name differs from the default (not set)"
         ),
     ]
     assert len(parse_models({"model": {"revision": "random-weights"}, "models": [SMALL, nameless]}, file="x.yaml")) == 2

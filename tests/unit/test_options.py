@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
         match=r"^--trace: must name a readable file \(No such file or directory\) \(got '/none'\); mend the file.*$",
     ):
         options.checked(parsed("--mode", "trace", "--trace", "/none"))
-    sentence = "the prompt file has no line with text; it has one prompt a line"
+    sentence = "the prompt file must have one prompt per line; it has no line with text"
 
     with pytest.raises(
         SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); mend the file, or name another")

@@ -124,7 +124,7 @@ def test_nothing_stands_beside_it(tmp_path: pathlib.Path, word: str, value: str 
     words = [word] if value is None else [word, value]
 
     assert refused(tmp_path, {"models": [MODEL], "results": "out"}, *words) == [
-        f"--order: must stand alone: the file has everything (got 'FILE'); leave out {word}"
+        f"--order: must stand alone: the file has everything (got 'FILE'); remove {word}"
     ]
 
 
@@ -132,7 +132,9 @@ def test_a_file_that_is_no_order(tmp_path: pathlib.Path) -> None:
     """Cut, or not there: the sentence says so, and what writes it anew."""
     arguments = line(tmp_path, "{")
     (tmp_path / "order.json").unlink()
-    with pytest.raises(SettingsError, match=r"readable JSON file \(\[Errno 2\] .*\); `pulumi up` writes it anew$"):
+    with pytest.raises(
+        SettingsError, match=r"readable JSON file \(\[Errno 2\] .*\); run `pulumi up` to write it again$"
+    ):
         read_order(arguments)
 
     (sentence,) = refused(tmp_path, "{")

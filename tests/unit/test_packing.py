@@ -104,7 +104,7 @@ def test_an_unknown_scheme_is_refused_by_name(tmp_path: pathlib.Path) -> None:
     assert str(error.value) == (
         "MODEL: the memory of packed weights must be known, and the scheme 'aqlm' of its "
         "quantization_config is not (known are awq, gptq, fp8, compressed-tensors, bitsandbytes, mxfp4, modelopt, with "
-        f"their bits) (got '{folder}'); set MODEL to the model that it was made from"
+        f"their bits) (got '{folder}'); set MODEL to the original model instead of the quantized one"
     )
 
 

@@ -122,7 +122,7 @@ def test_what_servers_counted_is_held_against_all_shares() -> None:
     assert turn_reasons(block, own, sound.record.settings, {}) == ()
     assert audit_run(sound.record, sound.samples).left_out == ()
     assert (
-        "counted 41 requests where the requests of this turn account for 40"
+        "counted 41 requests, but the requests of this turn account for 40"
         in (audit_run(disturbed.record, disturbed.samples).left_out[0])
     )
 
@@ -175,7 +175,7 @@ def test_a_pod_that_kept_nothing_voids_the_run() -> None:
     """The sentence names it."""
     joined = join(two()[:1])
 
-    assert joined.void == ("pod 1 of 2 kept nothing: their share of every turn is unknown; measure again",)
+    assert joined.void == ("pod 1 of 2 stored nothing, so their share of every turn is unknown; measure again",)
     assert verdict(joined)[0] == "void"
 
 
@@ -203,7 +203,7 @@ def test_the_same_share_twice_is_refused() -> None:
     """A folder that was copied under another name is not a second pod."""
     first, second = two()
 
-    assert join((first, second, second)).void == ("pod 1 is there 2 times; keep one folder of each pod",)
+    assert join((first, second, second)).void == ("pod 1 must be there once (got 2); keep one folder of each pod",)
 
 
 @pytest.mark.parametrize(
@@ -212,14 +212,14 @@ def test_the_same_share_twice_is_refused() -> None:
         (
             None,
             (
-                "no time service keeps the clock of pod 1, as its kernel says: nobody knows whether its turns began "
-                "with the others'; start chrony or another NTP client on its machine"
+                "the clock of pod 1 is not synchronized, as its kernel says, so its turns may not begin with the "
+                "others'; start chrony or another NTP client on its machine"
             ),
         ),
         (
             80.0,
             (
-                "the clock of pod 1 may be wrong by 80 ms, as its kernel says; two clocks of one run are apart by at "
+                "the clock of pod 1 may be wrong by 80 ms, as its kernel says; clocks of one run must differ by at "
                 "most 100 ms"
             ),
         ),
@@ -275,7 +275,7 @@ def test_each_pods_own_audit_counts() -> None:
     ("ending", "detail", "words"),
     [
         ("interrupted", "SIGTERM ended the run", "pod 1: SIGTERM ended the run"),
-        ("running", None, "pod 1: it had not ended"),
+        ("running", None, "pod 1: it was still running"),
     ],
 )
 def test_a_pod_that_ended_early_ends_the_run_there(ending: Ending, detail: str | None, words: str) -> None:
@@ -285,7 +285,7 @@ def test_a_pod_that_ended_early_ends_the_run_there(ending: Ending, detail: str |
     joined = join((first, second._replace(record=cut)))
 
     assert (joined.record.ending, joined.record.ending_detail) == (ending, words)
-    assert joined.notes[0] == "3 turns were not finished by every pod; they are left out"
+    assert joined.notes[0] == "3 turns are left out because not every pod finished them"
     lost = {key(turn) for turn in second.record.turns[-3:]}
     assert lost.isdisjoint(key(turn) for turn in joined.record.turns)
     assert {turn.block for turn in joined.record.turns if turn.stage == "block"} >= set(range(11))

@@ -132,8 +132,8 @@ def test_the_printed_plan_says_that_servers_run_in_rounds() -> None:
             9,
             "take-turns",
             (
-                "workloads.degrees has 8; one server's cores are on one node and trn2.3xlarge has 4 logical cores; "
-                "drop the degree or choose a larger infra.neuron.instance_type"
+                "workloads.degrees: must be at most 4, the logical cores of one trn2.3xlarge (got 8); remove the "
+                "degree or choose a larger infra.neuron.instance_type"
             ),
         ),
         (
@@ -254,4 +254,4 @@ def test_the_preview_says_what_whole_chips_leave_idle() -> None:
     line = planned(chips(degrees=(1,)), nodes=1).lines()[1]
 
     assert line.startswith("node 0: qwen-vllm-tp1 (1 of the cores of a whole chip, 10.88 CPUs, 11")
-    assert line.endswith("; 3 cores idle, 3 of them on chips that nobody else gets")
+    assert line.endswith("; 3 cores idle, 3 of them on chips reserved for them")

@@ -71,7 +71,7 @@ def test_a_settings_file_is_predicted_and_ranked(capsys: pytest.CaptureFixture[s
 
     assert status == 0
     assert [row["degree"] for row in json.loads(shown.out)["rows"]] == [2, 4]
-    assert shown.err.startswith("TP1 is left out: p90 of time per output token must be at most 1.00 ms and physics")
+    assert shown.err.startswith("TP1 is left out: p90 of time per output token must be at most 1.00 ms, but physics")
     assert [row[:3] for row in rows if len(row) == 7 and row[1][:2] == "TP"] == [
         ["1", "TP4", "256"],
         ["2", "TP2", "256"],

@@ -105,11 +105,11 @@ def test_the_report_shows_the_plan_beside_the_measured(run: Run) -> None:
     table = next(table for table in tables(found, document(found)) if table.caption.startswith("The plan against"))
 
     assert "TP1 1.00 (0.900 to 1.10) (measured: " in plan
-    assert "By it, too, TP1 is the cheapest." in plan
-    assert "furthest off by +10.0 % (p50 of total latency, TP2)" in plan
+    assert "It also finds TP1 the cheapest." in plan
+    assert "its largest error is +10.0 % (p50 of total latency, TP2)" in plan
     assert table.rows == (("TP2", "3.00", "total latency", "p50", "110", "90.0 to 120", "100", "+10.0 %"),)
     assert document(found).prediction == AGREES
-    assert "By it TP2 would be the cheapest, within its stated error." in next(
+    assert "It finds TP2 the cheapest, but within its stated error." in next(
         claim.sentence for claim in claims(told(run, WITHIN_ERROR)) if claim.topic == "Plan"
     )
     assert "Plan" not in {claim.topic for claim in claims(analyse(*run))}

@@ -86,8 +86,8 @@ def test_aiconfigurator_is_per_gpu_and_without_the_first_token() -> None:
     assert [row.per_core("output_tokens_per_second") for row in found.rows] == [172.5, 790, 433]
     assert [row.tpot_ms for row in found.rows] == [5.32, 9.1, pytest.approx(4.092, abs=0.001)]
     assert found.notes == (
-        "1 rows split the model otherwise than by tensor parallelism; they are left out",
-        "tpot of 1 rows included the first token (--inclusive-tpot); it was taken out",
+        "1 rows are left out because they split the model in other ways than tensor parallelism",
+        "tpot of 1 rows included the first token (--inclusive-tpot), which was subtracted",
         "predicted for h200_sxm vllm 0.12.0",
     )
 
@@ -185,7 +185,9 @@ def test_beyond_a_profile_nothing_is_said(tmp_path: pathlib.Path) -> None:
 
 def test_a_profile_needs_its_degree(tmp_path: pathlib.Path) -> None:
     """The chosen degree stands in another file."""
-    with pytest.raises(SettingsError, match="must be named with its degree, which a profile of Dynamo does not say"):
+    with pytest.raises(
+        SettingsError, match="must be named with its degree, because a profile of Dynamo does not have it"
+    ):
         read_stated([str(profile(tmp_path))], LOAD)
 
 

@@ -48,22 +48,22 @@ def test_what_is_stated_stays() -> None:
         (
             {"load": {"trace_use": "arrivals"}},
             (
-                "x.yaml workloads.load.trace_use: must go with load.trace: arrivals are those of a trace (got "
+                "x.yaml workloads.load.trace_use: must go with load.trace: it is the source of the arrivals (got "
                 "'arrivals')"
             ),
         ),
         (
             {"load": {"trace": "a.csv", "trace_use": "arrivals"}},
             (
-                "x.yaml workloads.limits: must have a limit with load.trace_use arrivals: without one each "
-                "request follows an answer (got {})"
+                "x.yaml workloads.limits: must have a limit with load.trace_use arrivals: without one, each request "
+                "waits for an answer (got {})"
             ),
         ),
         (
             {"load": {"trace": "a.csv", "prompt": "seed"}},
             (
-                "x.yaml workloads.load.trace: must go with load.prompt synthetic: the trace says how long "
-                "prompts are (got 'a.csv')"
+                "x.yaml workloads.load.trace: must go with load.prompt synthetic: the trace sets the length of "
+                "prompts (got 'a.csv')"
             ),
         ),
     ],

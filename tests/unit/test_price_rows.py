@@ -44,7 +44,7 @@ def test_hours_of_the_usage_are_read_ascending_and_each_once() -> None:
         ((record(2.1),), "fine", "2.1 USD listed"),
         ((record(9.0), record(2.1)), "fine", "2.1, 9 USD listed"),
         ((record(4.0),), "warning", "4 USD listed"),
-        ((), "fine", "AWS lists none; yours counts"),
+        ((), "fine", "AWS lists none, so yours is used"),
         (Unknown(reason="no right"), "unknown", "unknown: no right"),
     ],
 )
@@ -85,8 +85,8 @@ def test_the_gate_is_open_by_reservation_list_or_overlay(
     ("offered", "state", "found", "remedy"),
     [
         (("a", "b"), "fine", "a, b", ""),
-        (("b",), "wrong", "b", "leave a out of infra.zones, or move the stack"),
-        ((), "wrong", "nowhere in r", "leave a out of infra.zones, or move the stack"),
+        (("b",), "wrong", "b", "remove a from infra.zones or choose another region"),
+        ((), "wrong", "nowhere in r", "remove a from infra.zones or choose another region"),
     ],
 )
 def test_a_type_is_offered_in_every_zone(offered: tuple[str, ...], state: str, found: str, remedy: str) -> None:

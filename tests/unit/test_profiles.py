@@ -27,8 +27,8 @@ def test_a_profile_that_is_not_there_lists_those_that_are() -> None:
         read_profile("slow")
 
     assert str(caught.value) == (
-        f"PROFILE: must name a readable file, and {PROFILES / 'slow.yaml'}: no such "
-        "file or directory (got 'slow'); choose full, quick, sweep, or name a YAML file"
+        f"PROFILE: must name a readable file ({PROFILES / 'slow.yaml'}: no such "
+        "file or directory) (got 'slow'); choose full, quick, sweep or name a YAML file"
     )
 
 

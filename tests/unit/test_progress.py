@@ -72,5 +72,5 @@ def test_a_terminal_gets_bars_for_time_and_precision() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\n", written.getvalue())
 
     assert "15 min of 60 min" in shown
-    assert "±15.5 %, finest asked ±5 %" in shown
+    assert "±15.5 %, goal ±5 %" in shown
     assert max(len(line) for line in re.split(r"[\r\n]+", shown) if "block 9:" not in line) <= 80

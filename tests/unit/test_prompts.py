@@ -92,7 +92,7 @@ def test_a_trace_of_short_prompts_may_repeat_one(shortest: int, unique: object) 
 
 @pytest.mark.parametrize(
     ("lines", "sentence"),
-    [([" "], "the prompt file has no line with text; it has one prompt a line")],
+    [([" "], "the prompt file must have one prompt per line; it has no line with text")],
 )
 def test_an_empty_file_of_prompts_is_refused(lines: list[str], sentence: str) -> None:
     """There is nothing to ask."""

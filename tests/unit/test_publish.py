@@ -116,8 +116,8 @@ def test_an_outage_of_an_hour_loses_nothing(tmp_path: pathlib.Path) -> None:
     assert times == sorted(times)
     assert tries <= 60 + 7
     assert scene.said == [
-        "CloudWatch does not take metrics (unreachable); they wait on disk and are tried again",
-        "CloudWatch takes metrics again",
+        "CloudWatch does not accept metrics (unreachable); they wait on disk for the next try",
+        "CloudWatch accepts metrics again",
     ]
 
 
@@ -173,7 +173,7 @@ def test_requests_that_ended_too_late_for_their_minute_are_told_at_the_end(tmp_p
     scene.minutes.add(make_sample(intended_seconds=10, end_seconds=130))
     scene.publisher.finish()
 
-    assert scene.said == ["requests missing from OfferedRPS, for they ended after it was published: 1"]
+    assert scene.said == ["1 requests are missing from OfferedRPS: they ended after it was published"]
 
 
 def test_a_full_outbox_gives_up_the_oldest_and_says_so(tmp_path: pathlib.Path) -> None:
@@ -189,7 +189,7 @@ def test_a_full_outbox_gives_up_the_oldest_and_says_so(tmp_path: pathlib.Path) -
     assert kept == list(range(kept[0], kept[-1] + 60, 60))
     assert scene.outbox.given_up > 0
     assert scene.said[-1].endswith(
-        f"metric values given up: more than 40000 bytes wait in {tmp_path}; the samples themselves are kept"
+        f"metric values dropped: more than 40000 bytes wait in {tmp_path}; the samples themselves are kept"
     )
 
 
@@ -206,7 +206,7 @@ def test_data_that_cloudwatch_will_never_take_does_not_block_the_rest(tmp_path: 
     assert scene.latencies() == 60
     assert len(list(tmp_path.glob("*.refused"))) == 1
     assert scene.said[0] == (
-        "CloudWatch refused a request and will not take it later: InvalidParameterValue; it is kept beside the rest"
+        "CloudWatch refused a request for good: InvalidParameterValue; its file is kept beside the others"
     )
 
 
@@ -219,7 +219,7 @@ def test_a_full_disk_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     scene.minutes.add(make_sample())
-    sentence = f"metrics cannot be kept in {tmp_path}: No space left on device; make room there, or name another folder"
+    sentence = f"metrics cannot be kept in {tmp_path}: No space left on device; free space there or name another folder"
 
     with pytest.raises(StorageFailed, match=whole(sentence)):
         scene.publisher.finish()

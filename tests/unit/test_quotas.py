@@ -32,9 +32,9 @@ def test_the_remedy_has_the_command() -> None:
     """It can be copied; only the new value is left to say."""
     row = room(VPCS, ({"Value": 5.0},), 5, 1, region="us-east-2", hint="remove one")
 
-    assert row.found == "quota 5, taken 5"
+    assert row.found == "quota 5, in use 5"
     assert row.remedy == (
-        "remove one, or ask for more: aws service-quotas request-service-quota-increase --region us-east-2 "
+        "remove one or request more: aws service-quotas request-service-quota-increase --region us-east-2 "
         "--service-code vpc --quota-code L-F678F1CE --desired-value N"
     )
 

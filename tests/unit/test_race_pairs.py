@@ -105,7 +105,7 @@ def test_few_blocks_claim_nothing_and_say_so() -> None:
     """Ten of the twelve that a claim takes."""
     found = pair(spread(0.5, 10))
 
-    assert found.why_open == "10 blocks have both near their capacity; a claim takes 12"
+    assert found.why_open == "both are near their capacity in 10 blocks, but a claim needs 12"
     assert not found.is_better
     assert not found.is_safe
 
@@ -114,9 +114,7 @@ def test_blocks_that_wander_are_no_evidence() -> None:
     """A slow swing of two dozen blocks is worth one or two independent ones: refused in words."""
     found = pair([0.2 + 0.1 * math.sin(block / 8) for block in range(24)])
 
-    assert found.why_open == (
-        "the differences of 24 blocks resemble their neighbours too much to count as more than a few"
-    )
+    assert found.why_open == ("neighbouring blocks of the 24 are too similar to count separately")
     assert (found.is_better, found.is_safe) == (False, False)
 
 
@@ -138,7 +136,7 @@ def test_the_last_two_blocks_must_agree_in_a_short_run() -> None:
     steady, turning = pair([0.5, 0.52, 0.48, 0.5, 0.5], rules), pair([0.5, 0.5, 0.5, 0.5, 0.1, 0.1], rules)
 
     assert steady.is_better
-    assert turning.why_open == "the last two blocks say otherwise than those before"
+    assert turning.why_open == "the last two blocks contradict the earlier ones"
     assert not turning.is_better
 
 

@@ -137,7 +137,7 @@ def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
 
     (one,) = analysis.reached
     assert (one.bandwidth_share, one.compute_share) == (None, None)
-    assert "that roof is too low, and no share is told" in limit_claim(analysis)
+    assert "that peak is too low and no share is given" in limit_claim(analysis)
 
 
 def test_both_measurements_of_a_roof_are_in_the_published_form() -> None:
@@ -161,8 +161,10 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     sentence = limit_claim(analysis)
 
     assert sentence.startswith("TP1 reaches 16.8 % of what memory bandwidth allows (TP2 8.4 %), and ")
-    assert "memory bandwidth binds. TP2 could give at most " in sentence
-    assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
+    assert "The bottleneck is memory bandwidth. TP2 could give at most " in sentence
+    assert sentence.endswith(
+        "Source of the peak: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core."
+    )
     found = document(analysis)
     assert "16.8\u00a0%" in html(analysis, found.claims, ())
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
@@ -205,7 +207,7 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
 
     assert what_if_claim(analysis) == (
         "Extrapolated by the models fitted to this run, not measured, at the same limits: with twice the output tokens "
-        "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own "
+        "TP1 would lead; with half the prompt tokens TP1 and TP2 are too close to call. The models miss the run's own "
         "median latencies by up to 8 %; measure before you rely on it."
     )
     assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())

@@ -20,7 +20,7 @@ from tests.fakes_run import planted_run, settings
 PRICE = Price(usd_per_hour=2.25, billed_cores=4, source="a test", date="2026-10-03")
 TARIFF = Tariff(price=PRICE, idle_usd_per_hour=0.36)
 FROM, UNTIL = "2026-11-24T09:30:00+00:00", "2026-11-24T11:00:00+00:00"
-BEFORE = f"nodes that were gone before {FROM} were not seen"
+BEFORE = f"nodes that ended before {FROM}"
 
 
 def node(name: str, launched: str, gone: str | None = None, **changes: str) -> NodeSpan:
@@ -56,7 +56,7 @@ def test_a_node_that_is_still_there_is_counted_so_far() -> None:
     found = billed(node("a", "10:00", "10:30"), node("b", "10:00"))
 
     assert found.totals[0].seconds == 5400
-    assert found.unknown[1] == f"1 of 2 nodes were still there at {UNTIL}, and what they cost later is not in it"
+    assert found.unknown[1] == f"the cost of 1 of 2 nodes after {UNTIL}, when they were still there"
 
 
 def test_types_are_counted_apart() -> None:
@@ -64,7 +64,7 @@ def test_types_are_counted_apart() -> None:
     found = billed(node("a", "10:00", "11:00"), node("b", "10:00", "11:00", instance_type="trn2.48xlarge"))
 
     assert [total.instance_type for total in found.totals] == ["trn2.3xlarge", "trn2.48xlarge"]
-    assert found.unknown[-1] == "nodes of 2 types are counted at the price of one"
+    assert found.unknown[-1] == "the prices of 2 node types: all are counted at the price of one"
 
 
 def test_without_a_price_seconds_remain() -> None:
@@ -73,7 +73,7 @@ def test_without_a_price_seconds_remain() -> None:
 
     assert (found.neuron_usd, found.usd, found.usd_per_verdict) == (None, None, None)
     assert found.totals[0].seconds == 3600
-    assert "no price of a node was given" in found.unknown
+    assert "the price of a node" in found.unknown
 
 
 @pytest.mark.parametrize(("verdicts", "each"), [(0, None), (1, 2.61), (3, 0.87)])
@@ -102,7 +102,7 @@ def test_a_clock_that_steps_back_gives_no_negative_seconds() -> None:
 def test_the_claim_has_seconds_dollars_and_doubt() -> None:
     """Every figure of the receipt, in one sentence."""
     assert receipt_claim(billed(node("a", "09:00", "10:00"), node("b", "09:10", "10:50"))) == (
-        f"2 x trn2.3xlarge, 2.7 h together: $6.00 and about $0.72 for what ran around them; $6.72 per verdict. Not "
+        f"2 x trn2.3xlarge, 2.7 h in total: $6.00 and about $0.72 for the cluster around them; $6.72 per verdict. Not "
         f"known: {BEFORE}."
     )
 
@@ -118,8 +118,8 @@ def test_a_stored_receipt_comes_back() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{}", "a receipt has nodes, and this one has none"),
-        ("[]", r"all of it is \[\], which no receipt has"),
+        ("{}", "nodes must be set in a receipt"),
+        ("[]", r"all of it must not be \[\] in a receipt"),
         ("", "Expecting value: .*"),
     ],
 )

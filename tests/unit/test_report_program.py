@@ -110,8 +110,7 @@ def test_a_stored_verdict_that_differs_is_pointed_out(
     main(["report", str(folder), "--output", str(tmp_path / "out")])
 
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "The stored verdict was settled, TP4; from the samples it is inconclusive, —: "
-        "they or the rule have changed since."
+        "The stored verdict was settled, TP4; recomputed it is inconclusive, —: the samples or the rule have changed."
     )
 
 

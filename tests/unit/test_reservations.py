@@ -78,7 +78,7 @@ def test_a_reservation_that_does_not_fit_is_wrong(wrong: dict[str, object]) -> N
     """State, type, zone, platform and tenancy all count."""
     state, _, remedy = told(({**ENTRY, **wrong},))
 
-    assert (state, remedy) == ("wrong", "choose a reservation that is, or change infra.neuron to fit it")
+    assert (state, remedy) == ("wrong", "choose a reservation that matches or change infra.neuron to match it")
 
 
 def test_a_block_that_has_not_begun_says_when_it_does() -> None:
@@ -112,18 +112,18 @@ def test_the_end_is_held_against_the_experiment(kind: str, hours: float, state: 
 def test_the_end_of_a_block_and_of_a_reservation_mean_different_things() -> None:
     """One takes the nodes away in the middle of a measurement, the other makes them dearer."""
     assert told(until(BLOCK, 4.0))[1:] == (
-        ("Capacity Block, active, 2 x trn2.3xlarge in ap-southeast-4c, until 2026-11-24 04:00 UTC: 3.3 h of use left"),
-        "the experiment may last up to 4.5 h, and its nodes are ended then",
+        ("Capacity Block, active, 2 x trn2.3xlarge in ap-southeast-4c, until 2026-11-24 04:00 UTC: 3.3 h left"),
+        "the experiment may last up to 4.5 h, and its nodes end then",
     )
     assert told(until(ENTRY, 4.0))[2] == (
-        "the experiment may last up to 4.5 h, and nodes run on then at the on-demand rate, none is launched"
+        "the experiment may last up to 4.5 h, and then running nodes cost the on-demand rate and none is launched"
     )
 
 
 def test_an_endless_probe_outlasts_every_end() -> None:
     """With keep_running nobody stops it."""
     assert told(until(BLOCK, 1000), longest_hours=None)[2] == (
-        "the experiment may last without end, and its nodes are ended then"
+        "the experiment may last without end, and its nodes end then"
     )
 
 
@@ -163,7 +163,7 @@ def test_what_the_stack_itself_uses_is_free_to_it() -> None:
             1,
             ("reserved",),
             "wrong",
-            "set infra.neuron.maximum_nodes to 1, so that servers take turns; or reserve more",
+            "set infra.neuron.maximum_nodes to 1 so that servers take turns; or reserve more",
         ),
         (0, ("reserved",), "wrong", "reserve more"),
         (0, ("reserved", "on-demand"), "fine", ""),
@@ -182,6 +182,6 @@ def test_a_fleet_needs_its_reservation_too() -> None:
     settings = neuron("cr-1").model_copy(update={"fleet_nodes": 3})
     row = enough(settings, experiment(), 4)
 
-    assert (row.state, row.required) == ("wrong", "5, the nodes of the plan and the 3 of the fleet")
-    assert row.remedy == "set infra.neuron.maximum_nodes to 1, so that servers take turns; or reserve more"
+    assert (row.state, row.required) == ("wrong", "5 nodes for the plan and the 3 of the fleet")
+    assert row.remedy == "set infra.neuron.maximum_nodes to 1 so that servers take turns; or reserve more"
     assert enough(settings, experiment(), 5).state == "fine"

@@ -72,8 +72,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: pathlib.Path)
         write_record(gone, RECORD)
 
     assert str(caught.value) == (
-        f"results cannot be written to {gone} (No such file or directory); what was written before is whole; "
-        "free room there or name another folder"
+        f"results cannot be written to {gone} (No such file or directory); earlier results are intact; free space "
+        f"there or name another folder"
     )
 
 

@@ -151,7 +151,7 @@ def test_a_lost_part_cannot_be_gone_on_with(world: World) -> None:
 
     with pytest.raises(
         ResumeFailed,
-        match=r"the samples at its place are another turn's: one of the files is missing; a new run begins$",
+        match=r"its samples belong to another turn, so a file is missing; a new run begins$",
     ):
         world.live()
 
@@ -159,11 +159,11 @@ def test_a_lost_part_cannot_be_gone_on_with(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"pins": {"code": "another"}}, "run test was begun with other pin code: what it measured is kept"),
-        ({"rounds": ((TP1,), (TP2,))}, "run test was begun with other rounds of servers: what it measured is kept"),
+        ({"pins": {"code": "another"}}, "run test began with other pin code: its measurements are kept"),
+        ({"rounds": ((TP1,), (TP2,))}, "run test began with other rounds of servers: its measurements are kept"),
         (
             {"settings": parse_workloads(settings(degrees=[1, 2]), file="test")},
-            "run test was begun with other settings",
+            "run test began with other settings",
         ),
     ],
     ids=["pins", "rounds", "settings"],
@@ -188,7 +188,7 @@ def test_a_turn_that_another_release_took_is_not_mixed_with_ours(world: World) -
     before = len(world.asked)
 
     with pytest.raises(
-        ResumeFailed, match=r"^the turn on record \(warm_up, TP1, .*server start 7\) is not the one that "
+        ResumeFailed, match=r"^the recorded turn \(warm_up, TP1, .*server start 7\) must match the one due now "
     ):
         world.live()
     assert len(world.asked) == before
@@ -199,7 +199,7 @@ def test_a_record_of_a_newer_release_is_not_gone_on_with(world: World) -> None:
     world.live(dies=(3, 0.0))
     edited(world.folder, schema_version=99)
 
-    with pytest.raises(ResumeFailed, match=r"run\.json holds no run that this release goes on with "):
+    with pytest.raises(ResumeFailed, match=r"run\.json does not hold a run that this release can continue "):
         world.live()
 
 
@@ -283,5 +283,5 @@ def test_a_pod_on_another_node_goes_on_from_the_bucket(world: World, bucket: Buc
 def test_a_bucket_that_does_not_answer_is_tried_again_by_the_next_process(world: World, bucket: Bucket) -> None:
     """A new run would be paid twice: the process ends, and whoever started it starts another."""
     world.bucket = Bucket(bucket._client, "gone", "runs/test")
-    with pytest.raises(StorageFailed, match=r"^what was kept of the run in s3://gone/runs/test cannot be fetched \("):
+    with pytest.raises(StorageFailed, match=r"^the stored part of the run in s3://gone/runs/test cannot be read \("):
         restored(world.folder.parent, world.bucket)

@@ -105,7 +105,7 @@ def test_an_early_tie_is_inconclusive_and_names_who_leads() -> None:
 
     assert (verdict.outcome, verdict.chosen) == ("inconclusive", None)
     assert verdict.provisional in {"TP1", "TP2"}
-    assert verdict.reasons == ("6 blocks completed, and a claim takes 12",)
+    assert verdict.reasons == ("a claim needs 12 blocks and the run completed 6",)
     assert verdict.outlook[0].blocks == 6
 
 
@@ -205,8 +205,8 @@ def test_a_limit_that_is_missed_by_a_few_is_not_settled_early() -> None:
     verdict = decide(recorder.record(truths, section), recorder.samples)
 
     assert (verdict.outcome, words(verdict)) == ("inconclusive", {"TP1": "inconclusive"})
-    assert verdict.degrees[0].ground.sentence.endswith(" (60 % must), not yet beyond doubt")
-    assert verdict.reasons == ("whether TP1 can hold the limits at all is not shown yet",)
+    assert verdict.degrees[0].ground.sentence.endswith(" (60 % must); more requests must confirm it")
+    assert verdict.reasons == ("too few requests show whether TP1 can meet the limits",)
 
 
 def test_failures_count_as_misses_of_the_limit() -> None:
@@ -247,8 +247,8 @@ def test_a_limit_on_a_figure_that_no_request_has_is_in_doubt(at_most_ms: float) 
 
     assert (verdict.outcome, words(verdict)) == ("inconclusive", {"TP1": "inconclusive"})
     assert verdict.degrees[0].ground.sentence == (
-        f"no request has a time to first token to hold against {at_most_ms:.1f} ms; "
-        "serve with streaming, or ask for another limit"
+        f"no request has a time to first token, so the limit of {at_most_ms:.1f} ms cannot be checked; "
+        "stream the answers or set another limit"
     )
 
 
@@ -286,7 +286,7 @@ def test_a_degree_without_record_is_inconclusive() -> None:
     verdict = decide(record, samples)
 
     assert (verdict.outcome, words(verdict)["TP4"]) == ("inconclusive", "inconclusive")
-    assert verdict.reasons == ("the settings ask for TP4, of which the run has no record",)
+    assert verdict.reasons == ("the settings ask for TP4, but the run did not record it",)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2, 8])
@@ -304,7 +304,7 @@ def test_servers_that_are_not_saturated_are_not_settled() -> None:
     verdict = decide(*planted_run(growing, rising=(1, 2, 4)))
 
     assert verdict.outcome == "inconclusive"
-    assert verdict.reasons[0] == "TP1, TP2 and TP4 not saturated at the last step of the load"
+    assert verdict.reasons[0] == "not saturated at the last load step: TP1, TP2 and TP4"
 
 
 def test_servers_that_gain_nothing_twice_are_saturated() -> None:
@@ -340,7 +340,7 @@ def test_neighbours_that_resemble_each_other_are_no_claim() -> None:
     verdict = decide(recorder.record(TIE), recorder.samples)
 
     assert verdict.outcome == "inconclusive"
-    assert "resemble their neighbours too much" in str(verdict.comparisons[0].why_open)
+    assert "are too similar to count separately" in str(verdict.comparisons[0].why_open)
 
 
 def test_the_outlook_is_priced() -> None:
@@ -402,7 +402,7 @@ def test_an_old_run_with_limits_is_not_answered_anew() -> None:
     degrees = Recorder().record(truths).degrees
     verdict = decide(dataclasses.replace(record, turns=turns, degrees=degrees), samples)
     sentence = (
-        "its blocks kept a fixed number of requests in flight, which does not answer which rate holds the limits; "
+        "its blocks kept a fixed number of requests in flight, so they do not show which rate meets the limits; "
         "measure it again"
     )
 
@@ -425,8 +425,8 @@ def mutated(samples: list[Sample], **changes: typing.Any) -> list[Sample]:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"end_seconds": math.nan}, "request 0 has a time that is no finite number"),
-        ({"end_seconds": math.inf}, "request 0 has a time that is no finite number"),
+        ({"end_seconds": math.nan}, "request 0 has a time that is not a finite number"),
+        ({"end_seconds": math.inf}, "request 0 has a time that is not a finite number"),
         ({"end_seconds": -5.0}, "request 0 has times out of order: the clock stepped"),
         ({"output_tokens": -1}, "request 0 has -1 output tokens"),
         ({"output_tokens": math.nan}, "request 0 has nan output tokens"),

@@ -96,13 +96,16 @@ def test_settings_that_break_a_rule_are_refused_by_key() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda data: data.pop("turns"), "a run record has turns, and this one has none"),
-        (lambda data: data.pop("settings"), "a run record has settings, and this one has none"),
-        (lambda data: data["degrees"][0].pop("urls"), "a run record has degrees.0.urls, and this one has none"),
-        (lambda data: data.update(colour="red"), "a run record has no colour, and this one has"),
-        (lambda data: data["turns"][1].update(requests="two"), "turns.1.requests is 'two', which no run record has"),
-        (lambda data: data.update(schema_version=2), "a run record has schema_version 1, and this one has 2"),
-        (lambda data: data.pop("schema_version"), "a run record has schema_version 1, and this one has none"),
+        (lambda data: data.pop("turns"), "turns must be set in a run record"),
+        (lambda data: data.pop("settings"), "settings must be set in a run record"),
+        (lambda data: data["degrees"][0].pop("urls"), "degrees.0.urls must be set in a run record"),
+        (lambda data: data.update(colour="red"), "colour must not be in a run record"),
+        (
+            lambda data: data["turns"][1].update(requests="two"),
+            "turns.1.requests must not be 'two' in a run record",
+        ),
+        (lambda data: data.update(schema_version=2), "schema_version must be 1 in a run record, but it is 2"),
+        (lambda data: data.pop("schema_version"), "schema_version must be 1 in a run record, but it is not set"),
     ],
 )
 def test_a_text_that_holds_no_run_is_refused_by_key(
@@ -116,5 +119,5 @@ def test_a_text_that_holds_no_run_is_refused_by_key(
 @pytest.mark.parametrize("text", ["", "[]", STORED[:100]])
 def test_a_cut_text_is_refused(text: str) -> None:
     """Nothing, a list, a part."""
-    with pytest.raises(ValueError, match=r"^(Expecting|Unterminated|a run record has schema_version 1)"):
+    with pytest.raises(ValueError, match=r"^(Expecting|Unterminated|schema_version must be 1)"):
         decode_run(text)

@@ -47,7 +47,7 @@ def test_a_few_disturbed_turns_are_left_out_with_their_samples() -> None:
     assert dict(audited.void_reasons) == {}
     assert audited.left_out[0] == (
         "TP2 block 0: other processes took 40 % of the measured cores; a valid turn has at most 15 %; "
-        "end what else runs on this machine"
+        "stop other programs on this machine"
     )
 
 
@@ -106,7 +106,7 @@ def test_tokens_other_than_planned_void_the_run_where_the_plan_is_exact(pin: str
     exact = dataclasses.replace(record, pins=record.pins | {pin: EXACT})
 
     assert dict(audit_run(record, others).void_reasons) == {}
-    assert f"the server counted other {word} tokens than" in audit_run(exact, others).void_reasons[TP1][0]
+    assert f" {word} tokens were planned, but " in audit_run(exact, others).void_reasons[TP1][0]
 
 
 def test_a_quota_that_held_back_voids_a_turn() -> None:
@@ -123,8 +123,8 @@ def test_a_quota_that_held_back_voids_a_turn() -> None:
 
     assert (reasons[None], reasons[0]) == ({}, {})
     assert (
-        "the container's CPU quota held servers or client back in 3 periods (0.250 s); a valid turn has none; give "
-        "the container more CPUs, or measure smaller degrees"
+        "the container's CPU quota throttled the servers or the client in 3 periods (0.250 s); a valid turn has none; "
+        "give the container more CPUs or measure smaller degrees"
     ) in reasons[3][TP1][0]
 
 

@@ -126,7 +126,7 @@ def test_settings_that_are_not_there(tmp_path: pathlib.Path) -> None:
         asked(parser.parse_args(["--settings", missing, "--target", "1=http://a", "--results", "r"]))
 
     assert str(caught.value) == (
-        f"--settings: must name a readable file, and {missing}: no such file or directory (got '{missing}'); "
+        f"--settings: must name a readable file ({missing}: no such file or directory) (got '{missing}'); "
         "name a YAML file"
     )
 
@@ -150,4 +150,4 @@ def test_batches_by_memory_are_refused_where_it_is_not_known(tmp_path: pathlib.P
             tmp_path, "--target", "1=http://a", "--results", "r", settings="workloads: {model: {max_num_seqs: auto}}\n"
         )
 
-    assert "workloads.model.max_num_seqs: must be a number for servers of your own" in str(caught.value)
+    assert "workloads.model.max_num_seqs: must be a number for your own servers" in str(caught.value)

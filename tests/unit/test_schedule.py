@@ -141,25 +141,28 @@ def test_a_replay_that_goes_round_has_the_rate_that_was_asked(seed: int) -> None
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Closed(concurrency=0), "concurrency is 0; it is a finite number above 0"),
-        (lambda: Closed(concurrency=1, think_seconds=-1), "think_seconds is -1; it is a finite number of at least 0"),
-        (lambda: Rotation(servers=0), "servers is 0; it is a finite number above 0"),
-        (lambda: Constant(rate_per_second=0), "rate_per_second is 0; it is a finite number above 0"),
-        (lambda: Constant(rate_per_second=float("inf")), "rate_per_second is inf; it is a finite number above 0"),
-        (lambda: Poisson(rate_per_second=-1, seed=1), "rate_per_second is -1; it is a finite number above 0"),
+        (lambda: Closed(concurrency=0), "concurrency must be a finite number above 0 (got 0)"),
+        (
+            lambda: Closed(concurrency=1, think_seconds=-1),
+            "think_seconds must be a finite number of at least 0 (got -1)",
+        ),
+        (lambda: Rotation(servers=0), "servers must be a finite number above 0 (got 0)"),
+        (lambda: Constant(rate_per_second=0), "rate_per_second must be a finite number above 0 (got 0)"),
+        (lambda: Constant(rate_per_second=float("inf")), "rate_per_second must be a finite number above 0 (got inf)"),
+        (lambda: Poisson(rate_per_second=-1, seed=1), "rate_per_second must be a finite number above 0 (got -1)"),
         (
             lambda: Rising(rates_per_second=(), step_seconds=1),
-            "rates_per_second is empty; a rising schedule has at least one rate",
+            "rates_per_second must have at least one rate",
         ),
         (
             lambda: Rising(rates_per_second=(1, 0), step_seconds=1),
-            "rates_per_second is 0; it is a finite number above 0",
+            "rates_per_second must be a finite number above 0 (got 0)",
         ),
-        (lambda: Replay(recorded=()), "the trace is empty; it has at least one request"),
-        (lambda: Replay(recorded=(1.0, 0.5)), "the trace is not in ascending order of time"),
+        (lambda: Replay(recorded=()), "the trace must have at least one request"),
+        (lambda: Replay(recorded=(1.0, 0.5)), "the requests of the trace must be in order of time"),
         (
             lambda: Replay(recorded=(0.0, 0.0), stretched_to_per_second=1),
-            "all requests of the trace come at one moment; a rate takes a time between them",
+            "the requests of the trace must not all have the same time: they give no rate",
         ),
     ],
 )

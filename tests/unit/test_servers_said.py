@@ -42,9 +42,8 @@ def test_preemptions_are_a_caveat_with_their_count() -> None:
 
     assert decide(told, samples).caveats == (
         (
-            f"with TP2's servers as they are: in {turns} turns they took a request's KV blocks away {2 * turns} times "
-            "and computed it again (preemption): fewer requests at a time, or more memory for the KV cache, would "
-            "serve faster"
+            f"in {turns} turns the servers of TP2 ran out of KV cache {2 * turns} times and recomputed a request "
+            "(preemption): allow fewer requests at a time or give the KV cache more memory"
         ),
     )
 
@@ -59,10 +58,10 @@ def test_servers_that_say_nothing_are_no_caveat() -> None:
 @pytest.mark.parametrize(
     ("totals", "said"),
     [
-        ({"preemptions": 1}, ["took a request's KV blocks away once and computed it again (preemption): "]),
+        ({"preemptions": 1}, ["ran out of KV cache once and recomputed a request (preemption): "]),
         ({"prefix_queries": 200, "prefix_hits": 50}, ["took 50 of 200 prompt tokens (25 %) from the prefix cache, "]),
         ({"prefix_queries": 20_000, "prefix_hits": 50}, []),
-        ({"process_cpu_seconds": 9.7}, ["answered with a process that used 0.97 CPU cores: "]),
+        ({"process_cpu_seconds": 9.7}, ["used 0.97 CPU cores in the process that answers: "]),
         ({"process_cpu_seconds": 8.0}, []),
         ({"process_cpu_seconds": 38.0}, []),
         ({}, []),

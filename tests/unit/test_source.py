@@ -46,7 +46,7 @@ def test_a_cut_last_line_is_left_out_and_said(stored: pathlib.Path) -> None:
     source = read(str(stored))
 
     assert len(source.samples) == len(planted_run(blocks=5)[1]) - 1
-    assert source.notes == ("samples.jsonl ends in a cut line, which is left out",)
+    assert source.notes == ("the last line of samples.jsonl is cut and left out",)
 
 
 LINE = encode(make_sample(detail="half a pair: \ud83d", rate_per_second=2.5))
@@ -86,7 +86,7 @@ def test_a_line_that_is_no_sample_is_left_out(old: str, new: str) -> None:
 
     assert (len(found), note) == (
         1,
-        "1 of 2 lines of samples.jsonl hold no sample and are left out; the first is line 1",
+        "1 of 2 lines of samples.jsonl are not samples and are left out; the first is line 1",
     )
 
 
@@ -100,7 +100,7 @@ def test_lines_that_hold_no_sample_are_counted(stored: pathlib.Path) -> None:
     source = read(str(stored))
 
     assert source.notes == (
-        f"2 of {len(lines)} lines of samples.jsonl hold no sample and are left out; the first is line 4",
+        f"2 of {len(lines)} lines of samples.jsonl are not samples and are left out; the first is line 4",
     )
 
 
@@ -189,14 +189,14 @@ def newer(data: dict[str, typing.Any]) -> None:
     [
         (
             no_cores,
-            "must hold a run that used cores: its run.json says that TP1 used 0 (got 'PATH'); copy the file again",
+            "must hold a run that used cores; its run.json says that TP1 used 0 (got 'PATH'); copy the file again",
         ),
         (
             words_for_cores,
-            f"{NO_RUN}: degrees.0.cores_used is 'many', which no run record has (got 'PATH'); {RELEASE}",
+            f"{NO_RUN}: degrees.0.cores_used must not be 'many' in a run record (got 'PATH'); {RELEASE}",
         ),
-        (newer, f"{NO_RUN}: a run record has schema_version 1, and this one has 99 (got 'PATH'); {RELEASE}"),
-        (without_urls, f"{NO_RUN}: a run record has degrees.0.urls, and this one has none (got 'PATH'); {RELEASE}"),
+        (newer, f"{NO_RUN}: schema_version must be 1 in a run record, but it is 99 (got 'PATH'); {RELEASE}"),
+        (without_urls, f"{NO_RUN}: degrees.0.urls must be set in a run record (got 'PATH'); {RELEASE}"),
     ],
     ids=["no cores", "words for cores", "newer", "without a key"],
 )

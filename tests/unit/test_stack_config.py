@@ -78,8 +78,8 @@ def test_without_pulumi_the_file_tells(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("echo error: no stack named dev >&2; exit 255", "pulumi config said: error: no stack named dev"),
-        ("echo '[]'", "pulumi config said: nothing that is one"),
+        ("echo error: no stack named dev >&2; exit 255", "pulumi config failed: error: no stack named dev"),
+        ("echo '[]'", "pulumi config failed: it printed no JSON object"),
         ("echo nonsense", "the pulumi command did not answer with JSON"),
     ],
 )
@@ -106,8 +106,8 @@ def test_what_only_pulumi_can_read_is_refused_without_it(folder: pathlib.Path, m
     (folder / "Pulumi.dev.yaml").write_text(FILE + more, encoding="utf-8")
 
     assert refusal("dev", folder) == (
-        f"--stack: must be readable, but only Pulumi can read its secrets and ESC environments ({what}): there is no "
-        "pulumi command on PATH (got 'dev'); run it where `pulumi config` works"
+        f"--stack: must be readable, but only Pulumi can read its secrets and ESC environments ({what}): the pulumi "
+        "command is not on PATH (got 'dev'); run it where `pulumi config` works"
     )
 
 

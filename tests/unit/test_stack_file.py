@@ -90,7 +90,7 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
             {"workloads": {"price": {"usd_per_hour": 2.5, "billed_cores": 4, "source": "x", "date": "2026-11-01"}}},
             (
                 "Pulumi.dev.yaml workloads.price.usd_per_hour: must be absent in a stack file: "
-                "infra.neuron.price has the price (got 2.5)"
+                "the price is in infra.neuron.price (got 2.5)"
             ),
         ),
         (
@@ -100,7 +100,7 @@ def test_bad_keys_of_all_sections_come_in_one_error() -> None:
         (
             {"serving": {"namespace": "kube-system"}},
             (
-                "Pulumi.dev.yaml serving.namespace: must be a namespace of its own: it is made and deleted with "
+                "Pulumi.dev.yaml serving.namespace: must be a new namespace: it is created and deleted with "
                 "the experiment (got 'kube-system')"
             ),
         ),

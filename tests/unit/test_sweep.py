@@ -41,12 +41,12 @@ def test_its_receipt_comes_back() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ('"schema_version": 1', '"schema_version": 2', "a sweep's record has schema_version 1, and this one has 2"),
-        ('"schema_version": 1', '"version": 1', "a sweep's record has schema_version 1, and this one has none"),
-        ('"waiting"', '"asleep"', "legs.0.state is 'asleep', which no sweep's record has"),
-        ('"b"', '"../b"', "legs.0.folder is '../b', which no sweep's record has"),
-        ('"b"', '".."', "legs.0.folder is '..', which no sweep's record has"),
-        ('"legs"', '"arms"', "a sweep's record has legs, and this one has none"),
+        ('"schema_version": 1', '"schema_version": 2', "schema_version must be 1 in a sweep's record, but it is 2"),
+        ('"schema_version": 1', '"version": 1', "schema_version must be 1 in a sweep's record, but it is not set"),
+        ('"waiting"', '"asleep"', "legs.0.state must not be 'asleep' in a sweep's record"),
+        ('"b"', '"../b"', "legs.0.folder must not be '../b' in a sweep's record"),
+        ('"b"', '".."', "legs.0.folder must not be '..' in a sweep's record"),
+        ('"legs"', '"arms"', "legs must be set in a sweep's record"),
     ],
 )
 def test_a_broken_record_is_refused(old: str, new: str, what: str) -> None:
@@ -59,7 +59,7 @@ def test_a_folder_outside_the_sweep_is_named() -> None:
     """By its place in the record."""
     text = encode_sweep(SWEEP).replace('"c"', '"../c"')
 
-    with pytest.raises(ValueError, match=r"^legs\.1\.folder is '\.\./c', which no sweep's record has$"):
+    with pytest.raises(ValueError, match=r"^legs\.1\.folder must not be '\.\./c' in a sweep's record$"):
         decode_sweep(text)
 
 

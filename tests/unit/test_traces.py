@@ -8,7 +8,7 @@ from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.traces import Trace, Unit, portable, read_trace
 from tests.fakes_samples import whole
 
-COUNT = "it is a whole number of tokens, at least 0"
+COUNT = "must be a whole number of tokens, at least 0"
 AZURE_2023 = """TIMESTAMP,ContextTokens,GeneratedTokens
 2023-11-16 18:17:03.9799600,4808,10
 2023-11-16 18:17:05.4799600,3180,8
@@ -108,32 +108,35 @@ def test_what_is_left_out_is_counted(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (AZURE_2023.replace("3180", "many"), f"line 3: ContextTokens is 'many'; {COUNT}"),
-        (AZURE_2023.replace("3180", "-3"), f"line 3: ContextTokens is '-3'; {COUNT}"),
+        (AZURE_2023.replace("3180", "many"), f"line 3: ContextTokens {COUNT} (got 'many')"),
+        (AZURE_2023.replace("3180", "-3"), f"line 3: ContextTokens {COUNT} (got '-3')"),
         (
             AZURE_2023.replace("2023-11-16 18:17:05", "yesterday"),
-            "line 3: TIMESTAMP is 'yesterday.4799600'; it is a date and a time as 2023-11-16 18:17:03.9799600",
+            (
+                "line 3: TIMESTAMP must be a date and a time, for example 2023-11-16 18:17:03.9799600 "
+                "(got 'yesterday.4799600')"
+            ),
         ),
-        (AZURE_2023.replace(",8\n", "\n"), "line 3 has 2 columns; the header has 3"),
-        (BURST_1.replace("6.5", "x"), "line 3: Timestamp is 'x'; it is a number"),
-        (OWN.replace("1.5", "NaN"), "line 2: seconds is nan; it is a number"),
-        (OWN.replace("6}", "6.5}"), f"line 2: output_tokens is 6.5; {COUNT}"),
-        (OWN.replace("6}", "true}"), f"line 2: output_tokens is True; {COUNT}"),
+        (AZURE_2023.replace(",8\n", "\n"), "line 3 must have 3 columns, as the header (got 2)"),
+        (BURST_1.replace("6.5", "x"), "line 3: Timestamp must be a number (got 'x')"),
+        (OWN.replace("1.5", "NaN"), "line 2: seconds must be a number (got nan)"),
+        (OWN.replace("6}", "6.5}"), f"line 2: output_tokens {COUNT} (got 6.5)"),
+        (OWN.replace("6}", "true}"), f"line 2: output_tokens {COUNT} (got True)"),
         (
             OWN.replace("6}", "6"),
-            'line 2 is \'{"seconds": 1.5, "prompt_tokens": 5, "output_tokens": 6\'; a line is one JSON object',
+            'line 2 must be one JSON object (got \'{"seconds": 1.5, "prompt_tokens": 5, "output_tokens": 6\')',
         ),
         (
             MOONCAKE.replace('"input_length": 6472', '"text_input": "why"'),
-            "line 2 has no input_length; every request of a Mooncake or AIPerf trace has one",
+            "line 2 must have input_length, as every request of a Mooncake or AIPerf trace",
         ),
-        ("prompt_tokens,output_tokens\n0,3\n", "has no request with prompt and output; 1 were read"),
+        ("prompt_tokens,output_tokens\n0,3\n", "must have a request with prompt and output; 1 requests were read"),
         (
             "a,b\n1,2\n",
             (
-                "line 1 has a, b; a trace has one of these pairs of columns or keys: "
+                "line 1 must have one of these pairs of columns or keys: "
                 "ContextTokens and GeneratedTokens, Request tokens and Response tokens, "
-                "input_length and output_length, prompt_tokens and output_tokens"
+                "input_length and output_length, prompt_tokens and output_tokens (got a, b)"
             ),
         ),
     ],
@@ -154,7 +157,7 @@ def test_a_trace_without_a_request_that_fits_is_refused(tmp_path: pathlib.Path) 
 def test_a_binary_file_is_told(tmp_path: pathlib.Path) -> None:
     """Such as one that is compressed."""
     (tmp_path / "trace").write_bytes(b"\x1f\x8b\x08")
-    with pytest.raises(ValueError, match=r"trace is no text in UTF-8 \(invalid start byte at byte 1\)$"):
+    with pytest.raises(ValueError, match=r"trace must be text in UTF-8 \(invalid start byte at byte 1\)$"):
         read_trace(tmp_path / "trace")
 
 

@@ -52,7 +52,7 @@ def test_a_made_tokenizer_knows_every_id_and_every_prompt_word(made: pathlib.Pat
         pytest.param(
             "{",
             (
-                "must have JSON in its config.json (Expecting property name enclosed in double quotes: "
+                "must have a config.json in JSON (Expecting property name enclosed in double quotes: "
                 "line 1 column 2 (char 1))"
             ),
             id="cut",

@@ -68,7 +68,7 @@ def test_equal_cores_that_are_no_whole_chips_are_refused() -> None:
 
     assert str(refused.value) == (
         "test.yaml serving.equal_cores: must be a multiple of 4: the image of infra.neuron.pair takes whole chips of 4 "
-        "logical cores (got 2); or leave it out"
+        "logical cores (got 2); correct it or remove it"
     )
 
 

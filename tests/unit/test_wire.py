@@ -33,7 +33,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
     """The sentence has the value and the rule."""
     rule = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
 
-    with pytest.raises(ValueError, match=whole(f"{url!r} is no address of a server; {rule}")):
+    with pytest.raises(ValueError, match=whole(f"{url!r} is not an address of a server; {rule}")):
         wire.address(url)
 
 
@@ -76,5 +76,5 @@ def test_token_ids_and_the_prompts_own_length_are_sent() -> None:
 
 def test_a_header_cannot_smuggle_another() -> None:
     """A line's end within a header is refused."""
-    with pytest.raises(ValueError, match=r"^header 'X' has a line's end in it; a header is one line$"):
+    with pytest.raises(ValueError, match=r"^header 'X' must be one line$"):
         wire.head(wire.address("http://h"), "GET", "/", [("X", "a\r\nY: b")], 0)

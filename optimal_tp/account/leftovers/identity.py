@@ -70,7 +70,7 @@ def _roles(scope: Scope, look: Look) -> list[Leftover]:
         and scope.owns(pairs(look(questions.ROLE_TAGS, RoleName=name)), look)
     ]
     nameless = [name for name in names if scope.makes_cluster and name.startswith(f"{CONTROL_PLANE_ROLE}-")]
-    spared = "it has no tags, and that of another stack in this account is named alike"
+    spared = "it has no tags and may belong to another stack in this account with the same name"
     return [_role(name, look) for name in ours] + [_role(name, look, spared=spared) for name in nameless]
 
 

@@ -66,7 +66,7 @@ def _wait(kind: Kind, names: set[str], scope: Scope, hands: Hands) -> None:
         hands.say(f"  waiting for {_count(kind, len(left))} to go")
         hands.pause(_PAUSE_SECONDS)
     if kind.patience_seconds and left:
-        hands.say(f"  still going after {kind.patience_seconds} s: {', '.join(sorted(left))}")
+        hands.say(f"  not gone after {kind.patience_seconds} s: {', '.join(sorted(left))}")
 
 
 def _count(kind: Kind, number: int) -> str:

@@ -33,7 +33,7 @@ class Look:
 
 _HEX_DIGITS: typing.Final = r"-[0-9a-f]{7}"
 """What Pulumi's AWS provider appends to a name that the program does not fix."""
-_NO_TAGS: typing.Final = "infra.tags is empty, so ours cannot be told from others"
+_NO_TAGS: typing.Final = "infra.tags is empty, so this stack's resources cannot be recognized"
 
 Filters = list[dict[str, object]]
 

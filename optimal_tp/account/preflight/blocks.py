@@ -44,7 +44,7 @@ def offers(answer: Answer, zones: tuple[str, ...], *, required: str) -> Row:
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
     if not answer:
-        remedy = "ask again later, in another region, or for another infra.neuron.instance_type"
+        remedy = "try later, another region or another infra.neuron.instance_type"
         return Row(check=check, state="warning", found="none in eight weeks", required=required, remedy=remedy)
     ordered = sorted(answer, key=lambda each: (each["AvailabilityZone"] not in zones, _price(each), each["StartDate"]))
     found = "; ".join(_told(each) for each in ordered[:_SHOWN])
@@ -64,5 +64,5 @@ def _told(offer: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
     hour = _price(offer) / (length * count)
     return (
         f"{offer['AvailabilityZone']} from {offer['StartDate']:%Y-%m-%d %H:%M} UTC, {length} h: {_price(offer):.2f} "
-        f"{offer.get('CurrencyCode', 'USD')}, {hour:.2f} an hour of a node"
+        f"{offer.get('CurrencyCode', 'USD')}, {hour:.2f} per node-hour"
     )

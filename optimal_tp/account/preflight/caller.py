@@ -30,19 +30,21 @@ def rows(scene: Scene) -> list[Row]:
 
 def session(credentials: Credentials, up_hours: float, now: dt.datetime) -> Row:
     """Hold the end of the credentials against how long `up` takes: it cannot go on with others in the middle."""
-    check, required = "end of the credentials", f"not within the {up_hours:.1f} h that `up` is expected to take"
+    check, required = "expiry of the credentials", f"later than the {up_hours:.1f} h that `up` is expected to take"
     end, source = credentials.end, credentials.source
     if isinstance(end, Unknown):
-        remedy = "use a profile, which renews them by itself, or log in anew just before `up`"
+        remedy = "use a profile, which renews them, or log in again just before `up`"
         return unknown(check, f"{source}: {end.reason}", required, remedy)
     if not isinstance(end, dt.datetime):
-        told = {"none": "no end", "renewed": "renewed by whoever uses them"}[end]
+        told = {"none": "never", "renewed": "renewed automatically"}[end]
         return Row(check=check, state="fine", found=f"{source}: {told}", required=required)
     left = (end - now).total_seconds() / 3600
     found = f"{source}: {end.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC, in {max(left, 0):.1f} h"
     if left >= up_hours:
         return Row(check=check, state="fine", found=found, required=required)
-    remedy = "log in anew just before `up`, or ask for a longer session; `up` run again goes on where it stopped"
+    remedy = (
+        "log in again just before `up` or request a longer session; a second `up` continues where the first stopped"
+    )
     return Row(check=check, state="warning", found=found, required=required, remedy=remedy)
 
 
@@ -52,10 +54,10 @@ def reached(plane: ControlPlane, address: Answer) -> Row:
     if not plane.public_access_cidrs:
         required = "in the VPC, or in a network that reaches it"
         remedy = "run `up` from such a network"
-        return unknown(check, "the API server is private, and the way to it was not tried", required, remedy)
+        return unknown(check, "the API server is private and the connection was not tried", required, remedy)
     required = f"in {', '.join(plane.public_access_cidrs)}"
     if isinstance(address, Unknown):
-        remedy = "compare the address from which you run `up` by hand"
+        remedy = "compare your own public address by hand"
         return unknown(check, f"not compared, {address.reason}", required, remedy)
     own = ipaddress.IPv4Address(address[0])
     if any(own in ipaddress.IPv4Network(cidr) for cidr in plane.public_access_cidrs):
@@ -70,7 +72,7 @@ def dry_run(settings: InfraSettings, account: str, organization: Answer) -> Row:
     They name no IMDSv2 and, before the first node pool, other instance types (karpenter-provider-aws issues 8190 and
     9018, read 2026-11-27). What a policy says, a member account is not told.
     """
-    check, required = "Karpenter's trial launches", "allowed by every policy of the organization, or switched off"
+    check, required = "Karpenter's trial launches", "allowed by every policy of the organization or switched off"
     if not settings.karpenter_dry_run:
         return Row(check=check, state="fine", found="infra.karpenter_dry_run: false", required=required)
     if isinstance(organization, Unknown):
@@ -78,12 +80,12 @@ def dry_run(settings: InfraSettings, account: str, organization: Answer) -> Row:
     if not organization:
         return Row(check=check, state="fine", found="the account is in no organization", required=required)
     if str(organization[0].get("MasterAccountId", "")) == account:
-        found = "the organization's own account, to which its policies do not apply"
+        found = "the organization's management account, exempt from its policies"
         return Row(check=check, state="fine", found=found, required=required)
-    found = f"a member of {organization[0].get('Id', 'an organization')}, whose policies it cannot read"
+    found = f"a member of {organization[0].get('Id', 'an organization')}; it cannot read the policies"
     remedy = (
-        "where a policy wants IMDSv2 of every launch, or allows some instance types only, set infra.karpenter_dry_run: "
-        "false; else the node class never becomes ready"
+        "if a policy requires IMDSv2 or allows only some instance types, set infra.karpenter_dry_run: false; "
+        "otherwise the node class never becomes ready"
     )
     return Row(check=check, state="warning", found=found, required=required, remedy=remedy)
 
@@ -93,9 +95,9 @@ def login(stores: Answer) -> Row:
 
     Without one the charts are there for everybody (karpenter-provider-aws issues 3441 and 6357).
     """
-    check, required = f"login of {_PUBLIC_ECR}", "none, or a fresh one"
+    check, required = f"login to {_PUBLIC_ECR}", "none or a fresh one"
     if isinstance(stores, Unknown):
-        return unknown(check, stores.reason, required, f"look for {_PUBLIC_ECR} there by hand")
+        return unknown(check, stores.reason, required, f"check it by hand for {_PUBLIC_ECR}")
     if not stores:
         return Row(check=check, state="fine", found="none", required=required)
     remedy = f"docker logout {_PUBLIC_ECR}; helm registry logout {_PUBLIC_ECR}"

@@ -11,7 +11,7 @@ def checks(scene: Scene) -> list[Row]:
     """Return a row for each check of the stack."""
     who = f"account {scene.account}, region {scene.settings.region}"
     return [
-        Row(check="credentials and region", state="fine", found=who, required="AWS knows who asks"),
+        Row(check="credentials and region", state="fine", found=who, required="AWS accepts the credentials"),
         *caller.rows(scene),
         *nodes.rows(scene),
         *_software(scene),
@@ -104,7 +104,7 @@ def _manifest(scene: Scene, wanted: images.Reference) -> questions.Answer:
         return scene.manifest(wanted.manifest_url)
     account, region = wanted.ecr
     if region != scene.settings.region:
-        return questions.Unknown(reason=f"AWS is asked in {scene.settings.region}, and the registry is in {region}")
+        return questions.Unknown(reason=f"the registry is in {region}, not in the stack's {scene.settings.region}")
     by = {"imageDigest" if wanted.is_digest else "imageTag": wanted.version}
     found = scene.ask(questions.IMAGES, registryId=account, repositoryName=wanted.repository, imageIds=[by])
     if isinstance(found, questions.Unknown):

@@ -91,11 +91,11 @@ def reachable(check: str, wanted: Reference, answer: Answer) -> Row:
     """Say whether the registry has ``wanted``: ``answer`` holds its digest, nothing, or why nobody knows."""
     required = str(wanted)
     if isinstance(answer, Unknown):
-        remedy = "ask again from where the registry can be reached; nodes pull from it by their own way out"
+        remedy = "run preflight where the registry can be reached; the nodes pull over their own network"
         return dataclasses.replace(unknown(check, answer.reason, required), remedy=remedy)
     if answer:
         return Row(check=check, state="fine", found=f"there, {answer[0]}", required=required)
-    remedy = f"copy it to {wanted.registry}, or set infra.registries to a registry that has it"
+    remedy = f"copy it to {wanted.registry} or set infra.registries to a registry that has it"
     return Row(check=check, state="wrong", found="no such manifest there", required=required, remedy=remedy)
 
 
@@ -106,5 +106,5 @@ def folder(check: str, path: str, *, is_there: bool) -> Row:
         state="fine" if is_there else "wrong",
         found="there" if is_there else "no Chart.yaml there",
         required=path,
-        remedy="" if is_there else "unpack the chart there, or set infra.registries.charts to another place",
+        remedy="" if is_there else "unpack the chart there or set infra.registries.charts to another folder",
     )

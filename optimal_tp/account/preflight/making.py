@@ -48,7 +48,7 @@ def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer
         return Row(check=check, state="wrong", found="no such parameter", required=required, remedy=remedy)
     name = str(parameter[0]["Value"])
     if isinstance(image, Unknown):
-        return unknown(check, f"{name} is its id, but {image.reason}", required)
+        return unknown(check, f"its id is {name}, but {image.reason}", required)
     state = str(image[0].get("State", "available")) if image else "no longer there"
     if state == "available":
         return Row(check=check, state="fine", found=f"{name}, available", required=required)
@@ -61,8 +61,8 @@ def support(neuron: Neuron) -> Row:
         check="support of the image",
         state="warning",
         found=neuron.image_and_ami.support,
-        required="an image that AWS goes on supporting",
-        remedy="nothing to do for this run; results hold for this image, and a later one has to be measured anew",
+        required="an image that AWS will keep supporting",
+        remedy="nothing to do for this run; its results hold for this image only, so measure a later image again",
     )
 
 
@@ -76,7 +76,7 @@ def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
             state="warning",
             found=f"{neuron.pair} on {neuron.ami}: {doubt}",
             required="runtime and host driver accept each other",
-            remedy="run one small degree first: `nrt_init` in its log means that they do not",
+            remedy="run one small degree first; if its log mentions `nrt_init`, the two do not match",
         )
     return Row(
         check="image and AMI",
@@ -96,7 +96,7 @@ def karpenter(minor: KubernetesMinor, today: dt.date) -> Row:
     remedies = [
         ""
         if fits
-        else f"choose an infra.kubernetes up to 1.{high}; beyond, Karpenter logs an error and goes on untested",
+        else f"choose an infra.kubernetes up to 1.{high}; beyond that, Karpenter logs an error and continues untested",
         "" if left > _WARN_DAYS else "look for a release of this program with a newer Karpenter",
     ]
     return Row(
@@ -118,7 +118,7 @@ def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
         return Row(check=check, state="wrong", found="not offered", required=required, remedy=remedy)
     end = answer[0].get("endOfStandardSupportDate")
     if end is None:
-        return unknown(check, "EKS names no end of standard support", required, "look it up in EKS's release calendar")
+        return unknown(check, "EKS gives no end date", required, "look up the date in the EKS release calendar")
     left = (end.date() - today).days
     late = left <= _WARN_DAYS
     return Row(
@@ -138,13 +138,13 @@ def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: A
     offered = [version for entry in answer for version in entry.get("addonVersions", [])]
     names = [str(version["addonVersion"]) for version in offered]
     default = next((str(version["addonVersion"]) for version in offered if _is_default(version, minor)), None)
-    told = "EKS names no default" if default is None else f"EKS's default is {default}"
+    told = "EKS has no default" if default is None else f"EKS's default is {default}"
     if wanted is not None and wanted in names:
         return Row(check=check, state="fine", found=f"offered; {told}", required=required)
     if not names or wanted is not None:
         found = f"not offered; {told}; the newest is {names[0]}" if names else "none"
         key = "infra.addons"
-        remedy = f"name one that is offered in {key}, or leave it out"
+        remedy = f"set {key} to an offered version or remove it"
         return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     harm = None if default is None else addon_conflict(name, default, minor)
     if harm is not None:
@@ -164,7 +164,7 @@ def networks(settings: InfraSettings, there: Answer) -> Row:
     examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
     check = "access to the API server"
     if first_up.is_closed(settings):
-        required = "a way in for whoever runs `up`"
+        required = "reachable from where `up` runs"
         if isinstance(there, Unknown):
             return unknown(check, there.reason, required)
         if not there:
@@ -174,8 +174,8 @@ def networks(settings: InfraSettings, there: Answer) -> Row:
         check=check,
         state="wrong" if examples else "fine",
         found=", ".join(cidrs) or "private",
-        required="networks that you work from",
-        remedy=f"replace {', '.join(examples)}, kept for documentation, by your own" if examples else "",
+        required="your own networks",
+        remedy=f"replace the example {', '.join(examples)} with your own network" if examples else "",
     )
 
 
@@ -184,16 +184,16 @@ def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
     account = scene.account
     check, required = f"administrator {arn.rsplit('/', maxsplit=1)[-1]}", f"{arn} exists"
     if f"::{EXAMPLE_ACCOUNT}:" in arn and account != EXAMPLE_ACCOUNT:
-        remedy = "put your own role into infra.control_plane.admin_role_arns, or none"
+        remedy = "set infra.control_plane.admin_role_arns to your own role or leave it empty"
         return Row(check=check, state="wrong", found="the example's account", required=required, remedy=remedy)
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
     if answer and first_up.is_role_of(scene.caller_arn, arn) and not isinstance(there, Unknown) and not there:
-        found = f"the role that asks: {first_up.ENTERED}"
+        found = f"the calling role: {first_up.ENTERED}"
         return Row(check=check, state="wrong", found=found, required=required, remedy=first_up.ENTERED_REMEDY)
     if answer:
         return Row(check=check, state="fine", found="there", required=required)
-    remedy = "make the role, or mend infra.control_plane.admin_role_arns"
+    remedy = "create the role or correct infra.control_plane.admin_role_arns"
     return Row(check=check, state="wrong", found="no such role", required=required, remedy=remedy)
 
 

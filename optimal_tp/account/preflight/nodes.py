@@ -28,7 +28,7 @@ def offering(
         return unknown(check, offered.reason, required)
     found = sorted(str(entry["Location"]) for entry in offered)
     missing = [zone for zone in zones if zone not in found]
-    remedy = f"leave {', '.join(missing)} out of {key}, or move the stack" if missing else ""
+    remedy = f"remove {', '.join(missing)} from {key} or choose another region" if missing else ""
     return Row(
         check=check,
         state="wrong" if missing else "fine",
@@ -44,17 +44,17 @@ def gate(neuron: Neuron, records: Answer, *, own_karpenter: bool) -> Row:
     A price of the settings is told to it as a NodeOverlay, an alpha feature that a Karpenter of others may not have
     switched on: nobody outside the cluster knows.
     """
-    check, required = "price gate", "a reservation, a listed price, or a NodeOverlay that Karpenter heeds"
+    check, required = "price gate", "a reservation, a listed price or a NodeOverlay with its feature gate on"
     if not neuron.karpenter_needs_a_price:
-        return Row(check=check, state="fine", found="reserved only, which needs no price", required=required)
+        return Row(check=check, state="fine", found="reserved capacity only, no price needed", required=required)
     listed = [] if isinstance(records, Unknown) else prices(records)
     if listed:
         return Row(check=check, state="fine", found="AWS lists a price", required=required)
-    overlay = f"a NodeOverlay tells Karpenter {neuron.price.usd_per_hour:g} USD an hour"
+    overlay = f"a NodeOverlay gives Karpenter {neuron.price.usd_per_hour:g} USD an hour"
     if own_karpenter:
         return Row(check=check, state="fine", found=overlay, required=required)
-    remedy = "start the Karpenter of infra.existing with its feature gate NodeOverlay open"
-    found = f"unknown: {overlay}, if its feature gate is open"
+    remedy = "enable the feature gate NodeOverlay in the Karpenter of infra.existing"
+    found = f"unknown: {overlay} only if its feature gate is on"
     return Row(check=check, state="unknown", found=found, required=required, remedy=remedy)
 
 
@@ -68,7 +68,7 @@ def price(what: str, key: str, told: HourPrice, records: Answer, *, usage: str =
         return unknown(check, records.reason, required)
     listed = prices(records, usage=usage)
     if not listed:
-        return Row(check=check, state="fine", found="AWS lists none; yours counts", required=required)
+        return Row(check=check, state="fine", found="AWS lists none, so yours is used", required=required)
     near = any(abs(usd - told.usd_per_hour) <= _NEAR * usd for usd in listed)
     return Row(
         check=check,
@@ -172,7 +172,7 @@ def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | 
             used = unused if isinstance(unused, Unknown) else used + unused * neuron.hardware.vcpus
         needed = nodes * neuron.hardware.vcpus
         allowed = quotas.allowed(scene, kinds[kind])
-        hint = "let fewer nodes be enough (infra.neuron.maximum_nodes, fleet_nodes)"
+        hint = "lower infra.neuron.maximum_nodes or fleet_nodes"
         found.append(quotas.room(kinds[kind], allowed, used, needed, region=scene.settings.region, hint=hint))
     if any(row.state == "fine" for row in found):
         found = [dataclasses.replace(row, state="warning") if row.state == "wrong" else row for row in found]

@@ -20,14 +20,14 @@ def cluster(settings: InfraSettings, existing: ExistingCluster, answer: Answer) 
     if isinstance(answer, Unknown):
         return [unknown(check, answer.reason, required), unknown(issuer_check, answer.reason, issuer_required)]
     if not answer:
-        remedy = f"mend infra.existing.cluster_name; clusters are looked for in {settings.region}"
+        remedy = f"correct infra.existing.cluster_name; it must be a cluster in {settings.region}"
         return [Row(check=check, state="wrong", found="no such cluster here", required=required, remedy=remedy)]
     entry = answer[0]
     mode = entry.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
     issuer = entry.get("identity", {}).get("oidc", {}).get("issuer", "none")
     is_right = (entry["status"], entry["version"]) == ("ACTIVE", settings.kubernetes) and "API" in mode
     found = f"{entry['status']}, Kubernetes {entry['version']}, authentication {mode}"
-    remedy = "set infra.kubernetes to the cluster's, wait until it is active, or let it take access entries"
+    remedy = "set infra.kubernetes to the cluster's version, wait until it is active or enable access entries"
     return [
         _row(check, found, required, remedy, is_right=is_right),
         _row(
@@ -45,8 +45,10 @@ def provider(existing: ExistingCluster, audiences: Answer) -> Row:
     check, required = "OIDC provider", f"in IAM, with audience {AUDIENCE}"
     if isinstance(audiences, Unknown):
         return unknown(check, audiences.reason, required)
-    remedy = f"make it: aws iam create-open-id-connect-provider --url https://{existing.oidc_issuer} --client-id-list "
-    found = f"audiences {', '.join(audiences)}" if audiences else "no such provider, or one without audience"
+    remedy = (
+        f"create it: aws iam create-open-id-connect-provider --url https://{existing.oidc_issuer} --client-id-list "
+    )
+    found = f"audiences {', '.join(audiences)}" if audiences else "no such provider or no audience"
     return _row(check, found, required, remedy + AUDIENCE, is_right=AUDIENCE in audiences)
 
 
@@ -136,7 +138,7 @@ def mounts(zones: collections.abc.Collection[str], answer: Answer) -> Row:
         return unknown(check, answer.reason, required)
     there = sorted(str(each["AvailabilityZoneName"]) for each in answer if each["LifeCycleState"] == "available")
     missing = [zone for zone in zones if zone not in there]
-    remedy = f"make one in {', '.join(missing)}, or leave the zone out of infra.neuron.zones"
+    remedy = f"create one in {', '.join(missing)} or remove the zone from infra.neuron.zones"
     return _row(check, ", ".join(there) or "none", required, remedy, is_right=not missing)
 
 

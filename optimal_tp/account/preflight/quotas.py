@@ -61,11 +61,11 @@ def room(quota: Quota, allowed: Answer, used: int | Unknown, needed: int, *, reg
     others = 0 if isinstance(used, Unknown) else used
     enough = value >= others + needed
     count = "not asked" if isinstance(used, Unknown) else str(others)
-    remedy = f"{hint or 'remove what is not needed'}, or ask for more: {quota.request(region)}"
+    remedy = f"{hint or 'free some of it'} or request more: {quota.request(region)}"
     return Row(
         check=check,
         state="fine" if enough else "wrong",
-        found=f"quota {value:g}, taken {count}",
+        found=f"quota {value:g}, in use {count}",
         required=required,
         remedy="" if enough else remedy,
     )

@@ -65,7 +65,7 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
     """Hold what is reserved against the nodes of the plan."""
     check, needed = "reserved instances", experiment.nodes + neuron.fleet_nodes
     fleet = f" and the {neuron.fleet_nodes} of the fleet" if neuron.fleet_nodes else ""
-    required = f"{needed}, the nodes of the plan{fleet}"
+    required = f"{needed} nodes for the plan{fleet}"
     if isinstance(available, Unknown):
         return unknown(check, available.reason, required)
     found = f"{available} free"
@@ -74,10 +74,10 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
     others = [each for each in neuron.capacity_types if each != "reserved"]
     if others:
         # Whether there is room for the rest, the rows of the quotas say.
-        return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} fills up", required=required)
+        return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} adds more", required=required)
     # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever (tests/engines/test_karpenter.py).
     room = available - neuron.fleet_nodes
-    fewer = f"set infra.neuron.maximum_nodes to {room}, so that servers take turns" if room > 0 else ""
+    fewer = f"set infra.neuron.maximum_nodes to {room} so that servers take turns" if room > 0 else ""
     remedy = "; or ".join(filter(None, [fewer, "reserve more"]))
     return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
 
@@ -86,12 +86,12 @@ def _reservation(neuron: Neuron, experiment: Experiment, name: str, answer: Answ
     check = f"reservation {name}"
     required = f"active, {neuron.instance_type}, Linux, in {', '.join(neuron.zones)}"
     if name == EXAMPLE:
-        remedy = "put the id of your reservation or Capacity Block into infra.neuron.reservation_ids"
+        remedy = "set infra.neuron.reservation_ids to the id of your reservation or Capacity Block"
         return Row(check=check, state="wrong", found="the example's id", required=required, remedy=remedy)
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
     if not answer:
-        remedy = "mend infra.neuron.reservation_ids; a reservation is found in its own region and account only"
+        remedy = "correct infra.neuron.reservation_ids; a reservation is visible only in its own region and account"
         return Row(check=check, state="wrong", found="no such reservation here", required=required, remedy=remedy)
     entry = answer[0]
     is_block = entry.get("ReservationType") == "capacity-block"
@@ -101,7 +101,7 @@ def _reservation(neuron: Neuron, experiment: Experiment, name: str, answer: Answ
     size = f"{entry['TotalInstanceCount']} x {entry['InstanceType']} in {entry['AvailabilityZone']}"
     found = f"{what}, {_state(entry)}, {size}, {until}"
     if not _fits(neuron, entry):
-        remedy = "choose a reservation that is, or change infra.neuron to fit it"
+        remedy = "choose a reservation that matches or change infra.neuron to match it"
         return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     row = Row(check=check, state="fine", found=found, required=required)
     return row if end is None else _lasting(row, experiment, end - now, is_block=is_block)
@@ -132,12 +132,12 @@ def _lasting(row: Row, experiment: Experiment, left: dt.timedelta, *, is_block: 
     usable_hours = (left - (BLOCK_ENDS_EARLY if is_block else dt.timedelta())).total_seconds() / 3600
     expected, longest = experiment.expected_hours, experiment.longest_hours
     required = f"{row.required}, for the expected {expected:.1f} h"
-    found = f"{row.found}: {max(usable_hours, 0):.1f} h of use left"
+    found = f"{row.found}: {max(usable_hours, 0):.1f} h left"
     if usable_hours <= 0 or (is_block and usable_hours < expected):
-        remedy = "reserve for longer, lower workloads.decision.budget_seconds, or start with the next one"
+        remedy = "reserve for longer, lower workloads.decision.budget_seconds or wait for the next reservation"
         return Row(check=row.check, state="wrong", found=found, required=required, remedy=remedy)
     if longest is None or usable_hours < max(longest, expected):
-        after = "its nodes are ended then" if is_block else "nodes run on then at the on-demand rate, none is launched"
+        after = "its nodes end then" if is_block else "then running nodes cost the on-demand rate and none is launched"
         at_most = "without end" if longest is None else f"up to {longest:.1f} h"
         remedy = f"the experiment may last {at_most}, and {after}"
         return Row(check=row.check, state="warning", found=found, required=required, remedy=remedy)

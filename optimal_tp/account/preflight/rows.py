@@ -20,7 +20,7 @@ class Row:
     remedy: str = ""
 
 
-_ASK_AGAIN = "ask again with the rights of `optimal-tp preflight --policy`"
+_ASK_AGAIN = "grant the rights that `optimal-tp preflight --policy` prints and run it again"
 
 
 def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) -> Row:

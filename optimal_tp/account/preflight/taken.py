@@ -76,14 +76,14 @@ def _removal(kind: str, taken: tuple[str, ...]) -> Step:
 def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
     """Say whether the names are free: a stack that is up holds its own, a leftover does too, and others may."""
     check = f"name of the {kind}" if len(wanted) == 1 else f"names of {kind}s"
-    required = f"no {', '.join(wanted)}, unless this stack is up"
+    required = f"{', '.join(wanted)} not taken, unless by this stack"
     if isinstance(taken, Unknown):
         return unknown(check, taken.reason, required)
     if not taken:
         return Row(check=check, state="fine", found="free", required=required)
     if kind == "bucket":
-        remedy = "choose another loadtest.results.bucket, or name none, so that a free one is made up"
+        remedy = "choose another loadtest.results.bucket or remove it to get a generated name"
     else:
         command = _removal(kind, taken).command(scene.settings.region) + _OVERWRITES.get(kind, "")
-        remedy = f"if it is a leftover: {command}; if it is somebody else's: {_OTHER_CLUSTER}"
+        remedy = f"if it is a leftover: {command}; if somebody uses it: {_OTHER_CLUSTER}"
     return Row(check=check, state="warning", found=f"taken: {', '.join(taken)}", required=required, remedy=remedy)

@@ -90,7 +90,7 @@ def _written(infra: InfraSettings, profile: str | None, path: pathlib.Path) -> s
 def _found(name: str, remedy: str) -> str:
     command = shutil.which(name)
     if command is None:
-        raise CapacityError(f"{name}: must be on PATH, to ask the stack's cluster; {remedy}")
+        raise CapacityError(f"{name}: must be on PATH to reach the stack's cluster; {remedy}")
     return command
 
 
@@ -101,6 +101,6 @@ def _printed(words: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerFailed(f"{name} gave no answer ({type(error).__name__})") from error
     if done.returncode != 0:
-        said = " ".join(done.stderr.split()) or f"nothing, and ended with status {done.returncode}"
-        raise ServerFailed(f"{name} failed; it said: {said}")
+        said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise ServerFailed(f"{name} failed: {said}")
     return done.stdout

@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=pathlib.Path,
         default=pathlib.Path("out/cluster"),
         metavar="FOLDER",
-        help="where they go (default %(default)s)",
+        help="folder to copy to (default %(default)s)",
     )
 
 
@@ -95,7 +95,7 @@ def stored(s3: "S3Client", place: Place) -> list[Stored]:
             if not name or name.endswith("/"):
                 continue  # a folder, as the console makes them
             if any(part in ("", ".", "..") for part in name.split("/")):
-                rule = "must hold names without empty parts and dots alone: this one would leave the folder"
+                rule = "must hold names without empty, . or .. parts, which would leave the folder"
                 raise SettingsError([Problem(path="results", value=f"{place.uri}/{name}", rule=rule)])
             found.append(Stored(name=name, size_bytes=item["Size"], modified=item["LastModified"]))
     return found
@@ -106,7 +106,7 @@ def wanted(
 ) -> collections.abc.Sequence[Stored]:
     """Return the files of ``runs``, of all where none is named. Raises SettingsError for a run that is not there."""
     if not found:
-        remedy = "optimal-tp watch says how far the first run is"
+        remedy = "follow the first run with optimal-tp watch"
         raise SettingsError([Problem(path="results", value=uri, rule="must hold a run", remedy=remedy)])
     known = sorted({each.run for each in found if each.run})
     remedy = f"runs there: {', '.join(known)}"

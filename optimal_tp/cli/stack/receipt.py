@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> int:
         except s3.exceptions.ClientError as error:
             if code_of(error) not in ("NoSuchKey", "404"):
                 raise
-            remedy = "the load generator writes it with the verdict, and again when the nodes are gone"
+            remedy = "wait: the load generator writes it with the verdict and again when the nodes are gone"
             raise SettingsError([Problem(path="receipt", value=where, rule="must exist", remedy=remedy)]) from None
     text = body.decode("utf-8", errors="replace")
     try:

@@ -22,12 +22,12 @@ from optimal_tp.settings.stack_config import stack_config
 
 STACK_HELP: typing.Final = "the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)"
 _GONE = {
-    "NoSuchBucket": "there is no such bucket: it was deleted, or belongs to another account",
-    "AccessDenied": "these credentials may not read it",
-    "ExpiredToken": "the credentials have expired",
-    "ExpiredTokenException": "the credentials have expired",
-    "InvalidAccessKeyId": "AWS does not know these credentials",
-    "InvalidClientTokenId": "AWS does not know these credentials",
+    "NoSuchBucket": "must be an existing bucket: it was deleted or belongs to another account",
+    "AccessDenied": "must be readable with these credentials",
+    "ExpiredToken": "must be read with valid credentials; these have expired",
+    "ExpiredTokenException": "must be read with valid credentials; these have expired",
+    "InvalidAccessKeyId": "must be read with credentials that AWS knows",
+    "InvalidClientTokenId": "must be read with credentials that AWS knows",
 }
 """Error codes that no waiting mends, in words."""
 UNREAD: typing.Final = (
@@ -88,11 +88,11 @@ def outputs_of(stack: str) -> dict[str, typing.Any]:
 
     Raises SettingsError where Pulumi tells none.
     """
-    remedy = "run it where the program is, or name the bucket with --results s3://bucket/prefix"
+    remedy = "run it in the project's folder or name the bucket with --results s3://bucket/prefix"
     outputs: dict[str, typing.Any] = dict(by_command(stack, path="--stack", remedy=remedy).values)
     if not isinstance(outputs.get("results_uri"), str):
         rule = "must have the output results_uri, which a finished `pulumi up` leaves"
-        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up, or " + remedy)])
+        raise SettingsError([Problem(path="--stack", value=stack, rule=rule, remedy="run pulumi up or " + remedy)])
     return outputs
 
 
@@ -119,8 +119,8 @@ def code_of(error: Exception) -> str:
 def unreadable(uri: str, error: Exception) -> OptimalTpError:
     """Return why the results at ``uri`` cannot be read."""
     if isinstance(error, botocore.exceptions.NoCredentialsError):
-        rule, remedy = "must be read with AWS credentials, and there are none here", "log in, or set AWS_PROFILE"
+        rule, remedy = "must be read with AWS credentials, but none are set here", "log in or set AWS_PROFILE"
     else:
         rule = _GONE.get(code_of(error), f"must be readable: {error}")
-        remedy = "check the name, the account and its region; `pulumi stack output results_uri` says where results are"
+        remedy = "check the name, the account and its region; `pulumi stack output results_uri` prints the place"
     return SettingsError([Problem(path="results", value=uri, rule=rule, remedy=remedy)])

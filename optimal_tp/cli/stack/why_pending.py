@@ -106,7 +106,7 @@ def _reasons(status: collections.abc.Mapping[str, typing.Any]) -> collections.ab
         if "waiting" in state and state["waiting"].get("reason") != "PodInitializing":
             yield f"container {container['name']}: {_said(state['waiting'])}"
         if "running" in state:
-            yield f"container {container['name']}: runs, and the ones after it wait"
+            yield f"container {container['name']}: runs, so the containers after it wait"
 
 
 def _said(of: collections.abc.Mapping[str, typing.Any]) -> str:

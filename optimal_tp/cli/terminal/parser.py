@@ -76,7 +76,7 @@ def version() -> str:
     try:
         return importlib.metadata.version("optimal-tp")
     except importlib.metadata.PackageNotFoundError:
-        return "not installed (run from its source)"
+        return "not installed (run from a clone)"
 
 
 class _Help(argparse.ArgumentParser):

@@ -22,7 +22,7 @@ def selected_stack(named: str | None, folder: pathlib.Path) -> str:
         return found
     known = sorted(each.name.split(".")[1] for each in folder.glob("Pulumi.*.yaml"))
     remedy = f"stacks here: {', '.join(known)}" if known else "optimal-tp init writes a stack file"
-    rule = f"must be set, or {VARIABLE}, or pulumi stack select"
+    rule = f"must be set, unless {VARIABLE} or `pulumi stack select` names a stack"
     raise SettingsError([Problem(path="--stack", value=None, rule=rule, remedy=remedy)])
 
 

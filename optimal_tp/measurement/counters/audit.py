@@ -63,8 +63,8 @@ def counter_reasons(
         name = "the server" if len(servers) == 1 else f"server {replica + 1} of {len(servers)}"
         if counts.began_anew:
             yield (
-                f"{name} began its counters anew during the turn, so it was restarted, or several servers answer at "
-                "its address; a valid turn has one start; look at its log, and give the address of each server"
+                f"{name} reset its counters during the turn: it restarted or several servers share its address; "
+                "read its log and give the address of each server"
             )
         else:
             yield from _differences(name, counts, own.get(replica, ()), most)
@@ -95,12 +95,12 @@ def _differences(
         highest = math.inf if is_open or (bound is None and unknown) else least + unknown * (bound or 0)
         if found < least:
             yield (
-                f"{name} counted {found:,} {what} where its answers name {least:,}; a valid turn has as many; its "
-                "address leads to several servers, or to another's counters: give the address of each server"
+                f"{name} counted {found:,} {what}, but its answers name {least:,}; the two must be equal: "
+                "give the address of each server if several share one"
             )
         elif found > highest:
             span = f"{least:,}" if highest == least else f"{least:,} to {highest:,}"
             yield (
-                f"{name} counted {found:,} {what} where the requests of this turn account for {span}; "
-                "another client uses it, or it goes on with requests that were given up: keep it to this measurement"
+                f"{name} counted {found:,} {what}, but the requests of this turn account for {span}; "
+                "another client uses it or it still works on cancelled requests: let only this measurement use it"
             )

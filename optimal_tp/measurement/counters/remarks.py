@@ -30,8 +30,8 @@ def remarks(
     if preempted:
         times = "once" if preempted == 1 else f"{preempted:,.0f} times"
         yield (
-            f"took a request's KV blocks away {times} and computed it again (preemption): fewer requests at a time, or "
-            "more memory for the KV cache, would serve faster"
+            f"ran out of KV cache {times} and recomputed a request (preemption): allow fewer requests at a time or "
+            "give the KV cache more memory"
         )
     hits, queries = total(counts, "prefix_hits"), total(counts, "prefix_queries")
     if hits and queries and hits >= LEAST_HIT_SHARE * queries and not are_prompts_alike:
@@ -45,6 +45,6 @@ def remarks(
     cores = [used for one in counts if (used := one.process_cores) is not None]
     if cores and BUSY_CORES[0] <= statistics.median(cores) <= BUSY_CORES[1]:
         yield (
-            f"answered with a process that used {statistics.median(cores):.2f} CPU cores: Python runs on one, so that "
-            "it, not the accelerator, may bound the throughput"
+            f"used {statistics.median(cores):.2f} CPU cores in the process that answers: Python runs on one core, so "
+            "it may limit throughput instead of the accelerator"
         )

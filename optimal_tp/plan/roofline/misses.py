@@ -54,8 +54,8 @@ def _percentile(found: collections.abc.Sequence[tuple[float, Request]], asked: f
 
 def _sentence(server: Server, metric: LimitedMetric, limit: Limit, seconds: float, one: Request) -> str:
     head = (
-        f"p{limit.percentile:g} of {METRIC_WORDS[metric]} must be at most {figure(limit.at_most_ms)} ms and physics "
-        f"allows TP{server.degree} no less than {figure(1000 * seconds)} ms, even with one request at a time: "
+        f"p{limit.percentile:g} of {METRIC_WORDS[metric]} must be at most {figure(limit.at_most_ms)} ms, but physics "
+        f"allows TP{server.degree} at least {figure(1000 * seconds)} ms, even with one request at a time: "
     )
     kept = min(server.roof.kept_bytes, server.weight_bytes)
     less = f"(less {_gb(kept)} that could stay on the chip) " if kept else ""

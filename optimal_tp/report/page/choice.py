@@ -146,8 +146,8 @@ def capacity_table(analysis: Analysis) -> Table:
         )
     return Table(
         caption=(
-            "Per server, at the limit. The first rate is the capacity: stay below it, best at a proven rate, to have "
-            "room for bursts and for a server that is away"
+            "Per server, at the limit. Stay below the capacity, best at a proven rate: that leaves room for bursts and "
+            "for a lost server"
         ),
         heads=(
             "Candidate",
@@ -190,7 +190,7 @@ def cost_rows(analysis: Analysis) -> Table:
                 cells.append(f"${units * price.usd_per_hour * HOURS_A_MONTH:,.0f} ({units:,})")
             rows.append((f"{rate:,}/s", *cells))
     return Table(
-        caption="Dollars a month by rate, servers full to the limit and no spare (in brackets: units bought)",
+        caption="Dollars a month by rate, with servers at their limit and no spare (instances bought in brackets)",
         heads=("Rate", *(degree.name for degree in able)),
         rows=tuple(rows) if able else (),
     )

@@ -36,7 +36,7 @@ def _rate(analysis: Analysis, degree: DegreeVerdict) -> Tile:
     tokens = degree.tokens_per_second_per_core
     if analysis.verdict.criterion == "goodput":
         if degree.goodput_per_second_per_core is None:
-            return Tile(label="Goodput per core", value=None, unit="not known yet: no rate was bracketed", interval="")
+            return Tile(label="Goodput per core", value=None, unit="not known yet: try more rates", interval="")
         proof, interval = degree.proof, ""
         if proof is not None and proof.held_per_second_per_core is not None:
             most = proof.missed_per_second_per_core
@@ -65,11 +65,9 @@ def _latency(degree: DegreeVerdict) -> Tile:
         interval = latency_range(median.interval)
         return Tile(label="Median latency", value=latency_words(median.value), unit="saturated", interval=interval)
     label = f"p{finding.percent:g} of {METRIC_WORDS[finding.metric]}"
-    limit = f"limit {latency_words(finding.at_most_ms)}, measured around the capacity"
+    limit = f"limit {latency_words(finding.at_most_ms)}, measured near the capacity"
     if finding.latency_ms is None:
-        return Tile(
-            label=label, value=None, unit=f"beyond every answer: too many requests failed; {limit}", interval=""
-        )
+        return Tile(label=label, value=None, unit=f"not known: too many requests failed; {limit}", interval="")
     value = finding.latency_ms
     return Tile(label=label, value=latency_words(value.value), unit=limit, interval=latency_range(value.interval))
 

@@ -13,6 +13,8 @@ from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import ENOUGH_STARTS
 
 State = typing.Literal["fine", "note", "wrong", "unknown"]
+_UNSTEADY = ("changed", "drifted", "trend", "queues")
+"""Words of the caveats that speak of a machine or a load that was not steady."""
 MOST_FAILED = 0.01
 """Share of failed requests from which the checklist points at them."""
 
@@ -50,7 +52,7 @@ def _late(turns: typing.Sequence[Turn], bound: float) -> Check:
     late = max((turn.send_lag_p99_ms for turn in turns if turn.send_lag_p99_ms is not None), default=None)
     title = "Requests left on time, and latency counts from the planned send"
     if late is None:
-        return Check(state="unknown", title=title, detail="Nobody watched the client's clock.")
+        return Check(state="unknown", title=title, detail="The client's clock was not watched.")
     return Check(
         state="fine" if late <= bound else "wrong",
         title=title,
@@ -60,9 +62,9 @@ def _late(turns: typing.Sequence[Turn], bound: float) -> Check:
 
 def _pause(turns: typing.Sequence[Turn], bound: float) -> Check:
     longest = max((turn.longest_lag_ms for turn in turns if turn.longest_lag_ms is not None), default=None)
-    title, most = "The load generator never stood still", LONGEST_PAUSE_FACTOR * bound
+    title, most = "The load generator never paused", LONGEST_PAUSE_FACTOR * bound
     if longest is None:
-        return Check(state="unknown", title=title, detail="Nobody watched for pauses.")
+        return Check(state="unknown", title=title, detail="Pauses were not recorded.")
     detail = f"Its longest pause was {longest:.0f} ms; {most:g} ms is allowed."
     return Check(state="fine" if longest <= most else "wrong", title=title, detail=detail)
 
@@ -105,7 +107,7 @@ def _others(turns: typing.Sequence[Turn]) -> Check:
 def _skipped(analysis: Analysis) -> Check:
     gone = skipped(analysis)
     blocks = sum(one.stage == "block" for one in analysis.timeline)
-    title = "Turns that count were undisturbed"
+    title = "The compared turns were undisturbed"
     if not gone:
         return Check(state="fine", title=title, detail=f"All {plural(blocks, 'turn')} were used.")
     first = gone[0]
@@ -115,12 +117,12 @@ def _skipped(analysis: Analysis) -> Check:
 
 def _steady(analysis: Analysis) -> Check:
     title = "The machine stayed steady"
-    unsteady = [one for one in analysis.verdict.caveats if "changed" in one or "trend" in one or "queues" in one]
+    unsteady = [one for one in analysis.verdict.caveats if any(word in one for word in _UNSTEADY)]
     if analysis.verdict.outcome == "settled" and not unsteady:
         return Check(state="fine", title=title, detail="No candidate drifted by more than its own noise.")
     if unsteady:
         return Check(state="note", title=title, detail=f"{unsteady[0][:1].upper()}{unsteady[0][1:]}.")
-    return Check(state="unknown", title=title, detail="The run ended before that could be said.")
+    return Check(state="unknown", title=title, detail="The run ended too early to tell.")
 
 
 def _starts(turns: typing.Sequence[Turn]) -> Check:
@@ -129,7 +131,7 @@ def _starts(turns: typing.Sequence[Turn]) -> Check:
         if turn.stage == "block":
             seen.setdefault((turn.degree, turn.max_num_seqs), set()).add(turn.server_start or 0)
     least = min(map(len, seen.values()), default=0)
-    title = "The answer does not hang on one start of a server"
+    title = "The answer does not depend on a single server start"
     if least >= ENOUGH_STARTS:
         return Check(state="fine", title=title, detail=f"Every candidate was started at least {least} times.")
     times = "once" if least == 1 else f"{least} times"

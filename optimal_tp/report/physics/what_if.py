@@ -6,7 +6,7 @@ from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.predictions import WhatIf
 
 WHAT_IF_TOPIC = "What if"
-WHAT_IF_HEADS = ("With", "Would lead", "Candidates", "The models' error")
+WHAT_IF_HEADS = ("With", "Would lead", "Candidates", "Model error")
 
 
 def what_ifs(analysis: Analysis) -> tuple[WhatIf, ...]:
@@ -29,7 +29,7 @@ def what_if_claim(analysis: Analysis) -> str:
 
 def _short(one: WhatIf) -> str:
     names = name_list(each.candidate for each in one.capacities)
-    return f"{names} are not told apart" if one.first is None else f"{one.first} would lead"
+    return f"{names} are too close to call" if one.first is None else f"{one.first} would lead"
 
 
 def what_if_rows(analysis: Analysis) -> tuple[tuple[str, ...], ...]:
@@ -38,7 +38,7 @@ def what_if_rows(analysis: Analysis) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             one.question,
-            one.first or "not told apart",
+            one.first or "too close to call",
             "; ".join(f"{each.candidate.name} {ranged(each.per_core, unit)}" for each in one.capacities),
             percent(one.model_error),
         )

@@ -57,8 +57,8 @@ def limit_claim(analysis: Analysis) -> str:
     sentences = []
     if one.bandwidth_share is None and one.step_ms is not None and one.stage == "block":
         sentences.append(
-            f"{one.name} reads more than the cores attained when no server ran: the machine was busy then, that "
-            "roof is too low, and no share is told."
+            f"{one.name} reads more than the cores attained without servers. The machine was busy then, so that "
+            "peak is too low and no share is given."
         )
     if one.bandwidth_share is not None:
         computed = (
@@ -68,14 +68,14 @@ def limit_claim(analysis: Analysis) -> str:
         sentences.append(
             f"{one.name} reaches {percent(one.bandwidth_share)} of what memory bandwidth {allows}{beside}{computed}."
         )
-    given = "" if one.share_of_bound is None else f", of which it gives {percent(one.share_of_bound)}"
+    given = "" if one.share_of_bound is None else f"; it reaches {percent(one.share_of_bound)} of that"
     most = f"{figure(one.bound_per_core)} {UNIT[verdict.criterion]}"
-    sentences.append(f"Physics allows it {most} at most{given}; {one.binds} binds.")
+    sentences.append(f"Physics allows at most {most}{given}. The bottleneck is {one.binds}.")
     if one.next_factor is not None:
         sentences.append(
             f"TP{one.next_degree} could give at most {figure(one.next_factor)} times as much as {one.name} does."
         )
-    sentences.append(f"The roof: {roof_words(physics)}.")
+    sentences.append(f"Source of the peak: {roof_words(physics)}.")
     return " ".join(sentences)
 
 
@@ -94,7 +94,7 @@ HEADS = (
     "Prompt, least in ms",
     "Measured",
     "At most",
-    "Binds",
+    "Bottleneck",
     "Next degree, at most",
 )
 

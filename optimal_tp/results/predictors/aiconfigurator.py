@@ -49,9 +49,9 @@ def stated(sheet: Sheet) -> Stated:
             )
         )
     if others:
-        notes.append(f"{others} rows split the model otherwise than by tensor parallelism; they are left out")
+        notes.append(f"{others} rows are left out because they split the model in other ways than tensor parallelism")
     if inclusive:
-        notes.append(f"tpot of {inclusive} rows included the first token (--inclusive-tpot); it was taken out")
+        notes.append(f"tpot of {inclusive} rows included the first token (--inclusive-tpot), which was subtracted")
     if unclear:
         notes.append(f"tpot of {unclear} rows contradicts tokens/s/user; it is left out")
     notes += [f"predicted for {' '.join(where)}" for where in _systems(sheet)]

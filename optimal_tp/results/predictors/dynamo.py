@@ -65,7 +65,7 @@ def stated(folder: pathlib.Path, degree: int, input_tokens: float, output_tokens
     if not rows:
         low, high = np.min(decode["y_context_length"]), np.max(decode["y_context_length"])
         raise ValueError(f"{DECODE} must have contexts around {context:g} tokens; its own are {low:g} to {high:g}")
-    notes = () if ttft is not None else (f"{PREFILL} says nothing of {input_tokens:g} tokens",)
+    notes = () if ttft is not None else (f"{PREFILL} has no figure for {input_tokens:g} tokens",)
     return Stated(predictor="Dynamo profiler", version=None, file=folder.name, rows=rows, notes=notes)
 
 

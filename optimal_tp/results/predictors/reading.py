@@ -80,7 +80,7 @@ def _folder(path: pathlib.Path, degree: int | None, load: Load, problems: list[P
         problems.append(_problem("--predicted", path, rule, "name a file in it"))
         return None
     if degree is None:
-        rule = "must be named with its degree, which a profile of Dynamo does not say"
+        rule = "must be named with its degree, because a profile of Dynamo does not have it"
         problems.append(_problem("--predicted", path, rule, f"name it as tp2={path}"))
         return None
     return dynamo.stated(path, degree, load.prompt_tokens, load.output_tokens)

@@ -38,7 +38,11 @@ def stated(sheet: Sheet) -> Stated:
         row = _row(cells, sheet)
         load = (row.degree, row.batch, row.in_flight, cells.text("request_rate"))
         groups.setdefault(load, []).append(row)
-    notes = [f"{others} rows split the model otherwise than by tensor parallelism; they are left out"] if others else []
+    notes = (
+        [f"{others} rows are left out because they split the model in other ways than tensor parallelism"]
+        if others
+        else []
+    )
     if failed:
         notes.append(f"requests failed in {failed} rows")
     rows = tuple(_mean(own) for own in groups.values())

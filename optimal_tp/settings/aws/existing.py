@@ -54,7 +54,7 @@ class ExistingCluster(Section):
     @classmethod
     def _reaches_a_cluster(cls, context: str | None, info: pydantic.ValidationInfo) -> str | None:
         if context is None and info.data.get("kubeconfig") is None:
-            rule = "must be set unless infra.existing.kubeconfig is: one of them says how to reach the cluster"
+            rule = "must be set unless infra.existing.kubeconfig is: the program needs one of them to reach the cluster"
             raise broken(rule, "")
         return context
 

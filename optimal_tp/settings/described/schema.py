@@ -28,8 +28,11 @@ def stack_schema() -> Schema:
         "type": "object",
         "required": [f"{PROJECT}:infra", f"{PROJECT}:spend"],
         "properties": {
-            "aws:region": {"type": "string", "description": "Region of every AWS call: that of infra.zones."},
-            PROFILE: {"type": "string", "description": "Profile of ~/.aws/config that asks AWS."},
+            "aws:region": {
+                "type": "string",
+                "description": "Region of every AWS call; must be the region of infra.zones.",
+            },
+            PROFILE: {"type": "string", "description": "Profile of ~/.aws/config to call AWS with."},
             f"{PROJECT}:{HUB_TOKEN}": {
                 "description": "Token of the model hub, for gated models: pulumi config set --secret "
                 f"{PROJECT}:{HUB_TOKEN}",

@@ -95,7 +95,7 @@ def _of_run(stated: Stated, measured: Measured) -> tuple[dict[Candidate, list[St
         notes.append(f"not measured: {', '.join(dict.fromkeys(strangers))}")
     models = {row.model for row in stated.rows if row.model is not None and _title(row.model) != _title_of(measured)}
     if models:
-        notes.append(f"the file is about {', '.join(sorted(models))}, the run about {settings.model.name}")
+        notes.append(f"the file predicts {', '.join(sorted(models))}, but the run measured {settings.model.name}")
     kept = {candidate: own for candidate, own in rows.items() if own}
     if not problems and not kept:
         rule = f"must have a row of a candidate of the run ({', '.join(one.name for one in candidates)})"

@@ -111,7 +111,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     interval, deviation, why = NOTHING, None, None
     effective = surely = float(count)
     if count < rules.least_blocks:
-        why = f"{count} blocks have both near their capacity; a claim takes {rules.least_blocks}"
+        why = f"both are near their capacity in {count} blocks, but a claim needs {rules.least_blocks}"
     if count > 1 and mean is not None:
         widening = 1.0
         if rules.most_looks is None:
@@ -120,9 +120,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
             widening = math.sqrt((1 + likely) / (1 - likely))
             effective, surely = (count * (1 - each) / (1 + each) for each in (likely, most))
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
-            why = why or (
-                f"the differences of {count} blocks resemble their neighbours too much to count as more than a few"
-            )
+            why = why or (f"neighbouring blocks of the {count} are too similar to count separately")
         else:
             deviation = float(np.std(differences, ddof=1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)
@@ -155,7 +153,7 @@ def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
     for own, recent in ((pair, last), (pair.turned(), -last)):
         floor = math.log1p(pair.rules.bias) if own.is_better else -math.log1p(pair.rules.resolution)
         if (own.is_better or own.is_safe) and recent <= floor:
-            return dataclasses.replace(pair, why_open="the last two blocks say otherwise than those before")
+            return dataclasses.replace(pair, why_open="the last two blocks contradict the earlier ones")
     return pair
 
 
