@@ -15,7 +15,7 @@ from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.formats.spreadsheet import NAME as CSV
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
-from optimal_tp.report.page.actions import actions
+from optimal_tp.report.page.actions import Action, actions
 from optimal_tp.report.page.choice import capacity_table, cost_rows
 from optimal_tp.report.page.sections import context, is_figure
 from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
@@ -35,10 +35,10 @@ def markdown(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table,
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     head += [f"# {_text(headline(analysis.verdict))}", *(_text(claim.sentence) for claim in claims[:3])]
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
-    doing = [f"- {_text(one.title)}: `{one.text}`" for one in actions(analysis) if "\n" not in one.text]
+    doing = "\n".join(_action(one) for one in actions(analysis))
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
     views = [_table(table) for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows]
-    parts = [*head, "\n".join(doing), "\n".join(body), *views, *images, *(_table(table) for table in tables)]
+    parts = [*head, doing, "\n".join(body), *views, *images, *(_table(table) for table in tables)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,6 +62,13 @@ def sweep_markdown(
     lines += [f"- **Receipt.** {_text(receipt)}"] if receipt else []
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     return "\n\n".join([*head, f"# {_text(first)}", "\n".join(lines), *map(_table, tables)]) + "\n"
+
+
+def _action(one: Action) -> str:
+    if "\n" not in one.text:
+        return f"- {_text(one.title)}: `{one.text}`"
+    lines = "\n".join(f"  {line}" for line in one.text.splitlines())
+    return f"- {_text(one.title)}:\n\n  ```yaml\n{lines}\n  ```\n"
 
 
 def _table(table: Table) -> str:
