@@ -173,7 +173,7 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     assert "memory bandwidth binds. TP2 could give at most " in sentence
     assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
     found = document(analysis)
-    assert "16.8\u00a0%" in html(analysis, found.claims, ())
+    assert "16.8 %" in html(analysis, found.claims, ())
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
 
 
@@ -219,3 +219,13 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
     )
     assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
+
+
+def test_the_pages_tables_set_numbers_flush_right() -> None:
+    """As every other table does."""
+    analysis = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2))
+    page = html(analysis, document(analysis).claims, ())
+
+    assert '<td data-head="Of memory bandwidth (MBU)" class="num">16.8 %</td>' in page
+    assert '<td data-head="Step in ms" class="num">10.0</td>' in page
+    assert '<th scope="col" class="num">Step in ms</th>' in page
