@@ -120,6 +120,8 @@ def test_the_shares_of_a_step() -> None:
     assert one.bandwidth_share == pytest.approx(step_bytes / 0.01 / 725e9, rel=1e-6)
     assert (one.sequences, one.step_ms) == pytest.approx((2, 10))
     assert one.floor_ms == pytest.approx(1000 * step_bytes / 725e9)
+    assert one.weights_floor_ms == pytest.approx(1000 * 2 * 596_049_920 / 725e9)
+    assert one.kv_floor_ms == pytest.approx(1000 * 2 * 114_688 * 113.5 / 725e9)
     assert one.binds == "memory bandwidth"
     assert (one.next_degree, one.stage) == (2, "block")
 
@@ -161,7 +163,21 @@ def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
 
     (one,) = analysis.reached
     assert (one.bandwidth_share, one.compute_share) == (None, None)
+    assert one.beyond_roof == ("memory bandwidth", "computing")
+    assert limit_claim(analysis).startswith("TP1 reads and computes more than the cores attained at the start")
     assert "that roof is too low, and no share is told" in limit_claim(analysis)
+
+
+def test_computing_beyond_an_attained_roof_is_told_too() -> None:
+    """Memory keeps its share; computing has none, and the claim says why."""
+    low = Roof(kind="attained", bytes_per_second=725e9, flop_per_second=1e9, source="what a busy core attained")
+    analysis = analysed(two_at_a_time(1), dataclasses.replace(KNOWN, roof=low))
+
+    (one,) = analysis.reached
+    assert (one.compute_share, one.beyond_roof) == (None, ("computing",))
+    assert one.bandwidth_share == pytest.approx(0.168, rel=0.01)
+    assert limit_claim(analysis).startswith("TP1 computes more than the cores attained at the start")
+    assert "TP1 reaches 16.8 % of what memory bandwidth allowed" in limit_claim(analysis)
 
 
 def test_the_claim_names_share_bound_and_next_degree() -> None:
@@ -228,4 +244,6 @@ def test_the_pages_tables_set_numbers_flush_right() -> None:
 
     assert '<td data-head="Of memory bandwidth (MBU)" class="num">16.8 %</td>' in page
     assert '<td data-head="Step in ms" class="num">10.0</td>' in page
+    assert '<td data-head="Reading weights + keys and values, ms" class="num">1.64 + 0.0359</td>' in page
+    assert '<td data-head="Binds the rate">memory bandwidth</td>' in page
     assert '<th scope="col" class="num">Step in ms</th>' in page
