@@ -6,9 +6,16 @@ import math
 import random
 import typing
 
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.hardware import TRAINIUM2
+from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.physics import Physics
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.measurement.samples import Sample, Stage
 from optimal_tp.measurement.turns import Turn
+from optimal_tp.verdict.predictions import PlannedCapacity, Prediction, WhatIf
+from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 from tests.fakes_run import Planted, Recorder, price, settings, total_limit
 
 SLOTS = 4
@@ -128,3 +135,40 @@ def crossing_run(
     )
     pins = {**record.pins, "code": "0" * 40, "weights": "random, shape of Qwen/Qwen3-0.6B"}
     return dataclasses.replace(record, degrees=degrees, pins=pins), queue.recorder.samples
+
+
+def with_physics(record: RunRecord) -> RunRecord:
+    """Return ``record`` with what its cores can do, as a run in the cluster has it."""
+    return dataclasses.replace(record, physics=Physics(roof=TRAINIUM2, shape=SHAPES["Qwen/Qwen3-0.6B"], dtype_bytes=2))
+
+
+EXTRAPOLATED: typing.Final = Prediction(
+    capacities=(),
+    held_out=(),
+    what_if=(
+        WhatIf(
+            question="twice the output tokens",
+            capacities=tuple(
+                PlannedCapacity(
+                    candidate=Candidate(degree),
+                    per_core=Estimate(value=value, interval=Interval(low=0.95 * value, high=1.05 * value)),
+                )
+                for degree, value in {1: 1.9, 2: 1.5}.items()
+            ),
+            model_error=0.08,
+        ),
+    ),
+)
+"""What the models that were fitted to such a run could say of another load."""
+
+STATED: typing.Final = Stated(
+    predictor="A planner",
+    version="1.4",
+    file="planner.csv",
+    rows=tuple(
+        StatedRow(place=f"planner.csv:{line}", degree=degree, cores=1, requests_per_second=value, ttft_ms=100.0)
+        for line, (degree, value) in enumerate({1: 3.0, 2: 4.0}.items(), start=2)
+    ),
+    notes=("Rows of other models were left out",),
+)
+"""What another program predicts of it: the wrong order."""

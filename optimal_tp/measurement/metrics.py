@@ -235,6 +235,19 @@ DERIVED: tuple[Derived, ...] = (
             "* cores_used); of a roof that was attained: a share of what was attained"
         ),
     ),
+    Derived(
+        name="limits.candidates[].weights_floor_ms",
+        title="Least time of a decode step to read the weights",
+        formula="1000 * bytes of weights / degree / bytes/s of a core",
+    ),
+    Derived(
+        name="limits.candidates[].kv_floor_ms",
+        title="Least time of a decode step to read keys and values",
+        formula=(
+            "1000 * mean bytes of keys and values of all sequences in a counted request's step / degree / bytes/s of a "
+            "core"
+        ),
+    ),
 )
 
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

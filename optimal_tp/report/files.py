@@ -15,16 +15,14 @@ from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.formats.spreadsheet import NAME as CSV
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
-from optimal_tp.report.page.actions import actions
+from optimal_tp.report.page.actions import Action, actions
 from optimal_tp.report.page.choice import capacity_table, cost_rows
+from optimal_tp.report.page.limits import limit_table, what_if_table
 from optimal_tp.report.page.sections import context, is_figure
-from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
-from optimal_tp.report.physics.words import HEADS, limit_rows
 from optimal_tp.report.plots import Plot, plots
 from optimal_tp.report.tables import Table, tables
 from optimal_tp.report.words import practice
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.comparisons import UNIT
 
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
@@ -35,10 +33,10 @@ def markdown(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table,
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     head += [f"# {_text(headline(analysis.verdict))}", *(_text(claim.sentence) for claim in claims[:3])]
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
-    doing = [f"- {_text(one.title)}: `{one.text}`" for one in actions(analysis) if "\n" not in one.text]
+    doing = "\n".join(_action(one) for one in actions(analysis))
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
     views = [_table(table) for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows]
-    parts = [*head, "\n".join(doing), "\n".join(body), *views, *images, *(_table(table) for table in tables)]
+    parts = [*head, doing, "\n".join(body), *views, *images, *(_table(table) for table in tables)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,6 +60,13 @@ def sweep_markdown(
     lines += [f"- **Receipt.** {_text(receipt)}"] if receipt else []
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     return "\n\n".join([*head, f"# {_text(first)}", "\n".join(lines), *map(_table, tables)]) + "\n"
+
+
+def _action(one: Action) -> str:
+    if "\n" not in one.text:
+        return f"- {_text(one.title)}: `{one.text}`"
+    lines = "\n".join(f"  {line}" for line in one.text.splitlines())
+    return f"- {_text(one.title)}:\n\n  ```yaml\n{lines}\n  ```\n"
 
 
 def _table(table: Table) -> str:
@@ -154,24 +159,14 @@ def write_files(
     return [folder / name for name in files]
 
 
-def _beside(analysis: Analysis) -> tuple[Table, ...]:
-    """Return as tables what the page shows in sections of its own."""
-    unit = UNIT[analysis.verdict.criterion]
-    caption = f"How far from the limit; measured, at most and the next degree are {unit}"
-    found = (
-        Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached)),
-        Table(caption="What would change it: extrapolated", heads=WHAT_IF_HEADS, rows=what_if_rows(analysis)),
-    )
-    return tuple(table for table in found if table.rows)
-
-
 def _files(analysis: Analysis) -> dict[str, bytes]:
     found = document(analysis)
     rows = tables(analysis, found)
     pictures = plots(analysis)
+    beside = tuple(table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
     return {
         "report.html": html(analysis, found.claims, rows).encode(),
-        "report.md": markdown(analysis, found.claims, (*rows, *_beside(analysis)), pictures).encode(),
+        "report.md": markdown(analysis, found.claims, (*rows, *beside), pictures).encode(),
         VERDICT: encode_document(found).encode(),
         CSV: candidates_csv(analysis).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},

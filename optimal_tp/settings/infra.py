@@ -30,7 +30,9 @@ _RESERVED_TAGS = ("aws:", "eks:", "karpenter.sh/", "karpenter.k8s.aws/", "kubern
 class Network(Section):
     """The VPC, made by the program or there already."""
 
-    cidr: str = "10.42.0.0/16"
+    cidr: str = pydantic.Field(
+        default="10.42.0.0/16", json_schema_extra={"x-range": "an IPv4 network between /16 and /20"}
+    )
     """IPv4 range of the VPC that the program makes, /16 to /20."""
     nat_gateways: typing.Literal["one", "per-zone"] = "one"
     """``one`` is cheaper; ``per-zone`` outlives a zone."""
@@ -68,10 +70,14 @@ class Network(Section):
 class ControlPlane(Section):
     """The EKS control plane."""
 
-    public_access_cidrs: tuple[str, ...] = ()
+    public_access_cidrs: tuple[str, ...] = pydantic.Field(
+        default=(),
+        json_schema_extra={"x-range": "IPv4 networks, for example 203.0.113.7/32, but not the whole internet"},
+    )
     """Who may reach the API server from the internet; empty keeps it private to the VPC. The `up` that makes the VPC
     cannot be inside, so it refuses an empty list."""
     log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
+    """Logs that EKS sends to CloudWatch, which charges for them; an empty list sends none."""
     log_retention_days: RetentionDays = 7
     deletion_protection: bool = False
     """True makes ``pulumi destroy`` stop at the cluster until an ``up`` has switched it off."""
@@ -153,6 +159,7 @@ class InfraSettings(Section):
     zones: tuple[Zone, ...]
     """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
     kubernetes: KubernetesMinor = "1.35"
+    """Minor version of the cluster and its nodes; ``neuron.pair`` must have an AMI for it."""
     permissions_boundary_arn: PolicyArn | None = None
     """Bounds every IAM role that the program makes; absent bounds none."""
     karpenter_dry_run: bool = True

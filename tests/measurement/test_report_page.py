@@ -1,6 +1,7 @@
 """The report as a reader has it: in a real Chromium, with clicks, without scripts, on a phone and on paper."""
 
 import collections.abc
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -9,9 +10,10 @@ import typing
 import pytest
 
 from optimal_tp.report.files import write
+from optimal_tp.report.physics.reached import reached
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
-from tests.fakes_crossing import LOOSE_MS, crossing_run
+from tests.fakes_crossing import EXTRAPOLATED, LOOSE_MS, STATED, crossing_run, with_physics
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser = typing.Any
@@ -25,6 +27,17 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Return the page of a run whose best candidate depends on the limit."""
     record, samples = crossing_run(LOOSE_MS)
     return write(tmp_path_factory.mktemp("page"), analyse(record, samples, decide(record, samples)))[0]
+
+
+@pytest.fixture(scope="module")
+def whole_file(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Return the page of such a run with all that may stand beside it: roof, extrapolations, another's predictions."""
+    record, samples = crossing_run(LOOSE_MS)
+    record = with_physics(record)
+    verdict = decide(record, samples)
+    analysis = analyse(record, samples, verdict, EXTRAPOLATED, stated=STATED)
+    analysis = dataclasses.replace(analysis, reached=reached(record, samples, verdict))
+    return write(tmp_path_factory.mktemp("whole"), analysis)[0]
 
 
 @pytest.fixture(scope="module")
@@ -168,14 +181,41 @@ def test_without_scripts_the_page_is_whole(browser: Browser, page_file: pathlib.
 
 
 @pytest.mark.parametrize("width", [390, 320], ids=["phone", "small phone"])
-def test_a_phone_never_scrolls_sideways(browser: Browser, page_file: pathlib.Path, width: int) -> None:
-    """Nothing is wider than the screen, with every table unfolded."""
-    found = Opened(browser, page_file, viewport={"width": width, "height": 800})
+@pytest.mark.parametrize("file", ["page_file", "whole_file"], ids=["a run", "a run with all beside it"])
+def test_a_phone_never_scrolls_sideways(
+    browser: Browser, request: pytest.FixtureRequest, file: str, width: int
+) -> None:
+    """Nothing is wider than the screen, with every table unfolded; nor is a table wider than its place."""
+    page: pathlib.Path = request.getfixturevalue(file)
+    found = Opened(browser, page, viewport={"width": width, "height": 800})
     found.tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     wide = found.tab.evaluate("document.documentElement.scrollWidth")
+    over = "places => places.filter(one => one.scrollWidth > one.clientWidth).length"
+    too_wide = found.tab.locator(".scroll:has(table)").evaluate_all(over)
     found.context.close()
 
-    assert wide == width
+    assert (wide, too_wide) == (width, 0)
+
+
+def test_what_stands_beside_a_run_is_on_its_page(browser: Browser, whole_file: pathlib.Path) -> None:
+    """Limit, extrapolation and another's prediction each have their section, with their figures set flush right."""
+    found = Opened(browser, whole_file)
+    heads = found.tab.locator("h2").all_inner_texts()
+    limits = found.tab.locator(".limits tbody tr").all_inner_texts()
+    turned = found.tab.locator(".word.invalid").all_inner_texts()
+    aligned = found.tab.locator(".limits td.num").evaluate_all(
+        "cells => cells.map(cell => getComputedStyle(cell).textAlign)"
+    )
+    errors = found.errors
+    found.context.close()
+
+    assert heads[2].startswith("How far from the limit")
+    assert heads[3].startswith("What would change ")
+    assert heads[4].startswith("Predicted by A planner 1.4")
+    assert [row.split()[0] for row in limits] == ["TP1", "TP2"]
+    assert turned == ["inverted"]
+    assert set(aligned) == {"right"}
+    assert errors == []
 
 
 def test_words_can_be_read_in_the_dark(browser: Browser, page_file: pathlib.Path) -> None:

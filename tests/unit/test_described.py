@@ -70,6 +70,14 @@ def test_every_setting_has_a_type_and_most_a_meaning() -> None:
     assert len([each for each in found if not each.meaning]) / len(found) < 0.1
 
 
+def test_a_form_that_code_checks_has_words_too() -> None:
+    """Networks are checked by the standard library, which no pattern describes."""
+    ranges = {each.key: each.range for each in all_settings()}
+
+    assert ranges["infra.network.cidr"] == "an IPv4 network between /16 and /20"
+    assert ranges["infra.control_plane.public_access_cidrs"].startswith("IPv4 networks, for example 203.0.113.7/32")
+
+
 def test_a_key_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """Meaning, type, range, default and a snippet."""
     assert main(["settings", "explain", "infra.control_plane.key_deletion_days"]) == 0

@@ -96,6 +96,8 @@ def test_the_shares_of_a_step() -> None:
     assert one.bandwidth_share == pytest.approx(step_bytes / 0.01 / 725e9, rel=1e-6)
     assert (one.sequences, one.step_ms) == pytest.approx((2, 10))
     assert one.floor_ms == pytest.approx(1000 * step_bytes / 725e9)
+    assert one.weights_floor_ms == pytest.approx(1000 * 2 * 596_049_920 / 725e9)
+    assert one.kv_floor_ms == pytest.approx(1000 * 2 * 114_688 * 113.5 / 725e9)
     assert one.binds == "memory bandwidth"
     assert (one.next_degree, one.stage) == (2, "block")
 
@@ -137,6 +139,8 @@ def test_an_attained_roof_that_a_server_beats_is_no_roof() -> None:
 
     (one,) = analysis.reached
     assert (one.bandwidth_share, one.compute_share) == (None, None)
+    assert one.beyond_roof == ("memory bandwidth", "computing")
+    assert limit_claim(analysis).startswith("TP1 reads and computes more than the cores attained without servers.")
     assert "that peak is too low and no share is given" in limit_claim(analysis)
 
 
@@ -155,6 +159,18 @@ def test_both_measurements_of_a_roof_are_in_the_published_form() -> None:
     assert " of what memory bandwidth allowed when it was measured" in limit_claim(analysed(two_at_a_time(1), physics))
 
 
+def test_computing_beyond_an_attained_roof_is_told_too() -> None:
+    """Memory keeps its share; computing has none, and the claim says why."""
+    low = Roof(kind="attained", bytes_per_second=725e9, flop_per_second=1e9, source="what a busy core attained")
+    analysis = analysed(two_at_a_time(1), dataclasses.replace(KNOWN, roof=low))
+
+    (one,) = analysis.reached
+    assert (one.compute_share, one.beyond_roof) == (None, ("computing",))
+    assert one.bandwidth_share == pytest.approx(0.168, rel=0.01)
+    assert limit_claim(analysis).startswith("TP1 computes more than the cores attained without servers.")
+    assert "TP1 reaches 16.8 % of what memory bandwidth allowed" in limit_claim(analysis)
+
+
 def test_the_claim_names_share_bound_and_next_degree() -> None:
     """What a reader takes away: the share, what binds, and what a larger degree could give at most."""
     analysis = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2))
@@ -166,7 +182,7 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
         "Source of the peak: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core."
     )
     found = document(analysis)
-    assert "16.8\u00a0%" in html(analysis, found.claims, ())
+    assert "16.8 %" in html(analysis, found.claims, ())
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
 
 
@@ -212,3 +228,15 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
     )
     assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
+
+
+def test_the_pages_tables_set_numbers_flush_right() -> None:
+    """As every other table does."""
+    analysis = analysed([*two_at_a_time(1), *two_at_a_time(2)], degrees=(1, 2))
+    page = html(analysis, document(analysis).claims, ())
+
+    assert '<td data-head="Of memory bandwidth (MBU)" class="num">16.8 %</td>' in page
+    assert '<td data-head="Step in ms" class="num">10.0</td>' in page
+    assert '<td data-head="Reading weights + keys and values, ms" class="num">1.64 + 0.0359</td>' in page
+    assert '<td data-head="Bottleneck of the rate">memory bandwidth</td>' in page
+    assert '<th scope="col" class="num">Step in ms</th>' in page

@@ -9,6 +9,7 @@ import pytest
 
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
+from optimal_tp.report.files import html, markdown
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import answer, headline
 from optimal_tp.report.page.actions import actions, again, footer
@@ -100,7 +101,7 @@ def test_no_candidate_leads_that_met_no_limit() -> None:
     assert len(found.headline.split()) <= 8
     assert answer(analysis) == (
         "Not settled yet: TP1 and TP2 met the limits at no rate that was tried; "
-        "2 blocks completed, and a claim takes 12."
+        "a claim needs 12 blocks and the run completed 2."
     )
     assert tiles(analysis) == ()
     assert [badge(verdict, degree) for degree in verdict.degrees] == ["open", "open"]
@@ -187,6 +188,7 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
     degrees = tuple(dataclasses.replace(one, proof=proof) for one in analysis.verdict.degrees)
     proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
 
+    assert tiles(analysis)[0].interval == "no interval yet: not proven"
     assert tiles(proven)[0].interval == "proven: at least 0.900, less than 1.10"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
@@ -211,6 +213,29 @@ def test_what_to_do_can_be_pasted() -> None:
         "    total_latency_ms: { percentile: 75, at_most_ms: 270 }",
     ]
     assert plan.text == "optimal-tp plan out/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2"
+
+
+def test_markdown_has_the_stack_files_lines_as_a_block() -> None:
+    """A line of code cannot hold several lines, so they are fenced below their item of the list."""
+    analysis = kind("most within limits")
+    written = markdown(analysis, document(analysis).claims, (), ())
+
+    assert (
+        "- Keep it in the stack file:\n\n  ```yaml\n  optimal-tp:workloads:\n    degrees: [2]\n"
+        "    model: { max_num_seqs: 1 }\n    limits:\n"
+        "      total_latency_ms: { percentile: 75, at_most_ms: 270 }\n  ```\n\n- Plan a fleet for your rate: `"
+    ) in written
+
+
+def test_the_page_says_of_every_candidate_what_became_of_it() -> None:
+    """Beneath the tiles; a candidate alone needs no such row."""
+    several, alone = kind("most within limits"), kind("alone")
+
+    page = html(several, document(several).claims, ())
+    assert "<li><strong>TP2</strong> chosen</li>" in page
+    assert "<li><strong>TP1</strong> " in page
+    assert page.index('class="tiles"') < page.index('class="badges"') < page.index('class="answer"')
+    assert ('class="badges"' in html(alone, document(alone).claims, ())) == (len(alone.verdict.degrees) > 1)
 
 
 def test_without_a_choice_one_measures_again() -> None:

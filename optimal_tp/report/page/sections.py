@@ -4,7 +4,6 @@ import json
 import re
 import typing
 
-from optimal_tp.measurement.estimate import MISSING, figure, percent
 from optimal_tp.measurement.run import VERDICT
 from optimal_tp.report.claims import Claim
 from optimal_tp.report.headline import headline
@@ -12,17 +11,16 @@ from optimal_tp.report.page.actions import actions, footer, summary
 from optimal_tp.report.page.canvas import Picture
 from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, price_start
 from optimal_tp.report.page.curves import by_load, cumulative, narrowed
+from optimal_tp.report.page.limits import limit_table, what_if_table
 from optimal_tp.report.page.rows import against_choice, against_limit
 from optimal_tp.report.page.tiles import tiles
 from optimal_tp.report.page.trust import checks
 from optimal_tp.report.page.turns import skipped, timeline_picture
-from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
 from optimal_tp.report.physics.words import limits_of
 from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import Table
 from optimal_tp.report.words import badge, caveats, practice
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.comparisons import UNIT
 
 FOLDED = {"Latency", "Equal cores", "Load", "Why", "Plan", "Run", "Receipt", "Left out"}
 """Claims that are for a second reading."""
@@ -47,25 +45,20 @@ def context(
         "leads": [claim.sentence for claim in claims[:3]],
         "caveats": caveats(record, verdict),
         "tiles": tiles(analysis),
-        "named": verdict.chosen or verdict.provisional,
         "actions": actions(analysis),
         "choices": choices(analysis),
         "usd_per_hour": usd_per_hour,
         "billed_cores": billed_cores,
-        "cards": [(degree, badge(verdict, degree)) for degree in verdict.degrees],
+        "badges": [(degree.name, badge(verdict, degree)) for degree in verdict.degrees],
         "views": [table for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows],
         "pictures": pictures(analysis),
         "timeline": timeline_picture(analysis),
         "skipped": skipped(analysis),
         "checks": checks(analysis),
         "limits": limits_of(analysis),
-        "what_if_heads": WHAT_IF_HEADS,
-        "what_if_rows": what_if_rows(analysis),
+        "limit_table": limit_table(analysis),
+        "what_if": what_if_table(analysis),
         "predicted": predicted_words(analysis),
-        "figure": figure,
-        "percent": percent,
-        "missing": MISSING,
-        "unit": UNIT[verdict.criterion],
         "shown": [claim for claim in claims[3:] if claim.topic not in FOLDED],
         "folded": [claim for claim in claims[3:] if claim.topic in FOLDED],
         "tables": tables,

@@ -7,7 +7,7 @@ from optimal_tp.report.headline import cost_of, degree_of
 from optimal_tp.report.page.rows import tightest
 from optimal_tp.report.words import latency_range, latency_words
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.findings import DegreeVerdict
+from optimal_tp.verdict.findings import DegreeVerdict, Proof
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,7 @@ def _rate(analysis: Analysis, degree: DegreeVerdict) -> Tile:
     if analysis.verdict.criterion == "goodput":
         if degree.goodput_per_second_per_core is None:
             return Tile(label="Goodput per core", value=None, unit="not known yet: try more rates", interval="")
-        proof, interval = degree.proof, ""
-        if proof is not None and proof.held_per_second_per_core is not None:
-            most = proof.missed_per_second_per_core
-            interval = f"proven: at least {figure(proof.held_per_second_per_core)}"
-            interval += "" if most is None else f", less than {figure(most)}"
-        elif tokens is not None:
-            interval = f"{figure(tokens.value)} output tokens/s per core ({bounds(tokens.interval)})"
-        value = f"about {figure(degree.goodput_per_second_per_core)}"
+        value, interval = f"about {figure(degree.goodput_per_second_per_core)}", _proven(degree.proof)
         return Tile(label="Goodput per core", value=value, unit="requests/s within the limits", interval=interval)
     if tokens is None:
         return Tile(label="Throughput per core", value=None, unit="not known: a token count is missing", interval="")
@@ -54,6 +47,18 @@ def _rate(analysis: Analysis, degree: DegreeVerdict) -> Tile:
         unit="output tokens/s, saturated",
         interval=bounds(tokens.interval),
     )
+
+
+def _proven(proof: Proof | None) -> str:
+    least = None if proof is None else proof.held_per_second_per_core
+    most = None if proof is None else proof.missed_per_second_per_core
+    if least is None and most is None:
+        return "no interval yet: not proven"
+    sides = (
+        None if least is None else f"at least {figure(least)}",
+        None if most is None else f"less than {figure(most)}",
+    )
+    return f"proven: {', '.join(side for side in sides if side is not None)}"
 
 
 def _latency(degree: DegreeVerdict) -> Tile:

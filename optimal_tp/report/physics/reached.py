@@ -13,7 +13,7 @@ from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.bounds import Bound, Lengths, bound, lengths_of
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import Resource, Server
 from optimal_tp.plan.roofline.work import decode_flop, mean_seen_context, prefill_flop
 from optimal_tp.report.physics.decoding import Decoding, decoding
 from optimal_tp.results.retrial import Retrial
@@ -73,6 +73,9 @@ def _reach(
     roof, is_timed = physics.roof, steps.seconds > 0
     # An attained roof is that of cores which are all busy, and a single request keeps one server's busy.
     is_comparable = roof.kind == "published" or turns[0][0].stage == "block"
+    read = steps.core_bytes / steps.seconds / roof.bytes_per_second if is_timed else None
+    shares = _shares(roof, read, _compute_share(physics, degree, lengths, turns)) if is_comparable else _Shares()
+    ms_per_byte = 1000 / roof.bytes_per_second
     following = _next(settings, degree.candidate)
     most, next_most = (_most(each, lengths, settings) for each in (server, _server(physics, settings, following)))
     return [
@@ -80,15 +83,16 @@ def _reach(
             degree=degree.degree,
             max_num_seqs=degree.max_num_seqs,
             stage="block" if turns[0][0].stage == "block" else "idle",
-            bandwidth_share=_share(roof, steps.core_bytes / steps.seconds / roof.bytes_per_second)
-            if is_timed and is_comparable
-            else None,
-            compute_share=_compute_share(physics, degree, lengths, turns) if is_comparable else None,
+            bandwidth_share=shares.bandwidth,
+            compute_share=shares.compute,
+            beyond_roof=shares.beyond,
             sequences=steps.sequence_steps / steps.steps if is_timed else None,
             step_ms=1000 * steps.seconds / steps.steps if is_timed else None,
             floor_ms=1000 * max(steps.core_bytes / roof.bytes_per_second, steps.compute_seconds) / steps.steps
             if is_timed
             else None,
+            weights_floor_ms=ms_per_byte * server.weight_bytes if is_timed else None,
+            kv_floor_ms=ms_per_byte * (steps.core_bytes / steps.steps - server.weight_bytes) if is_timed else None,
             prefill_floor_ms=1000
             * math.fsum(share * server.prefill(shape.prompt_tokens).seconds for shape, share in lengths.items()),
             binds=most.binds,
@@ -100,9 +104,22 @@ def _reach(
     ]
 
 
-def _share(roof: Roof, share: float) -> float | None:
-    """Return ``share``; None of a roof that was attained, and is too low where a server attains more."""
-    return None if roof.kind == "attained" and share > 1 else share
+@dataclasses.dataclass(frozen=True)
+class _Shares:
+    bandwidth: float | None = None
+    compute: float | None = None
+    beyond: tuple[Resource, ...] = ()
+
+
+def _shares(roof: Roof, bandwidth: float | None, compute: float | None) -> _Shares:
+    """Return both shares; None of a roof that was attained, and is too low where a server attains more."""
+    if roof.kind == "published":
+        return _Shares(bandwidth, compute)
+    asked: dict[Resource, float | None] = {"memory bandwidth": bandwidth, "computing": compute}
+    beyond = tuple(what for what, share in asked.items() if share is not None and share > 1)
+    return _Shares(
+        None if "memory bandwidth" in beyond else bandwidth, None if "computing" in beyond else compute, beyond
+    )
 
 
 def _steps(server: Server, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Decoding:
@@ -165,4 +182,4 @@ def _compute_share(
         for (prompt, output), share in lengths.items()
     )
     mean_output = math.fsum(share * size.output_tokens for size, share in lengths.items())
-    return _share(physics.roof, math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used))
+    return math.fsum(known) / len(known) * flop / mean_output / (roof * degree.cores_used)

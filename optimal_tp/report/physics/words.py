@@ -1,15 +1,18 @@
 """A run beside its physical limit, in words: one claim, and one table of all candidates."""
 
 import dataclasses
+import typing
 
 from optimal_tp.facts.hardware import Roof
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.estimate import MISSING, figure, percent
+from optimal_tp.plan.roofline.floors import Resource
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.beside.reach import Reach
 from optimal_tp.verdict.comparisons import UNIT
 
 TOPIC = "Limit"
+_DOES: typing.Final[dict[Resource, str]] = {"memory bandwidth": "reads", "computing": "computes"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,9 +58,10 @@ def limit_claim(analysis: Analysis) -> str:
     ]
     allows = "allows" if physics.roof.kind == "published" else "allowed when it was measured"
     sentences = []
-    if one.bandwidth_share is None and one.step_ms is not None and one.stage == "block":
+    if one.beyond_roof:
+        does = " and ".join(_DOES[what] for what in one.beyond_roof)
         sentences.append(
-            f"{one.name} reads more than the cores attained without servers. The machine was busy then, so that "
+            f"{one.name} {does} more than the cores attained without servers. The machine was busy then, so that "
             "peak is too low and no share is given."
         )
     if one.bandwidth_share is not None:
@@ -91,10 +95,11 @@ HEADS = (
     "Sequences a step",
     "Step in ms",
     "Least in ms",
+    "Reading weights + keys and values, ms",
     "Prompt, least in ms",
     "Measured",
     "At most",
-    "Bottleneck",
+    "Bottleneck of the rate",
     "Next degree, at most",
 )
 
@@ -109,6 +114,7 @@ def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
             figure(one.sequences),
             figure(one.step_ms),
             figure(one.floor_ms),
+            MISSING if one.weights_floor_ms is None else f"{figure(one.weights_floor_ms)} + {figure(one.kv_floor_ms)}",
             figure(one.prefill_floor_ms),
             figure(one.measured_per_core),
             figure(one.bound_per_core),

@@ -156,11 +156,14 @@ def type_words(annotation: object) -> str:
 
 
 def range_words(field: pydantic.fields.FieldInfo) -> str:
-    """Return limits, choices or form of a field in words."""
+    """Return limits, choices or form of a field in words: its own, ``x-range``, where a check in code says more."""
     extra = field.json_schema_extra
     named = extra.get("enum") if isinstance(extra, dict) else None
     if isinstance(named, list):
         return f"one of {', '.join(map(str, named))}"
+    worded = extra.get("x-range") if isinstance(extra, dict) else None
+    if isinstance(worded, str):
+        return worded
     found = choices(field.annotation)
     limits = [*field.metadata, *_metadata(field.annotation)]
     said = [f"one of {found}"] if found else []

@@ -24,11 +24,17 @@ class Reach:
     step_ms: float | None
     """Time of the mean decode step, as its requests saw it."""
     floor_ms: float | None
-    """The least that this step could take."""
+    """The least that this step could take: to read, or to compute if that takes longer."""
+    weights_floor_ms: float | None
+    """The least that this step takes to read the weights."""
+    kv_floor_ms: float | None
+    """The least that this step takes to read keys and values, on top of the weights."""
     prefill_floor_ms: float
     """The least until the first token of the mean prompt."""
     binds: typing.Literal["memory bandwidth", "computing"]
-    """What holds the bound down."""
+    """What holds ``bound_per_core`` down, prefills included; the other may hold a decode step down."""
+    beyond_roof: tuple[typing.Literal["memory bandwidth", "computing"], ...]
+    """What it did more of than an attained roof allows: that roof is too low, and the share is None."""
     measured_per_core: float | None
     """What the run compares: requests per second per core within the limits, else output tokens per second."""
     bound_per_core: float

@@ -1,0 +1,18 @@
+"""The tables of what physics allows and of what would change the answer, for the page and for Markdown."""
+
+from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
+from optimal_tp.report.physics.words import HEADS, limit_rows
+from optimal_tp.report.tables import Table
+from optimal_tp.verdict.analysis import Analysis
+from optimal_tp.verdict.comparisons import UNIT
+
+
+def limit_table(analysis: Analysis) -> Table:
+    """Return each candidate beside its limit; no row where the cores' roof is not known."""
+    caption = f"How far from the limit; measured and at most are {UNIT[analysis.verdict.criterion]}"
+    return Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached))
+
+
+def what_if_table(analysis: Analysis) -> Table:
+    """Return what would change the answer; no row where nothing was extrapolated."""
+    return Table(caption="What would change it: extrapolated", heads=WHAT_IF_HEADS, rows=what_if_rows(analysis))
