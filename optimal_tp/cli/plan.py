@@ -96,7 +96,7 @@ def main(options: argparse.Namespace) -> int:
     again = retry(source)
     if again.verdict.outcome == "void":
         rule = f"must not be void ({again.verdict.reasons[0]})"
-        raise SettingsError([Problem(path="SOURCE", value=source.name, rule=rule, remedy="measure again")])
+        raise SettingsError([Problem(path="RUN", value=source.name, rule=rule, remedy="measure again")])
     settings = again.record.settings
     measured = _measured(options, again, settings, limits)
     question = Question(
@@ -205,7 +205,7 @@ def _measured(
             problems.append(Problem(path="--degrees", value=degree, rule=rule, remedy=remedy))
     if not measured and not problems:
         rule = "must have a request that succeeded with its tokens counted"
-        problems.append(Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="name another run"))
+        problems.append(Problem(path="RUN", value=again.record.run, rule=rule, remedy="name another run"))
     untimed = [one.name for one, model in measured.items() if not model.has_first_tokens]
     for limit in limits:
         if limit.metric != "total_ms" and untimed:

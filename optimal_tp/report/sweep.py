@@ -47,7 +47,7 @@ def read_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource:
     except ValueError as error:
         rule = f"must hold a sweep in its {SWEEP}: {error}"
         remedy = "copy the file again, or read it with the release that wrote it"
-        problem = Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)
+        problem = Problem(path="RUN", value=source, rule=rule, remedy=remedy)
         raise SettingsError([problem]) from None
     runs = {}
     for leg in sweep.legs:

@@ -147,7 +147,7 @@ def test_a_void_run_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     folder = str(store(tmp_path, dataclasses.replace(record, turns=tuple(late)), samples))
     said = _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900")
 
-    assert said.startswith("SOURCE: must not be void (")
+    assert said.startswith("RUN: must not be void (")
     assert said.endswith("; measure again\n")
 
 

@@ -65,7 +65,7 @@ def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: 
 
     assert main(["report", str(missing)]) == 2
     assert capsys.readouterr().err == (
-        f"SOURCE: must be a folder that exists (got '{missing}'); name the folder that a run wrote\n"
+        f"RUN: must be a folder that exists (got '{missing}'); name the folder that a run wrote\n"
     )
 
 
