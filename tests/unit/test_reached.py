@@ -173,7 +173,9 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     assert "memory bandwidth binds. TP2 could give at most " in sentence
     assert sentence.endswith("The roof: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core.")
     found = document(analysis)
-    assert "16.8\u00a0%" in html(analysis, found.claims, ())
+    page = html(analysis, found.claims, ())
+    assert "16.8\u00a0%" in page
+    assert '<td data-head="Of memory bandwidth" class="num">' in page
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
 
 
@@ -217,5 +219,7 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
         "TP1 would lead; with half the prompt tokens TP1 and TP2 are not told apart. The models miss the run's own "
         "median latencies by up to 8 %; measure before you rely on it."
     )
-    assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())
+    page = html(analysis, (*document(analysis).claims,), ())
+    assert "none of it is a verdict" in page
+    assert '<td data-head="The models\' error" class="num">8 %</td>' in page.replace("&#39;", "'")
     assert what_if_claim(analysed(two_at_a_time(1))) == ""

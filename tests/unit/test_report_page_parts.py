@@ -9,6 +9,7 @@ import pytest
 
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
+from optimal_tp.report.files import html
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
 from optimal_tp.report.page.actions import actions, again, footer
@@ -117,6 +118,7 @@ def test_tiles_have_rate_latency_and_dollars_of_one_point() -> None:
     rate, latency, dollars = tiles(kind("most within limits"))
 
     assert (rate.label, rate.value, rate.unit) == ("Goodput per core", "about 0.980", "requests/s within the limits")
+    assert rate.interval == "no interval yet: not proven"
     assert latency.label == "p75 of total latency"
     assert latency.unit == "limit 270 ms, measured around the capacity"
     assert latency.interval.endswith(" ms")
@@ -132,13 +134,22 @@ def test_a_tile_without_a_figure_is_a_sentence() -> None:
 
 
 def test_a_proven_rate_is_the_interval_of_goodput() -> None:
-    """It says more than the range of the tokens."""
+    """Until a rate is proven to hold there is none."""
     analysis = kind("most within limits")
     proof = Proof(held_per_second_per_core=0.9, missed_per_second_per_core=1.1, turns=60)
-    degrees = tuple(dataclasses.replace(one, proof=proof) for one in analysis.verdict.degrees)
-    proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
+    proven, unheld = (
+        dataclasses.replace(
+            analysis,
+            verdict=dataclasses.replace(
+                analysis.verdict,
+                degrees=tuple(dataclasses.replace(one, proof=each) for one in analysis.verdict.degrees),
+            ),
+        )
+        for each in (proof, dataclasses.replace(proof, held_per_second_per_core=None))
+    )
 
     assert tiles(proven)[0].interval == "proven: at least 0.900, less than 1.10"
+    assert tiles(unheld)[0].interval == "no interval yet: not proven"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
 
@@ -147,6 +158,16 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
 def test_without_a_candidate_there_is_no_tile(name: str) -> None:
     """Nothing to show, nothing shown."""
     assert tiles(kind(name)) == ()
+
+
+def test_every_candidate_has_a_badge_beneath_the_tiles() -> None:
+    """What became of it, in its own few words; a void run has no row."""
+    analysis = kind("most")
+    page = html(analysis, document(analysis).claims, ())
+
+    assert '<li>TP1 <span class="word chosen">chosen</span></li>' in page
+    assert page.count(" % less per core</span></li>") == 2
+    assert 'class="badges"' not in html(kind("void"), document(kind("void")).claims, ())
 
 
 def test_what_to_do_can_be_pasted() -> None:

@@ -42,8 +42,8 @@ def _rate(analysis: Analysis, degree: DegreeVerdict) -> Tile:
             most = proof.missed_per_second_per_core
             interval = f"proven: at least {figure(proof.held_per_second_per_core)}"
             interval += "" if most is None else f", less than {figure(most)}"
-        elif tokens is not None:
-            interval = f"{figure(tokens.value)} output tokens/s per core ({bounds(tokens.interval)})"
+        else:
+            interval = "no interval yet: not proven"
         value = f"about {figure(degree.goodput_per_second_per_core)}"
         return Tile(label="Goodput per core", value=value, unit="requests/s within the limits", interval=interval)
     if tokens is None:
