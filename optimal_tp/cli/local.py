@@ -39,6 +39,7 @@ def main(asked: argparse.Namespace) -> int:
         return 0
     request = Request(
         profile=profiles[0],
+        profile_name=asked.profile,
         model_directory=pathlib.Path(asked.model) if asked.model else None,
         out=asked.out,
         python=asked.vllm_python,

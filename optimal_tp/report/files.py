@@ -2,6 +2,7 @@
 
 import base64
 import pathlib
+import shlex
 import typing
 
 import jinja2
@@ -15,7 +16,7 @@ from optimal_tp.report.document import document, encode_document
 from optimal_tp.report.formats.spreadsheet import NAME as CSV
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
-from optimal_tp.report.page.actions import actions
+from optimal_tp.report.page.actions import Action, actions
 from optimal_tp.report.page.choice import capacity_table, cost_rows
 from optimal_tp.report.page.sections import context, is_figure
 from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
@@ -29,17 +30,34 @@ from optimal_tp.verdict.comparisons import UNIT
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
 
-def markdown(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
-    """Return the report as Markdown; plots are referred to by their file names."""
+def markdown(
+    analysis: Analysis,
+    claims: tuple[Claim, ...],
+    tables: tuple[Table, ...],
+    plots: tuple[Plot, ...],
+    folder: str | None = None,
+) -> str:
+    """Return the report as Markdown; plots are referred to by their file names.
+
+    ``folder`` is the run's, as a command names it; None: where runs of its place usually are.
+    """
     banner = practice(analysis.record)
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     head += [f"# {_text(headline(analysis.verdict))}", *(_text(claim.sentence) for claim in claims[:3])]
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
-    doing = [f"- {_text(one.title)}: `{one.text}`" for one in actions(analysis) if "\n" not in one.text]
+    doing = [_action(one) for one in actions(analysis, folder)]
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
     views = [_table(table) for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows]
     parts = [*head, "\n".join(doing), "\n".join(body), *views, *images, *(_table(table) for table in tables)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _action(one: Action) -> str:
+    """Return what to copy as an item of a list: a line as it is, several in a fenced block."""
+    if "\n" not in one.text:
+        return f"- {_text(one.title)}: `{one.text}`"
+    lines = "\n".join(f"  {line}" for line in ("```yaml", *one.text.split("\n"), "```"))
+    return f"- {_text(one.title)}:\n\n{lines}\n"
 
 
 def sweep_markdown(
@@ -88,9 +106,9 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...]) -> str:
-    """Return the page: one file that loads nothing. Everything from the run is escaped."""
-    return page_template("report.html.j2").render(**context(analysis, claims, tables))
+def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], folder: str | None = None) -> str:
+    """Return the page: one file that loads nothing. Everything from the run is escaped; ``folder`` as in Markdown."""
+    return page_template("report.html.j2").render(**context(analysis, claims, tables, folder))
 
 
 def sweep_html(
@@ -135,7 +153,14 @@ def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
 
     The same input gives the same bytes. Raises StorageFailed where a file cannot be written.
     """
-    return write_files(folder, _files(analysis))
+    return write_files(folder, _files(analysis, _named(folder)))
+
+
+def _named(folder: pathlib.Path) -> str | None:
+    """Return how a command names ``folder`` here; None where it holds no run, or lies elsewhere, as in a pod."""
+    whole, here = folder.resolve(), pathlib.Path.cwd()
+    is_ours = (whole / "run.json").is_file() and whole.is_relative_to(here) and here != pathlib.Path("/")
+    return shlex.quote(str(whole.relative_to(here))) if is_ours else None
 
 
 def write_files(
@@ -165,13 +190,13 @@ def _beside(analysis: Analysis) -> tuple[Table, ...]:
     return tuple(table for table in found if table.rows)
 
 
-def _files(analysis: Analysis) -> dict[str, bytes]:
+def _files(analysis: Analysis, folder: str | None) -> dict[str, bytes]:
     found = document(analysis)
     rows = tables(analysis, found)
     pictures = plots(analysis)
     return {
-        "report.html": html(analysis, found.claims, rows).encode(),
-        "report.md": markdown(analysis, found.claims, (*rows, *_beside(analysis)), pictures).encode(),
+        "report.html": html(analysis, found.claims, rows, folder).encode(),
+        "report.md": markdown(analysis, found.claims, (*rows, *_beside(analysis)), pictures, folder).encode(),
         VERDICT: encode_document(found).encode(),
         CSV: candidates_csv(analysis).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},

@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import functools
+import pathlib
 import typing
 
 import pytest
 
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
-from optimal_tp.report.files import html
+from optimal_tp.report.files import html, write
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import headline
 from optimal_tp.report.page.actions import actions, again, footer
@@ -23,7 +24,7 @@ from optimal_tp.report.words import badge, caveats, latency_words, practice
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Proof
 from optimal_tp.verdict.rule import decide
-from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, total_limit
+from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store, total_limit
 
 TIE = (Planted(degree=1, latency_ms=400, noise=0.01), Planted(degree=2, latency_ms=200, noise=0.01))
 
@@ -186,16 +187,40 @@ def test_what_to_do_can_be_pasted() -> None:
 
 
 def test_without_a_choice_one_measures_again() -> None:
-    """On this machine, in the cluster, or against the same servers."""
+    """On this machine by the same profile, in the cluster, or against the same servers with the user's own settings."""
     analysis = kind("open")
+    pinned = dataclasses.replace(analysis.record, pins={**analysis.record.pins, "profile": "my own.yaml"})
     own = dataclasses.replace(analysis, record=placed(analysis.record, "own-servers"))
     cluster = dataclasses.replace(analysis, record=placed(analysis.record, "cluster"))
 
     assert [one.title for one in actions(analysis)] == ["Measure again"]
-    assert again(analysis) == "optimal-tp local --profile full"
+    assert again(analysis) == "optimal-tp local"
+    assert again(dataclasses.replace(analysis, record=pinned)) == "optimal-tp local --profile 'my own.yaml'"
     assert again(cluster) == "pulumi up"
-    assert again(own).startswith("optimal-tp run --target 1=http://127.0.0.1:8001 --target 2=http://127.0.0.1:8002")
+    assert again(own).startswith(
+        "optimal-tp run --settings YOUR_SETTINGS.yaml --target 1=http://127.0.0.1:8001 --target 2=http://127.0.0.1:8002"
+    )
+    assert again(own).endswith(" --results out")
     assert footer(analysis).recompute == "optimal-tp report out/20260701T120000Z-test"
+    assert footer(cluster).recompute == "optimal-tp report out/cluster/20260701T120000Z-test"
+
+
+def test_commands_name_the_folder_that_the_report_goes_to(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep's leg lies below its sweep, a link is followed; a folder without the run is not named."""
+    analysis = kind("most")
+    leg = store(tmp_path / "out" / "my sweep" / "small", analysis.record, ())
+    (tmp_path / "last").symlink_to(leg)
+    monkeypatch.chdir(tmp_path)
+    for folder in (leg, pathlib.Path("last")):
+        write(folder, analysis)
+
+        assert "optimal-tp plan 'out/my sweep/small' --rate" in (leg / "report.md").read_text()
+        assert "optimal-tp report &#39;out/my sweep/small&#39;" in (leg / "report.html").read_text()
+    write(tmp_path / "elsewhere", analysis)
+
+    assert f"optimal-tp plan out/{analysis.record.run} --rate" in (tmp_path / "elsewhere" / "report.md").read_text()
 
 
 def test_the_checklist_says_what_was_seen_and_what_is_allowed() -> None:
