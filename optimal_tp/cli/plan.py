@@ -256,9 +256,11 @@ def _prices(buying: Buying) -> dict[InstanceTypeName, float]:
 
 
 def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
-    reasons = "; ".join(f"{one.candidate.name}: {one.sentence}" for one in found.refused)
+    said = [f"{one.candidate.name}: {one.sentence}" for one in found.refused]
+    reasons = "; ".join(said)
     if any(one.word == "inconclusive" for one in found.refused):
-        sys.stdout.write(f"Not settled: {reasons}\n")
+        data = {"headline": "Not settled", "sentences": said, "tables": {}}
+        sys.stdout.write(json.dumps(data, indent=1) + "\n" if output.is_json(options) else f"Not settled: {reasons}\n")
         return Exit.OPEN
     rule = f"must be a limit that a fleet can hold, and none of any size holds it ({reasons})"
     remedy = "raise the limit or measure a faster degree"

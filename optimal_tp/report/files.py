@@ -179,6 +179,11 @@ def write_files(
     return [folder / name for name in files]
 
 
+def every_table(analysis: Analysis) -> tuple[Table, ...]:
+    """Return all tables of the report, those that the page shows in sections of their own last."""
+    return (*tables(analysis, document(analysis)), *_beside(analysis))
+
+
 def _beside(analysis: Analysis) -> tuple[Table, ...]:
     """Return as tables what the page shows in sections of its own."""
     unit = UNIT[analysis.verdict.criterion]

@@ -100,6 +100,20 @@ def test_the_same_source_gives_the_same_verdict_again(
     assert "The stored verdict" not in capsys.readouterr().out
 
 
+def test_verbose_prints_every_table(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Between what is said of the run and the verdict, which stays last."""
+    folder = store(tmp_path, *planted_run(blocks=6))
+    main(["report", str(folder)])
+    short = capsys.readouterr().out.splitlines()
+    main(["report", str(folder), "-v"])
+    whole = capsys.readouterr().out.splitlines()
+    more = [line for line in whole if line not in short]
+
+    assert "Latency in ms from the intended send; bounds each at the run's confidence" in more
+    assert len(more) > 10
+    assert whole[-4:] == short[-4:]
+
+
 def test_a_stored_verdict_that_differs_is_pointed_out(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
