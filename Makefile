@@ -56,7 +56,7 @@ profile: .venv-local/ready
 	@.venv-local/bin/python -m optimal_tp local --profile "$(PROFILE)" --check $(if $(MODEL),--model "$(MODEL)")
 
 .venv-local/ready: requirements/local.txt pyproject.toml
-	@echo "installing the load generator and the local AWS endpoints into .venv-local"
+	@echo "installing the load generator and the local AWS endpoints into .venv-local (0.9 GB)"
 	@$(PYTHON) -m venv .venv-local
 	@.venv-local/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
 	@.venv-local/bin/uv pip install --quiet --python .venv-local --no-deps --editable .
@@ -69,7 +69,7 @@ profile: .venv-local/ready
 	@.venv-local/bin/$(INSTALL_VLLM) --no-deps --require-hashes -r requirements/vllm.txt
 	@touch $@
 
-.venv-vllm-wheel/ready: $(filter %.whl,$(VLLM)) | .venv-local/ready
+.venv-vllm-wheel/ready: $(filter %.whl,$(VLLM)) | .venv-local/ready profile
 	@echo "installing $(VLLM) into .venv-vllm-wheel"
 	@$(PYTHON) -m venv --without-pip .venv-vllm-wheel
 	@.venv-local/bin/uv pip install --quiet --python .venv-vllm-wheel "$(VLLM)"

@@ -97,7 +97,7 @@ def main(options: argparse.Namespace) -> int:
     again = retry(source)
     if again.verdict.outcome == "void":
         rule = f"must not be void ({again.verdict.reasons[0]})"
-        raise SettingsError([Problem(path="SOURCE", value=source.name, rule=rule, remedy="measure again")])
+        raise SettingsError([Problem(path="RUN", value=source.name, rule=rule, remedy="measure again")])
     settings = again.record.settings
     measured = _measured(options, again, settings, limits)
     question = Question(
@@ -206,7 +206,7 @@ def _measured(
             problems.append(Problem(path="--degrees", value=degree, rule=rule, remedy=remedy))
     if not measured and not problems:
         rule = "must have a request that succeeded with its tokens counted"
-        problems.append(Problem(path="SOURCE", value=again.record.run, rule=rule, remedy="name another run"))
+        problems.append(Problem(path="RUN", value=again.record.run, rule=rule, remedy="name another run"))
     untimed = [one.name for one, model in measured.items() if not model.has_first_tokens]
     for limit in limits:
         if limit.metric != "total_ms" and untimed:
@@ -258,9 +258,11 @@ def _prices(buying: Buying) -> dict[InstanceTypeName, float]:
 
 
 def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
-    reasons = "; ".join(f"{one.candidate.name}: {one.sentence}" for one in found.refused)
+    said = [f"{one.candidate.name}: {one.sentence}" for one in found.refused]
+    reasons = "; ".join(said)
     if any(one.word == "inconclusive" for one in found.refused):
-        sys.stdout.write(f"Not settled: {reasons}\n")
+        data = {"headline": "Not settled", "sentences": said, "tables": {}}
+        sys.stdout.write(json.dumps(data, indent=1) + "\n" if output.is_json(options) else f"Not settled: {reasons}\n")
         return Exit.OPEN
     rule = f"must be a limit that a fleet can hold, and none of any size holds it ({reasons})"
     remedy = "raise the limit or measure a faster degree"

@@ -1,4 +1,4 @@
-"""Print generated documents: docs/metrics.md, docs/reference/cli.md, verdict.schema.json.
+"""Print generated documents: docs/reference/metrics.md, docs/reference/cli.md, verdict.schema.json.
 
 Example: optimal-tp reference cli > docs/reference/cli.md
 """

@@ -7,14 +7,14 @@ Example: optimal-tp report --open
 
 import argparse
 import collections.abc
+import json
 import pathlib
 import sys
 import typing
-import webbrowser
 
 from optimal_tp.cli.sources import NEWEST, folder_of, stored_run, stored_sweep
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.verdicts import print_verdict
+from optimal_tp.cli.terminal.verdicts import open_report, print_verdict
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.report.conclusion import conclude
@@ -24,7 +24,6 @@ from optimal_tp.report.formats.sample_table import FILE, sample_table
 from optimal_tp.report.sweep import conclude_sweep
 from optimal_tp.results.predictors.reading import read_stated
 from optimal_tp.results.retrial import retry
-from optimal_tp.results.source import Source
 from optimal_tp.verdict.findings import EXIT_STATUS
 
 if typing.TYPE_CHECKING:
@@ -42,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder of a run or sweep, or s3://bucket/prefix (%(default)s)",
     )
     add("--open", action="store_true", help="open the report in the browser")
+    add("--verbose", "-v", action="store_true", help="print every table of the report too")
     add("--output", type=pathlib.Path, help="folder of the report; by default the source's own")
     add(
         "--predicted",
@@ -61,15 +61,16 @@ def main(options: argparse.Namespace) -> int:
     """Write and show the report. Raises SettingsError where there is no run to read, or predictions are bad."""
     if (options.predicted or options.format) and stored_sweep(options.source) is not None:
         _refuse_for_sweeps(options)
+    if options.format:
+        return _export(options)
     with output.beside_json(options):
-        if options.format:
-            source = stored_run(options.source)
-            return _export(source, options.output or folder_of(options.source, source.record.run), options.format)
-        status, folder = concluded(options.source, output=options.output, predictions=options.predicted)
+        status, folder = concluded(
+            options.source, output=options.output, predictions=options.predicted, is_whole=options.verbose
+        )
     if output.is_json(options):
         print_verdict(folder)
     if options.open:
-        webbrowser.open((folder / "report.html").resolve().as_uri())
+        open_report(folder)
     return status
 
 
@@ -79,20 +80,22 @@ def concluded(
     *,
     output: pathlib.Path | None = None,
     predictions: collections.abc.Sequence[str] = (),
+    is_whole: bool = False,
 ) -> tuple[int, pathlib.Path]:
     """Judge the run or sweep at ``source``, write its report and show it; return the exit status and the folder.
 
-    ``s3`` reads a bucket, as the shell would where it is None; ``predictions`` as in ``--predicted``. Raises
-    SettingsError where there is no run to read, or predictions are bad, StorageFailed where nothing can be written.
+    ``s3`` reads a bucket, as the shell would where it is None; ``predictions`` as in ``--predicted``, ``is_whole``
+    as in ``--verbose``. Raises SettingsError where there is no run to read, or predictions are bad, StorageFailed where
+    nothing can be written.
     """
     sweep = stored_sweep(source, s3)
     if sweep is not None:
         folder = output or folder_of(source, sweep.sweep.sweep)
-        return conclude_sweep(sweep, folder, predicted), folder
+        return conclude_sweep(sweep, folder, predicted, is_whole=is_whole), folder
     found = stored_run(source, s3)
     folder = output or folder_of(source, found.record.run)
     stated = read_stated(predictions, found.record.settings.load) if predictions else None
-    return conclude(found, folder, predicted, stated), folder
+    return conclude(found, folder, predicted, stated, is_whole=is_whole), folder
 
 
 def _refuse_for_sweeps(options: argparse.Namespace) -> None:
@@ -103,10 +106,13 @@ def _refuse_for_sweeps(options: argparse.Namespace) -> None:
             raise SettingsError([problem])
 
 
-def _export(source: Source, folder: pathlib.Path, form: str) -> int:
+def _export(options: argparse.Namespace) -> int:
     """Write the run in another program's form, and return the verdict's exit status."""
+    source = stored_run(options.source)
+    folder = options.output or folder_of(options.source, source.record.run)
     again = retry(source)
-    files = llmd_files(again) if form == "llmd" else {FILE: sample_table(source.samples).encode()}
-    for path in write_files(folder, files, what=form):
-        sys.stdout.write(f"{path}\n")
+    files = llmd_files(again) if options.format == "llmd" else {FILE: sample_table(source.samples).encode()}
+    paths = [str(path) for path in write_files(folder, files, what=options.format)]
+    said = json.dumps({"format": options.format, "files": paths}) if output.is_json(options) else "\n".join(paths)
+    sys.stdout.write(f"{said}\n")
     return EXIT_STATUS[again.verdict.outcome]

@@ -1,4 +1,4 @@
-"""SOURCE, as commands take it: the folder of a stored run or sweep, or s3://bucket/prefix."""
+"""RUN, as commands take it: the folder of a stored run or sweep, or s3://bucket/prefix."""
 
 import contextlib
 import pathlib
@@ -48,4 +48,4 @@ def _reachable(source: str) -> typing.Iterator[None]:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         remedy = "check the name, your credentials and AWS_ENDPOINT_URL"
         rule = f"must be in a bucket that can be read: {error}"
-        raise SettingsError([Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)]) from error
+        raise SettingsError([Problem(path="RUN", value=source, rule=rule, remedy=remedy)]) from error

@@ -30,7 +30,7 @@ from optimal_tp.local.server import ServerPlan, entry_of
 from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.quota import granted_cores
-from optimal_tp.measurement.run import DegreeRecord
+from optimal_tp.measurement.run import PROFILE_PIN, DegreeRecord
 from optimal_tp.plan.expectation import foresight
 from optimal_tp.report.conclusion import conclude
 from optimal_tp.report.sweep import conclude_sweep, read_sweep
@@ -50,6 +50,8 @@ class Request:
     """What the user asked for."""
 
     profile: Profile
+    profile_name: str
+    """As the user named it, kept with the run."""
     model_directory: pathlib.Path | None
     """The user's own model; None makes random weights in the profile's shape, as a directory without weights does in
     its own."""
@@ -111,7 +113,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
                 folder=folder,
                 bucket=aws.bucket,
                 cloudwatch=aws.cloudwatch,
-                pins=machine_pins(request.python, weights(request), local.dtype),
+                pins=machine_pins(request.python, weights(request), local.dtype) | {PROFILE_PIN: request.profile_name},
                 watcher=watcher,
                 halt=halt,
                 ignore_eos=True,

@@ -22,6 +22,8 @@ OUTPUT_TOKENS = "output_tokens"
 """Pin that says whether answers have the planned tokens: EXACT, or other words."""
 EXACT = "exact"
 """The value of both where the server's count must be the plan's."""
+PROFILE_PIN = "profile"
+"""Pin that names the profile of a run on one machine, as its user did."""
 
 Ending = typing.Literal["running", "settled", "budget", "blocks", "interrupted", "failed"]
 """How a run ended: settled before its budget, at the budget's end, after the last block, by a signal, by a failure."""

@@ -10,15 +10,16 @@ import scipy.special
 from optimal_tp.errors import Problem, SettingsError, shown
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate, Interval, name_list, ranged
-from optimal_tp.measurement.run import RunRecord
+from optimal_tp.measurement.run import PROFILE_PIN, RunRecord
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.settings.parser import Section
 from optimal_tp.verdict.caveats import ENOUGH_STARTS
 from optimal_tp.verdict.contest import contest
 from optimal_tp.verdict.evidence import gather
 
-UNCHECKED_PINS = frozenset({"code"})
-"""Pins that may differ: the revision of this program is what one often wants to compare."""
+UNCHECKED_PINS = frozenset({"code", PROFILE_PIN})
+"""Pins that may differ: the revision of this program is what one often wants to compare, and the settings say what a
+profile is."""
 _CHECKED_SECTIONS = ("model", "load", "limits")
 
 Word = typing.Literal["better", "worse", "not distinguishable"]

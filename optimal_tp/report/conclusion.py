@@ -9,9 +9,10 @@ import rich.text
 
 from optimal_tp.measurement.estimate import ranged
 from optimal_tp.report.claims import claims
-from optimal_tp.report.files import write
+from optimal_tp.report.files import every_table, write
 from optimal_tp.report.headline import headline
 from optimal_tp.report.physics.reached import analysed
+from optimal_tp.report.tables import Table
 from optimal_tp.report.words import badge, practice
 from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source
@@ -24,8 +25,16 @@ _TONES: dict[Outcome, str] = {"settled": "bold green", "inconclusive": "bold yel
 _WORDS: dict[Word, str] = {"chosen": "bold green", "misses-slo": "red", "invalid": "red", "inconclusive": "yellow"}
 
 
-def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequence[pathlib.Path]) -> None:
-    """Print the verdict and the paths of ``files``, the page first; plain lines where the console is no terminal."""
+def show(
+    console: rich.console.Console,
+    analysis: Analysis,
+    files: typing.Sequence[pathlib.Path],
+    tables: typing.Sequence[Table] = (),
+) -> None:
+    """Print the verdict and the paths of ``files``, the page first; plain lines where the console is no terminal.
+
+    ``tables`` come before the verdict.
+    """
     verdict = analysis.verdict
     first, *rest = claims(analysis)
     banner = practice(analysis.record)
@@ -36,6 +45,10 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
     console.print(_degrees(analysis, plain=plain), soft_wrap=plain)
     for claim in rest[2:]:
         console.print(rich.text.Text.assemble((f"{claim.topic}: ", "bold"), claim.sentence), soft_wrap=True)
+    for table in tables:
+        console.print()
+        console.print(rich.text.Text(table.caption, style="bold"), soft_wrap=True)
+        console.print(sheet(table, plain=plain), soft_wrap=plain)
     console.print()
     console.print(rich.text.Text(headline(verdict), style=_TONES[verdict.outcome]), soft_wrap=True)
     console.print(rich.text.Text(first.sentence), soft_wrap=True)
@@ -43,6 +56,18 @@ def show(console: rich.console.Console, analysis: Analysis, files: typing.Sequen
         console.print(rich.text.Text(claim.sentence), soft_wrap=True)
     for path in files[:1]:
         console.print(rich.text.Text(f"Report: {path}"), soft_wrap=True)
+
+
+def sheet(table: Table, *, plain: bool) -> rich.console.RenderableType:
+    """Return ``table`` for a terminal, or with ``plain`` as lines for a log or a pipe."""
+    if plain:
+        return rich.text.Text("\n".join("  ".join(cells) for cells in (table.heads, *table.rows)))
+    shown = rich.table.Table(box=None, pad_edge=False)
+    for head in table.heads:
+        shown.add_column(head, overflow="fold")
+    for cells in table.rows:
+        shown.add_row(*(rich.text.Text(cell) for cell in cells))
+    return shown
 
 
 def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
@@ -66,17 +91,25 @@ def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
     return table
 
 
-def conclude(source: Source, folder: pathlib.Path, predict: Predict | None = None, stated: Stated | None = None) -> int:
+def conclude(
+    source: Source,
+    folder: pathlib.Path,
+    predict: Predict | None = None,
+    stated: Stated | None = None,
+    *,
+    is_whole: bool = False,
+) -> int:
     """Judge ``source``, write its report into ``folder``, show the verdict, and return the exit status.
 
-    With ``predict`` it is held against the plan of the same run, and what others ``stated`` of it is judged. Raises
-    StorageFailed where the report cannot be written, SettingsError where what was stated is not about this run.
+    With ``predict`` it is held against the plan of the same run, and what others ``stated`` of it is judged. With
+    ``is_whole`` every table is shown. Raises StorageFailed where the report cannot be written, SettingsError
+    where what was stated is not about this run.
     """
     again = retry(source, predict)
     analysis = analysed(again, stated)
     files = write(folder, analysis)
     console = rich.console.Console(highlight=False)
-    show(console, analysis, files)
+    show(console, analysis, files, every_table(analysis) if is_whole else ())
     if again.difference is not None:
         console.print(again.difference, soft_wrap=True)
     return EXIT_STATUS[again.verdict.outcome]

@@ -2,6 +2,7 @@
 
 import base64
 import pathlib
+import shlex
 import typing
 
 import jinja2
@@ -27,17 +28,34 @@ from optimal_tp.verdict.analysis import Analysis
 _ESCAPED = str.maketrans({"|": "\\|", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
 
-def markdown(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], plots: tuple[Plot, ...]) -> str:
-    """Return the report as Markdown; plots are referred to by their file names."""
+def markdown(
+    analysis: Analysis,
+    claims: tuple[Claim, ...],
+    tables: tuple[Table, ...],
+    plots: tuple[Plot, ...],
+    folder: str | None = None,
+) -> str:
+    """Return the report as Markdown; plots are referred to by their file names.
+
+    ``folder`` is the run's, as a command names it; None: where runs of its place usually are.
+    """
     banner = practice(analysis.record)
     head = [] if banner is None else [f"> **{_text(banner)}**"]
     head += [f"# {_text(headline(analysis.verdict))}", *(_text(claim.sentence) for claim in claims[:3])]
     body = [f"- **{_text(claim.topic)}.** {_text(claim.sentence)}" for claim in claims[3:]]
-    doing = "\n".join(_action(one) for one in actions(analysis))
+    doing = "\n".join(_action(one) for one in actions(analysis, folder))
     images = [f"![{_text(plot.alt)}]({plot.name}.png)" for plot in plots]
     views = [_table(table) for table in (capacity_table(analysis), cost_rows(analysis)) if table.rows]
     parts = [*head, doing, "\n".join(body), *views, *images, *(_table(table) for table in tables)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _action(one: Action) -> str:
+    """Return what to copy as an item of a list: a line as it is, several in a fenced block."""
+    if "\n" not in one.text:
+        return f"- {_text(one.title)}: `{one.text}`"
+    lines = "\n".join(f"  {line}" for line in ("```yaml", *one.text.split("\n"), "```"))
+    return f"- {_text(one.title)}:\n\n{lines}\n"
 
 
 def sweep_markdown(
@@ -93,9 +111,9 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...]) -> str:
-    """Return the page: one file that loads nothing. Everything from the run is escaped."""
-    return page_template("report.html.j2").render(**context(analysis, claims, tables))
+def html(analysis: Analysis, claims: tuple[Claim, ...], tables: tuple[Table, ...], folder: str | None = None) -> str:
+    """Return the page: one file that loads nothing. Everything from the run is escaped; ``folder`` as in Markdown."""
+    return page_template("report.html.j2").render(**context(analysis, claims, tables, folder))
 
 
 def sweep_html(
@@ -140,7 +158,14 @@ def write(folder: pathlib.Path, analysis: Analysis) -> list[pathlib.Path]:
 
     The same input gives the same bytes. Raises StorageFailed where a file cannot be written.
     """
-    return write_files(folder, _files(analysis))
+    return write_files(folder, _files(analysis, _named(folder)))
+
+
+def _named(folder: pathlib.Path) -> str | None:
+    """Return how a command names ``folder`` here; None where it holds no run, or lies elsewhere, as in a pod."""
+    whole, here = folder.resolve(), pathlib.Path.cwd()
+    is_ours = (whole / "run.json").is_file() and whole.is_relative_to(here) and here != pathlib.Path("/")
+    return shlex.quote(str(whole.relative_to(here))) if is_ours else None
 
 
 def write_files(
@@ -159,14 +184,20 @@ def write_files(
     return [folder / name for name in files]
 
 
-def _files(analysis: Analysis) -> dict[str, bytes]:
+def every_table(analysis: Analysis) -> tuple[Table, ...]:
+    """Return all tables of the report, those that the page shows in sections of their own last."""
+    beside = (table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
+    return (*tables(analysis, document(analysis)), *beside)
+
+
+def _files(analysis: Analysis, folder: str | None) -> dict[str, bytes]:
     found = document(analysis)
     rows = tables(analysis, found)
     pictures = plots(analysis)
     beside = tuple(table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
     return {
-        "report.html": html(analysis, found.claims, rows).encode(),
-        "report.md": markdown(analysis, found.claims, (*rows, *beside), pictures).encode(),
+        "report.html": html(analysis, found.claims, rows, folder).encode(),
+        "report.md": markdown(analysis, found.claims, (*rows, *beside), pictures, folder).encode(),
         VERDICT: encode_document(found).encode(),
         CSV: candidates_csv(analysis).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},

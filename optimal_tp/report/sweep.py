@@ -6,7 +6,6 @@ import pathlib
 import typing
 
 import rich.console
-import rich.table
 import rich.text
 
 from optimal_tp.errors import Exit, Problem, SettingsError, gravest
@@ -14,8 +13,8 @@ from optimal_tp.measurement.receipt import Receipt
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
 from optimal_tp.report.claims import bill, receipt_claim
-from optimal_tp.report.conclusion import show
-from optimal_tp.report.files import sweep_html, sweep_markdown, write, write_files
+from optimal_tp.report.conclusion import sheet, show
+from optimal_tp.report.files import every_table, sweep_html, sweep_markdown, write, write_files
 from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.tables import Table, receipt_table
 from optimal_tp.report.words import practice
@@ -47,7 +46,7 @@ def read_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource:
     except ValueError as error:
         rule = f"must hold a sweep in its {SWEEP}: {error}"
         remedy = "copy the file again, or read it with the release that wrote it"
-        problem = Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)
+        problem = Problem(path="RUN", value=source, rule=rule, remedy=remedy)
         raise SettingsError([problem]) from None
     runs = {}
     for leg in sweep.legs:
@@ -75,10 +74,12 @@ def _text(place: str, s3: "S3Client | None") -> str | None:
         return None
 
 
-def conclude_sweep(source: SweepSource, folder: pathlib.Path, predict: Predict | None = None) -> int:
+def conclude_sweep(
+    source: SweepSource, folder: pathlib.Path, predict: Predict | None = None, *, is_whole: bool = False
+) -> int:
     """Judge every run of ``source``, write all reports into ``folder``, show the answers, and return the exit status.
 
-    With ``predict`` each is held against the plan of the same run.
+    With ``predict`` each is held against the plan of the same run; with ``is_whole`` every table is shown.
     Raises StorageFailed where a report cannot be written.
     """
     console = rich.console.Console(highlight=False)
@@ -87,7 +88,7 @@ def conclude_sweep(source: SweepSource, folder: pathlib.Path, predict: Predict |
         if each.analysis is not None:
             files = write(folder / each.leg.folder, each.analysis)
             console.print(rich.text.Text(each.leg.model, style="bold"))
-            show(console, each.analysis, files)
+            show(console, each.analysis, files, every_table(each.analysis) if is_whole else ())
             console.print()
     found, across = rows(results), tables(results)
     _write(folder, source.sweep, found, across, _banner(source))
@@ -151,12 +152,7 @@ def _write(
 
 def _show(console: rich.console.Console, found: typing.Sequence[ModelRow], table: Table, folder: pathlib.Path) -> None:
     if console.is_terminal:
-        shown = rich.table.Table(box=None, pad_edge=False)
-        for head in table.heads:
-            shown.add_column(head, overflow="fold")
-        for cells in table.rows:
-            shown.add_row(*(rich.text.Text(cell) for cell in cells))
-        console.print(shown)
+        console.print(sheet(table, plain=False))
     else:
         console.print(rich.text.Text("\n".join("  ".join(cells) for cells in table.rows)), soft_wrap=True)
     for row in found:

@@ -169,4 +169,4 @@ def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
 
 
 def _unreadable(source: str, rule: str, remedy: str) -> SettingsError:
-    return SettingsError([Problem(path="SOURCE", value=source, rule=rule, remedy=remedy)])
+    return SettingsError([Problem(path="RUN", value=source, rule=rule, remedy=remedy)])

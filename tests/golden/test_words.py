@@ -31,7 +31,7 @@ IN_DOCUMENTS = ANYWHERE | {
 """More, where no short label stands in for a sentence."""
 
 WRITTEN_BY_CODE = {
-    "docs/cli.md",
+    "docs/reference/cli.md",
     "docs/reference/settings.md",
     "docs/reference/metrics.md",
     "docs/reference/verdict-schema.md",

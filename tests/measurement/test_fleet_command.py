@@ -1,12 +1,17 @@
 """The plan verb: from a stored run to a page, and one sentence for whatever cannot be planned."""
 
 import dataclasses
+import json
 import pathlib
 import re
+import types
 
 import pytest
 
 from optimal_tp.__main__ import main
+from optimal_tp.cli import plan as plan_command
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.fleet.planning import Refused
 from optimal_tp.measurement.samples import Sample
 from tests.fakes_engine import TrueEngine, whole_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
@@ -147,8 +152,27 @@ def test_a_void_run_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     folder = str(store(tmp_path, dataclasses.replace(record, turns=tuple(late)), samples))
     said = _refused(capsys, folder, "--rate", "5/s", "--limit", "p99_total_ms=900")
 
-    assert said.startswith("SOURCE: must not be void (")
+    assert said.startswith("RUN: must not be void (")
     assert said.endswith("; measure again\n")
+
+
+def test_what_is_not_settled_is_json_too(
+    source: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the form of a plan, with the exit status of what is open."""
+    open_ = Refused(candidate=Candidate(2), word="inconclusive", sentence="too few samples")
+    nothing = types.SimpleNamespace(carried=(), refused=(open_,))
+    monkeypatch.setattr(plan_command, "plan", lambda *_: nothing)
+    asked = ["plan", source, "--rate", "5/s", "--limit", "p99_total_ms=900"]
+
+    assert main(asked) == 3
+    assert capsys.readouterr().out == "Not settled: TP2: too few samples\n"
+    assert main([*asked, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out) == {
+        "headline": "Not settled",
+        "sentences": ["TP2: too few samples"],
+        "tables": {},
+    }
 
 
 @pytest.mark.parametrize(

@@ -148,5 +148,5 @@ def test_a_record_that_is_cut_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_sweep(str(tmp_path))
 
-    assert str(caught.value).startswith("SOURCE: must hold a sweep in its sweep.json: ")
+    assert str(caught.value).startswith("RUN: must hold a sweep in its sweep.json: ")
     assert str(caught.value).endswith("; copy the file again, or read it with the release that wrote it")

@@ -11,7 +11,7 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli import COMMANDS
 from optimal_tp.cli.reference import cli_page
 from optimal_tp.cli.setup.completion import words
-from optimal_tp.cli.terminal.parser import parser_of
+from optimal_tp.cli.terminal.parser import parser_of, subparsers_of
 from optimal_tp.errors import EXIT_WORDS, Exit, likely
 from tests.fakes_run import planted_run, store
 
@@ -38,6 +38,16 @@ def test_every_help_has_an_example(name: str) -> None:
     assert [option for option in ("--json", "--quiet", "--no-color") if option not in said] == []
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_subcommands_help_has_an_example(name: str) -> None:
+    """Of its own."""
+    for below, parser in subparsers_of(parser_of(name)).items():
+        said = parser.format_help()
+
+        assert f"optimal-tp {name} {below}" in said.partition("Example:")[2]
+        assert [option for option in ("--json", "--quiet", "--no-color") if option not in said] == []
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -52,7 +62,8 @@ def test_every_help_has_an_example(name: str) -> None:
         ),
         (["plan"], "optimal-tp plan: --limit must be given"),
         (["plan", "--limit", "x", "--zones", "two"], "optimal-tp plan: --zones must be a whole number (got 'two')"),
-        (["--jsno"], "optimal-tp: unrecognized arguments: --jsno"),
+        (["--jsno"], "optimal-tp: no option --jsno; did you mean '--json'?"),
+        (["--jsno", "runs"], "optimal-tp: no option --jsno; did you mean '--json'?"),
     ],
 )
 def test_a_misspelt_word_gets_the_likely_one(

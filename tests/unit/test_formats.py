@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import importlib
 import io
+import json
 import pathlib
 import re
 import sys
@@ -91,6 +92,8 @@ def test_the_table_has_a_request_a_line(tmp_path: pathlib.Path, capsys: pytest.C
 
     assert main(["report", str(folder), "--format", "csv"]) == 0
     assert capsys.readouterr().out == f"{folder / 'samples.csv'}\n"
+    assert main(["report", str(folder), "--format", "csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"format": "csv", "files": [str(folder / "samples.csv")]}
     rows = list(csv.DictReader(io.StringIO((folder / "samples.csv").read_text())))
     assert len(rows) == len(samples)
     assert rows[-1]["candidate"] == f"TP{samples[-1].degree}"

@@ -226,7 +226,9 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
         "TP1 would lead; with half the prompt tokens TP1 and TP2 are too close to call. The models miss the run's own "
         "median latencies by up to 8 %; measure before you rely on it."
     )
-    assert "none of it is a verdict" in html(analysis, (*document(analysis).claims,), ())
+    page = html(analysis, (*document(analysis).claims,), ())
+    assert "none of it is a verdict" in page
+    assert '<td data-head="The models\' error" class="num">8 %</td>' in page.replace("&#39;", "'")
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
 
 

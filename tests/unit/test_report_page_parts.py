@@ -3,13 +3,14 @@
 import csv
 import dataclasses
 import functools
+import pathlib
 import typing
 
 import pytest
 
 from optimal_tp.measurement.run import OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.report.document import document
-from optimal_tp.report.files import html, markdown
+from optimal_tp.report.files import html, markdown, write
 from optimal_tp.report.formats.spreadsheet import candidates_csv
 from optimal_tp.report.headline import answer, headline
 from optimal_tp.report.page.actions import actions, again, footer
@@ -32,6 +33,7 @@ from tests.fakes_run import (
     planted_run,
     price,
     settings,
+    store,
     total_limit,
 )
 
@@ -167,6 +169,7 @@ def test_tiles_have_rate_latency_and_dollars_of_one_point() -> None:
     rate, latency, dollars = tiles(kind("most within limits"))
 
     assert (rate.label, rate.value, rate.unit) == ("Goodput per core", "about 0.980", "requests/s within the limits")
+    assert rate.interval == "no interval yet: not proven"
     assert latency.label == "p75 of total latency"
     assert latency.unit == "limit 270 ms, measured near the capacity"
     assert latency.interval.endswith(" ms")
@@ -182,14 +185,23 @@ def test_a_tile_without_a_figure_is_a_sentence() -> None:
 
 
 def test_a_proven_rate_is_the_interval_of_goodput() -> None:
-    """It says more than the range of the tokens."""
+    """Until a rate is proven to hold there is none."""
     analysis = kind("most within limits")
     proof = Proof(held_per_second_per_core=0.9, missed_per_second_per_core=1.1, turns=60)
-    degrees = tuple(dataclasses.replace(one, proof=proof) for one in analysis.verdict.degrees)
-    proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
+    proven, unheld = (
+        dataclasses.replace(
+            analysis,
+            verdict=dataclasses.replace(
+                analysis.verdict,
+                degrees=tuple(dataclasses.replace(one, proof=each) for one in analysis.verdict.degrees),
+            ),
+        )
+        for each in (proof, dataclasses.replace(proof, held_per_second_per_core=None))
+    )
 
     assert tiles(analysis)[0].interval == "no interval yet: not proven"
     assert tiles(proven)[0].interval == "proven: at least 0.900, less than 1.10"
+    assert tiles(unheld)[0].interval == "no interval yet: not proven"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
 
@@ -198,6 +210,16 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
 def test_without_a_candidate_there_is_no_tile(name: str) -> None:
     """Nothing to show, nothing shown."""
     assert tiles(kind(name)) == ()
+
+
+def test_every_candidate_has_a_badge_beneath_the_tiles() -> None:
+    """What became of it, in its own few words; a void run has no row."""
+    analysis = kind("most")
+    page = html(analysis, document(analysis).claims, ())
+
+    assert '<li>TP1 <span class="word chosen">chosen</span></li>' in page
+    assert page.count(" % less per core</span></li>") == 2
+    assert 'class="badges"' not in html(kind("void"), document(kind("void")).claims, ())
 
 
 def test_what_to_do_can_be_pasted() -> None:
@@ -239,16 +261,40 @@ def test_the_page_says_of_every_candidate_what_became_of_it() -> None:
 
 
 def test_without_a_choice_one_measures_again() -> None:
-    """On this machine, in the cluster, or against the same servers."""
+    """On this machine by the same profile, in the cluster, or against the same servers with the user's own settings."""
     analysis = kind("open")
+    pinned = dataclasses.replace(analysis.record, pins={**analysis.record.pins, "profile": "my own.yaml"})
     own = dataclasses.replace(analysis, record=placed(analysis.record, "own-servers"))
     cluster = dataclasses.replace(analysis, record=placed(analysis.record, "cluster"))
 
     assert [one.title for one in actions(analysis)] == ["Measure again"]
-    assert again(analysis) == "optimal-tp local --profile full"
+    assert again(analysis) == "optimal-tp local"
+    assert again(dataclasses.replace(analysis, record=pinned)) == "optimal-tp local --profile 'my own.yaml'"
     assert again(cluster) == "pulumi up"
-    assert again(own).startswith("optimal-tp run --target 1=http://127.0.0.1:8001 --target 2=http://127.0.0.1:8002")
+    assert again(own).startswith(
+        "optimal-tp run --settings YOUR_SETTINGS.yaml --target 1=http://127.0.0.1:8001 --target 2=http://127.0.0.1:8002"
+    )
+    assert again(own).endswith(" --results out")
     assert footer(analysis).recompute == "optimal-tp report out/20260701T120000Z-test"
+    assert footer(cluster).recompute == "optimal-tp report out/cluster/20260701T120000Z-test"
+
+
+def test_commands_name_the_folder_that_the_report_goes_to(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep's leg lies below its sweep, a link is followed; a folder without the run is not named."""
+    analysis = kind("most")
+    leg = store(tmp_path / "out" / "my sweep" / "small", analysis.record, ())
+    (tmp_path / "last").symlink_to(leg)
+    monkeypatch.chdir(tmp_path)
+    for folder in (leg, pathlib.Path("last")):
+        write(folder, analysis)
+
+        assert "optimal-tp plan 'out/my sweep/small' --rate" in (leg / "report.md").read_text()
+        assert "optimal-tp report &#39;out/my sweep/small&#39;" in (leg / "report.html").read_text()
+    write(tmp_path / "elsewhere", analysis)
+
+    assert f"optimal-tp plan out/{analysis.record.run} --rate" in (tmp_path / "elsewhere" / "report.md").read_text()
 
 
 def test_the_checklist_says_what_was_seen_and_what_is_allowed() -> None:

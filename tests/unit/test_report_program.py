@@ -65,7 +65,7 @@ def test_bad_input_ends_with_2_and_one_sentence(tmp_path: pathlib.Path, capsys: 
 
     assert main(["report", str(missing)]) == 2
     assert capsys.readouterr().err == (
-        f"SOURCE: must be a folder that exists (got '{missing}'); name the folder that a run wrote\n"
+        f"RUN: must be a folder that exists (got '{missing}'); name the folder that a run wrote\n"
     )
 
 
@@ -98,6 +98,20 @@ def test_the_same_source_gives_the_same_verdict_again(
 
     assert (folder / "verdict.json").read_bytes() == first
     assert "The stored verdict" not in capsys.readouterr().out
+
+
+def test_verbose_prints_every_table(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Between what is said of the run and the verdict, which stays last."""
+    folder = store(tmp_path, *planted_run(blocks=6))
+    main(["report", str(folder)])
+    short = capsys.readouterr().out.splitlines()
+    main(["report", str(folder), "-v"])
+    whole = capsys.readouterr().out.splitlines()
+    more = [line for line in whole if line not in short]
+
+    assert "Latency in ms from the intended send; bounds each at the run's confidence" in more
+    assert len(more) > 10
+    assert whole[-4:] == short[-4:]
 
 
 def test_a_stored_verdict_that_differs_is_pointed_out(

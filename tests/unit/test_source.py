@@ -136,14 +136,14 @@ def test_a_source_that_holds_no_run_is_refused(tmp_path: pathlib.Path, name: str
 
     with pytest.raises(SettingsError) as caught:
         read(source)
-    assert str(caught.value) == f"SOURCE: {rule.replace('PATH', source)}"
+    assert str(caught.value) == f"RUN: {rule.replace('PATH', source)}"
 
 
 def test_a_file_that_cannot_be_read_is_told(stored: pathlib.Path) -> None:
     """A name of a file that is a folder's."""
     (stored / "verdict.json").mkdir()
 
-    sentence = f"SOURCE: must be readable: Is a directory (got '{stored}')"
+    sentence = f"RUN: must be readable: Is a directory (got '{stored}')"
     with pytest.raises(SettingsError, match=whole(sentence)):
         read(str(stored))
 
@@ -206,7 +206,7 @@ def test_an_impossible_record_is_refused(
     """Nothing is divided by a core that is not there."""
     edit_record(stored, change)
 
-    with pytest.raises(SettingsError, match=whole(f"SOURCE: {rule.replace('PATH', str(stored))}")):
+    with pytest.raises(SettingsError, match=whole(f"RUN: {rule.replace('PATH', str(stored))}")):
         read(str(stored))
 
 

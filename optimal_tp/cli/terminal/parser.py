@@ -135,7 +135,9 @@ def _described(text: str) -> tuple[str, str]:
 def asked(words: typing.Sequence[str]) -> argparse.Namespace:
     """Return the command in ``words`` (``command``) and its options. Ends the process as argparse does."""
     position = next((index for index, word in enumerate(words) if not word.startswith("-")), len(words))
-    before = top().parse_args(words[:position])  # --help and --version end here
+    before, unknown = top().parse_known_args(words[:position])  # --help and --version end here
+    if unknown:
+        top().error(_unknown(unknown, top()))
     if position == len(words):
         top().print_help()
         raise SystemExit(Exit.BAD_INPUT)

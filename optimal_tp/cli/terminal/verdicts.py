@@ -1,7 +1,8 @@
-"""The verdict that a command has just written, as JSON on standard output."""
+"""The verdict that a command has just written: as JSON on standard output, and its report in the browser."""
 
 import pathlib
 import sys
+import webbrowser
 
 from optimal_tp.measurement.sweep import VERDICTS
 
@@ -12,6 +13,11 @@ def print_verdict(folder: pathlib.Path) -> None:
         if (folder / name).is_file():
             sys.stdout.write((folder / name).read_text(encoding="utf-8"))
             return
+
+
+def open_report(folder: pathlib.Path) -> None:
+    """Open the report in ``folder`` in the browser."""
+    webbrowser.open((folder / "report.html").resolve().as_uri())
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path:

@@ -59,7 +59,7 @@ def llmd_files(retrial: Retrial) -> dict[str, bytes]:
         files[name] = yaml.safe_dump(report, sort_keys=False, allow_unicode=True).encode()
     if not files:
         rule = "must have a sound turn of a candidate"
-        raise SettingsError([Problem(path="SOURCE", value=record.run, rule=rule, remedy="measure again")])
+        raise SettingsError([Problem(path="RUN", value=record.run, rule=rule, remedy="measure again")])
     return files
 
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import shlex
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.run import PROFILE_PIN
 from optimal_tp.report.headline import degree_of
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
@@ -21,8 +22,11 @@ class Action:
     text: str
 
 
-def actions(analysis: Analysis) -> tuple[Action, ...]:
-    """Return what to do next: with a choice how to serve it, without one how to go on."""
+def actions(analysis: Analysis, folder: str | None = None) -> tuple[Action, ...]:
+    """Return what to do next: with a choice how to serve it, without one how to go on.
+
+    ``folder`` is where the run is kept, as a command names it; None: where runs of its place usually are.
+    """
     verdict = analysis.verdict
     if verdict.chosen is None:
         return (Action(title="Measure again", text=again(analysis)),)
@@ -30,7 +34,7 @@ def actions(analysis: Analysis) -> tuple[Action, ...]:
     return (
         Action(title="Serve it", text=_serve(analysis, candidate)),
         Action(title="Keep it in the stack file", text=_stack(analysis, candidate)),
-        Action(title="Plan a fleet for your rate", text=_plan(analysis, candidate)),
+        Action(title="Plan a fleet for your rate", text=_plan(analysis, candidate, folder)),
     )
 
 
@@ -55,30 +59,38 @@ def _stack(analysis: Analysis, candidate: Candidate) -> str:
     return "\n".join(lines)
 
 
-def _plan(analysis: Analysis, candidate: Candidate) -> str:
+def _plan(analysis: Analysis, candidate: Candidate, folder: str | None) -> str:
     asked = analysis.record.settings.limits.asked()
     limits = [f"p{one.percentile:g}_{PLANNED[metric]}_ms={one.at_most_ms:g}" for metric, one in asked.items()]
     limits = limits or ["p99_total_ms=YOUR_LIMIT"]
     named = " ".join(f"--limit {limit}" for limit in limits)
-    return f"optimal-tp plan {folder(analysis)} --rate 5/s {named} --degrees {candidate.degree}"
+    return f"optimal-tp plan {folder or usual_folder(analysis)} --rate 5/s {named} --degrees {candidate.degree}"
 
 
-def folder(analysis: Analysis) -> str:
-    """Return where a run of this name is kept unless somebody said otherwise."""
-    return f"out/{analysis.record.run}"
+def usual_folder(analysis: Analysis) -> str:
+    """Return where a run of this name is kept unless somebody said otherwise: a fetched one below out/cluster."""
+    record = analysis.record
+    return f"out/cluster/{record.run}" if record.place == "cluster" else f"out/{record.run}"
 
 
 def again(analysis: Analysis) -> str:
-    """Return the command that measures the same again."""
+    """Return the command that measures the same again; in capitals what the record does not know."""
     record = analysis.record
     if record.place == "local":
-        return "optimal-tp local --profile full"
+        profile = record.pins.get(PROFILE_PIN)
+        named = [] if profile is None else ["--profile", shlex.quote(profile)]
+        own = ["--model", "YOUR_FOLDER"] if record.settings.model.revision == "folder" else []
+        return " ".join(["optimal-tp local", *named, *own])
     if record.place == "cluster":
         return "pulumi up"
     targets = [
-        f"--target {each.candidate.degree}={shlex.quote(','.join(each.urls))}" for each in record.degrees if each.urls
+        f"--target {_targeted(each.candidate)}={shlex.quote(url)}" for each in record.degrees for url in each.urls
     ]
-    return " ".join(["optimal-tp run", *targets])
+    return " ".join(["optimal-tp run --settings YOUR_SETTINGS.yaml", *targets, "--results out"])
+
+
+def _targeted(candidate: Candidate) -> str:
+    return str(candidate.degree) if candidate.max_num_seqs is None else candidate.slug
 
 
 def summary(analysis: Analysis, lines: tuple[str, ...]) -> str:
@@ -106,11 +118,14 @@ class Footer:
     again: str
 
 
-def footer(analysis: Analysis) -> Footer:
-    """Return the version that wrote the page, the commit that measured, and how to get both again."""
+def footer(analysis: Analysis, folder: str | None = None) -> Footer:
+    """Return the version that wrote the page, the commit that measured, and how to get both again.
+
+    ``folder`` as in ``actions``.
+    """
     return Footer(
         version=_version(),
         commit=analysis.record.pins.get("code"),
-        recompute=f"optimal-tp report {folder(analysis)}",
+        recompute=f"optimal-tp report {folder or usual_folder(analysis)}",
         again=again(analysis),
     )

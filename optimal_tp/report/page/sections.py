@@ -29,9 +29,12 @@ _DRAWN = (against_choice, against_limit, cumulative, narrowed, by_load)
 
 
 def context(
-    analysis: Analysis, claims: typing.Sequence[Claim], tables: typing.Sequence[Table]
+    analysis: Analysis, claims: typing.Sequence[Claim], tables: typing.Sequence[Table], folder: str | None = None
 ) -> dict[str, typing.Any]:
-    """Return what the template needs, by name. Nothing in it is markup but the pictures, which escape their words."""
+    """Return what the template needs, by name. Nothing in it is markup but the pictures, which escape their words.
+
+    ``folder`` is the run's, as a command names it.
+    """
     record, verdict = analysis.record, analysis.verdict
     usd_per_hour, billed_cores = price_start(analysis)
     first = headline(verdict)
@@ -45,7 +48,7 @@ def context(
         "leads": [claim.sentence for claim in claims[:3]],
         "caveats": caveats(record, verdict),
         "tiles": tiles(analysis),
-        "actions": actions(analysis),
+        "actions": actions(analysis, folder),
         "choices": choices(analysis),
         "usd_per_hour": usd_per_hour,
         "billed_cores": billed_cores,
@@ -65,7 +68,7 @@ def context(
         "is_figure": is_figure,
         "pins": sorted(record.pins.items()),
         "settings": json.dumps(record.settings.model_dump(mode="json"), indent=2, sort_keys=True),
-        "footer": footer(analysis),
+        "footer": footer(analysis, folder),
         "verdict_file": VERDICT,
         "summary": summary(analysis, (first, *(claim.sentence for claim in claims[:3]))),
     }
