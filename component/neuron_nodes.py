@@ -40,7 +40,7 @@ class RegistriesArgs(typing.TypedDict):
 
 
 class NeuronNodesArgs(typing.TypedDict):
-    """What the nodes need. Optional keys have the defaults of the stack file (docs/settings.md, infra.neuron)."""
+    """What the nodes need. Optional keys have the defaults of the stack file (docs/reference/settings.md)."""
 
     cluster_name: str
     """Name of the EKS cluster, known before the preview."""
@@ -73,6 +73,8 @@ class NeuronNodesArgs(typing.TypedDict):
     """On every AWS resource, and on what Karpenter launches."""
     registries: typing.NotRequired[RegistriesArgs]
     """Where charts and images come from."""
+    karpenter_dry_run: typing.NotRequired[bool]
+    """Karpenter tries launches out before it takes a node class; true by default. False where a policy refuses them."""
 
 
 class _Checked(Neuron):
@@ -83,6 +85,7 @@ class _Checked(Neuron):
     permissions_boundary_arn: PolicyArn | None = None
     tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
     registries: Registries = Registries()
+    karpenter_dry_run: bool = True
 
     @pydantic.field_validator("kubernetes")
     @classmethod
@@ -175,7 +178,7 @@ def _karpenter(plain: _Checked) -> KarpenterArgs:
         control_plane=[],
         running=[],
         overlays=plain.karpenter_needs_a_price,
-        dry_run=True,
+        dry_run=plain.karpenter_dry_run,
         registries=plain.registries,
         place=Place(partition=aws.get_partition().partition, region=region, account_id=account),
         boundary=plain.permissions_boundary_arn,

@@ -19,6 +19,8 @@ ADDRESS_URL: typing.Final = "https://checkip.amazonaws.com"
 """AWS's own answer to the question from where it is asked: the address as text."""
 _EXPIRATION: typing.Final = "AWS_CREDENTIAL_EXPIRATION"
 """Where `aws configure export-credentials --format env` and others put the end of the keys beside it."""
+_LOGINS: typing.Final = ("sso", "login")
+"""How botocore calls keys that are renewed only as long as a person's login in a browser lasts."""
 _OK = 200
 
 
@@ -29,6 +31,8 @@ def credentials(session: boto3.session.Session, environment: collections.abc.Map
         return Credentials(source="nowhere", end=Unknown(reason="there are no credentials"))
     if found.method == "env" and environment.get(_EXPIRATION):
         return Credentials(source="the environment", end=_moment(environment[_EXPIRATION]))
+    if isinstance(found, botocore.credentials.RefreshableCredentials) and found.method in _LOGINS:
+        return Credentials(source=found.method, end=Unknown(reason="the login ends by itself"))
     if isinstance(found, botocore.credentials.RefreshableCredentials):
         return Credentials(source=found.method, end="renewed")
     if found.token:

@@ -10,6 +10,8 @@ import subprocess
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.aws.existing import STACK_NAME
+from optimal_tp.settings.parser import rule_of
 from optimal_tp.settings.stack_config import COMMAND, HIDDEN
 
 WANTED: typing.Final = (
@@ -17,7 +19,6 @@ WANTED: typing.Final = (
     *("subnet_ids", "security_group_ids", "instance_profile"),
 )
 """Keys of ``infra.existing`` that an output of the same name fills."""
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PATIENCE_SECONDS = 120.0
 """Longest that Pulumi may take to tell a stack's outputs."""
 _NAMED = "name a stack that `pulumi stack output` knows, or write the ids"
@@ -46,11 +47,8 @@ def with_outputs(infra: object, outputs: Outputs, *, file: str) -> object:
     if not isinstance(infra, dict) or not isinstance(existing, dict) or "stack" not in existing:
         return infra
     name, path = existing["stack"], "infra.existing.stack"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        rule = (
-            "must be organization/project/stack, for example acme/platform/prod (organization, in a bucket or a folder)"
-        )
-        raise SettingsError([Problem(path=path, value=name, rule=rule, remedy=f"edit {file}")])
+    if not isinstance(name, str) or not re.fullmatch(STACK_NAME, name):
+        raise SettingsError([Problem(path=path, value=name, rule=rule_of(STACK_NAME), remedy=f"edit {file}")])
     own = {key: value for key, value in existing.items() if key != "stack"}
     found = outputs(name)
     absent = [key for key in WANTED if own.get(key) is None]

@@ -18,7 +18,9 @@ from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.parser import read_yaml
+from optimal_tp.settings.stack_config import project_name
 from optimal_tp.settings.stack_file import parse_cluster
+from optimal_tp.settings.stack_keys import PROJECT, require_known
 from optimal_tp.settings.workload import WorkloadSettings
 
 Manifest = dict[str, typing.Any]
@@ -154,9 +156,6 @@ def _camel(value: typing.Any) -> typing.Any:  # noqa: ANN401 - a manifest is any
     return [_camel(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-_PROJECT = "optimal-tp"
-
-
 def ground(
     path: pathlib.Path, measured: WorkloadSettings, *, instance_type: str, most_nodes: int, prometheus: str
 ) -> Ground:
@@ -170,8 +169,9 @@ def ground(
     data = read_yaml(path, key="--stack-file", value=str(path), remedy="name the stack's Pulumi.<stack>.yaml")
     config = data.get("config", {}) if isinstance(data, dict) else {}
     file = path.name
-    infra = parse_infra(with_outputs(config.get(f"{_PROJECT}:infra"), by_command, file=file), file=file)
-    sections = {name: config.get(f"{_PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
+    require_known(config, project=project_name(path.parent), file=file)
+    infra = parse_infra(with_outputs(config.get(f"{PROJECT}:infra"), by_command, file=file), file=file)
+    sections = {name: config.get(f"{PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
     settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, engine=neuron.image_and_ami.engine)
     # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.

@@ -10,6 +10,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
+from optimal_tp.facts.shapes import parameters
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
@@ -128,6 +129,12 @@ def on_cores(
     )
 
 
+def checkpoint_bytes(settings: ClusterSettings, of: WorkloadSettings) -> int:
+    """Return how much is fetched of the model ``of``: its parameters, by its index where that says them."""
+    sizes = settings.sizes_of(of)
+    return DTYPE_BYTES * (parameters(sizes.shape) if sizes.stored is None else sizes.stored)
+
+
 def with_batches(settings: ClusterSettings, kind: InstanceType, *, engine: Engine = FORK) -> ClusterSettings:
     """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
 
@@ -169,6 +176,8 @@ def feasible_plan(
     generators cannot share the experiment and every amount that a pod cannot have, CapacityError where nodes cannot
     hold the servers.
     """
+    for of in settings.models:
+        trace_of(of, file=file)  # a bad one is told with the name of the stack's file, which nobody has further in
     gates = [refusals(settings, of, kind, engine=engine) for of in settings.models]
     served = [[each for each in of.candidates if each not in no] for of, no in zip(settings.models, gates, strict=True)]
     problems = [

@@ -80,7 +80,7 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
     ]
     if problems:
         raise SettingsError(problems)
-    require_known(found.values, project=_project(folder), file=file)
+    require_known(found.values, project=project_name(folder), file=file)
     return found
 
 
@@ -157,7 +157,7 @@ def _texts(value: object) -> typing.Iterator[str]:
         yield str(value)
 
 
-def _project(folder: pathlib.Path) -> str:
+def project_name(folder: pathlib.Path) -> str:
     """Return the name of the Pulumi project in ``folder``, ours where no file says so."""
     path = folder / "Pulumi.yaml"
     data = read_yaml(path, key="Pulumi.yaml", value=str(path), remedy="mend it") if path.is_file() else None

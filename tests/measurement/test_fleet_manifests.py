@@ -193,3 +193,19 @@ def test_a_stack_of_another_kind_is_refused(
         "or measure "
         "with its own\n"
     )
+
+
+def test_an_unknown_key_of_the_stack_is_refused(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As everywhere that a stack file is read: what it says would be passed over in silence."""
+    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    stack["config"]["optimal-tp:servings"] = {"layout": "equal-cores"}
+    file = tmp_path / "Pulumi.other.yaml"
+    file.write_text(yaml.safe_dump(stack))
+    asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--stack-file", str(file)]
+
+    assert main([*asked, "--manifests", str(tmp_path), "--output", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Pulumi.other.yaml optimal-tp:servings: must be one of optimal-tp:infra, ")
+    assert said.endswith("did you mean optimal-tp:serving?\n")

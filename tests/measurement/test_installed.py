@@ -13,6 +13,7 @@ import yaml
 
 from tests.fakes_run import planted_run, store
 from tests.fakes_server import Script, ScriptedServer
+from tests.fakes_tree import tracked
 
 pytestmark = pytest.mark.measurement  # it builds, installs and starts processes
 
@@ -50,11 +51,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Return an environment with the wheel; its libraries are those of this one, so that nothing is fetched."""
     home = tmp_path_factory.mktemp("home")
     source, environment = home / "source", home / "environment"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607 - git of the machine
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+    for path in tracked():
+        name = path.relative_to(ROOT)
+        if name.parts[0] not in {"tests", "docs"}:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
+            (source / name).write_bytes(path.read_bytes())
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     built = [*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(home), str(source)]
     subprocess.run(built, check=True, capture_output=True)

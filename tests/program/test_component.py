@@ -99,6 +99,15 @@ def test_arguments_have_an_effect() -> None:
     }
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_trial_launches_can_be_switched_off(*, is_on: bool) -> None:
+    """Where a policy of the organization refuses them; without a word they are made."""
+    found = made(**({} if is_on else {"karpenter_dry_run": False}))
+    values = json.dumps(found.one("Release nodes-karpenter-controller").inputs)
+
+    assert ('"disableDryRun": true' in values) is not is_on
+
+
 def test_bad_arguments_come_in_one_error() -> None:
     """With the names that the caller wrote."""
     bad = {"cluster_name": "no name", "pair": "neuronx-9", "maximum_nodes": 0, "zones": [], "knob": 1}

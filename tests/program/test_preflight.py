@@ -515,7 +515,7 @@ def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:
 @pytest.mark.parametrize(
     ("credentials", "state", "found"),
     [
-        (Credentials(source="sso", end="renewed"), "fine", "sso: renewed automatically"),
+        (Credentials(source="assume-role", end="renewed"), "fine", "assume-role: renewed automatically"),
         (
             Credentials(source="the environment", end=NOW + dt.timedelta(hours=1)),
             "fine",

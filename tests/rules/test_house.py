@@ -5,11 +5,12 @@ import functools
 import io
 import pathlib
 import re
-import subprocess
 import tokenize
 
 import pytest
 import yaml
+
+from tests.fakes_tree import tracked, walked
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_MODULE_LINES = 250
@@ -26,18 +27,6 @@ NO_CODE = {
 
 
 @functools.cache
-def _tracked(*patterns: str) -> list[pathlib.Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],  # noqa: S607 - git of the machine
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
-
-
-@functools.cache
 def _statements(path: pathlib.Path) -> list[ast.AST]:
     """Return the statements, handlers of exceptions and cases of a module; not their expressions, which are many."""
     found: list[ast.AST] = [ast.parse(path.read_text())]
@@ -48,7 +37,7 @@ def _statements(path: pathlib.Path) -> list[ast.AST]:
 
 
 def _program() -> list[pathlib.Path]:
-    return _tracked("__main__.py", "optimal_tp/*.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
+    return tracked("__main__.py", "optimal_tp/*.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
 
 
 @functools.cache
@@ -110,7 +99,7 @@ def test_the_first_screen_fits() -> None:
 
 def _compiled() -> list[pathlib.Path]:
     """Return what is installed from: overrides are the compiler's input."""
-    return [path for path in _tracked("requirements.txt", "requirements/*.txt") if "overrides" not in path.name]
+    return [path for path in tracked("requirements.txt", "requirements/*.txt") if "overrides" not in path.name]
 
 
 @pytest.mark.parametrize("path", _compiled(), ids=lambda path: path.name)
@@ -126,7 +115,7 @@ def test_every_requirement_is_pinned_with_hashes(path: pathlib.Path) -> None:
     assert re.search(r"--(extra-)?index-url|--find-links|https?://", text) is None
 
 
-@pytest.mark.parametrize("path", _tracked("requirements/*.in", "bench/*.in"), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", tracked("requirements/*.in", "bench/*.in"), ids=lambda path: path.name)
 def test_every_dependency_says_why(path: pathlib.Path) -> None:
     """The hand-written lists have a reason on each line."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-"))]
@@ -137,7 +126,7 @@ def test_every_dependency_says_why(path: pathlib.Path) -> None:
 
 def test_every_test_file_is_collected() -> None:
     """A file below tests/ is a test, a fake, a fixture or data."""
-    names = [str(path.relative_to(ROOT)) for path in _tracked("tests/*.py")]
+    names = [str(path.relative_to(ROOT)) for path in tracked("tests/*.py")]
     good = re.compile(r"tests/(.+/)?(test_\w+|conftest|fakes_\w+)\.py|tests/(.+/)?fakes_\w+/.+\.py")
 
     assert [name for name in names if not good.fullmatch(name)] == []
@@ -145,7 +134,7 @@ def test_every_test_file_is_collected() -> None:
 
 def test_test_files_have_different_names() -> None:
     """Test folders are not packages: two files of one name would shadow each other."""
-    names = [path.name for path in _tracked("tests/**/test_*.py")]
+    names = [path.name for path in tracked("tests/**/test_*.py")]
 
     assert sorted(set(names)) == sorted(names)
 
@@ -155,18 +144,29 @@ def test_no_reference_moves() -> None:
     moving = re.compile(r":latest\b|@latest\b|@master\b|@main\b|/(master|main)/[\w/.-]+\.ya?ml")
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
-        for path in (*_program(), *_tracked("*.yaml", "*.yml", "Dockerfile", "Makefile"))
+        for path in (*_program(), *tracked("*.yaml", "*.yml", "Dockerfile", "Makefile"))
         if "tests/crds" not in str(path) and (match := moving.search(path.read_text()))
     ]
 
     assert found == []
 
 
+def test_an_archive_without_git_has_the_same_files(tmp_path: pathlib.Path) -> None:
+    """Caches, environments and results are left out there too."""
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    left_out = [".venv-scan/a.py", "out/b.py", "tests/__pycache__/c.py", "site/d.py", ".git/e.py", "x.egg-info/f.py"]
+    for name in ("optimal_tp/site/g.py", "h.py", *left_out):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert sorted(walked(tmp_path)) == [".gitignore", "h.py", "optimal_tp/site/g.py"]
+
+
 def test_nothing_that_a_run_writes_is_tracked() -> None:
     """Samples, and pictures other than those that documents show, stay where they were measured."""
-    pictures = [path for path in _tracked("*.png") if path.parent != ROOT / "docs" / "images"]
+    pictures = [path for path in tracked("*.png") if path.parent != ROOT / "docs" / "images"]
 
-    assert pictures + _tracked("samples-*.jsonl", "*/samples-*.jsonl") == []
+    assert pictures + tracked("samples-*.jsonl", "*/samples-*.jsonl") == []
 
 
 def test_pre_commit_runs_what_make_test_runs() -> None:

@@ -66,6 +66,17 @@ def test_a_profile_that_takes_a_role_renews_its_keys(home: pathlib.Path) -> None
     assert found == Credentials(source="assume-role", end="renewed")
 
 
+def test_keys_of_a_login_last_no_longer_than_it(home: pathlib.Path) -> None:
+    """They are renewed until the login in a browser ends by itself, and nothing says when that is."""
+    (home / ".aws").mkdir()
+    person = "sso_session = there\nsso_account_id = 111122223333\nsso_role_name = x\nregion = us-east-2"
+    there = "sso_start_url = https://there.example.org/start\nsso_region = us-east-2"
+    (home / ".aws" / "config").write_text(f"[profile work]\n{person}\n[sso-session there]\n{there}\n", encoding="utf-8")
+    found = credentials(boto3.session.Session(profile_name="work"), {})
+
+    assert found == Credentials(source="sso", end=Unknown(reason="the login ends by itself"))
+
+
 def test_no_credentials_at_all() -> None:
     """Their end is unknown."""
     assert credentials(boto3.session.Session(), {}).end == Unknown(reason="there are no credentials")

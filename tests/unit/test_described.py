@@ -15,7 +15,7 @@ from optimal_tp.local.profile import PROFILES
 from optimal_tp.settings.described import schema
 from optimal_tp.settings.described.fields import all_settings
 from optimal_tp.settings.described.schema import PROFILE_SCHEMA, STACK_SCHEMA, as_text, stack_schema
-from tests.fakes_stack_files import ROOT, STACK_FILES
+from tests.fakes_stack_files import EXISTING, ROOT, STACK_FILES
 
 FOLDER = pathlib.Path(schema.__file__).parent
 ANSWERS = ["--zone", "ap-southeast-4c", "--network", "198.51.100.7/32", "--usd-per-hour", "2.25", "--budget-usd", "20"]
@@ -60,6 +60,35 @@ def test_the_schema_refuses(change: dict[str, object]) -> None:
     data["config"] |= change
 
     assert not jsonschema.Draft7Validator(stack_schema()).is_valid(data)
+
+
+@pytest.mark.parametrize(
+    ("existing", "is_valid"),
+    [
+        ({"context": "lab", "stack": "acme/platform/prod"}, True),
+        ({"context": "lab", "stack": "acme/platform/prod", "cluster_name": "lab"}, True),
+        ({"context": "lab", **EXISTING}, True),
+        ({"context": "lab"}, False),
+        ({"context": "lab", "cluster_name": "lab"}, False),
+        ({"context": "lab", "stack": "prod"}, False),
+    ],
+    ids=["a stack", "a stack and an id", "every id", "neither", "one id", "no stack's full name"],
+)
+def test_a_stack_stands_in_for_the_ids_of_a_cluster(existing: dict[str, object], *, is_valid: bool) -> None:
+    """Whose outputs are asked for what the file leaves out."""
+    data = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    infra = data["config"]["optimal-tp:infra"]
+    data["config"]["optimal-tp:infra"] = {"zones": infra["zones"], "neuron": infra["neuron"], "existing": existing}
+
+    assert jsonschema.Draft7Validator(stack_schema()).is_valid(data) is is_valid
+
+
+def test_the_stack_of_a_clusters_ids_is_explained() -> None:
+    """As every key that a file may have."""
+    found = {each.key: each for each in all_settings()}["infra.existing.stack"]
+
+    assert (found.type, found.default) == ("text", "absent")
+    assert found.range.startswith("organization/project/stack, for example")
 
 
 def test_every_setting_has_a_type_and_most_a_meaning() -> None:

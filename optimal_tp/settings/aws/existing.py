@@ -1,5 +1,7 @@
 """A network or a cluster that is there already: nothing in it is changed or deleted."""
 
+import typing
+
 import pydantic
 
 from optimal_tp.settings.aws.ids import SecurityGroupId, SubnetId
@@ -18,12 +20,33 @@ class ExistingNetwork(Section):
     """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
 
 
+STACK_NAME: typing.Final = shape(
+    r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$",
+    "must be organization/project/stack, for example acme/platform/prod (organization, in a bucket or a folder)",
+)
+
+
+class ExistingStack(Section):
+    """What a file may have in place of a cluster's ids: it is gone once they are read."""
+
+    stack: str | None = pydantic.Field(default=None, pattern=STACK_NAME)
+    """Another Pulumi stack: each required key below that is absent is taken from its output of the same name."""
+
+
+def _or_a_stack(schema: dict[str, typing.Any]) -> None:
+    """Let ``stack`` stand in for the required keys, as ``optimal_tp.account.stack_outputs`` does."""
+    schema["properties"] = {"stack": {"type": "string", "pattern": STACK_NAME}, **schema["properties"]}
+    schema["anyOf"] = [{"required": ["stack"]}, {"required": schema.pop("required")}]
+
+
 class ExistingCluster(Section):
     """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7.
 
     ``stack: organization/project/stack`` beside these keys takes every required one that is absent from that stack's
     output of the same name (optimal_tp/account/stack_outputs.py).
     """
+
+    model_config = pydantic.ConfigDict(json_schema_extra=_or_a_stack)
 
     cluster_name: str = pydantic.Field(
         min_length=1,

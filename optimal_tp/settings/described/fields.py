@@ -14,6 +14,7 @@ import pydantic
 import pydantic_core
 
 from optimal_tp.errors import shown
+from optimal_tp.settings.aws.existing import ExistingCluster, ExistingStack
 from optimal_tp.settings.described.choices import notes_of
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.models import Workloads
@@ -28,6 +29,11 @@ SECTIONS: typing.Final[collections.abc.Mapping[str, type[pydantic.BaseModel]]] =
     "loadtest": LoadTest,
 }
 """Sections of a stack file, below ``optimal-tp:``, in the order of Pulumi.dev.yaml."""
+
+STANDS_IN: typing.Final[collections.abc.Mapping[type[pydantic.BaseModel], type[pydantic.BaseModel]]] = {
+    ExistingCluster: ExistingStack
+}
+"""Keys that a file may have in a section though its class has none of them, by that class."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,8 @@ def below(annotation: object) -> type[pydantic.BaseModel] | None:
 def settings_of(model: type[pydantic.BaseModel], path: str) -> collections.abc.Iterator[Setting]:
     """Yield every setting of ``model``, which stands at ``path``, and of the sections in it."""
     said = words(model)
+    if model in STANDS_IN:
+        yield from settings_of(STANDS_IN[model], path)
     for name, field in model.model_fields.items():
         key, section = f"{path}.{name}", below(field.annotation)
         default = default_of(field)

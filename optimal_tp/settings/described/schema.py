@@ -7,7 +7,7 @@ import typing
 import pydantic
 import pydantic.json_schema
 
-from optimal_tp.settings.described.fields import SECTIONS, below, words
+from optimal_tp.settings.described.fields import SECTIONS, STANDS_IN, below, words
 from optimal_tp.settings.stack_keys import HUB_TOKEN, PROFILE, PROJECT
 
 STACK_SCHEMA: typing.Final = "stack.schema.json"
@@ -94,7 +94,7 @@ def _models(model: type[pydantic.BaseModel]) -> collections.abc.Iterator[type[py
 
 def _described(schema: Schema, model: type[pydantic.BaseModel]) -> None:
     """Give each property what the docstring below its field says."""
-    said = words(model)
+    said = words(model) | (words(STANDS_IN[model]) if model in STANDS_IN else {})
     for name, each in schema.get("properties", {}).items():
         each.pop("title", None)
         if name in said:
