@@ -1,7 +1,9 @@
 """A turn, and what it measured: its samples, its throughput, the share within the limits."""
 
 import dataclasses
+import functools
 import math
+import operator
 import typing
 
 from optimal_tp.facts.candidates import Candidate
@@ -64,9 +66,17 @@ def key(item: Turn | Sample) -> Key:
     return (item.stage, of(item), item.block, item.concurrency, item.rate_per_second)
 
 
+_candidate = functools.cache(Candidate)
+"""A run has few candidates and thousands of samples: each is made once."""
+
+
 def of(item: Turn | Sample) -> Candidate:
     """Return whose turn or sample ``item`` is."""
-    return Candidate(item.degree, item.max_num_seqs)
+    return _candidate(item.degree, item.max_num_seqs)
+
+
+_PARTS_OF_KEY = operator.attrgetter("stage", "degree", "max_num_seqs", "block", "concurrency", "rate_per_second")
+"""What ``key`` is made of, a few times as fast."""
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
@@ -84,10 +94,10 @@ def own_turn(turn: Turn, share: Share) -> Turn:
 
 def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]:
     """Return the samples of each turn, in the order given."""
-    grouped: dict[Key, list[Sample]] = {}
+    grouped: dict[object, list[Sample]] = {}
     for sample in samples:
-        grouped.setdefault(key(sample), []).append(sample)
-    return grouped
+        grouped.setdefault(_PARTS_OF_KEY(sample), []).append(sample)
+    return {key(own[0]): own for own in grouped.values()}
 
 
 def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
