@@ -1,5 +1,7 @@
 """Tiers by folder: the fast one needs no marker, the others say what makes them slower."""
 
+import collections.abc
+import gc
 import ipaddress
 import pathlib
 import socket
@@ -42,6 +44,34 @@ def _is_address(host: str) -> bool:
         return bool(ipaddress.ip_address(host))
     except ValueError:
         return False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> collections.abc.Generator[None, object, object]:
+    """Import every test without looking for garbage, and never look for it among what was imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: typing.Any) -> object:
+    """Keep the tests of one file on one worker, and those of the rules: what they share is made once."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - the hook is called where there is xdist
+
+    class ByFile(LoadScopeScheduling):
+        """Files are the units of work, and the folder of the rules is one."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "tests/rules" if file.startswith("tests/rules/") else file
+
+    return ByFile(config, log)
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
