@@ -58,12 +58,13 @@ class Turn:
     """What each replica counted itself, None for one that does not tell; empty where none does."""
 
 
-Key = tuple[str, Candidate, int | None, int | None, float | None]
+Key = tuple[str | int | float | None, ...]
+_key = operator.attrgetter("stage", "degree", "max_num_seqs", "block", "concurrency", "rate_per_second")
 
 
 def key(item: Turn | Sample) -> Key:
     """Return what a turn and its samples have in common: stage, candidate, block, concurrency, rate."""
-    return (item.stage, of(item), item.block, item.concurrency, item.rate_per_second)
+    return _key(item)
 
 
 _candidate = functools.cache(Candidate)
@@ -73,10 +74,6 @@ _candidate = functools.cache(Candidate)
 def of(item: Turn | Sample) -> Candidate:
     """Return whose turn or sample ``item`` is."""
     return _candidate(item.degree, item.max_num_seqs)
-
-
-_PARTS_OF_KEY = operator.attrgetter("stage", "degree", "max_num_seqs", "block", "concurrency", "rate_per_second")
-"""What ``key`` is made of, a few times as fast."""
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
@@ -94,10 +91,10 @@ def own_turn(turn: Turn, share: Share) -> Turn:
 
 def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]:
     """Return the samples of each turn, in the order given."""
-    grouped: dict[object, list[Sample]] = {}
+    grouped: dict[Key, list[Sample]] = {}
     for sample in samples:
-        grouped.setdefault(_PARTS_OF_KEY(sample), []).append(sample)
-    return {key(own[0]): own for own in grouped.values()}
+        grouped.setdefault(_key(sample), []).append(sample)
+    return grouped
 
 
 def output_tokens_per_second(turn: Turn, samples: typing.Sequence[Sample]) -> float | None:
