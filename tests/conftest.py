@@ -75,14 +75,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: typing.Any) -> objec
         return None
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - the hook is called where there is xdist
 
-    class ByFile(LoadScopeScheduling):
-        """Files are the units of work, and the folder of the rules is one."""
+    found = LoadScopeScheduling(config, log)
+    found._split_scope = _unit_of_work
+    return typing.cast("object", found)
 
-        def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "tests/rules" if file.startswith("tests/rules/") else file
 
-    return ByFile(config, log)
+def _unit_of_work(test: str) -> str:
+    file = test.partition("::")[0]
+    return "tests/rules" if file.startswith("tests/rules/") else file
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
