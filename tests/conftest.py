@@ -1,7 +1,11 @@
 """Tiers by folder: the fast one needs no marker, the others say what makes them slower."""
 
+import collections.abc
+import gc
 import ipaddress
+import os
 import pathlib
+import shutil
 import socket
 import typing
 
@@ -16,6 +20,15 @@ TIERS = {
     "engines": "engines",
 }
 """Folder below tests/ to marker."""
+MEMORY = pathlib.Path("/dev/shm")  # noqa: S108 - pytest makes folders of its own there
+ROOM_BYTES = 1 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the fast tests' files in memory, where the machine has room for them: a disk takes as long as the tests."""
+    is_fast = "not measurement" in config.option.markexpr and "not engines" in config.option.markexpr
+    if is_fast and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +55,34 @@ def _is_address(host: str) -> bool:
         return bool(ipaddress.ip_address(host))
     except ValueError:
         return False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> collections.abc.Generator[None, object, object]:
+    """Import every test without looking for garbage, and never look for it among what was imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: typing.Any) -> object:
+    """Keep the tests of one file on one worker, and those of the rules: what they share is made once."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - the hook is called where there is xdist
+
+    found = LoadScopeScheduling(config, log)
+    found._split_scope = _unit_of_work
+    return typing.cast("object", found)
+
+
+def _unit_of_work(test: str) -> str:
+    file = test.partition("::")[0]
+    return "tests/rules" if file.startswith("tests/rules/") else file
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:

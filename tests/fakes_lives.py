@@ -79,6 +79,7 @@ class World:
         monkeypatch.setattr(sessions, "prompts_of", self.prompts_of)
         monkeypatch.setattr(sessions, "check_targets", _nothing)
         monkeypatch.setattr(sessions, "wait_until_healthy", _nothing)
+        monkeypatch.setattr(sessions, "countings", lambda *_: ())  # nobody answers there
 
     async def prompts_of(
         self, _settings: WorkloadSettings, _server: object, *, salt: str, asked: int, **_: object

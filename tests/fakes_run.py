@@ -1,13 +1,14 @@
 """Runs with a planted truth, as the load generator would have recorded them."""
 
 import dataclasses
+import heapq
 import math
 import pathlib
 import random
 import typing
 
 from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord, encode_run
-from optimal_tp.measurement.samples import Sample, Stage, Status, encode
+from optimal_tp.measurement.samples import Sample, Stage, encode
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.settings.workload import Limit, LimitedMetric, WorkloadSettings, parse_workloads
 
@@ -98,31 +99,15 @@ class Recorder:
         level = truth.latency_ms / 1000 * slowdown * self.random.lognormvariate(0, truth.noise)
         level *= 1 + truth.queueing * (concurrency - 1) / truth.replicas
         start = self.now_seconds
-        free = [start] * concurrency
+        free = [(start, slot) for slot in range(concurrency)]
+        common = _common(truth, stage, block, concurrency, None)
         for request in range(requests):
-            slot = min(range(concurrency), key=free.__getitem__)
-            intended = free[slot]
-            free[slot] = intended + level * self.random.lognormvariate(0, truth.jitter)
-            status: Status = "timeout" if self.random.random() < truth.failing else "ok"
-            blank = Sample(
-                stage=stage,
-                degree=truth.degree,
-                block=block,
-                concurrency=concurrency,
-                rate_per_second=None,
-                request=request,
-                intended_seconds=round(intended, 6),
-                sent_seconds=round(intended + 0.0002, 6),
-                token_seconds=(),
-                end_seconds=round(free[slot], 6),
-                prompt_tokens=None,
-                output_tokens=None,
-                status=status,
-                http_status=None,
-                detail="no answer within 60 s",
-            )
-            self.samples.append(_served(blank) if status == "ok" else blank)
-        self.now_seconds = max(free)
+            intended, slot = free[0]
+            end = intended + level * self.random.lognormvariate(0, truth.jitter)
+            heapq.heapreplace(free, (end, slot))
+            failed = self.random.random() < truth.failing
+            self.samples.append(_request(common, request, intended, end, failed=failed))
+        self.now_seconds = max(free)[0]
         self.turns.append(
             Turn(
                 stage=stage,
@@ -162,31 +147,15 @@ class Recorder:
         chance = 1 / (1 + math.exp(SLOPE * beyond - math.log(asked / (1 - asked))))
         start = intended = self.now_seconds
         samples = []
+        common = _common(truth, stage, block, None, rate)
+        most = min(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
+        longest = max(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
         for request in range(UNCOUNTED + counted):
             within = self.random.random() < chance
             latency = truth.latency_ms * self.random.lognormvariate(0, truth.jitter)
-            most = min(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
-            longest = max(limit.at_most_ms / PARTS[metric] for metric, limit in limits.items())
             latency = min(latency, 0.98 * most) if within else 1.5 * longest
             failed = self.random.random() < truth.failing
-            blank = Sample(
-                stage=stage,
-                degree=truth.degree,
-                block=block,
-                concurrency=None,
-                rate_per_second=rate,
-                request=request,
-                intended_seconds=round(intended, 6),
-                sent_seconds=round(intended + 0.0002, 6),
-                token_seconds=(),
-                end_seconds=round(intended + latency / 1000, 6),
-                prompt_tokens=None,
-                output_tokens=None,
-                status="timeout" if failed else "ok",
-                http_status=None,
-                detail="no answer within 60 s",
-            )
-            samples.append(blank if failed else _served(blank))
+            samples.append(_request(common, request, intended, intended + latency / 1000, failed=failed))
             intended += self.random.expovariate(rate)
         self.samples += samples
         self.now_seconds = max(sample.end_seconds for sample in samples)
@@ -370,15 +339,33 @@ def store(folder: pathlib.Path, record: RunRecord, samples: typing.Iterable[Samp
     return folder
 
 
-def _served(blank: Sample, tokens: int = 50) -> Sample:
-    """Return ``blank`` as a request that was answered with ``tokens`` in three chunks."""
-    first = round(blank.intended_seconds + (blank.end_seconds - blank.intended_seconds) * 0.1, 6)
-    middle = round((first + blank.end_seconds) / 2, 6)
-    return dataclasses.replace(
-        blank,
-        token_seconds=(first, middle, blank.end_seconds),
-        prompt_tokens=30,
-        output_tokens=tokens,
-        http_status=200,
-        detail=None,
+def _common(
+    truth: Planted, stage: Stage, block: int | None, concurrency: int | None, rate: float | None
+) -> dict[str, typing.Any]:
+    """Return what the requests of one turn have in common."""
+    return {
+        "stage": stage,
+        "degree": truth.degree,
+        "block": block,
+        "concurrency": concurrency,
+        "rate_per_second": rate,
+    }
+
+
+def _request(common: dict[str, typing.Any], request: int, intended: float, end: float, *, failed: bool) -> Sample:
+    """Return a request that was answered with 50 tokens in three chunks, or not at all."""
+    intended, sent, end = round(intended, 6), round(intended + 0.0002, 6), round(end, 6)
+    first = round(intended + (end - intended) * 0.1, 6)
+    return Sample(
+        **common,
+        request=request,
+        intended_seconds=intended,
+        sent_seconds=sent,
+        token_seconds=() if failed else (first, round((first + end) / 2, 6), end),
+        end_seconds=end,
+        prompt_tokens=None if failed else 30,
+        output_tokens=None if failed else 50,
+        status="timeout" if failed else "ok",
+        http_status=None if failed else 200,
+        detail="no answer within 60 s" if failed else None,
     )

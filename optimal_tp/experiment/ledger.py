@@ -25,8 +25,6 @@ class Kept:
     samples: collections.abc.Sequence[Sample]
     faults: tuple[str, ...]
     """Why it cannot be trusted; empty for a sound one."""
-    figures: str
-    """In one line."""
 
 
 class Ledger:
@@ -93,7 +91,6 @@ class Ledger:
             turn=turn,
             samples=samples,
             faults=turn_reasons(own_turn(turn, self._share), samples, self.record.settings, self.record.pins),
-            figures=self._figures(turn, samples, self._whole_rate(turn, samples)),
         )
 
     def close_part(self) -> None:
@@ -141,8 +138,10 @@ class Ledger:
         )
         return {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
 
-    def _figures(self, turn: Turn, samples: collections.abc.Sequence[Sample], rate: float | None) -> str:
-        own = counted(turn, samples)
+    def figures(self, kept: Kept) -> str:
+        """Return what ``kept`` came to, in one line."""
+        turn, own = kept.turn, counted(kept.turn, kept.samples)
+        rate = self._whole_rate(turn, kept.samples)
         latencies = sorted(value for sample in own if (value := sample.total_latency_ms) is not None)
         failed = len(own) - len(latencies)
         where = turn.stage if turn.block is None else f"block {turn.block + 1}"

@@ -132,7 +132,7 @@ class PlannedExperiment:
         taken = await self.turns.take(stretch)
         kept = None if taken is None else self.ledger.add_turn(taken)
         if kept is not None and turn.stage != "warm_up":
-            self.watcher.say(kept.figures)
+            self.watcher.say(self.ledger.figures(kept))
         self.watcher.advance(turn.stage, done=turn.begin_seconds + turn.seconds)
 
 

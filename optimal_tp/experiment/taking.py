@@ -69,7 +69,7 @@ class Live:
         self._now = self._seconds()
         kept = self.ledger.add_turn(dataclasses.replace(turn, server_start=server_start, asked_seconds=asked_seconds))
         if stretch.stage != "warm_up":
-            self.watcher.say(kept.figures)
+            self.watcher.say(self.ledger.figures(kept))
         return kept
 
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:  # noqa: ARG002 - the protocol's

@@ -74,7 +74,7 @@ def audit_run(
         reasons[None] = tuple(sentence for candidate in sorted(measured) for sentence in reasons[candidate])
     return Audited(
         record=dataclasses.replace(record, turns=tuple(turn for turn in record.turns if key(turn) not in dropped)),
-        samples=tuple(sample for sample in samples if key(sample) not in dropped),
+        samples=tuple(sample for sample in samples if key(sample) not in dropped) if dropped else tuple(samples),
         void_reasons=reasons,
         left_out=tuple(f"{of(turn).name} block {turn.block}: {faults[key(turn)][0]}" for turn in bad),
         dropped=tuple((turn, faults[key(turn)][0]) for turn in record.turns if key(turn) in dropped),

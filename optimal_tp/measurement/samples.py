@@ -94,12 +94,25 @@ def brief(sample: Sample) -> Sample:
     """
     sent, tokens = sample.sent_seconds, sample.token_seconds
     ends = tokens if len(tokens) < 2 else (tokens[0], tokens[-1])  # noqa: PLR2004
-    return dataclasses.replace(
-        sample,
+    # One by one: ``dataclasses.replace`` takes three times as long, and this is a part of every request's time.
+    return Sample(
+        stage=sample.stage,
+        degree=sample.degree,
+        block=sample.block,
+        concurrency=sample.concurrency,
+        rate_per_second=sample.rate_per_second,
+        request=sample.request,
+        max_num_seqs=sample.max_num_seqs,
+        replica=sample.replica,
         intended_seconds=round(sample.intended_seconds, _DIGITS),
         sent_seconds=None if sent is None else round(sent, _DIGITS),
-        token_seconds=tuple(round(moment, _DIGITS) for moment in ends),
+        token_seconds=tuple([round(moment, _DIGITS) for moment in ends]),
         end_seconds=round(sample.end_seconds, _DIGITS),
+        prompt_tokens=sample.prompt_tokens,
+        output_tokens=sample.output_tokens,
+        status=sample.status,
+        http_status=sample.http_status,
+        detail=sample.detail,
     )
 
 

@@ -1,7 +1,9 @@
 """A turn, and what it measured: its samples, its throughput, the share within the limits."""
 
 import dataclasses
+import functools
 import math
+import operator
 import typing
 
 from optimal_tp.facts.candidates import Candidate
@@ -64,17 +66,22 @@ class Turn:
         return self.foreign_cpu_share is not None
 
 
-Key = tuple[str, Candidate, int | None, int | None, float | None]
+Key = tuple[str | int | float | None, ...]
+_key = operator.attrgetter("stage", "degree", "max_num_seqs", "block", "concurrency", "rate_per_second")
 
 
 def key(item: Turn | Sample) -> Key:
     """Return what a turn and its samples have in common: stage, candidate, block, concurrency, rate."""
-    return (item.stage, of(item), item.block, item.concurrency, item.rate_per_second)
+    return _key(item)
+
+
+_candidate = functools.cache(Candidate)
+"""A run has few candidates and thousands of samples: each is made once."""
 
 
 def of(item: Turn | Sample) -> Candidate:
     """Return whose turn or sample ``item`` is."""
-    return Candidate(item.degree, item.max_num_seqs)
+    return _candidate(item.degree, item.max_num_seqs)
 
 
 def own_turn(turn: Turn, share: Share) -> Turn:
@@ -94,7 +101,7 @@ def samples_by_turn(samples: typing.Iterable[Sample]) -> dict[Key, list[Sample]]
     """Return the samples of each turn, in the order given."""
     grouped: dict[Key, list[Sample]] = {}
     for sample in samples:
-        grouped.setdefault(key(sample), []).append(sample)
+        grouped.setdefault(_key(sample), []).append(sample)
     return grouped
 
 

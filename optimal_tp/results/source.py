@@ -155,7 +155,7 @@ def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
         if not line.strip():
             continue
         try:
-            found.append(_SAMPLE.validate_python(json.loads(line)))
+            found.append(_sample(line))
         except ValueError:
             bad.append(number)
     if not bad:
@@ -166,6 +166,15 @@ def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
         found,
         f"{len(bad)} of {len(lines)} lines of {name} are not samples and are left out; the first is line {bad[0]}",
     )
+
+
+def _sample(line: str) -> Sample:
+    """Return the sample in ``line``. Raises ValueError where it holds none."""
+    try:
+        return _SAMPLE.validate_json(line)
+    except ValueError:
+        # Half the time, but refuses half a surrogate pair, which a detail that quotes a server may have.
+        return _SAMPLE.validate_python(json.loads(line))
 
 
 def _unreadable(source: str, rule: str, remedy: str) -> SettingsError:

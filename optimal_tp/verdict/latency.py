@@ -43,19 +43,26 @@ def latency_percentile(turns: Turns, metric: LimitedMetric, percent: float, *, a
 
     Its bounds allow for turns that differ more than independent requests would, as seen at the percentile itself.
     """
-    values = latencies(turns, metric)
+    return _percentile(_by_turn(turns, metric), percent, alpha=alpha)
+
+
+def _percentile(by_turn: typing.Sequence[typing.Sequence[float]], percent: float, *, alpha: float) -> Estimate | None:
+    values = sorted(value for own in by_turn for value in own)
     point = percentile_point(values, percent)
     if point is None or point <= 0:
         return None
-    limit = Limit(percentile=percent, at_most_ms=point)
-    groups = [(sum(holds(sample, metric, limit) for sample in samples), len(samples)) for _, samples in turns]
+    groups = [(sum(value <= point for value in own), len(own)) for own in by_turn]
     return percentile(values, percent, alpha=alpha, design_effect=design_effect(groups))
 
 
 def latencies(turns: Turns, metric: LimitedMetric) -> list[float]:
     """Return the figure of every request in milliseconds; infinity for a failure."""
-    values = (latency_ms(sample, metric) for _, samples in turns for sample in samples)
-    return [math.inf if value is None else value for value in values]
+    return [value for own in _by_turn(turns, metric) for value in own]
+
+
+def _by_turn(turns: Turns, metric: LimitedMetric) -> list[list[float]]:
+    found = ((latency_ms(sample, metric) for sample in samples) for _, samples in turns)
+    return [[math.inf if value is None else value for value in own] for own in found]
 
 
 METRICS: tuple[LimitedMetric, ...] = ("total_latency_ms", "ttft_ms", "tpot_ms")
@@ -89,17 +96,17 @@ def latency_rows(soundness: Soundness, *, alpha: float) -> tuple[LatencyRow, ...
                 if of(turn) == candidate and turn.stage == stage
             ]
             for metric in METRICS:
-                values = latencies(turns, metric)
-                if not any(math.isfinite(value) for value in values):
+                by_turn = _by_turn(turns, metric)
+                if not any(math.isfinite(value) for own in by_turn for value in own):
                     continue
-                p50, p90, p99 = (latency_percentile(turns, metric, percent, alpha=alpha) for percent in PERCENTS)
+                p50, p90, p99 = (_percentile(by_turn, percent, alpha=alpha) for percent in PERCENTS)
                 rows.append(
                     LatencyRow(
                         degree=candidate.degree,
                         max_num_seqs=candidate.max_num_seqs,
                         stage=stage,
                         metric=metric,
-                        requests=len(values),
+                        requests=sum(map(len, by_turn)),
                         p50_ms=p50,
                         p90_ms=p90,
                         p99_ms=p99,

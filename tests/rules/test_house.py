@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.fakes_tree import tracked, walked
+from tests.fakes_trees import statements
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_MODULE_LINES = 250
@@ -27,15 +28,6 @@ NO_CODE = {
 
 
 @functools.cache
-def _statements(path: pathlib.Path) -> list[ast.AST]:
-    """Return the statements, handlers of exceptions and cases of a module; not their expressions, which are many."""
-    found: list[ast.AST] = [ast.parse(path.read_text())]
-    for node in found:
-        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            found.extend(getattr(node, field, ()))
-    return found
-
-
 def _program() -> list[pathlib.Path]:
     return tracked("__main__.py", "optimal_tp/*.py", "infra/*.py", "workloads/*.py", "policy/*.py", "bench/*.py")
 
@@ -73,7 +65,7 @@ def test_functions_are_small() -> None:
     """No function of the program has more than 60 lines of code."""
     long = {}
     for path in _program():
-        for node in _statements(path):
+        for node in statements(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
                 if len(span) <= MOST_FUNCTION_LINES:
@@ -182,7 +174,7 @@ def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{statement.lineno}"
         for path in _program()
-        for node in _statements(path)
+        for node in statements(path)
         if isinstance(node, ast.ClassDef)
         for statement in node.body
         if isinstance(statement, ast.AnnAssign)
@@ -198,7 +190,7 @@ def test_nothing_swallows_everything() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in _program()
-        for node in _statements(path)
+        for node in statements(path)
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and not _raises_again(node)
     ]
 

@@ -1,11 +1,8 @@
 """The code bundle."""
 
-import collections.abc
-import os
 import pathlib
 import random
 import re
-import subprocess
 import sys
 
 import pytest
@@ -24,15 +21,6 @@ SOURCES = {
     "optimal_tp/errors.py": "",
     "infra/network.py": "import pulumi\n",
 }
-
-
-def unpack(programs: collections.abc.Iterable[str], folder: pathlib.Path) -> None:
-    """Write the real bundle of ``programs`` into ``folder``, as the pod sees it."""
-    for part in parts("code", closure(read_sources(ROOT), programs)):
-        for key, text in part.data.items():
-            path = folder / part.paths[key]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
 
 
 def test_a_program_takes_along_what_it_imports_and_nothing_else() -> None:
@@ -116,18 +104,6 @@ def test_texts_come_along_with_their_package() -> None:
     assert "optimal_tp/local/full.yaml" not in files
 
 
-@pytest.mark.slow  # it imports every library anew
-def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -> None:
-    """Unpacked elsewhere and started there with the libraries alone, the run command reads its arguments."""
-    unpack(PROGRAMS, tmp_path)
-    command = [sys.executable, "-m", "optimal_tp", "run", "--settings", "none.yaml", "--results", "out"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 2
-    assert "--settings: must name a readable file" in done.stderr
-    assert (tmp_path / "optimal_tp/report/templates/report.html.j2").exists()
-
-
 def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     """Every library that the load generator imports is in the requirements that its pod installs."""
     names = {
@@ -147,14 +123,3 @@ def test_the_bundle_needs_only_what_is_installed_for_it() -> None:
     assert "boto3" in libraries
     assert {names.get(library, library) for library in libraries} - asked_for == set()
     assert asked_for <= installed
-
-
-@pytest.mark.parametrize("program", ["optimal_tp.pods.compile", "optimal_tp.pods.fetch"])
-def test_the_real_programs_run_from_their_bundle_alone(program: str, tmp_path: pathlib.Path) -> None:
-    """Unpacked elsewhere and started there, each prints its usage: nothing is missing."""
-    unpack([program], tmp_path)
-    command = [sys.executable, "-S", "-E", "-m", program, "--help"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout

@@ -20,6 +20,7 @@ from optimal_tp.report.headline import answer, certainty, change, otherwise
 from optimal_tp.verdict.analysis import Analysis, analyse, split_latency
 from optimal_tp.verdict.findings import Outlook, Proof
 from optimal_tp.verdict.rule import decide
+from tests.fakes_analysed import analysed_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, no_fit, planted_run, price, settings, total_limit
 
 STEADY = (
@@ -38,8 +39,7 @@ def analysed(truths: tuple[Planted, ...] = STEADY, limit_ms: float | None = None
         section["limits"] = total_limit(limit_ms, 75)
     if plan.pop("priced", False):
         section["price"] = price()
-    record, samples = planted_run(truths, section, **plan)  # type: ignore[arg-type]
-    return analyse(record, samples, decide(record, samples))
+    return analysed_run(truths=truths, section=section, **plan)
 
 
 def topics(found: tuple[Claim, ...]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import subprocess
 import sys
 
 import pytest
@@ -13,10 +12,17 @@ from optimal_tp.cli.reference import cli_page
 from optimal_tp.cli.setup.completion import words
 from optimal_tp.cli.terminal.parser import parser_of, subparsers_of
 from optimal_tp.errors import EXIT_WORDS, Exit, likely
+from optimal_tp.report import files
 from tests.fakes_run import planted_run, store
 
 ROOT = pathlib.Path(__file__).parents[2]
 PUBLIC = [name for name, command in COMMANDS.items() if not command.is_internal]
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures to their own tests: they take most of a report's time."""
+    monkeypatch.setattr(files, "plots", lambda _analysis: ())
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -84,17 +90,6 @@ def test_internal_commands_are_hidden(capsys: pytest.CaptureFixture[str]) -> Non
     assert "share" not in said.split()
 
 
-def test_help_imports_no_library() -> None:
-    """What a command needs is imported only when somebody asks for it."""
-    code = (
-        "import sys; from optimal_tp.cli.terminal.parser import top; top().format_help(); "
-        "print(sorted({'pydantic', 'numpy', 'boto3', 'rich', 'yaml', 'scipy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-
-    assert done.stdout == "[]\n"
-
-
 def test_the_page_is_fresh() -> None:
     """docs/reference/cli.md is what the parsers say, as Python 3.11 prints it."""
     if sys.version_info[:2] != (3, 11):
@@ -117,20 +112,6 @@ def test_a_completion_knows_every_command(shell: str, capsys: pytest.CaptureFixt
     assert [name for name in PUBLIC if name not in script] == []
     assert "profile" in script
     assert {"check", "schema", "explain"} <= set(words()["settings"])
-
-
-def test_bash_completes_commands_and_options(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In a real bash, as a user presses Tab."""
-    main(["completion", "bash"])
-    script = tmp_path / "script"
-    script.write_text(capsys.readouterr().out, encoding="utf-8")
-    code = (
-        f"source {script}; COMP_WORDS=(optimal-tp wat); COMP_CWORD=1; _optimal_tp; echo ${{COMPREPLY[@]}}; "
-        "COMP_WORDS=(optimal-tp plan --rat); COMP_CWORD=2; _optimal_tp; echo ${COMPREPLY[@]}"
-    )
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)  # noqa: S607 - the system's
-
-    assert done.stdout.split() == ["watch", "--rate"]
 
 
 def test_json_stands_before_or_after_the_command(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from optimal_tp.verdict.predictors.judgement import JudgedPair
 from optimal_tp.verdict.predictors.orders import is_ahead
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 from optimal_tp.verdict.rule import decide
+from tests.fakes_analysed import analysed_run, judged_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, settings, total_limit
 
 FILES = pathlib.Path(__file__).parents[1] / "predictions"
@@ -48,9 +49,9 @@ def rates(*values: float, degrees: typing.Sequence[int] = (1, 2, 4)) -> Stated:
 
 def told(found: Stated, **plan: typing.Any) -> Analysis:
     """Return the analysis of a planted run, by default of 172, 98 and 61 tokens per second and core."""
-    void = plan.pop("void", {})
-    record, samples = planted_run(**plan)
-    return analyse(record, samples, decide(record, samples, void), stated=found)
+    void = plan.pop("void", None)
+    record, samples, verdict = judged_run(**plan)
+    return analyse(record, samples, verdict if void is None else decide(record, samples, void), stated=found)
 
 
 def pairs(found: Analysis) -> dict[tuple[str, str], JudgedPair]:
@@ -263,8 +264,7 @@ def test_the_page_and_the_table_show_every_pair_and_figure() -> None:
 
 def test_without_predictions_nothing_is_said() -> None:
     """No section, no claim."""
-    record, samples = planted_run()
-    analysis = analyse(record, samples, decide(record, samples))
+    analysis = analysed_run()
 
     assert (analysis.predicted, predicted_words(analysis)) == (None, None)
     assert "Predicted" not in {one.topic for one in claims(analysis)}

@@ -14,7 +14,7 @@ from optimal_tp.errors import CapacityError, ServerFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.local.program import BUCKET, Aws, _check_python, _with_own_name
+from optimal_tp.local.program import _check_python, _with_own_name
 from optimal_tp.local.server import ENTRY, Server, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.settings.workload import Model, WorkloadSettings
@@ -77,16 +77,6 @@ def test_a_model_of_ones_own_has_its_own_name() -> None:
 
     assert _with_own_name(profile, pathlib.Path("/models/SmolLM2-135M")).model.name == "SmolLM2-135M"
     assert _with_own_name(profile, None).model.name == profile.model.name
-
-
-def test_loopback_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shell may name a proxy and no exception, and a profile that is not there."""
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.setenv("AWS_PROFILE", "gone")
-    with local_endpoints() as endpoint:
-        assert Aws(endpoint, prefix="runs/x").s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 
 
 def test_the_served_names_are_the_models_and_the_degrees() -> None:

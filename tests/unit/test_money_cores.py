@@ -11,6 +11,7 @@ from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.costs import usd_per_million
 from optimal_tp.verdict.outlook import billed_usd_per_hour
 from optimal_tp.verdict.rule import decide
+from tests.fakes_analysed import analysed_run
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import SEED_EXPERIMENT, Planted, planted_run, price, settings
 
@@ -25,6 +26,8 @@ def analysed(
 ) -> Analysis:
     """Return the analysis of a planted run."""
     section = settings(degrees=[truth.degree for truth in truths], price=price(3.6, 4) if priced else None)
+    if place == "local":
+        return analysed_run(truths=truths, section=section, rising=(1, 2))
     record, samples = planted_run(truths, section, rising=(1, 2))
     record = dataclasses.replace(record, place=place)
     return analyse(record, samples, decide(record, samples))

@@ -1,5 +1,6 @@
 """Samples on disk: whole lines whatever happens."""
 
+import dataclasses
 import math
 import pathlib
 import random
@@ -91,6 +92,13 @@ def test_a_run_is_steered_by_what_the_disk_has(tokens: tuple[float, ...]) -> Non
 
         assert brief(again) == brief(sample)
     assert brief(make_sample(sent_seconds=None)).sent_seconds is None
+
+
+def test_what_steers_a_run_has_every_field_of_its_sample() -> None:
+    """Only the moments between the first token and the last are left out."""
+    sample = make_sample(max_num_seqs=4, replica=2, detail="it said so", token_seconds=(0.25, 0.5, 0.75))
+
+    assert brief(sample) == dataclasses.replace(sample, token_seconds=(0.25, 0.75))
 
 
 def test_without_a_buffer_each_sample_outlives_the_process(tmp_path: pathlib.Path) -> None:

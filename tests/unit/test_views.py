@@ -7,13 +7,13 @@ import pytest
 from optimal_tp.measurement.run_audit import audit_run
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.rule import decide
+from tests.fakes_analysed import analysed_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, Recorder, planted_run, settings, total_limit
 
 
 def analysed(**plan: object) -> Analysis:
     """Return the analysis of a planted run."""
-    record, samples = planted_run(**plan)  # type: ignore[arg-type]
-    return analyse(record, samples, decide(record, samples))
+    return analysed_run(**plan)
 
 
 def test_every_turn_is_on_the_timeline_with_its_fate() -> None:

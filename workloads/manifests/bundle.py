@@ -3,6 +3,7 @@
 import ast
 import collections.abc
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import re
@@ -131,9 +132,12 @@ def _packages_above(module: str) -> list[str]:
     return [".".join(names[:depth]) for depth in range(1, len(names))]
 
 
-def imports(text: str) -> list[str]:
+@functools.cache
+def imports(text: str) -> tuple[str, ...]:
     """Return every name that ``text`` imports, and every string that may be the name of a module of ours."""
     found: list[str] = []
+    # Expressions are most of a module, and only one that quotes a name of ours has any to look for.
+    below = ast.iter_child_nodes if any(f"{quote}{ours}" in text for quote in "\"'" for ours in _OURS) else _statements
     waiting: list[ast.AST] = [ast.parse(text)]
     while waiting:
         node = waiting.pop()
@@ -147,8 +151,15 @@ def imports(text: str) -> list[str]:
             found += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(_OURS):
             found.append(node.value)
-        waiting += ast.iter_child_nodes(node)
-    return found
+        waiting += below(node)
+    return tuple(found)
+
+
+def _statements(node: ast.AST) -> collections.abc.Iterator[ast.AST]:
+    """Yield the statements, handlers of exceptions and cases directly below ``node``."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        found = getattr(node, field, ())
+        yield from found if isinstance(found, list) else ()
 
 
 def bundle(

@@ -9,7 +9,6 @@ import typing
 
 import numpy as np
 import numpy.typing as npt
-import scipy.interpolate
 
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 
@@ -35,6 +34,10 @@ def stated(folder: pathlib.Path, degree: int, input_tokens: float, output_tokens
     Between profiled points figures are linear; beyond them nothing is said. Raises OSError, or ValueError with the rule
     that a file breaks.
     """
+    # Every report imports this module, and few read such a folder: half a second of imports waits for one.
+    import scipy.interpolate  # noqa: PLC0415
+    import scipy.spatial  # noqa: PLC0415
+
     decode = _arrays(folder, DECODE)
     context = input_tokens + output_tokens / 2
     points = np.column_stack([decode["x_kv_usage"], decode["y_context_length"]])

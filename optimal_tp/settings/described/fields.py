@@ -3,9 +3,10 @@
 import ast
 import collections.abc
 import dataclasses
+import functools
 import inspect
 import itertools
-import textwrap
+import sys
 import types
 import typing
 
@@ -77,13 +78,19 @@ def words(model: type[pydantic.BaseModel]) -> dict[str, str]:
 def own_words(holder: type) -> dict[str, str]:
     """Return what the docstring below each field that the class itself declares says, by field."""
     found: dict[str, str] = {}
-    body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(holder))).body[0]).body
-    for field, after in itertools.pairwise(body):
+    for field, after in itertools.pairwise(_classes(holder.__module__)[holder.__name__].body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found[field.target.id] = " ".join(str(after.value.value).split()).replace("``", "`")
     return found
+
+
+@functools.cache
+def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Return the classes of ``module`` by name. ``inspect`` would parse the module anew for each of them."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def below(annotation: object) -> type[pydantic.BaseModel] | None:

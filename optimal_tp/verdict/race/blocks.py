@@ -92,9 +92,10 @@ class Race(typing.Generic[Scored]):
         self._blocks += 1
         racing = self.racing
         self.scoring.learn(racing, self._oldest)
-        if self._forget(racing):
-            self.scoring.learn(racing, self._oldest)
         scores = {candidate: self._scores(candidate) for candidate in racing}
+        if self._forget(racing, scores):
+            self.scoring.learn(racing, self._oldest)
+            scores = {candidate: self._scores(candidate) for candidate in racing}
         wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
         pairs = [
             self._pair(first, second, _differences(scores[first], scores[second]), wandering)
@@ -133,11 +134,12 @@ class Race(typing.Generic[Scored]):
     def _scores(self, candidate: Candidate) -> dict[int, float]:
         return self.scoring.scores(candidate, self._oldest[candidate])
 
-    def _forget(self, racing: tuple[Candidate, ...]) -> bool:
+    def _forget(
+        self, racing: tuple[Candidate, ...], scores: collections.abc.Mapping[Candidate, dict[int, float]]
+    ) -> bool:
         """Throw out the oldest third of whoever still rises or falls; return whether anybody was."""
         if self.rules.most_looks is not None:
             return False
-        scores = {candidate: self._scores(candidate) for candidate in racing}
         starts = self._starts
         restless = {one for one in racing if abs(trend(scores[one], starts[one])) > CANDIDATE_TREND}
         for first, second in itertools.combinations(racing, 2):

@@ -5,7 +5,6 @@ import dataclasses
 import math
 import typing
 
-import numpy as np
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
@@ -107,7 +106,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     """Return what the paired differences of scores, ``by_block`` in their order, show."""
     differences = tuple(by_block.values())
     count = len(differences)
-    mean = float(np.mean(differences)) if count else None
+    mean = math.fsum(differences) / count if count else None
     interval, deviation, why = NOTHING, None, None
     effective = surely = float(count)
     if count < rules.least_blocks:
@@ -122,7 +121,8 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
             why = why or (f"neighbouring blocks of the {count} are too similar to count separately")
         else:
-            deviation = float(np.std(differences, ddof=1)) * widening
+            squares = math.fsum((difference - mean) ** 2 for difference in differences)
+            deviation = math.sqrt(squares / (count - 1)) * widening
             half = _bound(count, rules) * deviation / math.sqrt(count)
             interval = Interval(low=mean - half, high=mean + half) if math.isfinite(half) else NOTHING
     pair = Pair(
@@ -149,7 +149,7 @@ def _bound(count: int, rules: Rules) -> float:
 
 def _as_the_last_two(pair: Pair, differences: typing.Sequence[float]) -> Pair:
     """Return ``pair`` without a claim that its last two blocks speak against: a machine that still warms up."""
-    last = float(np.mean(differences[-2:]))
+    last = math.fsum(differences[-2:]) / len(differences[-2:])
     for own, recent in ((pair, last), (pair.turned(), -last)):
         floor = math.log1p(pair.rules.bias) if own.is_better else -math.log1p(pair.rules.resolution)
         if (own.is_better or own.is_safe) and recent <= floor:
@@ -162,9 +162,9 @@ def autocorrelation(differences: typing.Sequence[float]) -> float:
 
     Source: Kendall, "Note on bias in the estimation of autocorrelation", Biometrika 41 (1954).
     """
-    centred = np.asarray(differences) - np.mean(differences)
-    power = float(centred @ centred)
-    raw = float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
+    centred = _centred(differences)
+    power = _product(centred, centred)
+    raw = _product(centred[1:], centred[:-1]) / power if power > 0 else 0.0
     return raw + (1 + 4 * max(raw, 0.0)) / len(differences)
 
 
@@ -187,12 +187,22 @@ def trend(
     freedom = len(values) - len(groups) - 1
     if len(values) < FEWEST_FOR_TREND or freedom < 1:
         return 0.0
-    blocks = np.concatenate([np.array(group) - np.mean(group) for group in groups.values()])
-    levels = ([values[block] for block in group] for group in groups.values())
-    own = np.concatenate([np.array(level) - np.mean(level) for level in levels])
-    if not np.any(blocks):
+    blocks = [block for group in groups.values() for block in _centred(group)]
+    own = [value for group in groups.values() for value in _centred([values[block] for block in group])]
+    spread = _product(blocks, blocks)
+    if not spread:
         return 0.0
-    slope = float(blocks @ own) / float(blocks @ blocks)
-    rest = own - slope * blocks
-    error = math.sqrt(float(rest @ rest) / freedom / float(blocks @ blocks))
+    slope = _product(blocks, own) / spread
+    rest = [value - slope * block for value, block in zip(own, blocks, strict=True)]
+    error = math.sqrt(_product(rest, rest) / freedom / spread)
     return slope / error if error > 0 else 0.0
+
+
+def _centred(values: typing.Sequence[float]) -> list[float]:
+    mean = math.fsum(values) / len(values)
+    return [value - mean for value in values]
+
+
+def _product(first: typing.Sequence[float], second: typing.Sequence[float]) -> float:
+    # Of a few dozen numbers: arrays would take five times as long to make.
+    return math.fsum(one * other for one, other in zip(first, second, strict=True))

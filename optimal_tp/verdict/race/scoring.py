@@ -65,16 +65,23 @@ class ShareScoring:
         self._reach = reach
         self._bracket: dict[Candidate, list[Reading]] = {candidate: [] for candidate in candidates}
         self._blocks: dict[Candidate, dict[int, Reading]] = {candidate: {} for candidate in self._bracket}
+        self._missed: set[Candidate] = set()
+        self._held: set[Candidate] = set()
 
     def open_with(self, reading: Reading) -> None:
         """Take a reading of the bracket: it says where to begin, and is no evidence."""
         self._bracket[reading.candidate].append(reading)
+        self._note(reading)
         self.learn([reading.candidate], {reading.candidate: 0})
 
     def add(self, block: int, readings: collections.abc.Iterable[Reading]) -> None:
         """Take the readings of ``block``."""
         for reading in readings:
             self._blocks[reading.candidate][block] = reading
+            self._note(reading)
+
+    def _note(self, reading: Reading) -> None:
+        (self._missed if reading.share < self.asked else self._held).add(reading.candidate)
 
     def learn(
         self, candidates: collections.abc.Iterable[Candidate], oldest: collections.abc.Mapping[Candidate, int]
@@ -109,14 +116,11 @@ class ShareScoring:
 
     def is_bracketed(self, candidate: Candidate) -> bool:
         """Whether any turn of ``candidate`` missed the asked share, and any held it: else its capacity is a guess."""
-        return self.is_missed(candidate) and any(share >= self.asked for share in self._shares(candidate))
+        return candidate in self._missed and candidate in self._held
 
     def is_missed(self, candidate: Candidate) -> bool:
         """Whether any turn of ``candidate`` missed the asked share."""
-        return any(share < self.asked for share in self._shares(candidate))
-
-    def _shares(self, candidate: Candidate) -> list[float]:
-        return [each.share for each in (*self._bracket[candidate], *self._blocks[candidate].values())]
+        return candidate in self._missed
 
     def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
         """Whether the scores vary more from turn to turn than the two halves of a turn explain.
