@@ -80,13 +80,6 @@ def sweep_markdown(
     return "\n\n".join([*head, f"# {_text(first)}", "\n".join(lines), *map(_table, tables)]) + "\n"
 
 
-def _action(one: Action) -> str:
-    if "\n" not in one.text:
-        return f"- {_text(one.title)}: `{one.text}`"
-    lines = "\n".join(f"  {line}" for line in one.text.splitlines())
-    return f"- {_text(one.title)}:\n\n  ```yaml\n{lines}\n  ```\n"
-
-
 def _table(table: Table) -> str:
     lines = [
         f"**{_text(table.caption)}**",

@@ -176,7 +176,7 @@ def test_the_cost_in_words(left: Leftover, words: str) -> None:
 
 def test_every_price_has_a_source_and_a_day() -> None:
     """A figure without them is a rumour."""
-    known = [each for each in vars(rates).values() if isinstance(each, rates.Price)]
+    known = [each for each in vars(rates).values() if isinstance(each, rates.MonthlyPrice)]
 
     assert len(known) == 12
     assert [each for each in known if not each.source or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", each.date)] == []
