@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 
 import jsonschema
@@ -43,6 +44,15 @@ def test_the_profiles_hold_to_their_schema(path: pathlib.Path) -> None:
     jsonschema.Draft7Validator(profile_schema()).validate(yaml.safe_load(text))
 
     assert text.startswith("# yaml-language-server: $schema=../../settings/described/profile.schema.json\n")
+
+
+@pytest.mark.parametrize("name", ["Pulumi.dev.yaml", "Pulumi.sample.yaml", "template/Pulumi.dev.yaml"])
+def test_the_head_counts_what_is_to_be_replaced(name: str) -> None:
+    """As many marks as it says, each behind a value."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+
+    assert "Replace seven values, marked REPLACE" in text.partition("config:")[0]
+    assert len(re.findall(r"^ +[\w:]+: \S.* # REPLACE", text, flags=re.MULTILINE)) == 7
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,7 @@ def test_what_would_change_it_is_told_as_extrapolation() -> None:
     )
     page = html(analysis, (*document(analysis).claims,), ())
     assert "none of it is a verdict" in page
-    assert '<td data-head="The models\' error" class="num">8 %</td>' in page.replace("&#39;", "'")
+    assert 'class="num">8 %</td>' in page
     assert what_if_claim(analysed(two_at_a_time(1))) == ""
 
 

@@ -188,7 +188,7 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
     """Until a rate is proven to hold there is none."""
     analysis = kind("most within limits")
     proof = Proof(held_per_second_per_core=0.9, missed_per_second_per_core=1.1, turns=60)
-    proven, unheld = (
+    proven, unheld, untold = (
         dataclasses.replace(
             analysis,
             verdict=dataclasses.replace(
@@ -196,12 +196,17 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
                 degrees=tuple(dataclasses.replace(one, proof=each) for one in analysis.verdict.degrees),
             ),
         )
-        for each in (proof, dataclasses.replace(proof, held_per_second_per_core=None))
+        for each in (
+            proof,
+            dataclasses.replace(proof, held_per_second_per_core=None),
+            dataclasses.replace(proof, held_per_second_per_core=None, missed_per_second_per_core=None),
+        )
     )
 
     assert tiles(analysis)[0].interval == "no interval yet: not proven"
     assert tiles(proven)[0].interval == "proven: at least 0.900, less than 1.10"
-    assert tiles(unheld)[0].interval == "no interval yet: not proven"
+    assert tiles(unheld)[0].interval == "proven: less than 1.10"
+    assert tiles(untold)[0].interval == "no interval yet: not proven"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
 
@@ -210,16 +215,6 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
 def test_without_a_candidate_there_is_no_tile(name: str) -> None:
     """Nothing to show, nothing shown."""
     assert tiles(kind(name)) == ()
-
-
-def test_every_candidate_has_a_badge_beneath_the_tiles() -> None:
-    """What became of it, in its own few words; a void run has no row."""
-    analysis = kind("most")
-    page = html(analysis, document(analysis).claims, ())
-
-    assert '<li>TP1 <span class="word chosen">chosen</span></li>' in page
-    assert page.count(" % less per core</span></li>") == 2
-    assert 'class="badges"' not in html(kind("void"), document(kind("void")).claims, ())
 
 
 def test_what_to_do_can_be_pasted() -> None:

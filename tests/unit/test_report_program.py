@@ -109,7 +109,7 @@ def test_verbose_prints_every_table(tmp_path: pathlib.Path, capsys: pytest.Captu
     whole = capsys.readouterr().out.splitlines()
     more = [line for line in whole if line not in short]
 
-    assert "Latency in ms from the intended send; bounds each at the run's confidence" in more
+    assert "Latency in ms from the planned send; each range at the run's confidence" in more
     assert len(more) > 10
     assert whole[-4:] == short[-4:]
 

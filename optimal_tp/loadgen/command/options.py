@@ -90,9 +90,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         metavar="S",
-        help=f"sends are intended before this (default {SECONDS} where nothing else ends the load)",
+        help=f"length of the load in seconds (default {SECONDS} where nothing else ends the load)",
     )
-    add("--requests", type=int, metavar="N", help="most requests")
+    add("--requests", type=int, metavar="N", help="stop after this many requests")
     add(
         "--api", choices=("completions", "chat"), default="completions", help="which call is made (default %(default)s)"
     )
