@@ -12,7 +12,7 @@ from optimal_tp.report.servers import server_figures, server_rows
 from optimal_tp.verdict.rule import decide
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, total_limit
 
-PAIR = SEED_EXPERIMENT[:2]
+PAIR = (dataclasses.replace(SEED_EXPERIMENT[0], replicas=2), SEED_EXPERIMENT[1])  # on two cores each
 SECTION = settings(degrees=[1, 2], limits=total_limit(310, 75))
 
 
