@@ -59,7 +59,7 @@ class Forecast:
     patient_hours: float
     """The longest that set-up and measurement take when nothing hangs: every timeout and budget used up."""
     traffic_usd: float
-    """For the images of all Neuron nodes through the NAT gateway."""
+    """For the images of all Neuron nodes and the weights of all models through the NAT gateway."""
 
     @property
     def usd(self) -> float:
@@ -85,7 +85,7 @@ class Forecast:
 
     def lines(self) -> list[str]:
         """Return the forecast for people."""
-        traffic = f", {self.traffic_usd:.2f} USD for images through NAT" if self.traffic_usd else ""
+        traffic = f", {self.traffic_usd:.2f} USD for images and weights through NAT" if self.traffic_usd else ""
         expected = (
             f"expected: about {self.usd:.2f} USD of a budget of {self.spend.budget_usd:g} "
             f"({self.setup_hours:.1f} h to compile and start, {self.measuring_hours:.1f} h to measure at most, "

@@ -10,6 +10,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
+from optimal_tp.facts.shapes import parameters
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
@@ -126,6 +127,12 @@ def on_cores(
         uncounted=sizes.uncounted,
         engine=engine,
     )
+
+
+def checkpoint_bytes(settings: ClusterSettings, of: WorkloadSettings) -> int:
+    """Return how much is fetched of the model ``of``: its parameters, by its index where that says them."""
+    sizes = settings.sizes_of(of)
+    return DTYPE_BYTES * (parameters(sizes.shape) if sizes.stored is None else sizes.stored)
 
 
 def with_batches(settings: ClusterSettings, kind: InstanceType, *, engine: Engine = FORK) -> ClusterSettings:

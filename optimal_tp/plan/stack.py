@@ -11,7 +11,7 @@ import pathlib
 from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
-from optimal_tp.plan.feasibility import feasible_plan, with_batches
+from optimal_tp.plan.feasibility import checkpoint_bytes, feasible_plan, with_batches
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
@@ -65,13 +65,17 @@ def compose(
         engine=engine,
     )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
+    fetched_usd = sum(
+        sizing.model_traffic_usd(infra, workloads.source(of), checkpoint_bytes(workloads, of))
+        for of in workloads.models
+    )
     money = forecast(
         workloads,
         plan,
         cost,
         spend,
         empty_minutes=neuron.consolidate_after_minutes,
-        traffic_usd=plan.nodes * sizing.node_traffic_usd(infra),
+        traffic_usd=plan.nodes * sizing.node_traffic_usd(infra) + fetched_usd,
     )
     money.keep_within_budget(file)
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)

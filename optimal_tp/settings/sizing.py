@@ -37,6 +37,16 @@ def node_traffic_usd(settings: InfraSettings) -> float:
     return IMAGES_GIB * 2**30 / 10**9 * settings.prices.nat_gateway.usd_per_hour
 
 
+def model_traffic_usd(settings: InfraSettings, source: str, checkpoint_bytes: int) -> float:
+    """Return what the NAT gateway asks for one model's files, which one Job fetches from ``source``.
+
+    A hub is on the internet; a bucket takes the S3 gateway endpoint. A GB costs as in ``node_traffic_usd``.
+    """
+    if not nat_gateways(settings) or source.startswith("s3://"):
+        return 0.0
+    return checkpoint_bytes / 10**9 * settings.prices.nat_gateway.usd_per_hour
+
+
 def price_sentences(settings: InfraSettings) -> list[str]:
     """Return every price that counts, with its source and date, the Neuron node's first."""
     prices, neuron = settings.prices, settings.neuron

@@ -85,16 +85,16 @@ def several(amounts: dict[int, tuple[str, str, str]], cores: int) -> dict[str, t
 
 
 OTHERS: typing.Final[dict[str, Other]] = {
-    "equal-cores": Other(several(SMALL_NODE, 4), [((TP1, TP2, TP4),)], "2026-11-24T11:16:50+00:00"),
+    "equal-cores": Other(several(SMALL_NODE, 4), [((TP1, TP2, TP4),)], "2026-11-24T11:16:23+00:00"),
     "rounds": Other(
         several(SMALL_NODE, 4),
         [((TP1,), (TP2,), (TP4,))],
-        "2026-11-24T16:08:45+00:00",
+        "2026-11-24T16:07:31+00:00",
     ),
     "turns": Other(
         {f"tp{degree}": each for degree, each in SMALL_NODE.items()},
         [((TP1, TP2), (TP4,))],
-        "2026-11-24T16:08:45+00:00",
+        "2026-11-24T16:07:31+00:00",
     ),
     "sweep": Other(
         {
@@ -102,13 +102,13 @@ OTHERS: typing.Final[dict[str, Other]] = {
             **{f"qwen3-8b-tp{degree}": SMALL_NODE[degree] for degree in (2, 4)},
         },
         [((TP1, TP2, TP4),), ((TP2, TP4),)],
-        "2026-11-24T16:42:38+00:00",
+        "2026-11-24T16:32:50+00:00",
     ),
-    "plugin-on-large-node": Other(several(LARGE_NODE, 8), [((TP1, TP2, TP4, TP8),)], "2026-11-24T11:57:53+00:00"),
+    "plugin-on-large-node": Other(several(LARGE_NODE, 8), [((TP1, TP2, TP4, TP8),)], "2026-11-24T11:57:48+00:00"),
     "whole-chips": Other(
         {f"tp{degree}": ("1", "10880m", "114688Mi") for degree in (1, 2, 4)},
         [((TP1, TP2, TP4),)],
-        "2026-11-24T11:16:50+00:00",
+        "2026-11-24T11:16:23+00:00",
         TODAY,
         "aws.amazon.com/neuron",
     ),

@@ -148,7 +148,7 @@ def test_images_through_nat_are_paid_for() -> None:
 
     assert with_it.usd - without.usd == pytest.approx(0.87)
     assert without.stop_after_seconds - with_it.stop_after_seconds == pytest.approx(0.87 / 4.8466 * 3600, abs=1)
-    assert with_it.lines()[1].endswith("until nodes are gone, 0.87 USD for images through NAT)")
+    assert with_it.lines()[1].endswith("until nodes are gone, 0.87 USD for images and weights through NAT)")
 
 
 RULE = "must be above 0: the most, in USD, that the experiment may cost"

@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from optimal_tp.settings.infra import parse_infra
-from optimal_tp.settings.sizing import IMAGES_GIB, node_traffic_usd, system_node_vcpus
+from optimal_tp.settings.sizing import IMAGES_GIB, model_traffic_usd, node_traffic_usd, system_node_vcpus
 from tests.fakes_stack_files import EXISTING, stack_config
 
 
@@ -70,3 +70,19 @@ def test_a_cluster_of_somebody_else_has_its_own_gateway() -> None:
     kept = {key: infra[key] for key in ("zones", "neuron")}
 
     assert node_traffic_usd(parse_infra({**kept, "existing": EXISTING}, file="test.yaml")) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "existing", "usd"),
+    [("https://huggingface.co", None, 0.72), ("s3://models/qwen", None, 0), ("https://huggingface.co", EXISTING, 0)],
+    ids=["a hub", "a bucket", "a cluster of somebody else"],
+)
+def test_weights_of_a_hub_pass_the_gateway_once(source: str, existing: dict[str, object] | None, usd: float) -> None:
+    """12 GB at 0.06 USD; a bucket takes the endpoint of S3."""
+    infra = dict(stack_config("Pulumi.dev.yaml")["optimal-tp:infra"])
+    price = {"usd_per_hour": 0.06, "source": "test", "date": "2026-04-01"}
+    asked = {**infra, "prices": {"nat_gateway": price}}
+    if existing is not None:
+        asked = {"zones": infra["zones"], "neuron": infra["neuron"], "existing": existing}
+
+    assert model_traffic_usd(parse_infra(asked, file="test.yaml"), source, 12 * 10**9) == pytest.approx(usd)
