@@ -175,6 +175,8 @@ def feasible_plan(
     generators cannot share the experiment and every amount that a pod cannot have, CapacityError where nodes cannot
     hold the servers.
     """
+    for of in settings.models:
+        trace_of(of, file=file)  # a bad one is told with the name of the stack's file, which nobody has further in
     gates = [refusals(settings, of, kind, engine=engine) for of in settings.models]
     served = [[each for each in of.candidates if each not in no] for of, no in zip(settings.models, gates, strict=True)]
     problems = [

@@ -270,10 +270,10 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def trace_of(settings: "WorkloadSettings") -> Trace | None:
+def trace_of(settings: "WorkloadSettings", *, file: str = "") -> Trace | None:
     """Return the trace that ``settings`` name, as far as it fits into the model's length; None where they name none.
 
-    Raises SettingsError for a file that is no trace, or has no request that fits.
+    Raises SettingsError for a file that is no trace, or has no request that fits; ``file`` is that of the settings.
     """
     load = settings.load
     if load.trace is None:
@@ -284,11 +284,12 @@ def trace_of(settings: "WorkloadSettings") -> Trace | None:
         trace = trace.within(settings.model.max_model_len_tokens)
     except (OSError, ValueError) as error:
         rule = f"must name a readable file ({error.strerror})" if isinstance(error, OSError) else str(error)
-        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy="name another file")]) from None
+        problem = Problem(path=path, value=load.trace, rule=rule, remedy="name another file", file=file)
+        raise SettingsError([problem]) from None
     if load.trace_use == "arrivals" and trace.times is None:
         rule = "must have a time for every request where arrivals are replayed"
         remedy = "set workloads.load.trace_use to lengths, or name another file"
-        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy=remedy)])
+        raise SettingsError([Problem(path=path, value=load.trace, rule=rule, remedy=remedy, file=file)])
     return trace
 
 

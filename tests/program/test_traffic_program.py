@@ -28,7 +28,8 @@ def test_a_trace_that_cannot_be_read_ends_the_preview(tmp_path: pathlib.Path) ->
     """Before anything is made."""
     path = tmp_path / "none.csv"
     sentence = (
-        f"workloads.load.trace: must name a readable file (No such file or directory) (got '{path}'); name another file"
+        "Pulumi.dev.yaml workloads.load.trace: must name a readable file (No such file or directory) "
+        f"(got '{path}'); name another file"
     )
     with pytest.raises(SettingsError, match=whole(sentence)):
         program(workloads__load={"trace": str(path)})
