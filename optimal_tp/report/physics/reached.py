@@ -73,6 +73,7 @@ def _reach(
     roof, is_timed = physics.roof, steps.seconds > 0
     # An attained roof is that of cores which are all busy, and a single request keeps one server's busy.
     is_comparable = roof.kind == "published" or turns[0][0].stage == "block"
+    room = physics.room(degree.degree)
     following = _next(settings, degree.candidate)
     most, next_most = (_most(each, lengths, settings) for each in (server, _server(physics, settings, following)))
     return [
@@ -96,6 +97,8 @@ def _reach(
             bound_per_core=_per_core(most, settings),
             next_degree=following.degree,
             next_bound_per_core=_per_core(next_most, settings),
+            kv_tokens=None if room is None else room.kv_tokens,
+            kv_sequences=None if room is None else room.kv_sequences,
         )
     ]
 

@@ -85,6 +85,7 @@ HEADS = (
     "At most",
     "Binds",
     "Next degree, at most",
+    "KV cache holds",
 )
 
 
@@ -103,6 +104,7 @@ def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
             figure(one.bound_per_core),
             one.binds,
             MISSING if one.next_factor is None else f"TP{one.next_degree}: {figure(one.next_factor)} times",
+            MISSING if one.kv_tokens is None else f"{one.kv_tokens:,} tokens, {one.kv_sequences:,} sequences",
         )
         for one in reached
     )
