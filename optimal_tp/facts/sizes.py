@@ -45,6 +45,10 @@ class Sizes:
         again = shape.tied and beyond == shape.vocab * shape.hidden
         return 0 if again else max(0, beyond)
 
+    def checkpoint_bytes(self, dtype_bytes: int) -> int:
+        """Return the bytes of the checkpoint's parameters, by its index where that says how many they are."""
+        return dtype_bytes * (parameters(self.shape) if self.stored is None else self.stored)
+
     def line(self, name: str, dtype_bytes: int) -> str:
         """Return the figures of the model called ``name`` in one line, each with its source."""
         shape = self.shape

@@ -10,7 +10,6 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
-from optimal_tp.facts.shapes import parameters
 from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
@@ -129,12 +128,6 @@ def on_cores(
     )
 
 
-def checkpoint_bytes(settings: ClusterSettings, of: WorkloadSettings) -> int:
-    """Return how much is fetched of the model ``of``: its parameters, by its index where that says them."""
-    sizes = settings.sizes_of(of)
-    return DTYPE_BYTES * (parameters(sizes.shape) if sizes.stored is None else sizes.stored)
-
-
 def with_batches(settings: ClusterSettings, kind: InstanceType, *, engine: Engine = FORK) -> ClusterSettings:
     """Return ``settings`` with the batches that the memory of ``kind`` holds in the place of ``auto``."""
 
@@ -209,15 +202,17 @@ def feasible_plan(
         shortage=settings.serving.when_nodes_are_few,
     )
     models = tuple(
-        dataclasses.replace(model, gates=no, physics=_physics(settings, model.settings))
+        dataclasses.replace(model, gates=no, physics=_physics(settings, model.settings, kind, engine))
         for model, no in zip(made.models, gates, strict=True)
     )
     _refuse_what_pods_cannot_have(settings, made, file)
     return dataclasses.replace(made, models=models)
 
 
-def _physics(settings: ClusterSettings, of: WorkloadSettings) -> Physics:
-    return Physics(roof=TRAINIUM2, shape=settings.sizes_of(of).shape, dtype_bytes=DTYPE_BYTES)
+def _physics(settings: ClusterSettings, of: WorkloadSettings, kind: InstanceType, engine: Engine) -> Physics:
+    degrees = sorted(of.degrees)
+    rooms = tuple(on_cores(settings, of, kind, degree, 1, engine=engine).room(degree) for degree in degrees)
+    return Physics(roof=TRAINIUM2, shape=settings.sizes_of(of).shape, dtype_bytes=DTYPE_BYTES, rooms=rooms)
 
 
 def _refuse_what_pods_cannot_have(settings: ClusterSettings, made: Lineup, file: str) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from optimal_tp.facts.engines import FORK, Engine
+from optimal_tp.facts.physics import Room
 from optimal_tp.facts.shapes import ModelShape, parameters, split_weights, whole_weights
 
 BYTES_PER_GIB = 2**30
@@ -70,6 +71,10 @@ class Fit:
     """The arithmetic in one sentence, with the number that decided it."""
     padding: str
     """What the server adds so that the degree divides it, in words; empty where nothing is added."""
+
+    def room(self, degree: int) -> Room:
+        """Return what a run's record keeps of it at ``degree``."""
+        return Room(degree=degree, kv_tokens=self.kv_tokens, kv_sequences=self.kv_sequences)
 
 
 def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call

@@ -11,7 +11,7 @@ import pathlib
 from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
-from optimal_tp.plan.feasibility import checkpoint_bytes, feasible_plan, with_batches
+from optimal_tp.plan.feasibility import DTYPE_BYTES, feasible_plan, with_batches
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
@@ -66,7 +66,7 @@ def compose(
     )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
     fetched_usd = sum(
-        sizing.model_traffic_usd(infra, workloads.source(of), checkpoint_bytes(workloads, of))
+        sizing.model_traffic_usd(infra, workloads.source(of), workloads.sizes_of(of).checkpoint_bytes(DTYPE_BYTES))
         for of in workloads.models
     )
     money = forecast(

@@ -8,7 +8,7 @@ from optimal_tp.measurement.steps import StepGate, What
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StartUp:
-    """One step before the load."""
+    """One step before the load: a "fetch" or a "compile" is a Job; a "start" is a server's load until it is ready."""
 
     degree: int | None
     """None for the fetch of the model, which is every candidate's."""

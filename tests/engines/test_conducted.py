@@ -43,8 +43,10 @@ WORKLOADS: dict[str, object] = {
 """An experiment of seconds."""
 SERVER = Script(model="Qwen/Qwen3-0.6B", ttft_seconds=0.1, gap_seconds=0.01, slots=4)
 MOST_PROCESSES = 60
-HONEST = (0, 3, 4)
-"""Settled, inconclusive, void: beside a whole control plane a client may be late, and its turns void."""
+HONEST = (0, 3)
+"""Settled, inconclusive."""
+VOID = 4
+"""Where the conductor is killed all the time beside a control plane, a client may be late, and its turns void."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -215,7 +217,7 @@ def test_every_candidate_ends_in_a_word_and_the_rest_is_measured(lived: Lived) -
     why = {f"TP{each['degree']}": each["ground"]["sentence"] for each in lived.verdict["verdict"]["degrees"]}
 
     assert lived.up == 0
-    assert lived.processes[-1] in HONEST, lived.processes
+    assert lived.processes[-1] in (HONEST if len(lived.processes) == 1 else (*HONEST, VOID)), lived.processes
     assert {name: word for name, word in lived.words.items() if name != "TP2"} == {
         "TP1": "no-compile",
         "TP4": "no-capacity",

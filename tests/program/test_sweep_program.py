@@ -249,7 +249,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
         SettingsError,
         [
             (
-                "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 17.17 USD (about 4.85 USD an hour "
+                "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 17.96 USD (about 4.85 USD an hour "
                 "while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an "
                 "estimate)) (got 8); raise it or lower workloads.decision.budget_seconds or the number of nodes"
             )

@@ -253,7 +253,7 @@ def test_the_guard_knows_the_deadline_as_a_date() -> None:
     recording = PROGRAMS["one-each"]()
     words = arguments(recording, "CronJob guard-cron")
 
-    assert words[:2] == ["--deadline", "2026-11-24T12:35:02+00:00"]
+    assert words[:2] == ["--deadline", "2026-11-24T12:34:22+00:00"]
     assert recording.outputs["servers_stop_at"] == words[1]
     assert recording.one("ConfigMap guard-deadline").inputs["data"] == {"deadline": words[1]}
 
@@ -344,7 +344,7 @@ def test_another_budget_moves_the_deadline_and_starts_nothing() -> None:
     changed_keys = {each.key for each in before.resources if each.custom and after.one(each.key).inputs != each.inputs}
 
     assert changed_keys == {"ConfigMap guard-deadline", "CronJob guard-cron", "Namespace experiment", POOL}
-    assert after.outputs["servers_stop_at"] == "2026-11-24T13:36:56+00:00"
+    assert after.outputs["servers_stop_at"] == "2026-11-24T13:36:16+00:00"
 
 
 def test_the_load_generator_starts_and_stops_the_servers() -> None:
@@ -448,7 +448,7 @@ def test_the_cost_is_known_before_anything_is_made() -> None:
     assert outputs["cost"][0].startswith(
         "about 4.85 USD an hour while serving (2 x 2.25 for Neuron), 0.35 USD an hour idle"
     )
-    assert (outputs["usd_expected"], outputs["budget_usd"]) == (9.9, 20)
+    assert (outputs["usd_expected"], outputs["budget_usd"]) == (9.95, 20)
 
 
 def test_the_report_knows_the_price_of_the_stack_file() -> None:
@@ -591,7 +591,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
         {"spend__budget_usd": 5},
         SettingsError,
         (
-            "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 9.90 USD (about 4.85 USD an hour while "
+            "Pulumi.dev.yaml spend.budget_usd: must cover the expected cost, 9.95 USD (about 4.85 USD an hour while "
             "serving (2 x 2.25 for Neuron), 0.35 USD an hour idle (control plane, system nodes, NAT: an estimate)) "
             "(got 5); raise it or lower workloads.decision.budget_seconds or the number of nodes"
         ),

@@ -10,7 +10,15 @@ from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.facts.versions import PAIRS
-from optimal_tp.plan.feasibility import cores_needed, feasible_plan, memory_lines, reach_lines, seat_lines, unseated
+from optimal_tp.plan.feasibility import (
+    cores_needed,
+    feasible_plan,
+    memory_lines,
+    on_cores,
+    reach_lines,
+    seat_lines,
+    unseated,
+)
 from optimal_tp.plan.lineup import Lineup, Refusal
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 from tests.fakes_samples import whole
@@ -242,3 +250,18 @@ def test_a_degree_that_divides_no_heads_is_padded_or_refused() -> None:
     assert padded.models[0].gates == {}
     assert "(40 query heads are padded to 48)" in lines[1]
     assert "padded" not in lines[0]
+
+
+def test_a_plan_says_what_the_kv_cache_holds_at_each_degree() -> None:
+    """For the record of the run: more cores hold more beside a smaller part of the weights."""
+    asked = settings({})
+    kind = INSTANCE_TYPES["trn2.3xlarge"]
+    (model,) = feasible_plan(asked, kind, maximum_nodes=3, file="x.yaml").models
+
+    assert model.physics is not None
+    for degree in asked.models[0].degrees:
+        room, found = model.physics.room(degree), on_cores(asked, asked.models[0], kind, degree, 1)
+        assert room is not None
+        assert (room.kv_tokens, room.kv_sequences) == (found.kv_tokens, found.kv_sequences)
+    tokens = [each.kv_tokens for each in model.physics.rooms]
+    assert tokens == sorted(tokens)

@@ -7,8 +7,8 @@ import pytest
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import TRAINIUM2, Roof
 from optimal_tp.facts.known import SHAPES
-from optimal_tp.facts.physics import Physics
-from optimal_tp.measurement.estimate import Estimate, Interval
+from optimal_tp.facts.physics import Physics, Room
+from optimal_tp.measurement.estimate import MISSING, Estimate, Interval
 from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
@@ -18,7 +18,7 @@ from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown
 from optimal_tp.report.physics.reached import reached
 from optimal_tp.report.physics.what_if import what_if_claim
-from optimal_tp.report.physics.words import limit_claim, limits_of
+from optimal_tp.report.physics.words import limit_claim, limit_rows, limits_of
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.predictions import PlannedCapacity, Prediction, WhatIf
 from optimal_tp.verdict.rule import decide
@@ -242,3 +242,19 @@ def test_the_pages_tables_set_numbers_flush_right() -> None:
     assert '<td data-head="Reading weights + keys and values, ms" class="num">1.64 + 0.0359</td>' in page
     assert '<td data-head="Bottleneck of the rate">memory bandwidth</td>' in page
     assert '<th scope="col" class="num">Step in ms</th>' in page
+
+
+def test_what_the_kv_cache_holds_is_told_where_it_was_counted() -> None:
+    """In verdict.json and in the report's table; nothing is claimed of a degree that nobody counted."""
+    counted = dataclasses.replace(KNOWN, rooms=(Room(degree=1, kv_tokens=90_000, kv_sequences=351),))
+    degrees = (1, 2)
+    found = analysed([*two_at_a_time(1), *two_at_a_time(2)], counted, degrees)
+    limits = document(found).limits
+
+    assert limits is not None
+    assert [(each.degree, each.kv_tokens, each.kv_sequences) for each in limits.candidates] == [
+        (1, 90_000, 351),
+        (2, None, None),
+    ]
+    assert [row[-1] for row in limit_rows(limits.candidates)] == ["90,000 tokens, 351 sequences", MISSING]
+    assert decode_run(encode_run(found.record)).physics == counted

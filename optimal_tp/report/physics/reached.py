@@ -76,6 +76,7 @@ def _reach(
     read = steps.core_bytes / steps.seconds / roof.bytes_per_second if is_timed else None
     shares = _shares(roof, read, _compute_share(physics, degree, lengths, turns)) if is_comparable else _Shares()
     ms_per_byte = 1000 / roof.bytes_per_second
+    room = physics.room(degree.degree)
     following = _next(settings, degree.candidate)
     most, next_most = (_most(each, lengths, settings) for each in (server, _server(physics, settings, following)))
     return [
@@ -100,6 +101,8 @@ def _reach(
             bound_per_core=_per_core(most, settings),
             next_degree=following.degree,
             next_bound_per_core=_per_core(next_most, settings),
+            kv_tokens=None if room is None else room.kv_tokens,
+            kv_sequences=None if room is None else room.kv_sequences,
         )
     ]
 

@@ -101,6 +101,7 @@ HEADS = (
     "At most",
     "Bottleneck of the rate",
     "Next degree, at most",
+    "KV cache holds",
 )
 
 
@@ -120,6 +121,7 @@ def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
             figure(one.bound_per_core),
             one.binds,
             MISSING if one.next_factor is None else f"TP{one.next_degree}: {figure(one.next_factor)} times",
+            MISSING if one.kv_tokens is None else f"{one.kv_tokens:,} tokens, {one.kv_sequences:,} sequences",
         )
         for one in reached
     )

@@ -43,6 +43,10 @@ class Reach:
     """The next larger degree of the settings, else twice this one."""
     next_bound_per_core: float
     """The most that it could give, with as many sequences in a step."""
+    kv_tokens: int | None = None
+    """What the KV cache of one server holds beside the weights, by the plan's arithmetic; None where nobody counted."""
+    kv_sequences: int | None = None
+    """How many sequences of the longest length that is served these are."""
 
     @property
     def name(self) -> str:
