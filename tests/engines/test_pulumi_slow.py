@@ -12,7 +12,7 @@ from tests.engines.fakes_nodes import Nodes, playing
 from tests.engines.fakes_stack import Run, Stack
 from tests.engines.test_pulumi import NEEDED, UP
 from tests.fakes_workloads import PROGRAMS
-from tests.program.test_critical_path import IN_CLUSTER, chain, needed
+from tests.program.test_critical_path import CONDUCTOR, IN_CLUSTER, chain, needed
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900), needs(*NEEDED)]
 POOL, CLUSTER = "NodePool pool-nodes", "Cluster cluster-control-plane"
@@ -32,11 +32,11 @@ class Link:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Path:
-    """The longest chain of needs to the node pool, as an ``up`` went through it."""
+    """The longest chain of needs to one resource, as an ``up`` went through it."""
 
     links: list[Link]
     wall_seconds: float
-    """From the first operation to the pool's end."""
+    """From the first operation to the end of the resource."""
     own_seconds: float
     """What another ``up`` took that had nothing to do: the program, plugins, registering, on this machine, as busy as
     it is. It does not shrink with the latencies: 18 % of ``up`` at a twentieth, under 1 % at AWS's own speed."""
@@ -56,14 +56,14 @@ class Path:
         return "\n".join([*lines, total])
 
 
-def walked(run: Run, own_seconds: float) -> Path:
-    """Return the longest chain of needs, with the times of ``run``, beside what an ``up`` takes that does nothing."""
+def walked(run: Run, own_seconds: float, last: str) -> Path:
+    """Return the longest chain of needs to ``last``, timed in ``run``, beside what an ``up`` of nothing takes."""
     begun = {event.key: event.seconds for event in run.events if not event.is_end}
     ended = {event.key: event.seconds for event in run.events if event.is_end and event.key in begun}
     needs_of = needed(PROGRAMS["one-each"]())
     names = {CLUSTER: [key for part in PARTS for key in ended if key.startswith(part)]}
     cost = {key: sum(ended[each] - begun[each] for each in names.get(key, [key]) if each in ended) for key in needs_of}
-    keys = [each for key in chain(needs_of, cost) for each in names.get(key, [key]) if each in ended]
+    keys = [each for key in chain(needs_of, cost, last) for each in names.get(key, [key]) if each in ended]
     keys.sort(key=lambda key: begun[key])
     first = min(event.seconds for event in run.events if event.op == "create")
     before = [first, *(ended[key] for key in keys)]
@@ -71,11 +71,11 @@ def walked(run: Run, own_seconds: float) -> Path:
         Link(key=key, took=ended[key] - begun[key], waited=begun[key] - then)
         for key, then in zip(keys, before, strict=False)
     ]
-    return Path(links=links, wall_seconds=ended[POOL] - first, own_seconds=own_seconds)
+    return Path(links=links, wall_seconds=ended[last] - first, own_seconds=own_seconds)
 
 
-def gone_up(folder: pathlib.Path, scale: float) -> Path:
-    """Take the program up with AWS's latencies at ``scale``."""
+def gone_up(folder: pathlib.Path, scale: float) -> list[Path]:
+    """Take the program up with AWS's latencies at ``scale``; return the ways to the pool and to the conductor."""
     with fakes_stack.cluster(folder / "kubernetes") as plane:
         stack = Stack(folder / "stack", plane, scale=scale)
         # A chart is ready when its pods are, which pull their images first.
@@ -86,27 +86,31 @@ def gone_up(folder: pathlib.Path, scale: float) -> Path:
             own_seconds = time.monotonic() - asked
     assert run.status == 0, run.output
     assert again.changed() == {}
-    return walked(run, own_seconds)
+    return [walked(run, own_seconds, last) for last in (POOL, CONDUCTOR)]
 
 
 def test_up_adds_only_its_own_time_to_the_longest_chain(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At a twentieth, ``up`` takes the longest chain of needs to the node pool and what an ``up`` of nothing takes."""
-    path = gone_up(tmp_path, 1 / 20)
-    with capsys.disabled():
-        print(f"\n{path}")  # noqa: T201 - the figure asked for
+    """At a twentieth, ``up`` takes the longest chain of needs, to pool and conductor, and what an ``up`` of nothing."""
+    for path in gone_up(tmp_path, 1 / 20):
+        with capsys.disabled():
+            print(f"\n{path}")  # noqa: T201 - the figure asked for
 
-    assert path.wall_seconds <= 1.05 * path.longest_seconds + path.own_seconds
+        assert path.wall_seconds <= 1.05 * path.longest_seconds + path.own_seconds
 
 
 @pytest.mark.slow
 def test_up_takes_little_more_than_its_longest_chain(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At a fifth, where the engine's own seconds are few, ``up`` is at most 5 % above the longest chain of needs."""
-    path = gone_up(tmp_path, 1 / 5)
-    with capsys.disabled():
-        print(f"\n{path}")  # noqa: T201 - the figure asked for
+    """At a fifth, where the engine's own seconds are few, the pool is at most 5 % above its longest chain of needs.
 
-    assert path.wall_seconds <= 1.05 * path.longest_seconds
+    Behind it come many objects of no time at all, which are the engine's own work.
+    """
+    to_pool, to_end = gone_up(tmp_path, 1 / 5)
+    with capsys.disabled():
+        print(f"\n{to_pool}\n{to_end}")  # noqa: T201 - the figures asked for
+
+    assert to_pool.wall_seconds <= 1.05 * to_pool.longest_seconds
+    assert to_end.wall_seconds <= 1.05 * to_end.longest_seconds + to_end.own_seconds

@@ -107,8 +107,8 @@ def test_what_the_server_counted_is_said_where_it_matters(tmp_path: pathlib.Path
     preempted, hits = record["server_remarks"]
     prompt = record["tokens"]["prompt"]
     assert preempted == (
-        "the server took a request's KV blocks away 2 times and computed it again (preemption): fewer requests at a "
-        "time, or more memory for the KV cache, would serve faster"
+        "the server ran out of KV cache 2 times and recomputed a request (preemption): allow fewer requests at a time "
+        "or give the KV cache more memory"
     )
     assert hits == (
         f"the server took 28 of {prompt} prompt tokens ({2800 / prompt:.3g} %) from the prefix cache, though no two "

@@ -176,7 +176,9 @@ def shown(recording: Recording, key: str) -> str:
     """Return the inputs of a resource, or a stack output, as text; nothing where it is not made."""
     if key.startswith("output "):
         return json.dumps(recording.outputs[key.removeprefix("output ")])
-    return "".join(json.dumps(whole(each.inputs)) + each.name for each in recording.resources if each.key == key)
+    return "".join(
+        json.dumps(whole(each.inputs), sort_keys=True) + each.name for each in recording.resources if each.key == key
+    )
 
 
 @functools.cache
