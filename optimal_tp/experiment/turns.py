@@ -130,9 +130,7 @@ def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
     loop = asyncio.get_running_loop()
     words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
     for number, word in words.items():
-        loop.add_signal_handler(
-            number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept"
-        )
+        loop.add_signal_handler(number, halt.set, "interrupted", f"{word} ended the run; the samples so far are kept")
     try:
         yield
     finally:
