@@ -57,6 +57,10 @@ class Roof:
     """Weights that on-chip memory could keep from one step to the next, at most."""
 
 
+LINK_BYTES_PER_SECOND: typing.Final = 1024e9
+"""What a Trainium2 chip exchanges with the other chips of its instance over NeuronLink-v3, of 1,280 GB/s in all (Neuron
+documentation, architecture pages of Trainium2 and Trn2). Nothing is published of cores of one chip."""
+
 # Chip: trainium2.rst of the Neuron SDK 2.32 documentation, read 2026-08-21 (2.9 TB/s from four stacks, 667 TFLOP/s
 # dense BF16), divided by the four logical cores of LNC=2. Its per-core page says 79 TFLOP/s a physical core, 632 a
 # chip: 5 % less. Measured by others on one trn2.3xlarge: 150 TFLOP/s (90 %) and 573 to 649 GB/s (79 to 89 %) a logical

@@ -244,6 +244,15 @@ def test_the_pages_tables_set_numbers_flush_right() -> None:
     assert '<th scope="col" class="num">Step in ms</th>' in page
 
 
+def test_exchanges_between_chips_are_said_to_be_left_out() -> None:
+    """A bound counts none of them: within a chip nothing is published, and beyond one the bound says so."""
+    within = analysed(two_at_a_time(1))
+    beyond = dataclasses.replace(within, reached=tuple(dataclasses.replace(each, degree=8) for each in within.reached))
+
+    assert "NeuronLink" not in limit_claim(within)
+    assert "chips exchange over NeuronLink (at most 1,024 GB/s a chip) is not counted" in limit_claim(beyond)
+
+
 def test_what_the_kv_cache_holds_is_told_where_it_was_counted() -> None:
     """In verdict.json and in the report's table; nothing is claimed of a degree that nobody counted."""
     counted = dataclasses.replace(KNOWN, rooms=(Room(degree=1, kv_tokens=90_000, kv_sequences=351),))

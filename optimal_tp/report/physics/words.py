@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.facts.hardware import Roof
+from optimal_tp.facts.hardware import LINK_BYTES_PER_SECOND, LOGICAL_CORES_PER_CHIP, Roof
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.estimate import MISSING, figure, percent
 from optimal_tp.plan.roofline.floors import Resource
@@ -78,6 +78,11 @@ def limit_claim(analysis: Analysis) -> str:
     if one.next_factor is not None:
         sentences.append(
             f"TP{one.next_degree} could give at most {figure(one.next_factor)} times as much as {one.name} does."
+        )
+    if physics.roof.kind == "published" and max(one.degree, one.next_degree or 0) > LOGICAL_CORES_PER_CHIP:
+        sentences.append(
+            f"What chips exchange over NeuronLink (at most {figure(LINK_BYTES_PER_SECOND / 1e9)} GB/s a chip) is not "
+            "counted, so these bounds are generous."
         )
     sentences.append(f"Source of the peak: {roof_words(physics)}.")
     return " ".join(sentences)
