@@ -1,5 +1,9 @@
-"""The files of the repository, from git or, in an unpacked archive, from the folder itself."""
+"""The files of the repository, and its modules as the rules read them, each parsed once.
 
+From git or, in an unpacked archive, from the folder itself.
+"""
+
+import ast
 import collections.abc
 import fnmatch
 import functools
@@ -39,3 +43,26 @@ def walked(root: pathlib.Path) -> collections.abc.Iterator[str]:
         depth = "/" if folder == root else ""
         below[:] = [name for name in below if is_kept(name, depth)]
         yield from ((folder / name).relative_to(root).as_posix() for name in files if is_kept(name, depth))
+
+
+@functools.cache
+def tree(path: pathlib.Path) -> ast.Module:
+    """Return the module at ``path``."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def statements(path: pathlib.Path) -> list[ast.AST]:
+    """Return the statements, handlers of exceptions and cases of a module; not their expressions, which are many."""
+    found: list[ast.AST] = [tree(path)]
+    for node in found:
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            found.extend(getattr(node, field, ()))
+    return found
+
+
+def attributes_read(path: pathlib.Path) -> collections.abc.Iterator[str]:
+    """Yield the name of every attribute that a module reads."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node.attr

@@ -179,18 +179,21 @@ def write_files(
 
 def every_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return all tables of the report, those that the page shows in sections of their own last."""
-    beside = (table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
-    return (*tables(analysis, document(analysis)), *beside)
+    return (*tables(analysis, document(analysis)), *_beside(analysis))
+
+
+def _beside(analysis: Analysis) -> tuple[Table, ...]:
+    """Return as tables what the page shows in sections of its own."""
+    return tuple(table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
 
 
 def _files(analysis: Analysis, folder: str | None) -> dict[str, bytes]:
     found = document(analysis)
     rows = tables(analysis, found)
     pictures = plots(analysis)
-    beside = tuple(table for table in (limit_table(analysis), what_if_table(analysis)) if table.rows)
     return {
         "report.html": html(analysis, found.claims, rows, folder).encode(),
-        "report.md": markdown(analysis, found.claims, (*rows, *beside), pictures, folder).encode(),
+        "report.md": markdown(analysis, found.claims, (*rows, *_beside(analysis)), pictures, folder).encode(),
         VERDICT: encode_document(found).encode(),
         CSV: candidates_csv(analysis).encode(),
         **{f"{picture.name}.png": picture.png for picture in pictures},

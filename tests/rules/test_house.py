@@ -10,8 +10,7 @@ import tokenize
 import pytest
 import yaml
 
-from tests.fakes_tree import tracked, walked
-from tests.fakes_trees import statements
+from tests.fakes_tree import statements, tracked, walked
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_MODULE_LINES = 250

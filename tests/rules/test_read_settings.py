@@ -6,7 +6,7 @@ import functools
 import pathlib
 import re
 
-from tests.fakes_trees import attributes_read, statements
+from tests.fakes_tree import attributes_read, statements
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = "BaseModel"

@@ -119,7 +119,7 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
             widening = math.sqrt((1 + likely) / (1 - likely))
             effective, surely = (count * (1 - each) / (1 + each) for each in (likely, most))
         if effective < FEWEST_EFFECTIVE and rules.most_looks is None:
-            why = why or (f"neighbouring blocks of the {count} are too similar to count separately")
+            why = why or f"neighbouring blocks of the {count} are too similar to count separately"
         else:
             squares = math.fsum((difference - mean) ** 2 for difference in differences)
             deviation = math.sqrt(squares / (count - 1)) * widening
