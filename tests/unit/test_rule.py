@@ -54,6 +54,18 @@ def test_the_seeds_figure_chooses_by_the_limit(
     assert (verdict.outcome, verdict.chosen, words(verdict)) == ("settled", chosen, expected)
 
 
+def test_a_choice_stays_chosen_when_another_proves_better_within_the_resolution() -> None:
+    """TP2 gives 3 % more: TP1 was a safe choice before that was shown, and its word must not contradict the answer."""
+    truths = (
+        Planted(degree=1, latency_ms=400, noise=0.004),
+        Planted(degree=2, latency_ms=200 / 1.03, noise=0.004),
+    )
+    verdict = decide(*planted_run(truths, settings(degrees=[1, 2]), blocks=60))
+
+    assert [(one.first, one.word) for one in verdict.comparisons] == [("TP2", "better")]
+    assert (verdict.outcome, verdict.chosen, words(verdict)["TP1"]) == ("settled", "TP1", "chosen")
+
+
 def test_limits_are_judged_by_goodput_and_their_absence_by_throughput() -> None:
     """The criterion follows from the settings alone."""
     limited = decide(*planted_run(SEED_EXPERIMENT, settings(limits=total_limit(310, 75))))
@@ -310,6 +322,21 @@ def test_servers_that_are_not_saturated_are_not_settled() -> None:
 def test_servers_that_gain_nothing_twice_are_saturated() -> None:
     """One request at a time: more in flight bring nothing."""
     assert decide(*planted_run(rising=(1, 2, 4))).outcome == "settled"
+
+
+def test_a_rising_load_of_which_no_step_can_be_read_settles_nothing() -> None:
+    """Every request of TP2's steps failed: whether its throughput still rose is not known."""
+    record, samples = planted_run(rising=(1, 2, 4))
+    unread = [
+        dataclasses.replace(one, status="failed", token_seconds=(), output_tokens=None)
+        if one.stage == "rising" and one.degree == 2
+        else one
+        for one in samples
+    ]
+    verdict = decide(record, unread)
+
+    assert (verdict.outcome, verdict.chosen) == ("inconclusive", None)
+    assert verdict.reasons[0] == "not saturated at the last load step: TP2"
 
 
 def test_one_degree_alone_is_chosen_without_comparison() -> None:
