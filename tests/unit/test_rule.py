@@ -328,7 +328,7 @@ def test_a_rising_load_of_which_no_step_can_be_read_settles_nothing() -> None:
     """Every request of TP2's steps failed: whether its throughput still rose is not known."""
     record, samples = planted_run(rising=(1, 2, 4))
     unread = [
-        dataclasses.replace(one, status="failed", token_seconds=(), output_tokens=None)
+        dataclasses.replace(one, status="timeout", token_seconds=(), output_tokens=None)
         if one.stage == "rising" and one.degree == 2
         else one
         for one in samples
