@@ -13,7 +13,7 @@ from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
-from optimal_tp.settings.described.lines import placed
+from optimal_tp.settings.described.line_numbers import placed
 from optimal_tp.settings.stack_keys import SECTIONS, require_known
 from workloads import experiment
 from workloads.namespace import Identity

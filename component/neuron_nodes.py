@@ -14,8 +14,8 @@ from infra.policies import Place
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.versions import PAIRS, KubernetesMinor
 from optimal_tp.settings.aws.ids import PolicyArn, TagKey, TagValue
-from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
+from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.parser import broken, parse
 
 

@@ -13,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 from infra import policies, roles
 from infra.network import Subnets
 from optimal_tp.facts import names
-from optimal_tp.facts.addons import AddonName
+from optimal_tp.facts.eks_addons import AddonName
 from optimal_tp.facts.names import SYSTEM_NAMESPACE
 from optimal_tp.facts.versions import KubernetesMinor
 from optimal_tp.settings.addons import AddonVersions

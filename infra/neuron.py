@@ -10,8 +10,8 @@ from infra import nodes
 from optimal_tp.facts import names
 from optimal_tp.facts.versions import NEURON, KubernetesMinor
 from optimal_tp.servers import node_pool
-from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
+from optimal_tp.settings.node_capacity import Neuron
 
 _RELEASE_TIMEOUT_SECONDS = 600
 _READY = {"pulumi.com/waitFor": "condition=Ready"}

@@ -4,8 +4,8 @@ import collections.abc
 import typing
 
 from optimal_tp.facts.versions import KUBERNETES, KubernetesMinor
-from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
+from optimal_tp.settings.node_capacity import Neuron
 
 if typing.TYPE_CHECKING:
     import pulumi

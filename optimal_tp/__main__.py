@@ -7,7 +7,7 @@ import types
 import typing
 
 from optimal_tp.cli import module_of
-from optimal_tp.cli.terminal import output, parser
+from optimal_tp.cli.terminal import argument_parser, output
 from optimal_tp.errors import Exit, OptimalTpError, SettingsError
 
 _EXTRA: typing.Final = {"moto": "local", "psutil": "local", "tokenizers": "local"}
@@ -28,7 +28,7 @@ def main(words: list[str] | None = None) -> int:
             for early in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(early, _leave)
     try:
-        arguments = parser.asked(words)
+        arguments = argument_parser.asked(words)
         with output.as_asked(arguments):
             status: int = importlib.import_module(module_of(arguments.command)).main(arguments)
     except OptimalTpError as error:
@@ -47,7 +47,7 @@ def _told(error: OptimalTpError) -> str:
     """Return the sentence of ``error``, with the line of each bad key where a file has it."""
     if not isinstance(error, SettingsError):
         return str(error)
-    from optimal_tp.settings.described.lines import placed  # noqa: PLC0415 - only an error needs YAML
+    from optimal_tp.settings.described.line_numbers import placed  # noqa: PLC0415 - only an error needs YAML
 
     return str(placed(error))
 

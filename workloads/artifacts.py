@@ -15,13 +15,13 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
-from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.spend import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
 from workloads.manifests.bundle import FETCH_REQUIREMENTS, Part, bundle, with_fixed_names
 from workloads.namespace import MADE, Identity, config_maps
 
 COMPILING = "optimal_tp.pods.compile"
-FETCHING = "optimal_tp.pods.fetch"
+FETCHING = "optimal_tp.pods.fetch_model"
 
 
 def _bundle() -> tuple[Part, ...]:

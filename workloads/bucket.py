@@ -6,7 +6,7 @@ import json
 import pulumi
 import pulumi_aws as aws
 
-from optimal_tp.settings.sections import Results
+from optimal_tp.settings.spend import Results
 from workloads.manifests import rights
 
 _UNFINISHED_DAYS = 7

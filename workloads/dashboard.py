@@ -10,7 +10,7 @@ import pulumi_aws as aws
 from optimal_tp.facts import names
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import BY_NAME, NAMESPACE
-from optimal_tp.settings.sections import Alarms
+from optimal_tp.settings.spend import Alarms
 from workloads.manifests.panels import Board, dashboard_body
 
 _MINUTE_SECONDS = 60

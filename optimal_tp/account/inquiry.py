@@ -9,8 +9,8 @@ import botocore.config
 import botocore.exceptions
 import botocore.parsers
 
+from optimal_tp.account.changes import Step
 from optimal_tp.account.questions import IDENTITY, Answer, Question, Unknown
-from optimal_tp.account.steps import Step
 from optimal_tp.errors import OptimalTpError
 
 # S3 answers a HEAD without a body, so its only code is the status.

@@ -11,7 +11,7 @@ import sys
 
 from optimal_tp.cli.sources import stored_run
 from optimal_tp.cli.terminal import output
-from optimal_tp.report.compare import changes, refuse_different, sentences
+from optimal_tp.report.two_runs import changes, refuse_different, sentences
 from optimal_tp.results.retrial import retry
 
 

@@ -29,7 +29,7 @@ from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
 from optimal_tp.plan.model_sizes import Read, with_sizes
 from optimal_tp.plan.roofline.bounds import bound, requests
-from optimal_tp.plan.roofline.candidates import asked_lengths, impossible, server_of
+from optimal_tp.plan.roofline.prior import asked_lengths, impossible, server_of
 from optimal_tp.results.predictors.neutral import encode
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.parser import parse, read_yaml

@@ -25,7 +25,7 @@ from optimal_tp.account.preflight.context import Experiment, Scene
 from optimal_tp.account.questions import PREFLIGHT, least_policy
 from optimal_tp.account.registry import Registries
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.blocks import print_blocks
+from optimal_tp.cli.terminal.check_list import print_blocks
 from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import Stack, read_stack

@@ -22,7 +22,7 @@ from optimal_tp.report.files import write_files
 from optimal_tp.report.formats.llmd import llmd_files
 from optimal_tp.report.formats.sample_table import FILE, sample_table
 from optimal_tp.report.sweep import conclude_sweep
-from optimal_tp.results.predictors.reading import read_stated
+from optimal_tp.results.predictors.prediction_files import read_stated
 from optimal_tp.results.retrial import retry
 from optimal_tp.verdict.findings import EXIT_STATUS
 

@@ -14,7 +14,7 @@ import boto3
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import OptimalTpError, ServerFailed, StorageFailed
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.measurement.receipt import RECEIPT, NodeSpan, Receipt, Tariff, receipt
+from optimal_tp.measurement.node_bill import RECEIPT, NodeSpan, Receipt, Tariff, receipt
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.sweep import SWEEP
 from optimal_tp.pods.kubernetes import Namespace, own_namespace

@@ -15,7 +15,7 @@ from optimal_tp.facts.candidates import Candidate, candidate
 from optimal_tp.facts.physics import Physics
 from optimal_tp.loadgen.command import access
 from optimal_tp.plan.lineup import Refusal
-from optimal_tp.settings.candidates import CandidateName
+from optimal_tp.settings.candidate_names import CandidateName
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import Section, broken, parse, read_yaml
 from optimal_tp.settings.workload import WorkloadSettings

@@ -13,9 +13,9 @@ from optimal_tp.errors import Interrupted, ServerFailed, SettingsError
 from optimal_tp.experiment.courses import courses_of
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.planned import PlannedExperiment, planned_experiment, planned_origin
+from optimal_tp.experiment.prompt_sources import prompts_of, said_of, trace_record, turn_prompts
 from optimal_tp.experiment.publishing import published
 from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run, requests_of, resumed_origin
-from optimal_tp.experiment.sources import prompts_of, said_of, trace_record, turn_prompts
 from optimal_tp.experiment.stages import Experiment
 from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy

@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 from optimal_tp.errors import Problem, ServerFailed, SettingsError
-from optimal_tp.experiment.sources import prompts_of
+from optimal_tp.experiment.prompt_sources import prompts_of
 from optimal_tp.facts.candidates import Candidate, candidate
 from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.calls import Completion, Server

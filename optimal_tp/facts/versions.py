@@ -1,7 +1,7 @@
 """Every pin in one place: Kubernetes, charts, scheduler image, and vLLM images paired with the AMIs whose driver fits.
 
 A digest that nobody here could look up is not invented: images are pinned by exact tag. Versions of EKS add-ons stand
-in the stack files; what is known of them is in ``facts/addons.py``.
+in the stack files; what is known of them is in ``facts/eks_addons.py``.
 """
 
 import dataclasses

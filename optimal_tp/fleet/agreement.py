@@ -3,10 +3,10 @@
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.capacity import planned_capacity
 from optimal_tp.fleet.engine.equations import Timed
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.engine.replay import held_out
+from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.fleet.simulation.arrivals import Routing
 from optimal_tp.fleet.what_if import what_if

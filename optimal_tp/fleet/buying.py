@@ -7,7 +7,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName, cores_held
-from optimal_tp.fleet.search import Carrying
+from optimal_tp.fleet.smallest_fleet import Carrying
 from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_core
 
 

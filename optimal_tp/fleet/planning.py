@@ -18,10 +18,19 @@ from optimal_tp.fleet.buying import (
     withstanding,
 )
 from optimal_tp.fleet.demand import METRIC_WORDS, Hour, LatencyLimit
-from optimal_tp.fleet.search import CURVE_EFFORT, Carrying, Sizing, Unreachable, carrying, holds, smallest, unreachable
 from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Outcome, is_overloaded, simulate
+from optimal_tp.fleet.smallest_fleet import (
+    CURVE_EFFORT,
+    Carrying,
+    Sizing,
+    Unreachable,
+    carrying,
+    holds,
+    smallest,
+    unreachable,
+)
 from optimal_tp.verdict.predictions import HeldOut
 
 ROUTINGS: tuple[Routing, ...] = ("least-in-flight", "round-robin", "random")

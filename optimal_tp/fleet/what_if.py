@@ -14,8 +14,8 @@ from optimal_tp.facts.hardware import MEMORY_PER_LOGICAL_CORE_GB
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.physics import Physics
 from optimal_tp.facts.shapes import ModelShape, parameters
-from optimal_tp.fleet.capacity import planned_capacity
 from optimal_tp.fleet.engine.model import EngineModel
+from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import ServerModel
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import RunRecord

@@ -12,8 +12,8 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.server import ROOT
-from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import Fit, fit
+from optimal_tp.plan.memory_batches import decided
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
 BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}

@@ -4,7 +4,7 @@ import dataclasses
 import heapq
 import typing
 
-from optimal_tp.measurement.counters.audit import ANYTHING, Most, counter_reasons
+from optimal_tp.measurement.counters.token_ledger import ANYTHING, Most, counter_reasons
 from optimal_tp.measurement.distribution import percentile_of
 from optimal_tp.measurement.samples import Sample, Status
 from optimal_tp.measurement.turns import Turn

@@ -7,7 +7,7 @@ import typing
 import pydantic
 
 from optimal_tp.measurement.estimate import Estimate, Interval, ranged
-from optimal_tp.settings.candidates import CandidateName, Named
+from optimal_tp.settings.candidate_names import CandidateName, Named
 
 PROGRESS = "progress.json"
 """Name of the object."""

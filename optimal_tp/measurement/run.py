@@ -7,11 +7,11 @@ import pydantic
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.physics import Physics
-from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 from optimal_tp.measurement.steps import Step, end_of
 from optimal_tp.measurement.turns import Turn
-from optimal_tp.settings.candidates import CandidateName
+from optimal_tp.settings.candidate_names import CandidateName
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 SCHEMA_VERSION = 1

@@ -7,7 +7,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.audit import Expected, audit_turn
-from optimal_tp.measurement.counters.audit import Most
+from optimal_tp.measurement.counters.token_ledger import Most
 from optimal_tp.measurement.estimate import figure, plural
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample

@@ -7,7 +7,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.settings.candidates import CandidateName
+from optimal_tp.settings.candidate_names import CandidateName
 
 What = typing.Literal["fetch", "compile", "start"]
 StepGate = typing.Literal["no-compile", "no-capacity", "no-start"]

@@ -5,7 +5,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.record import decode, encode, versioned
 
 SWEEP = "sweep.json"

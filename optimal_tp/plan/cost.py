@@ -4,7 +4,7 @@ import dataclasses
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.plan.lineup import Lineup
-from optimal_tp.settings.sections import Spend
+from optimal_tp.settings.spend import Spend
 from optimal_tp.settings.stack_file import ClusterSettings
 
 NODE_LAUNCH_SECONDS = 1200

@@ -10,10 +10,10 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
-from optimal_tp.plan.batches import decided
 from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
-from optimal_tp.plan.roofline.candidates import impossible, promises
+from optimal_tp.plan.memory_batches import decided
+from optimal_tp.plan.roofline.prior import impossible, promises
 from optimal_tp.plan.timetable import timetable
 from optimal_tp.plan.traces import trace_of
 from optimal_tp.settings.batches import batches_of

@@ -10,7 +10,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceType
 from optimal_tp.facts.physics import Physics
 from optimal_tp.plan.placement import SERVERS, Plan, Seat, Servers, Wish, bins, placed, plan
-from optimal_tp.settings.sections import Shortage
+from optimal_tp.settings.spend import Shortage
 from optimal_tp.settings.stack_file import ClusterSettings
 from optimal_tp.settings.workload import WorkloadSettings
 

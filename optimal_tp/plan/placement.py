@@ -6,7 +6,7 @@ import typing
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, InstanceType, chips_of, cores_held
-from optimal_tp.settings.sections import Layout, Placement, Shortage
+from optimal_tp.settings.spend import Layout, Placement, Shortage
 
 SERVERS = "qwen-vllm"
 """Servers are named as in the AWS sample: qwen-vllm-tp1, qwen-vllm-tp2, qwen-vllm-tp4."""

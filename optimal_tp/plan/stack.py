@@ -16,7 +16,7 @@ from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
-from optimal_tp.settings.sections import Results, parse_spend
+from optimal_tp.settings.spend import Results, parse_spend
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
 from optimal_tp.settings.stack_keys import HUB_TOKEN, PROJECT

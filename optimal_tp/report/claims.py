@@ -15,11 +15,11 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.measurement.receipt import NodeSeconds, NodeSpan, Receipt
-from optimal_tp.report.by_limit import by_limit_claim
+from optimal_tp.measurement.node_bill import NodeSeconds, NodeSpan, Receipt
+from optimal_tp.report.choice_by_limit import by_limit_claim
 from optimal_tp.report.headline import answer, certainty, otherwise
-from optimal_tp.report.physics.what_if import WHAT_IF_TOPIC, what_if_claim
-from optimal_tp.report.physics.words import TOPIC, limit_claim
+from optimal_tp.report.physics.claims_in_words import TOPIC, limit_claim
+from optimal_tp.report.physics.extrapolations import WHAT_IF_TOPIC, what_if_claim
 from optimal_tp.report.predicted import predicted_claim
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT, turned_to

@@ -9,7 +9,7 @@ import pydantic
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Bill, Claim, bill, claims
 from optimal_tp.report.headline import headline
-from optimal_tp.report.physics.words import Limits, limits_of
+from optimal_tp.report.physics.claims_in_words import Limits, limits_of
 from optimal_tp.report.servers import ServerFigures, server_figures
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.report.words import caveats
@@ -17,9 +17,9 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.load_steps import Step
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.predictors.judgement import Judged
-from optimal_tp.verdict.steps import Step
 from optimal_tp.verdict.views.by_limit import ByLimit
 from optimal_tp.verdict.views.timeline import Stretch
 

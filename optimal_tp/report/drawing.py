@@ -5,7 +5,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate, figure
-from optimal_tp.verdict.steps import Step
+from optimal_tp.verdict.load_steps import Step
 
 if typing.TYPE_CHECKING:
     import matplotlib.axes

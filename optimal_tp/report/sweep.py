@@ -9,7 +9,7 @@ import rich.console
 import rich.text
 
 from optimal_tp.errors import Exit, Problem, SettingsError, gravest
-from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
 from optimal_tp.report.claims import bill, receipt_claim

@@ -15,7 +15,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.measurement.receipt import Receipt
+from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
 from optimal_tp.report.predicted import PREDICTED_CAPTION, PREDICTED_HEADS, predicted_rows

@@ -9,7 +9,7 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.measurement.receipt import RECEIPT, Receipt, decode_receipt
+from optimal_tp.measurement.node_bill import RECEIPT, Receipt, decode_receipt
 from optimal_tp.measurement.run import RunRecord, decode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.parts import Faults, OfPod, join

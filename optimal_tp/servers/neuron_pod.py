@@ -8,7 +8,7 @@ from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
 from optimal_tp.facts.versions import Pair
 from optimal_tp.plan.cost import NODE_LAUNCH_SECONDS
 from optimal_tp.plan.placement import PlannedServer
-from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.workload import Model
 
 if typing.TYPE_CHECKING:

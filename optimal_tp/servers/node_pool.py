@@ -5,7 +5,7 @@ import typing
 
 from optimal_tp.facts.hardware import NEURON_RESOURCE
 from optimal_tp.facts.names import NODE_CLASS
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 
 Spec = dict[str, typing.Any]
 

@@ -4,7 +4,7 @@ import typing
 
 import pydantic
 
-from optimal_tp.facts.addons import VERSION_PATTERN, AddonName
+from optimal_tp.facts.eks_addons import VERSION_PATTERN, AddonName
 from optimal_tp.settings.parser import Section, shape
 
 Version = typing.Annotated[

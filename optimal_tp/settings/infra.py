@@ -7,13 +7,13 @@ import typing
 import pydantic
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.facts.addons import addon_conflict
+from optimal_tp.facts.eks_addons import addon_conflict
 from optimal_tp.facts.hardware import OFFERINGS_READ_ON
 from optimal_tp.facts.versions import CHART_REGISTRY, IMAGE_REGISTRY, KubernetesMinor, bad_release
 from optimal_tp.settings.addons import ADDON_KEYS, AddonVersions
 from optimal_tp.settings.aws.existing import ExistingCluster, ExistingNetwork
 from optimal_tp.settings.aws.ids import PolicyArn, RoleArn, TagKey, TagValue
-from optimal_tp.settings.capacity import Neuron, Zone
+from optimal_tp.settings.node_capacity import Neuron, Zone
 from optimal_tp.settings.parser import Section, broken, parse, shape
 from optimal_tp.settings.prices import Prices
 

@@ -10,7 +10,7 @@ from optimal_tp.facts.sizes import Sizes, known_sizes
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse
 from optimal_tp.settings.prices import HourPrice
-from optimal_tp.settings.sections import LoadTest, Serving
+from optimal_tp.settings.spend import LoadTest, Serving
 from optimal_tp.settings.workload import Price, WorkloadSettings
 
 

@@ -16,11 +16,11 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figure
 from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
+from optimal_tp.verdict.load_steps import Step, load_steps
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.predictors.judged import Measured, judged
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.predictors.stated import Stated
-from optimal_tp.verdict.steps import Step, load_steps
 from optimal_tp.verdict.views.by_limit import ByLimit, by_limit
 from optimal_tp.verdict.views.narrowing import Narrowing, narrowing
 from optimal_tp.verdict.views.spread import Spread, spreads

@@ -7,7 +7,7 @@ import pytest
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cluster import accounting, deadline
 from optimal_tp.experiment import guidance, stages
-from optimal_tp.fleet import buying, search
+from optimal_tp.fleet import buying, smallest_fleet
 from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
 from optimal_tp.measurement import audit, progress, run_audit
@@ -61,7 +61,7 @@ STATED = (
     (FLEET, f"Fits to turns drawn with replacement ({fitting.BOOTSTRAP} of them)"),
     (FLEET, f"p50 (at least {replay.FEWEST[50.0]} requests) and p99 (at least {replay.FEWEST[99.0]})"),
     (FLEET, f"a router has at most {simulation.ROUTER_SERVERS} servers"),
-    (FLEET, f"Fleets above 500 servers are distinguished to {100 * search.RESOLUTION:g} %"),
+    (FLEET, f"Fleets above 500 servers are distinguished to {100 * smallest_fleet.RESOLUTION:g} %"),
     (FLEET, f"spans a factor of {buying.LASTING:g} at least"),
 )
 """Page, and words in it whose figures come from the program."""

@@ -35,7 +35,7 @@ def test_the_load_generator_runs_from_its_bundle_alone(tmp_path: pathlib.Path) -
     assert (tmp_path / "optimal_tp/report/templates/report.html.j2").exists()
 
 
-@pytest.mark.parametrize("program", ["optimal_tp.pods.compile", "optimal_tp.pods.fetch"])
+@pytest.mark.parametrize("program", ["optimal_tp.pods.compile", "optimal_tp.pods.fetch_model"])
 def test_the_real_programs_run_from_their_bundle_alone(program: str, tmp_path: pathlib.Path) -> None:
     """Unpacked elsewhere and started there, each prints its usage: nothing is missing."""
     unpack([program], tmp_path)

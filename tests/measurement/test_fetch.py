@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.hf_api import RepoSibling
 
 from optimal_tp.facts.known import SHAPES
-from optimal_tp.pods import fetch, folders, hub
+from optimal_tp.pods import fetch_model, folders, hub
 from tests.fakes_http import Answering, listening
 from tests.fakes_s3 import FakeS3
 from tests.fakes_samples import whole
@@ -111,7 +111,7 @@ def run(folder: pathlib.Path, source: str, *more: str, store: FakeS3 | None = No
     """Run the program; returns its exit status."""
     shape = SHAPES["Qwen/Qwen3-0.6B"].as_json()
     arguments = ["--source", source, "--model", "Qwen/Qwen3-0.6B", "--revision", "abc", "--shape", shape]
-    return fetch.main([*arguments, "--folder", str(folder), *more], store=lambda: store or FakeS3())
+    return fetch_model.main([*arguments, "--folder", str(folder), *more], store=lambda: store or FakeS3())
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -256,7 +256,7 @@ def test_a_model_of_another_size_than_planned_is_refused(
 def test_progress_is_said_again_and_again(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The Job's log has how much is there, of how much, and how fast it comes."""
     (tmp_path / "part").write_bytes(b"x" * 30_000_000)
-    with fetch.progress(tmp_path, 120_000_000, every_seconds=0.01):
+    with fetch_model.progress(tmp_path, 120_000_000, every_seconds=0.01):
         while not (said := capsys.readouterr().out):
             pass
 

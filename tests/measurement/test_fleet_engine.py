@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.capacity import planned_capacity
 from optimal_tp.fleet.engine import replay
-from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.equations import Timed, equations
 from optimal_tp.fleet.engine.fitting import engine_model, server_model
-from optimal_tp.fleet.engine.kernel import Engine, Work, run
 from optimal_tp.fleet.engine.model import Check, EngineModel
 from optimal_tp.fleet.engine.replay import held_out
+from optimal_tp.fleet.engine.step_costs import Costs
+from optimal_tp.fleet.engine.stepping import Engine, Work, run
+from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Fleet, simulate

@@ -8,12 +8,12 @@ import pytest
 
 from bench.closed_forms import erlang_c, exponential, mmc_mean, mmc_percentile, planted, pollaczek_khinchine_mean
 from optimal_tp.fleet.demand import parse_limit
-from optimal_tp.fleet.search import carrying, smallest, unreachable
 from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
 from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, is_overloaded, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes
+from optimal_tp.fleet.smallest_fleet import carrying, smallest, unreachable
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
 

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_help_imports_no_library() -> None:
     """What a command needs is imported only when somebody asks for it."""
     code = (
-        "import sys; from optimal_tp.cli.terminal.parser import top; top().format_help(); "
+        "import sys; from optimal_tp.cli.terminal.argument_parser import top; top().format_help(); "
         "print(sorted({'pydantic', 'numpy', 'boto3', 'rich', 'yaml', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

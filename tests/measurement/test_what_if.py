@@ -10,8 +10,8 @@ from optimal_tp.facts.hardware import TRAINIUM2
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.physics import Physics
 from optimal_tp.facts.shapes import ModelShape
-from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.model import EngineModel
+from optimal_tp.fleet.engine.step_costs import Costs
 from optimal_tp.fleet.what_if import next_of_family, what_if
 from optimal_tp.measurement.run import RunRecord
 from optimal_tp.verdict.predictions import WhatIf

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from optimal_tp.account import questions as shared
+from optimal_tp.account.changes import Step
 from optimal_tp.account.inquiry import Inquiry
-from optimal_tp.account.leftovers import questions, rates
+from optimal_tp.account.leftovers import monthly_prices, questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Scope, is_made_of
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, look_for, search
 from optimal_tp.account.questions import Answer, Question, Unknown
-from optimal_tp.account.steps import Step
 from optimal_tp.cli import leftovers
 from optimal_tp.cli.leftovers import stack_scope
 from optimal_tp.errors import SettingsError
@@ -163,10 +163,13 @@ def test_what_each_thing_costs(
         (Leftover(kind="x", name="y"), "costs nothing"),
         (Leftover(kind="x", name="y", bills=True), "bills, price not known here"),
         (Leftover(kind="x", name="y", bills=None), "may bill, price not known here"),
-        (Leftover(kind="x", name="y", bills=True, price=rates.KEY), "1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=None, price=rates.KEY), "at most 1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=True, price=rates.KEY, is_at_most=True), "at most 1.00 USD a month"),
-        (Leftover(kind="x", name="y", bills=True, price=rates.KEY.times(0.001)), "less than 0.01 USD a month"),
+        (Leftover(kind="x", name="y", bills=True, price=monthly_prices.KEY), "1.00 USD a month"),
+        (Leftover(kind="x", name="y", bills=None, price=monthly_prices.KEY), "at most 1.00 USD a month"),
+        (
+            Leftover(kind="x", name="y", bills=True, price=monthly_prices.KEY, is_at_most=True),
+            "at most 1.00 USD a month",
+        ),
+        (Leftover(kind="x", name="y", bills=True, price=monthly_prices.KEY.times(0.001)), "less than 0.01 USD a month"),
     ],
 )
 def test_the_cost_in_words(left: Leftover, words: str) -> None:
@@ -176,7 +179,7 @@ def test_the_cost_in_words(left: Leftover, words: str) -> None:
 
 def test_every_price_has_a_source_and_a_day() -> None:
     """A figure without them is a rumour."""
-    known = [each for each in vars(rates).values() if isinstance(each, rates.MonthlyPrice)]
+    known = [each for each in vars(monthly_prices).values() if isinstance(each, monthly_prices.MonthlyPrice)]
 
     assert len(known) == 12
     assert [each for each in known if not each.source or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", each.date)] == []

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
+from optimal_tp.account.changes import Step
 from optimal_tp.account.inquiry import Change, Inquiry
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.removal import Hands, remove
 from optimal_tp.account.leftovers.scope import Look, Scope
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import least_policy
-from optimal_tp.account.steps import Step
 from optimal_tp.cli import leftovers
 from tests.fakes_command import asked
 from tests.fakes_leftovers import Account, account

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from optimal_tp.settings.sections import LoadTest, Serving, Spend
+from optimal_tp.settings.spend import LoadTest, Serving, Spend
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves, shown

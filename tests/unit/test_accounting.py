@@ -10,7 +10,7 @@ from rich.console import Console
 
 from optimal_tp.cluster.accounting import Accounts, NodeWatch
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.measurement.receipt import Tariff
+from optimal_tp.measurement.node_bill import Tariff
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.pods.kubernetes import Namespace
 from optimal_tp.results.folder import Bucket, write_record

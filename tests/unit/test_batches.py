@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.plan.batches import decided, powers_of_four
+from optimal_tp.plan.memory_batches import decided, powers_of_four
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 
 

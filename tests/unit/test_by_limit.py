@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from optimal_tp.report.by_limit import CLOSE, NONE, UNKNOWN, Range, answers, by_limit_claim, ranges
+from optimal_tp.report.choice_by_limit import CLOSE, NONE, UNKNOWN, Range, answers, by_limit_claim, ranges
 from optimal_tp.report.words import span
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.rule import decide

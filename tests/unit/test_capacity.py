@@ -4,7 +4,7 @@ import pydantic
 import pytest
 
 from optimal_tp.facts.versions import PAIRS
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 
 
 def neuron(**changes: object) -> Neuron:

@@ -20,7 +20,7 @@ from optimal_tp.servers.vllm import (
     proof_prompts,
     serve_command,
 )
-from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.workload import Model
 
 MODEL = Model()

@@ -10,7 +10,7 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli import COMMANDS
 from optimal_tp.cli.reference import cli_page
 from optimal_tp.cli.setup.completion import words
-from optimal_tp.cli.terminal.parser import parser_of, subparsers_of
+from optimal_tp.cli.terminal.argument_parser import parser_of, subparsers_of
 from optimal_tp.errors import EXIT_WORDS, Exit, likely
 from optimal_tp.report import files
 from tests.fakes_run import planted_run, store

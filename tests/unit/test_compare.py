@@ -8,7 +8,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
-from optimal_tp.report.compare import changes, refuse_different, sentences
+from optimal_tp.report.two_runs import changes, refuse_different, sentences
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.rule import decide
 from tests.fakes_candidates import TP1, TP2

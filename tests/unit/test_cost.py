@@ -6,7 +6,7 @@ from optimal_tp.errors import SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import feasible_plan
-from optimal_tp.settings.sections import parse_spend
+from optimal_tp.settings.spend import parse_spend
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
 
 FILE = "Pulumi.dev.yaml"

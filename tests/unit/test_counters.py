@@ -5,8 +5,8 @@ import typing
 
 import pytest
 
-from optimal_tp.measurement.counters.audit import Most, counter_reasons
 from optimal_tp.measurement.counters.reading import Gauges, Reading, ServerCounts, Totals, between, of_all
+from optimal_tp.measurement.counters.token_ledger import Most, counter_reasons
 from tests.fakes_samples import make_sample as sample
 
 MOST = Most(prompt_tokens=10, output_tokens=4)

@@ -7,7 +7,7 @@ import pytest
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.buying import Buying, CostPoint, by_type, cost_at, nearest_flip, nodes_for, ranges, withstanding
-from optimal_tp.fleet.search import Carrying
+from optimal_tp.fleet.smallest_fleet import Carrying
 from optimal_tp.plan.placement import Wish, plan
 
 

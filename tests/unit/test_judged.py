@@ -14,7 +14,7 @@ from optimal_tp.report.document import document
 from optimal_tp.report.files import html
 from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import tables
-from optimal_tp.results.predictors.reading import read_stated
+from optimal_tp.results.predictors.prediction_files import read_stated
 from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.comparisons import comparison, turned_to

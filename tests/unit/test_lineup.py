@@ -7,7 +7,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from optimal_tp.plan.lineup import Lineup, line_up
 from optimal_tp.plan.placement import Wish
-from optimal_tp.settings.sections import Placement, Shortage
+from optimal_tp.settings.spend import Placement, Shortage
 from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2, TP4, TP8
 

@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.account.preflight import making
 from optimal_tp.facts.versions import KubernetesMinor
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 
 
 def neuron(**changes: object) -> Neuron:

@@ -8,8 +8,8 @@ from infra.nodes import karpenter_values, neuron_values, node_class_spec, node_o
 from optimal_tp.facts.names import NODE_CLASS, SCHEDULER
 from optimal_tp.facts.versions import KubernetesMinor
 from optimal_tp.servers.node_pool import node_pool_spec
-from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import Registries
+from optimal_tp.settings.node_capacity import Neuron
 
 
 def neuron(**changes: object) -> Neuron:

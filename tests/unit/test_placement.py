@@ -10,7 +10,7 @@ from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType
 from optimal_tp.plan.placement import Plan, Wish, cpu_millicores_per_core, memory_mib_per_core, plan
-from optimal_tp.settings.sections import Layout, Placement, Shortage
+from optimal_tp.settings.spend import Layout, Placement, Shortage
 from tests.fakes_candidates import TP1, TP2, TP4
 
 SMALL = INSTANCE_TYPES["trn2.3xlarge"]

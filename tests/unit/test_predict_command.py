@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from optimal_tp.__main__ import main
-from optimal_tp.results.predictors.reading import read_stated
+from optimal_tp.results.predictors.prediction_files import read_stated
 from optimal_tp.settings.workload import Load
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, store, total_limit
 

@@ -9,7 +9,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.results.predictors import dynamo, neutral
-from optimal_tp.results.predictors.reading import read_stated
+from optimal_tp.results.predictors.prediction_files import read_stated
 from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 

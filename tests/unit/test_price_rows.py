@@ -6,7 +6,7 @@ import pytest
 
 from optimal_tp.account.preflight.nodes import gate, offering, price, prices
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
 
 TOLD = HourPrice(usd_per_hour=2.0, source="here", date="2026-11-24")

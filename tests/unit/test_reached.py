@@ -16,9 +16,9 @@ from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.floors import Server
 from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown
+from optimal_tp.report.physics.claims_in_words import limit_claim, limit_rows, limits_of
+from optimal_tp.report.physics.extrapolations import what_if_claim
 from optimal_tp.report.physics.reached import reached
-from optimal_tp.report.physics.what_if import what_if_claim
-from optimal_tp.report.physics.words import limit_claim, limit_rows, limits_of
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.predictions import PlannedCapacity, Prediction, WhatIf
 from optimal_tp.verdict.rule import decide

@@ -7,7 +7,7 @@ import typing
 import jsonschema
 import pytest
 
-from optimal_tp.measurement.receipt import NodeSpan, Receipt, Tariff, decode_receipt, receipt
+from optimal_tp.measurement.node_bill import NodeSpan, Receipt, Tariff, decode_receipt, receipt
 from optimal_tp.measurement.run import decode_run, encode_run
 from optimal_tp.report.claims import bill, claims, receipt_claim
 from optimal_tp.report.document import document, encode_document, schema

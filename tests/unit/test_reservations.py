@@ -8,7 +8,7 @@ import pytest
 from optimal_tp.account.preflight.context import Experiment
 from optimal_tp.account.preflight.reservations import EXAMPLE, enough, free, reservations
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)

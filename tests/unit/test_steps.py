@@ -3,7 +3,7 @@
 import pytest
 
 from optimal_tp.verdict.evidence import examine
-from optimal_tp.verdict.steps import Step, load_steps
+from optimal_tp.verdict.load_steps import Step, load_steps
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_run import SEED_EXPERIMENT, parsed, planted_run, settings, total_limit
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from optimal_tp.errors import Exit, gravest
-from optimal_tp.measurement.receipt import NodeSpan, Tariff, receipt
+from optimal_tp.measurement.node_bill import NodeSpan, Tariff, receipt
 from optimal_tp.measurement.sweep import Leg, Sweep, decode_sweep, encode_sweep
 from tests.fakes_samples import whole
 

@@ -4,7 +4,7 @@ import typing
 
 import pytest
 
-from optimal_tp.facts.addons import AddonName, addon_conflict
+from optimal_tp.facts.eks_addons import AddonName, addon_conflict
 from optimal_tp.facts.versions import (
     KARPENTER,
     KUBERNETES,

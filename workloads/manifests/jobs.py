@@ -20,7 +20,7 @@ from optimal_tp.servers.vllm import (
     proof_prompts,
     serve_command,
 )
-from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.workload import Model
 from workloads.manifests import python_pods, volumes
 from workloads.manifests.bundle import Part
@@ -156,7 +156,7 @@ def fetch_spec(  # noqa: PLR0913 - each is named at the call
         mounts.append(volumes.token(token_secret))
     container: ContainerArgsDict = {
         "name": "fetch",
-        "command": ["python", "-m", "optimal_tp.pods.fetch", *arguments],
+        "command": ["python", "-m", "optimal_tp.pods.fetch_model", *arguments],
         "env": neuron_pod.variables(python_pods.variables(runtime) | _HUB),
         "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }

@@ -2,11 +2,11 @@
 
 import typing
 
+from optimal_tp.account.changes import call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
 from optimal_tp.account.questions import pairs, tags_of
-from optimal_tp.account.steps import call
 
 ROLES: typing.Final = (
     *("cluster-nodes", "cluster-efs-driver", "karpenter-node", "karpenter-controller", "network-flow-logs"),

@@ -4,9 +4,9 @@ import collections.abc
 import dataclasses
 import typing
 
-from optimal_tp.account.leftovers.rates import MonthlyPrice
+from optimal_tp.account.changes import Step
+from optimal_tp.account.leftovers.monthly_prices import MonthlyPrice
 from optimal_tp.account.questions import Question
-from optimal_tp.account.steps import Step
 from optimal_tp.errors import Exit
 
 if typing.TYPE_CHECKING:

@@ -4,12 +4,19 @@ import collections.abc
 import itertools
 import typing
 
+from optimal_tp.account.changes import call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
-from optimal_tp.account.leftovers.rates import BALANCER, CLASSIC_BALANCER, SNAPSHOT_GB, VOLUME_GB, MonthlyPrice, monthly
+from optimal_tp.account.leftovers.monthly_prices import (
+    BALANCER,
+    CLASSIC_BALANCER,
+    SNAPSHOT_GB,
+    VOLUME_GB,
+    MonthlyPrice,
+    monthly,
+)
 from optimal_tp.account.leftovers.scope import Look, Scope, distinct, searched
 from optimal_tp.account.questions import Question, pairs
-from optimal_tp.account.steps import call
 
 Entry = collections.abc.Mapping[str, typing.Any]
 _TAGS_AT_ONCE = 20

@@ -2,12 +2,12 @@
 
 import typing
 
+from optimal_tp.account.changes import call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
-from optimal_tp.account.leftovers.rates import ADDRESS, INTERFACE_ENDPOINT, monthly
+from optimal_tp.account.leftovers.monthly_prices import ADDRESS, INTERFACE_ENDPOINT, monthly
 from optimal_tp.account.leftovers.scope import Look, Scope, filters, searched
 from optimal_tp.account.questions import Question
-from optimal_tp.account.steps import call
 
 
 def _nat_gateways(scope: Scope, look: Look) -> list[Leftover]:

@@ -3,11 +3,11 @@
 import collections.abc
 import dataclasses
 
+from optimal_tp.account.changes import Step
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import KINDS, look_for
 from optimal_tp.account.questions import Ask
-from optimal_tp.account.steps import Step
 
 _PAUSE_SECONDS = 10.0
 

@@ -4,9 +4,10 @@ import collections.abc
 import json
 import typing
 
+from optimal_tp.account.changes import Step, call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
-from optimal_tp.account.leftovers.rates import (
+from optimal_tp.account.leftovers.monthly_prices import (
     ALARM_METRIC,
     DASHBOARD,
     FREE_ALARM_METRICS,
@@ -17,7 +18,6 @@ from optimal_tp.account.leftovers.rates import (
 )
 from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
 from optimal_tp.account.questions import pairs
-from optimal_tp.account.steps import Step, call
 from optimal_tp.facts import names
 
 _QUEUE: typing.Final = "karpenter-interruptions"

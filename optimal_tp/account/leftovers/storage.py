@@ -3,12 +3,12 @@
 import collections.abc
 import typing
 
+from optimal_tp.account.changes import Step, call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
-from optimal_tp.account.leftovers.rates import FILE_GB, GB, LOG_GB, OBJECT_GB
+from optimal_tp.account.leftovers.monthly_prices import FILE_GB, GB, LOG_GB, OBJECT_GB
 from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
 from optimal_tp.account.questions import pairs, tags_of
-from optimal_tp.account.steps import Step, call
 from optimal_tp.facts import names
 
 _MADE_UP_BUCKET: typing.Final = "results-bucket"

@@ -1,7 +1,7 @@
 """All checks in order: what is asked, and which pure check judges the answer."""
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight import caller, images, making, nodes, present, quotas, taken
+from optimal_tp.account.preflight import images, login, making, nodes, present, quotas, taken
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row
 from optimal_tp.settings.aws.existing import ExistingCluster
@@ -12,7 +12,7 @@ def checks(scene: Scene) -> list[Row]:
     who = f"account {scene.account}, region {scene.settings.region}"
     return [
         Row(check="credentials and region", state="fine", found=who, required="AWS accepts the credentials"),
-        *caller.rows(scene),
+        *login.rows(scene),
         *nodes.rows(scene),
         *_software(scene),
         *(_new(scene) if scene.settings.existing is None else _existing(scene, scene.settings.existing)),

@@ -7,7 +7,7 @@ import typing
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.facts.addons import AddonName, addon_conflict
+from optimal_tp.facts.eks_addons import AddonName, addon_conflict
 from optimal_tp.facts.versions import (
     KARPENTER,
     KARPENTER_KUBERNETES,
@@ -17,8 +17,8 @@ from optimal_tp.facts.versions import (
     pair_conflict,
 )
 from optimal_tp.settings import first_up
-from optimal_tp.settings.capacity import Neuron
 from optimal_tp.settings.infra import InfraSettings
+from optimal_tp.settings.node_capacity import Neuron
 
 _WARN_DAYS = 60
 _EXAMPLES: typing.Final = tuple(

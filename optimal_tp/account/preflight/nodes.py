@@ -6,12 +6,12 @@ import json
 import typing
 
 from optimal_tp.account import questions
-from optimal_tp.account.preflight import blocks, quotas, reservations
+from optimal_tp.account.preflight import capacity_blocks, quotas, reservations
 from optimal_tp.account.preflight.context import Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings import sizing
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
 
 _NEAR = 0.2
@@ -114,7 +114,7 @@ def rows(scene: Scene) -> list[Row]:
     reserved, held = _reserved(scene, alive, answers)
     found += held
     if isinstance(reserved, Unknown) or reserved < scene.experiment.nodes:
-        found.append(blocks.row(scene))
+        found.append(capacity_blocks.row(scene))
     found += _quotas(scene, alive, reserved, reservations.unused(answers.values()))
     vcpus = sizing.system_node_vcpus(settings)
     if vcpus is not None and quotas.family(settings.system_nodes.instance_type) in quotas.STANDARD_FAMILIES:

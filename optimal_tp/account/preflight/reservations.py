@@ -8,7 +8,7 @@ from optimal_tp.account.preflight.context import Experiment
 from optimal_tp.account.preflight.quotas import of_cluster
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.settings.capacity import Neuron
+from optimal_tp.settings.node_capacity import Neuron
 
 EXAMPLE: typing.Final = "cr-0123456789abcdef0"
 """The id in the stack files, there to be replaced."""

@@ -4,10 +4,10 @@ import collections.abc
 import typing
 
 from optimal_tp.account import questions
+from optimal_tp.account.changes import Step, call
 from optimal_tp.account.preflight.context import Experiment, Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.account.steps import Step, call
 from optimal_tp.facts import names
 from optimal_tp.facts.names import SelfNamed
 from optimal_tp.settings.infra import InfraSettings

@@ -12,7 +12,7 @@ import sys
 import typing
 
 from optimal_tp.cli import COMMANDS
-from optimal_tp.cli.terminal.parser import PROG, choices_of, options_of, parser_of
+from optimal_tp.cli.terminal.argument_parser import PROG, choices_of, options_of, parser_of
 
 SHELLS: typing.Final = ("bash", "zsh", "fish")
 

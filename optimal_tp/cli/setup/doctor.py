@@ -20,7 +20,7 @@ import rich.console
 
 from optimal_tp.account.preflight.rows import Row, exit_status
 from optimal_tp.cli.terminal import output
-from optimal_tp.cli.terminal.blocks import print_blocks
+from optimal_tp.cli.terminal.check_list import print_blocks
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_CORES = 2

@@ -11,7 +11,7 @@ import sys
 from optimal_tp.cli.stack.results import code_of, configure_place, place_of, readable
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.measurement.receipt import RECEIPT, decode_receipt
+from optimal_tp.measurement.node_bill import RECEIPT, decode_receipt
 from optimal_tp.report.claims import receipt_claim
 
 configure = configure_place

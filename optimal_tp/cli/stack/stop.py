@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 
-from optimal_tp.cli.stack.cluster import kubectl_of
+from optimal_tp.cli.stack.kubectl import kubectl_of
 from optimal_tp.cli.stack.results import STACK_HELP
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack

@@ -7,10 +7,10 @@ import typing
 import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.engine.costs import fit, resampled
 from optimal_tp.fleet.engine.equations import Equations, Timed, equations, is_timed
 from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.engine.replay import HELD_OUT, checks, counted
+from optimal_tp.fleet.engine.step_costs import fit, resampled
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import percent

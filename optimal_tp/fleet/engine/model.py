@@ -8,8 +8,8 @@ import typing
 import numpy as np
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.fleet.engine.costs import Costs
-from optimal_tp.fleet.engine.kernel import Work, run
+from optimal_tp.fleet.engine.step_costs import Costs
+from optimal_tp.fleet.engine.stepping import Work, run
 from optimal_tp.fleet.simulation.answers import Answers, Metric, Percentile
 
 SATURATED = 60

@@ -5,10 +5,10 @@ import typing
 
 import numpy as np
 
-from optimal_tp.fleet.engine.costs import Costs
 from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
-from optimal_tp.fleet.engine.kernel import Work, run
 from optimal_tp.fleet.engine.model import Check
+from optimal_tp.fleet.engine.step_costs import Costs
+from optimal_tp.fleet.engine.stepping import Work, run
 from optimal_tp.fleet.simulation.answers import Metric, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate

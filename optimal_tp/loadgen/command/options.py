@@ -9,7 +9,7 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.loadgen import wire
-from optimal_tp.loadgen.command import access, checks, recorded
+from optimal_tp.loadgen.command import access, option_rules, recorded
 from optimal_tp.loadgen.command.access import Access
 from optimal_tp.loadgen.command.recorded import problem
 from optimal_tp.plan import schedule
@@ -125,9 +125,9 @@ def checked(arguments: argparse.Namespace) -> Options:
     """Return the load that ``arguments`` ask for. Raises SettingsError with every bad option."""
     arguments = _completed(arguments)
     problems = [
-        *checks.numbers(arguments),
-        *checks.combinations(arguments),
-        *checks.lengths(arguments),
+        *option_rules.numbers(arguments),
+        *option_rules.combinations(arguments),
+        *option_rules.lengths(arguments),
         *_addresses(arguments),
         *_files(arguments),
     ]
@@ -227,7 +227,7 @@ def _arrivals(arguments: argparse.Namespace, trace: Trace | None) -> schedule.Ar
             return schedule.Poisson(rate_per_second=arguments.rate, seed=arguments.seed)
         case "rising":
             return schedule.Rising(
-                rates_per_second=checks.rates(arguments.rates) or (),
+                rates_per_second=option_rules.rates(arguments.rates) or (),
                 step_seconds=arguments.step_seconds or STEP_SECONDS,
             )
         case "seed":

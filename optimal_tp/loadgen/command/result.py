@@ -13,9 +13,9 @@ from optimal_tp.loadgen.command import summary
 from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.stretch import Drive
 from optimal_tp.measurement import audit
-from optimal_tp.measurement.counters.audit import Most, counter_reasons
 from optimal_tp.measurement.counters.reading import ServerCounts
 from optimal_tp.measurement.counters.remarks import remarks
+from optimal_tp.measurement.counters.token_ledger import Most, counter_reasons
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.prompts import Prompts
 from optimal_tp.plan.schedule import Closed, Replay

@@ -6,8 +6,8 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, MISSING, figure, percent
-from optimal_tp.report.by_limit import CLOSE, Range, answers, ranges, rate_words
-from optimal_tp.report.page.rows import tightest
+from optimal_tp.report.choice_by_limit import CLOSE, Range, answers, ranges, rate_words
+from optimal_tp.report.page.interval_rows import tightest
 from optimal_tp.report.tables import Table
 from optimal_tp.report.words import latency_words, span
 from optimal_tp.verdict.analysis import Analysis

@@ -1,7 +1,7 @@
 """The tables of what physics allows and of what would change the answer, for the page and for Markdown."""
 
-from optimal_tp.report.physics.what_if import WHAT_IF_HEADS, what_if_rows
-from optimal_tp.report.physics.words import HEADS, limit_rows
+from optimal_tp.report.physics.claims_in_words import HEADS, limit_rows
+from optimal_tp.report.physics.extrapolations import WHAT_IF_HEADS, what_if_rows
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.comparisons import UNIT

@@ -11,12 +11,12 @@ from optimal_tp.report.page.actions import actions, footer, summary
 from optimal_tp.report.page.canvas import Picture
 from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, price_start
 from optimal_tp.report.page.curves import by_load, cumulative, narrowed
+from optimal_tp.report.page.interval_rows import against_choice, against_limit
 from optimal_tp.report.page.limits import limit_table, what_if_table
-from optimal_tp.report.page.rows import against_choice, against_limit
 from optimal_tp.report.page.tiles import tiles
 from optimal_tp.report.page.trust import checks
 from optimal_tp.report.page.turns import skipped, timeline_picture
-from optimal_tp.report.physics.words import limits_of
+from optimal_tp.report.physics.claims_in_words import limits_of
 from optimal_tp.report.predicted import predicted_words
 from optimal_tp.report.tables import Table
 from optimal_tp.report.words import badge, caveats, practice

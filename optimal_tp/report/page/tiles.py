@@ -4,7 +4,7 @@ import dataclasses
 
 from optimal_tp.measurement.estimate import METRIC_WORDS, bounds, figure, usd
 from optimal_tp.report.headline import cost_of, degree_of
-from optimal_tp.report.page.rows import tightest
+from optimal_tp.report.page.interval_rows import tightest
 from optimal_tp.report.words import latency_range, latency_words
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import DegreeVerdict, Proof

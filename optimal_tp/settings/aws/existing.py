@@ -5,7 +5,7 @@ import typing
 import pydantic
 
 from optimal_tp.settings.aws.ids import SecurityGroupId, SubnetId
-from optimal_tp.settings.capacity import Zone
+from optimal_tp.settings.node_capacity import Zone
 from optimal_tp.settings.parser import Section, broken, shape
 
 

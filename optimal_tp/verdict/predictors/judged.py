@@ -14,10 +14,10 @@ from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
+from optimal_tp.verdict.load_steps import Step
 from optimal_tp.verdict.predictors.judgement import Judged, JudgedFigure, JudgedRow, Metric
 from optimal_tp.verdict.predictors.orders import judged_pairs
 from optimal_tp.verdict.predictors.stated import RateName, Stated, StatedRow
-from optimal_tp.verdict.steps import Step
 
 LIKE_LENGTH, LIKE_LOAD = 1.1, 1.5
 """Ratios up to which lengths of requests, and requests in flight, are those of the run."""

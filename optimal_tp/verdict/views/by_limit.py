@@ -15,8 +15,8 @@ from optimal_tp.measurement.turns import Turn, counted, is_within, latency_ms, o
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.evidence import Evidence
 from optimal_tp.verdict.findings import Verdict
+from optimal_tp.verdict.load_steps import Step
 from optimal_tp.verdict.readings import limits_by_share
-from optimal_tp.verdict.steps import Step
 
 Reach = typing.Literal["measured", "at least", "below", "misses"]
 """``measured``: between rates that hold the limit and rates that miss it; ``at least``: every rate tried holds it;

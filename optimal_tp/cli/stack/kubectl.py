@@ -17,7 +17,7 @@ from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import CapacityError, OptimalTpError, ServerFailed
 from optimal_tp.settings.infra import InfraSettings, parse_infra
 from optimal_tp.settings.parser import parse
-from optimal_tp.settings.sections import Serving
+from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 
 _PATIENCE_SECONDS = 60.0

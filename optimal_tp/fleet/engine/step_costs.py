@@ -6,7 +6,7 @@ import numpy as np
 import scipy.optimize
 
 from optimal_tp.fleet.engine.equations import Equations
-from optimal_tp.fleet.engine.kernel import Engine
+from optimal_tp.fleet.engine.stepping import Engine
 
 ROUNDS = 30
 OUTLIER = 1.345

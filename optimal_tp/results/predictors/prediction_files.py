@@ -8,7 +8,7 @@ import typing
 import zipfile
 
 from optimal_tp.errors import Problem, SettingsError
-from optimal_tp.results.predictors import aiconfigurator, dynamo, neutral, sweep, vidur
+from optimal_tp.results.predictors import aiconfigurator, dynamo, neutral, vidur, vllm_sweep
 from optimal_tp.results.predictors.cells import Sheet, read_sheet
 from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.predictors.stated import Stated
@@ -24,7 +24,7 @@ class _Form(typing.NamedTuple):
     stated: collections.abc.Callable[[Sheet], Stated]
 
 
-_FORMS = tuple(_Form(one.fits, one.stated) for one in (neutral, aiconfigurator, vidur, sweep))
+_FORMS = tuple(_Form(one.fits, one.stated) for one in (neutral, aiconfigurator, vidur, vllm_sweep))
 
 
 def read_stated(names: typing.Sequence[str], load: Load) -> Stated:

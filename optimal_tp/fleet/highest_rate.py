@@ -5,10 +5,10 @@ import functools
 import math
 
 from optimal_tp.fleet.demand import LatencyLimit
-from optimal_tp.fleet.search import CURVE_EFFORT, holds, holds_by_point
 from optimal_tp.fleet.simulation.answers import Metric, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import FULLEST, Fleet, Outcome, simulate
+from optimal_tp.fleet.smallest_fleet import CURVE_EFFORT, holds, holds_by_point
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.settings.workload import LimitedMetric, WorkloadSettings
 

@@ -1,8 +1,8 @@
 """Fetch a model onto the shared volume once: the program of the fetch Job.
 
-``python -m optimal_tp.pods.fetch --source S --model OWNER/NAME --revision R --shape JSON --folder F`` takes files from
-a hub that answers as huggingface.co does, each checked against the hub's own hash, or from an S3 prefix, each against
-its size. What a try that was ended has fetched, the next one keeps.
+``python -m optimal_tp.pods.fetch_model --source S --model OWNER/NAME --revision R --shape JSON --folder F`` takes
+files from a hub that answers as huggingface.co does, each checked against the hub's own hash, or from an S3 prefix,
+each against its size. What a try that was ended has fetched, the next one keeps.
 """
 
 import argparse
@@ -141,7 +141,7 @@ def check_shape(draft: pathlib.Path, planned: ModelShape) -> None:
 
 def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], "S3Client"]) -> int:
     """Run the program; returns 0 when the folder is complete. ``store`` makes an S3 client when one is needed."""
-    parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.fetch")
+    parser = argparse.ArgumentParser(prog="python -m optimal_tp.pods.fetch_model")
     for name in ("source", "model", "revision"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--shape", type=ModelShape.read, required=True)
