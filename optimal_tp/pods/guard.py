@@ -1,7 +1,8 @@
 """The guard's program: at the deadline servers have no pod any more, compile Jobs are suspended, nodes go back.
 
 Karpenter gives back an empty node by itself, but only one that was initialised once: a node that never was would bill
-for ever. So each NodeClaim of our pool goes that is not initialised, or whose node holds no pod of ours any more.
+for ever. So each NodeClaim of our pool goes that is not initialised, or whose node holds no pod of ours any more. Pods
+that wait for a node must be gone before: Karpenter would launch another one for them.
 
 It needs nothing but the API server and the standard library: no metric, no load generator, no index of packages. It
 knows the deadline as a date, so that a restart changes nothing, and does the same again at each call after it.
@@ -22,6 +23,9 @@ from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace, NotThere, own_nam
 
 _ENDED = ("Complete", "Failed")
 _ENDED_PHASES = ("Succeeded", "Failed")
+_PODS_GO_SECONDS = 30.0
+"""Kubernetes deletes a pod that has no node at once; its controllers may take some seconds to say so."""
+_LOOK_SECONDS = 1.0
 Patch = dict[str, object]
 """Merged into an object; None where it is stopped already."""
 
@@ -55,14 +59,28 @@ class Guard:
                 failures.append(str(error))
         return failures
 
+    def _pods(self) -> list[dict[str, typing.Any]]:
+        found = self.namespace.ask("list the pods", "v1", "pods").get("items") or ()
+        return [pod for pod in found if pod.get("status", {}).get("phase") not in _ENDED_PHASES]
+
+    def await_pods(self, sleep: collections.abc.Callable[[float], object]) -> None:
+        """Wait until no pod of ours waits for a node, for half a minute at most; whatever fails is told by others."""
+        for _ in range(round(_PODS_GO_SECONDS / _LOOK_SECONDS)):
+            try:
+                waits = any("nodeName" not in pod["spec"] for pod in self._pods())
+            except ServerFailed:
+                return
+            if not waits:
+                return
+            sleep(_LOOK_SECONDS)
+
     def give_back(self) -> list[str]:
         """Delete the nodes of the pool that hold nothing of ours, or never could; returns as ``stop`` does."""
         try:
             claims = self.namespace.node_claims(self.node_pool)
-            pods = self.namespace.ask("list the pods", "v1", "pods").get("items") or () if claims else ()
+            held = {pod["spec"].get("nodeName") for pod in self._pods()} if claims else set()
         except ServerFailed as error:
             return [str(error)]
-        held = {pod["spec"].get("nodeName") for pod in pods if pod.get("status", {}).get("phase") not in _ENDED_PHASES}
         failures = []
         for claim in claims:
             name = claim["metadata"]["name"]
@@ -114,7 +132,9 @@ def keep(
         sleep(left_seconds)
     # Servers and Jobs first, so that nothing is launched for them again. Pods take their time to end: nodes that still
     # hold one are given back by the next call, if Karpenter has not done so.
-    failures = [*guard.stop(), *guard.give_back()]
+    failures = guard.stop()
+    guard.await_pods(sleep)
+    failures += guard.give_back()
     for failure in failures:
         guard.say(failure)
     if not failures:

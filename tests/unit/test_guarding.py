@@ -81,11 +81,15 @@ class Clock:
 
 
 def called(
-    api: Namespace, before_seconds: float, *, jobs: tuple[str, ...] = ("tp1-compile", "tp4-compile")
+    api: Namespace,
+    before_seconds: float,
+    *,
+    jobs: tuple[str, ...] = ("tp1-compile", "tp4-compile"),
+    clock: Clock | None = None,
 ) -> tuple[int, list[str], Clock]:
     """Call the guard so long before its deadline; returns the exit status, what it said, and the clock after it."""
     lines: list[str] = []
-    clock = Clock(before_seconds)
+    clock = clock or Clock(before_seconds)
     guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, node_pool="neuron", say=lines.append)
     status = keep(guard, DEADLINE, period_seconds=300, now=clock.now, sleep=clock.sleep)
     return status, lines, clock
@@ -213,6 +217,40 @@ def test_servers_are_stopped_before_their_nodes_go(tmp_path: pathlib.Path) -> No
         called(api, 0)
 
     assert [method for method, _ in there.asked if method != "GET"] == ["PATCH", "PATCH", "DELETE"]
+
+
+WAITING: typing.Final = {"spec": {}, "status": {"phase": "Pending"}}
+"""A pod that has no node yet."""
+
+
+def test_a_node_stays_until_no_pod_waits_for_one(tmp_path: pathlib.Path) -> None:
+    """Karpenter would launch another node for a pod that its controller has not deleted yet."""
+    there = with_nodes([claim("tainted", initialised=False)], [WAITING])
+
+    class Deleting(Clock):
+        """Time in which the pod's controller deletes it, after three seconds."""
+
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            assert given_back(there) == []
+            if self.now() - DEADLINE >= dt.timedelta(seconds=3):
+                there.objects[PODS] = {"items": []}
+
+    with served(there, tmp_path) as api:
+        status, _, clock = called(api, 0, clock=Deleting(0))
+
+    assert (status, given_back(there)) == (0, ["tainted"])
+    assert clock.now() == DEADLINE + dt.timedelta(seconds=3)
+
+
+def test_a_pod_that_waits_for_ever_saves_no_node(tmp_path: pathlib.Path) -> None:
+    """Half a minute is enough for what is deleted; what goes on waiting is not ours to stop."""
+    there = with_nodes([claim("empty")], [WAITING])
+    with served(there, tmp_path) as api:
+        status, _, clock = called(api, 0)
+
+    assert (status, given_back(there)) == (0, ["empty"])
+    assert clock.now() == DEADLINE + dt.timedelta(seconds=30)
 
 
 def test_a_node_that_may_not_go_fails_the_call(tmp_path: pathlib.Path) -> None:
