@@ -16,6 +16,8 @@ TIERS = {
     "components": "program",
     "golden": "program",
     "properties": "program",
+    "rules": "program",
+    "whole": "program",
     "measurement": "measurement",
     "engines": "engines",
 }
