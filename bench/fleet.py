@@ -2,7 +2,8 @@
 
 Without ``--url`` it starts scripted servers whose service times vary and take one request at a time. It measures their
 service times by an ordinary run (``optimal_tp run``), predicts the latency of one and of two servers at three
-rates, drives them at those rates (``optimal_tp load --mode poisson``), and prints both as a table.
+rates, drives them at those rates (``optimal_tp load --mode poisson``), and prints both as a table: total latency, and
+TTFT and TPOT where the run knows them.
 """
 
 import argparse
@@ -22,10 +23,12 @@ from bench.tools import ROOT
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.engine.model import EngineModel
-from optimal_tp.fleet.simulation.answers import Percentile, ServerModel
+from optimal_tp.fleet.engine.replay import METRICS
+from optimal_tp.fleet.simulation.answers import Metric, Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.measurement.estimate import Interval, bounds, figure, ranged
+from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.source import read, samples_in
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.statistics import percentile_point
@@ -36,8 +39,7 @@ RUNS = 200
 """Simulated runs as long as the measured one: how far its percentiles may lie from the long run's by chance."""
 SHARES = (0.4, 0.6, 0.8)
 """Rates, as shares of what the servers complete with every slot taken."""
-P50: Percentile = ("total_ms", 50.0)
-P99: Percentile = ("total_ms", 99.0)
+ASKED: tuple[Percentile, ...] = tuple((metric, percent) for metric in METRICS for percent in (50.0, 99.0))
 SCRIPT = Script(model="Qwen/Qwen3-0.6B", ttft_seconds=0.06, spread_seconds=0.08, gap_seconds=0.002, slots=1)
 LIMIT_MS = 10_000
 """More than any answer takes here."""
@@ -78,9 +80,10 @@ def main(arguments: typing.Sequence[str]) -> int:
         if isinstance(times, EngineModel):
             print(f"Step by step: {times.costs}")
         print(
-            "| servers | share of capacity | requests/s | | predicted, ms | one run as long | measured, ms | requests |"
+            "| servers | share of capacity | requests/s | | predicted, ms | one run as long | measured, ms "
+            "| predicted over measured | requests |"
         )
-        print("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
+        print("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
         for servers in range(1, len(urls) + 1):
             for share in SHARES:
                 rate = share * servers * times.capacity_per_second
@@ -123,8 +126,8 @@ def _driven(
     seconds: float,
     load: dict[str, typing.Any],
     seed: int,
-) -> tuple[list[float], bool]:
-    """Return total latencies, ms, of an open load, and whether it passed its audit; without its first tenth."""
+) -> tuple[list[Sample], bool]:
+    """Return the samples of an open load without its first tenth, and whether it passed its audit."""
     output = folder / f"load-{seed}.json"  # a samples file that is there would be added to
     sizes = ("--prompt-tokens", str(load["prompt_tokens"]), "--max-tokens", str(load["output_tokens"]))
     valid = _run(
@@ -148,8 +151,7 @@ def _driven(
     )
     stored = pathlib.Path(json.loads(output.read_text())["load"]["samples"])
     samples, _ = samples_in(stored.read_text(), stored.name)
-    late = [sample for sample in samples if sample.intended_seconds >= 0.1 * seconds]
-    return [sample.total_latency_ms for sample in late if sample.total_latency_ms is not None], valid
+    return [sample for sample in samples if sample.intended_seconds >= 0.1 * seconds], valid
 
 
 def _one_run(times: ServerModel, fleet: Fleet, asked: Percentile, count: int) -> Interval:
@@ -159,14 +161,29 @@ def _one_run(times: ServerModel, fleet: Fleet, asked: Percentile, count: int) ->
     return Interval(low=float(np.quantile(found, 0.025)), high=float(np.quantile(found, 0.975)))
 
 
-def _print(times: ServerModel, fleet: Fleet, share: float, found: typing.Sequence[float], *, valid: bool) -> None:
-    outcome = simulate(times, fleet, [P50, P99])
-    for asked, name in ((P50, "p50"), (P99, "p99")):
-        measured = percentile_point(found, asked[1])
+def _value(sample: Sample, metric: Metric) -> float | None:
+    match metric:
+        case "total_ms":
+            return sample.total_latency_ms
+        case "ttft_ms":
+            return sample.ttft_ms
+        case "tpot_ms":
+            return sample.tpot_ms
+
+
+def _print(times: ServerModel, fleet: Fleet, share: float, samples: typing.Sequence[Sample], *, valid: bool) -> None:
+    asked = [each for each in ASKED if times.has_first_tokens or each[0] == "total_ms"]
+    outcome = simulate(times, fleet, asked)
+    for each in asked:
+        metric, percent = each
+        found = [value for sample in samples if (value := _value(sample, metric)) is not None]
+        measured = percentile_point(found, percent)
+        predicted = outcome.percentiles[each]
         print(
-            f"| {fleet.replicas} | {100 * share:.0f} % | {figure(fleet.arrivals.rate_per_second)} | {name} | "
-            f"{ranged(outcome.percentiles[asked])} | {bounds(_one_run(times, fleet, asked, len(found)))} | "
-            f"{figure(measured)}{'' if valid else ' void'} | {len(found):,} |",
+            f"| {fleet.replicas} | {100 * share:.0f} % | {figure(fleet.arrivals.rate_per_second)} | "
+            f"{metric.removesuffix('_ms')} p{percent:.0f} | {ranged(predicted)} | "
+            f"{bounds(_one_run(times, fleet, each, len(found)))} | {figure(measured)}{'' if valid else ' void'} | "
+            f"{predicted.value / measured:.2f} | {len(found):,} |",
             flush=True,
         )
 
