@@ -49,7 +49,7 @@ CAREFUL = Way(
 )
 QUICK = Way(
     size=TurnSize(warm_in=1.5, length=4, least_requests=20),
-    bracket_turns=2,
+    bracket_turns=3,
     gap=0.3,
     decision=Decision(minimum_blocks=4, fixed_looks=5, least_lead=0.15, budget_seconds=300),
 )
