@@ -4,10 +4,8 @@ import dataclasses
 import math
 import typing
 
-import numpy as np
-
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import METRIC_WORDS, Estimate, Interval, figure, name_list, percent, plural, ranged
+from optimal_tp.measurement.estimate import METRIC_WORDS, figure, name_list, percent, plural, ranged
 from optimal_tp.measurement.run import DegreeRecord
 from optimal_tp.measurement.turns import share_within
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -17,7 +15,7 @@ from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outco
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
 from optimal_tp.verdict.race.pairs import Pair
 from optimal_tp.verdict.readings import limits_by_share, shares_within
-from optimal_tp.verdict.statistics import mean_sequence
+from optimal_tp.verdict.statistics import geometric_mean
 
 Standpoint = typing.Literal["invalid", "unmeasured", "fails", "misses", "slow", "races"]
 """``fails``: nothing it was asked ever succeeded. ``misses``: shown to hold the limits at no rate; ``slow``: likely."""
@@ -85,18 +83,11 @@ def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: P
         failures=sum(sample.status != "ok" for sample in samples),
         goodput_per_second_per_core=case.contest.capacities.get(candidate) if limits else None,
         proof=proven,
-        tokens_per_second_per_core=_per_core(own.log_tokens_per_core(), confidence),
+        tokens_per_second_per_core=geometric_mean(own.log_tokens_per_core(), alpha=1 - confidence),
         median_latency_ms=latency_percentile(own.turns, "total_latency_ms", 50, alpha=1 - confidence),
         share_within=share_within(samples, limits),
         limits=tuple(limit_finding(own.turns, metric, limit, alpha=1 - confidence) for metric, limit in limits.items()),
     )
-
-
-def _per_core(logs: list[float], confidence: float) -> Estimate | None:
-    if not logs:
-        return None
-    interval = mean_sequence(logs, alpha=1 - confidence) or Interval(low=None, high=None)
-    return Estimate(value=math.exp(float(np.mean(logs))), interval=interval.exponentiated())
 
 
 def _ended(record: DegreeRecord) -> tuple[Word, Ground]:

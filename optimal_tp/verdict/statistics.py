@@ -56,6 +56,14 @@ def mean_sequence(values: typing.Sequence[float], *, alpha: float) -> Interval |
     return Interval(low=middle - half, high=middle + half)
 
 
+def geometric_mean(logs: typing.Sequence[float], *, alpha: float) -> Estimate | None:
+    """Return the geometric mean of what ``logs`` are the logarithms of, as ``mean_sequence`` bounds it."""
+    if not logs:
+        return None
+    interval = mean_sequence(logs, alpha=alpha) or UNBOUNDED
+    return Estimate(value=math.exp(float(np.mean(logs))), interval=interval.exponentiated())
+
+
 def percentile(
     values: typing.Sequence[float], percent: float, *, alpha: float, design_effect: float = 1.0
 ) -> Estimate | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optimal_tp.measurement.estimate import UNBOUNDED, Interval
-from optimal_tp.verdict.statistics import design_effect, mean_sequence, percentile, t_bound
+from optimal_tp.verdict.statistics import design_effect, geometric_mean, mean_sequence, percentile, t_bound
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
@@ -40,6 +40,16 @@ def test_no_spread_gives_no_interval(values: list[float]) -> None:
 def test_two_values_refuse_nothing() -> None:
     """Two values have a spread but leave every mean possible."""
     assert mean_sequence([1.0, 2.0], alpha=0.01) == UNBOUNDED
+
+
+def test_a_geometric_mean_lies_in_its_range() -> None:
+    """Twenty logarithms around that of 8; none have no mean."""
+    found = geometric_mean([math.log(8) + (0.1 if place % 2 else -0.1) for place in range(20)], alpha=0.05)
+
+    assert found is not None
+    assert found.value == pytest.approx(8)
+    assert (found.interval.low or 0.0) < 8 < (found.interval.high or 0.0)
+    assert geometric_mean([], alpha=0.05) is None
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(10, 2, 9), (15, 4, 12), (20, 6, 15), (25, 8, 18), (30, 10, 21)])
