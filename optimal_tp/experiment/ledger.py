@@ -10,7 +10,15 @@ from optimal_tp.measurement.run import Ending, RunRecord
 from optimal_tp.measurement.run_audit import turn_reasons
 from optimal_tp.measurement.samples import Sample, brief
 from optimal_tp.measurement.shares import WHOLE, Share
-from optimal_tp.measurement.turns import Turn, counted, of, output_tokens_per_second, own_turn, share_within
+from optimal_tp.measurement.turns import (
+    Turn,
+    counted,
+    is_given_up,
+    of,
+    output_tokens_per_second,
+    own_turn,
+    share_within,
+)
 from optimal_tp.results.folder import Bucket, samples_name, write_record
 from optimal_tp.results.spool import Spool
 from optimal_tp.results.turnlog import TurnLog
@@ -143,16 +151,18 @@ class Ledger:
         turn, own = kept.turn, counted(kept.turn, kept.samples)
         rate = self._whole_rate(turn, kept.samples)
         latencies = sorted(value for sample in own if (value := sample.total_latency_ms) is not None)
-        failed = len(own) - len(latencies)
+        limits = self.record.settings.limits.asked()
+        given_up = sum(is_given_up(sample, limits) for sample in own)
+        failed = len(own) - len(latencies) - given_up
         where = turn.stage if turn.block is None else f"block {turn.block + 1}"
         load = f"{turn.rate_per_second:.3g}/s" if turn.concurrency is None else f"{turn.concurrency} in flight"
         if self._share != WHOLE:
             load += " from all pods"
-        limits = self.record.settings.limits.asked()
         within = (
             "" if not limits or not own else f", {100 * (share_within(own, limits) or 0.0):.0f} % within the limits"
         )
-        count = f"{len(own)} requests" + (f" ({failed} failed)" if failed else "") + within
+        lost = [f"{each} {what}" for each, what in ((failed, "failed"), (given_up, "given up")) if each]
+        count = f"{len(own)} requests" + (f" ({', '.join(lost)})" if lost else "") + within
         median = f"median {latencies[len(latencies) // 2]:,.0f} ms" if latencies else "no request succeeded"
         cores = self._cores_used(of(turn))
         speed = "no token count" if rate is None else f"{rate:,.1f} tok/s, {rate / cores:,.1f} per core"

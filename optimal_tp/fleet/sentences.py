@@ -9,6 +9,7 @@ from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
+from optimal_tp.report.words import unanswered
 from optimal_tp.verdict.findings import Verdict
 
 
@@ -202,7 +203,8 @@ def _verdict(verdict: Verdict) -> str:
 def _failures(plan: FleetPlan, verdict: Verdict) -> typing.Iterator[str]:
     for degree in verdict.degrees:
         if degree.failures and any(one.degree == degree.degree for one in plan.carried):
+            ends = unanswered(degree.failed, degree.given_up)
             yield (
-                f"{degree.failures:,} of TP{degree.degree}'s {degree.requests:,} requests failed; the plan has only "
-                "those that succeeded, without repeats."
+                f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; the plan has only those that succeeded, "
+                "without repeats."
             )

@@ -180,6 +180,19 @@ def is_within(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) 
     return sample.status == "ok" and all(holds(sample, metric, limit) for metric, limit in limits.items())
 
 
+def is_given_up(sample: Sample, limits: typing.Mapping["LimitedMetric", "Limit"]) -> bool:
+    """Whether ``sample`` was cancelled after it had missed one of ``limits``: too slow, not refused or broken."""
+    if sample.status != "cancelled":
+        return False
+    last = sample.end_seconds
+    first = sample.token_seconds[0] if sample.token_seconds else last
+    waited_ms = {
+        "total_latency_ms": 1000 * (last - sample.intended_seconds),
+        "ttft_ms": 1000 * (first - sample.intended_seconds),
+    }
+    return any(waited_ms.get(metric, 0.0) > limit.at_most_ms for metric, limit in limits.items())
+
+
 def share_within(samples: typing.Sequence[Sample], limits: typing.Mapping["LimitedMetric", "Limit"]) -> float | None:
     """Return the share of ``samples``, 0 to 1, that succeed within every limit; None of none."""
     return sum(is_within(sample, limits) for sample in samples) / len(samples) if samples else None

@@ -12,7 +12,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.report.words import PLAIN, holds
+from optimal_tp.report.words import PLAIN, holds, unanswered
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.caveats import unseen
 from optimal_tp.verdict.comparisons import UNIT, turned_to
@@ -81,11 +81,12 @@ def certainty(verdict: Verdict) -> str:
 def _basis(verdict: Verdict) -> str | None:
     """Return what the verdict rests on, as "184 requests in 9 blocks, no failures"; None without a request."""
     requests = sum(degree.requests for degree in verdict.degrees)
-    failures = sum(degree.failures for degree in verdict.degrees)
+    failed = sum(degree.failed for degree in verdict.degrees)
+    given_up = sum(degree.given_up for degree in verdict.degrees)
     if not requests:
         return None
-    failed = "all of them failed" if failures == requests else f"{failures:,} failed" if failures else "no failures"
-    return f"{plural(requests, 'request')} in {plural(verdict.blocks, 'block')}, {failed}"
+    words = "all of them failed" if failed == requests else unanswered(failed, given_up)
+    return f"{plural(requests, 'request')} in {plural(verdict.blocks, 'block')}, {words}"
 
 
 def otherwise(analysis: Analysis) -> str:

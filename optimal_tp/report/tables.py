@@ -82,6 +82,7 @@ def degree_table(analysis: Analysis) -> Table:
             "Within",
             "Requests",
             "Failed",
+            "Given up",
         ),
         rows=tuple(
             (
@@ -93,7 +94,8 @@ def degree_table(analysis: Analysis) -> Table:
                 ranged(degree.median_latency_ms),
                 percent(degree.share_within),
                 f"{degree.requests:,}",
-                f"{degree.failures:,}",
+                f"{degree.failed:,}",
+                f"{degree.given_up:,}" if degree.limits else MISSING,
             )
             for degree in analysis.verdict.degrees
         ),

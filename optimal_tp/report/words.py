@@ -53,6 +53,16 @@ def holds(caveat: str) -> str:
     return f"It holds {caveat}." if is_fragment else f"{caveat[:1].upper()}{caveat[1:]}."
 
 
+def unanswered(failed: int, given_up: int) -> str:
+    """Return how many requests have no whole answer: "no failures", "none failed, 27 given up after missing a limit".
+
+    One that was ``given_up`` was too slow; one that ``failed`` was refused, broken off or answered with an error.
+    """
+    if not given_up:
+        return f"{failed:,} failed" if failed else "no failures"
+    return f"{f'{failed:,}' if failed else 'none'} failed, {given_up:,} given up after missing a limit"
+
+
 def latency_words(value_ms: float) -> str:
     """Return a latency as a person says it: "750 ms", "2.25 s"."""
     return f"{figure(value_ms)} ms" if value_ms < 1000 else f"{value_ms / 1000:.3g} s"  # noqa: PLR2004 - a second

@@ -95,6 +95,9 @@ class DegreeVerdict:
     requests: int
     """Counted requests of its blocks."""
     failures: int
+    """Of these, requests without a whole answer, whatever the reason."""
+    given_up: int
+    """Of the failures, requests that were cancelled after they had missed a limit: slow, but not refused or broken."""
     goodput_per_second_per_core: float | None
     """Requests per second per core at which the asked share holds the limits, as fitted: about, with a bias of a few
     percent; None without limits, and where no turn held them."""
@@ -117,6 +120,11 @@ class DegreeVerdict:
     def name(self) -> str:
         """The candidate's, for people."""
         return self.candidate.name
+
+    @property
+    def failed(self) -> int:
+        """Counted requests that were refused, broken off or answered with an error."""
+        return self.failures - self.given_up
 
     @property
     def met_limits(self) -> bool:

@@ -7,7 +7,7 @@ import typing
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import METRIC_WORDS, figure, name_list, percent, plural, ranged
 from optimal_tp.measurement.run import DegreeRecord
-from optimal_tp.measurement.turns import share_within
+from optimal_tp.measurement.turns import is_given_up, share_within
 from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
@@ -81,6 +81,7 @@ def degree_verdict(case: Case, outcome: Outcome, candidate: Candidate, proven: P
         disturbed=sum(one.candidate == candidate for one in case.contest.disturbed),
         requests=len(samples),
         failures=sum(sample.status != "ok" for sample in samples),
+        given_up=sum(is_given_up(sample, limits) for sample in samples),
         goodput_per_second_per_core=case.contest.capacities.get(candidate) if limits else None,
         proof=proven,
         tokens_per_second_per_core=geometric_mean(own.log_tokens_per_core(), alpha=1 - confidence),
@@ -114,6 +115,7 @@ def _unmeasured(case: Case, candidate: Candidate) -> DegreeVerdict:
         disturbed=0,
         requests=0,
         failures=0,
+        given_up=0,
         goodput_per_second_per_core=None,
         proof=None,
         tokens_per_second_per_core=None,

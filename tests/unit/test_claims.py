@@ -212,6 +212,25 @@ def test_certainty_counts_what_it_rests_on_and_what_it_holds_for() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("failed", "given_up", "expected"),
+    [
+        (0, 29, "none failed, 87 given up after missing a limit. "),
+        (2, 29, "6 failed, 87 given up after missing a limit. "),
+        (2, 0, "6 failed. "),
+    ],
+    ids=["too slow", "both", "failed"],
+)
+def test_certainty_tells_failures_from_requests_that_were_given_up(failed: int, given_up: int, expected: str) -> None:
+    """Who has missed a limit and is given up did not fail."""
+    verdict = analysed().verdict
+    degrees = tuple(
+        dataclasses.replace(degree, failures=failed + given_up, given_up=given_up) for degree in verdict.degrees
+    )
+
+    assert f"1,440 requests in 24 blocks, {expected}" in certainty(dataclasses.replace(verdict, degrees=degrees))
+
+
 def test_certainty_of_an_open_run_says_what_may_settle_it() -> None:
     """Every question has its blocks; the longest has its time and its price."""
     verdict = dataclasses.replace(

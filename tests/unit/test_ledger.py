@@ -6,8 +6,9 @@ import pathlib
 import pytest
 
 from optimal_tp.experiment.ledger import Ledger
+from optimal_tp.measurement.samples import Status
 from optimal_tp.measurement.shares import Share
-from tests.fakes_run import Planted, Recorder, planted_run
+from tests.fakes_run import Planted, Recorder, planted_run, settings, total_limit
 
 
 @pytest.mark.parametrize(("count", "slots"), [(1, 4), (2, 4), (3, 4), (3, 3)])
@@ -35,3 +36,16 @@ def test_a_share_of_a_closed_loop_tells_the_throughput_of_all_slots(
     kept = ledger.add_turn(dataclasses.replace(recorder.turns[0], requests=len(own)))
 
     assert "200.0 tok/s" in ledger.figures(kept)
+
+
+def test_a_turns_line_tells_failures_from_requests_that_were_given_up(tmp_path: pathlib.Path) -> None:
+    """One was refused; two were cancelled once they had missed the limit."""
+    recorder = Recorder()
+    recorder.turn(Planted(degree=2, latency_ms=250, noise=0, jitter=0), "block", requests=10, block=0)
+    record, _ = planted_run(section=settings(limits=total_limit(240)), blocks=1)
+    ledger = Ledger(dataclasses.replace(record, turns=()), tmp_path, bucket=None, minutes=None, elapsed=lambda: 0.0)
+    statuses: list[Status] = ["refused", "cancelled", "cancelled", *["ok"] * 7]
+    for sample, status in zip(recorder.samples, statuses, strict=True):
+        ledger.add_sample(dataclasses.replace(sample, status=status))
+
+    assert "10 requests (1 failed, 2 given up)" in ledger.figures(ledger.add_turn(recorder.turns[0]))

@@ -321,10 +321,33 @@ def test_the_checklist_points_at_what_is_wrong() -> None:
     assert [title for title, state in states.items() if state == "wrong"] == [
         "Requests left on time, and latency counts from the planned send",
         "The load generator never paused",
-        "Requests succeeded",
+        "No request failed",
         "Nothing else used the measured cores",
     ]
     assert states["Prompts and answers have the planned tokens"] == "fine"
+
+
+def test_requests_that_were_given_up_are_no_failures() -> None:
+    """Cancelled after missing the limit: counted apart in the table, the spreadsheet and the checklist."""
+    record, samples = planted_run(section=settings(limits=total_limit(310, 75)))
+    slow = [
+        dataclasses.replace(sample, status="cancelled", output_tokens=None)
+        if sample.rate_per_second is not None and (sample.total_latency_ms or 0) > 310
+        else sample
+        for sample in samples
+    ]
+    found = analyse(record, slow, decide(record, slow))
+    (table,) = [one for one in tables(found, document(found)) if "Given up" in one.heads]
+    row, degree = table.rows[0], found.verdict.degrees[0]
+    (check,) = [check for check in checks(found) if check.title == "No request failed"]
+    first = next(csv.DictReader(candidates_csv(found).splitlines()))
+
+    assert (degree.failures, degree.failed) == (degree.given_up, 0)
+    assert degree.given_up > 100
+    assert [row[table.heads.index(head)] for head in ("Failed", "Given up")] == ["0", f"{degree.given_up:,}"]
+    assert (first["failures"], first["given_up"]) == (str(degree.given_up), str(degree.given_up))
+    assert check.state == "fine"
+    assert "were given up once they had missed a limit; each counts as a miss." in check.detail
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Throughput of one turn, and the share of its requests within limits."""
 
 import dataclasses
+import typing
 
 import pytest
 
@@ -8,13 +9,15 @@ from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import (
     Turn,
     counted,
+    is_given_up,
     output_tokens_per_second,
     samples_by_turn,
     share_within,
     window_seconds,
 )
-from optimal_tp.settings.workload import Limit
+from optimal_tp.settings.workload import Limit, LimitedMetric
 from tests.fakes_run import Planted, Recorder
+from tests.fakes_samples import make_sample
 
 STEADY = Planted(degree=2, latency_ms=250, noise=0, jitter=0)
 
@@ -156,6 +159,39 @@ def test_the_share_within_counts_failures_and_limit_misses_alike() -> None:
 
     assert share_within(samples, {"total_latency_ms": Limit(percentile=90, at_most_ms=251)}) == 0.8
     assert share_within([], {}) is None
+
+
+LATE: dict[str, typing.Any] = {
+    "status": "cancelled",
+    "end_seconds": 0.43,
+    "token_seconds": (0.1, 0.2),
+    "output_tokens": None,
+}
+"""A request that was cancelled 430 ms after it was meant to be sent."""
+
+
+@pytest.mark.parametrize(
+    ("values", "limited", "expected"),
+    [
+        (LATE, {"total_latency_ms": 400}, True),
+        (LATE, {"total_latency_ms": 500}, False),
+        (LATE, {"ttft_ms": 90}, True),
+        (LATE, {"ttft_ms": 110}, False),
+        (LATE | {"token_seconds": ()}, {"ttft_ms": 110}, True),
+        (LATE | {"status": "timeout"}, {"total_latency_ms": 400}, False),
+        (LATE, {}, False),
+    ],
+    ids=["too long", "not yet", "late token", "token in time", "no token", "timed out", "no limit"],
+)
+def test_only_who_was_cancelled_after_missing_a_limit_was_given_up(
+    values: dict[str, typing.Any],
+    limited: dict[LimitedMetric, float],
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """A server that refuses or breaks off failed; one that was only too slow did not."""
+    limits = {metric: Limit(percentile=90, at_most_ms=at_most) for metric, at_most in limited.items()}
+
+    assert is_given_up(make_sample(**values), limits) == expected
 
 
 def test_the_counted_requests_are_those_after_the_warm_in() -> None:

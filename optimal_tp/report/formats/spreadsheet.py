@@ -26,6 +26,7 @@ _HEADS = (
     "usd_high",
     "requests",
     "failures",
+    "given_up",
 )
 
 
@@ -48,6 +49,7 @@ def candidates_csv(analysis: Analysis) -> str:
                 *_parts(cost_of(analysis, degree)),
                 degree.requests,
                 degree.failures,
+                degree.given_up,
             )
         )
     return target.getvalue()

@@ -72,7 +72,9 @@ def _latency(degree: DegreeVerdict) -> Tile:
     label = f"p{finding.percent:g} of {METRIC_WORDS[finding.metric]}"
     limit = f"limit {latency_words(finding.at_most_ms)}, measured near the capacity"
     if finding.latency_ms is None:
-        return Tile(label=label, value=None, unit=f"not known: too many requests failed; {limit}", interval="")
+        ends = [end for count, end in ((degree.failed, "failed"), (degree.given_up, "were given up")) if count]
+        why = f"not known: too many requests {' or '.join(ends) or 'failed'}"
+        return Tile(label=label, value=None, unit=f"{why}; {limit}", interval="")
     value = finding.latency_ms
     return Tile(label=label, value=latency_words(value.value), unit=limit, interval=latency_range(value.interval))
 

@@ -82,12 +82,15 @@ def _tokens(analysis: Analysis) -> Check:
 
 def _failed(analysis: Analysis) -> Check:
     requests = sum(degree.requests for degree in analysis.verdict.degrees)
-    failures = sum(degree.failures for degree in analysis.verdict.degrees)
-    title = "Requests succeeded"
-    if not failures:
-        return Check(state="fine", title=title, detail=f"All {requests:,} counted requests succeeded.")
-    share = failures / requests
-    words = f"{failures:,} of {requests:,} counted requests failed ({percent(share)}); each counts as a miss."
+    failed = sum(degree.failed for degree in analysis.verdict.degrees)
+    given_up = sum(degree.given_up for degree in analysis.verdict.degrees)
+    title = "No request failed"
+    slow = f" {given_up:,} were given up once they had missed a limit; each counts as a miss." if given_up else ""
+    if not failed:
+        detail = f"Of {requests:,} counted requests none failed.{slow}"
+        return Check(state="fine", title=title, detail=detail)
+    share = failed / requests
+    words = f"{failed:,} of {requests:,} counted requests failed ({percent(share)}); each counts as a miss.{slow}"
     return Check(state="note" if share < MOST_FAILED else "wrong", title=title, detail=words)
 
 
