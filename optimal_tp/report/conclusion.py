@@ -1,5 +1,6 @@
 """A stored run's end: judged, its report written, its verdict shown last."""
 
+import dataclasses
 import pathlib
 import typing
 
@@ -14,11 +15,11 @@ from optimal_tp.report.headline import headline
 from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.tables import Table
 from optimal_tp.report.words import badge, practice
-from optimal_tp.results.retrial import retry
+from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.results.source import Source
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.findings import EXIT_STATUS, Outcome, Word
-from optimal_tp.verdict.predictions import Predict
+from optimal_tp.verdict.predictions import Predict, unchecked
 from optimal_tp.verdict.predictors.stated import Stated
 
 _TONES: dict[Outcome, str] = {"settled": "bold green", "inconclusive": "bold yellow", "void": "bold red"}
@@ -91,6 +92,15 @@ def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
     return table
 
 
+def judged_again(source: Source, predict: Predict | None) -> Retrial:
+    """Return the verdict on ``source``, held against the plan that ``predict`` makes.
+
+    None, as in a load generator's pod that has no compiler for it, adds the caveat that it was not.
+    """
+    again = retry(source, predict)
+    return again if predict is not None else dataclasses.replace(again, verdict=unchecked(again.verdict))
+
+
 def conclude(
     source: Source,
     folder: pathlib.Path,
@@ -105,7 +115,7 @@ def conclude(
     ``is_whole`` every table is shown. Raises StorageFailed where the report cannot be written, SettingsError
     where what was stated is not about this run.
     """
-    again = retry(source, predict)
+    again = judged_again(source, predict)
     analysis = analysed(again, stated)
     files = write(folder, analysis)
     console = rich.console.Console(highlight=False)

@@ -13,12 +13,11 @@ from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
 from optimal_tp.report.claims import bill, receipt_claim
-from optimal_tp.report.conclusion import sheet, show
+from optimal_tp.report.conclusion import judged_again, sheet, show
 from optimal_tp.report.files import every_table, sweep_html, sweep_markdown, write, write_files
 from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.tables import Table, receipt_table
 from optimal_tp.report.words import practice
-from optimal_tp.results.retrial import retry
 from optimal_tp.results.source import Source, read
 from optimal_tp.verdict.findings import EXIT_STATUS
 from optimal_tp.verdict.predictions import Predict
@@ -101,7 +100,7 @@ def conclude_sweep(
 def _judged(source: SweepSource, predict: Predict | None = None) -> list[ModelResult]:
     results = []
     for leg in source.sweep.legs:
-        again = retry(source.runs[leg.folder], predict) if leg.folder in source.runs else None
+        again = judged_again(source.runs[leg.folder], predict) if leg.folder in source.runs else None
         analysis = None
         if again is not None:
             analysis = analysed(again)

@@ -95,6 +95,21 @@ def agreed(verdict: Verdict, prediction: Prediction) -> Verdict:
     )
 
 
+UNCHECKED = (
+    "whether the fleet plan made from the same run agrees was not checked where the run was judged; optimal-tp report "
+    "checks it"
+)
+"""The caveat of a verdict that no plan was held against."""
+
+
+def unchecked(verdict: Verdict) -> Verdict:
+    """Return ``verdict``, reached where no plan can be made, with that caveat if a plan could contradict its choice."""
+    compared = any(degree.word == "dominated" for degree in verdict.degrees)
+    if verdict.chosen is None or not compared:
+        return verdict
+    return dataclasses.replace(verdict, caveats=(*verdict.caveats, UNCHECKED))
+
+
 def _unsettled(degree: DegreeVerdict) -> DegreeVerdict:
     return dataclasses.replace(degree, word="inconclusive") if degree.word == "chosen" else degree
 

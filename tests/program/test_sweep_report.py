@@ -10,7 +10,8 @@ from optimal_tp.errors import SettingsError
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
 from optimal_tp.report.across import ModelRow, headline
-from optimal_tp.report.sweep import read_sweep
+from optimal_tp.report.sweep import conclude_sweep, read_sweep
+from optimal_tp.verdict.predictions import UNCHECKED
 from tests.fakes_run import Planted, planted_run, price, settings, store, total_limit
 
 SMALL = (Planted(degree=1, latency_ms=290), Planted(degree=2, latency_ms=255))
@@ -56,6 +57,18 @@ def test_each_model_has_its_degree(tmp_path: pathlib.Path, capsys: pytest.Captur
     assert f"Report: {tmp_path / 'large' / 'report.html'}" in said
     assert "me/gone: it died <b>|" in said
     assert "me/next: its turn has not come" in said
+
+
+def test_a_sweep_judged_without_a_plan_says_so_of_each_choice(tmp_path: pathlib.Path) -> None:
+    """As in a pod; a model without a choice has nothing that a plan could contradict."""
+    conclude_sweep(read_sweep(str(swept(tmp_path))), tmp_path)
+    caveats = {
+        name: json.loads((tmp_path / name / "verdict.json").read_text())["verdict"]["caveats"]
+        for name in ("small", "slow")
+    }
+
+    assert caveats["small"][-1] == UNCHECKED
+    assert UNCHECKED not in caveats["slow"]
 
 
 def test_the_tables_stand_in_the_report(tmp_path: pathlib.Path) -> None:

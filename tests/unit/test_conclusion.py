@@ -5,10 +5,13 @@ import pathlib
 
 import rich.console
 
-from optimal_tp.report.conclusion import show
+from optimal_tp.report.conclusion import judged_again, show
+from optimal_tp.report.headline import certainty
+from optimal_tp.results.source import read
 from optimal_tp.verdict.analysis import analyse
+from optimal_tp.verdict.predictions import UNCHECKED, Prediction
 from optimal_tp.verdict.rule import decide
-from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run
+from tests.fakes_run import SEED_EXPERIMENT, no_fit, planted_run, store
 
 
 def shown(*, terminal: bool) -> str:
@@ -18,6 +21,19 @@ def shown(*, terminal: bool) -> str:
     console = rich.console.Console(file=target, width=100, force_terminal=terminal, color_system=None, highlight=False)
     show(console, analyse(record, samples, decide(record, samples)), [pathlib.Path("out/run/report.html")])
     return target.getvalue()
+
+
+def test_a_verdict_without_a_plan_says_that_none_was_held_against_it(tmp_path: pathlib.Path) -> None:
+    """In a pod, which has no compiler for the simulation; where the plan was made nothing is said."""
+    source = read(str(store(tmp_path, *planted_run(SEED_EXPERIMENT[:2]))))
+    of_pod = judged_again(source, None).verdict
+    with_plan = judged_again(source, lambda *_: Prediction(capacities=(), held_out=())).verdict
+
+    assert of_pod.caveats == (*with_plan.caveats, UNCHECKED)
+    assert certainty(of_pod).endswith(
+        " Whether the fleet plan made from the same run agrees was not checked where the run was judged; "
+        "optimal-tp report checks it."
+    )
 
 
 def test_a_run_on_this_machine_says_first_that_it_is_practice() -> None:

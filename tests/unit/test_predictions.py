@@ -12,7 +12,15 @@ from optimal_tp.report.document import document
 from optimal_tp.report.tables import tables
 from optimal_tp.verdict.analysis import Analysis, analyse
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.predictions import HeldOut, PlannedCapacity, Prediction, agreed, contradiction
+from optimal_tp.verdict.predictions import (
+    UNCHECKED,
+    HeldOut,
+    PlannedCapacity,
+    Prediction,
+    agreed,
+    contradiction,
+    unchecked,
+)
 from optimal_tp.verdict.rule import decide
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_run import SEED_EXPERIMENT, planted_run
@@ -86,6 +94,19 @@ def test_a_plan_that_contradicts_leaves_the_run_open_and_is_the_first_reason(run
     assert claims(told(run, CONTRADICTS))[0].sentence.startswith(
         "Not settled yet: TP1 leads so far, but the plan contradicts the blocks"
     )
+
+
+def test_a_choice_that_no_plan_was_held_against_says_so(run: Run) -> None:
+    """Only where a plan could contradict it: not where the run is open, and not where nothing else was compared."""
+    verdict = run[2]
+    alone = dataclasses.replace(
+        verdict, degrees=tuple(degree for degree in verdict.degrees if degree.name == verdict.chosen)
+    )
+    still_open = agreed(verdict, CONTRADICTS)
+
+    assert unchecked(verdict).caveats == (*verdict.caveats, UNCHECKED)
+    assert unchecked(alone) == alone
+    assert unchecked(still_open) == still_open
 
 
 def test_what_no_race_compared_contradicts_nothing(run: Run) -> None:
