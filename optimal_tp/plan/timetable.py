@@ -18,6 +18,9 @@ from optimal_tp.settings.workload import Load, WorkloadSettings
 
 READY_SECONDS = 0.1
 """Least silence between two turns: connections of the next one are opened in it."""
+HELD_OUT_SHARE = 0.7
+"""Of the lowest stated rate: the load of the turn that tests the plan's prediction. Every candidate that can be
+compared holds the lowest, and the model is fitted to none like it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,13 +71,14 @@ def timetable(
     candidates = sorted(cores_used)
     recorded = recorded_arrivals(load, trace)
     before = _before_blocks(load, cores_used, stated, limited=limited, recorded=recorded)
+    after = _held_out(load, cores_used, recorded)
     each = len(stated) * len(candidates) * turn_seconds(load, load.block_seconds)
-    start = sum(turn_seconds(load, turn.seconds) for turn in before)
-    held = int((decision.budget_seconds - start) // each)
+    beside = sum(turn_seconds(load, turn.seconds) for turn in (*before, *after))
+    held = int((decision.budget_seconds - beside) // each)
     if held < decision.minimum_blocks:
-        needed = start + decision.minimum_blocks * each
+        needed = beside + decision.minimum_blocks * each
         rule = (
-            f"must hold the stages before the blocks ({start:.0f} s) and decision.minimum_blocks "
+            f"must hold the turns before and after the blocks ({beside:.0f} s) and decision.minimum_blocks "
             f"({decision.minimum_blocks}) of {each:.0f} s, {needed:.0f} s together"
         )
         remedy = "allow more, shorten load.block_seconds or load.request_timeout_seconds, or drop loads or degrees"
@@ -98,9 +102,9 @@ def timetable(
         for one in order.sample(candidates, len(candidates))
     ]
     return Timetable(
-        turns=_placed(load, [*before, *turns]),
+        turns=_placed(load, [*before, *turns, *after]),
         blocks=blocks,
-        seconds=start + blocks * each,
+        seconds=beside + blocks * each,
         by_budget=held < decision.maximum_blocks,
     )
 
@@ -131,6 +135,24 @@ def _before_blocks(
         for step in stated
     ]
     return turns
+
+
+def _held_out(
+    load: Load, cores_used: typing.Mapping[Candidate, int], recorded: tuple[float, ...] | None
+) -> list[PlannedTurn]:
+    """Return one open turn of every candidate that tests the plan's prediction; none without a stated rate."""
+    if load.rates_per_second_per_core is None:
+        return []
+    rate = HELD_OUT_SHARE * min(load.rates_per_second_per_core)
+    return [
+        _turn(
+            "held_out",
+            each,
+            _load(rate, cores_used[each], load.seed, None, limited=True, recorded=recorded),
+            load.block_seconds,
+        )
+        for each in sorted(cores_used)
+    ]
 
 
 def _load(

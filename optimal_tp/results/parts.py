@@ -60,6 +60,11 @@ def join(parts: typing.Sequence[OfPod]) -> Joined:
             f"{len(dropped)} block turns at other loads than their candidate's best are not judged: pods follow a plan "
             "made before the run, so blocks measure every stated load"
         )
+    if first.settings.load.rates_per_second_per_core is None:
+        notes.append(
+            "no turn was held out of the fleet planning model: several load generators take it at a stated rate, also "
+            "without limits; set workloads.load.rates_per_second_per_core"
+        )
     ending, detail = _ending(ordered)
     return Joined(
         record=dataclasses.replace(

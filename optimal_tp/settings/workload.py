@@ -98,7 +98,8 @@ class Load(Section):
     """Turns, of each candidate at most, that find where its capacity lies; they are no evidence."""
     rates_per_second_per_core: tuple[float, ...] | None = None
     """With limits: the very rates of requests to measure at, ascending; absent finds them. Several load generators
-    follow a timetable, so they need them."""
+    follow a timetable, so they need them; the turn held out of the fleet plan's model lies below the lowest, also
+    without limits."""
     concurrency: tuple[int, ...] | None = None
     """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending;
     absent doubles them until throughput no longer grows. Several load generators need them."""

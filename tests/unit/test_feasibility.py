@@ -112,7 +112,7 @@ def test_several_pods_of_several_models_are_refused() -> None:
 
 def test_a_budget_that_holds_too_few_blocks_is_refused_at_preview() -> None:
     """With several pods the plan is made before the run, so its arithmetic is known before any spend."""
-    with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds: must hold the stages"):
+    with pytest.raises(SettingsError, match=r"^workloads\.decision\.budget_seconds: must hold the turns before"):
         planned(settings({"concurrency": [4, 8, 16]}, pods=2, decision={"budget_seconds": 100}))
 
 

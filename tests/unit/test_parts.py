@@ -137,12 +137,23 @@ def test_blocks_at_other_loads_are_not_judged() -> None:
         (block, one) for block in range(12) for one in (1, 2)
     ]
     assert all(turn.concurrency == best[turn.degree] for turn in blocks)
-    assert joined.notes == (
-        (
-            "48 block turns at other loads than their candidate's best are not judged: pods follow a plan made before "
-            "the run, so blocks measure every stated load"
-        ),
+    assert joined.notes[0] == (
+        "48 block turns at other loads than their candidate's best are not judged: pods follow a plan made before "
+        "the run, so blocks measure every stated load"
     )
+
+
+def test_without_a_stated_rate_the_notes_say_why_no_turn_tests_the_plan() -> None:
+    """A timetable cannot wait for a capacity to be found; with a stated rate it has that turn, and nothing is said."""
+    sentence = (
+        "no turn was held out of the fleet planning model: several load generators take it at a stated rate, also "
+        "without limits; set workloads.load.rates_per_second_per_core"
+    )
+    rated = parsed(settings(degrees=[1, 2], load={**LOAD, "rates_per_second_per_core": [1]}))
+    with_rate = [one._replace(record=dataclasses.replace(one.record, settings=rated)) for one in two()]
+
+    assert join(two()).notes[-1] == sentence
+    assert sentence not in join(with_rate).notes
 
 
 def test_blocks_near_the_capacity_are_judged_under_limits() -> None:

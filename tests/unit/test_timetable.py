@@ -111,6 +111,22 @@ def test_candidates_share_the_luck_of_a_block() -> None:
     assert [len(found) for found in seeds.values()] == [1, 1]
 
 
+def test_every_candidate_ends_with_a_turn_that_tests_the_plan() -> None:
+    """Below the lowest stated rate, within the budget, the same arrivals for all; none without a stated rate."""
+    table = timetable(settings(LIMITS), CORES)
+    unrated = timetable(settings(), CORES)
+    rated = timetable(settings(rates_per_second_per_core=[2.0]), CORES)
+    last = table.turns[-3:]
+
+    assert [(turn.stage, turn.candidate, turn.block) for turn in last] == [("held_out", each, None) for each in CORES]
+    assert [turn.arrivals.rate_per_second for turn in last] == [pytest.approx(0.7 * 0.5 * 4)] * 3
+    assert len({turn.arrivals.seed for turn in last if isinstance(turn.arrivals, Poisson)}) == 1
+    assert table.seconds == pytest.approx(last[-1].begin_seconds + turn_seconds(settings(LIMITS).load, 20))
+    assert table.seconds <= 3600
+    assert "held_out" not in {turn.stage for turn in unrated.turns}
+    assert [turn.arrivals.rate_per_second for turn in rated.turns[-3:]] == [pytest.approx(0.7 * 2 * 4)] * 3
+
+
 @pytest.mark.parametrize(
     ("limits", "key"),
     [(None, "concurrency"), (LIMITS, "rates_per_second_per_core")],
@@ -136,7 +152,7 @@ def test_a_budget_that_is_too_small_is_refused() -> None:
         file="test",
     )
     sentence = (
-        "workloads.decision.budget_seconds: must hold the stages before the blocks (274 s) and "
+        "workloads.decision.budget_seconds: must hold the turns before and after the blocks (274 s) and "
         "decision.minimum_blocks (5) of 92 s, 732 s together (got 600); allow more, shorten load.block_seconds "
         "or load.request_timeout_seconds, or drop loads or degrees"
     )
