@@ -2,6 +2,7 @@
 
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
+    UNBOUNDED,
     Estimate,
     Interval,
     bounds,
@@ -136,9 +137,14 @@ def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
 
 
 def _most(verdict: Verdict, chosen: DegreeVerdict) -> str:
-    """Return the figure that candidates are compared by."""
+    """Return the figure that candidates are compared by, with its range: of goodput the proven one."""
     if verdict.criterion == "goodput":
-        return f"about {figure(chosen.goodput_per_second_per_core)} {UNIT['goodput']}"
+        proof = chosen.proof
+        proven = UNBOUNDED
+        if proof is not None:
+            proven = Interval(low=proof.held_per_second_per_core, high=proof.missed_per_second_per_core)
+        known = "" if proven == UNBOUNDED else f" ({bounds(proven)})"
+        return f"about {figure(chosen.goodput_per_second_per_core)} {UNIT['goodput']}{known}"
     return ranged(chosen.tokens_per_second_per_core, UNIT["throughput"])
 
 
@@ -165,7 +171,9 @@ def _point(analysis: Analysis, chosen: DegreeVerdict) -> str:
         parts.append(f"median latency {ranged(chosen.median_latency_ms, 'ms')}")
     cost = cost_of(analysis, chosen)
     if cost is not None:
-        parts.append(f"{usd(cost.value)} per million output tokens")
+        low, high = cost.interval.low, cost.interval.high
+        known = "" if low is None or high is None else f" ({usd(low)} to {usd(high)})"
+        parts.append(f"{usd(cost.value)} per million output tokens{known}")
     if not parts:
         return ""
     where = "Near that rate" if chosen.limits else "Saturated"

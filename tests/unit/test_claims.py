@@ -1,6 +1,7 @@
 """Every sentence of a report: made from planted numbers, whole."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_the_answer_names_the_candidate_and_the_compared_point() -> None:
     expected = (
         "Serve with TP1. Of the candidates measured it delivers the most: 172 output tokens/s per core (172 to 173). "
         "Saturated: median latency 290 ms (290 to 290), "
-        "$1.93 per million output tokens."
+        "$1.93 per million output tokens ($1.93 to $1.93)."
     )
 
     assert answer(analysed(priced=True)) == expected
@@ -77,6 +78,7 @@ def test_the_answer_says_what_is_proven() -> None:
     )
     proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
 
+    assert re.search(r": about 0\.98\d requests/s per core \(0\.900 to 1\.10\)\. Near", answer(proven))
     assert answer(proven).endswith(
         " Proven turn by turn: 0.900 requests/s per core meet the limits and 1.10 do not; "
         "a disturbance rarer than 1 in 20 turns (5 %) cannot be seen."
