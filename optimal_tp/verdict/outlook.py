@@ -50,10 +50,11 @@ def comparison_question(pair: Pair) -> tuple[str, int | None]:
     """Return the question between two candidates, and the further blocks that would settle it.
 
     The interval narrows with the root of the blocks: ``blocks * (half width / (resolution - |log ratio|))^2``.
+    Where one of the two wanders no number is known: it is the machine that must hold still.
     """
     question = f"which of {pair.first.name} and {pair.second.name} is the better"
     low, high = pair.interval.low, pair.interval.high
-    if low is None or high is None or pair.log_ratio is None:
+    if pair.is_unsteady or low is None or high is None or pair.log_ratio is None:
         return question, None
     # Settled from either side: one of the two is a safe choice as soon as the other is at most the resolution better.
     room = math.log1p(pair.rules.resolution) + abs(pair.log_ratio)

@@ -294,6 +294,8 @@ def _open_points(case: Case) -> list[str]:
     if not standing.pairs:
         racing = name_list(case.contest.racing)
         return [] if case.unmet else [f"the rates tried do not show how much {racing} can carry within the limits"]
-    together = sorted({one for pair in standing.pairs for one in (pair.first, pair.second)})
+    noisy = [pair for pair in standing.pairs if not pair.is_unsteady or pair.why_open is None]
+    together = sorted({one for pair in noisy for one in (pair.first, pair.second)})
+    within = [f"the difference between {name_list(together)} is within the noise"] if together else []
     why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
-    return [f"the difference between {name_list(together)} is within the noise", *dict.fromkeys(why)]
+    return [*within, *dict.fromkeys(why)]

@@ -51,7 +51,11 @@ def test_a_difference_needs_fewer_blocks_than_a_tie() -> None:
     assert apart < tie
 
 
-@pytest.mark.parametrize("one", [pair(None, None), pair(0.0, None), pair(0.0, 5.0)], ids=["no ratio", "open", "days"])
+@pytest.mark.parametrize(
+    "one",
+    [pair(None, None), pair(0.0, None), pair(0.0, 5.0), dataclasses.replace(pair(0.0, 0.1), is_unsteady=True)],
+    ids=["no ratio", "open", "days", "wanders"],
+)
 def test_what_no_reachable_number_settles_has_none(one: Pair) -> None:
     """No figure is made up."""
     assert comparison_question(one)[1] is None

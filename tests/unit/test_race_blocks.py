@@ -206,6 +206,59 @@ def test_on_starts_that_differ_nothing_is_better() -> None:
     assert not dataclasses.replace(far, starts_differ=True).is_better
 
 
+def shares_raced(lead_of_first: float, *, by_start: bool = False) -> list[Standing]:
+    """Return 24 blocks in which TP1's share swings from turn to turn and not within one, and TP2's only within.
+
+    ``by_start``: it swings from one start of the servers to the next instead, every four blocks.
+    """
+    race = Race((TP1, TP2), GoodputScoring((TP1, TP2), [0.9], reach=0.15), CAREFUL)
+    standings = []
+    for block in range(24):
+        start = block // 4 if by_start else 0
+        swing = 0.06 if (start if by_start else block) % 2 else -0.06
+        readings = [
+            Reading(
+                candidate=candidate,
+                block=block,
+                log_rate=log_rate,
+                asked=0.9,
+                hits=hits,
+                counted=1000,
+                early_hits=hits // 2 + apart,
+                start=start,
+            )
+            for candidate, log_rate, hits, apart in (
+                (TP1, lead_of_first, round(1000 * (0.9 + swing)), 0),
+                (TP2, 0.0, 905 if block % 2 else 895, 40),
+            )
+        ]
+        standings.append(race.add_block(readings))
+    return standings
+
+
+def test_equals_of_which_one_wanders_are_no_safe_choice() -> None:
+    """A dozen blocks are worth one or two: this machine wanders, and that is said."""
+    last = shares_raced(0.0)[-1]
+
+    assert (last.wandering, last.safe, last.beaten) == ((TP1,), None, {})
+    assert (last.pairs[0].why_open or "").startswith("this machine wanders: TP1 moved")
+
+
+def test_starts_that_differ_are_no_wandering_within_one() -> None:
+    """Nothing is called better on them, but what each start shows is as steady as its turns."""
+    last = shares_raced(0.0, by_start=True)[-1]
+
+    assert (last.pairs[0].wanders, last.pairs[0].is_unsteady) == (True, False)
+    assert "wanders" not in (last.pairs[0].why_open or "")
+
+
+def test_a_lead_beyond_any_wandering_is_a_safe_choice() -> None:
+    """Half as much again is not feigned; better it is not called."""
+    last = shares_raced(0.4)[-1]
+
+    assert (last.wandering, last.safe, last.beaten) == ((TP1,), TP1, {})
+
+
 class Late(ThroughputScoring):
     """Scores nothing before so many blocks, so that all pairs are shown at one look."""
 

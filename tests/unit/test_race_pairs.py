@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from optimal_tp.verdict.race.pairs import Pair, Rules, autocorrelation, lead, trend
+from optimal_tp.verdict.race.pairs import Pair, Rules, autocorrelation, lead, trend, wandered
 from tests.fakes_candidates import TP1, TP2
 
 CAREFUL = Rules(resolution=0.05, bias=0.02, least_blocks=12, most_looks=None, alpha=0.05)
@@ -94,11 +94,27 @@ def test_a_large_lead_is_better_at_once() -> None:
     assert pair(np.random.default_rng(1).normal(0.5, 0.02, 14)).is_better
 
 
-def test_nothing_is_better_on_a_candidate_that_wanders() -> None:
-    """It may still be a safe choice."""
-    found = dataclasses.replace(pair(spread(0.10)), wanders=True)
+@pytest.mark.parametrize(
+    ("mean", "safe", "other_safe"),
+    [(0.0, False, False), (0.10, False, False), (0.30, True, False), (-0.30, False, True)],
+    ids=["tie", "small lead", "large lead", "large lag"],
+)
+def test_a_candidate_that_wanders_shows_only_a_large_lead(mean: float, safe: bool, other_safe: bool) -> None:  # noqa: FBT001
+    """Nothing is better on it, and a safe choice is only what leads by more than any wandering feigns."""
+    found = dataclasses.replace(wandered(pair(spread(mean)), {TP2}), wanders=True)
 
-    assert (found.is_safe, found.is_better) == (True, False)
+    assert (found.is_better, found.turned().is_better) == (False, False)
+    assert (found.is_safe, found.turned().is_safe) == (safe, other_safe)
+    assert (found.why_open is None) == (safe or other_safe)
+    assert found.why_open is None or found.why_open.startswith("this machine wanders: TP2 moved by more than the noise")
+
+
+def test_a_pair_that_holds_still_is_as_it_was() -> None:
+    """Nobody wanders, and an older reason to claim nothing stays the reason."""
+    few = pair(spread(0.5, 10))
+
+    assert wandered(pair(spread(0.0)), ()) == pair(spread(0.0))
+    assert wandered(few, {TP1}).why_open == few.why_open
 
 
 def test_few_blocks_claim_nothing_and_say_so() -> None:

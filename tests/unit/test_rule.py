@@ -370,6 +370,19 @@ def test_neighbours_that_resemble_each_other_are_no_claim() -> None:
     assert "are too similar to count separately" in str(verdict.comparisons[0].why_open)
 
 
+def test_a_machine_that_wanders_settles_no_tie() -> None:
+    """One degree moves from turn to turn by more than its turns' halves explain: inconclusive, in these words."""
+    section = settings(degrees=[1, 2], limits=total_limit(310))
+    steady = tuple(Planted(degree=each, latency_ms=250, capacity=1.7, noise=0.0) for each in (1, 2))
+    tie = (dataclasses.replace(steady[0], noise=0.05), steady[1])
+    verdict = decide(*planted_run(tie, section, blocks=48, counted=300))
+
+    assert decide(*planted_run(steady, section, blocks=48, counted=300)).outcome == "settled"
+    assert (verdict.outcome, verdict.chosen) == ("inconclusive", None)
+    assert any(reason.startswith("this machine wanders: TP1 ") for reason in verdict.reasons)
+    assert [one.blocks for one in verdict.outlook] == [None]
+
+
 def test_the_outlook_is_priced() -> None:
     """With a price, what would settle it has a cost: blocks, seconds and dollars go together."""
     section = settings(degrees=[1, 2], price=price(usd_per_hour=3.6, billed_cores=4))

@@ -13,7 +13,7 @@ import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend
+from optimal_tp.verdict.race.pairs import Pair, Rules, lead, trend, wandered
 from optimal_tp.verdict.race.scoring import Scoring
 
 CANDIDATE_TREND = 3.0
@@ -96,9 +96,10 @@ class Race(typing.Generic[Scored]):
         if self._forget(racing, scores):
             self.scoring.learn(racing, self._oldest)
             scores = {candidate: self._scores(candidate) for candidate in racing}
-        wandering = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
+        unsteady = {one for one in racing if self.scoring.is_wandering(one, self._oldest[one], within_starts=True)}
+        wandering = unsteady | {one for one in racing if self.scoring.is_wandering(one, self._oldest[one])}
         pairs = [
-            self._pair(first, second, _differences(scores[first], scores[second]), wandering)
+            self._pair(first, second, _differences(scores[first], scores[second]), wandering, unsteady)
             for first, second in itertools.combinations(racing, 2)
         ]
         former = {names: pair for names, pair in self._last.items() if not {*names} <= {*racing}}
@@ -122,8 +123,9 @@ class Race(typing.Generic[Scored]):
         second: Candidate,
         differences: collections.abc.Mapping[int, float],
         wandering: collections.abc.Set[Candidate],
+        unsteady: collections.abc.Set[Candidate],
     ) -> Pair:
-        found = lead(first, second, differences, self.rules)
+        found = wandered(lead(first, second, differences, self.rules), unsteady & {first, second})
         by_start: dict[tuple[int, int], list[float]] = {}
         for block, difference in differences.items():
             starts = self._starts[first][block], self._starts[second][block]

@@ -8,13 +8,14 @@ import typing
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.measurement.estimate import Interval
+from optimal_tp.measurement.estimate import Interval, name_list
 from optimal_tp.verdict.statistics import t_bound
 
 PRIOR_VARIANCE = 0.3
 """Of the mixture t sequence: narrow for a dozen to a hundred blocks."""
 SURE_LEAD = 4
-"""A lead of so many resolutions at the least is called better without waiting for them: no wandering feigns it."""
+"""A lead of so many resolutions at the least is called better without waiting for them, and shown in spite of a
+candidate that wanders: no wandering feigns it."""
 FEWEST_FOR_TREND = 8
 """Blocks below which no trend is looked for."""
 FEWEST_EFFECTIVE, FEWEST_FOR_BETTER = 6, 12
@@ -63,7 +64,9 @@ class Pair:
     """Why nothing may be claimed yet, in words; None where it may."""
     rules: Rules
     wanders: bool = False
-    """Whether something that outlasts a turn moves one of the two: neither is called better."""
+    """Whether something that outlasts a turn moves one of the two: neither is called better, whatever the lead."""
+    is_unsteady: bool = False
+    """Whether that is so within one start of the servers too: the two show nothing but a lead beyond any wandering."""
     starts_differ: bool = False
     """Whether on one start of the servers one of the two led, and on another the other: neither is called better."""
 
@@ -138,6 +141,21 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
         rules=rules,
     )
     return pair if rules.most_looks is None or why is not None else _as_the_last_two(pair, differences)
+
+
+def wandered(pair: Pair, moved: collections.abc.Collection[Candidate]) -> Pair:
+    """Return ``pair``, of which ``moved`` wander within a start: it shows only a lead that no wandering feigns."""
+    if not moved:
+        return pair
+    bound = math.log1p(SURE_LEAD * pair.rules.resolution)
+    is_sure = pair.interval.is_above(bound) or pair.interval.is_below(-bound)
+    why = pair.why_open
+    if why is None and not is_sure:
+        why = (
+            f"this machine wanders: {name_list(sorted(moved))} moved by more than the noise of single turns, so the "
+            "blocks are worth only a few independent ones; measure longer or on a quieter machine"
+        )
+    return dataclasses.replace(pair, is_unsteady=True, why_open=why)
 
 
 def _bound(count: int, rules: Rules) -> float:

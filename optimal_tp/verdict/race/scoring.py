@@ -47,8 +47,8 @@ class Scoring(typing.Protocol[TakenT]):
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
 
-    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
-        """Whether something that outlasts a turn moves the candidate's scores."""
+    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
+        """Whether something that outlasts a turn moves the scores; ``within_starts``: on single server starts too."""
 
 
 class ShareScoring:
@@ -122,22 +122,29 @@ class ShareScoring:
         """Whether any turn of ``candidate`` missed the asked share."""
         return candidate in self._missed
 
-    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
+    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
         """Whether the scores vary more from turn to turn than the two halves of a turn explain.
 
         ``variance(scores) / mean(half_score^2)`` above WANDERING times what Fisher's distribution exceeds once in a
-        hundred: something that outlasts a turn moves the candidate.
+        hundred: something that outlasts a turn moves the candidate. ``within_starts``: the variance around the mean of
+        each start of the servers, as starts differ without any wandering.
         """
         by = self.fits.get(candidate)
         scores = self.scores(candidate, oldest)
         if by is None or len(scores) < FEWEST_TO_WANDER:
             return False
-        halves = [half_score(self._blocks[candidate][block], by) for block in scores]
+        readings = [self._blocks[candidate][block] for block in scores]
+        halves = [half_score(reading, by) for reading in readings]
         own = [half**2 for half in halves if half is not None]
-        if len(own) < len(scores):
+        starts: dict[int, list[float]] = {}
+        for reading, value in zip(readings, scores.values(), strict=True):
+            starts.setdefault(reading.start if within_starts else 0, []).append(value)
+        freedom = len(scores) - len(starts)
+        if len(own) < len(scores) or freedom < 1:
             return False
-        bound = WANDERING * float(scipy.special.fdtri(len(scores) - 1, len(own), 0.99))
-        return statistics.variance(scores.values()) > bound * statistics.fmean(own)
+        squares = sum(len(values) * statistics.pvariance(values) for values in starts.values())
+        bound = WANDERING * float(scipy.special.fdtri(freedom, len(own), 0.99))
+        return squares / freedom > bound * statistics.fmean(own)
 
     def disturbed(self, candidate: Candidate) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
@@ -200,9 +207,9 @@ class GoodputScoring:
         """Whether any turn of ``candidate`` missed what is asked, and any held it."""
         return self._binding(candidate).is_bracketed(candidate)
 
-    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:
-        """Whether something that outlasts a turn moves the candidate's scores."""
-        return self._binding(candidate).is_wandering(candidate, oldest)
+    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:
+        """Whether something that outlasts a turn moves the scores; ``within_starts``: on single server starts too."""
+        return self._binding(candidate).is_wandering(candidate, oldest, within_starts=within_starts)
 
     def disturbed(self) -> tuple[Reading, ...]:
         """Return the turns of blocks that are not compared because something else than their rate was at work."""
@@ -230,6 +237,6 @@ class ThroughputScoring:
         """Return the logarithms by block, from ``oldest`` on."""
         return {block: value for block, value in self._blocks[candidate].items() if block >= oldest}
 
-    def is_wandering(self, candidate: Candidate, oldest: int) -> bool:  # noqa: ARG002 - nothing tells
+    def is_wandering(self, candidate: Candidate, oldest: int, *, within_starts: bool = False) -> bool:  # noqa: ARG002 - nothing tells
         """Return False: a turn's own noise is not known."""
         return False
