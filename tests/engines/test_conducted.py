@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(900), needs(CONTROL_PLANE
 
 SPACE = "optimal-tp"
 DEGREES = (1, 2, 4)
+REFRESH = ("refresh", "--yes", "--skip-preview")
 WORKLOADS: dict[str, object] = {
     "workloads.load": SETTINGS["load"],
     "workloads.limits": {"total_latency_ms": {"percentile": 75, "at_most_ms": 600}},
@@ -66,7 +67,11 @@ class Lived:
     """Of every server, after the verdict."""
     receipts: int
     again: dict[str, list[str]]
-    """What another ``up`` in the middle of the run changed."""
+    """What another ``up`` after the verdict changed."""
+    between: list[dict[str, object]]
+    """What stood before, and after, `up`, `refresh` and `up` between two processes; empty for one process."""
+    updated: list[int]
+    """Exit statuses of these three."""
     destroyed: int
     left: set[str]
 
@@ -91,12 +96,20 @@ def conducted(folder: pathlib.Path, *, kills: bool) -> Lived:
         _furnish(place, plane, addresses)
         if kills:
             (place / "kill").touch()
-        statuses = list(_processes(place, plane, aws))
+        statuses: list[int] = []
+        between: list[dict[str, object]] = []
+        updated: list[int] = []
+        for status in _processes(place, plane, aws):
+            statuses.append(status)
+            if status == -signal.SIGKILL and not between and _is_serving(plane):
+                between.append(_standing(plane, aws))
+                updated = [stack.pulumi(*words).status for words in (UP, REFRESH, UP)]
+                between.append(_standing(plane, aws))
         again = stack.pulumi(*UP).changed()
         compiled = {
             each["metadata"]["name"]: each.get("status", {}).get("succeeded", 0)
             + each.get("status", {}).get("failed", 0)
-            for each in _objects(plane, "batch/v1", "jobs")
+            for each in _jobs(plane)
         }
         replicas = {
             each["metadata"]["name"]: each["spec"]["replicas"]
@@ -115,6 +128,8 @@ def conducted(folder: pathlib.Path, *, kills: bool) -> Lived:
             replicas=replicas,
             receipts=len([key for key in _keys(aws) if key.endswith("receipt.json")]),
             again=again,
+            between=between,
+            updated=updated,
             destroyed=destroyed.status,
             left={str(each) for each in stack.world().things.values()},
         )
@@ -156,6 +171,35 @@ def _objects(plane: ControlPlane, group: str, plural: str) -> list[dict[str, typ
     root = "/api/v1" if group == "v1" else f"/apis/{group}"
     items: list[dict[str, typing.Any]] = plane.ask("GET", f"{root}/namespaces/{SPACE}/{plural}")[1]["items"]
     return items
+
+
+def _jobs(plane: ControlPlane) -> list[dict[str, typing.Any]]:
+    """Return the Jobs of the experiment: the guard's CronJob makes Jobs of its own meanwhile."""
+    return [
+        each
+        for each in _objects(plane, "batch/v1", "jobs")
+        if all(owner["kind"] != "CronJob" for owner in each["metadata"].get("ownerReferences", ()))
+    ]
+
+
+def _is_serving(plane: ControlPlane) -> bool:
+    servers = [each for each in _objects(plane, "apps/v1", "deployments") if each["metadata"]["name"] != GENERATOR]
+    return any(each["spec"]["replicas"] for each in servers)
+
+
+def _standing(plane: ControlPlane, aws: dict[str, str]) -> dict[str, object]:
+    """Return what an experiment has done so far to Jobs and servers, and what it has kept in the bucket."""
+    found: dict[str, object] = {
+        f"{plural} {each['metadata']['name']}": (
+            each["metadata"]["generation"],
+            each["spec"].get("replicas"),
+            each["spec"].get("suspend"),
+        )
+        for plural, items in (("jobs", _jobs(plane)), ("deployments", _objects(plane, "apps/v1", "deployments")))
+        for each in items
+    }
+    kept = _s3(aws).list_objects_v2(Bucket=BUCKET).get("Contents", ())
+    return found | {each["Key"]: each["ETag"] for each in kept}
 
 
 def _furnish(place: pathlib.Path, plane: ControlPlane, addresses: dict[str, str]) -> None:
@@ -244,6 +288,17 @@ def test_nothing_is_done_twice_for_money(lived: Lived) -> None:
         "qwen-vllm-tp4-compile": 1,
     }
     assert len(turns) == len(set(turns))
+
+
+def test_an_up_in_the_middle_changes_nothing(lived: Lived) -> None:
+    """Neither it nor a refresh undoes what the conductor did to Jobs and servers, or touches the turns."""
+    if len(lived.processes) == 1:
+        assert lived.between == []
+        return
+    before, after = lived.between
+
+    assert lived.updated == [0, 0, 0]
+    assert after == before
 
 
 def test_it_stops_what_it_started_and_leaves_a_receipt(lived: Lived) -> None:
