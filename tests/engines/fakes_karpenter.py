@@ -75,7 +75,9 @@ def nodes(plane: ControlPlane) -> list[Manifest]:
 def instances(plane: ControlPlane) -> list[str]:
     """Return the ids of the instances that run; Karpenter's simulation writes them down every second."""
     kept = plane.ask("GET", "/api/v1/namespaces/kube-system/configmaps")[1]["items"]
-    texts = [each["data"]["instances"] for each in kept if each["metadata"]["name"].startswith("kwok-aws-instances-")]
+    ours = [each for each in kept if each["metadata"]["name"].startswith("kwok-aws-instances-")]
+    # Karpenter makes the map a moment before it writes into it.
+    texts = [each.get("data", {}).get("instances", "[]") for each in ours]
     return [instance["InstanceId"] for text in texts for instance in json.loads(text)]
 
 
