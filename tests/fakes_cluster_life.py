@@ -176,8 +176,9 @@ class LiveCluster(Namespace):
         if group == "apps/v1":
             return self._scale(path.split("/")[1], spec)
         self._tick()
-        label, _, value = urllib.parse.parse_qs(path.partition("?")[2])["labelSelector"][0].partition("=")
-        return {"items": [pod.item(self.now()) for pod in self.pods if pod.label == (label, value)]}
+        (asked,) = urllib.parse.parse_qs(path.partition("?")[2]).get("labelSelector", [""])
+        label, _, value = asked.partition("=")
+        return {"items": [pod.item(self.now()) for pod in self.pods if not asked or pod.label == (label, value)]}
 
     def _job(self, name: str, spec: dict[str, typing.Any]) -> dict[str, typing.Any]:
         if name not in self.jobs:
@@ -201,6 +202,8 @@ class LiveCluster(Namespace):
         return {"metadata": {"name": name}, "spec": {"suspend": job.suspended}, "status": status}
 
     def _scale(self, name: str, spec: dict[str, typing.Any]) -> dict[str, typing.Any]:
+        if "replicas" not in spec:
+            return {"spec": {"replicas": self.replicas.get(name, 0)}}
         count = spec["replicas"]
         was, self.replicas[name] = self.replicas.get(name, 0), count
         self._tick()
