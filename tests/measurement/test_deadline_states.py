@@ -138,7 +138,7 @@ class Conducted:
             moment = Moment(self.cluster, state, self.end_money if how == "money" else evict)
             conductor = functools.partial(Conductor, wait=moment.wait, healthy=self.healthy, look_seconds=30.0)
             self.monkeypatch.setattr(assembly, "Conductor", conductor)
-            status = None
+            status: int | None = None
             with contextlib.suppress(Interrupted):
                 status = await Assembly(order=self.order, watching=moment, halt=halt).run()
             return status, moment
