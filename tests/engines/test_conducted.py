@@ -17,6 +17,7 @@ import typing
 
 import boto3
 import pytest
+from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from optimal_tp.servers.deployment import GENERATOR
@@ -79,6 +80,8 @@ class Lived:
 def conducted(folder: pathlib.Path, *, kills: bool) -> Lived:
     """Go through an experiment whose TP1 does not compile, whose TP4 gets no node and whose TP2 dies once."""
     with contextlib.ExitStack() as running:
+        # What moto keeps belongs to this process: another experiment would find the verdict of the one before.
+        moto_api_backend.reset()
         moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         moto.start()
         running.callback(moto.stop)
@@ -253,7 +256,9 @@ def _processes(place: pathlib.Path, plane: ControlPlane, aws: dict[str, str]) ->
 @pytest.fixture(scope="module", params=[False, True], ids=["undisturbed", "killed"])
 def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     """Return what an experiment left, its conductor undisturbed or killed after every change that it makes."""
-    return conducted(tmp_path_factory.mktemp("conducted"), kills=request.param)
+    found = conducted(tmp_path_factory.mktemp("conducted"), kills=request.param)
+    assert (len(found.processes) > 1) == request.param
+    return found
 
 
 def test_every_candidate_ends_in_a_word_and_the_rest_is_measured(lived: Lived) -> None:
