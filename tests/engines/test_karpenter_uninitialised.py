@@ -5,6 +5,7 @@ import contextlib
 import copy
 import datetime as dt
 import functools
+import http
 import pathlib
 import time
 import typing
@@ -16,7 +17,7 @@ from optimal_tp.pods.guard import Guard, keep
 from optimal_tp.pods.kubernetes import Namespace
 from tests.engines.fakes_cluster import NAMESPACE, apply_all, manifests, path_of, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
-from tests.engines.fakes_karpenter import claims, instances
+from tests.engines.fakes_karpenter import CLAIMS, claims, instances
 from tests.engines.fakes_launch import HELD, Launch, launching
 from workloads.manifests.guard import GUARD
 
@@ -60,12 +61,20 @@ def _state(claim: dict[str, typing.Any], kind: str) -> str | None:
     return found.get(kind)
 
 
+def _may_list(running: Launch, path: str, token: str) -> bool:
+    return running.plane.ask("GET", path, token=token)[0] == http.HTTPStatus.OK
+
+
 def call_guard(running: Launch) -> int:
     """Call the guard at its deadline, with its own rights; returns its exit status."""
     plane = running.plane
     apply_all(plane, [each for each in manifests(running.recording) if each["kind"] in RIGHTS])
     file = plane.folder / "token"
-    file.write_text(plane.token(NAMESPACE, GUARD))
+    token = plane.token(NAMESPACE, GUARD)
+    file.write_text(token)
+    # The API server learns of roles a moment after it has taken them.
+    for path in (f"/api/v1/namespaces/{NAMESPACE}/pods", CLAIMS):
+        until(functools.partial(_may_list, running, path, token), f"the guard may list {path}")
     guard = Guard(
         namespace=Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate),
         deployments=tuple(name for together in planned(running.recording) for name in together),
