@@ -184,6 +184,13 @@ def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
     assert found == []
 
 
+def test_a_percentile_has_one_definition() -> None:
+    """``percentile_of`` for what was measured; interpolation for what is simulated, in one place."""
+    found = [str(path.relative_to(ROOT)) for path in tracked("optimal_tp/*.py") if "np.percentile" in path.read_text()]
+
+    assert found == ["optimal_tp/fleet/simulation/answers.py"]
+
+
 def test_nothing_swallows_everything() -> None:
     """``except Exception`` hides what nobody thought of, unless it only cleans up and raises again."""
     found = [

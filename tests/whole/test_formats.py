@@ -58,8 +58,11 @@ def test_an_llmd_report_has_the_measured_figures(tmp_path: pathlib.Path) -> None
     block = found["llmd-tp2-block.yaml"]
     aggregate = block["results"]["request_performance"]["aggregate"]
     engine = block["scenario"]["stack"][0]["standardized"]
+    totals = {sample.total_latency_ms for sample in load_run(tmp_path / "run").samples}
 
     assert aggregate["requests"]["total"] == 24 * 20
+    # As in the report: a latency that a request had, not one between two.
+    assert aggregate["latency"]["request_latency"]["p50"] in totals
     assert aggregate["latency"]["request_latency"]["units"] == "ms"
     assert aggregate["latency"]["request_latency"]["mean"] == pytest.approx(255, rel=0.02)
     assert aggregate["throughput"]["output_token_rate"]["mean"] == pytest.approx(50 / 0.255, rel=0.02)

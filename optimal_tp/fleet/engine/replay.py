@@ -9,7 +9,7 @@ from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
 from optimal_tp.fleet.engine.model import Check
 from optimal_tp.fleet.engine.step_costs import Costs
 from optimal_tp.fleet.engine.stepping import Work, run
-from optimal_tp.fleet.simulation.answers import Metric, ServerModel
+from optimal_tp.fleet.simulation.answers import Metric, ServerModel, interpolated
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
 from optimal_tp.measurement.estimate import Interval, figure
@@ -52,7 +52,7 @@ def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Che
             predicted, measured = (np.concatenate([pair[side][metric] for pair in pairs]) for side in (0, 1))
             for percent in CHECKED:
                 if min(len(predicted), len(measured)) >= FEWEST[percent]:
-                    one, other = (1000 * float(np.percentile(values, percent)) for values in (predicted, measured))
+                    one, other = (1000 * interpolated(values, percent) for values in (predicted, measured))
                     if other > 0:
                         check = Check(load=load, metric=metric, percent=percent, predicted_ms=one, measured_ms=other)
                         found.append(check)
@@ -179,5 +179,5 @@ def _held_out(
             percent=share,
             predicted_ms=whole.percentiles[metric, share].value,
             one_turn=Interval(low=float(np.quantile(values, 0.025)), high=float(np.quantile(values, 0.975))),
-            measured_ms=float(np.percentile(measured[metric], share)),
+            measured_ms=interpolated(measured[metric], share),
         )

@@ -9,6 +9,15 @@ Metric = typing.Literal["total_ms", "ttft_ms", "tpot_ms"]
 Percentile = tuple[Metric, float]
 
 
+def interpolated(values: typing.Sequence[float] | np.ndarray, percent: float) -> float:
+    """Return the percentile of what was simulated, or of what is held against it, between the two nearest values.
+
+    A report's percentile is a value that was measured (`measurement.distribution.percentile_of`). Here numpy selects
+    among hundreds of thousands of values without sorting them, and the figures in docs/concepts/fleet.md are such.
+    """
+    return float(np.percentile(values, percent))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
     """What became of requests, in the order of their arrivals."""

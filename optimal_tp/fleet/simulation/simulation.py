@@ -10,7 +10,7 @@ import typing
 import numpy as np
 import scipy.special
 
-from optimal_tp.fleet.simulation.answers import Answers, Percentile, ServerModel
+from optimal_tp.fleet.simulation.answers import Answers, Percentile, ServerModel, interpolated
 from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, thinned
 from optimal_tp.measurement.estimate import Estimate, Interval
 
@@ -198,7 +198,7 @@ def _percentiles(found: Answers, asked: typing.Sequence[Percentile]) -> tuple[fl
         "ttft_ms": found.firsts,
         "tpot_ms": (found.totals - found.firsts)[several] / (found.tokens[several] - 1),
     }
-    return tuple(1000 * float(np.percentile(values[metric], percent)) for metric, percent in asked)
+    return tuple(1000 * interpolated(values[metric], percent) for metric, percent in asked)
 
 
 def _estimate(value: float, figures: np.ndarray, resampled: np.ndarray, error: float, further: float) -> Estimate:

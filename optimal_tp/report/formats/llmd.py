@@ -19,6 +19,7 @@ import yaml
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.distribution import percentile_of
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of
@@ -220,11 +221,12 @@ def _statistics(unit: str, values: typing.Iterable[float | None]) -> _Data | Non
     found: _Data = {"units": unit, "mean": float(known.mean())}
     if len(known) > 1:
         found["stddev"] = float(known.std(ddof=1))
-    found["min"] = float(known.min())
+    ordered = sorted(known.tolist())
+    found["min"] = ordered[0]
     for name, percent in _PERCENTILES.items():
         if len(known) * min(percent, 100 - percent) >= 100:  # noqa: PLR2004 - one value in percent
-            found[name] = float(np.percentile(known, percent))
-    found["max"] = float(known.max())
+            found[name] = percentile_of(ordered, percent)
+    found["max"] = ordered[-1]
     return found
 
 
