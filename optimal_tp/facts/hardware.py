@@ -103,11 +103,6 @@ class InstanceType:
     """Zones, by region, in which the type was offered on OFFERINGS_READ_ON."""
 
     @property
-    def physical_cores(self) -> PhysicalCores:
-        """NeuronCores of all chips: what Karpenter believes a node offers as ``neuroncore``."""
-        return PhysicalCores(self.chips * PHYSICAL_CORES_PER_CHIP)
-
-    @property
     def logical_cores(self) -> LogicalCores:
         """Cores of all chips at LNC=2: what the device plugin offers as ``neuroncore``."""
         return LogicalCores(self.chips * LOGICAL_CORES_PER_CHIP)

@@ -4,7 +4,14 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.facts.hardware import AllocatedCores, BilledCores, LogicalCores, PhysicalCores
+from optimal_tp.facts.hardware import (
+    LOGICAL_CORES_PER_CHIP,
+    PHYSICAL_CORES_PER_CHIP,
+    AllocatedCores,
+    BilledCores,
+    LogicalCores,
+    PhysicalCores,
+)
 from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import DegreeRecord, RunRecord
 from optimal_tp.settings.workload import Price
@@ -88,7 +95,7 @@ def _estimate(price: Price, cores: int, per_core: Estimate | None) -> Estimate |
     return Estimate(value=value, interval=Interval(low=low, high=usd_per_million(price, cores, per_core.interval.low)))
 
 
-PHYSICAL_PER_LOGICAL = 2
+PHYSICAL_PER_LOGICAL = PHYSICAL_CORES_PER_CHIP // LOGICAL_CORES_PER_CHIP
 """Trainium2 at its default LNC=2: two physical NeuronCores act as one logical core."""
 
 

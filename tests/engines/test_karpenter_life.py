@@ -10,7 +10,7 @@ import typing
 
 import pytest
 
-from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
+from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE, PHYSICAL_CORES_PER_CHIP
 from optimal_tp.plan.placement import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
 from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, placed, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
@@ -123,7 +123,7 @@ def test_hardware_is_what_karpenter_counts_on(life: Life) -> None:
         "memory": f"{hardware.allocatable_memory_mib}Mi",
         "pods": str(hardware.allocatable_pods),
         NEURON_RESOURCE: str(hardware.chips),
-        NEURONCORE_RESOURCE: str(hardware.physical_cores),
+        NEURONCORE_RESOURCE: str(hardware.chips * PHYSICAL_CORES_PER_CHIP),
     }
 
     assert [{name: each[name] for name in counted} for each in life.believed] == [counted] * len(life.launched)

@@ -19,14 +19,14 @@ def moto_folder() -> pathlib.Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "physical", "logical"),
-    [("trn2.3xlarge", 8, 4), ("trn2.48xlarge", 128, 64)],
+    ("name", "logical"),
+    [("trn2.3xlarge", 4), ("trn2.48xlarge", 64)],
 )
-def test_cores_of_a_type(name: InstanceTypeName, physical: int, logical: int) -> None:
-    """Eight physical and four logical cores a chip: Karpenter's count and the device plugin's."""
+def test_cores_of_a_type(name: InstanceTypeName, logical: int) -> None:
+    """Four logical cores a chip: the device plugin's count, and what is paid for."""
     kind = INSTANCE_TYPES[name]
 
-    assert (kind.physical_cores, kind.logical_cores, kind.billed_cores) == (physical, logical, logical)
+    assert (kind.logical_cores, kind.billed_cores) == (logical, logical)
 
 
 @pytest.mark.parametrize("name", INSTANCE_TYPES)
