@@ -14,11 +14,11 @@ import boto3
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import OptimalTpError, ServerFailed, StorageFailed
 from optimal_tp.experiment.turns import Halt
-from optimal_tp.measurement.node_bill import RECEIPT, NodeSpan, Receipt, Tariff, receipt
+from optimal_tp.measurement.node_bill import RECEIPT, NodeSpan, Receipt, Tariff, bill, receipt
 from optimal_tp.measurement.run import decode_run
 from optimal_tp.measurement.sweep import SWEEP
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
-from optimal_tp.report.claims import bill, receipt_claim
+from optimal_tp.report.claims import receipt_claim
 from optimal_tp.report.files import write
 from optimal_tp.report.physics.reached import analysed
 from optimal_tp.report.sweep import write_receipt

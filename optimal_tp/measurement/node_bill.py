@@ -61,14 +61,22 @@ class Receipt:
     """A sentence for each thing that the sums leave out."""
 
     @property
-    def usd(self) -> float | None:
+    def total_usd(self) -> float | None:
         """Nodes and what ran around them."""
         return None if self.neuron_usd is None else self.neuron_usd + (self.idle_usd or 0.0)
 
     @property
-    def usd_per_verdict(self) -> float | None:
+    def total_usd_per_verdict(self) -> float | None:
         """None where no verdict was settled."""
-        return None if self.usd is None or self.verdicts == 0 else self.usd / self.verdicts
+        return None if self.total_usd is None or self.verdicts == 0 else self.total_usd / self.verdicts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bill(Receipt):
+    """A receipt with its sums, as ``verdict.json`` holds it. What is not known is null."""
+
+    usd: float | None
+    usd_per_verdict: float | None
 
 
 _FORM = pydantic.TypeAdapter(Receipt)
@@ -116,6 +124,11 @@ def receipt(
         verdicts=verdicts,
         unknown=(*_unseen(nodes, watched_from, watched_until), *_unpriced(totals, tariff), *faults),
     )
+
+
+def bill(found: Receipt) -> Bill:
+    """Return ``found`` with its sums."""
+    return Bill(**vars(found), usd=found.total_usd, usd_per_verdict=found.total_usd_per_verdict)
 
 
 def decode_receipt(text: str) -> Receipt:

@@ -15,7 +15,7 @@ from optimal_tp.measurement.estimate import (
     ranged,
     usd,
 )
-from optimal_tp.measurement.node_bill import NodeSeconds, NodeSpan, Receipt
+from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.report.choice_by_limit import by_limit_claim
 from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.report.physics.claims_in_words import TOPIC, limit_claim
@@ -25,25 +25,6 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT, turned_to
 from optimal_tp.verdict.latency import medians_alone
 from optimal_tp.verdict.predictions import PLANNED_WORDS, Prediction
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Bill:
-    """A receipt with its sums, as ``verdict.json`` holds it. What is not known is null."""
-
-    nodes: tuple[NodeSpan, ...]
-    totals: tuple[NodeSeconds, ...]
-    neuron_usd: float | None
-    idle_usd: float | None
-    usd: float | None
-    verdicts: int
-    usd_per_verdict: float | None
-    unknown: tuple[str, ...]
-
-
-def bill(receipt: Receipt) -> Bill:
-    """Return ``receipt`` with its sums."""
-    return Bill(**{field.name: getattr(receipt, field.name) for field in dataclasses.fields(Bill)})
 
 
 def receipt_claim(receipt: Receipt | None) -> str:
@@ -56,9 +37,10 @@ def receipt_claim(receipt: Receipt | None) -> str:
     nodes = ", ".join(
         f"{total.nodes} x {total.instance_type}, {duration(total.seconds)} in total" for total in receipt.totals
     )
-    if receipt.usd is None:
+    if receipt.total_usd is None:
         return f"{nodes}. Not known: {unknown}."
-    each = "no settled verdict" if receipt.usd_per_verdict is None else f"{usd(receipt.usd_per_verdict)} per verdict"
+    share = receipt.total_usd_per_verdict
+    each = "no settled verdict" if share is None else f"{usd(share)} per verdict"
     around = "" if not receipt.idle_usd else f" and about {usd(receipt.idle_usd)} for the cluster around them"
     return f"{nodes}: {usd(receipt.neuron_usd)}{around}; {each}. Not known: {unknown}."
 

@@ -6,8 +6,9 @@ import typing
 
 import pydantic
 
+from optimal_tp.measurement.node_bill import Bill, bill
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
-from optimal_tp.report.claims import Bill, Claim, bill, claims
+from optimal_tp.report.claims import Claim, claims
 from optimal_tp.report.headline import headline
 from optimal_tp.report.physics.claims_in_words import Limits, limits_of
 from optimal_tp.report.servers import ServerFigures, server_figures

@@ -9,10 +9,10 @@ import rich.console
 import rich.text
 
 from optimal_tp.errors import Exit, Problem, SettingsError, gravest
-from optimal_tp.measurement.node_bill import Receipt
+from optimal_tp.measurement.node_bill import Receipt, bill
 from optimal_tp.measurement.sweep import SWEEP, VERDICTS, Sweep, decode_sweep, encode_sweep
 from optimal_tp.report.across import ModelResult, ModelRow, headline, rows, tables
-from optimal_tp.report.claims import bill, receipt_claim
+from optimal_tp.report.claims import receipt_claim
 from optimal_tp.report.conclusion import judged_again, sheet, show
 from optimal_tp.report.files import every_table, sweep_html, sweep_markdown, write, write_files
 from optimal_tp.report.physics.reached import analysed

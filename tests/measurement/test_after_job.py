@@ -113,7 +113,7 @@ def test_several_load_generators_have_a_receipt(
     assert [node["name"] for node in receipt["nodes"]] == ["a"]
     assert receipt["verdicts"] == int(status == 0)
     assert again is not None
-    assert again.usd == pytest.approx(receipt["usd"])
+    assert again.total_usd == pytest.approx(receipt["usd"])
     assert "1 x trn2.3xlarge" in (folder / "report.md").read_text()
 
 

@@ -11,8 +11,7 @@ import moto
 import pytest
 
 from optimal_tp.__main__ import main
-from optimal_tp.measurement.node_bill import NodeSpan, Tariff, receipt
-from optimal_tp.report.claims import bill
+from optimal_tp.measurement.node_bill import NodeSpan, Tariff, bill, receipt
 from optimal_tp.settings.workload import Price
 
 BUCKET, RUNS = "results", "s3://results/runs"

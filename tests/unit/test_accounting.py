@@ -144,5 +144,5 @@ def test_the_receipt_is_kept_at_once_and_again_at_the_end(tmp_path: pathlib.Path
     if whole_run:
         kept = decode_run((folder / "run.json").read_text()).receipt
         assert kept is not None
-        assert kept.usd == pytest.approx(1.2)
+        assert kept.total_usd == pytest.approx(1.2)
         assert "$1.20 per verdict" in (folder / "report.md").read_text()

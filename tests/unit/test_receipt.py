@@ -7,9 +7,9 @@ import typing
 import jsonschema
 import pytest
 
-from optimal_tp.measurement.node_bill import NodeSpan, Receipt, Tariff, decode_receipt, receipt
+from optimal_tp.measurement.node_bill import NodeSpan, Receipt, Tariff, bill, decode_receipt, receipt
 from optimal_tp.measurement.run import decode_run, encode_run
-from optimal_tp.report.claims import bill, claims, receipt_claim
+from optimal_tp.report.claims import claims, receipt_claim
 from optimal_tp.report.document import document, encode_document, schema
 from optimal_tp.report.tables import receipt_table, tables
 from optimal_tp.settings.workload import Price
@@ -46,8 +46,8 @@ def test_nodes_are_paid_from_launch_to_end() -> None:
     assert [(total.instance_type, total.nodes, total.seconds) for total in found.totals] == [("trn2.3xlarge", 2, 9600)]
     assert found.neuron_usd == pytest.approx(160 / 60 * 2.25)
     assert found.idle_usd == pytest.approx(2 * 0.36)
-    assert found.usd == pytest.approx(6.72)
-    assert found.usd_per_verdict == pytest.approx(6.72)
+    assert found.total_usd == pytest.approx(6.72)
+    assert found.total_usd_per_verdict == pytest.approx(6.72)
     assert found.unknown == (BEFORE,)
 
 
@@ -71,7 +71,7 @@ def test_without_a_price_seconds_remain() -> None:
     """Dollars are not known, neither 0 nor the idle part alone."""
     found = billed(node("a", "10:00", "11:00"), tariff=Tariff(price=None, idle_usd_per_hour=0.36))
 
-    assert (found.neuron_usd, found.usd, found.usd_per_verdict) == (None, None, None)
+    assert (found.neuron_usd, found.total_usd, found.total_usd_per_verdict) == (None, None, None)
     assert found.totals[0].seconds == 3600
     assert "the price of a node" in found.unknown
 
@@ -79,7 +79,7 @@ def test_without_a_price_seconds_remain() -> None:
 @pytest.mark.parametrize(("verdicts", "each"), [(0, None), (1, 2.61), (3, 0.87)])
 def test_dollars_per_verdict(verdicts: int, each: float | None) -> None:
     """Of nothing settled there is no price per verdict; a sweep's is shared by its models."""
-    found = billed(node("a", "10:00", "11:00"), verdicts=verdicts).usd_per_verdict
+    found = billed(node("a", "10:00", "11:00"), verdicts=verdicts).total_usd_per_verdict
 
     assert found == (None if each is None else pytest.approx(each))
 
@@ -151,7 +151,7 @@ def test_the_report_shows_the_receipt_and_a_stored_run_keeps_it() -> None:
 
     assert record.receipt == paid
     jsonschema.validate(found, json.loads(schema()))
-    assert found["receipt"]["usd"] == pytest.approx(paid.usd)
+    assert found["receipt"]["usd"] == pytest.approx(paid.total_usd)
     assert found["receipt"]["nodes"][1]["gone"] is None
     assert [claim.sentence for claim in claims(analysis) if claim.topic == "Receipt"] == [receipt_claim(paid)]
     (table,) = (table for table in tables(analysis, document(analysis)) if table.heads[0] == "Node")
