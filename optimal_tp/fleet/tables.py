@@ -4,7 +4,6 @@ import pathlib
 import typing
 
 import rich.console
-import rich.table
 
 from optimal_tp.fleet.demand import METRIC_WORDS
 from optimal_tp.fleet.model_words import check_table
@@ -12,6 +11,7 @@ from optimal_tp.fleet.planning import SHOWN, Carried, FleetPlan, Loss, hourly
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.answers import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
+from optimal_tp.report.conclusion import grid
 from optimal_tp.report.tables import Table, held_out_table
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.findings import Verdict
@@ -197,17 +197,8 @@ def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]
     said = words(found, again.verdict, again.record)
     verdict: Verdict = again.verdict
     for table in tables(found, verdict):
-        console.print(_grid(table))
+        console.print(grid(table.heads, table.rows, table.caption))
     for sentence in (said.headline, *said.sentences, *said.marks):
         console.print(sentence, soft_wrap=True)
     for file in files:
         console.print(f"Written: {file}", soft_wrap=True)
-
-
-def _grid(table: Table) -> rich.table.Table:
-    grid = rich.table.Table(title=table.caption, title_justify="left", box=None, pad_edge=False)
-    for head in table.heads:
-        grid.add_column(head)
-    for row in table.rows:
-        grid.add_row(*row)
-    return grid

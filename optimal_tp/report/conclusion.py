@@ -63,12 +63,21 @@ def sheet(table: Table, *, plain: bool) -> rich.console.RenderableType:
     """Return ``table`` for a terminal, or with ``plain`` as lines for a log or a pipe."""
     if plain:
         return rich.text.Text("\n".join("  ".join(cells) for cells in (table.heads, *table.rows)))
-    shown = rich.table.Table(box=None, pad_edge=False)
-    for head in table.heads:
-        shown.add_column(head, overflow="fold")
-    for cells in table.rows:
-        shown.add_row(*(rich.text.Text(cell) for cell in cells))
-    return shown
+    return grid(table.heads, table.rows)
+
+
+def grid(
+    heads: typing.Sequence[str],
+    rows: typing.Iterable[typing.Sequence[str | rich.text.Text]],
+    caption: str | None = None,
+) -> rich.table.Table:
+    """Return columns without lines for a terminal, in which a long cell is folded and no cell is markup."""
+    found = rich.table.Table(title=caption, title_justify="left", box=None, pad_edge=False)
+    for head in heads:
+        found.add_column(head, overflow="fold")
+    for cells in rows:
+        found.add_row(*(rich.text.Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    return found
 
 
 def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
@@ -79,17 +88,16 @@ def _degrees(analysis: Analysis, *, plain: bool) -> rich.console.RenderableType:
             for degree in analysis.verdict.degrees
         ]
         return rich.text.Text("\n".join(lines))
-    table = rich.table.Table(box=None, pad_edge=False)
-    for head in ("Candidate", "Result", "Tokens/s per core", "Decided by"):
-        table.add_column(head, overflow="fold")
-    for degree in analysis.verdict.degrees:
-        table.add_row(
+    rows = (
+        (
             degree.name,
             rich.text.Text(badge(analysis.verdict, degree), style=_WORDS.get(degree.word, "")),
             ranged(degree.tokens_per_second_per_core),
-            rich.text.Text(degree.ground.sentence),
+            degree.ground.sentence,
         )
-    return table
+        for degree in analysis.verdict.degrees
+    )
+    return grid(("Candidate", "Result", "Tokens/s per core", "Decided by"), rows)
 
 
 def judged_again(source: Source, predict: Predict | None) -> Retrial:

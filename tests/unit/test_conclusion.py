@@ -5,7 +5,7 @@ import pathlib
 
 import rich.console
 
-from optimal_tp.report.conclusion import judged_again, show
+from optimal_tp.report.conclusion import grid, judged_again, show
 from optimal_tp.report.headline import certainty
 from optimal_tp.results.source import read
 from optimal_tp.verdict.analysis import analyse
@@ -60,6 +60,18 @@ def test_a_terminal_has_a_table() -> None:
 
     assert lines[0].split() == ["Candidate", "Result", "Tokens/s", "per", "core", "Decided", "by"]
     assert any(line.startswith("TP4") and "not tested" in line for line in lines)
+
+
+def test_a_cell_of_a_table_is_no_markup() -> None:
+    """Brackets are shown as they are, and a caption stands above."""
+    target = io.StringIO()
+    rich.console.Console(file=target, width=100).print(grid(("Place", "Why"), [("[red]", "x[/]")], "Left out"))
+
+    assert [line.split() for line in target.getvalue().splitlines()] == [
+        ["Left", "out"],
+        ["Place", "Why"],
+        ["[red]", "x[/]"],
+    ]
 
 
 def test_the_last_lines_are_the_verdict_and_the_report() -> None:
