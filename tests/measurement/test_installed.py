@@ -1,13 +1,16 @@
 """The product as a user installs it: a wheel in an environment of its own, used from another folder."""
 
+import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import sysconfig
 import typing
 
+import packaging.requirements
 import pytest
 import yaml
 
@@ -31,6 +34,8 @@ class Installed(typing.NamedTuple):
 
     command: pathlib.Path
     folder: pathlib.Path
+    requires: tuple[str, ...]
+    """What the wheel's own metadata asks for, as pip reads it."""
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``optimal-tp`` with ``words``, with nothing of this checkout on Python's path."""
@@ -67,7 +72,32 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     folder = home / "elsewhere"
     folder.mkdir()
-    return Installed(environment / "bin" / "optimal-tp", folder)
+    (metadata,) = packages.glob("optimal_tp-*.dist-info")
+    requires = importlib.metadata.Distribution.at(metadata).requires or ()
+    return Installed(environment / "bin" / "optimal-tp", folder, tuple(requires))
+
+
+def _asked(name: str) -> set[str]:
+    """Return the libraries that ``requirements/NAME.in`` names itself."""
+    return set(re.findall(r"^([\w.-]+)(?:\[.*\])?==", (ROOT / f"requirements/{name}.in").read_text(), re.MULTILINE))
+
+
+def test_it_asks_for_what_the_requirements_pin(installed: Installed) -> None:
+    """Its libraries are those of the requirements, with ``numba`` for ``plan``; each pin is a version it allows."""
+    wanted = [packaging.requirements.Requirement(each) for each in installed.requires]
+    pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE)
+    refused = [
+        f"{each} is pinned to {version}"
+        for each in wanted
+        for name, version in pinned
+        if name == each.name and not each.specifier.contains(version)
+    ]
+    local = {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": "local"})}
+
+    assert {each.name for each in wanted if each.marker is None} == _asked("loadgen") | {"numba"}
+    assert local == _asked("loadgen") | _asked("local")
+    assert {each.name for each in wanted} <= {name for name, _ in pinned}
+    assert refused == []
 
 
 def test_it_says_its_version_and_its_commands(installed: Installed) -> None:
