@@ -59,10 +59,3 @@ def statements(path: pathlib.Path) -> list[ast.AST]:
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
             found.extend(getattr(node, field, ()))
     return found
-
-
-def attributes_read(path: pathlib.Path) -> collections.abc.Iterator[str]:
-    """Yield the name of every attribute that a module reads."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-            yield node.attr
