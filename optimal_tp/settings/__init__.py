@@ -1,1 +1,1 @@
-"""What a stack file may say, parsed and checked."""
+"""Parse and check the settings of a stack file."""

@@ -1,4 +1,4 @@
-"""Which versions of EKS's add-ons run: the ``addons`` section of the settings."""
+"""Versions of the EKS add-ons: the ``addons`` section of the settings."""
 
 import typing
 
@@ -19,23 +19,23 @@ ADDON_KEYS: typing.Final[typing.Mapping[str, AddonName]] = {
     "efs_csi_driver": "aws-efs-csi-driver",
     "pod_identity_agent": "eks-pod-identity-agent",
 }
-"""Key of the section to EKS's name."""
+"""EKS's name of each add-on, by its key in the section."""
 
 
 class AddonVersions(Section):
-    """EKS add-on versions; absent takes EKS's default for the minor when the add-on is made, and keeps it."""
+    """EKS add-on versions. An add-on without one gets, and keeps, EKS's default on the day it is created."""
 
     vpc_cni: Version | None = None
-    """Network of pods, and the policies between them."""
+    """Pod network and network policies."""
     kube_proxy: Version | None = None
-    """Services inside the cluster."""
+    """Routes traffic to Services inside the cluster."""
     coredns: Version | None = None
-    """Names inside the cluster."""
+    """DNS inside the cluster."""
     efs_csi_driver: Version | None = None
-    """Mounts the volume of compiled artifacts."""
+    """Mounts the volume that holds the compiled artifacts."""
     pod_identity_agent: Version | None = None
     """Gives Karpenter and the EFS driver their AWS identity."""
 
     def by_addon(self) -> dict[AddonName, str | None]:
-        """Return the version that is named for each add-on; None where EKS chooses."""
+        """Return the version of each add-on; None where EKS chooses."""
         return {addon: getattr(self, key) for key, addon in ADDON_KEYS.items()}

@@ -1,4 +1,4 @@
-"""How many requests a server works on at a time: one number, several, some for each degree, or as memory allows."""
+"""Batches (requests that a server works on at a time): one number, a list, a map by degree, or auto."""
 
 import itertools
 import typing
@@ -8,7 +8,7 @@ import pydantic
 from optimal_tp.settings.parser import broken
 
 MOST = 16_384
-"""Largest batch: with every part around it the name of its server stays within Kubernetes' 63 characters."""
+"""Largest batch. With it, the whole name of a server stays within Kubernetes' 63 characters."""
 
 
 def _power_of_two(degree: int) -> int:
@@ -28,7 +28,7 @@ def _rising(batches: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _kind(value: object) -> str | None:
-    """Return which form ``value`` has; None for a value of no form."""
+    """Return the form of ``value``; None if it has none of the known forms."""
     if isinstance(value, dict):
         return "<map>"
     if isinstance(value, (list, tuple)):
@@ -39,7 +39,7 @@ def _kind(value: object) -> str | None:
 
 
 def _forms(rule: str) -> pydantic.Discriminator:
-    """Return what tells the forms of a field apart; ``rule`` names all of them."""
+    """Return the discriminator between the forms of a field; ``rule`` names all of them."""
     return pydantic.Discriminator(_kind, custom_error_type="broken_rule", custom_error_message=rule)
 
 
@@ -56,7 +56,7 @@ Batches = typing.Annotated[
     _Batch | _Several | _ByDegree | _Auto,
     _forms("must be a whole number of at least 1, a list of them, a map of either by degree, or auto"),
 ]
-"""What a settings file says of the batches of all degrees."""
+"""The batches of all degrees, in any form that a settings file allows."""
 
 
 def batches_of(said: "Batches", degree: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Candidates as records and orders hold them: a degree alone as its number, with a batch as ``tp1-b4``."""
+"""Candidates as records and run plans store them: a degree as its number, a degree with a batch as ``tp1-b4``."""
 
 import typing
 
@@ -22,11 +22,11 @@ def _plain(of: Candidate) -> int | str:
 
 
 CandidateName = typing.Annotated[Candidate, pydantic.PlainValidator(_read), pydantic.PlainSerializer(_plain)]
-"""A candidate that is read from its number or its name, and written as records without batches have always had it."""
+"""A candidate, read from its number or its name; without a batch it is written as a number, as in older records."""
 
 Named = typing.Annotated[
     str,
     pydantic.PlainValidator(lambda said: _read(said).name),
     pydantic.PlainSerializer(lambda name: _plain(candidate(name))),
 ]
-"""The same, held as its name for people: "TP1", "TP1-B4"."""
+"""The same, written as its name for people: "TP1", "TP1-B4"."""

@@ -1,17 +1,17 @@
-"""What the first `up` of a cluster cannot do and a later one can: get into a network of its own making, for one."""
+"""Problems of a cluster's first `up` alone, such as a private API server in a VPC that does not exist yet."""
 
 from optimal_tp.errors import Problem
 from optimal_tp.settings.infra import InfraSettings
 
 
 def is_closed(settings: InfraSettings) -> bool:
-    """Return whether nobody can reach the API server at first: it is private, in a VPC that is not there yet."""
+    """Return whether the first `up` cannot reach the API server, which is private in a VPC that does not exist yet."""
     is_made = settings.existing is None and settings.network.existing is None
     return is_made and not settings.control_plane.public_access_cidrs
 
 
 def is_role_of(caller_arn: str, role_arn: str) -> bool:
-    """Return whether the session ``caller_arn`` is the role's: such an ARN has the role's name without its path."""
+    """Return whether ``caller_arn`` is a session of the role. A session's ARN has the role's name without its path."""
     service, _, rest = caller_arn.rpartition(":assumed-role/")
     account = service.rsplit(":", maxsplit=1)[-1]
     name = role_arn.rsplit("/", maxsplit=1)[-1]
@@ -28,7 +28,7 @@ ENTERED_REMEDY = "remove it; that role already administers the cluster"
 
 
 def problems(settings: InfraSettings, *, caller_arn: str) -> list[Problem]:
-    """Return what ends the first `up` half-way, when ``caller_arn`` runs it; nothing of it ends a later one."""
+    """Return the problems that would stop a first `up` by ``caller_arn`` half-way; none of them stops a later one."""
     where = "infra.control_plane"
     found = []
     if is_closed(settings):

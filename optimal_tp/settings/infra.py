@@ -1,4 +1,4 @@
-"""What a stack file may say about the infrastructure: its ``infra`` section, parsed and checked as a whole."""
+"""The ``infra`` section of a stack file, parsed and checked as a whole."""
 
 import ipaddress
 import itertools
@@ -19,7 +19,7 @@ from optimal_tp.settings.prices import Prices
 
 LogType = typing.Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 RetentionDays = typing.Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653]
-"""What CloudWatch Logs accepts (PutRetentionPolicy), less the longest."""
+"""Days that CloudWatch Logs accepts (PutRetentionPolicy), except the longest."""
 
 _SMALLEST_VPC_PREFIX, _LARGEST_VPC_PREFIX = 20, 16
 _FEWEST_ZONES, _MOST_ZONES = 2, 6
@@ -28,18 +28,18 @@ _RESERVED_TAGS = ("aws:", "eks:", "karpenter.sh/", "karpenter.k8s.aws/", "kubern
 
 
 class Network(Section):
-    """The VPC, made by the program or there already."""
+    """The VPC: a new one, or one that exists already."""
 
     cidr: str = pydantic.Field(
         default="10.42.0.0/16", json_schema_extra={"x-range": "an IPv4 network between /16 and /20"}
     )
-    """IPv4 range of the VPC that the program makes, /16 to /20."""
+    """IPv4 range of a new VPC, /16 to /20."""
     nat_gateways: typing.Literal["one", "per-zone"] = "one"
-    """``one`` is cheaper; ``per-zone`` outlives a zone."""
+    """``one`` is cheaper; ``per-zone`` survives the loss of a zone."""
     flow_log_days: RetentionDays | None = None
-    """Keeps VPC flow logs that long; absent makes none."""
+    """How many days VPC flow logs are kept; absent: no flow logs."""
     existing: ExistingNetwork | None = None
-    """Absent makes a VPC."""
+    """The existing VPC to use; absent: the program creates one."""
 
     @pydantic.field_validator("cidr")
     @classmethod
@@ -74,17 +74,18 @@ class ControlPlane(Section):
         default=(),
         json_schema_extra={"x-range": "IPv4 networks, for example 203.0.113.7/32, but not the whole internet"},
     )
-    """Who may reach the API server from the internet; empty keeps it private to the VPC. The `up` that makes the VPC
-    cannot be inside, so it refuses an empty list."""
+    """Networks that may reach the API server from the internet; an empty list keeps it private to the VPC. The `up`
+    that creates the VPC runs outside it, so it refuses an empty list."""
     log_types: tuple[LogType, ...] = ("api", "audit", "authenticator")
     """Logs that EKS sends to CloudWatch, which charges for them; an empty list sends none."""
     log_retention_days: RetentionDays = 7
+    """How many days CloudWatch keeps these logs."""
     deletion_protection: bool = False
-    """True makes ``pulumi destroy`` stop at the cluster until an ``up`` has switched it off."""
+    """True: ``pulumi destroy`` stops at the cluster until an ``up`` sets this to false."""
     key_deletion_days: int = pydantic.Field(default=7, ge=7, le=30)
-    """How long the KMS key of the cluster's secrets can be brought back after destroy."""
+    """How many days after destroy the KMS key of the cluster's secrets can still be restored."""
     admin_role_arns: tuple[RoleArn, ...] = ()
-    """Roles that administer the cluster beside the one that made it."""
+    """Roles that administer the cluster, in addition to the one that creates it."""
 
     @pydantic.field_validator("public_access_cidrs")
     @classmethod
@@ -103,7 +104,7 @@ class ControlPlane(Section):
 
 
 class SystemNodes(Section):
-    """The managed node group under everything that is not a Neuron pod: two nodes, untainted."""
+    """The managed node group that runs everything except Neuron pods: two nodes, untainted."""
 
     instance_type: str = pydantic.Field(
         default="m7i.large",
@@ -111,30 +112,31 @@ class SystemNodes(Section):
     )
     """An x86-64 type that the region offers."""
     disk_gib: int = pydantic.Field(default=30, ge=20, le=1000)
-    """Root volume of each: images of the controllers and of the load generator."""
+    """Root volume of each node; it holds the images of the controllers and of the load generator."""
 
 
 class Registries(Section):
-    """Where charts and images come from, for accounts that keep private mirrors."""
+    """The sources of charts and images, for accounts that keep private mirrors."""
 
     charts: str = pydantic.Field(default=CHART_REGISTRY, min_length=1)
-    """``oci://host[/prefix]`` with the upstream paths below it, or a local directory of unpacked charts."""
+    """Helm charts: ``oci://host[/prefix]`` with the upstream paths below it, or a local folder of unpacked charts."""
     images: str = pydantic.Field(
         default=IMAGE_REGISTRY,
         pattern=shape(
             r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)*$",
-            "must be a registry's host, perhaps with a prefix, for example public.ecr.aws",
+            "must be a registry's host, optionally with a prefix, for example public.ecr.aws",
         ),
     )
-    """Host, perhaps with a prefix, and the upstream paths below it."""
+    """Images: a registry's host, optionally with a prefix, that has the upstream paths below it."""
 
 
 class Storage(Section):
     """The file system that compile Jobs fill and servers read."""
 
     throughput: typing.Literal["elastic", "bursting"] = "elastic"
+    """EFS throughput: ``elastic`` bills by the byte; ``bursting`` grows with the amount stored."""
     owner_uid: int = pydantic.Field(default=1000, ge=0, le=4294967295)
-    """User and group that own everything on the access point, whoever writes."""
+    """User and group id that own every file on the access point, whichever user writes it."""
 
 
 _OF_A_NEW_CLUSTER: typing.Final = (
@@ -146,7 +148,7 @@ SYSTEM_NODES = 2
 
 
 class InfraSettings(Section):
-    """Everything that the ``infra`` section may say."""
+    """The ``infra`` section."""
 
     cluster_name: str = pydantic.Field(
         default="optimal-tp",
@@ -155,18 +157,18 @@ class InfraSettings(Section):
         ),
         max_length=40,
     )
-    """Physical name of the cluster: log group, tags and people address it by this name."""
+    """Physical name of the cluster; its log group and tags carry the same name."""
     zones: tuple[Zone, ...]
-    """Zones of the network, at least two, all in the stack's region; the first carries a single NAT gateway."""
+    """Zones of the network, at least two, all in the stack's region; a single NAT gateway goes into the first."""
     kubernetes: KubernetesMinor = "1.35"
     """Minor version of the cluster and its nodes; ``neuron.pair`` must have an AMI for it."""
     permissions_boundary_arn: PolicyArn | None = None
-    """Bounds every IAM role that the program makes; absent bounds none."""
+    """Permissions boundary of every IAM role that the program creates; absent: no boundary."""
     karpenter_dry_run: bool = True
-    """Karpenter tries launches out before it takes a node class. False where a policy of the organization refuses such
-    trials, which name neither IMDSv2 nor the right instance type."""
+    """True: Karpenter tries launches before it accepts a node class. Set false if your organization's policies refuse
+    such trials, which name neither IMDSv2 nor the right instance type."""
     tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
-    """On every AWS resource, and on the instances and volumes that Karpenter launches."""
+    """Tags on every AWS resource, and on the instances and volumes that Karpenter launches."""
     registries: Registries = Registries()
     network: Network = Network()
     control_plane: ControlPlane = ControlPlane()
@@ -176,7 +178,7 @@ class InfraSettings(Section):
     neuron: Neuron
     storage: Storage = Storage()
     existing: ExistingCluster | None = None
-    """Absent makes a cluster."""
+    """The existing cluster to use; absent: the program creates one."""
 
     @property
     def region(self) -> str:
@@ -185,7 +187,7 @@ class InfraSettings(Section):
 
     @property
     def physical_name(self) -> str:
-        """The cluster's name, made or there already; dashboard and alarms carry it too."""
+        """The name of the new or existing cluster; dashboard and alarms carry it too."""
         return self.cluster_name if self.existing is None else self.existing.cluster_name
 
     @pydantic.field_validator("kubernetes", mode="before")

@@ -1,4 +1,4 @@
-"""The models of a settings file: ``workloads`` is one experiment, or what each entry of ``models`` begins from."""
+"""The models of a settings file: ``workloads`` is one experiment, or the defaults of each entry in ``models``."""
 
 import dataclasses
 import re
@@ -18,18 +18,18 @@ _MERGED = ("model", "load", "decision")
 
 
 class ModelEntry(Section):
-    """One model of a sweep. What an entry leaves out is as the rest of ``workloads`` has it."""
+    """One model of a sweep. A key that an entry leaves out is taken from the rest of ``workloads``."""
 
     model: dict[str, typing.Any]
-    """Keys of ``workloads.model``; one that names a model brings its revision."""
+    """Keys of ``workloads.model``. Name a model together with its revision."""
     degrees: list[typing.Any] | None = None
-    """In place of ``workloads.degrees``."""
+    """Replaces ``workloads.degrees``."""
     limits: dict[str, typing.Any] | None = None
-    """In place of all of ``workloads.limits``."""
+    """Replaces all of ``workloads.limits``."""
     load: dict[str, typing.Any] | None = None
     """Keys of ``workloads.load``."""
     decision: dict[str, typing.Any] | None = None
-    """Keys of ``workloads.decision``; the budget is each model's own."""
+    """Keys of ``workloads.decision``; each model has a budget of its own."""
 
 
 class Workloads(WorkloadSettings):
@@ -43,7 +43,7 @@ def parse_models(data: object, *, file: str) -> tuple[WorkloadSettings, ...]:
     """Return one experiment per model of the ``workloads`` section of ``file``, in the order of the file.
 
     Without ``models`` that is one. Raises SettingsError with every bad key of every model; a key that all models share
-    is told once.
+    is reported once.
     """
     if not isinstance(data, dict) or data.get("models") is None:
         return (_alone(parse(Workloads, data, where="workloads", file=file)),)
@@ -105,7 +105,7 @@ def _problems_of(shared: dict[str, typing.Any], file: str) -> tuple[Problem, ...
 
 
 def _placed(problem: Problem, index: int, known: set[str]) -> Problem:
-    """Return ``problem`` at its entry, unless it is there without any entry."""
+    """Return ``problem`` at its entry, unless the shared keys have it without any entry."""
     if str(problem) in known:
         return problem
     path = problem.path.replace("workloads", f"workloads.models[{index}]", 1)
@@ -113,7 +113,7 @@ def _placed(problem: Problem, index: int, known: set[str]) -> Problem:
 
 
 def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: str) -> list[Problem]:
-    """Return the entries whose weights would be asked for by another model's revision."""
+    """Return the entries that would fetch their weights at another model's revision."""
     section = shared.get("model")
     if isinstance(section, dict) and "revision" in section:
         return []
@@ -127,7 +127,7 @@ def _nameless(shared: dict[str, typing.Any], entries: list[ModelEntry], file: st
 
 
 def _confusable(found: list[WorkloadSettings], file: str) -> list[Problem]:
-    """Return the models whose servers could not be told apart, or not be named."""
+    """Return the models whose servers would share a name, or could not have one."""
     problems = []
     seen: dict[str, int] = {}
     for index, settings in enumerate(found):

@@ -1,4 +1,4 @@
-"""Which Trainium2 nodes may be launched, as what, and at which price: the ``neuron`` section of the settings."""
+"""The ``neuron`` section of the settings: the Trainium2 nodes, their capacity and their price."""
 
 import typing
 
@@ -24,7 +24,7 @@ ReservationId = typing.Annotated[
 ]
 
 _LONGEST_PODS_TO_STOP_MINUTES = 45
-"""Deleting the NodePool is given 60 minutes; draining must end well before."""
+"""Pulumi waits 60 minutes for the NodePool's deletion; draining must end well before."""
 
 
 class Neuron(Section):
@@ -33,41 +33,43 @@ class Neuron(Section):
     instance_type: InstanceTypeName = pydantic.Field(
         default="trn2.3xlarge", json_schema_extra={"enum": [*INSTANCE_TYPES]}
     )
+    """The only instance type that Karpenter may launch for Neuron pods."""
     zones: tuple[Zone, ...]
-    """Where nodes may be launched; with a capacity reservation, its zone."""
+    """Zones where nodes may be launched; with a capacity reservation, its zone."""
     pair: PairName = "neuronx-0.16.0"
     """vLLM image and AMI whose driver fits it. ``vllm-neuron-0.29`` gives each server whole chips."""
     ami_release: str | None = pydantic.Field(
         default=None, pattern=shape(r"^v\d{8}$", "must be a release of the AMI, for example v20260915")
     )
-    """Another AMI release for the pair's image; absent takes the pair's own."""
+    """Another AMI release for the pair's image; absent: the pair's own."""
     capacity_types: tuple[CapacityType, ...] = ("reserved", "on-demand")
     """Karpenter takes ``reserved`` first, whatever the order."""
     reservation_ids: tuple[ReservationId, ...] = ()
-    """Capacity reservations or Capacity Blocks, by id; Karpenter takes none that is not named."""
+    """Ids of your capacity reservations or Capacity Blocks; Karpenter uses no others."""
     price: HourPrice
-    """What an hour of one node costs: the one figure behind budget, report and dashboard. AWS publishes no on-demand
-    price for trn2, and Karpenter never launches what has no price, so it is told this one."""
+    """Hourly price of one node. Budget, report and dashboard use it. Karpenter also needs it on demand: it launches no
+    instance without a price, and AWS publishes no on-demand price for trn2."""
     maximum_nodes: int = pydantic.Field(default=2, ge=1, le=64)
-    """The most Neuron nodes at a time: the limit of the node pool. Fewer than the servers need means turns."""
+    """Most Neuron nodes at a time: the node pool's limit. If all servers need more, ``serving.when_nodes_are_few``
+    decides."""
     fleet_nodes: int = pydantic.Field(default=0, ge=0, le=100_000)
-    """Nodes of a planned fleet beside the experiment's, as ``optimal-tp plan --manifests`` counts them: preflight holds
-    quotas and reservations against both, and from 1 on the node problem detector watches every Neuron node."""
+    """Nodes of a planned fleet, as counted by ``optimal-tp plan --manifests``. Preflight checks quotas and reservations
+    for the experiment and the fleet together. From 1 up, the node problem detector watches every Neuron node."""
     root_volume_gib: int = pydantic.Field(default=200, ge=50, le=16000)
-    """Holds images (8 GiB compressed each) and everything pods write locally."""
+    """Root volume of each node; it holds images (8 GiB compressed each) and everything that pods write locally."""
     consolidate_after_minutes: int = pydantic.Field(default=10, ge=1, le=1440)
-    """An empty node stays, and is paid for, that long: what was launched to compile is still there to serve."""
+    """How long an empty node stays, and bills, so that the node that compiled the model can also serve it."""
     termination_grace_minutes: int = pydantic.Field(default=10, ge=1, le=_LONGEST_PODS_TO_STOP_MINUTES)
-    """Pods of a node that is going are ended by then, whatever protects them."""
+    """How long a node may take to drain. Then its pods are ended, even those that a disruption budget protects."""
 
     @property
     def hardware(self) -> InstanceType:
-        """What is known of the pinned instance type."""
+        """The facts of the instance type."""
         return INSTANCE_TYPES[self.instance_type]
 
     @property
     def karpenter_needs_a_price(self) -> bool:
-        """True where something else than a reservation may be launched: Karpenter passes over what has no price."""
+        """True if nodes outside a reservation may be launched: Karpenter skips instances without a price."""
         return bool(set(self.capacity_types) - {"reserved"})
 
     @property

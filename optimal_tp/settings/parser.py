@@ -16,7 +16,7 @@ M = typing.TypeVar("M", bound=pydantic.BaseModel)
 class Section(pydantic.BaseModel):
     """A part of the settings: frozen, strict about unknown keys, defaults checked like anything else.
 
-    A number is taken where text is meant: ``pulumi config set`` writes one for a run called 2.
+    A number is accepted as text, because ``pulumi config set`` writes one for a run called 2.
     """
 
     model_config = pydantic.ConfigDict(
@@ -67,7 +67,7 @@ def parse(
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that means what its writer sees: a day is text, and no key takes the place of another in silence."""
+    """YAML without surprises: a date stays text, and a duplicate key is an error."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
         first: [(tag, rule) for tag, rule in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -75,12 +75,12 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[typing.Hashable, typing.Any]:  # noqa: FBT001, FBT002 - PyYAML's own signature
-        """Refuse a key that stands twice."""
+        """Refuse a key that appears twice."""
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} appears twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
@@ -88,7 +88,7 @@ class _Loader(yaml.SafeLoader):
 def read_yaml(path: pathlib.Path, *, key: str, value: str, remedy: str) -> object:
     """Return the plain data in ``path``; an empty file is an empty mapping.
 
-    ``key`` and ``value`` are what the user said that led here. Raises SettingsError if it cannot be read as YAML.
+    ``key`` and ``value`` are the user's setting that names the file. Raises SettingsError if it cannot be read as YAML.
     """
     try:
         data: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader's child

@@ -50,7 +50,7 @@ PRESETS: typing.Final[collections.abc.Mapping[Preset, Figures]] = {
 def with_preset(data: collections.abc.Mapping[str, typing.Any], preset: Preset) -> dict[str, typing.Any]:
     """Return the settings ``data`` with the figures of ``preset`` where they state none of their own.
 
-    A limit that is stated as null is none, and stays none.
+    A limit that is explicitly null stays absent.
     """
     filled = dict(data)
     for section, figures in PRESETS[preset].items():

@@ -1,4 +1,4 @@
-"""What an hour of each thing that bills by the hour costs, with where the figure comes from and of which day."""
+"""Hourly prices, each with its source and its date."""
 
 import pydantic
 
@@ -8,12 +8,12 @@ _GUIDE = "public guides that cite AWS's price pages, for us-east-1"
 
 
 class HourPrice(Section):
-    """What an hour of one thing costs, with where the figure comes from."""
+    """An hourly price with its source and its date."""
 
     usd_per_hour: float = pydantic.Field(gt=0)
-    """Dollars an hour, without tax."""
+    """USD per hour, without tax."""
     source: str = pydantic.Field(min_length=1)
-    """Where the figure was read; it is printed beside it."""
+    """Where the price was read; printed beside it."""
     date: str = pydantic.Field(
         pattern=shape(r"^\d{4}-\d{2}-\d{2}$", "must be a day as YYYY-MM-DD, for example 2026-10-03")
     )
@@ -31,13 +31,13 @@ class HourPrice(Section):
 
 
 class Prices(Section):
-    """What runs around the Neuron nodes. The defaults are an estimate: other regions ask up to about half more."""
+    """Prices around the Neuron nodes. The defaults are estimates: other regions cost up to about half more."""
 
     # cloudburn.io/blog/amazon-eks-pricing and backendstack.dev, read in 2026-03 and 2026-04; the price of m7i.large
     # was not confirmed.
     control_plane: HourPrice = HourPrice(usd_per_hour=0.10, source=_GUIDE, date="2026-04-01")
     """The EKS control plane, in standard support."""
     nat_gateway: HourPrice = HourPrice(usd_per_hour=0.045, source=_GUIDE, date="2026-04-01")
-    """One NAT gateway, without what it carries."""
+    """One NAT gateway, without charges for data."""
     system_node: HourPrice = HourPrice(usd_per_hour=0.1008, source=f"{_GUIDE}, m7i.large", date="2026-04-01")
     """One node of ``system_nodes.instance_type``."""

@@ -1,4 +1,4 @@
-"""What the infrastructure costs by the hour: the part that is there with and without Neuron nodes."""
+"""Cost of everything around the Neuron nodes: by the hour, and for data through NAT gateways."""
 
 import re
 
@@ -13,7 +13,7 @@ def nat_gateways(settings: InfraSettings) -> int:
 
 
 def idle_usd_per_hour(settings: InfraSettings) -> float:
-    """Return an hour's cost without any Neuron node; a cluster that is there costs nothing more by being used."""
+    """Return the hourly cost without any Neuron node, in USD; using an existing cluster adds nothing."""
     if settings.existing is not None:
         return 0.0
     prices = settings.prices
@@ -22,15 +22,15 @@ def idle_usd_per_hour(settings: InfraSettings) -> float:
 
 
 IMAGES_GIB = 9
-"""What one Neuron node pulls: the server's image of 8 GiB compressed, and those of DaemonSets."""
+"""Images that one Neuron node pulls: the server's, 8 GiB compressed, and those of DaemonSets."""
 _PUBLIC_REGISTRY = "public.ecr.aws"
 
 
 def node_traffic_usd(settings: InfraSettings) -> float:
-    """Return what the NAT gateway asks for the images of one Neuron node.
+    """Return what the NAT gateway charges for the images of one Neuron node, in USD.
 
     ECR Public's layers come from CloudFront, so they do not take the S3 gateway endpoint; those of a private ECR do.
-    AWS asks as much for a GB through a NAT gateway as for an hour of it (VPC pricing, 0.045 each in us-east-1).
+    AWS charges as much for a GB through a NAT gateway as for an hour of it (VPC pricing, 0.045 each in us-east-1).
     """
     if not nat_gateways(settings) or not settings.registries.images.startswith(_PUBLIC_REGISTRY):
         return 0.0
@@ -38,7 +38,7 @@ def node_traffic_usd(settings: InfraSettings) -> float:
 
 
 def model_traffic_usd(settings: InfraSettings, source: str, checkpoint_bytes: int) -> float:
-    """Return what the NAT gateway asks for one model's files, which one Job fetches from ``source``.
+    """Return what the NAT gateway charges, in USD, for one model's files, which one Job fetches from ``source``.
 
     A hub is on the internet; a bucket takes the S3 gateway endpoint. A GB costs as in ``node_traffic_usd``.
     """
@@ -48,7 +48,7 @@ def model_traffic_usd(settings: InfraSettings, source: str, checkpoint_bytes: in
 
 
 def price_sentences(settings: InfraSettings) -> list[str]:
-    """Return every price that counts, with its source and date, the Neuron node's first."""
+    """Return every price in use, with its source and date, the Neuron node's first."""
     prices, neuron = settings.prices, settings.neuron
     found = [neuron.price.sentence(f"one {neuron.instance_type}")]
     if settings.existing is None:
@@ -66,7 +66,7 @@ _VCPUS_OF_XLARGE = 4
 
 
 def system_node_vcpus(settings: InfraSettings) -> tuple[int, ...] | None:
-    """Return the vCPUs of each system node; None on a cluster that is there already, or where the name says nothing.
+    """Return the vCPUs of each system node; None for an existing cluster, or if the type's name does not tell.
 
     "large" has 2 vCPUs and "Nxlarge" 4 N in every x86-64 family.
     """

@@ -1,4 +1,4 @@
-"""What the experiment may cost, and what its parts are expected to take: the ``spend`` section of the stack file."""
+"""Budget, servers and load generator: the ``spend``, ``serving`` and ``loadtest`` sections of a stack file."""
 
 import typing
 
@@ -8,7 +8,7 @@ from optimal_tp.facts.known import SHAPES
 from optimal_tp.settings.parser import Section, broken, parse, shape
 
 Layout = typing.Literal["one-each", "equal-cores"]
-"""``equal-cores``: as many servers per degree as fill equal cores; ``one-each``: one per degree, as in the sample."""
+"""``equal-cores``: the servers of every degree fill equal cores; ``one-each``: one per degree, as in the sample."""
 Placement = typing.Literal["packed", "isolated"]
 """``packed``: servers share nodes; ``isolated``: a node per server."""
 Shortage = typing.Literal["take-turns", "refuse"]
@@ -16,7 +16,7 @@ Shortage = typing.Literal["take-turns", "refuse"]
 
 
 class ExpectedMinutes(Section):
-    """How long the parts take that no other setting bounds. Estimates, not measurements: put in what you saw."""
+    """Minutes of the parts that no other setting bounds. They are estimates, not measurements: put in what you saw."""
 
     cluster: float = pydantic.Field(default=25, ge=0)
     """From the first AWS call until Neuron nodes can be launched; none of them is paid for yet."""
@@ -25,16 +25,18 @@ class ExpectedMinutes(Section):
     start: float = pydantic.Field(default=10, ge=0)
     """One turn's servers, until they answer."""
     leave: float = pydantic.Field(default=10, ge=0)
-    """From an empty node's removal by Karpenter until EC2 bills it no longer."""
+    """From Karpenter's removal of an empty node until EC2 stops billing it."""
 
 
 class Spend(Section):
-    """The money, and when the servers are stopped."""
+    """The budget, and whether the servers stop after the verdict."""
 
     budget_usd: float
-    """The most that the experiment may cost. It is refused where more is expected, and stopped before it is spent."""
+    """The most that the experiment may cost. The preview fails if the expected cost is more, and a guard in the cluster
+    stops the servers before more is spent."""
     keep_running: bool = False
-    """True goes on probing after the verdict, as the AWS sample does: nobody stops the servers, no budget ends them."""
+    """True: after the verdict the AWS sample's probe keeps running on the servers, and nothing stops them, not even the
+    budget."""
     expected_minutes: ExpectedMinutes = ExpectedMinutes()
 
     @pydantic.field_validator("budget_usd")
@@ -45,7 +47,7 @@ class Spend(Section):
         return budget_usd
 
     def annotations(self) -> dict[str, str]:
-        """Return what the experiment's namespace says of it, so that a policy pack can ask for it."""
+        """Return the annotations of the experiment's namespace, which the policy pack can check."""
         endless = {"optimal-tp/keep-running": "true"} if self.keep_running else {}
         return {"optimal-tp/budget-usd": f"{self.budget_usd:g}", **endless}
 
@@ -65,7 +67,7 @@ _KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
 class Serving(Section):
-    """The servers: where they run, how patient their probes are, where model and compiled artifacts are kept."""
+    """The servers: layout, placement, patience, and the places of model and compiled artifacts."""
 
     namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
     """Kubernetes namespace of everything that the experiment runs; made by the program."""
@@ -78,7 +80,7 @@ class Serving(Section):
     placement: Placement = "packed"
     """``packed``: servers share nodes; ``isolated``: a node per server."""
     when_nodes_are_few: Shortage = "take-turns"
-    """Where limits or reservation hold fewer nodes than all servers need: ``take-turns`` or ``refuse``."""
+    """If all servers need more nodes than limits or reservation allow: ``take-turns`` or ``refuse``."""
     model_source: str = pydantic.Field(
         default="https://huggingface.co",
         pattern=shape(
@@ -86,25 +88,25 @@ class Serving(Section):
             "must be a hub (https://...) or an S3 prefix (s3://bucket/prefix)",
         ),
     )
-    """Where the model comes from: a hub that answers as huggingface.co does, or an S3 prefix with the model's files. A
-    model whose name is not known here has its ``config.json`` read there at preview."""
+    """Source of the model: a hub that answers as huggingface.co does, or an S3 prefix with the model's files. If the
+    program does not know the model, it reads ``config.json`` there at preview."""
     config_file: str | None = pydantic.Field(default=None, min_length=1)
-    """The model's ``config.json``, or the folder that holds it, on the machine that runs Pulumi; for a model whose
-    source it cannot reach. With several models a folder per model, called by its slug."""
+    """The model's ``config.json``, or the folder that holds it, on the machine that runs Pulumi, for a model whose
+    source it cannot reach. With several models, a folder with a subfolder per model, named by its slug."""
     shape_as: str | None = None
-    """Known model whose sizes ``workloads.model`` has: in the place of a ``config.json``."""
+    """A known model that has the same sizes as ``workloads.model``; it replaces a ``config.json``."""
     volume_claim: str = pydantic.Field(default="adhoc-python-packages-deb-pvc", pattern=_DNS_LABEL)
     """Name of the claim on the shared file system that holds model and artifacts; the AWS sample's by default."""
     start_patience_seconds: int = pydantic.Field(default=5100, ge=60, le=21600)
     """How long a server may take to answer, and a compile Job to end; the AWS sample allows 85 minutes."""
     probe_patience_seconds: int = pydantic.Field(default=180, ge=30, le=3600)
-    """How long a running server may fail its probes before it is taken out or restarted; the AWS sample: 3 min."""
+    """How long a running server may fail its probes before it is taken out or restarted, 3 min in the AWS sample."""
     stop_patience_seconds: int = pydantic.Field(default=60, ge=1, le=600)
-    """From SIGTERM to SIGKILL."""
+    """Time from SIGTERM to SIGKILL."""
     shared_memory_gib: int = pydantic.Field(default=4, ge=1, le=64)
     """Size of /dev/shm; it counts as the pod's memory. One process drives all cores, so little is needed."""
     run_as_user: int | None = pydantic.Field(default=None, ge=1)
-    """User id of the servers. Absent: the image's own, root, the only one that AWS's images are tried with."""
+    """User id of the servers; absent: the image's own, root, the only one tried with AWS's images."""
 
     @pydantic.field_validator("namespace")
     @classmethod
@@ -132,7 +134,7 @@ class Results(Section):
     """The bucket of samples, records and verdicts."""
 
     bucket: str | None = pydantic.Field(default=None, pattern=_BUCKET)
-    """Name; absent: one is made up that is free."""
+    """Name of the bucket; absent: a new, unused name."""
     prefix: str = pydantic.Field(
         default="runs",
         pattern=shape(
@@ -140,7 +142,7 @@ class Results(Section):
             "must be a key prefix without a slash at either end, for example runs",
         ),
     )
-    """Key prefix of all runs; the load generator may touch nothing else."""
+    """Key prefix of all runs; the load generator has no access to anything else."""
     on_destroy: typing.Literal["keep", "delete"] = "keep"
     """``keep`` leaves the bucket to you when the stack is destroyed; ``delete`` removes it with every result."""
     expire_after_days: int | None = pydantic.Field(default=365, ge=1)
@@ -153,13 +155,13 @@ class Alarms(Section):
     topic_arn: str | None = pydantic.Field(
         default=None, pattern=shape(r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:.+$", "must be the ARN of an SNS topic")
     )
-    """SNS topic that is told; absent: alarms only change their colour."""
+    """SNS topic that alarms notify; absent: they only change colour on the dashboard."""
     silent_after_minutes: int = pydantic.Field(default=15, ge=5, le=180)
     """Minutes without any request before the load generator counts as silent."""
 
 
 class LoadTest(Section):
-    """The load generator and what becomes of its results."""
+    """The load generator and its results."""
 
     run: str = pydantic.Field(
         default="1",
@@ -168,8 +170,8 @@ class LoadTest(Section):
             "must be 1 to 32 lower-case letters, digits and hyphens, for example 2 or with-chat",
         ),
     )
-    """Name of the experiment. With another one ``pulumi up`` measures anew: servers that were stopped start again, and
-    the budget's clock too."""
+    """Name of the experiment. With a new name ``pulumi up`` measures again: stopped servers start, and so does the
+    budget's clock."""
     image: str | None = pydantic.Field(
         default=None, pattern=shape(r"^[a-z0-9][^\s]*[:@][^\s]+$", "must be an image with its tag or digest")
     )
@@ -177,16 +179,17 @@ class LoadTest(Section):
     package_index_url: str | None = pydantic.Field(
         default=None, pattern=shape(r"^https://\S+$", "must be a URL that begins with https://")
     )
-    """Where dependencies are installed from; absent: pip's default. Hashes are checked in either case."""
+    """Package index for the dependencies; absent: pip's default. Hashes are checked in either case."""
     cpu_millicores: int = pydantic.Field(default=1000, ge=100)
-    """CPU that the load generator asks for. There is no limit: throttling would be lateness of the client."""
+    """CPU that the load generator requests. It has no CPU limit: throttling would make the client late."""
     memory_mib: int = pydantic.Field(default=1024, ge=256)
-    """Memory of the load generator: request and limit."""
+    """Memory of the load generator, as request and limit."""
     grace_seconds: int = pydantic.Field(default=120, ge=10, le=600)
-    """From SIGTERM to SIGKILL: time to finish requests and to send what is held."""
+    """Time from SIGTERM to SIGKILL, in which to finish requests and upload the remaining results."""
     pods: int = pydantic.Field(default=1, ge=1, le=64)
     """Load generators. With more than one they share the load as an Indexed Job, by a plan made before the run."""
     start_after_seconds: int = pydantic.Field(default=300, ge=30, le=3600)
-    """With several ``pods``: from the Job's start until all begin together; one that is not ready by then ends it."""
+    """With several ``pods``: time from the Job's start until all begin together. A pod that is not ready by then ends
+    the run."""
     results: Results = Results()
     alarms: Alarms = Alarms()

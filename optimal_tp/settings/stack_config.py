@@ -1,6 +1,6 @@
-"""A stack's configuration as a whole: through Pulumi where it is there, out of the stack file elsewhere.
+"""The whole configuration of a stack, read through Pulumi if it is installed, else from the stack file.
 
-Only Pulumi can read secrets and ESC environments. Values that it calls secret are used, and never printed.
+Only Pulumi can read secrets and ESC environments. Values that it calls secret are used, but never printed.
 """
 
 import dataclasses
@@ -18,21 +18,21 @@ from optimal_tp.settings.stack_keys import PROFILE, PROJECT, SECTIONS, require_k
 HIDDEN: typing.Final = "[secret]"
 COMMAND = "pulumi"
 _SHORTEST_SECRET = 4
-"""Characters; a shorter text is a word that stands everywhere."""
+"""Characters. A shorter text is too common to be hidden in sentences."""
 _PATIENCE_SECONDS = 120.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackConfig:
-    """What a stack says, by key (``optimal-tp:infra``), as plain data."""
+    """The configuration of a stack by key (``optimal-tp:infra``), as plain data."""
 
     values: dict[str, typing.Any]
     file: str
     """Name of the stack file, for remedies."""
     secrets: frozenset[str] = frozenset()
-    """Every text in a key that holds a secret: which part of it is one, Pulumi does not tell."""
+    """Every text below a key that holds a secret, because Pulumi does not say which of them is secret."""
     why_the_file: str = ""
-    """Why Pulumi, which is there, did not tell; a part of a sentence."""
+    """Why an installed Pulumi gave no answer, as part of a sentence."""
 
     @property
     def sections(self) -> dict[str, object]:
@@ -41,7 +41,7 @@ class StackConfig:
 
     @property
     def profile(self) -> str | None:
-        """The profile of the AWS command line that the stack asks AWS with; None for the environment's."""
+        """The AWS profile that the stack names; None for the environment's credentials."""
         found = self.values.get(PROFILE)
         return None if found is None else str(found)
 
@@ -66,9 +66,9 @@ class StackConfig:
 
 
 def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (f"{PROJECT}:infra",)) -> StackConfig:
-    """Return what the stack ``name`` (``dev`` or ``organization/project/dev``) of the project in ``folder`` says.
+    """Return the configuration of the stack ``name`` (``dev``, ``organization/project/dev``) of ``folder``'s project.
 
-    Raises SettingsError where it cannot be read, a key is missing, or one of ours is not known.
+    Raises SettingsError if it cannot be read, a key is missing, or one of ours is not known.
     """
     file = f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml"
     told, why = _by_pulumi(name, folder)
@@ -85,7 +85,7 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
 
 
 def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str]:
-    """Return what Pulumi tells; else None, and why it did not where it is there."""
+    """Return Pulumi's answer; or None and, if Pulumi is installed, the reason."""
     command = shutil.which(COMMAND)
     if command is None:
         return None, ""
@@ -158,7 +158,7 @@ def _texts(value: object) -> typing.Iterator[str]:
 
 
 def project_name(folder: pathlib.Path) -> str:
-    """Return the name of the Pulumi project in ``folder``, ours where no file says so."""
+    """Return the name of the Pulumi project in ``folder``; without a project file, ours."""
     path = folder / "Pulumi.yaml"
-    data = read_yaml(path, key="Pulumi.yaml", value=str(path), remedy="mend it") if path.is_file() else None
+    data = read_yaml(path, key="Pulumi.yaml", value=str(path), remedy="repair it") if path.is_file() else None
     return str(data.get("name", PROJECT)) if isinstance(data, dict) else PROJECT

@@ -1,4 +1,4 @@
-"""What the stack file may say about the experiment in a cluster, beside the experiment itself."""
+"""The sections of a stack file that describe an experiment in a cluster: models, servers, load generator."""
 
 import dataclasses
 import math
@@ -23,11 +23,11 @@ class ClusterSettings:
     serving: Serving
     loadtest: LoadTest
     sizes: typing.Mapping[str, Sizes] = dataclasses.field(default_factory=dict)
-    """By the model's name, as far as they were read."""
+    """The sizes that were read, by the model's name."""
 
     @property
     def measuring_seconds(self) -> float:
-        """The budgets of all models together; several load generators wait for their common start besides."""
+        """The sum of all models' budgets, plus the wait for a common start if there are several load generators."""
         waiting = self.loadtest.start_after_seconds if self.loadtest.pods > 1 else 0
         return waiting + sum(each.decision.budget_seconds for each in self.models)
 
@@ -45,7 +45,7 @@ class ClusterSettings:
         return self.serving.equal_cores or chips * LOGICAL_CORES_PER_CHIP
 
     def priced(self, price: HourPrice, *, billed_cores: int) -> "ClusterSettings":
-        """Return the same with the price of a node, which has ``billed_cores`` logical cores, for the report."""
+        """Return a copy with the price of a node, which has ``billed_cores`` logical cores, for the report."""
         of_units = Price(**price.model_dump(), billed_cores=billed_cores)
         priced = tuple(each.model_copy(update={"price": of_units}) for each in self.models)
         return dataclasses.replace(self, models=priced)

@@ -1,4 +1,4 @@
-"""Which keys a stack may have: every one of ours is known, and none that says who asks AWS is passed over."""
+"""Check the keys of a stack: each of ours must be known, and AWS credentials must be a profile."""
 
 import collections.abc
 import typing
@@ -8,10 +8,10 @@ from optimal_tp.errors import Problem, SettingsError, likely
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
 HUB_TOKEN: typing.Final = "hub_token"  # noqa: S105 - a key's name
-"""Beside the sections, so that no text of a section is a secret."""
+"""Outside the sections, so that no text of a section is a secret."""
 _KNOWN: typing.Final = (*SECTIONS, HUB_TOKEN)
 PROFILE: typing.Final = "aws:profile"
-"""Who asks AWS: honoured by provider, kubeconfig, preflight, leftovers and watch alike."""
+"""The AWS profile: provider, kubeconfig, preflight, leftovers and watch all use it."""
 
 _WHO_ASKS: typing.Final = (
     *("assumeRole", "assumeRoles", "assumeRoleWithWebIdentity"),
@@ -23,7 +23,7 @@ _WHO_ASKS: typing.Final = (
 def require_known(keys: collections.abc.Iterable[str], *, project: str, file: str) -> None:
     """Raise SettingsError with every key of ours that the program does not read, and every one that it cannot honour.
 
-    ``keys`` are those of a whole stack, ``project`` is the Pulumi project's own name, which a key without a name gets.
+    ``keys`` are all keys of a stack. ``project`` is the Pulumi project's name, the namespace of a key without one.
     """
     problems = [found for key in keys if (found := _problem(key, project, file)) is not None]
     if problems:

@@ -1,4 +1,4 @@
-"""What a settings file may say about the experiment; the same model for this machine and for a cluster."""
+"""The ``workloads`` section of a settings file: the experiment, on this machine or in a cluster."""
 
 import itertools
 import re
@@ -13,13 +13,13 @@ from optimal_tp.settings.presets import PRESETS, Preset, with_preset
 from optimal_tp.settings.prices import HourPrice
 
 Routing = typing.Literal["least-in-flight", "round-robin", "random"]
-"""``least-in-flight``: the replica with the fewest requests in flight, of several the one that was used longest ago;
+"""``least-in-flight``: the replica with the fewest requests in flight, among equals the least recently used one;
 ``round-robin``: one after the other; ``random``: any, drawn from the seed."""
 Api = typing.Literal["completions", "chat"]
-"""What requests ask for: POST /v1/completions with a prompt, or POST /v1/chat/completions with one user's message."""
+"""Endpoint of the requests: POST /v1/completions with a prompt, or POST /v1/chat/completions with one user message."""
 TraceUse = typing.Literal["lengths", "arrivals"]
-"""``lengths``: only how many tokens requests have, in the trace's order; ``arrivals``: also when they come,
-stretched to the rate that is asked, so that the trace's bursts stay."""
+"""``lengths``: only the token counts of requests, in the trace's order; ``arrivals``: also their send times, stretched
+to the tested rate, so that the trace's bursts stay."""
 LimitedMetric = typing.Literal["total_latency_ms", "ttft_ms", "tpot_ms"]
 
 
@@ -29,7 +29,7 @@ class Model(Section):
     name: str = pydantic.Field(default="Qwen/Qwen3-0.6B", min_length=1)
     """The name that servers answer to and requests carry."""
     revision: str = pydantic.Field(default="c1899de289a04d12100db370d81485cdf75e47ca", min_length=1)
-    """Commit of the model's repository, or a word for weights that have none ("random-weights")."""
+    """Commit of the model's repository, or a label for weights that have none ("random-weights")."""
     max_model_len_tokens: int = pydantic.Field(default=128, ge=2)
     """Prompt and output together, as vLLM's --max-model-len counts."""
     max_num_seqs: Batches = 1
@@ -56,7 +56,7 @@ class Model(Section):
         return candidate.max_num_seqs or batches_of(self.max_num_seqs, candidate.degree)[0]
 
     def served_names(self, candidate: Candidate) -> tuple[str, str]:
-        """Return the names a server answers to: the model's, and one that tells which candidate one talks to."""
+        """Return the names a server answers to: the model's, and one that identifies the candidate."""
         return self.name, f"{self.name}-{candidate.slug}"
 
 
@@ -66,7 +66,7 @@ class Load(Section):
     seed: int = pydantic.Field(default=20260701, ge=0)
     """Seeds arrivals, prompts and the order of degrees in blocks; the same seed gives the same run plan."""
     api: Api = "completions"
-    """``chat`` sends messages, and the server puts them into its own template."""
+    """Endpoint of the requests. ``chat`` sends messages, which the server puts into its own template."""
     prompt: typing.Literal["synthetic", "seed", "file"] = "synthetic"
     """``synthetic``: random words, unique to each request; ``seed``: the AWS sample's sentence; ``file``."""
     prompt_file: str | None = None
@@ -76,41 +76,42 @@ class Load(Section):
     output_tokens: int = pydantic.Field(default=50, ge=1)
     """Tokens that a request asks for, on average."""
     output_spread: float = pydantic.Field(default=0.5, ge=0, lt=1)
-    """How far each request's own number may be from ``output_tokens``, as a share of it; 0 asks for the same always."""
+    """How much the number may differ from ``output_tokens``, as a share of it; 0: all requests ask for the same."""
     trace: str | None = None
     """Path of a trace or a table of lengths that replaces the tokens above: CSV of Azure or BurstGPT, JSON Lines of
     Mooncake or AIPerf, or your own with ``prompt_tokens`` and ``output_tokens``."""
     trace_use: TraceUse = "lengths"
-    """``lengths``: tokens as recorded, arrivals random; ``arrivals``: also when requests come, stretched to a rate."""
+    """``lengths``: recorded token counts, random arrivals; ``arrivals``: also the recorded send times, stretched to the
+    tested rate."""
     trace_requests: int = pydantic.Field(default=20_000, ge=1, le=1_000_000)
-    """Requests of the trace that are read, from its beginning."""
+    """How many requests to read from the start of the trace."""
     warm_up_requests: int = pydantic.Field(default=3, ge=1)
-    """Requests at the start of a degree's first turn, thrown away."""
+    """Requests at the start of a degree's first turn whose results are discarded."""
     idle_requests: int = pydantic.Field(default=20, ge=1)
-    """Requests one at a time: the AWS sample's own measurement."""
+    """Requests sent one at a time, as in the AWS sample's own measurement."""
     warm_in: float = pydantic.Field(default=5, ge=0, le=1000)
-    """Uncounted begin of a turn, as a multiple of the time one request alone takes at the slowest candidate."""
+    """Uncounted start of a turn, as a multiple of the time that one request alone takes at the slowest candidate."""
     turn_length: float = pydantic.Field(default=20, gt=0, le=10_000)
-    """Counted part of a turn, as such a multiple."""
+    """Counted part of a turn, as a multiple of the same time."""
     turn_requests: int = pydantic.Field(default=50, ge=5)
-    """Counted requests of a turn at least, however low the rate."""
+    """Least number of counted requests in a turn; at a low rate the turn takes longer."""
     bracket_turns: int = pydantic.Field(default=8, ge=1)
-    """Turns, of each candidate at most, that find where its capacity lies; they are no evidence."""
+    """Most turns per candidate that search for its capacity; they do not count as evidence."""
     rates_per_second_per_core: tuple[float, ...] | None = None
-    """With limits: the very rates of requests to measure at, ascending; absent finds them. Several load generators
-    follow a timetable, so they need them; the turn held out of the fleet plan's model lies below the lowest, also
+    """With limits: request rates to measure at, ascending; absent: the run finds them. Several load generators need
+    them, because they follow a timetable. The turn held out of the fleet plan's model lies below the lowest, also
     without limits."""
     concurrency: tuple[int, ...] | None = None
-    """Without limits: the very requests in flight, all servers of a candidate together, to measure at, ascending;
-    absent doubles them until throughput no longer grows. Several load generators need them."""
+    """Without limits: numbers of requests in flight to measure at, over all servers of a candidate, ascending; absent:
+    the run doubles the number until throughput no longer grows. Several load generators need them."""
     routing: Routing = "least-in-flight"
-    """How requests with a rate go to a candidate's replicas; a closed loop keeps each slot at one."""
+    """How requests at a rate are spread over a candidate's replicas; in a closed loop each slot keeps its replica."""
     block_seconds: float = pydantic.Field(default=20, gt=0, le=3600)
-    """Length of a turn where several load generators follow a timetable."""
+    """Length of a turn if several load generators follow a timetable."""
     pause_seconds: float = pydantic.Field(default=0.5, ge=0, le=60)
-    """Silence before each turn, so that the turn before has died down."""
+    """Pause before each turn, so that the previous one has died down."""
     request_timeout_seconds: float = pydantic.Field(default=60, gt=0, le=3600)
-    """A request that takes longer is a failed sample."""
+    """A request that takes longer counts as failed."""
 
     @property
     def output_range(self) -> tuple[int, int]:
@@ -148,16 +149,16 @@ class Load(Section):
 
 
 class Limit(Section):
-    """The latency that a share of the requests must hold: ``percentile`` % of them take ``at_most_ms`` or less."""
+    """A latency limit: ``percentile`` % of the requests must take ``at_most_ms`` or less."""
 
     percentile: float = pydantic.Field(default=99, gt=0, lt=100)
     """Share of the requests in percent."""
     at_most_ms: float = pydantic.Field(gt=0)
-    """What each of that share takes at most."""
+    """The most that each request of that share may take."""
 
 
 class Limits(Section):
-    """The latency limits; one that is absent is not asked for."""
+    """The latency limits; an absent one is not checked."""
 
     total_latency_ms: Limit | None = None
     """From the intended send to the last token."""
@@ -180,24 +181,24 @@ class Decision(Section):
     """When the verdict is settled, and when to give up."""
 
     confidence: float = pydantic.Field(default=0.95, gt=0.5, lt=1)
-    """Chance, at least and on a steady machine, that everything the comparison declares is right."""
+    """Least probability, on a steady machine, that everything the comparison declares is right."""
     resolution: float = pydantic.Field(default=0.05, gt=0, lt=1)
-    """A candidate is a safe choice when no other can be more than this share better."""
+    """A candidate is a safe choice if no other can be better by more than this share."""
     least_lead: float = pydantic.Field(default=0.02, ge=0, lt=1)
-    """A lead below this share is never called better: short turns may feign it."""
+    """A lead below this share is never called better, because short turns alone may cause it."""
     minimum_blocks: int = pydantic.Field(default=12, ge=4)
-    """Blocks before the first look."""
+    """Blocks before the first look at the results."""
     fixed_looks: int | None = pydantic.Field(default=None, ge=1)
-    """For short runs: claims only after ``minimum_blocks`` and each of the next blocks, so many looks in all, which
-    is sharper below a dozen blocks; absent looks after every block."""
+    """For short runs: the number of looks, the first after ``minimum_blocks``, then one after each block. Sharper below
+    a dozen blocks. Absent: a look after every block."""
     maximum_blocks: int = pydantic.Field(default=400, ge=4)
     """Blocks after which the comparison ends, settled or not."""
     budget_seconds: float = pydantic.Field(default=3600, gt=0)
-    """Time from the first warm-up until the last turn must be over."""
+    """Time from the first warm-up until the last turn must have ended."""
     proof_seconds: float = pydantic.Field(default=1200, ge=0)
-    """Most of the budget that goes, after a choice, into proving the chosen one's goodput; 0 proves nothing."""
+    """Most of the budget that, after a choice, goes into proving the chosen candidate's goodput; 0: no proof."""
     stop_when_settled: bool = True
-    """False goes on comparing after a safe choice, to say which candidates are better or equal."""
+    """False: comparing continues after a safe choice, to find which candidates are better or equal."""
 
     @pydantic.field_validator("maximum_blocks")
     @classmethod
@@ -208,14 +209,14 @@ class Decision(Section):
 
 
 class Price(HourPrice):
-    """What an hour of one billed unit costs: an instance with ``billed_cores`` logical cores."""
+    """Hourly price of one billed unit: an instance with ``billed_cores`` logical cores."""
 
     billed_cores: int = pydantic.Field(ge=1)
-    """Logical cores that this price buys, also those that stay idle."""
+    """Logical cores that this price buys, idle ones included."""
 
 
 class WorkloadSettings(Section):
-    """The experiment: what is served, at which degrees, under which load, and what makes a degree good enough."""
+    """The experiment: model, tensor-parallel degrees, load, latency limits and rules of the decision."""
 
     preset: Preset | None = None
     """``chat``, ``code``, ``summarise`` or ``batch``: limits and lengths where the sections below state none."""
@@ -226,11 +227,11 @@ class WorkloadSettings(Section):
     limits: Limits = Limits()
     decision: Decision = Decision()
     price: Price | None = None
-    """Absent where cores cost nothing by the hour; then no cost is reported. A stack file has it in infra.neuron."""
+    """Hourly price of the cores; absent: no cost is reported. A stack file has it in infra.neuron.price."""
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """Every degree with each of its batches, rising. Raises ValueError where they are ``auto`` still."""
+        """Every degree with each of its batches, rising. Raises ValueError while they are still ``auto``."""
         return tuple(each for degree in self.degrees for each in self.model.candidates(degree))
 
     @pydantic.model_validator(mode="before")
@@ -295,7 +296,7 @@ def parse_workloads(
 
 
 def unknown_keys(section: Section, path: str = "workloads") -> tuple[str, ...]:
-    """Return the dotted keys of ``section``, which stands at ``path``, that are no settings."""
+    """Return the dotted keys of ``section``, which stands at ``path``, that are not settings."""
     own = tuple(f"{path}.{name}" for name in section.model_extra or ())
     parts = ((name, part) for name, part in section if isinstance(part, Section))
     return own + tuple(key for name, part in parts for key in unknown_keys(part, f"{path}.{name}"))

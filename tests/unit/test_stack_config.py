@@ -115,7 +115,7 @@ def test_a_key_that_stands_twice_is_refused(folder: pathlib.Path) -> None:
     """YAML would let the last one win without a word."""
     (folder / "Pulumi.dev.yaml").write_text(FILE + "  aws:region: us-east-2\n", encoding="utf-8")
 
-    assert "'aws:region' stands twice" in refusal("dev", folder)
+    assert "'aws:region' appears twice" in refusal("dev", folder)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_key_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "explain", "infra.control_plane.key_deletion_days"]) == 0
     assert capsys.readouterr().out == (
         "infra.control_plane.key_deletion_days\n"
-        "  How long the KMS key of the cluster's secrets can be brought back after destroy.\n"
+        "  How many days after destroy the KMS key of the cluster's secrets can still be restored.\n"
         "  type:    whole number\n  range:   at least 7; at most 30\n  default: 7\n\n"
         "config:\n  optimal-tp:infra:\n    control_plane:\n      key_deletion_days: 7\n"
     )

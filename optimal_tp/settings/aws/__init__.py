@@ -1,1 +1,1 @@
-"""What AWS calls things: ids and ARNs, and what may be there already."""
+"""AWS ids and ARNs, and existing resources that a stack may use."""

@@ -1,4 +1,4 @@
-"""A network or a cluster that is there already: nothing in it is changed or deleted."""
+"""An existing network or cluster that a stack uses; the program changes and deletes nothing in it."""
 
 import typing
 
@@ -10,14 +10,15 @@ from optimal_tp.settings.parser import Section, broken, shape
 
 
 class ExistingNetwork(Section):
-    """A VPC that is there already; nothing in it is changed or deleted."""
+    """An existing VPC; the program changes and deletes nothing in it."""
 
     vpc_id: str = pydantic.Field(
         pattern=shape(r"^vpc-[0-9a-z]+$", "must be the id of a VPC, for example vpc-0123456789abcdef0")
     )
     """The VPC of the subnets below."""
     private_subnet_ids: dict[Zone, SubnetId]
-    """By zone, one for each of ``infra.zones``; they reach the internet or the registries by themselves."""
+    """One private subnet for each of ``infra.zones``, by zone. Each must already reach the internet or the
+    registries."""
 
 
 STACK_NAME: typing.Final = shape(
@@ -27,10 +28,10 @@ STACK_NAME: typing.Final = shape(
 
 
 class ExistingStack(Section):
-    """What a file may have in place of a cluster's ids: it is gone once they are read."""
+    """The key that may replace a cluster's ids in a file; reading the ids removes it."""
 
     stack: str | None = pydantic.Field(default=None, pattern=STACK_NAME)
-    """Another Pulumi stack: each required key below that is absent is taken from its output of the same name."""
+    """Another Pulumi stack. Each required key below that is absent comes from that stack's output of the same name."""
 
 
 def _or_a_stack(schema: dict[str, typing.Any]) -> None:
@@ -40,10 +41,10 @@ def _or_a_stack(schema: dict[str, typing.Any]) -> None:
 
 
 class ExistingCluster(Section):
-    """An EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, which stands in for rows 1 to 7.
+    """An existing EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, used in place of a new one.
 
-    ``stack: organization/project/stack`` beside these keys takes every required one that is absent from that stack's
-    output of the same name (optimal_tp/account/stack_outputs.py).
+    With ``stack: organization/project/stack`` beside these keys, each required key that is absent comes from that
+    stack's output of the same name (optimal_tp/account/stack_outputs.py).
     """
 
     model_config = pydantic.ConfigDict(json_schema_extra=_or_a_stack)
@@ -59,19 +60,19 @@ class ExistingCluster(Section):
     )
     """The cluster's OIDC provider in IAM, which the load generator's role trusts."""
     kubeconfig: str | None = None
-    """Path of a kubeconfig; absent takes the environment's."""
+    """Path of a kubeconfig; absent: the environment's."""
     context: str | None = None
-    """Context in that kubeconfig; absent takes its current one."""
+    """Context in that kubeconfig; absent: its current one."""
     file_system_id: str = pydantic.Field(
         pattern=shape(r"^fs-[0-9a-f]+$", "must be the id of an EFS file system, for example fs-0123456789abcdef0")
     )
-    """EFS file system with a mount target in every zone of ``neuron.zones``; an access point is made on it."""
+    """EFS file system with a mount target in every zone of ``neuron.zones``; the program adds an access point to it."""
     subnet_ids: tuple[SubnetId, ...] = pydantic.Field(min_length=1)
-    """Where Neuron nodes go."""
+    """Subnets of the Neuron nodes."""
     security_group_ids: tuple[SecurityGroupId, ...] = pydantic.Field(min_length=1)
-    """Of Neuron nodes: the cluster's own, as a rule."""
+    """Security groups of the Neuron nodes; usually the cluster's own."""
     instance_profile: str = pydantic.Field(min_length=1, max_length=128)
-    """Of Neuron nodes; its role has an access entry of type EC2_LINUX."""
+    """Instance profile of the Neuron nodes; its role must have an access entry of type EC2_LINUX."""
 
     @pydantic.field_validator("context")
     @classmethod

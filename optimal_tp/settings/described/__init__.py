@@ -1,1 +1,1 @@
-"""What the settings say of themselves: their fields in words, and their JSON Schema."""
+"""Descriptions of the settings: their fields in words, and their JSON Schema."""

@@ -1,4 +1,4 @@
-"""What each choice of a setting brings, where its name alone says too little."""
+"""Explain the choices of a setting where their names alone say too little."""
 
 import typing
 
@@ -9,7 +9,7 @@ PAIR_KEY: typing.Final = "infra.neuron.pair"
 
 
 def notes_of(key: str) -> tuple[str, ...]:
-    """Return the lines that explain the choices of the setting ``key``; none where its range says it all."""
+    """Return the lines that explain the choices of the setting ``key``; none where its range is enough."""
     return tuple(line for name, pair in PAIRS.items() for line in _pair_lines(name, pair)) if key == PAIR_KEY else ()
 
 

@@ -34,7 +34,7 @@ SECTIONS: typing.Final[collections.abc.Mapping[str, type[pydantic.BaseModel]]] =
 STANDS_IN: typing.Final[collections.abc.Mapping[type[pydantic.BaseModel], type[pydantic.BaseModel]]] = {
     ExistingCluster: ExistingStack
 }
-"""Keys that a file may have in a section though its class has none of them, by that class."""
+"""Keys that a file may have in a section although the section's class does not declare them, by that class."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,10 +48,10 @@ class Setting:
     range: str
     """Limits, choices or form in words; empty where the type says it all."""
     default: str
-    """As YAML has it; "required" or "absent"."""
+    """In YAML; or "required", or "absent"."""
     meaning: str
     notes: tuple[str, ...] = ()
-    """Lines on what each choice brings; empty where the range says it all."""
+    """Lines that explain each choice; empty where the range is enough."""
 
     @property
     def is_section(self) -> bool:
@@ -68,7 +68,7 @@ class Setting:
 
 
 def words(model: type[pydantic.BaseModel]) -> dict[str, str]:
-    """Return what the docstring below each field of ``model`` says, by field."""
+    """Return the docstring of each field of ``model``, by field."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__[: model.__mro__.index(pydantic.BaseModel)]):
         found |= own_words(base)
@@ -76,7 +76,7 @@ def words(model: type[pydantic.BaseModel]) -> dict[str, str]:
 
 
 def own_words(holder: type) -> dict[str, str]:
-    """Return what the docstring below each field that the class itself declares says, by field."""
+    """Return the docstring of each field that ``holder`` itself declares, by field."""
     found: dict[str, str] = {}
     for field, after in itertools.pairwise(_classes(holder.__module__)[holder.__name__].body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
@@ -88,13 +88,13 @@ def own_words(holder: type) -> dict[str, str]:
 
 @functools.cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    """Return the classes of ``module`` by name. ``inspect`` would parse the module anew for each of them."""
+    """Return the classes of ``module`` by name. ``inspect`` would parse the module again for each of them."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def below(annotation: object) -> type[pydantic.BaseModel] | None:
-    """Return the section that ``annotation`` holds, alone, as a choice, or as an item; None for a plain value."""
+    """Return the section in ``annotation`` (``A``, ``A | None``, ``tuple[A, ...]``); None for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     inside = (below(each) for each in typing.get_args(annotation))
@@ -171,7 +171,7 @@ def type_words(annotation: object) -> str:
 
 
 def range_words(field: pydantic.fields.FieldInfo) -> str:
-    """Return limits, choices or form of a field in words: its own, ``x-range``, where a check in code says more."""
+    """Return limits, choices or form of a field in words; its ``x-range`` takes precedence where code checks more."""
     extra = field.json_schema_extra
     named = extra.get("enum") if isinstance(extra, dict) else None
     if isinstance(named, list):
@@ -187,7 +187,7 @@ def range_words(field: pydantic.fields.FieldInfo) -> str:
 
 
 def choices(annotation: object) -> str:
-    """Return the words that a field may have, with commas; nothing where it is free."""
+    """Return the words that a field may have, joined by commas; empty if any text will do."""
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(str(each) for each in typing.get_args(annotation))
     return "; ".join(filter(None, (choices(each) for each in typing.get_args(annotation) if not isinstance(each, str))))

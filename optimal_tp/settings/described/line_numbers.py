@@ -1,4 +1,4 @@
-"""Where a bad key stands: the line of its file."""
+"""Find the line of a bad key in its file."""
 
 import dataclasses
 import pathlib
@@ -9,7 +9,7 @@ from optimal_tp.errors import OptimalTpError, SettingsError
 
 
 def placed(error: OptimalTpError) -> OptimalTpError:
-    """Return ``error`` with the line of every bad key that its file has; a key that is missing gets its section's."""
+    """Return ``error`` with the line of every bad key; a missing key gets the line of its section."""
     if not isinstance(error, SettingsError):
         return error
     trees: dict[str, yaml.Node | None] = {}
@@ -32,7 +32,7 @@ def _tree(path: pathlib.Path) -> yaml.Node | None:
 
 
 def _line(root: yaml.Node | None, path: str) -> int | None:
-    """Return the line, from 1, of the deepest part of ``path`` that the file has; None where it has none of it."""
+    """Return the line, from 1, of the deepest part of ``path`` that the file has; None if it has no part of it."""
     config = None if root is None else _below(root, "config")
     found = None
     if config is not None:  # a stack file, whose sections carry the program's name

@@ -14,13 +14,13 @@ STACK_SCHEMA: typing.Final = "stack.schema.json"
 """Name of the file, beside the settings; modelines of stack files name it."""
 PROFILE_SCHEMA: typing.Final = "profile.schema.json"
 _DIALECT = "http://json-schema.org/draft-07/schema#"
-"""What yaml-language-server reads without a doubt (its README, "Adding custom schemas")."""
+"""The draft that yaml-language-server is sure to read (its README, "Adding custom schemas")."""
 
 Schema = dict[str, typing.Any]
 
 
 def stack_schema() -> Schema:
-    """Return the schema of a stack file: the sections of the program, and what else Pulumi may have there."""
+    """Return the schema of a stack file: the program's sections and the other keys that Pulumi allows there."""
     definitions: Schema = {}
     sections = {f"{PROJECT}:{name}": _section(model, definitions) for name, model in SECTIONS.items()}
     secret = {"type": "object", "required": ["secure"], "properties": {"secure": {"type": "string"}}}
@@ -93,7 +93,7 @@ def _models(model: type[pydantic.BaseModel]) -> collections.abc.Iterator[type[py
 
 
 def _described(schema: Schema, model: type[pydantic.BaseModel]) -> None:
-    """Give each property what the docstring below its field says."""
+    """Describe each property by the docstring of its field."""
     said = words(model) | (words(STANDS_IN[model]) if model in STANDS_IN else {})
     for name, each in schema.get("properties", {}).items():
         each.pop("title", None)
