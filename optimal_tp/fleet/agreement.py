@@ -1,4 +1,4 @@
-"""A run's own prediction: what the plan's models say of the point that the verdict compares, and of turns held out."""
+"""A run's prediction of itself: the plan's models, for the point that the verdict compares and for held-out turns."""
 
 import typing
 
@@ -20,7 +20,7 @@ from optimal_tp.verdict.predictions import HeldOut, PlannedCapacity, Prediction
 
 
 def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Prediction:
-    """Return what the models of an audited run say; nothing of candidates without a model."""
+    """Return what the models of an audited run predict; candidates without a model are left out."""
     if verdict.outcome == "void":
         return Prediction(capacities=(), held_out=())
     settings = record.settings
@@ -47,7 +47,7 @@ def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verd
 def models(
     record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict
 ) -> dict[Candidate, tuple[ServerModel, list[Timed]]]:
-    """Return the model of every valid candidate that has one, with its sound turns."""
+    """Return the model of every valid candidate that has one, with the candidate's sound turns."""
     sound = examine(record, samples).turns
     found: dict[Candidate, tuple[ServerModel, list[Timed]]] = {}
     for candidate in sorted(each.candidate for each in verdict.degrees if each.word != "invalid"):

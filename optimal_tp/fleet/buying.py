@@ -1,4 +1,4 @@
-"""Which candidate is cheapest at which rate, and where the choice flips."""
+"""The cheapest candidate at each rate, and the rates at which the choice flips."""
 
 import dataclasses
 import itertools
@@ -13,25 +13,25 @@ from optimal_tp.plan.placement import cpu_millicores_per_core, memory_mib_per_co
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Nodes:
-    """What a fleet runs on."""
+    """The nodes of a fleet."""
 
     instance_type: InstanceTypeName
     servers_per_node: int
     count: int
     usd_per_hour: float | None
-    """Of all nodes; None without a price."""
+    """For all nodes; None without a price."""
 
     @property
     def room(self) -> int:
-        """Servers that the nodes hold, planned or not."""
+        """Servers that fit on the nodes, at least as many as planned."""
         return self.count * self.servers_per_node
 
 
 def servers_per_node(cores: int, kind: InstanceType) -> int:
-    """Return how many servers that keep ``cores`` from others one node of ``kind`` holds; 0 if none.
+    """Return how many servers that reserve ``cores`` logical cores each fit on one node of ``kind``; 0 if none.
 
     The same packing as the cluster's plan: whole servers on a node, CPU and memory in proportion to their cores, and
-    no more pods than the node takes. A node's own pods are counted as eight.
+    no more pods than the node takes. Eight pods are reserved for the node itself.
     """
     by_cores = kind.logical_cores // cores
     by_pods = kind.allocatable_pods - 8
@@ -57,9 +57,10 @@ def by_type(replicas: int, cores: int, prices: typing.Mapping[InstanceTypeName, 
 
 
 def withstanding(count: int, zones: int) -> tuple[int, int | None]:
-    """Return the nodes of which ``count`` are left after the loss of one node, and after that of one of ``zones``.
+    """Return how many nodes leave ``count`` after the loss of one node, and after the loss of one of ``zones``.
 
-    Nodes are spread evenly, so that the largest zone has ``ceil(nodes / zones)``. None with one zone: nothing is left.
+    Nodes are spread evenly, so the largest zone has ``ceil(nodes / zones)``. The second is None with one zone, whose
+    loss leaves nothing.
     """
     if zones < 2:  # noqa: PLR2004 - with one zone all is lost
         return count + 1, None
@@ -70,23 +71,23 @@ def withstanding(count: int, zones: int) -> tuple[int, int | None]:
 
 
 SPAN = 100.0
-"""The curve goes from the planned rate over this to the planned rate times this."""
+"""The curve extends from the planned rate divided by this factor to the planned rate times it."""
 POINTS = 161
-"""Of the curve, evenly on a log scale: 6 % apart."""
+"""Points of the curve, evenly on a log scale: 6 % apart."""
 MARGIN = 0.02
-"""A degree that costs less by a smaller share than this does not take the place of another."""
+"""Smallest saving, as a share, for which one degree replaces another."""
 LASTING = 1.5
-"""Ranges of rates narrower than this factor are joined to their neighbour: whole nodes make the cheapest change often
-where two degrees cost about the same. So does a lead below MARGIN, which changes nothing here either."""
+"""Ranges of rates narrower than this factor are joined to their neighbour. Where two degrees cost about the same, whole
+nodes make the cheapest one change often. A lead below MARGIN changes nothing here either."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CostPoint:
-    """One rate and what the smallest fleets cost."""
+    """One rate, and the cost of the smallest fleets that carry it."""
 
     rate_per_second: float
     cost: typing.Mapping[Candidate, float]
-    """By candidate: USD an hour; nodes where no price is known."""
+    """By candidate: USD an hour, or nodes if no price is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,15 +101,15 @@ class CheapestRange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Buying:
-    """What a degree's fleet is bought as."""
+    """How a fleet is bought: instance type, price, and cores that a server reserves."""
 
     instance_type: InstanceTypeName
     usd_per_node_hour: float | None
     whole_chips: bool = False
-    """True if a server keeps whole chips from others, whatever its degree."""
+    """True if every server reserves whole chips, whatever its degree."""
 
     def cores(self, degree: int) -> int:
-        """Return the logical cores that a server of ``degree`` keeps from others."""
+        """Return the logical cores that a server of ``degree`` reserves."""
         return cores_held(degree, whole_chips=self.whole_chips)
 
     def cost(self, replicas: int, degree: int) -> float:
@@ -120,7 +121,7 @@ class Buying:
 
 
 def cost_at(rate_per_second: float, carryings: typing.Mapping[Candidate, Carrying], buying: Buying) -> CostPoint:
-    """Return what the smallest fleet of each candidate costs at one rate."""
+    """Return the cost of each candidate's smallest fleet at one rate."""
     cost = {one: buying.cost(each.replicas(rate_per_second), one.degree) for one, each in carryings.items()}
     return CostPoint(rate_per_second=rate_per_second, cost=cost)
 
@@ -134,7 +135,7 @@ def curve(
 
 
 def cheapest(point: CostPoint) -> Candidate:
-    """Return the candidate that costs least; of equals the smallest, as in the verdict."""
+    """Return the candidate that costs least; among equals the smallest, as in the verdict."""
     return min(point.cost, key=lambda one: (point.cost[one], one.degree, one.max_num_seqs or 0))
 
 

@@ -1,4 +1,4 @@
-"""What is asked of a fleet: a rate, latency limits, a forecast by hour, as a person writes them."""
+"""The demand on a fleet, as people write it: a rate, latency limits, a forecast by hour."""
 
 import csv
 import dataclasses
@@ -19,7 +19,7 @@ _UNIT_WORDS = {
     ("m", "min", "mins", "minute", "per minute", "rpm"): "min",
     ("h", "hour", "hours", "per hour", "rph"): "h",
 }
-"""How people write units that are not a second, and how they are written here."""
+"""Spellings of the units other than a second, each with ours."""
 _LIMIT = re.compile(r"p(\d{1,2}(?:\.\d+)?)_(total|ttft|tpot)_ms=([0-9.eE+]+)")
 _METRICS: dict[str, Metric] = {"total": "total_ms", "ttft": "ttft_ms", "tpot": "tpot_ms"}
 METRIC_WORDS: dict[Metric, str] = {
@@ -39,12 +39,12 @@ class LatencyLimit:
 
     @property
     def percentile(self) -> Percentile:
-        """What is simulated for it."""
+        """The percentile to simulate for this limit."""
         return self.metric, self.percent
 
     @property
     def words(self) -> str:
-        """Return it for a sentence: "p99 of total latency at most 400 ms"."""
+        """Return the limit as part of a sentence: "p99 of total latency at most 400 ms"."""
         return f"p{self.percent:g} of {METRIC_WORDS[self.metric]} at most {self.at_most_ms:g} ms"
 
 
@@ -67,7 +67,7 @@ def parse_rate(text: str) -> float:
 
 
 def _rate_like(text: str) -> str:
-    """Return the rate that ``text`` most likely means, so that it can be typed: its own number, per second."""
+    """Return the rate that ``text`` most likely means, ready to type: its own number, per second."""
     text = text.replace(",", "").replace("_", "")
     found = _NUMBER.search(text)
     value = _number(found[0]) if found else None
@@ -89,7 +89,7 @@ def parse_limit(text: str) -> LatencyLimit:
 
 
 def _limit_like(text: str) -> str:
-    """Return the limit that ``text`` most likely means, so that it can be typed; what it lacks is as in the example."""
+    """Return the limit that ``text`` most likely means, ready to type; missing parts come from the example."""
     said = text.strip().lower()
     percent = _PERCENT.search(said)
     asked = percent[1] if percent is not None and float(percent[1]) > 0 else "99"

@@ -1,4 +1,4 @@
-"""What a model of servers carries: the highest rate within the limits, or without limits its full servers' tokens."""
+"""Capacity of servers by a model: the highest rate within the limits, or without limits the tokens of full servers."""
 
 import collections.abc
 import functools
@@ -14,13 +14,13 @@ from optimal_tp.settings.workload import LimitedMetric, WorkloadSettings
 
 METRIC: dict[LimitedMetric, Metric] = {"total_latency_ms": "total_ms", "ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms"}
 LEAST_SHARE = 0.02
-"""Of a server's capacity: a limit that is missed at this load is held at none."""
+"""Smallest load that is tried, as a share of a server's capacity; a limit missed here is held at no load."""
 CLOSE = 1.01
-"""Ratio of rates to which a capacity is found."""
+"""Precision of a capacity, as a ratio of rates."""
 
 
 def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: int) -> Estimate | None:
-    """Return what ``replicas`` do together by ``model``; None where they hold the limits at no rate.
+    """Return the capacity of ``replicas`` together by ``model``; None if they hold the limits at no rate.
 
     With limits: requests per second at which each limit's own percentile is just held. Without: output tokens per
     second with every slot taken.
@@ -36,7 +36,7 @@ def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: i
 
     @functools.cache
     def outcome(rate: float) -> Outcome:
-        """Return what the servers do at ``rate``, simulated once."""
+        """Return the outcome at ``rate``, simulated once."""
         fleet = Fleet(replicas=replicas, routing=settings.load.routing, arrivals=Arrivals(rate_per_second=rate))
         return simulate(model, fleet, [limit.percentile for limit in limits], CURVE_EFFORT)
 
@@ -51,7 +51,7 @@ def planned_capacity(model: ServerModel, settings: WorkloadSettings, replicas: i
         return None
     low = _highest(most, lambda rate: holds(outcome(rate), limits))
     high = _highest(most, lambda rate: may_hold(outcome(rate)))
-    # Beyond FULLEST nothing is simulated: whatever may hold there may hold up to the full servers' rate.
+    # Nothing is simulated beyond FULLEST: limits that may hold there may hold up to the rate of full servers.
     full = replicas * model.capacity_per_second
     return Estimate(value=value, interval=Interval(low=low or 0.0, high=full if high in (None, most) else high))
 
@@ -67,7 +67,7 @@ def _saturated(model: ServerModel, replicas: int) -> Estimate:
 def _highest(most: float, fits: collections.abc.Callable[[float], bool]) -> float | None:
     """Return the highest rate up to ``most`` that fits, to CLOSE; None where not even LEAST_SHARE of it does.
 
-    Rates are those of one halving of the range in logarithms, so that different questions ask about the same ones.
+    The range is halved in logarithms, always at the same rates, so different questions share their simulations.
     """
     low, high = LEAST_SHARE * most, most
     if fits(high):

@@ -1,4 +1,4 @@
-"""What to deploy for a plan: the cluster's own server, many times, with what scales and guards it."""
+"""Manifests of a planned fleet: replicas of the cluster's own server, an autoscaler and a disruption budget."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ class Ground:
     node_pool: Manifest
     """The fleet's own NodePool, as the API server gets it."""
     longest_request_seconds: float
-    """After which the run gave a request up; a server that is going waits that long for its last answer."""
+    """The run's request timeout; a server that shuts down waits this long for its last answer."""
     prometheus: str = scaling.DEFAULT_PROMETHEUS
     """Address of the Prometheus that scrapes the servers."""
 
@@ -49,7 +49,7 @@ def name_of(degree: int) -> str:
 
 
 def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
-    """Return every object, by the file it goes to. The fleet of ``one`` runs in the namespace of the stack."""
+    """Return every object, by file name. The fleet of ``one`` runs in the namespace of the stack."""
     name = name_of(one.degree)
     server = _server(one, name, whole_chips=ground.site.pair.engine.whole_chips)
     policy = _camel(deployment.policy_spec(server))
@@ -68,7 +68,7 @@ def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
 
 
 def most_nodes(one: Carried) -> int:
-    """Return the nodes that the fleet may have: enough to hold the limits after any loss that it can withstand."""
+    """Return the most nodes that the fleet may have: enough to hold the limits after any loss that it can withstand."""
     return max([one.nodes.count, *(loss.nodes_to_withstand or 0 for loss in one.losses)])
 
 
@@ -97,22 +97,22 @@ def _server(one: Carried, name: str, *, whole_chips: bool) -> PlannedServer:
 def _deployment(one: Carried, ground: Ground, server: PlannedServer) -> Manifest:
     spec: Manifest = _camel(deployment.deployment_spec(ground.site, server, replicas=one.sizing.fleet.replicas))
     pod = spec["template"]["spec"]
-    # Servers are all alike: any node with free cores will do, and the autoscaler moves them; only an experiment has
-    # a place for each.
+    # All servers are alike: any node with free cores will do, and the autoscaler moves them. Only an experiment
+    # assigns a place to each.
     del pod["affinity"]
     spec["template"]["metadata"] = {"labels": {"app": server.name}}
     pod["topologySpreadConstraints"] = [
         {
             "maxSkew": 1,
             "topologyKey": _ZONE,
-            # One zone less must not keep the others from taking its servers.
+            # If a zone fails, the others must be able to take its servers.
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": {"app": server.name}},
         }
     ]
     pod["containers"][0]["lifecycle"] = scaling.drain_hook()
     pod["terminationGracePeriodSeconds"] = _grace_seconds(ground.site, ground.longest_request_seconds)
-    # No spare cores: a new server needs an old one's.
+    # There are no spare cores: a new server needs the cores of an old one.
     spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return spec
 
@@ -122,7 +122,7 @@ def _grace_seconds(site: Site, longest_request_seconds: float) -> int:
 
 
 def _budget(one: Carried, name: str) -> Manifest:
-    """Allow what a node's drain takes away, and no more at a time."""
+    """Return a disruption budget that allows the drain of one node at a time."""
     return {"maxUnavailable": min(one.nodes.servers_per_node, one.sizing.fleet.replicas), **_selector(name)}
 
 
@@ -159,10 +159,10 @@ def _camel(value: typing.Any) -> typing.Any:  # noqa: ANN401 - a manifest is any
 def ground(
     path: pathlib.Path, measured: WorkloadSettings, *, instance_type: str, most_nodes: int, prometheus: str
 ) -> Ground:
-    """Return where the stack in the file ``path`` puts a fleet of its own model.
+    """Return where the stack in the file ``path`` deploys a fleet of its own model.
 
-    ``measured`` are the run's settings: its service times say nothing of another model. Raises SettingsError for a file
-    that is no stack's, and for one whose nodes, model or requests at a time are others than those of the plan.
+    ``measured`` are the run's settings: its service times do not apply to another model. Raises SettingsError if the
+    file is not a stack's, or if its nodes, model or requests at a time differ from those of the plan.
     """
     scaling.prometheus_namespace(prometheus)
     model = measured.model
@@ -174,7 +174,7 @@ def ground(
     sections = {name: config.get(f"{PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
     neuron = infra.neuron
     settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, engine=neuron.image_and_ami.engine)
-    # Of a sweep's models the one that was measured; the first where none of them was, for the sentence.
+    # In a sweep, take the measured model; if none was measured, the first, for the error message.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (
         ("infra.neuron.instance_type", neuron.instance_type, instance_type, "or plan with --instance-type"),
@@ -203,7 +203,7 @@ def ground(
         scheduler=names.SCHEDULER,
         node_pool=names.FLEET_NODE_POOL,
     )
-    # A node that goes must not end its servers before their last answers.
+    # A node that is removed must not end its servers before their last answers.
     grace = math.ceil(_grace_seconds(site, measured.load.request_timeout_seconds) / _SECONDS_PER_MINUTE)
     pools = {
         "maximum_nodes": most_nodes,

@@ -1,4 +1,4 @@
-"""What the figures of each candidate rest on, in words: its model, the model's error, what is extrapolated."""
+"""The basis of each candidate's figures in words: its model, the model's error, and every extrapolation."""
 
 import math
 import typing
@@ -84,7 +84,7 @@ def _service_times(one: Carried, times: ServiceTimes, share: float) -> typing.It
 
 
 def check_table(plan: FleetPlan) -> Table:
-    """Return the furthest-off load of each metric and percentile, predicted and measured."""
+    """Return the load with the largest error for each metric and percentile, predicted and measured."""
     rows = [
         (
             one.candidate.name,

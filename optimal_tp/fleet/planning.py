@@ -1,4 +1,4 @@
-"""The plan: for every candidate the smallest fleet, its nodes, its latency, its cost and what it withstands."""
+"""The plan: for every candidate the smallest fleet, its nodes, its latency, its cost and the losses it withstands."""
 
 import dataclasses
 import typing
@@ -39,7 +39,7 @@ SHOWN = (50.0, 90.0, 99.0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is planned for."""
+    """The demand and the conditions to plan for."""
 
     arrivals: Arrivals
     limits: tuple[LatencyLimit, ...]
@@ -60,20 +60,20 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Loss:
-    """The smallest fleet after it lost a part."""
+    """The smallest fleet after the loss of a part."""
 
     what: typing.Literal["node", "zone"]
     replicas_left: int
     outcome: Outcome | None
-    """None where the rest is overloaded or nothing is left."""
+    """None if the rest is overloaded or nothing is left."""
     still_holds: bool
     nodes_to_withstand: int | None
-    """Nodes of a fleet that holds the limits without the part; None with one zone."""
+    """Nodes of a fleet that still holds the limits after the loss; None with one zone."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RoutingPrice:
-    """What the same traffic takes under one routing."""
+    """The fleet and cost that the same traffic needs under one routing."""
 
     routing: Routing
     replicas: int
@@ -92,7 +92,7 @@ class Carried:
     """The same fleet on each instance type that can hold it."""
     usd_per_million_output_tokens: float | None
     load_share: float
-    """The rate over the one that the servers would complete with every slot taken."""
+    """The planned rate divided by the rate that the servers complete with every slot taken."""
     losses: tuple[Loss, ...]
     routings: tuple[RoutingPrice, ...]
     carrying: Carrying | None
@@ -105,7 +105,7 @@ class Carried:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refused:
-    """One candidate without a fleet, and why in one sentence."""
+    """One candidate without a fleet, and the reason in one sentence."""
 
     candidate: Candidate
     word: str
@@ -123,7 +123,7 @@ class FleetPlan:
     ranges: tuple[CheapestRange, ...]
     flip: tuple[float, Candidate, Candidate] | None
     held_out: tuple[HeldOut, ...]
-    """Figures of the turns that no model was fitted to."""
+    """Figures of the held-out turns, to which no model was fitted."""
 
 
 def plan(
@@ -251,7 +251,7 @@ def _routings(question: Question, degree: int, times: ServerModel, sizing: Sizin
 def hourly(plan_of: FleetPlan, carried: Carried) -> tuple[tuple[Hour, int, float], ...]:
     """Return replicas and cost of each forecast hour, if the fleet follows the forecast; read off the curve.
 
-    An hour is long beside a request, so each hour is taken by itself. No fleet is larger than the planned one.
+    An hour is long compared with a request, so each hour is planned by itself. No fleet is larger than the planned one.
     """
     if carried.carrying is None:
         return ()

@@ -1,4 +1,4 @@
-"""What makes a fleet follow its load: who scrapes the servers, and the scale that is computed from what they say."""
+"""Autoscaling of a fleet: how Prometheus scrapes the servers, and how KEDA computes the scale from their metrics."""
 
 import pathlib
 import typing
@@ -13,14 +13,14 @@ Spec = dict[str, typing.Any]
 SCALER_VERSION = "keda.sh/v1alpha1"
 MONITOR_VERSION = "monitoring.coreos.com/v1"
 DEFAULT_PROMETHEUS = "http://prometheus-operated.monitoring:9090"
-"""The Service that the Prometheus operator makes, in the namespace that most of its users give it."""
+"""The Service that the Prometheus operator creates, in the namespace that most of its users choose."""
 
 _SCRAPE_SECONDS = 15
 _MEAN_SECONDS = 120
-"""Little's law speaks of the mean in flight; one scrape of a small fleet says little of it."""
+"""Window of the mean requests in flight, to which Little's law applies; one scrape of a small fleet varies too much."""
 _SCALE_DOWN_SECONDS = 600
 SETTLE_SECONDS = 10
-"""Until every node's proxy has taken a pod that is going out of its Service; the usual value, not a measured one."""
+"""Time until every node's proxy has removed a terminating pod from its Service; the usual value, not measured."""
 _POLL_SECONDS = 1
 
 
@@ -40,7 +40,7 @@ def prometheus_namespace(address: str) -> str:
 
 
 def monitor_spec(name: str) -> Spec:
-    """Say whom Prometheus scrapes. The operator labels what it finds with namespace, pod and ``job``, name included."""
+    """Return the pods that Prometheus scrapes. The operator labels their series with namespace, pod and ``job``."""
     return {
         "selector": {"matchLabels": {"app": name}},
         "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": f"{_SCRAPE_SECONDS}s"}],
@@ -59,16 +59,16 @@ def scrape_peer(address: str) -> Spec:
 def in_flight_query(name: str, namespace: str) -> str:
     """Return the mean requests in flight of the whole fleet ``name``: one number, as KEDA wants it.
 
-    ``job`` is what the operator makes of a PodMonitor's namespace and name, so no other server is counted.
+    The operator builds ``job`` from a PodMonitor's namespace and name, so no other server is counted.
     """
     of = f'{{namespace="{namespace}",job="{namespace}/{name}"}}[{_MEAN_SECONDS}s]'
     return " + ".join(f"sum(avg_over_time({gauge}{of}))" for gauge in drain.GAUGES)
 
 
 def scaler_spec(name: str, *, address: str, query: str, in_flight: float, servers: tuple[int, int]) -> Spec:
-    """Return a ScaledObject: as many servers as hold ``query`` at ``in_flight`` each, within ``servers``.
+    """Return a ScaledObject that keeps ``query`` at ``in_flight`` per server, with ``servers`` as (least, most).
 
-    A series that is missing is an error, not 0: the autoscaler then leaves the fleet as it is.
+    A missing series is an error, not 0, so the autoscaler then leaves the fleet as it is.
     """
     least, most = servers
     trigger = {
@@ -83,7 +83,7 @@ def scaler_spec(name: str, *, address: str, query: str, in_flight: float, server
     }
     return {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-        # The plan is the least: below it a Poisson stream of this rate breaks the limit before any metric shows it.
+        # Never fewer than planned: a Poisson stream at this rate would break the limit before any metric shows it.
         "minReplicaCount": least,
         "maxReplicaCount": most,
         "pollingInterval": _SCRAPE_SECONDS,
@@ -98,12 +98,12 @@ def scaler_spec(name: str, *, address: str, query: str, in_flight: float, server
 
 
 def drain_hook() -> Spec:
-    """Return the ``lifecycle`` of a server's container: no SIGTERM before its last answer."""
+    """Return the ``lifecycle`` of a server's container, which delays SIGTERM until its last answer."""
     source = pathlib.Path(drain.__file__).read_text(encoding="utf-8")
     url = f"http://127.0.0.1:{PORT}/metrics"
     return {"preStop": {"exec": {"command": ["python3", "-c", source, url, f"{SETTLE_SECONDS}", f"{_POLL_SECONDS}"]}}}
 
 
 def grace_seconds(longest_request_seconds: float, stop_seconds: int) -> int:
-    """Return how long a server may take to go: until it is out of its Service, its last answer, and its own end."""
+    """Return how long a server may take to shut down: it leaves its Service, gives its last answer, then stops."""
     return SETTLE_SECONDS + round(longest_request_seconds + 0.5) + stop_seconds

@@ -1,4 +1,4 @@
-"""The plan in sentences: what to buy, how sure that is, what is extrapolated, why its order is not the verdict's."""
+"""The plan in sentences: what to buy, how certain it is, what is extrapolated, why the verdict's order may differ."""
 
 import dataclasses
 import math
@@ -19,9 +19,9 @@ class Words:
 
     headline: str
     sentences: tuple[str, ...]
-    """In the order of their weight."""
+    """The most important first."""
     marks: tuple[str, ...]
-    """What is assumed or extrapolated."""
+    """Assumptions and extrapolations."""
 
 
 def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
@@ -192,8 +192,8 @@ def _place(plan: FleetPlan, record: RunRecord) -> str:
             f"those of {kind}, as if its cores served as these did."
         )
     if record.place == "own-servers":
-        return f"The run's own servers: that they are like those on {kind} is assumed."
-    return "" if record.pins.get("instance") == kind else f"{kind} is assumed; the run does not say that it ran on one."
+        return f"The plan assumes that servers on {kind} behave like the ones that this run measured."
+    return "" if record.pins.get("instance") == kind else f"The plan assumes {kind}; the run does not record that type."
 
 
 def _verdict(verdict: Verdict) -> str:

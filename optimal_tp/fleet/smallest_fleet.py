@@ -19,12 +19,12 @@ from optimal_tp.fleet.simulation.simulation import (
 )
 
 RESOLUTION = 0.002
-"""Fleets are told apart to this share of their size; small ones to one server."""
+"""Precision of a fleet's size, as a share of it; small fleets are exact to one server."""
 CURVE_EFFORT = Effort(requests=4_000, plain=10, resampled=12, busy_factor=2)
 ROUGH_EFFORT = Effort(requests=4_000, plain=8, resampled=0, busy_factor=2)
-"""Of the first guess at a fleet: it only says where the search begins."""
+"""Effort for the first guess at a fleet, which only tells where the search begins."""
 IDLE_SHARE = 0.001
-"""Utilisation at which nobody waits."""
+"""Utilisation at which no request waits."""
 _STEPS = 8
 
 Limits = typing.Sequence[LatencyLimit]
@@ -37,17 +37,17 @@ class Sizing:
     fleet: Fleet
     outcome: Outcome
     replicas_by_point: int
-    """The smallest fleet whose figures hold the limits, their intervals put aside."""
+    """The smallest fleet whose figures hold the limits, without regard to their intervals."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unreachable:
-    """Why no fleet of a degree holds the limits."""
+    """The reason why no fleet of a degree holds the limits."""
 
     limit: LatencyLimit
     outcome: Outcome
     is_sure: bool
-    """False where the figure itself is within the limit, and only its interval is not."""
+    """False if the figure itself is within the limit and only its interval is not."""
 
 
 def holds(outcome: Outcome, limits: Limits) -> bool:
@@ -61,7 +61,7 @@ def holds_by_point(outcome: Outcome, limits: Limits) -> bool:
 
 
 def unreachable(times: ServerModel, limits: Limits, asked: typing.Sequence[Percentile]) -> Unreachable | None:
-    """Return the limit that service alone breaks, with nobody waiting; None if there is none."""
+    """Return a limit that service alone breaks, even if no request waits; None if there is none."""
     rate = IDLE_SHARE * times.capacity_per_second
     idle = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=rate))
     outcome = simulate(times, idle, asked)
@@ -80,19 +80,19 @@ def smallest(
     asked: typing.Sequence[Percentile],
     effort: Effort | None = None,
 ) -> Sizing:
-    """Return the smallest fleet that holds ``limits``, which service alone holds; by ``effort``, absent: the plan's.
+    """Return the smallest fleet that holds ``limits``; service alone must hold them. ``effort`` None: the plan's.
 
     Latency falls as a fleet grows, so the search halves the range between a fleet that fails and one that holds.
     """
 
     @functools.cache
     def outcome(replicas: int, by: Effort | None) -> Outcome | None:
-        """Return what so many replicas do, simulated once; None where they are overloaded."""
+        """Return the outcome of this many replicas, simulated once; None if they are overloaded."""
         fleet = Fleet(replicas=replicas, routing=routing, arrivals=arrivals)
         return None if is_overloaded(times, fleet) else simulate(times, fleet, asked, by)
 
     def fits(replicas: int, rule: typing.Callable[[Outcome, Limits], bool], by: Effort | None) -> bool:
-        """Return whether so many replicas hold the limits by ``rule``."""
+        """Return whether this many replicas hold the limits by ``rule``."""
         found = outcome(replicas, by)
         return found is not None and rule(found, limits)
 
@@ -102,7 +102,7 @@ def smallest(
     replicas = _smallest(by_point, by_point, lambda replicas: fits(replicas, holds, effort))
     chosen = outcome(replicas, effort)
     if chosen is None:
-        raise RuntimeError(f"a fleet of {replicas} was found to hold and is overloaded")
+        raise RuntimeError(f"a fleet of {replicas} holds the limits and is overloaded at the same time")
     return Sizing(
         fleet=Fleet(replicas=replicas, routing=routing, arrivals=arrivals),
         outcome=chosen,
@@ -135,7 +135,7 @@ class Carrying:
     """The rate that one server of a fleet carries within the limits, by the size of the fleet."""
 
     per_server: tuple[tuple[int, float], ...]
-    """Servers, ascending powers of two, and requests per second of each. Beyond the last it stays the same."""
+    """Servers (ascending powers of two) and requests per second of each. Beyond the last the rate stays the same."""
 
     def rate_per_server(self, replicas: int) -> float:
         """Return requests per second of each of ``replicas`` servers; linear in the logarithm between sizes."""
@@ -156,9 +156,9 @@ class Carrying:
 def carrying(times: ServerModel, arrivals: Arrivals, routing: Routing, limits: Limits) -> Carrying | None:
     """Return the rate that fleets of every size carry; None where one server carries none.
 
-    With ``random`` routing a server sees the same stream whatever the size of the fleet, so one size says all. With
-    ``round-robin`` gaps become even as the fleet grows, and change no more beyond ROUTER_SERVERS than the resolution.
-    With ``least-in-flight`` that is the most that one router has.
+    With ``random`` routing a server sees the same stream whatever the size of the fleet, so one size is enough. With
+    ``round-robin`` the gaps become more even as the fleet grows; beyond ROUTER_SERVERS they change by less than the
+    resolution. With ``least-in-flight``, ROUTER_SERVERS is the most that one router has.
     """
     asked = [limit.percentile for limit in limits]
     sizes = [1] if routing == "random" else [2**power for power in range(ROUTER_SERVERS.bit_length())]

@@ -188,7 +188,7 @@ def refused_table(plan: FleetPlan, verdict: Verdict) -> Table:
 
 
 _WIDTH = 130
-"""Columns that the tables need, whatever the terminal has."""
+"""Width in characters that the tables need, whatever the terminal offers."""
 
 
 def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]) -> None:

@@ -1,7 +1,7 @@
-"""What would change the answer: the engines fitted to a run, asked about other lengths and the family's next model.
+"""What would change the answer: the run's fitted engines, applied to other lengths and to the family's next model.
 
-An extrapolation, never a verdict: the engines were fitted to the lengths and the model that the run had, and nothing of
-it was measured.
+This is an extrapolation, never a verdict: the engines were fitted to the lengths and the model of the run, and nothing
+else was measured.
 """
 
 import collections.abc
@@ -25,11 +25,11 @@ from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.predictions import PlannedCapacity, WhatIf
 
 Change = collections.abc.Callable[[Candidate, EngineModel], EngineModel | None]
-"""Returns the engine as it would be; None where it could not be served."""
+"""Returns the changed engine; None if the changed model could not be served."""
 
 
 LEAST_GROWTH = 1.25
-"""A model with fewer parameters than so many times the measured one's is another edition of it, not a larger one."""
+"""Least ratio of parameters at which a model counts as larger than the measured one, not as another edition of it."""
 _READINGS = (
     (True, "if a step grows as what it reads and computes"),
     (False, "if a step grows by no more than physics demands"),
@@ -37,10 +37,9 @@ _READINGS = (
 
 
 def what_if(record: RunRecord, models: collections.abc.Mapping[Candidate, ServerModel]) -> tuple[WhatIf, ...]:
-    """Return what the run's engines say of twice the output, half the prompt, and the next model of the family.
+    """Return what the run's engines predict for twice the output, half the prompt, and the family's next model.
 
-    Nothing where fewer than two candidates have an engine that was fitted to steps: service times alone say nothing of
-    other lengths.
+    Empty if fewer than two candidates have a fitted engine: service times alone predict nothing for other lengths.
     """
     engines = {each: model for each, model in models.items() if isinstance(model, EngineModel)}
     if len(engines) < 2:  # noqa: PLR2004 - nothing to choose from
@@ -61,8 +60,8 @@ def what_if(record: RunRecord, models: collections.abc.Mapping[Candidate, Server
 def next_of_family(shape: ModelShape, measured: str) -> tuple[str, ModelShape] | None:
     """Return name and shape of the smallest known model of the family that is really larger; None without one.
 
-    ``measured`` is the name of the model that ``shape`` is of. A known model of that name, or one that ``shape``
-    differs from in its layers alone, as a practice run's may, is the same model, whatever was counted of it.
+    ``measured`` is the name of the model with ``shape``. A known model counts as the same model if it has that name, or
+    if only the number of layers differs, as in a practice run.
     """
     title = _title(measured)
     same = (each for name, each in SHAPES.items() if _title(name) == title or _differs_in_layers(shape, each))
@@ -103,7 +102,7 @@ def _divided(found: Estimate, cores: int) -> Estimate:
 
 
 def _lengths(engine: EngineModel, *, prompts: float = 1.0, outputs: float = 1.0) -> EngineModel:
-    """Return ``engine`` with other lengths; what it measured, its costs and its errors stay."""
+    """Return ``engine`` with other lengths; its costs, its errors and its measured range stay."""
     return dataclasses.replace(
         engine,
         prompts=np.maximum(1.0, np.round(engine.prompts * prompts)),
@@ -115,8 +114,8 @@ def _lengths(engine: EngineModel, *, prompts: float = 1.0, outputs: float = 1.0)
 class _Larger:
     """Serves ``shape`` with the engines of another model.
 
-    A step grows as what it reads and computes, all of it; or, where a part of it is the host's and stays, by no more
-    than the floors grow. The truth lies between.
+    Either the whole step grows in proportion to what it reads and computes; or it grows only by as much as the physical
+    floor grows, because the host's part of it stays. The truth lies between.
     """
 
     physics: Physics
@@ -125,7 +124,7 @@ class _Larger:
     scales: bool
 
     def __call__(self, candidate: Candidate, engine: EngineModel) -> EngineModel | None:
-        """Return ``engine`` as it would be; None where Trainium2's memory would not hold the model."""
+        """Return the engine for ``shape``; None if the model does not fit into Trainium2's memory."""
         old, new, roof = self.physics.shape, self.shape, self.physics.roof
         if roof.kind == "published" and not _fits(candidate, engine.slots, self.physics, new, self.settings):
             return None
@@ -147,7 +146,7 @@ class _Larger:
         return dataclasses.replace(engine, costs=grown[0], resampled=tuple(grown[1:]))
 
     def _grown(self, cost: float, before: float, after: float, seconds_each: float) -> float:
-        """Return the cost of a part of a step that reads or computes another amount."""
+        """Return the cost of a part of a step after the amount that it reads or computes has changed."""
         return cost * after / before if self.scales else cost + (after - before) * seconds_each
 
 

@@ -1,1 +1,1 @@
-"""A continuous-batching engine by its iterations: simulated, fitted to a run, held against it."""
+"""A model of a continuous-batching engine, step by step: simulated, fitted to a run, compared with the run."""

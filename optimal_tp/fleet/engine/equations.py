@@ -1,7 +1,7 @@
-"""What a run's samples say about the steps of an engine: one linear equation for each stretch between two tokens.
+"""Linear equations for the cost of an engine's steps, one for each stretch between two tokens of a request.
 
-In every step each running sequence gives one token. So whoever counts the tokens of all requests between a request's
-first token and its last knows how many steps there were, how many sequences were in them, and whose prompts entered.
+In every step each running sequence gives one token. So the tokens of all requests between a request's first token and
+its last tell how many steps there were, how many sequences took part, and which prompts entered.
 """
 
 import dataclasses
@@ -14,14 +14,14 @@ from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 
 SAME_STEP = 0.3
-"""Tokens closer together than this share of a step came from the same one: a client sees those of one step a little
-apart. Steps that enter prompts are longer than others, never shorter, so a request's own mean step is the measure."""
+"""Tokens closer together than this share of a step belong to the same step: a client sees the tokens of one step a
+little apart. The measure is a request's own mean step, because a step with new prompts is never shorter than others."""
 
 EXACT = 0.95
-"""Share of a server's requests that have a chunk for every token, from which on single steps are looked at."""
+"""Single steps are used only if at least this share of a server's requests has a chunk for every token."""
 
 ONE_LOAD = 1.15
-"""Factor within which rates are about the same load."""
+"""Rates within this factor count as the same load."""
 
 Timed = tuple[Turn, typing.Sequence[Sample]]
 
@@ -32,23 +32,23 @@ class Equations:
 
     seconds: np.ndarray
     steps: np.ndarray
-    """Steps in the stretch, where prompts enter beside running sequences."""
+    """Steps in the stretch, if prompts enter beside running sequences."""
     prefills: np.ndarray
-    """Steps that prompts take for themselves, where they do: those are steps beside the ones counted above."""
+    """Further steps in the stretch, if prompts take steps for themselves."""
     sequences: np.ndarray
-    """Summed over the steps: tokens that all requests at the server were given."""
+    """Running sequences, summed over the steps: the tokens that all requests at the server received."""
     prompts: np.ndarray
     """Prompt tokens that entered."""
     overheads: np.ndarray
     """1 where the stretch begins with a send to an idle server, else 0."""
     groups: np.ndarray
-    """Number of the load that the row was measured at, by kind of row: what counts alike in the fit."""
+    """Number of the row's load and kind; the fit gives every group the same weight."""
     turns: np.ndarray
     """Number of the turn."""
 
     @property
     def decoding(self) -> np.ndarray:
-        """Whether each row is of the stretch from a first token to a last one; else it ends with a first token."""
+        """Whether each row spans a first token to a last one; the other rows end with a first token."""
         is_decoding: np.ndarray = self.groups % 2 == 0
         return is_decoding
 
@@ -57,7 +57,7 @@ Load = tuple[int | None, int | None]
 
 
 def load_of(turn: Turn) -> Load:
-    """Return what turns at about the same load have in common: the concurrency, or the rate in steps of ONE_LOAD."""
+    """Return the load of a turn for grouping: its concurrency, or its rate in steps of ONE_LOAD."""
     if turn.rate_per_second is None:
         return turn.concurrency, None
     return None, round(math.log(turn.rate_per_second) / math.log(ONE_LOAD))
@@ -113,7 +113,7 @@ class _Timeline:
         self.entered = np.concatenate([[0.0], np.cumsum(prompts)])
 
     def between(self, start: float, end: float, apart: float) -> tuple[float, float, float]:
-        """Return what came after ``start`` and not after ``end``: prefill steps, tokens, prompt tokens."""
+        """Return prefill steps, tokens and prompt tokens after ``start``, up to and including ``end``."""
         low, high = np.searchsorted(self.tokens, [start, end], side="right")
         first, last = np.searchsorted(self.firsts, [start, end], side="right")
         own = self.firsts[first:last]
@@ -121,12 +121,12 @@ class _Timeline:
         return float(prefills), float(high - low), float(self.entered[last] - self.entered[first])
 
     def is_idle(self, moment: float) -> bool:
-        """Whether every request that had a first token by ``moment`` had its last."""
+        """Whether every request with a first token by ``moment`` also had its last by then."""
         begun, ended = (np.searchsorted(all_of, moment, side="right") for all_of in (self.firsts, self.lasts))
         return bool(begun == ended)
 
     def before(self, moment: float) -> float:
-        """Return the last token's time that is not after ``moment``; minus infinity if there is none."""
+        """Return the time of the last token up to ``moment``; minus infinity if there is none."""
         index = int(np.searchsorted(self.tokens, moment, side="right"))
         return float(self.tokens[index - 1]) if index else -np.inf
 
@@ -153,7 +153,7 @@ def _at_one_server(samples: typing.Sequence[Sample], group: int, turn: int) -> l
         sent = one.intended_seconds if one.sent_seconds is None else one.sent_seconds
         begun = line.before(first - near)
         start = max(sent, begun)
-        # Where chunks hold several tokens, steps are not seen one by one, but a lone request's first still is.
+        # Where chunks hold several tokens, single steps are not visible, except the first step of a lone request.
         if first > start and (line.is_exact or (sent > begun and line.is_idle(sent) and line.is_idle(first - near))):
             _, tokens, prompts = line.between(first - near, first + near, near)
             # The step is its own whichever way the engine works: a prompt's step is counted once.

@@ -1,4 +1,4 @@
-"""From a run's turns to the model that plans its fleet: the engine where it can be fitted, else service times."""
+"""Fit the model that plans a fleet to a run's turns: an engine where one can be fitted, else service times."""
 
 import dataclasses
 import math
@@ -20,9 +20,9 @@ BOOTSTRAP = 60
 TIMED = 0.9
 """Share of the successful requests whose tokens must be timed and counted."""
 SPREAD = 1.5
-"""Factor between the least and the most sequences in a step, below which their cost cannot be told from the step's."""
+"""Least ratio of most to fewest sequences in a step; below it their cost cannot be separated from the step's own."""
 WORST = 0.25
-"""Error of the median total latency at any load of the run, above which the engine is not the model of this server."""
+"""Largest error of the median total latency, at any load of the run, with which an engine is accepted as the model."""
 _SEED = 20260701
 
 
@@ -74,7 +74,7 @@ def engine_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int
 
 
 def _untimed(timed: typing.Sequence[Timed], slots: int) -> str:
-    """Return why there is nothing to fit; empty where there is."""
+    """Return why no engine can be fitted; empty if one can."""
     if slots == 1:
         return "a server works on one request at a time"
     good = [one for _, samples in timed for one in samples if one.status == "ok"]

@@ -1,4 +1,4 @@
-"""An engine as a run measured it, ready to be simulated."""
+"""The engine fitted to a run, ready to be simulated."""
 
 import dataclasses
 import functools
@@ -18,15 +18,15 @@ CAPACITY_SAMPLES = 100
 """Bootstrap samples behind the lower end of a server's capacity."""
 _SETTLING = 0.25
 _UPPER = 75.0
-"""Percentiles above it have the error of p99, the others that of the median."""
+"""Percentiles above this one take the error of p99, the others that of the median."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """One figure of a load that the run measured, beside the model's for the same sends."""
+    """One measured figure of a load of the run, beside the model's figure for the same sends."""
 
     load: str
-    """As people call it: "4 in flight", "3.20 requests/s"."""
+    """In words: "4 in flight", "3.20 requests/s"."""
     metric: Metric
     percent: float
     predicted_ms: float
@@ -49,9 +49,9 @@ class DrawnEngine:
     outputs: np.ndarray
 
     def answers(self, arrivals: np.ndarray, servers: int, generator: np.random.Generator) -> Answers:
-        """Return what ``servers`` behind one router do with requests at ``arrivals``, in seconds, ascending.
+        """Simulate ``servers`` behind one router with requests at ``arrivals``, in seconds, ascending.
 
-        Each request has the lengths of one that was measured.
+        Each request has the lengths of a measured one.
         """
         which = generator.integers(len(self.prompts), size=len(arrivals))
         work = Work(arrivals, self.prompts[which], self.outputs[which], generator.random(len(arrivals)), 0, 0.0)
@@ -67,7 +67,7 @@ class DrawnEngine:
 
     def saturated_per_second(self) -> float:
         """Return the requests per second of one server that always has its slots full."""
-        # A whole number of times every request that was measured, so that their mean is the run's.
+        # Simulate every measured request equally often, so that their mean is the run's.
         count = len(self.prompts) * math.ceil((SATURATED * self.slots + 400) / len(self.prompts))
         which = np.random.default_rng(20260701).permutation(count) % len(self.prompts)
         work = Work(np.zeros(count), self.prompts[which], self.outputs[which], np.zeros(count), self.slots, 0.0)
@@ -79,7 +79,7 @@ class DrawnEngine:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class EngineModel:
-    """What a run measured of one candidate."""
+    """The engine fitted to one candidate's turns."""
 
     candidate: Candidate
     slots: int
@@ -87,11 +87,11 @@ class EngineModel:
     resampled: tuple[Costs, ...]
     """Fits to bootstrap samples of the run's turns."""
     prompts: np.ndarray
-    """Prompt tokens of the requests that were measured, in the order of their output tokens."""
+    """Prompt tokens of the measured requests, ordered by their output tokens."""
     outputs: np.ndarray
-    """Output tokens of the same."""
+    """Output tokens of the same requests."""
     most_in_flight: int
-    """Sequences in one step at one server, at most, while the run measured."""
+    """Most sequences that the run measured in one step of one server."""
     checks: tuple[Check, ...]
 
     @property
@@ -114,7 +114,7 @@ class EngineModel:
         if generator is None or not self.resampled:
             return self._with(self.costs, self.prompts, self.outputs)
         costs = self.resampled[int(generator.integers(len(self.resampled)))]
-        # In their order, so that a simulation with the same arrivals meets about the same requests.
+        # Keep the order, so that a simulation with the same arrivals meets about the same requests.
         which = np.sort(generator.integers(self.count, size=self.count))
         return self._with(costs, self.prompts[which], self.outputs[which])
 
@@ -128,20 +128,20 @@ class EngineModel:
 
     @functools.cached_property
     def least_capacity_per_second(self) -> float:
-        """The lower end, 97.5 %, of it, by the bootstrap."""
+        """The lower end (97.5 %) of this capacity, by the bootstrap."""
         generator = np.random.default_rng(20260701)
         found = [self.drawn(generator).saturated_per_second() for _ in range(CAPACITY_SAMPLES)]
         return min(self.capacity_per_second, float(np.quantile(found, 0.025)))
 
     def worst(self, asked: Percentile) -> Check | None:
-        """Return the check that is furthest off for a metric and percentile; None where none was possible."""
+        """Return the check with the largest error for a metric and percentile; None if none was possible."""
         own = [one for one in self.checks if (one.metric, one.percent) == asked]
         return max(own, key=lambda one: abs(one.error), default=None)
 
     def error(self, asked: Percentile) -> float:
         """Return the largest error in the run's own turns, as a share: of p99 for percentiles above 75, else p50.
 
-        Where too few requests had either, the other's; 0 without any check.
+        If there were too few requests for the one, the other's error is used; 0 without any check.
         """
         metric, percent = asked
         order: typing.Sequence[float] = (99.0, 50.0) if percent > _UPPER else (50.0, 99.0)

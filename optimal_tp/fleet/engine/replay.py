@@ -1,4 +1,4 @@
-"""The run's own turns, simulated with the sends that they had, beside what was measured; and the turn held out."""
+"""Simulate the run's own turns and the held-out turn, and compare the figures with the measured ones."""
 
 import math
 import typing
@@ -20,11 +20,11 @@ from optimal_tp.verdict.predictions import HeldOut
 METRICS: tuple[Metric, ...] = ("total_ms", "ttft_ms", "tpot_ms")
 CHECKED = (50.0, 99.0)
 FEWEST = {50.0: 20, 99.0: 100}
-"""Requests below which a load's percentile is not compared."""
+"""Least requests of a load for which a percentile is compared."""
 HELD_OUT: str = "held_out"
 """Stage of the turn that no model is fitted to."""
 RUNS = 100
-"""Simulated turns as long as the one held out."""
+"""Number of simulated turns, each as long as the held-out one."""
 
 Figures = dict[Metric, np.ndarray]
 
@@ -39,7 +39,7 @@ def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Che
     """Return p50 and p99 of every metric at every load with enough requests, predicted and measured.
 
     An open stream is replayed with its own sends and lengths. In a closed loop the model sends when its own answers
-    end, as the client did, so that its errors add up as they would.
+    end, as the client did, so its errors accumulate as they would in reality.
     """
     loads: dict[Load, list[tuple[Turn, tuple[Figures, Figures]]]] = {}
     for turn, samples in timed:
@@ -119,7 +119,7 @@ def _figures(totals: np.ndarray, firsts: np.ndarray, outputs: np.ndarray, kept: 
 
 
 def _in_flight(own: typing.Sequence[Sample]) -> int:
-    """Return the most requests that were under way at once at one server."""
+    """Return the largest number of requests in flight at one server."""
     moments = sorted([(_sent(one), 1) for one in own] + [(one.end_seconds, -1) for one in own])
     return max(1, int(np.max(np.cumsum([step for _, step in moments]))))
 
@@ -139,9 +139,9 @@ def held_out(
     *,
     routing: Routing = "least-in-flight",
 ) -> tuple[HeldOut, ...]:
-    """Return p50 and p99 of every metric of the held-out turns in ``turns``, of one candidate, beside the plan's.
+    """Return p50 and p99 of every metric in one candidate's held-out turns, measured and predicted by the plan.
 
-    The prediction knows the turn's rate, its number of servers and nothing else of it. p99 takes 100 requests.
+    The prediction uses only a turn's rate and its number of servers. p99 needs 100 requests.
     """
     grouped = samples_by_turn(samples)
     return tuple(

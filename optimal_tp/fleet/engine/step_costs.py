@@ -1,4 +1,4 @@
-"""What a step of an engine costs: fitted to equations, none of the costs below zero, no row with a say of its own."""
+"""Fit the costs of an engine's step to equations: no cost is below zero, and no single row dominates."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ class Costs:
     per_sequence_seconds: float
     per_prompt_token_seconds: float
     overhead_seconds: float
-    """Of each request beside the steps: on the way to the engine and back."""
+    """Time of each request outside the steps: on the way to the engine and back."""
     prefill_first: bool
     """Whether prompts have a step of their own, as in vLLM before its V1 engine; else they share one with the tokens of
     others (https://docs.vllm.ai/en/v0.8.3/performance/optimization.html, read 2026-11-27)."""
@@ -45,15 +45,15 @@ class Fit:
 
     costs: Costs
     loss: float
-    """Mean of the absolute residuals, each relative to its row's seconds, every load alike."""
+    """Mean of the absolute residuals, each relative to its row's seconds; every load counts alike."""
     products: np.ndarray
-    """By turn: the sums of products of the rows' columns, the seconds last, with the weights that the rows had."""
+    """By turn: the weighted sums of products of the rows' columns, with the seconds as the last column."""
 
 
 def fit(rows: Equations) -> Fit | None:
     """Return the better of both orders of work; None where no step costs anything."""
     fits = [one for first in (False, True) if (one := fit_order(rows, prefill_first=first)) is not None]
-    # Of equals, as where no prompt ever entered beside running sequences, prompts share their step.
+    # If both fit equally well (no prompt ever entered beside running sequences), prompts share their step.
     return min(fits, key=lambda one: (one.loss, one.costs.prefill_first), default=None)
 
 

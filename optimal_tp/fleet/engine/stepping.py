@@ -1,4 +1,4 @@
-"""The inner loop of the engine's simulation, compiled: servers that work in steps, their queues, a router before them.
+"""The compiled inner loop of the engine's simulation: servers that work in steps, their queues, and a router.
 
 In every step each sequence of a server gives one token. Waiting requests enter free slots between two steps, first
 come, first served. A step takes ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``.
@@ -19,13 +19,13 @@ class Work(typing.NamedTuple):
     """Requests in the order of their arrivals."""
 
     arrivals: np.ndarray
-    """Seconds, ascending. In a closed loop only those of the first ``closed`` requests count."""
+    """Seconds, ascending. In a closed loop only the first ``closed`` arrivals are used."""
     prompts: np.ndarray
     """Tokens."""
     outputs: np.ndarray
     """Tokens, at least one."""
     ranks: np.ndarray
-    """From 0 up to 1, excluded: where the router begins to search."""
+    """In [0, 1): where the router begins its search."""
     closed: int
     """Requests kept in flight; 0 for an open stream. The next one is sent when one leaves."""
     gap: float
@@ -33,38 +33,38 @@ class Work(typing.NamedTuple):
 
 
 class Engine(typing.NamedTuple):
-    """What a step of a server costs, in seconds, and in which order it works."""
+    """The costs of a server's step, in seconds, and its order of work."""
 
     base: float
     per_sequence: float
     per_prompt_token: float
     prefill_first: bool
-    """Whether prompts that enter have a step of their own, while the other sequences stand still."""
+    """Whether entering prompts have a step of their own, in which the other sequences wait."""
     slots: int
     seen: int
-    """Sequences in a step up to which the run measured; steps with more are counted apart."""
+    """Most sequences in a step that the run measured; steps with more are counted apart."""
 
 
 class Servers(typing.NamedTuple):
-    """What every server is doing: one row each."""
+    """The state of every server, one row each."""
 
     running: np.ndarray
     """Request in each slot, the newest last."""
     rest: np.ndarray
-    """Tokens that each still has to give."""
+    """Tokens that each of these requests still has to give."""
     busy: np.ndarray
     """Slots taken."""
     fresh: np.ndarray
-    """How many of them entered with the step that is under way."""
+    """How many of the requests in slots entered with the current step."""
     alone: np.ndarray
-    """Whether the step under way is theirs alone."""
+    """Whether the current step only processes their prompts."""
     flight: np.ndarray
     """Requests waiting or running."""
     begins: np.ndarray
     each: np.ndarray
-    """Seconds of each step under way."""
+    """Seconds of each current step."""
     steps: np.ndarray
-    """Steps that are taken together."""
+    """Number of steps taken together."""
     ends: np.ndarray
     """When the last of them ends; infinity for an idle server."""
     head: np.ndarray
@@ -77,9 +77,9 @@ NO_ONE = -1
 
 @numba.njit(cache=True, nogil=True)
 def run(work: Work, engine: Engine, servers: int) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Return total latency and time to the first token of each request, the seconds of slots taken, and those unseen.
+    """Return each request's total latency and time to first token, all slot-seconds, and the unmeasured slot-seconds.
 
-    The last are seconds of slots taken in steps with more sequences than ``seen``. Latencies are in seconds from the
+    Unmeasured slot-seconds are those in steps with more sequences than ``seen``. Latencies are in seconds from the
     arrival, in the order of the requests. A request goes to the server with the fewest requests, waiting or running.
     """
     count = len(work.arrivals)
@@ -146,7 +146,7 @@ def _arrive(state: Servers, behind: np.ndarray, server: int, request: int) -> No
 
 @numba.njit(cache=True, nogil=True)
 def _cut(state: Servers, server: int, now: float) -> None:
-    """Let a server look at its queue after the step that is under way at ``now``."""
+    """Make a server look at its queue after its step at ``now``."""
     passed = int((now - state.begins[server]) / state.each[server]) + 1
     if passed < state.steps[server]:
         state.steps[server] = passed
@@ -155,7 +155,7 @@ def _cut(state: Servers, server: int, now: float) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _begin(state: Servers, behind: np.ndarray, work: Work, engine: Engine, server: int, now: float) -> None:
-    """Admit who waits, and plan the steps until somebody leaves if nobody comes."""
+    """Admit waiting requests, and plan the steps until a request leaves if no other arrives."""
     fresh, prompts = 0, 0.0
     while state.head[server] != NO_ONE and state.busy[server] < engine.slots:
         request = state.head[server]

@@ -1,4 +1,4 @@
-"""What the simulation asks of a model of servers, whichever way it was measured."""
+"""The interface between the simulation and a model of servers, however the model was measured."""
 
 import dataclasses
 import typing
@@ -20,7 +20,7 @@ def interpolated(values: typing.Sequence[float] | np.ndarray, percent: float) ->
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
-    """What became of requests, in the order of their arrivals."""
+    """The outcome of requests, in the order of their arrivals."""
 
     totals: np.ndarray
     """Seconds from arrival to the last byte."""
@@ -31,19 +31,19 @@ class Answers:
     taken_seconds: float
     """Slots taken, summed over time."""
     unmeasured_seconds: float
-    """Of these, at loads that the run did not measure."""
+    """The part of ``slot_seconds`` at loads that the run did not measure."""
 
     def between(self, start: int, end: int) -> "Answers":
-        """Return the requests from number ``start`` up to ``end``, excluded; the slots stay those of all."""
+        """Return the requests from ``start`` up to, but without, ``end``; the slots stay those of all requests."""
         part = slice(start, end)
         return dataclasses.replace(self, totals=self.totals[part], firsts=self.firsts[part], tokens=self.tokens[part])
 
 
 class Drawn(typing.Protocol):
-    """A model as one simulation uses it: as fitted, or with one bootstrap sample of what was measured."""
+    """A model as one simulation uses it: as fitted, or from one bootstrap sample of the measurements."""
 
     def answers(self, arrivals: np.ndarray, servers: int, generator: np.random.Generator) -> Answers:
-        """Return what ``servers`` behind one router do with requests at ``arrivals``, in seconds, ascending."""
+        """Simulate ``servers`` behind one router with requests at ``arrivals``, in seconds, ascending."""
 
 
 class ServerModel(typing.Protocol):
@@ -63,14 +63,14 @@ class ServerModel(typing.Protocol):
 
     @property
     def least_capacity_per_second(self) -> float:
-        """The lower end, 97.5 %, of it."""
+        """The lower end (97.5 %) of this capacity."""
 
     @property
     def mean_output_tokens(self) -> float:
         """Output tokens of the mean request."""
 
     def drawn(self, generator: np.random.Generator | None = None) -> Drawn:
-        """Return the model as it is; with ``generator`` one of the bootstrap's."""
+        """Return the model as fitted; with ``generator``, a model of one bootstrap sample."""
 
     def error(self, asked: Percentile) -> float:
-        """Return how far the model's figure may be off beside chance, as a share of it; 0 where it is not known."""
+        """Return the model's own error, apart from chance, as a share of its figure; 0 if it is not known."""

@@ -1,4 +1,4 @@
-"""When requests reach one server, or one router's servers, of a fleet: drawn exactly, without the rest of the fleet."""
+"""Arrival times at one server, or at one router's servers, of a fleet: drawn exactly, without simulating the rest."""
 
 import dataclasses
 import typing
@@ -6,8 +6,8 @@ import typing
 import numpy as np
 
 Routing = typing.Literal["random", "round-robin", "least-in-flight"]
-"""``random``: any server, as kube-proxy's iptables mode; ``round-robin``: one after the other, as kube-proxy's IPVS
-default and many gateways; ``least-in-flight``: the server with the fewest requests, as gateways that count them."""
+"""``random``: any server, like kube-proxy's iptables mode; ``round-robin``: one after the other, like kube-proxy's IPVS
+default and many gateways; ``least-in-flight``: the server with the fewest requests, like gateways that count them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,11 +15,11 @@ class Arrivals:
     """A stream of requests to a whole fleet.
 
     With ``burst_factor`` 1 it is a Poisson process. Otherwise its rate has two states, each left after an exponential
-    time (a Markov-modulated Poisson process): bursts at ``burst_factor`` times the mean rate that bring half of all
-    requests, ``burst_seconds`` long on average, and what is between. So bursts have the share ``1 / (2 B)`` of the
-    time, and the rate between bursts is ``B / (2 B - 1)`` times the mean. The index of dispersion of counts over a long
-    time is ``1 + rate burst_seconds (B - 1)^2 / B`` (Fischer and Meier-Hellstern, "The Markov-modulated Poisson
-    process (MMPP) cookbook", Performance Evaluation 18, 1993).
+    time (a Markov-modulated Poisson process): bursts, ``burst_seconds`` long on average, that bring half of all
+    requests at ``burst_factor`` (B) times the mean rate; and the time between bursts. So bursts take the share
+    ``1 / (2 B)`` of the time, and the rate between them is ``B / (2 B - 1)`` times the mean. The index of dispersion of
+    counts over a long time is ``1 + rate burst_seconds (B - 1)^2 / B`` (Fischer and Meier-Hellstern, "The
+    Markov-modulated Poisson process (MMPP) cookbook", Performance Evaluation 18, 1993).
     """
 
     rate_per_second: float
@@ -33,11 +33,11 @@ class Arrivals:
 
 
 def thinned(arrivals: Arrivals, count: int, among: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the first ``count`` arrivals, in seconds, at one of ``among`` to which requests go at random.
+    """Return the first ``count`` arrivals, in seconds, at one of ``among`` parts between which requests go at random.
 
-    Exact: in the fleet's own clock, its expected number of requests, the requests of one part are a Poisson process of
-    rate ``1 / among``, for every rate function (thinning and time change of Poisson processes: Kingman, "Poisson
-    Processes", 1993, sections 4.5 and 5.1).
+    This is exact. Measure time by the fleet's expected number of requests: then the requests of one part are a Poisson
+    process of rate ``1 / among``, for every rate function (thinning and time change of Poisson processes: Kingman,
+    "Poisson Processes", 1993, sections 4.5 and 5.1).
     """
     return _in_seconds(arrivals, np.cumsum(generator.exponential(among, count)), generator)
 
@@ -45,10 +45,11 @@ def thinned(arrivals: Arrivals, count: int, among: int, generator: np.random.Gen
 def every_nth(arrivals: Arrivals, count: int, among: int, generator: np.random.Generator) -> np.ndarray:
     """Return the first ``count`` arrivals, in seconds, at one of ``among`` servers that take requests in turn.
 
-    Exact: in the fleet's own clock the gap between every ``among``-th request is a sum of that many exponential times.
+    This is exact. With time measured by the fleet's expected number of requests, the gap between every ``among``-th
+    request is a sum of that many exponential times.
     """
     gaps = generator.gamma(among, 1.0, count)
-    gaps[0] *= generator.random()  # which server of the round it is
+    gaps[0] *= generator.random()  # the server's place in the round
     return _in_seconds(arrivals, np.cumsum(gaps), generator)
 
 

@@ -1,9 +1,9 @@
-"""The inner loop of the simulation, compiled: servers with slots, a first-come queue at each, and a router before them.
+"""The compiled inner loop of the simulation: servers with slots, a first-come queue at each, and a router.
 
-A request draws one rank. With k requests in service at its server it advances as fast as the request of that rank that
-was measured with k in service: it has done ``dt / seconds(k, rank)`` of its work after ``dt`` seconds. Kept at a
-constant concurrency its service time is therefore the measured one, and where concurrency changes under way each
-stretch counts at its own speed.
+Each request draws one rank. While its server has k requests in service, it advances as fast as the request of that rank
+among those measured with k in service: ``dt`` seconds complete ``dt / seconds(k, rank)`` of its work. At a constant
+concurrency its service time is therefore the measured one. When the concurrency changes during its service, each
+stretch advances at its own speed.
 """
 
 import typing
@@ -21,7 +21,7 @@ class Requests(typing.NamedTuple):
     """Seconds, ascending."""
     shapes: np.ndarray
     ranks: np.ndarray
-    """From 0 up to 1, excluded."""
+    """In [0, 1)."""
 
 
 class Values(typing.NamedTuple):
@@ -34,21 +34,21 @@ class Values(typing.NamedTuple):
 
 
 class Servers(typing.NamedTuple):
-    """What every server is doing: one row each, one column a slot."""
+    """The state of every server: one row per server, one column per slot."""
 
     served: np.ndarray
     """Request in each slot; the first ``busy`` of them are taken."""
     done: np.ndarray
-    """Share of its work that is done."""
+    """Share of each request's work that is done."""
     busy: np.ndarray
     flight: np.ndarray
     """Requests waiting or in service."""
     last: np.ndarray
-    """Until when ``done`` counts."""
+    """The time up to which ``done`` is current."""
     leaves: np.ndarray
-    """When the next request leaves if nobody comes; infinity for an idle server."""
+    """When the next request leaves if no other arrives; infinity for an idle server."""
     leaver: np.ndarray
-    """Its slot."""
+    """The slot of that request."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -107,7 +107,7 @@ def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple
 
 @numba.njit(cache=True, nogil=True)
 def least_in_flight(flight: np.ndarray, rank: float) -> int:
-    """Return the server with the fewest requests; the search starts at one that ``rank`` names, to prefer none."""
+    """Return the server with the fewest requests; the search starts at a place given by ``rank``, to prefer none."""
     servers = len(flight)
     start = int(rank * servers)
     found = start
@@ -138,13 +138,13 @@ def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
     firsts: np.ndarray,
     time_at: np.ndarray,
 ) -> None:
-    """Let everyone in service at one server work until ``now``; note first tokens on the way."""
+    """Advance all requests in service at one server to ``now``, and note their first tokens."""
     for slot in range(state.busy[server]):
         request = state.served[server, slot]
         cell = _cell(state, requests, server, request)
         index = _value(requests, values, request, cell)
         gain = (now - state.last[server]) / values.seconds[index]
-        # A last token is a first one too: rounding must not lose it.
+        # An answer's only token is its first and its last: rounding must not lose it.
         ends = now >= state.leaves[server] and slot == state.leaver[server]
         share = values.first_shares[index]
         if np.isnan(firsts[request]) and (state.done[server, slot] + gain >= share or (ends and share <= 1.0)):
@@ -157,7 +157,7 @@ def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
 
 @numba.njit(cache=True, nogil=True)
 def _release(state: Servers, server: int) -> int:
-    """Take the request that leaves out of its slot, and return it."""
+    """Free the slot of the request that leaves, and return the request."""
     slot = state.leaver[server]
     request = state.served[server, slot]
     state.busy[server] -= 1
@@ -169,7 +169,7 @@ def _release(state: Servers, server: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _look_ahead(state: Servers, requests: Requests, values: Values, server: int, now: float) -> None:
-    """Note who of a server's requests leaves next, and when, if nobody comes."""
+    """Note which request of a server leaves next, and when, if no other arrives."""
     state.leaves[server] = np.inf
     for slot in range(state.busy[server]):
         request = state.served[server, slot]

@@ -1,4 +1,4 @@
-"""Service times out of a run's samples: when each request left the queue, and how many were served beside it."""
+"""Service times from a run's samples: when each request left the queue, and how many were in service with it."""
 
 import dataclasses
 import heapq
@@ -15,7 +15,7 @@ class Served:
     """One request as its server saw it."""
 
     turn: str
-    """The turn that it was measured in: what is resampled as a whole."""
+    """The turn in which it was measured; the bootstrap resamples whole turns."""
     prompt_tokens: int
     output_tokens: int
     level: int
@@ -30,9 +30,9 @@ def served(turns: typing.Iterable[tuple[Turn, typing.Sequence[Sample]]], slots: 
     """Return the requests of ``turns`` that succeeded and whose tokens were counted.
 
     A server takes ``slots`` requests at a time in the order of their sends, as vLLM's scheduler does with
-    --max-num-seqs; the others wait. So a request's service starts when it was sent or when a slot came free,
-    whichever is later, and what a client calls latency at a high load is taken apart again. Failed requests hold their
-    slot until they end, and give no service time.
+    --max-num-seqs; the others wait. So a request's service starts when it was sent or when a slot became free,
+    whichever is later. This splits the latency that a client sees at a high load into waiting and service. Failed
+    requests hold their slot until they end, and give no service time.
     """
     found: list[Served] = []
     for turn, samples in turns:

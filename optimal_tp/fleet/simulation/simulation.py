@@ -1,4 +1,4 @@
-"""A fleet under a stream of requests: many short simulations, and from them percentiles with their intervals."""
+"""Simulate a fleet under a stream of requests: many short simulations give percentiles with their intervals."""
 
 import concurrent.futures
 import dataclasses
@@ -15,47 +15,48 @@ from optimal_tp.fleet.simulation.arrivals import Arrivals, Routing, every_nth, t
 from optimal_tp.measurement.estimate import Estimate, Interval
 
 ROUTER_SERVERS = 128
-"""Servers behind one router that counts requests in flight. A larger fleet has several routers, each with its own
-servers and a random share of the requests; that fleet is simulated exactly, by one router's part. A single router over
-more servers is no worse by experience (tests/unit/test_fleet_scaling.py), not by proof: for general service times
-least-in-flight is not optimal (Whitt, "Deciding which queue to join", Operations Research 34, 1986)."""
+"""Most servers behind one router that counts requests in flight. A larger fleet has several routers, each with its own
+servers and a random share of the requests; one router's part simulates it exactly. In our tests
+(tests/unit/test_fleet_scaling.py) a single router over more servers was never worse. That is not proven: for general
+service times least-in-flight is not optimal (Whitt, "Deciding which queue to join", Operations Research 34, 1986)."""
 WARM_UP_SHARE = 0.2
-"""Share of each simulation's requests that is left out at its start, when servers are still empty."""
+"""Share of each simulation's requests to leave out at its start, when servers are still empty."""
 WIND_DOWN_SHARE = 0.02
-"""The same at its end, when nobody comes after."""
+"""Share to leave out at its end, when no further requests arrive."""
 FULLEST = 0.98
-"""Share of a server's capacity, at its lower end, beyond which no fleet is planned: closer to it a simulation would
-have to be far longer than these to come to rest, and a service time a little longer than measured overloads it."""
+"""Largest share of a server's capacity, at its lower end, for which a fleet is planned. Closer to capacity a simulation
+needs far more time to become steady, and a service time a little longer than measured overloads the server."""
 
 BUSY = 0.85
-"""Share of a server's capacity above which more is simulated: queues there forget slowly, in about 1 / (1 - share)^2
-service times."""
+"""Share of a server's capacity above which simulations are longer: queues there settle slowly, in about
+1 / (1 - share)^2 service times."""
 BUSY_REACH = 1.3
-"""How much further intervals reach above it: one percent of capacity, which a run leaves open, moves a tail by tens of
-percent. Without it they held the truth of a known engine in 88 % instead of 95 (docs/concepts/fleet.md)."""
+"""Factor by which intervals are wider above BUSY: an error of one percent in capacity, which a run cannot exclude,
+moves a tail by tens of percent. Without it 88 % instead of 95 % of the intervals contained the true value of a known
+engine (docs/concepts/fleet.md)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much is simulated for one figure."""
+    """The amount of simulation for one figure."""
 
     requests: int = 6_000
-    """In each simulation, at least; a router's group gets 40 for each of its servers."""
+    """Least requests in each simulation; a router's group gets 40 for each of its servers."""
     plain: int = 16
-    """Simulations with the samples as they are: they give the figure and its own noise."""
+    """Simulations of the samples as they are: they give the figure and the simulation's noise."""
     resampled: int = 12
-    """Simulations each with a bootstrap sample of what was measured."""
+    """Simulations of one bootstrap sample each."""
     busy_factor: int = 10
-    """Above BUSY each simulation has so many times the requests."""
+    """Factor of the requests in each simulation above BUSY."""
 
     def at(self, load_share: float) -> "Effort":
-        """Return what is simulated at ``load_share`` of the capacity."""
+        """Return the effort at ``load_share`` of the capacity."""
         return dataclasses.replace(self, requests=self.requests * self.busy_factor) if load_share > BUSY else self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Servers of one degree and who sends them requests."""
+    """Servers of one degree, their routing and their arrivals."""
 
     replicas: int
     routing: Routing
@@ -64,17 +65,17 @@ class Fleet:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a fleet does to latency."""
+    """The latency of a fleet."""
 
     percentiles: typing.Mapping[Percentile, Estimate]
-    """Milliseconds. The interval holds three doubts: the simulation's noise and that of the finite sample that was
-    measured, 95 % together, and the model's own error."""
+    """Milliseconds. The interval covers the noise of the simulation and of the finite sample, together 95 %, and the
+    model's own error."""
     noise: typing.Mapping[Percentile, float]
     """The simulation's own standard error alone, in milliseconds."""
     mean_ms: Estimate
-    """Mean total latency with the interval of the simulation's own noise alone, 95 %."""
+    """Mean total latency, with a 95 % interval of the simulation's own noise alone."""
     utilisation: float
-    """Share of the slots taken, over time."""
+    """Mean share of the slots that are taken."""
     unmeasured_share: float
     """Share of the service time at concurrencies that the run did not measure."""
     simulated_requests: int
@@ -86,7 +87,7 @@ def requests_per_server_second(fleet: Fleet) -> float:
 
 
 def is_overloaded(times: ServerModel, fleet: Fleet) -> bool:
-    """Whether the requests are more than FULLEST of what the servers complete with every slot taken."""
+    """Whether the rate exceeds the share FULLEST of the servers' capacity."""
     return requests_per_server_second(fleet) > FULLEST * times.least_capacity_per_second
 
 
@@ -100,25 +101,25 @@ def simulate(
 ) -> Outcome:
     """Return the percentiles ``asked`` of ``fleet``. The same arguments give the same figures.
 
-    A fleet of any size costs the same: with ``random`` and ``round-robin`` one server stands for all of them, which is
-    exact, as each sees the same kind of stream; with ``least-in-flight`` one router's servers do.
+    Fleets of all sizes take equally long to simulate. With ``random`` and ``round-robin`` one server represents all of
+    them, which is exact, because each sees the same kind of stream; with ``least-in-flight`` one router's servers do.
     """
     load_share = requests_per_server_second(fleet) / times.capacity_per_second
     effort = (effort or Effort()).at(load_share)
     further = BUSY_REACH if load_share > BUSY else 1.0
     seeds = np.random.SeedSequence(seed).spawn(effort.plain + effort.resampled)
     work = functools.partial(_one, times, fleet, tuple(asked), effort)
-    # Each bootstrap simulation has the arrivals of a plain one, so that their difference is the samples' doing.
+    # Each bootstrap simulation has the arrivals of a plain one, so that they differ by the samples alone.
     pairs = [(seeds[number % effort.plain], seeds[effort.plain + number]) for number in range(effort.resampled)]
     numbered: list[tuple[np.random.SeedSequence, np.random.SeedSequence | None]]
     numbered = [*((one, None) for one in seeds[: effort.plain]), *pairs]
-    # The compiled loop holds no interpreter lock, so threads are enough to use every core.
+    # The compiled loop releases the interpreter lock, so threads are enough to use every core.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = list(pool.map(lambda item: work(*item), numbered))
     plain, resampled = runs[: effort.plain], runs[effort.plain :]
     figures = np.array([run.percentiles for run in plain]).reshape(len(plain), len(asked))
     again = np.array([run.percentiles for run in resampled]).reshape(len(resampled), len(asked))
-    # All simulations together: the percentile of one alone lies too low where few of its requests met a long queue.
+    # Take the percentile over all simulations: that of a single one is too low if few of its requests met a long queue.
     whole = _percentiles(_joined([run.kept for run in plain]), asked)
     estimates = {
         one: _estimate(whole[index], figures[:, index], again[:, index], times.error(one), further)
@@ -153,7 +154,7 @@ def _one(
     seed: np.random.SeedSequence,
     drawing: np.random.SeedSequence | None,
 ) -> _Run:
-    """Simulate once; with ``drawing`` a bootstrap sample of what was measured."""
+    """Simulate once; with ``drawing``, a bootstrap sample of the measurements."""
     generator = np.random.default_rng(seed)
     model = times.drawn(None if drawing is None else np.random.default_rng(drawing))
     routers, servers = 1, 1
@@ -162,7 +163,7 @@ def _one(
         servers = fleet.replicas // routers
     count = max(effort.requests, 40 * servers)
     if fleet.routing == "least-in-flight":
-        # Of several routers the one with the fewest servers, at the share of its size: the others fare better.
+        # Of several routers, take the one with the fewest servers, with its share of the rate: the others do better.
         arrivals = thinned(fleet.arrivals, count, routers, generator)
     elif fleet.routing == "random":
         arrivals = thinned(fleet.arrivals, count, fleet.replicas, generator)
@@ -202,13 +203,13 @@ def _percentiles(found: Answers, asked: typing.Sequence[Percentile]) -> tuple[fl
 
 
 def _estimate(value: float, figures: np.ndarray, resampled: np.ndarray, error: float, further: float) -> Estimate:
-    """Return the figure ``value`` with the interval of all three doubts; ``error`` is the model's, a share.
+    """Return ``value`` with an interval for the noise of simulation and samples and for the model's ``error``, a share.
 
-    The interval reaches ``further`` times as far as they do.
+    The interval is then widened by the factor ``further``.
 
     A bootstrap simulation and the plain one with the same arrivals differ by the samples alone, so the variance of
-    their difference is the samples' part. On the log scale, where latency's doubt is about even on both sides. What the
-    model itself may be off comes on top: it has one direction, and no chance in it evens out.
+    their difference is the samples' part. It is computed on the log scale, where the uncertainty of latency is about
+    symmetric. The model's own error is added to it, because it is systematic and does not average out.
     """
     if len(figures) < 2 or not np.all(figures > 0):  # noqa: PLR2004 - one value has no spread
         return _around(value, _error(figures), len(figures))

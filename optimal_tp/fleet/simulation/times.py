@@ -1,4 +1,4 @@
-"""The service times of one degree, by request lengths and by concurrency, ready to be drawn from."""
+"""The service times of one degree by request lengths and concurrency, from which the simulation draws."""
 
 import dataclasses
 import functools
@@ -12,11 +12,11 @@ from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
 from optimal_tp.fleet.simulation.service import Served
 
 FEWEST = 3
-"""Service times below which a concurrency counts as not measured."""
+"""Least service times for which a concurrency counts as measured."""
 MOST_SHAPES = 8
-"""Pairs of lengths that are kept apart; beyond it lengths are pooled by powers of two."""
+"""Most pairs of lengths to keep apart; if there are more, lengths are pooled by powers of two."""
 GRID = 64
-"""Values in a distribution that was put together from two others, at least."""
+"""Least values in a distribution that is interpolated from two others."""
 
 CAPACITY_SAMPLES = 200
 """Bootstrap samples behind the lower end of a server's capacity."""
@@ -47,7 +47,7 @@ class Table:
     first_shares: Array
     """Beside ``seconds``: the share of the service that had passed at the first token; NaN if unknown."""
     measured: Array
-    """By cell: whether it was measured; the others were put together from their neighbours."""
+    """By cell: whether it was measured; the others are interpolated from their neighbours."""
 
     def mean_seconds(self, level: int) -> float:
         """Return the mean service time of the mix with ``level`` requests in service."""
@@ -69,7 +69,7 @@ class Table:
         return float(np.dot(self.shares, self.output_tokens))
 
     def answers(self, arrivals: Array, servers: int, generator: np.random.Generator) -> Answers:
-        """Return what ``servers`` behind one router do with requests at ``arrivals``, in seconds, ascending."""
+        """Simulate ``servers`` behind one router with requests at ``arrivals``, in seconds, ascending."""
         shapes = generator.choice(len(self.shares), size=len(arrivals), p=self.shares)
         ranks = generator.random(len(arrivals))
         values = Values(self.starts, self.counts, self.seconds, self.first_shares)
@@ -85,7 +85,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceTimes:
-    """What a run measured at one degree."""
+    """The service times that a run measured at one degree."""
 
     slots: int
     cells: typing.Mapping[tuple[Shape, int], tuple[Cell, ...]]
@@ -119,24 +119,24 @@ class ServiceTimes:
         return self.plain if generator is None else self.table(generator)
 
     def error(self, asked: Percentile) -> float:  # noqa: ARG002 - as every model answers
-        """Return 0: what the model itself adds is not known."""
+        """Return 0: the model's own error is not known."""
         return 0.0
 
     @functools.cached_property
     def least_capacity_per_second(self) -> float:
-        """The lower end, 97.5 %, of what one server completes with every slot taken, by the bootstrap."""
+        """The lower end (97.5 %) of that capacity, by the bootstrap."""
         generator = np.random.default_rng(20260701)
         found = [self.table(generator).capacity_per_second for _ in range(CAPACITY_SAMPLES)]
         return min(self.plain.capacity_per_second, float(np.quantile(found, 0.025)))
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Concurrencies at one server that were measured, ascending."""
+        """The measured concurrencies at one server, ascending."""
         return tuple(sorted({level for (_, level), turns in self.cells.items() if _size(turns) >= FEWEST}))
 
     @property
     def fewest(self) -> int:
-        """Service times at the measured concurrency that has the fewest."""
+        """Number of service times at the measured concurrency with the fewest."""
         by_level = (
             sum(_size(turns) for (_, other), turns in self.cells.items() if other == level) for level in self.levels
         )
@@ -241,8 +241,8 @@ def _between(own: typing.Mapping[int, Cell], level: int) -> Cell:
     """Return the service times at a concurrency that was not measured.
 
     Between two measured concurrencies: the quantiles of both, mixed linearly. Above them: along the same line, never
-    falling; with only one measured, in proportion to the concurrency, as if batching gave nothing. Below them: those of
-    the lowest, which are too long rather than too short.
+    falling; if only one was measured, in proportion to the concurrency, as if batching had no benefit. Below them: the
+    times of the lowest one, which are too long rather than too short.
     """
     levels = sorted(own)
     above = [other for other in levels if other > level]
