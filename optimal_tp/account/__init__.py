@@ -1,1 +1,1 @@
-"""What AWS says about one account, read and never changed."""
+"""Read the state of an AWS account; only ``leftovers --remove`` changes it."""

@@ -1,4 +1,4 @@
-"""Who asks AWS: until when, from which address, and with which logins of registries. Nothing here prints a secret."""
+"""The caller of AWS: how long its credentials last, its address, its registry logins. Nothing here prints a secret."""
 
 import collections.abc
 import datetime as dt
@@ -16,16 +16,16 @@ from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.account.registry import Fetch, fetch
 
 ADDRESS_URL: typing.Final = "https://checkip.amazonaws.com"
-"""AWS's own answer to the question from where it is asked: the address as text."""
+"""AWS's own service that answers with the caller's public address, as text."""
 _EXPIRATION: typing.Final = "AWS_CREDENTIAL_EXPIRATION"
-"""Where `aws configure export-credentials --format env` and others put the end of the keys beside it."""
+"""Variable in which `aws configure export-credentials --format env` and other tools put the expiry of the keys."""
 _LOGINS: typing.Final = ("sso", "login")
-"""How botocore calls keys that are renewed only as long as a person's login in a browser lasts."""
+"""Botocore's names of keys that are renewed only while a person's login in a browser lasts."""
 _OK = 200
 
 
 def credentials(session: boto3.session.Session, environment: collections.abc.Mapping[str, str]) -> Credentials:
-    """Return how long the credentials of ``session`` last; nothing is renewed to find out."""
+    """Return how long the credentials of ``session`` last, without renewing them."""
     found = session.get_credentials()
     if found is None:
         return Credentials(source="nowhere", end=Unknown(reason="there are no credentials"))
@@ -49,7 +49,7 @@ def _moment(text: str) -> dt.datetime | Unknown:
 
 
 def address(ask: Fetch = fetch) -> Answer:
-    """Return the IPv4 address that AWS sees this machine under, or why nobody knows."""
+    """Return this machine's IPv4 address as AWS sees it, or why it is not known."""
     try:
         answer = ask("GET", ADDRESS_URL, {})
         if answer.status != _OK:
@@ -63,7 +63,7 @@ def address(ask: Fetch = fetch) -> Answer:
 
 
 def logins(host: str, environment: collections.abc.Mapping[str, str]) -> Answer:
-    """Return the files of Docker and Helm that have a login of ``host``. Only names of keys are looked at."""
+    """Return the files of Docker and Helm that have a login for ``host``. Only the names of keys are read."""
     found = []
     for path in _stores(environment):
         try:

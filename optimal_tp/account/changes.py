@@ -8,7 +8,7 @@ import shlex
 import typing
 
 _COMMANDS: typing.Final = {"s3": "s3api"}
-"""Services that the ``aws`` command calls otherwise than boto3 does."""
+"""Services with another name in the ``aws`` command than in boto3."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Step:
     operation: str
     parameters: collections.abc.Mapping[str, typing.Any]
     shown: str | None = None
-    """The command, where it is not the same call."""
+    """The command, if it is not the same call."""
 
     def command(self, region: str) -> str:
         """Return the ``aws`` command that makes this call in ``region``."""
@@ -33,7 +33,7 @@ class Step:
 
 
 def call(service: str, operation: str, /, **parameters: object) -> Step:
-    """Return the step that makes this call, whose command makes the same."""
+    """Return the step for this call; its command makes the same call."""
     return Step(service=service, operation=operation, parameters=parameters)
 
 

@@ -1,4 +1,4 @@
-"""The way to AWS: one read-only call at a time, every page of it, and a reason where there is no answer."""
+"""Call AWS: read-only questions with all pages of their answers, the caller's identity, and single changes."""
 
 import dataclasses
 import functools
@@ -23,23 +23,23 @@ _CONFIG = botocore.config.Config(
     retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=5, read_timeout=20
 )
 _PRICING_REGION = "us-east-1"
-"""The Pricing API has an endpoint in few regions; this one answers for all of the partition."""
+"""The Pricing API has endpoints in few regions; this one has the prices of the whole partition."""
 
 UNREACHED: typing.Final = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
-"""What a call raises where no answer of AWS came."""
+"""The exceptions of a call that AWS did not answer."""
 
 Clients = typing.Callable[[str], typing.Any]
 """Service to client; a seam for tests."""
 
 
 class AccountUnreachable(OptimalTpError):  # noqa: N818 - reads as what happened
-    """Nobody can be asked: no credentials, a refused key, a wrong clock, no network."""
+    """AWS cannot be called: no credentials, a refused key, a wrong clock, or no network."""
 
 
 def session_of(profile: str | None) -> boto3.session.Session:
-    """Return a session of ``profile``, None for the environment's. Raises AccountUnreachable for one that is not there.
+    """Return a session of ``profile``; None: the environment's. Raises AccountUnreachable if there is no such profile.
 
-    A profile that is named goes before keys in the environment, here as in Pulumi's AWS provider.
+    A named profile takes precedence over keys in the environment, as in Pulumi's AWS provider.
     """
     try:
         return boto3.session.Session(profile_name=profile)
@@ -52,7 +52,7 @@ def clients(region: str, session: boto3.session.Session) -> Clients:
     """Return clients of ``region`` with the credentials of ``session``."""
 
     def client(service: str) -> typing.Any:  # noqa: ANN401 - every service has a class of its own
-        """Return the client of ``service``, in the one region that has it for prices."""
+        """Return the client of ``service``; prices have a region of their own."""
         place = _PRICING_REGION if service == "pricing" else region
         return session.client(service, region_name=place, config=_CONFIG)  # type: ignore[call-overload]
 
@@ -60,20 +60,20 @@ def clients(region: str, session: boto3.session.Session) -> Clients:
 
 
 def unreached(service: str, error: Exception) -> str:
-    """Return why one of UNREACHED was raised, as a part of a sentence."""
+    """Return the reason for one of UNREACHED, as part of a sentence."""
     if isinstance(error, botocore.parsers.ResponseParserError):
-        return f"{service} gave an answer that AWS does not give: check for a proxy"
+        return f"{service} sent an answer that AWS never sends: check for a proxy"
     return f"{service} cannot be reached ({type(error).__name__})"
 
 
 class Inquiry:
-    """Puts questions through ``clients``; makes each client once."""
+    """Asks AWS questions through ``clients``; creates each client once."""
 
     def __init__(self, clients: Clients) -> None:
         self._client = functools.cache(clients)
 
     def __call__(self, question: Question, **parameters: object) -> Answer:
-        """Return what ``question`` finds on all pages, or why nobody knows."""
+        """Return the answer to ``question`` from all pages, or the reason why there is none."""
         try:
             return self._found(question, parameters)
         except botocore.exceptions.ClientError as error:
@@ -91,7 +91,7 @@ class Inquiry:
         if question.key not in response and question.leaves_out:
             return ()
         if question.key not in response:
-            # Taken for an empty answer, it would be good news where a name is asked for.
+            # An empty answer would be good news where the question is whether a name is free.
             return Unknown(reason=f"the answer of {question.service} has no {question.key}")
         found = response[question.key]
         return tuple(found) if isinstance(found, list) else (found,)
@@ -99,16 +99,16 @@ class Inquiry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whose credentials ask."""
+    """The identity behind the credentials."""
 
     account: str
-    """Of 12 digits."""
+    """12 digits."""
     arn: str
-    """Of the user, or of the role's session."""
+    """ARN of the user, or of the role's session."""
 
 
 def require_caller(make: Clients, region: str) -> Caller:
-    """Return who asks. Raises AccountUnreachable with one sentence if AWS does not know."""
+    """Return the caller's identity. Raises AccountUnreachable with one sentence if AWS does not tell."""
     try:
         told = make(IDENTITY.service).get_caller_identity()
         return Caller(account=str(told["Account"]), arn=str(told["Arn"]))
@@ -143,13 +143,13 @@ def _reason(question: Question, code: str) -> str:
 
 
 class Change:
-    """Makes calls through ``clients``; makes each client once."""
+    """Makes changes through ``clients``; creates each client once."""
 
     def __init__(self, clients: Clients) -> None:
         self._client = functools.cache(clients)
 
     def __call__(self, step: Step) -> str | None:
-        """Make the call. Return None when it was made, else why not, as a part of a sentence."""
+        """Make the call. Return None on success, else the reason, as part of a sentence."""
         client = self._client(step.service)
         try:
             answer = getattr(client, step.operation)(**step.parameters)
@@ -162,6 +162,6 @@ class Change:
 
 
 def _refused(answer: typing.Any) -> str | None:  # noqa: ANN401 - as AWS answers
-    """Return what was refused in an answer that is no error: calls on several things end well for some of them."""
+    """Return the refused part of a successful answer: a call on several things may succeed for only some of them."""
     failed = answer.get("Errors") or answer.get("FailedEntries") or answer.get("Unsuccessful")
     return None if not failed else f"refused in part: {failed[0]}"

@@ -1,4 +1,4 @@
-"""Small files of a model, read before anything is made: from this machine, a bucket, or a hub."""
+"""Read small files of a model at preview: from this machine, a bucket, or a hub."""
 
 import collections.abc
 import http.client
@@ -11,7 +11,7 @@ if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MOST_BYTES = 64 * 2**20
-"""Of one file; the index of a model with 100,000 tensors is a sixth of it."""
+"""Largest file; the index of a model with 100,000 tensors takes a sixth of it."""
 _PATIENCE_SECONDS = 20
 _WITHOUT_KEY = (401, 403)
 _ABSENT = (404, 410)
@@ -23,15 +23,15 @@ class ModelFiles:
     def __init__(
         self, *, token: str | None = None, store: "collections.abc.Callable[[], S3Client] | None" = None
     ) -> None:
-        """Take the hub's ``token``, and what makes an S3 client when one is needed."""
+        """Take the hub's ``token``, and ``store``, which creates an S3 client when one is needed."""
         self._token = token
         self._store = _s3 if store is None else store
 
     def __call__(self, address: str) -> bytes:
         """Return the content at ``address``.
 
-        Raises FileNotFoundError for what is not there, PermissionError for what wants a key, another OSError for what
-        did not answer.
+        Raises FileNotFoundError if there is no such file, PermissionError if it needs credentials, and another OSError
+        if the source did not answer.
         """
         if address.startswith("s3://"):
             return self._from_bucket(address)

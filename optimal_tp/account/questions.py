@@ -1,4 +1,4 @@
-"""Every question that preflight and leftovers ask AWS: the call, what the answer holds, the right that it needs."""
+"""Every question that preflight and leftovers ask AWS: the call, the part of its response, and the right it needs."""
 
 import collections.abc
 import dataclasses
@@ -10,42 +10,42 @@ class Question:
     """One read-only call. ``key`` names the part of the response that is the answer."""
 
     service: str
-    """As boto3 names it."""
+    """Boto3's name of the service."""
     operation: str
-    """As boto3 names the method."""
+    """Boto3's name of the method."""
     action: str | None
-    """The IAM action; None where AWS asks for no right."""
+    """The IAM action; None if the call needs no right."""
     key: str
     absent: tuple[str, ...] = ()
-    """Error codes that mean that there is none."""
+    """Error codes that mean "not found"."""
     leaves_out: bool = False
-    """True where AWS leaves ``key`` out of an answer that has nothing to say."""
+    """True if AWS leaves ``key`` out of an empty answer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """AWS did not answer. ``reason`` is a part of a sentence; it never counts as good news."""
+    """There is no answer, which never counts as good news. ``reason`` is part of a sentence."""
 
     reason: str
 
 
 Answer = tuple[typing.Any, ...] | Unknown
-"""What was found, empty when there is none, or why nobody knows."""
+"""What was found, empty if there is nothing, or why it is not known."""
 
 
 class Ask(typing.Protocol):
-    """Puts a question to an account."""
+    """Asks an account a question."""
 
     def __call__(self, question: Question, **parameters: object) -> Answer:
-        """Return the answer to ``question`` with these parameters of the call."""
+        """Return the answer to ``question``; ``parameters`` are those of the call."""
 
 
 _PREFIXES: typing.Final = {"efs": "elasticfilesystem", "elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
-"""Services whose IAM actions do not begin as boto3 names the service."""
+"""Prefixes of IAM actions, for services where they differ from boto3's name of the service."""
 
 
 def reads(service: str, operation: str, key: str, *absent: str, action: str | None = None) -> Question:
-    """Return the question that ``operation`` puts; ``action`` where IAM's is not spelt as the operation is."""
+    """Return the question of ``operation``; pass ``action`` if IAM's name differs from the operation's."""
     if action is None:
         camel = "".join(part.capitalize() for part in operation.split("_"))
         action = f"{_PREFIXES.get(service, service)}:{camel}"
@@ -113,13 +113,13 @@ PREFLIGHT: typing.Final = (
     *(CLUSTER, LOG_GROUPS, DASHBOARDS, ALARMS, COMPOSITE_ALARMS, BUCKET, IMAGES, ROLE),
     *(ORGANIZATION, BLOCKS, GROUPS, ACCESS_ENTRY, FILE_SYSTEMS, MOUNT_TARGETS, PROFILE, OIDC_PROVIDER),
 )
-"""What ``preflight`` asks."""
+"""The questions of ``preflight``."""
 
 
 def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterable[str] = ()) -> dict[str, typing.Any]:
     """Return the IAM document that allows exactly ``questions`` and the actions ``changes``, on any resource.
 
-    Most of the reads know no narrower one, and what is left to remove has names that nobody knows before.
+    Most of the reads cannot be limited to a resource, and the names of leftovers are not known in advance.
     """
     actions = sorted({question.action for question in questions if question.action is not None} | {*changes})
     statement = {"Sid": "AskBeforeAndAfter", "Effect": "Allow", "Action": actions, "Resource": "*"}
@@ -127,7 +127,7 @@ def least_policy(questions: typing.Iterable[Question], *, changes: typing.Iterab
 
 
 def tags_of(entry: collections.abc.Mapping[str, typing.Any]) -> dict[str, str]:
-    """Return the tags of ``entry``, which has them under ``Tags`` where it has any."""
+    """Return the tags of ``entry``, from its key ``Tags`` if there is one."""
     return pairs(entry.get("Tags") or ())
 
 

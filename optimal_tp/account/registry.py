@@ -1,4 +1,4 @@
-"""Container registries over HTTPS: whether a manifest is there, asked as anybody may ask."""
+"""Ask container registries over HTTPS, without a login, whether they have a manifest."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ import urllib.request
 from optimal_tp.account.questions import Answer, Unknown
 
 TIMEOUT_SECONDS = 5.0
-"""For each wait of a request; a registry that once did not answer is not asked again."""
+"""Limit of each wait in a request; a registry that did not answer once is not asked again."""
 _LARGEST_TOKEN_BYTES = 65536
 _MANIFESTS: typing.Final = (
     "application/vnd.oci.image.index.v1+json",
@@ -32,11 +32,11 @@ class Response(typing.NamedTuple):
 
 
 Fetch = typing.Callable[[str, str, dict[str, str]], Response]
-"""Method, URL and headers to the response; raises OSError where there is none. A seam for tests."""
+"""Takes method, URL and headers, returns the response, raises OSError without one. A seam for tests."""
 
 
 def fetch(method: str, url: str, headers: dict[str, str]) -> Response:
-    """Put one request, through the environment's proxy where it names one. Raises OSError where nobody answers."""
+    """Send one request, through the environment's proxy if it names one. Raises OSError without an answer."""
     request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - our own https URL or its realm
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - likewise
@@ -49,7 +49,7 @@ def fetch(method: str, url: str, headers: dict[str, str]) -> Response:
 
 
 class Registries:
-    """Asks registries for manifests. A token is kept for each realm and scope, and so is the silence of a registry."""
+    """Asks registries for manifests. Keeps a token for each realm and scope, and remembers silent registries."""
 
     def __init__(self, fetch: Fetch = fetch) -> None:
         self._fetch = fetch
@@ -57,7 +57,7 @@ class Registries:
         self._silent: dict[str, str] = {}
 
     def __call__(self, manifest_url: str) -> Answer:
-        """Return the manifest's digest, nothing where the registry has none, or why nobody knows."""
+        """Return the manifest's digest, nothing if the registry has none, or why it is not known."""
         host = urllib.parse.urlsplit(manifest_url).netloc
         if host in self._silent:
             return Unknown(reason=self._silent[host])
@@ -74,18 +74,18 @@ class Registries:
         if answer.status == _UNAUTHORIZED:
             token = self._token(answer.headers.get("www-authenticate", ""))
             if token is None:
-                return Unknown(reason=f"{host} lets nobody in without an account")
+                return Unknown(reason=f"{host} requires a login")
             answer = self._fetch("HEAD", url, {**headers, "Authorization": f"Bearer {token}"})
         if answer.status == _OK:
             return _digest(host, url, answer.headers)
         if answer.status == _NOT_FOUND:
             return ()
         if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
-            return Unknown(reason=f"{host} does not show it to everybody ({answer.status})")
+            return Unknown(reason=f"{host} does not show it without a login ({answer.status})")
         return Unknown(reason=f"{host} answered {answer.status}")
 
     def _token(self, challenge: str) -> str | None:
-        """Return a token that the challenge's realm gives to anybody; None where there is none.
+        """Return a token that the challenge's realm gives to anybody; None if it gives none.
 
         Docker's token specification, which public.ecr.aws follows: realm, service and scope come from the challenge.
         """
@@ -107,7 +107,7 @@ class Registries:
 
 
 def _digest(host: str, url: str, headers: dict[str, str]) -> Answer:
-    """Return the digest of a manifest that is there. A proxy's sign-on page answers 200 too, and has none."""
+    """Return the digest of an existing manifest. A proxy's sign-on page also answers 200, but without a digest."""
     digest, wanted = headers.get("docker-content-digest"), url.rsplit("/", maxsplit=1)[-1]
     if digest is None:
         return Unknown(reason=f"{host} answered, but not as a registry")

@@ -1,4 +1,4 @@
-"""The outputs of another stack, in place of the ids of ``infra.existing``. Asks Pulumi, and never AWS."""
+"""Read the ids of ``infra.existing`` from another stack's outputs. Asks Pulumi, never AWS."""
 
 import collections.abc
 import contextlib
@@ -20,13 +20,13 @@ WANTED: typing.Final = (
 )
 """Keys of ``infra.existing`` that an output of the same name fills."""
 PATIENCE_SECONDS = 120.0
-"""Longest that Pulumi may take to tell a stack's outputs."""
+"""Longest time that Pulumi may take to print a stack's outputs."""
 _NAMED = "name a stack that `pulumi stack output` knows, or write the ids"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackOutputs:
-    """What a stack puts out. ``values`` has nothing of a secret."""
+    """The outputs of a stack. ``values`` contains no secrets."""
 
     values: collections.abc.Mapping[str, object]
     secrets: frozenset[str] = frozenset()
@@ -34,14 +34,14 @@ class StackOutputs:
 
 
 Outputs = collections.abc.Callable[[str], StackOutputs]
-"""From a stack's full name to its outputs. Raises SettingsError where they cannot be read."""
+"""Returns the outputs of a stack by its full name. Raises SettingsError if they cannot be read."""
 
 
 def with_outputs(infra: object, outputs: Outputs, *, file: str) -> object:
-    """Return the section ``infra`` with the keys that ``existing.stack`` leaves absent taken from that stack's outputs.
+    """Return the section ``infra`` with absent keys of ``existing`` filled from the outputs of ``existing.stack``.
 
-    ``stack`` itself is gone then. A section without it is returned as it is. Raises SettingsError for a name that
-    cannot be a stack's, and for all outputs that are missing or secret: an id would show in the preview.
+    The key ``stack`` is removed. A section without it is returned as it is. Raises SettingsError for a name that cannot
+    be a stack's, and for all outputs that are missing or secret, because the preview shows these ids.
     """
     existing = infra.get("existing") if isinstance(infra, dict) else None
     if not isinstance(infra, dict) or not isinstance(existing, dict) or "stack" not in existing:
@@ -61,18 +61,18 @@ def with_outputs(infra: object, outputs: Outputs, *, file: str) -> object:
 def _problem(key: str, name: str, found: StackOutputs, file: str) -> Problem:
     instead = f"or set infra.existing.{key} in {file}"
     if key in found.secrets:
-        rule = f"must not be secret, because {key} shows in what is made with it"
+        rule = f"must not be secret, because {key} is visible in the resources made with it"
         return Problem(
-            path=f"output {key} of {name}", value=HIDDEN, rule=rule, remedy=f"put it out in plain, {instead}"
+            path=f"output {key} of {name}", value=HIDDEN, rule=rule, remedy=f"export it as a plain output, {instead}"
         )
     rule = f"must be there: infra.existing takes {key} from an output of that name"
     return Problem(path=f"output {key} of {name}", value=None, rule=rule, remedy=f"export it there, {instead}")
 
 
 def by_command(name: str, *, path: str = "infra.existing.stack", remedy: str = _NAMED) -> StackOutputs:
-    """Return the outputs of the stack ``name`` as ``pulumi stack output`` tells them, secrets left out.
+    """Return the outputs of the stack ``name`` from ``pulumi stack output``, without secrets.
 
-    Raises SettingsError about ``path`` where it tells none within two minutes: a backend may be asleep, and a command
+    Raises SettingsError about ``path`` if there is no answer within two minutes: a backend may be down, and a command
     that asks for a passphrase would wait for ever.
     """
     told = _told(name)
@@ -84,7 +84,7 @@ def by_command(name: str, *, path: str = "infra.existing.stack", remedy: str = _
 
 
 def _told(name: str) -> dict[str, object] | str:
-    """Return what Pulumi prints of the stack ``name``, or in words why it is not known."""
+    """Return the outputs that Pulumi prints for the stack ``name``, or the reason why it prints none."""
     command = shutil.which(COMMAND)
     if command is None:
         return "there is no pulumi command on PATH"

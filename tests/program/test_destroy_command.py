@@ -120,6 +120,6 @@ def test_what_is_really_left_is_found(tmp_path: pathlib.Path) -> None:
         f"--region ap-southeast-4 --allocation-id {made}"
     ) in lines
     # moto does not know the call for reservations, and its server answers with a page for people.
-    assert "unknown: capacity reservations: ec2 gave an answer that AWS does not give: check for a proxy" in lines
+    assert "unknown: capacity reservations: ec2 sent an answer that AWS never sends: check for a proxy" in lines
     assert lines[-1].startswith("Destroyed dev, but something that bills is left")
     assert ran.returncode == 2

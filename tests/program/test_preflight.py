@@ -317,7 +317,7 @@ def test_subnets_that_do_not_fit_say_why(changes: dict[str, str], found: str) ->
     """Another zone, another VPC, not there."""
     row = asked("existing", {"ec2.describe_subnets": subnet(made("existing"), **changes)})["subnets of infra.existing"]
 
-    assert (row.state, row.found, row.remedy) == ("wrong", found, "mend infra.existing")
+    assert (row.state, row.found, row.remedy) == ("wrong", found, "correct infra.existing")
 
 
 @pytest.mark.parametrize(

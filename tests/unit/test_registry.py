@@ -66,29 +66,29 @@ def test_a_registry_without_a_challenge_needs_no_token() -> None:
         (Registry(manifest=Response(404, {}, b"")), ()),
         (
             Registry(manifest=Response(403, {}, b"")),
-            Unknown(reason="public.ecr.aws does not show it to everybody (403)"),
+            Unknown(reason="public.ecr.aws does not show it without a login (403)"),
         ),
         (
             Registry(manifest=Response(401, {}, b"")),
-            Unknown(reason="public.ecr.aws does not show it to everybody (401)"),
+            Unknown(reason="public.ecr.aws does not show it without a login (401)"),
         ),
         (Registry(manifest=Response(429, {}, b"")), Unknown(reason="public.ecr.aws answered 429")),
         (Registry(manifest=Response(200, {}, b"")), Unknown(reason="public.ecr.aws answered, but not as a registry")),
         (
             Registry(token=Response(403, {}, b"")),
-            Unknown(reason="public.ecr.aws lets nobody in without an account"),
+            Unknown(reason="public.ecr.aws requires a login"),
         ),
         (
             Registry(token=Response(200, {}, b"{}")),
-            Unknown(reason="public.ecr.aws lets nobody in without an account"),
+            Unknown(reason="public.ecr.aws requires a login"),
         ),
         (
             Registry(challenge=Response(401, {"www-authenticate": 'Basic realm="x"'}, b"")),
-            Unknown(reason="public.ecr.aws lets nobody in without an account"),
+            Unknown(reason="public.ecr.aws requires a login"),
         ),
         (
             Registry(challenge=Response(401, {"www-authenticate": 'Bearer realm="http://x/"'}, b"")),
-            Unknown(reason="public.ecr.aws lets nobody in without an account"),
+            Unknown(reason="public.ecr.aws requires a login"),
         ),
         (
             Registry(token=Response(200, {}, b"<html>")),
@@ -142,6 +142,6 @@ def test_a_token_is_asked_for_over_tls_alone() -> None:
         return Response(401, {"www-authenticate": 'Bearer realm="http://mirror/token",service="m"'}, b"")
 
     assert Registries(fetch)("https://mirror/v2/a/manifests/1") == Unknown(
-        reason="mirror lets nobody in without an account"
+        reason="mirror requires a login"
     )
     assert asked == ["https://mirror/v2/a/manifests/1"]

@@ -62,9 +62,9 @@ def test_a_secret_output_is_refused_and_not_shown() -> None:
     found = told(section(), StackOutputs(values=values, secrets=frozenset({"instance_profile"})))
 
     assert found == (
-        f"output instance_profile of {STACK}: must not be secret, because instance_profile shows in what "
-        f"is made with it (got {HIDDEN!r}); put it out in plain, or set infra.existing.instance_profile in "
-        "Pulumi.dev.yaml"
+        f"output instance_profile of {STACK}: must not be secret, because instance_profile is visible in the "
+        f"resources made with it (got {HIDDEN!r}); export it as a plain output, or set "
+        "infra.existing.instance_profile in Pulumi.dev.yaml"
     )
 
 

@@ -1,1 +1,1 @@
-"""What is still there after destroy, and what it costs."""
+"""Find resources that are left after destroy, with their cost, and remove them."""

@@ -1,4 +1,4 @@
-"""Who may do what: IAM's part. It costs nothing, and a role that is left is a door that is left."""
+"""IAM resources. They cost nothing, but a role that is left still grants access."""
 
 import typing
 
@@ -12,9 +12,9 @@ ROLES: typing.Final = (
     *("cluster-nodes", "cluster-efs-driver", "karpenter-node", "karpenter-controller", "network-flow-logs"),
     *("loadgen-role", "artifacts-fetch-role", "cluster-control-plane"),
 )
-"""Logical names. IAM lists roles without their tags, so names say whose tags are worth a call."""
+"""Logical names of our roles. IAM lists roles without their tags, so tags are read only for roles with these names."""
 CONTROL_PLANE_ROLE: typing.Final = "cluster-control-plane-eksRole"
-"""The cluster component's own, which gets none of our tags."""
+"""The role that the cluster component itself creates, without our tags."""
 POLICIES: typing.Final = (
     *("karpenter-node-lifecycle", "karpenter-iam-integration", "karpenter-eks-integration", "karpenter-interruption"),
     *("karpenter-zonal-shift", "karpenter-resource-discovery"),
@@ -144,7 +144,7 @@ IDENTITY: typing.Final = (
         asks=(questions.PROFILES, questions.PROFILE),
         rights=("iam:DeleteInstanceProfile", "iam:RemoveRoleFromInstanceProfile"),
     ),
-    # A role in an instance profile, and a policy on a role, are refused their deletion.
+    # AWS refuses to delete a role in an instance profile, and a policy on a role.
     Kind(
         name="IAM role",
         look=_roles,

@@ -1,4 +1,4 @@
-"""What is left: one thing, what it costs, the calls that remove it. Pure: answers in, findings out."""
+"""A leftover, its cost, and the calls that remove it. Pure: answers in, findings out."""
 
 import collections.abc
 import dataclasses
@@ -18,34 +18,34 @@ _CENT_USD = 0.01
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """One thing that is still there."""
+    """One resource that is left."""
 
     kind: str
     name: str
     steps: tuple[Step, ...] = ()
-    """What removes it, in order; empty where nothing can."""
+    """The calls that remove it, in order; empty if it cannot be removed."""
     bills: bool | None = False
-    """None where it cannot be told from here."""
+    """None if that is not known."""
     price: MonthlyPrice | None = None
-    """None where no price is known here, and where it costs nothing."""
+    """None if no price is known here, or if it costs nothing."""
     is_at_most: bool = False
-    """True where the price is the most that it can cost."""
+    """True if the price is the most that it can cost."""
     spared: str | None = None
     """Why ``--remove`` leaves it alone."""
     is_kept: bool = False
-    """True for what a setting keeps on purpose: it is shown, and is no reason for alarm."""
+    """True if a setting keeps it on purpose: it is shown, but does not count as left behind."""
     is_going: bool = False
-    """True while AWS takes it away."""
+    """True while AWS deletes it."""
 
     @property
     def usd_per_month(self) -> float | None:
-        """What it costs; 0 only for what is free, None where nobody knows."""
+        """Its cost; 0 only if it is free, None if the cost is not known."""
         if self.bills is False:
             return 0.0
         return None if self.price is None else self.price.usd_per_month
 
     def cost(self) -> str:
-        """Return what it costs in words."""
+        """Return its cost in words."""
         if self.bills is False:
             return "costs nothing"
         if self.price is None:
@@ -62,7 +62,7 @@ class Leftover:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One kind of thing that may be left."""
+    """One kind of resource that may be left."""
 
     name: str
     look: collections.abc.Callable[["Scope", Look], list[Leftover]]
@@ -70,7 +70,7 @@ class Kind:
     rights: tuple[str, ...]
     """IAM actions that its removal needs."""
     patience_seconds: int = 0
-    """How long AWS may take until it is gone; what comes after it is refused until then. 0: gone at once."""
+    """How long AWS may take to delete it; until then AWS refuses to delete the kinds that follow. 0: no wait."""
 
     @property
     def plural(self) -> str:
@@ -79,7 +79,7 @@ class Kind:
 
 
 def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State") -> str:
-    """Return the state, which AWS answers as a word or as ``{"Name": word}``; empty where it has none."""
+    """Return the state, which AWS gives as a word or as ``{"Name": word}``; empty if there is none."""
     state = entry.get(key, "")
     if isinstance(state, collections.abc.Mapping):
         return str(state.get("Name", state.get("Code", "")))
@@ -87,7 +87,7 @@ def state_of(entry: collections.abc.Mapping[str, typing.Any], key: str = "State"
 
 
 def exit_status(found: collections.abc.Iterable[Leftover], unknown: collections.abc.Sequence[str]) -> Exit:
-    """Return WRONG when something that bills is left unwanted, else OPEN when something could not be told."""
+    """Return WRONG if something that bills is left by mistake, else OPEN if something is not known."""
     unwanted = [each.bills for each in found if not each.is_kept]
     if any(unwanted):
         return Exit.WRONG

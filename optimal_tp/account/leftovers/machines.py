@@ -1,4 +1,4 @@
-"""Clusters, nodes and what hangs on them: the dearest leftovers."""
+"""Clusters, nodes, load balancers and volumes: the most expensive leftovers."""
 
 import collections.abc
 import itertools
@@ -20,7 +20,7 @@ from optimal_tp.account.questions import Question, pairs
 
 Entry = collections.abc.Mapping[str, typing.Any]
 _TAGS_AT_ONCE = 20
-"""Most load balancers whose tags one call tells (DescribeTags)."""
+"""Most load balancers whose tags one call returns (DescribeTags)."""
 
 
 def _balancers(scope: Scope, look: Look) -> list[Leftover]:
@@ -44,7 +44,7 @@ def _target_groups(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[str]:
-    """Return the ARNs of what ``question`` finds and the cluster's tag tells to be ours."""
+    """Return the ARNs of what ``question`` finds and the cluster's tag marks as ours."""
     if not scope.makes_cluster:
         return []
     told = _tags_of(look, questions.BALANCER_TAGS, "ResourceArns", [each[key] for each in look(question)])
@@ -52,7 +52,7 @@ def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[s
 
 
 def _tags_of(look: Look, question: Question, word: str, names: list[str]) -> list[typing.Any]:
-    """Ask for the tags of ``names``, so many at once as one call tells; ``word`` is how the call names them."""
+    """Return the tags of ``names``, read in as few calls as possible; ``word`` is the parameter for the names."""
     chunks = [names[start : start + _TAGS_AT_ONCE] for start in range(0, len(names), _TAGS_AT_ONCE)]
     return [each for chunk in chunks for each in look(question, **{word: chunk})]
 
@@ -166,7 +166,7 @@ def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
             kind="snapshot",
             name=each["SnapshotId"],
             bills=True,
-            # What it shares with an earlier one is billed once, and nobody says how much that is.
+            # Blocks that it shares with an earlier one are billed once, and AWS does not say how many they are.
             price=SNAPSHOT_GB.times(each["VolumeSize"]) if each.get("StorageTier", "standard") == "standard" else None,
             is_at_most=True,
             steps=(call("ec2", "delete_snapshot", SnapshotId=each["SnapshotId"]),),
@@ -187,11 +187,11 @@ def _templates(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _reservations(scope: Scope, look: Look) -> list[Leftover]:
-    """Return the reservations of the settings: made outside the stack, they bill whether it is there or not."""
+    """Return the reservations in the settings: made outside the stack, they bill with or without it."""
     named = [
         look(questions.RESERVATIONS, CapacityReservationIds=[each]) for each in scope.settings.neuron.reservation_ids
     ]
-    # The program makes none, so nobody has to tell ours where there are no tags.
+    # The program creates no reservations, so no tags are needed to recognize ours.
     own = look(questions.RESERVATIONS, Filters=scope.tag_filters(look)) if scope.settings.tags else ()
     found = distinct(itertools.chain(*named, own), "CapacityReservationId")
     over = ("expired", "cancelled", "failed", "payment-failed")
@@ -205,7 +205,7 @@ def _reservation(scope: Scope, entry: Entry) -> Leftover:
     return Leftover(
         kind="capacity reservation",
         name=id_,
-        # A Capacity Block is paid in advance, and nobody can give it back.
+        # A Capacity Block is paid in advance and cannot be returned.
         bills=not is_paid,
         price=None if price is None or count is None else price.times(count),
         spared="it was made outside this stack",
@@ -236,7 +236,7 @@ BALANCING: typing.Final = (
     ),
 )
 MACHINES: typing.Final = (
-    # A node group brings back what is terminated, and Karpenter, on its nodes, launches more: it goes first.
+    # Remove node groups first: they replace terminated instances, and Karpenter, which runs on them, launches more.
     Kind(
         name="node group",
         look=_node_groups,

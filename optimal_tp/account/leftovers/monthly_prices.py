@@ -1,4 +1,4 @@
-"""What a month of each leftover costs, with where the figure comes from and of which day; absent: not known here."""
+"""Monthly prices of leftovers, each with its source and date; a price that is absent is not known here."""
 
 import dataclasses
 
@@ -6,30 +6,30 @@ from optimal_tp.settings.prices import HourPrice
 
 HOURS_PER_MONTH = 730
 GB = 1_000_000_000
-"""Of storage that is billed by the byte; AWS's guides do not say which, and GiB would be 7 % less."""
+"""Bytes of a GB of billed storage. AWS's guides do not say whether GB or GiB; with GiB costs would be 7 % less."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MonthlyPrice:
-    """What a month costs. ``date`` is when the source was written, or read where it has none, YYYY-MM-DD."""
+    """A monthly price. ``date`` (YYYY-MM-DD) is when the source was written, or read if it has no date."""
 
     usd_per_month: float
     source: str
     date: str
 
     def times(self, amount: float) -> "MonthlyPrice":
-        """Return the price of ``amount`` of it."""
+        """Return ``amount`` times this price."""
         return dataclasses.replace(self, usd_per_month=self.usd_per_month * amount)
 
 
 def monthly(price: HourPrice) -> MonthlyPrice:
-    """Return what a month costs at ``price``."""
+    """Return the monthly price of what costs ``price`` by the hour."""
     return MonthlyPrice(usd_per_month=price.usd_per_hour * HOURS_PER_MONTH, source=price.source, date=price.date)
 
 
 _QUOTED = "AWS's price list for us-east-1 as public repositories quote it"
 
-# Read 2026-11-24, all for us-east-1; other regions ask up to about half more.
+# Read 2026-11-24, all for us-east-1; other regions cost up to about half more.
 ADDRESS = MonthlyPrice(
     usd_per_month=0.005 * HOURS_PER_MONTH, source="factualminds.com, amazon-vpc-pricing-endpoints", date="2026-06-13"
 )
@@ -48,16 +48,17 @@ DASHBOARD = MonthlyPrice(
     usd_per_month=3.0, source="factualminds.com, amazon-cloudwatch-pricing-metrics-logs-alarms", date="2026-06-13"
 )
 VOLUME_GB = MonthlyPrice(usd_per_month=0.08, source=_QUOTED, date="2026-11-24")
-"""One GB of a gp3 volume, used or not; what is asked for beyond its base speed is not in it."""
+"""One GB of a gp3 volume, used or not, without charges for more than its base speed."""
 SNAPSHOT_GB = MonthlyPrice(usd_per_month=0.05, source=_QUOTED, date="2026-11-24")
-"""One GB of a snapshot: of the blocks that it does not share with an earlier one."""
+"""One GB of a snapshot, counting only blocks that it does not share with an earlier one."""
 LOG_GB = MonthlyPrice(usd_per_month=0.03, source=_QUOTED, date="2026-11-24")
-"""One GB of logs as they are kept."""
+"""One GB of stored logs."""
 BALANCER = MonthlyPrice(usd_per_month=0.0225 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
-"""One application or network load balancer, without what it carries."""
+"""One application or network load balancer, without charges for traffic."""
 CLASSIC_BALANCER = MonthlyPrice(usd_per_month=0.025 * HOURS_PER_MONTH, source=_QUOTED, date="2026-11-24")
 """One classic load balancer, likewise."""
 ALARM_METRIC = MonthlyPrice(usd_per_month=0.10, source=_QUOTED, date="2026-11-24")
 """One metric that an alarm watches, at a resolution of a minute."""
 FREE_DASHBOARDS, FREE_DASHBOARD_METRICS, FREE_ALARM_METRICS = 3, 50, 10
-"""Of an account each month: dashboards of so many metrics, metrics of alarms (aws.amazon.com/cloudwatch/pricing)."""
+"""Free in each account and month: dashboards, metrics in each of them, and metrics of alarms
+(aws.amazon.com/cloudwatch/pricing)."""

@@ -1,4 +1,4 @@
-"""The parts of the VPC, in the order in which AWS lets them go."""
+"""The parts of the VPC, in the order in which AWS allows their deletion."""
 
 import typing
 
@@ -61,7 +61,7 @@ def _endpoint(entry: typing.Any) -> Leftover:  # noqa: ANN401 - as AWS answers
 
 def _flow_logs(scope: Scope, look: Look) -> list[Leftover]:
     return [
-        # What they write bills, in their log group.
+        # Their logs bill, in the log group.
         Leftover(
             kind="flow log",
             name=each["FlowLogId"],
@@ -79,7 +79,7 @@ def _interfaces(scope: Scope, look: Look) -> list[Leftover]:
             steps=(call("ec2", "delete_network_interface", NetworkInterfaceId=each["NetworkInterfaceId"]),),
         )
         for each in _around(scope, look, questions.INTERFACES, "NetworkInterfaceId")
-        # What is in use, or an AWS service's own, goes with what uses it, which is listed itself, or is a neighbour's.
+        # An interface in use, or one of an AWS service, goes with its user, which is listed by itself or is not ours.
         if state_of(each, "Status") != "in-use" and not each.get("RequesterManaged")
     ]
 
@@ -91,7 +91,7 @@ def _groups(scope: Scope, look: Look) -> list[typing.Any]:
 
 
 def _group_rules(scope: Scope, look: Look) -> list[Leftover]:
-    """Return the rules that name another group: while one does, AWS keeps the group that is named."""
+    """Return the rules that refer to another group: AWS does not delete a group while a rule refers to it."""
     found = [
         rule
         for group in _groups(scope, look)
@@ -182,7 +182,7 @@ def _vpcs(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _tagged(scope: Scope, look: Look, question: Question, *, word: str = "Filters") -> list[typing.Any]:
-    """Return what has our tags; ``word`` is how the call names its filters."""
+    """Return the resources with our tags; ``word`` is the call's parameter for filters."""
     if not scope.makes_network:
         return []
     ours = scope.tag_filters(look)
@@ -190,7 +190,7 @@ def _tagged(scope: Scope, look: Look, question: Question, *, word: str = "Filter
 
 
 def _around(scope: Scope, look: Look, question: Question, key: str) -> list[typing.Any]:
-    """Return what our tags tell, those of EKS, Karpenter and drivers, and whatever lies in a VPC that is ours."""
+    """Return the resources with our tags or those of EKS, Karpenter and drivers, and everything in a VPC of ours."""
     of_vpcs = [filters({"vpc-id": each["VpcId"]}) for each in _tagged(scope, look, questions.VPCS)]
     return searched(look, question, key, [*scope.searches(look), *of_vpcs])
 

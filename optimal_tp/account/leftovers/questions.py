@@ -1,4 +1,4 @@
-"""Every question that leftovers asks AWS, beside those it shares with preflight."""
+"""Every question that leftovers asks AWS, in addition to those it shares with preflight."""
 
 import dataclasses
 
@@ -75,7 +75,7 @@ ISSUER_TAGS = reads(
     "iam", "list_open_id_connect_provider_tags", "Tags", _NO_ENTITY, action="iam:ListOpenIDConnectProviderTags"
 )
 
-__all__ = [  # those of preflight are asked under one name with ours
+__all__ = [  # includes the questions shared with preflight
     "ADDRESSES",
     "ALARMS",
     "CLUSTER",

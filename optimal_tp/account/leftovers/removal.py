@@ -1,4 +1,4 @@
-"""Removing what is left: kind by kind, each asked for, in an order that AWS accepts."""
+"""Remove leftovers kind by kind, in an order that AWS accepts, asking before each kind."""
 
 import collections.abc
 import dataclasses
@@ -17,19 +17,19 @@ Change = collections.abc.Callable[[Step], str | None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hands:
-    """What removing works with; seams for tests."""
+    """The side effects of a removal; seams for tests."""
 
     ask: Ask
     change: Change
     agree: collections.abc.Callable[[str], bool]
-    """Asks a person; anything but a yes is a no."""
+    """Asks a person; any answer but yes counts as no."""
     say: collections.abc.Callable[[str], object]
     pause: collections.abc.Callable[[float], object]
-    """Waits so many seconds."""
+    """Waits for a number of seconds."""
 
 
 def remove(scope: Scope, hands: Hands) -> None:
-    """Go through the kinds. What was refused, by AWS or by the person, is there at the next search."""
+    """Remove kind by kind. A resource that AWS or the person refuses to remove is found again at the next search."""
     for kind in KINDS:
         found, unknown = look_for(kind, scope, hands.ask)
         for sentence in unknown:
@@ -56,7 +56,7 @@ def _remove(kind: Kind, ours: collections.abc.Sequence[Leftover], scope: Scope, 
 
 
 def _wait(kind: Kind, names: set[str], scope: Scope, hands: Hands) -> None:
-    """Wait until AWS has taken ``names`` away, or the kind's patience ends."""
+    """Wait until AWS has deleted ``names``, or the kind's patience ends."""
     left = names
     for _ in range(int(kind.patience_seconds / _PAUSE_SECONDS)):
         found, _unknown = look_for(kind, scope, hands.ask)

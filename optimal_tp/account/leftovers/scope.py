@@ -1,4 +1,4 @@
-"""What tells this stack's things from all others in the account: names, tags, what was there before."""
+"""Tell this stack's resources from all others in the account by names and tags, sparing what existed before."""
 
 import collections.abc
 import dataclasses
@@ -11,14 +11,14 @@ from optimal_tp.settings.infra import InfraSettings
 
 
 class Look:
-    """Puts the questions about one kind; keeps why some had no answer."""
+    """Asks the questions about one kind, and keeps the reasons of those without an answer."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.unknown: list[str] = []
 
     def __call__(self, question: Question, **parameters: object) -> tuple[typing.Any, ...]:
-        """Return what AWS answers; nothing where it does not, and then ``unknown`` says why."""
+        """Return AWS's answer; empty if there is none, and then ``unknown`` holds the reason."""
         answer = self._ask(question, **parameters)
         if isinstance(answer, Unknown):
             self.doubt(answer.reason)
@@ -40,11 +40,11 @@ Filters = list[dict[str, object]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Where to look."""
+    """The stack whose leftovers are searched."""
 
     settings: InfraSettings
     bucket: str | None
-    """Name of the results bucket; None: the program made one up."""
+    """Name of the results bucket; None: a generated name."""
     keeps_bucket: bool
     """Whether the bucket is to stay when the stack is destroyed."""
 
@@ -60,23 +60,23 @@ class Scope:
 
     @property
     def makes_cluster(self) -> bool:
-        """False where the cluster was there before and stays."""
+        """False if the cluster existed before and stays."""
         return self.settings.existing is None
 
     @property
     def makes_network(self) -> bool:
-        """False where the VPC was there before and stays."""
+        """False if the VPC existed before and stays."""
         return self.makes_cluster and self.settings.network.existing is None
 
     def tag_filters(self, look: Look) -> Filters | None:
-        """Return EC2's filters for our tags; None, and a doubt, where there are no tags to go by."""
+        """Return EC2's filters for our tags; without tags None, and note the doubt."""
         if not self.settings.tags:
             look.doubt(_NO_TAGS)
             return None
         return filters({f"tag:{key}": value for key, value in self.settings.tags.items()})
 
     def owns(self, tags: collections.abc.Mapping[str, str], look: Look) -> bool:
-        """Return whether something with ``tags`` is ours; without tags to go by it is not, and a doubt."""
+        """Return whether something with ``tags`` is ours; without tags of ours False, and note the doubt."""
         if not self.settings.tags:
             look.doubt(_NO_TAGS)
             return False
@@ -85,13 +85,13 @@ class Scope:
     def searches(self, look: Look) -> list[Filters]:
         """Return the searches of EC2 that find what Karpenter, EKS, its drivers and the program launch.
 
-        A cluster that was there before has nodes, volumes and interfaces of its own, with the same tags of cluster and
-        drivers: there only what this stack's node pool launched is ours. Names are never matched in part.
+        An existing cluster has nodes, volumes and interfaces of its own, with the same tags of cluster and drivers. In
+        such a cluster only what this stack's node pool launched is ours. Names are never matched in part.
         """
         name = self.cluster_name
         if not self.makes_cluster:
             return [filters({"tag:eks:eks-cluster-name": name, "tag:karpenter.sh/nodepool": NODE_POOL})]
-        # Karpenter's; of managed node groups; of the network plugin; of the EBS driver and the controller of Services.
+        # Tags of Karpenter; managed node groups; the network plugin; the EBS driver and the controller of Services.
         keys = ("eks:eks-cluster-name", "eks:cluster-name", "aws:eks:cluster-name", "cluster.k8s.amazonaws.com/name")
         searches = [filters({f"tag:{key}": name}) for key in keys]
         searches += [filters({f"tag:kubernetes.io/cluster/{name}": "owned"}), filters({"tag:Name": f"{name}-system"})]
@@ -105,12 +105,12 @@ class Scope:
 
 
 def filters(wanted: collections.abc.Mapping[str, str]) -> Filters:
-    """Return what EC2 takes as filters, all of which must hold."""
+    """Return EC2's filters for ``wanted``, all of which must hold."""
     return [{"Name": name, "Values": [value]} for name, value in wanted.items()]
 
 
 def is_made_of(physical: str, logical: str) -> bool:
-    """Return whether Pulumi gave the name ``physical`` to what the program calls ``logical``."""
+    """Return whether Pulumi made the name ``physical`` from the program's ``logical`` one."""
     return re.fullmatch(re.escape(logical) + _HEX_DIGITS, physical) is not None
 
 

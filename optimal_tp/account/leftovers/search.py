@@ -1,4 +1,4 @@
-"""Every kind of thing that a stack, Karpenter, EKS and its drivers make, in the order in which AWS lets them go."""
+"""All kinds of resources that a stack, Karpenter, EKS and its drivers make, in the order AWS allows their deletion."""
 
 import typing
 
@@ -12,27 +12,27 @@ from optimal_tp.account.leftovers.storage import FILES, STORES
 from optimal_tp.account.questions import IDENTITY as WHO
 from optimal_tp.account.questions import Ask, Question
 
-# Load balancers, nodes and cluster hold interfaces, those hold subnets and groups, roles are used by all of them; the
-# key is last, for what it encrypted cannot be read without it.
+# Load balancers, nodes and cluster use interfaces, those use subnets and groups, and all of them use roles. The key is
+# last, because data that it encrypted cannot be read without it.
 KINDS: typing.Final[tuple[Kind, ...]] = (*BALANCING, *MACHINES, *FILES, *NETWORK, *STORES, *IDENTITY, *SERVICES)
 LEFTOVERS: typing.Final[tuple[Question, ...]] = (
     WHO,
     *dict.fromkeys(question for kind in KINDS for question in kind.asks),
 )
-"""What ``leftovers`` asks."""
+"""The questions of ``leftovers``."""
 REMOVALS: typing.Final[tuple[str, ...]] = tuple(sorted({action for kind in KINDS for action in kind.rights}))
-"""The IAM actions that ``--remove`` needs besides."""
+"""The further IAM actions that ``--remove`` needs."""
 
 
 def look_for(kind: Kind, scope: Scope, ask: Ask) -> tuple[list[Leftover], list[str]]:
-    """Return what is left of ``kind``, what is going included, and a sentence for each thing that nobody could tell."""
+    """Return the leftovers of ``kind``, including those being deleted, and a sentence for each unknown."""
     look = Look(ask)
     found = kind.look(scope, look)
     return found, [f"{kind.plural}: {reason}" for reason in look.unknown]
 
 
 def search(scope: Scope, ask: Ask) -> tuple[list[Leftover], list[str]]:
-    """Return what is left of the stack, and a sentence for each kind that nobody could tell about in full."""
+    """Return the stack's leftovers, and a sentence for each kind whose search was not complete."""
     found: list[Leftover] = []
     unknown: list[str] = []
     for kind in KINDS:

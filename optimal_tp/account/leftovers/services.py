@@ -1,4 +1,4 @@
-"""What stands beside the cluster: dashboard, alarms, Karpenter's queue with its rules, the key of the secrets."""
+"""Resources beside the cluster: dashboard, alarms, Karpenter's queue and its rules, the key of the secrets."""
 
 import collections.abc
 import json
@@ -23,7 +23,7 @@ from optimal_tp.facts import names
 _QUEUE: typing.Final = "karpenter-interruptions"
 _RULE: typing.Final = "karpenter-"
 RULES: typing.Final = ("health", "spot", "rebalance", "state", "reservation")
-"""The last words of the rules' logical names."""
+"""The last word of each rule's logical name."""
 
 
 def _dashboards(scope: Scope, look: Look) -> list[Leftover]:
@@ -66,7 +66,7 @@ def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _alarms(scope: Scope, look: Look) -> list[Leftover]:
-    """Return the alarms. The first ten metrics of an account are free, in all regions together: here is only one."""
+    """Return the alarms. An account's first ten metrics are free, over all regions, of which only one is searched."""
     found = look(questions.ALARMS, AlarmTypes=["MetricAlarm"])
     watched = sum(_watched(each) for each in found)
     return [
@@ -100,7 +100,7 @@ def _queues(scope: Scope, look: Look) -> list[Leftover]:
     ]
     tagged = [(url, look(questions.QUEUE_TAGS, QueueUrl=url)) for url in urls]
     return [
-        # It bills by the message.
+        # It bills by message.
         Leftover(
             kind="queue",
             name=url,
@@ -137,7 +137,7 @@ def _rule_steps(name: str, targets: collections.abc.Sequence[typing.Any]) -> tup
 
 
 def _own_keys(scope: Scope, look: Look) -> list[typing.Any]:
-    """Return our keys that are not waiting for their deletion: those are free, and cannot be hurried."""
+    """Return our keys, except those waiting for deletion: they are free, and the wait cannot be shortened."""
     if not scope.makes_cluster or scope.tag_filters(look) is None:
         return []
     wanted = [{"Key": key, "Values": [value]} for key, value in scope.settings.tags.items()]
@@ -179,7 +179,7 @@ SERVICES: typing.Final = (
         asks=(questions.DASHBOARDS, questions.DASHBOARD),
         rights=("cloudwatch:DeleteDashboards",),
     ),
-    # An alarm that a composite one names is refused its deletion.
+    # AWS refuses to delete an alarm that a composite alarm uses.
     Kind(
         name="composite alarm",
         look=_composite_alarms,

@@ -1,4 +1,4 @@
-"""What holds data: the file system with what hangs on it, the results bucket, log groups."""
+"""Stored data: the file system with its mount targets and access points, the results bucket, log groups."""
 
 import collections.abc
 import typing
@@ -52,7 +52,7 @@ def _mount_targets(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _access_points(scope: Scope, look: Look) -> list[Leftover]:
-    """Return all of our file system; on one that was there before, those with our tags."""
+    """Return all access points of our file system; on an existing file system, those with our tags."""
     existing = scope.settings.existing
     if existing is None:
         files = [each["FileSystemId"] for each in _own_file_systems(scope, look)]
@@ -64,7 +64,7 @@ def _access_points(scope: Scope, look: Look) -> list[Leftover]:
 
 
 def _parts(kind: str, found: collections.abc.Iterable[typing.Any], *, key: str, removal: str) -> list[Leftover]:
-    """Return what hangs on a file system, of one ``kind``."""
+    """Return the parts of a file system that are of one ``kind``."""
     return [
         Leftover(
             kind=kind,
@@ -109,7 +109,7 @@ def _bucket(scope: Scope, name: str, look: Look) -> Leftover:
 
 
 def _emptied(name: str, objects: collections.abc.Sequence[typing.Any]) -> list[Step]:
-    """Return the calls that delete every version: a bucket with one of them is refused its deletion."""
+    """Return the calls that delete every version, without which AWS refuses to delete the bucket."""
     keys = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in objects]
     every = "{Objects: [Versions, DeleteMarkers][].{Key: Key, VersionId: VersionId}}"
     listed = f"aws s3api list-object-versions --bucket {name} --max-items {_AT_ONCE} --output json --query '{every}'"
@@ -127,7 +127,7 @@ def _emptied(name: str, objects: collections.abc.Sequence[typing.Any]) -> list[S
 def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
-    # EKS's name tells by itself; it writes there as long as events come, and makes the group again, without our tags.
+    # EKS's log group is known by its name: EKS writes late events and recreates the group, without our tags.
     of_cluster = names.control_plane_log_group(scope.cluster_name)
     found = [
         each for each in look(questions.LOG_GROUPS, logGroupNamePrefix=of_cluster) if each["logGroupName"] == of_cluster
@@ -141,7 +141,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
         Leftover(
             kind="log group",
             name=each["logGroupName"],
-            # What is not said may be there.
+            # If AWS does not state the size, there may be logs.
             bills=each.get("storedBytes") != 0,
             price=None if each.get("storedBytes") is None else LOG_GB.times(each["storedBytes"] / GB),
             steps=(call("logs", "delete_log_group", logGroupName=each["logGroupName"]),),
@@ -175,7 +175,7 @@ FILES: typing.Final = (
     Kind(name="file system", look=_file_systems, asks=_FILES, rights=("elasticfilesystem:DeleteFileSystem",)),
 )
 STORES: typing.Final = (
-    # After what writes into them, which brings them back.
+    # After their writers, which would create them again.
     Kind(
         name="log group",
         look=_log_groups,

@@ -1,1 +1,1 @@
-"""What would go wrong on AWS, asked before anything is made."""
+"""Find out what would go wrong on AWS before anything is created."""

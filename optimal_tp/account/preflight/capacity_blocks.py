@@ -1,4 +1,4 @@
-"""Which Capacity Blocks AWS offers for the plan, where nothing that is reserved holds it. Pure."""
+"""Capacity Blocks that AWS offers, shown if the reservations do not cover the plan. Pure."""
 
 import datetime as dt
 import math
@@ -13,18 +13,18 @@ from optimal_tp.account.questions import Answer, Unknown
 _DAY_HOURS = 24
 """Capacity Blocks are sold by whole days (EC2 user guide, "Capacity Blocks for ML")."""
 _AHEAD = dt.timedelta(weeks=8)
-"""How far ahead they are sold (likewise)."""
+"""How far ahead Capacity Blocks are sold (same guide)."""
 _SHOWN = 3
 
 
 def hours(expected_hours: float) -> int:
-    """Return the length of the shortest block that holds an experiment of ``expected_hours``: whole days, in hours."""
+    """Return the length of the shortest block for an experiment of ``expected_hours``: whole days, in hours."""
     needed = expected_hours + BLOCK_ENDS_EARLY.total_seconds() / 3600
     return math.ceil(needed / _DAY_HOURS) * _DAY_HOURS
 
 
 def row(scene: Scene) -> Row:
-    """Ask for blocks that hold the nodes of the plan as long as it is expected to take, and show the cheapest."""
+    """Ask for blocks that cover the plan's nodes and its expected time, and show the cheapest."""
     neuron, experiment = scene.settings.neuron, scene.experiment
     length = hours(experiment.expected_hours)
     answer = scene.ask(

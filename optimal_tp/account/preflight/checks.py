@@ -1,4 +1,4 @@
-"""All checks in order: what is asked, and which pure check judges the answer."""
+"""All checks in order: each asks AWS and hands the answer to a pure check."""
 
 from optimal_tp.account import questions
 from optimal_tp.account.preflight import images, login, making, nodes, present, quotas, taken
@@ -25,7 +25,7 @@ def checks(scene: Scene) -> list[Row]:
 def _software(scene: Scene) -> list[Row]:
     neuron, minor = scene.settings.neuron, scene.settings.kubernetes
     parameter = scene.ask(questions.PARAMETER, Name=making.ami_parameter(neuron, minor))
-    # Without an id EC2 is not asked, and the parameter's own answer says why.
+    # Without an id EC2 is not asked; the answer for the parameter says why.
     image = parameter
     if not isinstance(parameter, questions.Unknown) and parameter:
         image = scene.ask(questions.AMIS, ImageIds=[parameter[0]["Value"]])
@@ -66,7 +66,7 @@ def _existing(scene: Scene, existing: ExistingCluster) -> list[Row]:
     by_group = [{"Name": "group-id", "Values": list(existing.security_group_ids)}]
     profile = ask(questions.PROFILE, InstanceProfileName=existing.instance_profile)
     role = present.node_role(profile)
-    # Without a role nobody is asked, and the profile's own row says why.
+    # Without a role EKS is not asked; the row of the profile says why.
     entry = profile if role is None else ask(questions.ACCESS_ENTRY, clusterName=name, principalArn=role)
     files = {"FileSystemId": existing.file_system_id}
     subnets = ask(questions.SUBNETS, Filters=by_subnet)

@@ -1,4 +1,4 @@
-"""What every check is given: the stack, who is asked, and what this machine is like."""
+"""The input of every check: the stack, the account, and this machine."""
 
 import collections.abc
 import dataclasses
@@ -16,14 +16,14 @@ class Experiment:
     nodes: int
     """Neuron nodes at the same time, by the plan: at most ``infra.neuron.maximum_nodes``."""
     up_hours: float
-    """What `pulumi up` is expected to take: it needs credentials as long."""
+    """Expected time of `pulumi up`, for which credentials must last."""
     expected_hours: float
     longest_hours: float | None
-    """When the guard stops it at the latest; None where nobody does."""
+    """When the guard stops it at the latest; None without a guard."""
     own_image: str | None
-    """Of the load generator, where a setting names one."""
+    """Image of the load generator, if a setting names one."""
     bucket: str | None
-    """Of the results, where a setting names one."""
+    """Bucket of the results, if a setting names one."""
     alarms: tuple[str, ...]
 
 
@@ -32,9 +32,9 @@ class Credentials:
     """How long the credentials in use last."""
 
     source: str
-    """Where they come from, as botocore calls it."""
+    """Botocore's name of their source."""
     end: dt.datetime | typing.Literal["none", "renewed"] | Unknown
-    """With a time zone; ``renewed`` where whoever uses them gets new ones by itself."""
+    """Their expiry, with a time zone; ``renewed`` if AWS clients renew them automatically."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,18 +45,18 @@ class Scene:
     experiment: Experiment
     ask: Ask
     account: str
-    """Of 12 digits, whose credentials ask."""
+    """The caller's account, 12 digits."""
     caller_arn: str
-    """Of the user or the role's session that asks."""
+    """ARN of the calling user or role session."""
     credentials: Credentials
     address: collections.abc.Callable[[], Answer]
-    """The IPv4 address that AWS sees this machine under."""
+    """Returns this machine's IPv4 address as AWS sees it."""
     logins: collections.abc.Callable[[str], Answer]
-    """A registry's host to the files that have a login of it."""
+    """Returns, for a registry's host, the files that have a login for it."""
     manifest: collections.abc.Callable[[str], Answer]
-    """A manifest's URL to its digest, nothing, or why nobody knows."""
+    """Returns, for a manifest's URL, its digest, nothing, or why it is not known."""
     has_chart: collections.abc.Callable[[str], bool]
-    """Whether a local directory holds a chart."""
+    """Returns whether a local directory holds a chart."""
     aws_command: str | None
     """Path of the command; None if there is none."""
     now: dt.datetime

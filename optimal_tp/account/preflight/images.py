@@ -1,4 +1,4 @@
-"""Images and charts: which are pulled, how they are spelt, and whether their registry has them. Pure."""
+"""Images and charts: the ones that are pulled, their addresses, and whether their registry has them. Pure."""
 
 import dataclasses
 import re
@@ -24,24 +24,24 @@ _DOCKER_HUB: typing.Final = "registry-1.docker.io"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Where one image or chart is: registry, repository, and a tag or a digest ("sha256:…")."""
+    """The address of one image or chart: registry, repository, and a tag or a digest ("sha256:…")."""
 
     registry: str
     repository: str
     version: str
 
     def __str__(self) -> str:
-        """Return it as a pod or Helm names it."""
+        """Return the address as a pod or Helm writes it."""
         return f"{self.registry}/{self.repository}{'@' if self.is_digest else ':'}{self.version}"
 
     @property
     def is_digest(self) -> bool:
-        """True where the version is the content's own."""
+        """True if the version is a digest."""
         return self.version.startswith("sha256:")
 
     @property
     def manifest_url(self) -> str:
-        """Where the registry answers for it (OCI distribution specification 1.1, "Pulling manifests")."""
+        """URL of its manifest at the registry (OCI distribution specification 1.1, "Pulling manifests")."""
         return f"https://{self.registry}/v2/{self.repository}/manifests/{self.version}"
 
     @property
@@ -52,7 +52,7 @@ class Reference:
 
 
 def reference(text: str) -> Reference:
-    """Return ``text`` taken apart as container runtimes do: no registry is Docker Hub, no version is ``latest``."""
+    """Return ``text`` split as container runtimes do: no registry means Docker Hub, no version means ``latest``."""
     name, digest = text.split("@", maxsplit=1) if "@" in text else (text, "")
     first, slash, rest = name.partition("/")
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
@@ -64,7 +64,7 @@ def reference(text: str) -> Reference:
 
 
 def images(settings: InfraSettings, experiment: Experiment) -> dict[str, str]:
-    """Return every image that is pulled by a name of ours, by what it is; EKS's add-ons bring their own."""
+    """Return every image that our settings name, by its purpose; EKS's add-ons bring their own images."""
     host = settings.registries.images
     found = {"vLLM": settings.neuron.image_and_ami.image(host), "Python": f"{host}/{PYTHON_IMAGE}"}
     if experiment.own_image is not None:
@@ -81,14 +81,14 @@ def images(settings: InfraSettings, experiment: Experiment) -> dict[str, str]:
 
 
 def charts(settings: InfraSettings) -> dict[str, Chart]:
-    """Return the charts that are installed, by what they are."""
+    """Return the installed charts, by their purpose."""
     if settings.existing is not None:
         return {}
     return {"Karpenter": KARPENTER, "Karpenter's definitions": KARPENTER_CRD, "Neuron": NEURON}
 
 
 def reachable(check: str, wanted: Reference, answer: Answer) -> Row:
-    """Say whether the registry has ``wanted``: ``answer`` holds its digest, nothing, or why nobody knows."""
+    """Say whether the registry has ``wanted``: ``answer`` holds its digest, nothing, or why it is not known."""
     required = str(wanted)
     if isinstance(answer, Unknown):
         remedy = "run preflight where the registry can be reached; the nodes pull over their own network"
@@ -100,7 +100,7 @@ def reachable(check: str, wanted: Reference, answer: Answer) -> Row:
 
 
 def folder(check: str, path: str, *, is_there: bool) -> Row:
-    """Say whether a chart out of a local directory is there."""
+    """Say whether a local directory holds the chart."""
     return Row(
         check=check,
         state="fine" if is_there else "wrong",

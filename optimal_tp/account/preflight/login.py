@@ -1,4 +1,4 @@
-"""Whether whoever runs `up` gets through to its end: credentials, address, organization, logins. Pure."""
+"""Check that the caller can complete `up`: credentials, address, organization, logins. Pure."""
 
 import datetime as dt
 import ipaddress
@@ -15,7 +15,7 @@ _PUBLIC_ECR: typing.Final = "public.ecr.aws"
 
 
 def rows(scene: Scene) -> list[Row]:
-    """Return a row for each check of who asks."""
+    """Return a row for each check of the caller."""
     settings = scene.settings
     found = [session(scene.credentials, scene.experiment.up_hours, scene.now)]
     if settings.existing is not None:
@@ -29,7 +29,7 @@ def rows(scene: Scene) -> list[Row]:
 
 
 def session(credentials: Credentials, up_hours: float, now: dt.datetime) -> Row:
-    """Hold the end of the credentials against how long `up` takes: it cannot go on with others in the middle."""
+    """Compare the credentials' expiry with the length of `up`, which cannot change credentials half-way."""
     check, required = "expiry of the credentials", f"later than the {up_hours:.1f} h that `up` is expected to take"
     end, source = credentials.end, credentials.source
     if isinstance(end, Unknown):
@@ -49,7 +49,7 @@ def session(credentials: Credentials, up_hours: float, now: dt.datetime) -> Row:
 
 
 def reached(plane: ControlPlane, address: Answer) -> Row:
-    """Say whether this machine's own address is one that may reach the API server."""
+    """Say whether this machine's address may reach the API server."""
     check = "this machine reaches the API server"
     if not plane.public_access_cidrs:
         required = "in the VPC, or in a network that reaches it"
@@ -67,10 +67,10 @@ def reached(plane: ControlPlane, address: Answer) -> Row:
 
 
 def dry_run(settings: InfraSettings, account: str, organization: Answer) -> Row:
-    """Say whether an organization's policy may forbid the launches that Karpenter tries out without making them.
+    """Say whether an organization's policy may forbid Karpenter's trial launches (dry runs).
 
-    They name no IMDSv2 and, before the first node pool, other instance types (karpenter-provider-aws issues 8190 and
-    9018, read 2026-11-27). What a policy says, a member account is not told.
+    They do not name IMDSv2 and, before the first node pool, name other instance types (karpenter-provider-aws issues
+    8190 and 9018, read 2026-11-27). A member account cannot read the policies.
     """
     check, required = "Karpenter's trial launches", "allowed by every policy of the organization or switched off"
     if not settings.karpenter_dry_run:
@@ -91,9 +91,9 @@ def dry_run(settings: InfraSettings, account: str, organization: Answer) -> Row:
 
 
 def login(stores: Answer) -> Row:
-    """Say whether Docker or Helm holds a login of Amazon ECR Public, which ends after 12 hours and is refused then.
+    """Say whether Docker or Helm holds a login for Amazon ECR Public, which is refused once its 12 hours are over.
 
-    Without one the charts are there for everybody (karpenter-provider-aws issues 3441 and 6357).
+    Without a login anybody may pull the charts (karpenter-provider-aws issues 3441 and 6357).
     """
     check, required = f"login to {_PUBLIC_ECR}", "none or a fresh one"
     if isinstance(stores, Unknown):

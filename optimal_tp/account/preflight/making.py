@@ -1,4 +1,4 @@
-"""Whether the rest can be made: AMI, Kubernetes version, add-ons, who administers, examples, tools. Pure."""
+"""Check AMI, Kubernetes version, add-ons, administrators, example values and tools. Pure."""
 
 import datetime as dt
 import ipaddress
@@ -26,7 +26,7 @@ _EXAMPLES: typing.Final = tuple(
 )
 """Networks kept for documentation (RFC 5737)."""
 EXAMPLE_ACCOUNT: typing.Final = "111122223333"
-"""The account in the stack files, there to be replaced; AWS uses it in its documentation."""
+"""The example account in the stack files, to be replaced; AWS's documentation uses it too."""
 
 
 def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
@@ -38,7 +38,7 @@ def ami_parameter(neuron: Neuron, minor: KubernetesMinor) -> str:
 def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer) -> Row:
     """Say whether the pinned alias names an AMI for this Kubernetes minor, and whether EC2 still has it.
 
-    ``image`` is EC2's answer for the id that ``parameter`` holds: AWS takes old AMIs back and leaves the parameter.
+    ``image`` is EC2's answer for the id in ``parameter``: AWS withdraws old AMIs but leaves their parameters.
     """
     check, required = f"AMI al2023@{neuron.ami}", f"a Neuron AMI of that release for Kubernetes {minor}"
     remedy = "set infra.neuron.ami_release to a release that fits the pair, or choose another pair"
@@ -56,7 +56,7 @@ def ami(neuron: Neuron, minor: KubernetesMinor, parameter: Answer, image: Answer
 
 
 def support(neuron: Neuron) -> Row:
-    """Say until when AWS supports the image: the end of NxD Inference is announced, and what follows it is beta."""
+    """Say until when AWS supports the image: the end of NxD Inference is announced, and its successor is beta."""
     return Row(
         check="support of the image",
         state="warning",
@@ -67,7 +67,7 @@ def support(neuron: Neuron) -> Row:
 
 
 def pair(neuron: Neuron, minor: KubernetesMinor) -> Row:
-    """Say whether the image's runtime and the AMI's driver accept each other, and no harm is known of the AMI."""
+    """Say whether the image's runtime and the AMI's driver accept each other, and whether the AMI has a known fault."""
     conflict = pair_conflict(neuron.image_and_ami, neuron.ami) or bad_release(neuron.ami, minor)
     doubt = neuron.image_and_ami.doubt
     if conflict is None and doubt is not None:
@@ -109,7 +109,7 @@ def karpenter(minor: KubernetesMinor, today: dt.date) -> Row:
 
 
 def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
-    """Say whether EKS offers this minor, and until when without a surcharge."""
+    """Say whether EKS offers this minor, and until when without extra cost."""
     check, required = f"Kubernetes {minor}", "offered by EKS, in standard support"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -131,7 +131,7 @@ def kubernetes(minor: KubernetesMinor, answer: Answer, today: dt.date) -> Row:
 
 
 def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: Answer) -> Row:
-    """Say whether EKS has the add-on for this minor, as the settings name it or by a default without harm."""
+    """Say whether EKS has the add-on for this minor, in the settings' version or a default without known faults."""
     check, required = f"add-on {name}", wanted or f"a version for Kubernetes {minor}"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -159,7 +159,10 @@ def _is_default(version: typing.Any, minor: KubernetesMinor) -> bool:  # noqa: A
 
 
 def networks(settings: InfraSettings, there: Answer) -> Row:
-    """Say which networks of the settings are examples, and whether anybody gets in; ``there``: the cluster, if any."""
+    """Say which networks in the settings are examples, and whether the API server is reachable.
+
+    ``there`` is the cluster, if it exists.
+    """
     cidrs = settings.control_plane.public_access_cidrs
     examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
     check = "access to the API server"
@@ -180,7 +183,7 @@ def networks(settings: InfraSettings, there: Answer) -> Row:
 
 
 def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
-    """Say whether a role of ``control_plane.admin_role_arns`` is there, and is not the one that makes the cluster."""
+    """Say whether a role in ``control_plane.admin_role_arns`` exists, and is not the one that creates the cluster."""
     account = scene.account
     check, required = f"administrator {arn.rsplit('/', maxsplit=1)[-1]}", f"{arn} exists"
     if f"::{EXAMPLE_ACCOUNT}:" in arn and account != EXAMPLE_ACCOUNT:
@@ -198,7 +201,7 @@ def administrator(arn: str, scene: Scene, answer: Answer, there: Answer) -> Row:
 
 
 def command(path: str | None) -> Row:
-    """Say whether the ``aws`` command is there: the cluster's credentials come from it."""
+    """Say whether the ``aws`` command is on PATH: it provides the cluster's credentials."""
     remedy = "" if path else "install the AWS CLI, version 2"
     state: typing.Literal["fine", "wrong"] = "fine" if path else "wrong"
     return Row(check="aws command", state=state, found=path or "not on PATH", required="on PATH", remedy=remedy)

@@ -1,4 +1,4 @@
-"""Whether the nodes can be launched: what is asked of AWS about place, reservation, quota and price. Pure."""
+"""Check that nodes can be launched: zones, reservations, quotas and prices. Pure."""
 
 import collections.abc
 import dataclasses
@@ -15,13 +15,13 @@ from optimal_tp.settings.node_capacity import Neuron
 from optimal_tp.settings.prices import HourPrice
 
 _NEAR = 0.2
-"""Share of the listed price that the settings may be off before it is said."""
+"""Largest difference from the listed price, as a share of it, without a warning."""
 
 
 def offering(
     instance_type: str, zones: collections.abc.Sequence[str], offered: Answer, *, region: str, key: str
 ) -> Row:
-    """Hold ``zones``, which stand under ``key``, against those that offer the type: one entry a zone."""
+    """Compare ``zones``, the setting ``key``, with the zones that offer the type; the answer has one entry per zone."""
     check = f"{instance_type} offered"
     required = f"offered in {', '.join(zones)}"
     if isinstance(offered, Unknown):
@@ -39,10 +39,10 @@ def offering(
 
 
 def gate(neuron: Neuron, records: Answer, *, own_karpenter: bool) -> Row:
-    """Say what opens Karpenter's price gate: it never launches what has no price, but for what is reserved.
+    """Say how Karpenter gets a price: except for reserved capacity it launches no instance without one.
 
-    A price of the settings is told to it as a NodeOverlay, an alpha feature that a Karpenter of others may not have
-    switched on: nobody outside the cluster knows.
+    A NodeOverlay gives it the price in the settings. That is an alpha feature, which an existing Karpenter may not have
+    enabled; only the cluster itself knows.
     """
     check, required = "price gate", "a reservation, a listed price or a NodeOverlay with its feature gate on"
     if not neuron.karpenter_needs_a_price:
@@ -59,7 +59,7 @@ def gate(neuron: Neuron, records: Answer, *, own_karpenter: bool) -> Row:
 
 
 def price(what: str, key: str, told: HourPrice, records: Answer, *, usage: str = "") -> Row:
-    """Hold a price of the settings, under ``key``, against AWS's own where there is a record.
+    """Compare the price in the setting ``key`` with AWS's own, if AWS lists one.
 
     ``usage`` is the end of the record's usage type.
     """
@@ -147,7 +147,7 @@ def _reserved(scene: Scene, alive: Answer, answers: dict[str, Answer]) -> tuple[
     neuron = scene.settings.neuron
     found = reservations.reservations(neuron, scene.experiment, answers, scene.now)
     available = reservations.free(answers.values(), alive, scene.settings.physical_name)
-    # Of a reservation that does not fit its own row says so; how much it holds is then of no use.
+    # The row of a reservation that does not fit says so; its size does not matter then.
     if found and not any(row.state in ("wrong", "unknown") for row in found):
         found.append(reservations.enough(neuron, scene.experiment, available))
     elif found:
@@ -156,9 +156,9 @@ def _reserved(scene: Scene, alive: Answer, answers: dict[str, Answer]) -> tuple[
 
 
 def _quotas(scene: Scene, alive: Answer, reserved: int | Unknown, unused: int | Unknown) -> list[Row]:
-    """Return the vCPU quotas of what is not reserved. What is reserved on demand holds its quota, used or not.
+    """Return the vCPU quotas for nodes without a reservation. On-Demand reservations use up quota, used or not.
 
-    Where both on-demand and spot may be launched one of them is enough.
+    If both on-demand and spot nodes may be launched, one of the two quotas is enough.
     """
     neuron, found = scene.settings.neuron, []
     wanted = scene.experiment.nodes + neuron.fleet_nodes
@@ -185,7 +185,7 @@ _PLAIN: typing.Final = {
     "preInstalledSw": "NA",
     "capacitystatus": "Used",
 }
-"""Attributes of an ordinary instance's hour; without them records of Windows and of dedicated hosts come too."""
+"""Attributes of an ordinary instance's hour; without them AWS also returns Windows and dedicated hosts."""
 
 
 def _records(scene: Scene, service: str = "AmazonEC2", **attributes: str) -> Answer:
@@ -195,12 +195,12 @@ def _records(scene: Scene, service: str = "AmazonEC2", **attributes: str) -> Ans
 
 
 def _prices_around(scene: Scene) -> list[Row]:
-    """Hold the prices of what runs around the Neuron nodes against AWS's own."""
+    """Compare the prices of everything around the Neuron nodes with AWS's own."""
     settings = scene.settings
     own, system = settings.prices, settings.system_nodes.instance_type
 
     def row(what: str, key: str, told: HourPrice, records: Answer, usage: str = "") -> Row:
-        """Hold the price ``told`` under ``infra.prices.key`` against ``records``."""
+        """Compare the price ``told``, ``infra.prices.key``, with ``records``."""
         return price(what, f"infra.prices.{key}", told, records, usage=usage)
 
     found = [

@@ -1,4 +1,4 @@
-"""Whether what the settings call existing is there and fits: network, cluster, what Neuron nodes need. Pure."""
+"""Check that the existing resources in the settings exist and fit: network, cluster, needs of Neuron nodes. Pure."""
 
 import collections.abc
 import typing
@@ -9,11 +9,11 @@ from optimal_tp.settings.aws.existing import ExistingCluster
 from optimal_tp.settings.infra import InfraSettings
 
 AUDIENCE: typing.Final = "sts.amazonaws.com"
-_REMEDY = "mend {key}"
+_REMEDY = "correct {key}"
 
 
 def cluster(settings: InfraSettings, existing: ExistingCluster, answer: Answer) -> list[Row]:
-    """Say whether the cluster is active, of the minor of the settings, and of the issuer of the OIDC provider."""
+    """Say whether the cluster is active, has the settings' minor version, and matches the OIDC provider."""
     check = f"cluster {existing.cluster_name}"
     required = f"active, Kubernetes {settings.kubernetes}, access entries allowed"
     issuer_check, issuer_required = "OIDC issuer", f"https://{existing.oidc_issuer}"
@@ -53,7 +53,7 @@ def provider(existing: ExistingCluster, audiences: Answer) -> Row:
 
 
 def vpc_of(answer: Answer) -> str | None:
-    """Return the VPC of the cluster that ``answer`` holds; None where nobody knows."""
+    """Return the VPC of the cluster in ``answer``; None if it is not known."""
     if isinstance(answer, Unknown) or not answer:
         return None
     found = answer[0].get("resourcesVpcConfig", {}).get("vpcId")
@@ -67,7 +67,7 @@ def subnets(
     vpc_id: str | None,
     answer: Answer,
 ) -> Row:
-    """Say whether the subnets under ``key`` are there, in one VPC, and together in each of ``zones``."""
+    """Say whether the subnets in the setting ``key`` exist in one VPC, and together cover ``zones``."""
     check, required = f"subnets of {key}", f"{', '.join(wanted)} in {', '.join(zones)} of {vpc_id or 'the VPC'}"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -83,7 +83,7 @@ def subnets(
 
 
 def placed(wanted: collections.abc.Mapping[str, str], answer: Answer) -> Row:
-    """Say whether each subnet of ``infra.network.existing``, by zone, lies in the zone that it is named for."""
+    """Say whether each subnet of ``infra.network.existing`` lies in the zone under which it is listed."""
     check, required = "zones of infra.network.existing", ", ".join(f"{zone} {name}" for zone, name in wanted.items())
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -96,7 +96,7 @@ def placed(wanted: collections.abc.Mapping[str, str], answer: Answer) -> Row:
 
 
 def groups(existing: ExistingCluster, vpc_id: str | None, answer: Answer) -> Row:
-    """Say whether the security groups are there, in the cluster's VPC."""
+    """Say whether the security groups exist in the cluster's VPC."""
     wanted = existing.security_group_ids
     check, required = "security groups", f"{', '.join(wanted)} in {vpc_id or 'the VPC'}"
     if isinstance(answer, Unknown):
@@ -111,7 +111,7 @@ def groups(existing: ExistingCluster, vpc_id: str | None, answer: Answer) -> Row
 
 
 def vpc(vpc_id: str, answer: Answer) -> Row:
-    """Say whether the VPC of ``infra.network.existing`` is there."""
+    """Say whether the VPC of ``infra.network.existing`` exists."""
     check, required = "VPC", f"{vpc_id} available"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -121,7 +121,7 @@ def vpc(vpc_id: str, answer: Answer) -> Row:
 
 
 def files(existing: ExistingCluster, answer: Answer) -> Row:
-    """Say whether the file system is there."""
+    """Say whether the file system exists."""
     check, required = "file system", f"{existing.file_system_id} available"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)
@@ -143,14 +143,14 @@ def mounts(zones: collections.abc.Collection[str], answer: Answer) -> Row:
 
 
 def node_role(answer: Answer) -> str | None:
-    """Return the ARN of the instance profile's role; None where there is none or nobody knows."""
+    """Return the ARN of the instance profile's role; None if there is none or it is not known."""
     if isinstance(answer, Unknown) or not answer or not answer[0]["Roles"]:
         return None
     return str(answer[0]["Roles"][0]["Arn"])
 
 
 def profile(existing: ExistingCluster, answer: Answer) -> Row:
-    """Say whether the instance profile is there and has a role."""
+    """Say whether the instance profile exists and has a role."""
     check, required = "instance profile", f"{existing.instance_profile}, with a role"
     if isinstance(answer, Unknown):
         return unknown(check, answer.reason, required)

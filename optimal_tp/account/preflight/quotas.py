@@ -1,4 +1,4 @@
-"""Whether the account has room for a cluster and its network: what is asked of AWS. Pure."""
+"""Check that the account's quotas have room for a cluster and its network. Pure."""
 
 import collections
 import collections.abc
@@ -15,7 +15,7 @@ from optimal_tp.settings import sizing
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quota:
-    """A quota of Service Quotas. ``counts`` is what, in the plural."""
+    """A quota of Service Quotas. ``counts`` names the counted resources, in the plural."""
 
     counts: str
     service: str
@@ -29,7 +29,7 @@ class Quota:
         )
 
 
-# Codes: the Service Quotas console, as public scripts that read them cite it (2026-11-24); not asked here.
+# Codes of the Service Quotas console, from public scripts that use them (2026-11-24); not read from AWS itself.
 TRN_ON_DEMAND = Quota(counts="vCPUs of on-demand Trn", service="ec2", code="L-2C3B7624")
 TRN_SPOT = Quota(counts="vCPUs of spot Trn", service="ec2", code="L-6B0D517C")
 STANDARD = Quota(counts="vCPUs of on-demand standard instances", service="ec2", code="L-1216C47A")
@@ -41,13 +41,13 @@ NAT_GATEWAYS = Quota(counts="NAT gateways in a zone", service="vpc", code="L-FE5
 
 TRN: typing.Final = frozenset({"trn"})
 STANDARD_FAMILIES: typing.Final = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
-"""What the standard quota counts (EC2 user guide, "On-Demand Instance quotas"): the letters before the generation."""
+"""Families in the standard quota (EC2 user guide, "On-Demand Instance quotas"): the letters before the generation."""
 
 
 def room(quota: Quota, allowed: Answer, used: int | Unknown, needed: int, *, region: str, hint: str = "") -> Row:
-    """Hold ``allowed`` against what others use and the stack needs; ``hint`` is another way out than asking for more.
+    """Compare ``allowed`` with what others use and the stack needs; ``hint`` is a remedy other than a higher quota.
 
-    A quota below the need alone is wrong, whatever is in use.
+    A quota that is below the stack's own need is wrong even if nothing is in use.
     """
     check, required = f"room for {quota.counts}", f"{needed} more ({quota.code})"
     if isinstance(allowed, Unknown):
@@ -108,19 +108,19 @@ def of_cluster(instance: typing.Any, cluster: str) -> bool:  # noqa: ANN401 - as
 
 
 def others(answer: Answer, tags: collections.abc.Mapping[str, str]) -> Answer:
-    """Leave out what carries all of the stack's ``tags``: its own, from an ``up`` before. Without tags all count."""
+    """Leave out resources with all of the stack's ``tags``, made by an earlier ``up``. Without tags all count."""
     if isinstance(answer, Unknown) or not tags:
         return answer
     return tuple(entry for entry in answer if not tags.items() <= tags_of(entry).items())
 
 
 def count(answer: Answer) -> int | Unknown:
-    """Return how many were found."""
+    """Return the number of resources in ``answer``."""
     return answer if isinstance(answer, Unknown) else len(answer)
 
 
 def most_in_a_zone(gateways: Answer, subnets: Answer, zones: collections.abc.Collection[str]) -> int | Unknown:
-    """Return the most NAT gateways that one of ``zones`` has; by the subnet that each lies in."""
+    """Return the largest number of NAT gateways in one of ``zones``; a gateway's subnet gives its zone."""
     if isinstance(gateways, Unknown):
         return gateways
     if isinstance(subnets, Unknown):
@@ -135,7 +135,7 @@ _ALIVE: typing.Final = [{"Name": "state", "Values": ["pending", "available", "de
 
 
 def allowed(scene: Scene, quota: Quota) -> Answer:
-    """Return the quota of the account, AWS's default where it has none of its own."""
+    """Return the account's quota, or AWS's default if the account has none of its own."""
     own = scene.ask(questions.QUOTA, ServiceCode=quota.service, QuotaCode=quota.code)
     if isinstance(own, Unknown) or own:
         return own
@@ -143,7 +143,7 @@ def allowed(scene: Scene, quota: Quota) -> Answer:
 
 
 def rows(scene: Scene) -> list[Row]:
-    """Return a row for each kind of thing of which an account may have so many; ours are told by name and tags."""
+    """Return a row for each quota; the stack's own resources, known by name and tags, do not count."""
     settings, ask = scene.settings, scene.ask
     clusters = ask(questions.CLUSTERS)
     if not isinstance(clusters, Unknown):

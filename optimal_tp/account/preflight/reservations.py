@@ -1,4 +1,4 @@
-"""Whether what is reserved is there, fits, is large enough and lasts: Capacity Blocks and reservations. Pure."""
+"""Check that Capacity Blocks and reservations exist, fit, are large enough and last long enough. Pure."""
 
 import collections.abc
 import datetime as dt
@@ -11,7 +11,7 @@ from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.node_capacity import Neuron
 
 EXAMPLE: typing.Final = "cr-0123456789abcdef0"
-"""The id in the stack files, there to be replaced."""
+"""The example id in the stack files, to be replaced."""
 BLOCK_ENDS_EARLY: typing.Final = dt.timedelta(minutes=40)
 """EC2 begins to end a Capacity Block's instances 30 minutes before its end, and Karpenter drains their nodes 10 minutes
 before that (Karpenter 1.14, docs/tasks/odcrs.md)."""
@@ -23,14 +23,14 @@ def reservations(
     answers: collections.abc.Mapping[str, Answer],
     now: dt.datetime,
 ) -> list[Row]:
-    """Hold each reservation of the settings against type, zone, state and the experiment's time."""
+    """Check each reservation in the settings: type, zone, state, and whether it outlasts the experiment."""
     return [_reservation(neuron, experiment, name, answers[name], now) for name in neuron.reservation_ids]
 
 
 def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -> int | Unknown:
     """Return how many reserved instances are free or in use by ``cluster`` itself; ``own`` are all instances.
 
-    Reservations that are not active count nothing.
+    Reservations that are not active do not count.
     """
     known: list[typing.Any] = []
     for answer in (*answers, own):
@@ -48,9 +48,9 @@ def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -
 
 
 def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
-    """Return how many instances of On-Demand reservations run nowhere: they count against the on-demand quota.
+    """Return the number of unused instances in On-Demand reservations, which count against the on-demand quota.
 
-    Capacity Blocks count against none (EC2 user guide, "Capacity Reservation limits" and "Capacity Blocks").
+    Capacity Blocks count against no quota (EC2 user guide, "Capacity Reservation limits" and "Capacity Blocks").
     """
     found = 0
     for answer in answers:
@@ -62,7 +62,7 @@ def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
 
 
 def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> Row:
-    """Hold what is reserved against the nodes of the plan."""
+    """Compare the reserved instances with the nodes of the plan."""
     check, needed = "reserved instances", experiment.nodes + neuron.fleet_nodes
     fleet = f" and the {neuron.fleet_nodes} of the fleet" if neuron.fleet_nodes else ""
     required = f"{needed} nodes for the plan{fleet}"
@@ -73,7 +73,7 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
         return Row(check=check, state="fine", found=found, required=required)
     others = [each for each in neuron.capacity_types if each != "reserved"]
     if others:
-        # Whether there is room for the rest, the rows of the quotas say.
+        # The rows of the quotas say whether there is room for the rest.
         return Row(check=check, state="fine", found=f"{found}; {' or '.join(others)} adds more", required=required)
     # Seen with Karpenter 1.14.1: the pods of the second node stay pending for ever (tests/engines/test_karpenter.py).
     room = available - neuron.fleet_nodes
@@ -125,9 +125,9 @@ def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS a
 
 
 def _lasting(row: Row, experiment: Experiment, left: dt.timedelta, *, is_block: bool) -> Row:
-    """Return ``row`` with what the reservation's end, ``left`` away, means for an experiment that starts now.
+    """Return ``row`` with the effect of the reservation's end, ``left`` away, on an experiment that starts now.
 
-    At the end of a Capacity Block its instances are ended; those of another reservation run on, at the on-demand rate.
+    When a Capacity Block ends, so do its instances; those of other reservations run on at the on-demand rate.
     """
     usable_hours = (left - (BLOCK_ENDS_EARLY if is_block else dt.timedelta())).total_seconds() / 3600
     expected, longest = experiment.expected_hours, experiment.longest_hours

@@ -1,4 +1,4 @@
-"""Rows of the table: a check, what was found, what it must be, what to do; and the exit status of all together."""
+"""Rows of preflight's table (check, finding, requirement, remedy), and the exit status of all rows."""
 
 import collections.abc
 import dataclasses
@@ -11,7 +11,7 @@ State = typing.Literal["fine", "warning", "unknown", "wrong"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """What one check says. ``remedy`` is empty where nothing is to be done."""
+    """The result of one check. ``remedy`` is empty if there is nothing to do."""
 
     check: str
     state: State
@@ -24,11 +24,11 @@ _ASK_AGAIN = "grant the rights that `optimal-tp preflight --policy` prints and r
 
 
 def unknown(check: str, reason: str, required: str, remedy: str = _ASK_AGAIN) -> Row:
-    """Return the row of a check that got no answer: it is never fine."""
+    """Return the row of a check without an answer, which is never fine."""
     return Row(check=check, state="unknown", found=f"unknown: {reason}", required=required, remedy=remedy)
 
 
 def exit_status(rows: collections.abc.Iterable[Row]) -> Exit:
-    """Return WRONG when something is wrong, else OPEN when something is unknown; a warning alone is GOOD."""
+    """Return WRONG if a row is wrong, else OPEN if one is unknown, else GOOD, even with warnings."""
     states = {row.state for row in rows}
     return Exit.WRONG if "wrong" in states else Exit.OPEN if "unknown" in states else Exit.GOOD

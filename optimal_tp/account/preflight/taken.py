@@ -1,4 +1,4 @@
-"""Whether the names that the program gives itself are free. Pure."""
+"""Check that the fixed names of the program's resources are free. Pure."""
 
 import collections.abc
 import typing
@@ -14,11 +14,11 @@ from optimal_tp.settings.infra import InfraSettings
 
 _OTHER_CLUSTER = "choose another infra.cluster_name"
 _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `up` overwrites them"}
-"""What CloudWatch does without a word."""
+"""CloudWatch replaces existing dashboards and alarms without a warning."""
 
 
 def self_named(settings: InfraSettings, experiment: Experiment) -> list[SelfNamed]:
-    """Return everything of the account that the program gives a name of its own."""
+    """Return every resource of the account to which the program gives a fixed name."""
     cluster = settings.physical_name
     found = [SelfNamed(kind="dashboard", name=cluster)]
     if settings.existing is None:
@@ -31,7 +31,7 @@ def self_named(settings: InfraSettings, experiment: Experiment) -> list[SelfName
 
 
 def rows(scene: Scene) -> list[Row]:
-    """Return a row for each kind of thing with a name of ours."""
+    """Return a row for each kind of resource with a fixed name."""
     wanted: dict[str, list[str]] = {}
     for each in self_named(scene.settings, scene.experiment):
         wanted.setdefault(each.kind, []).append(each.name)
@@ -39,7 +39,7 @@ def rows(scene: Scene) -> list[Row]:
 
 
 def _looked(kind: str, wanted: list[str], scene: Scene) -> Answer:
-    """Return which of the names ``wanted`` are taken: AWS answers with every name that begins so."""
+    """Return the names in ``wanted`` that are taken; AWS answers with every name that begins like one of them."""
     name = wanted[0]
     if kind == "cluster":
         return _of("name", wanted, scene.ask(questions.CLUSTER, name=name))
@@ -63,7 +63,7 @@ def _of(key: str, wanted: collections.abc.Collection[str], answer: Answer) -> An
 
 
 def _removal(kind: str, taken: tuple[str, ...]) -> Step:
-    """Return how a leftover is removed; a bucket is not: it may hold the results of a stack that is gone."""
+    """Return the step that removes a leftover; never for a bucket, which may hold a deleted stack's results."""
     if kind == "cluster":
         return call("eks", "delete_cluster", name=taken[0])
     if kind == "log group":
@@ -74,7 +74,7 @@ def _removal(kind: str, taken: tuple[str, ...]) -> Step:
 
 
 def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
-    """Say whether the names are free: a stack that is up holds its own, a leftover does too, and others may."""
+    """Say whether the names are free; this stack, one of its leftovers, or somebody else may hold them."""
     check = f"name of the {kind}" if len(wanted) == 1 else f"names of {kind}s"
     required = f"{', '.join(wanted)} not taken, unless by this stack"
     if isinstance(taken, Unknown):
