@@ -1,4 +1,4 @@
-"""Single calls beside the load: is the server up, what does it serve, how does it count tokens."""
+"""Single calls to a server, apart from the load: its health, its models, its count of tokens."""
 
 import asyncio
 import dataclasses
@@ -28,23 +28,23 @@ class ServedModel:
 
     name: str
     max_model_len_tokens: int | None
-    """Prompt and output together; None where the server does not say."""
+    """Prompt and output together; None if the server does not say."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What became of one completion."""
+    """The outcome of one completion."""
 
     http_status: int | None
-    """None where no answer came."""
+    """None if no answer came."""
     streamed: bool
     failure: str | None
-    """What failed, with the server's own sentence; None for one that was served."""
+    """The failure, with the server's own message; None on success."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
-    """One server to ask."""
+    """One server that answers single calls."""
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
@@ -52,9 +52,9 @@ class Server:
     transport: Connector = dataclasses.field(default_factory=Network)
 
     async def healthy(self) -> bool:
-        """Tell if GET /health answers 200; False if nothing answers.
+        """Return whether GET /health answers 200; False if nothing answers.
 
-        A server that answers and has no such path is asked for its models in its place.
+        A server that answers but has no such path is asked for its models instead.
         """
         exchange = await self._ask("GET", "/health", None)
         if exchange.http_status in _UNKNOWN_PATH:
@@ -74,7 +74,7 @@ class Server:
         )
 
     async def exposition(self) -> str | None:
-        """Return what GET /metrics answers; None where that fails, "" where the server has no such path for us."""
+        """Return the answer of GET /metrics; None if it fails, "" if the server does not offer this path."""
         exchange = await self._ask("GET", "/metrics", None)
         if exchange.http_status in _UNKNOWN_PATH | _REFUSED:
             return ""
@@ -83,9 +83,9 @@ class Server:
         return b"".join(exchange.body or []).decode(errors="replace")
 
     async def tokens(self, model: str, text: str) -> tuple[int, ...] | None:
-        """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None where the server has no such call.
+        """Return the ids of ``text``'s tokens by vLLM's POST /tokenize; None if the server has no such call.
 
-        A tokenizer that knows none of the words has one id for all: as good as none.
+        Also None for a tokenizer that knows none of the words and gives all of them one id.
         """
         ids = await self._tokenized({"model": model, "prompt": text, "add_special_tokens": False})
         return ids if ids is not None and len(set(ids)) > 1 else None
@@ -93,7 +93,7 @@ class Server:
     async def template_tokens(self, model: str, text: str) -> int | None:
         """Return how many tokens the server's chat template adds to a message ``text``, by POST /tokenize.
 
-        None where the server has no such call, or no template.
+        None if the server has no such call, or no template.
         """
         plain = await self._tokenized({"model": model, "prompt": text, "add_special_tokens": False})
         messages = [{"role": "user", "content": text}]
@@ -116,7 +116,7 @@ class Server:
     async def complete(
         self, shared: typing.Mapping[str, object], prompt: Prompt, *, max_tokens: int, api: "Api" = "completions"
     ) -> Completion:
-        """Return what becomes of ``prompt`` with the keys of ``shared``, as ``wire.shared_body`` makes them."""
+        """Return the completion of ``prompt``; ``shared`` are the body's other keys, from ``wire.shared_body``."""
         where = wire.address(self.url)
         writer = wire.RequestWriter(where, shared, max_tokens=max_tokens, headers=self.headers, api=api)
         exchange = await self._answered(where, writer.request(prompt), most_chunks=4 * max_tokens + 64)
@@ -171,7 +171,7 @@ class Server:
 
 
 def _said(body: bytes) -> str:
-    """Return the sentence in an answer of refusal, wherever such servers put it; without one, how the answer begins."""
+    """Return the error message in an answer, wherever such servers put it; without one, the start of the answer."""
     try:
         answer = json.loads(body)
     except ValueError:

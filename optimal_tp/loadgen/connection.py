@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: sends a request, stamps what comes back, hands the exchange over when it has ended."""
+"""One HTTP/1.1 connection: sends a request, stamps the response, and hands the exchange over when it has ended."""
 
 import asyncio
 import math
@@ -12,20 +12,20 @@ from optimal_tp.loadgen.stream import TokenStream
 from optimal_tp.measurement.samples import Status
 
 HEAD_BYTES = 65_536
-"""Most that a response's head may take: twice what common servers send at most."""
+"""Largest head of a response: twice the limit of common servers."""
 BODY_BYTES = 64 * 1024 * 1024
-"""Most that a response's body may take."""
+"""Largest body of a response."""
 EVENT_BYTES = 4 * 1024 * 1024
-"""Most that one event of a stream may take."""
+"""Largest event of a stream."""
 _OK = 200
 _EVENT_STARTS = (b"data:", b"event:", b": ")
 
 
 class Owner(typing.Protocol):
-    """Who hears of what happens on a connection."""
+    """Receives the events of a connection."""
 
     def finished(self, connection: "Connection", exchange: Exchange) -> None:
-        """Take over an exchange that has ended, well or not; look at ``connection.usable`` before the next one."""
+        """Take over an exchange that has succeeded or failed; check ``connection.usable`` before the next one."""
 
     def lost(self, connection: "Connection") -> None:
         """Forget a connection that is closed."""
@@ -34,8 +34,8 @@ class Owner(typing.Protocol):
 class Connection(asyncio.Protocol):
     """A connection for one exchange at a time. httptools calls the ``on_`` methods.
 
-    ``sock`` is the socket below a plain connection: a request goes out by one system call within ``send``, so that
-    its stamp is the moment it left, where the event loop would write it at the end of its turn. With TLS it is None.
+    ``sock`` is the socket of a plain connection, None with TLS. ``send`` writes a request to it by one system call, so
+    that the stamp is the moment it left; the event loop would write it only at the end of its turn.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
         most_chunks: int,
         sock: socket.socket | None = None,
     ) -> None:
-        """``most_chunks`` bounds a stream: one with more token chunks is not that of the request."""
+        """``most_chunks`` bounds a stream: more token chunks cannot be the answer to the request."""
         self.replica = replica
         self.usable = False
         self.idle_since = 0.0
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._now = 0.0
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # called by httptools, for each chunk: in C, without a frame of Python
+        self.on_body = self._pieces.append  # httptools calls it for each chunk, in C without a Python frame
         self._parser = httptools.HttpResponseParser(self)
         self._stream = TokenStream()
         self._expect()
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self.usable = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the exchange under way, unless the body was one that ends with the connection."""
+        """Fail the current exchange, unless its body ends with the connection."""
         self.usable = False
         exchange = self._exchange
         self._owner.lost(self)
@@ -104,11 +104,11 @@ class Connection(asyncio.Protocol):
         self.received(data, self._clock())
 
     def received(self, data: bytes, moment: float) -> None:
-        """Parse what arrived at ``moment``; what comes later has no earlier moment."""
+        """Parse the data that arrived at ``moment``; moments never go back."""
         if moment > self._now:  # noqa: PLR1730 - a call of max takes twice as long
             self._now = moment
         exchange = self._exchange
-        if exchange is None:  # nothing was asked
+        if exchange is None:  # no request was sent
             self.close()
             return
         self._bytes += len(data)
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
             if not self._complete:
                 self._fail("bad_response", f"the response is not HTTP/1.1: {error}")
                 return
-            self.usable = False  # the answer is whole; what follows it is not ours
+            self.usable = False  # the answer is complete; the bytes after it are not ours
         if self._pieces:
             if self._complete:
                 del self._pieces[self._own_pieces :]
@@ -144,12 +144,12 @@ class Connection(asyncio.Protocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        """Note bytes after the end of the answer."""
+        """Note that bytes follow the end of the answer."""
         if self._complete:
             self.usable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what decides how to read on."""
+        """Keep the headers that decide how to read the body."""
         size = len(name)
         if size == 12 and name.lower() == b"content-type":  # noqa: PLR2004 - cheaper than lowering every name
             self._streaming = value.lower().startswith(b"text/event-stream")
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
             exchange.body = []
 
     def on_message_complete(self) -> None:
-        """Note the end; the exchange is handed over when all that arrived with it is parsed."""
+        """Note the end; the exchange is handed over once everything that arrived with it is parsed."""
         if self._in_head:  # of a 1xx
             return
         if not self._complete:
@@ -202,22 +202,22 @@ class Connection(asyncio.Protocol):
             self._transport.write(data[sent:])
 
     def overdue(self, now: float) -> bool:
-        """Tell if the exchange under way should have ended before ``now``."""
+        """Return whether the current exchange should have ended before ``now``."""
         exchange = self._exchange
         return exchange is not None and now > exchange.deadline
 
     def hasten(self, deadline: float) -> None:
-        """End the exchange under way by ``deadline`` if it would have had longer."""
+        """End the current exchange by ``deadline`` at the latest."""
         if self._exchange is not None:
             self._exchange.deadline = min(self._exchange.deadline, deadline)
 
     def expire(self, now: float, status: Status, detail: str) -> None:
-        """End the exchange under way with ``status``; the connection is closed, for an answer may still come."""
+        """End the current exchange with ``status``; close the connection, because an answer may still come."""
         self._now = now
         self._fail(status, detail)
 
     def close(self) -> None:
-        """Close; an exchange under way must have ended before."""
+        """Close; the current exchange must have ended before."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
 
     def _read_body(self, exchange: Exchange) -> None:
         if exchange.body == [] and exchange.http_status == _OK and self._pieces[0].startswith(_EVENT_STARTS):
-            self._streaming, exchange.body = True, None  # a stream, whatever its content type says
+            self._streaming, exchange.body = True, None  # a stream, whatever its content type
         if exchange.body is None:
             self._stream.take(exchange, self._pieces, self._now)
         else:
@@ -271,6 +271,6 @@ class Connection(asyncio.Protocol):
 def _seconds(value: bytes) -> float | None:
     try:
         seconds = float(value)
-    except ValueError:  # a date: a clock other than ours
+    except ValueError:  # a date, by another clock than ours
         return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -1,4 +1,4 @@
-"""The requests of a stretch that count: which they are, and when nothing more can change what becomes of them."""
+"""The requests of a stretch that count: which ones they are, and when the outcome of all of them is certain."""
 
 import dataclasses
 import math
@@ -7,22 +7,22 @@ from optimal_tp.loadgen.exchange import Exchange
 from optimal_tp.measurement.shares import Share
 
 READ_SECONDS = 0.02
-"""A request is given up so much after its limit: an answer that has come in time may still wait to be read."""
+"""Wait after a request's limit before it is given up, because an answer that came in time may still be unread."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Requests ``first`` to ``first + count - 1`` of a stretch count; those before let the servers settle.
+    """Requests ``first`` to ``first + count - 1`` of a stretch count; earlier ones let the servers settle.
 
-    Raises ValueError for a first below 0, a count below 1, or a limit that is no finite number above 0.
+    Raises ValueError for a first below 0, a count below 1, or a limit that is not a finite number above 0.
     """
 
     first: int
     count: int
     total_ms: float | None = None
-    """A request has missed if it has not ended so long after its intended send; None waits for its end."""
+    """A request misses this limit if it has not ended so long after its intended send; None: no limit."""
     ttft_ms: float | None = None
-    """A request has missed if it has no output so long after its intended send; None does not ask."""
+    """A request misses this limit if it has no output so long after its intended send; None: no limit."""
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.count < 1:
@@ -33,12 +33,12 @@ class Counted:
 
 
 class Tally:
-    """Follows what ``share`` sends of a stretch until the fate of all its counted requests is known."""
+    """Follows the requests that ``share`` sends of a stretch until the outcome of all counted ones is known."""
 
     def __init__(self, counted: Counted, share: Share) -> None:
         """Nothing is sent yet."""
         self.last_end: float | None = None
-        """The clock at the end of the counted request that ended last; None while none has."""
+        """The clock when the latest counted request ended; None before the first has."""
         self._counted = counted
         self._step = share.count
         self._end = counted.first + counted.count
@@ -52,16 +52,16 @@ class Tally:
         self._all_sent = exchange.number + self._step >= self._end
 
     def ended(self, exchange: Exchange) -> None:
-        """Take note of a request that has ended, in whatever way."""
+        """Note that a request has ended, whether it succeeded or failed."""
         if self._open.pop(exchange.number, None) is not None:
             self.last_end = exchange.end if self.last_end is None else max(self.last_end, exchange.end)
 
     def known(self, now: float) -> bool:
-        """Tell if every counted request was sent and has ended or has missed its limit for certain."""
+        """Return whether every counted request was sent and has ended or has certainly missed its limit."""
         return self._all_sent and all(self.miss(exchange, now) for exchange in self._open.values())
 
     def miss(self, exchange: Exchange, now: float) -> str | None:
-        """Return which limit a counted ``exchange`` that has not ended has missed by ``now``; None for none yet."""
+        """Return, in words, the limit that an unfinished counted ``exchange`` has missed by ``now``; None if none."""
         if exchange.number not in self._open:
             return None
         waited_ms = 1000 * (now - exchange.intended - READ_SECONDS)

@@ -1,4 +1,4 @@
-"""Reads a server's own counters before and after a stretch of load, outside of what is measured."""
+"""Read a server's own counters before and after a stretch of load, outside the measured time."""
 
 import asyncio
 import collections.abc
@@ -12,39 +12,39 @@ from optimal_tp.loadgen.exposition import reading
 from optimal_tp.measurement.counters.reading import NAMES, Reading, ServerCounts, are_other_counters, between
 
 QUIET_SECONDS = 0.1
-"""Two readings so far apart with the same counts: nothing is under way. vLLM counts a token up to some ms after it was
-sent, and a request that a client gave up until the step under way has ended."""
+"""A server is idle if two readings this far apart have the same counts. vLLM counts a token up to some ms after it was
+sent, and counts an abandoned request until its current step has ended."""
 PATIENCE_SECONDS = 2.0
-"""A server that does not become quiet is read as it is."""
+"""How long to wait for a server to become idle; then it is read as it is."""
 READ_SECONDS = 2.0
-"""Longest that one answer may take."""
+"""Longest time for one answer."""
 _FIRST_READINGS = 4
-"""Of a server met for the first time: one address may lead to several processes."""
+"""Readings of a new server, because one address may lead to several processes."""
 _WORK = tuple(name for name in NAMES if name not in ("process_cpu_seconds", "queue_seconds"))
 
 
 class Answers(typing.Protocol):
-    """What is asked of a server."""
+    """A server that can be asked for its metrics."""
 
     async def exposition(self) -> str | None:
-        """Return what GET /metrics answers; None where it fails, "" where the server has no such path."""
+        """Return the answer of GET /metrics; None if it fails, "" if the server has no such path."""
 
 
 @dataclasses.dataclass
 class Counting:
-    """The counters of one server, or of whoever answers at its address."""
+    """The counters at one server's address, even if several processes answer there."""
 
     server: Answers
     clock: collections.abc.Callable[[], float] = time.time
     """The wall clock."""
     is_silent: bool = False
-    """True once it is known that there are no counters of one process to read: then nothing is asked any more."""
+    """True once it is known that no single process's counters can be read; the server is not asked again."""
     _is_known: bool = False
     _before: Reading | None = None
     _unparsed: tuple[float, str | None] | None = None
 
     async def begin(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Read what the stretch that comes is counted from; several readings of a server that is new."""
+        """Read the counters before the next stretch; a new server is read several times."""
         self._before = before = None
         for _ in range(0 if self._is_known else _FIRST_READINGS - 1):
             found = await self._read()
@@ -56,11 +56,11 @@ class Counting:
         self._is_known = self._is_known or self._before is not None
 
     async def begin_unparsed(self) -> None:
-        """Read once and leave the parsing to ``end``: a load begins as early as it can."""
+        """Read once and leave the parsing to ``end``, so that a load begins as early as possible."""
         self._unparsed = (self.clock(), await self.server.exposition())
 
     async def end(self, patience_seconds: float = PATIENCE_SECONDS) -> ServerCounts | None:
-        """Return what was counted since the beginning; None where the server tells nothing, or not of itself alone."""
+        """Return the counts since ``begin``; None if the server has no counters, or other processes share them."""
         if self._unparsed is not None:
             asked, text = self._unparsed
             self._before = None if text is None else reading(text, asked)
@@ -72,7 +72,7 @@ class Counting:
         return None if self.is_silent else between(before, after)
 
     async def _quiet(self, patience_seconds: float) -> Reading | None:
-        """Return a reading after which nothing was counted for a moment, or the last within patience."""
+        """Return a reading after which the counts stood still for a moment, or the last one within patience."""
         last, found = None, await self._read()
         ends = time.monotonic() + patience_seconds
         while found is not None and time.monotonic() + QUIET_SECONDS < ends:
@@ -94,7 +94,7 @@ class Counting:
         return found
 
     def _look(self, before: Reading | None, after: Reading) -> None:
-        """See whether two processes answered that had both begun before: counters of theirs cannot be compared."""
+        """Notice whether two older processes answer in turn: their counters cannot be compared."""
         if before is None or not are_other_counters(before, after):
             return
         start = after.started_epoch_seconds
@@ -111,7 +111,7 @@ async def begin_all(
     patience_seconds: float = PATIENCE_SECONDS,
     within_seconds: float | None = None,
 ) -> None:
-    """Read all servers of a stretch that comes, side by side; who has not answered ``within_seconds`` is not read."""
+    """Read all servers of the next stretch in parallel, leaving out those without an answer ``within_seconds``."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_seconds):
             await asyncio.gather(*(one.begin(patience_seconds) for one in every))
@@ -120,7 +120,7 @@ async def begin_all(
 async def end_all(
     every: collections.abc.Sequence[Counting], patience_seconds: float = PATIENCE_SECONDS
 ) -> tuple[ServerCounts | None, ...]:
-    """Return what each server counted in the stretch that has ended; nothing where none of them tells."""
+    """Return the counts of each server in the stretch that has ended; empty if none of them tells."""
     counts = await asyncio.gather(*(one.end(patience_seconds) for one in every))
     return tuple(counts) if any(one is not None for one in counts) else ()
 
@@ -128,5 +128,5 @@ async def end_all(
 def countings(
     urls: collections.abc.Iterable[str], ask: collections.abc.Callable[[str], Server]
 ) -> tuple[Counting, ...]:
-    """Return the counters of the servers at ``urls``; ``ask`` makes one of a URL, to ask single questions."""
+    """Return the counters of the servers at ``urls``; ``ask`` returns the server at a URL."""
     return tuple(Counting(dataclasses.replace(ask(url), timeout_seconds=READ_SECONDS)) for url in urls)

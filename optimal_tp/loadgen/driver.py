@@ -1,4 +1,4 @@
-"""The driver: sends a stretch of load as its schedule says and hands over one sample per request."""
+"""The driver: sends a stretch of load by its schedule and hands over one sample per request."""
 
 import asyncio
 import functools
@@ -21,9 +21,9 @@ from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import opening
 
-_SWEEP_TICKS = 4  # time-outs are looked at every 20 ms
+_SWEEP_TICKS = 4  # time-outs are checked every 20 ms
 _WARM = 16  # connections opened before an open schedule starts
-_CHUNKS_PER_TOKEN = 4  # a server may split a token's text; one that sends more than this does not stop
+_CHUNKS_PER_TOKEN = 4  # a server may split a token's text; a stream with more chunks than this would never stop
 _MORE_CHUNKS = 64
 _WITH_ITS_TURN = "ended with its turn: the requests that count had ended"
 
@@ -41,10 +41,10 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     """Send ``stretch`` to ``target``; return when every request has ended and its sample was handed over.
 
     A failed request is a labelled sample, never an exception. Sends end with the schedule, with ``prompts``, or with
-    ``stop``. Whatever ``on_sample`` raises ends the stretch and is raised here; after a StorageFailed the samples that
-    are left are handed over all the same, so that whoever refuses them can count them, and the last one is raised.
-    Garbage collection is off meanwhile: nothing on the way of a request is cyclic. Raises ValueError for a URL that is
-    none.
+    ``stop``. Any exception of ``on_sample`` ends the stretch and is raised here; after a StorageFailed the remaining
+    samples are still handed over, so that ``on_sample`` can count them, and its last exception is raised. Garbage
+    collection is off during the stretch, because no object in the path of a request is cyclic. Raises ValueError for an
+    invalid URL.
     """
     run = _Run(target, stretch, prompts, on_sample, transport or Network(clock=clock, stamped=stretch.stream), clock)
     collected = gc.isenabled()
@@ -57,7 +57,7 @@ async def drive(  # noqa: PLR0913 - the last four are seams
 
 
 class _Run:
-    """One drive under way."""
+    """One stretch being sent."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Run:
         self._pace = pace(stretch.arrivals, stretch.share, stretch.seconds, stretch.requests, launch=self._launch)
         slots = stretch.arrivals.concurrency
         self._per_slot = slots is not None and slots >= len(addresses)
-        # A closed loop of fewer slots than replicas goes round.
+        # A closed loop with fewer slots than replicas uses the replicas in turn.
         routing = stretch.routing if slots is None else "round-robin"
         self._router = router(routing, len(addresses), seed=stretch.seed, share=stretch.share)
         self._alarm = Alarm(self._loop, self._advance)
@@ -115,7 +115,7 @@ class _Run:
         self._stopped = False
 
     async def go(self, stop: asyncio.Event | None) -> Drive:
-        """Run it to its end."""
+        """Send the stretch to its end."""
         handler = self._loop.get_exception_handler()
         self._loop.set_exception_handler(self._broken)
         aside = [self._loop.create_task(self._hand_over.keep_up())]
@@ -140,7 +140,7 @@ class _Run:
         return slots if self._stretch.requests is None else min(slots, self._stretch.requests)
 
     async def _clean_up(self, aside: list[asyncio.Task[None]]) -> None:
-        """Leave nothing behind, whatever ended the stretch; what is still under way becomes a cancelled sample."""
+        """Clean up, whatever ended the stretch; requests still in flight become cancelled samples."""
         self._ticker.stop()
         self._end(grace_seconds=0)
         self._pool.sweep()
@@ -202,7 +202,7 @@ class _Run:
         self._advance()
 
     def _advance(self) -> None:
-        """Send what is due, and wake up for what is next."""
+        """Send the requests that are due, and set the timer for the next one."""
         moment = self._pace.due(self._clock())
         if moment is None:
             if self._pace.over and not self._pool.busy and not self._over.done():
@@ -211,7 +211,7 @@ class _Run:
             self._armed = moment
             self._alarm.set(moment - self._clock())
 
-    # Beside it.
+    # Beside the hot path.
 
     def _tick(self) -> None:
         if self._ticker.ticks % _SWEEP_TICKS == 0:
@@ -224,7 +224,7 @@ class _Run:
         tally.ended(exchange)
 
     def _end_if_known(self) -> None:
-        """End the stretch, and all that is in flight, once nothing more can change what its counted requests say."""
+        """End the stretch, with all requests in flight, once the outcome of its counted requests is certain."""
         if self._tally is None or self._known or not self._tally.known(self._clock()):
             return
         self._known = True
@@ -235,7 +235,7 @@ class _Run:
 
     @functools.cached_property
     def _origin(self) -> exchanges.Origin:
-        """What all samples share; known once the stretch has started."""
+        """The data that all samples share; known once the stretch has started."""
         stretch = self._stretch
         return exchanges.Origin(
             stage=stretch.stage,
@@ -258,7 +258,7 @@ class _Run:
         self._pool.stop(grace_seconds)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, typing.Any]) -> None:
-        """End the stretch with what broke in a callback, which asyncio would only log."""
+        """End the stretch with an exception from a callback, which asyncio would only log."""
         error = context.get("exception")
         if error is None or self._over.done():
             loop.default_exception_handler(context)

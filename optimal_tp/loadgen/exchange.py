@@ -1,4 +1,4 @@
-"""One request under way, and the sample that it becomes once it has ended."""
+"""One request in flight, and the sample that it becomes once it has ended."""
 
 import asyncio
 import collections
@@ -13,10 +13,10 @@ from optimal_tp.measurement.samples import Sample, Stage, Status
 
 
 def parsed(data: bytes) -> object:
-    """Return what the JSON in ``data`` says; None if it is nested too deeply. Raises ValueError where it is none.
+    """Return the content of the JSON in ``data``; None if it is nested too deeply. Raises ValueError for other data.
 
     orjson takes a third of the json module's time, but refuses half a surrogate pair, which a server that cuts its
-    text by UTF-16 units may send; what it refuses, the json module is asked.
+    text by UTF-16 units may send. The json module parses what orjson refuses.
     """
     try:
         return orjson.loads(data)
@@ -31,7 +31,7 @@ _DETAIL_CHARACTERS = 300
 
 
 class Exchange:
-    """What is known of one request; filled on the hot path, read off it. Times are readings of the client's clock."""
+    """The record of one request, filled on the hot path and read later. Times are readings of the client's clock."""
 
     __slots__ = (
         "body",
@@ -54,7 +54,7 @@ class Exchange:
     )
 
     def __init__(self, number: int, slot: int, replica: int, intended: float, request: bytes) -> None:
-        """Start as not sent."""
+        """Create the record of a request that is not sent yet."""
         self.number = number
         self.slot = slot
         self.replica = replica
@@ -64,15 +64,15 @@ class Exchange:
         self.deadline = 0.0
         self.end = 0.0
         self.tokens: list[float] = []
-        """Reading at each chunk of the stream that brought output."""
+        """Reading of the clock at each chunk of the stream that brought output."""
         self.usage: dict[str, typing.Any] | None = None
-        """The usage of the last event that had one."""
+        """The usage in the last event that has one."""
         self.body: list[bytes] | None = None
-        """Pieces of a body that is no stream."""
+        """Pieces of a body that is not a stream."""
         self.done = False
         """True once ``data: [DONE]`` was read."""
         self.finished = False
-        """True once the stream said why its output ended, or what it used after its output."""
+        """True once the stream has sent a finish reason, or a usage after its output."""
         self.status: Status | None = None
         self.http_status: int | None = None
         self.retry_after: float | None = None
@@ -81,7 +81,7 @@ class Exchange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """What all samples of one stretch share."""
+    """The data that all samples of one stretch share."""
 
     stage: Stage
     degree: int
@@ -94,7 +94,7 @@ class Origin:
 
 
 def sample(exchange: Exchange, origin: Origin) -> Sample:
-    """Return the sample of an ``exchange`` that has ended; its body is parsed here, off the hot path."""
+    """Return the sample of a finished ``exchange``; its body is parsed here, off the hot path."""
     status, detail = exchange.status or "closed_early", exchange.detail
     prompt_tokens = output_tokens = None
     if status == "ok":
@@ -133,7 +133,7 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
 
 def _seconds(moments: list[float], zero: float) -> tuple[float, ...]:
     """Return ``moments``, ascending, as seconds from ``zero``."""
-    if moments and moments[0] == moments[-1]:  # all of one read
+    if moments and moments[0] == moments[-1]:  # all came in one read
         return (moments[0] - zero,) * len(moments)
     return tuple([moment - zero for moment in moments])
 
@@ -142,7 +142,7 @@ _NO_COMPLETION: dict[str, typing.Any] = {}
 
 
 def _usage(body: list[bytes]) -> dict[str, typing.Any] | None:
-    """Return the usage in a body that is no stream; None without one; _NO_COMPLETION for what is no completion."""
+    """Return the usage in a body that is not a stream; None without one; _NO_COMPLETION if it is no completion."""
     try:
         answer = parsed(b"".join(body))
     except ValueError:
@@ -159,31 +159,31 @@ def _count(value: object) -> int | None:
 
 OnSample = typing.Callable[[Sample], None]
 _EVERY_SECONDS = 0.005
-# Samples built at a time: 0.2 ms of work, so that no send waits longer; of a pile this part, so that memory is bounded.
+# Samples built at a time: 0.2 ms of work, so that no send waits longer; of a backlog this share, to bound memory.
 _SLICE, _SLICES = 16, 16
 
 
 class HandOver:
-    """Builds one sample of every exchange that it is given, and hands it over once."""
+    """Builds one sample of every exchange that it receives, and hands each over once."""
 
     def __init__(self, on_sample: OnSample, origin: typing.Callable[[], Origin]) -> None:
-        """``origin`` is asked when the first exchange has ended."""
+        """``origin`` is called when the first exchange has ended."""
         self._on_sample = on_sample
         self._origin = origin
         self._ended: collections.deque[Exchange] = collections.deque()
         self.add = self._ended.append
-        """Takes an exchange that has ended; on the hot path, without a frame of Python."""
+        """Takes a finished exchange; on the hot path, so without a Python frame."""
 
     async def keep_up(self) -> None:
-        """Hand over without end; between two slices the loop reads and sends. Raises what ``on_sample`` raises."""
+        """Hand over for ever; between two slices the event loop reads and sends. Raises what ``on_sample`` raises."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS if not self._ended else 0)
             self._some(max(_SLICE, len(self._ended) // _SLICES))
 
     def rest(self, failure: StorageFailed | None) -> None:
-        """Hand over all that is left, also after a ``failure`` of whoever keeps them, who goes on counting.
+        """Hand over all remaining samples, even after a storage ``failure``, so that the lost ones are counted.
 
-        Raises the last StorageFailed: it has counted all.
+        Raises the last StorageFailed, which has counted all of them.
         """
         while self._ended:
             try:

@@ -1,4 +1,4 @@
-"""What a server's /metrics says, under the names of every release of vLLM and of its plugin for Neuron."""
+"""Parse a server's /metrics, with the names of every release of vLLM and of its plugin for Neuron."""
 
 import collections.abc
 import math
@@ -34,15 +34,15 @@ _GAUGES: typing.Final[dict[str, tuple[str, ...]]] = {
 }
 _READ: typing.Final = tuple(name for names in (*_COUNTERS.values(), *_GAUGES.values()) for name in names)
 _OWN_END = {"abort", "error"}
-"""Reasons to finish that are not a request's own end."""
+"""Finish reasons other than a request's own end."""
 
 _Found = dict[str, list[tuple[dict[str, str], float]]]
 
 
 def reading(text: str, epoch_seconds: float) -> Reading | None:
-    """Return what ``text``, an answer in Prometheus's format, says; None where it has no counter of vLLM's.
+    """Return the reading in ``text``, an answer in Prometheus's format; None if it has none of vLLM's counters.
 
-    Only the lines that are used are parsed: what others put beside them may be as it likes.
+    Only the lines in use are parsed, so lines of other programs cannot break it.
     """
     found = _found(text)
     if not any(name in found for name in (*_COUNTERS["prompt_tokens"], *_COUNTERS["generation_tokens"])):
@@ -68,8 +68,8 @@ def reading(text: str, epoch_seconds: float) -> Reading | None:
 
 
 def _found(text: str) -> _Found:
-    """Return labels and value of every sample that is used, by its name."""
-    # Imported here: a load parses only once it has ended, and begins as early as it can.
+    """Return labels and value of every sample in use, by its name."""
+    # Imported here so that a load begins early: it parses only after it has ended.
     from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
 
     lines = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(_READ))
@@ -90,7 +90,7 @@ def _values(found: _Found, names: collections.abc.Iterable[str]) -> list[tuple[d
 
 
 def _sum(found: _Found, names: collections.abc.Iterable[str]) -> float | None:
-    """Return the sum over engines, models, reasons and buckets; ranks of one engine do the same work at a time."""
+    """Return the sum over engines, models, reasons and buckets. The ranks of one engine share the same work."""
     ranks: dict[str, float] = {}
     for labels, value in _values(found, names):
         rank = labels.get("rank_id", "")

@@ -1,4 +1,4 @@
-"""When the next request is sent: a plan against the clock, or slots that wait for their answers."""
+"""Decide when to send the next request: by planned times, or by slots that wait for their answers."""
 
 import heapq
 import typing
@@ -10,7 +10,7 @@ from optimal_tp.plan.schedule import Arrivals, Closed, ClosedArrivals, OpenArriv
 FIRST_BACK_OFF_SECONDS = 0.05
 LONGEST_BACK_OFF_SECONDS = 1.0
 LONGEST_RETRY_AFTER_SECONDS = 30.0
-"""A server that asks for a longer pause is asked again after this."""
+"""Longest pause, even if the server asks for a longer one."""
 
 Launch = typing.Callable[[float, int], bool]
 """Sends a request (its intended moment, its slot); False if there is nothing left to send."""
@@ -26,18 +26,18 @@ class Pace(typing.Protocol):
         """Launch what was intended by ``now``; return the next intended moment; None if there is none for now."""
 
     def ended(self, exchange: Exchange) -> None:
-        """Take note of an exchange that has ended, before the next call of ``due``."""
+        """Note that an exchange has ended; called before the next ``due``."""
 
     def stop(self) -> None:
         """Launch nothing more."""
 
     @property
     def over(self) -> bool:
-        """True once nothing more will be launched, whatever ends."""
+        """True once no further request will be launched."""
 
 
 class OpenPace:
-    """Follows planned times; answers do not matter."""
+    """Follows planned times, independent of answers."""
 
     def __init__(self, arrivals: OpenArrivals, *, seconds: float | None, requests: int | None, launch: Launch) -> None:
         self._times = planned(arrivals, seconds=seconds, requests=requests)
@@ -80,8 +80,8 @@ class OpenPace:
 class ClosedPace:
     """Slots: each launches its next request when its last one has ended, after its pause.
 
-    After a failure the pause is at least what the server's retry-after says, else 50 ms, doubled with each failure
-    in a row up to 1 s: a server that is down is not to be hammered, nor to fill the disk with refusals.
+    After a failure the pause is at least the server's retry-after, else 50 ms, doubled with each failure in a row up to
+    1 s, so that a server that is down is not flooded and its refusals do not fill the disk.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ClosedPace:
         return waiting[0][0] if waiting else None
 
     def ended(self, exchange: Exchange) -> None:
-        """Let the exchange's slot pause, then go on, unless the time for sends is over by then."""
+        """Let the exchange's slot pause, then continue, unless the time for sends is over by then."""
         self._active -= 1
         pause = self._arrivals.pause_seconds(exchange.number)
         if exchange.status == "ok":
@@ -141,12 +141,12 @@ class ClosedPace:
 
     @property
     def over(self) -> bool:
-        """True once no slot is under way or pausing."""
+        """True once every slot has finished."""
         return self._stopped or (self._active == 0 and not self._waiting)
 
 
 def pace(arrivals: Arrivals, share: Share, seconds: float | None, requests: int | None, *, launch: Launch) -> Pace:
-    """Return what paces ``share`` of ``arrivals``; all of them intend at most ``requests`` sends within ``seconds``."""
+    """Return the pace of ``share`` of ``arrivals``; all shares send at most ``requests`` within ``seconds``."""
     own = sliced(arrivals, share)
     bound = None if requests is None else share.of(requests)
     if isinstance(own, (Closed, Rotation)):

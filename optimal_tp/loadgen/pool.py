@@ -1,4 +1,4 @@
-"""The connections of one stretch: takes exchanges, sends each on a free connection, gives them back ended."""
+"""The connections of one stretch: sends each exchange on a free connection and returns it when it has ended."""
 
 import asyncio
 import collections
@@ -15,7 +15,7 @@ from optimal_tp.loadgen.wire import Address
 from optimal_tp.measurement.samples import Status
 
 _OWN_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
-"""What keeps this machine, not the server, from another connection: files, ports, memory."""
+"""Errors that mean that this machine, not the server, lacks something for a connection: files, ports, memory."""
 IDLE_SECONDS = 4.0
 """A connection idle for longer is not used again: uvicorn, vLLM's server, closes it after 5 s, and a request sent at
 that moment would fail for no fault of the server's. Source: uvicorn's settings, timeout_keep_alive, read 2026-11-23."""
@@ -23,11 +23,11 @@ that moment would fail for no fault of the server's. Source: uvicorn's settings,
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What no exchange may exceed."""
+    """The limits of every exchange."""
 
     timeout_seconds: float
     max_in_flight: int | None
-    """None is no bound."""
+    """None: no bound."""
     chunks: int
     """Token chunks of one stream."""
 
@@ -35,8 +35,8 @@ class Bounds:
 class Pool:
     """Keeps connections alive between exchanges, newest first; opens one when none is free.
 
-    With ``max_in_flight`` an exchange waits while as many are under way; its time-out then runs from its intended
-    send until it is sent, and from the send after that. Every exchange comes back through ``on_end``, once.
+    With ``max_in_flight`` an exchange waits while that many are in flight. While it waits its time-out runs from its
+    intended send, afterwards from the send. Every exchange is returned through ``on_end``, once.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Pool:
     ) -> None:
         """Open nothing yet; ``addresses`` are the replicas'."""
         self.sent = 0
-        """Exchanges of which a byte was written."""
+        """Exchanges of which at least one byte was written."""
         self.in_flight = 0
         self._transport = transport
         self._addresses = addresses
@@ -66,7 +66,7 @@ class Pool:
         self._empty = asyncio.Event()
 
     async def warm(self, connections: int) -> None:
-        """Open ``connections`` in advance, round the replicas; one that fails is left for its request to report."""
+        """Open ``connections`` in advance, over all replicas in turn; a failure is left for a request to report."""
         replicas = itertools.islice(itertools.cycle(range(len(self._addresses))), connections)
         await asyncio.gather(*(self._warm_one(replica) for replica in replicas))
 
@@ -80,7 +80,7 @@ class Pool:
         self._idle[replica].append(connection)
 
     def submit(self, exchange: Exchange) -> None:
-        """Send ``exchange`` as soon as it may be."""
+        """Send ``exchange`` as soon as allowed."""
         if self._max_in_flight is not None and self.in_flight >= self._max_in_flight:
             exchange.deadline = exchange.intended + self._timeout_seconds
             self._waiting.append(exchange)
@@ -164,7 +164,7 @@ class Pool:
         return self.in_flight > 0 or bool(self._waiting)
 
     def sweep(self) -> None:
-        """End what is overdue: exchanges under way, and those that have waited too long."""
+        """End overdue exchanges: those in flight, and those that have waited too long."""
         now = self._clock()
         for connection in [connection for connection in self._all if connection.overdue(now)]:
             if self._cutoff is not None and now > self._cutoff:
@@ -176,11 +176,11 @@ class Pool:
 
     def _drop(self, status: Status, detail: str) -> None:
         exchange = self._waiting.popleft()
-        self.in_flight += 1  # as if it had been under way: settling takes it off again
+        self.in_flight += 1  # as if it had been in flight: settling subtracts it again
         self._end(exchange, status, detail)
 
     def stop(self, grace_seconds: float) -> None:
-        """Send nothing more; what is under way after ``grace_seconds`` ends as cancelled."""
+        """Send nothing more; exchanges still in flight after ``grace_seconds`` end as cancelled."""
         self._cutoff = self._clock() + grace_seconds
         while self._waiting:
             self._drop("cancelled", "the run was stopped before it was sent")
@@ -190,7 +190,7 @@ class Pool:
             connection.hasten(self._cutoff)
 
     async def close(self) -> None:
-        """Close every connection and wait until the loop has let go of them."""
+        """Close every connection and wait until the event loop has released them."""
         await asyncio.gather(*self._opening, return_exceptions=True)
         for connection in list(self._all):
             connection.close()

@@ -1,4 +1,4 @@
-"""Which replica gets the next request of open arrivals: what a gateway in front of them would choose."""
+"""Choose the replica of the next open arrival, as a gateway in front of the replicas would."""
 
 import itertools
 import random
@@ -22,7 +22,7 @@ class Router(typing.Protocol):
 
 
 class _Unaware:
-    """A router that does not look at what is in flight."""
+    """A router that ignores the requests in flight."""
 
     def __init__(self, replicas: typing.Iterator[int]) -> None:
         self.choose: typing.Callable[[], int] = replicas.__next__
@@ -32,7 +32,7 @@ class _Unaware:
 
 
 class LeastInFlight:
-    """Chooses the replica with the fewest requests in flight; of several the one that was chosen longest ago."""
+    """Chooses the replica with the fewest requests in flight; among equals the one chosen longest ago."""
 
     def __init__(self, replicas: int) -> None:
         """Nothing is in flight; the first request goes to replica 0."""
@@ -53,9 +53,10 @@ class LeastInFlight:
 
 
 def router(routing: "Routing", replicas: int, *, seed: int, share: Share) -> Router:
-    """Return a router among ``replicas`` for what ``share`` sends of a stretch.
+    """Return a router among ``replicas`` for the requests that ``share`` sends of a stretch.
 
-    It knows of no other process's requests. Processes together go round as one would; at random each draws its own.
+    It does not know the requests of other processes. With round-robin all processes together use the replicas in turn;
+    with random routing each draws its own.
     """
     if routing == "least-in-flight":
         return LeastInFlight(replicas)

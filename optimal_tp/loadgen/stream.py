@@ -1,4 +1,4 @@
-"""The stream of one answer: which of its events are tokens, and what its last ones say."""
+"""Read the stream of one answer: the times of its tokens, and the usage and finish reason at its end."""
 
 import json
 import typing
@@ -8,16 +8,16 @@ from optimal_tp.loadgen.exchange import Exchange, parsed
 _QUOTE = b'"'
 _DELTA = b'"delta":{'
 _COMPLETION_KEYS = (b'"text":"',)
-# vLLM's `reasoning` was `reasoning_content`, which SGLang has still; either is taken from either (read 2026-11-27).
+# vLLM's `reasoning` was called `reasoning_content`, as it still is in SGLang; both are read (checked 2026-11-27).
 _CHAT_KEYS = (b'"content":"', b'"reasoning":"', b'"reasoning_content":"')
 _LINE_END = b"\n"
 _FINISH = b'"finish_reason":"'
 
 
 class Likeness(typing.NamedTuple):
-    """How the events with text of one stream begin, up to their text, and how they end.
+    """The common start, up to the text, and the common end of a stream's events with text.
 
-    Quotes and line ends within JSON strings are escaped, so keys are keys and events end where they seem to.
+    Quotes and line ends within JSON strings are escaped, so no text can be mistaken for a key or for an event's end.
     """
 
     start: bytes
@@ -25,10 +25,10 @@ class Likeness(typing.NamedTuple):
     between: bytes
     """An end and the next start."""
     silent: bytes
-    """A start whose text ends at once."""
+    """A start with an empty text."""
 
     def fits(self, event: bytes) -> bool:
-        """Tell if ``event``, at most one event long, begins and ends as its stream's do and has a text."""
+        """Return whether ``event``, at most one event long, has this start, this end, and a text."""
         size = len(self.start)
         return (
             event.startswith(self.start)
@@ -40,7 +40,7 @@ class Likeness(typing.NamedTuple):
     def run(self, data: bytes) -> tuple[int, int]:
         """Return how many events at the start of ``data`` are alike, all with text, and how many bytes they take.
 
-        It is all up to the last that ends alike, or none.
+        The count is either all events up to the last with this end, or 0.
         """
         size = data.rfind(self.end) + len(self.end)
         if size < len(self.end) or not data.startswith(self.start):
@@ -52,29 +52,29 @@ class Likeness(typing.NamedTuple):
 
 
 def likeness(event: bytes) -> Likeness | None:
-    """Return what later events must have in common with ``event`` to be known for the same; None if it has no text.
+    """Return the start and end by which later events are recognized as similar to ``event``; None if it has no text.
 
-    ``event`` is one whole event with LF as its line end, or something else, which gives None.
+    Also None if ``event`` is not one whole event with LF as its line end.
     """
     size = _text_at(event)
     whole = event.find(_LINE_END) == len(event) - 2 and event.endswith(_LINE_END) and event.startswith(b"data: {")
     if not whole or size is None or event[size : size + 1] == _QUOTE or b'"usage":{' in event:
         return None
     close = event.rfind(b"}]")
-    if close < size or b'"usage"' in event[size:close]:  # a usage could hide where nothing is compared
+    if close < size or b'"usage"' in event[size:close]:  # this part is not compared, so a usage could go unnoticed
         return None
     return Likeness(event[:size], event[close:], event[close:] + event[:size], event[:size] + _QUOTE)
 
 
 def _text_at(event: bytes) -> int | None:
-    """Return where the text of ``event`` begins: a completion's, or of a chat's change the first of its texts."""
+    """Return where the text of ``event`` begins: a completion's, or the first text in a chat's delta."""
     delta = event.find(_DELTA)
     keys, start = (_COMPLETION_KEYS, 0) if delta < 0 else (_CHAT_KEYS, delta)
     found = [at + len(key) for key in keys if (at := event.find(key, start)) >= 0]
     return min(found, default=None)
 
 
-_MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream and says nothing
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream and has no meaning
 DONE = b"[DONE]"
 """The data of the event that ends an OpenAI stream."""
 
@@ -82,8 +82,8 @@ DONE = b"[DONE]"
 class EventStream:
     """Collects a stream's bytes and gives back the data of each event once its blank line is there.
 
-    Lines end with LF, CRLF or CR; comments and fields other than ``data`` are passed over; several ``data`` lines
-    of one event are joined with LF. Source: HTML Living Standard, section 9.2.6, read 2026-11-23.
+    Lines end with LF, CRLF or CR; comments and fields other than ``data`` are skipped; several ``data`` lines of one
+    event are joined with LF. Source: HTML Living Standard, section 9.2.6, read 2026-11-23.
     """
 
     __slots__ = ("_cut_after_cr", "_data", "_line")
@@ -95,7 +95,7 @@ class EventStream:
 
     @property
     def empty(self) -> bool:
-        """True between events, when nothing is kept."""
+        """True between events, when no bytes are kept."""
         return not self._line and not self._data and not self._cut_after_cr
 
     @property
@@ -124,7 +124,7 @@ class EventStream:
         return events
 
     def finish(self) -> list[bytes]:
-        """Return what a stream left without its last blank line: nothing, or the data of one event."""
+        """Return the data of a last event without its blank line, if there is one."""
         if self._line:
             self._take(self._line)
             self._line = b""
@@ -145,7 +145,7 @@ class EventStream:
 
 
 class TokenStream:
-    """Reads the pieces of one answer after another. Whole events with text and no usage, nearly all, are not parsed."""
+    """Reads the pieces of one answer after another. Most events, those with text and no usage, need no parsing."""
 
     __slots__ = ("_between_events", "_events", "_last", "_like")
 
@@ -176,7 +176,7 @@ class TokenStream:
             if self._between_events:
                 like = self._like
                 if like is not None and not tried and index < len(pieces) - 1:
-                    tried = True  # once a read: one that is not alike is looked at piece by piece
+                    tried = True  # once per read: data without similar events is read piece by piece
                     data = b"".join(pieces[index:])
                     count, size = like.run(data)
                     if count:
@@ -192,14 +192,14 @@ class TokenStream:
             self._parse(exchange, piece, now)
 
     def finish(self, exchange: Exchange, now: float) -> None:
-        """Take what a stream left without its last blank line."""
+        """Take a last event without its blank line."""
         for event in self._events.finish():
             _note(exchange, event, now)
-        if _FINISH in self._last:  # within an event that was known by its likeness, and so was not parsed
+        if _FINISH in self._last:  # in an event that was recognized by its likeness, and so was not parsed
             exchange.finished = True
 
     def _parse(self, exchange: Exchange, piece: bytes, now: float) -> None:
-        """Take the events that end in ``piece``; whole ones of one line, most, without a search for line ends."""
+        """Take the events that end in ``piece``; most are whole and have one line, so no line ends are searched."""
         at = 0
         while self._between_events:
             end = piece.find(b"\n\n", at)
@@ -217,7 +217,7 @@ class TokenStream:
 
 
 def _note(exchange: Exchange, event: bytes, now: float) -> None:
-    """Keep what ``event`` says of its answer."""
+    """Record the content of ``event`` in its exchange."""
     if event == DONE:
         exchange.done = True
         return
@@ -243,7 +243,7 @@ def _note(exchange: Exchange, event: bytes, now: float) -> None:
 
 
 def _brings_output(choice: dict[str, typing.Any]) -> bool:
-    """Tell if ``choice`` has text, or its change has text, reasoning, or a piece of a call; a role is none of these."""
+    """Return whether ``choice`` has text, or its delta has text, reasoning or part of a call; a role does not count."""
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         return bool(choice.get("text"))

@@ -1,4 +1,4 @@
-"""What a load is asked to be, of whom, and what it came to: values, without a socket."""
+"""A stretch of load, its target and its outcome, as plain values without sockets."""
 
 import dataclasses
 import typing
@@ -19,7 +19,7 @@ class Target:
     """The servers of one degree."""
 
     urls: tuple[str, ...]
-    """One per replica; with more than one, open arrivals are routed, and each slot of a closed loop keeps to one."""
+    """One per replica. With several, open arrivals are routed, and each slot of a closed loop keeps its replica."""
     model: str
     """The name that requests carry."""
     headers: tuple[tuple[str, str], ...] = ()
@@ -32,65 +32,65 @@ class Stretch:
     stage: Stage
     degree: int
     max_num_seqs: int | None = None
-    """The batch of the servers, where the run has the degree with several."""
+    """The batch of the servers, if the run measures the degree with several."""
     block: int | None
     arrivals: Arrivals
     seconds: float | None
-    """Sends are intended before this, from the stretch's start; None is no bound."""
+    """Length of the stretch: all sends are intended before its end; None: no bound."""
     requests: int | None = None
-    """Most requests; None is no bound."""
+    """Most requests; None: no bound."""
     max_tokens: int
-    """Output tokens that each request asks for, unless its prompt says another number."""
+    """Output tokens that each request asks for, unless its prompt has a number of its own."""
     output_range: tuple[int, int] | None = None
-    """Least and most output tokens, in place of ``max_tokens``: each request asks for one number of these, drawn."""
+    """Least and most output tokens, in place of ``max_tokens``: each request draws its number from this range."""
     seed: int = 0
-    """Of the lengths, and of random routing."""
+    """Seed of the lengths and of random routing."""
     routing: "Routing" = "round-robin"
     """Which replica gets the next request of open arrivals."""
     api: "Api" = "completions"
-    """Which of the servers' calls requests are made to."""
+    """Endpoint of the requests."""
     stream: bool = True
     temperature: float | None = 1.0
     """None leaves it to the server."""
     ignore_eos: bool = False
     """Ask vLLM for exactly ``max_tokens``; other servers may refuse the key."""
     request_timeout_seconds: float = 60
-    """From the send; and for an open arrival that waits for a free place, from its intended send."""
+    """Counted from the send; for an open arrival that waits for a free place, from its intended send."""
     max_in_flight: int | None = None
-    """Bound for open arrivals: the next one waits, and its latency runs from when it was intended."""
+    """Bound for open arrivals: further ones wait, and their latency counts from the intended send."""
     grace_seconds: float = 5
-    """After a stop, requests in flight have this long before they are labelled ``cancelled``."""
+    """Time for requests in flight after a stop, before they are labelled ``cancelled``."""
     counted: Counted | None = None
-    """Which requests count: once it is known what becomes of each, the stretch ends at once; None waits for all."""
+    """The requests that count. Once the outcome of each is known, the stretch ends at once; None: wait for all."""
     origin: float | None = None
-    """The clock at the run's origin; None takes the stretch's start."""
+    """The clock at the run's origin; None: the stretch's start."""
     begin: float | None = None
-    """The clock at the stretch's start; None takes the moment at which the client is ready."""
+    """The clock at the stretch's start; None: the moment when the client is ready."""
     share: Share = WHOLE
-    """What of it is sent from here, as ``schedule.own_share`` says; samples carry the load and numbers of the whole."""
+    """The part of the load that this process sends (``schedule.own_share``). Samples number the whole load."""
 
     @property
     def candidate(self) -> Candidate:
-        """Return whose servers are loaded."""
+        """Return the candidate whose servers are loaded."""
         return Candidate(self.degree, self.max_num_seqs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drive:
-    """What a stretch came to, beside its samples. Times are seconds from the run's origin."""
+    """The outcome of a stretch, apart from its samples. Times are seconds from the run's origin."""
 
     intended: int
-    """Requests that the schedule wanted; each has one sample."""
+    """Requests in the schedule; each has one sample."""
     sent: int
-    """Requests of which a byte was written."""
+    """Requests of which at least one byte was written."""
     start_seconds: float
     """First intended send."""
     end_seconds: float
-    """End of the last counted request, or of the last one at all; the start if there was none."""
+    """End of the last counted request, or, without counted requests, of the last one; the start if there was none."""
     whole: bool
-    """False where ``stop`` or the prompts ended it before it had come to its own end."""
+    """False if ``stop`` or a lack of prompts ended it early."""
     in_flight_at_end: int
     """Requests that ended after the time for sends was over."""
     lag_p99_ms: float | None
-    """Lateness of the client's own clock beside the load; None if it never ticked."""
+    """Lateness of the client's own timer during the load; None if it never ticked."""
     lag_max_ms: float | None

@@ -1,4 +1,4 @@
-"""A timer finer than the event loop's: libuv and asyncio round to milliseconds, a timerfd wakes within microseconds."""
+"""A finer timer than the event loop's: libuv and asyncio round to milliseconds, a timerfd wakes within microseconds."""
 
 import asyncio
 import ctypes
@@ -31,8 +31,8 @@ def _libc() -> ctypes.CDLL | None:
 class Alarm:
     """Calls ``ring`` once, ``seconds`` after ``set``; setting it again replaces the earlier time.
 
-    Uses Linux's timerfd where there is one, else the loop's own timer. Python has the call from 3.13 on only, so it
-    is made through ctypes. Close it to free its file descriptor.
+    Uses Linux's timerfd if there is one, else the loop's own timer. Python offers timerfd only from 3.13 on, so it is
+    called through ctypes. Close the alarm to free its file descriptor.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: typing.Callable[[], None]) -> None:
@@ -60,7 +60,7 @@ class Alarm:
     def _read(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # it was set again between the wake-up and this call
+        except BlockingIOError:  # the alarm was set again between the wake-up and this call
             return
         self._ring()
 
@@ -78,16 +78,16 @@ PERIOD_SECONDS = 0.005
 
 
 class Ticker:
-    """Ticks at absolute times and keeps how late each planned tick was, in ms to the microsecond.
+    """Ticks at absolute times and records how late each planned tick was, in ms to the microsecond.
 
-    A pause makes every tick planned within it late, each by the rest of the pause, so its share of the time is its
-    share of the ticks.
+    A pause delays every tick planned within it, each by the rest of the pause. So a pause has the same share of the
+    ticks as of the time.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: typing.Callable[[], float], on_tick: typing.Callable[[], None]
     ) -> None:
-        """Call ``on_tick`` at each tick that comes through, for work that waits for a quiet moment."""
+        """Call ``on_tick`` at each tick that occurs, for work that waits for a quiet moment."""
         self._loop = loop
         self._clock = clock
         self._on_tick = on_tick
@@ -102,7 +102,7 @@ class Ticker:
         self._handle = self._loop.call_later(PERIOD_SECONDS, self._tick)
 
     def stop(self) -> None:
-        """End; a tick that is overdue now is counted as late as it is."""
+        """End; an overdue tick is counted with its present lateness."""
         if self._handle is not None:
             self._handle.cancel()
             self._count(self._clock())
@@ -120,7 +120,7 @@ class Ticker:
 
     @property
     def max_ms(self) -> float | None:
-        """How late the latest tick was; None without a tick."""
+        """The largest lateness of a tick; None without a tick."""
         return self._late.greatest
 
     def p99_ms(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Connections over TCP and TLS; whoever has another way to a server passes its own connector."""
+"""Connections over TCP and TLS. Pass another connector to reach a server in another way."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from optimal_tp.loadgen.connection import Connection
 from optimal_tp.loadgen.wire import Address
 
 SO_TIMESTAMPNS = 35
-"""Asks for the moment at which the kernel took in the last of the bytes of a read; docs/decisions/0025. Python 3.11 has
-no name for it; the number is that of x86-64 and arm64 (asm-generic/socket.h of Linux, read 2026-11-24)."""
+"""Socket option that reports when the kernel received the last byte of a read; docs/decisions/0025. Python 3.11 has no
+name for it; the number is that of x86-64 and arm64 (asm-generic/socket.h of Linux, read 2026-11-24)."""
 READ_BYTES = 65_536
 STEP_NS = 100_000
-"""The wall clock and the client's differ by a constant until the wall clock is set; what moves further was set."""
+"""The wall clock and the client's clock differ by a constant; if the difference changes by more, the former was set."""
 _STAMP = struct.Struct("@ll")
 _ROOM = socket.CMSG_SPACE(_STAMP.size)
 _NS = 1_000_000_000
@@ -26,9 +26,9 @@ _NS = 1_000_000_000
 
 @functools.cache
 def ask_for_stamps() -> None:
-    """Ask for stamps before the first connection does, once and for as long as the process lives.
+    """Ask for stamps before the first connection does, once per process.
 
-    Linux begins to stamp a moment after the first socket asks (from a work queue): the first reads would lack theirs.
+    Linux begins to stamp a moment after the first socket asks (from a work queue), so the first reads would have none.
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     _ask(sock)
@@ -37,18 +37,18 @@ def ask_for_stamps() -> None:
 
 def _ask(sock: socket.socket) -> None:
     if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # without the option no read has a stamp, and the result says so
+        with contextlib.suppress(OSError):  # without this option no read has a stamp, and the result says so
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
 class Receiver(typing.Protocol):
-    """Who reads what comes."""
+    """Receives the bytes of a connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
 
     def received(self, data: bytes, moment: float) -> None:
-        """Take ``data``, of which the last byte had arrived at ``moment`` of the clock."""
+        """Take ``data``, whose last byte arrived at ``moment`` of the clock."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: the other side closed (None) or broke the connection."""
@@ -57,8 +57,8 @@ class Receiver(typing.Protocol):
 class KernelClock:
     """Turns the kernel's stamps, which are times of the wall clock, into readings of the client's clock.
 
-    A stamp counts by its age at the read. One that is older than the last setting of the wall clock is not used: its
-    age would be wrong by as much as the clock was set. A moment is never earlier than the arrival of the bytes.
+    The age of a stamp at the read gives its moment. A stamp from before the wall clock was set is not used, because its
+    age would be wrong by the change of the clock. A moment is never earlier than the arrival of the bytes.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KernelClock:
         """Reads whose moment is that of the read itself."""
         self._clock = clock
         self._wall_ns = wall_ns
-        # A pause between the two readings makes their distance small, and the first stamps would not be trusted.
+        # A pause between the two readings would falsify their difference, and the first stamps would not be trusted.
         self._apart_ns = max(wall_ns() - clock() * _NS for _ in range(3))
         self._trusted_from_ns = wall_ns()
 
@@ -84,14 +84,14 @@ class KernelClock:
         return self.stamped / reads if reads else None
 
     def _readings(self) -> tuple[int, float]:
-        """Read the wall clock, then the client's: a pause between the two makes a moment late, never early."""
+        """Read the wall clock, then the client's clock: a pause between them makes a moment late, never early."""
         return self._wall_ns(), self._clock()
 
     def moment(self, ancillary: typing.Sequence[tuple[int, int, bytes]]) -> float:
-        """Return when bytes came in that were read just now, by what came beside them."""
+        """Return when the bytes of the present read arrived, from the read's ancillary data."""
         wall_ns, now = self._readings()
         if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
-            wall_ns, now = self._readings()  # a pause between the two is over now; a clock that was set stays set
+            wall_ns, now = self._readings()  # read again: a pause is over now, but a clock that was set stays set
             if abs(wall_ns - now * _NS - self._apart_ns) > STEP_NS:
                 self._apart_ns, self._trusted_from_ns = wall_ns - now * _NS, wall_ns
         if ancillary:
@@ -110,7 +110,7 @@ class StampedTransport(asyncio.Transport):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, receiver: Receiver, clock: KernelClock
     ) -> None:
-        """Take over ``sock``, connected and not blocking, and read for ``receiver`` at once."""
+        """Take over ``sock``, connected and not blocking, and start to read for ``receiver``."""
         super().__init__({"socket": sock})
         self._loop = loop
         self._socket = sock
@@ -174,24 +174,24 @@ class StampedTransport(asyncio.Transport):
 
 
 MakeConnection = typing.Callable[[socket.socket | None], Connection]
-"""Makes the protocol; gets the socket where bytes may be written to it directly."""
+"""Creates the protocol; receives the socket if bytes may be written to it directly."""
 
 
 _Target = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
 
 
 class Connector(typing.Protocol):
-    """A way to a server: the load generator's transport."""
+    """Connects to a server: the load generator's transport."""
 
     async def connect(self, where: Address, make: MakeConnection) -> Connection:
-        """Return an open connection. Raises OSError (ssl.SSLError and TimeoutError among them) where there is none."""
+        """Return an open connection. Raises OSError (such as ssl.SSLError or TimeoutError) if that fails."""
 
 
 class Network:
-    """TCP, and TLS where the address asks for it. Names are resolved until one of their addresses is good, then kept.
+    """TCP, with TLS if the address asks for it. A name is resolved until one of its addresses works, which is kept.
 
-    Streams over a plain connection have the moments at which the kernel took in their bytes; whole answers, whose one
-    moment is the end, and TLS have those of the reads (docs/decisions/0025).
+    Streams over a plain connection have the moments when the kernel received their bytes. TLS connections and whole
+    answers, for which only the end counts, have the moments of the reads (docs/decisions/0025).
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Network:
         *,
         stamped: bool = False,
     ) -> None:
-        """``tls`` replaces the system's trust; ``clock`` is the client's; ``stamped`` asks for the kernel's moments."""
+        """``tls`` replaces the system's trust; ``clock`` is the client's; ``stamped`` asks for the kernel's stamps."""
         self.clock = KernelClock(clock) if stamped else None
         if stamped:
             ask_for_stamps()
@@ -209,7 +209,7 @@ class Network:
         self._known: dict[tuple[str, int], tuple[socket.AddressFamily, _Target]] = {}
 
     async def connect(self, where: Address, make: MakeConnection) -> Connection:
-        """Return an open connection. Raises OSError where there is none."""
+        """Return an open connection. Raises OSError if that fails."""
         loop = asyncio.get_running_loop()
         sock = await self._connected(loop, where)
         try:
@@ -230,9 +230,9 @@ class Network:
         return secure
 
     async def _connected(self, loop: asyncio.AbstractEventLoop, where: Address) -> socket.socket:
-        """Return a socket connected to the address that was good before, else to the first that is.
+        """Return a socket connected to the address that worked before, else to the first that works.
 
-        ``localhost`` is ::1 as well, where a server that listens on 0.0.0.0 does not answer.
+        ``localhost`` also means ::1, where a server that listens on 0.0.0.0 does not answer.
         """
         known = self._known.get((where.host, where.port))
         if known is not None:

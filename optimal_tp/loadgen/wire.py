@@ -1,4 +1,4 @@
-"""The bytes of a request: an address taken apart once, a body of which only the prompt changes."""
+"""Build the bytes of a request: the address is parsed once, and only the prompt changes in the body."""
 
 import dataclasses
 import json
@@ -17,13 +17,13 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a server listens."""
+    """The address of a server."""
 
     host: str
     port: int
     tls: bool
     path: str
-    """Prefix of every path, without a slash at its end."""
+    """Prefix of every path, without a slash at the end."""
 
     @property
     def authority(self) -> str:
@@ -33,18 +33,18 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Return the address in ``url``; a trailing ``/v1`` is taken off, as people write it both ways.
+    """Return the address in ``url``; a trailing ``/v1`` is removed, because people write URLs with and without it.
 
     Raises ValueError with the rule for a URL of another form.
     """
-    rule = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
+    rule = "must be http://host:port or https://host:port, then the path before /v1 if there is one"
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{url!r} is not an address of a server; {rule}") from None
+        raise ValueError(f"{url!r} is not a server's URL; {rule}") from None
     if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"{url!r} is not an address of a server; {rule}")
+        raise ValueError(f"{url!r} is not a server's URL; {rule}")
     path = parts.path.rstrip("/").removesuffix("/v1")
     default = _PORTS[parts.scheme]
     return Address(host=parts.hostname, port=default if port is None else port, tls=parts.scheme == "https", path=path)
@@ -53,9 +53,9 @@ def address(url: str) -> Address:
 def head(
     where: Address, method: str, path: str, headers: typing.Sequence[tuple[str, str]], length: int | None
 ) -> bytes:
-    """Return a request's head; with ``length`` None it ends in ``Content-Length: `` for the caller to go on.
+    """Return a request's head; with ``length`` None it ends in ``Content-Length: `` for the caller to complete.
 
-    Raises ValueError for a header with a line's end in it.
+    Raises ValueError for a header that contains a line break.
     """
     lines = [
         f"{method} {where.path}{path} HTTP/1.1",
@@ -74,7 +74,7 @@ def head(
 
 
 class _Call(typing.NamedTuple):
-    """How one API takes a prompt: the path, and what stands around the text in the body."""
+    """How one API takes a prompt: the path, and the parts of the body before and after the text."""
 
     path: str
     before: bytes
@@ -88,12 +88,12 @@ _CALLS: typing.Final[dict[str, _Call]] = {
 
 
 def path_of(api: "Api") -> str:
-    """Return the path that takes requests of ``api``."""
+    """Return the path of ``api``."""
     return _CALLS[api].path
 
 
 class RequestWriter:
-    """Writes POST /v1/completions or /v1/chat/completions for one server; what all requests share is encoded once."""
+    """Writes POST /v1/completions or /v1/chat/completions for one server; shared parts are encoded once."""
 
     __slots__ = ("_after", "_before", "_head", "_max_tokens")
 
@@ -106,7 +106,7 @@ class RequestWriter:
         headers: typing.Sequence[tuple[str, str]] = (),
         api: "Api" = "completions",
     ) -> None:
-        """Keep what all requests share: ``shared`` are the body's keys other than prompt and max_tokens."""
+        """Encode the shared parts: ``shared`` are the body's keys other than prompt and max_tokens."""
         call = _CALLS[api]
         self._head = head(where, "POST", call.path, headers, None)
         self._max_tokens = max_tokens
@@ -115,10 +115,10 @@ class RequestWriter:
         self._after = call.after + (f',{fixed},"max_tokens":'.encode() if fixed else b',"max_tokens":')
 
     def request(self, prompt: Prompt, length: int | None = None) -> bytes:
-        """Return the whole request that asks for ``prompt`` and its own number of output tokens.
+        """Return the whole request for ``prompt``.
 
-        Where the prompt has none it asks for ``length``, and where there is none either for ``max_tokens``. A chat
-        takes text only: token ids are for completions.
+        It asks for the prompt's own number of output tokens, else for ``length``, else for ``max_tokens``. A chat
+        takes text only; token ids are for completions.
         """
         wanted = self._max_tokens if length is None else length
         if prompt.output_tokens is not None:
@@ -130,10 +130,10 @@ class RequestWriter:
 
 
 def shared_body(model: str, *, stream: bool, temperature: float | None, ignore_eos: bool) -> dict[str, object]:
-    """Return what all requests of a stretch say beside prompt and length.
+    """Return the keys that all requests of a stretch share, apart from prompt and length.
 
-    ``ignore_eos`` is vLLM's extension: output does not end before max_tokens. It is left out where False, because
-    other servers may refuse a key they do not know.
+    ``ignore_eos`` is vLLM's extension: output does not end before max_tokens. The key is left out if False, because
+    other servers may refuse unknown keys.
     """
     body: dict[str, object] = {"model": model}
     if stream:

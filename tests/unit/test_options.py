@@ -13,7 +13,7 @@ from tests.fakes_samples import whole
 
 HEADER_RULE = "must be a name, a colon and a value on one line"
 MODES = "must be given exactly with --mode constant or poisson"
-URL_RULE = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
+URL_RULE = "must be http://host:port or https://host:port, then the path before /v1 if there is one"
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -171,19 +171,19 @@ def test_files_that_cannot_be_read_are_named(tmp_path: pathlib.Path) -> None:
     empty.write_text("\n")
     with pytest.raises(
         SettingsError,
-        match=r"^--trace: must name a readable file \(No such file or directory\) \(got '/none'\); mend the file.*$",
+        match=r"^--trace: must name a readable file \(No such file or directory\) \(got '/none'\); correct the file.*$",
     ):
         options.checked(parsed("--mode", "trace", "--trace", "/none"))
     sentence = "the prompt file must have one prompt per line; it has no line with text"
 
     with pytest.raises(
-        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); mend the file, or name another")
+        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); correct the file, or name another")
     ):
         recorded.prompt_lines(empty)
     empty.write_bytes(b"caf\xe9\n")
-    sentence = "it is text in UTF-8, and byte 3 of this is not (invalid continuation byte)"
+    sentence = "must be UTF-8 text, but byte 3 is not (invalid continuation byte)"
 
     with pytest.raises(
-        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); mend the file, or name another")
+        SettingsError, match=whole(f"--prompt-file: {sentence} (got '{empty}'); correct the file, or name another")
     ):
         recorded.prompt_lines(empty)

@@ -141,7 +141,5 @@ def test_a_token_is_asked_for_over_tls_alone() -> None:
         asked.append(url)
         return Response(401, {"www-authenticate": 'Bearer realm="http://mirror/token",service="m"'}, b"")
 
-    assert Registries(fetch)("https://mirror/v2/a/manifests/1") == Unknown(
-        reason="mirror requires a login"
-    )
+    assert Registries(fetch)("https://mirror/v2/a/manifests/1") == Unknown(reason="mirror requires a login")
     assert asked == ["https://mirror/v2/a/manifests/1"]

@@ -31,9 +31,9 @@ def test_a_url_becomes_an_address(url: str, expected: Address, authority: str) -
 )
 def test_what_is_no_url_is_refused(url: str) -> None:
     """The sentence has the value and the rule."""
-    rule = "must be http://host:port or https://host:port, with the path before /v1 where there is one"
+    rule = "must be http://host:port or https://host:port, then the path before /v1 if there is one"
 
-    with pytest.raises(ValueError, match=whole(f"{url!r} is not an address of a server; {rule}")):
+    with pytest.raises(ValueError, match=whole(f"{url!r} is not a server's URL; {rule}")):
         wire.address(url)
 
 

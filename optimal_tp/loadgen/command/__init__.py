@@ -1,1 +1,1 @@
-"""The load command: what it may be told, whom it may reach, and what it writes."""
+"""The load command: its options, its access to servers, and its results."""

@@ -1,4 +1,4 @@
-"""How a client gets in: headers, a key, certificates to trust. None of it is ever written anywhere."""
+"""A client's access to servers: headers, a key, trusted certificates. None of it is ever written anywhere."""
 
 import argparse
 import collections.abc
@@ -16,7 +16,7 @@ from optimal_tp.loadgen.transport import Network
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Access:
-    """What every request of a client carries and trusts."""
+    """The headers that every request of a client carries, and the certificates that it trusts."""
 
     headers: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
     ca_file: pathlib.Path | None = None
@@ -24,7 +24,7 @@ class Access:
 
     @functools.cached_property
     def trust(self) -> ssl.SSLContext | None:
-        """What is trusted; None trusts what the system does."""
+        """The trusted certificates; None: the system's."""
         return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
 
     def server(self, url: str, *, timeout_seconds: float = 10) -> Server:
@@ -41,7 +41,9 @@ OPTIONS: typing.Final = ("header", "key_variable", "key_file", "ca_file")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("--header", action="append", default=[], metavar="NAME:VALUE", help="a header of every request; again for more")
+    add(
+        "--header", action="append", default=[], metavar="NAME:VALUE", help="a header of every request; may be repeated"
+    )
     add("--key-variable", metavar="NAME", help="environment variable with the servers' key, sent as a bearer token")
     add("--key-file", type=pathlib.Path, metavar="FILE", help="file with the servers' key, sent as a bearer token")
     add("--ca-file", type=pathlib.Path, metavar="FILE", help="certificates to trust in place of the system's")
@@ -52,7 +54,7 @@ def access_of(
     problems: list[Problem],
     environment: collections.abc.Mapping[str, str] = os.environ,
 ) -> Access:
-    """Return what ``arguments`` say; adds to ``problems`` everything that is wrong. A value is never in a sentence."""
+    """Return the access in ``arguments``; add every fault to ``problems``, whose sentences never contain a secret."""
     headers = [_header(line, problems) for line in arguments.header]
     key = _key(arguments, environment, problems)
     if key is not None:
@@ -67,7 +69,7 @@ def access_of(
 
 
 def checked(arguments: argparse.Namespace) -> Access:
-    """Return what ``arguments`` say. Raises SettingsError with everything that is wrong."""
+    """Return the access in ``arguments``. Raises SettingsError with every fault."""
     problems: list[Problem] = []
     access = access_of(arguments, problems)
     if problems:
@@ -79,7 +81,7 @@ def _header(line: str, problems: list[Problem]) -> tuple[str, str]:
     name, colon, value = (part.strip() for part in line.partition(":"))
     if not colon or not name or len(name.split()) > 1 or "\n" in line or "\r" in line:
         rule = "must be a name, a colon and a value on one line"
-        # Of a line without a colon nobody knows which part is the key.
+        # Without a colon any part of the line may be the key.
         said = f"{name}: ..." if colon else "a line without a colon"
         problems.append(Problem(path="--header", value=said, rule=rule, remedy="write it as 'Name: value'"))
     return name, value
@@ -104,7 +106,7 @@ def _key(
     try:
         key = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         rule = f"must name a readable file that holds the key ({said})"
         problems.append(Problem(path="--key-file", value=str(path), rule=rule, remedy="name another file"))
         return None
@@ -114,6 +116,6 @@ def _key(
 def _one_line(option: str, where: str, key: str, problems: list[Problem]) -> str | None:
     if len(key.split()) > 1:
         rule = "must hold the key: one word on one line"
-        problems.append(Problem(path=option, value=where, rule=rule, remedy="correct what it holds"))
+        problems.append(Problem(path=option, value=where, rule=rule, remedy="correct its content"))
         return None
     return key or None

@@ -1,4 +1,4 @@
-"""What options of the ``load`` command must be, alone and beside each other; every fault is told."""
+"""Rules for the options of the ``load`` command, alone and in combination; every fault is reported."""
 
 import argparse
 import math
@@ -24,7 +24,7 @@ _NOT_NEGATIVE = ("think_seconds", "grace_seconds", "core", "seed")
 
 
 def numbers(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
-    """Yield what is wrong with each number alone."""
+    """Yield the faults of each number alone."""
     for option, rule in _POSITIVE.items():
         value = getattr(arguments, option)
         if value is not None and not (math.isfinite(value) and value > 0):
@@ -57,7 +57,7 @@ def combinations(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
 
 
 def lengths(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
-    """Yield the lengths that contradict where prompts come from."""
+    """Yield the lengths that contradict the source of the prompts."""
     if arguments.prompt_tokens is not None and (arguments.prompt != "synthetic" or arguments.trace is not None):
         rule = "must go with --prompt synthetic and without --trace"
         yield problem("prompt_tokens", arguments.prompt_tokens, rule, "leave it out")
@@ -78,7 +78,7 @@ def lengths(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
 
 
 def rates(text: str) -> tuple[float, ...] | None:
-    """Return the rates of rising load in ``text``, per second; None where it is not numbers above 0."""
+    """Return the rates of rising load in ``text``, per second; None if it is not a list of numbers above 0."""
     try:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:

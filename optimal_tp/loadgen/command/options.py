@@ -1,4 +1,4 @@
-"""What the ``load`` command may be told, checked as a whole: every bad option is named at once."""
+"""The options of the ``load`` command, checked as a whole: every bad option is named at once."""
 
 import argparse
 import dataclasses
@@ -21,26 +21,26 @@ if typing.TYPE_CHECKING:
     from optimal_tp.settings.workload import Api
 
 STEP_SECONDS = 10
-"""Length of a step of rising load where none is given."""
+"""Default length of a step of rising load."""
 PROMPT_TOKENS = 30
-"""Length of synthetic prompts where none is given."""
+"""Default length of synthetic prompts."""
 SECONDS = 30
-"""Length of a load that nothing else ends."""
+"""Default length of a load, if nothing else ends it."""
 MAX_TOKENS = 50
-"""Tokens to ask for where none are given."""
+"""Default number of tokens to ask for."""
 MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """One load, as asked for."""
+    """One requested load."""
 
     urls: tuple[str, ...]
     model: str | None
     api: "Api"
     arrivals: schedule.Arrivals
     trace: Trace | None
-    """Sizes of the requests, where they are recorded ones."""
+    """Recorded sizes of the requests, if a trace gives them."""
     seconds: float | None
     requests: int | None
     stream: bool
@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
     add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
-    add("--think-seconds", type=float, metavar="S", help="closed: silence between a slot's requests (default 0)")
+    add("--think-seconds", type=float, metavar="S", help="closed: pause between a slot's requests (default 0)")
     add("--rate", type=float, metavar="R", help="constant, poisson: requests per second; trace: stretched to this mean")
     add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
     add("--step-seconds", type=float, metavar="S", help=f"rising: length of a step (default {STEP_SECONDS})")
@@ -77,48 +77,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--trace",
         type=pathlib.Path,
         metavar="FILE",
-        help="lengths as recorded; times too with --mode trace",
+        help="take lengths from this trace, and with --mode trace the send times too",
     )
-    add("--trace-requests", type=int, metavar="N", help="read only the first ones of the trace")
+    add("--trace-requests", type=int, metavar="N", help="read only the first N requests of the trace")
     add(
         "--trace-unit",
         choices=("seconds", "milliseconds"),
-        help="of time stamps that are numbers, where the trace's form does not say",
+        help="unit of numeric time stamps, if the trace's format leaves it open",
     )
-    add("--preset", choices=tuple(PRESETS), help="lengths and limit of a kind of traffic, where none are given")
+    add("--preset", choices=tuple(PRESETS), help="lengths and limit of a kind of traffic, unless given")
     add(
         "--seconds",
         type=float,
         metavar="S",
-        help=f"length of the load in seconds (default {SECONDS} where nothing else ends the load)",
+        help=f"length of the load in seconds (default {SECONDS} if nothing else ends the load)",
     )
     add("--requests", type=int, metavar="N", help="stop after this many requests")
-    add(
-        "--api", choices=("completions", "chat"), default="completions", help="which call is made (default %(default)s)"
-    )
-    add("--stream", action="store_true", help="streaming: times of every token")
+    add("--api", choices=("completions", "chat"), default="completions", help="endpoint (default %(default)s)")
+    add("--stream", action="store_true", help="stream the answers and record the time of every token")
     add("--max-tokens", type=int, metavar="N", help=f"tokens to ask for (default {MAX_TOKENS})")
-    add("--temperature", type=float, metavar="T", help="left to the server if absent")
-    add("--ignore-eos", action="store_true", help="vLLM's extension: exactly max-tokens come")
-    add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="(default %(default)s)")
-    add("--prompt-file", type=pathlib.Path, metavar="FILE", help="one prompt a line, with --prompt file")
+    add("--temperature", type=float, metavar="T", help="sampling temperature (default: the server's)")
+    add("--ignore-eos", action="store_true", help="vLLM only: generate exactly --max-tokens")
+    add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="kind (default %(default)s)")
+    add("--prompt-file", type=pathlib.Path, metavar="FILE", help="file with one prompt per line, for --prompt file")
     add("--prompt-tokens", type=int, metavar="N", help=f"length of synthetic prompts (default {PROMPT_TOKENS})")
-    add(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="of arrivals and prompts, which it repeats (default %(default)s)",
-    )
-    add("--request-timeout-seconds", type=float, default=60, metavar="S", help="(default %(default)s)")
-    add("--grace-seconds", type=float, default=5, metavar="S", help="after a signal, for what is in flight")
-    add("--max-in-flight", type=int, metavar="N", help="open schedules: arrivals beyond this wait, and it counts")
-    add("--limit-ms", type=float, metavar="MS", help="latency limit; 1 %% of it is how late the client may be")
+    add("--seed", type=int, default=0, metavar="N", help="repeats arrivals and prompts (default %(default)s)")
+    add("--request-timeout-seconds", type=float, default=60, metavar="S", help="per request (default %(default)s)")
+    add("--grace-seconds", type=float, default=5, metavar="S", help="for requests in flight after a signal (default 5)")
+    add("--max-in-flight", type=int, metavar="N", help="further arrivals wait; the wait counts as latency")
+    add("--limit-ms", type=float, metavar="MS", help="latency limit; the client may be late by 1 %% of it")
     access.configure(parser)
     add("--core", type=int, metavar="N", help="keep the client on this core")
-    add("--realtime", action="store_true", help="go before every ordinary process, where the system allows it")
-    add("--output", type=pathlib.Path, metavar="FILE.json", help="the result (default out/load-TIME/load.json)")
-    add("--samples", type=pathlib.Path, metavar="FILE.jsonl", help="every request; beside the output if absent")
+    add("--realtime", action="store_true", help="take priority over ordinary processes, if the system allows it")
+    add("--output", type=pathlib.Path, metavar="FILE.json", help="result file (default out/load-TIME/load.json)")
+    add("--samples", type=pathlib.Path, metavar="FILE.jsonl", help="file of all samples (default: beside the output)")
 
 
 def checked(arguments: argparse.Namespace) -> Options:
@@ -156,7 +148,7 @@ def checked(arguments: argparse.Namespace) -> Options:
 
 
 def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Return ``arguments`` with a file of its own for the result and an end, where none are named."""
+    """Return ``arguments`` with a default output file and a default end, if none are given."""
     whole = argparse.Namespace(**vars(arguments))
     if whole.output is None:
         stamp = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -168,9 +160,9 @@ def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def fitted(asked: Options, most_tokens: int | None) -> Options:
-    """Return ``asked`` without requests of its trace that exceed what the server holds; they are counted.
+    """Return ``asked`` without the trace's requests that are too long for the server; they are counted.
 
-    Raises SettingsError where none is left.
+    Raises SettingsError if none is left.
     """
     if asked.trace is None:
         return asked
@@ -209,7 +201,7 @@ def _files(arguments: argparse.Namespace) -> typing.Iterator[Problem]:
 
 
 def _refuse_silence(arguments: argparse.Namespace, arrivals: schedule.Arrivals) -> None:
-    """Raise SettingsError for an open schedule that has nothing to send in its time."""
+    """Raise SettingsError for an open schedule that ends before its first request."""
     if isinstance(arrivals, schedule.ClosedArrivals):
         return
     if next(schedule.planned(arrivals, seconds=arguments.seconds, requests=None), None) is None:

@@ -1,4 +1,4 @@
-"""What the ``load`` command writes: the JSON of docs/reference/load-json.md, and the same for a terminal."""
+"""The result of the ``load`` command: JSON as in docs/reference/load-json.md, and the same for a terminal."""
 
 import dataclasses
 import datetime as dt
@@ -37,9 +37,9 @@ class Ended:
     cpu_seconds: float
     """Processor time of the client."""
     core_wait_seconds: float | None
-    """How long the client was ready to run while its core had other work; None where the system does not count it."""
+    """How long the client was ready to run while its core had other work; None if the system does not count it."""
     kernel_stamped_share: float | None
-    """Of the reads; None where the kernel was not asked."""
+    """Share of the reads with the kernel's time stamp; None if the kernel was not asked."""
     scheduling: str
     """How the system scheduled the client."""
     drive: Drive
@@ -47,7 +47,7 @@ class Ended:
     rows: typing.Sequence[audit.Row]
     """One per request."""
     servers: tuple[ServerCounts | None, ...] = ()
-    """What each server counted meanwhile; empty where none tells."""
+    """The counts of each server during the load; empty if none tells."""
     stopped_by: str | None = None
     """Name of the signal that ended it."""
 
@@ -116,7 +116,7 @@ def _audit(ended: Ended) -> dict[str, object]:
 
 
 def _server_remarks(ended: Ended) -> typing.Iterator[str]:
-    """Yield what the servers' counters say that a reader should know. Other clients void no load: they may be meant."""
+    """Yield remarks on the servers' counters. Other clients do not void a load: they may be intended."""
     asked = ended.asked
     longest = asked.max_tokens if asked.trace is None else None
     yield from counter_reasons(
@@ -132,7 +132,7 @@ def _server_remarks(ended: Ended) -> typing.Iterator[str]:
 
 
 def _not_streamed(ended: Ended) -> typing.Iterator[str]:
-    """Yield why times of tokens are not known though they were asked for."""
+    """Yield why the times of tokens are not known although they were requested."""
     whole = ended.counted.ok - ended.counted.streams if ended.asked.stream else 0
     if whole:
         yield (
@@ -192,7 +192,7 @@ def _prompts_record(source: Prompts, intended: int) -> dict[str, object]:
 
 
 def begin(path: pathlib.Path) -> None:
-    """See that ``path`` can be written, before anything is sent. Raises StorageFailed."""
+    """Check that ``path`` can be written, before anything is sent. Raises StorageFailed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
@@ -232,7 +232,7 @@ def as_text(content: dict[str, typing.Any]) -> str:
 
 
 def _covered(trace: dict[str, typing.Any]) -> str:
-    """Return how much of its trace a load could send."""
+    """Return, in words, how much of its trace a load could send."""
     left = [
         f"{trace[name]:,} {words}"
         for name, words in (("too_long", "longer than the server's model length"), ("without_tokens", "without tokens"))

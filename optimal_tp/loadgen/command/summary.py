@@ -1,4 +1,4 @@
-"""What one load came to: counts and percentiles in bounded memory, as data and as text."""
+"""Summary of one load: counts and percentiles in bounded memory, as data and as text."""
 
 import operator
 import typing
@@ -15,16 +15,16 @@ class Distribution:
     """Values of 0 or more, kept as counts of whole microseconds, as samples are stored."""
 
     def __init__(self, *, unit_microseconds: float) -> None:
-        """Values come in units of ``unit_microseconds``; everything is told in ms."""
+        """Values come in units of ``unit_microseconds``; results are in ms."""
         self.pending: list[float] = []
         """Values not counted yet; add to it, and call ``settle`` now and then."""
         self.pending_zeros = 0
-        """Values of 0 not counted yet, beside those."""
+        """Number of further values not counted yet, all of them 0."""
         self._unit = unit_microseconds
         self._counted = Histogram(most=_EXACT, width=_CLASS_WIDTH)
 
     def settle(self) -> None:
-        """Count what is pending: in bulk, where one at a time would cost more than the request itself."""
+        """Count the pending values in bulk: one at a time would cost more than the request itself."""
         unit = self._unit
         self._counted.add_all([int(unit * value + 0.5) for value in self.pending])
         self.pending.clear()
@@ -33,7 +33,7 @@ class Distribution:
             self.pending_zeros = 0
 
     def percentile(self, percent: float) -> float | None:
-        """Return the ms that ``percent`` % of all do not exceed, at most 0.1 % too high; None without any."""
+        """Return the ``percent``-th percentile in ms, at most 0.1 % too high; None without any value."""
         self.settle()
         return _ms(self._counted.percentile(percent))
 
@@ -103,7 +103,7 @@ class Summary:
             self.streams += 1
             if len(moments) > 1 and moments[0] == moments[1]:
                 self._merged_firsts += 1
-            if moments[0] == moments[-1]:  # all of one read
+            if moments[0] == moments[-1]:  # all came in one read
                 self._between.pending_zeros += len(moments) - 1
             else:
                 self._between.pending.extend(map(operator.sub, moments[1:], moments))
@@ -113,9 +113,9 @@ class Summary:
 
     @property
     def first_token_merged_share(self) -> float | None:
-        """Of the streams that succeeded, those whose first token came in one read with the next; None without any.
+        """Share of the successful streams whose first two tokens came in one read; None without any stream.
 
-        The first has the moment of the last in that read then, which may be late (docs/decisions/0025).
+        The first token then has the time of the last one in that read, which may be late (docs/decisions/0025).
         """
         return self._merged_firsts / self.streams if self.streams else None
 
