@@ -1,1 +1,1 @@
-"""Turns in blocks until the rule decides."""
+"""The experiment: measure all candidates in turns and blocks until the decision rule has a result."""

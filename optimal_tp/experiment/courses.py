@@ -1,4 +1,4 @@
-"""What is known of each candidate while it is driven, what its next turn is to be, and who goes first in a block."""
+"""The state of each candidate during the experiment, its next turn, and the order of candidates in a block."""
 
 import collections.abc
 import dataclasses
@@ -14,7 +14,7 @@ from optimal_tp.verdict.race.rates import Bracket
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the next turn of a candidate is to be."""
+    """The load of a candidate's next turn."""
 
     arrivals: Arrivals
     counted: Counted | None = None
@@ -24,38 +24,38 @@ class Asked:
 
 @dataclasses.dataclass(kw_only=True)
 class Course:
-    """What is known of one candidate while it is driven."""
+    """The state of one candidate during the experiment."""
 
     servers: int
     cores_used: int
     slots: int
-    """Requests that all its servers work on at a time."""
+    """Requests that all its servers together work on at a time."""
     alone_seconds: float | None = None
-    """Median total latency of one request at a time; None before it was measured, or where none succeeded."""
+    """Median total latency of one request at a time; None before it was measured, or if none succeeded."""
     latency_seconds: float | None = None
-    """Mean total latency of the last turn's counted requests that succeeded."""
+    """Mean total latency of the last turn's successful counted requests."""
     bracket: Bracket | None = None
     searched: int = 0
     """Turns of its bracket so far."""
     log_rate: float | None = None
-    """Of its last open turn, per core."""
+    """Log rate of its last open turn, per core."""
     last_held: bool = False
-    """Whether its last open turn held what is asked."""
+    """Whether its last open turn held the limits."""
     slots_steps: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     """Without limits: requests in flight and log throughput of each step."""
     is_slow: bool = False
-    """Whether it held the limits at no rate of its bracket."""
+    """Whether it missed the limits at every rate of its bracket."""
     slow_shares: list[dict[float, float]] = dataclasses.field(default_factory=list)
-    """Of its turns with one request at a time: by asked share, the share within its limits."""
+    """For each turn with one request at a time: by required share, the measured share within the limits."""
 
     @property
     def busiest(self) -> int:
-        """Requests in flight at its best step; one for each server before the first."""
+        """Requests in flight at its best step; before the first step, one for each server."""
         return max(self.slots_steps, key=lambda step: step[1])[0] if self.slots_steps else self.servers
 
 
 def courses_of(degrees: collections.abc.Iterable[DegreeRecord], settings: WorkloadSettings) -> dict[Candidate, Course]:
-    """Return what is known of those of ``degrees`` that can be measured, before anything was."""
+    """Return the initial state of every candidate in ``degrees`` that can be measured."""
     return {
         each.candidate: Course(
             servers=len(each.urls),
@@ -70,9 +70,9 @@ def courses_of(degrees: collections.abc.Iterable[DegreeRecord], settings: Worklo
 def block_orders(
     candidates: collections.abc.Sequence[Candidate], draw: random.Random
 ) -> collections.abc.Iterator[list[Candidate]]:
-    """Yield the order of ``candidates`` in each block: every one takes every place equally often, in random order.
+    """Yield the order of ``candidates`` in each block: random, but each takes every place equally often.
 
-    The rows of a Latin square of a random permutation, shuffled; then another.
+    The orders are the shuffled rows of a Latin square of a random permutation; then those of another square.
     """
     while True:
         drawn = draw.sample(candidates, len(candidates))

@@ -1,4 +1,4 @@
-"""Where the next turn of each candidate lies, from what was measured so far; the race decides, this only steers."""
+"""Choose the load of each candidate's next turn from the results so far. It only steers: the race decides."""
 
 import math
 import statistics
@@ -23,16 +23,16 @@ from optimal_tp.verdict.race.scoring import GoodputScoring, Throughput
 from optimal_tp.verdict.readings import is_shown_to_miss, limits_by_share, reading, shares_within, throughput
 
 LEAST_LOAD = 0.05
-"""Requests in flight, for each server, of the lowest rate that is tried: nobody waits for another there."""
+"""Requests in flight per server at the lowest rate to try, at which no request waits for another."""
 MOST_DOUBLINGS = 11
-"""Steps of a load without limits: 1024 requests in flight for each that one at a time has."""
+"""Most steps of a load without limits: up to 1024 times the requests in flight of the first step."""
 HELD_OUT_SHARE = 0.7
-"""Of the capacity: the load of the turn that tests the plan's prediction, away from where the model was fitted."""
+"""Load of the turn that tests the plan's prediction, as a share of the capacity, away from the loads of the fit."""
 PROOF_SHARE, TAIL_PROOF_SHARE, MISS_SHARE = 0.9, 0.8, 1.1
-"""Of the capacity: rates that are proven held (the lower one from 98 % on), and missed."""
+"""Rates of the proof, as shares of the capacity: two to be held (the lower one for limits from 98 % on), one missed."""
 TAIL = 0.98
 SATURATED_LATENCIES = 4
-"""Length of a saturated turn in latencies of a request: its first and last do not count."""
+"""Length of a saturated turn, in latencies of a request; the first and the last latency do not count."""
 
 
 class Guidance:
@@ -44,7 +44,7 @@ class Guidance:
         courses: Mapping[Candidate, Course],
         trace: Trace | None = None,
     ) -> None:
-        """Nothing is known yet. ``trace`` is the one that ``settings`` name."""
+        """Start without any result. ``trace`` is the one that ``settings`` name."""
         self.settings = settings
         self._recorded = recorded_arrivals(settings.load, trace)
         self._mean_output = settings.load.output_tokens if trace is None else trace.mean_output
@@ -62,11 +62,11 @@ class Guidance:
 
     @property
     def alone_seconds(self) -> float:
-        """How long one request takes alone at the slowest candidate that was measured; 1 before any was."""
+        """Time of one request alone at the slowest measured candidate; 1 before any was measured."""
         return max((each.alone_seconds for each in self.courses.values() if each.alone_seconds), default=1.0)
 
     def _alone(self, course: Course) -> float:
-        """Return how long one request takes alone there; of the slowest candidate where nobody knows."""
+        """Return the time of one request alone at this candidate; if unknown, at the slowest candidate."""
         return course.alone_seconds or self.alone_seconds
 
     @property
@@ -76,11 +76,11 @@ class Guidance:
 
     @property
     def remaining(self) -> tuple[Candidate, ...]:
-        """The candidates that have not been withdrawn."""
+        """The candidates that are still in the experiment."""
         return tuple(candidate for candidate in self.courses if candidate not in self._withdrawn)
 
     def withdraw(self, candidate: Candidate) -> None:
-        """Go on without ``candidate``: what was measured before is judged anew over the rest, as the verdict will."""
+        """Continue without ``candidate``: earlier results are judged again over the others, as in the verdict."""
         if candidate in self._withdrawn:
             return
         self._withdrawn.add(candidate)
@@ -93,9 +93,9 @@ class Guidance:
     # Before the blocks.
 
     def note_idle(self, candidate: Candidate, samples: Iterable[Sample]) -> None:
-        """Learn how long one request takes alone.
+        """Note how long one request takes alone.
 
-        A candidate that misses the limits by far with nobody to wait for holds them at no rate: it needs no bracket.
+        A candidate that misses the limits by far even without a queue holds them at no rate, so it needs no bracket.
         """
         course = self.courses[candidate]
         own = list(samples)
@@ -105,13 +105,13 @@ class Guidance:
         course.is_slow = any(share < asked / 2 for asked, share in shares_within(own, self.limits).items())
 
     def burst(self, candidate: Candidate) -> Asked:
-        """Return a turn that keeps every slot busy: it says about how much the servers finish, and warms them."""
+        """Return a turn that keeps every slot busy: it gives a rough capacity and warms up the servers."""
         slots = self.courses[candidate].slots
         seconds = (self.settings.load.warm_in + 2) * self.alone_seconds
         return Asked(arrivals=Closed(concurrency=slots), seconds=seconds, requests=4 * slots)
 
     def note_burst(self, candidate: Candidate, turn: Turn, samples: Sequence[Sample]) -> None:
-        """Begin the bracket at a share of what the burst finished, or at little where it finished nothing."""
+        """Begin the bracket at a share of the burst's throughput, or at a low rate if no request succeeded."""
         course = self.courses[candidate]
         finished = sum(sample.status == "ok" for sample in samples)
         elapsed = turn.end_seconds - turn.start_seconds
@@ -124,9 +124,9 @@ class Guidance:
         )
 
     def search(self, candidate: Candidate, seed: int) -> Asked | None:
-        """Return the next turn of the bracket, half as long as others where there are many; None once it has ended.
+        """Return the next turn of the bracket; None once it has ended. In a long bracket turns have half the length.
 
-        Where the rates are stated, the bracket is each of them once.
+        If the settings state the rates, the bracket has each of them once.
         """
         course = self.courses[candidate]
         if course.is_slow:
@@ -142,7 +142,7 @@ class Guidance:
         return self._open(candidate, bracket.next, seed, part)
 
     def note_search(self, found: Reading | None, candidate: Candidate) -> None:
-        """Take what the turn of the bracket said; one that was cut short ends it, as far as it has come."""
+        """Note the result of a turn of the bracket; a turn that was cut short ends the bracket where it is."""
         course = self.courses[candidate]
         bracket = course.bracket
         course.searched += 1
@@ -172,7 +172,7 @@ class Guidance:
         return Asked(arrivals=Closed(concurrency=slots), seconds=seconds)
 
     def note_rise(self, candidate: Candidate, slots: int, found: Throughput | None) -> None:
-        """Take the throughput of a step; one without any counts as the end of growth."""
+        """Note the throughput of a step; a step without any counts as the end of growth."""
         steps = self.courses[candidate].slots_steps
         steps.append((slots, -math.inf if found is None else found.log_rate))
 
@@ -185,7 +185,7 @@ class Guidance:
         return tuple(sorted({*racing, *self.slow()}))
 
     def slow(self) -> tuple[Candidate, ...]:
-        """Return the candidates that seem to hold the limits at no rate, until that is shown."""
+        """Return the candidates that seem to hold the limits at no rate, as long as that is not shown."""
         alpha = (1 - self.settings.decision.confidence) / max(1, len(self.courses))
         return tuple(
             candidate
@@ -194,7 +194,7 @@ class Guidance:
         )
 
     def begin(self) -> None:
-        """Begin the race of the candidates that the bracket found a capacity of."""
+        """Begin the race of the candidates whose bracket found a capacity."""
         fast = [candidate for candidate, course in self._remaining() if not course.is_slow]
         if not self.limits:
             self._throughputs = throughput_race(self.settings, fast)
@@ -219,7 +219,7 @@ class Guidance:
         return self._open(candidate, self._next_rate(candidate, course, block), seed)
 
     def _next_rate(self, candidate: Candidate, course: Course, block: int) -> float:
-        """Return the log rate of the next block: near the fitted capacity; while there is no bracket, in long steps."""
+        """Return the log rate of the next block: near the fitted capacity, or in long steps before there is a fit."""
         last = course.log_rate
         if last is None or self._race is None:
             lowest = 0.7 * course.servers / self._alone(course)
@@ -242,7 +242,7 @@ class Guidance:
         alone = self._alone(course)
         opening = max(1, min(course.slots, round(rate * max(course.latency_seconds or 0.0, alone))))
         warm_in = self.settings.load.warm_in * self.alone_seconds
-        # Who has missed a limit of one percentile may still hold one of another, so then everybody is waited for.
+        # A request that missed the limit of one percentile may meet that of another, so with several wait for all.
         given_up = self.limits if len(limits_by_share(self.limits)) == 1 else {}
         arrivals = open_arrivals(self._recorded, rate, seed=seed, opening=opening)
         total, ttft = given_up.get("total_latency_ms"), given_up.get("ttft_ms")
@@ -256,13 +256,13 @@ class Guidance:
         return Asked(arrivals=arrivals, counted=requests)
 
     def note_latency(self, turn: Turn, samples: Sequence[Sample]) -> None:
-        """Learn how long requests take under load: the next turn opens with so many, and is so long."""
+        """Note how long requests take under load; the next turn's length and first requests follow from it."""
         latencies = [ms for sample in counted(turn, samples) if (ms := sample.total_latency_ms) is not None]
         if latencies:
             self.courses[of(turn)].latency_seconds = statistics.fmean(latencies) / 1000
 
     def reading(self, turn: Turn, samples: Sequence[Sample]) -> Reading | Throughput | None:
-        """Return what ``turn`` says in the race's terms."""
+        """Return the result of ``turn`` in the race's terms."""
         course = self.courses[of(turn)]
         if not self.limits:
             return throughput(turn, samples, course.cores_used)
@@ -276,7 +276,7 @@ class Guidance:
         return found
 
     def add_block(self, found: Iterable[Reading | Throughput]) -> None:
-        """Take what a block measured, and judge."""
+        """Add the results of a block, and judge."""
         everything = [one for one in found if one.candidate not in self._withdrawn]
         self._blocks.append(everything)
         if self._race is not None:
@@ -285,7 +285,7 @@ class Guidance:
             self.standing = self._throughputs.add_block([one for one in everything if isinstance(one, Throughput)])
 
     def is_settled(self) -> bool:
-        """Whether a safe choice is found, and of whoever seems to hold the limits at no rate that is shown."""
+        """Whether there is a safe choice, and every candidate that seems to miss the limits is shown to miss them."""
         if self.slow():
             return False
         if all(course.is_slow for _, course in self._remaining()):
@@ -293,7 +293,7 @@ class Guidance:
         return self.standing is not None and self.standing.safe is not None
 
     def look(self, *, seconds_left: float) -> Look:
-        """Return what the race says by now, with ``seconds_left`` of the experiment's time."""
+        """Return the present result of the race, with ``seconds_left`` of the experiment's time."""
         return look_at(self.standing, self.settings.decision, seconds_left=seconds_left)
 
     # After the choice.
@@ -309,13 +309,13 @@ class Guidance:
         return self._open(chosen, by.log_capacity + math.log(share), seed)
 
     def note_proof(self, found: Reading) -> bool:
-        """Take a turn of the proof; return whether both rates are shown."""
+        """Note a turn of the proof; return whether both rates are shown."""
         self._proof.append(found)
         shown = proof(self._proof, alpha=1 - self.settings.decision.confidence)
         return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
     def held_out(self, candidate: Candidate, seed: int) -> Asked | None:
-        """Return the open turn at which the plan's prediction is tested; None where no capacity is known."""
+        """Return the open turn that tests the plan's prediction; None if no capacity is known."""
         course = self.courses[candidate]
         if self._race is not None:
             by = self._race[0].fits.get(candidate)

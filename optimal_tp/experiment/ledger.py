@@ -1,4 +1,4 @@
-"""What a run has measured so far, kept on disk, in the bucket and in CloudWatch."""
+"""Keep the results of a run on disk, in the bucket and in CloudWatch."""
 
 import collections.abc
 import dataclasses
@@ -32,11 +32,11 @@ class Kept:
     turn: Turn
     samples: collections.abc.Sequence[Sample]
     faults: tuple[str, ...]
-    """Why it cannot be trusted; empty for a sound one."""
+    """Reasons why it cannot be trusted; empty for a sound turn."""
 
 
 class Ledger:
-    """One run's samples and turns. Raises StorageFailed from every method when the disk takes no more."""
+    """One run's samples and turns. Every method raises StorageFailed when the disk cannot be written."""
 
     def __init__(  # noqa: PLR0913 - a run's places, its clock, and which part of it this is
         self,
@@ -51,8 +51,8 @@ class Ledger:
     ) -> None:
         """Keep the run that ``record`` describes in ``folder``; ``elapsed`` returns seconds since its origin.
 
-        ``share``: which part of every turn is here; turns and samples say what the whole of them was to be. ``part``:
-        number of the next file of samples, where ``folder`` has others of this run.
+        ``share`` is this process's part of every turn; turns and samples describe the whole load. ``part`` is the
+        number of the next file of samples, if ``folder`` already has some of this run.
         """
         self.record = record
         self._folder = folder
@@ -61,7 +61,7 @@ class Ledger:
         self._elapsed = elapsed
         self._share = share
         self._part = part
-        # Of an earlier process; whether the bucket has the last of them nobody knows.
+        # From an earlier process, which may not have uploaded the last of them to the bucket.
         self._unsent = [folder / samples_name(part - 1)] if part else []
         self._log = TurnLog(folder)
         self._spool: Spool | None = None
@@ -69,13 +69,13 @@ class Ledger:
 
     @property
     def bucket_failure(self) -> str | None:
-        """Why the bucket does not hold everything; None if it does or there is none."""
+        """Why the bucket lacks results; None if it has all of them, or if there is no bucket."""
         return None if self._bucket is None else self._bucket.failure
 
     def add_sample(self, sample: Sample) -> None:
-        """Keep ``sample`` of the turn under way."""
+        """Keep ``sample`` of the current turn."""
         if self._spool is None:
-            # Whatever ends this process, the system has every sample.
+            # Even if this process is killed, the operating system has every sample.
             self._spool = Spool(self._folder / samples_name(self._part), buffer_bytes=0)
         self._spool.add(sample)
         self._turn.append(brief(sample))
@@ -94,7 +94,7 @@ class Ledger:
         return kept
 
     def kept(self, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Kept:
-        """Return what ``turn`` and its ``samples``, as ``brief`` leaves them, come to; nothing is kept by this."""
+        """Return ``turn`` with its audit and its ``samples``, shortened by ``brief``; this keeps nothing."""
         return Kept(
             turn=turn,
             samples=samples,
@@ -102,7 +102,7 @@ class Ledger:
         )
 
     def close_part(self) -> None:
-        """Make everything kept so far safe: in the folder, then in the bucket."""
+        """Secure everything kept so far: in the folder, then in the bucket."""
         files, self._unsent = self._unsent, []
         if self._spool is not None:
             self._spool.close()
@@ -116,13 +116,13 @@ class Ledger:
             self._bucket.store(files)
 
     def end(self, ending: Ending, detail: str | None) -> RunRecord:
-        """Keep how the run ended, and return its whole record."""
+        """Record how the run ended, and return its whole record."""
         self.record = dataclasses.replace(self.record, ending=ending, ending_detail=detail)
         self.close_part()
         return self.record
 
     def _whole_rate(self, turn: Turn, own: collections.abc.Sequence[Sample]) -> float | None:
-        """Return the output tokens per second of all shares, as this one has them: that of a slot times all slots."""
+        """Return the output tokens per second of all shares, judged by this one: the rate of a slot times all slots."""
         mine = own_turn(turn, self._share)
         rate = output_tokens_per_second(mine, own)
         if rate is None or turn.concurrency is None or mine.concurrency is None:
@@ -147,7 +147,7 @@ class Ledger:
         return {metric.name: metric.of_turn(known) for metric in METRICS if metric.of_turn is not None}
 
     def figures(self, kept: Kept) -> str:
-        """Return what ``kept`` came to, in one line."""
+        """Return the result of ``kept`` in one line."""
         turn, own = kept.turn, counted(kept.turn, kept.samples)
         rate = self._whole_rate(turn, kept.samples)
         latencies = sorted(value for sample in own if (value := sample.total_latency_ms) is not None)

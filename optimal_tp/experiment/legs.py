@@ -1,4 +1,4 @@
-"""A sweep's models one after the other; what cannot be measured does not keep the next from its turn."""
+"""Measure a sweep's models one after the other; if one fails, the next one still has its turn."""
 
 import collections.abc
 import pathlib
@@ -21,7 +21,7 @@ def planned(name: str, settings: collections.abc.Iterable[WorkloadSettings]) -> 
 
 
 class SweepKeeper:
-    """Keeps a sweep's record in ``folder``, and in ``bucket`` where there is one."""
+    """Keeps a sweep's record in ``folder``, and in ``bucket`` if there is one."""
 
     def __init__(self, folder: pathlib.Path, bucket: Bucket | None) -> None:
         """Write beside the runs' folders."""
@@ -29,10 +29,10 @@ class SweepKeeper:
         self.bucket = bucket
 
     def restored(self, planned: Sweep) -> Sweep:
-        """Return the record that an earlier process kept; ``planned`` where it kept none.
+        """Return the record that an earlier process kept; ``planned`` if it kept none.
 
-        Raises ResumeFailed for one that this release does not read, or of other models, StorageFailed where folder or
-        bucket fail.
+        Raises ResumeFailed if this release cannot read the record or it has other models, and StorageFailed if folder
+        or bucket fail.
         """
         path = self.folder / SWEEP
         if self.bucket is not None and not path.exists():
@@ -49,7 +49,7 @@ class SweepKeeper:
         return found
 
     def keep(self, sweep: Sweep) -> None:
-        """Write ``sweep`` whole or not at all. Raises StorageFailed when the folder takes no more."""
+        """Write ``sweep`` atomically. Raises StorageFailed if the folder cannot be written."""
         path = write_whole(self.folder, SWEEP, encode_sweep(sweep))
         if self.bucket is not None:
             self.bucket.store([path])
@@ -58,9 +58,9 @@ class SweepKeeper:
 async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watcher: Watcher, halt: Halt) -> None:
     """Measure every model of ``sweep`` in order, until ``halt`` is set.
 
-    A model that fails is kept as failed, with its sentence, and the next one has its turn; in a sweep that goes on one
-    that failed before has none. Where the money has ended nothing is raised: what was measured is to be reported.
-    Raises Interrupted for a signal, StorageFailed and ResumeFailed.
+    A model that fails is recorded with its message, and the next one has its turn; a resumed sweep does not repeat it.
+    The end of the budget raises nothing, because the results so far are to be reported. Raises Interrupted for a
+    signal, StorageFailed and ResumeFailed.
     """
     keeper.keep(sweep)
     for index, leg in enumerate(sweep.legs):
@@ -75,7 +75,7 @@ async def measure_all(sweep: Sweep, measure: Measure, keeper: SweepKeeper, watch
             await measure(index)
         except Interrupted as error:
             is_budget = all(how == "budget" for how, _ in halt.reasons)
-            # After a signal another process may go on with what the bucket has.
+            # After a signal another process may continue with the results in the bucket.
             goes_on = keeper.bucket is not None and not is_budget
             keeper.keep(sweep.changed(index, "running" if goes_on else "failed", str(error)))
             if is_budget:

@@ -1,4 +1,4 @@
-"""What the race says by now, for whoever watches."""
+"""The present result of the race, for progress displays."""
 
 import math
 
@@ -8,7 +8,7 @@ from optimal_tp.verdict.race.blocks import Standing
 
 
 def look_at(standing: Standing | None, decision: Decision, *, seconds_left: float) -> Look:
-    """Return ``standing`` in the watcher's terms; None is a race that has not begun."""
+    """Return ``standing`` in the watcher's terms; None: the race has not begun."""
     chosen = None if standing is None else standing.safe
     reason = "no safe choice yet" if chosen is None else f"{chosen.name} is a safe choice"
     return Look(

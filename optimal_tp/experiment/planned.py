@@ -33,7 +33,7 @@ class Ended:
 
 
 def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
-    """Return what ended a run early, a signal or a failure; None for any other end."""
+    """Return the signal or failure that ended a run early, as an exception; None for any other end."""
     if record.ending == "interrupted":
         return Interrupted(str(record.ending_detail))
     if record.ending == "failed":
@@ -42,7 +42,7 @@ def failure_of(record: RunRecord) -> Interrupted | ServerFailed | None:
 
 
 def raise_ending(record: RunRecord) -> None:
-    """Raise Interrupted or ServerFailed for a run that was ended by a signal or a failure."""
+    """Raise Interrupted or ServerFailed if a signal or a failure ended the run."""
     failure = failure_of(record)
     if failure is not None:
         raise failure
@@ -58,7 +58,7 @@ def asked_stretch(  # noqa: PLR0913 - all of it is in the stretch
     ignore_eos: bool,
     trace: Trace | None,
 ) -> Stretch:
-    """Return a stretch of the requests that ``load`` asks for, without an end; those of a ``trace`` say their sizes."""
+    """Return a stretch of ``load``'s requests, without an end; with a ``trace``, requests have sizes of their own."""
     return Stretch(
         stage=stage,
         degree=candidate.degree,
@@ -79,7 +79,7 @@ def asked_stretch(  # noqa: PLR0913 - all of it is in the stretch
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedExperiment:
-    """The share of one process. It never looks at what it measured: alone, that says nothing."""
+    """The share of one process. It never evaluates its own results, which say nothing without the other shares."""
 
     settings: WorkloadSettings
     timetable: Timetable
@@ -94,7 +94,7 @@ class PlannedExperiment:
     trace: Trace | None = None
 
     async def run(self) -> Ended:
-        """Take every turn in which this share has a part; returns how it ended, with everything in the ledger."""
+        """Take this share's part of every turn; return how the experiment ended, with all results in the ledger."""
         table = self.timetable
         self.watcher.stage("the timetable", total=table.seconds)
         for _, together in itertools.groupby(table.turns, key=lambda turn: (turn.stage, turn.block)):
@@ -137,7 +137,7 @@ class PlannedExperiment:
 
 
 def planned_origin(part: Part) -> float:
-    """Return the clock at the common start of ``part``. Raises ServerFailed when that is over already."""
+    """Return the clock at the common start of ``part``. Raises ServerFailed if that has passed already."""
     left = dt.datetime.fromisoformat(part.start).timestamp() - time.time()
     if left < 0:
         raise ServerFailed(
@@ -149,7 +149,7 @@ def planned_origin(part: Part) -> float:
 
 
 def planned_experiment(session: "Session", turns: Turns, ledger: Ledger, origin: float) -> PlannedExperiment:
-    """Return the share of ``session``, whose clock stands at ``origin`` at the common start."""
+    """Return ``session``'s share of the experiment; ``origin`` is the clock at the common start."""
     cores = {each.candidate: each.cores_used for each in ledger.record.degrees if each.gate is None}
     return PlannedExperiment(
         settings=session.settings,

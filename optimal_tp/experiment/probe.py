@@ -1,4 +1,4 @@
-"""The steady probe: after the experiment, one request to each candidate in turn and a pause, until it is stopped."""
+"""The steady probe after the experiment: one request to each candidate in turn, a pause, and again until stopped."""
 
 import time
 import typing
@@ -13,15 +13,15 @@ if typing.TYPE_CHECKING:
     from optimal_tp.experiment.session import Session
 
 PAUSE_SECONDS = 10.0
-"""Between rounds, as in the AWS sample's load generator."""
+"""Pause between rounds, as in the AWS sample's load generator."""
 
 
 async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SECONDS) -> None:
-    """Probe ``session``'s servers until its halt is set. Its samples go to CloudWatch only: no run has an end here."""
+    """Probe ``session``'s servers until its halt is set. Samples go to CloudWatch only, because the run has ended."""
     halted = session.halt.event
     load = session.settings.load
     targets = session.targets()
-    # Servers that take turns are not changed every few seconds for ever: the first round stays.
+    # Servers that take turns are not swapped every few seconds: only those of the first round are probed.
     rounds = session.rounds or (tuple(targets),)
     together = next((each for one in rounds if (each := tuple(c for c in one if c in targets))), ())
     if session.arena.can_restart and together:

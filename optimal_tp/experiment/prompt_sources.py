@@ -1,4 +1,4 @@
-"""Where a run's prompts come from."""
+"""Create a run's prompts: synthetic, from a file, or with the sizes of a trace."""
 
 import collections.abc
 import itertools
@@ -19,7 +19,7 @@ from optimal_tp.settings.workload import WorkloadSettings
 
 
 def trace_record(trace: Trace) -> TraceRecord:
-    """Return what the record says of ``trace``."""
+    """Return the record of ``trace``."""
     return TraceRecord(
         file=trace.path,
         form=trace.form,
@@ -36,14 +36,14 @@ def trace_record(trace: Trace) -> TraceRecord:
 def turn_prompts(
     source: prompts.Prompts, trace: Trace | None, share: Share
 ) -> collections.abc.Callable[[Stretch], collections.abc.Iterator[Prompt]]:
-    """Return what makes the prompts of each stretch: no two processes send one, for a prefix cache could answer."""
+    """Return the maker of each stretch's prompts. No two processes send the same: a prefix cache could answer it."""
     sized = source.sized
     if trace is None or sized is None:
         each = itertools.islice(source.each, share.index, None, share.count)
         return lambda _: each
 
     def recorded(stretch: Stretch) -> collections.abc.Iterator[Prompt]:
-        """Yield prompts with the sizes that the trace has from the place where ``stretch`` begins in it."""
+        """Yield prompts with the trace's sizes, from the place in the trace where ``stretch`` begins."""
         arrivals = stretch.arrivals
         first = arrivals.first if isinstance(arrivals, Replay) else window(stretch.seed, len(trace.shapes))
         shapes = recorded_shapes(trace.shapes, first, seed=stretch.seed, opening=opening(arrivals), share=stretch.share)
@@ -61,11 +61,11 @@ async def prompts_of(
     salt: str = "",
     asked: int = 0,
 ) -> prompts.Prompts:
-    """Return what ``settings`` ask for, in tokens of ``server``: the same sequence for each candidate.
+    """Return the prompts for ``settings``, in tokens of ``server``: the same sequence for each candidate.
 
-    A run that goes on must not ask again what it asked before, for a prefix cache could answer: random prompts are
-    others with another ``salt``, and of a file the ``asked`` first ones are left out. Raises SettingsError for a file
-    without prompts, or that cannot be read.
+    A resumed run must not repeat earlier prompts, because a prefix cache could answer them. So pass another ``salt``
+    for other random prompts; from a file the first ``asked`` prompts are left out. Raises SettingsError for a file that
+    has no prompts or cannot be read.
     """
     load = settings.load
     if load.prompt == "seed":
@@ -76,7 +76,7 @@ async def prompts_of(
         return source
     model, text = settings.model.name, " ".join(prompts.WORDS)
     seed = random.Random(f"{load.seed} {salt}").getrandbits(32) if salt else load.seed
-    own = random.Random(f"{seed} {share.index}").getrandbits(32)  # sizes are told one by one, so shares cannot be cut
+    own = random.Random(f"{seed} {share.index}").getrandbits(32)  # each request has its size, so shares cannot be cut
     if load.api == "chat":
         added = await server.template_tokens(model, text) or 0
         if trace is None:
@@ -89,7 +89,7 @@ async def prompts_of(
 
 
 def said_of(sources: collections.abc.Iterable[prompts.Prompts], *, ignore_eos: bool) -> dict[str, str]:
-    """Return what the record says of the prompts, all of one kind, and of the answers."""
+    """Return the record's entries on the prompts, all of one kind, and on the answers."""
     said = {OUTPUT_TOKENS: EXACT if ignore_eos else "at most"}
     for first in itertools.islice(sources, 1):
         unique = "unique" if first.unique else "repeated: a prefix cache may answer"
@@ -99,7 +99,7 @@ def said_of(sources: collections.abc.Iterable[prompts.Prompts], *, ignore_eos: b
 
 
 def _of_file(path: str) -> prompts.Prompts:
-    """Return the prompts in the file ``path``. Raises SettingsError for one without any, or that cannot be read."""
+    """Return the prompts in the file ``path``. Raises SettingsError if it has none or cannot be read."""
     try:
         return prompts.from_lines(pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The metrics of a run on their way to CloudWatch, beside the event loop that measures."""
+"""Publish a run's metrics to CloudWatch outside the event loop that measures."""
 
 import collections.abc
 import contextlib
@@ -18,10 +18,10 @@ _FAILURES = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 def published(
     minutes: Minutes, cloudwatch: CloudWatch, folder: pathlib.Path, watcher: Watcher
 ) -> collections.abc.Iterator[Minutes]:
-    """Publish what ``minutes`` collects while inside; requests that wait are in ``folder``.
+    """Publish the metrics in ``minutes`` while the context is open; requests that wait are kept in ``folder``.
 
-    What an earlier process left there is sent too. A minute that was not whole when it died is in no request, and its
-    samples are in the run alone: what was sent is never sent again.
+    Requests that an earlier process left there are sent too. A minute that was incomplete when that process died is in
+    no request; its samples are in the run's results only. Nothing is sent twice.
     """
     outbox = folder / "outbox"
     publisher = Publisher(minutes, cloudwatch, Outbox(outbox, watcher.say), watcher.say, failures=_FAILURES)
@@ -33,7 +33,7 @@ def published(
 
 
 def _finish(publisher: Publisher, outbox: pathlib.Path, watcher: Watcher) -> None:
-    """Send what is left. Metrics that cannot be kept are said, not raised: the run's own end matters more."""
+    """Send the remaining metrics. A failure is reported, not raised, because the run's own result matters more."""
     try:
         left = publisher.finish()
     except StorageFailed as error:
@@ -42,5 +42,5 @@ def _finish(publisher: Publisher, outbox: pathlib.Path, watcher: Watcher) -> Non
     if left:
         watcher.say(f"{left} requests to CloudWatch were not sent; they are kept in {outbox}")
         return
-    with contextlib.suppress(OSError):  # what CloudWatch refused is kept there
+    with contextlib.suppress(OSError):  # it stays if it holds requests that CloudWatch refused
         outbox.rmdir()

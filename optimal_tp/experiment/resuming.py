@@ -1,4 +1,4 @@
-"""A run's name, what must hold for it to go on after the death of its process, and where its clock stands then."""
+"""Resume a run after its process died: its name, the conditions, and its clock."""
 
 import collections.abc
 import datetime as dt
@@ -15,9 +15,9 @@ from optimal_tp.settings.workload import WorkloadSettings
 def refuse_other_run(
     record: RunRecord, settings: WorkloadSettings, rounds: Rounds | None, pins: collections.abc.Mapping[str, str]
 ) -> None:
-    """Raise ResumeFailed where ``record`` is not of a run of these settings, rounds and pins, with what differs.
+    """Raise ResumeFailed, naming the differences, if ``record`` is of a run with other settings, rounds or pins.
 
-    ``pins``: those that are known before a server is asked.
+    ``pins`` are those known before any server is asked.
     """
     differing = [f"pin {name}" for name in sorted(pins) if record.pins.get(name) != pins[name]]
     if record.settings != settings:
@@ -33,14 +33,15 @@ def refuse_other_run(
 
 
 def last_known_seconds(record: RunRecord) -> float:
-    """Return the last moment that ``record`` tells of, from the run's origin."""
+    """Return the last moment in ``record``, in seconds from the run's origin."""
     return max((turn.end_seconds for turn in record.turns), default=0.0)
 
 
 def resumed_origin(record: RunRecord, now_epoch_seconds: float, clock: float) -> float:
-    """Return what ``clock``, which is read now, showed at the origin of ``record``: its times go on, with the gap.
+    """Return the reading of the clock at the origin of ``record``; ``clock`` is its reading now.
 
-    The wall clock says how long the gap was; one that was set back since does not turn the run's time back.
+    The run's times continue and include the gap, which the wall clock gives. A wall clock that was set back does not
+    turn the run's time back.
     """
     origins = [
         turn.start_epoch_seconds - turn.start_seconds for turn in record.turns if turn.start_epoch_seconds is not None
@@ -50,7 +51,7 @@ def resumed_origin(record: RunRecord, now_epoch_seconds: float, clock: float) ->
 
 
 def requests_of(record: RunRecord, candidate: Candidate) -> int:
-    """Return how many requests were sent to the servers of ``candidate``, as far as is known."""
+    """Return the known number of requests that were sent to the servers of ``candidate``."""
     return sum(turn.requests for turn in record.turns if of(turn) == candidate)
 
 

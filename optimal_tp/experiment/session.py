@@ -1,4 +1,4 @@
-"""One run from the servers' readiness to its whole record: the same in a cluster, on one machine, and elsewhere."""
+"""One run, from ready servers to its complete record: the same in a cluster, on one machine, or on your own servers."""
 
 import collections.abc
 import contextlib
@@ -49,10 +49,10 @@ class Session:
     """All candidates that the settings ask for; the ones with a gate are not measured."""
     arena: Arena
     folder: pathlib.Path
-    """Where samples and record are kept."""
+    """Folder of samples and record."""
     bucket: Bucket | None
     cloudwatch: CloudWatch | None
-    """None publishes nothing."""
+    """None: publish nothing."""
     pins: dict[str, str]
     watcher: Watcher
     halt: Halt
@@ -60,32 +60,32 @@ class Session:
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float
     rounds: Rounds | None = None
-    """Candidates whose servers run at the same time, where all of them cannot; None where they can."""
+    """Candidates whose servers run at the same time; None if all of them can."""
     model_title: str = ""
-    """The model's, before the candidate in the metrics of a sweep; empty for one model alone."""
+    """The model's title, put before the candidate in the metrics of a sweep; empty for one model alone."""
     part: Part | None = None
-    """Which part of the run is done here; None does all of it."""
+    """This process's part of the run; None: the whole run."""
     restored: Restored | None = None
-    """What an earlier process has kept of the run in ``folder``, to go on with; None begins it."""
+    """The part of the run that an earlier process kept in ``folder``, to be continued; None: a new run."""
     access: Access = OPEN
-    """What the servers ask of a client."""
+    """Headers, key and certificates that the servers require."""
     physics: Physics | None = None
-    """Roof of a core and sizes of the model, for the report; None where nobody knows them."""
+    """Roof of a core and sizes of the model, for the report; None if they are not known."""
 
     @functools.cached_property
     def trace(self) -> Trace | None:
-        """The trace that the settings name. Raises SettingsError for a file that is none."""
+        """The trace that the settings name. Raises SettingsError for a file that is not a trace."""
         return trace_of(self.settings)
 
     async def conduct(self) -> RunRecord:
-        """Run the experiment and return its record; where it had come to its end before, nothing is measured.
+        """Run the experiment and return its record; if it had ended before, nothing is measured.
 
-        Raises SettingsError for targets that are not what they should be, StorageFailed when results cannot be kept,
-        Interrupted when ``halt`` was set before anything was measured, ResumeFailed where ``restored`` is not this run.
+        Raises SettingsError for targets with a wrong identity, StorageFailed if results cannot be kept, Interrupted if
+        ``halt`` was set before anything was measured, and ResumeFailed if ``restored`` is of another run.
         """
         if self.restored is not None:
             return await self._resume(self.restored)
-        self.trace  # noqa: B018 - a bad file is told before anybody waits for servers
+        self.trace  # noqa: B018 - report a bad file before waiting for servers
         sources: dict[Candidate, prompts.Prompts] = {}
         if (without_load := await self._meet_all(sources)) is not None:
             return without_load
@@ -93,7 +93,7 @@ class Session:
         origin = time.perf_counter() if self.part is None else planned_origin(self.part)
         with self.published(time.time() + origin - time.perf_counter()) as minutes:
             ledger = self._ledger(self._record(sources), minutes, origin)
-            ledger.close_part()  # whoever goes on with the run needs its record
+            ledger.close_part()  # a process that resumes the run needs its record
             turns = self._turns(sources, ledger, origin)
             if self.part is not None:
                 return await self._end(planned_experiment(self, turns, ledger, origin), ledger)
@@ -101,7 +101,7 @@ class Session:
             return await self._end(self._experiment(live, ledger.record), ledger)
 
     async def _resume(self, restored: Restored) -> RunRecord:
-        """Go on with a run; its servers are looked at when the first new turn is asked for."""
+        """Resume a run; its servers are checked when the first new turn is due."""
         if restored.is_over:
             return restored.record
         refuse_other_run(restored.record, self.settings, self.rounds, self.pins)
@@ -114,7 +114,7 @@ class Session:
             ledger.close_part()
 
             async def go_live(candidate: Candidate) -> Live:
-                """Take turns on the servers from now on."""
+                """Return turns on the servers, for use from now on."""
                 url = await self._met_again(candidate)
                 salt, sources = f"after {now:.3f} s", {}
                 for each in _served(restored.record.degrees) if url is not None else ():
@@ -128,10 +128,10 @@ class Session:
             return await self._end(self._experiment(taking, restored.record), ledger)
 
     async def _met_again(self, candidate: Candidate) -> str | None:
-        """Meet the servers that run with those of ``candidate``, or else others; return one's URL, None of none.
+        """Meet the servers that run with those of ``candidate``, or else others; return one URL, or None.
 
-        Every server of the model tells its tokens alike. None also where ``halt`` was set meanwhile: the run ends then
-        with what was measured before.
+        Any server of the model will do, because all count tokens alike. None also if ``halt`` was set meanwhile; the
+        run then ends with its earlier results.
         """
         with contextlib.suppress(Interrupted):
             for together in sorted(self.rounds or (tuple(self._measured()),), key=lambda each: candidate not in each):
@@ -142,10 +142,10 @@ class Session:
         return None
 
     async def _end(self, experiment: Experiment | PlannedExperiment, ledger: Ledger) -> RunRecord:
-        """Run ``experiment`` to its end, and keep what was known of the servers by then."""
+        """Run ``experiment`` to its end, and record the state of the servers."""
         ended = await experiment.run()
         ledger.record = dataclasses.replace(ledger.record, steps=self.arena.steps)
-        if ended.ending not in ("failed", "interrupted"):  # a run that goes on needs who began it
+        if ended.ending not in ("failed", "interrupted"):  # a resumed run needs the candidates that it began with
             degrees = tuple(each.after(self.arena.steps) for each in ledger.record.degrees)
             ledger.record = dataclasses.replace(ledger.record, degrees=degrees)
         record = ledger.end(ended.ending, ended.detail)
@@ -154,13 +154,13 @@ class Session:
         return record
 
     async def prepare(self) -> RunRecord | None:
-        """Meet all servers, and nothing more; return the kept record of a run in which nothing can be measured."""
+        """Only meet all servers; return the record if nothing can be measured, else None."""
         return await self._meet_all({})
 
     async def _meet_all(self, sources: dict[Candidate, prompts.Prompts]) -> RunRecord | None:
         """Meet the servers of every round and put their prompts into ``sources``.
 
-        Returns the kept record of a run without any load: no candidate is left, or the money has ended.
+        Returns the record of a run that ends without any load, because no candidate is left or the budget is spent.
         """
         try:
             for together in self.rounds or (tuple(self._measured()),):
@@ -179,9 +179,9 @@ class Session:
         return self._ledger(self._record({}), None, time.perf_counter()).end(ending, detail)
 
     async def meet(self, together: tuple[Candidate, ...]) -> None:
-        """Have the servers of ``together`` up and see that they are what they should be.
+        """Bring the servers of ``together`` up and check their identity.
 
-        One that was started from here and is not leaves the run with its word. Raises what ``conduct`` raises.
+        A candidate whose servers we started and that fails the check leaves the run. Raises what ``conduct`` raises.
         """
         here = {each: urls for each, urls in self._measured().items() if each in together}
         if not self.arena.can_restart:
@@ -210,7 +210,7 @@ class Session:
             raise Interrupted(f"ended before anything was measured: {self.halt.reasons[0][1]}")
 
     def _measured(self) -> dict[Candidate, tuple[str, ...]]:
-        """Return the URLs of all that have not left, by candidate."""
+        """Return the URLs of all candidates that have not left the run."""
         return _served(each.after(self.arena.steps) for each in self._began_with)
 
     @property
@@ -218,7 +218,7 @@ class Session:
         return self.degrees if self.restored is None else self.restored.record.degrees
 
     def targets(self) -> dict[Candidate, Target]:
-        """Return the servers that are measured, by candidate."""
+        """Return the servers to measure, by candidate."""
         model, headers = self.settings.model.name, self.access.headers
         return {each: Target(urls=urls, model=model, headers=headers) for each, urls in self._measured().items()}
 
@@ -232,7 +232,7 @@ class Session:
 
     @contextlib.contextmanager
     def published(self, origin_epoch_seconds: float) -> collections.abc.Iterator[Minutes | None]:
-        """Yield what collects metrics, and publish it meanwhile, off the event loop that measures."""
+        """Yield the collector of metrics, which are published outside the event loop that measures."""
         if self.cloudwatch is None:
             yield None
             return
@@ -246,7 +246,7 @@ class Session:
 
     @property
     def share(self) -> Share:
-        """Which share of every turn is sent from here."""
+        """The share of every turn that this process sends."""
         return WHOLE if self.part is None else Share(index=self.part.pod, count=self.part.pods)
 
     def _ledger(self, record: RunRecord, minutes: Minutes | None, origin: float, *, part: int = 0) -> Ledger:
@@ -275,7 +275,7 @@ class Session:
         )
 
     def _experiment(self, taking: Taking, record: RunRecord) -> Experiment:
-        """Return the experiment of the candidates that ``record`` was begun with."""
+        """Return the experiment with the candidates that ``record`` began with."""
         return Experiment(
             settings=self.settings,
             courses=courses_of(record.degrees, self.settings),

@@ -1,4 +1,4 @@
-"""The experiment: each candidate alone, a bracket, blocks in which every candidate has its turn, and what follows."""
+"""The stages of the experiment: one request at a time, search for the capacity, blocks, proof, held-out turns."""
 
 import collections.abc
 import dataclasses
@@ -22,15 +22,15 @@ from optimal_tp.verdict.race.capacity import Reading
 from optimal_tp.verdict.race.scoring import Throughput
 
 BLOCKS_A_VISIT = 4
-"""Blocks on one start of the servers. Where they take turns it is so many before the next ones' turn, for a change of
-servers takes minutes; where all run at once they are restarted after so many, until there were as many starts."""
+"""Blocks per start of the servers. Servers that take turns measure this many blocks before the next ones start, because
+a change takes minutes. Servers that all run at once are restarted after this many, until each had STARTS starts."""
 STARTS = 3
-"""Three visits give the least number of blocks, and three starts of every server."""
+"""Starts of every server: three visits give the least number of blocks."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Experiment:
-    """One run over the candidates of ``courses``, the ones that passed the gates."""
+    """One run over the candidates of ``courses``, those that passed the gates."""
 
     settings: WorkloadSettings
     courses: collections.abc.Mapping[Candidate, Course]
@@ -39,11 +39,11 @@ class Experiment:
     halt: Halt
     ignore_eos: bool
     rounds: Rounds | None = None
-    """Candidates whose servers run at the same time; None where all do, and somebody else started them."""
+    """Candidates whose servers run at the same time; None if all do and we did not start them."""
     can_restart: bool = False
     """Whether servers that all run at the same time can be restarted."""
     trace: Trace | None = None
-    """What requests have their sizes from, and their times where the settings say so; None draws both."""
+    """Source of the requests' sizes and, if the settings say so, of their times; None: both are drawn."""
 
     def __post_init__(self) -> None:
         self.guidance = Guidance(self.settings, self.courses, self.trace)
@@ -54,7 +54,7 @@ class Experiment:
         self._deadline = float("inf")
 
     async def run(self) -> Ended:
-        """Run every stage; returns how it ended, with everything measured in the ledger."""
+        """Run every stage; return how the experiment ended, with all results in the ledger."""
         deadline = self._deadline = self.taking.now() + self.settings.decision.budget_seconds
         for together in self._together():
             for stage in (self._alone, self._search if self.guidance.limits else self._rise):
@@ -74,7 +74,7 @@ class Experiment:
         return self._halted() if self.halt.event.is_set() else ended
 
     def _together(self) -> list[list[Candidate]]:
-        """Return the candidates by round; all of them in one where their servers all run."""
+        """Return the candidates by round; a single round if all servers run at once."""
         if self.rounds is None:
             return [list(self.courses)]
         return [[candidate for candidate in together if candidate in self.courses] for together in self.rounds]
@@ -153,7 +153,7 @@ class Experiment:
         return Ended(ending="blocks", detail=f"all {most} blocks were measured")
 
     def _restarts_before(self, block: int) -> bool:
-        """Whether servers that all run at once are to be restarted, so that each has as many starts as in turns."""
+        """Whether to restart servers that all run at once, so that each has as many starts as servers in turns have."""
         at_once = self.can_restart and len(self._together()) == 1
         return at_once and block in range(BLOCKS_A_VISIT, STARTS * BLOCKS_A_VISIT, BLOCKS_A_VISIT)
 
@@ -175,7 +175,7 @@ class Experiment:
         return all(pair.is_better or pair.turned().is_better for pair in standing.pairs)
 
     async def _visit(self, blocks: range, orders: dict[int, list[Candidate]]) -> dict[int, list[Reading | Throughput]]:
-        """Measure ``blocks``; servers that take turns measure all of them before the next ones' turn."""
+        """Measure ``blocks``; servers that take turns measure all of them before the next servers start."""
         found: dict[int, list[Reading | Throughput]] = {block: [] for block in blocks}
         racing = self.guidance.racing()
         together = self._order_of_visit(blocks.start // BLOCKS_A_VISIT)
@@ -194,10 +194,10 @@ class Experiment:
         return found
 
     def _order_of_visit(self, visit: int) -> list[list[Candidate]]:
-        """Return the rounds of a visit in their order, so that a drift over time meets all alike.
+        """Return the rounds of a visit in order, so that a slow drift affects all candidates equally.
 
-        Three and more rotate (A B C, B C A, C A B), so that every visit is a new start of every server; two go there
-        and back (A B, B A), for B A would be followed by another A without a start between.
+        Three and more rotate (A B C, B C A, C A B), so that every visit is a new start of every server; two alternate
+        (A B, B A), because B A would be followed by another A without a start in between.
         """
         together = self._together()
         if len(together) == 2:  # noqa: PLR2004 - they have no third place to rotate to
@@ -225,7 +225,7 @@ class Experiment:
                 return
 
     async def _hold_out(self, deadline: float) -> None:
-        """Take one open turn of every candidate that was compared, for the plan's prediction to be tested by."""
+        """Take one open turn of every candidate in the comparison, to test the plan's prediction."""
         for here in self._together():
             for candidate in (each for each in here if each in self.guidance.remaining):
                 asked = self.guidance.held_out(candidate, self._seed("held out", 0))
@@ -234,13 +234,13 @@ class Experiment:
                 await self._take("held_out", candidate, asked)
 
     def _seed(self, what: str, number: int) -> int:
-        """Return the seed of a turn's arrivals: the same for every candidate, so that luck is common."""
+        """Return the seed of a turn's arrivals: the same for every candidate, so that chance affects all equally."""
         return random.Random(f"{self.settings.load.seed} {what} {number}").getrandbits(32)
 
     def _said(self, kept: Kept) -> Reading | Throughput | None:
-        """Return what a sound turn says; None for one that failed the audit or was cut short."""
+        """Return the result of a sound turn; None if it failed the audit or was cut short."""
         self.guidance.note_latency(kept.turn, kept.samples)
-        # Of the bracket nothing is claimed, so that even a turn with a fault may steer.
+        # Claims do not rest on the bracket, so even a turn with a fault may steer it.
         is_lost = kept.turn.cut_short or (kept.faults and kept.turn.stage != "rising")
         return None if is_lost else self.guidance.reading(kept.turn, kept.samples)
 
@@ -249,9 +249,9 @@ class Experiment:
         return Ended(ending=how, detail=sentence)
 
     async def _take(self, stage: Stage, candidate: Candidate, asked: Asked, *, block: int | None = None) -> Kept | None:
-        """Take one turn; None where the run is halted, or the candidate has left it for its servers did not come back.
+        """Take one turn; None if the run is halted, or the candidate left it because its servers did not come back.
 
-        The first one after a start of its servers is thrown away.
+        The first turn after a start of its servers is discarded.
         """
         if candidate not in self.guidance.remaining:
             return None

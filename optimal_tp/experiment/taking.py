@@ -1,4 +1,4 @@
-"""Who takes the turns that the experiment asks for: the servers' load, or first the record of a run that goes on."""
+"""Take the turns of an experiment: from the record of a resumed run first, then live on the servers."""
 
 import collections
 import collections.abc
@@ -19,40 +19,40 @@ from optimal_tp.telemetry.console import Watcher
 
 
 class Taking(typing.Protocol):
-    """What the experiment asks; all that it decides follows from the answers, so that the same give the same run."""
+    """The source of turns. All decisions follow from its answers, so that the same answers give the same run."""
 
     def now(self) -> float:
-        """Return seconds from the run's origin to the end of the last turn: the time in which decisions are made."""
+        """Return seconds from the run's origin to the end of the last turn, the time on which decisions are based."""
 
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
-        """Take a turn on that start of the servers; None where the run is halted or the candidate has left it."""
+        """Take a turn on that start of the servers; None if the run is halted or the candidate has left it."""
 
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:
-        """Whether the servers of ``candidate`` were started again since, and not by the experiment."""
+        """Whether the servers of ``candidate`` were restarted since, other than by the experiment."""
 
     async def restart(self, candidate: Candidate) -> None:
-        """Stop and start the servers that run with those of ``candidate``."""
+        """Restart the servers of ``candidate`` and those that run with them."""
 
     def close_part(self) -> None:
-        """Make everything kept so far safe."""
+        """Secure everything kept so far."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Live:
-    """Turns are taken on the servers."""
+    """Takes turns on the servers."""
 
     turns: Turns
     ledger: Ledger
     watcher: Watcher
     last_turns: collections.abc.Mapping[Candidate, Turn] = dataclasses.field(default_factory=dict)
-    """Of an earlier process: the last turn on the servers of each candidate that this process has not used yet."""
+    """An earlier process's last turn of each candidate whose servers this process has not used yet."""
 
     def __post_init__(self) -> None:
         self._now = self._seconds()
         self._unused = dict(self.last_turns)
 
     def now(self) -> float:
-        """Return the time of the last turn's end, or of the beginning."""
+        """Return the time of the last turn's end; before the first turn, of the beginning."""
         return self._now
 
     def _seconds(self) -> float:
@@ -94,24 +94,24 @@ class Live:
         return max(starts, default=0.0) > before.start_epoch_seconds
 
     async def restart(self, candidate: Candidate) -> None:
-        """Have the servers that run restarted by their surroundings, unless an earlier process had begun to."""
+        """Have the arena restart the running servers, unless an earlier process had begun to."""
         if not self._is_new(candidate):
             await self.turns.arena.restart()
 
     def close_part(self) -> None:
-        """Make folder and bucket safe."""
+        """Secure the results in folder and bucket."""
         self.ledger.close_part()
 
 
 Open = collections.abc.Callable[[Candidate], collections.abc.Awaitable[Live]]
-"""Makes ready to take turns on the servers, the first one of them on the candidate's."""
+"""Prepares turns on the servers; the first turn is the candidate's."""
 
 
 class Replay:
-    """Hands out the turns of ``restored``, and takes turns on the servers once they have come to their end."""
+    """Returns the recorded turns of ``restored``, and after the last of them takes turns on the servers."""
 
     def __init__(self, restored: Restored, ledger: Ledger, arena: Arena, now: float, go_live: Open) -> None:
-        """Decide at the end of the recorded turns at ``now``; ``go_live`` is called when the first new one is asked."""
+        """Make decisions after the recorded turns at ``now``; ``go_live`` is called for the first new turn."""
         pairs = zip(restored.record.turns, restored.samples, strict=True)
         self._left = collections.deque((turn, samples) for turn, samples in pairs if turn.stage != "cut")
         self._ledger = ledger
@@ -121,7 +121,7 @@ class Replay:
         self._live: Live | None = None
 
     def now(self) -> float:
-        """Return the time at which the next recorded turn was asked for; at their end the real one."""
+        """Return the time at which the next recorded turn was requested; after the last one, the real time."""
         if not self._left:
             return self._end if self._live is None else self._live.now()
         asked_seconds = self._left[0][0].asked_seconds
@@ -132,9 +132,9 @@ class Replay:
         return asked_seconds
 
     async def take(self, stretch: Stretch, server_start: int) -> Kept | None:
-        """Return the recorded turn, or drive ``stretch``. Raises ResumeFailed for a turn that is not on record.
+        """Return the recorded turn, or drive ``stretch``. Raises ResumeFailed if the recorded turn is another one.
 
-        A candidate that has left by now may have left by then.
+        Without a match None if the candidate has left by now, because it may have left at that point already.
         """
         if not self._left:
             return await (await self._opened(stretch.candidate)).take(stretch, server_start)
@@ -156,25 +156,25 @@ class Replay:
         return self._live
 
     async def is_restarted(self, candidate: Candidate, server_start: int) -> bool:
-        """Whether the record says so of its next turn."""
+        """Whether the record says so about its next turn."""
         if not self._left:
             return await (await self._opened(candidate)).is_restarted(candidate, server_start)
         turn = self._left[0][0]
         return of(turn) == candidate and turn.server_start is not None and turn.server_start > server_start
 
     async def restart(self, candidate: Candidate) -> None:
-        """Do nothing where turns are on record that were taken after it."""
+        """Do nothing if the record has turns after this restart."""
         if not self._left:
             await (await self._opened(candidate)).restart(candidate)
 
     def close_part(self) -> None:
-        """Make safe what is not on record."""
+        """Secure the results that are not in the record."""
         if not self._left:
             self._ledger.close_part()
 
 
 def _is_asked(turn: Turn, server_start: int, stretch: Stretch) -> bool:
-    """Whether ``turn`` is what ``stretch`` asks for; a rate may differ by what another processor's arithmetic does."""
+    """Whether ``turn`` is a turn of ``stretch``; rates may differ by the rounding of another processor."""
     arrivals, counted = stretch.arrivals, stretch.counted
     same_rate = turn.rate_per_second == arrivals.rate_per_second or (
         turn.rate_per_second is not None

@@ -1,4 +1,4 @@
-"""Whom we measure: every target must be up, serve the planned model as the planned candidate, and hold the requests."""
+"""Check the targets before measuring: up, serving the planned model and candidate, and able to hold the requests."""
 
 import asyncio
 import collections.abc
@@ -27,11 +27,11 @@ async def check_targets(
     access: Access = OPEN,
     trace: Trace | None = None,
 ) -> None:
-    """Ask every URL of ``targets`` what it serves, then for one completion as the load will ask for them.
+    """Ask every URL of ``targets`` for its models, then for one completion like those of the load.
 
-    Raises SettingsError that lists every target that is down, serves another model, carries another degree or batch in
-    a served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), holds fewer tokens than the load asks for, or does
-    not serve its completion.
+    Raises SettingsError that lists every target that is down, serves another model, has another degree or batch in a
+    served name ("Qwen/Qwen3-0.6B-tp2", "Qwen/Qwen3-0.6B-tp2-b16"), holds fewer tokens than the load asks for, or
+    refuses the completion.
     """
     pairs = [(candidate, url) for candidate, urls in targets.items() for url in urls]
     asked = _Asked(settings=settings, ignore_eos=ignore_eos, access=access, trace=trace)
@@ -45,19 +45,19 @@ async def check_targets(
 
 
 def _path(wanted: Candidate) -> str:
-    """Return how a sentence calls the target: "target 1", "target 1-b4"."""
+    """Return the target's name for messages: "target 1", "target 1-b4"."""
     return f"target {wanted.slug.removeprefix('tp')}"
 
 
 def _is_other(named: Candidate, wanted: Candidate) -> bool:
-    """Whether a server whose name says ``named`` cannot be ``wanted``; a name without a batch says nothing of it."""
+    """Whether a server named ``named`` cannot be ``wanted``; a name without a batch fits every batch."""
     batches = {named.max_num_seqs, wanted.max_num_seqs} - {None}
     return named.degree != wanted.degree or len(batches) > 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """What is asked of every target."""
+    """The request that every target must serve."""
 
     settings: WorkloadSettings
     ignore_eos: bool
@@ -66,7 +66,7 @@ class _Asked:
 
     @property
     def most_tokens(self) -> tuple[int, int]:
-        """Prompt and output together of the longest request, and its output."""
+        """Tokens of the longest request: prompt and output together, and output alone."""
         load = self.settings.load
         if self.trace is None:
             return load.prompt_tokens + load.output_range[1], load.output_range[1]
@@ -107,16 +107,16 @@ async def _problems(wanted: Candidate, url: str, asked: _Asked) -> list[Problem]
 
 
 async def _unserved(wanted: Candidate, url: str, asked: _Asked) -> Problem | None:
-    """Return why ``url`` serves no completion as the load asks for them; None where it does.
+    """Return why ``url`` does not serve a completion of the load; None if it does.
 
-    What is no refusal may pass, so it is asked twice.
+    Failures other than a refusal may be temporary, so a second request follows them.
     """
     settings, ignore_eos, path = asked.settings, asked.ignore_eos, _path(wanted)
     load = settings.load
     server = asked.access.server(url, timeout_seconds=load.request_timeout_seconds)
     prompt = await _prompt(server, asked)
     _, max_tokens = asked.most_tokens
-    # The stretches' own defaults: what they send is what must be served.
+    # The stretches' own defaults, because the server must serve exactly what they send.
     shared = wire.shared_body(settings.model.name, stream=True, temperature=1.0, ignore_eos=ignore_eos)
     for _ in range(2):
         done = await server.complete(shared, prompt, max_tokens=max_tokens, api=load.api)
@@ -135,7 +135,7 @@ async def _unserved(wanted: Candidate, url: str, asked: _Asked) -> Problem | Non
 
 
 async def _prompt(server: Server, asked: _Asked) -> Prompt:
-    """Return a prompt of the load's kind and greatest length that the load itself does not send."""
+    """Return a prompt of the load's kind and greatest length, but one that the load itself does not send."""
     load = asked.settings.load
     if load.prompt != "synthetic":
         return next(prompts.repeated().each)
@@ -157,7 +157,7 @@ def _is_refusal(http_status: int | None) -> bool:
 
 
 def _way_in(said: str) -> str:
-    """Return what to do about a server that does not say what it serves."""
+    """Return the remedy for a server that does not list its models."""
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return "name its certificate with --ca-file"
     if any(f"HTTP status {status}" in said for status in _NO_ENTRY):
@@ -166,7 +166,7 @@ def _way_in(said: str) -> str:
 
 
 def _way_out(done: Completion, prompt: Prompt, *, ignore_eos: bool, api: Api) -> str:
-    """Return what to do about a completion that was not served."""
+    """Return the remedy for a completion that was not served."""
     said = str(done.failure)
     no_eos = "run with --no-ignore-eos (outputs may then be shorter)"
     if not _is_refusal(done.http_status):
@@ -193,7 +193,7 @@ async def wait_until_healthy(
     stop: asyncio.Event,
     access: Access = OPEN,
 ) -> list[str]:
-    """Wait until every URL answers /health, at most ``timeout_seconds``, or ``stop`` is set; return who is down."""
+    """Wait until every URL answers /health, ``timeout_seconds`` have passed, or ``stop`` is set; return the others."""
     waiting = {url for urls in targets.values() for url in urls}
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds

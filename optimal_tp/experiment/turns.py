@@ -1,4 +1,4 @@
-"""One turn: a stretch of load on one candidate, with the others kept still and the cores watched."""
+"""One turn: a stretch of load on one candidate, while the other servers are idle and the cores are watched."""
 
 import asyncio
 import collections.abc
@@ -25,71 +25,71 @@ from optimal_tp.plan.timetable import READY_SECONDS
 
 
 class Arena(typing.Protocol):
-    """The servers' surroundings, as the experiment needs them."""
+    """The environment of the servers, as the experiment uses it."""
 
     async def admit(self, candidate: Candidate) -> None:
         """Let ``candidate``'s servers work and keep the others from disturbing them.
 
-        Servers that are started for it may not come: then ``steps`` has the word with which it leaves the run.
+        If servers that it starts do not come up, the candidate leaves the run, and ``steps`` has the reason.
         """
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What stood before the load so far, in the order in which it ended; it only grows.
+        """The steps before the load so far, in the order in which they ended; the list only grows.
 
-        A candidate of which ``end_of`` finds a step has left the run: nothing more can be measured of it.
+        A candidate for which ``end_of`` finds a step has left the run and can no longer be measured.
         """
 
     @property
     def can_restart(self) -> bool:
-        """Whether ``admit`` starts servers, so that ``restart`` starts them anew."""
+        """Whether ``admit`` starts servers, so that ``restart`` can restart them."""
 
     @property
     def doing(self) -> str:
-        """What ``admit`` does, or did when it was stopped: "TP1 and TP2 were compiling"."""
+        """The activity of ``admit``, now or when it was stopped: "TP1 and TP2 were compiling"."""
 
     async def restart(self) -> None:
-        """Start every server that runs anew, and wait for all of them as ``admit`` does."""
+        """Restart every running server, and wait for all of them as ``admit`` does."""
 
     async def refuse(self, candidate: Candidate, sentence: str) -> None:
-        """Let ``candidate``, whose servers were started but do not serve, leave the run because of ``sentence``."""
+        """Take ``candidate``, whose servers started but do not serve, out of the run; ``sentence`` says why."""
 
     def start_watch(self, candidate: Candidate) -> None:
-        """Begin to watch who uses the servers' cores while ``candidate`` has its turn."""
+        """Begin to watch the servers' cores for other users during ``candidate``'s turn."""
 
     def foreign_cpu_share(self) -> float | None:
-        """Return the share of the watched cores, 0 to 1, that others took since ``start_watch``; None if unseen."""
+        """Return the share of the watched cores, 0 to 1, that others used since ``start_watch``; None if unknown."""
 
     def failure(self) -> str | None:
-        """Return what went wrong with a server that we started, in a sentence; None while all is well."""
+        """Return the failure of a server that we started, in a sentence; None without one."""
 
 
 class OpenArena:
-    """Servers that somebody else runs: nothing to stop, nothing to see."""
+    """Servers that the user runs: they cannot be stopped or watched from here."""
 
     async def admit(self, candidate: Candidate) -> None:
         """Do nothing: each server has its own cores."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Return none: whoever started the servers knows."""
+        """Return none: the steps of servers that the user started are not known."""
         return ()
 
     @property
     def can_restart(self) -> bool:
-        """Return False: they are not ours to stop."""
+        """Return False: the servers belong to the user."""
         return False
 
     @property
     def doing(self) -> str:
-        """Return that the servers were waited for."""
+        """Return that the servers were starting."""
         return "the servers were starting"
 
     async def restart(self) -> None:
         """Do nothing."""
 
     async def refuse(self, candidate: Candidate, sentence: str) -> None:
-        """Raise ServerFailed: whoever started the server can mend it, and asks again."""
+        """Raise ServerFailed: the user can repair the server and run again."""
         raise ServerFailed(f"{candidate.name}: {sentence}")
 
     def start_watch(self, candidate: Candidate) -> None:
@@ -106,27 +106,27 @@ class OpenArena:
 
 _LOOK_SECONDS = 0.2
 COUNTERS_SECONDS = 0.3
-"""Longest that reading the servers' counters may take where the turn's start is fixed; later they are not read."""
+"""Longest time for reading the servers' counters if the turn's start is fixed; slower counters are skipped."""
 How = typing.Literal["interrupted", "failed", "budget"]
-"""What ends a run early: a signal, a failure, the money."""
+"""The cause that ends a run early: a signal, a failure, or the budget."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Halt:
-    """The one way to end a run early: ``event`` is set once, ``reason`` says by what."""
+    """The only way to end a run early: ``event`` is set once, ``reason`` says why."""
 
     event: asyncio.Event
     reasons: list[tuple[How, str]] = dataclasses.field(default_factory=list)
 
     def set(self, how: How, sentence: str) -> None:
-        """End the run; only the first call's words are kept as the reason."""
+        """End the run; only the first call gives the reason."""
         self.reasons.append((how, sentence))
         self.event.set()
 
 
 @contextlib.contextmanager
 def halting_on_signals(halt: Halt) -> collections.abc.Iterator[None]:
-    """Set ``halt`` on SIGINT and SIGTERM while inside. A second signal does nothing more: ending takes seconds."""
+    """Set ``halt`` on SIGINT and SIGTERM while the context is open. A second signal has no further effect."""
     loop = asyncio.get_running_loop()
     words = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
     for number, word in words.items():
@@ -150,7 +150,7 @@ class Turns:
 
     targets: dict[Candidate, Target]
     prompts: dict[Candidate, collections.abc.Callable[[Stretch], collections.abc.Iterator[Prompt]]]
-    """What makes the prompts of each stretch."""
+    """The maker of each stretch's prompts, by candidate."""
     arena: Arena
     halt: Halt
     pause_seconds: float
@@ -159,20 +159,20 @@ class Turns:
     """The clock's reading at the run's origin."""
     on_sample: collections.abc.Callable[[Sample], None]
     trust: ssl.SSLContext | None = None
-    """Certificates of servers with TLS; None trusts what the system does."""
+    """Trusted certificates of servers with TLS; None: the system's."""
     countings: collections.abc.Mapping[Candidate, tuple[Counting, ...]] = dataclasses.field(default_factory=dict)
-    """The counters of each candidate's servers; nothing is read of one without."""
+    """The counters of each candidate's servers; those of other candidates are not read."""
     held_back: collections.abc.Callable[[], Throttled | None] = throttled
-    """What a CPU quota has held this process back, and the servers that run beside it in its container."""
+    """Returns how long a CPU quota has throttled this process and the servers in the same container."""
 
     def has_left(self, candidate: Candidate) -> bool:
-        """Whether the servers of ``candidate`` did not come, or come back, so that nothing more can be measured."""
+        """Whether ``candidate`` can no longer be measured because its servers did not come up or come back."""
         return end_of(self.arena.steps, candidate) is not None
 
     async def take(self, stretch: Stretch) -> Turn | None:
-        """Drive ``stretch``; returns when every request of it has ended and its sample was handed over.
+        """Drive ``stretch``; return when every request has ended and its sample was handed over.
 
-        The turn's ``cut_short`` tells one that the halt ended from a whole one. None where the candidate has left.
+        The turn's ``cut_short`` says whether the halt ended it early. None if the candidate has left the run.
         """
         if not self.has_left(stretch.candidate):
             await self.arena.admit(stretch.candidate)
@@ -215,9 +215,9 @@ class Turns:
         )
 
     async def _pause(self, begin: float | None) -> None:
-        """Keep silent, or until shortly before ``begin``: connections that are opened earlier might be closed again.
+        """Pause; with ``begin``, until shortly before it: connections that are opened earlier might be closed again.
 
-        The servers' counters are read in the last part of it, by all that begin together after everybody's requests.
+        The servers' counters are read in the last part of the pause, after all requests of the turn before.
         """
         if begin is None:
             seconds = self.pause_seconds - QUIET_SECONDS
