@@ -1,4 +1,4 @@
-"""EKS add-ons that the program installs, and the versions of them that are known to do harm."""
+"""EKS add-ons that the program installs, and their versions with known faults."""
 
 import dataclasses
 import re
@@ -8,19 +8,19 @@ from optimal_tp.facts.versions import KubernetesMinor
 
 AddonName = typing.Literal["vpc-cni", "kube-proxy", "coredns", "aws-efs-csi-driver", "eks-pod-identity-agent"]
 VERSION_PATTERN: typing.Final = r"^v\d+\.\d+\.\d+-[a-z]*-?eksbuild\.\d+$"
-"""How EKS spells a version: "v1.22.4-eksbuild.3"."""
+"""EKS's form of a version: "v1.22.4-eksbuild.3"."""
 _RELEASE: typing.Final = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Floor:
-    """The first good release of each line (major, minor), ascending; the last one is that of all later lines too."""
+    """The first good release of each line (major, minor), ascending; the last one holds for all later lines too."""
 
     firsts: tuple[tuple[int, int, int], ...]
     reason: str
 
     def holds(self, release: tuple[int, int, int]) -> bool:
-        """Return whether ``release`` is good: not before the first good one of its line, or of the last line."""
+        """Return whether ``release`` is good: at least the first good one of its line, or of the last line."""
         in_line = [first for first in self.firsts if first[:2] == release[:2]]
         return release >= (in_line[0] if in_line else self.firsts[-1])
 
@@ -45,14 +45,14 @@ _FLOORS: typing.Final[typing.Mapping[AddonName, _Floor]] = {
 
 
 def addon_conflict(addon: AddonName, version: str, minor: KubernetesMinor) -> str | None:
-    """Return why ``version`` of ``addon`` must not run on ``minor``, as a rule; None for no known harm."""
+    """Return the rule ("must ...") that ``version`` of ``addon`` breaks on ``minor``; None if no fault is known."""
     found = _RELEASE.match(version)
     if found is None:
         return None
     release = (int(found[1]), int(found[2]), int(found[3]))
     if addon == "kube-proxy" and f"{release[0]}.{release[1]}" != minor:
-        return f"kube-proxy is of the cluster's own minor ({minor})"
+        return f"must have the cluster's own minor version ({minor})"
     floor = _FLOORS.get(addon)
     if floor is None or floor.holds(release):
         return None
-    return f"it is {floor} or newer: {floor.reason}"
+    return f"must be {floor} or newer: {floor.reason}"

@@ -1,10 +1,10 @@
-"""How each line of vLLM on Neuron lays a model out: what it pads and refuses, and what it takes of a chip."""
+"""Layout rules of each line of vLLM on Neuron: padding, refusals, and use of a chip."""
 
 import dataclasses
 import typing
 
 Line = typing.Literal["fork-v0", "plugin-v1", "vllm-neuron"]
-"""Which vLLM an image has: AWS's fork with engine V0 (flag --override-neuron-config), vLLM with engine V1 and the
+"""The vLLM in an image: AWS's fork with engine V0 (flag --override-neuron-config), vLLM with engine V1 and the
 plugin for NxD Inference (--additional-config), or vLLM with the plugin of today, which has models of its own."""
 
 
@@ -13,33 +13,33 @@ LINE_WORDS: typing.Final[typing.Mapping[Line, str]] = {
     "plugin-v1": "vLLM, engine V1, with AWS's plugin on NxD Inference",
     "vllm-neuron": "vLLM, engine V1, with vLLM's Neuron plugin and models of its own",
 }
-"""Each line for people."""
+"""Names of the lines for people."""
 BETA: typing.Final[frozenset[Line]] = frozenset({"vllm-neuron"})
 """Lines that AWS calls beta (AWS Neuron documentation of SDK 2.33, read 2026-11-28)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Engine:
-    """What the plan has to know of a line."""
+    """The properties of a line that the plan uses."""
 
     pads: bool = False
-    """Heads and columns that a degree does not divide are padded, where others refuse the degree."""
+    """Heads and columns that a degree does not divide are padded; other lines refuse such a degree."""
     replicates_kv_heads_evenly: bool = False
     """A degree must divide the key and value heads or be a multiple of them; NxD Inference pads them instead."""
     whole_chips: bool = False
-    """A server takes whole chips, whatever its degree: nobody else gets the cores that it leaves idle."""
+    """A server takes whole chips, whatever its degree; no other server gets its idle cores."""
     memory_share: float = 1.0
-    """Of a core's memory: what weights and KV cache may fill together."""
+    """Share of a core's memory that weights and KV cache together may fill."""
     kv_share: float = 1.0
-    """Of a core's memory: the most that the KV cache gets, however small the weights are."""
+    """Largest share of a core's memory for the KV cache, however small the weights are."""
     least_kv_gib: float = 0.0
-    """With less left for the KV cache of a core the server does not start."""
+    """Least memory per core for the KV cache; with less the server does not start."""
     even_prompts: bool = False
-    """The longest prompt must be a multiple of the degree, and longer than it: prefill is compiled for that many."""
+    """The longest prompt must be a multiple of the degree, and longer than it: prefill is compiled for that length."""
     families: frozenset[str] | None = None
-    """``model_type`` of the models that it has; None where the list is not part of the plan."""
+    """``model_type`` of the supported models; None if the plan does not check the list."""
     refuses_biases_and_windows: bool = False
-    """Attention with biases or a sliding window is refused, in the families that it has."""
+    """Attention with biases or a sliding window is refused, even in supported families."""
 
 
 FORK: typing.Final = Engine()

@@ -1,4 +1,4 @@
-"""The families of decoders whose layers are counted here, and a model's sizes from its config.json."""
+"""Families of decoders whose layers can be counted, and a model's sizes from its config.json."""
 
 import dataclasses
 import typing
@@ -8,12 +8,12 @@ from optimal_tp.facts.shapes import Experts, ModelShape, Norms
 
 Config = typing.Mapping[str, typing.Any]
 Said = bool | str
-"""A fact of the family, or the key of config.json that says it (absent there: False)."""
+"""A fact of the family, or the key of config.json that holds it (if absent: False)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExpertKeys:
-    """Where a family's config.json has its experts."""
+    """The keys of a family's config.json that describe its experts."""
 
     count: str
     intermediate: str
@@ -24,12 +24,12 @@ class ExpertKeys:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
-    """Decoders that differ in nothing but what their config.json says."""
+    """Decoders that differ only by their config.json."""
 
     architecture: str
-    """As config.json names it."""
+    """Its name in config.json."""
     tied: bool = False
-    """What an absent ``tie_word_embeddings`` means."""
+    """Default of ``tie_word_embeddings``."""
     qk_norms: Norms = "none"
     qk_norms_if: Said = True
     qkv_biases: Said = False
@@ -42,14 +42,14 @@ class Family:
     sinks: bool = False
     experts: ExpertKeys | None = None
     full_attention_every: int | None = None
-    """One layer of so many sees all tokens, where there is a window and no ``layer_types``; None: no layer does."""
+    """One in this many layers sees all tokens, if there is a window and no ``layer_types``; None: no layer does."""
     absent: typing.Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """What absent keys mean."""
+    """Defaults of absent keys."""
 
 
 _BIASES: typing.Final = "attention_bias"
-# Layers, biases, norms and what absent keys mean: the configuration and model classes of transformers 5.19.0. Each
-# family's count is held against published ones in tests/unit/test_families.py.
+# Layers, biases, norms and defaults: the configuration and model classes of transformers 5.19.0. A test compares each
+# family's count with published ones (tests/unit/test_families.py).
 FAMILIES: typing.Final[typing.Mapping[str, Family]] = {
     "llama": Family(architecture="LlamaForCausalLM", qkv_biases=_BIASES, output_biases=_BIASES, mlp_biases="mlp_bias"),
     "mistral": Family(architecture="MistralForCausalLM", absent={"num_key_value_heads": 8}),
@@ -144,10 +144,10 @@ FAMILIES: typing.Final[typing.Mapping[str, Family]] = {
         absent={"head_dim": 64},
     ),
 }
-"""By ``model_type``: one entry is all that another family takes."""
+"""By ``model_type``; another family needs only one more entry."""
 
 ASSUMED: typing.Final = "llama"
-"""Family as which an unknown one is counted, for the safetensors index to confirm."""
+"""An unknown family is counted like this one; the safetensors index must confirm the count."""
 _NOT_COUNTED: typing.Final[typing.Mapping[str, str]] = {
     "kv_lora_rank": "latent attention, which keeps no keys and values by head",
     "n_routed_experts": "experts whose layers are not counted here",
@@ -157,12 +157,12 @@ _NOT_COUNTED: typing.Final[typing.Mapping[str, str]] = {
     "ssm_state_size": "a state in the place of keys and values",
     "linear_num_value_heads": "a state in the place of keys and values",
 }
-"""Keys of config.json by which a family that is not counted here would be miscounted."""
+"""Keys of config.json that reveal a family that cannot be counted."""
 _REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
 
 def text_part(config: Config) -> Config:
-    """Return the part of config.json that describes the decoder: of a model that sees, its text model."""
+    """Return the part of config.json that describes the decoder; for a vision model, its text model."""
     inner = config.get("text_config")
     if not isinstance(inner, dict):
         return config
@@ -171,7 +171,7 @@ def text_part(config: Config) -> Config:
 
 
 def is_known(config: Config) -> bool:
-    """Return whether the layers of the family that ``config`` names are counted here."""
+    """Return whether the layers of ``config``'s family can be counted."""
     return text_part(config).get("model_type") in FAMILIES
 
 
@@ -231,7 +231,7 @@ def _refuse_what_would_be_miscounted(config: Config, kind: str, where: str) -> N
     mixed = isinstance(kinds, list) and any("attention" not in str(each) or "linear" in str(each) for each in kinds)
     why = next((words for key, words in _NOT_COUNTED.items() if config.get(key)), None)
     if why is None and mixed:
-        why = "layers that are no attention"
+        why = "layers other than attention"
     if why is not None:
         rule = (
             f"must be a family whose memory can be counted before anything is spent, and this one has {why} (counted "

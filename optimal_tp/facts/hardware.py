@@ -1,4 +1,4 @@
-"""Trainium2 as the program counts it: chips, physical and logical cores, instance types and where they are offered."""
+"""Trainium2 hardware: chips, physical and logical cores, instance types and the zones that offer them."""
 
 import dataclasses
 import math
@@ -7,17 +7,17 @@ import typing
 # Kinds of core are different types so that a throughput per one of them cannot be compared with a throughput
 # per another by mistake.
 LogicalCores = typing.NewType("LogicalCores", int)
-"""Cores a process sees: what a tensor-parallel degree counts. Two physical cores each at LNC=2, Trainium2's default."""
+"""Cores that a process sees and a degree counts: two physical cores each at LNC=2, Trainium2's default."""
 PhysicalCores = typing.NewType("PhysicalCores", int)
 """NeuronCores on the chip: 8 per Trainium2 chip."""
 AllocatedCores = typing.NewType("AllocatedCores", int)
 """Logical cores that a pod reserves, used or not."""
 BilledCores = typing.NewType("BilledCores", int)
-"""Logical cores of the instances that are paid for, so that stranded cores count."""
+"""Logical cores of the paid instances, including unused ones."""
 
 NEURONCORE_RESOURCE = "aws.amazon.com/neuroncore"
-"""What a pod asks for, in logical cores. Karpenter 1.14 counts physical cores under the same name, twice as many
-(pkg/providers/instancetype/types.go), so CPU requests, which both count alike, must decide the packing."""
+"""Resource that a pod requests, in logical cores. Karpenter 1.14 counts physical cores under the same name, twice as
+many (pkg/providers/instancetype/types.go), so CPU requests, which both count alike, must decide the packing."""
 NEURON_RESOURCE = "aws.amazon.com/neuron"
 """Whole chips; also the key of the taint that keeps other pods off Neuron nodes."""
 
@@ -33,7 +33,7 @@ def chips_of(degree: int) -> int:
 
 
 def cores_held(degree: int, *, whole_chips: bool) -> int:
-    """Return the logical cores that a server of ``degree`` keeps from others: its own, or those of whole chips."""
+    """Return the logical cores that a server of ``degree`` reserves: its own, or those of whole chips."""
     return chips_of(degree) * LOGICAL_CORES_PER_CHIP if whole_chips else degree
 
 
@@ -43,23 +43,23 @@ MEMORY_PER_LOGICAL_CORE_GB = 24
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Roof:
-    """What one logical core can do at most, or was seen to do."""
+    """The speed limit of one logical core, published or measured."""
 
     kind: typing.Literal["published", "attained"]
-    """``published`` is the maker's figure; ``attained`` what a short measurement reached, which more may be."""
+    """``published``: the maker's figure; ``attained``: reached in a short measurement, so the limit may be higher."""
     bytes_per_second: float
     """Bytes read from memory, with as many cores reading as servers run together."""
     flop_per_second: float | None
-    """Floating-point operations in the model's number format; None where that was not measured."""
+    """Floating-point operations in the model's number format; None if that was not measured."""
     source: str
-    """Where the figures come from, for people: the end of a sentence."""
+    """Source of the figures, for people: the end of a sentence."""
     kept_bytes: float = 0.0
-    """Weights that on-chip memory could keep from one step to the next, at most."""
+    """Most bytes of weights that on-chip memory could keep from one step to the next."""
 
 
 LINK_BYTES_PER_SECOND: typing.Final = 1024e9
-"""What a Trainium2 chip exchanges with the other chips of its instance over NeuronLink-v3, of 1,280 GB/s in all (Neuron
-documentation, architecture pages of Trainium2 and Trn2). Nothing is published of cores of one chip."""
+"""Bandwidth of a Trainium2 chip to the other chips of its instance over NeuronLink-v3, of 1,280 GB/s in all (Neuron
+documentation, architecture pages of Trainium2 and Trn2). Nothing is published about the cores of one chip."""
 
 # Chip: trainium2.rst of the Neuron SDK 2.32 documentation, read 2026-08-21 (2.9 TB/s from four stacks, 667 TFLOP/s
 # dense BF16), divided by the four logical cores of LNC=2. Its per-core page says 79 TFLOP/s a physical core, 632 a
@@ -71,7 +71,7 @@ TRAINIUM2: typing.Final = Roof(
     flop_per_second=667e12 / LOGICAL_CORES_PER_CHIP,
     source="AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core",
 )
-"""What AWS publishes of one logical core."""
+"""AWS's published figures for one logical core."""
 TRAINIUM2_AT_MOST: typing.Final = dataclasses.replace(
     TRAINIUM2,
     # The NKI guide says 3 TB/s a chip, the most of all published readings.
@@ -80,7 +80,7 @@ TRAINIUM2_AT_MOST: typing.Final = dataclasses.replace(
     # SBUF: 28 MiB a physical core (NKI architecture guide of Trainium2).
     kept_bytes=2 * 28 * 2**20,
 )
-"""The most that any reading of AWS's documents allows: what a candidate is refused by."""
+"""The highest limit in any of AWS's documents; candidates are refused by this one."""
 
 InstanceTypeName = str
 """Name of a type in INSTANCE_TYPES; settings refuse any other. trn2u.48xlarge is left out: the EC2 API describes it
@@ -96,7 +96,7 @@ class InstanceType:
     chips: int
     vcpus: int
     allocatable_cpu_millicores: int
-    """What pods and DaemonSets share: vCPUs less what kubelet and system keep."""
+    """CPU for pods and DaemonSets: vCPUs less the share of kubelet and system."""
     allocatable_memory_mib: int
     allocatable_pods: int
     offered: typing.Mapping[str, tuple[str, ...]]
@@ -104,7 +104,7 @@ class InstanceType:
 
     @property
     def logical_cores(self) -> LogicalCores:
-        """Cores of all chips at LNC=2: what the device plugin offers as ``neuroncore``."""
+        """Cores of all chips at LNC=2, which the device plugin offers as ``neuroncore``."""
         return LogicalCores(self.chips * LOGICAL_CORES_PER_CHIP)
 
     @property
@@ -119,8 +119,8 @@ class InstanceType:
 
 
 OFFERINGS_READ_ON = "2026-10-03"
-"""Day on which DescribeInstanceTypeOfferings was read, as kept by moto 5.2.5; the preflight command asks the account
-itself. Zone names are an account's own view of the zones, so another account may see another letter."""
+"""Day of this copy of DescribeInstanceTypeOfferings, from moto 5.2.5; the preflight command asks the account itself.
+Zone names are an account's own view of the zones, so another account may see another letter."""
 
 _TYPES: typing.Final = (
     InstanceType(
@@ -150,4 +150,4 @@ _TYPES: typing.Final = (
     ),
 )
 INSTANCE_TYPES: typing.Final[typing.Mapping[InstanceTypeName, InstanceType]] = {each.name: each for each in _TYPES}
-"""Every type that may be launched, by name. One entry of _TYPES is all that another one takes."""
+"""Every type that may be launched, by name; another type needs only one more entry in _TYPES."""

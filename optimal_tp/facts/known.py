@@ -1,4 +1,4 @@
-"""Models whose sizes are known by name, so that nothing has to be read for them; any other model works too."""
+"""Models whose sizes are known by name, so that no file has to be read; any other model works too."""
 
 import typing
 
@@ -33,4 +33,4 @@ SHAPES: typing.Final[typing.Mapping[str, ModelShape]] = {
 }
 """By name."""
 POSITIONS: typing.Final[typing.Mapping[str, int]] = {name: 40_960 for name in SHAPES if name.startswith("Qwen/Qwen3-")}
-"""``max_position_embeddings`` of the same config.json, by name; a model that is not here is held to none."""
+"""``max_position_embeddings`` from the same config.json, by name; other models have no limit here."""

@@ -1,6 +1,6 @@
 """Fixed resource names; Pulumi adds a random suffix to all others.
 
-Such a name can be taken: by a leftover, by another stack, by somebody else. Preflight looks for each of them.
+A fixed name may already be taken by a leftover, another stack, or somebody else, so preflight checks each of them.
 """
 
 import collections.abc
@@ -12,14 +12,14 @@ from optimal_tp.facts.candidates import Candidate
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelfNamed:
-    """One thing of an account under a name of ours."""
+    """One resource of an account with a fixed name."""
 
     kind: typing.Literal["cluster", "log group", "dashboard", "alarm", "bucket"]
     name: str
 
 
 def control_plane_log_group(cluster_name: str) -> str:
-    """Return the log group that EKS writes to, whoever made it (EKS user guide, "Control plane logs")."""
+    """Return the log group that EKS writes to and, if absent, creates (EKS user guide, "Control plane logs")."""
     return f"/aws/eks/{cluster_name}/cluster"
 
 
@@ -34,7 +34,7 @@ def silent_alarm(dashboard: str, slug: str) -> str:
 
 
 def is_alarm(dashboard: str, name: str) -> bool:
-    """Return whether the alarm ``name`` stands beside ``dashboard``, whatever its models and candidates."""
+    """Return whether the alarm ``name`` belongs to ``dashboard``, with any models and candidates."""
     silent = silent_alarm(dashboard, "")
     return name == silent or name.startswith((f"{silent}-", f"{dashboard}-void-"))
 
@@ -42,7 +42,7 @@ def is_alarm(dashboard: str, name: str) -> bool:
 def alarms(
     dashboard: str, candidates: collections.abc.Mapping[str, collections.abc.Iterable[Candidate]], *, for_ever: bool
 ) -> list[str]:
-    """Return every alarm beside ``dashboard``; ``candidates``: by model's slug; ``for_ever`` where silence is one."""
+    """Return every alarm of ``dashboard``; ``candidates``: by model's slug; ``for_ever``: with the alarm of silence."""
     void = [void_alarm(dashboard, slug, candidate) for slug, of in candidates.items() for candidate in of]
     silent = [silent_alarm(dashboard, slug) for slug in dict.fromkeys(["", *candidates])] if for_ever else []
     return [*void, *silent]
@@ -51,10 +51,11 @@ def alarms(
 NODE_CLASS = "neuron-al2023"
 NODE_POOL = "neuron-trn-2"
 FLEET_NODE_POOL = "neuron-trn-2-fleet"
-"""A planned fleet's own: an experiment's limits and node lives do not touch it, and no measurement is on its nodes."""
+"""Node pool of a planned fleet: an experiment's limits and node lifetimes do not apply to it, and nothing is measured
+on its nodes."""
 NODE_OVERLAY = "neuron-trn-2-price"
 SCHEDULER = "my-scheduler"
 """Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""
 SYSTEM_NAMESPACE = "kube-system"
 PART = "optimal-tp/part"
-"""Label that says which part of the experiment an object is; ``server`` on every measured one."""
+"""Label with an object's role in the experiment; ``server`` on every measured server."""

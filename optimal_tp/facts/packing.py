@@ -1,4 +1,4 @@
-"""How many bits a weight takes that is stored packed, by a model's ``quantization_config``."""
+"""Bits per packed weight, from a model's ``quantization_config``."""
 
 import collections.abc
 import typing
@@ -11,14 +11,14 @@ PACKED: typing.Final = ("awq", "gptq", "fp8", "compressed-tensors", "bitsandbyte
 
 
 def scheme(config: collections.abc.Mapping[str, typing.Any]) -> str:
-    """Return the name of the scheme in a ``quantization_config``; "unknown" where it has none."""
+    """Return the name of the scheme in a ``quantization_config``; "unknown" if it has none."""
     return str(config.get("quant_method") or config.get("quant_algo") or "unknown")
 
 
 def bits_per_weight(config: collections.abc.Mapping[str, typing.Any]) -> float | None:
     """Return the bits of one weight of a linear layer, with its share of scales; None for an unknown scheme.
 
-    Embeddings, head and norms stay as they are. Forms by transformers 5.19 (utils/quantization_config.py): ``bits`` and
+    Embeddings, head and norms are not packed. Forms by transformers 5.19 (utils/quantization_config.py): ``bits`` and
     ``group_size`` of AWQ and GPTQ; a scale of 32 bits for each block of FP8; the widest of the groups of
     compressed-tensors; MXFP4 has a scale of 8 bits for every 32 weights.
     """

@@ -1,4 +1,4 @@
-"""The sizes of a decoder, and the weights that follow: what tensor parallelism splits, and what it does not."""
+"""The sizes of a decoder, and the weights that follow: those that tensor parallelism splits, and those it copies."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ Norms = typing.Literal["none", "per head", "whole width"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experts:
-    """The mixture of experts that some layers have in the place of the perceptron."""
+    """The mixture of experts that replaces the perceptron in some layers."""
 
     count: int
     intermediate: int
@@ -18,7 +18,7 @@ class Experts:
     layers: int
     """Layers that have experts."""
     per_token: int = 1
-    """Experts that one token passes, the shared one apart; 1 where config.json does not say."""
+    """Experts that one token passes, without the shared one; 1 if config.json does not say."""
     shared_intermediate: int = 0
     """Columns of the expert that every token passes; 0 without one."""
     shared_gate: bool = False
@@ -28,7 +28,7 @@ class Experts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """The sizes of a decoder that decide its memory. All are counts except flags; every key lies in config.json."""
+    """The sizes that determine a decoder's memory. All are counts except flags; config.json has every key."""
 
     hidden: int
     layers: int
@@ -45,23 +45,23 @@ class ModelShape:
     qkv_biases: bool = False
     """True if the query, key and value projections have biases, as Qwen2 does."""
     output_biases: bool = False
-    """True if attention's output projection has one."""
+    """True if attention's output projection has a bias."""
     mlp_matrices: int = 3
-    """3 with a gate, 2 without."""
+    """Matrices of the perceptron: 3 with a gate, 2 without."""
     mlp_biases: bool = False
     norms: int = 2
-    """Normalisations of a layer's whole width."""
+    """Normalisations over a layer's whole width."""
     norm_biases: bool = False
     head_biases: bool = False
     sinks: bool = False
     """True if each query head has a sink, as gpt-oss does."""
     experts: Experts | None = None
     window: int | None = None
-    """Tokens that a windowed layer looks back; None where every layer sees all."""
+    """Tokens that a windowed layer looks back; None if every layer sees all tokens."""
     windowed_layers: int = 0
 
     def as_json(self) -> str:
-        """Return it as ``read`` takes it, in one line."""
+        """Return the shape in one line, for ``read``."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
@@ -72,13 +72,13 @@ class ModelShape:
         return cls(**data, experts=None if experts is None else Experts(**experts))
 
     def differences(self, other: "ModelShape") -> str:
-        """Return in words what ``other`` has otherwise: "hidden 1024 and not 4096, …"; empty for the same sizes."""
+        """Return the differences of ``other`` in words: "hidden 1024 and not 4096, …"; empty for the same sizes."""
         own, others = dataclasses.asdict(self), dataclasses.asdict(other)
         return ", ".join(f"{key} {others[key]} and not {own[key]}" for key in own if own[key] != others[key])
 
 
 def parameters(shape: ModelShape, *, tied_head_cloned: bool = False) -> int:
-    """Return the number of weights; a tied head counts only where the engine clones it."""
+    """Return the number of weights; a tied head counts only if the engine clones it."""
     heads = 2 if tied_head_cloned or not shape.tied else 1
     return heads * shape.vocab * shape.hidden + split_weights(shape, shape.kv_heads) + whole_weights(shape)
 
@@ -99,7 +99,7 @@ def split_weights(shape: ModelShape, kv_heads: int) -> int:
 
 
 def whole_weights(shape: ModelShape) -> int:
-    """Return the weights that every core holds whole: norms, routers, and biases that are added after a sum."""
+    """Return the weights of which every core holds a copy: norms, routers, and biases that are added after a sum."""
     vector = shape.hidden * (2 if shape.norm_biases else 1)
     of_heads = {"none": 0, "per head": 2, "whole width": shape.q_heads + shape.kv_heads}[shape.qk_norms]
     per_layer = shape.norms * vector + of_heads * shape.head_dim
@@ -116,5 +116,5 @@ def whole_weights(shape: ModelShape) -> int:
 
 
 def kv_values_per_token(shape: ModelShape) -> int:
-    """Return the keys and values that one token leaves in all layers, each head once."""
+    """Return the number of keys and values that one token stores in all layers, each head once."""
     return 2 * shape.layers * shape.kv_heads * shape.head_dim

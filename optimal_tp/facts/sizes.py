@@ -1,4 +1,4 @@
-"""What is known of one model's memory, and where each figure comes from."""
+"""The figures of one model's memory, each with its source."""
 
 import dataclasses
 import typing
@@ -10,35 +10,35 @@ from optimal_tp.facts.packing import bits_per_weight, scheme
 from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters
 
 INDEX: typing.Final = "model.safetensors.index.json"
-"""Beside weights in several files: which tensor is in which, and the bytes of all together."""
+"""File beside weights in several files: it maps tensors to files and has the total number of bytes."""
 _BYTES: typing.Final[typing.Mapping[str, int]] = {"float32": 4, "bfloat16": 2, "float16": 2}
 _ALREADY_STRETCHED = ("default", "llama3", "longrope", "su", "mrope")
-"""Kinds of ``rope_scaling`` whose ``max_position_embeddings`` is what can be served; vLLM multiplies that of others."""
+"""Kinds of ``rope_scaling`` whose ``max_position_embeddings`` is the served length; vLLM multiplies those of others."""
 _CONFIRMS_SHARE = 0.02
-"""An unknown family's arithmetic counts where the index agrees this closely."""
+"""Largest relative difference from the index with which an unknown family's arithmetic is accepted."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """A model's shape, and what the index of its weights adds."""
+    """A model's shape, and the figures from the index of its weights."""
 
     shape: ModelShape
     source: str
-    """Where the shape was read."""
+    """Source of the shape."""
     stored: int | None = None
-    """Parameters in the checkpoint by its index; None without one, or where packed weights hide their number."""
+    """Parameters in the checkpoint by its index; None without an index, or if packed weights hide their number."""
     quantization: str | None = None
     """``quant_method`` of weights that are stored packed."""
     packed_bits: float | None = None
     """Bits of one weight of a linear layer of those; None for plain weights, and for a scheme that is not known."""
     positions: int | None = None
-    """Most tokens of a sequence that vLLM takes from its config.json; None where that does not say."""
+    """Longest sequence in tokens that vLLM derives from the config.json; None if that does not say."""
 
     @property
     def uncounted(self) -> int:
         """Parameters in the checkpoint beyond the arithmetic, of a vision tower for example.
 
-        A tied head that is stored once more is no such parameter.
+        A tied head that is also stored does not count.
         """
         shape = self.shape
         beyond = 0 if self.stored is None else self.stored - parameters(shape)
@@ -46,7 +46,7 @@ class Sizes:
         return 0 if again else max(0, beyond)
 
     def checkpoint_bytes(self, dtype_bytes: int) -> int:
-        """Return the bytes of the checkpoint's parameters, by its index where that says how many they are."""
+        """Return the bytes of the checkpoint's parameters, by its index if that has their number."""
         return dtype_bytes * (parameters(self.shape) if self.stored is None else self.stored)
 
     def line(self, name: str, dtype_bytes: int) -> str:
@@ -93,10 +93,10 @@ def known_sizes(name: str) -> Sizes | None:
 
 
 def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | None, *, where: str) -> Sizes:
-    """Return the sizes by a model's config.json, which lies at ``where``, and the ``index`` of its weights.
+    """Return the sizes from a model's config.json, read from ``where``, and the ``index`` of its weights.
 
-    A family that is not known here is counted as Llama, which the index must confirm. Raises SettingsError for a
-    config that cannot be counted.
+    An unknown family is counted as Llama, which the index must confirm. Raises SettingsError for a config that cannot
+    be counted.
     """
     shape = shape_from_config(config, where=where)
     said = _packed(config)

@@ -1,7 +1,7 @@
 """Every pin in one place: Kubernetes, charts, scheduler image, and vLLM images paired with the AMIs whose driver fits.
 
-A digest that nobody here could look up is not invented: images are pinned by exact tag. Versions of EKS add-ons stand
-in the stack files; what is known of them is in ``facts/eks_addons.py``.
+Images are pinned by exact tag, because their digests could not be looked up. The stack files have the versions of EKS
+add-ons; ``facts/eks_addons.py`` has their known faults.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ import typing
 from optimal_tp.facts.engines import ENGINES, Engine, Line
 
 CHART_REGISTRY = "oci://public.ecr.aws"
-"""Where charts come from unless a setting names a mirror or a local directory."""
+"""Source of charts, unless a setting names a mirror or a local directory."""
 IMAGE_REGISTRY = "public.ecr.aws"
-"""Where images come from unless a setting names a mirror."""
+"""Source of images, unless a setting names a mirror."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Chart:
     version: str
 
     def reference(self, registry: str) -> str:
-        """Return what Helm calls ``chart``: an OCI reference, or a directory when ``registry`` is a directory.
+        """Return Helm's ``chart``: an OCI reference, or a directory if ``registry`` is one.
 
-        A mirror keeps the whole path; a directory holds unpacked charts under their last name.
+        A mirror keeps the whole path; a directory holds unpacked charts under the last part of their path.
         """
         if registry.startswith("oci://"):
             return f"{registry.rstrip('/')}/{self.path}"
@@ -34,11 +34,11 @@ class Chart:
 
 
 KARPENTER = Chart(path="karpenter/karpenter", version="1.14.1")
-"""Newest release whose source was read here (2026-08-21). Release 1.15 is out (2026-10-10); nothing here was tried
-with it."""
+"""Newest release whose source was read (2026-08-21). Release 1.15 is out (2026-10-10), but nothing was tried with
+it."""
 KARPENTER_KUBERNETES: typing.Final = (26, 36)
-"""Lowest and highest Kubernetes minor that 1.14 supports (its pkg/providers/version/version.go). Beyond, it writes one
-error into its log and goes on."""
+"""Lowest and highest Kubernetes minor that 1.14 supports (its pkg/providers/version/version.go). With others it logs
+one error and continues."""
 KARPENTER_SUPPORTED_UNTIL = "2027-07-31"
 """1.14 is a release with long support: until July 2027 (karpenter-provider-aws, SUPPORT.md, read 2026-11-28)."""
 KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
@@ -46,7 +46,7 @@ KARPENTER_CRD = Chart(path="karpenter/karpenter-crd", version="1.14.1")
 NEURON = Chart(path="neuron/neuron-helm-chart", version="1.10.0")
 """First version seen whose device plugin knows trn2.3xlarge (values read 2026-09-11)."""
 NEURON_IMAGE_TAG = "2.32.0.0"
-"""Tag of device plugin and scheduler extension in that chart's values; the chart sets it, preflight asks for it."""
+"""Tag of device plugin and scheduler extension in that chart's values; the chart sets it, preflight checks it."""
 
 
 KubernetesMinor = typing.Literal["1.35", "1.36", "1.37"]
@@ -57,7 +57,7 @@ class Kubernetes:
     """One Kubernetes minor version as EKS offers it."""
 
     scheduler_tag: str
-    """Tag of EKS Distro's kube-scheduler for this minor: what the Neuron chart's ``my-scheduler`` runs."""
+    """Tag of EKS Distro's kube-scheduler for this minor, which the Neuron chart's ``my-scheduler`` runs."""
 
     def scheduler_image(self) -> str:
         """Return the image's path below an image registry, without the tag."""
@@ -84,7 +84,7 @@ class Pair:
     """A vLLM image and an AMI release whose host driver its runtime accepts."""
 
     image_path: str
-    """Below an image registry, without the tag."""
+    """Path below an image registry, without the tag."""
     image_tag: str
     runtime: str
     """Version of the Neuron runtime library in the image."""
@@ -96,11 +96,11 @@ class Pair:
     support: str
     """Until when AWS supports the image, as a sentence."""
     doubt: str | None = None
-    """What of the pair nobody could read or try, as a sentence; None where image, runtime and driver were read."""
+    """What could not be read or tried, as a sentence; None if image, runtime and driver were read."""
 
     @property
     def engine(self) -> Engine:
-        """How its vLLM lays a model out."""
+        """The layout rules of its vLLM."""
         return ENGINES[self.line]
 
     def image(self, registry: str = IMAGE_REGISTRY) -> str:
@@ -201,7 +201,7 @@ _BAD_RELEASES: typing.Final[typing.Mapping[str, BadRelease]] = {
 
 
 def bad_release(ami_release: str, minor: KubernetesMinor) -> str | None:
-    """Return why ``ami_release`` must not run on nodes of ``minor``, as part of a sentence; None for no known harm."""
+    """Return why ``ami_release`` must not run on ``minor``, as part of a sentence; None without known faults."""
     found = _BAD_RELEASES.get(ami_release)
     return None if found is None or minor not in found.kubernetes else found.reason
 
@@ -213,9 +213,9 @@ def host_driver(ami_release: str) -> str | None:
 
 
 def pair_conflict(pair: Pair, ami_release: str) -> str | None:
-    """Return why ``pair``'s image cannot run on ``ami_release``, or None when its driver and runtime accept each other.
+    """Return why ``pair``'s image cannot run on ``ami_release``; None if its driver and runtime accept each other.
 
-    Rules: driver 2.29 wants runtime 2.33 or newer; runtime 2.32 wants a driver newer than 2.26 (AWS Neuron
+    Rules: driver 2.29 needs runtime 2.33 or newer; runtime 2.32 needs a driver newer than 2.26 (AWS Neuron
     release-notes/components/runtime.rst, SDK 2.31 and 2.30).
     """
     driver = host_driver(ami_release)

@@ -498,7 +498,7 @@ def test_eks_default_is_shown_as_such_and_held_against_known_harm() -> None:
 
     assert (pinned.state, pinned.found) == ("fine", "offered; EKS's default is v1.21.1-eksbuild.7")
     assert (found.state, found.found) == ("wrong", "EKS's default is v1.21.1-eksbuild.7")
-    assert found.remedy.startswith("name a version in infra.addons; it is v1.21.2 or v1.22.3 or newer: ")
+    assert found.remedy.startswith("name a version in infra.addons; it must be v1.21.2 or v1.22.3 or newer: ")
 
 
 def test_an_addon_that_is_pinned_and_not_offered_says_what_is() -> None:

@@ -181,7 +181,7 @@ def test_an_unknown_family_is_counted_as_llama() -> None:
     [
         ({"kv_lora_rank": 512}, "latent attention, which keeps no keys and values by head"),
         ({"n_routed_experts": 64}, "experts whose layers are not counted here"),
-        ({"layer_types": ["linear_attention", "full_attention"]}, "layers that are no attention"),
+        ({"layer_types": ["linear_attention", "full_attention"]}, "layers other than attention"),
     ],
     ids=["latent attention", "experts", "linear attention"],
 )

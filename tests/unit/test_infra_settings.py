@@ -106,7 +106,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
     "an add-on that does harm": (
         changed(addons__efs_csi_driver="v2.1.7-eksbuild.1"),
         (
-            "Pulumi.test.yaml infra.addons.efs_csi_driver: it is v2.3.0 or newer: older ones may leave their "
+            "Pulumi.test.yaml infra.addons.efs_csi_driver: must be v2.3.0 or newer: older ones may leave their "
             "startup taint on a node, which then never takes a pod and bills on "
             "(kubernetes-sigs/aws-efs-csi-driver issues 1320, 1491 and 1613) (got 'v2.1.7-eksbuild.1')"
         ),
@@ -114,7 +114,7 @@ REFUSED: dict[str, tuple[Data, str]] = {
     "a kube-proxy of another minor": (
         changed(addons__kube_proxy="v1.36.0-eksbuild.13"),
         (
-            "Pulumi.test.yaml infra.addons.kube_proxy: kube-proxy is of the cluster's own minor (1.35) (got "
+            "Pulumi.test.yaml infra.addons.kube_proxy: must have the cluster's own minor version (1.35) (got "
             "'v1.36.0-eksbuild.13')"
         ),
     ),

@@ -154,6 +154,6 @@ def test_versions_of_addons_that_do_harm_are_known(addon: AddonName, version: st
 def test_the_reason_names_what_others_saw() -> None:
     """The rule says which releases are good and what the older ones do."""
     assert addon_conflict("aws-efs-csi-driver", "v2.1.7-eksbuild.1", "1.35") == (
-        "it is v2.3.0 or newer: older ones may leave their startup taint on a node, which then never takes a pod and "
+        "must be v2.3.0 or newer: older ones may leave their startup taint on a node, which then never takes a pod and "
         "bills on (kubernetes-sigs/aws-efs-csi-driver issues 1320, 1491 and 1613)"
     )

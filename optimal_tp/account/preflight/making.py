@@ -148,7 +148,7 @@ def addon(name: AddonName, wanted: str | None, minor: KubernetesMinor, answer: A
         return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     harm = None if default is None else addon_conflict(name, default, minor)
     if harm is not None:
-        remedy = f"name a version in infra.addons; {harm}"
+        remedy = f"name a version in infra.addons; it {harm}"
         return Row(check=check, state="wrong", found=told, required=required, remedy=remedy)
     return Row(check=check, state="fine", found=told, required=required)
 
