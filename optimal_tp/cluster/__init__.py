@@ -1,1 +1,1 @@
-"""What a run has besides in a cluster: servers that are scaled, deadline, receipt."""
+"""The additional parts of a run in a cluster: starting and stopping servers, the deadline, the receipt."""

@@ -1,4 +1,4 @@
-"""What becomes of the receipt: kept at once, and once more when the nodes are gone."""
+"""Write the receipt: once with the results, and again when the nodes are gone."""
 
 import asyncio
 import collections.abc
@@ -28,7 +28,7 @@ from optimal_tp.results.source import read
 from optimal_tp.telemetry.console import Watcher
 
 LOOK_SECONDS = 15.0
-"""How often: a node's end is known that well."""
+"""Interval between looks, which is also the precision of a node's end."""
 
 
 def _now() -> str:
@@ -50,7 +50,7 @@ class NodeWatch:
     began: str = ""
 
     def look(self) -> None:
-        """Look once. What cannot be asked is counted, never raised: a receipt must not end a run."""
+        """Look once. A failed look is counted, never raised, because the receipt must not end a run."""
         moment = self.now()
         self.began = self.began or moment
         self.looks += 1
@@ -68,7 +68,7 @@ class NodeWatch:
 
     @property
     def left(self) -> int:
-        """Nodes that were there at the last look."""
+        """Nodes that existed at the last look."""
         return sum(span.gone is None for span in self.spans.values())
 
     async def watch(self, look_seconds: float = LOOK_SECONDS) -> None:
@@ -80,7 +80,7 @@ class NodeWatch:
     async def until_gone(
         self, timeout_seconds: float, stop: collections.abc.Callable[[], bool], *, look_seconds: float = 1.0
     ) -> None:
-        """Wait until no node is there, at most ``timeout_seconds`` and as long as ``stop`` says no."""
+        """Wait until no node is left, ``timeout_seconds`` have passed, or ``stop`` returns True."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self.left and not stop():  # noqa: ASYNC110 - a node's end sets no event
@@ -123,21 +123,21 @@ def _span(item: collections.abc.Mapping[str, typing.Any], moment: str) -> NodeSp
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accounts:
-    """Who keeps the receipt, and where."""
+    """Keeps the receipt of a run or sweep."""
 
     watch: NodeWatch
     tariff: Tariff
     leave_seconds: float
-    """How long it waits for the nodes to go; 0 where the servers go on."""
+    """How long to wait for the nodes to go; 0 if the servers keep running."""
     bucket: Bucket | None
     watcher: Watcher
     look_seconds: float = 1.0
-    """How often it is seen whether they have gone."""
+    """How often to look whether they have gone."""
 
     def keep(self, folder: pathlib.Path, *, verdicts: int) -> Receipt:
-        """Write what is known now into ``folder``; into its run or sweep, and the report, where it holds one.
+        """Write the present receipt into ``folder``, and into the run, sweep and report there, if any.
 
-        Raises StorageFailed where the folder takes no more.
+        Raises StorageFailed if the folder cannot be written.
         """
         found = self.watch.receipt(self.tariff, verdicts=verdicts)
         path = _write(folder, found)
@@ -154,7 +154,7 @@ class Accounts:
         return found
 
     def salvage(self, folder: pathlib.Path) -> None:
-        """Keep what a run that failed has cost until now. Nothing is waited for: whoever started it may try again."""
+        """Keep the cost of a failed run until now, without waiting, because the process may be started again."""
         found = self.watch.receipt(self.tariff, verdicts=0)
         try:
             path = _write(folder, found)
@@ -166,7 +166,7 @@ class Accounts:
         self.watcher.say(receipt_claim(found))
 
     async def settle(self, folder: pathlib.Path, *, verdicts: int, halt: Halt) -> None:
-        """Keep the receipt again when the nodes are gone, or have not gone for too long; as ``keep_or_tell`` does."""
+        """Keep the receipt again once the nodes are gone or the wait is over, as ``keep_or_tell`` does."""
         if self.leave_seconds and self.watch.left:
             await self.watch.until_gone(
                 self.leave_seconds,
@@ -176,7 +176,7 @@ class Accounts:
             self.keep_or_tell(folder, verdicts=verdicts)
 
     def keep_or_tell(self, folder: pathlib.Path, *, verdicts: int) -> None:
-        """Keep the receipt; one that cannot be kept is said: the run itself has ended well."""
+        """Keep the receipt; only report a failure, because the run itself has ended well."""
         try:
             self.keep(folder, verdicts=verdicts)
         except StorageFailed as error:
@@ -188,7 +188,7 @@ def _write(folder: pathlib.Path, found: Receipt) -> pathlib.Path:
 
 
 def accounts_of(order: Order, watcher: Watcher) -> Accounts | None:
-    """Return who keeps the receipt of ``order``; None where it asks for none. Raises ServerFailed outside a pod."""
+    """Return the keeper of ``order``'s receipt; None if it asks for none. Raises ServerFailed outside a pod."""
     asked = order.receipt
     if asked is None:
         return None
@@ -205,7 +205,7 @@ def accounts_of(order: Order, watcher: Watcher) -> Accounts | None:
 async def salvaged(
     accounts: Accounts | None, folder: collections.abc.Callable[[], pathlib.Path | None]
 ) -> collections.abc.AsyncIterator[None]:
-    """Keep the receipt of what is inside where it ends in an error; ``folder`` is None before it has one."""
+    """Keep the receipt if the context ends in an error; ``folder`` is None before there is one."""
     try:
         yield
     except OptimalTpError:
@@ -217,7 +217,7 @@ async def salvaged(
 
 @contextlib.asynccontextmanager
 async def watched(accounts: Accounts | None) -> collections.abc.AsyncIterator[None]:
-    """Have the nodes looked at for as long as what is inside goes on."""
+    """Watch the nodes while the context is open."""
     task = None if accounts is None else asyncio.create_task(accounts.watch.watch())
     try:
         yield

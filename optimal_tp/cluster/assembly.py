@@ -1,4 +1,4 @@
-"""A run or a sweep put together from its order, and the one life that both have, whoever measured."""
+"""Assemble a run or a sweep from its order, and take it from the first measurement to the freed cores."""
 
 import asyncio
 import collections.abc
@@ -42,50 +42,50 @@ from optimal_tp.telemetry.publish import CloudWatch
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was measured and judged."""
+    """A run or sweep that was measured and judged."""
 
     name: str
-    """Of the run or the sweep."""
+    """Name of the run or the sweep."""
     results: Results
     status: int
-    """Exit status of the verdict; of several the gravest."""
+    """Exit status of the verdict; of several verdicts the gravest."""
     verdicts: int
-    """Runs that ended settled."""
+    """Number of runs that ended settled."""
     session: Session | None
-    """Whose servers can be probed; None where no model was measured."""
+    """The session whose servers can be probed; None if no model was measured."""
     failure: OptimalTpError | None = None
-    """What ended it early; None where it came to its end."""
+    """The error that ended it early; None if it was completed."""
     add_receipt: collections.abc.Callable[[], None] = lambda: None
-    """Puts the receipt of the folder into a report that has it from nowhere else."""
+    """Adds the folder's receipt to the report, if the report does not have it yet."""
 
 
 Measure = collections.abc.Callable[[list[pathlib.Path], Memory], collections.abc.Awaitable[Measured]]
-"""Measures and judges, going on with the run that is remembered; adds the folder to the list when there is one."""
+"""Measures and judges, resuming the remembered run; adds the folder to the list once there is one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """An order, who is told how it goes, and what ends it early."""
+    """An order with its progress display and its halt."""
 
     order: Order
     watching: Watcher
     halt: Halt
     access: Access = OPEN
-    """What the servers ask of a client."""
+    """Headers, key and certificates that the servers require."""
 
     async def run(self) -> int:
-        """Live the run of the order's first model; return the exit status. Raises what ended it early."""
+        """Carry out the run of the order's first model; return the exit status. Raises the error that ends it early."""
         return await self.live(self._one)
 
     async def sweep(self) -> int:
-        """Live the run of each model in turn, with a record and a report of all; return the gravest exit status.
+        """Carry out the run of each model in turn, with a common record and report; return the gravest exit status.
 
-        Raises Interrupted and StorageFailed, and ServerFailed where no model at all could be measured.
+        Raises Interrupted and StorageFailed, and ServerFailed if no model at all could be measured.
         """
         return await self.live(self._several)
 
     async def live(self, measure: Measure) -> int:
-        """Measure unless that was done, keep results and receipt, do what comes afterwards; return the status."""
+        """Measure unless that was done, keep results and receipt, probe or stop the servers; return the status."""
         order, halt = self.order, self.halt
         memory = Memory.load(order, self.watching)
         if memory.is_finished:
@@ -105,7 +105,7 @@ class Assembly:
                 measured = await measure(begun, memory)
             measured.results.store(self.watching)
             folder, verdicts = measured.results.folder, measured.verdicts
-            if accounts is not None:  # first, so that who is killed after the verdict has left a receipt
+            if accounts is not None:  # first, so that a process that is killed after the verdict has left a receipt
                 accounts.keep_or_tell(folder, verdicts=verdicts)
             if measured.failure is None:
                 memory.finish()
@@ -137,7 +137,7 @@ class Assembly:
         )
 
     def begin(self, begun: list[pathlib.Path], memory: Memory) -> tuple[str, Results, bool]:
-        """Return name and place of the run or sweep, and whether it was begun before; it is remembered from now on."""
+        """Return name and results of the run or sweep, and whether it had begun before; remember it from now on."""
         run, goes_on = memory.run or run_name(dt.datetime.now(dt.UTC)), memory.run is not None
         results = self.results(run, exist_ok=goes_on)
         begun.append(results.folder)
@@ -145,7 +145,7 @@ class Assembly:
         return run, results, goes_on
 
     async def _several(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
-        """Measure each model; one that fails leaves the others their turn."""
+        """Measure each model; if one fails, the others still have their turn."""
         sessions: dict[int, Session] = {}
         statuses: list[int] = []
         async with self._within_money(memory):
@@ -153,7 +153,7 @@ class Assembly:
             sweep = planned(name, (model.settings for model in self.order.models))
 
             async def measure(index: int) -> None:
-                """Run the sweep's model of that place, and keep its verdict."""
+                """Run the sweep's model at ``index``, and keep its verdict."""
                 own = self.results(f"{name}/{sweep.legs[index].folder}", exist_ok=goes_on)
                 title = self.order.models[index].settings.model.title
                 run = run_name(dt.datetime.now(dt.UTC))
@@ -175,7 +175,7 @@ class Assembly:
             results=results,
             status=status,
             verdicts=statuses.count(0),
-            # Models after it failed, and took its servers' cores.
+            # Later models failed, and took the cores of its servers.
             session=None
             if last is None
             else dataclasses.replace(sessions[last], arena=self._arena(last, self.watching, memory)),
@@ -184,13 +184,13 @@ class Assembly:
 
     @contextlib.asynccontextmanager
     async def _within_money(self, memory: Memory) -> collections.abc.AsyncIterator[None]:
-        """End what is inside before the money does, and free the cores then, where the order says so."""
+        """End the context before the budget is spent, and free the cores then, if the order says so."""
         goes_on = memory.run is not None
         async with within_budget(self.order.deadline_file, self.halt, goes_on=goes_on), self.freeing():
             yield
 
     def freeing(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Return what frees the cores when what is inside has ended, where the order says so."""
+        """Return a context that frees the cores when it ends, if the order says so."""
         if self.order.afterwards != "stop":
             return cores_free_after(None, self.halt, self.watching)
         models = self.order.models
@@ -200,9 +200,9 @@ class Assembly:
         return cores_free_after(cores, self.halt, self.watching)
 
     def results(self, path: str, *, exist_ok: bool = False) -> Results:
-        """Make the folder ``path`` below the order's results, with its prefix in the bucket where there is one.
+        """Create the folder ``path`` below the order's results, with its prefix in the bucket if there is one.
 
-        Raises StorageFailed for a folder that cannot be made, or that is there already unless ``exist_ok``.
+        Raises StorageFailed if the folder cannot be created, or exists already and ``exist_ok`` is False.
         """
         folder = new_folder(self.order.folder / path, exist_ok=exist_ok)
         if self.order.bucket is None:
@@ -223,8 +223,8 @@ class Assembly:
     ) -> Session:
         """Return the run called ``run`` of the model at ``index``, its metrics under ``model_title`` in a sweep.
 
-        Where it ``goes_on``, with what an earlier process has kept in ``results``. Raises ResumeFailed and
-        StorageFailed where that cannot be.
+        If it ``goes_on``, it continues from the results that an earlier process kept. Raises ResumeFailed and
+        StorageFailed if that is not possible.
         """
         order, model, watching = self.order, self.order.models[index], self.watching
         kept = restored(results.folder, results.bucket) if goes_on else None
@@ -245,7 +245,7 @@ class Assembly:
             halt=self.halt,
             ignore_eos=order.ignore_eos,
             ready_timeout_seconds=order.ready_timeout_seconds,
-            # Of one round the experiment needs to know nothing.
+            # The experiment needs no rounds if there is only one.
             rounds=model.rounds if model.rounds is not None and len(model.rounds) > 1 else None,
             model_title=model_title,
             restored=kept,
@@ -254,7 +254,7 @@ class Assembly:
         )
 
     def _arena(self, index: int, watching: Watcher, memory: Memory | None) -> Arena:
-        """Return the surroundings of the servers of the model at ``index``, of which none is known to run."""
+        """Return the arena of the servers of the model at ``index``, none of which is known to run."""
         order, model = self.order, self.order.models[index]
         if model.rounds is None:
             return OpenArena()
@@ -285,14 +285,14 @@ Life = collections.abc.Callable[[Assembly], collections.abc.Awaitable[int]]
 
 
 async def assembled(order: Order, life: Life, access: Access = OPEN) -> int:
-    """Live ``life`` of ``order``, shown on this terminal and ended early by a signal; return the exit status."""
+    """Carry out ``life`` of ``order`` with progress on this terminal; return the exit status. A signal ends it."""
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
         return await life(Assembly(order=order, watching=watching, halt=halt, access=access))
 
 
 async def conducted(session: Session) -> RunRecord:
-    """Conduct ``session``; whoever watches is told the sentence with which it fails."""
+    """Conduct ``session``; if it fails, show the error in the progress display too."""
     try:
         return await session.conduct()
     except OptimalTpError as error:
@@ -308,5 +308,5 @@ def _judged(session: Session) -> int:
 
 
 def deployments(urls: collections.abc.Iterable[str]) -> tuple[str, ...]:
-    """Return the servers behind ``urls``: a Deployment and its Service have one name, the host of the URL."""
+    """Return the Deployments behind ``urls``: a Deployment and its Service share one name, the host of the URL."""
     return tuple(str(urllib.parse.urlsplit(url).hostname) for url in urls)

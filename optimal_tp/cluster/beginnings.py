@@ -1,4 +1,4 @@
-"""What is known of a run before it begins: its candidates as the plan has them, how far it is, where it is kept."""
+"""A run before it begins: its candidates by the plan, its progress, and the place of its results."""
 
 import dataclasses
 import pathlib
@@ -17,20 +17,20 @@ from optimal_tp.telemetry.console import Watcher
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Results:
-    """Where a run or a sweep is kept."""
+    """The folder and bucket of a run or a sweep."""
 
     folder: pathlib.Path
     bucket: Bucket | None
 
     def store(self, watching: Watcher) -> None:
-        """Put every file of the folder into the bucket, where there is one."""
+        """Upload every file of the folder to the bucket, if there is one."""
         if self.bucket is not None:
             self.bucket.store(path for path in self.folder.iterdir() if path.is_file())
             watching.say(self.bucket.failure or f"results and report: {self.bucket.uri}")
 
 
 def progress_of(order: Order, model: ModelOrder, run: str, model_title: str) -> Progress:
-    """Return what is known of the run before it begins."""
+    """Return the progress of a run that has not begun."""
     now = time.time()
     return Progress(
         run=run,
@@ -45,7 +45,7 @@ def progress_of(order: Order, model: ModelOrder, run: str, model_title: str) -> 
 
 
 def degree_of(candidate: Candidate, model: ModelOrder) -> DegreeRecord:
-    """Return what stands behind ``candidate``: its servers, or the word of the plan."""
+    """Return the record of ``candidate``: its servers, or the plan's reason why it has none."""
     urls, said = model.targets.get(candidate, ()), model.gates.get(candidate)
     cores = cores_held(candidate.degree, whole_chips=model.whole_chips) * len(urls)
     lacking = f"no --target {candidate.slug.removeprefix('tp')}=URL was given"

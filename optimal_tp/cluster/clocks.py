@@ -1,4 +1,4 @@
-"""Whether this machine's clock can be held against that of another: what its kernel says of it."""
+"""Tell whether this machine's clock can be compared with another's, by the kernel's bound on its error."""
 
 import ctypes
 import pathlib
@@ -10,7 +10,7 @@ _CLOCK_ERROR = 5
 
 
 class _Timex(ctypes.Structure):
-    """The head of Linux's ``struct timex``, and room for its rest (adjtimex(2), read 2026-11-24)."""
+    """The start of Linux's ``struct timex``, and room for the rest (adjtimex(2), read 2026-11-24)."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -24,9 +24,9 @@ class _Timex(ctypes.Structure):
 
 
 def clock_error_ms() -> float | None:
-    """Return the kernel's bound on the error of its clock; None where no time service keeps it, or none can be asked.
+    """Return the kernel's bound on the error of its clock; None if no time service sets it, or it cannot be read.
 
-    NTP's daemons keep this bound up to date: half the round trip to the source, and what the clock may drift since.
+    NTP's daemons keep this bound up to date: half the round trip to the source plus the possible drift since then.
     """
     try:
         library = ctypes.CDLL(None, use_errno=True)
@@ -40,7 +40,7 @@ def clock_error_ms() -> float | None:
 
 
 def machine() -> str:
-    """Return the identity of this machine since it started; one of its own where the kernel does not say."""
+    """Return the boot id of this machine; a unique one if the kernel has none."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

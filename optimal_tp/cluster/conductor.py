@@ -1,7 +1,7 @@
-"""The conductor: each candidate's way from a suspended Job to servers that are ready, or to the word that it ends with.
+"""The conductor takes each candidate from a suspended Job to ready servers, or to the status word of its failure.
 
-It looks, compares with what is wanted, and acts; so whoever takes its place goes on from what cluster and memory say.
-A step is remembered before anything that follows from it is done.
+It is a control loop: it looks, compares with the goal, and acts. So another process can take over from the state of the
+cluster and the memory of the run. A step is remembered before anything that follows from it is done.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from optimal_tp.plan.timetable import Rounds
 from optimal_tp.telemetry.console import Watcher
 
 LOOK_SECONDS = 10.0
-"""Between two looks: a step takes minutes."""
+"""Time between two looks; a step takes minutes."""
 
 
 async def is_healthy(url: str) -> bool:
@@ -35,7 +35,7 @@ async def is_healthy(url: str) -> bool:
 
 @dataclasses.dataclass(kw_only=True)
 class Conductor(OpenArena):
-    """The surroundings of one model's servers, which it brings up and takes down."""
+    """The arena of one model's servers, which it starts and stops."""
 
     rounds: Rounds
     targets: collections.abc.Mapping[Candidate, tuple[str, ...]]
@@ -43,7 +43,7 @@ class Conductor(OpenArena):
     names: collections.abc.Mapping[Candidate, tuple[str, ...]]
     """Deployments by candidate."""
     jobs: JobsOrder | None
-    """None where everything was fetched and compiled before."""
+    """None if everything was fetched and compiled before."""
     ground: Ground
     watcher: Watcher
     stop: asyncio.Event
@@ -52,23 +52,23 @@ class Conductor(OpenArena):
     makes_room: bool = True
     """True if the others' cores are needed, so that they are stopped first."""
     known: tuple[Step, ...] = ()
-    """What a conductor before this one has remembered."""
+    """Steps that an earlier conductor remembered."""
     on_step: collections.abc.Callable[[Step], None] = lambda _: None
     """Remembers a step."""
     healthy: collections.abc.Callable[[str], collections.abc.Awaitable[bool]] = is_healthy
     wait: collections.abc.Callable[[asyncio.Event, float], collections.abc.Awaitable[None]] = pause
     look_seconds: float = LOOK_SECONDS
     doing: str = "nothing had begun"
-    """What goes on, or went on when it was stopped: "TP1 and TP2 were compiling"."""
+    """The activity, now or when it was stopped: "TP1 and TP2 were compiling"."""
 
     def __post_init__(self) -> None:
-        """Know what is remembered, and nothing of what runs."""
+        """Start from the remembered steps, without knowing which servers run."""
         self._steps = list(self.known)
         self._eye = NodeEye(ground=self.ground)
         self._running: tuple[Candidate, ...] | None = None
         self._failure: str | None = None
         self._staged = {each.candidate for each in self.known if each.what != "start" and each.gate is None}
-        """Candidates that are compiled; None where the model is fetched."""
+        """Compiled candidates; None stands for the fetched model."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -81,11 +81,11 @@ class Conductor(OpenArena):
         return True
 
     def failure(self) -> str | None:
-        """Return why nobody tells of the servers or lets them be steered; None while all is well."""
+        """Return why Kubernetes does not show or change the servers; None without such a failure."""
         return self._failure
 
     async def admit(self, candidate: Candidate) -> None:
-        """Have the servers of ``candidate``'s round run, and no others."""
+        """Run the servers of ``candidate``'s round, and no others."""
         (wanted,) = [together for together in self.rounds if candidate in together]
         if wanted == self._running or self._failure is not None:
             return
@@ -97,7 +97,7 @@ class Conductor(OpenArena):
             self._running = wanted
 
     async def restart(self) -> None:
-        """Stop the servers that run, wait until their pods are gone, and start them anew."""
+        """Stop the running servers, wait until their pods are gone, and start them again."""
         running = self._running
         if running is None or self._failure is not None:
             return
@@ -109,7 +109,7 @@ class Conductor(OpenArena):
             await self._start(running, is_new=False)
 
     async def refuse(self, candidate: Candidate, sentence: str) -> None:
-        """Let ``candidate`` leave the run with ``no-start`` because of ``sentence``, and stop its servers."""
+        """Take ``candidate`` out of the run as ``no-start`` because of ``sentence``, and stop its servers."""
         starts = [each for each in self._steps if each.what == "start" and each.candidate == candidate]
         found = Step(
             candidate=candidate,
@@ -134,17 +134,17 @@ class Conductor(OpenArena):
             self._failure = str(error)
 
     def _left(self, together: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-        """Return the candidates of ``together`` that no word has ended."""
+        """Return the candidates of ``together`` that are still in the run."""
         return tuple(each for each in together if end_of(self._steps, each) is None)
 
     async def _make_way(self, wanted: tuple[Candidate, ...], *, is_new: bool) -> None:
-        """Stop whatever holds cores and is not wanted, also what has a word and was not stopped any more."""
+        """Stop all servers and Jobs that hold cores and are not wanted, including those of candidates that failed."""
         here = self._left(wanted)
         # Servers of another image or model, left running, would hold the cores that their new compile Job waits for.
         running = {each.candidate for each in self._steps if each.what == "start"}
         stay = here if self.jobs is None else [each for each in here if each in self._staged | running]
         idle = [name for each, names in self.names.items() if each not in stay for name in names]
-        # First: the others' cores are what the next round waits for.
+        # First, because the next round waits for the cores of the others.
         others = self.others if self.makes_room and is_new else ()
         await self._scale(dict.fromkeys((*others, *idle), 0))
         if is_new and self.jobs is not None:
@@ -152,7 +152,7 @@ class Conductor(OpenArena):
             await self._do([functools.partial(self.ground.controls.suspend, job) for job in ended])
 
     async def _stage(self, wanted: tuple[Candidate, ...]) -> None:
-        """Have the model fetched and the candidates of ``wanted`` compiled, each once."""
+        """Fetch the model and compile the candidates of ``wanted``, each once."""
         if self.jobs is None:
             return
         patience = self.ground.patience
@@ -168,11 +168,11 @@ class Conductor(OpenArena):
             )
 
     async def _run(self, jobs: list[StagedJob]) -> None:
-        """Bring ``jobs`` to their end; the ones that end with a word are suspended."""
+        """Run ``jobs`` to their end; suspend those that fail."""
         suspended: set[str] = set()
 
         async def look() -> bool:
-            """Look at each Job once, suspend what ended with a word, and return whether all have ended."""
+            """Look at each Job once, suspend those that failed, and return whether all have ended."""
             claims = await self._claims()
             for each in jobs:
                 if not each.has_ended:
@@ -189,7 +189,7 @@ class Conductor(OpenArena):
         self._staged |= {each.candidate for each in jobs if each.has_ended and (not each.step or not each.step.gate)}
 
     async def _start(self, wanted: tuple[Candidate, ...], *, is_new: bool) -> None:
-        """Bring the servers of ``wanted`` up; the ones that end with a word are stopped."""
+        """Start the servers of ``wanted``; stop those that fail."""
         here = self._left(wanted)
         if not here or self.stop.is_set():
             return
@@ -217,7 +217,7 @@ class Conductor(OpenArena):
         )
 
     async def _look(self, starts: list[Start]) -> bool:
-        """Look at ``starts`` that no word has ended; return whether all have ended at once."""
+        """Look at the ``starts`` that have not failed; return whether all have ended at the same look."""
         claims = await self._claims()
         for each in starts:
             if each.step is not None and each.step.gate is not None:
@@ -236,7 +236,7 @@ class Conductor(OpenArena):
         return all(each.has_ended for each in starts)
 
     async def _claims(self) -> list[Claim]:
-        """Return the nodes, and tell of those that bill for nothing; none where nobody tells of them."""
+        """Return the nodes, and report those that bill without use; empty if they cannot be listed."""
         try:
             claims = await asyncio.to_thread(self.ground.claims)
         except ServerFailed:
@@ -249,11 +249,11 @@ class Conductor(OpenArena):
         await self._do([functools.partial(self.ground.controls.scale, name, count) for name, count in replicas.items()])
 
     async def _do(self, acts: list[collections.abc.Callable[[], None]]) -> None:
-        """Do each of ``acts`` once, trying again those that are refused for a while."""
+        """Do each of ``acts`` once, and retry refused ones for a while."""
         left = list(acts)
 
         async def act() -> bool:
-            """Do what is left, from the act that was refused last time; return True once nothing is left."""
+            """Continue with the act that was refused last time; return True once nothing is left."""
             while left:
                 await asyncio.to_thread(left[0])
                 left.pop(0)
@@ -265,9 +265,9 @@ class Conductor(OpenArena):
         return not any(self.ground.controls.pods_of_server(name) for name in names)
 
     async def _until(self, look: collections.abc.Callable[[], collections.abc.Awaitable[bool]]) -> bool:
-        """Look until ``look`` is done; False where the run was stopped first.
+        """Repeat ``look`` until it returns True; return False if the run was stopped first.
 
-        An API server that restarts is waited for; raises ServerFailed where it has been silent for a start's patience.
+        Waits for an API server that restarts; raises ServerFailed if it stays silent for the patience of a start.
         """
         silent = None
         while not self.stop.is_set():

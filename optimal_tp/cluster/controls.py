@@ -1,4 +1,4 @@
-"""Everything that a conductor asks of the Kubernetes API, and everything that it changes there."""
+"""All of a conductor's calls to the Kubernetes API."""
 
 import dataclasses
 import typing
@@ -10,7 +10,7 @@ from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
-"""Kubernetes puts it on every pod of a Job."""
+"""Label that Kubernetes puts on every pod of a Job."""
 _LOG_LINES = 200
 _LOG_BYTES = 200_000
 
@@ -19,13 +19,13 @@ _LOG_BYTES = 200_000
 class Controls:
     """A namespace's servers, Jobs and pods, and the cluster's Karpenter nodes.
 
-    Every method raises ServerFailed when it is refused or nobody answers, unless it says otherwise.
+    Every method raises ServerFailed if the call is refused or not answered, unless its docstring says otherwise.
     """
 
     namespace: Namespace
 
     def scale(self, name: str, replicas: int) -> None:
-        """Ask for ``replicas`` pods of a Deployment."""
+        """Scale a Deployment to ``replicas`` pods."""
         patch = {"spec": {"replicas": replicas}}
         self.namespace.ask(f"scale {name} to {replicas}", "apps/v1", f"deployments/{name}/scale", patch=patch)
 
@@ -41,7 +41,7 @@ class Controls:
         self.namespace.ask(f"resume the Job {name}", "batch/v1", f"jobs/{name}", patch=patch)
 
     def suspend(self, name: str) -> None:
-        """Let a Job that has not ended have no pods any more."""
+        """Suspend a Job that has not ended, so that it has no more pods."""
         job = self.job(name)
         if job.ending is None and not job.is_suspended:
             self.namespace.ask(f"suspend the Job {name}", "batch/v1", f"jobs/{name}", patch={"spec": {"suspend": True}})
@@ -60,16 +60,16 @@ class Controls:
         return sorted(map(sightings.pod, found.get("items") or ()), key=lambda pod: pod.created)
 
     def log(self, pod: Pod, *, previous: bool = False) -> str:
-        """Return the end of the log of ``pod``, or of its container's run before; empty where it cannot be read."""
+        """Return the end of ``pod``'s log, or of its container's previous run; empty if it cannot be read."""
         asked = {"tailLines": _LOG_LINES, "limitBytes": _LOG_BYTES} | ({"previous": "true"} if previous else {})
         path = f"pods/{pod.name}/log?{urllib.parse.urlencode(asked)}"
         try:
             return self.namespace.read(f"read the log of {pod.name}", path)
-        except ServerFailed:  # what has not run yet has none, and a word does not hang on it
+        except ServerFailed:  # a container that has not run has no log, and no decision depends on it
             return ""
 
     def remove_pod(self, name: str) -> None:
-        """Delete a pod; its Deployment makes another."""
+        """Delete a pod; its Deployment creates another."""
         self.namespace.remove(f"delete the pod {name}", "v1", f"pods/{name}")
 
     def claims(self, pool: str) -> list[Claim]:
@@ -77,5 +77,5 @@ class Controls:
         return [sightings.claim(item) for item in self.namespace.node_claims(pool)]
 
     def remove_claim(self, name: str) -> None:
-        """Delete a NodeClaim: Karpenter gives its node back, and gets another for the pods that need one."""
+        """Delete a NodeClaim: Karpenter removes its node, and launches another for pods that need one."""
         self.namespace.remove_from_cluster(f"give the node {name} back", f"{NODE_CLAIMS}/{name}")

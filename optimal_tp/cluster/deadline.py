@@ -1,4 +1,4 @@
-"""The hard stop: a run ends before its money does, and its servers stop with it."""
+"""The hard stop: a run ends before its budget is spent, and its servers stop with it."""
 
 import asyncio
 import collections.abc
@@ -16,13 +16,13 @@ from optimal_tp.pods.kubernetes import NotThere
 from optimal_tp.telemetry.console import Watcher
 
 MARGIN_SECONDS = 60.0
-"""The run ends so long before the deadline, at which the guard takes the servers away."""
+"""The run ends this long before the deadline, at which the guard stops the servers."""
 _LOOK_SECONDS = 15.0
-"""How often the deadline is read again; the kubelet takes about a minute to show a changed ConfigMap."""
+"""How often the deadline is read again; the kubelet takes about a minute to update a changed ConfigMap."""
 
 
 def read_deadline(path: pathlib.Path) -> dt.datetime:
-    """Return the date in ``path``, ISO 8601 with its time zone. Raises CapacityError where none can be read."""
+    """Return the date in ``path``, ISO 8601 with its time zone. Raises CapacityError if it cannot be read."""
     try:
         found = dt.datetime.fromisoformat(path.read_text(encoding="utf-8").strip())
     except (OSError, ValueError) as error:
@@ -47,10 +47,10 @@ async def within_budget(
     look_seconds: float = _LOOK_SECONDS,
     now: collections.abc.Callable[[], dt.datetime] = utc_now,
 ) -> collections.abc.AsyncIterator[None]:
-    """End what is inside a minute before the deadline in ``path``, which may be moved meanwhile; None has no deadline.
+    """End the context a minute before the deadline in ``path``, which may change meanwhile; None: no deadline.
 
-    What ``goes_on`` after the death of its process is ended at once where the deadline is over: what it measured is
-    judged. Raises CapacityError where it is over for what begins, and where it cannot be read.
+    If the deadline is over, a resumed run (``goes_on``) ends at once, and its earlier results are judged. Raises
+    CapacityError if the deadline is over for a new run, or cannot be read.
     """
     if path is None:
         yield
@@ -77,7 +77,7 @@ async def _watch(
 ) -> None:
     while (left := _seconds_left(deadline, now)) > 0:
         await asyncio.sleep(min(left, look_seconds))
-        # What was read before still holds while the file is being changed.
+        # While the file is being changed, the date that was read before still holds.
         with contextlib.suppress(CapacityError):
             deadline = read_deadline(path)
     when = deadline.isoformat(timespec="seconds")
@@ -90,18 +90,18 @@ def _seconds_left(deadline: dt.datetime, now: collections.abc.Callable[[], dt.da
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cores:
-    """Everything of an experiment that holds cores, or may ask for them."""
+    """All Deployments and Jobs of an experiment that hold cores or may request them."""
 
     controls: Controls
     deployments: tuple[str, ...]
     jobs: tuple[str, ...]
     pauses_seconds: tuple[float, ...] = (5, 15, 30, 60)
-    """Before each further try: an API server that restarts must not leave nodes billing until the deadline."""
+    """Pauses before further tries, so that a restart of the API server does not leave nodes billing for long."""
 
     async def free(self) -> None:
-        """Stop every server and suspend every Job, each whatever becomes of the others.
+        """Stop every server and suspend every Job; one that fails does not keep the others from stopping.
 
-        Raises ServerFailed with all that were not stopped after the last try.
+        Raises ServerFailed with the failures of the last try.
         """
         left = [
             *(functools.partial(self.controls.scale, name, 0) for name in self.deployments),
@@ -127,9 +127,9 @@ class Cores:
 
 @contextlib.asynccontextmanager
 async def cores_free_after(cores: Cores | None, halt: Halt, watcher: Watcher) -> collections.abc.AsyncIterator[None]:
-    """Free ``cores`` when what is inside has ended in any way but a signal: who signals goes on with them.
+    """Free ``cores`` when the context ends, unless a signal ended it: then a later process continues on them.
 
-    What could not be stopped is said; the guard stops it at the deadline.
+    Servers that could not be stopped are reported; the guard stops them at the deadline.
     """
     try:
         yield
@@ -144,6 +144,6 @@ async def cores_free_after(cores: Cores | None, halt: Halt, watcher: Watcher) ->
 
 
 async def until_signalled(halt: Halt, *, look_seconds: float = 1.0) -> None:
-    """Wait until a signal ends the program; what ended the run before does not count."""
+    """Wait until a signal ends the program; whatever ended the run before does not count."""
     while all(how != "interrupted" for how, _ in halt.reasons):  # noqa: ASYNC110 - the run's end has set the event
         await asyncio.sleep(look_seconds)

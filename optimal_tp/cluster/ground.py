@@ -1,4 +1,4 @@
-"""What every step of a model's candidates stands on: whom it asks, how patient it is, what a core costs, the time."""
+"""The common basis of all steps of a model's candidates: the Kubernetes API, patience, price of a core, and time."""
 
 import collections.abc
 import dataclasses
@@ -12,11 +12,11 @@ from optimal_tp.measurement.estimate import duration, usd
 from optimal_tp.settings.workload import Price
 
 UNINITIALISED_SECONDS = 600.0
-"""A node that bills for so long without taking pods is told of, and again after so long."""
+"""A node that bills this long without taking pods is reported, and again after as long."""
 
 
 def utc_now() -> dt.datetime:
-    """Return the time."""
+    """Return the time, in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -28,19 +28,19 @@ class Ground:
     patience: PatienceOrder
     price: Price | None
     pool: str | None
-    """Karpenter's NodePool of the servers; None where no node is looked at."""
+    """Karpenter's NodePool of the servers; None: nodes are not watched."""
     run_began: dt.datetime
-    """A Job that ended before it was paid for by another run."""
+    """Start of the run; another run paid for Jobs that ended before."""
     whole_chips: bool = False
-    """True if a server keeps whole chips from others, whatever its degree."""
+    """True if a server reserves whole chips, whatever its degree."""
     now: collections.abc.Callable[[], dt.datetime] = utc_now
 
     def seconds_since(self, moment: dt.datetime) -> float:
-        """Return how long ago ``moment`` was; clocks that differ a little make it no less than 0."""
+        """Return how long ago ``moment`` was, at least 0 even if clocks differ a little."""
         return max(0.0, (self.now() - moment).total_seconds())
 
     def cost_usd(self, degree: int, seconds: float) -> float | None:
-        """Return what the cores of a pod of ``degree`` cost for so long; None without a price."""
+        """Return the cost of the cores of a pod of ``degree`` for ``seconds``; None without a price."""
         if self.price is None:
             return None
         return (
@@ -52,7 +52,7 @@ class Ground:
         )
 
     def claims(self) -> list[Claim]:
-        """Return the pool's nodes; none where no pool is known. Raises ServerFailed where nobody tells."""
+        """Return the pool's nodes; empty if no pool is known. Raises ServerFailed if they cannot be listed."""
         return [] if self.pool is None else self.controls.claims(self.pool)
 
 
@@ -62,25 +62,25 @@ def spent(seconds: float, dollars: float | None) -> str:
 
 
 def stamp(moment: dt.datetime) -> str:
-    """Return ``moment`` as a step has it."""
+    """Return ``moment`` in the format of a step."""
     return moment.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
 def lacking(claims: collections.abc.Iterable[Claim]) -> str:
-    """Return what Karpenter still waits for, as an ending of a sentence; empty where it says nothing."""
+    """Return what Karpenter still waits for, as the end of a sentence; empty if it does not say."""
     found = next((each for each in claims if not each.is_initialised and each.lacks), None)
     return "" if found is None else f"; Karpenter of the node {found.name}: {found.lacks}"
 
 
 @dataclasses.dataclass(kw_only=True)
 class NodeEye:
-    """Tells of nodes that bill and take no pods."""
+    """Reports nodes that bill but take no pods."""
 
     ground: Ground
     _told: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
 
     def lines(self, claims: collections.abc.Iterable[Claim]) -> list[str]:
-        """Return a line for each node that has been so for long, and of which nothing was told lately."""
+        """Return a line for each node that has done so for long and was not reported lately."""
         now, found = self.ground.now(), []
         for each in claims:
             if each.launched is None or each.is_initialised:

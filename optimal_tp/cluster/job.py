@@ -1,6 +1,6 @@
-"""Several load generators: each one's share of a run, and the judgement after them.
+"""Several load generators: each one's share of a run, and the verdict afterwards.
 
-In an Indexed Job Kubernetes numbers the pods, and the Job's start is everybody's clock zero.
+They are the pods of an Indexed Job: Kubernetes numbers them, and the Job's start is their common zero of time.
 """
 
 import argparse
@@ -39,53 +39,53 @@ from optimal_tp.results.source import Source, read
 from optimal_tp.telemetry.console import Watcher
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
-"""Environment variable in which Kubernetes tells a pod of an Indexed Job its number, from 0."""
+"""Environment variable with the number of a pod in an Indexed Job, from 0."""
 _LOOK_SECONDS = 10.0
 _MOST_SILENT_LOOKS = 60
-"""An API server that has not answered for ten minutes is not waited for any longer."""
+"""Most looks without an answer: after ten minutes the API server is given up."""
 
 
 RUN, STEPS = "optimal-tp/conducted-run", "optimal-tp/conducted-steps"
-"""Annotations of the Job, with which the conductor resumes it: the run's name, and what stood before the load."""
+"""Annotations that the conductor adds to the Job when it resumes it: the run's name, and the steps before the load."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Common:
-    """What all pods of one run know alike."""
+    """The data that all pods of one run share."""
 
     run: str
     start: str
     """UTC, ISO 8601."""
     steps: tuple[Step, ...] = ()
-    """What stood before the load; the words in it are of candidates that nobody measures."""
+    """The steps before the load; candidates with a status word in them are not measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Brought(OpenArena):
-    """The surroundings of servers that the conductor has brought up."""
+    """The arena of servers that the conductor has started."""
 
     known: tuple[Step, ...]
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Return what stood before the load."""
+        """Return the steps before the load."""
         return self.known
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PodOptions:
-    """What the command line says of several pods, checked."""
+    """The checked options for several pods."""
 
     pods: int
     pod: int | None
-    """Which of them this is; None for the one that goes on after their Job."""
+    """Number of this pod; None for the one that continues after their Job."""
     job: str | None
     start: dt.datetime | None
-    """Stated start, where no Job says it."""
+    """Start by option, if there is no Job to give it."""
     start_after_seconds: float = 0.0
 
     def part(self, common: Common) -> Part:
-        """Return the part of this process, with what its machine says of its clock now."""
+        """Return the part of this process, with the present error of its machine's clock."""
         return Part(
             pod=self.pod or 0,
             pods=self.pods,
@@ -116,7 +116,7 @@ def pod_options(
     environment: collections.abc.Mapping[str, str],
     problems: list[Problem],
 ) -> PodOptions:
-    """Return what ``asked``, or else ``arguments``, say of several pods. What is wrong is added to ``problems``."""
+    """Return the options for several pods in ``asked``, or else in ``arguments``; add every fault to ``problems``."""
     pod = arguments.pod
     if pod is None and environment.get(INDEX_VARIABLE, "").isdecimal():
         pod = int(environment[INDEX_VARIABLE])
@@ -152,9 +152,9 @@ def _start(words: str | None, problems: list[Problem]) -> dt.datetime | None:
 
 
 def common(options: PodOptions, settings: str, kubernetes: collections.abc.Callable[[], Namespace]) -> Common:
-    """Return what all pods know alike: from the stated start and ``settings``, or from what the Job's status says.
+    """Return the data that all pods share: from the stated start and ``settings``, or from the Job's status.
 
-    Raises ServerFailed when Kubernetes does not answer.
+    Raises ServerFailed if Kubernetes does not answer.
     """
     if options.start is not None:
         return _named(options.start, settings)
@@ -164,9 +164,9 @@ def common(options: PodOptions, settings: str, kubernetes: collections.abc.Calla
 async def after(
     options: PodOptions, kubernetes: collections.abc.Callable[[], Namespace], stop: collections.abc.Callable[[], bool]
 ) -> bool:
-    """Return once Kubernetes says that the Job has ended; False when ``stop`` came first.
+    """Return True once Kubernetes says that the Job has ended; False if ``stop`` came first.
 
-    Raises ServerFailed when Kubernetes has not answered for long.
+    Raises ServerFailed if Kubernetes has not answered for long.
     """
     controls = Controls(namespace=kubernetes())
     silent = 0
@@ -202,17 +202,17 @@ def _of_job(job: Job, start_after_seconds: float) -> Common:
 
 
 def _named(start: dt.datetime, salt: str) -> Common:
-    """Return a run's name that all who start it together find, and whose start has a name of its own."""
+    """Return a name for the run that all pods derive alike; another start gives another name."""
     digest = hashlib.sha256(f"{start.isoformat()} {salt}".encode()).hexdigest()[:4]
     return Common(run=f"{start:%Y%m%dT%H%M%SZ}-{digest}", start=start.isoformat())
 
 
 async def measure_share(options: PodOptions, assembly: Assembly) -> int:
-    """Measure one share into a folder of its own. Nothing is judged: one share alone says nothing."""
+    """Measure one share into a folder of its own. There is no verdict, because one share alone says nothing."""
     order, watching = assembly.order, assembly.watching
     salt = order.models[0].settings.model_dump_json()
     known = await asyncio.to_thread(common, options, salt, own_namespace)
-    # Each of them ends before the money does, by the same date; the plan's last turn may be cut short.
+    # All of them end before the budget is spent, by the same date; the plan's last turn may be cut short.
     async with within_budget(order.deadline_file, assembly.halt):
         session = assembly.session(0, known.run, assembly.results(f"{known.run}/pod-{options.pod}"), None)
         arena = Brought(known=known.steps) if options.start is None else session.arena
@@ -227,12 +227,12 @@ async def measure_share(options: PodOptions, assembly: Assembly) -> int:
 
 
 async def judge_after(options: PodOptions, assembly: Assembly) -> int:
-    """Live a run that the Job's pods measure: bring its servers up, let the Job run, judge; return the exit status."""
+    """Carry out a run that the Job's pods measure: start servers, run the Job, judge; return the exit status."""
     return await assembly.live(functools.partial(_after, options, assembly))
 
 
 async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path], memory: Memory) -> Measured:
-    """Bring the servers up and let the Job run unless it does already; judge what its pods kept."""
+    """Start the servers and the Job, unless it runs already; judge the results that its pods kept."""
     order, halt = assembly.order, assembly.halt
     async with assembly.freeing():
         async with within_budget(order.deadline_file, halt, goes_on=memory.run is not None):
@@ -247,7 +247,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
             status = conclude(read(str(results.folder)), results.folder)
         else:
             session.watcher.stage("the load generators' Job", total=None)
-            # Its pods end before the money does, each by itself; what they kept is judged all the same.
+            # Each of its pods ends by itself before the budget is spent; the results they kept are judged all the same.
             if not await after(options, own_namespace, functools.partial(_is_signalled, halt)):
                 raise Interrupted(f"stopped before the Job {options.job} ended; its pods run on, and nothing is judged")
             session.watcher.end()
@@ -257,7 +257,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
         results=results,
         status=status,
         verdicts=int(status == 0),
-        # Whoever watches looks at the pods' run; the probe after it is none.
+        # Progress displays follow the pods' run; the probe after it has none.
         session=dataclasses.replace(session, watcher=assembly.watching),
         add_receipt=(lambda: None) if ended else functools.partial(_add_receipt, results, assembly.watching),
     )
@@ -268,13 +268,13 @@ def _is_signalled(halt: Halt) -> bool:
 
 
 def _resumed(options: PodOptions) -> Common | None:
-    """Return what the Job says where an earlier process has resumed it; None where it stands suspended still."""
+    """Return the shared data in a Job that an earlier process has resumed; None if it is still suspended."""
     job = Controls(namespace=own_namespace()).job(str(options.job))
     return None if job.started is None else _of_job(job, options.start_after_seconds)
 
 
 async def _brought_up(options: PodOptions, session: Session) -> RunRecord | None:
-    """Bring the servers of ``session`` up and resume the Job; return the record of a run that cannot measure."""
+    """Start the servers of ``session`` and resume the Job; return the record if the run cannot measure, else None."""
     ended = await session.prepare()
     if ended is None:
         told = {RUN: session.run, STEPS: encode_steps(session.arena.steps)}
@@ -287,13 +287,13 @@ def _judged(results: Results, watching: Watcher) -> int:
     try:
         return conclude(_whole(results), results.folder)
     except SettingsError as error:
-        # The probe goes on all the same: what could not be judged is in the bucket still.
+        # The probe goes on all the same: results that could not be judged are still in the bucket.
         watching.say(str(error))
         return error.exit_status
 
 
 def _add_receipt(results: Results, watching: Watcher) -> None:
-    """Write the report of the whole run again, with the receipt that lies in its folder."""
+    """Write the report of the whole run again, with the receipt in its folder."""
     if results.bucket is not None:
         results.bucket.store([results.folder / RECEIPT])
     try:
@@ -305,7 +305,7 @@ def _add_receipt(results: Results, watching: Watcher) -> None:
 
 
 def _whole(results: Results) -> Source:
-    """Return the run that all pods kept together. Raises SettingsError for one that cannot be read."""
+    """Return the run that all pods kept together. Raises SettingsError if it cannot be read."""
     if results.bucket is None:
         return read(str(results.folder))
     return read(results.bucket.uri, boto3.client("s3"))

@@ -1,6 +1,6 @@
-"""What a run or a sweep must not forget when its process dies: one object in the bucket that the next process reads.
+"""The memory of a run or sweep that outlives its process: one object in the bucket that the next process reads.
 
-The next one is the same container started again, or another pod where the first was evicted or its node is gone.
+The next process is the same container after a restart, or another pod if the first was evicted or lost its node.
 """
 
 import dataclasses
@@ -28,16 +28,16 @@ _FAILURES = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Content:
-    """The object."""
+    """The content of the object."""
 
     deadline: str
-    """Of the budget: UTC, ISO 8601."""
+    """Deadline of the budget: UTC, ISO 8601."""
     run: str | None = None
-    """Folder of the run or the sweep below the results; None before one was begun."""
+    """Folder of the run or the sweep below the results; None before one has begun."""
     steps: dict[str, tuple[Step, ...]] = dataclasses.field(default_factory=dict)
-    """What has ended before the load, in that order, by the model's whole name; words are in it."""
+    """Steps that ended before the load, in order, by the model's full name; failures are among them."""
     finished: bool = False
-    """Whether it has its verdict."""
+    """Whether there is a verdict."""
     schema_version: int = _VERSION
 
 
@@ -46,10 +46,10 @@ _FORM = pydantic.TypeAdapter(_Content)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the memory of one pod template within one budget stands.
+    """The place of the memory of one pod template within one budget.
 
-    Pods of one template have one name but for its end; another setting, image, code or ``loadtest.run`` is another
-    template. The deadline begins anew with a stack that is made again, and with another budget.
+    The names of pods of one template differ only at the end; another setting, image, code or ``loadtest.run`` means
+    another template. A stack that is created again, or another budget, has a new deadline.
     """
 
     store: "S3Client"
@@ -65,7 +65,7 @@ class Place:
         return "/".join(filter(None, (self.prefix, _FOLDER, f"{self.pod.rpartition('-')[0] or self.pod}.json")))
 
     def read(self) -> _Content | None:
-        """Return what is there of this budget; None where there is none. Raises ValueError, and botocore's errors."""
+        """Return the content for this budget; None if there is none. Raises ValueError and botocore's errors."""
         listed = self.store.list_objects_v2(Bucket=self.bucket, Prefix=self.key).get("Contents", ())
         if self.key not in (each["Key"] for each in listed):
             return None
@@ -75,26 +75,25 @@ class Place:
 
 
 class Memory:
-    """What the processes of one pod template within one budget have done so far.
+    """The progress of all processes of one pod template within one budget.
 
-    It is written whole at each change. A change that cannot be stored is said and kept here: the next one stores both.
-    An order without a bucket or a deadline, or after which nobody stays, remembers nothing beyond this process: without
-    a bucket there is no place that outlives a pod, and without a deadline nothing tells this stack's runs from those of
-    another on the same bucket. Each of its processes begins a run of its own.
+    Each change writes it whole. A change that cannot be stored is reported and kept in the process; the next one stores
+    both. An order remembers nothing beyond its process, and each process begins a run of its own, if the order does not
+    stop its servers at the end, has no bucket, or has no deadline: without a bucket nothing outlives a pod, and without
+    a deadline this stack's runs cannot be distinguished from another's in the same bucket.
     """
 
     def __init__(self, watcher: Watcher, place: Place | None, content: _Content) -> None:
-        """Go on with ``content``; with no ``place`` it is kept nowhere."""
+        """Continue with ``content``; without a ``place`` it is not stored."""
         self._watcher = watcher
         self._place = place
         self._content = content
 
     @classmethod
     def load(cls, order: Order, watcher: Watcher, *, store: "S3Client | None" = None) -> "Memory":
-        """Return what the bucket has of ``order``; what cannot be read is said, and a new run begins.
+        """Return the memory of ``order`` in the bucket; if it cannot be read, report that and begin a new run.
 
-        ``store`` absent: S3 with the environment's credentials. Raises CapacityError for a deadline that cannot be
-        read.
+        ``store`` None: S3 with the environment's credentials. Raises CapacityError for a deadline that cannot be read.
         """
         if order.afterwards != "stop" or order.bucket is None or order.deadline_file is None:
             return cls(watcher, None, _Content(deadline=""))
@@ -110,7 +109,7 @@ class Memory:
 
     @classmethod
     def at(cls, place: Place, watcher: Watcher) -> "Memory":
-        """Return what is in ``place``; what cannot be read is said, and a new run begins."""
+        """Return the memory in ``place``; if it cannot be read, report that and begin a new run."""
         found = None
         try:
             found = place.read()
@@ -120,7 +119,7 @@ class Memory:
 
     @property
     def run(self) -> str | None:
-        """Name of the run or the sweep, which is its folder's; None where none was begun."""
+        """Name of the run or the sweep and of its folder; None if none has begun."""
         return self._content.run
 
     @property
@@ -133,20 +132,20 @@ class Memory:
         return self._content.steps.get(model, ())
 
     def begin(self, run: str) -> None:
-        """Keep that ``run`` is under way. Steps stay, with their words: what was compiled is so for every run."""
+        """Remember that ``run`` has begun. Earlier steps stay, because compiled candidates serve every run."""
         self._change(dataclasses.replace(self._content, run=run, finished=False))
 
     def abandon(self) -> None:
-        """Keep that no run is under way: the one that was cannot be gone on with."""
+        """Forget the current run, which cannot be resumed."""
         self._change(dataclasses.replace(self._content, run=None, finished=False))
 
     def add_step(self, model: str, step: Step) -> None:
-        """Keep that ``step`` of ``model`` has ended."""
+        """Remember that ``step`` of ``model`` has ended."""
         steps = {**self._content.steps, model: (*self.steps(model), step)}
         self._change(dataclasses.replace(self._content, steps=steps))
 
     def finish(self) -> None:
-        """Keep that the verdict is there."""
+        """Remember that there is a verdict."""
         self._change(dataclasses.replace(self._content, finished=True))
 
     def _change(self, content: _Content) -> None:

@@ -1,4 +1,4 @@
-"""What was asked of a run, a sweep or a share: one JSON file in a pod, options where a person types them."""
+"""The order of a run, a sweep or a share: a JSON file in a pod, or options on a command line."""
 
 import argparse
 import collections.abc
@@ -26,7 +26,7 @@ _TARGET = re.compile(r"([^=\s]+)=(https?://\S+)")
 def targets_of(
     words: collections.abc.Sequence[str], settings: WorkloadSettings | None, problems: list[Problem]
 ) -> dict[Candidate, tuple[str, ...]]:
-    """Return URLs by candidate, rising; several of a candidate are replicas."""
+    """Return URLs by candidate, rising; several URLs of one candidate are replicas."""
     found: dict[Candidate, tuple[str, ...]] = {}
     known = None if settings is None else settings.candidates
     for index, word in enumerate(words):
@@ -48,7 +48,7 @@ def targets_of(
 
 
 def _target(word: str) -> tuple[Candidate | None, str | None]:
-    """Return whose server is where; None for what is not to be read."""
+    """Return candidate and URL of a target; None for a part that cannot be read."""
     match = _TARGET.fullmatch(word)
     if match is None or not urllib.parse.urlsplit(match[2]).hostname:
         return None, None
@@ -86,12 +86,12 @@ def place_of(results: str | None, problems: list[Problem]) -> tuple[str, str] | 
 
 
 class JobsOrder(Section):
-    """Jobs, by name, that stand suspended until the experiment resumes them."""
+    """Names of Jobs that are suspended until the experiment resumes them."""
 
     fetch: str
     """Fetches the model."""
     compile: dict[CandidateName, str]
-    """Compiles a candidate each."""
+    """Each compiles one candidate."""
 
 
 class ModelOrder(Section):
@@ -99,17 +99,17 @@ class ModelOrder(Section):
 
     settings: WorkloadSettings
     targets: dict[CandidateName, tuple[str, ...]]
-    """URLs by candidate, rising; several are replicas."""
+    """URLs by candidate, rising; several URLs of one candidate are replicas."""
     rounds: tuple[tuple[CandidateName, ...], ...] | None = None
-    """Candidates that run at the same time, started through Kubernetes; None where all servers run already."""
+    """Candidates that run at the same time, started through Kubernetes; None if all servers run already."""
     gates: dict[CandidateName, Refusal] = pydantic.Field(default_factory=dict)
-    """Candidates of the settings that have no servers, and why."""
+    """Candidates in the settings that have no servers, with the reason."""
     jobs: JobsOrder | None = None
-    """What has to be done before the servers can start; None where it was done."""
+    """Jobs to run before the servers can start; None if they were done before."""
     physics: Physics | None = None
-    """Roof of a core and sizes of the model, for the report; None where nobody knows them."""
+    """Roof of a core and sizes of the model, for the report; None if they are not known."""
     whole_chips: bool = False
-    """True if each server keeps whole chips from others, whatever its degree."""
+    """True if each server reserves whole chips, whatever its degree."""
 
     @pydantic.field_validator("rounds")
     @classmethod
@@ -145,25 +145,25 @@ class ModelOrder(Section):
 
 
 class ReceiptOrder(Section):
-    """What the receipt counts."""
+    """The costs in the receipt."""
 
     node_pool: str
     """Karpenter's NodePool, whose nodes are paid for."""
     idle_usd_per_hour: float = pydantic.Field(default=0.0, ge=0)
-    """What runs around the nodes costs."""
+    """Cost of everything around the nodes."""
     leave_seconds: float = pydantic.Field(default=0.0, ge=0)
-    """Wait so long for the nodes of stopped servers to go."""
+    """Longest wait for the nodes of stopped servers to go."""
 
 
 class PatienceOrder(Section):
-    """How long a step of a candidate may take before it ends with a word, in seconds."""
+    """Longest time of a candidate's steps, in seconds; a step that takes longer fails."""
 
     capacity_seconds: float = pydantic.Field(ge=0)
-    """Until its pods have a node."""
+    """Time until its pods have a node."""
     compile_seconds: float = pydantic.Field(ge=0)
-    """A compilation, or the fetch of the model: from its container's start, and before it from its node on."""
+    """For compiling or fetching the model, from the container's start; and before it, from getting a node."""
     start_seconds: float = pydantic.Field(ge=0)
-    """From when its pods have a node until the servers are ready."""
+    """Time from when its pods have a node until the servers are ready."""
 
 
 class PodsOrder(Section):
@@ -171,37 +171,37 @@ class PodsOrder(Section):
 
     count: int = pydantic.Field(ge=1)
     job: str
-    """Name of the Job: its start is the common start."""
+    """Name of the Job, whose start is the reference for the common start."""
     start_after_seconds: float = pydantic.Field(ge=0)
     """Time from the Job's start until all pods begin."""
 
 
 class Order(Section):
-    """What was asked: one model in a run, several in a sweep."""
+    """One model to measure in a run, or several in a sweep."""
 
     models: tuple[ModelOrder, ...]
     """At least one, in the order in which they are measured."""
     results: str
-    """Folder on this machine, or ``s3://bucket/prefix`` and then the working directory beside it."""
+    """Folder on this machine, or ``s3://bucket/prefix``, with a copy in the working directory."""
     publish: bool = False
     """Publish metrics to CloudWatch."""
     ignore_eos: bool = True
     """Ask servers for exactly the planned tokens; an extension of vLLM's."""
     ready_timeout_seconds: float = 60
-    """Wait so long for servers that somebody else started to be healthy."""
+    """Longest wait until servers that we did not start are healthy."""
     patience: PatienceOrder | None = pydantic.Field(default=None, validate_default=True)
-    """None where nothing is started."""
+    """None if no servers are started."""
     pins: dict[str, str] = pydantic.Field(default_factory=dict)
-    """What the servers run on, kept with every run."""
+    """Versions and hardware of the servers, kept with every run."""
     afterwards: typing.Literal["leave", "probe", "stop"] = "leave"
-    """``leave`` the servers alone and end; ``probe`` them until a signal; or ``stop`` them and wait for a signal, for a
-    Deployment would begin again."""
+    """``leave`` the servers alone and end; ``probe`` them until a signal; or ``stop`` them and wait for a signal,
+    because the load generator's Deployment would restart it."""
     makes_room: bool = True
     """True if a model's servers run only while those of the other models are stopped."""
     deadline_file: pathlib.Path | None = None
-    """Holds the date before which the measuring ends, ISO 8601."""
+    """File with the date before which measuring ends, ISO 8601."""
     receipt: ReceiptOrder | None = None
-    """None keeps no receipt: nobody pays for the servers by the hour."""
+    """None: no receipt, because the servers are not paid for by the hour."""
     pods: PodsOrder | None = None
     """None: this process measures alone."""
 
@@ -216,25 +216,25 @@ class Order(Section):
 
     @property
     def bucket(self) -> tuple[str, str] | None:
-        """Bucket and prefix of the results; None where they stay in a folder."""
+        """Bucket and prefix of the results; None if they stay in a folder."""
         return place_of(self.results, [])
 
     @property
     def folder(self) -> pathlib.Path:
-        """Where results are kept on this machine."""
+        """Folder of the results on this machine."""
         return pathlib.Path("." if self.bucket else self.results)
 
 
 class SettingsFile(Section):
-    """A settings file as the commands read it: its sections, each left to its own parser."""
+    """A settings file as the commands read it: sections, each with its own parser."""
 
     workloads: object = None
     local: object = None
-    """A local profile's section: not for servers that somebody else started, so it is left alone."""
+    """A local profile's section, ignored because it does not concern servers that the user runs."""
 
 
 def configure_shared(parser: argparse.ArgumentParser) -> None:
-    """Add the options that runs, sweeps and shares have in common."""
+    """Add the options common to runs, sweeps and shares."""
     asked = parser.add_mutually_exclusive_group(required=True)
     asked.add_argument("--settings", metavar="FILE", help="YAML file with a workloads section")
     asked.add_argument("--order", metavar="FILE", help="in a pod: JSON file with the whole order")
@@ -255,7 +255,7 @@ def configure_shared(parser: argparse.ArgumentParser) -> None:
 def read_order(arguments: argparse.Namespace) -> Order | None:
     """Return the order in the file of --order; None without one. Raises SettingsError with every bad key of the file.
 
-    Options beside it are refused.
+    Other options beside --order are refused.
     """
     if arguments.order is None:
         return None
@@ -273,7 +273,7 @@ def read_order(arguments: argparse.Namespace) -> Order | None:
 
 
 def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Order:
-    """Return the order of one model. Raises SettingsError with ``problems`` and all that is wrong in file and line."""
+    """Return the order of one model. Raises SettingsError with ``problems`` and all faults of file and command line."""
     settings = None
     try:
         found = settings_of(arguments.settings)
@@ -291,7 +291,7 @@ def order_of_one(arguments: argparse.Namespace, problems: list[Problem]) -> Orde
 def order_of(
     arguments: argparse.Namespace, models: collections.abc.Sequence[ModelOrder], problems: list[Problem]
 ) -> Order:
-    """Return the order of ``models``. Raises SettingsError with ``problems`` and all that is wrong in the line."""
+    """Return the order of ``models``. Raises SettingsError with ``problems`` and all faults of the command line."""
     pins = dict(pairs_of(arguments.pin, problems))
     place_of(arguments.results, problems)
     access.access_of(arguments, problems)
@@ -310,7 +310,7 @@ def order_of(
 
 
 def settings_of(file: str) -> tuple[WorkloadSettings, ...]:
-    """Return the experiments that the YAML file asks for, one per model. Raises SettingsError with every bad key."""
+    """Return the experiments in the YAML file, one per model. Raises SettingsError with every bad key."""
     data = read_yaml(pathlib.Path(file), key="--settings", value=file, remedy="name a YAML file")
     section = parse(SettingsFile, data, where="", file=file).workloads
     found = parse_models({} if section is None else section, file=file)

@@ -1,4 +1,4 @@
-"""What the Kubernetes API says of a pod, a Job and a Karpenter node, as far as the experiment waits for them."""
+"""Read pods, Jobs and Karpenter nodes from the Kubernetes API's answers, as far as the experiment waits for them."""
 
 import collections.abc
 import dataclasses
@@ -6,37 +6,37 @@ import datetime as dt
 import typing
 
 Said = collections.abc.Mapping[str, typing.Any]
-"""An object of the API, or a part of one."""
+"""An object of the API, or part of one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pod:
-    """One pod with one container that matters, its first."""
+    """One pod; only its first container matters."""
 
     name: str
     created: dt.datetime
     is_leaving: bool
-    """Deleted, and not gone yet."""
+    """True if it is deleted but not gone yet."""
     has_failed: bool
-    """It ended for good: its container did, or its node put it out."""
+    """True if it ended for good: its container ended, or its node evicted it."""
     node: str | None
-    """None before the scheduler has found one."""
+    """Name of its node; None before the scheduler has found one."""
     scheduled: dt.datetime | None
-    """When it had its node."""
+    """When it was assigned to its node."""
     lacks: str | None
-    """The scheduler's words for why it has none."""
+    """The scheduler's reason why it has no node."""
     waits: str | None
-    """Why its container does not run: the image, a volume, the pause between two tries."""
+    """Why its container does not run: its image, a volume, or the pause before a restart."""
     ran_from: dt.datetime | None
     """Start of its container's last run."""
     ran_until: dt.datetime | None
-    """End of that run; None while it goes on."""
+    """End of that run; None while it runs."""
     deaths: int
     """How often its container has ended."""
     last_exit: str | None
-    """How it ended the last time."""
+    """How it ended last time."""
     ready: dt.datetime | None
-    """Since when its readiness probe succeeds."""
+    """Since when its readiness probe has succeeded."""
 
 
 def pod(item: Said) -> Pod:
@@ -67,7 +67,7 @@ def pod(item: Said) -> Pod:
 
 
 def _lacks(message: str | None) -> str | None:
-    """Return the scheduler's words without what it tried besides: other pods to put out, devices to take back."""
+    """Return the scheduler's reason without its further attempts: preempting pods, releasing devices."""
     return message and message.partition(" no new claims to deallocate")[0].partition(" preemption:")[0]
 
 
@@ -90,7 +90,7 @@ class Job:
     name: str
     is_suspended: bool
     started: dt.datetime | None
-    """When it was resumed the last time; None before."""
+    """When it was last resumed; None before the first time."""
     ending: typing.Literal["Complete", "Failed"] | None
     ended: dt.datetime | None
     message: str
@@ -118,18 +118,18 @@ def job(item: Said) -> Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One NodeClaim: a node that Karpenter has asked the cloud for."""
+    """One NodeClaim: a node that Karpenter has requested."""
 
     name: str
     node: str | None
-    """Name of its node, once that has joined the cluster."""
+    """Name of its node once that has joined the cluster."""
     is_leaving: bool
     launched: dt.datetime | None
-    """When it had its instance, which bills from then on."""
+    """When its instance was launched, which bills from then on."""
     is_initialised: bool
-    """Whether pods may be placed on it, and Karpenter may ever take it back by itself."""
+    """Whether it is initialised. Before that it takes no pods, and Karpenter never removes it by itself."""
     lacks: str
-    """Karpenter's words for what it still waits for; empty where it waits for nothing."""
+    """The condition that Karpenter still waits for, in its words; empty if none."""
 
 
 def claim(item: Said) -> Claim:
@@ -157,7 +157,7 @@ def _conditions(status: Said) -> dict[str, Said]:
 
 
 def _since(condition: Said) -> dt.datetime | None:
-    """Return since when ``condition`` holds; None where it does not."""
+    """Return since when ``condition`` has held; None if it does not hold."""
     return _moment(condition.get("lastTransitionTime")) if condition.get("status") == "True" else None
 
 

@@ -1,4 +1,4 @@
-"""A suspended Job that the experiment resumes and waits for: the fetch of a model, the compilation for a candidate."""
+"""Suspended Jobs that the experiment resumes and waits for: fetching a model, compiling for a candidate."""
 
 import dataclasses
 import datetime as dt
@@ -13,21 +13,21 @@ from optimal_tp.measurement.steps import Step, StepGate
 
 @dataclasses.dataclass(kw_only=True)
 class StagedJob:
-    """One Job on its way. Look at it until it has ended; what it needs is asked for at a look."""
+    """One Job on its way to its end. Call ``look`` until it has ended; each look also does the next thing it needs."""
 
     name: str
     candidate: Candidate | None
-    """None for the fetch of the model, which holds no cores."""
+    """None: the fetch of the model, which holds no cores."""
     ground: Ground
     state: str = "begins"
-    """What it does, in words."""
+    """Its present state, in words."""
     has_ended: bool = False
     step: Step | None = None
-    """Once it has ended; None where it had ended before this run, which did not pay for it."""
+    """The step once it has ended; None if it ended before this run, which then did not pay for it."""
     _resumed: bool = False
 
     def look(self, claims: list[Claim]) -> None:
-        """See how far it is, and resume it where it is suspended. Raises ServerFailed where nobody tells."""
+        """Update its state, and resume it if it is suspended. Raises ServerFailed if Kubernetes does not answer."""
         job = self.ground.controls.job(self.name)
         if job.ending is None and job.is_suspended and not self._resumed:
             self.ground.controls.resume(self.name)
@@ -104,7 +104,7 @@ class StagedJob:
         )
 
     def _usd(self, pods: list[Pod]) -> float | None:
-        """Return what the cores of all its pods have cost: a pod holds them from its node to its container's end."""
+        """Return the cost of its pods' cores, which a pod holds from getting its node to its container's end."""
         if self.candidate is None:
             return None
         now = self.ground.now()
@@ -114,4 +114,4 @@ class StagedJob:
 
 _UNFETCHED = "its model was not fetched"
 _LAST_WORDS_SECONDS = 60
-"""The program in the pod has the same patience, and its own last words say more."""
+"""Extra time, because the program in the pod has the same patience and its own last message says more."""

@@ -1,4 +1,4 @@
-"""The servers of one candidate on their way up, and the rescue of cores that an earlier pod has left behind."""
+"""Start the servers of one candidate, and free cores that an earlier pod has left occupied."""
 
 import collections.abc
 import dataclasses
@@ -12,39 +12,39 @@ from optimal_tp.measurement.estimate import duration, plural
 from optimal_tp.measurement.steps import Step, StepGate
 
 DEATHS = 3
-"""So often a server may end while it starts."""
+"""Most times that a server may end while it starts."""
 _LATE_SECONDS = 5.0
-"""Clocks of a pod and the API server may differ by so much."""
+"""Largest difference between the clocks of a pod and of the API server."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Start:
-    """One start of a candidate's servers. Look at it until it has ended."""
+    """One start of a candidate's servers. Call ``look`` until it has ended."""
 
     candidate: Candidate
     names: tuple[str, ...]
-    """Deployments."""
+    """Names of the Deployments."""
     ground: Ground
     number: int
-    """Which start, from 0."""
+    """Number of the start, from 0."""
     before: tuple[Step, ...]
-    """The candidate's starts so far, with what was removed in this one."""
+    """The candidate's earlier starts, and the removals in this one."""
     began: dt.datetime | None
-    """When the servers were asked for; None where they may run already."""
+    """When the servers were scaled up; None if they may run already."""
     state: str = "begins"
     has_ended: bool = False
     pods: list[Pod] = dataclasses.field(default_factory=list)
-    """As they were seen last."""
+    """The pods at the last look."""
     _lost: collections.abc.Set[str | None] = frozenset()
-    """Nodes that are given back."""
+    """Nodes that are being removed."""
     step: Step | None = None
-    """Once it has ended; None where the servers are the ones of the start before."""
+    """The step once it has ended; None if the servers are those of the start before."""
 
     def look(self, claims: list[Claim], *, healthy: bool) -> Step | None:
-        """See how far it is; ``healthy``: every URL answers.
+        """Update its state; ``healthy``: every URL answers.
 
-        Returns the step with which cores are freed, for whoever remembers it before ``free`` is called. Raises
-        ServerFailed where nobody tells.
+        Returns a step that frees cores, if one is needed: remember it, then call ``free``. Raises ServerFailed if
+        Kubernetes does not answer.
         """
         self._lost = {each.node for each in claims if f"node {each.name}" in self.removed}
         every = [self._own(self.ground.controls.pods_of_server(name)) for name in self.names]
@@ -70,11 +70,11 @@ class Start:
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """What was removed in this start."""
+        """Pods and nodes that were removed in this start."""
         return tuple(each.removed for each in self.before if each.number == self.number and each.removed is not None)
 
     def _is_up(self, every: list[list[Pod]]) -> bool:
-        """Whether each Deployment has a pod that stays and runs."""
+        """Whether each Deployment has a running pod that is not being removed."""
         return all(
             any(pod.ran_from is not None and pod.ran_until is None and not self._goes(pod) for pod in pods)
             for pods in every
@@ -128,7 +128,7 @@ class Start:
         return next((line for log in logs if (line := left_behind_line(log)) is not None), None)
 
     def _rescue(self, pod: Pod, pods: list[Pod], line: str, claims: list[Claim]) -> Step | None:
-        """Return the next step of the rescue; None where nothing is left to try."""
+        """Return the next step that frees occupied cores; None if nothing is left to try."""
         node = next((each for each in claims if each.node is not None and each.node == pod.node), None)
         if not self.removed:
             target = f"pod {pod.name}"
@@ -145,7 +145,7 @@ class Start:
         return found
 
     def _telling(self, pods: collections.abc.Sequence[Pod]) -> str:
-        """Return the log's own line of the newest pod that has one, else what Kubernetes says of it."""
+        """Return the telling line in the log of the newest pod that has one, else Kubernetes' own message."""
         for pod in reversed(pods):
             for previous in (False, True) if pod.deaths else (False,):
                 line = telling_line(self.ground.controls.log(pod, previous=previous))
@@ -155,7 +155,7 @@ class Start:
         return said or "its log is empty"
 
     def _held(self, pods: collections.abc.Iterable[Pod]) -> tuple[float, float | None]:
-        """Return for how long the longest of ``pods`` held its cores, and what all of them cost."""
+        """Return the longest time for which one of ``pods`` held its cores, and the cost of all of them."""
         held = [self.ground.seconds_since(pod.scheduled) for pod in pods if pod.scheduled is not None]
         return max(held, default=0.0), self.ground.cost_usd(self.candidate.degree, sum(held))
 
@@ -164,7 +164,7 @@ class Start:
         ran = [pod.ran_from for pod in pods if pod.ran_from is not None]
         ready = [pod.ready for pod in pods if pod.ready is not None and not self._goes(pod)]
         until = max(ready) if gate is None and detail is None and len(ready) == len(self.names) else self.ground.now()
-        # The last run of each container: what died before was waited for, and belongs to the start.
+        # ``ran_from`` is of a container's last run, so after a death count from the node: earlier runs count too.
         since = min((pod.scheduled for pod in pods if pod.scheduled is not None), default=None)
         first = since if any(pod.deaths for pod in pods) else min(ran, default=None)
         return Step(
@@ -183,9 +183,9 @@ class Start:
 def free(
     ground: Ground, target: str, pods: collections.abc.Iterable[Pod], claims: collections.abc.Iterable[Claim]
 ) -> None:
-    """Delete ``target``, a pod or a node, as long as it is there; of a node first itself, then our pods on it.
+    """Delete ``target``, a pod or a node, if it still exists. For a node, also delete our pods on it afterwards.
 
-    Karpenter waits for pods that must not be disrupted. Raises ServerFailed where it is refused.
+    Karpenter would wait for these pods, which must not be disrupted. Raises ServerFailed if a deletion is refused.
     """
     kind, _, name = target.partition(" ")
     if kind == "pod":

@@ -1,16 +1,16 @@
-"""The one line of a log that says what went wrong, or how far it is: a sentence long, and without anything secret."""
+"""Find the line of a log that tells a failure or the progress: one sentence, without secrets."""
 
 import collections.abc
 import re
 
 LONGEST = 240
-"""Characters of a line that is quoted."""
+"""Most characters of a quoted line."""
 LEFT_BEHIND = re.compile(r"nrt_allocate_neuron_cores|NRT_RESOURCE")
-"""The Neuron runtime did not get cores that nobody is known to use (aws-neuron-sdk#1338)."""
+"""The Neuron runtime did not get its cores although no known process uses them (aws-neuron-sdk#1338)."""
 _OWN_WORDS = re.compile(r"\bnot (?:compiled|fetched): ")
-"""How the programs of our own Jobs say what went wrong."""
+"""Failure messages of our own Jobs' programs."""
 _PROGRESS = re.compile(r"^fetched (.+ of .+)$", re.MULTILINE)
-"""How the program of the fetch Job says how far it is."""
+"""Progress messages of the fetch Job's program."""
 _POINTS_ABOVE = re.compile(r"\blines above say\b")
 _ERROR = re.compile(
     r"error|exception|nrt_|RESOURCE_EXHAUSTED|out of memory|oom|killed|fatal|failed|no space left", re.IGNORECASE
@@ -22,13 +22,13 @@ _SECRETS = (
     (re.compile(r"(https?://)[^/\s@]+@"), r"\1…@"),
     (re.compile(r"(https?://[^\s?]+)\?\S+"), r"\1?…"),
 )
-"""What a log may show by mistake: keys by their name or form, accounts and signatures in addresses."""
+"""Secrets that a log may show by mistake: keys by their name or form, accounts and signatures in addresses."""
 
 
 def telling_line(log: str) -> str | None:
-    """Return what ``log`` says went wrong: our own program's words, else its last error, else its last line.
+    """Return the line of ``log`` that tells the failure: our own program's message, else the last error or last line.
 
-    Where our own words point to the lines above them, it is the last error of those. None for a log without a word.
+    If our own message points to the lines above it, return the last error among those. None for an empty log.
     """
     lines = [line for each in log.splitlines() if (line := _COLOUR.sub("", each).strip())]
     own = _last(lines, _OWN_WORDS)
@@ -40,19 +40,19 @@ def telling_line(log: str) -> str | None:
 
 
 def progress_line(log: str) -> str | None:
-    """Return how far the fetch Job is by ``log``: "3.20 GB of 8.04 GB (40%), 120 MB/s"; None where it does not say."""
+    """Return the fetch Job's progress in ``log``: "3.20 GB of 8.04 GB (40%), 120 MB/s"; None if there is none."""
     found = _PROGRESS.findall(log)
     return short(found[-1]) if found else None
 
 
 def left_behind_line(log: str) -> str | None:
-    """Return the last line that says that the cores were not free; None where there is none."""
+    """Return the last line that says that the cores were not free; None if there is none."""
     found = _last(log.splitlines(), LEFT_BEHIND)
     return None if found is None else short(_COLOUR.sub("", found))
 
 
 def short(words: str) -> str:
-    """Return ``words`` in one line, cut to a sentence's length, and without what looks secret."""
+    """Return ``words`` in one line, cut to a sentence's length, and without anything that looks secret."""
     line = " ".join(words.split())
     for secret, instead in _SECRETS:
         line = secret.sub(instead, line)
