@@ -1,4 +1,4 @@
-"""The commands of optimal-tp: one module each, imported only when somebody asks for its command."""
+"""The commands of optimal-tp: one module each, imported only when its command runs."""
 
 import dataclasses
 import typing
@@ -18,7 +18,7 @@ class Command:
 
     @property
     def is_internal(self) -> bool:
-        """Return whether only programs ask for it: no list of commands shows it."""
+        """Return whether only programs use it; lists of commands leave it out."""
         return self.group == "Internal"
 
 
@@ -31,7 +31,7 @@ COMMANDS: typing.Final = {
     "compare": Command(line="compare two stored runs", group="Read results"),
     "runs": Command(line="list stored runs with date, model, outcome and winner", group="Read results"),
     "plan": Command(line="plan the fleet that carries a rate within a latency limit", group="Read results"),
-    "predict": Command(line="predict what each degree carries at most, by the roofline", group="Prepare"),
+    "predict": Command(line="predict an upper bound for each degree by the roofline", group="Prepare"),
     "init": Command(line="write a stack file for AWS from seven answers", group="Prepare", module="setup.init"),
     "settings": Command(
         line="check a stack file, explain a key, print the schema", group="Prepare", module="setup.settings"

@@ -1,6 +1,6 @@
 """Compare two stored runs: what changed from A to B, with its uncertainty.
 
-Exit status: 0 compared, 2 refused, because the runs differ in what must be the same.
+Exit status: 0 compared, 2 refused, because the runs differ in something that must be the same.
 Example: optimal-tp compare out/before out/after --allow image
 """
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the comparison. Raises SettingsError where a run cannot be read or the two must not be compared."""
+    """Print the comparison. Raises SettingsError if a run cannot be read or the two must not be compared."""
     first, second = stored_run(options.first), stored_run(options.second)
     refuse_different(first.record, second.record, options.allow)
     found = changes(retry(first), retry(second))

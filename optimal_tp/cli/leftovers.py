@@ -1,4 +1,4 @@
-"""List what a stack left behind after `pulumi destroy`, what it costs and what removes it.
+"""List what a stack left behind after `pulumi destroy`, with its cost and the commands that remove it.
 
 Exit status: 0 nothing left, 1 something that bills, 2 bad input, 3 something is unknown.
 Example: optimal-tp leftovers --stack dev --remove   asks before each kind, removes it, then looks again
@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
-    what.add_argument("--policy", action="store_true", help="print the least IAM policy, with --remove for that too")
+    what.add_argument(
+        "--policy", action="store_true", help="print the least IAM policy, with --remove also for removing"
+    )
     parser.add_argument("--remove", action="store_true", help="ask before each kind, then remove it")
 
 
@@ -56,7 +58,7 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
 
 
 def stack_scope(config: StackConfig) -> Scope:
-    """Return where leftovers of the stack are looked for, whatever its experiment has become. Raises SettingsError."""
+    """Return where to look for leftovers of the stack, whatever its experiment settings. Raises SettingsError."""
     try:
         results = results_of(config)
         settings = parse_infra(with_outputs(config.sections["infra"], by_command, file=config.file), file=config.file)
@@ -91,7 +93,7 @@ def _report(
 
 
 def _agree(question: str) -> bool:
-    """Ask at the terminal; without somebody there the answer is no."""
+    """Ask at the terminal; without a terminal the answer is no."""
     try:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:
@@ -121,7 +123,7 @@ def _line(each: Leftover, region: str) -> str:
 
 
 def _sum(found: collections.abc.Sequence[Leftover]) -> list[str]:
-    """Return what all of it costs, and where the prices come from."""
+    """Return the total cost and the sources of the prices."""
     billing = [each for each in found if each.bills is not False]
     known = [each.price for each in billing if each.price is not None]
     if not billing:

@@ -35,7 +35,7 @@ from optimal_tp.results.spool import Spool
 
 
 def pin(core: int) -> None:
-    """Keep this process on ``core``. Raises CapacityError where the system does not allow it."""
+    """Keep this process on ``core``. Raises CapacityError if the system does not allow it."""
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {core})
@@ -51,7 +51,7 @@ _SCHEDSTAT = pathlib.Path("/proc/thread-self/schedstat")
 
 
 def core_wait_seconds() -> float | None:
-    """Return how long this thread has been ready to run while its core had other work; None where no one counts it.
+    """Return how long this thread has been ready to run while its core had other work; None if that is not counted.
 
     Source: Linux's Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat, read 2026-11-24.
     """
@@ -66,13 +66,13 @@ _CLASSES |= {os.SCHED_RR: "real-time round-robin"}
 
 
 def take_precedence() -> None:
-    """Let this process go before every ordinary one. Raises CapacityError where the system does not allow it."""
+    """Give this process priority over ordinary ones. Raises CapacityError if the system does not allow it."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except OSError as error:
         raise CapacityError(
             f"this process cannot have real-time priority: {error.strerror}; "
-            f"it takes CAP_SYS_NICE or a limit rtprio of at least 1"
+            f"it needs CAP_SYS_NICE or an rtprio limit of at least 1"
         ) from error
 
 
@@ -93,7 +93,7 @@ configure = options.configure
 def main(arguments: argparse.Namespace) -> int:
     """Run the load; return the exit status: 0, 4 for a void one, 130 after SIGINT; SIGTERM ends it with 0.
 
-    The process is to end then: from there on it ignores both signals.
+    The process must end afterwards, because from then on it ignores both signals.
 
     Raises SettingsError, ServerFailed (also if no request succeeded) and StorageFailed.
     """
@@ -109,7 +109,7 @@ def main(arguments: argparse.Namespace) -> int:
             if output.is_json(arguments):
                 _say(asked.output.read_text(encoding="utf-8").rstrip())
             return status
-        finally:  # all is kept and said by now, and the process ends: a signal has nothing left to end
+        finally:  # everything is kept and printed, and the process ends, so a signal has nothing left to do
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
 
@@ -120,11 +120,11 @@ async def _load(asked: Options) -> int:
     loop = asyncio.get_running_loop()
 
     def note(number: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        """Keep which signal came, and end the load."""
+        """Note the signal, and end the load."""
         received.append(signal.Signals(number))
         loop.call_soon_threadsafe(stop.set)
 
-    for number in _SIGNALS:  # not the loop's own handlers: it would take them away, when it closes, before the end
+    for number in _SIGNALS:  # not the loop's own handlers, which it removes when it closes, before the end
         signal.signal(number, note)
     network = Network(asked.access.trust, stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.access.headers, transport=network)
@@ -165,19 +165,19 @@ async def _load(asked: Options) -> int:
         stopped_by=received[0].name if received else None,
     )
     record = result.record(ended)
-    _say(result.as_text(record))  # first: what cannot be written is at least read
+    _say(result.as_text(record))  # first, so that it can be read even if the file cannot be written
     result.write(asked.output, record)
     _say(f"written    {asked.output}, {asked.samples}")
     return _status(record, received, counted)
 
 
 def _say(text: str) -> None:
-    """Tell the terminal; where nobody reads it any more, the result's file is what counts."""
+    """Print ``text``; a closed output is no error, because the result's file is what counts."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again at its exit
 
 
 def _since(before: float | None, after: float | None) -> float | None:
@@ -196,7 +196,7 @@ def _status(record: dict[str, typing.Any], received: list[signal.Signals], count
 
 
 async def _served(asked: Options, server: Server) -> tuple[str, int | None]:
-    """Return the model to ask for, and how many tokens it holds, where that is known and matters."""
+    """Return the model to ask for, and its length in tokens if that is known and matters."""
     if asked.model is not None and asked.trace is None:
         return asked.model, None
     try:
@@ -211,7 +211,7 @@ async def _served(asked: Options, server: Server) -> tuple[str, int | None]:
 
 
 async def first_models(server: Server) -> tuple[ServedModel, ...]:
-    """Return the models that the server lists. Raises ServerFailed where it lists none or does not answer."""
+    """Return the models that the server lists. Raises ServerFailed if it lists none or does not answer."""
     try:
         served = await server.models()
     except ServerFailed as error:

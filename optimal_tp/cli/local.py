@@ -24,7 +24,7 @@ from optimal_tp.local.weights import read_sizes
 from optimal_tp.telemetry.console import watcher
 
 VLLM_PYTHON: typing.Final = pathlib.Path(".venv-vllm/bin/python")
-"""The interpreter that ``make local`` installs vLLM for, below the clone."""
+"""The interpreter for which ``make local`` installs vLLM, below the clone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

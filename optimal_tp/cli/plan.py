@@ -48,26 +48,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", nargs="?", default=NEWEST, metavar="RUN", help="a run's folder, or s3://bucket/prefix (%(default)s)")
     add("--rate", metavar="RATE", help="requests of the whole fleet: 500/s, 30/min or 2e6/h")
-    add("--limit", action="append", required=True, metavar="LIMIT", help="as p99_total_ms=400; also ttft, tpot; again")
     add(
-        "--forecast", type=pathlib.Path, metavar="FILE", help="CSV of time,rate by the hour; its highest is planned for"
+        "--limit",
+        action="append",
+        required=True,
+        metavar="LIMIT",
+        help="p99_total_ms=400; also ttft, tpot; may be repeated",
     )
-    add("--degrees", metavar="D,D,...", help="degrees to plan; absent: every one that the run measured")
-    add("--routing", choices=ROUTINGS, default="random", help="who chooses the server (default %(default)s)")
+    add("--forecast", type=pathlib.Path, metavar="FILE", help="hourly CSV of time,rate; plan for its highest rate")
+    add("--degrees", metavar="D,D,...", help="degrees to plan (default: every one that the run measured)")
+    add("--routing", choices=ROUTINGS, default="random", help="how a server is chosen (default %(default)s)")
     add(
         "--burst",
         type=float,
         default=1.0,
         metavar="FACTOR",
-        help="half of the requests come at this many times the mean",
+        help="half of the requests come in bursts at this many times the mean rate",
     )
     add("--burst-seconds", type=float, default=10.0, metavar="S", help="mean length of a burst (default %(default)s)")
     add(
         "--instance-type",
         choices=tuple(INSTANCE_TYPES),
-        help="what is bought; absent: the run's own, else trn2.3xlarge",
+        help="instance type to buy (default: the run's own, else trn2.3xlarge)",
     )
-    add("--usd-per-hour", type=float, metavar="USD", help="price of a node's hour; absent: the run's own")
+    add("--usd-per-hour", type=float, metavar="USD", help="price of a node's hour (default: the run's own)")
     add(
         "--zones",
         type=int,
@@ -75,21 +79,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="zones that the fleet is spread over (default %(default)s)",
     )
-    add("--manifests", type=pathlib.Path, metavar="DIR", help="writes what to deploy for the cheapest degree")
-    add("--stack-file", type=pathlib.Path, default=_STACK_FILE, metavar="FILE", help="of --manifests (%(default)s)")
+    add("--manifests", type=pathlib.Path, metavar="DIR", help="folder for manifests of the cheapest degree")
+    add("--stack-file", type=pathlib.Path, default=_STACK_FILE, metavar="FILE", help="for --manifests (%(default)s)")
     add(
         "--prometheus",
         default=DEFAULT_PROMETHEUS,
         metavar="URL",
-        help="scrapes the fleet, in --manifests (%(default)s)",
+        help="Prometheus that scrapes the fleet, for --manifests (%(default)s)",
     )
-    add("--output", type=pathlib.Path, metavar="FOLDER", help="where fleet.html goes; the source's folder if absent")
+    add("--output", type=pathlib.Path, metavar="FOLDER", help="folder for fleet.html (default: the run's)")
 
 
 def main(options: argparse.Namespace) -> int:
     """Plan, write ``fleet.html`` and its pictures, show the plan; return the exit status.
 
-    Raises SettingsError for bad input, StorageFailed where the page cannot be written.
+    Raises SettingsError for bad input, StorageFailed if the page cannot be written.
     """
     source = stored_run(options.source)
     folder = options.output or folder_of(options.source, source.record.run)
@@ -184,7 +188,7 @@ def _text(path: pathlib.Path) -> str:
 def _measured(
     options: argparse.Namespace, again: Retrial, settings: WorkloadSettings, limits: typing.Sequence[LatencyLimit]
 ) -> dict[Candidate, ServerModel]:
-    """Return the models of the degrees asked for. Raises SettingsError for one without samples."""
+    """Return the models of the requested degrees. Raises SettingsError for a degree without samples."""
     sound = examine(again.record, again.samples).turns
     invalid = {one.degree: one.ground.sentence for one in again.verdict.degrees if one.word == "invalid"}
     known = {one.degree: one.reason for one in again.record.degrees}
@@ -218,7 +222,7 @@ def _measured(
 
 
 def _held_out(again: Retrial, measured: typing.Mapping[Candidate, ServerModel]) -> list[HeldOut]:
-    """Return the figures of the turns that no model was fitted to, with their predictions."""
+    """Return the figures of the held-out turns, to which no model was fitted, with their predictions."""
     sound = examine(again.record, again.samples).turns
     routing = again.record.settings.load.routing
     return [
@@ -242,7 +246,7 @@ def _degrees(options: argparse.Namespace) -> list[int] | None:
 
 
 def _buying(options: argparse.Namespace, again: Retrial, settings: WorkloadSettings) -> Buying:
-    """Return the instance type and its price: as asked, else as the run has them."""
+    """Return the instance type and its price, from the options or else from the run."""
     named = options.instance_type or again.record.pins.get("instance")
     name: InstanceTypeName = next((one for one in INSTANCE_TYPES if one == named), "trn2.3xlarge")
     price = options.usd_per_hour
@@ -264,13 +268,13 @@ def _nothing(found: FleetPlan, options: argparse.Namespace) -> int:
         data = {"headline": "Not settled", "sentences": said, "tables": {}}
         sys.stdout.write(json.dumps(data, indent=1) + "\n" if output.is_json(options) else f"Not settled: {reasons}\n")
         return Exit.OPEN
-    rule = f"must be a limit that a fleet can hold, and none of any size holds it ({reasons})"
+    rule = f"must be a limit that some fleet can hold, but no size holds it ({reasons})"
     remedy = "raise the limit or measure a faster degree"
     raise SettingsError([Problem(path="--limit", value=" ".join(options.limit), rule=rule, remedy=remedy)])
 
 
 def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Namespace) -> list[pathlib.Path]:
-    """Write what to deploy for the cheapest degree, and return the files."""
+    """Write the manifests of the cheapest degree's fleet, and return the files."""
     best, folder = found.carried[0], options.manifests
     place = ground(
         options.stack_file,

@@ -1,7 +1,7 @@
-"""Predict by the roofline of Trainium2 what each degree carries at most, before anything runs or is paid.
+"""Predict an upper bound for each degree by the roofline of Trainium2, before anything runs or costs money.
 
-Prints a table, the best first. --output writes the file that `optimal-tp report RUN --predicted FILE` holds against a
-run; --json prints the same. Every figure is what physics allows at most, so it is optimistic; only the order is a
+Prints a table, the best first. --output writes a file that `optimal-tp report RUN --predicted FILE` compares with a
+run; --json prints the same. Every figure is the most that physics allows, so it is optimistic; only the order is a
 prediction.
 Exit status: 0 predicted, 2 bad settings, or no candidate that could hold the limits, 5 the file cannot be written.
 Example: optimal-tp predict Pulumi.dev.yaml
@@ -41,21 +41,21 @@ from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 
 PREDICTOR = "optimal-tp's roofline"
 _OTHERWISE = "trn2.48xlarge"
-"""Where settings name no nodes: the type that holds every degree, with the same cores as the other."""
+"""Default if the settings name no nodes: the type that holds every degree; its cores are those of the other type."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("settings", metavar="SETTINGS", help="a stack file (Pulumi.dev.yaml), or the settings file of a run")
-    add("--model", metavar="NAME", help="which of several models; absent where there is one")
+    add("--model", metavar="NAME", help="the model to predict, if the settings have several")
     add("--output", type=pathlib.Path, metavar="FILE.json", help="write the predictions for report --predicted")
 
 
 def main(options: argparse.Namespace, read: Read | None = None) -> int:
-    """Show the predictions. ``read`` gives the config.json of a model that is not known by name.
+    """Show the predictions. ``read`` returns the config.json of a model that is not known by name.
 
-    Raises SettingsError with everything that is wrong in the settings, StorageFailed.
+    Raises SettingsError with every fault in the settings, and StorageFailed.
     """
     cluster, kind, engine = _asked(options.settings, read or ModelFiles(token=os.environ.get("HF_TOKEN")))
     of = _model(cluster, options)
@@ -79,7 +79,7 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
 
 
 def _asked(file: str, read: Read) -> tuple[ClusterSettings, InstanceType, Engine]:
-    """Return the experiment in ``file``, the nodes it runs on, and the engine that serves there."""
+    """Return the experiment in ``file``, its nodes, and the engine that serves there."""
     data = read_yaml(pathlib.Path(file), key="SETTINGS", value=file, remedy="name a YAML file")
     config = data.get("config") if isinstance(data, dict) else None
     sections: dict[str, object] = dict.fromkeys(SECTIONS)
@@ -130,7 +130,7 @@ def _row(cluster: ClusterSettings, of: WorkloadSettings, candidate: Candidate, f
 
 
 def _brief(value: float) -> float:
-    """Return ``value`` with six digits: more of a bound would be noise."""
+    """Return ``value`` with six digits, enough for a bound."""
     return float(f"{value:.6g}")
 
 
@@ -146,16 +146,16 @@ _HEADS = (
 
 
 def _show(stated: Stated) -> None:
-    """Print the table, and what it is worth."""
+    """Print the table, and how to read it."""
     console = rich.console.Console(highlight=False)
     table = rich.table.Table(box=None, pad_edge=False)
     for head in _HEADS:
         table.add_column(head, overflow="fold", justify="left" if head == "Degree" else "right")
     for cells in ranking(stated):
         table.add_row(*cells)
-    console.print("At most, as physics allows:")
+    console.print("The most that physics allows:")
     console.print(table)
-    source = f"By {TRAINIUM2.source}. Nothing was measured; report --predicted FILE holds it against a run."
+    source = f"By {TRAINIUM2.source}. Nothing was measured; report --predicted FILE compares it with a run."
     console.print(source, soft_wrap=True)
 
 
@@ -164,7 +164,7 @@ def _write(path: pathlib.Path, text: str) -> None:
         replace_file(path, text.encode())
     except OSError as error:
         raise StorageFailed(f"{path} was not written: {error.strerror}; name another --output") from error
-    sys.stdout.write(f"{path} written; optimal-tp report RUN --predicted {path} holds it against a run\n")
+    sys.stdout.write(f"{path} written; optimal-tp report RUN --predicted {path} compares it with a run\n")
 
 
 def ranking(stated: Stated) -> list[tuple[str, ...]]:

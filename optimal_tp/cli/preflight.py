@@ -1,4 +1,4 @@
-"""Check your AWS account before a stack is made: quotas, offers, reservations, images, names.
+"""Check your AWS account before you create a stack: quotas, offers, reservations, images, names.
 
 Exit status: 0 nothing is wrong, 1 something is, 2 bad input, 3 something is unknown.
 Example: optimal-tp preflight --stack dev
@@ -73,7 +73,7 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
 
 
 def said_source(config: StackConfig) -> None:
-    """Say where the settings are from, if not from Pulumi although it is there."""
+    """Say where the settings come from, if not from Pulumi although it is installed."""
     if config.why_the_file:
         sys.stderr.write(
             f"settings are those of {config.file}, without ESC environments and secrets: {config.why_the_file}\n"
@@ -92,12 +92,12 @@ def _without_secrets(row: rows.Row, config: StackConfig) -> rows.Row:
 
 
 def _model_files(token: str | None) -> ModelFiles:
-    """Return what reads models; where Pulumi is not there, the stack's token is encrypted, and the environment's is."""
+    """Return the reader of model files. Without Pulumi the stack's token cannot be read; the environment's is used."""
     return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token)
 
 
 def experiment(stack: Stack) -> Experiment:
-    """Return what preflight has to know of the stack's experiment."""
+    """Return the facts of the stack's experiment that preflight needs."""
     money, loadtest = stack.money, stack.workloads.loadtest
     around_hours = money.cluster_hours + money.leaving_hours
     candidates = {model.slug: model.settings.candidates for model in stack.plan.models}
@@ -115,7 +115,7 @@ def experiment(stack: Stack) -> Experiment:
 def _as_json(
     found: collections.abc.Sequence[rows.Row], *, stack: str, account: str, region: str, asked: dt.datetime
 ) -> str:
-    """Return the rows for programs, with whose answers they are and of when."""
+    """Return the rows for programs, with account, region and time of the answers."""
     about = {"stack": stack, "account": account, "region": region, "asked": asked.isoformat(timespec="seconds")}
     told = [dataclasses.asdict(row) for row in found]
     return json.dumps({**about, "exit_status": rows.exit_status(found), "rows": told}, indent=1)

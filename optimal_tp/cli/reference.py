@@ -46,7 +46,7 @@ In the report and `verdict.json` only: [how far from the limit](../concepts/how-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("page", choices=tuple(_PAGES), help="which one")
+    parser.add_argument("page", choices=tuple(_PAGES), help="the page to print")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
 
 def cli_page() -> str:
     """Return the page on the command line as Markdown: every public command's help, and the exit statuses."""
-    os.environ["COLUMNS"] = "100"  # help is as wide as the terminal, and a page is not
+    os.environ["COLUMNS"] = "100"  # help follows the terminal's width, but a page has a fixed one
     parts = [_CLI_HEAD, exit_table()]
     for name, command in COMMANDS.items():
         if command.is_internal:
@@ -71,7 +71,7 @@ def cli_page() -> str:
 
 
 def exit_table() -> str:
-    """Return the exit statuses as a table, and which error has which."""
+    """Return the exit statuses as a table, and a table of the errors with their status."""
     rows = [f"| {int(each)} | {word} |" for each, word in EXIT_WORDS.items()]
     errors = [f"| `{each.__name__}` | {int(each.exit_status)} | {(each.__doc__ or '').partition(chr(10))[0]} |"
               for each in OptimalTpError.__subclasses__()
@@ -116,4 +116,4 @@ _PAGES: typing.Final[dict[str, collections.abc.Callable[[], str]]] = {
     "stack-schema": lambda: as_text(stack_schema()),
     "profile-schema": lambda: as_text(profile_schema()),
 }
-"""What can be printed, by its name."""
+"""The pages, by name."""

@@ -42,13 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--open", action="store_true", help="open the report in the browser")
     add("--verbose", "-v", action="store_true", help="print every table of the report too")
-    add("--output", type=pathlib.Path, help="folder of the report; by default the source's own")
+    add("--output", type=pathlib.Path, help="folder for the report (default: the run's)")
     add(
         "--predicted",
         action="append",
         default=[],
         metavar="[tpN=]FILE",
-        help="predictions of a planner or simulator, held against the run; again for more files",
+        help="predictions of a planner or simulator to compare with the run; may be repeated",
     )
     add(
         "--format",
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Write and show the report. Raises SettingsError where there is no run to read, or predictions are bad."""
+    """Write and show the report. Raises SettingsError if there is no run to read, or predictions are bad."""
     if (options.predicted or options.format) and stored_sweep(options.source) is not None:
         _refuse_for_sweeps(options)
     if options.format:
@@ -84,9 +84,9 @@ def concluded(
 ) -> tuple[int, pathlib.Path]:
     """Judge the run or sweep at ``source``, write its report and show it; return the exit status and the folder.
 
-    ``s3`` reads a bucket, as the shell would where it is None; ``predictions`` as in ``--predicted``, ``is_whole``
-    as in ``--verbose``. Raises SettingsError where there is no run to read, or predictions are bad, StorageFailed where
-    nothing can be written.
+    ``s3`` reads a bucket; None: with the shell's credentials. ``predictions`` is ``--predicted``, ``is_whole`` is
+    ``--verbose``. Raises SettingsError if there is no run to read, or predictions are bad, and StorageFailed if the
+    report cannot be written.
     """
     sweep = stored_sweep(source, s3)
     if sweep is not None:
@@ -107,7 +107,7 @@ def _refuse_for_sweeps(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    """Write the run in another program's form, and return the verdict's exit status."""
+    """Write the run in another program's format, and return the verdict's exit status."""
     source = stored_run(options.source)
     folder = options.output or folder_of(options.source, source.record.run)
     again = retry(source)

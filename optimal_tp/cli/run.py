@@ -24,13 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CANDIDATE=URL",
-        help="a server at a degree (2=URL), or a degree and its batch (tp2-b16=URL); again for each and for replicas",
+        help="a server at a degree (2=URL), or a degree and its batch (tp2-b16=URL); repeat for others and replicas",
     )
     configure_shared(parser)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Say what the experiment that ``arguments`` describe will take, run it, and return the exit status."""
+    """Print the expected time of the experiment in ``arguments``, run it, and return the exit status."""
     order = asked(arguments)
     with output.beside_json(arguments):
         for model in order.models:
@@ -44,5 +44,5 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def asked(arguments: argparse.Namespace) -> Order:
-    """Return the checked order. Raises SettingsError with everything that is wrong in file and command line."""
+    """Return the checked order. Raises SettingsError with every fault of file and command line."""
     return read_order(arguments) or order_of_one(arguments, [])

@@ -26,11 +26,11 @@ class StoredRun:
 
     folder: str
     started: str | None
-    """As the record has it, ISO 8601."""
+    """Start of the run in its record, ISO 8601."""
     place: str | None
     model: str | None
     outcome: str
-    """``settled``, ``inconclusive`` or ``void``; ``unjudged`` where no verdict lies beside the record."""
+    """``settled``, ``inconclusive`` or ``void``; ``unjudged`` if there is no verdict beside the record."""
     winner: str | None
     """TP2, for example; None without a choice."""
 
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the list. Raises SettingsError for a folder that is not there."""
+    """Print the list. Raises SettingsError if there is no such folder."""
     if not options.folder.is_dir():
         rule = "must be a folder that holds runs"
         raise SettingsError([Problem(path="FOLDER", value=str(options.folder), rule=rule)])
@@ -93,7 +93,7 @@ def _read(path: pathlib.Path) -> StoredRun | None:
 
 
 def _object(path: pathlib.Path) -> collections.abc.Mapping[str, typing.Any] | None:
-    """Return the JSON object in ``path``; None where there is none."""
+    """Return the JSON object in ``path``; None if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

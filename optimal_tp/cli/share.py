@@ -1,4 +1,4 @@
-"""Measure one process's share of an experiment that several run together, or judge it after them.
+"""Measure one process's share of an experiment that several processes run together, or judge it afterwards.
 
 Exit status: 0 the share was measured, or as ``run`` has them for the judgement; 2 bad settings or targets, 5 a server,
 the storage, Kubernetes or the common start failed, 130 interrupted.
@@ -27,14 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Measure the share, or judge what all shares kept; return the exit status."""
+    """Measure the share, or judge the results of all shares; return the exit status."""
     order, options = asked(arguments, os.environ)
     life = job.judge_after if options.pod is None else job.measure_share
     return uvloop.run(assembled(order, functools.partial(life, options), access.checked(arguments)))
 
 
 def asked(arguments: argparse.Namespace, environment: collections.abc.Mapping[str, str]) -> tuple[Order, PodOptions]:
-    """Return the checked order. Raises SettingsError with everything that is wrong in file and command line."""
+    """Return the checked order. Raises SettingsError with every fault of file and command line."""
     problems: list[Problem] = []
     order = read_order(arguments)
     options = job.pod_options(arguments, None if order is None else order.pods, environment, problems)

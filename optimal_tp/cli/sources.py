@@ -1,4 +1,4 @@
-"""RUN, as commands take it: the folder of a stored run or sweep, or s3://bucket/prefix."""
+"""Read the argument RUN of commands: the folder of a stored run or sweep, or s3://bucket/prefix."""
 
 import contextlib
 import pathlib
@@ -19,12 +19,12 @@ NEWEST: typing.Final = "out/last"
 
 
 def folder_of(source: str, name: str) -> pathlib.Path:
-    """Return where the report of ``source`` goes: the folder itself, or ``out/<name>`` for one in a bucket."""
+    """Return the folder for the report of ``source``: the source's own, or ``out/<name>`` for one in a bucket."""
     return pathlib.Path("out") / name if source.startswith("s3://") else pathlib.Path(source)
 
 
 def stored_run(source: str, s3: "S3Client | None" = None) -> Source:
-    """Return the run, read by ``s3`` or as the shell would. Raises SettingsError where there is none to read."""
+    """Return the run, read by ``s3`` or with the shell's credentials. Raises SettingsError if there is none to read."""
     if not source.startswith("s3://"):
         return read(source)
     with _reachable(source):
@@ -32,7 +32,7 @@ def stored_run(source: str, s3: "S3Client | None" = None) -> Source:
 
 
 def stored_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource | None:
-    """Return the sweep, or None where ``source`` is none. Raises SettingsError where its bucket cannot be read."""
+    """Return the sweep; None if ``source`` is not one. Raises SettingsError if its bucket cannot be read."""
     if not source.startswith("s3://"):
         return None if sweep_text(source) is None else read_sweep(source)
     with _reachable(source):
@@ -42,7 +42,7 @@ def stored_sweep(source: str, s3: "S3Client | None" = None) -> SweepSource | Non
 
 @contextlib.contextmanager
 def _reachable(source: str) -> typing.Iterator[None]:
-    """Turn what the bucket's client raises into one sentence."""
+    """Turn errors of the bucket's client into one sentence."""
     try:
         yield
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:

@@ -19,7 +19,7 @@ from optimal_tp.errors import Problem
 from optimal_tp.loadgen.command import access
 
 _OF_MODEL = re.compile(r"([^=@]+)@.+")
-"""What belongs to one model: its name, then what ``run`` takes."""
+"""A target of one model: the model's name and @, then a target as in ``run``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="MODEL@CANDIDATE=URL",
-        help="a server of this model at a degree, or a degree and its batch (tp2-b16); again for each and for replicas",
+        help="a server of this model at a degree, or a degree and its batch (tp2-b16); repeat for others and replicas",
     )
     configure_shared(parser)
 
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def asked(arguments: argparse.Namespace) -> Order:
-    """Return the checked order. Raises SettingsError with all that is wrong in file and command line."""
+    """Return the checked order. Raises SettingsError with every fault of file and command line."""
     return read_order(arguments) or _of_options(arguments)
 
 
@@ -64,7 +64,7 @@ def _of_options(arguments: argparse.Namespace) -> Order:
 def _by_model(
     words: collections.abc.Sequence[str], names: collections.abc.Sequence[str], problems: list[Problem]
 ) -> dict[str, list[str]]:
-    """Return the targets in ``words``, by model and without its name."""
+    """Return the targets in ``words`` by model, without the model's name."""
     found: dict[str, list[str]] = {}
     for index, word in enumerate(words):
         match = _OF_MODEL.match(word)

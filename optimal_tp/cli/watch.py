@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(asked: argparse.Namespace) -> int:
-    """Follow the newest run; returns 0 when it is over. Raises SettingsError for what cannot be watched."""
+    """Follow the newest run; return 0 when it is over. Raises SettingsError if it cannot be watched."""
     place = place_of(asked)
     spending, session = spending_of(place.outputs) if place.outputs else UNKNOWN, place.session
     sight = Sight(place.uri, session.client("s3"), lambda region: session.client("cloudwatch", region_name=region))
@@ -56,7 +56,7 @@ def main(asked: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise Interrupted("stopped watching; the run continues") from None
     if last.answers and not output.is_json(asked) and not asked.once:
-        # The run is over whatever the report says: its exit status is the report's business, not the watching's.
+        # The run is over, whatever the verdict; watch does not return the verdict's exit status.
         concluded(last.root, session.client("s3"))
     return 0
 
@@ -70,9 +70,9 @@ def follow(
     sleep: collections.abc.Callable[[float], None] = time.sleep,
     clock: collections.abc.Callable[[], float] = time.time,
 ) -> Scene:
-    """Show what ``sight`` sees until the run is over, looking every so often; 0 looks once. Returns the last look.
+    """Show what ``sight`` sees at every look until the run is over; an interval of 0 looks once. Return the last look.
 
-    Raises SettingsError where the bucket cannot be read at the first look, or where no waiting helps.
+    Raises SettingsError if the bucket cannot be read at the first look, or for a permanent error.
     """
     seen = False
     while True:
@@ -91,17 +91,17 @@ def follow(
 
 
 class Screen:
-    """Lines and bars that are rewritten on a terminal; elsewhere one line whenever something happened."""
+    """Lines and bars that are rewritten on a terminal; elsewhere one line for each change."""
 
     def __init__(self, console: rich.console.Console, spending: Spending) -> None:
-        """Write to ``console``; ``spending`` is what the stack costs."""
+        """Write to ``console``; ``spending`` is the cost of the stack."""
         self._console = console
         self._spending = spending
         self._live = rich.live.Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._last = ""
 
     def __enter__(self) -> typing.Self:
-        """Take the screen's last lines."""
+        """Reserve the screen's last lines."""
         if self._live is not None:
             self._live.start()
         return self
@@ -124,15 +124,15 @@ class Screen:
         self._console.print(rich.text.Text("\n".join(said)), soft_wrap=True)
 
     def trouble(self, sentence: str) -> None:
-        """Tell what went wrong, above the rest."""
+        """Print ``sentence`` above the rest."""
         self._console.print(rich.text.Text(sentence), soft_wrap=True)
 
 
 class Data(Screen):
-    """One line of JSON whenever something happened."""
+    """One line of JSON for each change."""
 
     def __init__(self, console: rich.console.Console, spending: Spending) -> None:
-        """Write to ``console``; what goes wrong meanwhile goes to standard error."""
+        """Write to ``console``; trouble goes to standard error."""
         super().__init__(rich.console.Console(file=console.file, force_terminal=False), spending)
 
     def show(self, scene: Scene) -> None:
@@ -143,7 +143,7 @@ class Data(Screen):
             print(json.dumps(as_data(scene, self._spending)), file=self._console.file, flush=True)
 
     def trouble(self, sentence: str) -> None:
-        """Tell what went wrong, apart from the data."""
+        """Print ``sentence``, apart from the data."""
         print(sentence, file=sys.stderr)  # noqa: T201 - likewise
 
 
@@ -160,7 +160,7 @@ def _drawn(scene: Scene, spending: Spending) -> rich.console.RenderableType:
 
 
 def spending_of(outputs: collections.abc.Mapping[str, typing.Any]) -> Spending:
-    """Return what a stack with these ``outputs`` costs."""
+    """Return the cost of a stack with these ``outputs``."""
     stops_at = None
     with contextlib.suppress(ValueError):  # "never: spend.keep_running" has no clock
         stops_at = dt.datetime.fromisoformat(str(outputs.get("servers_stop_at", "")))

@@ -36,7 +36,7 @@ def test_real_time_priority_is_taken_or_refused_with_its_reason(monkeypatch: pyt
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     sentence = (
         "this process cannot have real-time priority: Operation not permitted; "
-        "it takes CAP_SYS_NICE or a limit rtprio of at least 1"
+        "it needs CAP_SYS_NICE or an rtprio limit of at least 1"
     )
 
     with pytest.raises(CapacityError, match=whole(sentence)):

@@ -267,7 +267,7 @@ def test_check_of_a_word_says_how_to_name_a_stack(capsys: pytest.CaptureFixture[
     """A stack is no file; and two names contradict each other."""
     assert main(["settings", "check", "prod"]) == 2
     assert (
-        "FILE: must be a stack file that is there, Pulumi.<stack>.yaml, or a profile's .yaml (got 'prod'); "
+        "FILE: must be an existing stack file, Pulumi.<stack>.yaml, or a profile's .yaml (got 'prod'); "
         "for the stack prod: --stack prod"
     ) in capsys.readouterr().err
     assert main(["settings", "check", "prod", "--stack", "dev"]) == 2

@@ -46,7 +46,7 @@ def test_the_file_can_be_printed(capsys: pytest.CaptureFixture[str], tmp_path: p
 
     assert status == 0
     assert shown.out == file.read_text()
-    assert "At most, as physics allows:" in shown.err
+    assert "The most that physics allows:" in shown.err
 
 
 def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:

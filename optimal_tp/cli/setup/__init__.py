@@ -1,1 +1,1 @@
-"""The commands that prepare: a stack file, the shell, this machine."""
+"""The commands that prepare a stack file, the shell, or this machine."""

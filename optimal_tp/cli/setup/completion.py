@@ -30,7 +30,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def words() -> dict[str, tuple[str, ...]]:
-    """Return what may follow each public command: its subcommands and choices first, then its options."""
+    """Return the words that may follow each public command: subcommands and choices first, then options."""
     found = {}
     for name, command in COMMANDS.items():
         if not command.is_internal:
@@ -40,7 +40,7 @@ def words() -> dict[str, tuple[str, ...]]:
 
 
 def bash(known: collections.abc.Mapping[str, tuple[str, ...]]) -> str:
-    """Return the script for bash: commands first, then options, files where nothing else fits."""
+    """Return the script for bash: commands first, then options, and files if nothing else fits."""
     cases = "\n".join(f'    {name}) known="{" ".join(each)}" ;;' for name, each in known.items())
     return f"""# bash completion of {PROG}; made by {PROG} completion bash
 _optimal_tp() {{

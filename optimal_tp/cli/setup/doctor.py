@@ -25,9 +25,9 @@ from optimal_tp.cli.terminal.check_list import print_blocks
 _LEAST_PYTHON = (3, 11)
 _LEAST_CORES = 2
 _VLLM_GIB = 6
-"""What vLLM for CPUs takes on disk (requirements/vllm.txt, 5.8 GB)."""
+"""Disk space of vLLM for CPUs (requirements/vllm.txt, 5.8 GB)."""
 _LEAST_FREE_GIB = 12
-"""That, with random weights and room for runs."""
+"""Disk space of vLLM, random weights and runs."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +98,7 @@ def _vllm(folder: pathlib.Path) -> Row:
         check="vLLM's environment", state="fine" if found else "warning",
         found=str(found.relative_to(folder)) if found else "not here",
         required="an environment with vLLM for local runs",
-        remedy="" if found else "make local makes it, once",
+        remedy="" if found else "run make local, which installs it once",
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ _SOURCES = ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "
 
 
 def _credentials(environment: collections.abc.Mapping[str, str]) -> Row:
-    """Return where AWS credentials would come from; nothing of them is read."""
+    """Return the source of AWS credentials, without reading them."""
     named = [name for name in _SOURCES if environment.get(name)]
     home = pathlib.Path(environment.get("HOME", "~")).expanduser() / ".aws"
     files = [f"~/.aws/{name}" for name in ("credentials", "config") if (home / name).is_file()]
@@ -136,7 +136,7 @@ def _credentials(environment: collections.abc.Mapping[str, str]) -> Row:
 
 
 def _image(environment: collections.abc.Mapping[str, str]) -> Row:
-    """Return what this command itself runs in."""
+    """Return the environment of this command itself."""
     where = environment.get("VIRTUAL_ENV") or sys.prefix
     kind = "a virtual environment" if sys.prefix != sys.base_prefix else "the system's Python"
     try:

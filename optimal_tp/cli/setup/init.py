@@ -1,7 +1,7 @@
 """Write a stack file for AWS from seven answers: zone, network, reservation, price, budget, model and latency limit.
 
-Without a terminal every answer is an option. A file that exists is never overwritten. The sizes of a model that is not
-known by name are read from its hub, with HF_TOKEN if that is set.
+Without a terminal, give every answer as an option. An existing file is never overwritten. The sizes of a model that is
+not known by name are read from its hub, with HF_TOKEN if that is set.
 Exit status: 0 written, 2 an answer that breaks a rule, or the file exists.
 Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0
   --usd-per-hour 2.25 --budget-usd 20 --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
@@ -38,7 +38,7 @@ _QUESTIONS: typing.Final = (
     ("model", "Model and its commit on Hugging Face (owner/name@commit)", Model().name),
     ("limit", "Latency limit", "p99_total_ms=400"),
 )
-"""Option, question, and the answer that Enter gives; None where there must be one."""
+"""Option, question, and default answer; None if there is no default."""
 _LIMITS = {
     "total_ms": ("total_latency_ms", "from send to last token"),
     "ttft_ms": ("ttft_ms", "from send to first token"),
@@ -57,15 +57,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--usd-per-hour", type=float, metavar="USD", help="price of one node and hour")
     add("--budget-usd", type=float, metavar="USD", help="the most that the experiment may cost")
     add("--model", metavar="NAME@COMMIT", help=f"model to serve, pinned to a commit (default {Model().name})")
-    add("--limit", metavar="LIMIT", help="as p99_total_ms=400, the default; also ttft, tpot")
-    add("--instance-type", choices=tuple(INSTANCE_TYPES), default="trn2.3xlarge", help="(default %(default)s)")
-    add("--folder", type=pathlib.Path, default=pathlib.Path(), help="where the file goes (default: here)")
+    add("--limit", metavar="LIMIT", help="latency limit (default p99_total_ms=400); also ttft, tpot")
+    add("--instance-type", choices=tuple(INSTANCE_TYPES), default="trn2.3xlarge", help="default %(default)s")
+    add("--folder", type=pathlib.Path, default=pathlib.Path(), help="folder for the file (default: here)")
 
 
 def main(
     options: argparse.Namespace, ask: collections.abc.Callable[[str], str] = input, read: Read | None = None
 ) -> int:
-    """Write the file. ``read`` gives the config.json of a model that is not known by name.
+    """Write the file. ``read`` returns the config.json of a model that is not known by name.
 
     Raises SettingsError for a bad answer or a file that exists, StorageFailed.
     """
@@ -91,7 +91,7 @@ def main(
 
 
 def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] | None) -> dict[str, str]:
-    """Return every answer: from the options, else from ``ask``. Raises SettingsError for one that is absent or bad."""
+    """Return every answer, from the options or else from ``ask``. Raises SettingsError for missing or bad answers."""
     found: dict[str, str] = {}
     for name, question, default in _QUESTIONS:
         given = getattr(options, name)
@@ -103,7 +103,7 @@ def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], s
         elif default is not None:
             found[name] = default
     problems = [
-        Problem(path=_option(name), value=None, rule="must be set where no terminal can ask")
+        Problem(path=_option(name), value=None, rule="must be set without a terminal")
         for name, *_ in _QUESTIONS
         if name not in found
     ]
@@ -119,7 +119,7 @@ def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], s
 
 
 def _model_problems(text: str) -> list[Problem]:
-    """Return what is wrong with a model: all but the default one need a commit, as another's would name no weights."""
+    """Return the faults of a model. All but the default one need a commit of their own."""
     name, _, commit = text.partition("@")
     if not name:
         rule = "must be a model's name and its commit, owner/name@commit"
@@ -154,7 +154,7 @@ def _schema_path(folder: pathlib.Path) -> str:
 
 
 def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: str, schema: str) -> str:
-    """Return the stack file: the answers, and every other key at its default."""
+    """Return the stack file with the answers; every other key has its default."""
     zone = answers["zone"]
     region = zone[:-1]
     other = f"{region}{'b' if zone.endswith('a') else 'a'}"
@@ -194,7 +194,7 @@ config:
 
 
 def _model_line(answer: str) -> str:
-    """Return the model's line; a comment that shows its form where the default is served."""
+    """Return the model's line; for the default model, a comment that shows the form of such a line."""
     name, _, commit = answer.partition("@")
     if not commit:
         return "# model: { name: Qwen/Qwen3-8B, revision: COMMIT }"

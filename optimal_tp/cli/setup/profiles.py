@@ -1,4 +1,4 @@
-"""JSON Schema of a profile: what a stack file has under ``workloads``, and this machine's own section."""
+"""JSON Schema of a profile: the section ``workloads`` as in a stack file, and a section for this machine."""
 
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.described.schema import Schema, sections_schema

@@ -1,6 +1,6 @@
 """Check a stack file, print the schema for editors, or explain one key.
 
-Exit status: 0 the file is right, 2 it breaks a rule, or the key is unknown.
+Exit status: 0 the file is valid, 2 it breaks a rule, or the key is unknown.
 Example: optimal-tp settings check
   optimal-tp settings check Pulumi.dev.yaml
   optimal-tp settings explain infra.network.cidr
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     schema = commands.add_parser(
         "schema", help="print the JSON Schema of stack files", epilog=_example("schema > stack.schema.json")
     )
-    schema.add_argument("--profile", action="store_true", help="of profiles instead")
+    schema.add_argument("--profile", action="store_true", help="print the schema of profiles instead")
     explain = commands.add_parser(
         "explain", help="print type, range, default and meaning of a key", epilog=_example("explain infra.network.cidr")
     )
@@ -54,7 +54,7 @@ def _example(words: str) -> str:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what was asked. Raises SettingsError with every bad key, or for a key that is unknown."""
+    """Check, print or explain. Raises SettingsError with every bad key, or for an unknown key."""
     if options.what == "schema":
         sys.stdout.write(as_text(profile_schema() if options.profile else stack_schema()))
     elif options.what == "explain":
@@ -81,7 +81,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib.Path]:
-    """Return the stack or the profile that FILE is, and a stack's folder. Raises SettingsError where it is neither."""
+    """Return the stack or profile that FILE is, and a stack's folder. Raises SettingsError if it is neither."""
     path = pathlib.Path(options.file)
     match = _STACK_FILE.fullmatch(path.name)
     if options.stack is not None or options.profile is not None:
@@ -91,7 +91,7 @@ def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib
     elif path.is_file() and path.suffix in (".yaml", ".yml"):
         return None, str(path), path.parent
     else:
-        rule = "must be a stack file that is there, Pulumi.<stack>.yaml, or a profile's .yaml"
+        rule = "must be an existing stack file, Pulumi.<stack>.yaml, or a profile's .yaml"
         remedy = (
             f"for the stack {options.file}: --stack {options.file}" if _is_word(options.file) else "correct the path"
         )
@@ -103,14 +103,14 @@ def _is_word(text: str) -> bool:
 
 
 def _read_here(folder: pathlib.Path, address: str) -> bytes:
-    """Return the content of a file of this machine, relative to ``folder``. Raises OSError, also for the network's."""
+    """Return the content of a local file, relative to ``folder``. Raises OSError, also for network addresses."""
     if "://" in address:
         raise OSError(f"settings check reads nothing from the network; optimal-tp preflight reads {address}")
     return (folder / address).read_bytes()
 
 
 def explained(key: str) -> tuple[Setting, ...]:
-    """Return the setting ``key`` and, of a section, what stands in it. Raises SettingsError for an unknown key."""
+    """Return the setting ``key`` and, for a section, all settings in it. Raises SettingsError for an unknown key."""
     asked = key.removeprefix("optimal-tp:").removesuffix(".")
     everything = all_settings()
     found = tuple(each for each in everything if each.key == asked or each.key.startswith(f"{asked}."))

@@ -1,1 +1,1 @@
-"""Commands for a stack that is up: its results bucket and its cluster."""
+"""Commands for a running stack: its results bucket and its cluster."""

@@ -31,18 +31,18 @@ class Stored:
     """One file in the bucket."""
 
     name: str
-    """Below the runs: ``run/file``."""
+    """Path below the runs: ``run/file``."""
     size_bytes: int
     modified: dt.datetime
 
     @property
     def run(self) -> str:
-        """The folder that it lies in; empty for a file beside the runs, such as the newest receipt."""
+        """The folder of its run; empty for a file beside the runs, such as the newest receipt."""
         head, slash, _ = self.name.partition("/")
         return head if slash else ""
 
     def is_at(self, path: pathlib.Path) -> bool:
-        """Return whether ``path`` is this file: as long, and not older."""
+        """Return whether ``path`` is this file: of the same length, and not older."""
         try:
             found = path.stat()
         except FileNotFoundError:
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Copy the files. Raises SettingsError for what is not there or cannot be read, StorageFailed for this disk."""
+    """Copy the files. Raises SettingsError if they are missing or unreadable, StorageFailed if this disk fails."""
     place = place_of(options)
     s3 = place.session.client("s3")
     with readable(place.uri):
@@ -87,13 +87,13 @@ def main(options: argparse.Namespace) -> int:
 
 
 def stored(s3: "S3Client", place: Place) -> list[Stored]:
-    """Return every file below ``place``. Raises SettingsError for a name that would leave the folder it goes to."""
+    """Return every file below ``place``. Raises SettingsError for a name that would leave the target folder."""
     found = []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.start):
         for item in page.get("Contents", []):
             name = item["Key"].removeprefix(place.start)
             if not name or name.endswith("/"):
-                continue  # a folder, as the console makes them
+                continue  # a folder, as the console creates them
             if any(part in ("", ".", "..") for part in name.split("/")):
                 rule = "must hold names without empty, . or .. parts, which would leave the folder"
                 raise SettingsError([Problem(path="results", value=f"{place.uri}/{name}", rule=rule)])
@@ -104,7 +104,7 @@ def stored(s3: "S3Client", place: Place) -> list[Stored]:
 def wanted(
     found: collections.abc.Sequence[Stored], runs: collections.abc.Sequence[str], uri: str
 ) -> collections.abc.Sequence[Stored]:
-    """Return the files of ``runs``, of all where none is named. Raises SettingsError for a run that is not there."""
+    """Return the files of ``runs``, or of all runs if none is named. Raises SettingsError for a missing run."""
     if not found:
         remedy = "follow the first run with optimal-tp watch"
         raise SettingsError([Problem(path="results", value=uri, rule="must hold a run", remedy=remedy)])
@@ -118,7 +118,7 @@ def wanted(
 
 
 def copied(s3: "S3Client", place: Place, found: collections.abc.Sequence[Stored], folder: pathlib.Path) -> list[Stored]:
-    """Copy what is not in ``folder`` yet and return it. A file is whole or not there, whenever this ends."""
+    """Copy the files that ``folder`` lacks and return them. Even if this is interrupted, no file is incomplete."""
     new = []
     for each in found:
         path = folder / each.name

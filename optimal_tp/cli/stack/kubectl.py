@@ -1,6 +1,6 @@
 """The user's kubectl, pointed at the cluster of a stack whatever its current context is.
 
-No command by itself: `stop` and `why-pending` stand on it.
+The commands `stop` and `why-pending` use it.
 """
 
 import collections.abc
@@ -29,13 +29,13 @@ class Kubectl:
 
     command: str
     way: tuple[str, ...]
-    """Options that say which cluster."""
+    """Options that select the cluster."""
     name: str
-    """Of the cluster."""
+    """Name of the cluster."""
     namespace: str
 
     def __call__(self, *words: str) -> str:
-        """Return what kubectl prints. Raises ServerFailed with its own words where it fails."""
+        """Return kubectl's output. Raises ServerFailed with kubectl's own message if it fails."""
         limit = f"--request-timeout={_PATIENCE_SECONDS:g}s"
         return _printed([self.command, *self.way, "--namespace", self.namespace, limit, *words])
 
@@ -48,9 +48,9 @@ class Kubectl:
 
 @contextlib.contextmanager
 def kubectl_of(stack: str) -> collections.abc.Iterator[Kubectl]:
-    """Give what asks the cluster of ``stack``.
+    """Yield a kubectl for the cluster of ``stack``.
 
-    Raises SettingsError for a bad stack file, CapacityError where a command is missing, ServerFailed where one fails.
+    Raises SettingsError for a bad stack file, CapacityError if a command is missing, ServerFailed if one fails.
     """
     config = stack_config(stack, pathlib.Path())
     infra, namespace = _settings(config)
@@ -69,7 +69,7 @@ def kubectl_of(stack: str) -> collections.abc.Iterator[Kubectl]:
 
 
 def _settings(config: StackConfig) -> tuple[InfraSettings, str]:
-    """Return how the stack's cluster is described, and the experiment's namespace in it."""
+    """Return the settings of the stack's cluster, and the experiment's namespace in it."""
     try:
         sections, file = config.sections, config.file
         infra = parse_infra(with_outputs(sections["infra"], by_command, file=file), file=file)

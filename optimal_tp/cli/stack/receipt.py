@@ -1,4 +1,4 @@
-"""Print the newest receipt: which Neuron nodes were there for how long, and what they cost.
+"""Print the newest receipt: each Neuron node, how long it ran, and what the nodes cost.
 
 Exit status: 0 printed, 2 there is none to read.
 Example: optimal-tp receipt
@@ -18,7 +18,7 @@ configure = configure_place
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print it, with ``--json`` as it is stored. Raises SettingsError where there is none."""
+    """Print the receipt; with ``--json``, as it is stored. Raises SettingsError if there is none."""
     place = place_of(options)
     s3, where = place.session.client("s3"), f"{place.uri}/{RECEIPT}"
     with readable(place.uri):

@@ -1,6 +1,6 @@
-"""Where a stack keeps its results: the bucket of its outputs, or the one that is named; and what a client raises there.
+"""Find the results of a stack: in the bucket of its outputs, or in the one that is named. Explain a client's errors.
 
-No command by itself: `watch`, `fetch` and `receipt` stand on it.
+The commands `watch`, `fetch` and `receipt` use it.
 """
 
 import argparse
@@ -29,18 +29,18 @@ _GONE = {
     "InvalidAccessKeyId": "must be read with credentials that AWS knows",
     "InvalidClientTokenId": "must be read with credentials that AWS knows",
 }
-"""Error codes that no waiting mends, in words."""
+"""Error codes that waiting cannot cure, in words."""
 UNREAD: typing.Final = (
     botocore.exceptions.BotoCoreError,
     botocore.exceptions.ClientError,
     boto3.exceptions.Boto3Error,
 )
-"""What a client of S3 raises."""
+"""The exceptions of an S3 client."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where results are, and who may read them."""
+    """The place of results, with the session that reads them."""
 
     uri: str
     """``s3://bucket/prefix``, without a slash at its end."""
@@ -48,7 +48,7 @@ class Place:
     profile: str | None
     """The stack's own profile, so that the account that is read is the one that it was made in."""
     outputs: collections.abc.Mapping[str, typing.Any]
-    """Of the stack; nothing where the bucket was named."""
+    """Outputs of the stack; empty if the bucket was named."""
 
     @property
     def bucket(self) -> str:
@@ -57,20 +57,20 @@ class Place:
 
     @property
     def start(self) -> str:
-        """Return how keys of results begin: the prefix and a slash, or nothing."""
+        """Return the common start of all keys: the prefix and a slash, or nothing."""
         prefix = self.uri.removeprefix("s3://").partition("/")[2]
         return f"{prefix}/" if prefix else ""
 
 
 def configure_place(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where results are."""
+    """Add the options for the place of the results."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--stack", help=STACK_HELP)
     where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
 
 
 def place_of(asked: argparse.Namespace) -> Place:
-    """Return where the results are that the options name. Raises SettingsError."""
+    """Return the place of the results that the options name. Raises SettingsError."""
     if asked.results is None:
         stack = selected_stack(asked.stack, pathlib.Path())
         outputs = outputs_of(stack)
@@ -84,9 +84,9 @@ def place_of(asked: argparse.Namespace) -> Place:
 
 
 def outputs_of(stack: str) -> dict[str, typing.Any]:
-    """Return the outputs of ``stack`` but secrets, ``results_uri`` among them.
+    """Return the outputs of ``stack`` without secrets, ``results_uri`` among them.
 
-    Raises SettingsError where Pulumi tells none.
+    Raises SettingsError if Pulumi has none.
     """
     remedy = "run it in the project's folder or name the bucket with --results s3://bucket/prefix"
     outputs: dict[str, typing.Any] = dict(by_command(stack, path="--stack", remedy=remedy).values)
@@ -98,7 +98,7 @@ def outputs_of(stack: str) -> dict[str, typing.Any]:
 
 @contextlib.contextmanager
 def readable(uri: str) -> collections.abc.Iterator[None]:
-    """Turn what a client of S3 raises into one sentence about ``uri``."""
+    """Turn an S3 client's exceptions into one sentence about ``uri``."""
     try:
         yield
     except UNREAD as error:
@@ -106,12 +106,12 @@ def readable(uri: str) -> collections.abc.Iterator[None]:
 
 
 def is_final(error: Exception) -> bool:
-    """Return whether no waiting mends ``error``."""
+    """Return whether ``error`` is permanent."""
     return code_of(error) in _GONE or isinstance(error, botocore.exceptions.NoCredentialsError)
 
 
 def code_of(error: Exception) -> str:
-    """Return what AWS calls ``error``; empty where no answer of AWS is in it."""
+    """Return AWS's code of ``error``; empty if it has no answer of AWS."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 

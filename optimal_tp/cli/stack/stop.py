@@ -1,6 +1,6 @@
-"""Stop the servers of a stack now, so that Karpenter gives their nodes back. The cluster and the results stay.
+"""Stop the servers of a stack now, so that Karpenter removes their nodes. The cluster and the results stay.
 
-Exit status: 0 none of them runs any more, 2 a bad stack, 5 kubectl is missing or the cluster refuses.
+Exit status: 0 all servers are stopped, 2 a bad stack, 5 kubectl is missing or the cluster refuses.
 Example: optimal-tp stop
   optimal-tp stop --stack dev --json
 """
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Scale every server of the experiment to nothing and say which ones ran. Raises OptimalTpError."""
+    """Scale every server of the experiment to 0 and print the ones that ran. Raises OptimalTpError."""
     stack = selected_stack(options.stack, pathlib.Path())
     with kubectl_of(stack) as kubectl:
         servers = kubectl.items("deployments", "--selector", f"{PART}=server")
@@ -40,6 +40,6 @@ def main(options: argparse.Namespace) -> int:
         sys.stdout.write(f"no server runs {where} ({rest} are stopped already)\n")
         return 0
     sys.stdout.write(f"stopped {where}: {', '.join(running)}\n")
-    sys.stdout.write("Karpenter gives their nodes back after infra.neuron.consolidate_after_minutes; the rest of the\n")
+    sys.stdout.write("Karpenter removes their nodes after infra.neuron.consolidate_after_minutes; the rest of the\n")
     sys.stdout.write(f"stack bills until: pulumi destroy --stack {stack}\n")
     return 0

@@ -1,6 +1,6 @@
 """Say what the pending pods of a stack wait for: a node, an image, a volume; with the last events of each.
 
-Exit status: 0 told, 2 a bad stack, 5 kubectl is missing or the cluster refuses.
+Exit status: 0 printed, 2 a bad stack, 5 kubectl is missing or the cluster refuses.
 Example: optimal-tp why-pending
   optimal-tp why-pending --stack dev --json
 """
@@ -23,10 +23,10 @@ _LAST_EVENTS = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that the cluster told of a pod."""
+    """An event that the cluster reported for a pod."""
 
     at: str
-    """When it was last told, ISO 8601 in UTC; empty where the cluster does not say."""
+    """When it was last reported, ISO 8601 in UTC; empty if the cluster does not say."""
     by: str
     sentence: str
 
@@ -39,11 +39,11 @@ class Pending:
     created: str
     """ISO 8601 in UTC."""
     node: str | None
-    """The node that it was placed on; None while it waits for one."""
+    """Its node; None while it waits for one."""
     waits_for: tuple[str, ...]
-    """What its own state says, the scheduler's reason first."""
+    """Reasons from its own state, the scheduler's first."""
     events: tuple[Event, ...]
-    """The last ones, the newest last."""
+    """Its last events, the newest last."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print each pending pod with what it waits for. Raises OptimalTpError."""
+    """Print each pending pod with its reasons. Raises OptimalTpError."""
     stack = selected_stack(options.stack, pathlib.Path())
     with kubectl_of(stack) as kubectl:
         found = pending(kubectl.items("pods"), kubectl.items("events"))
@@ -72,7 +72,7 @@ Objects = collections.abc.Iterable[collections.abc.Mapping[str, typing.Any]]
 
 
 def pending(pods: Objects, events: Objects) -> list[Pending]:
-    """Return the pending ones of ``pods``, by name, each with its ``events``; both as Kubernetes lists them."""
+    """Return the pending pods in ``pods``, by name, each with its ``events``; both as Kubernetes lists them."""
     of_pod: dict[str, list[Event]] = {}
     for each in events:
         about = each["involvedObject"]
@@ -97,7 +97,7 @@ def pending(pods: Objects, events: Objects) -> list[Pending]:
 
 
 def _reasons(status: collections.abc.Mapping[str, typing.Any]) -> collections.abc.Iterator[str]:
-    """Yield what a pod's status says of its waiting: a condition that is not met, then containers that wait."""
+    """Yield the reasons in a pod's status: a condition that is not met, then waiting containers."""
     for condition in status.get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] != "True":
             yield _said(condition)

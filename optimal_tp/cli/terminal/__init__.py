@@ -1,1 +1,1 @@
-"""What every command has in common at the terminal: the parser, the output options, the words of help."""
+"""Common parts of all commands: the parser, the output options, the selected stack, lists of checks."""

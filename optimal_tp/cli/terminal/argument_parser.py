@@ -1,4 +1,4 @@
-"""The parser of the command line: errors in one sentence with the likely word, help in groups, an example in each."""
+"""The parser of the command line: one-sentence errors that suggest the likely word, grouped help with examples."""
 
 import argparse
 import functools
@@ -17,7 +17,7 @@ _NEEDED = re.compile(r"the following arguments are required: (?P<names>.+)$")
 _ONE_OF = re.compile(r"one of the arguments (?P<names>.+) is required$")
 _TYPE = re.compile(r"argument (?P<name>.+?): invalid (?P<type>\w+) value: (?P<value>.+)$")
 _WIDEST = 100
-"""Columns of help at most."""
+"""Widest help, in columns."""
 _KINDS = {"int": "a whole number", "float": "a number"}
 
 
@@ -25,7 +25,7 @@ class CommandParser(argparse.ArgumentParser):
     """A parser whose errors name the option, the rule, the value and the likely word."""
 
     def __init__(self, **settings: typing.Any) -> None:  # noqa: ANN401 - as argparse takes them
-        """Take options by their whole names only: a script must not depend on what is unique today."""
+        """Accept only full names of options: an abbreviation that is unique today may not be tomorrow."""
         settings.setdefault("formatter_class", functools.partial(argparse.RawDescriptionHelpFormatter, width=_width()))
         super().__init__(allow_abbrev=False, conflict_handler="resolve", **settings)
 
@@ -36,7 +36,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def sentence(message: str) -> str:
-    """Return argparse's ``message`` as the other errors are written."""
+    """Return argparse's ``message`` in the style of our other errors."""
     if found := _CHOICE.match(message):
         known = [each.strip("'\"") for each in found["known"].split(", ")]
         value = found["value"].strip("'")
@@ -62,7 +62,7 @@ def _width() -> int:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks up the version only when needed."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> typing.NoReturn:
         sys.stdout.write(f"{PROG} {version()}\n")
@@ -70,7 +70,7 @@ class _Version(argparse.Action):
 
 
 def version() -> str:
-    """Return the installed version; code that travels into pods without its metadata says so."""
+    """Return the installed version; code without package metadata, as in pods, says so."""
     import importlib.metadata  # noqa: PLC0415 - it takes longer than all of help
 
     try:
@@ -105,11 +105,11 @@ _FOOT = f"""Examples:
 
 
 class _Top(_Help, CommandParser):
-    """Both."""
+    """The top parser, with grouped help and our errors."""
 
 
 def top() -> argparse.ArgumentParser:
-    """Return the parser of what stands before a command."""
+    """Return the parser of the words before a command."""
     parser = _Top(prog=PROG)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     output.configure(parser)
@@ -127,7 +127,7 @@ def parser_of(name: str) -> CommandParser:
 
 
 def _described(text: str) -> tuple[str, str]:
-    """Return what a module says of its command: the text before the options, and the examples after them."""
+    """Split a module's docstring into the text before the options and the examples after them."""
     head, mark, examples = text.partition("Example: ")
     return head.strip(), f"Example:\n  {examples.strip()}" if mark else ""
 
@@ -181,7 +181,7 @@ def choices_of(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def subparsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Return the parsers below ``parser``, by the word that asks for them."""
+    """Return the parsers below ``parser``, by their subcommand."""
     found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise

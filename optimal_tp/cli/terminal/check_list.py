@@ -1,4 +1,4 @@
-"""Checks on the terminal: one block each, the wrong ones first, nothing cut at the width of the screen."""
+"""Print checks on the terminal: one block each, wrong ones first, folded at the width of the screen."""
 
 import collections.abc
 import textwrap
@@ -40,7 +40,7 @@ def _folded(name: str, said: str, width: int) -> str:
 
 
 def summary(rows: collections.abc.Iterable[Row]) -> str:
-    """Return how many there are of each: "1 wrong, 2 unknown, 14 fine"."""
+    """Return the number of rows by state: "1 wrong, 2 unknown, 14 fine"."""
     states = [row.state for row in rows]
     words = {"warning": "warnings"}
     said = [

@@ -8,7 +8,7 @@ import sys
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options to ``parser``; one that is not given leaves no attribute, so that either place may have it."""
+    """Add the options to ``parser``; an absent one sets no attribute, so that it may be before or after a command."""
     add = parser.add_argument_group("output").add_argument
     missing = argparse.SUPPRESS
     add(
@@ -30,7 +30,7 @@ def is_quiet(options: argparse.Namespace) -> bool:
 
 @contextlib.contextmanager
 def as_asked(options: argparse.Namespace) -> collections.abc.Iterator[None]:
-    """Run a command with its colours and with as many words as asked for."""
+    """Run a command with the requested colours and amount of output."""
     if getattr(options, "no_color", False):
         os.environ["NO_COLOR"] = "1"  # rich and argparse honour it, and so do the processes that a command starts
         os.environ.pop("FORCE_COLOR", None)
@@ -43,7 +43,7 @@ def as_asked(options: argparse.Namespace) -> collections.abc.Iterator[None]:
 
 @contextlib.contextmanager
 def beside_json(options: argparse.Namespace) -> collections.abc.Iterator[None]:
-    """Keep standard output free for JSON: what is for people goes to standard error, or nowhere with ``--quiet``."""
+    """Keep standard output free for JSON: text for people goes to standard error, or nowhere with ``--quiet``."""
     if not is_json(options):
         yield
     elif is_quiet(options):

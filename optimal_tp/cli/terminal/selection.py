@@ -1,4 +1,4 @@
-"""Which stack a command means: the one named, that of OPTIMAL_TP_STACK, or the one that Pulumi has selected."""
+"""Find the stack of a command: the named one, that of OPTIMAL_TP_STACK, or the one that Pulumi has selected."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 30.0
 def selected_stack(named: str | None, folder: pathlib.Path) -> str:
     """Return ``named``, else the stack of the environment, else Pulumi's selection in ``folder``.
 
-    Raises SettingsError where nobody names one.
+    Raises SettingsError if there is none.
     """
     found = named or os.environ.get(VARIABLE) or _by_pulumi(folder)
     if found is not None:

@@ -1,4 +1,4 @@
-"""The verdict that a command has just written: as JSON on standard output, and its report in the browser."""
+"""Show the verdict that a command has just written: as JSON on standard output, or its report in the browser."""
 
 import pathlib
 import sys
@@ -8,7 +8,7 @@ from optimal_tp.measurement.sweep import VERDICTS
 
 
 def print_verdict(folder: pathlib.Path) -> None:
-    """Print the verdict in ``folder``: of a sweep that of all its models; nothing where none was reached."""
+    """Print the verdict in ``folder``, for a sweep that of all its models; nothing if there is none."""
     for name in (VERDICTS, "verdict.json"):
         if (folder / name).is_file():
             sys.stdout.write((folder / name).read_text(encoding="utf-8"))
@@ -21,6 +21,6 @@ def open_report(folder: pathlib.Path) -> None:
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path:
-    """Return the run or sweep that was written last in ``folder``; ``folder`` itself where there is none."""
+    """Return the run or sweep that was written last in ``folder``; ``folder`` itself if there is none."""
     found = [path.parent for path in folder.glob("*/verdict*.json") if not path.parent.is_symlink()]
     return max(found, key=lambda each: each.stat().st_mtime, default=folder)
