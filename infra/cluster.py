@@ -1,4 +1,4 @@
-"""The EKS cluster: control plane, its logs and keys, two system nodes, add-ons, and the way to talk to it."""
+"""The EKS cluster: control plane, its logs and keys, two system nodes, add-ons, and a Kubernetes provider."""
 
 import collections.abc
 import dataclasses
@@ -20,7 +20,7 @@ from optimal_tp.settings.addons import AddonVersions
 from optimal_tp.settings.infra import SYSTEM_NODES, ControlPlane, SystemNodes
 
 _CONFIGURATION: typing.Final[typing.Mapping[AddonName, str]] = {
-    # Without it network policies are accepted and nobody keeps them (EKS user guide, "Configure network policies").
+    # Without it network policies are accepted but not enforced (EKS user guide, "Configure network policies").
     "vpc-cni": json.dumps({"enableNetworkPolicy": "true"})
 }
 _CONTROL_PLANE_POLICY = "AmazonEKSClusterPolicy"
@@ -30,7 +30,7 @@ _EFS_DRIVER_ACCOUNT = "efs-csi-controller-sa"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClusterArgs:
-    """What the cluster needs. ``cluster_name`` is its physical name."""
+    """Arguments of the cluster. ``cluster_name`` is its physical name."""
 
     cluster_name: str
     kubernetes: KubernetesMinor
@@ -40,24 +40,24 @@ class ClusterArgs:
     addons: AddonVersions
     place: policies.Place
     profile: str | None
-    """Of the AWS command line, which the Kubernetes provider asks for credentials; None takes the environment's."""
+    """AWS profile with which the Kubernetes provider gets credentials; None: the environment's."""
     boundary: str | None
     """ARN of the permissions boundary of every role."""
     tags: collections.abc.Mapping[str, str]
 
 
 class Cluster(pulumi.ComponentResource):
-    """An EKS cluster with everything on it that is not Neuron. Children: ``<name>-control-plane``, ``-nodes``, add-ons.
+    """An EKS cluster with everything except Neuron. Children: ``<name>-control-plane``, ``-nodes``, add-ons.
 
-    Takes its AWS provider from ``opts``. ``kubernetes_provider`` speaks to the cluster through the ``aws`` command.
-    ``security_group_id`` is the group that EKS makes: control plane and nodes reach each other through it.
+    Takes its AWS provider from ``opts``. ``kubernetes_provider`` authenticates through the ``aws`` command.
+    ``security_group_id`` is the group that EKS creates, through which control plane and nodes reach each other.
     """
 
     control_plane: pulumi.Resource
-    """For what needs the API server and no node."""
+    """Dependency of resources that need the API server but no node."""
     running: tuple[pulumi.Resource, ...]
-    """For pods without a volume: nodes, their network, DNS and credentials. The whole component also has EFS's driver,
-    which takes a minute that charts need not wait for."""
+    """Dependencies of pods without a volume: nodes, their network, DNS and credentials. A dependency on the whole
+    component would also wait a minute for EFS's driver, which charts do not need."""
     kubernetes_provider: kubernetes.Provider
     oidc_provider_arn: pulumi.Output[str]
     oidc_issuer: pulumi.Output[str]
@@ -76,15 +76,15 @@ class Cluster(pulumi.ComponentResource):
         )
         for arn in args.control_plane.admin_role_arns:
             self._administrator(arn, control_plane)
-        # Without the network plugin no node becomes ready; taken away before the nodes, it leaves their network
-        # interfaces behind, and those keep subnets and security group from being deleted.
+        # Without the network plugin no node becomes ready. Deleted before the nodes, it leaves their network interfaces
+        # behind, which block the deletion of subnets and security group.
         network_plugin = self._addon("vpc-cni", args.addons.vpc_cni, after=[control_plane])
         proxy = self._addon("kube-proxy", args.addons.kube_proxy, after=[control_plane])
-        # Nodes join, and drain, through these routes. The control plane has no need of them: a NAT gateway takes two
-        # minutes, which it would wait for.
+        # Nodes need these routes to join and to drain. The control plane does not: it would wait two minutes for a NAT
+        # gateway.
         ways_out = [] if args.subnets.network is None else [args.subnets.network]
         nodes = self._nodes(after=[control_plane, network_plugin, proxy, *ways_out])
-        # Before any node exists coredns never becomes active, and the add-on fails after 20 minutes.
+        # Without a node coredns never becomes active, and the add-on fails after 20 minutes.
         dns = self._addon("coredns", args.addons.coredns, after=[nodes])
         agent = self._addon("eks-pod-identity-agent", args.addons.pod_identity_agent, after=[nodes])
         self._efs_driver(after=[nodes, agent])
@@ -92,11 +92,11 @@ class Cluster(pulumi.ComponentResource):
         self.kubernetes_provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=self._kubeconfig(control_plane),
-            # Without it an unknown kubeconfig in a preview plans to replace the provider, and with it everything in
-            # the cluster, the node pool included.
+            # Without it a preview with an unknown kubeconfig plans to replace the provider, and with it everything in
+            # the cluster, including the node pool.
             cluster_identifier=args.place.cluster(args.cluster_name),
-            # What a killed run made and did not write down is taken over by the next one, not refused. Each try has a
-            # field manager of its own, and without force the second could never change what the first still holds.
+            # Take over objects that a killed run created without recording them. Each try has a field manager of its
+            # own, and without force the second could never change the fields that the first still owns.
             upsert_existing_objects=True,
             enable_patch_force=True,
             opts=self._child,
@@ -112,13 +112,13 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def _kubeconfig(self, control_plane: eks.Cluster) -> pulumi.Output[str]:
-        """Return how to reach the cluster: the component leaves the profile out of the text that it gives."""
+        """Return the kubeconfig with the profile, which the component's own text lacks."""
         if self._args.profile is None:
             return control_plane.kubeconfig_json
         return control_plane.kubeconfig.apply(json.dumps)
 
     def _bounded_role(self) -> tuple[aws.iam.Role | None, list[pulumi.Resource]]:
-        """Make the control plane's role where it has a boundary: the component's own cannot be given one."""
+        """Create the control plane's role if it has a boundary: the component cannot set one on its own role."""
         args, name = self._args, f"{self._name}-control-plane"
         if args.boundary is None:
             return None, []
@@ -136,7 +136,7 @@ class Cluster(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=self._child,
         )
-        # EKS writes to this name and makes the group itself when it is missing, without a retention.
+        # EKS writes to this name and, if the group is missing, creates it without a retention.
         logs = aws.cloudwatch.LogGroup(
             f"{self._name}-logs",
             name=names.control_plane_log_group(args.cluster_name),
@@ -165,15 +165,15 @@ class Cluster(pulumi.ComponentResource):
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             skip_default_node_group=True,
             skip_default_security_groups=True,
-            # The component's own provider is made by a connection to the issuer during preview; ours is not.
+            # The component would connect to the issuer during preview to create its provider; ours does not.
             create_oidc_provider=False,
-            # Add-ons are made below, so that their order against the nodes is ours and shows in previews.
+            # Add-ons are created below, so that we control their order relative to the nodes, and previews show them.
             bootstrap_self_managed_addons=False,
             use_default_vpc_cni=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
             tags=dict(args.tags),
-            # Late events would bring a log group back that is deleted before the cluster, and a cluster whose role has
+            # Late events would recreate a log group that is deleted before the cluster, and a cluster whose role has
             # lost its policy cannot be deleted.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *attached]),
         )
@@ -233,7 +233,7 @@ class Cluster(pulumi.ComponentResource):
             opts=self._child,
         )
         identity = aws.eks.AddonPodIdentityAssociationArgs(role_arn=role.arn, service_account=_EFS_DRIVER_ACCOUNT)
-        # A driver without its role fails every call to EFS, and volumes are then neither mounted nor let go.
+        # Without its role the driver fails every call to EFS, and volumes are neither mounted nor released.
         self._addon("aws-efs-csi-driver", args.addons.efs_csi_driver, after=[*after, attachment], identity=identity)
 
     def _nodes(self, *, after: collections.abc.Sequence[pulumi.Resource]) -> aws.eks.NodeGroup:
@@ -271,8 +271,8 @@ class Cluster(pulumi.ComponentResource):
         return aws.eks.NodeGroup(
             name,
             cluster_name=args.cluster_name,
-            # Under a name of Pulumi's making a run that was killed here would be followed by a second group: two more
-            # instances that bill, and that keep destroy from deleting the cluster. What can only be made anew is in it.
+            # With a generated name, a run that was killed here would be followed by a second group: two more instances
+            # that bill and keep destroy from deleting the cluster. The name contains what forces a replacement.
             node_group_name=f"system-{args.system_nodes.instance_type.replace('.', '-')}",
             version=args.kubernetes,
             node_role_arn=role.arn,
@@ -287,6 +287,6 @@ class Cluster(pulumi.ComponentResource):
                 id=template.id, version=template.latest_version.apply(str)
             ),
             tags=dict(args.tags),
-            # A node whose role has lost a policy leaves the cluster while Karpenter still runs on it.
+            # A node whose role has lost a policy drops out of the cluster while Karpenter still runs on it.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*after, *attachments]),
         )

@@ -1,4 +1,4 @@
-"""Karpenter: its identity, the nodes' identity, its queue of interruptions, and its two charts."""
+"""Karpenter: its identity, the nodes' identity, its interruption queue, and its two charts."""
 
 import collections.abc
 import dataclasses
@@ -24,27 +24,27 @@ _EVENTS = {
 }
 _RELEASE_TIMEOUT_SECONDS = 600
 _KEPT: dict[str, object] = {"additionalAnnotations": {"helm.sh/resource-policy": "keep"}}
-"""Values of the definitions' chart by which Helm never deletes one (values.yaml of karpenter-crd 1.14.1).
+"""Values of the definitions' chart that keep Helm from deleting definitions (values.yaml of karpenter-crd 1.14.1).
 
-A definition takes every node pool and node class with it, and Helm uninstalls where an install fails, also one that has
-taken over definitions in use. They end with the cluster.
+Deleting a definition deletes every node pool and node class. Helm uninstalls after a failed install, even one that has
+taken over definitions in use. They go with the cluster.
 """
 _QUEUE_RETENTION_SECONDS = 300
-"""An interruption is two minutes away when it is announced; older news is of no use."""
+"""An interruption comes two minutes after its announcement; older messages are useless."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KarpenterArgs:
-    """What Karpenter needs. ``overlays`` opens the gate of NodeOverlay."""
+    """Arguments of Karpenter. ``overlays`` enables the feature gate NodeOverlay."""
 
     cluster_name: str
     control_plane: collections.abc.Sequence[pulumi.Resource]
-    """What must be there before anything is in the cluster; nothing for a cluster that exists."""
+    """Dependencies of any object in the cluster; empty for an existing cluster."""
     running: collections.abc.Sequence[pulumi.Resource]
-    """What must be there before pods run, likewise."""
+    """Dependencies of running pods; empty for an existing cluster."""
     overlays: bool
     dry_run: bool
-    """Whether Karpenter tries launches out before it takes a node class."""
+    """Whether Karpenter tries launches before it accepts a node class."""
     registries: Registries
     place: policies.Place
     boundary: str | None
@@ -53,9 +53,9 @@ class KarpenterArgs:
 
 
 class Karpenter(pulumi.ComponentResource):
-    """Karpenter and what it works with. Children: ``<name>-controller``, ``-node``, ``-interruptions``, ``-crds``.
+    """Karpenter and its resources. Children: ``<name>-controller``, ``-node``, ``-interruptions``, ``-crds``.
 
-    Takes its AWS and Kubernetes providers from ``opts``. ``instance_profile_name`` is for the nodes it launches.
+    Takes its AWS and Kubernetes providers from ``opts``. ``instance_profile_name`` is for the nodes that it launches.
     """
 
     instance_profile_name: pulumi.Output[str]
@@ -67,8 +67,8 @@ class Karpenter(pulumi.ComponentResource):
         node_role, node_ready = self._node_role()
         profile = aws.iam.InstanceProfile(f"{name}-node", role=node_role.name, tags=dict(args.tags), opts=self._child)
         identity = self._controller_identity(queue, node_role)
-        # While Karpenter runs it must be able to end what it launched: without its rights instances run on and bill,
-        # without the nodes' rights they do not drain. So everything here is deleted after the chart.
+        # A running Karpenter must be able to terminate its nodes: without its rights instances run on and bill, without
+        # the nodes' rights they do not drain. So everything here is deleted after the chart.
         crds = self._release("crds", KARPENTER_CRD, _KEPT, after=args.control_plane)
         values = karpenter_values(
             cluster_name=args.cluster_name,
@@ -82,7 +82,7 @@ class Karpenter(pulumi.ComponentResource):
             "controller",
             KARPENTER,
             values,
-            # Without its definitions the controller does not start.
+            # The controller does not start without its definitions.
             after=[*args.running, crds, profile, *identity, *node_ready, *events],
         )
         self.instance_profile_name = profile.name
@@ -116,8 +116,8 @@ class Karpenter(pulumi.ComponentResource):
             opts=self._child,
         )
         targets = [
-            # With an id of the provider's making, a second try after a lost answer is a second target, which keeps the
-            # rule from being deleted.
+            # With a generated id, a second try after a lost answer would create a second target, which blocks the
+            # deletion of the rule.
             aws.cloudwatch.EventTarget(
                 f"{self._name}-{event}", rule=rule.name, target_id="karpenter", arn=queue.arn, opts=self._child
             )
@@ -131,7 +131,7 @@ class Karpenter(pulumi.ComponentResource):
         role = roles.role(self, name, f"Nodes that Karpenter launches for {args.cluster_name}", trust, args)
         needed = [args.place.managed_policy(policy) for policy in policies.NODE_POLICIES]
         attachments = roles.attach(self, name, role, needed)
-        # A kubelet whose entry is gone is locked out of the cluster and its node never drains.
+        # Without its access entry a kubelet is locked out of the cluster, and its node never drains.
         entry = aws.eks.AccessEntry(
             name,
             cluster_name=args.cluster_name,
@@ -157,7 +157,7 @@ class Karpenter(pulumi.ComponentResource):
             "resource-discovery": json.dumps(policies.karpenter_resource_discovery(place)),
         }
         attachments = [self._allow(role, part, document) for part, document in documents.items()]
-        # The credentials are put into a pod when it is admitted: an association made later reaches no running pod.
+        # A pod gets the credentials when it is admitted, so an association created later reaches no running pod.
         association = aws.eks.PodIdentityAssociation(
             name,
             cluster_name=args.cluster_name,
@@ -170,7 +170,7 @@ class Karpenter(pulumi.ComponentResource):
         return [*attachments, association]
 
     def _allow(self, role: aws.iam.Role, part: str, document: pulumi.Input[str]) -> pulumi.Resource:
-        """Make and attach one policy; six, because one document would be over IAM's 6,144 characters."""
+        """Create and attach one policy. There are six, because one document would exceed IAM's 6,144 characters."""
         name = f"{self._name}-{part}"
         policy = aws.iam.Policy(
             name,
@@ -191,7 +191,7 @@ class Karpenter(pulumi.ComponentResource):
             chart=chart.reference(self._args.registries.charts),
             version=chart.version,
             values=values,
-            # The definitions have a chart of their own, which upgrades them; Helm never upgrades those of a chart.
+            # The definitions have a chart of their own, because Helm never upgrades a chart's definitions.
             skip_crds=True,
             atomic=True,
             cleanup_on_fail=True,

@@ -1,4 +1,4 @@
-"""The VPC: subnets in every zone, a way out for the private ones, S3 without NAT, flow logs; or a VPC by its ids."""
+"""The VPC: subnets in every zone, NAT for the private ones, an S3 endpoint, flow logs; or an existing VPC."""
 
 import collections.abc
 import dataclasses
@@ -15,7 +15,7 @@ from optimal_tp.settings.infra import RetentionDays
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What a new VPC needs. ``zones`` in order; the first carries the NAT gateway when there is one."""
+    """Arguments of a new VPC. A single NAT gateway goes into the first of ``zones``."""
 
     cidr: str
     zones: collections.abc.Sequence[str]
@@ -36,9 +36,10 @@ class SubnetBlocks:
 
 
 def subnet_blocks(cidr: str, zones: collections.abc.Sequence[str]) -> dict[str, SubnetBlocks]:
-    """Return the blocks of each zone: eighths of ``cidr``, private ones whole, public ones a sixteenth of the eighth.
+    """Return the blocks of each zone. ``cidr`` is divided into eighths, for at most seven zones.
 
-    Zone number n has the eighth number n + 1; the first eighth holds the public subnets. At most seven zones.
+    The first eighth holds the public subnets, each an eighth of it. Zone n (from 0) has eighth n + 1 as its private
+    subnet.
     """
     eighths = list(ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=3))
     publics = list(eighths[0].subnets(prefixlen_diff=3))
@@ -68,15 +69,15 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("vpc"),
             opts=self._child,
         )
-        # Nothing uses the VPC's default group; without rules, what is launched into it by mistake reaches nothing.
+        # Nothing uses the VPC's default group. It has no rules, so an instance launched into it by mistake is isolated.
         aws.ec2.DefaultSecurityGroup(f"{name}-unused", vpc_id=vpc.id, tags=self._tags("unused"), opts=self._child)
         blocks = subnet_blocks(args.cidr, args.zones)
         public = {zone: self._subnet("public", zone, block.public, vpc) for zone, block in blocks.items()}
         private = {zone: self._subnet("private", zone, block.private, vpc) for zone, block in blocks.items()}
         gateways = self._ways_out(vpc, public)
         tables = {zone: self._private_table(zone, vpc, private[zone], gateways) for zone in args.zones}
-        # A model from a bucket, and results, cost no NAT traffic through the gateway endpoint. Images do: layers of
-        # Amazon ECR Public come from CloudFront (8 to 9 GiB a Neuron node), as do a hub's weights, or another network.
+        # Through the gateway endpoint a model from a bucket, and results, cost no NAT traffic. Images do: layers of
+        # Amazon ECR Public come from CloudFront (8 to 9 GiB a Neuron node); so do a hub's weights, from the internet.
         aws.ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=vpc.id,
@@ -126,15 +127,15 @@ class Network(pulumi.ComponentResource):
             for zone, subnet in public.items()
         }
         with_gateway = self._args.zones if self._args.nat_gateway_per_zone else self._args.zones[:1]
-        # Without its route and association a NAT gateway answers nobody; if destroy took them first, a node that is
-        # still draining could not reach the API it is leaving.
+        # A NAT gateway is useless without its route and association. If destroy deleted them first, a draining node
+        # could no longer reach the API server.
         return {zone: self._nat_gateway(zone, public[zone], [internet, route, reached[zone]]) for zone in with_gateway}
 
     def _nat_gateway(
         self, zone: str, subnet: aws.ec2.Subnet, after: collections.abc.Sequence[pulumi.Resource]
     ) -> aws.ec2.NatGateway:
         name = f"{self._name}-nat-{zone}"
-        # An Elastic IP of a VPC is released only while its internet gateway is attached.
+        # AWS releases a VPC's Elastic IP only while the internet gateway is attached.
         address = aws.ec2.Eip(
             name,
             domain="vpc",
@@ -197,19 +198,19 @@ class Network(pulumi.ComponentResource):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Subnets:
-    """Where clusters, nodes and mount targets go, whether the program made it or not. ``private_ids`` is by zone."""
+    """Subnets of clusters, nodes and mount targets, new or existing. ``private_ids`` is by zone."""
 
     vpc_id: pulumi.Input[str]
     private_ids: collections.abc.Mapping[str, pulumi.Input[str]]
     network: Network | None
-    """What to depend on; None for a VPC that outlives the stack."""
+    """The dependency of resources in it; None for an existing VPC, which outlives the stack."""
 
 
 def given(existing: ExistingNetwork) -> Subnets:
-    """Return the subnets of a VPC that is there already."""
+    """Return the subnets of an existing VPC."""
     return Subnets(vpc_id=existing.vpc_id, private_ids=existing.private_subnet_ids, network=None)
 
 
 def made(network: Network) -> Subnets:
-    """Return the subnets of a VPC that the program makes."""
+    """Return the subnets of a VPC that the program creates."""
     return Subnets(vpc_id=network.vpc_id, private_ids=network.private_subnet_ids, network=network)

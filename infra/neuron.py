@@ -1,4 +1,4 @@
-"""The Neuron nodes: what runs on each of them, and the pool that Karpenter launches them from."""
+"""The Neuron nodes: the software on each of them, and the pool from which Karpenter launches them."""
 
 import collections.abc
 import dataclasses
@@ -19,14 +19,14 @@ _READY = {"pulumi.com/waitFor": "condition=Ready"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeuronSchedulingArgs:
-    """What the Neuron chart needs. ``kubernetes`` is the cluster's minor version."""
+    """Arguments of the Neuron chart. ``kubernetes`` is the cluster's minor version."""
 
     kubernetes: KubernetesMinor
     registries: Registries
     fleet: bool
     """Whether nodes outlive the experiment; then the node problem detector watches them."""
     after: collections.abc.Sequence[pulumi.Resource]
-    """Nodes to run on and the DNS that the schedulers find each other by."""
+    """Nodes to run on, and the DNS by which the schedulers find each other."""
 
 
 class NeuronScheduling(pulumi.ComponentResource):
@@ -43,7 +43,7 @@ class NeuronScheduling(pulumi.ComponentResource):
         release = kubernetes.helm.v3.Release(
             f"{name}-chart",
             name="neuron",
-            # The scheduler asks its extension under a name that the chart fixes to this namespace.
+            # The scheduler calls its extension by a name that the chart ties to this namespace.
             namespace=names.SYSTEM_NAMESPACE,
             chart=NEURON.reference(args.registries.charts),
             version=NEURON.version,
@@ -51,8 +51,8 @@ class NeuronScheduling(pulumi.ComponentResource):
             atomic=True,
             cleanup_on_fail=True,
             timeout=_RELEASE_TIMEOUT_SECONDS,
-            # The schedulers run on the system nodes and find each other by DNS; before either is there, or after it is
-            # gone, Helm waits for them in vain.
+            # The schedulers run on the system nodes and find each other by DNS; without either, Helm waits for them in
+            # vain.
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
         )
         self.scheduler_name = release.status.apply(lambda _: names.SCHEDULER)
@@ -61,7 +61,7 @@ class NeuronScheduling(pulumi.ComponentResource):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeuronPoolArgs:
-    """What the pool needs. Sequences have at least one entry."""
+    """Arguments of the pool. Sequences have at least one entry."""
 
     neuron: Neuron
     instance_profile: pulumi.Input[str]
@@ -71,14 +71,14 @@ class NeuronPoolArgs:
     life_seconds: int | None
     """A node's longest life; None for one without end."""
     after: collections.abc.Sequence[pulumi.Resource]
-    """Everything that launching and ending a node needs: Karpenter, the Neuron chart, the cluster, the routes."""
+    """Everything needed to launch and terminate a node: Karpenter, the Neuron chart, the cluster, the routes."""
 
 
 class NeuronPool(pulumi.ComponentResource):
     """The nodes that may be launched. Children: ``<name>-class``, ``-nodes`` and, unless all is reserved, ``-price``.
 
-    Takes its Kubernetes provider from ``opts``. Pods that depend on this component are gone before its nodes are;
-    pods that do not keep a node from draining until ``terminationGracePeriod`` forces it.
+    Takes its Kubernetes provider from ``opts``. Pods must depend on this component, so that they are deleted before its
+    nodes; other pods block a node's drain until ``terminationGracePeriod`` forces it.
     """
 
     node_pool_name: pulumi.Output[str]
@@ -88,7 +88,7 @@ class NeuronPool(pulumi.ComponentResource):
         self._after: list[pulumi.Resource] = list(args.after)
         if args.neuron.karpenter_needs_a_price:
             price = nodes.node_overlay_spec(args.neuron)
-            # An offer that Karpenter has once found without a price stays unavailable for five minutes.
+            # An offer that Karpenter finds without a price stays unavailable for five minutes.
             self._after.append(self._object(f"{name}-price", names.NODE_OVERLAY, "NodeOverlay", price))
         node_class = nodes.node_class_spec(
             args.neuron,
@@ -97,9 +97,9 @@ class NeuronPool(pulumi.ComponentResource):
             security_group_ids=args.security_group_ids,
             tags=args.tags,
         )
-        # Its finalizer waits until no node refers to it, and needs the controller's rights to get there.
+        # Its finalizer waits until no node refers to it, for which it needs the controller's rights.
         self._after.append(self._object(f"{name}-class", names.NODE_CLASS, "EC2NodeClass", node_class))
-        # Foreground deletion, Pulumi's default: the pool is gone when EC2 says that its instances are terminated.
+        # With foreground deletion, Pulumi's default, the pool goes once EC2 says that its instances are terminated.
         spec = node_pool.node_pool_spec(args.neuron, life_seconds=args.life_seconds)
         pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", spec)
         self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL)

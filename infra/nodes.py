@@ -1,4 +1,4 @@
-"""What Karpenter and the Neuron chart are told: NodeOverlay, EC2NodeClass and NodePool specs, chart values."""
+"""Inputs of Karpenter and the Neuron chart: NodeOverlay, EC2NodeClass and NodePool specs, chart values."""
 
 import collections.abc
 import typing
@@ -17,7 +17,7 @@ NODE_CLASS_VERSION = f"{NODE_CLASS_GROUP}/v1"
 
 
 def node_overlay_spec(neuron: Neuron) -> Spec:
-    """Tell Karpenter what an hour of the pinned type costs; without a price it never launches it on demand."""
+    """Return the overlay with the type's hourly price, without which Karpenter never launches it on demand."""
     kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [neuron.instance_type]}
     return {"requirements": [kind], "price": f"{neuron.price.usd_per_hour:.4f}"}
 
@@ -30,7 +30,7 @@ def node_class_spec(
     security_group_ids: "collections.abc.Sequence[pulumi.Input[str]]",
     tags: collections.abc.Mapping[str, str],
 ) -> Spec:
-    """Say what a node is made of. Everything is named by id, so that no other cluster's tags can match."""
+    """Return the node class. Everything is named by id, so that no other cluster's tags can match."""
     disk = {
         "volumeSize": f"{neuron.root_volume_gib}Gi",
         "volumeType": "gp3",
@@ -43,9 +43,9 @@ def node_class_spec(
         "subnetSelectorTerms": [{"id": subnet} for subnet in subnet_ids],
         "securityGroupSelectorTerms": [{"id": group} for group in security_group_ids],
         "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": disk}],
-        # One hop: pods off the host network cannot take the node's role.
+        # With one hop, pods that are not on the host network cannot use the node's role.
         "metadataOptions": {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1},
-        # The AWS provider's default tags do not reach what Karpenter launches.
+        # The AWS provider's default tags do not reach Karpenter's instances.
         "tags": dict(tags),
     }
     if neuron.reservation_ids:
@@ -64,8 +64,8 @@ def karpenter_values(
 ) -> Spec:
     """Return the values of Karpenter's chart.
 
-    ``overlays`` opens the gate of NodeOverlay, an alpha feature; ``dry_run`` lets it try launches out before it takes a
-    node class (karpenter-provider-aws pull request 8350).
+    ``overlays`` enables the alpha feature gate NodeOverlay; ``dry_run`` makes Karpenter try launches before it accepts
+    a node class (karpenter-provider-aws pull request 8350).
     """
     return {
         "serviceAccount": {"name": "karpenter"},
@@ -78,7 +78,7 @@ def karpenter_values(
         },
         "controller": {
             "image": {"repository": f"{registries.images}/karpenter/controller"},
-            # Named, so that the controller does not ask the instance metadata, which is one hop too far for a pod.
+            # Set, because the controller would ask the instance metadata, which is one hop too far for a pod.
             "env": [{"name": "AWS_REGION", "value": region}],
             "resources": {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
         },
@@ -105,7 +105,7 @@ def neuron_values(minor: KubernetesMinor, registries: Registries, *, fleet: bool
                 },
             },
         },
-        # An experiment's nodes are watched by its own audit. The chart's recovery, which replaces nodes, stays off: it
-        # terminates instances with a role of its own behind Karpenter's back. Values as in chart 1.10.0.
+        # An experiment's own audit watches its nodes. The chart's recovery, which replaces nodes, stays off: it
+        # terminates instances with a role of its own, unknown to Karpenter. Values as in chart 1.10.0.
         "npd": {"enabled": fleet, "nodeRecovery": {"enabled": False}},
     }

@@ -1,4 +1,4 @@
-"""Rows 1 to 8 put together: a cluster that can launch Trainium2 nodes, made by the program or there already."""
+"""The whole infrastructure: a cluster that can launch Trainium2 nodes, new or existing."""
 
 import collections.abc
 import dataclasses
@@ -25,22 +25,22 @@ from optimal_tp.settings.infra import InfraSettings
 
 
 class ClusterOutputs(typing.TypedDict):
-    """Outputs of rows 1 to 8."""
+    """Outputs of the infrastructure."""
 
     region: pulumi.Input[str]
-    """Where every AWS call goes."""
+    """Region of every AWS call."""
     cluster_name: pulumi.Input[str]
     """EKS cluster that the nodes join."""
     kubeconfig_command: pulumi.Input[str]
-    """Command after which ``kubectl`` speaks to the cluster."""
+    """Command that sets up ``kubectl`` for the cluster."""
     oidc_provider_arn: pulumi.Input[str]
-    """Identity provider of the cluster, by which service accounts take roles."""
+    """The cluster's OIDC provider, through which service accounts assume IAM roles."""
     file_system_id: pulumi.Input[str]
     """EFS file system with model and compiled artifacts."""
     access_point_id: pulumi.Input[str]
-    """Its access point, which pins user and folder."""
+    """Access point of the file system, which fixes user and folder."""
     subnet_ids: pulumi.Input[list[str]]
-    """Subnets that Neuron nodes go to, one for each zone of `infra.neuron.zones`."""
+    """Subnets of Neuron nodes, one for each zone in `infra.neuron.zones`."""
     security_group_ids: pulumi.Input[list[str]]
     """Security groups of Neuron nodes."""
     instance_profile: pulumi.Input[str]
@@ -48,16 +48,16 @@ class ClusterOutputs(typing.TypedDict):
     node_pool_name: pulumi.Input[str]
     """Karpenter's NodePool that launches the Neuron nodes."""
     prices: pulumi.Input[list[str]]
-    """Every price that counts, with its source and date, the Neuron node's first."""
+    """Every price in use, with its source and date, the Neuron node's first."""
 
 
 def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str]:
-    """Return one sentence for each thing that rows 1 to 7 would have made on ``existing``."""
+    """Return one sentence for each thing that the program expects on ``existing`` and would create in a new cluster."""
     zones = ", ".join(settings.neuron.zones)
     karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
     chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
     driver = f"the EFS CSI driver, which removes the startup taint {EFS_STARTUP_TAINT['key']} (2.3.0 or newer)"
-    gate = ", with its feature gate NodeOverlay open" if settings.neuron.karpenter_needs_a_price else ""
+    gate = ", with its feature gate NodeOverlay enabled" if settings.neuron.karpenter_needs_a_price else ""
     return [
         f"expected: cluster {existing.cluster_name}, with nodes for pods that are not Neuron's",
         f"expected: {karpenter}{gate}",
@@ -66,38 +66,38 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
         f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
         f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
         f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
-        "expected: a network plugin that keeps NetworkPolicies (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
+        "expected: a network plugin that enforces NetworkPolicy (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
     ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What workloads build on. Resources that need nodes or the file system depend on ``pool`` and ``foundation``."""
+    """The basis of workloads. Resources that need nodes or the file system depend on ``pool`` and ``foundation``."""
 
     cluster_name: str
     place: Place
     kubernetes_provider: kubernetes.Provider
     oidc_provider_arn: pulumi.Output[str]
     oidc_issuer: pulumi.Output[str]
-    """Without the scheme, as conditions of IRSA trust policies name it."""
+    """Without the scheme, as in the conditions of IRSA trust policies."""
     file_system_id: pulumi.Output[str]
     access_point_id: pulumi.Output[str]
     subnet_ids: collections.abc.Sequence[pulumi.Input[str]]
-    """Where Neuron nodes go."""
+    """Subnets of Neuron nodes."""
     security_group_ids: collections.abc.Sequence[pulumi.Input[str]]
-    """Of Neuron nodes."""
+    """Security groups of Neuron nodes."""
     instance_profile: pulumi.Input[str]
-    """Of Neuron nodes."""
+    """Instance profile of Neuron nodes."""
     pool: NeuronPool
     foundation: tuple[pulumi.Resource, ...]
-    """What pods need while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
+    """Dependencies of pods while they run and stop: file system and its driver, Karpenter, the Neuron chart."""
     prices: collections.abc.Sequence[str]
-    """Every price that counts, as a sentence."""
+    """Every price in use, as a sentence."""
     profile: str | None
-    """Of the AWS command line, that the stack asks AWS with; None takes the environment's."""
+    """AWS profile of the stack; None: the environment's credentials."""
 
     def outputs(self) -> ClusterOutputs:
-        """Return the stack outputs of these rows."""
+        """Return the stack outputs of the infrastructure."""
         region = self.place.region
         asking = "" if self.profile is None else f" --profile {shlex.quote(self.profile)}"
         return {
@@ -116,10 +116,10 @@ class Platform:
 
 
 def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: int | None) -> Platform:
-    """Make what ``settings`` ask for, with the default AWS provider, which asks with ``profile``.
+    """Create the infrastructure of ``settings`` with the default AWS provider, which uses ``profile``.
 
-    Neuron nodes live for ``node_life_seconds``, for ever with None. Raises RunError for what would end the first `up`
-    after the cluster is made and bills.
+    Neuron nodes live for ``node_life_seconds``; None: without limit. Raises RunError for settings that would make the
+    first `up` fail when the cluster already exists and bills.
     """
     caller = aws.get_caller_identity()
     place = Place(partition=aws.get_partition().partition, region=settings.region, account_id=caller.account_id)
@@ -130,7 +130,7 @@ def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: in
 
 
 def _require_a_way_in(settings: InfraSettings, caller_arn: str) -> None:
-    """Refuse to make a cluster that its maker cannot go on with. Once it is there the same settings may hold."""
+    """Refuse to create a cluster that the caller could not reach afterwards; later the same settings may be fine."""
     problems = first_up.problems(settings, caller_arn=caller_arn)
     if problems and settings.cluster_name not in aws.eks.get_clusters().names:
         error = SettingsError(problems)
@@ -171,7 +171,8 @@ def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_lif
             security_group_ids=[cluster.security_group_id],
             tags=settings.tags,
             life_seconds=node_life_seconds,
-            # Karpenter and all it needs end the instances; the Neuron chart starts the pods that make a node count.
+            # Karpenter and its dependencies terminate the instances; the Neuron chart starts the pods that make a node
+            # usable.
             after=[karpenter, scheduling, cluster],
         ),
         in_cluster,
@@ -246,7 +247,7 @@ def _subnets(settings: InfraSettings, place: Place) -> Subnets:
 def _on_existing(
     settings: InfraSettings, existing: ExistingCluster, place: Place, profile: str | None, node_life_seconds: int | None
 ) -> Platform:
-    """Make only the access point and the node pool; rows 1 to 7 are expected to be there."""
+    """Create only the access point and the node pool; everything else is expected to exist."""
     for sentence in expectations(settings, existing):
         pulumi.log.info(sentence)
     provider = kubernetes.Provider(

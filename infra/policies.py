@@ -1,8 +1,8 @@
-"""IAM documents, one function each: who may assume a role, and what it may then do.
+"""IAM documents, one function each: trust policies and permissions.
 
 Karpenter's six follow the CloudFormation template of its guide (karpenter.sh, getting started, 1.14.1), with one
-difference: the program owns the nodes' instance profile, so the controller may pass the role and look profiles up, but
-not make, tag or delete any (decision 0012).
+difference: the program owns the nodes' instance profile, so the controller may pass the role and look up profiles, but
+not create, tag or delete them (decision 0012).
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ NODE_POLICIES = (
     "AmazonEC2ContainerRegistryPullOnly",
     "AmazonSSMManagedInstanceCore",
 )
-"""What AWS asks of every node's role: join, give pods addresses, pull images, and let people in without SSH keys."""
+"""Policies of every node's role: join the cluster, give pods addresses, pull images, allow logins without SSH keys."""
 
 _LAUNCHES = ("RunInstances", "CreateFleet", "CreateLaunchTemplate")
 _LAUNCHED = ("fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request")
@@ -25,7 +25,7 @@ _LAUNCHED = ("fleet", "instance", "volume", "network-interface", "launch-templat
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the documents hold: AWS partition ("aws"), region, account of 12 digits."""
+    """The scope of the documents: AWS partition ("aws"), region, account of 12 digits."""
 
     partition: str
     region: str
@@ -50,7 +50,7 @@ def service_trust(service: str) -> Document:
 
 
 def flow_log_trust(place: Place) -> Document:
-    """Let VPC flow logs of this account assume a role; the condition shuts out other accounts' flow logs."""
+    """Let VPC flow logs of this account assume a role; the condition excludes other accounts' flow logs."""
     return _document(
         {
             "Effect": "Allow",
@@ -64,7 +64,7 @@ def flow_log_trust(place: Place) -> Document:
 def pod_identity_trust(place: Place, *, cluster_name: str, namespace: str, service_account: str) -> Document:
     """Let pods of exactly one service account in one cluster assume a role through EKS Pod Identity.
 
-    The agent sends cluster, namespace and service account as session tags; a session with others is refused.
+    The agent sends cluster, namespace and service account as session tags; sessions with other tags are refused.
     """
     return _document(
         {
@@ -95,7 +95,7 @@ def flow_log_delivery(log_group_arn: str) -> Document:
 
 
 def interruption_queue(queue_arn: str, rule_arns: typing.Sequence[str]) -> Document:
-    """Let the event rules of this stack send to the queue, and nobody without TLS."""
+    """Let this stack's event rules send to the queue, and refuse all requests without TLS."""
     return _document(
         {
             "Sid": "SendEvents",
@@ -165,7 +165,7 @@ def karpenter_node_lifecycle(place: Place, cluster_name: str) -> Document:
 
 
 def karpenter_iam_integration(node_role_arn: str) -> Document:
-    """Let Karpenter hand the nodes' role to instances."""
+    """Let Karpenter pass the nodes' role to instances."""
     passed = {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}}
     return _document(_allow("PassTheNodeRole", ["iam:PassRole"], [node_role_arn], passed))
 
@@ -176,7 +176,7 @@ def karpenter_eks_integration(place: Place, cluster_name: str) -> Document:
 
 
 def karpenter_interruption(queue_arn: str) -> Document:
-    """Let Karpenter read its queue of interruptions."""
+    """Let Karpenter read its interruption queue."""
     return _document(
         _allow(
             "ReadTheQueue",
@@ -187,7 +187,7 @@ def karpenter_interruption(queue_arn: str) -> Document:
 
 
 def karpenter_zonal_shift(place: Place, cluster_name: str) -> Document:
-    """Let Karpenter see a zonal shift of its own cluster; the action knows no resource, so the condition names it."""
+    """Let Karpenter see a zonal shift of its own cluster, named by a condition: the action takes no resource."""
     cluster = {"StringEquals": {"arc-zonal-shift:ResourceIdentifier": place.cluster(cluster_name)}}
     return _document(_allow("SeeZonalShifts", ["arc-zonal-shift:GetManagedResource"], ["*"], cluster))
 

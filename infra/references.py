@@ -1,15 +1,15 @@
-"""The outputs of another stack, asked of the engine that runs this program."""
+"""Read the outputs of another stack from the Pulumi engine that runs this program."""
 
 import pulumi
 
 from optimal_tp.account.stack_outputs import StackOutputs
 
 _QUESTION = "pulumi:pulumi:readStackOutputs"
-"""A question that the engine answers itself; a StackReference resolves too late for what a preview plans with."""
+"""A call that the engine answers itself; a StackReference would resolve too late for the plan of a preview."""
 
 
 def stack_outputs(name: str) -> StackOutputs:
-    """Return what the stack ``name`` puts out, without the values of its secrets. The engine refuses unknown stacks."""
+    """Return the outputs of the stack ``name`` without the values of secrets. The engine refuses unknown stacks."""
     answer = pulumi.runtime.invoke(_QUESTION, {"name": name}).value
     secrets = frozenset(answer.get("secretOutputNames") or ())
     values = {key: value for key, value in (answer.get("outputs") or {}).items() if key not in secrets}

@@ -1,4 +1,4 @@
-"""IAM roles: every one that the infrastructure takes is made here, with the boundary and the tags of the settings."""
+"""IAM roles: all roles of the infrastructure are created here, with the settings' boundary and tags."""
 
 import collections.abc
 import json
@@ -11,19 +11,19 @@ from infra.policies import Document
 
 
 class Bounded(typing.Protocol):
-    """Arguments of a component that makes roles."""
+    """Arguments of a component that creates roles."""
 
     @property
     def boundary(self) -> str | None:
-        """ARN of the permissions boundary of every role; None bounds none."""
+        """ARN of the permissions boundary of every role; None: no boundary."""
 
     @property
     def tags(self) -> collections.abc.Mapping[str, str]:
-        """On every role."""
+        """Tags of every role."""
 
 
 def role(parent: pulumi.Resource, name: str, description: str, trust: Document, args: Bounded) -> aws.iam.Role:
-    """Make a role under ``parent`` that those in ``trust`` may assume."""
+    """Create a role under ``parent`` that the principals in ``trust`` may assume."""
     return aws.iam.Role(
         name,
         description=description,
@@ -37,7 +37,7 @@ def role(parent: pulumi.Resource, name: str, description: str, trust: Document, 
 def attach(
     parent: pulumi.Resource, name: str, role: aws.iam.Role, policy_arns: collections.abc.Sequence[str]
 ) -> list[pulumi.Resource]:
-    """Attach AWS's managed policies to ``role``, under ``parent``; return what dependents must outlive."""
+    """Attach AWS's managed policies to ``role``, under ``parent``; return the attachments for others to depend on."""
     return [
         aws.iam.RolePolicyAttachment(
             f"{name}-{arn.rsplit('/', maxsplit=1)[-1]}",

@@ -1,4 +1,4 @@
-"""The shared file system: EFS with a mount target in every zone, and the access point that volumes are made on."""
+"""The shared file system: EFS with a mount target in every zone, and the access point for volumes."""
 
 import collections.abc
 import dataclasses
@@ -16,7 +16,7 @@ DIRECTORY = "/optimal-tp"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SharedStorageArgs:
-    """What the file system needs. ``client_security_group_id`` is the nodes' group."""
+    """Arguments of the file system. ``client_security_group_id`` is the nodes' group."""
 
     subnets: Subnets
     client_security_group_id: pulumi.Input[str]
@@ -27,8 +27,8 @@ class SharedStorageArgs:
 class SharedStorage(pulumi.ComponentResource):
     """A file system for compiled artifacts. Children: ``<name>-files``, ``-nfs``, ``-mount-<zone>``, ``-access``.
 
-    Takes its AWS provider from ``opts``. What mounts it depends on this component: a mount target that goes first cuts
-    the mount, and pods hang in termination.
+    Takes its AWS provider from ``opts``. Pods that mount it must depend on this component: if a mount target goes
+    first, the mount breaks, and they hang in termination.
     """
 
     file_system_id: pulumi.Output[str]
@@ -79,7 +79,7 @@ def access_point(
     tags: collections.abc.Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> aws.efs.AccessPoint:
-    """Make an access point on ``file_system_id``: one directory, one owner, whoever the client says it is."""
+    """Create an access point on ``file_system_id``: one directory, one owner, whatever user the client claims to be."""
     owner = storage.owner_uid
     return aws.efs.AccessPoint(
         name,
