@@ -1,9 +1,9 @@
-"""The package ``optimal-tp`` of Pulumi: its component, for programs in any language (docs/how-to/component.md)."""
+"""The Pulumi package ``optimal-tp``: a component for programs in any language (docs/how-to/component.md)."""
 
 import pathlib
 import sys
 
-# Pulumi runs this folder alone; the packages that the component stands on lie beside it.
+# Pulumi runs only this folder; the packages that the component imports are beside it.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from neuron_nodes import NeuronNodes

@@ -1,6 +1,6 @@
-"""Trainium2 nodes for a cluster of yours, as one component with plain arguments."""
+"""Trainium2 nodes for your own cluster, as one component with plain arguments."""
 
-# No `from __future__ import annotations`: Pulumi's analyser reads the types themselves.
+# No `from __future__ import annotations`: Pulumi's analyser needs real types.
 import typing
 
 import pulumi
@@ -23,9 +23,9 @@ class PriceArgs(typing.TypedDict):
     """The price of one node."""
 
     usd_per_hour: float
-    """What its hour costs."""
+    """USD per hour, without tax."""
     source: str
-    """Where that was read."""
+    """Source of the price."""
     date: str
     """When it was read, "2026-10-03"."""
 
@@ -34,51 +34,51 @@ class RegistriesArgs(typing.TypedDict):
     """Private mirrors."""
 
     charts: typing.NotRequired[str]
-    """``oci://host[/prefix]``, or a local directory of unpacked charts."""
+    """Helm charts: ``oci://host[/prefix]``, or a local directory of unpacked charts."""
     images: typing.NotRequired[str]
-    """Host, perhaps with a prefix."""
+    """Images: a registry's host, optionally with a prefix."""
 
 
 class NeuronNodesArgs(typing.TypedDict):
-    """What the nodes need. Optional keys have the defaults of the stack file (docs/reference/settings.md)."""
+    """Arguments of the nodes. Optional keys have the defaults of the stack file (docs/reference/settings.md)."""
 
     cluster_name: str
     """Name of the EKS cluster, known before the preview."""
     kubeconfig: pulumi.Input[str]
-    """Text of a kubeconfig that administers the cluster."""
+    """Text of a kubeconfig with administrator rights in the cluster."""
     kubernetes: str
     """Minor version of the cluster, "1.35"."""
     subnet_ids: list[pulumi.Input[str]]
-    """Where nodes go: private subnets of the zones below."""
+    """Private subnets of the nodes, in the zones below."""
     security_group_ids: list[pulumi.Input[str]]
-    """Of the nodes: the cluster's own, as a rule."""
+    """Security groups of the nodes; usually the cluster's own."""
     zones: list[str]
-    """Where nodes may be launched; with a capacity reservation, its zone."""
+    """Zones where nodes may be launched; with a capacity reservation, its zone."""
     price: PriceArgs
-    """What an hour of one node costs you; Karpenter launches nothing on demand without it."""
+    """Your hourly price of one node, without which Karpenter launches nothing on demand."""
 
     instance_type: typing.NotRequired[str]
     """``trn2.3xlarge`` or ``trn2.48xlarge``."""
     pair: typing.NotRequired[str]
     """vLLM image and AMI whose driver fits it."""
     capacity_types: typing.NotRequired[list[str]]
-    """Of ``reserved``, ``on-demand``, ``spot``."""
+    """Any of ``reserved``, ``on-demand``, ``spot``."""
     reservation_ids: typing.NotRequired[list[str]]
-    """Capacity reservations or Capacity Blocks, by id."""
+    """Ids of capacity reservations or Capacity Blocks."""
     maximum_nodes: typing.NotRequired[int]
     """The most nodes at a time."""
     permissions_boundary_arn: typing.NotRequired[str]
-    """Bounds every IAM role that the component makes."""
+    """Permissions boundary of every IAM role that the component creates."""
     tags: typing.NotRequired[dict[str, str]]
-    """On every AWS resource, and on what Karpenter launches."""
+    """Tags on every AWS resource, and on what Karpenter launches."""
     registries: typing.NotRequired[RegistriesArgs]
-    """Where charts and images come from."""
+    """Sources of charts and images."""
     karpenter_dry_run: typing.NotRequired[bool]
-    """Karpenter tries launches out before it takes a node class; true by default. False where a policy refuses them."""
+    """Whether Karpenter tries launches before it accepts a node class (default true). Set false if policies refuse."""
 
 
 class _Checked(Neuron):
-    """Every plain argument, checked at once, under its own name."""
+    """All plain arguments, checked together under their own names."""
 
     cluster_name: str = pydantic.Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     kubernetes: KubernetesMinor
@@ -103,7 +103,7 @@ _LIST_RULE = "must be a list whose length is known at preview; each id in it may
 
 
 def checked(args: typing.Mapping[str, typing.Any]) -> _Checked:
-    """Return the plain ones of ``args``, checked. Raises SettingsError with every bad one."""
+    """Return the plain arguments in ``args``, checked. Raises SettingsError with every bad one."""
     problems = [
         Problem(path=f"NeuronNodes.{key}", value="an output", rule=_LIST_RULE, remedy="name each id by itself")
         for key in _LISTS
@@ -116,17 +116,17 @@ def checked(args: typing.Mapping[str, typing.Any]) -> _Checked:
 
 
 class NeuronNodes(pulumi.ComponentResource):
-    """Karpenter, the Neuron chart, a node class and a node pool on an EKS cluster that exists.
+    """Karpenter, the Neuron chart, a node class and a node pool on an existing EKS cluster.
 
-    Asks AWS for account and partition with the default provider, whose region must be that of the zones.
+    Reads account and partition through the default AWS provider, whose region must be that of the zones.
     """
 
     node_pool_name: pulumi.Output[str]
-    """For ``nodeSelector``: ``karpenter.sh/nodepool``."""
+    """Name of the NodePool, for ``nodeSelector``: ``karpenter.sh/nodepool``."""
     scheduler_name: pulumi.Output[str]
-    """For ``schedulerName``: the scheduler that knows which cores of a chip are free."""
+    """Name of the scheduler that knows which cores of a chip are free, for ``schedulerName``."""
     instance_profile_name: pulumi.Output[str]
-    """Of the nodes."""
+    """Instance profile of the nodes."""
 
     def __init__(self, name: str, args: NeuronNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:index:NeuronNodes", name, None, opts)
@@ -134,7 +134,7 @@ class NeuronNodes(pulumi.ComponentResource):
         provider = kubernetes.Provider(
             f"{name}-kubernetes",
             kubeconfig=args["kubeconfig"],
-            # A kubeconfig that is unknown in a preview must not plan to replace everything in the cluster.
+            # With an unknown kubeconfig a preview must not plan to replace everything in the cluster.
             cluster_identifier=plain.cluster_name,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -154,7 +154,7 @@ class NeuronNodes(pulumi.ComponentResource):
                 security_group_ids=args["security_group_ids"],
                 tags=plain.tags,
                 life_seconds=None,
-                # Karpenter ends the instances; the chart starts the pods that make a node count.
+                # Karpenter terminates the instances; the chart starts the pods that make a node usable.
                 after=[karpenter, scheduling],
             ),
             child,

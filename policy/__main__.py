@@ -1,4 +1,4 @@
-"""The policy pack: hands every rule what the engine tells. Run it with ``pulumi preview --policy-pack policy``."""
+"""The policy pack: passes the engine's resources to every rule. Run ``pulumi preview --policy-pack policy``."""
 
 import collections.abc
 
@@ -28,7 +28,7 @@ def _options(config: collections.abc.Mapping[str, list[str]]) -> Options:
 
 def _of_resource(rule: ResourceRule) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        """Report what the rule says of one resource."""
+        """Report the violations of one resource."""
         resource = Resource(
             type=args.resource_type, name=args.name, properties=args.props, depends_on=frozenset(), urn=args.urn
         )
@@ -56,7 +56,7 @@ def _seen(resource: PolicyResource) -> Resource:
 
 def _of_stack(rule: StackRule) -> StackValidationPolicy:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        """Report what the rule says of all resources together."""
+        """Report the violations of all resources together."""
         for sentence in rule.check([_seen(each) for each in args.resources], _options(args.get_config())):
             report(f"{sentence}. {rule.remedy}")
 

@@ -1,4 +1,4 @@
-"""Rules for AWS resources: tags, encryption, and nothing open to everybody."""
+"""Rules for AWS resources: tags, encryption, and no public access."""
 
 import collections.abc
 import ipaddress
@@ -23,7 +23,7 @@ UNTAGGED = frozenset(
         "aws:sqs/queuePolicy:QueuePolicy",
     }
 )
-"""Types that AWS knows no tags for (the provider's schema, pulumi-aws 7.51.1)."""
+"""Types without tags in AWS (the provider's schema, pulumi-aws 7.51.1)."""
 
 BUCKET = "aws:s3/bucket:Bucket"
 _GUARDS = {
@@ -31,10 +31,10 @@ _GUARDS = {
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "encryption of its own",
     "aws:s3/bucketPolicy:BucketPolicy": "a policy that refuses plain HTTP",
 }
-"""What a bucket has beside it, by type."""
+"""Resources that every bucket must have beside it, by type."""
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
 _CLUSTERS = {
-    # The component of pulumi-eks, and the resource that it makes.
+    # The component of pulumi-eks, and the resource that it creates.
     "eks:index:Cluster": ("endpointPublicAccess", "publicAccessCidrs"),
     "aws:eks/cluster:Cluster": ("vpcConfig.endpointPublicAccess", "vpcConfig.publicAccessCidrs"),
 }
@@ -51,7 +51,7 @@ _DISKS = {
 
 
 def carries_tags(resource: Resource, options: Options) -> Found:
-    """Every AWS resource that can be tagged says to which project and stack it belongs."""
+    """Every AWS resource that can be tagged must name its project and stack."""
     if resource.type == "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass":
         tags = inner(resource.properties, "spec.tags")
     elif resource.type.startswith("aws:") and resource.type not in UNTAGGED:
@@ -64,7 +64,7 @@ def carries_tags(resource: Resource, options: Options) -> Found:
 
 
 def endpoint_is_closed(resource: Resource, _: Options) -> Found:
-    """Keep the API server to named networks, or off the internet."""
+    """Require the API server to be private, or open to named networks only."""
     if resource.type not in _CLUSTERS:
         return
     public, cidrs = (inner(resource.properties, path) for path in _CLUSTERS[resource.type])
@@ -78,10 +78,10 @@ def endpoint_is_closed(resource: Resource, _: Options) -> Found:
 
 
 def data_are_encrypted(resource: Resource, _: Options) -> Found:
-    """Files, messages, disks and Kubernetes secrets are encrypted at rest."""
+    """Files, messages, disks and Kubernetes secrets must be encrypted at rest."""
     if resource.type in _ENCRYPTED:
         switch, rule = _ENCRYPTED[resource.type]
-        # A key of the account's own is the other way to encrypt a queue.
+        # A queue may also be encrypted by a key of the account.
         if resource.properties.get(switch) is not True and not resource.properties.get("kmsMasterKeyId"):
             yield f"{resource.name}: {switch} must be true: {rule} ({shown(resource.properties.get(switch))})"
     for index, disk in enumerate(listed(inner(resource.properties, _DISKS.get(resource.type, "-")))):
@@ -95,7 +95,7 @@ def data_are_encrypted(resource: Resource, _: Options) -> Found:
 
 
 def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
-    """Block public access all four ways."""
+    """Require a public access block to block all four ways."""
     if resource.type != "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock":
         return
     for key in _BLOCKS:
@@ -105,7 +105,7 @@ def bucket_block_is_whole(resource: Resource, _: Options) -> Found:
 
 
 def buckets_are_private(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
-    """Every bucket has a public access block, encryption and a policy that depends on it."""
+    """Every bucket must have a public access block, encryption and a policy that depend on it."""
     for bucket in (each for each in resources if each.type == BUCKET):
         beside = {each.type for each in resources if bucket.urn in each.depends_on}
         for type_, words in _GUARDS.items():

@@ -1,4 +1,4 @@
-"""Rules for what runs in the cluster: images and charts by pin, bounded pools."""
+"""Rules for the cluster: pinned images and charts, limited node pools, no public Services, a budget."""
 
 import collections.abc
 import json
@@ -25,7 +25,7 @@ BUDGET, ENDLESS = "optimal-tp/budget-usd", "optimal-tp/keep-running"
 
 
 def images_are_pinned(resource: Resource, _: Options) -> Found:
-    """Every image is named by digest or by a tag of one release."""
+    """Every image must be named by digest or by a tag of one release."""
     for container in _containers(resource):
         image = str(container.get("image"))
         if not _DIGEST.search(image) and not _EXACT_TAG.search(image):
@@ -33,7 +33,7 @@ def images_are_pinned(resource: Resource, _: Options) -> Found:
 
 
 def charts_are_pinned(resource: Resource, _: Options) -> Found:
-    """Every chart has an exact version; one from a local directory is what lies there."""
+    """Every chart must have an exact version, unless it comes from a local directory."""
     if resource.type != "kubernetes:helm.sh/v3:Release" or str(resource.properties.get("chart", "")).startswith("/"):
         return
     version = str(resource.properties.get("version", ""))
@@ -42,7 +42,7 @@ def charts_are_pinned(resource: Resource, _: Options) -> Found:
 
 
 def pools_are_bounded(resource: Resource, _: Options) -> Found:
-    """Give a node pool a limit, one instance type, and an end for pods that will not go."""
+    """Require a limit, one instance type, and a termination grace period for stuck pods of each node pool."""
     if resource.type != NODE_POOL:
         return
     limits = inner(resource.properties, "spec.limits") or {}
@@ -61,14 +61,14 @@ def pools_are_bounded(resource: Resource, _: Options) -> Found:
 
 
 def services_stay_inside(resource: Resource, _: Options) -> Found:
-    """Keep Services reachable from the cluster only."""
+    """Services must be reachable from the cluster only."""
     kind = inner(resource.properties, "spec.type")
     if resource.type == "kubernetes:core/v1:Service" and kind not in (None, "ClusterIP"):
         yield f"{resource.name}: must be a ClusterIP, because servers have no authentication (got {kind})"
 
 
 def spending_is_bounded(resources: collections.abc.Sequence[Resource], _: Options) -> Found:
-    """Where a pod asks for Neuron cores, ask for a budget and a guard, or for a word that it shall go on for ever."""
+    """Pods that request Neuron cores need a budget and a guard, or the explicit setting to run for ever."""
     spenders = [each for each in resources if _asks_for_neuron(each)]
     if not spenders:
         return

@@ -1,4 +1,4 @@
-"""Rules for IAM documents: no wildcard that nobody explained."""
+"""Rules for IAM documents: every wildcard must be explained."""
 
 import json
 import typing
@@ -14,7 +14,7 @@ DOCUMENTS = {
     "aws:s3/bucketPolicy:BucketPolicy": "policy",
     "aws:sqs/queuePolicy:QueuePolicy": "policy",
 }
-"""Where a resource type keeps its document."""
+"""The property that holds the document, by resource type."""
 
 WILDCARD_RESOURCES = {
     "DescribeTheRegion": "EC2's Describe actions know no resource; the condition keeps them to the region",
@@ -23,13 +23,13 @@ WILDCARD_RESOURCES = {
     "Publish": "cloudwatch:PutMetricData knows no resource; the condition names the namespace",
     "SeeZonalShifts": "the action knows no resource; the condition names the cluster",
 }
-"""Statements, by Sid, that may say ``Resource: *``, and why."""
+"""Statements that may have ``Resource: *``, by Sid, with the reason."""
 WILDCARD_ACTIONS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
 WILDCARD_PRINCIPALS = {"DenyPlainHttp": "a denial is to be wide", "OnlyTls": "likewise"}
 
 
 def unexplained_wildcards(key: str, statement: Document) -> list[str]:
-    """Return what ``statement`` leaves open without standing on a list with the reason."""
+    """Return the wildcards in ``statement`` that the lists above do not explain."""
     sid = statement.get("Sid", "")
     found = []
     if "*" in listed(statement.get("Resource")) and sid not in WILDCARD_RESOURCES:
@@ -38,7 +38,7 @@ def unexplained_wildcards(key: str, statement: Document) -> list[str]:
         found.append(f"{key}: statement {sid} must name its actions (got a wildcard)")
     if statement.get("Principal") in ("*", {"AWS": "*"}) and sid not in WILDCARD_PRINCIPALS:
         found.append(f"{key}: statement {sid} must name its principals (got *)")
-    # An allowance of everything but a list is a wildcard in other words.
+    # Allowing everything except a list is a wildcard in other words.
     found += [
         f"{key}: statement {sid} must not have {word}, which allows all the rest"
         for word in ("NotAction", "NotResource")
@@ -48,7 +48,7 @@ def unexplained_wildcards(key: str, statement: Document) -> list[str]:
 
 
 def wildcards_are_explained(resource: Resource, _: Options) -> Found:
-    """No IAM document names every resource, action or principal unless the lists of this module say why."""
+    """No IAM document may cover all resources, actions or principals unless the lists in this module say why."""
     text = resource.properties.get(DOCUMENTS.get(resource.type, ""))
     if not isinstance(text, str):
         return

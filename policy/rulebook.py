@@ -1,4 +1,4 @@
-"""What a rule is, and what it sees of a stack: resources as the engine hands them to a policy pack."""
+"""The form of a rule, and its view of a stack: resources as the engine passes them to a policy pack."""
 
 import collections.abc
 import dataclasses
@@ -7,7 +7,7 @@ import typing
 
 Properties = collections.abc.Mapping[str, typing.Any]
 Found = collections.abc.Iterator[str]
-"""Sentences, one for each way in which a rule is broken: where, the value and the rule."""
+"""One sentence for each violation: where, the value and the rule."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,21 +19,21 @@ class Resource:
     name: str
     properties: Properties
     depends_on: frozenset[str]
-    """URNs of what it needs."""
+    """URNs of its dependencies."""
     urn: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a user of the pack may set."""
+    """The options of the pack."""
 
     required_tags: tuple[str, ...] = ("project", "stack")
-    """Keys that every taggable AWS resource carries."""
+    """Tag keys that every taggable AWS resource must have."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResourceRule:
-    """A rule that one resource keeps or breaks by itself."""
+    """A rule for a single resource."""
 
     name: str
     description: str
@@ -43,7 +43,7 @@ class ResourceRule:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StackRule:
-    """A rule that takes the whole stack to judge."""
+    """A rule for the whole stack."""
 
     name: str
     description: str
@@ -52,7 +52,7 @@ class StackRule:
 
 
 def inner(properties: Properties, path: str) -> typing.Any:  # noqa: ANN401 - whatever JSON may hold
-    """Return what lies at ``path`` ("spec.template.spec"), or None where a part of it is missing."""
+    """Return the value at ``path`` ("spec.template.spec"); None if a part of the path is missing."""
     value: typing.Any = properties
     for key in path.split("."):
         value = value.get(key) if isinstance(value, collections.abc.Mapping) else None
@@ -60,7 +60,7 @@ def inner(properties: Properties, path: str) -> typing.Any:  # noqa: ANN401 - wh
 
 
 def shown(value: object) -> str:
-    """Return ``value`` for a sentence, as YAML has it: "got true", or "not set" for what is missing."""
+    """Return ``value`` for a sentence, as YAML writes it: "got true", or "not set" if it is missing."""
     return "not set" if value is None else f"got {json.dumps(value)}"
 
 

@@ -1,4 +1,4 @@
-"""The rules of the pack, in the order in which they are told. Imports no Pulumi, so that tests can run them."""
+"""The rules of the pack, in the order of their reports. Imports no Pulumi, so that tests can run them."""
 
 import typing
 

@@ -1,4 +1,4 @@
-"""What servers load: the shared volume, the model on it, and one candidate's compiled artifacts after the other."""
+"""The files that servers load: the shared volume with the model and each candidate's compiled artifacts."""
 
 import collections.abc
 import dataclasses
@@ -30,10 +30,10 @@ def _bundle() -> tuple[Part, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledArtifactsArgs:
-    """What the volume and its Jobs need."""
+    """Arguments of the volume and its Jobs."""
 
     namespace: pulumi.Input[str]
-    """Resolves once the namespace is there."""
+    """Resolves once the namespace exists."""
     sites: collections.abc.Mapping[str, neuron_pod.Site]
     """By the model's slug."""
     plan: Lineup
@@ -42,7 +42,7 @@ class CompiledArtifactsArgs:
     python_image: str
     package_index_url: str | None
     hub_token: pulumi.Output[str] | None
-    """Secret; for models that a hub shows to its holder alone. None asks as anybody."""
+    """Secret token for gated models of a hub; None: no token."""
     volume_handle: pulumi.Input[str]
     """EFS file system and access point, as ``fs-…::fsap-…``."""
     run: str
@@ -51,7 +51,7 @@ class CompiledArtifactsArgs:
     foundation: collections.abc.Sequence[pulumi.Resource]
     """The file system and its driver."""
     before_nodes: collections.abc.Sequence[pulumi.Resource]
-    """The Neuron nodes' pool, and who stops what runs on them."""
+    """The Neuron nodes' pool and the guard, which must exist before the first node."""
 
 
 class CompiledArtifacts(pulumi.ComponentResource):
@@ -65,7 +65,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
 
     claim_name: pulumi.Output[str]
     jobs: list[Job]
-    """Which the load generator resumes."""
+    """Jobs that the load generator resumes."""
 
     def __init__(self, name: str, args: CompiledArtifactsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:workloads:CompiledArtifacts", name, None, opts)
@@ -82,7 +82,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         self.claim_name = claim.metadata.name
         needs = self._fetch_needs(claim, closed)
         self.jobs = [self._fetch(model, needs) for model in args.plan.models]
-        # Before the pool no node can come. Deleted after it, the Job's pod would keep its node from draining.
+        # Without the pool there can be no node. Deleted after it, the Job's pod would block its node's drain.
         needs = [*needs, *args.before_nodes]
         self.jobs += [self._compile(model, each, needs) for model in args.plan.models for each in model.plan.candidates]
         self.register_outputs({"claim_name": self.claim_name})
@@ -91,7 +91,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         args, claim = self._args, self._serving.volume_claim
         namespace = self._serving.namespace
         volume_name = f"{namespace}-{claim}"
-        # The driver mounts and unmounts; gone before the pods, it leaves them hanging in their end.
+        # The driver mounts and unmounts the volume; without it pods hang in termination.
         after = pulumi.ResourceOptions(parent=self, depends_on=args.foundation)
         volume = PersistentVolume(
             f"{self._name}-volume",
@@ -103,17 +103,17 @@ class CompiledArtifacts(pulumi.ComponentResource):
             f"{self._name}-claim",
             metadata={"name": claim, "namespace": args.namespace},
             spec=volumes.claim_spec(volume_name),
-            # A claim on a volume that is not there yet waits, and Pulumi with it.
+            # A claim on a volume that does not exist yet waits, and so does Pulumi.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[volume]),
         )
 
     @property
     def _serving(self) -> Serving:
-        """What all sites share."""
+        """The serving settings, which all sites share."""
         return next(iter(self._args.sites.values())).serving
 
     def _fetch_needs(self, claim: PersistentVolumeClaim, closed: NetworkPolicy) -> list[pulumi.Resource]:
-        """Return what the pods of every Job need while they run."""
+        """Return the dependencies of every Job's pods while they run."""
         args, source = self._args, self._serving.model_source
         policy = self._fetch_role(source) if source.startswith("s3://") else None
         account = ServiceAccount(
@@ -125,8 +125,8 @@ class CompiledArtifacts(pulumi.ComponentResource):
             },
             opts=self._child,
         )
-        # Gone before the pods, claim and role leave them hanging or refused. Before the namespace is closed, any pod of
-        # the cluster may call them.
+        # Without claim and role, pods hang or are refused. Without the network policy, any pod of the cluster may call
+        # them.
         return [claim, account, closed, *self._code, *self._token(), *([] if policy is None else [policy[1]])]
 
     @property
@@ -199,5 +199,5 @@ class CompiledArtifacts(pulumi.ComponentResource):
         )
 
     def _suspended(self, needs: collections.abc.Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
-        """Leave it to the load generator and the guard when a Job runs: no `up` and no refresh changes that back."""
+        """Let the load generator and the guard decide when a Job runs; no `up` and no refresh reverts that."""
         return pulumi.ResourceOptions(parent=self, depends_on=needs, ignore_changes=["spec.suspend"])

@@ -1,4 +1,4 @@
-"""The results bucket: versioned, encrypted, closed to the public, and kept when the stack goes unless told not to."""
+"""The results bucket: versioned, encrypted, not public, and by default kept when the stack is destroyed."""
 
 import collections.abc
 import json
@@ -16,11 +16,11 @@ _ENCRYPTION = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideE
 
 
 class ResultsBucket(pulumi.ComponentResource):
-    """Where runs are kept.
+    """The bucket of stored runs.
 
     Children: ``<name>-bucket``, ``-versions``, ``-encryption``, ``-public``, ``-tls``, ``-expiry``. Takes its AWS
-    provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and all that protects it stay in the account when
-    the stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes still billing.
+    provider from ``opts``. With ``on_destroy`` ``keep`` the bucket and its protections stay in the account when the
+    stack is destroyed: a bucket that refuses its deletion would stop destroy half-way, with nodes still billing.
     """
 
     name: pulumi.Output[str]
@@ -72,7 +72,7 @@ class ResultsBucket(pulumi.ComponentResource):
             f"{name}-tls",
             bucket=bucket.id,
             policy=bucket.arn.apply(lambda arn: json.dumps(rights.bucket_policy(arn))),
-            # S3 refuses two changes of a bucket's access at the same time.
+            # S3 refuses two simultaneous changes of a bucket's access.
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[closed], retain_on_delete=results.on_destroy == "keep"
             ),

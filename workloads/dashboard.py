@@ -18,23 +18,23 @@ _MINUTE_SECONDS = 60
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DashboardArgs:
-    """What the dashboard shows. ``physical_name`` is unique in the account: dashboards have no region."""
+    """Arguments of the dashboard. ``physical_name`` is unique in the account, because dashboards have no region."""
 
     physical_name: str
     boards: collections.abc.Sequence[Board]
     region: str
     usd_per_hour: float | None
-    """Of all Neuron nodes together; None leaves the cost out."""
+    """Cost of all Neuron nodes together; None: the dashboard shows no cost."""
     alarms: Alarms
     tags: collections.abc.Mapping[str, str]
     generator: pulumi.Resource
     """The load generator, whose silence is an alarm."""
     probes_for_ever: bool
-    """False where it falls silent with the verdict, so that silence is nothing to be told."""
+    """False if it falls silent after the verdict, so that silence needs no alarm."""
 
 
 class Dashboard(pulumi.ComponentResource):
-    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-<candidate>``, and of an endless probe ``-silent``.
+    """Charts and alarms. Children: ``<name>-board``, ``<name>-void-<candidate>``; for an endless probe ``-silent``.
 
     In a sweep ``<name>-void-<slug>-<candidate>``, and ``<name>-silent-<slug>`` for each model below ``<name>-silent``.
     Takes its AWS provider from ``opts``.
@@ -74,7 +74,7 @@ class Dashboard(pulumi.ComponentResource):
         return [] if topic is None else [topic]
 
     def _void_alarm(self, board: Board, candidate: Candidate) -> None:
-        """Tell when a turn failed its self-audit. A candidate that is not measured for a while is no alarm."""
+        """Raise an alarm if a turn failed its self-audit, but not if a candidate is not measured for a while."""
         metric = BY_NAME["RunValid"]
         aws.cloudwatch.MetricAlarm(
             names.void_alarm(self._name, board.slug, candidate),
@@ -95,7 +95,7 @@ class Dashboard(pulumi.ComponentResource):
         )
 
     def _silent_alarm(self, board: Board, actions: list[str]) -> aws.cloudwatch.MetricAlarm:
-        """Tell when no candidate has had a request for a while: the load generator has stopped or cannot publish."""
+        """Raise an alarm if no candidate had a request for a while: the load generator stopped or cannot publish."""
         offered = BY_NAME["OfferedRPS"]
         counts = [
             aws.cloudwatch.MetricAlarmMetricQueryArgs(
@@ -112,7 +112,7 @@ class Dashboard(pulumi.ComponentResource):
             for number, candidate in enumerate(board.candidates)
         ]
         minutes = self._args.alarms.silent_after_minutes
-        # Over several series SUM passes over those without data, so one candidate at work is enough.
+        # SUM skips series without data, so one active candidate is enough.
         total = aws.cloudwatch.MetricAlarmMetricQueryArgs(
             id="all", expression="SUM(METRICS())", label="published minutes", return_data=True
         )
@@ -129,15 +129,15 @@ class Dashboard(pulumi.ComponentResource):
             treat_missing_data="breaching",
             alarm_actions=actions,
             tags=dict(self._args.tags),
-            # Before the load generator is there, and while it is deleted, silence is nothing to be told.
+            # Silence before the load generator exists, and while it is deleted, needs no alarm.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.generator]),
         )
 
     def _all_silent_alarm(self, alarms: collections.abc.Sequence[aws.cloudwatch.MetricAlarm]) -> None:
-        """Tell when every model of a sweep is silent: one that waits for its turn always is.
+        """Raise an alarm if all models of a sweep are silent; a model that waits for its turn always is.
 
-        An alarm of its own per model, because one alarm's expression takes ten metrics at most (CloudWatch user guide,
-        "Limits that apply to alarms based on metric math expressions", read 2026-11-24).
+        Each model has an alarm of its own, because one alarm's expression takes at most ten metrics (CloudWatch user
+        guide, "Limits that apply to alarms based on metric math expressions", read 2026-11-24).
         """
         rules = [pulumi.Output.concat("ALARM(", alarm.name, ")") for alarm in alarms]
         minutes = self._args.alarms.silent_after_minutes

@@ -1,4 +1,4 @@
-"""Rows 9 to 11 put together: artifacts, servers, load generator, results and dashboard, in a namespace of their own."""
+"""The whole experiment: artifacts, servers, load generator, results and dashboard, in a namespace of their own."""
 
 import collections.abc
 import dataclasses
@@ -30,10 +30,10 @@ from workloads.serving import VllmServer, VllmServerArgs
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What the experiment stands on: a cluster that can launch Neuron nodes."""
+    """The basis of the experiment: a cluster that can launch Neuron nodes."""
 
     name: str
-    """Unique in the account: the stack's cluster."""
+    """Name of the stack's cluster, unique in the account."""
     region: str
     identity: Identity
     kubernetes_provider: kubernetes.Provider
@@ -46,9 +46,9 @@ class Ground:
     pool: pulumi.Resource
     foundation: collections.abc.Sequence[pulumi.Resource]
     hub_token: pulumi.Output[str] | None
-    """Secret; None without one."""
+    """Secret token of the model hub; None without one."""
     pins: collections.abc.Mapping[str, str]
-    """What the servers run on: instance type, image and AMI."""
+    """Versions and hardware of the servers: instance type, image and AMI."""
 
     @property
     def python_image(self) -> str:
@@ -58,7 +58,7 @@ class Ground:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """What a person wants to know of it."""
+    """The created experiment, as far as the stack outputs describe it."""
 
     settings: ClusterSettings
     plan: Lineup
@@ -66,10 +66,10 @@ class Experiment:
     dashboard: Dashboard
     results: ResultsBucket
     guard: Guard | None
-    """Who stops the servers at the latest; None where they are kept running."""
+    """The guard that stops the servers at the deadline; None if they keep running."""
 
     def outputs(self) -> ExperimentOutputs:
-        """Return the stack outputs of these rows."""
+        """Return the stack outputs of the experiment."""
         uri = self.results.uri
         kept = self.settings.loadtest.results.on_destroy == "keep"
         after = "stays after destroy: " if kept else "is deleted by destroy with every result; fetch them first: "
@@ -94,9 +94,9 @@ class Experiment:
 
 
 def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
-    """Make the experiment on ``ground``, with the default AWS provider, and say at preview what it will be."""
+    """Create the experiment on ``ground`` with the default AWS provider, and describe it at preview."""
     _say(settings, plan, money, ground)
-    # What is in the namespace is deleted with it at the latest, and that needs the cluster's controllers.
+    # Deleting the namespace deletes everything in it, which needs the cluster's controllers.
     in_cluster = pulumi.ResourceOptions(provider=ground.kubernetes_provider, depends_on=ground.foundation)
     namespace = kubernetes.core.v1.Namespace(
         "experiment",
@@ -113,7 +113,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
         opts=providers,
     )
     guard = _guard(_guarded(namespace, settings, plan, money, ground, own_nodes), money, providers)
-    before_nodes = [each for each in (ground.pool, guard) if each is not None]  # who gives nodes back is there first
+    before_nodes = [each for each in (ground.pool, guard) if each is not None]  # what removes nodes must exist first
     artifacts = CompiledArtifacts(
         "artifacts",
         CompiledArtifactsArgs(
@@ -182,7 +182,7 @@ def _guarded(
 
 
 def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
-    """Say at preview what the experiment will be, what it costs and finds, and what is doubtful about it."""
+    """Describe at preview the experiment, its cost, its expected precision, and any doubts."""
     memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, engine=ground.pair.engine))
     expected, too_short = lineup_expectations(plan, money)
     pair = f"image {ground.pair.image_tag}: {ground.pair.support}"

@@ -1,4 +1,4 @@
-"""The guard in the cluster: it stops everything that holds Neuron cores at a deadline, whatever else still works."""
+"""The guard in the cluster: at the deadline it stops everything that holds Neuron cores, even if all else fails."""
 
 import collections.abc
 import dataclasses
@@ -20,33 +20,33 @@ CLOCK = "qwen-vllm-clock"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GuardArgs:
-    """What the guard needs."""
+    """Arguments of the guard."""
 
     namespace: pulumi.Input[str]
     namespace_name: str
     plan: Lineup
     node_pool: str
-    """Whose nodes it gives back."""
+    """NodePool whose nodes it removes."""
     own_nodes: pulumi.Resource
-    """What keeps it from giving back others."""
+    """The policy that keeps it from removing other nodes."""
     run: str
-    """The experiment's name: another one starts the clock anew."""
+    """The experiment's name; a new name restarts the clock."""
     stop_after_seconds: int
-    """From the making of the clock."""
+    """Time from the creation of the clock to the deadline."""
     python_image: str
     after: collections.abc.Sequence[pulumi.Resource]
-    """What is there before the first Neuron node: the clock starts behind it."""
+    """Resources without which there is no Neuron node; the clock starts after them."""
 
 
 class Guard(pulumi.ComponentResource):
-    """A CronJob that stops servers and compile Jobs at the deadline, and gives back the nodes that hold nothing.
+    """A CronJob that stops servers and compile Jobs at the deadline, and removes empty nodes.
 
     Children: ``<name>-clock``, ``-deadline``, ``-account``, ``-rights`` (Role and RoleBinding), ``-nodes`` (ClusterRole
     and its binding), ``-calls``, ``-code-<n>`` and ``-cron``. Takes its Kubernetes provider from ``opts``.
 
-    The deadline is the moment at which the API server made the clock, an object named by the run, plus a duration. It
-    stands in the CronJob as a date: neither the guard's restart nor another ``pulumi up`` moves it. A changed budget
-    moves it by the difference, a changed run starts it anew.
+    The deadline is a duration after the API server created the clock, an object named by the run. The CronJob has it as
+    a date, so neither a restart of the guard nor another ``pulumi up`` moves it. A changed budget moves it by the
+    difference, a changed run sets a new one.
     """
 
     deadline: pulumi.Output[str]
@@ -70,20 +70,20 @@ class Guard(pulumi.ComponentResource):
             f"{name}-cron",
             metadata={"name": guard.GUARD, "namespace": args.namespace},
             spec=guard.cron_spec(watch),
-            # Without its rights it is refused, without its code it does not start.
+            # Without these rights its calls are refused; without this code it does not start.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*rights, *code, calls]),
         )
         self.register_outputs({"deadline": self.deadline})
 
     def _deadline(self) -> pulumi.Output[str]:
-        """Make the clock, and tell the load generator, which may see the deadline moved while it runs."""
+        """Create the clock, and give the deadline to the load generator, which sees changes of it while it runs."""
         args = self._args
         clock = ConfigMap(
             f"{self._name}-clock",
             metadata={"name": f"{CLOCK}-{args.run}", "namespace": args.namespace},
             data={"run": args.run},
             immutable=True,
-            # Time that passes before any node could be launched costs nothing and is not counted.
+            # Time before any node can be launched costs nothing and does not count.
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.after),
         )
         moment = clock.metadata.apply(lambda made: _moment(made.creation_timestamp, args.stop_after_seconds))

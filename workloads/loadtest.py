@@ -1,4 +1,4 @@
-"""The load generator in the cluster: who it is, its code, its settings, its pod."""
+"""The load generator in the cluster: its identity, its code, its settings, its pod."""
 
 import collections.abc
 import dataclasses
@@ -25,7 +25,7 @@ from workloads.namespace import MADE, Identity, config_maps, grant, grant_nodes
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadTestArgs:
-    """What the load generator needs."""
+    """Arguments of the load generator."""
 
     namespace: pulumi.Input[str]
     settings: ClusterSettings
@@ -35,18 +35,18 @@ class LoadTestArgs:
     identity: Identity
     results: ResultsBucket
     pins: collections.abc.Mapping[str, str]
-    """What the servers run on, kept with every run."""
+    """Versions and hardware of the servers, kept with every run."""
     drives: collections.abc.Sequence[pulumi.Resource]
     """The Jobs and servers that it resumes, starts and stops."""
     own_nodes: pulumi.Resource
-    """What keeps it from giving back nodes of others."""
+    """The policy that keeps it from removing nodes of others."""
     node_pool: str
-    """Whose nodes the receipt counts."""
+    """NodePool whose nodes the receipt counts."""
     money: Forecast
 
 
 class LoadTest(pulumi.ComponentResource):
-    """The load generator, which conducts the experiment: it is the one thing here that `up` waits for.
+    """The load generator, which conducts the experiment; the only part of it that `up` waits for.
 
     Children: ``<name>-role``, ``-rights``, ``-account``, ``-code-<n>``, ``-settings``, ``-conducting`` (Role and its
     binding), ``-nodes`` (ClusterRole and its binding), ``-pods``, and for several load generators ``-job`` and
@@ -89,8 +89,8 @@ class LoadTest(pulumi.ComponentResource):
         )
         order = self._order(pod)
         meta = ObjectMetaArgs(name=GENERATOR, namespace=args.namespace)
-        # On SIGTERM it sends what it holds: its rights and the bucket must still be there. What it drives goes after
-        # it, or it would measure servers that are gone as failing.
+        # On SIGTERM it uploads the remaining results, for which it needs its rights and the bucket. The servers must be
+        # deleted after it, or it would measure deleted servers as failing.
         needs = [
             account,
             rights,
@@ -123,7 +123,8 @@ class LoadTest(pulumi.ComponentResource):
         )
         prefix = args.settings.loadtest.results.prefix
         policy = args.results.arn.apply(lambda arn: json.dumps(rights.generator_policy(bucket_arn=arn, prefix=prefix)))
-        # Under one name a second try after a lost answer is the first once more; a second policy would hold the role.
+        # With a fixed name, a second try after a lost answer repeats the first; a second policy would block the role's
+        # deletion.
         return role, aws.iam.RolePolicy(
             f"{self._name}-rights", name="rights", role=role.name, policy=policy, opts=self._child
         )
@@ -131,12 +132,12 @@ class LoadTest(pulumi.ComponentResource):
     def _shared(
         self, meta: ObjectMetaArgs, pod: generator.Generator, order: ConfigMap, needs: list[pulumi.Resource]
     ) -> list[pulumi.Resource]:
-        """Make the Job of several load generators, and keep its pods where they are."""
+        """Create the Job of several load generators, and protect its pods from eviction."""
         job = Job(
             f"{self._name}-job",
             metadata=ObjectMetaArgs(name=GENERATOR, namespace=self._args.namespace, annotations=MADE),
             spec=generator.job_spec(pod, order.metadata.name),
-            # It is resumed when the servers are ready.
+            # The load generator resumes it when the servers are ready.
             opts=pulumi.ResourceOptions(parent=self, depends_on=needs, ignore_changes=["spec.suspend"]),
         )
         budget = generator.budget_spec(pod.settings.pods)
@@ -145,7 +146,7 @@ class LoadTest(pulumi.ComponentResource):
     def _conducting(
         self, account: ServiceAccount, meta: ObjectMetaArgs, pod: generator.Generator
     ) -> list[pulumi.Resource]:
-        """Let the load generator run Jobs and servers, see why one does not start, and give nodes back."""
+        """Let the load generator run Jobs and servers, see why one does not start, and remove nodes."""
         return [
             *grant(f"{self._name}-conducting", meta, generator.rules(pod), account, self._child),
             *grant_nodes(
@@ -159,7 +160,7 @@ class LoadTest(pulumi.ComponentResource):
         ]
 
     def _order(self, pod: generator.Generator) -> ConfigMap:
-        """Make the order's file. Its name follows its content, so that a change starts the experiment anew."""
+        """Create the order's ConfigMap. Its name depends on its content, so that a change restarts the experiment."""
         text = self._args.results.uri.apply(lambda uri: generator.order(pod, uri).model_dump_json(indent=1) + "\n")
         traces = traffic.traces(self._args.plan)
         of_traces = "".join(traces.values())

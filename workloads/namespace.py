@@ -23,8 +23,8 @@ from workloads.manifests import nodes, rights
 from workloads.manifests.bundle import Part
 
 MADE: typing.Final = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
-"""Annotation of what `up` makes and does not wait for: it is ready as soon as it is there. Unlike skipAwait it leaves
-the wait for its end alone, when it is deleted or replaced (pulumi-kubernetes 4.34, metadata.DeletedCondition)."""
+"""Annotation of objects that `up` creates without waiting: they are ready as soon as they exist. Unlike with skipAwait,
+Pulumi still waits for the end of a deletion or replacement (pulumi-kubernetes 4.34, metadata.DeletedCondition)."""
 
 
 def grant(
@@ -55,9 +55,9 @@ def grant_nodes(
     limit: pulumi.Resource,
     opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
-    """Let ``account`` see Karpenter's nodes and give back those that ``limit``, the policy, lets it."""
+    """Let ``account`` see Karpenter's nodes and remove those that the policy ``limit`` allows."""
     opts = pulumi.ResourceOptions(parent=opts.parent, depends_on=[limit])
-    # Not of a namespace, so that its name has to tell it from another stack's.
+    # It belongs to no namespace, so its name must distinguish it from another stack's.
     meta = ObjectMetaArgs(name=f"{namespace}-{account_name}-gives-nodes-back")
     role = ClusterRole(name, metadata=meta, rules=nodes.rules(), opts=opts)
     binding = ClusterRoleBinding(
@@ -71,9 +71,9 @@ def grant_nodes(
 
 
 class OwnNodes(pulumi.ComponentResource):
-    """The limit of the right to give nodes back. Children: ``<name>-policy`` and ``<name>-binding``.
+    """The limit of the right to remove nodes. Children: ``<name>-policy`` and ``<name>-binding``.
 
-    Takes its Kubernetes provider from ``opts``. Who has the right is granted it behind this component.
+    Takes its Kubernetes provider from ``opts``. Grants of the right must depend on this component.
     """
 
     def __init__(
@@ -112,12 +112,12 @@ class Identity:
     """Without the scheme."""
     partition: str
     tags: collections.abc.Mapping[str, str]
-    """On every AWS resource of the experiment."""
+    """Tags on every AWS resource of the experiment."""
     boundary: str | None
     """ARN of the permissions boundary of every role."""
 
     def trust(self, *, namespace: str, service_account: str) -> pulumi.Output[str]:
-        """Return the trust document of a role that this service account alone may take, as JSON."""
+        """Return the trust document of a role that only this service account may assume, as JSON."""
         return pulumi.Output.all(self.provider_arn, self.issuer).apply(
             lambda known: json.dumps(
                 rights.account_trust(
@@ -130,7 +130,7 @@ class Identity:
 def config_maps(
     name: str, made: collections.abc.Sequence[Part], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> list[ConfigMap]:
-    """Make one ConfigMap per part, ``<name>-<number>``; immutable, so that another content is another object."""
+    """Create one ConfigMap per part, ``<name>-<number>``; immutable, so that new content makes a new object."""
     return [
         ConfigMap(
             f"{name}-{number}",

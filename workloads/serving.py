@@ -17,13 +17,13 @@ from workloads.namespace import MADE
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VllmServerArgs:
-    """What one server needs."""
+    """Arguments of one server."""
 
     namespace: pulumi.Input[str]
     site: neuron_pod.Site
     server: PlannedServer
     after: collections.abc.Sequence[pulumi.Resource]
-    """The volume, the Neuron nodes' pool, and who stops what runs on them."""
+    """The volume, the Neuron nodes' pool, and the guard."""
 
 
 class VllmServer(pulumi.ComponentResource):
@@ -52,14 +52,14 @@ class VllmServer(pulumi.ComponentResource):
                 "labels": {"app": physical, PART: "server"},
                 "annotations": MADE,
             },
-            # Made without a pod: the load generator starts it, and the guard stops it, through the scale subresource.
+            # Created without a pod: the load generator starts it, and the guard stops it, by the scale subresource.
             spec=deployment.deployment_spec(args.site, args.server, replicas=0),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Deleted after the nodes' pool, its pod keeps a node from draining until it is forced, while the node
                 # is billed. Before its policy is there, anyone may call it.
                 depends_on=[*args.after, callers],
-                # How many pods there are is theirs to say: neither another `up` nor a refresh changes it back.
+                # They decide the number of pods; neither another `up` nor a refresh reverts it.
                 ignore_changes=["spec.replicas"],
             ),
         )
@@ -68,7 +68,7 @@ class VllmServer(pulumi.ComponentResource):
             metadata={
                 "name": physical,
                 "namespace": args.namespace,
-                # Pulumi would wait for a pod behind the address, and there is none before the server is started.
+                # Pulumi would wait for a pod behind the address, but there is none before the server is started.
                 "annotations": {"pulumi.com/skipAwait": "true"},
             },
             spec=deployment.service_spec(args.server),

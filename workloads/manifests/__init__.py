@@ -1,1 +1,1 @@
-"""What Kubernetes is told about the experiment: plain typed dictionaries, made without Pulumi or a cluster."""
+"""Kubernetes manifests of the experiment: plain typed dictionaries, built without Pulumi or a cluster."""

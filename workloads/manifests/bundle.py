@@ -1,4 +1,4 @@
-"""Our own code in the cluster: the modules that a program imports, as ConfigMaps named by their content."""
+"""Our own code for the cluster: the modules that a program imports, as ConfigMaps named by their content."""
 
 import ast
 import collections.abc
@@ -11,18 +11,18 @@ import re
 import optimal_tp
 
 SOURCES = pathlib.Path(optimal_tp.__file__).parents[1]
-"""Where the product was imported from: what travels is what runs here."""
+"""Folder from which the product was imported, so that pods get the code that runs here."""
 REQUIREMENTS = "requirements/loadgen.txt"
 """Path, in the bundle and in the repository, of the load generator's dependencies with their hashes."""
 FETCH_REQUIREMENTS = "requirements/fetch.txt"
-"""Those of the Job that fetches a model."""
+"""Path of the dependencies of the Job that fetches a model."""
 ROOT = pathlib.Path(__file__).parents[2]
-"""The repository, which has the requirements."""
+"""The repository, which contains the requirements."""
 LIMIT_BYTES = 900 * 1024
 """Most that one ConfigMap carries here. The API server refuses objects of more than 1 MiB (kubernetes.io, ConfigMap),
 and names and metadata want room too."""
 PACKAGES = ("optimal_tp",)
-"""Packages whose modules may travel."""
+"""Packages whose modules may be bundled."""
 _TEXTS = (".py", ".json", ".j2", ".css", ".yaml")
 _OURS = tuple(f"{package}." for package in PACKAGES)
 
@@ -37,7 +37,7 @@ class Part:
 
 
 def read_sources(root: pathlib.Path) -> dict[str, str]:
-    """Return every module below ``root``'s packages and the texts that lie with them, by path relative to ``root``."""
+    """Return all modules and text files in ``root``'s packages, by path relative to ``root``."""
     return {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
         for package in PACKAGES
@@ -47,11 +47,11 @@ def read_sources(root: pathlib.Path) -> dict[str, str]:
 
 
 def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc.Iterable[str]) -> dict[str, str]:
-    """Return the files that ``entries`` (module names) need of ``sources``, themselves among them, by path.
+    """Return the files in ``sources`` that ``entries`` (module names) need, including the entries, by path.
 
-    What is no module comes along with its package. Imports inside functions count, and strings that are a module's
-    name (commands imported when asked for); what is under TYPE_CHECKING does not. Raises KeyError for an entry that is
-    not there.
+    Files other than modules come with their package. Imports inside functions count, and so do strings that are a
+    module's name (for commands that are imported on demand); imports under TYPE_CHECKING do not. Raises KeyError for a
+    missing entry.
     """
     needed: dict[str, str] = {}
     waiting = list(entries)
@@ -72,7 +72,7 @@ def closure(sources: collections.abc.Mapping[str, str], entries: collections.abc
 
 
 def _package(path: str, sources: collections.abc.Mapping[str, str]) -> str | None:
-    """Return the ``__init__.py`` of the innermost package that ``path`` lies in."""
+    """Return the ``__init__.py`` of the innermost package that contains ``path``."""
     above = (f"{parent}/__init__.py" for parent in pathlib.PurePosixPath(path).parents)
     return next((each for each in above if each in sources), None)
 
@@ -80,7 +80,7 @@ def _package(path: str, sources: collections.abc.Mapping[str, str]) -> str | Non
 def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes: int = LIMIT_BYTES) -> tuple[Part, ...]:
     """Return ConfigMaps that together hold ``files``: the same files always give the same names and contents.
 
-    Raises ValueError for a file that alone is above ``limit_bytes``.
+    Raises ValueError for a single file above ``limit_bytes``.
     """
     groups: list[dict[str, str]] = [{}]
     room = limit_bytes
@@ -97,10 +97,9 @@ def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes:
 
 
 def with_fixed_names(prefix: str, made: collections.abc.Iterable[Part]) -> tuple[Part, ...]:
-    """Return ``made`` under names that do not follow their content: ``<prefix>-<number>``.
+    """Return ``made`` under names that do not depend on their content: ``<prefix>-<number>``.
 
-    For pods that have ended: a Job whose pod names its code by content would run again, and want its cores back, for
-    every changed line.
+    This is for Jobs: with content-based names every changed line would run an ended Job again, which needs its cores.
     """
     return tuple(dataclasses.replace(part, name=f"{prefix}-{number}") for number, part in enumerate(made))
 
@@ -134,9 +133,9 @@ def _packages_above(module: str) -> list[str]:
 
 @functools.cache
 def imports(text: str) -> tuple[str, ...]:
-    """Return every name that ``text`` imports, and every string that may be the name of a module of ours."""
+    """Return every name that ``text`` imports, and every string that may be the name of one of our modules."""
     found: list[str] = []
-    # Expressions are most of a module, and only one that quotes a name of ours has any to look for.
+    # Most of a module are expressions; search them only if the module quotes one of our names.
     below = ast.iter_child_nodes if any(f"{quote}{ours}" in text for quote in "\"'" for ours in _OURS) else _statements
     waiting: list[ast.AST] = [ast.parse(text)]
     while waiting:
@@ -156,7 +155,7 @@ def imports(text: str) -> tuple[str, ...]:
 
 
 def _statements(node: ast.AST) -> collections.abc.Iterator[ast.AST]:
-    """Yield the statements, handlers of exceptions and cases directly below ``node``."""
+    """Yield the statements, exception handlers and cases directly below ``node``."""
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         found = getattr(node, field, ())
         yield from found if isinstance(found, list) else ()

@@ -1,4 +1,4 @@
-"""The load generator as Kubernetes is told: its Deployment, what it is asked for, and its rights."""
+"""Manifests of the load generator: its Deployment, its order, and its rights."""
 
 import collections.abc
 import dataclasses
@@ -41,28 +41,28 @@ if typing.TYPE_CHECKING:
 
 SETTINGS_PATH = "/etc/optimal-tp"
 ORDER_FILE = "order.json"
-"""Key of the order's ConfigMap and name of the file."""
+"""Key in the order's ConfigMap, and name of the file."""
 ROLE = "optimal-tp/role"
-"""Label that tells the load generators' Job (``share``) from the pod that goes on after it (``after``)."""
+"""Label that distinguishes the load generators' Job (``share``) from the pod that continues after it (``after``)."""
 SHARE: typing.Final = {"app": GENERATOR, ROLE: "share"}
 """Labels of the pods of the load generators' Job."""
 RESULTS_PATH = "/results"
-"""Where samples are kept until the bucket has them."""
+"""Folder of samples until the bucket has them."""
 DEADLINE = "qwen-vllm-deadline"
 """Name of the ConfigMap with the date at which the guard stops the servers."""
 DEADLINE_KEY = "deadline"
 _DEADLINE_PATH = "/etc/optimal-tp-deadline"
 _RESULTS_GIB = 10
 _AFTER_CPU_MILLICORES = 100
-"""Of the pod that waits for the Job: it would else take a load generator's place on a small node."""
+"""CPU of the pod that waits for the Job, low so that it does not take a load generator's place on a small node."""
 
 PROGRAMS = ("optimal_tp.__main__", *(f"optimal_tp.cli.{command}" for command in ("run", "share", "sweep")))
-"""What the pods run: a command's module is imported by its bare name, which no search for imports finds."""
+"""Programs of the pods. A command's module is imported by its bare name, which a search for imports does not find."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generator:
-    """What the load generator's pod is made of."""
+    """The parts of the load generator's pod."""
 
     settings: LoadTest
     runtime: python_pods.Runtime
@@ -70,19 +70,19 @@ class Generator:
     region: str
     serving: Serving
     pins: collections.abc.Mapping[str, str]
-    """What the servers run on, kept with every run."""
+    """Versions and hardware of the servers, kept with every run."""
     node_pool: str
-    """Whose nodes the receipt counts."""
+    """NodePool whose nodes the receipt counts."""
     money: Forecast
 
     @property
     def keeps_running(self) -> bool:
-        """Go on probing after the verdict; else the servers are stopped with it, or before the money ends."""
+        """Whether to probe after the verdict; else the servers stop with the verdict, or before the budget is spent."""
         return self.money.spend.keep_running
 
 
 def order(generator: Generator, results: str) -> Order:
-    """Return what is to be fetched, compiled, started and measured; ``results``: ``s3://bucket/prefix``."""
+    """Return the order: what to fetch, compile, start and measure. ``results``: ``s3://bucket/prefix``."""
     plan, money, settings = generator.plan, generator.money, generator.settings
     keeps, alone = generator.keeps_running, settings.pods == 1
     return Order(
@@ -101,7 +101,7 @@ def order(generator: Generator, results: str) -> Order:
         receipt=ReceiptOrder(
             node_pool=generator.node_pool,
             idle_usd_per_hour=round(money.cost.idle_usd, 4),
-            # Twice what is expected.
+            # Twice the expected time.
             leave_seconds=0 if keeps else int(2 * money.leaving_hours * 3600),
         ),
         pods=None
@@ -129,9 +129,9 @@ def _model(model: ModelPlan) -> ModelOrder:
 
 
 def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "DeploymentSpecArgsDict":
-    """Return the Deployment: one pod that runs the experiment. Recreate: two would load the servers twice.
+    """Return the Deployment: one pod that runs the experiment. Recreate, because two pods would double the load.
 
-    With several load generators it waits for their Job, judges what they kept, and does what comes after a run.
+    With several load generators the pod waits for their Job, judges its results, and then probes or stops the servers.
     ``order_name``: the ConfigMap with the order.
     """
     words = ["run" if len(generator.plan.models) == 1 else "sweep"]
@@ -149,9 +149,9 @@ def deployment_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "D
 
 
 def job_spec(generator: Generator, order_name: "pulumi.Input[str]") -> "JobSpecArgsDict":
-    """Return the Indexed Job of several load generators. One that fails ends it: a share alone is no measurement.
+    """Return the Indexed Job of several load generators. One failure ends it, because a single share is useless.
 
-    It is resumed when the servers are ready: its start is the common clock, and its deadline counts from there.
+    It is resumed when the servers are ready: the pods' common start and the Job's deadline count from its start.
     """
     settings = generator.settings
     template = _template(generator, order_name, ["share"], SHARE, settings.cpu_millicores)
@@ -181,17 +181,17 @@ def _template(
     labels: dict[str, str],
     cpu_millicores: int,
 ) -> "PodTemplateSpecArgsDict":
-    """Return the pod that does what the order says; ``words``: a command and what it needs beside the order."""
+    """Return the pod that carries out the order; ``words``: a command and its options beside --order."""
     settings = generator.settings
     container: ContainerArgsDict = {
         "name": "loadgen",
         "command": ["python", "-m", "optimal_tp", *words[:1]],
         "args": ["--order", f"{SETTINGS_PATH}/{ORDER_FILE}", *words[1:]],
-        # boto3 reads this variable and not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
+        # boto3 reads this variable, not AWS_REGION; EKS's webhook adds neither to a pod that has one of the two.
         "env": neuron_pod.variables(
             {**python_pods.variables(generator.runtime), "AWS_DEFAULT_REGION": generator.region}
         ),
-        # No CPU limit: a throttled client is late, and lateness would be measured as the servers' latency.
+        # No CPU limit: a throttled client is late, and its lateness would count as the servers' latency.
         "resources": {
             "requests": {"cpu": f"{cpu_millicores}m", "memory": f"{settings.memory_mib}Mi"},
             "limits": {"memory": f"{settings.memory_mib}Mi"},
@@ -203,10 +203,10 @@ def _template(
             generator.runtime, container, _mounts(generator, order_name), stop_seconds=settings.grace_seconds
         ),
         "service_account_name": GENERATOR,
-        # The API server's token, for the one who sees nodes and stops servers; AWS's comes by itself.
+        # The API server's token, only for the pod that sees nodes and stops servers; AWS's is added by the webhook.
         "automount_service_account_token": True,
     }
-    # Another run is another pod: it measures anew.
+    # A new run name changes the pod, which then measures again.
     return {"metadata": {"labels": labels, "annotations": {RUN: settings.run}}, "spec": spec}
 
 
@@ -220,23 +220,24 @@ def _mounts(
         (results, {"name": "results", "mount_path": RESULTS_PATH}),
     ]
     if not generator.keeps_running:
-        # A whole folder, so that a deadline that is moved shows in the running pod.
+        # Mount a whole folder, so that the running pod sees a changed deadline.
         deadline: VolumeArgsDict = {"name": "deadline", "config_map": {"name": DEADLINE}}
         found.append((deadline, {"name": "deadline", "mount_path": _DEADLINE_PATH, "read_only": True}))
     return found
 
 
 def budget_spec(pods: int) -> "PodDisruptionBudgetSpecArgsDict":
-    """Keep a drained system node from ending a run of several load generators: none of them can be made again.
+    """Return a budget that keeps a drain of system nodes from ending a run of several load generators.
 
-    It asks for the Job's pods alone. Kubernetes lets anybody evict a pod that has ended, so that after the measurement
-    nothing holds up a roll of the system nodes. One load generator needs none: moved, it goes on where it was.
+    None of their pods can be replaced during a run. The budget covers only the Job's pods; ended pods may be evicted,
+    so it does not block a roll of the system nodes after the measurement. A single load generator needs no budget,
+    because it resumes after a move.
     """
     return {"min_available": pods, "selector": {"match_labels": SHARE}}
 
 
 def scaling_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]":
-    """Return the right to start and stop the servers called ``names``, and nothing else of them."""
+    """Return the right to start and stop the servers called ``names``, and nothing else."""
     return [
         {
             "api_groups": ["apps"],
@@ -258,9 +259,9 @@ def job_rules(names: collections.abc.Iterable[str]) -> "list[PolicyRuleArgsDict]
 
 
 def rules(generator: Generator) -> "list[PolicyRuleArgsDict]":
-    """Return the rights in the namespace: our servers' scale and our Jobs by name, and pods, whose names come later.
+    """Return the rights in the namespace: our servers' scale and our Jobs, by name, and all pods, named only later.
 
-    Pods and their logs say why something does not start; one that the cores of another keep from starting is deleted.
+    Pods and their logs say why a server does not start; a pod whose cores are still occupied is deleted.
     """
     plan, names = generator.plan, [] if generator.settings.pods == 1 else [GENERATOR]
     return [

@@ -1,4 +1,4 @@
-"""The guard as Kubernetes is told: when it runs, what it may do, and whom it may talk to."""
+"""Manifests of the guard: its schedule, its rights, and its network access."""
 
 import collections.abc
 import dataclasses
@@ -18,13 +18,13 @@ if typing.TYPE_CHECKING:
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 GUARD = "qwen-vllm-guard"
-"""Name of everything of the guard, and its ``app`` label."""
+"""Name of all objects of the guard, and its ``app`` label."""
 _PERIOD_MINUTES = 5
-# Shorter than the period, so that a start that was missed is made up for; with it, a controller that was away for long
-# does not count what it missed, and give up after a hundred (kubernetes.io, CronJob, "Schedule limitations").
+# Shorter than the period, so that a missed start is made up for. With it, a controller that was down for long does not
+# give up after a hundred missed starts (kubernetes.io, CronJob, "Schedule limitations").
 _LATEST_START_SECONDS = 200
 _LONGEST_SECONDS = _PERIOD_MINUTES * 60 + 120
-"""It may wait up to a period for the deadline; what takes longer hangs."""
+"""It may wait up to a period for the deadline; a call that takes longer hangs."""
 _RETRIES = 3
 _STOP_SECONDS = 10
 _API_PORT = 443
@@ -32,12 +32,12 @@ _API_PORT = 443
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Watch:
-    """What the guard stops, and when."""
+    """The servers and Jobs that the guard stops, and the deadline."""
 
     runtime: python_pods.Runtime
     plan: Lineup
     node_pool: str
-    """Whose nodes it gives back."""
+    """NodePool whose nodes it removes."""
     deadline: "pulumi.Input[str]"
     """ISO 8601 with its time zone."""
 
@@ -54,7 +54,7 @@ def deadline(created: str, seconds: int) -> str:
 
 
 def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
-    """Return the CronJob. Replace: a call that hangs, or whose node is lost, does not keep the next from being made."""
+    """Return the CronJob. Replace: a call that hangs or loses its node does not block the next one."""
     container: ContainerArgsDict = {
         "name": "guard",
         "command": ["python", "-m", "optimal_tp.pods.guard"],
@@ -71,7 +71,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
     pod: PodSpecArgsDict = {
         **python_pods.pod_spec(watch.runtime, container, [], stop_seconds=_STOP_SECONDS),
         "automount_service_account_token": True,
-        # It must find room on system nodes that are full.
+        # It must find room even on full system nodes.
         "priority_class_name": "system-cluster-critical",
         "restart_policy": "Never",
         "service_account_name": GUARD,
@@ -93,7 +93,7 @@ def cron_spec(watch: Watch) -> "CronJobSpecArgsDict":
 
 
 def rules(plan: Lineup) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
-    """Return the guard's rights in the namespace: our servers' scale, our compile Jobs by name, and where pods are."""
+    """Return the guard's rights in the namespace: our servers' scale, our compile Jobs by name, and listing pods."""
     return [
         *scaling_rules(servers(plan)),
         *job_rules(jobs.compile_names(plan)),
@@ -102,7 +102,7 @@ def rules(plan: Lineup) -> "collections.abc.Sequence[PolicyRuleArgsDict]":
 
 
 def policy_spec() -> "NetworkPolicySpecArgsDict":
-    """Let nobody in, and out only what an API server listens on; its addresses are EKS's and change."""
+    """Allow no incoming traffic, and outgoing only to the API server's port; its addresses belong to EKS and change."""
     return {
         "pod_selector": {"match_labels": {"app": GUARD}},
         "policy_types": ["Ingress", "Egress"],

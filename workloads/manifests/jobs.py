@@ -1,4 +1,4 @@
-"""The Jobs that fill the shared volume: one fetches the model, one per candidate compiles for it."""
+"""Jobs that fill the shared volume: one fetches the model, and one per candidate compiles the model for it."""
 
 import collections.abc
 import dataclasses
@@ -32,16 +32,16 @@ if typing.TYPE_CHECKING:
 
 _FETCH_RETRIES = 3
 _COMPILE_RETRIES = 1
-"""Each try holds a node that is paid for, and what the compiler cannot take once it cannot take three times."""
+"""Only one, because each try holds a paid node, and a model that the compiler refuses once it always refuses."""
 _COMPILER_STOP_SECONDS = 90
 """The compile program gives its server a minute to stop."""
 _FETCH_STOP_SECONDS = 10
 _HUB: typing.Final = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # the program says lines of its own, which a log can hold
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # the program prints lines of its own, which suit a log
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_XET": "1",  # which asks hosts of Hugging Face even behind a mirror, and holds chunks in memory
+    "HF_HUB_DISABLE_XET": "1",  # it calls Hugging Face's hosts even behind a mirror, and keeps chunks in memory
 }
-"""What the hub's client reads when it is imported."""
+"""Variables that the hub's client reads when it is imported."""
 RUN = "optimal-tp/run"
 """Annotation of a pod with the experiment's name."""
 FETCH = "qwen-vllm-fetch"
@@ -50,13 +50,13 @@ FETCH = "qwen-vllm-fetch"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What one fetch Job brings onto the volume."""
+    """The model that one fetch Job writes to the volume."""
 
     model: Model
     source: str
     """A hub's address, or an S3 prefix with the model's files."""
     shape: ModelShape
-    """What the plan was computed with; the Job holds the fetched model against it."""
+    """The plan's assumptions, with which the Job compares the fetched model."""
 
 
 def compile_name(model: ModelPlan, candidate: Candidate) -> str:
@@ -72,9 +72,9 @@ def compile_names(plan: Lineup) -> list[str]:
 def compile_spec(
     site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[Part], *, run: str
 ) -> "JobSpecArgsDict":
-    """Return the Job that compiles for ``server``: its image, flags, cores and node, run once by our program.
+    """Return the Job that compiles for ``server``, with its image, flags, cores and node; our program runs it once.
 
-    ``run``: name of the experiment. A Job that has failed or was stopped does not run again; another run has another.
+    ``run``: name of the experiment. A Job that failed or was stopped does not run again; another run has its own Job.
     """
     serving, cache = site.serving, cache_of(site.pair)
     mounts = [
@@ -140,7 +140,7 @@ def fetch_spec(  # noqa: PLR0913 - each is named at the call
 ) -> "JobSpecArgsDict":
     """Return the Job that fetches a model, on a system node: it needs no core. ``run`` as in ``compile_spec``.
 
-    ``token_secret``: name of the Secret with the hub's token; None asks as anybody.
+    ``token_secret``: name of the Secret with the hub's token; None: no token.
     """
     model = fetched.model
     arguments = [

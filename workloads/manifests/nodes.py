@@ -1,4 +1,4 @@
-"""The right to give Neuron nodes back: what RBAC says of it, and what it cannot say."""
+"""The right to remove Neuron nodes: an RBAC rule, and an admission policy for what RBAC cannot express."""
 
 import collections.abc
 import typing
@@ -14,9 +14,9 @@ if typing.TYPE_CHECKING:
 
 
 def rules() -> "list[PolicyRuleArgsDict]":
-    """Return the right to see and to give back Karpenter's nodes. They have no namespace, and names that nobody knows.
+    """Return the right to see and remove Karpenter's nodes, which have no namespace and no names known in advance.
 
-    So the right is one to every node of the cluster; ``policy_spec`` narrows it.
+    So this is a right to every node of the cluster; ``policy_spec`` narrows it.
     """
     return [{"api_groups": ["karpenter.sh"], "resources": ["nodeclaims"], "verbs": ["list", "delete"]}]
 
@@ -24,7 +24,7 @@ def rules() -> "list[PolicyRuleArgsDict]":
 def policy_spec(
     pool: str, *, namespace: str, accounts: collections.abc.Iterable[str]
 ) -> "ValidatingAdmissionPolicySpecArgsDict":
-    """Refuse the service ``accounts`` of ``namespace`` every node that is not of ``pool``."""
+    """Return a policy that refuses the service ``accounts`` of ``namespace`` all nodes outside ``pool``."""
     users = ", ".join(f"'system:serviceaccount:{namespace}:{account}'" for account in sorted(accounts))
     labels = "oldObject.metadata.labels"
     of_pool = f"has({labels}) && '{POOL_LABEL}' in {labels} && {labels}['{POOL_LABEL}'] == '{pool}'"
@@ -52,5 +52,5 @@ def policy_spec(
 
 
 def binding_spec(policy: str) -> "ValidatingAdmissionPolicyBindingSpecArgsDict":
-    """Have ``policy`` kept everywhere."""
+    """Return the binding that enforces ``policy`` everywhere."""
     return {"policy_name": policy, "validation_actions": ["Deny"]}

@@ -1,4 +1,4 @@
-"""The dashboard's body, made from the metric table: what CloudWatch shows, widget by widget."""
+"""The dashboard's body for CloudWatch, built from the metric table widget by widget."""
 
 import collections.abc
 import dataclasses
@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT, _HEADING_HEIGHT = 12, 6, 3
 _PERIOD_SECONDS = 60
 
 _OFFERED = "OfferedRPS"
-"""Drawn beside what was achieved, not alone."""
+"""Metrics that are drawn together with the achieved ones, not alone."""
 _ACHIEVED = "RPS"
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 
@@ -26,9 +26,9 @@ class Board:
     """One model's section of the dashboard."""
 
     title: str
-    """The model's, before the candidate in its metrics; empty for one model alone."""
+    """The model's title, put before the candidate in its metrics; empty for one model alone."""
     slug: str
-    """The model's, in the names of its alarms; empty for one model alone."""
+    """The model's slug in the names of its alarms; empty for one model alone."""
     candidates: tuple[Candidate, ...]
     limits: Limits
 
@@ -40,7 +40,7 @@ class Board:
 def dashboard_body(boards: collections.abc.Sequence[Board], *, region: str, usd_per_hour: float | None) -> Body:
     """Return the body: for each model a heading and one widget per metric of the table, then the cost.
 
-    ``usd_per_hour``: of all Neuron nodes together; None draws no cost.
+    ``usd_per_hour``: cost of all Neuron nodes together; None: no cost is drawn.
     """
     drawn = [metric for metric in METRICS if metric.name != _OFFERED]
     placed: list[Widget] = []
@@ -87,7 +87,7 @@ def _heading(board: Board, top: int) -> Widget:
 
 
 def _row(metric: Metric, value: str, options: typing.Mapping[str, object], status: str = "Success") -> list[object]:
-    """Return the row of ``metric`` where the dimension ``Model`` has ``value``."""
+    """Return the row of ``metric`` for the value ``value`` of the dimension ``Model``."""
     row: list[object] = [NAMESPACE, metric.name]
     for dimension in metric.dimensions:
         row += [dimension, value if dimension == "Model" else status]
@@ -135,7 +135,7 @@ def _metric_widget(metric: Metric, board: Board, region: str) -> Widget:
 
 
 def _cost_widget(boards: collections.abc.Sequence[Board], usd_per_hour: float, region: str) -> Widget:
-    """Draw what the nodes have cost since the left edge, while the load generator was at work."""
+    """Return the chart of the nodes' cost since the left edge, for the time in which the load generator was active."""
     offered = BY_NAME[_OFFERED]
     values = [board.dimension(candidate) for board in boards for candidate in board.candidates]
     hidden = [

@@ -1,4 +1,4 @@
-"""A pod that runs our own Python on a system node: the load generator and the fetch Job."""
+"""Pods that run our own Python on a system node: the load generator and the fetch Job."""
 
 import collections.abc
 import dataclasses
@@ -18,7 +18,7 @@ _DEPENDENCIES_PATH = "/opt/dependencies"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What our Python runs in."""
+    """The environment of our Python: image, code and dependencies."""
 
     image: str
     installs: bool
@@ -26,11 +26,11 @@ class Runtime:
     package_index_url: str | None
     parts: tuple[Part, ...]
     requirements: str = REQUIREMENTS
-    """Path in the bundle of what is installed."""
+    """Path of the requirements in the bundle."""
 
 
 def variables(runtime: Runtime) -> dict[str, str]:
-    """Return the environment that finds the bundle and its dependencies on a file system that cannot be written."""
+    """Return the variables by which Python finds the bundle and its dependencies on a read-only file system."""
     path = f"{volumes.CODE_PATH}:{_DEPENDENCIES_PATH}" if runtime.installs else volumes.CODE_PATH
     return {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}  # noqa: S108
 
@@ -42,7 +42,7 @@ def pod_spec(
     *,
     stop_seconds: int,
 ) -> "PodSpecArgsDict":
-    """Return a pod with ``container``, the bundle, a scratch folder, ``mounts``, and no right that it does not need."""
+    """Return a pod with ``container``, the bundle, a scratch folder, ``mounts``, and only the rights that it needs."""
     scratch = neuron_pod.scratch("tmp", "/tmp")  # noqa: S108 - an emptyDir
     code = volumes.code(runtime.parts)
     dependencies = neuron_pod.scratch("dependencies", _DEPENDENCIES_PATH)
@@ -74,7 +74,7 @@ def pod_spec(
 
 
 def _installer(runtime: Runtime, mounts: "list[VolumeMountArgsDict]") -> "ContainerArgsDict":
-    """Return the init container that installs the pinned dependencies; whatever the index, hashes are checked."""
+    """Return the init container that installs the pinned dependencies; it checks hashes, whatever the index."""
     index = [] if runtime.package_index_url is None else ["--index-url", runtime.package_index_url]
     return {
         "name": "dependencies",

@@ -9,7 +9,7 @@ _VERSION = "2012-10-17"
 
 
 def account_trust(*, provider_arn: str, issuer: str, namespace: str, service_account: str) -> Document:
-    """Let exactly one service account take a role: by subject and by audience, both compared as they are.
+    """Let exactly one service account assume a role, by an exact match of subject and audience.
 
     ``issuer`` is the OIDC provider's URL without the scheme.
     """
@@ -39,7 +39,7 @@ def generator_policy(*, bucket_arn: str, prefix: str) -> Document:
                 "Sid": "Publish",
                 "Effect": "Allow",
                 "Action": "cloudwatch:PutMetricData",
-                # The action knows no resources; the namespace is what narrows it.
+                # The action takes no resource, so the namespace narrows it.
                 "Resource": "*",
                 "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
             },
@@ -85,7 +85,7 @@ def fetch_policy(*, partition: str, source: str) -> Document:
 
 
 def bucket_policy(bucket_arn: str) -> Document:
-    """Refuse whoever speaks to the bucket without TLS."""
+    """Refuse requests to the bucket without TLS."""
     return {
         "Version": _VERSION,
         "Statement": [

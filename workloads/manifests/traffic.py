@@ -1,4 +1,4 @@
-"""Traces on their way into the cluster: files beside the order, as small as they can be."""
+"""Bring traces into the cluster, as small files beside the order."""
 
 import hashlib
 import pathlib
@@ -10,13 +10,13 @@ from optimal_tp.plan.traces import portable
 from optimal_tp.settings.workload import Load, WorkloadSettings
 
 MOST_BYTES = 900_000
-"""Of all traces together: a ConfigMap holds 1 MiB, and the order is in it too."""
+"""Largest size of all traces together: a ConfigMap holds 1 MiB, and the order is in it too."""
 
 
 def traces(plan: Lineup) -> dict[str, str]:
     """Return the traces that the models' settings name, by the name of their file in the pod.
 
-    Raises SettingsError for one that cannot be read, or for more than a ConfigMap holds.
+    Raises SettingsError for a trace that cannot be read, or if they exceed a ConfigMap.
     """
     found: dict[str, str] = {}
     for load in (model.settings.load for model in plan.models):
@@ -38,7 +38,7 @@ def traces(plan: Lineup) -> dict[str, str]:
 
 
 def in_the_pod(settings: WorkloadSettings, folder: str) -> WorkloadSettings:
-    """Return ``settings`` with the path at which the pod has its trace, in ``folder``."""
+    """Return ``settings`` with the path of the trace in the pod, in ``folder``."""
     if settings.load.trace is None:
         return settings
     there = settings.load.model_copy(update={"trace": f"{folder}/{_name(settings.load)}"})
@@ -46,6 +46,6 @@ def in_the_pod(settings: WorkloadSettings, folder: str) -> WorkloadSettings:
 
 
 def _name(load: Load) -> str:
-    """Return the name of a trace's file in the pod: that on this machine, and what tells it from others."""
+    """Return the name of a trace's file in the pod: its name on this machine, and a part that makes it unique."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", pathlib.Path(str(load.trace)).stem)
     return f"{name}-{hashlib.sha256(f'{load.trace} {load.trace_requests}'.encode()).hexdigest()[:8]}.csv"

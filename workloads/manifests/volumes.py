@@ -1,4 +1,4 @@
-"""The shared volume and the code bundle, as the API server and pods are told."""
+"""Manifests of the shared volume and the code bundle, with their mounts in pods."""
 
 import collections.abc
 import typing
@@ -15,16 +15,16 @@ if typing.TYPE_CHECKING:
     )
 
 CODE_PATH = "/opt/optimal-tp"
-"""Where the bundle is mounted; Python's path in every pod that runs our code."""
+"""Mount path of the bundle, and Python's path in every pod that runs our code."""
 EFS_DRIVER = "efs.csi.aws.com"
 TOKEN_PATH = "/var/run/hub/token"  # noqa: S105 - the place of one
-"""Where the Job that fetches a model finds the hub's token."""
+"""File with the hub's token in the Job that fetches a model."""
 _CAPACITY = "100Gi"
-"""Kubernetes wants a size; EFS has none and grows as it is written (aws-efs-csi-driver, static provisioning)."""
+"""Kubernetes requires a size, but EFS has none and grows as needed (aws-efs-csi-driver, static provisioning)."""
 
 
 def volume_spec(handle: "pulumi.Input[str]", claim: str, namespace: str) -> "PersistentVolumeSpecArgsDict":
-    """Return the volume behind ``handle`` (file system::access point), kept for one claim; no file goes with it."""
+    """Return the volume of ``handle`` (file system::access point) for one claim; its deletion keeps the files."""
     return {
         "access_modes": ["ReadWriteMany"],
         "capacity": {"storage": _CAPACITY},
@@ -37,7 +37,7 @@ def volume_spec(handle: "pulumi.Input[str]", claim: str, namespace: str) -> "Per
 
 
 def claim_spec(volume: str) -> "PersistentVolumeClaimSpecArgsDict":
-    """Return the claim on ``volume`` and no other: the empty class keeps every provisioner away."""
+    """Return the claim on ``volume`` alone; the empty class keeps provisioners from answering it."""
     return {
         "access_modes": ["ReadWriteMany"],
         "resources": {"requests": {"storage": _CAPACITY}},
