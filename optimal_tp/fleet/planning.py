@@ -201,10 +201,10 @@ def _refusal(candidate: Candidate, impossible: Unreachable) -> Refused:
     figures = f"{found.value:,.0f} ms ({low:,.0f} to {high:,.0f})"
     measure = f"p{limit.percent:g} of {METRIC_WORDS[limit.metric]}"
     if impossible.is_sure:
-        sentence = f"no fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}"
+        sentence = f"no fleet holds {limit.at_most_ms:g} ms: even without queueing {measure} is {figures}"
         return Refused(candidate=candidate, word="misses the limit", sentence=sentence)
     sentence = (
-        f"not settled whether any fleet holds {limit.at_most_ms:g} ms: with nobody waiting {measure} is {figures}; "
+        f"not settled whether any fleet holds {limit.at_most_ms:g} ms: without queueing {measure} is {figures}; "
         "measure more requests one at a time"
     )
     return Refused(candidate=candidate, word="inconclusive", sentence=sentence)

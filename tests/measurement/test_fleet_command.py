@@ -100,7 +100,7 @@ def test_a_limit_below_the_service_time_is_refused(source: str, capsys: pytest.C
 
     assert said.startswith(
         "--limit: must be a limit that some fleet can hold, but no size holds it (TP4: no fleet holds 100 ms: "
-        "with nobody waiting p99 of total latency is 21"
+        "even without queueing p99 of total latency is 21"
     )
     assert said.endswith(" (got 'p99_total_ms=100'); raise the limit or measure a faster degree\n")
 
