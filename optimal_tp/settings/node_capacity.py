@@ -43,7 +43,7 @@ class Neuron(Section):
     )
     """Another AMI release for the pair's image; absent: the pair's own."""
     capacity_types: tuple[CapacityType, ...] = ("reserved", "on-demand")
-    """Karpenter takes ``reserved`` first, whatever the order."""
+    """Capacity that Karpenter may use; it takes ``reserved`` first, whatever the order."""
     reservation_ids: tuple[ReservationId, ...] = ()
     """Ids of your capacity reservations or Capacity Blocks; Karpenter uses no others."""
     price: HourPrice

@@ -70,7 +70,7 @@ class Serving(Section):
     """The servers: layout, placement, patience, and the places of model and compiled artifacts."""
 
     namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
-    """Kubernetes namespace of everything that the experiment runs; made by the program."""
+    """Kubernetes namespace of everything that the experiment runs; created by the program."""
     layout: Layout = "equal-cores"
     """``equal-cores``: as many servers per degree as fill ``equal_cores``, so that every degree is measured on whole
     chips; ``one-each``: one server per degree, as the AWS sample has."""
@@ -170,7 +170,7 @@ class LoadTest(Section):
             "must be 1 to 32 lower-case letters, digits and hyphens, for example 2 or with-chat",
         ),
     )
-    """Name of the experiment. With a new name ``pulumi up`` measures again: stopped servers start, and so does the
+    """Name of the experiment. With a new name ``pulumi up`` measures again: stopped servers restart, and so does the
     budget's clock."""
     image: str | None = pydantic.Field(
         default=None, pattern=shape(r"^[a-z0-9][^\s]*[:@][^\s]+$", "must be an image with its tag or digest")

@@ -33,8 +33,8 @@ class Model(Section):
     max_model_len_tokens: int = pydantic.Field(default=128, ge=2)
     """Prompt and output together, as vLLM's --max-model-len counts."""
     max_num_seqs: Batches = 1
-    """Requests that one server works on at a time, as vLLM's --max-num-seqs: one number, a list to measure every degree
-    with each of them, either by degree (``{1: 4, 2: [8, 16]}``), or ``auto``: 1, 4, 16 and so on, as memory allows."""
+    """Requests that one server works on at a time, as vLLM's --max-num-seqs: a number; a list, to measure every degree
+    with each; a map of either by degree (``{1: 4, 2: [8, 16]}``); or ``auto``: 1, 4, 16 and so on, as memory allows."""
 
     @property
     def title(self) -> str:
@@ -76,7 +76,7 @@ class Load(Section):
     output_tokens: int = pydantic.Field(default=50, ge=1)
     """Tokens that a request asks for, on average."""
     output_spread: float = pydantic.Field(default=0.5, ge=0, lt=1)
-    """How much the number may differ from ``output_tokens``, as a share of it; 0: all requests ask for the same."""
+    """How much a request's number may differ from ``output_tokens``, as a share of it; 0: all ask for the same."""
     trace: str | None = None
     """Path of a trace or a table of lengths that replaces the tokens above: CSV of Azure or BurstGPT, JSON Lines of
     Mooncake or AIPerf, or your own with ``prompt_tokens`` and ``output_tokens``."""
@@ -154,7 +154,7 @@ class Limit(Section):
     percentile: float = pydantic.Field(default=99, gt=0, lt=100)
     """Share of the requests in percent."""
     at_most_ms: float = pydantic.Field(gt=0)
-    """The most that each request of that share may take."""
+    """Highest latency of these requests."""
 
 
 class Limits(Section):
