@@ -72,10 +72,10 @@ def _traffic(plan: FleetPlan) -> str:
 def _boundary(best: Carried) -> str:
     replicas, by_point = best.sizing.fleet.replicas, best.sizing.replicas_by_point
     if by_point == replicas:
-        return "One server less would not hold it." if replicas > 1 else ""
+        return "One server fewer would miss the limit." if replicas > 1 else ""
     return (
-        f"The boundary is near: by the figures alone {by_point:,} would do; from {replicas:,} on the upper end of the "
-        "95 % interval holds the limit too. More samples narrow what is between."
+        f"By the figures without their intervals {by_point:,} would be enough; from {replicas:,} on the upper end of "
+        "the 95 % interval holds the limit too. More samples narrow this gap."
     )
 
 
@@ -87,7 +87,7 @@ def _tie(plan: FleetPlan, best: Carried) -> str:
     ]
     if not equal:
         return ""
-    return f"In whole nodes {_listed(equal)} cost the same; of equals the smaller degree comes first."
+    return f"In whole nodes {_listed(equal)} cost the same; among equals the smaller degree comes first."
 
 
 def _listed(names: typing.Sequence[str]) -> str:
@@ -105,17 +105,19 @@ def _order(plan: FleetPlan, verdict: Verdict) -> str:
     if verdict.chosen_degree in there:
         there = [verdict.chosen_degree, *(degree for degree in there if degree != verdict.chosen_degree)]
     if len(here) < 2 or here == there:  # noqa: PLR2004 - an order takes two
-        return "The order of the degrees is the verdict's." if len(here) > 1 else ""
+        return "The degrees rank as in the verdict." if len(here) > 1 else ""
     by_degree = {one.degree: one for one in reversed(plan.carried)}
     first, other = by_degree[here[0]], by_degree[there[0]]
     if first is other:
-        return f"The cheapest is the verdict's; the order is {degree_list(here)}, the verdict's {degree_list(there)}."
+        return (
+            f"The verdict has the same winner, but its order is {degree_list(there)}; here it is {degree_list(here)}."
+        )
     ratio = figure(rates[other.degree] / rates[first.degree])
     return (
-        f"The order is {degree_list(here)}; by output tokens/s per core, as the verdict goes, {degree_list(there)}. "
-        f"Full, TP{other.degree} gives {ratio} times TP{first.degree}'s tokens per core; but to keep queues within the "
-        f"limit its servers may be used to only {percent(other.load_share)} of what they can do, TP{first.degree}'s to "
-        f"{percent(first.load_share)}: a faster server leaves more of the limit for waiting."
+        f"The plan's order is {degree_list(here)}; the verdict's, by output tokens/s per core, {degree_list(there)}. "
+        f"With every slot taken, TP{other.degree} gives {ratio} times TP{first.degree}'s tokens per core. But to keep "
+        f"queues within the limit, its servers may run at only {percent(other.load_share)} of their capacity, "
+        f"TP{first.degree}'s at {percent(first.load_share)}: a faster server leaves more of the limit for waiting."
     )
 
 
@@ -140,8 +142,7 @@ def _routing(best: Carried) -> str:
     costs = least.nodes.usd_per_hour, most.nodes.usd_per_hour
     dollars = "" if costs[0] is None or costs[1] is None else f", {usd(costs[1] - costs[0])} an hour more"
     return (
-        f"Routing has its price: {most.routing} takes {most.replicas:,} servers where {least.routing} takes "
-        f"{least.replicas:,}{dollars}."
+        f"Routing matters: {least.routing} needs {least.replicas:,} servers, {most.routing} {most.replicas:,}{dollars}."
     )
 
 

@@ -47,7 +47,7 @@ def test_a_run_becomes_a_plan(source: str, tmp_path: pathlib.Path, capsys: pytes
     )
     assert answer in page
     assert "Not Trainium2 figures: this run&#39;s servers used CPU cores" in page
-    assert "The order of the degrees is the verdict's." in shown
+    assert "The degrees rank as in the verdict." in shown
     assert page.count("<figure>") == 2
     assert (tmp_path / "fleet-cost.png").stat().st_size > 10_000
 
@@ -61,7 +61,7 @@ def test_a_tight_limit_turns_the_order_round(
     shown = capsys.readouterr().out
 
     assert " of TP4 on " in shown
-    assert "The order is TP4 and TP1; by output tokens/s per core, as the verdict goes, TP1 and TP4." in shown
+    assert "The plan's order is TP4 and TP1; the verdict's, by output tokens/s per core, TP1 and TP4." in shown
     assert "a faster server leaves more of the limit for waiting." in shown
 
 
