@@ -15,4 +15,4 @@ def limit_table(analysis: Analysis) -> Table:
 
 def what_if_table(analysis: Analysis) -> Table:
     """Return what would change the answer; no row where nothing was extrapolated."""
-    return Table(caption="What would change it: extrapolated", heads=WHAT_IF_HEADS, rows=what_if_rows(analysis))
+    return Table(caption="What would change the answer: extrapolated", heads=WHAT_IF_HEADS, rows=what_if_rows(analysis))
