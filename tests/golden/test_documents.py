@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -127,6 +128,20 @@ def test_the_readme_is_short() -> None:
 
     assert len(prose.split()) <= 700
     assert len(re.findall(r"^\| ---", prose, flags=re.MULTILINE)) <= 1
+
+
+def test_the_badges_say_what_the_project_says() -> None:
+    """Python and licence as pyproject states them; none claims a state that nobody could look up."""
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    least, licence = project["requires-python"].removeprefix(">="), project["license"]
+    badges = dict(re.findall(r"!\[([^]]+)\]\(https://img\.shields\.io/badge/([\w.%-]+)\)\]", text("README.md")))
+
+    assert badges == {
+        f"Python {least}+": f"python-{least}%2B-blue",
+        f"Licence: {licence}": f"licence-{licence.replace('-', '--')}-blue",
+        "CI: .ci/run": "CI-.ci%2Frun-blue",
+        "AWS: not run yet": "AWS-not_run_yet-orange",
+    }
 
 
 def test_every_decision_is_in_the_index() -> None:
