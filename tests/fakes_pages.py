@@ -1,4 +1,4 @@
-"""Reference pages that are made from the classes they describe.
+"""Pages that are made: of the reference from the classes they describe, of the evidence from tables.
 
 ``python -m tests.fakes_pages`` writes them; a test keeps them fresh. ``tests.fakes_settings`` writes that of settings.
 """
@@ -11,6 +11,7 @@ import textwrap
 import typing
 
 from optimal_tp import errors
+from tests import fakes_evidence
 from tests.fakes_stack_files import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -125,6 +126,7 @@ def verdict_schema() -> str:
 PAGES: dict[pathlib.Path, typing.Callable[[], str]] = {
     FOLDER / "exit-codes.md": exit_codes,
     FOLDER / "verdict-schema.md": verdict_schema,
+    **fakes_evidence.PAGES,
 }
 
 if __name__ == "__main__":
