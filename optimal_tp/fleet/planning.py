@@ -157,7 +157,7 @@ def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> 
     buying, degree = question.buying, candidate.degree
     if nodes_for(1, buying.cores(degree), buying.instance_type, None) is None:
         sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
-        return Refused(candidate=candidate, word="no-fit", sentence=sentence)
+        return Refused(candidate=candidate, word="does not fit", sentence=sentence)
     asked = question.asked(times)
     impossible = unreachable(times, question.limits, asked)
     if impossible is not None:

@@ -13,6 +13,7 @@ from optimal_tp.fleet.simulation.answers import Metric
 from optimal_tp.measurement.estimate import MISSING, figure, percent, ranged, usd
 from optimal_tp.report.conclusion import grid
 from optimal_tp.report.tables import Table, held_out_table
+from optimal_tp.report.words import badge
 from optimal_tp.results.retrial import Retrial
 from optimal_tp.verdict.findings import Verdict
 
@@ -180,11 +181,11 @@ def refused_table(plan: FleetPlan, verdict: Verdict) -> Table:
     known = {one.candidate.degree for one in plan.carried} | {one.candidate.degree for one in plan.refused}
     rows = [(one.candidate.name, one.word, one.sentence) for one in plan.refused]
     rows += [
-        (f"TP{other.degree}", other.word, other.ground.sentence)
+        (f"TP{other.degree}", badge(verdict, other), other.ground.sentence)
         for other in verdict.degrees
         if other.degree not in known
     ]
-    return Table(caption="Candidates without a fleet", heads=("Candidate", "Word", "Why"), rows=tuple(rows))
+    return Table(caption="Candidates without a fleet", heads=("Candidate", "Result", "Why"), rows=tuple(rows))
 
 
 _WIDTH = 130

@@ -274,7 +274,7 @@ def receipt_table(receipt: Receipt | None) -> Table:
     """Return one row per node that was there."""
     return Table(
         caption="Neuron nodes, as Karpenter reported them",
-        heads=("Node", "Type", "Capacity", "Launched", "Gone", "Seconds"),
+        heads=("Node", "Type", "Capacity type", "Launched", "Gone", "Seconds"),
         rows=tuple(
             (
                 node.name,
