@@ -10,7 +10,7 @@ from optimal_tp.settings.workload import LimitedMetric
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A closed range of values that the data do not refuse; None is unbounded on that side."""
+    """A closed range of values that the data do not refuse; None where that side is open."""
 
     low: float | None
     high: float | None

@@ -112,7 +112,7 @@ class _Row(typing.NamedTuple):
 
 
 def read_trace(path: pathlib.Path, *, most_requests: int | None = None, unit: Unit | None = None) -> Trace:
-    """Return the trace in the file ``path``: CSV with a header, or JSON Lines, told apart by the first character.
+    """Return the trace in the file ``path``: CSV with a header, or JSON Lines; the first character shows which.
 
     Requests without tokens, which had failed, are counted and left out. At most the first ``most_requests`` are read.
     Without ``unit``, numbers of a form that does not say theirs count as seconds: where only their proportions matter,

@@ -94,7 +94,7 @@ class Canvas:
         )
 
     def mark(self, x: float, y: float, style: str, shape: int = 0, told: str = "") -> None:
-        """Draw a candidate's mark: shapes differ where colours may not be told apart."""
+        """Draw a candidate's mark: shapes differ where colours may look the same."""
         inside = f"<title>{html.escape(told)}</title>" if told else ""
         if shape == 0:
             self._marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" class="{style}">{inside}</circle>')
