@@ -86,7 +86,7 @@ def _sentence(analysis: Analysis, view: ByLimit) -> str:
     parts = [_part(one, is_first=place == 0, is_only=len(found) == 1) for place, one in enumerate(found)]
     measure = f"p{view.percent:g} of {METRIC_WORDS[view.metric]}"
     open_ = "" if analysis.verdict.outcome == "settled" else "Not settled; on what was seen: "
-    own = "" if view.asked_ms is None else f" Compared at {latency_words(view.asked_ms)}; estimated elsewhere."
+    own = "" if view.asked_ms is None else f" Measured at {latency_words(view.asked_ms)}; other limits are estimated."
     return f"Limit on {measure}: {open_}{'. '.join(reversed(parts))}.{own}"
 
 

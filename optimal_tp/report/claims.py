@@ -115,7 +115,7 @@ def equal_cores_claim(analysis: Analysis) -> str:
         return ""
     parts = [
         f"{one.servers}{TIMES}{Candidate(one.degree, one.max_num_seqs).name} {figure(one.tokens_per_second)} tokens/s"
-        f"{'' if one.measured else ' (computed from one layout, not measured together)'}"
+        f"{'' if one.measured else ' (computed, not measured together)'}"
         for one in analysis.equal_cores
     ]
     return f"On {plural(analysis.equal_cores[0].cores, 'logical core')}: {', '.join(parts)}."

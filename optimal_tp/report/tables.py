@@ -105,7 +105,7 @@ def degree_table(analysis: Analysis) -> Table:
 def limit_table(analysis: Analysis) -> Table:
     """Return one row per candidate and limit."""
     return Table(
-        caption="Latency limits near each candidate's own capacity: share within, and range by order statistics",
+        caption="Latency limits near each candidate's own capacity: share within, and the percentile with its range",
         heads=("Candidate", "Limit", "Within", "Percentile in ms"),
         rows=tuple(
             (

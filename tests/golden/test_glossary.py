@@ -8,6 +8,7 @@ import re
 import pytest
 
 from optimal_tp.measurement.estimate import METRIC_WORDS
+from optimal_tp.report.page.glossary import WORDS
 from optimal_tp.report.words import PLAIN
 from optimal_tp.verdict.comparisons import UNIT
 
@@ -26,7 +27,7 @@ ORDINARY = {
     *("cheapest", "dollars", "end", "failed", "figure", "from requests/s", "gone", "hour", "if your limit is"),
     *("latency", "launched", "load", "lost", "metric", "model", "parameters", "percentile", "ran", "rate", "requests"),
     *("result", "seconds", "server", "servers", "servers left", "servers per node", "to requests/s", "tokens", "type"),
-    *("p99 of total latency", "usd", "usd/hour", "verdict", "why", "with", "$ a month"),
+    *("p99 of total latency", "usd", "usd/hour", "verdict", "why", "with", "$ a month (instances)"),
 }
 """Heads that say what they mean."""
 
@@ -107,3 +108,12 @@ def test_every_word_beside_a_candidate_is_explained(word: str) -> None:
 def test_what_is_measured_is_explained(words: str) -> None:
     """Metrics with limits, and what candidates are compared by."""
     assert words in EXPLAINED
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_pages_own_words_are_the_glossarys(word: str) -> None:
+    """The page explains its words without network, and as the documents do."""
+    meanings = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", GLOSSARY.replace("`", ""), flags=re.MULTILINE))
+    (meaning,) = (meaning for cell, meaning in meanings.items() if word in cell.split(", "))
+
+    assert WORDS[word] == meaning

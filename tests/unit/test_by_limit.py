@@ -154,7 +154,7 @@ def test_the_claim_reads_from_the_loosest_limit_down() -> None:
 
     assert by_limit_claim(found) == (
         "Limit on p90 of total latency: allow 3 s or more: TP1. 2 to 3 s: TP2. Below 2 s: no candidate qualifies. "
-        "Compared at 3 s; estimated elsewhere."
+        "Measured at 3 s; other limits are estimated."
     )
 
 

@@ -326,7 +326,7 @@ def test_equal_cores_say_what_was_computed() -> None:
     line = equal_cores_claim(analysed(STEADY[:2]))
 
     assert line.startswith("On 2 logical cores: 2×TP1 34")  # noqa: RUF001 - the sign that the sentence has
-    assert " tokens/s (computed from one layout, not measured together), 1×TP2 19" in line  # noqa: RUF001 - likewise
+    assert " tokens/s (computed, not measured together), 1×TP2 19" in line  # noqa: RUF001 - likewise
 
 
 def test_the_load_claim_is_the_compared_point() -> None:

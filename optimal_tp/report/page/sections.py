@@ -11,6 +11,7 @@ from optimal_tp.report.page.actions import actions, footer, summary
 from optimal_tp.report.page.canvas import Picture
 from optimal_tp.report.page.choice import capacity_table, choices, cost_rows, price_start
 from optimal_tp.report.page.curves import by_load, cumulative, narrowed
+from optimal_tp.report.page.glossary import WORDS
 from optimal_tp.report.page.interval_rows import against_choice, against_limit
 from optimal_tp.report.page.limits import limit_table, what_if_table
 from optimal_tp.report.page.tiles import tiles
@@ -65,6 +66,7 @@ def context(
         "shown": [claim for claim in claims[3:] if claim.topic not in FOLDED],
         "folded": [claim for claim in claims[3:] if claim.topic in FOLDED],
         "tables": tables,
+        "glossary": WORDS,
         "is_figure": is_figure,
         "pins": sorted(record.pins.items()),
         "settings": json.dumps(record.settings.model_dump(mode="json"), indent=2, sort_keys=True),

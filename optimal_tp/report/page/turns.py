@@ -15,7 +15,7 @@ WORDS: typing.Final[dict[Fate, str]] = {
     "counted": "compared",
     "searched": "searching for the load",
     "proof": "proving the choice",
-    "beside": "warm-up, alone or held out",
+    "beside": "warm-up, idle or test of the plan",
     "disturbed": "disturbed, not compared",
     "left out": "left out by the audit",
 }
