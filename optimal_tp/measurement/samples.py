@@ -123,7 +123,7 @@ def encode(sample: Sample) -> str:
     """Return ``sample`` as one line of JSON without the line's end; times rounded to microseconds.
 
     The line is put together by hand: with the json module this would be the most expensive step of a request.
-    Raises ValueError for a time or rate that is no finite number.
+    Raises ValueError for a time or rate that is not a finite number.
     """
     sent, rate, status = sample.sent_seconds, sample.rate_per_second, sample.http_status
     block, slots, prompt, output = sample.block, sample.concurrency, sample.prompt_tokens, sample.output_tokens
@@ -134,7 +134,7 @@ def encode(sample: Sample) -> str:
         f'"end_seconds":{sample.end_seconds:.6f},'
     )
     if "nan" in times or "inf" in times or (rate is not None and not math.isfinite(rate)):
-        raise ValueError(f"request {sample.request} has a time or rate that is no finite number")
+        raise ValueError(f"request {sample.request} has a time or rate that is not a finite number")
     batch = "" if sample.max_num_seqs is None else f'"max_num_seqs":{sample.max_num_seqs},'
     return (
         f'{{"stage":"{sample.stage}","degree":{sample.degree},{batch}"block":{_NULL if block is None else block},'

@@ -63,7 +63,7 @@ def test_a_spool_starts_its_file_anew(tmp_path: pathlib.Path, before: str) -> No
 @pytest.mark.parametrize(("key", "value"), [("end_seconds", math.nan), ("rate_per_second", math.inf)])
 def test_a_time_that_is_no_number_is_not_written(key: str, value: float) -> None:
     """JSON has no such number, and no request such a time."""
-    with pytest.raises(ValueError, match=whole("request 7 has a time or rate that is no finite number")):
+    with pytest.raises(ValueError, match=whole("request 7 has a time or rate that is not a finite number")):
         encode(make_sample(request=7, **{key: value}))
 
 
