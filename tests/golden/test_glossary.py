@@ -34,7 +34,7 @@ ORDINARY = {
 
 def explained() -> set[str]:
     """Return every term of the glossary in small letters: whole cells, and what their commas part."""
-    found = set()
+    found: set[str] = set()
     for cell in re.findall(r"^\| ([^|]+) \|", GLOSSARY, flags=re.MULTILINE):
         found |= {cell.lower(), *cell.lower().split(", ")}
     return found
