@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes_pages import PAGES
 from tests.fakes_pulumi import recorded
+from tests.fakes_screenshots import SHOTS
 from tests.fakes_stack_files import ROOT
 from tests.fakes_workloads import PROGRAMS
 
@@ -142,6 +143,14 @@ def test_the_badges_say_what_the_project_says() -> None:
         "CI: .ci/run": "CI-.ci%2Frun-blue",
         "AWS: not run yet": "AWS-not_run_yet-orange",
     }
+
+
+def test_every_picture_is_shown() -> None:
+    """No file in the folder of pictures is left over, and each of the report can be taken again."""
+    files = {path.name for path in (ROOT / "docs/images").iterdir()}
+
+    assert files == {name for page in NAMES for name in re.findall(r"\]\([^)\s]*images/([\w.-]+)\)", text(page))}
+    assert files == set(SHOTS)
 
 
 def test_every_decision_is_in_the_index() -> None:

@@ -14,6 +14,7 @@ from optimal_tp.report.physics.reached import reached
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_crossing import EXTRAPOLATED, LOOSE_MS, STATED, crossing_run, with_physics
+from tests.fakes_screenshots import SHOTS, prepare
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser = typing.Any
@@ -142,6 +143,16 @@ def test_price_and_rate_give_dollars_a_month(opened: Opened) -> None:
     units = int(month.partition("(")[2].rstrip(")"))
     assert month.startswith(f"${units * 7300:,} ")
     assert opened.winner == "TP1"
+
+
+def test_the_documents_picture_of_the_choice_shows_what_it_says(opened: Opened) -> None:
+    """The slider at 1.05 s and a rate of 100/s: TP2 is cheapest, TP1 misses the limit."""
+    prepare(opened.tab, SHOTS["report-choice.png"])
+    first = opened.tab.locator(".outcome tbody tr").first.inner_text()
+
+    assert opened.tab.locator(".winner").inner_text() == "TP2 is cheapest at this rate"
+    assert first.split()[0] == "TP1"
+    assert "misses it" in first
 
 
 def test_a_button_copies_what_stands_beside_it(browser: Browser, page_file: pathlib.Path) -> None:
