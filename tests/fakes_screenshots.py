@@ -21,7 +21,7 @@ A4 = (794, 1123)
 """In CSS pixels of 1/96 inch."""
 MARGIN = "14mm"
 """Of the printed page, as the style sheet has it."""
-ROUND = 16
+ROUND = 10
 """CSS pixels above and below a part of the page."""
 Tab = typing.Any
 """Of playwright, which a machine may lack."""
@@ -74,6 +74,15 @@ def prepare(tab: Tab, shot: Shot) -> None:
         tab.evaluate(f"document.documentElement.style.padding = '{MARGIN}'")
 
 
+def around(tab: Tab, part: str) -> dict[str, float]:
+    """Return the whole width of the page around ``part``, from the page's top: it may have been scrolled."""
+    box = tab.locator(part).first.evaluate(
+        "one => { const box = one.getBoundingClientRect(); return [box.top + scrollY, box.height, innerWidth]; }"
+    )
+    top, height, width = box
+    return {"x": 0, "y": top - ROUND, "width": width, "height": height + 2 * ROUND}
+
+
 def take(browser: Tab, file: pathlib.Path, shot: Shot) -> bytes:
     """Return the PNG of ``shot`` of the page in ``file``."""
     width, height = shot.size
@@ -81,12 +90,9 @@ def take(browser: Tab, file: pathlib.Path, shot: Shot) -> bytes:
     tab = context.new_page()
     tab.goto(file.as_uri())
     prepare(tab, shot)
-    options: dict[str, object] = {}
-    if shot.part is not None:
-        box = tab.locator(shot.part).first.bounding_box()
-        around = {"x": 0, "y": box["y"] - ROUND, "width": width, "height": box["height"] + 2 * ROUND}
-        options = {"full_page": True, "clip": around}
-    taken: bytes = tab.screenshot(**options)
+    taken: bytes = (
+        tab.screenshot() if shot.part is None else tab.screenshot(full_page=True, clip=around(tab, shot.part))
+    )
     context.close()
     return taken
 

@@ -14,7 +14,7 @@ from optimal_tp.report.physics.reached import reached
 from optimal_tp.verdict.analysis import analyse
 from optimal_tp.verdict.rule import decide
 from tests.fakes_crossing import EXTRAPOLATED, LOOSE_MS, STATED, crossing_run, with_physics
-from tests.fakes_screenshots import SHOTS, prepare
+from tests.fakes_screenshots import ROUND, SHOTS, around, prepare
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Browser = typing.Any
@@ -153,6 +153,16 @@ def test_the_documents_picture_of_the_choice_shows_what_it_says(opened: Opened) 
     assert opened.tab.locator(".winner").inner_text() == "TP2 is cheapest at this rate"
     assert first.split()[0] == "TP1"
     assert "misses it" in first
+
+
+def test_a_picture_of_a_part_is_taken_where_the_part_is(opened: Opened) -> None:
+    """Also where the page was scrolled: a picture of the choice once showed the page's top."""
+    opened.tab.evaluate("scrollTo(0, 0)")
+    top = opened.tab.locator(".choice").bounding_box()["y"]
+    opened.tab.evaluate("scrollTo(0, 700)")
+
+    assert opened.tab.evaluate("scrollY") == 700
+    assert around(opened.tab, ".choice")["y"] == pytest.approx(top - ROUND)
 
 
 def test_a_button_copies_what_stands_beside_it(browser: Browser, page_file: pathlib.Path) -> None:
