@@ -186,7 +186,7 @@ def fleet() -> str:
         f"below {busy.load} load {sum(one.held for one in calm)} of {sum(one.intervals for one in calm)} intervals "
         f"hold the truth; at {busy.load}, {busy.held} of {busy.intervals}"
     )
-    page = "../concepts/fleet.md#held-against-"
+    page = "../concepts/fleet.md#compared-with-"
     compared = (
         f"[closed forms]({page}closed-forms) | {_forms()} | `python -m bench.closed_forms` | 2026-11-27",
         f"[an engine of known costs]({page}a-known-engine) | {engine} | `python -m bench.fleet_engine` | 2026-11-27",
