@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from optimal_tp.account.preflight import capacity_blocks
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cluster import accounting, deadline
 from optimal_tp.experiment import guidance, stages
@@ -16,7 +17,7 @@ from optimal_tp.settings.workload import Load
 from optimal_tp.verdict import contest
 from optimal_tp.verdict.race import rates
 from tests.fakes_pulumi import recorded
-from tests.fakes_stack_files import ROOT
+from tests.fakes_stack_files import ROOT, stack_config
 
 _BUSY = simulation.Effort().at(1.0)
 _LOAD = Load()
@@ -95,11 +96,22 @@ def test_the_preview_that_the_page_shows_is_the_dev_stacks() -> None:
     assert [line.strip() for line in block[1].splitlines()] == [*outputs["plan"], *outputs["cost"]]
 
 
+@pytest.mark.parametrize("page", ["README.md", AWS, "docs/how-to/capacity-block.md", "Pulumi.dev.yaml"])
+def test_a_page_states_what_the_shortest_capacity_block_costs(page: str) -> None:
+    """The least outlay is a block that holds the experiment, whatever of it is used."""
+    _, expected, _ = recorded("Pulumi.dev.yaml").outputs["cost"]
+    hours = capacity_blocks.hours(sum(float(each) for each in re.findall(r"([\d.]+) h ", expected)))
+    neuron = stack_config("Pulumi.dev.yaml")["optimal-tp:infra"]["neuron"]
+
+    assert hours == 24
+    assert f"{hours * neuron['price']['usd_per_hour'] * neuron['maximum_nodes']:.0f} USD" in plain(page)
+
+
 def test_the_readme_states_what_the_dev_stack_costs() -> None:
     """An hour of serving, an idle hour, the whole experiment."""
     outputs, page = recorded("Pulumi.dev.yaml").outputs, plain("README.md")
 
     assert f"about {outputs['usd_per_hour']:.2f} USD an hour while it serves" in page
     assert f"{outputs['usd_per_hour_idle']:.2f} USD an hour idle" in page
-    assert f"some {outputs['usd_expected']:.0f} USD for the experiment" in page
+    assert f"The experiment uses some {outputs['usd_expected']:.0f} USD" in page
     assert f"goes on costing {outputs['usd_per_hour_idle']:.2f} USD an hour" in page
