@@ -8,6 +8,7 @@ from optimal_tp.account.preflight import capacity_blocks
 from optimal_tp.account.preflight.reservations import BLOCK_ENDS_EARLY
 from optimal_tp.cluster import accounting, deadline
 from optimal_tp.experiment import guidance, stages
+from optimal_tp.facts import hardware
 from optimal_tp.fleet import buying, smallest_fleet
 from optimal_tp.fleet.engine import fitting, replay
 from optimal_tp.fleet.simulation import simulation
@@ -94,6 +95,15 @@ def test_the_preview_that_the_page_shows_is_the_dev_stacks() -> None:
 
     assert block is not None
     assert [line.strip() for line in block[1].splitlines()] == [*outputs["plan"], *outputs["cost"]]
+
+
+def test_the_page_lists_where_each_type_is_offered() -> None:
+    """Every region with its zones, and the day on which they were read."""
+    for kind in hardware.INSTANCE_TYPES.values():
+        [row] = [line for line in (ROOT / AWS).read_text(encoding="utf-8").splitlines() if f"| `{kind.name}` |" in line]
+        stated = {region: tuple(zones.split(", ")) for region, zones in re.findall(r"`([a-z0-9-]+)` \(([^)]+)\)", row)}
+        assert stated == {region: tuple(zone[-1] for zone in zones) for region, zones in kind.offered.items()}
+    assert f"Read on {hardware.OFFERINGS_READ_ON}." in plain(AWS)
 
 
 @pytest.mark.parametrize("page", ["README.md", AWS, "docs/how-to/capacity-block.md", "Pulumi.dev.yaml"])

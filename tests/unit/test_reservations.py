@@ -65,14 +65,14 @@ def test_a_reservation_without_end_is_fine() -> None:
     "wrong",
     [
         {"State": "expired"},
-        {"State": "scheduled", "StartDate": NOW + dt.timedelta(days=1)},
         {"State": "payment-pending"},
+        {"State": "scheduled", "StartDate": NOW + dt.timedelta(days=1), "InstanceType": "trn2.48xlarge"},
         {"InstanceType": "trn2.48xlarge"},
         {"AvailabilityZone": "ap-southeast-4a"},
         {"InstancePlatform": "Windows"},
         {"Tenancy": "dedicated"},
     ],
-    ids=lambda wrong: next(iter(wrong)),
+    ids=str,
 )
 def test_a_reservation_that_does_not_fit_is_wrong(wrong: dict[str, object]) -> None:
     """State, type, zone, platform and tenancy all count."""
@@ -81,13 +81,47 @@ def test_a_reservation_that_does_not_fit_is_wrong(wrong: dict[str, object]) -> N
     assert (state, remedy) == ("wrong", "choose a reservation that matches or change infra.neuron to match it")
 
 
-def test_a_block_that_has_not_begun_says_when_it_does() -> None:
-    """A Capacity Block is bought days before."""
-    _, found, _ = told(({**BLOCK, "State": "scheduled", "StartDate": NOW + dt.timedelta(days=1)},))
+SCHEDULED: typing.Final = {
+    **BLOCK,
+    "State": "scheduled",
+    "StartDate": NOW + dt.timedelta(days=1),
+    "AvailableInstanceCount": 0,
+}
+"""A Capacity Block that was bought a day before its start."""
 
-    assert found == (
-        "Capacity Block, scheduled, from 2026-11-25 00:00 UTC, 2 x trn2.3xlarge in ap-southeast-4c, no end"
+
+def test_a_block_that_has_not_begun_is_a_warning_with_its_start() -> None:
+    """A Capacity Block is bought days before; `up` waits for its start."""
+    assert told(until(SCHEDULED, 48)) == (
+        "warning",
+        (
+            "Capacity Block, scheduled, from 2026-11-25 00:00 UTC, 2 x trn2.3xlarge in ap-southeast-4c, "
+            "until 2026-11-26 00:00 UTC: 23.3 h left"
+        ),
+        "it starts at 2026-11-25 00:00 UTC: run `pulumi up` when it starts, not before",
     )
+
+
+@pytest.mark.parametrize(("hours", "state"), [(24 + 5.2, "warning"), (24 + 2.7, "warning"), (24 + 2.6, "wrong")])
+def test_a_scheduled_block_must_hold_the_experiment_from_its_start(hours: float, state: str) -> None:
+    """The hours before its start are none of its own."""
+    assert told(until(SCHEDULED, hours))[0] == state
+
+
+def test_what_else_a_scheduled_block_is_warned_of_stands_beside_its_start() -> None:
+    """The longest experiment outlasts it."""
+    assert told(until(SCHEDULED, 24 + 2.7))[2] == (
+        "it starts at 2026-11-25 00:00 UTC: run `pulumi up` when it starts, not before; "
+        "the experiment may last up to 4.5 h, and its nodes end then"
+    )
+
+
+def test_a_scheduled_block_counts_whole() -> None:
+    """Nothing of it is available before its start, and nobody should buy another one."""
+    available = free([(SCHEDULED,)], (), "ours")
+
+    assert available == 2
+    assert enough(neuron("cr-1"), experiment(), available).state == "fine"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Check that Capacity Blocks and reservations exist, fit, are large enough and last long enough. Pure."""
 
 import collections.abc
+import dataclasses
 import datetime as dt
 import typing
 
@@ -16,6 +17,10 @@ BLOCK_ENDS_EARLY: typing.Final = dt.timedelta(minutes=40)
 """EC2 begins to end a Capacity Block's instances 30 minutes before its end, and Karpenter drains their nodes 10 minutes
 before that (Karpenter 1.14, docs/tasks/odcrs.md)."""
 
+_SCHEDULED: typing.Final = "scheduled"
+"""Bought, and not begun yet (EC2 API, CapacityReservation)."""
+_USABLE: typing.Final = ("active", _SCHEDULED)
+
 
 def reservations(
     neuron: Neuron,
@@ -30,21 +35,23 @@ def reservations(
 def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -> int | Unknown:
     """Return how many reserved instances are free or in use by ``cluster`` itself; ``own`` are all instances.
 
-    Reservations that are not active do not count.
+    A reservation that is scheduled counts whole, as it has nothing available before its start; of the others only
+    active ones count.
     """
     known: list[typing.Any] = []
     for answer in (*answers, own):
         if isinstance(answer, Unknown):
             return answer
     for answer in answers:
-        known += [entry for entry in typing.cast("tuple[typing.Any, ...]", answer) if entry["State"] == "active"]
+        known += [entry for entry in typing.cast("tuple[typing.Any, ...]", answer) if entry["State"] in _USABLE]
     ids = {entry["CapacityReservationId"] for entry in known}
     held = [
         entry
         for entry in typing.cast("tuple[typing.Any, ...]", own)
         if entry.get("CapacityReservationId") in ids and of_cluster(entry, cluster)
     ]
-    return sum(int(entry["AvailableInstanceCount"]) for entry in known) + len(held)
+    sizes = {"active": "AvailableInstanceCount", _SCHEDULED: "TotalInstanceCount"}
+    return sum(int(entry[sizes[entry["State"]]]) for entry in known) + len(held)
 
 
 def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
@@ -68,7 +75,7 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
     required = f"{needed} nodes for the plan{fleet}"
     if isinstance(available, Unknown):
         return unknown(check, available.reason, required)
-    found = f"{available} free"
+    found = f"{available} free or scheduled"
     if available >= needed:
         return Row(check=check, state="fine", found=found, required=required)
     others = [each for each in neuron.capacity_types if each != "reserved"]
@@ -104,7 +111,10 @@ def _reservation(neuron: Neuron, experiment: Experiment, name: str, answer: Answ
         remedy = "choose a reservation that matches or change infra.neuron to match it"
         return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     row = Row(check=check, state="fine", found=found, required=required)
-    return row if end is None else _lasting(row, experiment, end - now, is_block=is_block)
+    begins = max(now, entry["StartDate"]) if entry["State"] == _SCHEDULED and entry.get("StartDate") else now
+    if end is not None:
+        row = _lasting(row, experiment, end - begins, is_block=is_block)
+    return _later(row, begins) if entry["State"] == _SCHEDULED else row
 
 
 def _state(entry: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
@@ -114,9 +124,18 @@ def _state(entry: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
     return f"{entry['State']}, from {starts:%Y-%m-%d %H:%M} UTC"
 
 
+def _later(row: Row, begins: dt.datetime) -> Row:
+    """Return ``row`` of a reservation that ``begins`` later: nothing can be launched before, so `up` waits for it."""
+    if row.state == "wrong":
+        return row
+    wait = f"it starts at {begins:%Y-%m-%d %H:%M} UTC: run `pulumi up` when it starts, not before"
+    remedy = "; ".join(filter(None, [wait, row.remedy]))
+    return dataclasses.replace(row, state="warning", remedy=remedy)
+
+
 def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS answers
     return (
-        entry["State"] == "active"
+        entry["State"] in _USABLE
         and entry["InstanceType"] == neuron.instance_type
         and entry["AvailabilityZone"] in neuron.zones
         and entry.get("InstancePlatform", "Linux/UNIX") == "Linux/UNIX"
@@ -125,7 +144,7 @@ def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS a
 
 
 def _lasting(row: Row, experiment: Experiment, left: dt.timedelta, *, is_block: bool) -> Row:
-    """Return ``row`` with the effect of the reservation's end, ``left`` away, on an experiment that starts now.
+    """Return ``row`` with the effect of the reservation's end on an experiment that has ``left`` until then.
 
     When a Capacity Block ends, so do its instances; those of other reservations run on at the on-demand rate.
     """
