@@ -23,7 +23,7 @@ from optimal_tp.cluster.order import SettingsFile
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
-from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType
+from optimal_tp.facts.hardware import INSTANCE_TYPES, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.measurement.estimate import figure
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.plan.feasibility import DTYPE_BYTES, misfits, with_batches
@@ -61,8 +61,10 @@ def main(options: argparse.Namespace, read: Read | None = None) -> int:
     of = _model(cluster, options)
     unfit: dict[Candidate, str] = misfits(cluster, of, kind, engine=engine)
     slow = impossible(cluster, of, [each for each in of.candidates if each not in unfit], DTYPE_BYTES)
-    rows = [_row(cluster, of, each, options.settings) for each in of.candidates if each not in {**unfit, **slow}]
-    for candidate, why in sorted({**unfit, **slow}.items()):
+    left_out = {**unfit, **slow}
+    held = {each: cores_held(each.degree, whole_chips=engine.whole_chips) for each in of.candidates}
+    rows = [_row(cluster, of, each, held[each], options.settings) for each in of.candidates if each not in left_out]
+    for candidate, why in sorted(left_out.items()):
         sys.stderr.write(f"{candidate.name} is left out: {why}\n")
     if not rows:
         rule = "must have a candidate that fits into memory and could hold the limits"
@@ -103,8 +105,8 @@ def _model(cluster: ClusterSettings, options: argparse.Namespace) -> WorkloadSet
     return found[0]
 
 
-def _row(cluster: ClusterSettings, of: WorkloadSettings, candidate: Candidate, file: str) -> StatedRow:
-    """Return the prediction of one candidate: one server, prefill and decode in steps of their own, no queueing."""
+def _row(cluster: ClusterSettings, of: WorkloadSettings, candidate: Candidate, cores: int, file: str) -> StatedRow:
+    """Return the prediction of one server, which keeps ``cores`` from others: separate prefill and decode, no queue."""
     lengths, limits = asked_lengths(of), of.limits.asked()
     server = server_of(cluster, of, candidate, DTYPE_BYTES, TRAINIUM2)
     most = bound(server, lengths, limits)
@@ -122,7 +124,7 @@ def _row(cluster: ClusterSettings, of: WorkloadSettings, candidate: Candidate, f
         tpot_ms=_brief(1000 * server.decode_step(in_flight, context).seconds),
         output_tokens_per_second=_brief(rate * most.mean_output_tokens),
         requests_per_second=_brief(rate),
-        cores=candidate.degree,
+        cores=cores,
         input_tokens=_brief(prompt_tokens),
         output_tokens=_brief(most.mean_output_tokens),
         model=of.model.name,

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+import yaml
 
 from optimal_tp.__main__ import main
 from optimal_tp.results.predictors.prediction_files import read_stated
@@ -36,6 +37,26 @@ def test_a_stack_file_is_predicted(capsys: pytest.CaptureFixture[str], tmp_path:
         ["1", f"TP{degree}", "1"] for degree in (1, 2, 4)
     ]
     assert f"optimal-tp report RUN --predicted {file}" in " ".join(shown.out.split())
+
+
+def test_a_server_on_a_whole_chip_is_divided_by_the_chips_cores(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    """With the image that gives each server whole chips TP1 keeps three idle cores from others: a quarter per core."""
+    text = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    text["config"]["optimal-tp:infra"]["neuron"]["pair"] = "vllm-neuron-0.29"
+    text["config"]["optimal-tp:workloads"] = {
+        "preset": "chat",
+        "model": {"name": "Qwen/Qwen3-8B", "max_num_seqs": 16},
+        "degrees": [1, 2, 4],
+    }
+    status = main(["predict", written(tmp_path / "Pulumi.dev.yaml", yaml.safe_dump(text)), "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    per_core = [row["requests_per_second"] / row["cores"] for row in rows]
+
+    assert status == 0
+    assert [(row["degree"], row["cores"]) for row in rows] == [(1, 4), (2, 4), (4, 4)]
+    assert per_core == pytest.approx([0.886, 1.77, 3.54], rel=2e-3)
 
 
 def test_the_file_can_be_printed(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:

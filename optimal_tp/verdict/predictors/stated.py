@@ -28,7 +28,8 @@ class StatedRow:
     requests_per_second: float | None = None
     """Of ``cores`` together."""
     cores: int
-    """Logical cores that carry the rates: the degree for the rates of one server, 1 for rates per core."""
+    """Logical cores that carry the rates: those that a server keeps from others, usually its degree; 1 for rates per
+    core."""
     input_tokens: float | None = None
     output_tokens: float | None = None
     """Mean lengths of a request."""
