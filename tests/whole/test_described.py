@@ -219,6 +219,16 @@ def test_init_refuses_a_bad_model_and_a_bad_limit(tmp_path: pathlib.Path, capsys
     assert list(tmp_path.iterdir()) == []
 
 
+def test_init_refuses_a_branch_for_a_commit(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A branch moves, so the next run would have other weights."""
+    assert main(["init", *ANSWERS, "--model", "Qwen/Qwen3-8B@main", "--folder", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "--model: must name the commit of the model's repository, so that every run has the same weights "
+        "(got 'Qwen/Qwen3-8B@main'); write it as Qwen/Qwen3-8B@COMMIT, the commit's 40 digits in place of main: "
+        "a branch or a tag can move\n"
+    )
+
+
 def stack_of_a_known_config(folder: pathlib.Path, config_file: str) -> pathlib.Path:
     """Write a stack whose model is sized by a config.json in ``folder``/mine, and return its file."""
     assert main(["init", *ANSWERS, "--folder", str(folder)]) == 0

@@ -13,6 +13,7 @@ import collections.abc
 import datetime as dt
 import os
 import pathlib
+import re
 import sys
 import typing
 
@@ -39,6 +40,7 @@ _QUESTIONS: typing.Final = (
     ("limit", "Latency limit", "p99_total_ms=400"),
 )
 """Option, question, and default answer; None if there is no default."""
+_COMMIT: typing.Final = re.compile("[0-9a-f]{40}")
 _LIMITS = {
     "total_ms": ("total_latency_ms", "from send to last token"),
     "ttft_ms": ("ttft_ms", "from send to first token"),
@@ -124,10 +126,13 @@ def _model_problems(text: str) -> list[Problem]:
     if not name:
         rule = "must be a model's name and its commit, owner/name@commit"
         return [Problem(path="--model", value=text, rule=rule, remedy="name a model")]
-    if commit or text == Model().name:
+    if _COMMIT.fullmatch(commit) or text == Model().name:
         return []
     rule = "must name the commit of the model's repository, so that every run has the same weights"
-    return [Problem(path="--model", value=text, rule=rule, remedy=f"write it as {name}@COMMIT")]
+    remedy = f"write it as {name}@COMMIT"
+    if commit:
+        remedy += f", the commit's 40 digits in place of {commit}: a branch or a tag can move"
+    return [Problem(path="--model", value=text, rule=rule, remedy=remedy)]
 
 
 def _limit_problems(text: str) -> list[Problem]:
