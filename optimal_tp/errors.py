@@ -20,7 +20,7 @@ class Exit(enum.IntEnum):
     GOOD = 0
     """Settled, planned, valid; nothing is wrong or left."""
     WRONG = 1
-    """Preflight found something wrong, leftovers found something that bills, or a Job could not do its work."""
+    """Preflight or doctor found something wrong, leftovers something that bills, or a Job could not do its work."""
     BAD_INPUT = 2
     """Settings, options or files break a rule: the message lists every bad key with its value, rule and remedy."""
     OPEN = 3
@@ -31,18 +31,6 @@ class Exit(enum.IntEnum):
     """A server, port, disk, bucket or machine failed. What was measured until then is kept."""
     INTERRUPTED = 130
     """Ctrl-C or a signal ended the command. What was measured until then is kept."""
-
-
-EXIT_WORDS: typing.Final[dict[Exit, str]] = {
-    Exit.GOOD: "settled, planned, valid, nothing wrong, nothing left",
-    Exit.WRONG: "preflight or doctor found something wrong, leftovers something that bills",
-    Exit.BAD_INPUT: "a setting, option or answer breaks a rule; nothing was started",
-    Exit.OPEN: "inconclusive, or something is unknown",
-    Exit.VOID: "void: the run failed its own audit",
-    Exit.FAILED: "a server, the storage or the machine failed",
-    Exit.INTERRUPTED: "interrupted by Ctrl-C or a signal; what was measured is kept",
-}
-"""Each status in words."""
 
 
 def gravest(statuses: typing.Iterable[Exit]) -> Exit:

@@ -12,7 +12,6 @@ import typing
 from optimal_tp.cli import COMMANDS
 from optimal_tp.cli.setup.profiles import profile_schema
 from optimal_tp.cli.terminal.argument_parser import parser_of, subparsers_of
-from optimal_tp.errors import EXIT_WORDS, OptimalTpError
 from optimal_tp.measurement.metrics import DERIVED, METRICS, NAMESPACE, Metric
 from optimal_tp.report.document import schema
 from optimal_tp.settings.described.schema import as_text, stack_schema
@@ -56,9 +55,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def cli_page() -> str:
-    """Return the page on the command line as Markdown: every public command's help, and the exit statuses."""
+    """Return the page on the command line as Markdown: every public command's help."""
     os.environ["COLUMNS"] = "100"  # help follows the terminal's width, but a page has a fixed one
-    parts = [_CLI_HEAD, exit_table()]
+    parts = [_CLI_HEAD]
     for name, command in COMMANDS.items():
         if command.is_internal:
             continue
@@ -68,17 +67,6 @@ def cli_page() -> str:
         said = f"{command.line[:1].upper()}{command.line[1:]}."
         parts.append(f"## `optimal-tp {name}`\n\n{said}\n\n```text\n{shown}\n```\n")
     return "\n".join(parts)
-
-
-def exit_table() -> str:
-    """Return the exit statuses as a table, and a table of the errors with their status."""
-    rows = [f"| {int(each)} | {word} |" for each, word in EXIT_WORDS.items()]
-    errors = [f"| `{each.__name__}` | {int(each.exit_status)} | {(each.__doc__ or '').partition(chr(10))[0]} |"
-              for each in OptimalTpError.__subclasses__()
-              if each.__module__ == OptimalTpError.__module__]  # fmt: skip
-    head = "## Exit status\n\n| status | meaning |\n| --- | --- |\n"
-    table = "\n".join(rows)
-    return f"{head}{table}\n\n| error | status | when |\n| --- | --- | --- |\n" + "\n".join(errors) + "\n"
 
 
 def metrics_page() -> str:
@@ -108,6 +96,8 @@ Made from the parsers by `optimal-tp reference cli`; a test keeps it fresh.
 Every command takes `--json`, `--quiet` and `--no-color`, before or after its name. A misspelt command, option or key
 gets the likely one. Without `--stack` a command takes the stack of `OPTIMAL_TP_STACK`, then the one that Pulumi has
 selected.
+
+Each command lists the exit statuses that it has; [exit codes](exit-codes.md) says what each means for all of them.
 """
 _PAGES: typing.Final[dict[str, collections.abc.Callable[[], str]]] = {
     "metrics": metrics_page,
