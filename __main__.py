@@ -14,7 +14,7 @@ from optimal_tp.errors import OptimalTpError
 from optimal_tp.facts import names
 from optimal_tp.plan.stack import compose
 from optimal_tp.settings.described.line_numbers import placed
-from optimal_tp.settings.stack_keys import SECTIONS, require_known
+from optimal_tp.settings.stack_keys import SECTIONS, unknown_keys
 from workloads import experiment
 from workloads.namespace import Identity
 
@@ -22,9 +22,9 @@ aws, file = pulumi.Config("aws"), f"Pulumi.{pulumi.get_stack()}.yaml"
 config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisions/0070-a-template-without-a-program.md
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 try:
-    require_known({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
+    unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
     read = ModelFiles(token=config.get("hub_token"))
-    stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs)
+    stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
 infra, neuron = stack.infra, stack.infra.neuron

@@ -9,9 +9,12 @@ OptimalTpError
 └── Interrupted        SIGINT or SIGTERM ended the run                          exit 130
 """
 
+import collections.abc
 import dataclasses
 import enum
 import typing
+
+T = typing.TypeVar("T")
 
 
 class Exit(enum.IntEnum):
@@ -118,6 +121,15 @@ class SettingsError(OptimalTpError):
         """Keep ``problems`` (at least one) and join their sentences, one a line."""
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def or_problems(parse: collections.abc.Callable[[], T], problems: list[Problem]) -> T | None:
+    """Return what ``parse`` gives; where it raises SettingsError None, and ``problems`` has the broken rules too."""
+    try:
+        return parse()
+    except SettingsError as error:
+        problems += error.problems
+        return None
 
 
 class CapacityError(OptimalTpError):

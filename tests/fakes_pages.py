@@ -63,7 +63,8 @@ A sweep ends with the gravest code of its runs: interrupted, failed, bad input, 
 ## Errors
 
 An error is one sentence for each broken rule, on standard error: what and where, the value found there, the rule, the
-remedy. All broken rules of an input are reported at once. In Python each error is a class of `optimal_tp/errors.py`:
+remedy. All bad keys of an input are reported at once, also those of several sections; whether right keys contradict
+each other is checked after that. In Python each error is a class of `optimal_tp/errors.py`:
 
 | error | meaning | code |
 | --- | --- | --- |

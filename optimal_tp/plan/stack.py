@@ -6,10 +6,11 @@ of ``infra`` that knows of ``workloads``: how many nodes, for how long and at wh
 
 import collections.abc
 import dataclasses
+import functools
 import pathlib
 
 from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
-from optimal_tp.errors import OptimalTpError
+from optimal_tp.errors import OptimalTpError, Problem, SettingsError, or_problems
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import DTYPE_BYTES, feasible_plan, with_batches
 from optimal_tp.plan.lineup import Lineup
@@ -17,7 +18,7 @@ from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
 from optimal_tp.settings.spend import Results, parse_spend
-from optimal_tp.settings.stack_config import StackConfig, stack_config
+from optimal_tp.settings.stack_config import StackConfig, loose_config
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
 from optimal_tp.settings.stack_keys import HUB_TOKEN, PROJECT
 
@@ -39,18 +40,24 @@ def compose(
     file: str,
     read: Read = local_file,
     outputs: Outputs = by_command,
+    unknown: collections.abc.Sequence[Problem] = (),
 ) -> Stack:
     """Return the stack of ``sections``, by the names in SECTIONS, whose AWS calls go to ``region``.
 
     ``read`` gives the config.json of models that are not known by name; by default only from this machine.
-    ``outputs`` gives those of the stack that ``infra.existing.stack`` names.
+    ``outputs`` gives those of the stack that ``infra.existing.stack`` names. ``unknown`` are keys beside the sections
+    that nobody reads: they are refused together with the bad keys of all sections.
     Raises SettingsError with what is wrong in ``file``, a budget below what is expected included, and CapacityError
     where nodes cannot hold the servers.
     """
-    infra = parse_infra(with_outputs(sections["infra"], outputs, file=file), file=file)
-    spend = parse_spend(sections["spend"], file=file)
-    workloads = parse_cluster(sections, file=file)
-    require_region(infra, region, file=file)
+    problems = list(unknown)
+    infra = or_problems(lambda: parse_infra(with_outputs(sections["infra"], outputs, file=file), file=file), problems)
+    spend = or_problems(lambda: parse_spend(sections["spend"], file=file), problems)
+    workloads = or_problems(lambda: parse_cluster(sections, file=file), problems)
+    if infra is not None:
+        or_problems(functools.partial(require_region, infra, region, file=file), problems)
+    if problems or infra is None or spend is None or workloads is None:
+        raise SettingsError(problems)
     neuron = infra.neuron
     workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
@@ -88,11 +95,12 @@ def read_stack(
 
     ``reader`` makes what reads config.json files, with the stack's token for a hub.
     """
-    config = stack_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
+    config, unknown = loose_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     token = config.values.get(f"{PROJECT}:{HUB_TOKEN}")
     read = reader(token if isinstance(token, str) else None)
     try:
-        return compose(config.sections, str(config.values["aws:region"]), file=config.file, read=read), config
+        region = str(config.values["aws:region"])
+        return compose(config.sections, region, file=config.file, read=read, unknown=unknown), config
     except OptimalTpError as error:
         raise config.hidden(error) from None
 

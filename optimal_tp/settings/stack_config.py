@@ -13,7 +13,7 @@ import typing
 
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.settings.parser import read_yaml
-from optimal_tp.settings.stack_keys import PROFILE, PROJECT, SECTIONS, require_known
+from optimal_tp.settings.stack_keys import PROFILE, PROJECT, SECTIONS, unknown_keys
 
 HIDDEN: typing.Final = "[secret]"
 COMMAND = "pulumi"
@@ -70,6 +70,14 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
 
     Raises SettingsError if it cannot be read, a key is missing, or one of ours is not known.
     """
+    found, unknown = loose_config(name, folder, needed=needed)
+    if unknown:
+        raise SettingsError(unknown)
+    return found
+
+
+def loose_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...]) -> tuple[StackConfig, list[Problem]]:
+    """Return the same with the keys that are not known, which no longer raise: they must not hide other mistakes."""
     file = f"Pulumi.{name.rsplit('/', maxsplit=1)[-1]}.yaml"
     told, why = _by_pulumi(name, folder)
     found = (
@@ -78,10 +86,10 @@ def stack_config(name: str, folder: pathlib.Path, *, needed: tuple[str, ...] = (
     problems = [
         Problem(path=key, value=..., rule="must be set", file=file) for key in needed if found.values.get(key) is None
     ]
+    unknown = unknown_keys(found.values, project=project_name(folder), file=file)
     if problems:
-        raise SettingsError(problems)
-    require_known(found.values, project=project_name(folder), file=file)
-    return found
+        raise SettingsError([*problems, *unknown])
+    return found, unknown
 
 
 def _by_pulumi(name: str, folder: pathlib.Path) -> tuple[StackConfig | None, str]:

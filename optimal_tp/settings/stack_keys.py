@@ -23,11 +23,19 @@ _WHO_ASKS: typing.Final = (
 def require_known(keys: collections.abc.Iterable[str], *, project: str, file: str) -> None:
     """Raise SettingsError with every key of ours that the program does not read, and every one that it cannot honour.
 
-    ``keys`` are all keys of a stack. ``project`` is the Pulumi project's name, the namespace of a key without one.
+    The arguments are those of ``unknown_keys``.
     """
-    problems = [found for key in keys if (found := _problem(key, project, file)) is not None]
+    problems = unknown_keys(keys, project=project, file=file)
     if problems:
         raise SettingsError(problems)
+
+
+def unknown_keys(keys: collections.abc.Iterable[str], *, project: str, file: str) -> list[Problem]:
+    """Return every key of ours that the program does not read, and every one that it cannot honour.
+
+    ``keys`` are all keys of a stack. ``project`` is the Pulumi project's name, the namespace of a key without one.
+    """
+    return [found for key in keys if (found := _problem(key, project, file)) is not None]
 
 
 def _problem(key: str, project: str, file: str) -> Problem | None:

@@ -159,6 +159,32 @@ def test_a_bad_key_is_told_with_its_line(
     ]
 
 
+def test_mistakes_in_every_section_are_told_at_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt section hides nothing, and one section's mistakes do not wait for another's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert main(["init", *ANSWERS]) == 0
+    path = pathlib.Path("Pulumi.dev.yaml")
+    text = path.read_text(encoding="utf-8").replace("maximum_nodes: 1", "maximum_nodes: 0").replace("[1, 2, 4]", "[3]")
+    path.write_text(
+        text.replace("budget_usd: ", "budget_usd: -").replace("aws:region: ", "aws:region: us-west-2 #")
+        + "  optimal-tp:servng: {}\n  optimal-tp:loadtest: { pods: 0 }\n",
+        encoding="utf-8",
+    )
+    capsys.readouterr()
+
+    assert main(["settings", "check", "--stack", "dev"]) == 2
+    assert [line.split()[1].rstrip(":") for line in capsys.readouterr().err.splitlines()] == [
+        "optimal-tp:servng",
+        "infra.neuron.maximum_nodes",
+        "spend.budget_usd",
+        "workloads.degrees[0]",
+        "loadtest.pods",
+    ]
+
+
 def test_init_writes_a_stack_file_that_passes(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
