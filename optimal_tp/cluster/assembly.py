@@ -292,11 +292,15 @@ async def assembled(order: Order, life: Life, access: Access = OPEN) -> int:
 
 
 async def conducted(session: Session) -> RunRecord:
-    """Conduct ``session``; if it fails, show the error in the progress display too."""
+    """Conduct ``session``; if it fails, show the error in the progress that the bucket keeps too.
+
+    On a terminal the command itself prints the error when it ends.
+    """
     try:
         return await session.conduct()
     except OptimalTpError as error:
-        session.watcher.say(str(error))
+        if isinstance(session.watcher, Beacon):
+            session.watcher.say(str(error))
         session.watcher.end()
         raise
 

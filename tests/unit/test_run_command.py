@@ -1,18 +1,27 @@
 """The run command's line: everything that is wrong with it is told at once, before anything is asked of a server."""
 
 import argparse
+import asyncio
+import io
 import pathlib
+import typing
 
 import pytest
+from rich.console import Console
 
 from optimal_tp.cli.run import asked, configure
+from optimal_tp.cluster.assembly import conducted
 from optimal_tp.cluster.beginnings import degree_of
 from optimal_tp.cluster.order import ModelOrder, Order
-from optimal_tp.errors import SettingsError
+from optimal_tp.errors import ServerFailed, SettingsError
+from optimal_tp.experiment.session import Session
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.plan.lineup import Refusal
+from optimal_tp.telemetry.console import PlainWatcher, Watcher
+from optimal_tp.telemetry.heartbeat import Beacon
 from tests.fakes_candidates import TP1, TP2, TP4
 from tests.fakes_run import parsed, settings
+from tests.fakes_watch import PROGRESS
 
 
 def _parsed(folder: pathlib.Path, *words: str, settings: str = "workloads: {degrees: [1, 2]}\n") -> Order:
@@ -47,6 +56,29 @@ def test_a_candidate_that_the_plan_refused_keeps_the_plans_word() -> None:
     found = ModelOrder(settings=parsed(settings(degrees=[1, 4])), targets={TP1: ("http://a",)}, gates=gates)
 
     assert (degree_of(TP4, found).gate, degree_of(TP4, found).reason) == ("no-fit", "it needs 20 GiB")
+
+
+class _Unreachable:
+    """A session whose servers do not answer."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher = watcher
+
+    async def conduct(self) -> None:
+        raise ServerFailed("http://a does not answer")
+
+
+@pytest.mark.parametrize("in_cluster", [False, True])
+def test_a_failure_is_said_once_on_a_terminal_and_kept_for_who_watches(*, in_cluster: bool) -> None:
+    """The command itself says it at its end; in a cluster the bucket has it for `watch`."""
+    screen = io.StringIO()
+    watcher: Watcher = PlainWatcher(Console(file=screen))
+    if in_cluster:
+        watcher = Beacon(watcher, lambda _: None, PROGRESS)
+    with pytest.raises(ServerFailed):
+        asyncio.run(conducted(typing.cast("Session", _Unreachable(watcher))))
+
+    assert ("http://a does not answer" in screen.getvalue()) == in_cluster
 
 
 def test_a_bucket_is_told_from_a_folder(tmp_path: pathlib.Path) -> None:
