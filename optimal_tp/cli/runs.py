@@ -55,7 +55,9 @@ def main(options: argparse.Namespace) -> int:
         console.print(f"{options.folder} holds no run yet; optimal-tp local makes one", soft_wrap=True)
         return 0
     table = rich.table.Table(box=None, pad_edge=False)
-    for head in ("Folder", "Started", "Model", "Outcome", "Winner"):
+    # Whole, however narrow the terminal is, so that it can be copied.
+    table.add_column("Folder", no_wrap=True, min_width=max(len(each.folder) for each in found))
+    for head in ("Started", "Model", "Outcome", "Winner"):
         table.add_column(head, overflow="fold")
     for each in found:
         cells = (each.folder, (each.started or "")[:16].replace("T", " "), each.model, each.outcome, each.winner)

@@ -139,6 +139,20 @@ def test_quiet_says_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_runs_keep_the_names_of_their_folders_whole(
+    columns: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that one can be copied from a narrow terminal, too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", columns)
+    name = "out/20261128T101112Z-7e2e-a-long-name"
+    store(tmp_path / name, *planted_run(blocks=20, requests=30))
+
+    assert main(["runs", "out"]) == 0
+    assert name in [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+
+
 def test_runs_of_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence."""
     assert main(["runs", "nowhere"]) == 2
