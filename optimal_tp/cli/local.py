@@ -46,6 +46,8 @@ def main(asked: argparse.Namespace) -> int:
             read_sizes(pathlib.Path(asked.model))
         if output.is_json(asked):
             sys.stdout.write(json.dumps({"file": file, "valid": True}) + "\n")
+        else:
+            sys.stdout.write(f"{file}: the form is right\n")
         return 0
     request = Request(
         profile=profiles[0],

@@ -59,6 +59,14 @@ def test_the_report_opens_at_the_end(
     assert opened == [(tmp_path / "runs" / "last" / "report.html").as_uri()]
 
 
+def test_a_checked_profile_is_said_to_be_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, so that success is not silence."""
+    assert main(["local", "--check", "--profile", "quick"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+
+    assert line.endswith("quick.yaml: the form is right")
+
+
 def test_a_checked_profile_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """One object, as of settings check."""
     assert main(["local", "--check", "--profile", "quick", "--json"]) == 0
