@@ -194,7 +194,8 @@ def test_init_writes_a_stack_file_that_passes(
 
     assert main(["init", *ANSWERS, "--reservation", "cr-0123456789abcdef0"]) == 0
     assert main(["settings", "check", "--stack", "dev", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"file": "Pulumi.dev.yaml", "valid": True}
+    checked = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (checked["file"], checked["valid"]) == ("Pulumi.dev.yaml", True)
     written = yaml.safe_load(pathlib.Path("Pulumi.dev.yaml").read_text(encoding="utf-8"))
     jsonschema.Draft7Validator(json.loads(pathlib.Path(STACK_SCHEMA).read_text(encoding="utf-8"))).validate(written)
     assert main(["init", *ANSWERS]) == 2
@@ -275,7 +276,7 @@ def test_check_reads_a_config_of_this_machine(
     path = stack_of_a_known_config(tmp_path, config_file)
 
     assert main(["settings", "check", str(path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"{path}: every key is right"
+    assert capsys.readouterr().out.splitlines()[-1] == f"{path}: the form is right; preflight checks the values"
     monkeypatch.chdir(tmp_path)
     assert main(["settings", "check", "--stack", "dev"]) == 0
 
@@ -296,7 +297,36 @@ def test_check_takes_a_profile_by_its_file(capsys: pytest.CaptureFixture[str]) -
     path = PROFILES / "quick.yaml"
 
     assert main(["settings", "check", str(path)]) == 0
-    assert capsys.readouterr().out == f"{path}: every key is right\n"
+    assert capsys.readouterr().out == f"{path}: the form is right\n"
+
+
+def test_check_warns_of_what_is_right_in_form_only(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Examples that nobody replaced, and a share where a percentage is meant."""
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "Pulumi.dev.yaml"
+    text = (ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("percentile: 99", "percentile: 0.99"), encoding="utf-8")
+
+    assert main(["settings", "check", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            "warning: infra.neuron.reservation_ids: cr-0123456789abcdef0 is the example's; put in the id of your "
+            "reservation or Capacity Block once you have one"
+        ),
+        (
+            "warning: infra.control_plane.public_access_cidrs: 203.0.113.0/24 is kept for examples; put in the network "
+            "that you work from"
+        ),
+        (
+            "warning: workloads.limits.total_latency_ms.percentile: 0.99 asks for 0.99 % of the requests; write 99 for "
+            "99 %"
+        ),
+        f"{path}: the form is right; preflight checks the values",
+    ]
+    assert main(["settings", "check", str(path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 3
 
 
 def test_check_of_a_word_says_how_to_name_a_stack(capsys: pytest.CaptureFixture[str]) -> None:

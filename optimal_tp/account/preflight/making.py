@@ -158,13 +158,19 @@ def _is_default(version: typing.Any, minor: KubernetesMinor) -> bool:  # noqa: A
     return any(each.get("defaultVersion") and each.get("clusterVersion", minor) == minor for each in fits)
 
 
+def example_networks(settings: InfraSettings) -> list[str]:
+    """Return the networks that may reach the API server and are kept for documentation: nobody's own."""
+    cidrs = settings.control_plane.public_access_cidrs
+    return [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
+
+
 def networks(settings: InfraSettings, there: Answer) -> Row:
     """Say which networks in the settings are examples, and whether the API server is reachable.
 
     ``there`` is the cluster, if it exists.
     """
     cidrs = settings.control_plane.public_access_cidrs
-    examples = [cidr for cidr in cidrs if any(ipaddress.IPv4Network(cidr).subnet_of(block) for block in _EXAMPLES)]
+    examples = example_networks(settings)
     check = "access to the API server"
     if first_up.is_closed(settings):
         required = "reachable from where `up` runs"

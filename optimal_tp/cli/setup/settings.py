@@ -1,4 +1,6 @@
-"""Check a stack file, print the schema for editors, or explain one key.
+"""Check the form of a stack file, print the schema for editors, or explain one key.
+
+check names every bad key and warns of examples that were not replaced. It reads the file only: preflight asks AWS.
 
 Exit status: 0 the file is valid, 2 it breaks a rule, or the key is unknown.
 Example: optimal-tp settings check
@@ -16,6 +18,8 @@ import re
 import sys
 import typing
 
+from optimal_tp.account.preflight.making import example_networks
+from optimal_tp.account.preflight.reservations import EXAMPLE
 from optimal_tp.cli.setup.profiles import profile_schema
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack
@@ -24,6 +28,8 @@ from optimal_tp.local.profile import read_profile
 from optimal_tp.plan.stack import read_stack
 from optimal_tp.settings.described.fields import Setting, all_settings
 from optimal_tp.settings.described.schema import as_text, stack_schema
+from optimal_tp.settings.infra import InfraSettings
+from optimal_tp.settings.workload import WorkloadSettings
 
 _STACK_FILE: typing.Final = re.compile(r"Pulumi\.([^.]+)\.ya?ml")
 
@@ -69,15 +75,49 @@ def _check(options: argparse.Namespace) -> None:
     if options.file is not None:
         stack, profile, folder = _named(options)
     if profile is not None:
-        _, file = read_profile(profile)
+        profiles, file = read_profile(profile)
+        warnings = [line for each in profiles for line in _low_percentiles(each.workloads)]
+        said = "the form is right"
     else:
         stack = selected_stack(stack, folder)
-        read_stack(stack, folder, lambda _: functools.partial(_read_here, folder))
+        read, _ = read_stack(stack, folder, lambda _: functools.partial(_read_here, folder))
         file = str(folder / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml")
+        warnings = [
+            *_examples(read.infra),
+            *(line for each in read.workloads.models for line in _low_percentiles(each)),
+        ]
+        said = "the form is right; preflight checks the values"
     if output.is_json(options):
-        sys.stdout.write(json.dumps({"file": file, "valid": True}) + "\n")
+        sys.stdout.write(json.dumps({"file": file, "valid": True, "warnings": warnings}) + "\n")
     else:
-        sys.stdout.write(f"{file}: every key is right\n")
+        sys.stdout.write("".join(f"warning: {line}\n" for line in warnings) + f"{file}: {said}\n")
+
+
+def _examples(infra: InfraSettings) -> list[str]:
+    """Return a sentence for each example of the stack files that still stands in ``infra``."""
+    found = []
+    if EXAMPLE in infra.neuron.reservation_ids:
+        found.append(
+            f"infra.neuron.reservation_ids: {EXAMPLE} is the example's; put in the id of your reservation or Capacity "
+            "Block once you have one"
+        )
+    networks = ", ".join(example_networks(infra))
+    if networks:
+        found.append(
+            f"infra.control_plane.public_access_cidrs: {networks} is kept for examples; put in the network that you "
+            "work from"
+        )
+    return found
+
+
+def _low_percentiles(settings: WorkloadSettings) -> list[str]:
+    """Return a sentence for each limit whose percentile is below 1: it was probably meant as a share."""
+    return [
+        f"workloads.limits.{metric}.percentile: {limit.percentile:g} asks for {limit.percentile:g} % of the requests; "
+        f"write {100 * limit.percentile:g} for {100 * limit.percentile:g} %"
+        for metric, limit in settings.limits.asked().items()
+        if limit.percentile < 1
+    ]
 
 
 def _named(options: argparse.Namespace) -> tuple[str | None, str | None, pathlib.Path]:
