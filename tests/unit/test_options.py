@@ -28,6 +28,9 @@ def parsed(*words: str) -> argparse.Namespace:
     [
         (["--concurrency", "4", "--think-seconds", "1"], schedule.Closed(concurrency=4, think_seconds=1)),
         (["--mode", "constant", "--rate", "5"], schedule.Constant(rate_per_second=5)),
+        (["--mode", "constant", "--rate", "5/s"], schedule.Constant(rate_per_second=5)),
+        (["--mode", "constant", "--rate", "300/min"], schedule.Constant(rate_per_second=5)),
+        (["--mode", "constant", "--rate", "1.8e4/h"], schedule.Constant(rate_per_second=5)),
         (["--mode", "poisson", "--rate", "5", "--seed", "3"], schedule.Poisson(rate_per_second=5, seed=3)),
         (["--mode", "rising", "--rates", "1,2.5"], schedule.Rising(rates_per_second=(1, 2.5), step_seconds=10)),
         (["http://h:2", "--mode", "seed"], schedule.Rotation(servers=2)),

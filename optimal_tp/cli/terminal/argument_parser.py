@@ -18,7 +18,7 @@ _ONE_OF = re.compile(r"one of the arguments (?P<names>.+) is required$")
 _TYPE = re.compile(r"argument (?P<name>.+?): invalid (?P<type>\w+) value: (?P<value>.+)$")
 _WIDEST = 100
 """Widest help, in columns."""
-_KINDS = {"int": "a whole number", "float": "a number"}
+_KINDS = {"int": "a whole number", "float": "a number", "rate": "a number, or one with its unit: 5/s, 300/min or 2e6/h"}
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -62,6 +62,18 @@ class Options:
     samples: pathlib.Path
 
 
+_SECONDS: typing.Final = {"": 1, "s": 1, "min": 60, "h": 3600}
+"""Of a rate's unit, as ``optimal-tp plan`` writes it."""
+
+
+def rate(text: str) -> float:
+    """Return requests per second in ``text``: "5", "5/s", "300/min" or "2e6/h". Raises ValueError, as argparse asks."""
+    number, slash, unit = (part.strip() for part in text.partition("/"))
+    if (slash and not unit) or unit not in _SECONDS:
+        raise ValueError(text)
+    return float(number) / _SECONDS[unit]
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
@@ -70,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
     add("--think-seconds", type=float, metavar="S", help="closed: pause between a slot's requests (default 0)")
-    add("--rate", type=float, metavar="R", help="constant, poisson: requests per second; trace: stretched to this mean")
+    add("--rate", type=rate, metavar="R", help="constant, poisson: 5 (a second), 5/s or 300/min; trace: its new mean")
     add("--rates", metavar="R,R,...", help="rising: requests per second of each step")
     add("--step-seconds", type=float, metavar="S", help=f"rising: length of a step (default {STEP_SECONDS})")
     add(
