@@ -7,7 +7,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.families import ASSUMED, Config, is_known, shape_from_config, text_part
 from optimal_tp.facts.known import POSITIONS, SHAPES
 from optimal_tp.facts.packing import bits_per_weight, scheme
-from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters
+from optimal_tp.facts.shapes import ModelShape, kv_values_per_token, parameters, split_weights
 
 INDEX: typing.Final = "model.safetensors.index.json"
 """File beside weights in several files: it maps tensors to files and has the total number of bytes."""
@@ -16,6 +16,8 @@ _ALREADY_STRETCHED = ("default", "llama3", "longrope", "su", "mrope")
 """Kinds of ``rope_scaling`` whose ``max_position_embeddings`` is the served length; vLLM multiplies those of others."""
 _CONFIRMS_SHARE = 0.02
 """Largest relative difference from the index with which an unknown family's arithmetic is accepted."""
+_PLAIN_SHARE = 0.95
+"""An index with fewer bytes than this share of two a parameter lists packed weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,10 @@ class Sizes:
     """Source of the shape."""
     stored: int | None = None
     """Parameters in the checkpoint by its index; None without an index, or if packed weights hide their number."""
+    stored_bytes: int | None = None
+    """Bytes of the checkpoint's tensors by its index; None without one."""
+    weight_bytes: int | None = None
+    """Bytes of one plain weight by the dtype of its config.json; None where that does not say."""
     quantization: str | None = None
     """``quant_method`` of weights that are stored packed."""
     packed_bits: float | None = None
@@ -45,19 +51,48 @@ class Sizes:
         again = shape.tied and beyond == shape.vocab * shape.hidden
         return 0 if again else max(0, beyond)
 
-    def checkpoint_bytes(self, dtype_bytes: int) -> int:
-        """Return the bytes of the checkpoint's parameters, by its index if that has their number."""
-        return dtype_bytes * (parameters(self.shape) if self.stored is None else self.stored)
+    @property
+    def packing(self) -> str | None:
+        """Return in words what says that the weights are stored packed; None for plain ones.
+
+        ModelOpt may say it in a file of its own, hf_quant_config.json; the index then has too few bytes.
+        """
+        if self.quantization is not None:
+            return f"quantization_config in {self.source} says {self.quantization}"
+        counted = parameters(self.shape)
+        if self.stored_bytes is None or self.stored_bytes >= _PLAIN_SHARE * 2 * counted:
+            return None
+        return (
+            f"the {INDEX} beside {self.source} has {self.stored_bytes / 1e9:.2f} GB for {counted / 1e9:.2f} billion "
+            f"parameters, {self.stored_bytes / counted:.2f} bytes each"
+        )
+
+    def download(self, dtype_bytes: int) -> tuple[int, str]:
+        """Return the bytes of the checkpoint's weights, and in words what says so; without an index they are counted.
+
+        Each weight then takes the bits of its packing, the bytes of config.json's dtype, or else ``dtype_bytes``.
+        """
+        if self.stored_bytes is not None:
+            return self.stored_bytes, f"by {INDEX}"
+        weights = parameters(self.shape) if self.stored is None else self.stored
+        each = dtype_bytes if self.weight_bytes is None else self.weight_bytes
+        if self.packed_bits is not None:
+            split = split_weights(self.shape, self.shape.kv_heads)
+            bits = f"{self.packed_bits:.4g} bits a weight of the layers, by its quantization_config"
+            return round(split * self.packed_bits / 8) + (weights - split) * each, bits
+        said = "assumed" if self.weight_bytes is None else "by its config.json"
+        return weights * each, f"{each} bytes a weight, {said}"
 
     def line(self, name: str, dtype_bytes: int) -> str:
         """Return the figures of the model called ``name`` in one line, each with its source."""
         shape = self.shape
         token = kv_values_per_token(shape) * dtype_bytes
+        size, said = self.download(dtype_bytes)
         grouped = "" if shape.kv_heads == shape.q_heads else f" for {shape.q_heads} query heads"
         return (
             f"{name}: {self._counted()}; the KV cache takes {token / 1024:g} KiB a token (2 x {shape.layers} layers x "
-            f"{shape.kv_heads} heads of {shape.head_dim}{grouped} x {dtype_bytes} bytes){self._windowed()}; sizes from "
-            f"{self.source}"
+            f"{shape.kv_heads} heads of {shape.head_dim}{grouped} x {dtype_bytes} bytes){self._windowed()}; its files "
+            f"have {size / 1e9:.2f} GB ({said}); sizes from {self.source}"
         )
 
     def _counted(self) -> str:
@@ -109,6 +144,8 @@ def sizes_from_config(config: Config, index: typing.Mapping[str, typing.Any] | N
         shape=shape,
         source=where,
         stored=stored,
+        stored_bytes=_stored_bytes(index),
+        weight_bytes=_weight_bytes(config),
         quantization=packed,
         packed_bits=bits,
         positions=_positions(config),
@@ -135,17 +172,26 @@ def _packed(config: Config) -> dict[str, typing.Any] | None:
     return None
 
 
-def _stored(config: Config, index: typing.Mapping[str, typing.Any] | None) -> int | None:
+def _metadata(index: typing.Mapping[str, typing.Any] | None) -> dict[str, typing.Any]:
     said = None if index is None else index.get("metadata")
-    if not isinstance(said, dict):
-        return None
-    counted, size = said.get("total_parameters"), said.get("total_size")
+    return said if isinstance(said, dict) else {}
+
+
+def _stored_bytes(index: typing.Mapping[str, typing.Any] | None) -> int | None:
+    size = _metadata(index).get("total_size")
+    return int(size) if isinstance(size, (int, float)) else None
+
+
+def _weight_bytes(config: Config) -> int | None:
+    kinds = (part.get(key) for part in (text_part(config), config) for key in ("dtype", "torch_dtype"))
+    return _BYTES.get(str(next((kind for kind in kinds if kind is not None), None)))
+
+
+def _stored(config: Config, index: typing.Mapping[str, typing.Any] | None) -> int | None:
+    counted, size, each = _metadata(index).get("total_parameters"), _stored_bytes(index), _weight_bytes(config)
     if isinstance(counted, int):
         return counted
-    text = text_part(config)
-    kinds = (part.get(key) for part in (text, config) for key in ("dtype", "torch_dtype"))
-    each = _BYTES.get(str(next((kind for kind in kinds if kind is not None), None)))
-    return None if each is None or not isinstance(size, (int, float)) else int(size) // each
+    return None if each is None or size is None else size // each
 
 
 def _refuse_unless_confirmed(shape: ModelShape, stored: int | None, where: str) -> None:

@@ -15,6 +15,12 @@ Read = collections.abc.Callable[[str], bytes]
 """Returns the content of a path, ``s3://…`` or ``https://…``. Raises FileNotFoundError, PermissionError, OSError."""
 CONFIG: typing.Final = "config.json"
 TOKEN_COMMAND: typing.Final = "pulumi config set --secret optimal-tp:hub_token"  # noqa: S105 - the command, no token
+# Read 2026-11-27: its pages vllm-neuron/docs (quantization, recipe of gpt-oss), and the vLLM guide of NxD Inference,
+# which quantizes at load and wants no --quantization.
+_LOADED: typing.Final = (
+    "AWS's images on NxD Inference load only those, and the image of vLLM's Neuron plugin adds only fp8 and modelopt, "
+    "which optimal-tp does not set up (AWS Neuron documentation of SDK 2.32)"
+)
 
 
 def local_file(address: str) -> bytes:
@@ -41,11 +47,9 @@ def with_sizes(settings: ClusterSettings, read: Read, *, file: str) -> ClusterSe
             problems += [dataclasses.replace(each, file=file if each.path in own else "") for each in error.problems]
             continue
         found[of.model.name] = sizes
-        if sizes.quantization is not None:
-            rule = (
-                f"must have weights in BF16 or FP16, the only ones that AWS's images load; quantization_config in "
-                f"{sizes.source} says {sizes.quantization}"
-            )
+        packing = sizes.packing
+        if packing is not None:
+            rule = f"must have weights in BF16 or FP16: {_LOADED}; {packing}"
             remedy = "use the original model instead of the quantized one"
             problems.append(Problem(path=key, value=of.model.name, rule=rule, remedy=remedy, file=file))
         problems += _too_long(settings, index, sizes, file)

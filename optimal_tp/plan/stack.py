@@ -73,7 +73,7 @@ def compose(
     )
     cost = HourlyCost(node_usd=neuron.price.usd_per_hour, nodes=plan.nodes, idle_usd=sizing.idle_usd_per_hour(infra))
     fetched_usd = sum(
-        sizing.model_traffic_usd(infra, workloads.source(of), workloads.sizes_of(of).checkpoint_bytes(DTYPE_BYTES))
+        sizing.model_traffic_usd(infra, workloads.source(of), workloads.sizes_of(of).download(DTYPE_BYTES)[0])
         for of in workloads.models
     )
     money = forecast(

@@ -17,7 +17,7 @@ import time
 import typing
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.facts.families import shape_from_config
+from optimal_tp.facts.families import shape_from_config, text_part
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.pods import folders
 from optimal_tp.pods.container import end_on_sigterm, say
@@ -121,7 +121,7 @@ def _gb(size_bytes: int) -> str:
 def check_shape(draft: pathlib.Path, planned: ModelShape) -> None:
     """Hold the fetched config.json against the sizes that the plan was computed with.
 
-    Raises FetchError when they differ, SettingsError when the config has none.
+    Raises FetchError when they differ or the weights are packed, SettingsError when the config has none.
     """
     path = draft / _CONFIG
     try:
@@ -137,6 +137,13 @@ def check_shape(draft: pathlib.Path, planned: ModelShape) -> None:
             f"the fetched model must be the planned one, but its config.json has {differences}; "
             "correct workloads.model.name, serving.config_file or shape_as"
         )
+    for part in (config, text_part(config)):
+        if isinstance(part.get("quantization_config"), dict):
+            packed = part["quantization_config"].get("quant_method", "unknown")
+            raise FetchError(
+                "the fetched model must have weights in BF16 or FP16, but its config.json has a quantization_config "
+                f"({packed}); serve the original model instead of the quantized one"
+            )
 
 
 def main(arguments: typing.Sequence[str], *, store: collections.abc.Callable[[], "S3Client"]) -> int:

@@ -253,6 +253,21 @@ def test_a_model_of_another_size_than_planned_is_refused(
     )
 
 
+def test_packed_weights_are_refused_before_they_are_fetched(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With serving.shape_as no config.json is read before; no image loads them, so nothing but that file is fetched."""
+    config = json.dumps({**CONFIG, "quantization_config": {"quant_method": "awq", "bits": 4}}).encode()
+    objects = {f"models/mine/{name}": FILES[name] for name in NEEDED} | {"models/mine/config.json": config}
+
+    assert run(tmp_path / "qwen", "s3://models/mine", store=FakeS3(objects)) != 0
+    assert last_line(capsys) == (
+        "not fetched: the fetched model must have weights in BF16 or FP16, but its config.json has a "
+        "quantization_config (awq); serve the original model instead of the quantized one"
+    )
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_progress_is_said_again_and_again(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The Job's log has how much is there, of how much, and how fast it comes."""
     (tmp_path / "part").write_bytes(b"x" * 30_000_000)

@@ -4,7 +4,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES
-from optimal_tp.facts.sizes import INDEX
+from optimal_tp.facts.sizes import INDEX, sizes_from_config
 from optimal_tp.plan.feasibility import on_cores
 from optimal_tp.plan.model_sizes import size_lines, with_sizes
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
@@ -13,6 +13,7 @@ from tests.fakes_configs import LLAMA, Place
 HUB = "https://huggingface.co/meta-llama/Llama-3.2-1B/resolve/abc"
 MODEL = {"name": "meta-llama/Llama-3.2-1B", "revision": "abc"}
 FILE = "Pulumi.dev.yaml"
+AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128}
 
 
 def asked(read: Place, model: object = MODEL, **serving: object) -> ClusterSettings:
@@ -39,8 +40,8 @@ def test_a_known_name_is_not_asked_for() -> None:
 
     assert line(place, {"name": "Qwen/Qwen3-0.6B"}) == (
         "Qwen3-0.6B: 0.60 billion parameters by arithmetic, head and embedding tied; the KV cache takes 112 KiB a "
-        "token (2 x 28 layers x 8 heads of 128 for 16 query heads x 2 bytes); sizes from the table of known models "
-        "(Qwen/Qwen3-0.6B)"
+        "token (2 x 28 layers x 8 heads of 128 for 16 query heads x 2 bytes); its files have 1.19 GB (2 bytes a "
+        "weight, assumed); sizes from the table of known models (Qwen/Qwen3-0.6B)"
     )
     assert place.asked == []
 
@@ -52,7 +53,7 @@ def test_any_other_name_is_read_from_the_hub() -> None:
     assert line(place) == (
         "Llama-3.2-1B: 1.24 billion parameters by arithmetic, head and embedding tied, 1.24 billion by "
         "model.safetensors.index.json; the KV cache takes 32 KiB a token (2 x 16 layers x 8 heads of 64 for 32 query "
-        f"heads x 2 bytes); sizes from {HUB}/config.json"
+        f"heads x 2 bytes); its files have 2.47 GB (by model.safetensors.index.json); sizes from {HUB}/config.json"
     )
     assert place.asked == [f"{HUB}/config.json", f"{HUB}/{INDEX}"]
 
@@ -128,7 +129,7 @@ def test_windows_and_experts_are_said() -> None:
     said = line(Place(**{"m/config.json": config}), config_file="m")
 
     assert ", 8 experts among them, all of which are resident" in said
-    assert ", at full length although 16 layers look back no more than 4,096 tokens; sizes from" in said
+    assert ", at full length although 16 layers look back no more than 4,096 tokens; its files have" in said
 
 
 def test_an_unknown_family_is_confirmed_by_the_index() -> None:
@@ -184,14 +185,56 @@ def test_a_file_that_is_not_there_is_one_sentence() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("config", "index", "size", "said"),
+    [
+        ({}, None, 2 * 1_235_814_400, "2 bytes a weight, by its config.json"),
+        ({"torch_dtype": "float32"}, None, 4 * 1_235_814_400, "4 bytes a weight, by its config.json"),
+        ({"torch_dtype": "auto"}, None, 2 * 1_235_814_400, "2 bytes a weight, assumed"),
+        ({"torch_dtype": "float32"}, {"total_size": 4_943_259_648}, 4_943_259_648, f"by {INDEX}"),
+        ({}, {"total_parameters": 1_498_482_688}, 2 * 1_498_482_688, "2 bytes a weight, by its config.json"),
+        # 973 million weights in layers at 4.15625 bits, 263 million outside them at 2 bytes.
+        (
+            {"quantization_config": AWQ},
+            None,
+            1_031_016_448,
+            "4.156 bits a weight of the layers, by its quantization_config",
+        ),
+        ({"quantization_config": AWQ}, {"total_size": 1_030_000_000}, 1_030_000_000, f"by {INDEX}"),
+    ],
+    ids=["dtype", "float32", "auto", "index", "index of parameters", "packed", "packed with index"],
+)
+def test_files_are_as_large_as_the_index_says(
+    config: dict[str, object], index: dict[str, object] | None, size: int, said: str
+) -> None:
+    """What the fetch Job carries through the NAT gateway; without an index it is counted, and the line says how."""
+    metadata = None if index is None else {"metadata": index}
+
+    assert sizes_from_config({**LLAMA, **config}, metadata, where="config.json").download(2) == (size, said)
+
+
+LOADED = (
+    "must have weights in BF16 or FP16: AWS's images on NxD Inference load only those, and the image of vLLM's Neuron "
+    "plugin adds only fp8 and modelopt, which optimal-tp does not set up (AWS Neuron documentation of SDK 2.32)"
+)
+
+
 def test_packed_weights_are_refused() -> None:
     """AWS's images do not load them, which a compile Job would say an hour later."""
-    config = {**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}
+    assert refusal(Place(**{f"{HUB}/config.json": {**LLAMA, "quantization_config": AWQ}})) == (
+        f"Pulumi.dev.yaml workloads.model.name: {LOADED}; quantization_config in {HUB}/config.json says awq (got "
+        "'meta-llama/Llama-3.2-1B'); use the original model instead of the quantized one"
+    )
 
-    assert refusal(Place(**{f"{HUB}/config.json": config})) == (
-        "Pulumi.dev.yaml workloads.model.name: must have weights in BF16 or FP16, the only ones that AWS's images "
-        f"load; quantization_config in {HUB}/config.json says awq (got 'meta-llama/Llama-3.2-1B'); use the original "
-        "model instead of the quantized one"
+
+def test_an_index_with_too_few_bytes_is_of_packed_weights() -> None:
+    """ModelOpt keeps its scheme in a file of its own; 1.21 bytes are no BF16."""
+    index = {"metadata": {"total_size": 1_500_000_000}}
+
+    assert refusal(Place(**{f"{HUB}/config.json": LLAMA, f"{HUB}/{INDEX}": index})) == (
+        f"Pulumi.dev.yaml workloads.model.name: {LOADED}; the {INDEX} beside {HUB}/config.json has 1.50 GB for 1.24 "
+        "billion parameters, 1.21 bytes each (got 'meta-llama/Llama-3.2-1B'); use the original model instead of the "
+        "quantized one"
     )
 
 
