@@ -18,6 +18,7 @@ from optimal_tp.measurement.estimate import (
 from optimal_tp.measurement.node_bill import Receipt
 from optimal_tp.measurement.steps import Step
 from optimal_tp.report.document import Document
+from optimal_tp.report.physics.buckets import BUCKETS_CAPTION, BUCKETS_HEADS, bucket_rows
 from optimal_tp.report.predicted import PREDICTED_CAPTION, PREDICTED_HEADS, predicted_rows
 from optimal_tp.report.servers import SERVERS_CAPTION, SERVERS_HEADS, server_rows
 from optimal_tp.report.words import badge
@@ -63,6 +64,7 @@ def tables(analysis: Analysis, found: Document) -> tuple[Table, ...]:
         cost_table(analysis),
         start_up_table(analysis.record.steps),
         Table(caption=SERVERS_CAPTION, heads=SERVERS_HEADS, rows=server_rows(found.servers)),
+        Table(caption=BUCKETS_CAPTION, heads=BUCKETS_HEADS, rows=bucket_rows(analysis)),
         receipt_table(analysis.record.receipt),
     )
     return tuple(table.without_blanks() for table in every if table.rows)

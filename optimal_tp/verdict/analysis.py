@@ -22,6 +22,7 @@ from optimal_tp.verdict.predictors.judged import Measured, judged
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.predictors.stated import Stated
 from optimal_tp.verdict.views.by_limit import ByLimit, by_limit
+from optimal_tp.verdict.views.filling import Filling, fillings
 from optimal_tp.verdict.views.narrowing import Narrowing, narrowing
 from optimal_tp.verdict.views.spread import Spread, spreads
 from optimal_tp.verdict.views.timeline import Stretch, timeline
@@ -109,6 +110,8 @@ class Analysis:
     spreads: tuple[Spread, ...] = ()
     narrowing: Narrowing | None = None
     timeline: tuple[Stretch, ...] = ()
+    fillings: tuple[Filling, ...] = ()
+    """Lengths of prompts and contexts against buckets."""
 
 
 def analyse(
@@ -153,4 +156,5 @@ def analyse(
         spreads=spreads(evidence),
         narrowing=None if verdict.outcome == "void" else narrowing(verdict, found.standings),
         timeline=timeline(record.turns, evidence, disturbed, left_out),
+        fillings=fillings(evidence),
     )

@@ -152,6 +152,19 @@ def test_only_a_run_on_this_machine_is_practice() -> None:
     assert practice(placed(record, "own-servers")) is None
 
 
+def test_buckets_are_told_of_a_cluster_alone() -> None:
+    """Only Neuron compiles lengths; elsewhere the table would be noise."""
+    analysis = kind("most")
+    cluster = dataclasses.replace(analysis, record=placed(analysis.record, "cluster"))
+    (told,) = (each for each in tables(cluster, document(cluster)) if each.caption.startswith("Buckets: "))
+
+    assert told.rows == (
+        ("prompt", "1,440", "30", "30", "30", "128", "23.4 %", "23.4 %"),
+        ("prompt and answer", "1,440", "80", "80", "80", "128", "62.5 %", "62.5 %"),
+    )
+    assert not any(each.caption.startswith("Buckets: ") for each in tables(analysis, document(analysis)))
+
+
 def test_verdict_json_has_every_caveat_as_a_sentence() -> None:
     """The practice run first, then what the verdict holds for; a cluster's has no practice."""
     analysis = kind("most")

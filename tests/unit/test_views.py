@@ -88,3 +88,34 @@ def test_a_spread_rises_to_the_share_that_succeeded() -> None:
     assert found.points[-1][1] == pytest.approx(1 - found.failures / found.requests, abs=1e-4)
     assert 0 < found.failures < found.requests / 4
     assert len(found.points) <= 60
+
+
+def test_lengths_are_held_against_buckets() -> None:
+    """Each request fills the smallest bucket that takes it; three buckets at most, in steps of 128, fill better."""
+    section = settings(degrees=[1], model={"max_model_len_tokens": 2048})
+    record, samples = planted_run(truths=SEED_EXPERIMENT[:1], section=section, blocks=6, requests=21)
+    lengths = (100, 130, 700)
+    mixed = [dataclasses.replace(sample, prompt_tokens=lengths[sample.request % 3]) for sample in samples]
+    prompts, contexts = analyse(record, mixed, decide(record, samples)).fillings
+
+    assert (prompts.requests, prompts.p50, prompts.p99, prompts.longest) == (126, 130, 700, 700)
+    assert (prompts.buckets, prompts.filled) == ((256, 768), pytest.approx(930 / 1280))
+    assert prompts.filled_by_powers == pytest.approx(930 / (128 + 256 + 1024))
+    assert (contexts.buckets, contexts.longest) == ((256, 768), 750)
+    assert contexts.filled_by_powers == pytest.approx(1080 / (256 + 256 + 1024))
+
+
+def test_no_bucket_is_longer_than_the_model() -> None:
+    """By default 128 tokens are all that a server takes, and one bucket has them."""
+    (prompts, contexts) = analysed(blocks=6).fillings
+
+    assert (prompts.buckets, contexts.buckets) == ((128,), (128,))
+    assert contexts.filled == contexts.filled_by_powers == pytest.approx(80 / 128)
+
+
+def test_tokens_that_nobody_counted_need_no_bucket() -> None:
+    """A server that tells no usage has lengths that nobody knows."""
+    record, samples = planted_run(blocks=6)
+    uncounted = [dataclasses.replace(sample, prompt_tokens=None) for sample in samples]
+
+    assert analyse(record, uncounted, decide(record, samples)).fillings == ()
