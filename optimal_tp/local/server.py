@@ -16,6 +16,7 @@ import psutil
 from optimal_tp.errors import ServerFailed
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local.profile import LocalSettings
+from optimal_tp.local.weights import TOKENIZER
 from optimal_tp.settings.workload import Model
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -82,10 +83,12 @@ def entry_of(python: pathlib.Path) -> str:
 
 def command(plan: ServerPlan) -> list[str]:
     """Return the command that starts ``plan``'s server."""
+    tokenizer = plan.model_directory / TOKENIZER
     return [
         *(str(plan.python), "-m", plan.entry),
         *("--host", "127.0.0.1", "--port", str(plan.port)),
         *("--model", str(plan.model_directory)),
+        *(("--tokenizer", str(tokenizer)) if plan.random_weights and tokenizer.is_dir() else ()),
         *("--served-model-name", *plan.model.served_names(plan.candidate)),
         *("--tensor-parallel-size", str(plan.candidate.degree)),
         *("--max-num-seqs", str(plan.model.batch_of(plan.candidate))),

@@ -22,6 +22,11 @@ _CHAT_TEMPLATE = (
 )
 """Three words around a message, so that chats have a template as those of trained models do."""
 _END_ID = 1
+TOKENIZER: typing.Final = "tokenizer"
+"""Folder of a made tokenizer that would not be loaded from beside the model."""
+_REPLACED = frozenset({"qwen2"})
+"""Families for which transformers puts its own class in the place of the tokenizer's (5.19, tokenization_auto.py,
+MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS): that would know none of our words. Tried with vLLM 0.32, 2026-11-28."""
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "merges.txt")
 _REMEDY = "set MODEL to a directory as downloaded from a model hub: config.json, tokenizer and weights"
@@ -78,20 +83,23 @@ def _write(folder: pathlib.Path, config: dict[str, typing.Any], vocab: int) -> N
     Every id of the vocabulary is one word (the words of synthetic prompts, then "w2000" and so on), so that any text
     the random weights produce can be decoded and a prompt of n such words is n tokens.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    words_folder = folder / TOKENIZER if config["model_type"] in _REPLACED else folder
+    words_folder.mkdir(parents=True, exist_ok=True)
     known = [_UNKNOWN, _END, *dict.fromkeys(WORDS)]
     words = {word: index for index, word in enumerate(known)}
     words |= {f"w{index}": index for index in range(len(known), vocab)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(words_folder / "tokenizer.json"))
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": _END,
         "unk_token": _UNKNOWN,
         "chat_template": _CHAT_TEMPLATE,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
+    (words_folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config), encoding="utf-8")
+    if words_folder != folder:
+        (words_folder / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
     whole = {**config, "bos_token_id": _END_ID, "eos_token_id": _END_ID}
     (folder / "config.json").write_text(json.dumps(whole), encoding="utf-8")
 

@@ -17,16 +17,19 @@ from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python, _with_own_name
 from optimal_tp.local.server import ENTRY, Server, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
+from optimal_tp.local.weights import TOKENIZER
 from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2
 
 
-def _plan(*, degree: int = 2, random_weights: bool = True) -> ServerPlan:
+def _plan(
+    *, degree: int = 2, random_weights: bool = True, model: pathlib.Path = pathlib.Path("/models/own")
+) -> ServerPlan:
     return ServerPlan(
         candidate=Candidate(degree),
         cores=tuple(range(degree)),
         port=8101,
-        model_directory=pathlib.Path("/models/own"),
+        model_directory=model,
         random_weights=random_weights,
         model=Model(max_num_seqs=4, max_model_len_tokens=128),
         local=LocalSettings(kv_cache_gib=3),
@@ -85,6 +88,16 @@ def test_the_served_names_are_the_models_and_the_degrees() -> None:
     names = words[words.index("--served-model-name") + 1 :][:2]
 
     assert names == ["Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-tp4"]
+
+
+def test_a_tokenizer_that_lies_apart_is_named(tmp_path: pathlib.Path) -> None:
+    """Only of a made model: a folder of that name in the user's own is none of ours."""
+    (tmp_path / TOKENIZER).mkdir()
+    made, own = (_plan(random_weights=made, model=tmp_path) for made in (True, False))
+
+    assert _option("--tokenizer", command(made)) == str(tmp_path / TOKENIZER)
+    assert "--tokenizer" not in command(own)
+    assert "--tokenizer" not in command(_plan())
 
 
 @pytest.mark.parametrize("random_weights", [True, False])

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.known import SHAPES
-from optimal_tp.local.weights import has_weights, read_sizes, write_model, write_model_like
+from optimal_tp.local.weights import TOKENIZER, has_weights, read_sizes, write_model, write_model_like
 from optimal_tp.plan.prompts import WORDS
 
 SHAPE = dataclasses.replace(SHAPES["Qwen/Qwen3-0.6B"], vocab=5_000)
@@ -102,6 +102,17 @@ def test_a_directory_without_weights_gets_random_ones_in_its_own_shape(tmp_path:
     assert (config["architectures"], config["query_pre_attn_scalar"]) == (["Gemma2ForCausalLM"], 224)
     assert "quantization_config" not in config
     assert Tokenizer.from_file(str(tmp_path / "made" / "tokenizer.json")).get_vocab_size() == 3000
+
+
+def test_a_made_tokenizer_lies_apart_where_its_family_would_replace_it(tmp_path: pathlib.Path) -> None:
+    """Transformers gives each Qwen2 model its own tokenizer class, which knows none of the words made here."""
+    write_model_like(tmp_path / "made", own_model(tmp_path, model_type="qwen2"))
+    words = tmp_path / "made" / TOKENIZER
+
+    assert not (tmp_path / "made" / "tokenizer.json").exists()
+    assert Tokenizer.from_file(str(words / "tokenizer.json")).get_vocab_size() == 3000
+    assert "chat_template" in json.loads((words / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert json.loads((words / "config.json").read_text(encoding="utf-8")) == {"model_type": "llama"}
 
 
 def test_a_tokenizer_that_is_there_is_kept(tmp_path: pathlib.Path) -> None:
