@@ -177,13 +177,13 @@ def _print(times: ServerModel, fleet: Fleet, share: float, samples: typing.Seque
     for each in asked:
         metric, percent = each
         found = [value for sample in samples if (value := _value(sample, metric)) is not None]
-        measured = percentile_point(found, percent)
-        predicted = outcome.percentiles[each]
+        measured, predicted = percentile_point(found, percent), outcome.percentiles[each]
+        ratio = "" if measured is None else f"{predicted.value / measured:.2f}"
         print(
             f"| {fleet.replicas} | {100 * share:.0f} % | {figure(fleet.arrivals.rate_per_second)} | "
             f"{metric.removesuffix('_ms')} p{percent:.0f} | {ranged(predicted)} | "
             f"{bounds(_one_run(times, fleet, each, len(found)))} | {figure(measured)}{'' if valid else ' void'} | "
-            f"{predicted.value / measured:.2f} | {len(found):,} |",
+            f"{ratio} | {len(found):,} |",
             flush=True,
         )
 

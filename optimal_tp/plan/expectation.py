@@ -56,8 +56,8 @@ BY_CANDIDATES = {
 }
 """The same by the number of candidates, at p90; above the last as many turns of each."""
 QUICK = {
-    0.75: Row(name="quick, p75, quiet", candidates=2, turns=12, turns_p90=16, reached=0.94),
-    0.9: Row(name="quick, p90, quiet", candidates=2, turns=14, turns_p90=16, reached=0.7),
+    0.75: Row(name="quick, p75, quiet", candidates=2, turns=14, turns_p90=18, reached=0.98),
+    0.9: Row(name="quick, p90, quiet", candidates=2, turns=16, turns_p90=18, reached=0.84),
 }
 """Two candidates with a few fixed looks."""
 UNLIMITED = Row(name="noise 2 %", candidates=3, turns=3 * 15, turns_p90=3 * 21, reached=1.0)
