@@ -89,7 +89,7 @@ def answer_table(results: typing.Sequence[ModelResult]) -> Table:
             "Parameters",
             "Verdict",
             "Candidate",
-            "Goodput, requests/s per core",
+            "Fitted goodput, requests/s per core",
             "Tokens/s per core",
             "Latency",
             "$ per million tokens",

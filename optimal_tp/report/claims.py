@@ -204,9 +204,10 @@ def plan_claim(analysis: Analysis) -> str:
     for one in prediction.capacities:
         seen = by[one.candidate.name]
         tokens = seen.tokens_per_second_per_core
-        measured = tokens.value if tokens is not None else None
-        measured = seen.goodput_per_second_per_core if verdict.criterion == "goodput" else measured
-        beside = "" if measured is None else f" (measured: {figure(measured)})"
+        value, how = (tokens.value if tokens is not None else None), "measured"
+        if verdict.criterion == "goodput":
+            value, how = seen.goodput_per_second_per_core, "fitted to its turns"
+        beside = "" if value is None else f" ({how}: {figure(value)})"
         parts.append(f"{one.candidate.name} {ranged(one.per_core)}{beside}")
     if not parts:
         return ""

@@ -78,7 +78,7 @@ def degree_table(analysis: Analysis) -> Table:
             "Candidate",
             "Result",
             "Decided by",
-            "Goodput, requests/s per core",
+            "Fitted goodput, requests/s per core",
             "Tokens/s per core",
             "Median latency in ms",
             "Within",

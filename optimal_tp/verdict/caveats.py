@@ -1,14 +1,16 @@
 """What an answer holds for, in sentences: the conditions that the measurement could not do away with."""
 
+import math
 import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.counters.reading import ServerCounts
 from optimal_tp.measurement.counters.remarks import remarks
-from optimal_tp.measurement.estimate import name_list, percent, plural
+from optimal_tp.measurement.estimate import figure, name_list, percent, plural
 from optimal_tp.measurement.run_audit import JUDGED, throttling
 from optimal_tp.measurement.turns import of
-from optimal_tp.verdict.readings import limits_by_share
+from optimal_tp.verdict.latency import is_beyond
+from optimal_tp.verdict.readings import limits_by_share, reading
 
 if typing.TYPE_CHECKING:
     from optimal_tp.verdict.reasons import Case
@@ -22,7 +24,7 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
     standing = case.contest.standing
     if standing is None:
         return (*_by_client(case), *_by_servers(case))
-    found = []
+    found = [*_too_high(case)]
     starts = _starts(case)
     if starts and min(starts.values()) < ENOUGH_STARTS:
         few = min(starts.values())
@@ -65,6 +67,45 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         if len(own) > 1
     ]
     return (*found, *_by_client(case), *_by_servers(case))
+
+
+def _too_high(case: "Case") -> typing.Iterator[str]:
+    """Yield whose fitted goodput their own turns do not bear out, and at which rates they met and missed the limits."""
+    decision, limits = case.evidence.settings.decision, case.evidence.settings.limits.asked()
+    disturbed = {(one.candidate, one.block) for one in case.contest.disturbed}
+    found: list[str] = []
+    it = "them" if len(limits) > 1 else "it"
+    for candidate, capacity in sorted(case.contest.capacities.items()):
+        own = case.evidence.candidates[candidate]
+        turns = [pair for pair in own.turns if (candidate, pair[0].block) not in disturbed]
+        if any(is_beyond(turns, metric, one, alpha=1 - decision.confidence) for metric, one in limits.items()):
+            unit = "" if found else f" {case.unit}"
+            found.append(f"{candidate.name} ({figure(capacity)}{unit}) {_tried(case, candidate, disturbed, it)}")
+    if found:
+        yield (
+            f"the fitted goodput is probably too high, as the compared turns missed the limit{'s' * (it == 'them')}: "
+            f"{'; '.join(found)}; the comparison between candidates stands, as all were fitted in the same way"
+        )
+
+
+def _tried(
+    case: "Case", candidate: Candidate, disturbed: typing.Collection[tuple[Candidate, int | None]], it: str
+) -> str:
+    """Return at which rates per core the undisturbed turns of ``candidate`` met the limits, and at which not."""
+    limits, cores = case.evidence.settings.limits.asked(), case.evidence.candidates[candidate].record.cores_used
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for turn, samples in case.evidence.soundness.turns:
+        if of(turn) != candidate or (turn.stage == "block" and (candidate, turn.block) in disturbed):
+            continue
+        if (one := reading(turn, samples, limits, cores)) is not None:
+            rates[one.is_held].append(math.exp(one.log_rate))
+    met = f"met {it} in turns at {_span(rates[True])}" if rates[True] else f"met {it} in no turn"
+    return f"{met} and missed {it} at {_span(rates[False])}" if rates[False] else met
+
+
+def _span(rates: typing.Sequence[float]) -> str:
+    low, high = figure(min(rates)), figure(max(rates))
+    return low if low == high else f"{low} to {high}"
 
 
 def _by_client(case: "Case") -> typing.Iterator[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 import typing
 
 from optimal_tp.facts.candidates import Candidate
@@ -31,6 +32,13 @@ def limit_finding(turns: Turns, metric: LimitedMetric, limit: Limit, *, alpha: f
         hits=sum(holds(sample, metric, limit) for sample in samples),
         latency_ms=latency_percentile(turns, metric, limit.percentile, alpha=alpha),
     )
+
+
+def is_beyond(turns: Turns, metric: LimitedMetric, limit: Limit, *, alpha: float) -> bool:
+    """Whether the whole range of the limited percentile lies beyond ``limit``; a failure is later than any latency."""
+    late = [[min(value, sys.float_info.max) for value in own] for own in _by_turn(turns, metric)]
+    found = _percentile(late, limit.percentile, alpha=alpha)
+    return found is not None and found.interval.is_above(limit.at_most_ms)
 
 
 def _has_figure(turns: Turns, metric: LimitedMetric) -> bool:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from optimal_tp.settings.workload import Limit
-from optimal_tp.verdict.latency import Turns, latency_percentile, limit_finding
+from optimal_tp.verdict.latency import Turns, is_beyond, latency_percentile, limit_finding
 from tests.fakes_samples import make_sample, make_turn
 
 LIMIT = Limit(percentile=70, at_most_ms=150)
@@ -64,3 +64,16 @@ def test_a_percentile_among_failures_is_none() -> None:
     assert latency_percentile(run, "total_latency_ms", 50, alpha=0.05) is None
     assert slowest is not None
     assert slowest.value == pytest.approx(100)
+
+
+def test_a_percentile_is_beyond_its_limit_with_its_whole_range() -> None:
+    """12 of 20 within may be 70 % by chance, 200 of 400 not; requests that failed count as late."""
+    many, few, chance = (turns(hits) for hits in ([16] * 20, [10] * 20, [12]))
+    failed = [(turn, tuple(dataclasses.replace(one, status="timeout") for one in own)) for turn, own in many]
+
+    assert [is_beyond(own, "total_latency_ms", LIMIT, alpha=0.05) for own in (many, few, chance, failed)] == [
+        False,
+        True,
+        False,
+        True,
+    ]

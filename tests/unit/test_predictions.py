@@ -23,7 +23,7 @@ from optimal_tp.verdict.predictions import (
 )
 from optimal_tp.verdict.rule import decide
 from tests.fakes_candidates import TP1, TP2
-from tests.fakes_run import SEED_EXPERIMENT, planted_run
+from tests.fakes_run import SEED_EXPERIMENT, planted_run, settings, total_limit
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +134,14 @@ def test_the_report_shows_the_plan_beside_the_measured(run: Run) -> None:
         claim.sentence for claim in claims(told(run, WITHIN_ERROR)) if claim.topic == "Plan"
     )
     assert "Plan" not in {claim.topic for claim in claims(analyse(*run))}
+
+
+def test_a_goodput_beside_the_plan_is_called_fitted() -> None:
+    """Nobody measured at that very rate."""
+    section = settings(degrees=[1, 2], limits=total_limit(310, 75))
+    record, samples = planted_run(SEED_EXPERIMENT[:2], section)
+    found = told((record, samples, decide(record, samples)), AGREES)
+    plan = next(claim.sentence for claim in claims(found) if claim.topic == "Plan")
+
+    assert "TP1 1.00 (0.900 to 1.10) (fitted to its turns: 1.7" in plan
+    assert "measured" not in plan

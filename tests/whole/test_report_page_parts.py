@@ -182,7 +182,7 @@ def test_tiles_have_rate_latency_and_dollars_of_one_point() -> None:
     rate, latency, dollars = tiles(kind("most within limits"))
 
     assert (rate.label, rate.value, rate.unit) == ("Goodput per core", "about 0.980", "requests/s within the limits")
-    assert rate.interval == "no interval yet: not proven"
+    assert rate.interval == "fitted, not proven"
     assert latency.label == "p75 of total latency"
     assert latency.unit == "limit 270 ms, measured near the capacity"
     assert latency.interval.endswith(" ms")
@@ -216,10 +216,10 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
         )
     )
 
-    assert tiles(analysis)[0].interval == "no interval yet: not proven"
+    assert tiles(analysis)[0].interval == "fitted, not proven"
     assert tiles(proven)[0].interval == "proven: at least 0.900, less than 1.10"
     assert tiles(unheld)[0].interval == "proven: less than 1.10"
-    assert tiles(untold)[0].interval == "no interval yet: not proven"
+    assert tiles(untold)[0].interval == "fitted, not proven"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
 

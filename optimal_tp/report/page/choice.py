@@ -146,12 +146,12 @@ def capacity_table(analysis: Analysis) -> Table:
         )
     return Table(
         caption=(
-            "Per server, at the limit. Stay below the capacity, best at a proven rate: that leaves room for bursts and "
-            "for a lost server"
+            "Per server, at the limit. Stay below the capacity, at a rate that is proven if there is one: that leaves "
+            "room for bursts and for a lost server"
         ),
         heads=(
             "Candidate",
-            "Capacity, requests/s",
+            "Fitted capacity, requests/s",
             "Proven, requests/s",
             "Headroom at the proven rate",
             "Output tokens/s",

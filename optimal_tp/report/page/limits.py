@@ -1,6 +1,6 @@
 """The tables of what physics allows and of what would change the answer, for the page and for Markdown."""
 
-from optimal_tp.report.physics.claims_in_words import HEADS, limit_rows
+from optimal_tp.report.physics.claims_in_words import limit_heads, limit_rows
 from optimal_tp.report.physics.extrapolations import WHAT_IF_HEADS, what_if_rows
 from optimal_tp.report.tables import Table
 from optimal_tp.verdict.analysis import Analysis
@@ -9,8 +9,10 @@ from optimal_tp.verdict.comparisons import UNIT
 
 def limit_table(analysis: Analysis) -> Table:
     """Return each candidate beside its limit; no row where the cores' roof is not known."""
-    caption = f"How far from the limit; measured and at most are {UNIT[analysis.verdict.criterion]}"
-    return Table(caption=caption, heads=HEADS, rows=limit_rows(analysis.reached))
+    criterion = analysis.verdict.criterion
+    how = "fitted" if criterion == "goodput" else "measured"
+    caption = f"How far from the limit; {how} and at most are {UNIT[criterion]}"
+    return Table(caption=caption, heads=limit_heads(criterion), rows=limit_rows(analysis.reached))
 
 
 def what_if_table(analysis: Analysis) -> Table:

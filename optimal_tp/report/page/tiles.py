@@ -53,7 +53,7 @@ def _proven(proof: Proof | None) -> str:
     least = None if proof is None else proof.held_per_second_per_core
     most = None if proof is None else proof.missed_per_second_per_core
     if least is None and most is None:
-        return "no interval yet: not proven"
+        return "fitted, not proven"
     sides = (
         None if least is None else f"at least {figure(least)}",
         None if most is None else f"less than {figure(most)}",

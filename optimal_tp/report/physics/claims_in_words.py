@@ -10,6 +10,7 @@ from optimal_tp.plan.roofline.floors import Resource
 from optimal_tp.verdict.analysis import Analysis
 from optimal_tp.verdict.beside.reach import Reach
 from optimal_tp.verdict.comparisons import UNIT
+from optimal_tp.verdict.findings import Criterion
 
 TOPIC = "Limit"
 _DOES: typing.Final[dict[Resource, str]] = {"memory bandwidth": "reads", "computing": "computes"}
@@ -93,7 +94,7 @@ def roof_words(physics: Physics) -> str:
     return physics.roof.source
 
 
-HEADS = (
+_HEADS = (
     "Candidate",
     "Of memory bandwidth (MBU)",
     "Of computing (MFU)",
@@ -110,8 +111,13 @@ HEADS = (
 )
 
 
+def limit_heads(criterion: Criterion) -> tuple[str, ...]:
+    """Return the heads of ``limit_rows``: goodput is fitted, throughput measured."""
+    return tuple("Fitted" if head == "Measured" and criterion == "goodput" else head for head in _HEADS)
+
+
 def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a row per candidate under ``HEADS``."""
+    """Return a row per candidate under ``limit_heads``."""
     return tuple(
         (
             one.name,
