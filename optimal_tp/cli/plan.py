@@ -1,6 +1,6 @@
 """Plan the fleet that carries a rate within a latency limit, from a stored run.
 
-Exit status: 0 planned, 2 bad input, 3 not settled.
+Exit status: 0 planned, 2 bad input, 3 planned from a run that is not settled, or not settled whether any fleet holds.
 Example: optimal-tp plan out/last --rate 500/s --limit p99_total_ms=400
 """
 
@@ -21,7 +21,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.agreement import held_out_rows
 from optimal_tp.fleet.buying import Buying
-from optimal_tp.fleet.demand import Hour, LatencyLimit, parse_forecast, parse_limit, parse_rate
+from optimal_tp.fleet.demand import Hour, LatencyLimit, output_tokens_asked, parse_forecast, parse_limit, parse_rate
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
@@ -36,6 +36,7 @@ from optimal_tp.report.files import write_files
 from optimal_tp.results.retrial import Retrial, retry
 from optimal_tp.settings.workload import WorkloadSettings
 from optimal_tp.verdict.evidence import examine
+from optimal_tp.verdict.findings import EXIT_STATUS
 from optimal_tp.verdict.predictions import HeldOut
 
 _STACK_FILE = pathlib.Path("Pulumi.dev.yaml")
@@ -104,6 +105,7 @@ def main(options: argparse.Namespace) -> int:
         raise SettingsError([Problem(path="RUN", value=source.name, rule=rule, remedy="measure again")])
     settings = again.record.settings
     measured = _measured(options, again, settings, limits)
+    chosen = (each.candidate for each in again.verdict.degrees if each.name == again.verdict.chosen)
     question = Question(
         arrivals=Arrivals(rate_per_second=rate, burst_factor=options.burst, burst_seconds=options.burst_seconds),
         limits=limits,
@@ -112,6 +114,8 @@ def main(options: argparse.Namespace) -> int:
         prices=_prices(_buying(options, again, settings)),
         zones=options.zones,
         hours=hours,
+        output_tokens=output_tokens_asked(again.record, again.samples),
+        choice=next(chosen, None),
     )
     found = plan(question, measured, _held_out(again, measured))
     if not found.carried:
@@ -121,7 +125,7 @@ def main(options: argparse.Namespace) -> int:
         _show(found, again, [_write(found, again, folder), *files])
     if output.is_json(options):
         sys.stdout.write(json.dumps(_as_data(found, again), indent=1) + "\n")
-    return 0
+    return EXIT_STATUS[again.verdict.outcome]
 
 
 def _as_data(found: FleetPlan, again: Retrial) -> dict[str, object]:
@@ -131,7 +135,7 @@ def _as_data(found: FleetPlan, again: Retrial) -> dict[str, object]:
         each.caption: [dict(zip(each.heads, row, strict=True)) for row in each.rows]
         for each in tables(found, again.verdict)
     }
-    return {"headline": said.headline, "sentences": [*said.sentences, *said.marks], "tables": rows}
+    return {"headline": said.headline, "sentences": [*said.warnings, *said.sentences, *said.marks], "tables": rows}
 
 
 def _asked(options: argparse.Namespace) -> tuple[tuple[LatencyLimit, ...], tuple[Hour, ...], float]:
@@ -292,6 +296,7 @@ def _deploy(found: FleetPlan, settings: WorkloadSettings, options: argparse.Name
 
 def _write(found: FleetPlan, again: Retrial, folder: pathlib.Path) -> pathlib.Path:
     drawn = pictures(found)
-    text = page(found, words(found, again.verdict, again.record), tables(found, again.verdict), drawn, again.record)
+    said = words(found, again.verdict, again.record)
+    text = page(found, said, tables(found, again.verdict), drawn, again.record, again.verdict.outcome)
     files = {"fleet.html": text.encode(), **{f"{plot.name}.png": plot.png for plot in drawn}}
     return write_files(folder, files, what="plan", remedy="free space or name another folder with --output")[0]

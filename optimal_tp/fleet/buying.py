@@ -135,8 +135,8 @@ def curve(
 
 
 def cheapest(point: CostPoint) -> Candidate:
-    """Return the candidate that costs least; among equals the smallest, as in the verdict."""
-    return min(point.cost, key=lambda one: (point.cost[one], one.degree, one.max_num_seqs or 0))
+    """Return the candidate that costs least; among equals the first in ``point``."""
+    return min(point.cost, key=lambda one: point.cost[one])
 
 
 def ranges(points: typing.Sequence[CostPoint]) -> tuple[CheapestRange, ...]:

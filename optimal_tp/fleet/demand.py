@@ -9,6 +9,8 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.fleet.simulation.answers import Metric, Percentile
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, RunRecord
+from optimal_tp.measurement.samples import Sample
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -148,6 +150,18 @@ def _hour(row: typing.Sequence[str]) -> Hour | str:
     if rate is None or rate < 0:
         return "a rate is a number of requests per second, at least 0"
     return Hour(time=time if time.tzinfo is not None else time.replace(tzinfo=dt.UTC), rate_per_second=rate)
+
+
+def output_tokens_asked(record: RunRecord, samples: typing.Iterable[Sample]) -> float | None:
+    """Return what the mean request of the run asked for, or where servers may end sooner what the mean answer had.
+
+    It is the same for every candidate: the requests that a slow one lost were its longest. None where nobody counted.
+    """
+    load = record.settings.load
+    if load.trace is None and record.pins.get(OUTPUT_TOKENS) == EXACT:
+        return sum(load.output_range) / 2
+    counts = [one.output_tokens for one in samples if one.status == "ok" and one.output_tokens is not None]
+    return sum(counts) / len(counts) if counts else None
 
 
 def _number(text: str) -> float | None:

@@ -12,21 +12,28 @@ from optimal_tp.report.drawing import COLOURS, INK, LIMIT_COLOUR, for_dark_pages
 from optimal_tp.report.files import data_uri, page_template
 from optimal_tp.report.plots import Plot
 from optimal_tp.report.tables import Table
+from optimal_tp.verdict.findings import Outcome
 
 if typing.TYPE_CHECKING:
     import matplotlib.axes
 
 
 def page(
-    plan: FleetPlan, words: Words, found: typing.Sequence[Table], plots: typing.Sequence[Plot], record: RunRecord
+    plan: FleetPlan,
+    words: Words,
+    found: typing.Sequence[Table],
+    plots: typing.Sequence[Plot],
+    record: RunRecord,
+    tone: Outcome,
 ) -> str:
-    """Return the page. Everything from the run is escaped; pictures are data in the page."""
+    """Return the page, in the colours of ``tone``. All of the run is escaped; pictures are data in the page."""
     return page_template("fleet.html.j2").render(
         plan=plan,
         words=words,
         tables=found,
         plots=plots,
         record=record,
+        tone=tone,
         figure=figure,
         ranged=ranged,
         usd=usd,

@@ -49,6 +49,10 @@ class Question:
     """USD an hour of one node, for the types whose price is known."""
     zones: int
     hours: tuple[Hour, ...] = ()
+    output_tokens: float | None = None
+    """Of the mean request, whoever answers it; None: of each candidate's own mean request that succeeded."""
+    choice: Candidate | None = None
+    """The verdict's: of candidates that cost the same it comes first."""
 
     def asked(self, times: ServerModel) -> tuple[Percentile, ...]:
         """Return every percentile that is simulated."""
@@ -138,8 +142,9 @@ def plan(
             refused.append(found)
         else:
             carried.append(found)
-    carried.sort(key=lambda one: (question.buying.cost(one.sizing.fleet.replicas, one.degree), _order(one.candidate)))
+    carried.sort(key=lambda one: _among_equals(question, one))
     carryings = {one.candidate: one.carrying for one in carried if one.carrying is not None}
+    carried.sort(key=lambda one: question.buying.cost(one.sizing.fleet.replicas, one.degree))
     points = curve(question.arrivals.rate_per_second, carryings, question.buying) if carryings else ()
     found_ranges = ranges(points)
     return FleetPlan(
@@ -166,7 +171,7 @@ def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> 
     replicas = sizing.fleet.replicas
     nodes = _nodes(replicas, degree, buying)
     rate = question.arrivals.rate_per_second
-    tokens_per_hour = rate * times.mean_output_tokens * 3600
+    tokens_per_hour = rate * (question.output_tokens or times.mean_output_tokens) * 3600
     return Carried(
         candidate=candidate,
         times=times,
@@ -181,6 +186,12 @@ def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> 
         routings=_routings(question, degree, times, sizing),
         carrying=carrying(times, question.arrivals, question.routing, question.limits),
     )
+
+
+def _among_equals(question: Question, one: Carried) -> tuple[bool, float, tuple[int, int]]:
+    """Return the place of a candidate among those that cost the same: the choice first, then by limited latency."""
+    latency = one.sizing.outcome.percentiles[question.limits[0].percentile].value
+    return one.candidate != question.choice, latency, _order(one.candidate)
 
 
 def _order(candidate: Candidate) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
 from optimal_tp.measurement.run import RunRecord
-from optimal_tp.report.words import unanswered
+from optimal_tp.report.words import practice, unanswered
 from optimal_tp.verdict.findings import Verdict
 
 
@@ -18,6 +18,8 @@ class Words:
     """A plan for people."""
 
     headline: str
+    warnings: tuple[str, ...]
+    """What a reader must know first; empty for a settled run on real hardware."""
     sentences: tuple[str, ...]
     """The most important first."""
     marks: tuple[str, ...]
@@ -37,12 +39,28 @@ def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
         *(_loss(best, index) for index in range(len(best.losses))),
         _forecast(plan, best),
     ]
-    marks = [_place(plan, record), _verdict(verdict), *model_marks(plan), *_failures(plan, verdict)]
+    marks = [_place(plan, record), *model_marks(plan), *_failures(plan, verdict)]
+    warnings = (practice(record), _unsettled(verdict))
     return Words(
-        headline=_headline(plan, best),
+        headline=_doubt(verdict, record) + _headline(plan, best),
+        warnings=tuple(one for one in warnings if one is not None),
         sentences=tuple(one for one in sentences if one),
         marks=tuple(one for one in marks if one),
     )
+
+
+def _unsettled(verdict: Verdict) -> str | None:
+    if verdict.outcome == "settled":
+        return None
+    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
+    return f"The run behind this plan is not settled, so another candidate may be the better one{why}."
+
+
+def _doubt(verdict: Verdict, record: RunRecord) -> str:
+    """Return what the headline begins with where it is no advice: "Practice run, not settled: "."""
+    doubts = ["practice run"] if practice(record) is not None else []
+    doubts += [] if verdict.outcome == "settled" else ["not settled"]
+    return f"{', '.join(doubts).capitalize()}: " if doubts else ""
 
 
 def _headline(plan: FleetPlan, best: Carried) -> str:
@@ -87,7 +105,11 @@ def _tie(plan: FleetPlan, best: Carried) -> str:
     ]
     if not equal:
         return ""
-    return f"In whole nodes {_listed(equal)} cost the same; among equals the smaller degree comes first."
+    first = "the verdict's choice comes first"
+    if best.candidate != plan.question.choice:
+        limit = plan.question.limits[0]
+        first = f"the one with the lowest p{limit.percent:g} of {METRIC_WORDS[limit.metric]} comes first"
+    return f"In whole nodes {_listed(equal)} cost the same; among equals {first}."
 
 
 def _listed(names: typing.Sequence[str]) -> str:
@@ -197,15 +219,11 @@ def _place(plan: FleetPlan, record: RunRecord) -> str:
     return "" if record.pins.get("instance") == kind else f"The plan assumes {kind}; the run does not record that type."
 
 
-def _verdict(verdict: Verdict) -> str:
-    return f"The verdict behind it is {verdict.outcome}." if verdict.outcome != "settled" else ""
-
-
 def _failures(plan: FleetPlan, verdict: Verdict) -> typing.Iterator[str]:
     for degree in verdict.degrees:
         if degree.failures and any(one.degree == degree.degree for one in plan.carried):
             ends = unanswered(degree.failed, degree.given_up)
             yield (
-                f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; the plan has only those that succeeded, "
-                "without repeats."
+                f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; the simulation has only those that "
+                "succeeded, without repeats, so it is too fast where long ones were lost."
             )

@@ -197,6 +197,8 @@ def _show(found: FleetPlan, again: Retrial, files: typing.Sequence[pathlib.Path]
     console.width = max(console.width, _WIDTH)
     said = words(found, again.verdict, again.record)
     verdict: Verdict = again.verdict
+    for warning in said.warnings:
+        console.print(warning, style="bold yellow", soft_wrap=True)
     for table in tables(found, verdict):
         console.print(grid(table.heads, table.rows, table.caption))
     for sentence in (said.headline, *said.sentences, *said.marks):

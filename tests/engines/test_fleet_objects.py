@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.timeout(300), needs(CONTROL_PLANE
 def test_a_fleet_is_accepted(tmp_path: pathlib.Path) -> None:
     """Server-side apply with strict fields takes all seven, and takes them again."""
     section = settings(degrees=[1], price=price(2.25, 4))
-    source = str(store(tmp_path / "run", *planted_run(SEED_EXPERIMENT[:1], section, blocks=6)))
+    source = str(store(tmp_path / "run", *planted_run(SEED_EXPERIMENT[:1], section, blocks=12)))
     asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--manifests", str(tmp_path)]
     assert main([*asked, "--stack-file", str(ROOT / "Pulumi.dev.yaml"), "--output", str(tmp_path)]) == 0
     sent = [each for path in sorted(tmp_path.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]

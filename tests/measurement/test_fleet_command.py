@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import types
+import typing
 
 import pytest
 
@@ -12,6 +13,7 @@ from optimal_tp.__main__ import main
 from optimal_tp.cli import plan as plan_command
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.planning import Refused
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS
 from optimal_tp.measurement.samples import Sample
 from tests.fakes_engine import TrueEngine, whole_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
@@ -19,12 +21,13 @@ from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
 
 SECTION = settings(price=price(2.25, 4))
+PRACTICE = "Practice run on CPU cores: it shows how optimal-tp works, not how Trainium2 performs."
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the folder of a run of the AWS sample's figure, with a price."""
-    return str(store(tmp_path_factory.mktemp("run"), *planted_run(section=SECTION, blocks=12, requests=30)))
+    return str(store(tmp_path_factory.mktemp("run"), *planted_run(section=SECTION)))
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -41,15 +44,63 @@ def test_a_run_becomes_a_plan(source: str, tmp_path: pathlib.Path, capsys: pytes
 
     assert status == 0
     assert re.fullmatch(
-        r"5\d servers of TP1 on 14 x trn2\.3xlarge for \$31\.50 an hour carry 50\.0 requests/s with p99 of total "
-        r"latency at most 800 ms, \$3\.50 per million output tokens\.",
+        r"Practice run: 5\d servers of TP1 on 14 x trn2\.3xlarge for \$31\.50 an hour carry 50\.0 requests/s with p99 "
+        r"of total latency at most 800 ms, \$3\.50 per million output tokens\.",
         answer,
     )
     assert answer in page
     assert "Not Trainium2 figures: this run&#39;s servers used CPU cores" in page
+    assert shown.startswith(f"{PRACTICE}\n")
+    assert f'<p class="banner" role="note">{PRACTICE}</p>' in page
+    assert page.index(PRACTICE) < page.index("<h1>Practice run: ")
+    assert "not settled" not in shown + page
     assert "The degrees rank as in the verdict." in shown
     assert page.count("<figure>") == 2
     assert (tmp_path / "fleet-cost.png").stat().st_size > 10_000
+
+
+def _equals(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], blocks: int
+) -> tuple[int, dict[str, typing.Any]]:
+    """Return exit status and plan of two candidates that one node carries; the slow one lost its long requests."""
+    record, samples = planted_run(SEED_EXPERIMENT[:2], settings(degrees=[1, 2], price=price(2.25, 4)), blocks=blocks)
+    short = [dataclasses.replace(one, output_tokens=40) if one.degree == 1 else one for one in samples]
+    exact = dataclasses.replace(record, pins={**record.pins, OUTPUT_TOKENS: EXACT})
+    folder = str(store(tmp_path, exact, short))
+    status = main(["plan", folder, "--rate", "1/s", "--limit", "p99_total_ms=2000", "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_equal_dollars_are_equal_dollars_a_token(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By what requests asked for; of equals the verdict's choice comes first."""
+    status, found = _equals(tmp_path, capsys, blocks=24)
+    fleets = next(rows for caption, rows in found["tables"].items() if caption.startswith("The smallest fleet"))
+
+    assert status == 0
+    assert [(row["Candidate"], row["USD/hour"]) for row in fleets] == [("TP1", "$2.25"), ("TP2", "$2.25")]
+    assert {row["USD/M output tokens"] for row in fleets} == {"$12.50"}
+    assert "In whole nodes TP2 cost the same; of equals the verdict's choice comes first." in found["sentences"]
+
+
+def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exit status of an open run; without a choice the faster of equals comes first."""
+    status, found = _equals(tmp_path, capsys, blocks=2)
+
+    assert status == 3
+    assert found["headline"].startswith(
+        "Practice run, not settled: 1 server of TP2 on 1 x trn2.3xlarge for $2.25 an hour"
+    )
+    first, second, *_ = found["sentences"]
+    assert first == PRACTICE
+    assert second == (
+        "The run behind this plan is not settled, so another candidate may be the better one: a claim needs 12 blocks "
+        "and the run completed 2."
+    )
+    assert (
+        "In whole nodes TP1 cost the same; of equals the one with the lowest p99 of total latency comes first."
+    ) in found["sentences"]
 
 
 def test_a_tight_limit_turns_the_order_round(
@@ -203,7 +254,7 @@ def test_batched_servers_without_token_times_are_planned_too(
     record, samples = planted_run(truth, section, blocks=6, requests=40, rising=(1, 2, 4))
     plain = [dataclasses.replace(sample, token_seconds=()) for sample in samples]
     folder = str(store(tmp_path, record, plain))
-    assert main(["plan", folder, "--rate", "50/s", "--limit", "p99_total_ms=900"]) == 0
+    assert main(["plan", folder, "--rate", "50/s", "--limit", "p99_total_ms=900"]) == 3  # six blocks settle nothing
     shown = capsys.readouterr().out
 
     assert (
@@ -220,7 +271,7 @@ def test_a_batching_engine_is_planned_step_by_step(tmp_path: pathlib.Path, capsy
     section = settings(degrees=[1], model={"max_num_seqs": 16, "max_model_len_tokens": 128}, price=price(2.25, 4))
     folder = str(store(tmp_path, bench.record(section), bench.samples))
     limits = ["--limit", "p99_total_ms=600", "--limit", "p99_ttft_ms=100"]
-    assert main(["plan", folder, "--rate", "100/s", *limits, "--routing", "least-in-flight"]) == 0
+    assert main(["plan", folder, "--rate", "100/s", *limits, "--routing", "least-in-flight"]) == 3  # no block
     shown = capsys.readouterr().out
 
     assert "TP1 is simulated step by step: a step takes 10.0 ms, 0.599 ms for each sequence and 0.19" in shown

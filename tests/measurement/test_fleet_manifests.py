@@ -23,7 +23,7 @@ Manifests = collections.abc.Mapping[str, typing.Any]
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the folder of a run of TP1."""
     section = settings(degrees=[1], price=price(2.25, 4))
-    return str(store(tmp_path_factory.mktemp("run"), *planted_run(SEED_EXPERIMENT[:1], section, blocks=6)))
+    return str(store(tmp_path_factory.mktemp("run"), *planted_run(SEED_EXPERIMENT[:1], section, blocks=12)))
 
 
 @pytest.fixture(scope="module")

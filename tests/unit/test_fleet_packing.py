@@ -76,9 +76,10 @@ def test_a_flip_is_where_another_degree_becomes_cheapest() -> None:
     assert nearest_flip(found[:1], 100.0) is None
 
 
-def test_of_equal_costs_the_smaller_degree_is_cheapest() -> None:
-    """As in the verdict."""
+def test_of_equal_costs_the_first_named_is_cheapest() -> None:
+    """The plan names the verdict's choice first."""
     assert ranges(_points({1: 5, 4: 5}))[0].candidate == Candidate(1)
+    assert ranges(_points({4: 5, 1: 5}))[0].candidate == Candidate(4)
 
 
 def test_ranges_too_narrow_to_matter_are_joined() -> None:
