@@ -166,16 +166,16 @@ def test_a_picture_of_a_part_is_taken_where_the_part_is(opened: Opened) -> None:
 
 
 def test_a_button_copies_what_stands_beside_it(browser: Browser, page_file: pathlib.Path) -> None:
-    """The flags of the server, and the summary."""
+    """A command, and the summary."""
     found = Opened(browser, page_file, permissions=["clipboard-read", "clipboard-write"])
     found.tab.locator('[data-copy="action-1"]').click()
-    flags = found.tab.evaluate("navigator.clipboard.readText()")
+    command = found.tab.evaluate("navigator.clipboard.readText()")
     found.tab.locator('[data-copy="summary"]').click()
     found.tab.locator('[data-copy="summary"]', has_text="Copied").wait_for()
     summary = found.tab.evaluate("navigator.clipboard.readText()")
     found.context.close()
 
-    assert flags.startswith("vllm serve Qwen/Qwen3-0.6B --tensor-parallel-size 1 ")
+    assert command.startswith("optimal-tp plan ")
     assert summary.startswith("Serve with TP1: most per core within limits\n")
 
 

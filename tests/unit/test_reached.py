@@ -177,13 +177,37 @@ def test_the_claim_names_share_bound_and_next_degree() -> None:
     sentence = limit_claim(analysis)
 
     assert sentence.startswith("TP1 reaches 16.8 % of what memory bandwidth allows (TP2 8.4 %), and ")
-    assert "The bottleneck is memory bandwidth. TP2 could give at most " in sentence
+    neither = "Neither memory nor computing is near its limit; memory bandwidth would bind first."
+    assert f"{neither} TP2 could give at most " in sentence
     assert sentence.endswith(
         "Source of the peak: AWS's figures for Trainium2: 725 GB/s and 167 BF16 TFLOP/s a logical core."
     )
     found = document(analysis)
     assert "16.8 %" in html(analysis, found.claims, ())
     assert "16.8 % of what memory bandwidth allows" in markdown(analysis, found.claims, (), ())
+
+
+def test_only_what_is_near_its_limit_is_called_a_bottleneck() -> None:
+    """Or what the roof is too low for; of a share that nobody knows nothing is said."""
+    analysis = analysed(two_at_a_time(1))
+    (one,) = analysis.reached
+    said = {
+        name: limit_claim(dataclasses.replace(analysis, reached=(dataclasses.replace(one, **changes),)))
+        for name, changes in {
+            "near": {"bandwidth_share": 0.6},
+            "half known": {"compute_share": None},
+            "beyond": {"compute_share": None, "beyond_roof": ("computing",)},
+            "unknown": {"bandwidth_share": None, "compute_share": None},
+        }.items()
+    }
+
+    assert "Neither" not in str(said)
+    assert {name for name, words in said.items() if " The bottleneck is memory bandwidth. " in words} == {
+        "near",
+        "beyond",
+        "unknown",
+    }
+    assert " Memory bandwidth would bind first. " in said["half known"]
 
 
 def test_a_record_keeps_what_it_is_held_against() -> None:
@@ -240,7 +264,7 @@ def test_the_pages_tables_set_numbers_flush_right() -> None:
     assert '<td data-head="Of memory bandwidth (MBU)" class="num">16.8 %</td>' in page
     assert '<td data-head="Step in ms" class="num">10.0</td>' in page
     assert '<td data-head="Reading weights + keys and values, ms" class="num">1.64 + 0.0359</td>' in page
-    assert '<td data-head="Bottleneck of the rate">memory bandwidth</td>' in page
+    assert '<td data-head="Would bind first">memory bandwidth</td>' in page
     assert '<th scope="col" class="num">Step in ms</th>' in page
 
 

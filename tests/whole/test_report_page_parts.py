@@ -222,6 +222,10 @@ def test_a_proven_rate_is_the_interval_of_goodput() -> None:
     assert tiles(untold)[0].interval == "fitted, not proven"
     (two, _) = capacity_table(proven).rows
     assert two[:4] == ("TP2", "1.96", "1.80", "8.2 %")
+    assert two[-1].startswith("p75 ")
+    assert two[-1].endswith("; limit 270 ms")
+    assert "best at the proven rate" in capacity_table(proven).caption
+    assert "proven" not in capacity_table(analysis).caption
 
 
 @pytest.mark.parametrize("name", ["none holds", "void", "nothing"])
@@ -232,7 +236,9 @@ def test_without_a_candidate_there_is_no_tile(name: str) -> None:
 
 def test_what_to_do_can_be_pasted() -> None:
     """The server's flags, the stack file's lines, the fleet's plan with the run's own limit."""
-    serve, stack, plan = actions(kind("most within limits"))
+    analysis = kind("most within limits")
+    cluster = dataclasses.replace(analysis, record=placed(analysis.record, "cluster"))
+    serve, stack, plan = actions(cluster)
 
     assert serve.text == ("vllm serve Qwen/Qwen3-0.6B --tensor-parallel-size 2 --max-num-seqs 1 --max-model-len 128")
     assert stack.text.splitlines() == [
@@ -242,12 +248,22 @@ def test_what_to_do_can_be_pasted() -> None:
         "  limits:",
         "    total_latency_ms: { percentile: 75, at_most_ms: 270 }",
     ]
+    assert plan.text == (
+        "optimal-tp plan out/cluster/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2"
+    )
+
+
+def test_a_practice_run_advises_nothing_for_aws() -> None:
+    """No server's flags and no stack file: only a plan, which says itself that it is practice."""
+    (plan,) = actions(kind("most within limits"))
+
     assert plan.text == "optimal-tp plan out/20260701T120000Z-test --rate 5/s --limit p75_total_ms=270 --degrees 2"
 
 
 def test_markdown_has_the_stack_files_lines_as_a_block() -> None:
     """A line of code cannot hold several lines, so they are fenced below their item of the list."""
     analysis = kind("most within limits")
+    analysis = dataclasses.replace(analysis, record=placed(analysis.record, "cluster"))
     written = markdown(analysis, document(analysis).claims, (), ())
 
     assert (
@@ -435,7 +451,7 @@ def test_the_spreadsheet_leaves_empty_what_is_not_known() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "expected"),
-    [("1,234", True), ("$1.78 ($1.71 to $1.85)", True), ("p90 2.1 s of 2.5 s", True), ("TP1", False), ("—", False)],
+    [("1,234", True), ("$1.78 ($1.71 to $1.85)", True), ("p90 2.1 s; limit 2.5 s", True), ("TP1", False), ("—", False)],
 )
 def test_figures_are_set_flush_right(cell: str, expected: bool) -> None:  # noqa: FBT001 - a row of a table
     """Words are not."""

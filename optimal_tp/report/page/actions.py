@@ -7,6 +7,7 @@ import shlex
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import PROFILE_PIN
 from optimal_tp.report.headline import degree_of
+from optimal_tp.report.words import practice
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.analysis import Analysis
 
@@ -25,16 +26,20 @@ class Action:
 def actions(analysis: Analysis, folder: str | None = None) -> tuple[Action, ...]:
     """Return what to do next: with a choice how to serve it, without one how to go on.
 
+    A practice run's choice is none for Trainium2, so it is only planned with.
     ``folder`` is where the run is kept, as a command names it; None: where runs of its place usually are.
     """
     verdict = analysis.verdict
     if verdict.chosen is None:
         return (Action(title="Measure again", text=again(analysis)),)
     candidate = degree_of(verdict, verdict.chosen).candidate
+    planned = Action(title="Plan a fleet for your rate", text=_plan(analysis, candidate, folder))
+    if practice(analysis.record) is not None:
+        return (planned,)
     return (
         Action(title="Serve it", text=_serve(analysis, candidate)),
         Action(title="Keep it in the stack file", text=_stack(analysis, candidate)),
-        Action(title="Plan a fleet for your rate", text=_plan(analysis, candidate, folder)),
+        planned,
     )
 
 

@@ -144,10 +144,11 @@ def capacity_table(analysis: Analysis) -> Table:
                 _against(degree),
             )
         )
+    best = ", best at the proven rate" if any(row[2] != MISSING for row in rows) else ""
     return Table(
         caption=(
-            "Per server, at the limit. Stay below the capacity, at a rate that is proven if there is one: that leaves "
-            "room for bursts and for a lost server"
+            f"Per server, at the limit. Stay below the capacity{best}: that leaves room for bursts and for a lost "
+            "server"
         ),
         heads=(
             "Candidate",
@@ -170,7 +171,7 @@ def _against(degree: DegreeVerdict) -> str:
     if finding is None or finding.latency_ms is None:
         return MISSING
     value, limit = latency_words(finding.latency_ms.value), latency_words(finding.at_most_ms)
-    return f"p{finding.percent:g} {value} of {limit}"
+    return f"p{finding.percent:g} {value}; limit {limit}"
 
 
 def cost_rows(analysis: Analysis) -> Table:

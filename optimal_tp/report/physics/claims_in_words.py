@@ -13,6 +13,8 @@ from optimal_tp.verdict.comparisons import UNIT
 from optimal_tp.verdict.findings import Criterion
 
 TOPIC = "Limit"
+NEAR = 0.5
+"""Share of what bandwidth or computing allows, below which that is not what holds a candidate down."""
 _DOES: typing.Final[dict[Resource, str]] = {"memory bandwidth": "reads", "computing": "computes"}
 
 
@@ -75,7 +77,7 @@ def limit_claim(analysis: Analysis) -> str:
         )
     given = "" if one.share_of_bound is None else f"; it reaches {percent(one.share_of_bound)} of that"
     most = f"{figure(one.bound_per_core)} {UNIT[verdict.criterion]}"
-    sentences.append(f"Physics allows at most {most}{given}. The bottleneck is {one.binds}.")
+    sentences.append(f"Physics allows at most {most}{given}. {_binding(one)}")
     if one.next_factor is not None:
         sentences.append(
             f"TP{one.next_degree} could give at most {figure(one.next_factor)} times as much as {one.name} does."
@@ -87,6 +89,15 @@ def limit_claim(analysis: Analysis) -> str:
         )
     sentences.append(f"Source of the peak: {roof_words(physics)}.")
     return " ".join(sentences)
+
+
+def _binding(one: Reach) -> str:
+    """Return what holds the candidate down, or where its shares say that nothing known does, what would first."""
+    shares = [share for share in (one.bandwidth_share, one.compute_share) if share is not None]
+    if not shares or one.beyond_roof or max(shares) >= NEAR:
+        return f"The bottleneck is {one.binds}."
+    first = f"{one.binds} would bind first."
+    return first.capitalize() if len(shares) == 1 else f"Neither memory nor computing is near its limit; {first}"
 
 
 def roof_words(physics: Physics) -> str:
@@ -105,7 +116,7 @@ _HEADS = (
     "Prompt, least in ms",
     "Measured",
     "At most",
-    "Bottleneck of the rate",
+    "Would bind first",
     "Next degree, at most",
     "KV cache holds",
 )
