@@ -33,7 +33,7 @@ trial = experiment.build(
     stack.workloads,
     stack.plan,
     stack.money,
-    experiment.Ground(
+    experiment.NeuronCluster(
         name=base.cluster_name,
         region=base.place.region,
         identity=Identity(

@@ -24,7 +24,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
 from optimal_tp.local.machine import machine_pins
 from optimal_tp.local.profile import LocalSettings
-from optimal_tp.local.server import ROOT, Server, ServerPlan, entry_of
+from optimal_tp.local.server import ROOT, LocalServer, ServerPlan, entry_of
 from optimal_tp.local.startup import ports
 from optimal_tp.local.weights import write_model_like
 from optimal_tp.settings.workload import Model
@@ -126,7 +126,7 @@ async def tried(
         told = json.loads(tokenizer.read_text(encoding="utf-8"))
         del told["chat_template"]
         tokenizer.write_text(json.dumps(told), encoding="utf-8")
-    server = Server(
+    server = LocalServer(
         ServerPlan(
             candidate=Candidate(1),
             cores=(place.core,),
@@ -150,7 +150,7 @@ async def tried(
         await server.stop()
 
 
-async def _ready(server: Server) -> float:
+async def _ready(server: LocalServer) -> float:
     """Return how long the server took to answer, in seconds. Raises ServerFailed where it ended or never did."""
     start = time.monotonic()
     while not await calls.Server(url=server.plan.url, timeout_seconds=2).healthy():

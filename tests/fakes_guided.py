@@ -5,7 +5,7 @@ import math
 import random
 import typing
 
-from optimal_tp.experiment.courses import Asked, Course, block_orders
+from optimal_tp.experiment.courses import Course, NextTurn, block_orders
 from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import RunRecord
@@ -42,7 +42,7 @@ class Guided:
         return self.recorder.record(list(self.truths.values()), self.section), self.recorder.samples
 
     def take(
-        self, stage: Stage, candidate: Candidate, asked: Asked, block: int | None = None
+        self, stage: Stage, candidate: Candidate, asked: NextTurn, block: int | None = None
     ) -> tuple[Turn, list[Sample]]:
         """Measure one turn, as it is asked for."""
         truth, before = self.truths[candidate], len(self.recorder.samples)
@@ -64,7 +64,7 @@ class Guided:
     def search(self) -> None:
         """Measure each candidate alone and find where to compare it."""
         for candidate in self.truths:
-            one = Asked(arrivals=Closed(concurrency=1), requests=20)
+            one = NextTurn(arrivals=Closed(concurrency=1), requests=20)
             _, samples = self.take("idle", candidate, one)
             self.guidance.note_idle(candidate, samples)
         for candidate in self.truths:

@@ -11,7 +11,7 @@ import sys
 import boto3
 
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.cluster.memory import Memory, MemoryPlace
 from optimal_tp.cluster.order import Order
 from optimal_tp.report import files
 from optimal_tp.settings.parser import parse
@@ -21,7 +21,7 @@ BUCKET, PREFIX = "results", "runs"
 
 
 def _remembered(_: Order, watcher: Watcher) -> Memory:
-    place = Place(store=boto3.client("s3"), bucket=BUCKET, prefix=PREFIX, pod="loadgen-7d9f-a", deadline="d")
+    place = MemoryPlace(store=boto3.client("s3"), bucket=BUCKET, prefix=PREFIX, pod="loadgen-7d9f-a", deadline="d")
     return Memory.at(place, watcher)
 
 

@@ -10,7 +10,7 @@ from optimal_tp.measurement.run import DegreeRecord, Ending, RunRecord
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.lengths import Shape
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import ModelledServer
 from tests.fakes_run import parsed, settings
 
 
@@ -22,7 +22,7 @@ class _Running:
 
 
 def perfect(
-    server: Server,
+    server: ModelledServer,
     shapes: list[Shape],
     arrivals: list[float],
     *,

@@ -17,14 +17,14 @@ from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
 from optimal_tp.settings.spend import Serving
 from workloads.manifests import jobs, python_pods, rights, volumes
-from workloads.manifests.bundle import FETCH_REQUIREMENTS, Part, bundle, with_fixed_names
+from workloads.manifests.bundle import FETCH_REQUIREMENTS, CodeConfigMap, bundle, with_fixed_names
 from workloads.namespace import MADE, Identity, config_maps
 
 COMPILING = "optimal_tp.pods.compile"
 FETCHING = "optimal_tp.pods.fetch_model"
 
 
-def _bundle() -> tuple[Part, ...]:
+def _bundle() -> tuple[CodeConfigMap, ...]:
     return bundle(jobs.FETCH, [COMPILING, FETCHING], requirements=FETCH_REQUIREMENTS)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from optimal_tp.facts.versions import PYTHON_IMAGE, Pair
+from optimal_tp.facts.versions import PYTHON_IMAGE, ImageAndAmi
 from optimal_tp.plan.cost import Forecast, model_lines
 from optimal_tp.plan.expectation import lineup_expectations
 from optimal_tp.plan.feasibility import DTYPE_BYTES, memory_lines, reach_lines, seat_lines
@@ -29,7 +29,7 @@ from workloads.serving import VllmServer, VllmServerArgs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ground:
+class NeuronCluster:
     """The basis of the experiment: a cluster that can launch Neuron nodes."""
 
     name: str
@@ -39,7 +39,7 @@ class Ground:
     kubernetes_provider: kubernetes.Provider
     volume_handle: pulumi.Input[str]
     """EFS file system and access point, as ``fs-…::fsap-…``."""
-    pair: Pair
+    pair: ImageAndAmi
     image_registry: str
     scheduler: str
     node_pool: str
@@ -57,7 +57,7 @@ class Ground:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
+class BuiltExperiment:
     """The created experiment, as far as the stack outputs describe it."""
 
     settings: ClusterSettings
@@ -93,7 +93,7 @@ class Experiment:
         }
 
 
-def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> Experiment:
+def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: NeuronCluster) -> BuiltExperiment:
     """Create the experiment on ``ground`` with the default AWS provider, and describe it at preview."""
     _say(settings, plan, money, ground)
     # Deleting the namespace deletes everything in it, which needs the cluster's controllers.
@@ -153,7 +153,7 @@ def build(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Grou
         providers,
     )
     dashboard = _dashboard(settings, plan, money, ground, load_test)
-    return Experiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results, guard=guard)
+    return BuiltExperiment(settings=settings, plan=plan, money=money, dashboard=dashboard, results=results, guard=guard)
 
 
 def _guard(args: GuardArgs, money: Forecast, opts: pulumi.ResourceOptions) -> Guard | None:
@@ -165,7 +165,7 @@ def _guarded(
     settings: ClusterSettings,
     plan: Lineup,
     money: Forecast,
-    ground: Ground,
+    ground: NeuronCluster,
     own_nodes: OwnNodes,
 ) -> GuardArgs:
     return GuardArgs(
@@ -181,7 +181,7 @@ def _guarded(
     )
 
 
-def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground) -> None:
+def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: NeuronCluster) -> None:
     """Describe at preview the experiment, its cost, its expected precision, and any doubts."""
     memory = (*size_lines(settings, DTYPE_BYTES), *memory_lines(settings, plan, engine=ground.pair.engine))
     expected, too_short = lineup_expectations(plan, money)
@@ -193,7 +193,7 @@ def _say(settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Groun
 
 
 def _dashboard(
-    settings: ClusterSettings, plan: Lineup, money: Forecast, ground: Ground, load_test: LoadTest
+    settings: ClusterSettings, plan: Lineup, money: Forecast, ground: NeuronCluster, load_test: LoadTest
 ) -> Dashboard:
     return Dashboard(
         "dashboard",
@@ -210,7 +210,7 @@ def _dashboard(
     )
 
 
-def _site(settings: ClusterSettings, model: ModelPlan, ground: Ground) -> Site:
+def _site(settings: ClusterSettings, model: ModelPlan, ground: NeuronCluster) -> Site:
     return Site(
         model=model.settings.model,
         serving=settings.serving,

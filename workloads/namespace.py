@@ -20,7 +20,7 @@ from pulumi_kubernetes.rbac.v1 import (
 )
 
 from workloads.manifests import nodes, rights
-from workloads.manifests.bundle import Part
+from workloads.manifests.bundle import CodeConfigMap
 
 MADE: typing.Final = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
 """Annotation of objects that `up` creates without waiting: they are ready as soon as they exist. Unlike with skipAwait,
@@ -128,7 +128,7 @@ class Identity:
 
 
 def config_maps(
-    name: str, made: collections.abc.Sequence[Part], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
+    name: str, made: collections.abc.Sequence[CodeConfigMap], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> list[ConfigMap]:
     """Create one ConfigMap per part, ``<name>-<number>``; immutable, so that new content makes a new object."""
     return [

@@ -12,7 +12,7 @@ _COMMANDS: typing.Final = {"s3": "s3api"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
+class ChangingCall:
     """One call that changes AWS, as boto3 names it."""
 
     service: str
@@ -32,9 +32,9 @@ class Step:
         return " ".join(shlex.quote(word) for word in words)
 
 
-def call(service: str, operation: str, /, **parameters: object) -> Step:
+def call(service: str, operation: str, /, **parameters: object) -> ChangingCall:
     """Return the step for this call; its command makes the same call."""
-    return Step(service=service, operation=operation, parameters=parameters)
+    return ChangingCall(service=service, operation=operation, parameters=parameters)
 
 
 def _dashed(name: str) -> str:

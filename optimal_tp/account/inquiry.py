@@ -9,7 +9,7 @@ import botocore.config
 import botocore.exceptions
 import botocore.parsers
 
-from optimal_tp.account.changes import Step
+from optimal_tp.account.changes import ChangingCall
 from optimal_tp.account.questions import IDENTITY, Answer, Question, Unknown
 from optimal_tp.errors import OptimalTpError
 
@@ -142,13 +142,13 @@ def _reason(question: Question, code: str) -> str:
     return f"{question.service} answered {code or 'an error without a code'}"
 
 
-class Change:
+class ChangingClient:
     """Makes changes through ``clients``; creates each client once."""
 
     def __init__(self, clients: Clients) -> None:
         self._client = functools.cache(clients)
 
-    def __call__(self, step: Step) -> str | None:
+    def __call__(self, step: ChangingCall) -> str | None:
         """Make the call. Return None on success, else the reason, as part of a sentence."""
         client = self._client(step.service)
         try:

@@ -48,7 +48,7 @@ def fetch(method: str, url: str, headers: dict[str, str]) -> Response:
         raise ConnectionError(f"{url} does not speak HTTP") from error
 
 
-class Registries:
+class RegistryClient:
     """Asks registries for manifests. Keeps a token for each realm and scope, and remembers silent registries."""
 
     def __init__(self, fetch: Fetch = fetch) -> None:

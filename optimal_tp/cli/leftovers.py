@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from optimal_tp.account.inquiry import Change, Clients, Inquiry, clients, require_caller, session_of
+from optimal_tp.account.inquiry import ChangingClient, Clients, Inquiry, clients, require_caller, session_of
 from optimal_tp.account.leftovers import removal
 from optimal_tp.account.leftovers.kinds import Leftover, exit_status
 from optimal_tp.account.leftovers.scope import Scope
@@ -53,7 +53,7 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
     region = scope.settings.region
     make = clients(region, session_of(config.profile)) if make is None else make
     account = require_caller(make, region).account
-    change = Change(make) if options.remove else None
+    change = ChangingClient(make) if options.remove else None
     return _report(scope, Inquiry(make), change, account, as_json=output.is_json(options), hide=config.hide)
 
 

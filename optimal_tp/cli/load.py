@@ -27,7 +27,7 @@ from optimal_tp.loadgen.command.options import Options
 from optimal_tp.loadgen.counting import countings, end_all
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Stretch, Target
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan import prompts
@@ -126,12 +126,12 @@ async def _load(asked: Options) -> int:
 
     for number in _SIGNALS:  # not the loop's own handlers, which it removes when it closes, before the end
         signal.signal(number, note)
-    network = Network(asked.access.trust, stamped=asked.stream)
+    network = TcpTransport(asked.access.trust, stamped=asked.stream)
     server = Server(url=asked.urls[0], headers=asked.access.headers, transport=network)
     model, most_tokens = await _served(asked, server)
     asked = options.fitted(asked, most_tokens)
     source = await _prompts(asked, server, model)
-    counted, kept = summary.Summary(), list[audit.Row]()
+    counted, kept = summary.Summary(), list[audit.AuditRow]()
     result.begin(asked.output)
     with Spool(asked.samples) as spool:
 
@@ -148,7 +148,7 @@ async def _load(asked: Options) -> int:
         waited = core_wait_seconds()
         done = await drive(target, _stretch(asked, origin), source.each, on_sample=take, transport=network, stop=stop)
     cpu_seconds, waited = time.process_time() - used, _since(waited, core_wait_seconds())
-    ended = result.Ended(
+    ended = result.EndedLoad(
         asked=asked,
         model=model,
         source=source,

@@ -19,7 +19,7 @@ from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.experiment.turns import Halt, halting_on_signals
 from optimal_tp.fleet.agreement import predicted
 from optimal_tp.local.profile import Profile, read_profile
-from optimal_tp.local.program import Request, run_locally, sweep_locally
+from optimal_tp.local.program import LocalRequest, run_locally, sweep_locally
 from optimal_tp.local.weights import read_sizes
 from optimal_tp.telemetry.console import watcher
 
@@ -49,7 +49,7 @@ def main(asked: argparse.Namespace) -> int:
         else:
             sys.stdout.write(f"{file}: the form is right\n")
         return 0
-    request = Request(
+    request = LocalRequest(
         profile=profiles[0],
         profile_name=asked.profile,
         model_directory=pathlib.Path(asked.model) if asked.model else None,
@@ -74,7 +74,7 @@ def _installed() -> pathlib.Path:
     raise SettingsError([Problem(path="--vllm-python", value=None, rule=rule, remedy=remedy)])
 
 
-async def _run(request: Request, profiles: tuple[Profile, ...]) -> int:
+async def _run(request: LocalRequest, profiles: tuple[Profile, ...]) -> int:
     halt = Halt(event=asyncio.Event())
     with watcher() as watching, halting_on_signals(halt):
         if len(profiles) > 1:

@@ -25,7 +25,7 @@ from optimal_tp.fleet.demand import Hour, LatencyLimit, output_tokens_asked, par
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
-from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, Question, plan
+from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, FleetQuestion, plan
 from optimal_tp.fleet.scaling import DEFAULT_PROMETHEUS
 from optimal_tp.fleet.sentences import words
 from optimal_tp.fleet.simulation.answers import ServerModel
@@ -106,7 +106,7 @@ def main(options: argparse.Namespace) -> int:
     settings = again.record.settings
     measured = _measured(options, again, settings, limits)
     chosen = (each.candidate for each in again.verdict.degrees if each.name == again.verdict.chosen)
-    question = Question(
+    question = FleetQuestion(
         arrivals=Arrivals(rate_per_second=rate, burst_factor=options.burst, burst_seconds=options.burst_seconds),
         limits=limits,
         routing=options.routing,

@@ -21,9 +21,9 @@ from optimal_tp.account.inquiry import Clients, Inquiry, clients, require_caller
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.account.preflight import rows
 from optimal_tp.account.preflight.checks import checks
-from optimal_tp.account.preflight.context import Experiment, Scene
+from optimal_tp.account.preflight.context import ExperimentNeeds, Scene
 from optimal_tp.account.questions import PREFLIGHT, least_policy
-from optimal_tp.account.registry import Registries
+from optimal_tp.account.registry import RegistryClient
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.check_list import print_blocks
 from optimal_tp.cli.terminal.selection import selected_stack
@@ -59,7 +59,7 @@ def main(options: argparse.Namespace, make: Clients | None = None) -> int:
         credentials=credentials(session, os.environ),
         address=address,
         logins=lambda host: logins(host, os.environ),
-        manifest=Registries(),
+        manifest=RegistryClient(),
         has_chart=lambda folder: (pathlib.Path(folder) / "Chart.yaml").is_file(),
         aws_command=shutil.which("aws"),
         now=now,
@@ -96,12 +96,12 @@ def _model_files(token: str | None) -> ModelFiles:
     return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token)
 
 
-def experiment(stack: Stack) -> Experiment:
+def experiment(stack: Stack) -> ExperimentNeeds:
     """Return the facts of the stack's experiment that preflight needs."""
     money, loadtest = stack.money, stack.workloads.loadtest
     around_hours = money.cluster_hours + money.leaving_hours
     candidates = {model.slug: model.settings.candidates for model in stack.plan.models}
-    return Experiment(
+    return ExperimentNeeds(
         nodes=stack.plan.nodes,
         up_hours=money.cluster_hours,
         expected_hours=around_hours + money.setup_hours + money.measuring_hours,

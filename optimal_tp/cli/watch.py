@@ -27,7 +27,7 @@ from optimal_tp.cli.stack.results import UNREAD, configure_place, is_final, plac
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Interrupted
 from optimal_tp.telemetry.lines import UNKNOWN, Spending, as_data, bars, brief, lines
-from optimal_tp.telemetry.snapshot import Scene, Sight
+from optimal_tp.telemetry.snapshot import Sight, Snapshot
 
 LOOK_SECONDS = 15.0
 _LEAST_SECONDS = 5.0
@@ -69,7 +69,7 @@ def follow(
     every_seconds: float,
     sleep: collections.abc.Callable[[float], None] = time.sleep,
     clock: collections.abc.Callable[[], float] = time.time,
-) -> Scene:
+) -> Snapshot:
     """Show what ``sight`` sees at every look until the run is over; an interval of 0 looks once. Return the last look.
 
     Raises SettingsError if the bucket cannot be read at the first look, or for a permanent error.
@@ -111,7 +111,7 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: Snapshot) -> None:
         """Show ``scene``."""
         if self._live is not None:
             self._live.update(_drawn(scene, self._spending), refresh=True)
@@ -135,7 +135,7 @@ class Data(Screen):
         """Write to ``console``; trouble goes to standard error."""
         super().__init__(rich.console.Console(file=console.file, force_terminal=False), spending)
 
-    def show(self, scene: Scene) -> None:
+    def show(self, scene: Snapshot) -> None:
         """Write ``scene``."""
         line = brief(scene)
         if line != self._last:
@@ -147,7 +147,7 @@ class Data(Screen):
         print(sentence, file=sys.stderr)  # noqa: T201 - likewise
 
 
-def _drawn(scene: Scene, spending: Spending) -> rich.console.RenderableType:
+def _drawn(scene: Snapshot, spending: Spending) -> rich.console.RenderableType:
     """Return the lines of ``scene``, its model and silence in colour, and its bars below."""
     said = rich.text.Text("\n".join(lines(scene, spending)))
     said.highlight_regex(r"^.*(silent for|no verdict).*$", "bold red")

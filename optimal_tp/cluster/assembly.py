@@ -13,11 +13,11 @@ import urllib.parse
 import boto3
 
 from optimal_tp.cluster.accounting import accounts_of, salvaged, watched
-from optimal_tp.cluster.beginnings import Results, degree_of, progress_of
+from optimal_tp.cluster.beginnings import KeptResults, degree_of, progress_of
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import Cores, cores_free_after, until_signalled, within_budget
-from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.ground import ClusterGround
 from optimal_tp.cluster.memory import Memory
 from optimal_tp.cluster.order import Order, PatienceOrder
 from optimal_tp.errors import OptimalTpError, ResumeFailed, ServerFailed
@@ -41,12 +41,12 @@ from optimal_tp.telemetry.publish import CloudWatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Measured:
+class MeasuredJob:
     """A run or sweep that was measured and judged."""
 
     name: str
     """Name of the run or the sweep."""
-    results: Results
+    results: KeptResults
     status: int
     """Exit status of the verdict; of several verdicts the gravest."""
     verdicts: int
@@ -59,7 +59,7 @@ class Measured:
     """Adds the folder's receipt to the report, if the report does not have it yet."""
 
 
-Measure = collections.abc.Callable[[list[pathlib.Path], Memory], collections.abc.Awaitable[Measured]]
+Measure = collections.abc.Callable[[list[pathlib.Path], Memory], collections.abc.Awaitable[MeasuredJob]]
 """Measures and judges, resuming the remembered run; adds the folder to the list once there is one."""
 
 
@@ -121,13 +121,13 @@ class Assembly:
             raise measured.failure
         return measured.status
 
-    async def _one(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
+    async def _one(self, begun: list[pathlib.Path], memory: Memory) -> MeasuredJob:
         async with self._within_money(memory):
             run, results, goes_on = self.begin(begun, memory)
             session = self.session(0, run, results, memory, goes_on=goes_on)
             record = await conducted(session)
         status = _judged(session)
-        return Measured(
+        return MeasuredJob(
             name=run,
             results=results,
             status=status,
@@ -136,7 +136,7 @@ class Assembly:
             failure=failure_of(record),
         )
 
-    def begin(self, begun: list[pathlib.Path], memory: Memory) -> tuple[str, Results, bool]:
+    def begin(self, begun: list[pathlib.Path], memory: Memory) -> tuple[str, KeptResults, bool]:
         """Return name and results of the run or sweep, and whether it had begun before; remember it from now on."""
         run, goes_on = memory.run or run_name(dt.datetime.now(dt.UTC)), memory.run is not None
         results = self.results(run, exist_ok=goes_on)
@@ -144,7 +144,7 @@ class Assembly:
         memory.begin(run)
         return run, results, goes_on
 
-    async def _several(self, begun: list[pathlib.Path], memory: Memory) -> Measured:
+    async def _several(self, begun: list[pathlib.Path], memory: Memory) -> MeasuredJob:
         """Measure each model; if one fails, the others still have their turn."""
         sessions: dict[int, Session] = {}
         statuses: list[int] = []
@@ -170,7 +170,7 @@ class Assembly:
         status = conclude_sweep(read_sweep(str(results.folder)), results.folder)
         last = max(sessions, default=None)
         none = f"none of {len(sweep.legs)} models was measured; read the reasons in {results.folder}"
-        return Measured(
+        return MeasuredJob(
             name=name,
             results=results,
             status=status,
@@ -199,23 +199,23 @@ class Assembly:
         cores = Cores(controls=Controls(namespace=own_namespace()), deployments=tuple(names), jobs=tuple(jobs))
         return cores_free_after(cores, self.halt, self.watching)
 
-    def results(self, path: str, *, exist_ok: bool = False) -> Results:
+    def results(self, path: str, *, exist_ok: bool = False) -> KeptResults:
         """Create the folder ``path`` below the order's results, with its prefix in the bucket if there is one.
 
         Raises StorageFailed if the folder cannot be created, or exists already and ``exist_ok`` is False.
         """
         folder = new_folder(self.order.folder / path, exist_ok=exist_ok)
         if self.order.bucket is None:
-            return Results(folder=folder, bucket=None)
+            return KeptResults(folder=folder, bucket=None)
         bucket, prefix = self.order.bucket
         key = f"{prefix}/{path}" if prefix else path
-        return Results(folder=folder, bucket=Bucket(boto3.client("s3"), bucket, key))
+        return KeptResults(folder=folder, bucket=Bucket(boto3.client("s3"), bucket, key))
 
     def session(
         self,
         index: int,
         run: str,
-        results: Results,
+        results: KeptResults,
         memory: Memory | None,
         *,
         model_title: str = "",
@@ -264,7 +264,7 @@ class Assembly:
             targets=model.targets,
             names={candidate: deployments(urls) for candidate, urls in model.targets.items()},
             jobs=model.jobs,
-            ground=Ground(
+            ground=ClusterGround(
                 controls=Controls(namespace=own_namespace()),
                 patience=typing.cast("PatienceOrder", order.patience),
                 price=model.settings.price,

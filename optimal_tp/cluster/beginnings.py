@@ -16,7 +16,7 @@ from optimal_tp.telemetry.console import Watcher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Results:
+class KeptResults:
     """The folder and bucket of a run or a sweep."""
 
     folder: pathlib.Path

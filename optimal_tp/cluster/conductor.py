@@ -10,9 +10,9 @@ import contextlib
 import dataclasses
 import functools
 
-from optimal_tp.cluster.ground import Ground, NodeEye, spent, stamp
+from optimal_tp.cluster.ground import ClusterGround, NodeEye, spent, stamp
 from optimal_tp.cluster.order import JobsOrder
-from optimal_tp.cluster.sightings import Claim
+from optimal_tp.cluster.sightings import NodeClaim
 from optimal_tp.cluster.staging import StagedJob
 from optimal_tp.cluster.starting import Start, free
 from optimal_tp.errors import ServerFailed
@@ -44,7 +44,7 @@ class Conductor(OpenArena):
     """Deployments by candidate."""
     jobs: JobsOrder | None
     """None if everything was fetched and compiled before."""
-    ground: Ground
+    ground: ClusterGround
     watcher: Watcher
     stop: asyncio.Event
     others: tuple[str, ...] = ()
@@ -235,7 +235,7 @@ class Conductor(OpenArena):
         self._tell([(each.candidate, each.state) for each in starts if not each.has_ended])
         return all(each.has_ended for each in starts)
 
-    async def _claims(self) -> list[Claim]:
+    async def _claims(self) -> list[NodeClaim]:
         """Return the nodes, and report those that bill without use; empty if they cannot be listed."""
         try:
             claims = await asyncio.to_thread(self.ground.claims)

@@ -5,7 +5,7 @@ import typing
 import urllib.parse
 
 from optimal_tp.cluster import sightings
-from optimal_tp.cluster.sightings import Claim, Job, Pod
+from optimal_tp.cluster.sightings import Job, NodeClaim, Pod
 from optimal_tp.errors import ServerFailed
 from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace
 
@@ -72,7 +72,7 @@ class Controls:
         """Delete a pod; its Deployment creates another."""
         self.namespace.remove(f"delete the pod {name}", "v1", f"pods/{name}")
 
-    def claims(self, pool: str) -> list[Claim]:
+    def claims(self, pool: str) -> list[NodeClaim]:
         """Return the nodes of Karpenter's NodePool ``pool``."""
         return [sightings.claim(item) for item in self.namespace.node_claims(pool)]
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.order import PatienceOrder
-from optimal_tp.cluster.sightings import Claim
+from optimal_tp.cluster.sightings import NodeClaim
 from optimal_tp.facts.hardware import cores_held
 from optimal_tp.measurement.estimate import duration, usd
 from optimal_tp.settings.workload import Price
@@ -21,7 +21,7 @@ def utc_now() -> dt.datetime:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ground:
+class ClusterGround:
     """The same for all candidates of a model."""
 
     controls: Controls
@@ -51,7 +51,7 @@ class Ground:
             / self.price.billed_cores
         )
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[NodeClaim]:
         """Return the pool's nodes; empty if no pool is known. Raises ServerFailed if they cannot be listed."""
         return [] if self.pool is None else self.controls.claims(self.pool)
 
@@ -66,7 +66,7 @@ def stamp(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
-def lacking(claims: collections.abc.Iterable[Claim]) -> str:
+def lacking(claims: collections.abc.Iterable[NodeClaim]) -> str:
     """Return what Karpenter still waits for, as the end of a sentence; empty if it does not say."""
     found = next((each for each in claims if not each.is_initialised and each.lacks), None)
     return "" if found is None else f"; Karpenter of the node {found.name}: {found.lacks}"
@@ -76,10 +76,10 @@ def lacking(claims: collections.abc.Iterable[Claim]) -> str:
 class NodeEye:
     """Reports nodes that bill but take no pods."""
 
-    ground: Ground
+    ground: ClusterGround
     _told: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
 
-    def lines(self, claims: collections.abc.Iterable[Claim]) -> list[str]:
+    def lines(self, claims: collections.abc.Iterable[NodeClaim]) -> list[str]:
         """Return a line for each node that has done so for long and was not reported lately."""
         now, found = self.ground.now(), []
         for each in claims:

@@ -15,8 +15,8 @@ import time
 
 import boto3
 
-from optimal_tp.cluster.assembly import Assembly, Measured, conducted
-from optimal_tp.cluster.beginnings import Results
+from optimal_tp.cluster.assembly import Assembly, MeasuredJob, conducted
+from optimal_tp.cluster.beginnings import KeptResults
 from optimal_tp.cluster.clocks import clock_error_ms, machine
 from optimal_tp.cluster.controls import Controls
 from optimal_tp.cluster.deadline import within_budget
@@ -231,7 +231,7 @@ async def judge_after(options: PodOptions, assembly: Assembly) -> int:
     return await assembly.live(functools.partial(_after, options, assembly))
 
 
-async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path], memory: Memory) -> Measured:
+async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Path], memory: Memory) -> MeasuredJob:
     """Start the servers and the Job, unless it runs already; judge the results that its pods kept."""
     order, halt = assembly.order, assembly.halt
     async with assembly.freeing():
@@ -252,7 +252,7 @@ async def _after(options: PodOptions, assembly: Assembly, begun: list[pathlib.Pa
                 raise Interrupted(f"stopped before the Job {options.job} ended; its pods run on, and nothing is judged")
             session.watcher.end()
             status = _judged(results, assembly.watching)
-    return Measured(
+    return MeasuredJob(
         name=run,
         results=results,
         status=status,
@@ -282,7 +282,7 @@ async def _brought_up(options: PodOptions, session: Session) -> RunRecord | None
     return ended
 
 
-def _judged(results: Results, watching: Watcher) -> int:
+def _judged(results: KeptResults, watching: Watcher) -> int:
     """Return the exit status of the verdict on the whole run; its report goes beside the shares."""
     try:
         return conclude(_whole(results), results.folder)
@@ -292,7 +292,7 @@ def _judged(results: Results, watching: Watcher) -> int:
         return error.exit_status
 
 
-def _add_receipt(results: Results, watching: Watcher) -> None:
+def _add_receipt(results: KeptResults, watching: Watcher) -> None:
     """Write the report of the whole run again, with the receipt in its folder."""
     if results.bucket is not None:
         results.bucket.store([results.folder / RECEIPT])
@@ -304,7 +304,7 @@ def _add_receipt(results: Results, watching: Watcher) -> None:
     write(results.folder, analysed(again))
 
 
-def _whole(results: Results) -> Source:
+def _whole(results: KeptResults) -> Source:
     """Return the run that all pods kept together. Raises SettingsError if it cannot be read."""
     if results.bucket is None:
         return read(str(results.folder))

@@ -45,7 +45,7 @@ _FORM = pydantic.TypeAdapter(_Content)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class MemoryPlace:
     """The place of the memory of one pod template within one budget.
 
     The names of pods of one template differ only at the end; another setting, image, code or ``loadtest.run`` means
@@ -83,7 +83,7 @@ class Memory:
     a deadline this stack's runs cannot be distinguished from another's in the same bucket.
     """
 
-    def __init__(self, watcher: Watcher, place: Place | None, content: _Content) -> None:
+    def __init__(self, watcher: Watcher, place: MemoryPlace | None, content: _Content) -> None:
         """Continue with ``content``; without a ``place`` it is not stored."""
         self._watcher = watcher
         self._place = place
@@ -98,7 +98,7 @@ class Memory:
         if order.afterwards != "stop" or order.bucket is None or order.deadline_file is None:
             return cls(watcher, None, _Content(deadline=""))
         bucket, prefix = order.bucket
-        place = Place(
+        place = MemoryPlace(
             store=boto3.client("s3") if store is None else store,
             bucket=bucket,
             prefix=prefix,
@@ -108,7 +108,7 @@ class Memory:
         return cls.at(place, watcher)
 
     @classmethod
-    def at(cls, place: Place, watcher: Watcher) -> "Memory":
+    def at(cls, place: MemoryPlace, watcher: Watcher) -> "Memory":
         """Return the memory in ``place``; if it cannot be read, report that and begin a new run."""
         found = None
         try:

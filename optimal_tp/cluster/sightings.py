@@ -117,7 +117,7 @@ def job(item: Said) -> Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Claim:
+class NodeClaim:
     """One NodeClaim: a node that Karpenter has requested."""
 
     name: str
@@ -132,13 +132,13 @@ class Claim:
     """The condition that Karpenter still waits for, in its words; empty if none."""
 
 
-def claim(item: Said) -> Claim:
+def claim(item: Said) -> NodeClaim:
     """Return the NodeClaim in ``item``."""
     status = item.get("status", {})
     conditions = _conditions(status)
     steps = [(kind, conditions[kind]) for kind in ("Launched", "Registered", "Initialized") if kind in conditions]
     open_step = next(((kind, one) for kind, one in steps if one.get("status") != "True"), None)
-    return Claim(
+    return NodeClaim(
         name=item["metadata"]["name"],
         node=status.get("nodeName"),
         is_leaving="deletionTimestamp" in item["metadata"],

@@ -3,8 +3,8 @@
 import dataclasses
 import datetime as dt
 
-from optimal_tp.cluster.ground import Ground, lacking, spent, stamp
-from optimal_tp.cluster.sightings import Claim, Job, Pod
+from optimal_tp.cluster.ground import ClusterGround, lacking, spent, stamp
+from optimal_tp.cluster.sightings import Job, NodeClaim, Pod
 from optimal_tp.cluster.telling import progress_line, short, telling_line
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import duration
@@ -18,7 +18,7 @@ class StagedJob:
     name: str
     candidate: Candidate | None
     """None: the fetch of the model, which holds no cores."""
-    ground: Ground
+    ground: ClusterGround
     state: str = "begins"
     """Its present state, in words."""
     has_ended: bool = False
@@ -26,7 +26,7 @@ class StagedJob:
     """The step once it has ended; None if it ended before this run, which then did not pay for it."""
     _resumed: bool = False
 
-    def look(self, claims: list[Claim]) -> None:
+    def look(self, claims: list[NodeClaim]) -> None:
         """Update its state, and resume it if it is suspended. Raises ServerFailed if Kubernetes does not answer."""
         job = self.ground.controls.job(self.name)
         if job.ending is None and job.is_suspended and not self._resumed:
@@ -49,7 +49,7 @@ class StagedJob:
     def _end(self, step: Step | None) -> None:
         self.step, self.has_ended = step, True
 
-    def _without_node(self, began: dt.datetime, pods: list[Pod], claims: list[Claim]) -> None:
+    def _without_node(self, began: dt.datetime, pods: list[Pod], claims: list[NodeClaim]) -> None:
         pod = pods[-1] if pods else None
         waited = self.ground.seconds_since(began if pod is None else max(began, pod.created))
         words = "Kubernetes makes no pod for it" if pod is None else pod.lacks or "the scheduler gives no reason"

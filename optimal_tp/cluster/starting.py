@@ -4,8 +4,8 @@ import collections.abc
 import dataclasses
 import datetime as dt
 
-from optimal_tp.cluster.ground import Ground, lacking, spent, stamp
-from optimal_tp.cluster.sightings import Claim, Pod
+from optimal_tp.cluster.ground import ClusterGround, lacking, spent, stamp
+from optimal_tp.cluster.sightings import NodeClaim, Pod
 from optimal_tp.cluster.telling import left_behind_line, short, telling_line
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import duration, plural
@@ -24,7 +24,7 @@ class Start:
     candidate: Candidate
     names: tuple[str, ...]
     """Names of the Deployments."""
-    ground: Ground
+    ground: ClusterGround
     number: int
     """Number of the start, from 0."""
     before: tuple[Step, ...]
@@ -40,7 +40,7 @@ class Start:
     step: Step | None = None
     """The step once it has ended; None if the servers are those of the start before."""
 
-    def look(self, claims: list[Claim], *, healthy: bool) -> Step | None:
+    def look(self, claims: list[NodeClaim], *, healthy: bool) -> Step | None:
         """Update its state; ``healthy``: every URL answers.
 
         Returns a step that frees cores, if one is needed: remember it, then call ``free``. Raises ServerFailed if
@@ -91,7 +91,7 @@ class Start:
         if last is None or created > _end_of(last):
             self.step = self._step(pods, None, None)
 
-    def _judge(self, every: list[list[Pod]], pods: list[Pod], claims: list[Claim]) -> None:
+    def _judge(self, every: list[list[Pod]], pods: list[Pod], claims: list[NodeClaim]) -> None:
         now, patience = self.ground.now(), self.ground.patience
         self.began = self.began or min((pod.created for pod in pods), default=now)
         deaths = sum(pod.deaths + (pod.has_failed and not pod.deaths) for pod in pods)
@@ -111,7 +111,7 @@ class Start:
                 gone = spent(taken, self._held(pods)[1])
                 self._fail(pods, "no-start", f"its servers were not ready after {gone}: {self._telling(pods)}")
 
-    def _wait_for_node(self, pod: Pod | None, waited: float, pods: list[Pod], claims: list[Claim]) -> None:
+    def _wait_for_node(self, pod: Pod | None, waited: float, pods: list[Pod], claims: list[NodeClaim]) -> None:
         self.state = "waits for a node"
         if waited < self.ground.patience.capacity_seconds:
             return
@@ -127,7 +127,7 @@ class Start:
         logs = (self.ground.controls.log(pod), self.ground.controls.log(pod, previous=True) if pod.deaths else "")
         return next((line for log in logs if (line := left_behind_line(log)) is not None), None)
 
-    def _rescue(self, pod: Pod, pods: list[Pod], line: str, claims: list[Claim]) -> Step | None:
+    def _rescue(self, pod: Pod, pods: list[Pod], line: str, claims: list[NodeClaim]) -> Step | None:
         """Return the next step that frees occupied cores; None if nothing is left to try."""
         node = next((each for each in claims if each.node is not None and each.node == pod.node), None)
         if not self.removed:
@@ -181,7 +181,7 @@ class Start:
 
 
 def free(
-    ground: Ground, target: str, pods: collections.abc.Iterable[Pod], claims: collections.abc.Iterable[Claim]
+    ground: ClusterGround, target: str, pods: collections.abc.Iterable[Pod], claims: collections.abc.Iterable[NodeClaim]
 ) -> None:
     """Delete ``target``, a pod or a node, if it still exists. For a node, also delete our pods on it afterwards.
 

@@ -13,7 +13,7 @@ from optimal_tp.verdict.race.rates import Bracket
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
+class NextTurn:
     """The load of a candidate's next turn."""
 
     arrivals: Arrivals

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from optimal_tp.experiment.courses import Asked, Course
+from optimal_tp.experiment.courses import Course, NextTurn
 from optimal_tp.experiment.looks import look_at
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counted import Counted
@@ -104,11 +104,11 @@ class Guidance:
             course.alone_seconds = statistics.median(latencies) / 1000
         course.is_slow = any(share < asked / 2 for asked, share in shares_within(own, self.limits).items())
 
-    def burst(self, candidate: Candidate) -> Asked:
+    def burst(self, candidate: Candidate) -> NextTurn:
         """Return a turn that keeps every slot busy: it gives a rough capacity and warms up the servers."""
         slots = self.courses[candidate].slots
         seconds = (self.settings.load.warm_in + 2) * self.alone_seconds
-        return Asked(arrivals=Closed(concurrency=slots), seconds=seconds, requests=4 * slots)
+        return NextTurn(arrivals=Closed(concurrency=slots), seconds=seconds, requests=4 * slots)
 
     def note_burst(self, candidate: Candidate, turn: Turn, samples: Sequence[Sample]) -> None:
         """Begin the bracket at a share of the burst's throughput, or at a low rate if no request succeeded."""
@@ -123,7 +123,7 @@ class Guidance:
             most_turns=self.settings.load.bracket_turns,
         )
 
-    def search(self, candidate: Candidate, seed: int) -> Asked | None:
+    def search(self, candidate: Candidate, seed: int) -> NextTurn | None:
         """Return the next turn of the bracket; None once it has ended. In a long bracket turns have half the length.
 
         If the settings state the rates, the bracket has each of them once.
@@ -155,7 +155,7 @@ class Guidance:
         bracket.add(found)
         course.is_slow = bracket.hopeless and self.settings.load.rates_per_second_per_core is None
 
-    def rise(self, candidate: Candidate) -> Asked | None:
+    def rise(self, candidate: Candidate) -> NextTurn | None:
         """Return the next step of the load without limits; None once throughput no longer grows."""
         course = self.courses[candidate]
         taken = len(course.slots_steps)
@@ -166,10 +166,10 @@ class Guidance:
             return None
         return self._saturated(course, course.servers * 2**taken)
 
-    def _saturated(self, course: Course, slots: int) -> Asked:
+    def _saturated(self, course: Course, slots: int) -> NextTurn:
         latency = max(course.latency_seconds or 0.0, self._alone(course))
         seconds = max(self.settings.load.turn_length * self.alone_seconds, SATURATED_LATENCIES * latency)
-        return Asked(arrivals=Closed(concurrency=slots), seconds=seconds)
+        return NextTurn(arrivals=Closed(concurrency=slots), seconds=seconds)
 
     def note_rise(self, candidate: Candidate, slots: int, found: Throughput | None) -> None:
         """Note the throughput of a step; a step without any counts as the end of growth."""
@@ -207,13 +207,13 @@ class Guidance:
     def _remaining(self) -> list[tuple[Candidate, Course]]:
         return [(candidate, self.courses[candidate]) for candidate in self.remaining]
 
-    def block(self, candidate: Candidate, block: int, seed: int) -> Asked:
+    def block(self, candidate: Candidate, block: int, seed: int) -> NextTurn:
         """Return the candidate's turn in ``block``."""
         course = self.courses[candidate]
         if course.is_slow:
             seconds = self.settings.load.turn_length * self.alone_seconds
             requests = max(5, self.settings.load.turn_requests // 5)
-            return Asked(arrivals=Closed(concurrency=1), seconds=seconds, requests=requests)
+            return NextTurn(arrivals=Closed(concurrency=1), seconds=seconds, requests=requests)
         if not self.limits:
             return self._saturated(course, course.busiest)
         return self._open(candidate, self._next_rate(candidate, course, block), seed)
@@ -235,7 +235,7 @@ class Guidance:
             return last + (LONGEST_MOVE if course.last_held else -LONGEST_MOVE)
         return block_rate(by, block, last)
 
-    def _open(self, candidate: Candidate, log_rate: float, seed: int, part: float = 1.0) -> Asked:
+    def _open(self, candidate: Candidate, log_rate: float, seed: int, part: float = 1.0) -> NextTurn:
         """Return an open turn at ``log_rate`` per core, its first counted request the first after the warm-in."""
         course = self.courses[candidate]
         rate = math.exp(log_rate) * course.cores_used
@@ -253,7 +253,7 @@ class Guidance:
             total_ms=None if total is None else total.at_most_ms,
             ttft_ms=None if ttft is None else ttft.at_most_ms,
         )
-        return Asked(arrivals=arrivals, counted=requests)
+        return NextTurn(arrivals=arrivals, counted=requests)
 
     def note_latency(self, turn: Turn, samples: Sequence[Sample]) -> None:
         """Note how long requests take under load; the next turn's length and first requests follow from it."""
@@ -298,7 +298,7 @@ class Guidance:
 
     # After the choice.
 
-    def prove(self, chosen: Candidate, turn: int, seed: int) -> Asked | None:
+    def prove(self, chosen: Candidate, turn: int, seed: int) -> NextTurn | None:
         """Return the next turn of the proof, two of three at a rate to be held; None without a fitted capacity."""
         by = None if self._race is None else self._race[0].fits.get(chosen)
         if by is None:
@@ -314,7 +314,7 @@ class Guidance:
         shown = proof(self._proof, alpha=1 - self.settings.decision.confidence)
         return shown.held_per_second_per_core is not None and shown.missed_per_second_per_core is not None
 
-    def held_out(self, candidate: Candidate, seed: int) -> Asked | None:
+    def held_out(self, candidate: Candidate, seed: int) -> NextTurn | None:
         """Return the open turn that tests the plan's prediction; None if no capacity is known."""
         course = self.courses[candidate]
         if self._race is not None:

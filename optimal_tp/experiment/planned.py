@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ended:
+class ExperimentEnd:
     """How an experiment ended."""
 
     ending: Ending
@@ -93,7 +93,7 @@ class PlannedExperiment:
     ignore_eos: bool
     trace: Trace | None = None
 
-    async def run(self) -> Ended:
+    async def run(self) -> ExperimentEnd:
         """Take this share's part of every turn; return how the experiment ended, with all results in the ledger."""
         table = self.timetable
         self.watcher.stage("the timetable", total=table.seconds)
@@ -103,11 +103,11 @@ class PlannedExperiment:
             self.ledger.close_part()
             if self.halt.event.is_set():
                 how, sentence = self.halt.reasons[0]
-                return Ended(ending=how, detail=sentence)
+                return ExperimentEnd(ending=how, detail=sentence)
         if table.by_budget:
             budget = self.settings.decision.budget_seconds
-            return Ended(ending="budget", detail=f"the budget of {budget:.0f} s holds {table.blocks} blocks")
-        return Ended(ending="blocks", detail=f"all {table.blocks} blocks were measured")
+            return ExperimentEnd(ending="budget", detail=f"the budget of {budget:.0f} s holds {table.blocks} blocks")
+        return ExperimentEnd(ending="blocks", detail=f"all {table.blocks} blocks were measured")
 
     async def _take(self, turn: PlannedTurn) -> None:
         share = own_share(turn.arrivals, self.share)

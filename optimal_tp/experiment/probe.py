@@ -6,7 +6,7 @@ import typing
 from optimal_tp.experiment.turns import pause
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Stretch
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.plan.schedule import Closed
 
 if typing.TYPE_CHECKING:
@@ -49,6 +49,6 @@ async def probe_for_ever(session: "Session", *, pause_seconds: float = PAUSE_SEC
                 )
                 on_sample = (lambda _: None) if minutes is None else minutes.add
                 asked = sources[candidate].each
-                transport = Network(session.access.trust, stamped=True)
+                transport = TcpTransport(session.access.trust, stamped=True)
                 await drive(targets[candidate], stretch, asked, on_sample=on_sample, transport=transport, stop=halted)
             await pause(halted, pause_seconds)

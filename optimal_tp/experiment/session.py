@@ -17,7 +17,7 @@ from optimal_tp.experiment.prompt_sources import prompts_of, said_of, trace_reco
 from optimal_tp.experiment.publishing import published
 from optimal_tp.experiment.resuming import last_known_seconds, refuse_other_run, requests_of, resumed_origin
 from optimal_tp.experiment.stages import Experiment
-from optimal_tp.experiment.taking import Live, Replay, Taking, last_turns
+from optimal_tp.experiment.taking import Live, RunReplay, Taking, last_turns
 from optimal_tp.experiment.targets import check_targets, wait_until_healthy
 from optimal_tp.experiment.turns import Arena, Halt, Turns
 from optimal_tp.facts.candidates import Candidate
@@ -124,7 +124,7 @@ class Session:
                 earlier = last_turns(restored.record.turns)
                 return Live(turns=turns, ledger=ledger, watcher=self.watcher, last_turns=earlier)
 
-            taking = Replay(restored, ledger, self.arena, now, go_live)
+            taking = RunReplay(restored, ledger, self.arena, now, go_live)
             return await self._end(self._experiment(taking, restored.record), ledger)
 
     async def _met_again(self, candidate: Candidate) -> str | None:

@@ -5,10 +5,10 @@ import dataclasses
 import itertools
 import random
 
-from optimal_tp.experiment.courses import Asked, Course, block_orders
+from optimal_tp.experiment.courses import Course, NextTurn, block_orders
 from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.experiment.ledger import Kept
-from optimal_tp.experiment.planned import Ended, asked_stretch
+from optimal_tp.experiment.planned import ExperimentEnd, asked_stretch
 from optimal_tp.experiment.taking import Taking
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.candidates import Candidate
@@ -53,7 +53,7 @@ class Experiment:
         self._longest = 0.0
         self._deadline = float("inf")
 
-    async def run(self) -> Ended:
+    async def run(self) -> ExperimentEnd:
         """Run every stage; return how the experiment ended, with all results in the ledger."""
         deadline = self._deadline = self.taking.now() + self.settings.decision.budget_seconds
         for together in self._together():
@@ -83,8 +83,8 @@ class Experiment:
         load = self.settings.load
         self.watcher.stage(f"{candidate.name} alone, one request at a time", total=None)
         one = Closed(concurrency=1)
-        await self._take("warm_up", candidate, Asked(arrivals=one, requests=load.warm_up_requests))
-        kept = await self._take("idle", candidate, Asked(arrivals=one, requests=load.idle_requests))
+        await self._take("warm_up", candidate, NextTurn(arrivals=one, requests=load.warm_up_requests))
+        kept = await self._take("idle", candidate, NextTurn(arrivals=one, requests=load.idle_requests))
         if kept is not None:
             self.guidance.note_idle(candidate, kept.samples)
 
@@ -113,7 +113,7 @@ class Experiment:
             slots = asked.arrivals.concurrency or 1
             self.guidance.note_rise(candidate, slots, found if isinstance(found, Throughput) else None)
 
-    async def _blocks(self, deadline: float) -> Ended:
+    async def _blocks(self, deadline: float) -> ExperimentEnd:
         decision = self.settings.decision
         most = decision.maximum_blocks
         if decision.fixed_looks is not None:
@@ -126,11 +126,11 @@ class Experiment:
         longest = {False: 0.0, True: 0.0}  # without a restart, and with one
         while block < most:
             if not self.guidance.remaining:
-                return Ended(ending="blocks", detail=f"no candidate was left after {block} blocks")
+                return ExperimentEnd(ending="blocks", detail=f"no candidate was left after {block} blocks")
             start, restarts = self.taking.now(), self._restarts_before(block)
             left = self._longest * len(self.courses)  # the turns that test the prediction
             if start + max(longest[False], longest[restarts]) + left > deadline:
-                return Ended(
+                return ExperimentEnd(
                     ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {block} blocks"
                 )
             numbers = range(block, min(block + visit, most))
@@ -149,8 +149,8 @@ class Experiment:
             self.taking.close_part()
             longest[restarts] = max(longest[restarts], self.taking.now() - start)
             if self.guidance.is_settled() and self._may_stop():
-                return Ended(ending="settled", detail=None)
-        return Ended(ending="blocks", detail=f"all {most} blocks were measured")
+                return ExperimentEnd(ending="settled", detail=None)
+        return ExperimentEnd(ending="blocks", detail=f"all {most} blocks were measured")
 
     def _restarts_before(self, block: int) -> bool:
         """Whether to restart servers that all run at once, so that each has as many starts as servers in turns have."""
@@ -244,11 +244,13 @@ class Experiment:
         is_lost = kept.turn.cut_short or (kept.faults and kept.turn.stage != "rising")
         return None if is_lost else self.guidance.reading(kept.turn, kept.samples)
 
-    def _halted(self) -> Ended:
+    def _halted(self) -> ExperimentEnd:
         how, sentence = self.halt.reasons[0]
-        return Ended(ending=how, detail=sentence)
+        return ExperimentEnd(ending=how, detail=sentence)
 
-    async def _take(self, stage: Stage, candidate: Candidate, asked: Asked, *, block: int | None = None) -> Kept | None:
+    async def _take(
+        self, stage: Stage, candidate: Candidate, asked: NextTurn, *, block: int | None = None
+    ) -> Kept | None:
         """Take one turn; None if the run is halted, or the candidate left it because its servers did not come back.
 
         The first turn after a start of its servers is discarded.
@@ -267,7 +269,7 @@ class Experiment:
                 return None
         return await self._once(stage, candidate, asked, block)
 
-    async def _once(self, stage: Stage, candidate: Candidate, asked: Asked, block: int | None) -> Kept | None:
+    async def _once(self, stage: Stage, candidate: Candidate, asked: NextTurn, block: int | None) -> Kept | None:
         if self.halt.event.is_set():
             return None
         stretch = asked_stretch(

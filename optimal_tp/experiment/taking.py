@@ -107,7 +107,7 @@ Open = collections.abc.Callable[[Candidate], collections.abc.Awaitable[Live]]
 """Prepares turns on the servers; the first turn is the candidate's."""
 
 
-class Replay:
+class RunReplay:
     """Returns the recorded turns of ``restored``, and after the last of them takes turns on the servers."""
 
     def __init__(self, restored: Restored, ledger: Ledger, arena: Arena, now: float, go_live: Open) -> None:

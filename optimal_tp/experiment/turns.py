@@ -14,7 +14,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen.counting import QUIET_SECONDS, Counting, begin_all, end_all
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.measurement.quota import Throttled, throttled
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.steps import Step, end_of
@@ -233,7 +233,7 @@ class Turns:
                 dataclasses.replace(stretch, origin=self.origin),
                 self.prompts[stretch.candidate](stretch),
                 on_sample=self.on_sample,
-                transport=Network(self.trust, clock=self.clock, stamped=stretch.stream),
+                transport=TcpTransport(self.trust, clock=self.clock, stamped=stretch.stream),
                 clock=self.clock,
                 stop=self.halt.event,
             )

@@ -80,7 +80,7 @@ PairName = typing.Literal["neuronx-0.9.1", "neuronx-0.16.0", "vllm-neuron-0.29"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pair:
+class ImageAndAmi:
     """A vLLM image and an AMI release whose host driver its runtime accepts."""
 
     image_path: str
@@ -109,14 +109,14 @@ class Pair:
 
 
 _VLLM_IMAGE = "neuron/pytorch-inference-vllm-neuronx"
-PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
+PAIRS: typing.Final[typing.Mapping[PairName, ImageAndAmi]] = {
     # Image tags and runtimes: aws-neuron/deep-learning-containers README (2026-08-17) and the SDK's
     # n2-manifest.json. AMI releases: awslabs/amazon-eks-ami CHANGELOG and release pages, read 2026-11-27: v20260618 is
     # of 1.35 (driver 2.28.0.0, which no longer loses cores that pass from one pod to the next within seconds, and ENA
     # 2.16.1g), v20260714 of 1.35 and 1.36 (driver 2.29.0.0, that of SDK 2.31).
     # Support: the SDK's announcements ("End of support: NxD Core and NxD Inference") and the README of AWS's Deep
     # Learning Containers, read 2026-11-27.
-    "neuronx-0.9.1": Pair(
+    "neuronx-0.9.1": ImageAndAmi(
         image_path=_VLLM_IMAGE,
         image_tag="0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04",
         runtime="2.28.23.0",
@@ -128,7 +128,7 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
             "with SDK 2.34 (announced 2026-10-16)"
         ),
     ),
-    "neuronx-0.16.0": Pair(
+    "neuronx-0.16.0": ImageAndAmi(
         image_path=_VLLM_IMAGE,
         image_tag="0.16.0-neuronx-py312-sdk2.31.1-ubuntu24.04",
         runtime="2.33.10.0",
@@ -144,7 +144,7 @@ PAIRS: typing.Final[typing.Mapping[PairName, Pair]] = {
     # Runtime: component index of the SDK 2.33 documentation, with driver 2.31.7.0 beside it. AMI: the first release
     # after that SDK that was seen, for Kubernetes 1.31 to 1.37 (awslabs/amazon-eks-ami); its package table was not
     # read.
-    "vllm-neuron-0.29": Pair(
+    "vllm-neuron-0.29": ImageAndAmi(
         image_path=_VLLM_IMAGE,
         image_tag="0.29.0.1.2.0-neuronx-py314-sdk2.33.0-ubuntu26.04",
         runtime="2.35.30.0",
@@ -212,7 +212,7 @@ def host_driver(ami_release: str) -> str | None:
     return next((driver for _, driver in reversed(tuple(known))), None)
 
 
-def pair_conflict(pair: Pair, ami_release: str) -> str | None:
+def pair_conflict(pair: ImageAndAmi, ami_release: str) -> str | None:
     """Return why ``pair``'s image cannot run on ``ami_release``; None if its driver and runtime accept each other.
 
     Rules: driver 2.29 needs runtime 2.33 or newer; runtime 2.32 needs a driver newer than 2.26 (AWS Neuron

@@ -31,7 +31,7 @@ _UNDERSCORE = re.compile(r"_([a-z])")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ground:
+class FleetGround:
     """Where the fleet is deployed."""
 
     site: Site
@@ -48,7 +48,7 @@ def name_of(degree: int) -> str:
     return f"{SERVERS}-tp{degree}-fleet"
 
 
-def manifests(one: Carried, ground: Ground) -> dict[str, list[Manifest]]:
+def manifests(one: Carried, ground: FleetGround) -> dict[str, list[Manifest]]:
     """Return every object, by file name. The fleet of ``one`` runs in the namespace of the stack."""
     name = name_of(one.degree)
     server = _server(one, name, whole_chips=ground.site.pair.engine.whole_chips)
@@ -94,7 +94,7 @@ def _server(one: Carried, name: str, *, whole_chips: bool) -> PlannedServer:
     )
 
 
-def _deployment(one: Carried, ground: Ground, server: PlannedServer) -> Manifest:
+def _deployment(one: Carried, ground: FleetGround, server: PlannedServer) -> Manifest:
     spec: Manifest = _camel(deployment.deployment_spec(ground.site, server, replicas=one.sizing.fleet.replicas))
     pod = spec["template"]["spec"]
     # All servers are alike: any node with free cores will do, and the autoscaler moves them. Only an experiment
@@ -126,7 +126,7 @@ def _budget(one: Carried, name: str) -> Manifest:
     return {"maxUnavailable": min(one.nodes.servers_per_node, one.sizing.fleet.replicas), **_selector(name)}
 
 
-def _scaler(one: Carried, name: str, ground: Ground) -> Manifest:
+def _scaler(one: Carried, name: str, ground: FleetGround) -> Manifest:
     least = one.sizing.fleet.replicas
     return scaling.scaler_spec(
         name,
@@ -141,7 +141,7 @@ def _selector(name: str) -> Manifest:
     return {"selector": {"matchLabels": {"app": name}}}
 
 
-def _object(version: str, kind: str, name: str, ground: Ground, spec: Manifest) -> Manifest:
+def _object(version: str, kind: str, name: str, ground: FleetGround, spec: Manifest) -> Manifest:
     metadata = {"name": name, "namespace": ground.site.serving.namespace, "labels": {"app": name}}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
@@ -158,7 +158,7 @@ def _camel(value: typing.Any) -> typing.Any:  # noqa: ANN401 - a manifest is any
 
 def ground(
     path: pathlib.Path, measured: WorkloadSettings, *, instance_type: str, most_nodes: int, prometheus: str
-) -> Ground:
+) -> FleetGround:
     """Return where the stack in the file ``path`` deploys a fleet of its own model.
 
     ``measured`` are the run's settings: its service times do not apply to another model. Raises SettingsError if the
@@ -215,7 +215,7 @@ def ground(
         "metadata": {"name": names.FLEET_NODE_POOL},
         "spec": node_pool.node_pool_spec(neuron.model_copy(update=pools), life_seconds=None),
     }
-    return Ground(
+    return FleetGround(
         site=site,
         node_pool=pool,
         longest_request_seconds=measured.load.request_timeout_seconds,

@@ -38,7 +38,7 @@ SHOWN = (50.0, 90.0, 99.0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Question:
+class FleetQuestion:
     """The demand and the conditions to plan for."""
 
     arrivals: Arrivals
@@ -120,7 +120,7 @@ class Refused:
 class FleetPlan:
     """Every candidate, the cheapest first, and where the choice flips."""
 
-    question: Question
+    question: FleetQuestion
     carried: tuple[Carried, ...]
     refused: tuple[Refused, ...]
     points: tuple[CostPoint, ...]
@@ -131,7 +131,7 @@ class FleetPlan:
 
 
 def plan(
-    question: Question, measured: typing.Mapping[Candidate, ServerModel], held_out: typing.Sequence[HeldOut] = ()
+    question: FleetQuestion, measured: typing.Mapping[Candidate, ServerModel], held_out: typing.Sequence[HeldOut] = ()
 ) -> FleetPlan:
     """Return the plan for every candidate with a model."""
     carried: list[Carried] = []
@@ -158,7 +158,7 @@ def plan(
     )
 
 
-def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> Carried | Refused:
+def _candidate(question: FleetQuestion, candidate: Candidate, times: ServerModel) -> Carried | Refused:
     buying, degree = question.buying, candidate.degree
     if nodes_for(1, buying.cores(degree), buying.instance_type, None) is None:
         sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
@@ -188,7 +188,7 @@ def _candidate(question: Question, candidate: Candidate, times: ServerModel) -> 
     )
 
 
-def _among_equals(question: Question, one: Carried) -> tuple[bool, float, tuple[int, int]]:
+def _among_equals(question: FleetQuestion, one: Carried) -> tuple[bool, float, tuple[int, int]]:
     """Return the place of a candidate among those that cost the same: the choice first, then by limited latency."""
     latency = one.sizing.outcome.percentiles[question.limits[0].percentile].value
     return one.candidate != question.choice, latency, _order(one.candidate)
@@ -221,7 +221,7 @@ def _refusal(candidate: Candidate, impossible: Unreachable) -> Refused:
     return Refused(candidate=candidate, word="inconclusive", sentence=sentence)
 
 
-def _losses(question: Question, times: ServerModel, sizing: Sizing, nodes: Nodes) -> tuple[Loss, ...]:
+def _losses(question: FleetQuestion, times: ServerModel, sizing: Sizing, nodes: Nodes) -> tuple[Loss, ...]:
     replicas = sizing.fleet.replicas
     for_node, for_zone = withstanding(nodes.count, question.zones)
     in_a_zone = -(-nodes.count // question.zones) * nodes.servers_per_node
@@ -247,7 +247,7 @@ def _losses(question: Question, times: ServerModel, sizing: Sizing, nodes: Nodes
     return tuple(losses)
 
 
-def _routings(question: Question, degree: int, times: ServerModel, sizing: Sizing) -> tuple[RoutingPrice, ...]:
+def _routings(question: FleetQuestion, degree: int, times: ServerModel, sizing: Sizing) -> tuple[RoutingPrice, ...]:
     asked = [limit.percentile for limit in question.limits]
     prices = []
     for routing in ROUTINGS:

@@ -10,7 +10,7 @@ from optimal_tp.errors import ServerFailed
 from optimal_tp.loadgen import wire
 from optimal_tp.loadgen.exchange import Exchange
 from optimal_tp.loadgen.pool import Bounds, Pool
-from optimal_tp.loadgen.transport import Connector, Network
+from optimal_tp.loadgen.transport import Connector, TcpTransport
 from optimal_tp.plan.prompts import Prompt
 
 if typing.TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Server:
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float = 10
-    transport: Connector = dataclasses.field(default_factory=Network)
+    transport: Connector = dataclasses.field(default_factory=TcpTransport)
 
     async def healthy(self) -> bool:
         """Return whether GET /health answers 200; False if nothing answers.

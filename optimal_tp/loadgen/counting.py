@@ -9,7 +9,7 @@ import typing
 
 from optimal_tp.loadgen.calls import Server
 from optimal_tp.loadgen.exposition import reading
-from optimal_tp.measurement.counters.reading import NAMES, Reading, ServerCounts, are_other_counters, between
+from optimal_tp.measurement.counters.reading import NAMES, CounterReading, ServerCounts, are_other_counters, between
 
 QUIET_SECONDS = 0.1
 """A server is idle if two readings this far apart have the same counts. vLLM counts a token up to some ms after it was
@@ -23,7 +23,7 @@ _FIRST_READINGS = 4
 _WORK = tuple(name for name in NAMES if name not in ("process_cpu_seconds", "queue_seconds"))
 
 
-class Answers(typing.Protocol):
+class ExpositionSource(typing.Protocol):
     """A server that can be asked for its metrics."""
 
     async def exposition(self) -> str | None:
@@ -34,13 +34,13 @@ class Answers(typing.Protocol):
 class Counting:
     """The counters at one server's address, even if several processes answer there."""
 
-    server: Answers
+    server: ExpositionSource
     clock: collections.abc.Callable[[], float] = time.time
     """The wall clock."""
     is_silent: bool = False
     """True once it is known that no single process's counters can be read; the server is not asked again."""
     _is_known: bool = False
-    _before: Reading | None = None
+    _before: CounterReading | None = None
     _unparsed: tuple[float, str | None] | None = None
 
     async def begin(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -71,7 +71,7 @@ class Counting:
         self._look(before, after)
         return None if self.is_silent else between(before, after)
 
-    async def _quiet(self, patience_seconds: float) -> Reading | None:
+    async def _quiet(self, patience_seconds: float) -> CounterReading | None:
         """Return a reading after which the counts stood still for a moment, or the last one within patience."""
         last, found = None, await self._read()
         ends = time.monotonic() + patience_seconds
@@ -82,7 +82,7 @@ class Counting:
                 break
         return last if found is None else found
 
-    async def _read(self) -> Reading | None:
+    async def _read(self) -> CounterReading | None:
         if self.is_silent:
             return None
         asked = self.clock()
@@ -93,7 +93,7 @@ class Counting:
         self.is_silent = found is None
         return found
 
-    def _look(self, before: Reading | None, after: Reading) -> None:
+    def _look(self, before: CounterReading | None, after: CounterReading) -> None:
         """Notice whether two older processes answer in turn: their counters cannot be compared."""
         if before is None or not are_other_counters(before, after):
             return
@@ -101,7 +101,7 @@ class Counting:
         self.is_silent = not self._is_known if start is None else start < before.epoch_seconds
 
 
-def _has_same_work(before: Reading, after: Reading) -> bool:
+def _has_same_work(before: CounterReading, after: CounterReading) -> bool:
     return all(getattr(before.totals, name) == getattr(after.totals, name) for name in _WORK)
 
 

@@ -16,7 +16,7 @@ from optimal_tp.loadgen.pool import Bounds, Pool
 from optimal_tp.loadgen.routing import router
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
 from optimal_tp.loadgen.timers import Alarm, Ticker
-from optimal_tp.loadgen.transport import Connector, Network
+from optimal_tp.loadgen.transport import Connector, TcpTransport
 from optimal_tp.plan.lengths import output_lengths
 from optimal_tp.plan.prompts import Prompt
 from optimal_tp.plan.schedule import opening
@@ -46,7 +46,9 @@ async def drive(  # noqa: PLR0913 - the last four are seams
     collection is off during the stretch, because no object in the path of a request is cyclic. Raises ValueError for an
     invalid URL.
     """
-    run = _Run(target, stretch, prompts, on_sample, transport or Network(clock=clock, stamped=stretch.stream), clock)
+    run = _Drive(
+        target, stretch, prompts, on_sample, transport or TcpTransport(clock=clock, stamped=stretch.stream), clock
+    )
     collected = gc.isenabled()
     gc.disable()
     try:
@@ -56,7 +58,7 @@ async def drive(  # noqa: PLR0913 - the last four are seams
             gc.enable()
 
 
-class _Run:
+class _Drive:
     """One stretch being sent."""
 
     def __init__(

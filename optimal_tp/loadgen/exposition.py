@@ -4,7 +4,7 @@ import collections.abc
 import math
 import typing
 
-from optimal_tp.measurement.counters.reading import Gauges, Reading, Totals
+from optimal_tp.measurement.counters.reading import CounterReading, Gauges, Totals
 
 _COUNTERS: typing.Final[dict[str, tuple[str, ...]]] = {
     "prompt_tokens": ("vllm:prompt_tokens_total",),
@@ -39,7 +39,7 @@ _OWN_END = {"abort", "error"}
 _Found = dict[str, list[tuple[dict[str, str], float]]]
 
 
-def reading(text: str, epoch_seconds: float) -> Reading | None:
+def reading(text: str, epoch_seconds: float) -> CounterReading | None:
     """Return the reading in ``text``, an answer in Prometheus's format; None if it has none of vLLM's counters.
 
     Only the lines in use are parsed, so lines of other programs cannot break it.
@@ -52,7 +52,7 @@ def reading(text: str, epoch_seconds: float) -> Reading | None:
         total = _sum(found, names)
         values[field] = total if total is None or field in _SECONDS else round(total)
     running, waiting = _sum(found, _GAUGES["running"]), _sum(found, _GAUGES["waiting"])
-    return Reading(
+    return CounterReading(
         epoch_seconds=epoch_seconds,
         started_epoch_seconds=_most(found, _GAUGES["started"]),
         totals=Totals(**values),

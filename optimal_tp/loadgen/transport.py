@@ -187,7 +187,7 @@ class Connector(typing.Protocol):
         """Return an open connection. Raises OSError (such as ssl.SSLError or TimeoutError) if that fails."""
 
 
-class Network:
+class TcpTransport:
     """TCP, with TLS if the address asks for it. A name is resolved until one of its addresses works, which is kept.
 
     Streams over a plain connection have the moments when the kernel received their bytes. TLS connections and whole

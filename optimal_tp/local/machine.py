@@ -12,7 +12,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.server import ROOT
-from optimal_tp.plan.fit import Fit, fit
+from optimal_tp.plan.fit import MemoryFit, fit
 from optimal_tp.plan.memory_batches import decided
 from optimal_tp.settings.workload import Model, WorkloadSettings
 
@@ -20,7 +20,7 @@ BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class ServerPlace:
     """Where one candidate's servers run, or why they cannot."""
 
     candidate: Candidate
@@ -58,7 +58,7 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     local: LocalSettings,
     quota_cores: float | None = None,
     packed_bits: float | None = None,
-) -> tuple[Place, ...]:
+) -> tuple[ServerPlace, ...]:
     """Return a place for each of ``candidates``, in their order.
 
     ``cores`` are the cores this process may use, ``available_gib`` the memory that is free now. Candidates share cores
@@ -71,7 +71,7 @@ def places(  # noqa: PLR0913 - what is wanted and what there is, each by its nam
     if quota_cores is not None and quota_cores < len(cores):
         cores = cores[: max(1, int(quota_cores))]
         offer = f"{len(cores)}: a container's quota is {quota_cores:g} CPUs of its {offer}"
-    found: list[Place] = []
+    found: list[ServerPlace] = []
     left_gib = available_gib
     for candidate in candidates:
         arithmetic = _fit(
@@ -106,7 +106,7 @@ def _fit(  # noqa: PLR0913 - likewise
     *,
     gib_per_core: float,
     packed_bits: float | None,
-) -> Fit:
+) -> MemoryFit:
     return fit(
         shape,
         degree,
@@ -125,20 +125,20 @@ def _place(
     cores: collections.abc.Sequence[int],
     offer: str,
     left_gib: float,
-    arithmetic: Fit,
+    arithmetic: MemoryFit,
     local: LocalSettings,
-) -> Place:
+) -> ServerPlace:
     degree = candidate.degree
     if degree > len(cores):
         reason = f"TP{degree} needs {degree} CPU cores and this machine has {offer}"
-        return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
+        return ServerPlace(candidate=candidate, cores=(), reason=reason, host_gib=None)
     if not arithmetic.fits:
-        return Place(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)
+        return ServerPlace(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)
     host_gib = degree * (arithmetic.weights_gib_per_core + local.kv_cache_gib) + local.server_overhead_gib
     if host_gib > left_gib:
         reason = f"the server of {candidate.name} needs about {host_gib:.1f} GiB; {left_gib:.1f} GiB of memory are free"
-        return Place(candidate=candidate, cores=(), reason=reason, host_gib=None)
-    return Place(candidate=candidate, cores=(tuple(cores[:degree]),), reason=None, host_gib=host_gib)
+        return ServerPlace(candidate=candidate, cores=(), reason=reason, host_gib=None)
+    return ServerPlace(candidate=candidate, cores=(tuple(cores[:degree]),), reason=None, host_gib=host_gib)
 
 
 _ASK = (

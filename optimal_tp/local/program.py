@@ -23,11 +23,11 @@ from optimal_tp.experiment.session import Session
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.endpoints import local_endpoints
-from optimal_tp.local.machine import BYTES, Place, machine_pins, places, with_batches
+from optimal_tp.local.machine import BYTES, ServerPlace, machine_pins, places, with_batches
 from optimal_tp.local.profile import Profile
 from optimal_tp.local.roof import Attained, attained_roof, buffer_bytes, physics_of, sentence
 from optimal_tp.local.server import ServerPlan, entry_of
-from optimal_tp.local.startup import MachineArena, Started, log_path, ports, running_servers
+from optimal_tp.local.startup import MachineArena, StartedServers, log_path, ports, running_servers
 from optimal_tp.local.weights import has_weights, packed_bits, read_sizes, write_model, write_model_like
 from optimal_tp.measurement.quota import granted_cores
 from optimal_tp.measurement.run import PROFILE_PIN, DegreeRecord
@@ -46,7 +46,7 @@ BUCKET = "optimal-tp-results"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
+class LocalRequest:
     """What the user asked for."""
 
     profile: Profile
@@ -67,7 +67,7 @@ class Request:
     """Makes the plan's prediction that the verdict is held against; None makes none."""
 
 
-async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
+async def run_locally(request: LocalRequest, *, watcher: Watcher, halt: Halt) -> int:
     """Run the experiment of ``request``, end with its verdict, and return the exit status.
 
     The report is made from what the bucket on loopback holds. Raises SettingsError, CapacityError, ServerFailed,
@@ -135,7 +135,7 @@ async def run_locally(request: Request, *, watcher: Watcher, halt: Halt) -> int:
     return status
 
 
-def _attained(request: Request, found: collections.abc.Sequence[Place], shape: ModelShape) -> Attained:
+def _attained(request: LocalRequest, found: collections.abc.Sequence[ServerPlace], shape: ModelShape) -> Attained:
     """Return what the servers' cores attain. No server may run meanwhile."""
     local = request.profile.local
     served = [place for place in found if place.reason is None]
@@ -152,13 +152,13 @@ def _with_own_name(workloads: WorkloadSettings, own: pathlib.Path | None) -> Wor
     return workloads.model_copy(update={"model": named})
 
 
-def _words(place: Place) -> str:
+def _words(place: ServerPlace) -> str:
     """Return where the servers of ``place`` run: "TP1: cores 0 | 1", "TP2: cores 0, 1"."""
     where = "core" if sum(map(len, place.cores)) == 1 else "cores"
     return f"{place.candidate.name}: {where} {' | '.join(', '.join(map(str, cores)) for cores in place.cores)}"
 
 
-def weights(request: Request) -> str:
+def weights(request: LocalRequest) -> str:
     """Return what the servers load, in words."""
     own = request.model_directory
     if own is not None:
@@ -182,7 +182,7 @@ def _check_python(python: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _model_directory(request: Request, shape: ModelShape) -> collections.abc.Iterator[pathlib.Path]:
+def _model_directory(request: LocalRequest, shape: ModelShape) -> collections.abc.Iterator[pathlib.Path]:
     own = request.model_directory
     if own is not None and has_weights(own):
         yield own.resolve()
@@ -217,7 +217,7 @@ class Aws:
         self.bucket = Bucket(self.s3, BUCKET, prefix)
 
 
-def _places(profile: Profile, shape: ModelShape, packed: float | None) -> tuple[Place, ...]:
+def _places(profile: Profile, shape: ModelShape, packed: float | None) -> tuple[ServerPlace, ...]:
     return places(
         profile.workloads.candidates,
         cores=sorted(os.sched_getaffinity(0)),
@@ -231,7 +231,7 @@ def _places(profile: Profile, shape: ModelShape, packed: float | None) -> tuple[
 
 
 def _server_plans(
-    request: Request, found: tuple[Place, ...], model: pathlib.Path, folder: pathlib.Path
+    request: LocalRequest, found: tuple[ServerPlace, ...], model: pathlib.Path, folder: pathlib.Path
 ) -> tuple[ServerPlan, ...]:
     fitting = [
         (place.candidate, None if len(place.cores) == 1 else replica, cores)
@@ -258,7 +258,7 @@ def _server_plans(
     )
 
 
-def _degree_record(place: Place, started: Started) -> DegreeRecord:
+def _degree_record(place: ServerPlace, started: StartedServers) -> DegreeRecord:
     cores = sum(map(len, place.cores))
     return DegreeRecord(
         degree=place.candidate.degree,
@@ -273,7 +273,7 @@ def _degree_record(place: Place, started: Started) -> DegreeRecord:
 
 
 async def sweep_locally(
-    request: Request, profiles: collections.abc.Sequence[Profile], *, watcher: Watcher, halt: Halt
+    request: LocalRequest, profiles: collections.abc.Sequence[Profile], *, watcher: Watcher, halt: Halt
 ) -> int:
     """Run ``request`` for each of ``profiles``, and return the gravest exit status of all.
 

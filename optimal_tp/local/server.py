@@ -124,7 +124,7 @@ def environment(plan: ServerPlan) -> dict[str, str]:
     }
 
 
-class Server:
+class LocalServer:
     """A started server. Ends with ``stop``, or by itself when this process is gone (see keeper.py)."""
 
     def __init__(self, plan: ServerPlan) -> None:

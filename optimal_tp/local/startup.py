@@ -14,17 +14,17 @@ from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.experiment.turns import Halt, OpenArena
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.loadgen import calls
-from optimal_tp.local.server import Server, ServerPlan
+from optimal_tp.local.server import LocalServer, ServerPlan
 from optimal_tp.telemetry.console import Watcher
 
 _POLL_SECONDS = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Started:
+class StartedServers:
     """The servers by candidate, all ready, and how long the last of each took, in seconds."""
 
-    servers: dict[Candidate, tuple[Server, ...]]
+    servers: dict[Candidate, tuple[LocalServer, ...]]
     ready_seconds: dict[Candidate, float]
 
 
@@ -52,30 +52,30 @@ def ports(count: int, *, first: int | None) -> tuple[int, ...]:
 @contextlib.asynccontextmanager
 async def running_servers(
     plans: collections.abc.Sequence[ServerPlan], *, halt: Halt, watcher: Watcher
-) -> collections.abc.AsyncIterator[Started]:
+) -> collections.abc.AsyncIterator[StartedServers]:
     """Start a server for each plan, yield when all are ready, and end them all, whatever happens inside.
 
     Raises ServerFailed when one ends or is not ready in time, Interrupted when ``halt`` is set meanwhile.
     """
-    servers: list[Server] = []
+    servers: list[LocalServer] = []
     try:
         for plan in plans:
             cores = ", ".join(str(core) for core in plan.cores)
             watcher.say(f"starting vLLM at {plan.title} on core {cores} (log: {plan.log})")
-            servers.append(Server(plan))
+            servers.append(LocalServer(plan))
         ready = await _ready(servers, halt=halt, watcher=watcher)
-        by_candidate: dict[Candidate, tuple[Server, ...]] = {}
+        by_candidate: dict[Candidate, tuple[LocalServer, ...]] = {}
         seconds: dict[Candidate, float] = {}
         for server in servers:
             whose = server.plan.candidate
             by_candidate[whose] = (*by_candidate.get(whose, ()), server)
             seconds[whose] = max(seconds.get(whose, 0.0), ready[server.plan.url])
-        yield Started(servers=by_candidate, ready_seconds=seconds)
+        yield StartedServers(servers=by_candidate, ready_seconds=seconds)
     finally:
         await asyncio.gather(*(server.stop() for server in servers))
 
 
-async def _ready(servers: collections.abc.Sequence[Server], *, halt: Halt, watcher: Watcher) -> dict[str, float]:
+async def _ready(servers: collections.abc.Sequence[LocalServer], *, halt: Halt, watcher: Watcher) -> dict[str, float]:
     """Return how long each took, in seconds, by its URL."""
     start = time.monotonic()
     limit = max(server.plan.local.ready_timeout_seconds for server in servers)
@@ -104,7 +104,7 @@ async def _ready(servers: collections.abc.Sequence[Server], *, halt: Halt, watch
     return ready
 
 
-def _late(server: Server, limit: float) -> ServerFailed:
+def _late(server: LocalServer, limit: float) -> ServerFailed:
     return ServerFailed(
         f"the server of {server.plan.title} was not ready after local.ready_timeout_seconds ({limit:.0f} s); its log "
         f"{server.plan.log} ends: {server.last_words()}; raise it in the profile if it was still loading"
@@ -138,7 +138,7 @@ class MachineArena(OpenArena):
     4 to 5 %; docs/decisions/0002-stop-the-others.md).
     """
 
-    def __init__(self, servers: dict[Candidate, tuple[Server, ...]]) -> None:
+    def __init__(self, servers: dict[Candidate, tuple[LocalServer, ...]]) -> None:
         """Take over ``servers``, by candidate, all running."""
         self._servers = servers
         self._before: _Reading | None = None
@@ -168,7 +168,7 @@ class MachineArena(OpenArena):
     def _cores(self) -> set[int]:
         return {core for server in self._all() for core in server.plan.cores}
 
-    def _all(self) -> list[Server]:
+    def _all(self) -> list[LocalServer]:
         return [server for servers in self._servers.values() for server in servers]
 
     def _read(self) -> _Reading:

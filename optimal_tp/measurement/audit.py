@@ -23,7 +23,7 @@ LITTLE_TOLERANCE = 0.01
 _FEWEST_FOR_MEANS = 5
 
 
-class Row(typing.NamedTuple):
+class AuditRow(typing.NamedTuple):
     """What the audit needs of a sample: a long run keeps these in memory and its samples on disk."""
 
     request: int
@@ -37,9 +37,9 @@ class Row(typing.NamedTuple):
     replica: int = 0
 
 
-def row(sample: Sample) -> Row:
+def row(sample: Sample) -> AuditRow:
     """Return what the audit needs of ``sample``."""
-    return Row(
+    return AuditRow(
         sample.request,
         sample.intended_seconds,
         sample.sent_seconds,
@@ -72,7 +72,7 @@ class Expected:
     """Most tokens of one request, also of one that was given up."""
 
 
-def audit_turn(turn: Turn, samples: typing.Sequence[Sample | Row], expected: Expected) -> tuple[str, ...]:
+def audit_turn(turn: Turn, samples: typing.Sequence[Sample | AuditRow], expected: Expected) -> tuple[str, ...]:
     """Return the reasons why ``turn`` is void, none for a clean one; ``samples`` are all of its requests."""
     ordered = sorted(samples, key=lambda sample: sample.request)
     bound = lateness_bound_ms(expected.limit_ms)
@@ -99,7 +99,7 @@ def lateness_bound_ms(limit_ms: float | None) -> float:
     return max(LATENESS_FLOOR_MS, 0.0 if limit_ms is None else LATENESS_SHARE * limit_ms)
 
 
-def _good(samples: typing.Sequence[Sample | Row]) -> list[Sample | Row]:
+def _good(samples: typing.Sequence[Sample | AuditRow]) -> list[Sample | AuditRow]:
     return [sample for sample in samples if sample.status == "ok"]
 
 
@@ -109,13 +109,13 @@ def _whole(turn: Turn) -> str | None:
     return f"the turn ended before its {turn.counted} counted requests did; the finished ones do not represent the rest"
 
 
-def _count(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
+def _count(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
     return f"{turn.requests} requests were made but {len(samples)} samples kept; each request must have one sample"
 
 
-def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
+def _sockets(samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     lacking = sum(sample.status == "no_socket" for sample in samples)
     if not lacking:
         return None
@@ -125,7 +125,7 @@ def _sockets(samples: typing.Sequence[Sample | Row]) -> str | None:
     )
 
 
-def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
+def _rate(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     """Compare sends with the plan over the plan's own length; a request that was never sent was not achieved.
 
     With counted requests the plan is that up to the last of them: what is on its way then is ended at once.
@@ -148,14 +148,14 @@ def _rate(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
     )
 
 
-def _delay(samples: typing.Sequence[Sample | Row], expected: Expected, bound: float) -> str | None:
+def _delay(samples: typing.Sequence[Sample | AuditRow], expected: Expected, bound: float) -> str | None:
     late = percentile_of(sorted(own_delays_ms(samples, expected.max_in_flight)), 99)
     if late is None or late <= bound:
         return None
     return f"the client sent requests {late:.1f} ms late at the 99th percentile; a valid turn has at most {bound:g} ms"
 
 
-def own_delays_ms(samples: typing.Sequence[Sample | Row], max_in_flight: int | None) -> list[float]:
+def own_delays_ms(samples: typing.Sequence[Sample | AuditRow], max_in_flight: int | None) -> list[float]:
     """Return how late each request was sent, in order, without its wait for a free place among ``max_in_flight``."""
     delays = []
     ends: list[float] = []
@@ -189,14 +189,16 @@ def _pause(longest_ms: float | None, bound: float) -> str | None:
     )
 
 
-def _prompt_tokens(good: typing.Sequence[Sample | Row], planned: int | None) -> str | None:
+def _prompt_tokens(good: typing.Sequence[Sample | AuditRow], planned: int | None) -> str | None:
     if planned is None:
         return None
     counts = [(sample.prompt_tokens, planned) for sample in good]
     return _tokens("prompt", counts, (planned, planned))
 
 
-def _output_tokens(good: typing.Sequence[Sample | Row], planned: tuple[int, int] | None, uncounted: int) -> str | None:
+def _output_tokens(
+    good: typing.Sequence[Sample | AuditRow], planned: tuple[int, int] | None, uncounted: int
+) -> str | None:
     if planned is None:
         return None
     counts = [(sample.output_tokens, 1 if sample.request < uncounted else planned[0]) for sample in good]
@@ -219,7 +221,7 @@ def _tokens(kind: str, counts: typing.Sequence[tuple[int | None, int]], planned:
     )
 
 
-def _chunks(good: typing.Sequence[Sample | Row]) -> str | None:
+def _chunks(good: typing.Sequence[Sample | AuditRow]) -> str | None:
     """Hold the output of each stream against the server's count: a chunk brings at least one token."""
     details = [sample.detail for sample in good if sample.detail is not None]
     if not details:
@@ -230,7 +232,9 @@ def _chunks(good: typing.Sequence[Sample | Row]) -> str | None:
     )
 
 
-def mean_in_flight(samples: typing.Iterable[Sample | Row], start_seconds: float, end_seconds: float) -> float | None:
+def mean_in_flight(
+    samples: typing.Iterable[Sample | AuditRow], start_seconds: float, end_seconds: float
+) -> float | None:
     """Return the time average of requests in flight from start to end: each counts from its send to its end.
 
     None for an empty stretch of time. A request that was never sent was never in flight.
@@ -245,7 +249,7 @@ def mean_in_flight(samples: typing.Iterable[Sample | Row], start_seconds: float,
     return area / (end_seconds - start_seconds)
 
 
-def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_seconds: float) -> str | None:
+def _concurrency(turn: Turn, samples: typing.Sequence[Sample | AuditRow], think_seconds: float) -> str | None:
     """Hold a closed loop's mean in flight against its slots, until the first of them found the time over."""
     slots = turn.concurrency
     failed = any(sample.status != "ok" for sample in samples)  # slots pause after failures
@@ -265,7 +269,7 @@ def _concurrency(turn: Turn, samples: typing.Sequence[Sample | Row], think_secon
     )
 
 
-def _little(turn: Turn, samples: typing.Sequence[Sample | Row]) -> str | None:
+def _little(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     """Hold the measured mean in flight against rate x latency: lost, doubled or misdated samples break it."""
     durations = [sample.end_seconds - sample.sent_seconds for sample in samples if sample.sent_seconds is not None]
     end = turn.end_seconds

@@ -10,7 +10,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
 from optimal_tp.facts.physics import Physics
-from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit
+from optimal_tp.plan.fit import BYTES_PER_GIB, MemoryFit, fit
 from optimal_tp.plan.lineup import Lineup, Refusal, line_up, wish
 from optimal_tp.plan.memory_batches import decided
 from optimal_tp.plan.roofline.prior import impossible, promises
@@ -113,7 +113,7 @@ def on_cores(
     batch: int,
     *,
     engine: Engine = FORK,
-) -> Fit:
+) -> MemoryFit:
     """Return how the model ``of`` and ``batch`` sequences of it fit ``degree`` cores of ``kind``."""
     sizes = settings.sizes_of(of)
     return fit(

@@ -56,7 +56,7 @@ def kv_heads_per_core(shape: ModelShape, degree: int) -> int:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Fit:
+class MemoryFit:
     """What one degree's arithmetic says."""
 
     fits: bool
@@ -89,7 +89,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     engine: Engine = FORK,
     uncounted: int = 0,
     packed_bits: float | None = None,
-) -> Fit:
+) -> MemoryFit:
     """Return whether one server of ``shape`` fits ``degree`` cores, and the arithmetic.
 
     The rule is Neuron's: heads divisible by the degree, weights plus KV cache below the memory of the cores (Neuron
@@ -128,7 +128,7 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
         f"{packed}{head}) and KV cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x "
         f"{shape.head_dim} x {max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
     )
-    return Fit(
+    return MemoryFit(
         fits=cache_gib < room and not refused,
         weights_gib_per_core=weights_gib,
         kv_gib_per_core=cache_gib,

@@ -31,7 +31,7 @@ Patch = dict[str, object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Guard:
+class Guarded:
     """What is stopped and given back, where."""
 
     namespace: Namespace
@@ -113,7 +113,7 @@ def _suspended(job: dict[str, typing.Any]) -> Patch | None:
 
 
 def keep(
-    guard: Guard,
+    guard: Guarded,
     deadline: dt.datetime,
     *,
     period_seconds: float,
@@ -164,7 +164,7 @@ def main(words: collections.abc.Sequence[str]) -> int:
     except ServerFailed as error:
         say(str(error))
         return Exit.WRONG
-    guard = Guard(
+    guard = Guarded(
         namespace=namespace,
         deployments=tuple(arguments.deployment),
         jobs=tuple(arguments.job),

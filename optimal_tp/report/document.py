@@ -10,7 +10,7 @@ from optimal_tp.measurement.node_bill import Bill, bill
 from optimal_tp.measurement.run import VERSION, Ending, TraceRecord
 from optimal_tp.report.claims import Claim, claims
 from optimal_tp.report.headline import headline
-from optimal_tp.report.physics.claims_in_words import Limits, limits_of
+from optimal_tp.report.physics.claims_in_words import PhysicalLimits, limits_of
 from optimal_tp.report.servers import ServerFigures, server_figures
 from optimal_tp.report.start_up import StartUp, start_up
 from optimal_tp.report.words import caveats
@@ -18,11 +18,11 @@ from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
-from optimal_tp.verdict.load_steps import Step
+from optimal_tp.verdict.load_steps import LoadStep
 from optimal_tp.verdict.predictions import Prediction
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.views.by_limit import ByLimit
-from optimal_tp.verdict.views.timeline import Stretch
+from optimal_tp.verdict.views.timeline import TimelineTurn
 
 Denominator = typing.Literal["used", "physical", "allocated", "billed"]
 
@@ -54,7 +54,7 @@ class Document:
     verdict: Verdict
     claims: tuple[Claim, ...]
     latencies: tuple[LatencyRow, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LoadStep, ...]
     per_core: tuple[PerCore, ...]
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
@@ -66,7 +66,7 @@ class Document:
     servers: tuple[ServerFigures, ...] = ()
     predicted: Judged | None = None
     """What another program predicted, held against the run (``report --predicted``)."""
-    limits: Limits | None = None
+    limits: PhysicalLimits | None = None
     """How far from the physical limit; null where the cores' roof is not known."""
     headline: str = ""
     """The verdict in at most eight words."""
@@ -74,7 +74,7 @@ class Document:
     """Everything that limits the answer, the weightiest first: of a run on one machine that it is practice."""
     by_limit: tuple[ByLimit, ...] = ()
     """The choice at other limits, by limited metric."""
-    timeline: tuple[Stretch, ...] = ()
+    timeline: tuple[TimelineTurn, ...] = ()
     """Every turn, and what became of it."""
 
 

@@ -5,7 +5,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Estimate, figure
-from optimal_tp.verdict.load_steps import Step
+from optimal_tp.verdict.load_steps import LoadStep
 
 if typing.TYPE_CHECKING:
     import matplotlib.axes
@@ -90,7 +90,7 @@ def by_candidate(
     axes.set_ylabel(label)
 
 
-def within(axes: "matplotlib.axes.Axes", steps: typing.Sequence[Step], asked: float) -> None:
+def within(axes: "matplotlib.axes.Axes", steps: typing.Sequence[LoadStep], asked: float) -> None:
     """Draw the share of requests within the limits against the rate per core: hollow for turns that only searched."""
     for candidate in sorted({step.candidate for step in steps}):
         colour, marker = _look(candidate)
@@ -111,7 +111,7 @@ def within(axes: "matplotlib.axes.Axes", steps: typing.Sequence[Step], asked: fl
     axes.margins(x=0.14)
 
 
-def saturation(axes: "matplotlib.axes.Axes", steps: typing.Sequence[Step]) -> None:
+def saturation(axes: "matplotlib.axes.Axes", steps: typing.Sequence[LoadStep]) -> None:
     """Draw throughput per core against requests in flight, a line per candidate and a point per step."""
     for candidate in sorted({step.candidate for step in steps}):
         colour, marker = _look(candidate)

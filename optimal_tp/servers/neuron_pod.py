@@ -5,7 +5,7 @@ import dataclasses
 import typing
 
 from optimal_tp.facts.hardware import NEURON_RESOURCE, NEURONCORE_RESOURCE
-from optimal_tp.facts.versions import Pair
+from optimal_tp.facts.versions import ImageAndAmi
 from optimal_tp.plan.cost import NODE_LAUNCH_SECONDS
 from optimal_tp.plan.placement import PlannedServer
 from optimal_tp.settings.spend import Serving
@@ -43,7 +43,7 @@ class Site:
 
     model: Model
     serving: Serving
-    pair: Pair
+    pair: ImageAndAmi
     image: str
     scheduler: str
     """Name of the scheduler that knows which cores of a chip are free."""

@@ -8,7 +8,7 @@ import typing
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import MEMORY_UTILISATION, Line
-from optimal_tp.facts.versions import Pair
+from optimal_tp.facts.versions import ImageAndAmi
 from optimal_tp.settings.workload import Model
 
 PORT = 8000
@@ -61,7 +61,7 @@ _VLLM_CACHE = Cache(
 )
 
 
-def cache_of(pair: Pair) -> Cache:
+def cache_of(pair: ImageAndAmi) -> Cache:
     """Return where the compiler of ``pair``'s image keeps its graphs."""
     return _VLLM_CACHE if pair.line == "vllm-neuron" else _NXDI_CACHE
 
@@ -75,7 +75,7 @@ def model_folder(model: Model) -> str:
     return f"models/{_slug(model.name)}-{_slug(model.revision)}"
 
 
-def artifacts_folder(model: Model, pair: Pair, candidate: Candidate) -> str:
+def artifacts_folder(model: Model, pair: ImageAndAmi, candidate: Candidate) -> str:
     """Return the path of one candidate's artifacts below the volume.
 
     NxDI takes degree, batch and length silently from what lies in the folder, whatever the flags say (its loader,
@@ -86,7 +86,7 @@ def artifacts_folder(model: Model, pair: Pair, candidate: Candidate) -> str:
     return f"compiled/{_slug(model.name)}-{_slug(model.revision)}-{sizes}-{_slug(pair.image_tag)}"
 
 
-def _buckets(model: Model, pair: Pair) -> tuple[int, ...]:
+def _buckets(model: Model, pair: ImageAndAmi) -> tuple[int, ...]:
     """Return the prompts' lengths for which a graph is compiled, rising: powers of two from 128, and the longest.
 
     NxDI chooses them itself, with the exponent of the longest rounded (neuronx-distributed-inference 0.6,
@@ -98,7 +98,7 @@ def _buckets(model: Model, pair: Pair) -> tuple[int, ...]:
     return (*(2**power for power in range(int(math.log2(_SMALLEST_BUCKET_TOKENS)), end)), longest)
 
 
-def proof_prompts(model: Model, pair: Pair) -> tuple[int, ...]:
+def proof_prompts(model: Model, pair: ImageAndAmi) -> tuple[int, ...]:
     """Return the tokens of one prompt for each graph that is compiled, rising: it and its answer fill the bucket.
 
     A graph that was never run proves nothing.
@@ -106,7 +106,7 @@ def proof_prompts(model: Model, pair: Pair) -> tuple[int, ...]:
     return tuple(max(1, bucket - PROOF_TOKENS) for bucket in _buckets(model, pair))
 
 
-def expected_files(pair: Pair, degree: int) -> tuple[str, ...]:
+def expected_files(pair: ImageAndAmi, degree: int) -> tuple[str, ...]:
     """Return the files, as patterns, without which a folder of artifacts is not complete.
 
     Of NxDI 0.6: its application_base.py.
@@ -117,7 +117,7 @@ def expected_files(pair: Pair, degree: int) -> tuple[str, ...]:
     return ("neuron_config.json", "model.pt", *shards)
 
 
-def serve_command(model: Model, pair: Pair, candidate: Candidate) -> tuple[str, ...]:
+def serve_command(model: Model, pair: ImageAndAmi, candidate: Candidate) -> tuple[str, ...]:
     """Return the arguments that start one server; a compile Job runs the very same.
 
     ``vllm`` is the first process of its container, so that SIGTERM arrives. A local path, not a hub's name: with tied
@@ -155,7 +155,7 @@ def serve_command(model: Model, pair: Pair, candidate: Candidate) -> tuple[str, 
     )
 
 
-def _plugin_flags(model: Model, pair: Pair, batch: str) -> tuple[str, ...]:
+def _plugin_flags(model: Model, pair: ImageAndAmi, batch: str) -> tuple[str, ...]:
     """Return what today's plugin is told besides, as AWS's pages of SDK 2.33 have it (vllm-neuron/docs).
 
     The last bucket must be the most tokens that are batched, and a prompt is computed whole, without which prefixes
@@ -175,7 +175,7 @@ def _plugin_flags(model: Model, pair: Pair, batch: str) -> tuple[str, ...]:
     )
 
 
-def environment(model: Model, pair: Pair, candidate: Candidate) -> dict[str, str]:
+def environment(model: Model, pair: ImageAndAmi, candidate: Candidate) -> dict[str, str]:
     """Return a server's environment variables. The device plugin adds NEURON_RT_VISIBLE_CORES: never set it here."""
     cache = cache_of(pair)
     variables = {

@@ -27,7 +27,7 @@ _FEWEST_ZONES, _MOST_ZONES = 2, 6
 _RESERVED_TAGS = ("aws:", "eks:", "karpenter.sh/", "karpenter.k8s.aws/", "kubernetes.io/cluster")
 
 
-class Network(Section):
+class NetworkSettings(Section):
     """The VPC: a new one, or one that exists already."""
 
     cidr: str = pydantic.Field(
@@ -170,7 +170,7 @@ class InfraSettings(Section):
     tags: dict[TagKey, TagValue] = pydantic.Field(default_factory=dict)
     """Tags on every AWS resource, and on the instances and volumes that Karpenter launches."""
     registries: Registries = Registries()
-    network: Network = Network()
+    network: NetworkSettings = NetworkSettings()
     control_plane: ControlPlane = ControlPlane()
     system_nodes: SystemNodes = SystemNodes()
     addons: AddonVersions = AddonVersions()
@@ -230,7 +230,7 @@ class InfraSettings(Section):
 
     @pydantic.field_validator("network")
     @classmethod
-    def _has_a_subnet_for_each_zone(cls, network: Network, info: pydantic.ValidationInfo) -> Network:
+    def _has_a_subnet_for_each_zone(cls, network: NetworkSettings, info: pydantic.ValidationInfo) -> NetworkSettings:
         zones = info.data.get("zones")
         if network.existing is not None and zones is not None and set(network.existing.private_subnet_ids) != {*zones}:
             rule = f"must name one subnet for each of infra.zones ({', '.join(zones)})"

@@ -5,7 +5,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceType, InstanceTypeName
-from optimal_tp.facts.versions import PAIRS, Pair, PairName, pair_conflict
+from optimal_tp.facts.versions import PAIRS, ImageAndAmi, PairName, pair_conflict
 from optimal_tp.settings.parser import Section, broken, shape
 from optimal_tp.settings.prices import HourPrice
 
@@ -73,7 +73,7 @@ class Neuron(Section):
         return bool(set(self.capacity_types) - {"reserved"})
 
     @property
-    def image_and_ami(self) -> Pair:
+    def image_and_ami(self) -> ImageAndAmi:
         """The pair by its name."""
         return PAIRS[self.pair]
 

@@ -160,7 +160,7 @@ class Alarms(Section):
     """Minutes without any request before the load generator counts as silent."""
 
 
-class LoadTest(Section):
+class LoadTestSettings(Section):
     """The load generator and its results."""
 
     run: str = pydantic.Field(

@@ -10,7 +10,7 @@ from optimal_tp.facts.sizes import Sizes, known_sizes
 from optimal_tp.settings.models import parse_models
 from optimal_tp.settings.parser import parse
 from optimal_tp.settings.prices import HourPrice
-from optimal_tp.settings.spend import LoadTest, Serving
+from optimal_tp.settings.spend import LoadTestSettings, Serving
 from optimal_tp.settings.workload import Price, WorkloadSettings
 
 
@@ -21,7 +21,7 @@ class ClusterSettings:
     models: tuple[WorkloadSettings, ...]
     """One experiment per model, in the order in which they are measured."""
     serving: Serving
-    loadtest: LoadTest
+    loadtest: LoadTestSettings
     sizes: typing.Mapping[str, Sizes] = dataclasses.field(default_factory=dict)
     """The sizes that were read, by the model's name."""
 
@@ -94,9 +94,9 @@ def parse_cluster(sections: typing.Mapping[str, object], *, file: str) -> Cluste
     return settings
 
 
-def parse_loadtest(section: object, *, file: str) -> LoadTest:
+def parse_loadtest(section: object, *, file: str) -> LoadTestSettings:
     """Return the section ``loadtest`` of ``file``; absent, its defaults. Raises SettingsError with every bad key."""
-    return parse(LoadTest, {} if section is None else section, where="loadtest", file=file)
+    return parse(LoadTestSettings, {} if section is None else section, where="loadtest", file=file)
 
 
 def _contradictions(settings: ClusterSettings, file: str) -> list[Problem]:

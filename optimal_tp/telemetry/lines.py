@@ -6,7 +6,7 @@ import datetime as dt
 from optimal_tp.measurement.estimate import MISSING, duration, figure, percent, plural, usd
 from optimal_tp.measurement.metrics import BY_NAME
 from optimal_tp.measurement.progress import Look, Progress, Ratio
-from optimal_tp.telemetry.snapshot import SHOWN, Scene
+from optimal_tp.telemetry.snapshot import SHOWN, Snapshot
 
 _BRIEF = {"OutputTokensPerSecondPerCore": "tokens/s per core", "RPS": "requests/s", "WithinLimits": "within limits"}
 
@@ -39,7 +39,7 @@ class Bar:
     words: str
 
 
-def bars(scene: Scene, spending: Spending) -> list[Bar]:
+def bars(scene: Snapshot, spending: Spending) -> list[Bar]:
     """Return how far the money and the precision are, of a run under way; none of what is not known."""
     progress = scene.progress
     if progress is None or scene.has_ended or scene.is_silent:
@@ -66,7 +66,7 @@ def look_bars(look: Look | None) -> list[Bar]:
     return found
 
 
-def lines(scene: Scene, spending: Spending) -> list[str]:
+def lines(scene: Snapshot, spending: Spending) -> list[str]:
     """Return what is to be said of ``scene``, whose stack costs ``spending``."""
     progress = scene.progress
     if progress is None:
@@ -85,7 +85,7 @@ def lines(scene: Scene, spending: Spending) -> list[str]:
     return [*said, *_look_lines(progress), *_value_lines(scene, progress), *progress.lines[-1:]]
 
 
-def as_data(scene: Scene, spending: Spending) -> dict[str, object]:
+def as_data(scene: Snapshot, spending: Spending) -> dict[str, object]:
     """Return ``scene`` as plain data with units in the keys; None is what is not known."""
     progress = scene.progress
     look = progress.looks[-1] if progress is not None and progress.looks else None
@@ -118,7 +118,7 @@ def as_data(scene: Scene, spending: Spending) -> dict[str, object]:
     }
 
 
-def brief(scene: Scene) -> str:
+def brief(scene: Snapshot) -> str:
     """Return the scene in one line that changes only when something happened."""
     progress = scene.progress
     if progress is None or scene.has_ended or scene.is_silent:
@@ -127,7 +127,7 @@ def brief(scene: Scene) -> str:
     return "  ".join(filter(None, (progress.model, progress.stage, progress.detail, last)))
 
 
-def _sweep_line(scene: Scene) -> list[str]:
+def _sweep_line(scene: Snapshot) -> list[str]:
     if scene.sweep is None:
         return []
     legs = scene.sweep.legs
@@ -135,20 +135,20 @@ def _sweep_line(scene: Scene) -> list[str]:
     return [f"{plural(len(legs), 'model')}: {words}"]
 
 
-def _nothing_yet(scene: Scene) -> str:
+def _nothing_yet(scene: Snapshot) -> str:
     if scene.sweep is not None:
         return f"The next model is about to begin in {scene.place}."
     return f"No run yet in {scene.place}: the load generator writes there as soon as its pod starts."
 
 
-def _without_answer(scene: Scene, progress: Progress) -> str:
+def _without_answer(scene: Snapshot, progress: Progress) -> str:
     if not scene.is_over:
         return "The run has ended and its report is being written."
     last = progress.lines[-1] if progress.lines else "none"
     return f"The run is over without a verdict. Its last line: {last}"
 
 
-def _stage_line(scene: Scene, progress: Progress) -> str:
+def _stage_line(scene: Snapshot, progress: Progress) -> str:
     in_stage = scene.now - progress.stage_started
     left = ""
     if progress.stage_seconds is not None:
@@ -157,12 +157,12 @@ def _stage_line(scene: Scene, progress: Progress) -> str:
     return f"{progress.stage}{detail}: {duration(in_stage)}{left}"
 
 
-def _seconds(scene: Scene, progress: Progress) -> float:
+def _seconds(scene: Snapshot, progress: Progress) -> float:
     until = progress.written if scene.has_ended else scene.now
     return until - (progress.started if scene.started is None else scene.started)
 
 
-def _spent(scene: Scene, progress: Progress, spending: Spending) -> str:
+def _spent(scene: Snapshot, progress: Progress, spending: Spending) -> str:
     seconds = _seconds(scene, progress)
     spent = spending.spent_usd(seconds)
     if spent is None:
@@ -172,7 +172,7 @@ def _spent(scene: Scene, progress: Progress, spending: Spending) -> str:
     return "; ".join([said, *_stops(scene, spending)])
 
 
-def _stops(scene: Scene, spending: Spending) -> list[str]:
+def _stops(scene: Snapshot, spending: Spending) -> list[str]:
     if spending.stops_at is None or scene.has_ended:
         return []
     left = spending.stops_at.timestamp() - scene.now
@@ -203,7 +203,7 @@ def _ratio_line(ratio: Ratio, looks: tuple[Look, ...]) -> str:
     return f"{line}, ±{percent(ratio.half_width)}; after {plural(began[0], 'block')} it was ±{percent(began[1])}"
 
 
-def _value_lines(scene: Scene, progress: Progress) -> list[str]:
+def _value_lines(scene: Snapshot, progress: Progress) -> list[str]:
     """Return the last values from CloudWatch, a line per candidate; nothing where there are none."""
     if not scene.values:
         return []

@@ -33,7 +33,7 @@ _ABSENT = ("NoSuchKey", "404")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Scene:
+class Snapshot:
     """One look at the bucket. ``None`` stands for what is not there."""
 
     place: str
@@ -96,7 +96,7 @@ class Sight:
         self._cloudwatch = cloudwatch
         self._clients: dict[str, CloudWatchClient] = {}
 
-    def look(self, now: float) -> Scene:
+    def look(self, now: float) -> Snapshot:
         """Return what is there at ``now``."""
         name = self._newest()
         folder = f"{self._prefix}{name}" if name else self._prefix.rstrip("/")
@@ -105,7 +105,7 @@ class Sight:
             folder = f"{folder}/{_leg(sweep)}"
         text = self._progress_text(folder) if name else None
         progress = None if text is None else _progress(text)
-        scene = Scene(
+        scene = Snapshot(
             place=f"s3://{self._bucket}/{folder}",
             root=f"s3://{self._bucket}/{self._prefix}{name}" if name else "",
             progress=progress,

@@ -16,16 +16,16 @@ from optimal_tp.verdict.costs import CoreFigures, EqualCores, Money, core_figure
 from optimal_tp.verdict.evidence import gather
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow, latency_rows, medians_alone
-from optimal_tp.verdict.load_steps import Step, load_steps
+from optimal_tp.verdict.load_steps import LoadStep, load_steps
 from optimal_tp.verdict.predictions import Prediction
-from optimal_tp.verdict.predictors.judged import Measured, judged
+from optimal_tp.verdict.predictors.judged import MeasuredFigures, judged
 from optimal_tp.verdict.predictors.judgement import Judged
 from optimal_tp.verdict.predictors.stated import Stated
 from optimal_tp.verdict.views.by_limit import ByLimit, by_limit
 from optimal_tp.verdict.views.filling import Filling, fillings
 from optimal_tp.verdict.views.narrowing import Narrowing, narrowing
 from optimal_tp.verdict.views.spread import Spread, spreads
-from optimal_tp.verdict.views.timeline import Stretch, timeline
+from optimal_tp.verdict.views.timeline import TimelineTurn, timeline
 
 GROWING_FROM = 4
 """Degrees from which a third term, growing with the number of exchanges, leaves a residual to judge it by."""
@@ -94,7 +94,7 @@ class Analysis:
     record: RunRecord
     verdict: Verdict
     latencies: tuple[LatencyRow, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LoadStep, ...]
     cores: tuple[CoreFigures, ...]
     equal_cores: tuple[EqualCores, ...]
     money: Money | None
@@ -109,7 +109,7 @@ class Analysis:
     """The choice at other limits, by limited metric."""
     spreads: tuple[Spread, ...] = ()
     narrowing: Narrowing | None = None
-    timeline: tuple[Stretch, ...] = ()
+    timeline: tuple[TimelineTurn, ...] = ()
     fillings: tuple[Filling, ...] = ()
     """Lengths of prompts and contexts against buckets."""
 
@@ -140,7 +140,7 @@ def analyse(
     invalid = {each.candidate for each in verdict.degrees if each.word == "invalid"}
     at_one_point = {(one.degree, one.max_num_seqs) for one in verdict.at_one_point}
     medians = {one.degree: found.value for one, found in sorted(medians_alone(rows).items()) if one not in invalid}
-    measured = Measured(record=record, verdict=verdict, latencies=rows, steps=steps)
+    measured = MeasuredFigures(record=record, verdict=verdict, latencies=rows, steps=steps)
     return Analysis(
         record=record,
         verdict=verdict,

@@ -14,7 +14,7 @@ from optimal_tp.verdict.statistics import percentile_point
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
+class LoadStep:
     """One candidate at one load."""
 
     degree: int
@@ -43,7 +43,9 @@ class Step:
 Kind = tuple[str, float | None, int | None]
 
 
-def load_steps(soundness: Soundness, limits: Limits, cores_used: typing.Mapping[Candidate, int]) -> tuple[Step, ...]:
+def load_steps(
+    soundness: Soundness, limits: Limits, cores_used: typing.Mapping[Candidate, int]
+) -> tuple[LoadStep, ...]:
     """Return every step, by candidate, then by load; the blocks of open arrivals are one step, near the capacity."""
     groups: dict[tuple[Candidate, Kind], list[tuple[Turn, tuple[Sample, ...]]]] = {}
     for turn, samples in soundness.turns:
@@ -55,7 +57,7 @@ def load_steps(soundness: Soundness, limits: Limits, cores_used: typing.Mapping[
     return tuple(sorted(steps, key=_place))
 
 
-def _place(step: Step) -> tuple[Candidate, str, float]:
+def _place(step: LoadStep) -> tuple[Candidate, str, float]:
     return (
         step.candidate,
         "a" if step.stage == "rising" else "b",
@@ -63,12 +65,12 @@ def _place(step: Step) -> tuple[Candidate, str, float]:
     )
 
 
-def _step(candidate: Candidate, turns: list[tuple[Turn, tuple[Sample, ...]]], limits: Limits, cores: int) -> Step:
+def _step(candidate: Candidate, turns: list[tuple[Turn, tuple[Sample, ...]]], limits: Limits, cores: int) -> LoadStep:
     samples = [sample for _, own in turns for sample in own]
     rates = [turn.rate_per_second for turn, _ in turns if turn.rate_per_second is not None]
     speeds = [rate for turn, own in turns if (rate := tokens_per_second(turn, own)) is not None]
     first = turns[0][0]
-    return Step(
+    return LoadStep(
         degree=candidate.degree,
         max_num_seqs=candidate.max_num_seqs,
         stage="rising" if first.stage == "rising" else "block",

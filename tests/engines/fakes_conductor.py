@@ -20,7 +20,7 @@ import boto3
 from optimal_tp.cluster import accounting, assembly
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.conductor import Conductor
-from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.cluster.memory import Memory, MemoryPlace
 from optimal_tp.cluster.order import Order
 from optimal_tp.pods.kubernetes import Namespace, own_namespace
 from optimal_tp.report import files
@@ -56,7 +56,9 @@ def _killing(place: pathlib.Path) -> None:
 
 
 def _remembered(_: Order, watcher: Watcher) -> Memory:
-    place = Place(store=boto3.client("s3"), bucket=BUCKET, prefix=PREFIX, pod="qwen-vllm-loadgen-7d9f-a", deadline="d")
+    place = MemoryPlace(
+        store=boto3.client("s3"), bucket=BUCKET, prefix=PREFIX, pod="qwen-vllm-loadgen-7d9f-a", deadline="d"
+    )
     return Memory.at(place, watcher)
 
 

@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from optimal_tp.facts.names import NODE_POOL
-from optimal_tp.pods.guard import Guard, keep
+from optimal_tp.pods.guard import Guarded, keep
 from optimal_tp.pods.kubernetes import Namespace
 from optimal_tp.servers.deployment import GENERATOR
 from tests.engines import fakes_api_server as real
@@ -94,13 +94,13 @@ def _is_limited(plane: real.ControlPlane) -> bool:
     return plane.ask("DELETE", f"{CLAIMS}/theirs?dryRun=All", token=plane.token(SPACE, GUARD))[0] == 403
 
 
-def guard(plane: real.ControlPlane, said: list[str]) -> Guard:
+def guard(plane: real.ControlPlane, said: list[str]) -> Guarded:
     """Return the guard as its pod would be: with the token of its own service account."""
     file = plane.folder / "token"
     file.write_text(plane.token(SPACE, GUARD))
     namespace = Namespace(url=plane.url, namespace=SPACE, token_file=file, certificate=plane.certificate)
     jobs = tuple(f"{name}-compile" for name in NAMES)
-    return Guard(namespace=namespace, deployments=NAMES, jobs=jobs, node_pool=NODE_POOL, say=said.append)
+    return Guarded(namespace=namespace, deployments=NAMES, jobs=jobs, node_pool=NODE_POOL, say=said.append)
 
 
 def called(plane: real.ControlPlane, said: list[str]) -> int:

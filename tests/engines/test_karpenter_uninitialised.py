@@ -13,7 +13,7 @@ import typing
 import pytest
 
 from optimal_tp.facts.names import NODE_POOL
-from optimal_tp.pods.guard import Guard, keep
+from optimal_tp.pods.guard import Guarded, keep
 from optimal_tp.pods.kubernetes import Namespace
 from tests.engines.fakes_cluster import NAMESPACE, apply_all, manifests, path_of, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
@@ -75,7 +75,7 @@ def call_guard(running: Launch) -> int:
     # The API server learns of roles a moment after it has taken them.
     for path in (f"/api/v1/namespaces/{NAMESPACE}/pods", CLAIMS):
         until(functools.partial(_may_list, running, path, token), f"the guard may list {path}")
-    guard = Guard(
+    guard = Guarded(
         namespace=Namespace(url=plane.url, namespace=NAMESPACE, token_file=file, certificate=plane.certificate),
         deployments=tuple(name for together in planned(running.recording) for name in together),
         jobs=(),

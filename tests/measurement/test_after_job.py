@@ -14,7 +14,7 @@ from rich.console import Console
 from optimal_tp.cli import share
 from optimal_tp.cluster import accounting, assembly, job
 from optimal_tp.cluster.assembly import Assembly, assembled
-from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.cluster.memory import Memory, MemoryPlace
 from optimal_tp.errors import Interrupted, Problem, SettingsError
 from optimal_tp.experiment import session
 from optimal_tp.experiment.turns import Halt
@@ -123,7 +123,7 @@ def test_a_pod_in_its_place_does_nothing(
     """The first marks the verdict; one that takes its place neither asks Kubernetes nor writes another receipt."""
     cluster, folder, line = ended
     store = FakeS3()
-    place = Place(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE)
+    place = MemoryPlace(store=store, bucket="b", prefix="runs", pod="loadgen-7d9f-a", deadline=DEADLINE)
     monkeypatch.setattr(Memory, "load", lambda _order, watcher: Memory.at(place, watcher))
     after(line)
     asked, kept = len(cluster.asked), (folder / "receipt.json").stat().st_mtime_ns

@@ -18,13 +18,13 @@ from optimal_tp.cluster import accounting, assembly
 from optimal_tp.cluster.assembly import Assembly
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.deadline import MARGIN_SECONDS, within_budget
-from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.ground import ClusterGround
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import Interrupted
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.measurement import audit
 from optimal_tp.measurement.run import decode_run
-from optimal_tp.pods.guard import Guard, keep
+from optimal_tp.pods.guard import Guarded, keep
 from optimal_tp.report import files
 from optimal_tp.settings.parser import parse
 from optimal_tp.telemetry.console import PlainWatcher
@@ -158,7 +158,7 @@ class Conducted:
     def guarded(self) -> int:
         """Call the guard at its deadline, a minute from now; return its exit status."""
         self.cluster.time[0] += dt.timedelta(seconds=MARGIN_SECONDS)
-        guard = Guard(
+        guard = Guarded(
             namespace=self.cluster,
             deployments=SERVERS,
             jobs=COMPILE_JOBS,
@@ -187,7 +187,7 @@ def conducted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> collec
         monkeypatch.setattr(
             assembly, "deployments", lambda each: tuple(names[urllib.parse.urlsplit(url).port] for url in each)
         )
-        monkeypatch.setattr(assembly, "Ground", functools.partial(Ground, now=cluster.now))
+        monkeypatch.setattr(assembly, "ClusterGround", functools.partial(ClusterGround, now=cluster.now))
         clocked = functools.partial(within_budget, look_seconds=0.001, now=cluster.now)
         monkeypatch.setattr(assembly, "within_budget", clocked)
         monkeypatch.setattr(assembly, "until_signalled", lambda _halt: asyncio.sleep(0))

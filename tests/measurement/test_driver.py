@@ -14,7 +14,7 @@ from optimal_tp.errors import StorageFailed
 from optimal_tp.loadgen import pool
 from optimal_tp.loadgen.driver import drive
 from optimal_tp.loadgen.stretch import Drive, Stretch, Target
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.measurement.audit import Expected, audit_turn
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.plan.prompts import Prompt
@@ -206,7 +206,7 @@ def test_what_outlasts_the_grace_time_is_cancelled() -> None:
 def test_an_idle_connection_is_not_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that closes idle connections fails no request: older ones are not used again."""
     monkeypatch.setattr(pool, "IDLE_SECONDS", 0.02)
-    connector = SlowConnector(Network(), 0)
+    connector = SlowConnector(TcpTransport(), 0)
     with ScriptedServer(Script(keep_alive_seconds=5)) as server:
         closed = Closed(concurrency=1, think_seconds=0.03)
         _, samples = drive_once(server.url, arrivals=closed, requests=4, seams={"transport": connector})
@@ -371,7 +371,7 @@ class SlowConnector:
 
 def test_the_transport_is_an_argument(quick: ScriptedServer) -> None:
     """Another way to the server is used for every connection; connections are opened before the first send."""
-    connector = SlowConnector(Network(), 0.02)
+    connector = SlowConnector(TcpTransport(), 0.02)
     origin = time.perf_counter()
     done, samples = drive_once(
         quick.url, arrivals=Closed(concurrency=2), requests=10, origin=origin, seams={"transport": connector}

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 from optimal_tp.measurement.samples import Status
 from optimal_tp.plan.schedule import Closed, Constant
 from tests.fakes_samples import drive_once
@@ -137,7 +137,7 @@ def test_the_command_trusts_the_certificate_that_it_is_told_to(
 
 def test_tls_is_spoken_and_checked(certificate: pathlib.Path) -> None:
     """With the certificate trusted, requests succeed; with the system's trust alone, they are refused and say why."""
-    trusting = Network(ssl.create_default_context(cafile=certificate))
+    trusting = TcpTransport(ssl.create_default_context(cafile=certificate))
     with ScriptedServer(Script(certificate=str(certificate))) as server:
         _, good = drive_once(server.url, requests=3, seams={"transport": trusting})
         _, bad = drive_once(server.url, requests=1)

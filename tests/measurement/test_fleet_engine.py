@@ -10,10 +10,10 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.engine import replay
 from optimal_tp.fleet.engine.equations import Timed, equations
 from optimal_tp.fleet.engine.fitting import engine_model, server_model
-from optimal_tp.fleet.engine.model import Check, EngineModel
+from optimal_tp.fleet.engine.model import EngineModel, LoadCheck
 from optimal_tp.fleet.engine.replay import held_out
 from optimal_tp.fleet.engine.step_costs import Costs
-from optimal_tp.fleet.engine.stepping import Engine, Work, run
+from optimal_tp.fleet.engine.stepping import EngineSteps, Work, run
 from optimal_tp.fleet.highest_rate import planned_capacity
 from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals
@@ -44,8 +44,8 @@ def _engine(
     slots: int,
     prefill_first: bool = False,
     seen: int | None = None,
-) -> Engine:
-    return Engine(base, per_sequence, per_prompt_token, prefill_first, slots, slots if seen is None else seen)
+) -> EngineSteps:
+    return EngineSteps(base, per_sequence, per_prompt_token, prefill_first, slots, slots if seen is None else seen)
 
 
 def _model(bench: Bench) -> EngineModel:
@@ -310,7 +310,7 @@ def test_turns_at_about_one_rate_are_one_load() -> None:
 def test_the_models_error_widens_every_interval() -> None:
     """By its share on both sides."""
     model = _model(whole_run(MIXED, blocks=2))
-    check = Check(load="a test", metric="total_ms", percent=99.0, predicted_ms=120.0, measured_ms=100.0)
+    check = LoadCheck(load="a test", metric="total_ms", percent=99.0, predicted_ms=120.0, measured_ms=100.0)
     fleet = Fleet(replicas=1, routing="random", arrivals=Arrivals(rate_per_second=10.0))
     asked: Percentile = ("total_ms", 99.0)
     sure, unsure = (

@@ -8,7 +8,7 @@ import pytest
 
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
-from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.ground import ClusterGround
 from optimal_tp.cluster.order import PatienceOrder
 from optimal_tp.experiment.probe import probe_for_ever
 from optimal_tp.experiment.session import Session
@@ -55,7 +55,7 @@ def conductor(session: Session, cluster: Life, rounds: Rounds, stop: asyncio.Eve
         targets={each.candidate: each.urls for each in session.degrees},
         names={TP1: ("tp1",), TP2: ("tp2",)},
         jobs=None,
-        ground=Ground(
+        ground=ClusterGround(
             controls=Controls(namespace=cluster),
             patience=patience,
             price=None,

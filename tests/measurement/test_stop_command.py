@@ -18,7 +18,7 @@ from optimal_tp.cluster import accounting as accounts_module
 from optimal_tp.cluster import assembly
 from optimal_tp.cluster.assembly import Assembly, assembled
 from optimal_tp.cluster.deadline import Cores
-from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.cluster.memory import Memory, MemoryPlace
 from optimal_tp.cluster.order import Order
 from optimal_tp.errors import CapacityError, Interrupted, ServerFailed
 from optimal_tp.measurement.run import decode_run
@@ -148,7 +148,7 @@ def test_a_pod_in_place_of_one_that_measured_starts_no_server(
     store = FakeS3()
 
     def remembered(_: object, watcher: Watcher) -> Memory:
-        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
+        return Memory.at(MemoryPlace(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
     monkeypatch.setattr(Memory, "load", remembered)
     with ordered(tmp_path, monkeypatch, left_minutes=60) as (order, cluster):
@@ -167,7 +167,7 @@ def test_a_run_that_was_interrupted_is_not_marked(tmp_path: pathlib.Path, monkey
 
     def remembered(_: object, watcher: Watcher) -> Memory:
         asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
-        return Memory.at(Place(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
+        return Memory.at(MemoryPlace(store=store, bucket="b", prefix="runs", pod="a-b-c", deadline="d"), watcher)
 
     monkeypatch.setattr(Memory, "load", remembered)
     with (

@@ -27,7 +27,7 @@ from optimal_tp.measurement.progress import encode_progress
 from optimal_tp.measurement.sweep import Leg, Sweep, encode_sweep
 from optimal_tp.report import files
 from optimal_tp.telemetry.lines import UNKNOWN, Spending
-from optimal_tp.telemetry.snapshot import Scene, Sight
+from optimal_tp.telemetry.snapshot import Sight, Snapshot
 from tests.fakes_candidates import TP2
 from tests.fakes_run import planted_run, store
 from tests.fakes_watch import PROGRESS, look
@@ -211,10 +211,10 @@ def test_a_bucket_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
 class Failing:
     """A sight that fails as it was told, then sees what it was told."""
 
-    def __init__(self, *looks: Exception | Scene) -> None:
+    def __init__(self, *looks: Exception | Snapshot) -> None:
         self.looks = list(looks)
 
-    def look(self, now: float) -> Scene:
+    def look(self, now: float) -> Snapshot:
         """Return or raise the next one."""
         assert now >= 0
         found = self.looks.pop(0)
@@ -223,13 +223,13 @@ class Failing:
         return found
 
 
-def scene(**changes: typing.Any) -> Scene:
+def scene(**changes: typing.Any) -> Snapshot:
     """Return a run under way."""
     progress = dataclasses.replace(PROGRESS, **changes)
-    return Scene(place=RUNS, progress=progress, sweep=None, answers=("The answer.",), now=1.0, values={})
+    return Snapshot(place=RUNS, progress=progress, sweep=None, answers=("The answer.",), now=1.0, values={})
 
 
-def followed(*looks: Exception | Scene) -> tuple[Scene, str]:
+def followed(*looks: Exception | Snapshot) -> tuple[Snapshot, str]:
     """Follow ``looks`` without waiting; return the last one and what a log would have."""
     console = Console(record=True, width=400, file=io.StringIO())
     sight = typing.cast("Sight", Failing(*looks))

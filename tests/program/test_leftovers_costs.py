@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from optimal_tp.account import questions as shared
-from optimal_tp.account.changes import Step
+from optimal_tp.account.changes import ChangingCall
 from optimal_tp.account.inquiry import Inquiry
 from optimal_tp.account.leftovers import monthly_prices, questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, exit_status
@@ -500,23 +500,27 @@ def test_each_command_is_one_that_the_aws_command_knows() -> None:
     ("step", "command"),
     [
         (
-            Step(service="ec2", operation="terminate_instances", parameters={"InstanceIds": ["i-1", "i-2"]}),
+            ChangingCall(service="ec2", operation="terminate_instances", parameters={"InstanceIds": ["i-1", "i-2"]}),
             "aws ec2 terminate-instances --region r --instance-ids i-1 i-2",
         ),
         (
-            Step(service="eks", operation="delete_nodegroup", parameters={"clusterName": "c", "nodegroupName": "n"}),
+            ChangingCall(
+                service="eks", operation="delete_nodegroup", parameters={"clusterName": "c", "nodegroupName": "n"}
+            ),
             "aws eks delete-nodegroup --region r --cluster-name c --nodegroup-name n",
         ),
         (
-            Step(service="kms", operation="schedule_key_deletion", parameters={"KeyId": "k", "PendingWindowInDays": 7}),
+            ChangingCall(
+                service="kms", operation="schedule_key_deletion", parameters={"KeyId": "k", "PendingWindowInDays": 7}
+            ),
             "aws kms schedule-key-deletion --region r --key-id k --pending-window-in-days 7",
         ),
         (
-            Step(service="s3", operation="delete_bucket", parameters={"Bucket": "a b"}),
+            ChangingCall(service="s3", operation="delete_bucket", parameters={"Bucket": "a b"}),
             "aws s3api delete-bucket --region r --bucket 'a b'",
         ),
         (
-            Step(
+            ChangingCall(
                 service="iam",
                 operation="delete_open_id_connect_provider",
                 parameters={"OpenIDConnectProviderArn": "arn"},
@@ -525,7 +529,7 @@ def test_each_command_is_one_that_the_aws_command_knows() -> None:
         ),
     ],
 )
-def test_a_command_is_spelt_as_the_aws_command_spells_it(step: Step, command: str) -> None:
+def test_a_command_is_spelt_as_the_aws_command_spells_it(step: ChangingCall, command: str) -> None:
     """People copy it."""
     assert step.command("r") == command
 

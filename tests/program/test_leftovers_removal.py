@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from optimal_tp.account.changes import Step
-from optimal_tp.account.inquiry import Change, Inquiry
+from optimal_tp.account.changes import ChangingCall
+from optimal_tp.account.inquiry import ChangingClient, Inquiry
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.removal import Hands, remove
-from optimal_tp.account.leftovers.scope import Look, Scope
+from optimal_tp.account.leftovers.scope import KindSearch, Scope
 from optimal_tp.account.leftovers.search import KINDS, LEFTOVERS, REMOVALS, search
 from optimal_tp.account.questions import least_policy
 from optimal_tp.cli import leftovers
@@ -111,7 +111,7 @@ def test_a_bucket_that_a_setting_deletes_is_emptied_first() -> None:
         said: list[str] = []
         hands = Hands(
             ask=Inquiry(at.clients),
-            change=Change(at.clients),
+            change=ChangingClient(at.clients),
             agree=lambda question: "bucket" in question,
             say=said.append,
             pause=lambda _: None,
@@ -153,7 +153,7 @@ def test_the_policy_is_what_is_called() -> None:
         reads = actions(at)
         hands = Hands(
             ask=Inquiry(at.clients),
-            change=Change(at.clients),
+            change=ChangingClient(at.clients),
             agree=lambda _: True,
             say=lambda _: None,
             pause=lambda _: None,
@@ -205,16 +205,16 @@ class Slow:
     def __init__(self, looks: int) -> None:
         self.looks, self.is_going = looks, False
 
-    def look(self, _: Scope, __: Look) -> list[Leftover]:
+    def look(self, _: Scope, __: KindSearch) -> list[Leftover]:
         """Return the thing, until it is gone."""
         if self.is_going:
             self.looks -= 1
         if self.looks < 0:
             return []
-        step = Step(service="ec2", operation="terminate_instances", parameters={"InstanceIds": ["i-1"]})
+        step = ChangingCall(service="ec2", operation="terminate_instances", parameters={"InstanceIds": ["i-1"]})
         return [Leftover(kind="instance", name="i-1", bills=True, steps=(step,), is_going=self.is_going)]
 
-    def change(self, _: Step) -> None:
+    def change(self, _: ChangingCall) -> None:
         """Begin to take it away."""
         self.is_going = True
 
@@ -255,9 +255,9 @@ def test_a_refusal_is_told_and_the_rest_goes_on() -> None:
     said: list[str] = []
     with account("prod") as at:
         everything(at)
-        change = Change(at.clients)
+        change = ChangingClient(at.clients)
 
-        def refusing(step: Step) -> str | None:
+        def refusing(step: ChangingCall) -> str | None:
             return "DependencyViolation: x" if step.operation == "delete_vpc" else change(step)
 
         hands = Hands(

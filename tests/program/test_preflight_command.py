@@ -189,7 +189,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("optimal_tp.cli.preflight.dt.datetime", Clock)
-    monkeypatch.setattr("optimal_tp.cli.preflight.Registries", lambda: lambda _: Unknown(reason="no network"))
+    monkeypatch.setattr("optimal_tp.cli.preflight.RegistryClient", lambda: lambda _: Unknown(reason="no network"))
     monkeypatch.setattr("optimal_tp.cli.preflight.address", lambda: Unknown(reason="no network"))
     monkeypatch.setattr("optimal_tp.cli.preflight.logins", lambda _host, _environment: ())
     monkeypatch.setattr("shutil.which", lambda _: None)

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from optimal_tp.settings.spend import LoadTest, Serving, Spend
+from optimal_tp.settings.spend import LoadTestSettings, Serving, Spend
 from tests.fakes_pulumi import Recording
 from tests.fakes_workloads import PROGRAMS, program
 from tests.program.test_knobs import Knob, leaves, shown
@@ -69,7 +69,7 @@ def all_turned() -> Recording:
 
 def test_every_key_is_a_knob() -> None:
     """No key is missing from the tests of this module."""
-    keys = {*leaves(Spend, "spend."), *leaves(Serving, "serving."), *leaves(LoadTest, "loadtest.")}
+    keys = {*leaves(Spend, "spend."), *leaves(Serving, "serving."), *leaves(LoadTestSettings, "loadtest.")}
 
     assert {knob.path for knob in KNOBS} | set(ELSEWHERE) == keys
 

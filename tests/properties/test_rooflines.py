@@ -11,7 +11,7 @@ from optimal_tp.facts.shapes import Experts, ModelShape
 from optimal_tp.measurement.turns import is_within
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.bounds import bound, lengths_of
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.plan.roofline.misses import misses
 from optimal_tp.report.physics.decoding import decoding
 from optimal_tp.settings.workload import Limit, LimitedMetric, Load
@@ -34,7 +34,7 @@ MODELS = st.builds(
     windowed_layers=st.just(2),
 )
 SERVERS = st.builds(
-    Server,
+    ModelledServer,
     shape=MODELS,
     degree=st.sampled_from([1, 2, 4]),
     batch=st.integers(1, 12),
@@ -53,7 +53,7 @@ SHAPES = st.lists(st.builds(Shape, st.integers(1, 120), st.integers(1, 40)), min
 @hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
 @hypothesis.given(SERVERS, SHAPES, st.sampled_from([0.0, 0.5, 2.0]), st.integers(1, 5), st.integers(0, 9))
 def test_no_simulated_server_beats_its_roofline(
-    server: Server, shapes: list[Shape], spread: float, least_sequences: int, seed: int
+    server: ModelledServer, shapes: list[Shape], spread: float, least_sequences: int, seed: int
 ) -> None:
     """Requests per second, those within each limit, and the bytes of decode steps stay at or below the roof."""
     alone = server.prefill(60).seconds + 20 * server.decode_step(1, 80).seconds
@@ -81,7 +81,7 @@ def test_no_simulated_server_beats_its_roofline(
 @hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
 @hypothesis.given(SERVERS, SHAPES, st.integers(1, 5), st.sampled_from([1.0, 1.5]))
 def test_no_decode_step_reads_more_than_the_roof(
-    server: Server, shapes: list[Shape], least_sequences: int, slack: float
+    server: ModelledServer, shapes: list[Shape], least_sequences: int, slack: float
 ) -> None:
     """What the times of tokens say of reading stays below the roof."""
     _, times = perfect(server, shapes, [0.0] * len(shapes), least_sequences=least_sequences, slack=slack)

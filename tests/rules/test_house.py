@@ -1,6 +1,7 @@
 """The house's rules that no linter knows: sizes, pins, tests that are collected, words that have no place here."""
 
 import ast
+import collections
 import functools
 import io
 import pathlib
@@ -10,7 +11,7 @@ import tokenize
 import pytest
 import yaml
 
-from tests.fakes_tree import statements, tracked, walked
+from tests.fakes_tree import statements, tracked, tree, walked
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_MODULE_LINES = 250
@@ -182,6 +183,16 @@ def test_no_mutable_class_state_hides_behind_an_annotation() -> None:
     ]
 
     assert found == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """No two classes of the product and of its Pulumi packages have the same name."""
+    paths = tracked("optimal_tp/*.py", "infra/*.py", "workloads/*.py")
+    names = collections.Counter(
+        node.name for path in paths for node in tree(path).body if isinstance(node, ast.ClassDef)
+    )
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_a_percentile_has_one_definition() -> None:

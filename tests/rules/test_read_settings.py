@@ -152,7 +152,7 @@ def _read(classes: collections.abc.Mapping[str, ast.ClassDef]) -> set[tuple[str,
 
 def test_the_settings_classes_are_found() -> None:
     """The sections of a stack file and of a local profile are among them."""
-    assert {"InfraSettings", "WorkloadSettings", "Serving", "LoadTest", "Spend", "LocalSettings"} <= set(
+    assert {"InfraSettings", "WorkloadSettings", "Serving", "LoadTestSettings", "Spend", "LocalSettings"} <= set(
         settings_classes()
     )
 

@@ -8,7 +8,7 @@ import pwd
 import pytest
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.facts.versions import PAIRS, Pair
+from optimal_tp.facts.versions import PAIRS, ImageAndAmi
 from optimal_tp.servers.neuron_pod import user_variables
 from optimal_tp.servers.vllm import (
     PROOF_TOKENS,
@@ -89,7 +89,7 @@ def test_todays_plugin_loads_its_compilers_cache() -> None:
 
 
 @pytest.mark.parametrize("pair", [PLUGIN, TODAY], ids=["0.16", "0.29"])
-def test_the_engine_waits_as_long_as_any_start_may_take(pair: Pair) -> None:
+def test_the_engine_waits_as_long_as_any_start_may_take(pair: ImageAndAmi) -> None:
     """The engine of vLLM gives up after ten minutes by itself, in the middle of a compilation."""
     longest = max(each.le for each in Serving.model_fields["start_patience_seconds"].metadata if hasattr(each, "le"))
 

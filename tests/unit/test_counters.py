@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.measurement.counters.reading import Gauges, Reading, ServerCounts, Totals, between, of_all
+from optimal_tp.measurement.counters.reading import CounterReading, Gauges, ServerCounts, Totals, between, of_all
 from optimal_tp.measurement.counters.token_ledger import Most, counter_reasons
 from tests.fakes_samples import make_sample as sample
 
@@ -17,9 +17,9 @@ def counts(**totals: typing.Any) -> ServerCounts:
     return ServerCounts(seconds=10.0, counted=Totals(**totals), before=Gauges(), after=Gauges())
 
 
-def at(seconds: float, *, started: float | None = 1.0, **totals: typing.Any) -> Reading:
+def at(seconds: float, *, started: float | None = 1.0, **totals: typing.Any) -> CounterReading:
     """Return a reading."""
-    return Reading(
+    return CounterReading(
         epoch_seconds=seconds, started_epoch_seconds=started, totals=Totals(**totals), gauges=Gauges(running=1)
     )
 
@@ -37,7 +37,7 @@ def test_a_turn_has_the_difference_of_two_readings() -> None:
     [at(110, prompt_tokens=4), at(110, started=105.0, prompt_tokens=9)],
     ids=["a counter fell", "another process"],
 )
-def test_counters_that_begin_anew_say_nothing(after: Reading) -> None:
+def test_counters_that_begin_anew_say_nothing(after: CounterReading) -> None:
     """A restart in the turn voids it: its counts are those of two processes."""
     found = between(at(100, prompt_tokens=5), after)
 

@@ -14,7 +14,7 @@ from optimal_tp import errors
 from optimal_tp.experiment.legs import SweepKeeper, planned
 from optimal_tp.experiment.turns import Halt
 from optimal_tp.facts.hardware import INSTANCE_TYPES
-from optimal_tp.local.server import Server
+from optimal_tp.local.server import LocalServer
 from optimal_tp.local.startup import _ready
 from optimal_tp.plan.placement import Wish, plan
 from optimal_tp.pods.kubernetes import own_namespace
@@ -41,7 +41,7 @@ def stopped() -> None:
     local = types.SimpleNamespace(ready_timeout_seconds=60)
     told = types.SimpleNamespace(local=local, url="http://127.0.0.1:1", title="TP1")
     waiting = types.SimpleNamespace(failure=None, plan=told, last_line=lambda: "starting")
-    server = typing.cast("Server", waiting)
+    server = typing.cast("LocalServer", waiting)
     watcher = typing.cast("Watcher", types.SimpleNamespace(stage=lambda *_, **__: None, advance=lambda *_, **__: None))
 
     async def halted() -> None:

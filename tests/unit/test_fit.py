@@ -9,10 +9,10 @@ from optimal_tp.facts.engines import ENGINES
 from optimal_tp.facts.families import shape_from_config
 from optimal_tp.facts.known import SHAPES
 from optimal_tp.facts.shapes import ModelShape, parameters
-from optimal_tp.plan.fit import BYTES_PER_GIB, Fit, fit, kv_heads_per_core
+from optimal_tp.plan.fit import BYTES_PER_GIB, MemoryFit, fit, kv_heads_per_core
 
 
-def on_trainium2(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> Fit:
+def on_trainium2(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> MemoryFit:
     """Return the fit on cores of 24 GiB with weights of two bytes."""
     return fit(shape, degree, max_model_len_tokens=tokens, max_num_seqs=sequences, dtype_bytes=2, gib_per_core=24)
 
@@ -192,7 +192,7 @@ def test_without_memory_beside_the_weights_there_is_no_capacity() -> None:
 TODAY: typing.Final = ENGINES["vllm-neuron"]
 
 
-def with_todays_plugin(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> Fit:
+def with_todays_plugin(shape: ModelShape, degree: int, tokens: int = 128, sequences: int = 1) -> MemoryFit:
     """Return the fit on cores of 24 GiB with the plugin of today."""
     return fit(
         shape,

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from optimal_tp.pods.guard import Guard, keep, main
+from optimal_tp.pods.guard import Guarded, keep, main
 from optimal_tp.pods.kubernetes import Namespace
 from tests.fakes_kubernetes import FakeCluster, served
 from tests.fakes_stack_files import ROOT
@@ -90,7 +90,7 @@ def called(
     """Call the guard so long before its deadline; returns the exit status, what it said, and the clock after it."""
     lines: list[str] = []
     clock = clock or Clock(before_seconds)
-    guard = Guard(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, node_pool="neuron", say=lines.append)
+    guard = Guarded(namespace=api, deployments=("tp1", "tp4"), jobs=jobs, node_pool="neuron", say=lines.append)
     status = keep(guard, DEADLINE, period_seconds=300, now=clock.now, sleep=clock.sleep)
     return status, lines, clock
 

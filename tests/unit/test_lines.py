@@ -8,7 +8,7 @@ import pytest
 from optimal_tp.measurement.progress import Progress
 from optimal_tp.measurement.sweep import Leg, Sweep
 from optimal_tp.telemetry.lines import UNKNOWN, Bar, Spending, as_data, bars, brief, lines
-from optimal_tp.telemetry.snapshot import Scene
+from optimal_tp.telemetry.snapshot import Snapshot
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_watch import PROGRESS, look
 
@@ -26,9 +26,9 @@ RUNNING = dataclasses.replace(
 )
 
 
-def scene(progress: Progress | None = RUNNING, **changes: object) -> Scene:
+def scene(progress: Progress | None = RUNNING, **changes: object) -> Snapshot:
     """Return a scene an hour after the start."""
-    base = Scene(
+    base = Snapshot(
         place="s3://b/runs/20260701T120000Z-aaaa", progress=progress, sweep=None, answers=(), now=NOW, values={}
     )
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]

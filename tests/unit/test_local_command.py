@@ -8,15 +8,15 @@ import pytest
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli import local
-from optimal_tp.local.program import Request
+from optimal_tp.local.program import LocalRequest
 
 
 @pytest.fixture
-def taken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+def taken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[LocalRequest]:
     """Return what the command asks for; nothing is run, and the current folder is empty."""
-    requests: list[Request] = []
+    requests: list[LocalRequest] = []
 
-    async def run(request: Request, **_: object) -> int:
+    async def run(request: LocalRequest, **_: object) -> int:
         requests.append(request)
         return 0
 
@@ -25,7 +25,7 @@ def taken(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[Reque
     return requests
 
 
-def test_what_make_installed_is_the_default(taken: list[Request]) -> None:
+def test_what_make_installed_is_the_default(taken: list[LocalRequest]) -> None:
     """So that the first example of the help runs; the profile's name goes with the run."""
     local.VLLM_PYTHON.parent.mkdir(parents=True)
     local.VLLM_PYTHON.touch()
@@ -36,7 +36,9 @@ def test_what_make_installed_is_the_default(taken: list[Request]) -> None:
     assert [each.profile_name for each in taken] == ["quick", "quick"]
 
 
-def test_without_vllm_one_sentence_says_how_to_get_it(taken: list[Request], capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_vllm_one_sentence_says_how_to_get_it(
+    taken: list[LocalRequest], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Before anything is run."""
     assert main(["local", "--profile", "quick"]) == 2
     assert capsys.readouterr().err == (
@@ -47,7 +49,7 @@ def test_without_vllm_one_sentence_says_how_to_get_it(taken: list[Request], caps
 
 
 def test_the_report_opens_at_the_end(
-    taken: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+    taken: list[LocalRequest], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     """Only where it is asked for."""
     opened: list[str] = []

@@ -15,7 +15,7 @@ from optimal_tp.facts.candidates import Candidate
 from optimal_tp.local.endpoints import local_endpoints
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.local.program import _check_python, _with_own_name
-from optimal_tp.local.server import ENTRY, Server, ServerPlan, command, environment
+from optimal_tp.local.server import ENTRY, LocalServer, ServerPlan, command, environment
 from optimal_tp.local.startup import MachineArena, _late, _Reading, foreign_share, log_path
 from optimal_tp.local.weights import TOKENIZER
 from optimal_tp.settings.workload import Model, WorkloadSettings
@@ -119,7 +119,7 @@ def test_a_server_that_loads_too_long_is_told() -> None:
     """With its log, the log's end and the setting."""
     loading = types.SimpleNamespace(plan=_plan(), last_words=lambda: "Loading weights")
 
-    assert str(_late(typing.cast("Server", loading), 60)) == (
+    assert str(_late(typing.cast("LocalServer", loading), 60)) == (
         "the server of TP2 was not ready after local.ready_timeout_seconds (60 s); its log /tmp/log ends: Loading "
         "weights; raise it in the profile if it was still loading"
     )
@@ -141,7 +141,7 @@ def test_the_last_line_of_a_log_is_told_without_its_head(tmp_path: pathlib.Path,
     """While a server loads, its own last word says what it does."""
     path = tmp_path / "log"
     path.write_bytes(log)
-    server = Server.__new__(Server)
+    server = LocalServer.__new__(LocalServer)
     server.plan = dataclasses.replace(_plan(), log=path)
 
     assert server.last_line() == line
@@ -153,7 +153,7 @@ def test_a_server_that_does_not_start_is_told(tmp_path: pathlib.Path, monkeypatc
     log = tmp_path / "tp1.log"
 
     with pytest.raises(ServerFailed) as failed:
-        Server(dataclasses.replace(_plan(degree=1), log=log))
+        LocalServer(dataclasses.replace(_plan(degree=1), log=log))
     assert str(failed.value) == f"the server of TP1 could not be started; its log {log} ends: (empty)"
 
 
@@ -217,7 +217,7 @@ def test_a_neighbour_is_seen_whoever_has_its_turn(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(psutil, "cpu_times", cpu_times)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     servers = {TP1: (Placed((0,), used),), TP2: (Placed((0, 1), [0.0]),)}
-    arena = MachineArena(typing.cast("dict[Candidate, tuple[Server, ...]]", servers))
+    arena = MachineArena(typing.cast("dict[Candidate, tuple[LocalServer, ...]]", servers))
     arena.start_watch(TP1)
     busy[:], used[0], now[0] = [9.0, 8.0], 9.0, 110.0
 

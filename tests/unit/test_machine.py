@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.known import SHAPES
-from optimal_tp.local.machine import Place, code_revision, places, with_batches
+from optimal_tp.local.machine import ServerPlace, code_revision, places, with_batches
 from optimal_tp.local.profile import LocalSettings
 from optimal_tp.settings.workload import Model, WorkloadSettings
 from tests.fakes_candidates import TP1, TP2, TP4
@@ -25,7 +25,7 @@ def _places(
     candidates: tuple[Candidate, ...] = (TP1, TP2, TP4),
     model: Model = MODEL,
     quota_cores: float | None = None,
-) -> dict[Candidate, Place]:
+) -> dict[Candidate, ServerPlace]:
     found = places(
         candidates,
         cores=cores,
@@ -49,7 +49,7 @@ def test_a_degree_above_the_cores_does_not_fit() -> None:
     """The reason has both numbers."""
     found = _places()
 
-    assert found[TP4] == Place(
+    assert found[TP4] == ServerPlace(
         candidate=TP4,
         cores=(),
         reason="TP4 needs 4 CPU cores and this machine has 2",

@@ -7,7 +7,7 @@ import botocore.exceptions
 import pytest
 from rich.console import Console
 
-from optimal_tp.cluster.memory import Memory, Place
+from optimal_tp.cluster.memory import Memory, MemoryPlace
 from optimal_tp.cluster.order import ModelOrder, Order
 from optimal_tp.errors import CapacityError
 from optimal_tp.facts.candidates import Candidate
@@ -43,7 +43,7 @@ def memory(
     watcher = PlainWatcher(Console(quiet=True))
     if said is not None:
         watcher.say = said.append  # type: ignore[method-assign, assignment]
-    return Memory.at(Place(store=store, bucket="b", prefix="runs", pod=pod, deadline=deadline), watcher)
+    return Memory.at(MemoryPlace(store=store, bucket="b", prefix="runs", pod=pod, deadline=deadline), watcher)
 
 
 @pytest.mark.parametrize(

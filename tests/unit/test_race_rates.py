@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from optimal_tp.verdict.race.capacity import Fit, Reading
+from optimal_tp.verdict.race.capacity import CapacityFit, Reading
 from optimal_tp.verdict.race.rates import LONGEST_MOVE, MOST_DOUBLINGS, Bracket, TurnSize, block_rate
 from tests.fakes_candidates import TP1
 
@@ -85,7 +85,10 @@ def test_what_never_misses_ends_after_so_many_doublings() -> None:
 
 def test_blocks_lie_on_either_side_of_the_capacity() -> None:
     """In turn; where nearly all must hold they lean to the higher side, for below it everything hits."""
-    median, tail = Fit(log_capacity=1.0, slope=14, asked=0.9), Fit(log_capacity=1.0, slope=14, asked=0.99)
+    median, tail = (
+        CapacityFit(log_capacity=1.0, slope=14, asked=0.9),
+        CapacityFit(log_capacity=1.0, slope=14, asked=0.99),
+    )
 
     assert [block_rate(median, block, 1.0) for block in range(4)] == pytest.approx([0.95, 1.05, 0.95, 1.05])
     assert [block_rate(tail, block, 1.0) for block in range(2)] == pytest.approx([0.97, 1.08])
@@ -93,7 +96,7 @@ def test_blocks_lie_on_either_side_of_the_capacity() -> None:
 
 def test_a_rate_at_most_doubles_or_halves() -> None:
     """A fit to few turns may be far off."""
-    by = Fit(log_capacity=5.0, slope=14, asked=0.9)
+    by = CapacityFit(log_capacity=5.0, slope=14, asked=0.9)
 
     assert block_rate(by, 0, 1.0) == pytest.approx(1.0 + LONGEST_MOVE)
     assert block_rate(by, 0, 9.0) == pytest.approx(9.0 - LONGEST_MOVE)

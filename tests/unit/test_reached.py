@@ -13,7 +13,7 @@ from optimal_tp.measurement.run import RunRecord, decode_run, encode_run
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn
 from optimal_tp.plan.lengths import Shape
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.report.document import document
 from optimal_tp.report.files import html, markdown
 from optimal_tp.report.physics.claims_in_words import limit_claim, limit_rows, limits_of
@@ -113,7 +113,7 @@ def test_operations_are_shared_by_all_cores() -> None:
 
 def test_a_server_at_its_roof_reaches_all_of_it() -> None:
     """A simulated server whose steps take what physics demands reads at 99 to 100 % between its prefills."""
-    server = Server(shape=QWEN3, degree=1, batch=2, dtype_bytes=2, roof=TRAINIUM2)
+    server = ModelledServer(shape=QWEN3, degree=1, batch=2, dtype_bytes=2, roof=TRAINIUM2)
     _, times = perfect(server, [SHAPE] * 20, [0.0] * 20)
     samples = [sample(number, 1, *moments) for number, moments in enumerate(times)]
 

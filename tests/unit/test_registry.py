@@ -5,7 +5,7 @@ import json
 import pytest
 
 from optimal_tp.account.questions import Answer, Unknown
-from optimal_tp.account.registry import Registries, Response
+from optimal_tp.account.registry import RegistryClient, Response
 
 DIGEST = "sha256:" + "a" * 64
 URL = "https://public.ecr.aws/v2/neuron/vllm/manifests/1.0"
@@ -37,7 +37,7 @@ def test_a_public_registry_is_asked_with_the_token_that_it_gives_to_anybody() ->
     """The token comes from the realm, service and scope of the challenge; the manifest is asked for by HEAD alone."""
     registry = Registry()
 
-    assert Registries(registry)(URL) == (DIGEST,)
+    assert RegistryClient(registry)(URL) == (DIGEST,)
     assert registry.asked == [
         ("HEAD", URL),
         ("GET", f"{REALM}?service=public.ecr.aws&scope=aws"),
@@ -48,7 +48,7 @@ def test_a_public_registry_is_asked_with_the_token_that_it_gives_to_anybody() ->
 def test_a_token_is_asked_for_once() -> None:
     """Registries limit how often anybody may ask."""
     registry = Registry()
-    ask = Registries(registry)
+    ask = RegistryClient(registry)
     for tag in ("1", "2", "3"):
         ask(f"https://public.ecr.aws/v2/neuron/vllm/manifests/{tag}")
 
@@ -57,7 +57,7 @@ def test_a_token_is_asked_for_once() -> None:
 
 def test_a_registry_without_a_challenge_needs_no_token() -> None:
     """Mirrors inside a network often let anybody read."""
-    assert Registries(lambda *_: THERE)("https://mirror/v2/a/manifests/1") == (DIGEST,)
+    assert RegistryClient(lambda *_: THERE)("https://mirror/v2/a/manifests/1") == (DIGEST,)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_a_registry_without_a_challenge_needs_no_token() -> None:
 )
 def test_what_is_not_there_is_told_from_what_nobody_knows(registry: Registry, answer: Answer) -> None:
     """Only 404 means absent; everything else but a digest is unknown."""
-    assert Registries(registry)(URL) == answer
+    assert RegistryClient(registry)(URL) == answer
 
 
 def test_a_manifest_by_digest_is_that_manifest() -> None:
     """A registry, or a proxy before it, that answers with another one is not believed."""
     other = "sha256:" + "b" * 64
-    ask = Registries(Registry())
+    ask = RegistryClient(Registry())
 
     assert ask(f"https://public.ecr.aws/v2/a/manifests/{DIGEST}") == (DIGEST,)
     assert ask(f"https://public.ecr.aws/v2/a/manifests/{other}") == Unknown(
@@ -126,7 +126,7 @@ def test_a_silent_registry_is_asked_once() -> None:
             raise TimeoutError
         return THERE
 
-    ask = Registries(fetch)
+    ask = RegistryClient(fetch)
     found = [ask(f"https://{host}/v2/a/manifests/1") for host in ("silent", "silent", "mirror")]
 
     assert found == [Unknown(reason="silent cannot be reached (TimeoutError)")] * 2 + [(DIGEST,)]
@@ -141,5 +141,5 @@ def test_a_token_is_asked_for_over_tls_alone() -> None:
         asked.append(url)
         return Response(401, {"www-authenticate": 'Bearer realm="http://mirror/token",service="m"'}, b"")
 
-    assert Registries(fetch)("https://mirror/v2/a/manifests/1") == Unknown(reason="mirror requires a login")
+    assert RegistryClient(fetch)("https://mirror/v2/a/manifests/1") == Unknown(reason="mirror requires a login")
     assert asked == ["https://mirror/v2/a/manifests/1"]

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from optimal_tp.account.preflight.context import Experiment
+from optimal_tp.account.preflight.context import ExperimentNeeds
 from optimal_tp.account.preflight.reservations import EXAMPLE, enough, free, reservations
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.settings.node_capacity import Neuron
@@ -34,9 +34,9 @@ def neuron(*ids: str, kinds: tuple[str, ...] = ("reserved",)) -> Neuron:
     )
 
 
-def experiment(*, longest_hours: float | None = 4.5) -> Experiment:
+def experiment(*, longest_hours: float | None = 4.5) -> ExperimentNeeds:
     """Return an experiment of two nodes and two hours, of 4.5 at most."""
-    return Experiment(
+    return ExperimentNeeds(
         up_hours=0.4, nodes=2, expected_hours=2.0, longest_hours=longest_hours, own_image=None, bucket=None, alarms=()
     )
 

@@ -10,7 +10,7 @@ from optimal_tp.facts.shapes import Experts, ModelShape
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline import work
 from optimal_tp.plan.roofline.bounds import Limits, bound, lengths_of
-from optimal_tp.plan.roofline.floors import Floor, Server
+from optimal_tp.plan.roofline.floors import Floor, ModelledServer
 from optimal_tp.plan.roofline.misses import misses
 from optimal_tp.settings.workload import Limit, Load
 
@@ -29,9 +29,9 @@ LLAMA = ModelShape(
 CHAT = {Shape(512, 128): 1.0}
 
 
-def server(shape: ModelShape, degree: int, batch: int = 1, roof: Roof = TRAINIUM2) -> Server:
+def server(shape: ModelShape, degree: int, batch: int = 1, roof: Roof = TRAINIUM2) -> ModelledServer:
     """Return a BF16 server."""
-    return Server(shape=shape, degree=degree, batch=batch, dtype_bytes=2, roof=roof)
+    return ModelledServer(shape=shape, degree=degree, batch=batch, dtype_bytes=2, roof=roof)
 
 
 def at_most(milliseconds: float, percentile: float = 99) -> Limit:

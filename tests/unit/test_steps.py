@@ -3,14 +3,14 @@
 import pytest
 
 from optimal_tp.verdict.evidence import examine
-from optimal_tp.verdict.load_steps import Step, load_steps
+from optimal_tp.verdict.load_steps import LoadStep, load_steps
 from tests.fakes_candidates import TP1, TP2
 from tests.fakes_run import SEED_EXPERIMENT, parsed, planted_run, settings, total_limit
 
 PAIR = SEED_EXPERIMENT[:2]
 
 
-def steps(limit_ms: float | None = None, **plan: object) -> tuple[Step, ...]:
+def steps(limit_ms: float | None = None, **plan: object) -> tuple[LoadStep, ...]:
     """Return the steps of a planted run of two candidates, on one and two cores."""
     section = settings(degrees=[1, 2])
     if limit_ms is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.cluster.beginnings import degree_of
 from optimal_tp.cluster.controls import Controls
-from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.ground import ClusterGround
 from optimal_tp.cluster.order import ModelOrder, PatienceOrder
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.hardware import INSTANCE_TYPES, cores_held
@@ -40,7 +40,7 @@ def test_a_run_divides_by_the_cores_that_are_held(*, whole_chips: bool, cores: i
 @pytest.mark.parametrize(("whole_chips", "usd"), [(False, 0.9), (True, 3.6)])
 def test_a_start_costs_the_cores_that_are_held(*, whole_chips: bool, usd: float) -> None:
     """An hour of TP1 on a node of four cores for $3.60."""
-    ground = Ground(
+    ground = ClusterGround(
         controls=typing.cast("Controls", None),
         patience=PatienceOrder(capacity_seconds=1, compile_seconds=1, start_seconds=1),
         price=Price(usd_per_hour=3.6, billed_cores=4, source="a test", date="2026-07-01"),

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from optimal_tp.cluster.conductor import Conductor
 from optimal_tp.cluster.controls import Controls
-from optimal_tp.cluster.ground import Ground
+from optimal_tp.cluster.ground import ClusterGround
 from optimal_tp.cluster.order import JobsOrder, PatienceOrder
 from optimal_tp.experiment.resuming import began_of, run_name
 from optimal_tp.facts.candidates import Candidate
@@ -55,7 +55,7 @@ class Stage:
             "targets": {each: (f"http://{each.slug}:8000",) for each in ALL},
             "names": {each: (each.slug,) for each in ALL},
             "jobs": JobsOrder(fetch="fetch", compile={each: f"{each.slug}-compile" for each in ALL}),
-            "ground": Ground(
+            "ground": ClusterGround(
                 controls=Controls(namespace=self.cluster),
                 patience=PATIENCE,
                 price=PRICE,

@@ -28,7 +28,7 @@ _OURS = tuple(f"{package}." for package in PACKAGES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
+class CodeConfigMap:
     """One ConfigMap: its name, its data by key, and the path of each key in the pod."""
 
     name: str
@@ -77,7 +77,9 @@ def _package(path: str, sources: collections.abc.Mapping[str, str]) -> str | Non
     return next((each for each in above if each in sources), None)
 
 
-def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes: int = LIMIT_BYTES) -> tuple[Part, ...]:
+def parts(
+    prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes: int = LIMIT_BYTES
+) -> tuple[CodeConfigMap, ...]:
     """Return ConfigMaps that together hold ``files``: the same files always give the same names and contents.
 
     Raises ValueError for a single file above ``limit_bytes``.
@@ -96,7 +98,7 @@ def parts(prefix: str, files: collections.abc.Mapping[str, str], *, limit_bytes:
     return tuple(_part(prefix, group) for group in groups)
 
 
-def with_fixed_names(prefix: str, made: collections.abc.Iterable[Part]) -> tuple[Part, ...]:
+def with_fixed_names(prefix: str, made: collections.abc.Iterable[CodeConfigMap]) -> tuple[CodeConfigMap, ...]:
     """Return ``made`` under names that do not depend on their content: ``<prefix>-<number>``.
 
     This is for Jobs: with content-based names every changed line would run an ended Job again, which needs its cores.
@@ -104,12 +106,12 @@ def with_fixed_names(prefix: str, made: collections.abc.Iterable[Part]) -> tuple
     return tuple(dataclasses.replace(part, name=f"{prefix}-{number}") for number, part in enumerate(made))
 
 
-def _part(prefix: str, files: collections.abc.Mapping[str, str]) -> Part:
+def _part(prefix: str, files: collections.abc.Mapping[str, str]) -> CodeConfigMap:
     digest = hashlib.sha256()
     for path, text in sorted(files.items()):
         digest.update(f"{path}\0{len(text)}\0{text}".encode())
     keys = {path: _key(path) for path in files}
-    return Part(
+    return CodeConfigMap(
         name=f"{prefix}-{digest.hexdigest()[:12]}",
         data={keys[path]: text for path, text in files.items()},
         paths={keys[path]: path for path in files},
@@ -163,7 +165,7 @@ def _statements(node: ast.AST) -> collections.abc.Iterator[ast.AST]:
 
 def bundle(
     prefix: str, programs: collections.abc.Iterable[str], *, installs: bool = True, requirements: str = REQUIREMENTS
-) -> tuple[Part, ...]:
+) -> tuple[CodeConfigMap, ...]:
     """Return the parts that ``programs`` (module names) need; if one ``installs``, with its ``requirements``."""
     files = closure(read_sources(SOURCES), programs)
     pinned = {requirements: (ROOT / requirements).read_text(encoding="utf-8")} if installs else {}

@@ -20,7 +20,7 @@ from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import GENERATOR
 from optimal_tp.servers.vllm import PORT
-from optimal_tp.settings.spend import LoadTest, Serving
+from optimal_tp.settings.spend import LoadTestSettings, Serving
 from workloads.manifests import jobs, python_pods, traffic
 from workloads.manifests.jobs import RUN
 
@@ -64,7 +64,7 @@ PROGRAMS = ("optimal_tp.__main__", *(f"optimal_tp.cli.{command}" for command in 
 class Generator:
     """The parts of the load generator's pod."""
 
-    settings: LoadTest
+    settings: LoadTestSettings
     runtime: python_pods.Runtime
     plan: Lineup
     region: str

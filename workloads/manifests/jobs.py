@@ -23,7 +23,7 @@ from optimal_tp.servers.vllm import (
 from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.workload import Model
 from workloads.manifests import python_pods, volumes
-from workloads.manifests.bundle import Part
+from workloads.manifests.bundle import CodeConfigMap
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.batch.v1 import JobSpecArgsDict
@@ -70,7 +70,7 @@ def compile_names(plan: Lineup) -> list[str]:
 
 
 def compile_spec(
-    site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[Part], *, run: str
+    site: neuron_pod.Site, server: PlannedServer, parts: collections.abc.Sequence[CodeConfigMap], *, run: str
 ) -> "JobSpecArgsDict":
     """Return the Job that compiles for ``server``, with its image, flags, cores and node; our program runs it once.
 

@@ -6,7 +6,7 @@ import typing
 
 from optimal_tp.servers import neuron_pod
 from workloads.manifests import volumes
-from workloads.manifests.bundle import Part
+from workloads.manifests.bundle import CodeConfigMap
 
 if typing.TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
@@ -24,7 +24,7 @@ class Runtime:
     installs: bool
     """True if the image is a bare Python, so that an init container installs the dependencies."""
     package_index_url: str | None
-    parts: tuple[Part, ...]
+    parts: tuple[CodeConfigMap, ...]
     requirements: str = REQUIREMENTS
     """Path of the requirements in the bundle."""
 

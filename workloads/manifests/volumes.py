@@ -3,7 +3,7 @@
 import collections.abc
 import typing
 
-from workloads.manifests.bundle import Part
+from workloads.manifests.bundle import CodeConfigMap
 
 if typing.TYPE_CHECKING:
     import pulumi
@@ -47,7 +47,7 @@ def claim_spec(volume: str) -> "PersistentVolumeClaimSpecArgsDict":
     }
 
 
-def code(parts: collections.abc.Sequence[Part]) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
+def code(parts: collections.abc.Sequence[CodeConfigMap]) -> "tuple[VolumeArgsDict, VolumeMountArgsDict]":
     """Return the bundle as one folder, and its mount."""
     volume: VolumeArgsDict = {
         "name": "code",

@@ -5,7 +5,7 @@ import typing
 from optimal_tp.account.changes import call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
-from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
+from optimal_tp.account.leftovers.scope import KindSearch, Scope, is_made_of
 from optimal_tp.account.questions import pairs, tags_of
 
 ROLES: typing.Final = (
@@ -22,7 +22,7 @@ POLICIES: typing.Final = (
 PROFILE: typing.Final = "karpenter-node"
 
 
-def _profiles(scope: Scope, look: Look) -> list[Leftover]:
+def _profiles(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     # Karpenter makes profiles below this path where a node class names a role (Karpenter 1.14, instance profiles).
@@ -56,12 +56,12 @@ def _profiles(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _owns_profile(name: str, scope: Scope, look: Look) -> bool:
+def _owns_profile(name: str, scope: Scope, look: KindSearch) -> bool:
     """Return whether a profile has our tags, which the list of profiles leaves out."""
     return any(scope.owns(tags_of(each), look) for each in look(questions.PROFILE, InstanceProfileName=name))
 
 
-def _roles(scope: Scope, look: Look) -> list[Leftover]:
+def _roles(scope: Scope, look: KindSearch) -> list[Leftover]:
     names = [each["RoleName"] for each in look(questions.ROLES)]
     ours = [
         name
@@ -74,7 +74,7 @@ def _roles(scope: Scope, look: Look) -> list[Leftover]:
     return [_role(name, look) for name in ours] + [_role(name, look, spared=spared) for name in nameless]
 
 
-def _role(name: str, look: Look, *, spared: str | None = None) -> Leftover:
+def _role(name: str, look: KindSearch, *, spared: str | None = None) -> Leftover:
     attached = [each["PolicyArn"] for each in look(questions.ATTACHED, RoleName=name)]
     return Leftover(
         kind="IAM role",
@@ -91,7 +91,7 @@ def _role(name: str, look: Look, *, spared: str | None = None) -> Leftover:
     )
 
 
-def _policies(scope: Scope, look: Look) -> list[Leftover]:
+def _policies(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     arns = [
@@ -118,7 +118,7 @@ def _policies(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _issuers(scope: Scope, look: Look) -> list[Leftover]:
+def _issuers(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     arns = [

@@ -4,14 +4,14 @@ import collections.abc
 import dataclasses
 import typing
 
-from optimal_tp.account.changes import Step
+from optimal_tp.account.changes import ChangingCall
 from optimal_tp.account.leftovers.monthly_prices import MonthlyPrice
 from optimal_tp.account.questions import Question
 from optimal_tp.errors import Exit
 
 if typing.TYPE_CHECKING:
     from optimal_tp.account.leftovers.scope import Scope
-from optimal_tp.account.leftovers.scope import Look
+from optimal_tp.account.leftovers.scope import KindSearch
 
 _CENT_USD = 0.01
 
@@ -22,7 +22,7 @@ class Leftover:
 
     kind: str
     name: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ChangingCall, ...] = ()
     """The calls that remove it, in order; empty if it cannot be removed."""
     bills: bool | None = False
     """None if that is not known."""
@@ -65,7 +65,7 @@ class Kind:
     """One kind of resource that may be left."""
 
     name: str
-    look: collections.abc.Callable[["Scope", Look], list[Leftover]]
+    look: collections.abc.Callable[["Scope", KindSearch], list[Leftover]]
     asks: tuple[Question, ...]
     rights: tuple[str, ...]
     """IAM actions that its removal needs."""

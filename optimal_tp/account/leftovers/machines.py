@@ -15,7 +15,7 @@ from optimal_tp.account.leftovers.monthly_prices import (
     MonthlyPrice,
     monthly,
 )
-from optimal_tp.account.leftovers.scope import Look, Scope, distinct, searched
+from optimal_tp.account.leftovers.scope import KindSearch, Scope, distinct, searched
 from optimal_tp.account.questions import Question, pairs
 
 Entry = collections.abc.Mapping[str, typing.Any]
@@ -23,7 +23,7 @@ _TAGS_AT_ONCE = 20
 """Most load balancers whose tags one call returns (DescribeTags)."""
 
 
-def _balancers(scope: Scope, look: Look) -> list[Leftover]:
+def _balancers(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="load balancer",
@@ -36,14 +36,14 @@ def _balancers(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _target_groups(scope: Scope, look: Look) -> list[Leftover]:
+def _target_groups(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(kind="target group", name=arn, steps=(call("elbv2", "delete_target_group", TargetGroupArn=arn),))
         for arn in _balancing(scope, look, questions.TARGET_GROUPS, "TargetGroupArn")
     ]
 
 
-def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[str]:
+def _balancing(scope: Scope, look: KindSearch, question: Question, key: str) -> list[str]:
     """Return the ARNs of what ``question`` finds and the cluster's tag marks as ours."""
     if not scope.makes_cluster:
         return []
@@ -51,13 +51,13 @@ def _balancing(scope: Scope, look: Look, question: Question, key: str) -> list[s
     return [each["ResourceArn"] for each in told if scope.balances_for(pairs(each["Tags"]))]
 
 
-def _tags_of(look: Look, question: Question, word: str, names: list[str]) -> list[typing.Any]:
+def _tags_of(look: KindSearch, question: Question, word: str, names: list[str]) -> list[typing.Any]:
     """Return the tags of ``names``, read in as few calls as possible; ``word`` is the parameter for the names."""
     chunks = [names[start : start + _TAGS_AT_ONCE] for start in range(0, len(names), _TAGS_AT_ONCE)]
     return [each for chunk in chunks for each in look(question, **{word: chunk})]
 
 
-def _classic_balancers(scope: Scope, look: Look) -> list[Leftover]:
+def _classic_balancers(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     names = [each["LoadBalancerName"] for each in look(questions.CLASSIC_BALANCERS)]
@@ -75,7 +75,7 @@ def _classic_balancers(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _node_groups(scope: Scope, look: Look) -> list[Leftover]:
+def _node_groups(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     cluster = scope.cluster_name
@@ -95,13 +95,13 @@ def _node_groups(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _groups(scope: Scope, look: Look) -> tuple[str, ...]:
+def _groups(scope: Scope, look: KindSearch) -> tuple[str, ...]:
     """Return the names of the cluster's node groups; without the cluster there are none."""
     name = scope.cluster_name
     return look(questions.NODE_GROUPS, clusterName=name) if look(questions.CLUSTER, name=name) else ()
 
 
-def _instances(scope: Scope, look: Look) -> list[Leftover]:
+def _instances(scope: Scope, look: KindSearch) -> list[Leftover]:
     reservations = [each for search in scope.searches(look) for each in look(questions.INSTANCES, Filters=search)]
     found = distinct((each for reservation in reservations for each in reservation["Instances"]), "InstanceId")
     return [
@@ -128,7 +128,7 @@ def _price_of_type(scope: Scope, instance_type: str) -> MonthlyPrice | None:
     return None
 
 
-def _clusters(scope: Scope, look: Look) -> list[Leftover]:
+def _clusters(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     return [
@@ -144,7 +144,7 @@ def _clusters(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _volumes(scope: Scope, look: Look) -> list[Leftover]:
+def _volumes(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="volume",
@@ -159,7 +159,7 @@ def _volumes(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
+def _snapshots(scope: Scope, look: KindSearch) -> list[Leftover]:
     searches = scope.searches(look)
     return [
         Leftover(
@@ -175,7 +175,7 @@ def _snapshots(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _templates(scope: Scope, look: Look) -> list[Leftover]:
+def _templates(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="launch template",
@@ -186,7 +186,7 @@ def _templates(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _reservations(scope: Scope, look: Look) -> list[Leftover]:
+def _reservations(scope: Scope, look: KindSearch) -> list[Leftover]:
     """Return the reservations in the settings: made outside the stack, they bill with or without it."""
     named = [
         look(questions.RESERVATIONS, CapacityReservationIds=[each]) for each in scope.settings.neuron.reservation_ids

@@ -6,11 +6,11 @@ from optimal_tp.account.changes import call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
 from optimal_tp.account.leftovers.monthly_prices import ADDRESS, INTERFACE_ENDPOINT, monthly
-from optimal_tp.account.leftovers.scope import Look, Scope, filters, searched
+from optimal_tp.account.leftovers.scope import KindSearch, Scope, filters, searched
 from optimal_tp.account.questions import Question
 
 
-def _nat_gateways(scope: Scope, look: Look) -> list[Leftover]:
+def _nat_gateways(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="NAT gateway",
@@ -25,7 +25,7 @@ def _nat_gateways(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _addresses(scope: Scope, look: Look) -> list[Leftover]:
+def _addresses(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="Elastic IP",
@@ -38,7 +38,7 @@ def _addresses(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _endpoints(scope: Scope, look: Look) -> list[Leftover]:
+def _endpoints(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         _endpoint(each)
         for each in _tagged(scope, look, questions.ENDPOINTS)
@@ -59,7 +59,7 @@ def _endpoint(entry: typing.Any) -> Leftover:  # noqa: ANN401 - as AWS answers
     )
 
 
-def _flow_logs(scope: Scope, look: Look) -> list[Leftover]:
+def _flow_logs(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         # Their logs bill, in the log group.
         Leftover(
@@ -71,7 +71,7 @@ def _flow_logs(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _interfaces(scope: Scope, look: Look) -> list[Leftover]:
+def _interfaces(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="network interface",
@@ -84,13 +84,13 @@ def _interfaces(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _groups(scope: Scope, look: Look) -> list[typing.Any]:
+def _groups(scope: Scope, look: KindSearch) -> list[typing.Any]:
     found = _around(scope, look, questions.GROUPS, "GroupId") if scope.makes_cluster else []
     # A VPC's default group goes with the VPC.
     return [each for each in found if each.get("GroupName") != "default"]
 
 
-def _group_rules(scope: Scope, look: Look) -> list[Leftover]:
+def _group_rules(scope: Scope, look: KindSearch) -> list[Leftover]:
     """Return the rules that refer to another group: AWS does not delete a group while a rule refers to it."""
     found = [
         rule
@@ -115,7 +115,7 @@ def _group_rules(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _security_groups(scope: Scope, look: Look) -> list[Leftover]:
+def _security_groups(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="security group",
@@ -126,14 +126,14 @@ def _security_groups(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _subnets(scope: Scope, look: Look) -> list[Leftover]:
+def _subnets(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(kind="subnet", name=each["SubnetId"], steps=(call("ec2", "delete_subnet", SubnetId=each["SubnetId"]),))
         for each in _tagged(scope, look, questions.SUBNETS)
     ]
 
 
-def _route_tables(scope: Scope, look: Look) -> list[Leftover]:
+def _route_tables(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="route table",
@@ -152,7 +152,7 @@ def _route_tables(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _gateways(scope: Scope, look: Look) -> list[Leftover]:
+def _gateways(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(
             kind="internet gateway",
@@ -174,14 +174,14 @@ def _gateways(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _vpcs(scope: Scope, look: Look) -> list[Leftover]:
+def _vpcs(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         Leftover(kind="VPC", name=each["VpcId"], steps=(call("ec2", "delete_vpc", VpcId=each["VpcId"]),))
         for each in _tagged(scope, look, questions.VPCS)
     ]
 
 
-def _tagged(scope: Scope, look: Look, question: Question, *, word: str = "Filters") -> list[typing.Any]:
+def _tagged(scope: Scope, look: KindSearch, question: Question, *, word: str = "Filters") -> list[typing.Any]:
     """Return the resources with our tags; ``word`` is the call's parameter for filters."""
     if not scope.makes_network:
         return []
@@ -189,7 +189,7 @@ def _tagged(scope: Scope, look: Look, question: Question, *, word: str = "Filter
     return [] if ours is None else list(look(question, **{word: ours}))
 
 
-def _around(scope: Scope, look: Look, question: Question, key: str) -> list[typing.Any]:
+def _around(scope: Scope, look: KindSearch, question: Question, key: str) -> list[typing.Any]:
     """Return the resources with our tags or those of EKS, Karpenter and drivers, and everything in a VPC of ours."""
     of_vpcs = [filters({"vpc-id": each["VpcId"]}) for each in _tagged(scope, look, questions.VPCS)]
     return searched(look, question, key, [*scope.searches(look), *of_vpcs])

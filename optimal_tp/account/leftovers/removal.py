@@ -3,7 +3,7 @@
 import collections.abc
 import dataclasses
 
-from optimal_tp.account.changes import Step
+from optimal_tp.account.changes import ChangingCall
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.scope import Scope
 from optimal_tp.account.leftovers.search import KINDS, look_for
@@ -11,7 +11,7 @@ from optimal_tp.account.questions import Ask
 
 _PAUSE_SECONDS = 10.0
 
-Change = collections.abc.Callable[[Step], str | None]
+Change = collections.abc.Callable[[ChangingCall], str | None]
 """Makes one call; returns why AWS refused it, or None."""
 
 

@@ -10,7 +10,7 @@ from optimal_tp.facts.names import NODE_POOL
 from optimal_tp.settings.infra import InfraSettings
 
 
-class Look:
+class KindSearch:
     """Asks the questions about one kind, and keeps the reasons of those without an answer."""
 
     def __init__(self, ask: Ask) -> None:
@@ -68,21 +68,21 @@ class Scope:
         """False if the VPC existed before and stays."""
         return self.makes_cluster and self.settings.network.existing is None
 
-    def tag_filters(self, look: Look) -> Filters | None:
+    def tag_filters(self, look: KindSearch) -> Filters | None:
         """Return EC2's filters for our tags; without tags None, and note the doubt."""
         if not self.settings.tags:
             look.doubt(_NO_TAGS)
             return None
         return filters({f"tag:{key}": value for key, value in self.settings.tags.items()})
 
-    def owns(self, tags: collections.abc.Mapping[str, str], look: Look) -> bool:
+    def owns(self, tags: collections.abc.Mapping[str, str], look: KindSearch) -> bool:
         """Return whether something with ``tags`` is ours; without tags of ours False, and note the doubt."""
         if not self.settings.tags:
             look.doubt(_NO_TAGS)
             return False
         return self.settings.tags.items() <= tags.items()
 
-    def searches(self, look: Look) -> list[Filters]:
+    def searches(self, look: KindSearch) -> list[Filters]:
         """Return the searches of EC2 that find what Karpenter, EKS, its drivers and the program launch.
 
         An existing cluster has nodes, volumes and interfaces of its own, with the same tags of cluster and drivers. In
@@ -120,7 +120,7 @@ def distinct(entries: collections.abc.Iterable[typing.Any], key: str) -> list[ty
 
 
 def searched(
-    look: Look, question: Question, key: str, searches: collections.abc.Iterable[Filters], **parameters: object
+    look: KindSearch, question: Question, key: str, searches: collections.abc.Iterable[Filters], **parameters: object
 ) -> list[typing.Any]:
     """Return what any of ``searches`` finds, each once by its ``key``."""
     return distinct((each for search in searches for each in look(question, Filters=search, **parameters)), key)

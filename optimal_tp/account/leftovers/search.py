@@ -6,7 +6,7 @@ from optimal_tp.account.leftovers.identity import IDENTITY
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.machines import BALANCING, MACHINES
 from optimal_tp.account.leftovers.network import NETWORK
-from optimal_tp.account.leftovers.scope import Look, Scope
+from optimal_tp.account.leftovers.scope import KindSearch, Scope
 from optimal_tp.account.leftovers.services import SERVICES
 from optimal_tp.account.leftovers.storage import FILES, STORES
 from optimal_tp.account.questions import IDENTITY as WHO
@@ -26,7 +26,7 @@ REMOVALS: typing.Final[tuple[str, ...]] = tuple(sorted({action for kind in KINDS
 
 def look_for(kind: Kind, scope: Scope, ask: Ask) -> tuple[list[Leftover], list[str]]:
     """Return the leftovers of ``kind``, including those being deleted, and a sentence for each unknown."""
-    look = Look(ask)
+    look = KindSearch(ask)
     found = kind.look(scope, look)
     return found, [f"{kind.plural}: {reason}" for reason in look.unknown]
 

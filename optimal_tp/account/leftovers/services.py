@@ -4,7 +4,7 @@ import collections.abc
 import json
 import typing
 
-from optimal_tp.account.changes import Step, call
+from optimal_tp.account.changes import ChangingCall, call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover
 from optimal_tp.account.leftovers.monthly_prices import (
@@ -16,7 +16,7 @@ from optimal_tp.account.leftovers.monthly_prices import (
     KEY,
     MonthlyPrice,
 )
-from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
+from optimal_tp.account.leftovers.scope import KindSearch, Scope, is_made_of
 from optimal_tp.account.questions import pairs
 from optimal_tp.facts import names
 
@@ -26,12 +26,12 @@ RULES: typing.Final = ("health", "spot", "rebalance", "state", "reservation")
 """The last word of each rule's logical name."""
 
 
-def _dashboards(scope: Scope, look: Look) -> list[Leftover]:
+def _dashboards(scope: Scope, look: KindSearch) -> list[Leftover]:
     boards = [each["DashboardName"] for each in look(questions.DASHBOARDS)]
     return [_dashboard(name, len(boards), look) for name in boards if name == scope.cluster_name]
 
 
-def _dashboard(name: str, boards: int, look: Look) -> Leftover:
+def _dashboard(name: str, boards: int, look: KindSearch) -> Leftover:
     """Return the dashboard; the account's first three are free, of 50 metrics each."""
     bodies = look(questions.DASHBOARD, DashboardName=name)
     is_free: bool | None = False
@@ -56,7 +56,7 @@ def _rows(widget: collections.abc.Mapping[str, typing.Any]) -> list[typing.Any]:
     return list(widget.get("properties", {}).get("metrics", ()))
 
 
-def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:
+def _composite_alarms(scope: Scope, look: KindSearch) -> list[Leftover]:
     found = look(questions.COMPOSITE_ALARMS, AlarmTypes=["CompositeAlarm"])
     return [
         _alarm("composite alarm", each["AlarmName"], bills=True, price=None)
@@ -65,7 +65,7 @@ def _composite_alarms(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _alarms(scope: Scope, look: Look) -> list[Leftover]:
+def _alarms(scope: Scope, look: KindSearch) -> list[Leftover]:
     """Return the alarms. An account's first ten metrics are free, over all regions, of which only one is searched."""
     found = look(questions.ALARMS, AlarmTypes=["MetricAlarm"])
     watched = sum(_watched(each) for each in found)
@@ -90,7 +90,7 @@ def _alarm(kind: str, name: str, *, bills: bool | None, price: MonthlyPrice | No
     return Leftover(kind=kind, name=name, bills=bills, price=price, steps=(step,))
 
 
-def _queues(scope: Scope, look: Look) -> list[Leftover]:
+def _queues(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     urls = [
@@ -111,7 +111,7 @@ def _queues(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _rules(scope: Scope, look: Look) -> list[Leftover]:
+def _rules(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     named = [
@@ -128,7 +128,7 @@ def _rules(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _rule_steps(name: str, targets: collections.abc.Sequence[typing.Any]) -> tuple[Step, ...]:
+def _rule_steps(name: str, targets: collections.abc.Sequence[typing.Any]) -> tuple[ChangingCall, ...]:
     last = call("events", "delete_rule", Name=name)
     if not targets:
         return (last,)
@@ -136,7 +136,7 @@ def _rule_steps(name: str, targets: collections.abc.Sequence[typing.Any]) -> tup
     return (call("events", "remove_targets", Rule=name, Ids=ids), last)
 
 
-def _own_keys(scope: Scope, look: Look) -> list[typing.Any]:
+def _own_keys(scope: Scope, look: KindSearch) -> list[typing.Any]:
     """Return our keys, except those waiting for deletion: they are free, and the wait cannot be shortened."""
     if not scope.makes_cluster or scope.tag_filters(look) is None:
         return []
@@ -146,7 +146,7 @@ def _own_keys(scope: Scope, look: Look) -> list[typing.Any]:
     return [each for each in found if each["KeyState"] not in ("PendingDeletion", "PendingReplicaDeletion")]
 
 
-def _aliases(scope: Scope, look: Look) -> list[Leftover]:
+def _aliases(scope: Scope, look: KindSearch) -> list[Leftover]:
     found = [each for key in _own_keys(scope, look) for each in look(questions.ALIASES, KeyId=key["KeyId"])]
     return [
         Leftover(
@@ -158,7 +158,7 @@ def _aliases(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _keys(scope: Scope, look: Look) -> list[Leftover]:
+def _keys(scope: Scope, look: KindSearch) -> list[Leftover]:
     days = scope.settings.control_plane.key_deletion_days
     return [
         Leftover(

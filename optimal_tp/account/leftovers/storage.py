@@ -3,11 +3,11 @@
 import collections.abc
 import typing
 
-from optimal_tp.account.changes import Step, call
+from optimal_tp.account.changes import ChangingCall, call
 from optimal_tp.account.leftovers import questions
 from optimal_tp.account.leftovers.kinds import Kind, Leftover, state_of
 from optimal_tp.account.leftovers.monthly_prices import FILE_GB, GB, LOG_GB, OBJECT_GB
-from optimal_tp.account.leftovers.scope import Look, Scope, is_made_of
+from optimal_tp.account.leftovers.scope import KindSearch, Scope, is_made_of
 from optimal_tp.account.questions import pairs, tags_of
 from optimal_tp.facts import names
 
@@ -18,7 +18,7 @@ _AT_ONCE = 1000
 _GONE = "deleted"
 
 
-def _file_systems(scope: Scope, look: Look) -> list[Leftover]:
+def _file_systems(scope: Scope, look: KindSearch) -> list[Leftover]:
     found = []
     for each in _own_file_systems(scope, look):
         size = each.get("SizeInBytes", {}).get("Value")
@@ -35,14 +35,14 @@ def _file_systems(scope: Scope, look: Look) -> list[Leftover]:
     return found
 
 
-def _own_file_systems(scope: Scope, look: Look) -> list[typing.Any]:
+def _own_file_systems(scope: Scope, look: KindSearch) -> list[typing.Any]:
     if not scope.makes_cluster:
         return []
     found = [each for each in look(questions.FILE_SYSTEMS) if scope.owns(tags_of(each), look)]
     return [each for each in found if state_of(each, "LifeCycleState") != _GONE]
 
 
-def _mount_targets(scope: Scope, look: Look) -> list[Leftover]:
+def _mount_targets(scope: Scope, look: KindSearch) -> list[Leftover]:
     found = [
         target
         for files in _own_file_systems(scope, look)
@@ -51,7 +51,7 @@ def _mount_targets(scope: Scope, look: Look) -> list[Leftover]:
     return _parts("mount target", found, key="MountTargetId", removal="delete_mount_target")
 
 
-def _access_points(scope: Scope, look: Look) -> list[Leftover]:
+def _access_points(scope: Scope, look: KindSearch) -> list[Leftover]:
     """Return all access points of our file system; on an existing file system, those with our tags."""
     existing = scope.settings.existing
     if existing is None:
@@ -77,7 +77,7 @@ def _parts(kind: str, found: collections.abc.Iterable[typing.Any], *, key: str, 
     ]
 
 
-def _buckets(scope: Scope, look: Look) -> list[Leftover]:
+def _buckets(scope: Scope, look: KindSearch) -> list[Leftover]:
     wanted = scope.bucket
     ours = [
         name
@@ -88,7 +88,7 @@ def _buckets(scope: Scope, look: Look) -> list[Leftover]:
     return [_bucket(scope, name, look) for name in ours]
 
 
-def _bucket(scope: Scope, name: str, look: Look) -> Leftover:
+def _bucket(scope: Scope, name: str, look: KindSearch) -> Leftover:
     doubts = len(look.unknown)
     versions = look(questions.VERSIONS, Bucket=name)
     objects = [*versions, *look(questions.MARKERS, Bucket=name)]
@@ -108,13 +108,13 @@ def _bucket(scope: Scope, name: str, look: Look) -> Leftover:
     )
 
 
-def _emptied(name: str, objects: collections.abc.Sequence[typing.Any]) -> list[Step]:
+def _emptied(name: str, objects: collections.abc.Sequence[typing.Any]) -> list[ChangingCall]:
     """Return the calls that delete every version, without which AWS refuses to delete the bucket."""
     keys = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in objects]
     every = "{Objects: [Versions, DeleteMarkers][].{Key: Key, VersionId: VersionId}}"
     listed = f"aws s3api list-object-versions --bucket {name} --max-items {_AT_ONCE} --output json --query '{every}'"
     return [
-        Step(
+        ChangingCall(
             service="s3",
             operation="delete_objects",
             parameters={"Bucket": name, "Delete": {"Objects": keys[start : start + _AT_ONCE], "Quiet": True}},
@@ -124,7 +124,7 @@ def _emptied(name: str, objects: collections.abc.Sequence[typing.Any]) -> list[S
     ]
 
 
-def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
+def _log_groups(scope: Scope, look: KindSearch) -> list[Leftover]:
     if not scope.makes_cluster:
         return []
     # EKS's log group is known by its name: EKS writes late events and recreates the group, without our tags.
@@ -150,7 +150,7 @@ def _log_groups(scope: Scope, look: Look) -> list[Leftover]:
     ]
 
 
-def _log_tags(arn: str, look: Look) -> dict[str, str]:
+def _log_tags(arn: str, look: KindSearch) -> dict[str, str]:
     told = look(questions.LOG_GROUP_TAGS, resourceArn=arn.removesuffix(":*"))
     return dict(told[0]) if told else {}
 

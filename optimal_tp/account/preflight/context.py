@@ -10,7 +10,7 @@ from optimal_tp.settings.infra import InfraSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
+class ExperimentNeeds:
     """The experiment as far as AWS is concerned. Hours count from now until the last node is gone."""
 
     nodes: int
@@ -42,7 +42,7 @@ class Scene:
     """One preflight. ``now`` has a time zone."""
 
     settings: InfraSettings
-    experiment: Experiment
+    experiment: ExperimentNeeds
     ask: Ask
     account: str
     """The caller's account, 12 digits."""

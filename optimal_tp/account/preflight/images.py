@@ -4,7 +4,7 @@ import dataclasses
 import re
 import typing
 
-from optimal_tp.account.preflight.context import Experiment
+from optimal_tp.account.preflight.context import ExperimentNeeds
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts.versions import (
@@ -63,7 +63,7 @@ def reference(text: str) -> Reference:
     return Reference(registry=registry, repository=repository, version=digest or tag or "latest")
 
 
-def images(settings: InfraSettings, experiment: Experiment) -> dict[str, str]:
+def images(settings: InfraSettings, experiment: ExperimentNeeds) -> dict[str, str]:
     """Return every image that our settings name, by its purpose; EKS's add-ons bring their own images."""
     host = settings.registries.images
     found = {"vLLM": settings.neuron.image_and_ami.image(host), "Python": f"{host}/{PYTHON_IMAGE}"}

@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 import typing
 
-from optimal_tp.account.preflight.context import Experiment
+from optimal_tp.account.preflight.context import ExperimentNeeds
 from optimal_tp.account.preflight.quotas import of_cluster
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
@@ -24,7 +24,7 @@ _USABLE: typing.Final = ("active", _SCHEDULED)
 
 def reservations(
     neuron: Neuron,
-    experiment: Experiment,
+    experiment: ExperimentNeeds,
     answers: collections.abc.Mapping[str, Answer],
     now: dt.datetime,
 ) -> list[Row]:
@@ -68,7 +68,7 @@ def unused(answers: collections.abc.Iterable[Answer]) -> int | Unknown:
     return found
 
 
-def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> Row:
+def enough(neuron: Neuron, experiment: ExperimentNeeds, available: int | Unknown) -> Row:
     """Compare the reserved instances with the nodes of the plan."""
     check, needed = "reserved instances", experiment.nodes + neuron.fleet_nodes
     fleet = f" and the {neuron.fleet_nodes} of the fleet" if neuron.fleet_nodes else ""
@@ -89,7 +89,7 @@ def enough(neuron: Neuron, experiment: Experiment, available: int | Unknown) -> 
     return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
 
 
-def _reservation(neuron: Neuron, experiment: Experiment, name: str, answer: Answer, now: dt.datetime) -> Row:
+def _reservation(neuron: Neuron, experiment: ExperimentNeeds, name: str, answer: Answer, now: dt.datetime) -> Row:
     check = f"reservation {name}"
     required = f"active, {neuron.instance_type}, Linux, in {', '.join(neuron.zones)}"
     if name == EXAMPLE:
@@ -143,7 +143,7 @@ def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS a
     )
 
 
-def _lasting(row: Row, experiment: Experiment, left: dt.timedelta, *, is_block: bool) -> Row:
+def _lasting(row: Row, experiment: ExperimentNeeds, left: dt.timedelta, *, is_block: bool) -> Row:
     """Return ``row`` with the effect of the reservation's end on an experiment that has ``left`` until then.
 
     When a Capacity Block ends, so do its instances; those of other reservations run on at the on-demand rate.

@@ -4,8 +4,8 @@ import collections.abc
 import typing
 
 from optimal_tp.account import questions
-from optimal_tp.account.changes import Step, call
-from optimal_tp.account.preflight.context import Experiment, Scene
+from optimal_tp.account.changes import ChangingCall, call
+from optimal_tp.account.preflight.context import ExperimentNeeds, Scene
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
 from optimal_tp.facts import names
@@ -17,7 +17,7 @@ _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `u
 """CloudWatch replaces existing dashboards and alarms without a warning."""
 
 
-def self_named(settings: InfraSettings, experiment: Experiment) -> list[SelfNamed]:
+def self_named(settings: InfraSettings, experiment: ExperimentNeeds) -> list[SelfNamed]:
     """Return every resource of the account to which the program gives a fixed name."""
     cluster = settings.physical_name
     found = [SelfNamed(kind="dashboard", name=cluster)]
@@ -62,7 +62,7 @@ def _of(key: str, wanted: collections.abc.Collection[str], answer: Answer) -> An
     return answer if isinstance(answer, Unknown) else tuple(str(each[key]) for each in answer if each[key] in wanted)
 
 
-def _removal(kind: str, taken: tuple[str, ...]) -> Step:
+def _removal(kind: str, taken: tuple[str, ...]) -> ChangingCall:
     """Return the step that removes a leftover; never for a bucket, which may hold a deleted stack's results."""
     if kind == "cluster":
         return call("eks", "delete_cluster", name=taken[0])

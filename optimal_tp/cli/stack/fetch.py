@@ -16,7 +16,7 @@ import pathlib
 import sys
 import typing
 
-from optimal_tp.cli.stack.results import Place, configure_place, place_of, readable
+from optimal_tp.cli.stack.results import ResultsPlace, configure_place, place_of, readable
 from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 
@@ -86,7 +86,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def stored(s3: "S3Client", place: Place) -> list[Stored]:
+def stored(s3: "S3Client", place: ResultsPlace) -> list[Stored]:
     """Return every file below ``place``. Raises SettingsError for a name that would leave the target folder."""
     found = []
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.start):
@@ -117,7 +117,9 @@ def wanted(
     return [each for each in found if each.run in runs] if runs else found
 
 
-def copied(s3: "S3Client", place: Place, found: collections.abc.Sequence[Stored], folder: pathlib.Path) -> list[Stored]:
+def copied(
+    s3: "S3Client", place: ResultsPlace, found: collections.abc.Sequence[Stored], folder: pathlib.Path
+) -> list[Stored]:
     """Copy the files that ``folder`` lacks and return them. Even if this is interrupted, no file is incomplete."""
     new = []
     for each in found:

@@ -39,7 +39,7 @@ UNREAD: typing.Final = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
+class ResultsPlace:
     """The place of results, with the session that reads them."""
 
     uri: str
@@ -69,7 +69,7 @@ def configure_place(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--results", metavar="s3://BUCKET/PREFIX", help="where the runs are, without Pulumi")
 
 
-def place_of(asked: argparse.Namespace) -> Place:
+def place_of(asked: argparse.Namespace) -> ResultsPlace:
     """Return the place of the results that the options name. Raises SettingsError."""
     if asked.results is None:
         stack = selected_stack(asked.stack, pathlib.Path())
@@ -80,7 +80,7 @@ def place_of(asked: argparse.Namespace) -> Place:
     if not uri.startswith("s3://") or not uri.removeprefix("s3://").strip("/"):
         rule = "must be s3://bucket/prefix"
         raise SettingsError([Problem(path="--results", value=uri, rule=rule, remedy="")])
-    return Place(uri=uri.rstrip("/"), session=session_of(profile), profile=profile, outputs=outputs)
+    return ResultsPlace(uri=uri.rstrip("/"), session=session_of(profile), profile=profile, outputs=outputs)
 
 
 def outputs_of(stack: str) -> dict[str, typing.Any]:

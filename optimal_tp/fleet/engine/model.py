@@ -22,7 +22,7 @@ _UPPER = 75.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Check:
+class LoadCheck:
     """One measured figure of a load of the run, beside the model's figure for the same sends."""
 
     load: str
@@ -92,7 +92,7 @@ class EngineModel:
     """Output tokens of the same requests."""
     most_in_flight: int
     """Most sequences that the run measured in one step of one server."""
-    checks: tuple[Check, ...]
+    checks: tuple[LoadCheck, ...]
 
     @property
     def has_first_tokens(self) -> bool:
@@ -133,7 +133,7 @@ class EngineModel:
         found = [self.drawn(generator).saturated_per_second() for _ in range(CAPACITY_SAMPLES)]
         return min(self.capacity_per_second, float(np.quantile(found, 0.025)))
 
-    def worst(self, asked: Percentile) -> Check | None:
+    def worst(self, asked: Percentile) -> LoadCheck | None:
         """Return the check with the largest error for a metric and percentile; None if none was possible."""
         own = [one for one in self.checks if (one.metric, one.percent) == asked]
         return max(own, key=lambda one: abs(one.error), default=None)

@@ -6,7 +6,7 @@ import typing
 import numpy as np
 
 from optimal_tp.fleet.engine.equations import Load, Timed, is_timed, load_of
-from optimal_tp.fleet.engine.model import Check
+from optimal_tp.fleet.engine.model import LoadCheck
 from optimal_tp.fleet.engine.step_costs import Costs
 from optimal_tp.fleet.engine.stepping import Work, run
 from optimal_tp.fleet.simulation.answers import Metric, ServerModel, interpolated
@@ -35,7 +35,7 @@ def counted(turn: Turn, samples: typing.Sequence[Sample]) -> list[Sample]:
     return [one for one in samples if turn.uncounted <= one.request < last]
 
 
-def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Check, ...]:
+def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[LoadCheck, ...]:
     """Return p50 and p99 of every metric at every load with enough requests, predicted and measured.
 
     An open stream is replayed with its own sends and lengths. In a closed loop the model sends when its own answers
@@ -54,7 +54,9 @@ def checks(timed: typing.Sequence[Timed], costs: Costs, slots: int) -> tuple[Che
                 if min(len(predicted), len(measured)) >= FEWEST[percent]:
                     one, other = (1000 * interpolated(values, percent) for values in (predicted, measured))
                     if other > 0:
-                        check = Check(load=load, metric=metric, percent=percent, predicted_ms=one, measured_ms=other)
+                        check = LoadCheck(
+                            load=load, metric=metric, percent=percent, predicted_ms=one, measured_ms=other
+                        )
                         found.append(check)
     return tuple(found)
 

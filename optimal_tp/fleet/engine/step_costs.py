@@ -6,7 +6,7 @@ import numpy as np
 import scipy.optimize
 
 from optimal_tp.fleet.engine.equations import Equations
-from optimal_tp.fleet.engine.stepping import Engine
+from optimal_tp.fleet.engine.stepping import EngineSteps
 
 ROUNDS = 30
 OUTLIER = 1.345
@@ -32,15 +32,15 @@ class Costs:
     """Whether prompts have a step of their own, as in vLLM before its V1 engine; else they share one with the tokens of
     others (https://docs.vllm.ai/en/v0.8.3/performance/optimization.html, read 2026-11-27)."""
 
-    def engine(self, slots: int, seen: int) -> Engine:
+    def engine(self, slots: int, seen: int) -> EngineSteps:
         """Return the engine as the compiled loop reads it."""
-        return Engine(
+        return EngineSteps(
             self.base_seconds, self.per_sequence_seconds, self.per_prompt_token_seconds, self.prefill_first, slots, seen
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Fit:
+class CostFit:
     """Costs, and how they were found."""
 
     costs: Costs
@@ -50,14 +50,14 @@ class Fit:
     """By turn: the weighted sums of products of the rows' columns, with the seconds as the last column."""
 
 
-def fit(rows: Equations) -> Fit | None:
+def fit(rows: Equations) -> CostFit | None:
     """Return the better of both orders of work; None where no step costs anything."""
     fits = [one for first in (False, True) if (one := fit_order(rows, prefill_first=first)) is not None]
     # If both fit equally well (no prompt ever entered beside running sequences), prompts share their step.
     return min(fits, key=lambda one: (one.loss, one.costs.prefill_first), default=None)
 
 
-def fit_order(rows: Equations, *, prefill_first: bool) -> Fit | None:
+def fit_order(rows: Equations, *, prefill_first: bool) -> CostFit | None:
     """Return the fit with one order of work.
 
     Least squares of relative residuals with all costs at least zero (Lawson and Hanson, "Solving Least Squares
@@ -83,14 +83,14 @@ def fit_order(rows: Equations, *, prefill_first: bool) -> Fit | None:
     order = np.argsort(rows.turns, kind="stable")
     starts = np.flatnonzero(np.diff(rows.turns[order], prepend=-1))
     squares = (table[:, :, None] * table[:, None, :] * weights[:, None, None])[order]
-    return Fit(
+    return CostFit(
         costs=_costs(found, prefill_first=prefill_first),
         loss=float(np.sum(even * np.abs(columns @ found - 1)) / np.sum(even)),
         products=np.add.reduceat(squares, starts, axis=0),
     )
 
 
-def resampled(best: Fit, count: int, seed: int) -> tuple[Costs, ...]:
+def resampled(best: CostFit, count: int, seed: int) -> tuple[Costs, ...]:
     """Return fits to ``count`` bootstrap samples of the turns, each row with the weight that ``best`` gave it."""
     generator = np.random.default_rng(seed)
     turns = len(best.products)

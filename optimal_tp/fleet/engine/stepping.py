@@ -32,7 +32,7 @@ class Work(typing.NamedTuple):
     """Seconds between an answer and the next request of a closed loop."""
 
 
-class Engine(typing.NamedTuple):
+class EngineSteps(typing.NamedTuple):
     """The costs of a server's step, in seconds, and its order of work."""
 
     base: float
@@ -45,7 +45,7 @@ class Engine(typing.NamedTuple):
     """Most sequences in a step that the run measured; steps with more are counted apart."""
 
 
-class Servers(typing.NamedTuple):
+class EngineServers(typing.NamedTuple):
     """The state of every server, one row each."""
 
     running: np.ndarray
@@ -76,7 +76,7 @@ NO_ONE = -1
 
 
 @numba.njit(cache=True, nogil=True)
-def run(work: Work, engine: Engine, servers: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+def run(work: Work, engine: EngineSteps, servers: int) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return each request's total latency and time to first token, all slot-seconds, and the unmeasured slot-seconds.
 
     Unmeasured slot-seconds are those in steps with more sequences than ``seen``. Latencies are in seconds from the
@@ -116,8 +116,8 @@ def run(work: Work, engine: Engine, servers: int) -> tuple[np.ndarray, np.ndarra
 
 
 @numba.njit(cache=True, nogil=True)
-def _idle(servers: int, slots: int) -> Servers:
-    return Servers(
+def _idle(servers: int, slots: int) -> EngineServers:
+    return EngineServers(
         np.full((servers, slots), NO_ONE),
         np.zeros((servers, slots), np.int64),
         np.zeros(servers, np.int64),
@@ -134,7 +134,7 @@ def _idle(servers: int, slots: int) -> Servers:
 
 
 @numba.njit(cache=True, nogil=True)
-def _arrive(state: Servers, behind: np.ndarray, server: int, request: int) -> None:
+def _arrive(state: EngineServers, behind: np.ndarray, server: int, request: int) -> None:
     """Put a request at the end of a server's queue."""
     state.flight[server] += 1
     if state.head[server] == NO_ONE:
@@ -145,7 +145,7 @@ def _arrive(state: Servers, behind: np.ndarray, server: int, request: int) -> No
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(state: Servers, server: int, now: float) -> None:
+def _cut(state: EngineServers, server: int, now: float) -> None:
     """Make a server look at its queue after its step at ``now``."""
     passed = int((now - state.begins[server]) / state.each[server]) + 1
     if passed < state.steps[server]:
@@ -154,7 +154,7 @@ def _cut(state: Servers, server: int, now: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _begin(state: Servers, behind: np.ndarray, work: Work, engine: Engine, server: int, now: float) -> None:
+def _begin(state: EngineServers, behind: np.ndarray, work: Work, engine: EngineSteps, server: int, now: float) -> None:
     """Admit waiting requests, and plan the steps until a request leaves if no other arrives."""
     fresh, prompts = 0, 0.0
     while state.head[server] != NO_ONE and state.busy[server] < engine.slots:
@@ -184,7 +184,7 @@ def _begin(state: Servers, behind: np.ndarray, work: Work, engine: Engine, serve
 
 
 @numba.njit(cache=True, nogil=True)
-def _end(state: Servers, server: int, arrivals: np.ndarray, totals: np.ndarray, firsts: np.ndarray) -> int:
+def _end(state: EngineServers, server: int, arrivals: np.ndarray, totals: np.ndarray, firsts: np.ndarray) -> int:
     """Hand out the tokens of the steps that ended; return how many requests left."""
     now, busy = state.ends[server], state.busy[server]
     first_fresh = busy - state.fresh[server]

@@ -25,7 +25,7 @@ class Requests(typing.NamedTuple):
 
 
 class Values(typing.NamedTuple):
-    """Service times, as in ``optimal_tp.fleet.simulation.times.Table``."""
+    """Service times, as in ``optimal_tp.fleet.simulation.times.ServiceTimeTable``."""
 
     starts: np.ndarray
     counts: np.ndarray
@@ -33,7 +33,7 @@ class Values(typing.NamedTuple):
     first_shares: np.ndarray
 
 
-class Servers(typing.NamedTuple):
+class SlotServers(typing.NamedTuple):
     """The state of every server: one row per server, one column per slot."""
 
     served: np.ndarray
@@ -61,7 +61,7 @@ def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple
     count = len(requests.arrivals)
     totals, firsts = np.full(count, np.nan), np.full(count, np.nan)
     time_at = np.zeros(len(values.counts))
-    state = Servers(
+    state = SlotServers(
         np.full((servers, slots), NO_ONE),
         np.zeros((servers, slots)),
         np.zeros(servers, np.int64),
@@ -124,13 +124,13 @@ def _value(requests: Requests, values: Values, request: int, cell: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _cell(state: Servers, requests: Requests, server: int, request: int) -> int:
+def _cell(state: SlotServers, requests: Requests, server: int, request: int) -> int:
     return int(requests.shapes[request] * (state.served.shape[1] + 1) + state.busy[server])
 
 
 @numba.njit(cache=True, nogil=True)
 def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
-    state: Servers,
+    state: SlotServers,
     requests: Requests,
     values: Values,
     server: int,
@@ -156,7 +156,7 @@ def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
 
 
 @numba.njit(cache=True, nogil=True)
-def _release(state: Servers, server: int) -> int:
+def _release(state: SlotServers, server: int) -> int:
     """Free the slot of the request that leaves, and return the request."""
     slot = state.leaver[server]
     request = state.served[server, slot]
@@ -168,7 +168,7 @@ def _release(state: Servers, server: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_ahead(state: Servers, requests: Requests, values: Values, server: int, now: float) -> None:
+def _look_ahead(state: SlotServers, requests: Requests, values: Values, server: int, now: float) -> None:
     """Note which request of a server leaves next, and when, if no other arrives."""
     state.leaves[server] = np.inf
     for slot in range(state.busy[server]):

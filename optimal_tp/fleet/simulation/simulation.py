@@ -137,7 +137,7 @@ def simulate(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Run:
+class _Simulation:
     kept: Answers
     percentiles: tuple[float, ...]
     mean_ms: float
@@ -153,7 +153,7 @@ def _one(
     effort: Effort,
     seed: np.random.SeedSequence,
     drawing: np.random.SeedSequence | None,
-) -> _Run:
+) -> _Simulation:
     """Simulate once; with ``drawing``, a bootstrap sample of the measurements."""
     generator = np.random.default_rng(seed)
     model = times.drawn(None if drawing is None else np.random.default_rng(drawing))
@@ -172,7 +172,7 @@ def _one(
     found = model.answers(arrivals, servers, generator)
     elapsed = float(np.max(arrivals + found.totals))
     kept = found.between(int(WARM_UP_SHARE * count), max(1, int((1 - WIND_DOWN_SHARE) * count)))
-    return _Run(
+    return _Simulation(
         kept=kept,
         percentiles=_percentiles(kept, asked),
         mean_ms=1000 * float(np.mean(kept.totals)),

@@ -29,7 +29,7 @@ Cell = tuple[Array, Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Table:
+class ServiceTimeTable:
     """Service times as the simulation reads them. ``cell = shape * (slots + 1) + level``."""
 
     slots: int
@@ -100,7 +100,7 @@ class ServiceTimes:
         return sum(len(seconds) for turns in self.cells.values() for seconds, _ in turns)
 
     @functools.cached_property
-    def plain(self) -> Table:
+    def plain(self) -> ServiceTimeTable:
         """The values as they are."""
         return self.table()
 
@@ -114,7 +114,7 @@ class ServiceTimes:
         """Output tokens of the mean request."""
         return self.plain.mean_output_tokens
 
-    def drawn(self, generator: np.random.Generator | None = None) -> Table:
+    def drawn(self, generator: np.random.Generator | None = None) -> ServiceTimeTable:
         """Return the values as they are; with ``generator`` a bootstrap sample of them."""
         return self.plain if generator is None else self.table(generator)
 
@@ -147,7 +147,7 @@ class ServiceTimes:
         """Whether the time of the first token is known throughout."""
         return not any(np.isnan(first).any() for turns in self.cells.values() for _, first in turns)
 
-    def table(self, generator: np.random.Generator | None = None) -> Table:
+    def table(self, generator: np.random.Generator | None = None) -> ServiceTimeTable:
         """Return the values as they are; with ``generator`` a bootstrap sample of them.
 
         The bootstrap draws turns with replacement and then requests within each turn drawn (Davison and Hinkley,
@@ -170,7 +170,7 @@ class ServiceTimes:
                 measured.append(level in own)
                 cells.append(own[level] if level in own else _between(own, level))
         counts = np.array([len(seconds) for seconds, _ in cells], dtype=np.int64)
-        return Table(
+        return ServiceTimeTable(
             slots=self.slots,
             shares=np.array([self.shares[shape] for shape in shapes]),
             output_tokens=np.array([output for _, output in shapes], dtype=float),

@@ -11,7 +11,7 @@ import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.loadgen.calls import Server
-from optimal_tp.loadgen.transport import Network
+from optimal_tp.loadgen.transport import TcpTransport
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,9 @@ class Access:
 
     def server(self, url: str, *, timeout_seconds: float = 10) -> Server:
         """Return the server at ``url``, to ask single questions."""
-        return Server(url=url, headers=self.headers, timeout_seconds=timeout_seconds, transport=Network(self.trust))
+        return Server(
+            url=url, headers=self.headers, timeout_seconds=timeout_seconds, transport=TcpTransport(self.trust)
+        )
 
 
 OPEN: typing.Final = Access()

@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ended:
+class EndedLoad:
     """A load that has ended."""
 
     asked: Options
@@ -44,7 +44,7 @@ class Ended:
     """How the system scheduled the client."""
     drive: Drive
     counted: summary.Summary
-    rows: typing.Sequence[audit.Row]
+    rows: typing.Sequence[audit.AuditRow]
     """One per request."""
     servers: tuple[ServerCounts | None, ...] = ()
     """The counts of each server during the load; empty if none tells."""
@@ -52,7 +52,7 @@ class Ended:
     """Name of the signal that ended it."""
 
 
-def record(ended: Ended) -> dict[str, typing.Any]:
+def record(ended: EndedLoad) -> dict[str, typing.Any]:
     """Return the result as docs/reference/load-json.md describes it."""
     drive = ended.drive
     return {
@@ -83,7 +83,7 @@ def record(ended: Ended) -> dict[str, typing.Any]:
     }
 
 
-def _audit(ended: Ended) -> dict[str, object]:
+def _audit(ended: EndedLoad) -> dict[str, object]:
     asked, done = ended.asked, ended.drive
     turn = Turn(
         stage="load",
@@ -115,7 +115,7 @@ def _audit(ended: Ended) -> dict[str, object]:
     }
 
 
-def _server_remarks(ended: Ended) -> typing.Iterator[str]:
+def _server_remarks(ended: EndedLoad) -> typing.Iterator[str]:
     """Yield remarks on the servers' counters. Other clients do not void a load: they may be intended."""
     asked = ended.asked
     longest = asked.max_tokens if asked.trace is None else None
@@ -131,7 +131,7 @@ def _server_remarks(ended: Ended) -> typing.Iterator[str]:
             )
 
 
-def _not_streamed(ended: Ended) -> typing.Iterator[str]:
+def _not_streamed(ended: EndedLoad) -> typing.Iterator[str]:
     """Yield why the times of tokens are not known although they were requested."""
     whole = ended.counted.ok - ended.counted.streams if ended.asked.stream else 0
     if whole:

@@ -47,7 +47,7 @@ class Totals:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class CounterReading:
     """What a server said at one moment."""
 
     epoch_seconds: float
@@ -90,7 +90,7 @@ class ServerCounts:
 NAMES: typing.Final = tuple(field.name for field in dataclasses.fields(Totals))
 
 
-def between(before: Reading, after: Reading) -> ServerCounts:
+def between(before: CounterReading, after: CounterReading) -> ServerCounts:
     """Return what the server counted from ``before`` to ``after``."""
     began_anew = are_other_counters(before, after)
     return ServerCounts(
@@ -105,7 +105,7 @@ def between(before: Reading, after: Reading) -> ServerCounts:
     )
 
 
-def are_other_counters(before: Reading, after: Reading) -> bool:
+def are_other_counters(before: CounterReading, after: CounterReading) -> bool:
     """Whether the two are of different processes: a counter only rises, and a process begins once."""
     starts = {before.started_epoch_seconds, after.started_epoch_seconds} - {None}
     pairs = ((getattr(before.totals, name), getattr(after.totals, name)) for name in NAMES)

@@ -8,7 +8,7 @@ import typing
 from optimal_tp.measurement.counters.reading import ServerCounts
 
 
-class Asked(typing.Protocol):
+class CountedRequest(typing.Protocol):
     """What is needed of a request."""
 
     @property
@@ -44,7 +44,7 @@ ANYTHING: typing.Final = Most(prompt_tokens=None, output_tokens=None)
 
 
 def counter_reasons(
-    servers: collections.abc.Sequence[ServerCounts | None], asked: collections.abc.Iterable[Asked], most: Most
+    servers: collections.abc.Sequence[ServerCounts | None], asked: collections.abc.Iterable[CountedRequest], most: Most
 ) -> collections.abc.Iterator[str]:
     """Yield why a turn cannot be trusted by what its ``servers``, one per replica, counted in it.
 
@@ -53,7 +53,7 @@ def counter_reasons(
     """
     if not any(servers):
         return
-    own: dict[int, list[Asked]] = {}
+    own: dict[int, list[CountedRequest]] = {}
     for one in asked:
         if one.sent_seconds is not None:
             own.setdefault(one.replica, []).append(one)
@@ -71,7 +71,7 @@ def counter_reasons(
 
 
 def _differences(
-    name: str, counts: ServerCounts, own: collections.abc.Sequence[Asked], most: Most
+    name: str, counts: ServerCounts, own: collections.abc.Sequence[CountedRequest], most: Most
 ) -> collections.abc.Iterator[str]:
     counted = counts.counted
     again = bool(counted.preemptions)  # older engines count a prompt once more when it is computed once more

@@ -7,7 +7,7 @@ import math
 import typing
 
 from optimal_tp.plan.lengths import Shape
-from optimal_tp.plan.roofline.floors import Floor, Resource, Server
+from optimal_tp.plan.roofline.floors import Floor, ModelledServer, Resource
 from optimal_tp.plan.roofline.work import mean_seen_context
 from optimal_tp.settings.workload import Limit, LimitedMetric, Load
 
@@ -30,7 +30,7 @@ def lengths_of(load: Load, recorded: collections.abc.Sequence[Shape] | None = No
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
+class LoneRequest:
     """One size of request, alone on a server that does nothing else."""
 
     share: float
@@ -51,14 +51,14 @@ class Request:
         return self.prefill.seconds + self.steps * self.step.seconds
 
 
-def requests(server: Server, lengths: Lengths) -> tuple[Request, ...]:
+def requests(server: ModelledServer, lengths: Lengths) -> tuple[LoneRequest, ...]:
     """Return the requests of ``lengths`` as ``server`` would answer each alone."""
     found = []
     for (prompt, output), share in lengths.items():
         # The first decode step looks back at the prompt, the last one at all but the last two tokens.
         context = mean_seen_context(server.shape, prompt, max(prompt, prompt + output - 2))
         found.append(
-            Request(
+            LoneRequest(
                 share=share,
                 prefill=server.prefill(prompt),
                 steps=output - 1,
@@ -89,7 +89,7 @@ class Bound:
         return self.requests_per_second_per_core * self.mean_output_tokens
 
 
-def bound(server: Server, lengths: Lengths, limits: Limits) -> Bound:
+def bound(server: ModelledServer, lengths: Lengths, limits: Limits) -> Bound:
     """Return the most that ``server`` carries of requests of such ``lengths`` within ``limits``, without queueing.
 
     Each limit is held by its own share of the requests; the rest may wait for the fullest steps. The lowest of the
@@ -104,7 +104,7 @@ def bound(server: Server, lengths: Lengths, limits: Limits) -> Bound:
     return min(found, key=lambda one: one.requests_per_second_per_core)
 
 
-def _step_limits(own: collections.abc.Sequence[Request], metric: LimitedMetric, limit: Limit) -> list[float]:
+def _step_limits(own: collections.abc.Sequence[LoneRequest], metric: LimitedMetric, limit: Limit) -> list[float]:
     """Return how long the mean decode step of each request may take, seconds; below 0 where it can never hold."""
     most = limit.at_most_ms / 1000
     if metric == "tpot_ms":
@@ -127,7 +127,10 @@ class _Cost(typing.NamedTuple):
 
 
 def _bound(
-    server: Server, own: collections.abc.Sequence[Request], step_limits: collections.abc.Sequence[float], asked: float
+    server: ModelledServer,
+    own: collections.abc.Sequence[LoneRequest],
+    step_limits: collections.abc.Sequence[float],
+    asked: float,
 ) -> Bound:
     least_context = min(one.context_tokens for one in own)
     most = [_most_sequences(server, one, limit, least_context) for one, limit in zip(own, step_limits, strict=True)]
@@ -163,7 +166,7 @@ def _bound(
     )
 
 
-def _most_sequences(server: Server, one: Request, limit_seconds: float, least_context: float) -> float:
+def _most_sequences(server: ModelledServer, one: LoneRequest, limit_seconds: float, least_context: float) -> float:
     """Return how many sequences its mean step may have within ``limit_seconds``, not whole; 0 where not even itself.
 
     The others have at least ``least_context`` tokens so far.
@@ -179,14 +182,14 @@ def _most_sequences(server: Server, one: Request, limit_seconds: float, least_co
     return min(float(server.batch), max(1.0, most))
 
 
-def _read_seconds(one: Request, sequences: float) -> float:
+def _read_seconds(one: LoneRequest, sequences: float) -> float:
     """Return the seconds of reading for its decode steps, the weights shared by ``sequences``."""
     if not one.steps:
         return 0.0 if sequences else math.inf
     return one.steps * (one.step.weights_seconds / sequences + one.step.kv_seconds) if sequences else math.inf
 
 
-def _separate_seconds(one: Request, sequences: float) -> float:
+def _separate_seconds(one: LoneRequest, sequences: float) -> float:
     """Return its seconds where prefill and decode steps take turns."""
     if not sequences:
         return math.inf

@@ -43,7 +43,7 @@ class Floor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Server:
+class ModelledServer:
     """One server of a model: what it must read and compute, on cores that can so much.
 
     Keys and values count at the tokens so far, though a Neuron server may read its whole bucket, and divide by the

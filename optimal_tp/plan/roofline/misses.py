@@ -4,8 +4,8 @@ import collections.abc
 import dataclasses
 
 from optimal_tp.measurement.estimate import METRIC_WORDS, figure
-from optimal_tp.plan.roofline.bounds import Lengths, Limits, Request, requests
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.bounds import Lengths, Limits, LoneRequest, requests
+from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.settings.workload import Limit, LimitedMetric
 
 ROUNDING = 1e-9
@@ -25,7 +25,7 @@ class Miss:
     """The arithmetic."""
 
 
-def misses(server: Server, lengths: Lengths, limits: Limits) -> Miss | None:
+def misses(server: ModelledServer, lengths: Lengths, limits: Limits) -> Miss | None:
     """Return the first of ``limits`` that ``server`` cannot hold, each request alone; None where physics allows all."""
     own = requests(server, lengths)
     for metric, limit in limits.items():
@@ -41,7 +41,7 @@ def misses(server: Server, lengths: Lengths, limits: Limits) -> Miss | None:
     return None
 
 
-def _percentile(found: collections.abc.Sequence[tuple[float, Request]], asked: float) -> tuple[float, Request]:
+def _percentile(found: collections.abc.Sequence[tuple[float, LoneRequest]], asked: float) -> tuple[float, LoneRequest]:
     """Return the least value, and whose it is, that a share ``asked`` of the requests has at most."""
     ordered = sorted(found, key=lambda pair: pair[0])
     total = 0.0
@@ -52,7 +52,7 @@ def _percentile(found: collections.abc.Sequence[tuple[float, Request]], asked: f
     return ordered[-1]
 
 
-def _sentence(server: Server, metric: LimitedMetric, limit: Limit, seconds: float, one: Request) -> str:
+def _sentence(server: ModelledServer, metric: LimitedMetric, limit: Limit, seconds: float, one: LoneRequest) -> str:
     head = (
         f"p{limit.percentile:g} of {METRIC_WORDS[metric]} must be at most {figure(limit.at_most_ms)} ms, but physics "
         f"allows TP{server.degree} at least {figure(1000 * seconds)} ms, even with one request at a time: "

@@ -5,7 +5,7 @@ import collections.abc
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import TRAINIUM2, TRAINIUM2_AT_MOST, Roof
 from optimal_tp.plan.roofline.bounds import Lengths, bound, lengths_of
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.plan.roofline.misses import misses
 from optimal_tp.plan.traces import trace_of
 from optimal_tp.settings.stack_file import ClusterSettings
@@ -48,9 +48,9 @@ def promises(
 
 def server_of(
     settings: ClusterSettings, of: WorkloadSettings, candidate: Candidate, dtype_bytes: int, roof: Roof
-) -> Server:
+) -> ModelledServer:
     """Return one server of ``candidate`` of the model ``of``."""
-    return Server(
+    return ModelledServer(
         shape=settings.sizes_of(of).shape,
         degree=candidate.degree,
         batch=of.model.batch_of(candidate),

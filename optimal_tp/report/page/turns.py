@@ -6,7 +6,7 @@ import typing
 from optimal_tp.measurement.estimate import duration, plural
 from optimal_tp.report.page.canvas import Canvas, Picture, Scale, colour_of
 from optimal_tp.verdict.analysis import Analysis
-from optimal_tp.verdict.views.timeline import Fate, Stretch
+from optimal_tp.verdict.views.timeline import Fate, TimelineTurn
 
 WIDE = 940.0
 """The timeline has the page's whole width; a narrow screen scrolls it."""
@@ -47,7 +47,7 @@ def timeline_picture(analysis: Analysis) -> Picture | None:
     return Picture(name="timeline", title=title, alt=alt, svg=svg, note=f"{told}.")
 
 
-def _bar(canvas: Canvas, x: Scale, one: Stretch, top: float) -> None:
+def _bar(canvas: Canvas, x: Scale, one: TimelineTurn, top: float) -> None:
     start, end = x(one.start_seconds / 60), x(one.end_seconds / 60)
     width = max(end - start, 1.5)
     block = "" if one.block is None else f", block {one.block}"

@@ -19,7 +19,7 @@ _DOES: typing.Final[dict[Resource, str]] = {"memory bandwidth": "reads", "comput
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
+class PhysicalLimits:
     """The physical limit, as ``verdict.json`` holds it."""
 
     roof: Roof
@@ -31,12 +31,12 @@ class Limits:
     """By how much their most different figures differ, 1 - least / largest; null of fewer than two measurements."""
 
 
-def limits_of(analysis: Analysis) -> Limits | None:
+def limits_of(analysis: Analysis) -> PhysicalLimits | None:
     """Return what ``analysis`` says of the physical limit; None where the cores' roof is not known."""
     physics = analysis.record.physics
     if physics is None or not analysis.reached:
         return None
-    return Limits(
+    return PhysicalLimits(
         roof=physics.roof,
         candidates=analysis.reached,
         measured=physics.measured,

@@ -5,7 +5,7 @@ import collections.abc
 import dataclasses
 
 from optimal_tp.measurement.samples import Sample
-from optimal_tp.plan.roofline.floors import Server
+from optimal_tp.plan.roofline.floors import ModelledServer
 from optimal_tp.plan.roofline.work import mean_seen_context
 
 
@@ -41,7 +41,7 @@ class _Life:
 
 
 def decoding(
-    server: Server, samples: collections.abc.Iterable[Sample], counted: collections.abc.Collection[int]
+    server: ModelledServer, samples: collections.abc.Iterable[Sample], counted: collections.abc.Collection[int]
 ) -> Decoding:
     """Return what the decode steps of a turn's ``counted`` requests, by number, read at servers like ``server``.
 
@@ -57,7 +57,7 @@ def decoding(
     return sum(own, Decoding())
 
 
-def _life(server: Server, sample: Sample) -> _Life | None:
+def _life(server: ModelledServer, sample: Sample) -> _Life | None:
     """Return when ``sample`` decoded; None where nobody can tell."""
     prompt, output, moments = sample.prompt_tokens, sample.output_tokens, sample.token_seconds
     if sample.status != "ok" or not prompt or output is None or output < 2 or len(moments) < 2:  # noqa: PLR2004
@@ -71,7 +71,7 @@ def _life(server: Server, sample: Sample) -> _Life | None:
 
 
 def _of_replica(
-    server: Server, lives: collections.abc.Sequence[tuple[int, _Life]], counted: collections.abc.Collection[int]
+    server: ModelledServer, lives: collections.abc.Sequence[tuple[int, _Life]], counted: collections.abc.Collection[int]
 ) -> Decoding:
     every = [life for _, life in lives]
     together = _integral((life.first, life.last, 1.0, 1.0) for life in every)

@@ -13,7 +13,7 @@ from optimal_tp.measurement.samples import Sample
 from optimal_tp.measurement.turns import Turn, counted, of
 from optimal_tp.plan.lengths import Shape
 from optimal_tp.plan.roofline.bounds import Bound, Lengths, bound, lengths_of
-from optimal_tp.plan.roofline.floors import Resource, Server
+from optimal_tp.plan.roofline.floors import ModelledServer, Resource
 from optimal_tp.plan.roofline.work import decode_flop, mean_seen_context, prefill_flop
 from optimal_tp.report.physics.decoding import Decoding, decoding
 from optimal_tp.results.retrial import Retrial
@@ -125,16 +125,16 @@ def _shares(roof: Roof, bandwidth: float | None, compute: float | None) -> _Shar
     )
 
 
-def _steps(server: Server, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Decoding:
+def _steps(server: ModelledServer, turn: Turn, samples: collections.abc.Sequence[Sample]) -> Decoding:
     return decoding(server, samples, {one.request for one in counted(turn, samples)})
 
 
-def _server(physics: Physics, settings: WorkloadSettings, candidate: Candidate) -> Server:
+def _server(physics: Physics, settings: WorkloadSettings, candidate: Candidate) -> ModelledServer:
     batch = candidate.max_num_seqs
     if batch is None:
         asked = candidate if candidate.degree in settings.degrees else Candidate(max(settings.degrees))
         batch = settings.model.batch_of(asked)
-    return Server(
+    return ModelledServer(
         shape=physics.shape,
         degree=candidate.degree,
         batch=batch,
@@ -148,7 +148,7 @@ def _next(settings: WorkloadSettings, candidate: Candidate) -> Candidate:
     return dataclasses.replace(candidate, degree=min(larger, default=2 * candidate.degree))
 
 
-def _most(server: Server, lengths: Lengths, settings: WorkloadSettings) -> Bound:
+def _most(server: ModelledServer, lengths: Lengths, settings: WorkloadSettings) -> Bound:
     return bound(server, lengths, settings.limits.asked())
 
 

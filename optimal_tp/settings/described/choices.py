@@ -3,7 +3,7 @@
 import typing
 
 from optimal_tp.facts.engines import BETA, LINE_WORDS
-from optimal_tp.facts.versions import PAIRS, Pair, host_driver
+from optimal_tp.facts.versions import PAIRS, ImageAndAmi, host_driver
 
 PAIR_KEY: typing.Final = "infra.neuron.pair"
 
@@ -13,7 +13,7 @@ def notes_of(key: str) -> tuple[str, ...]:
     return tuple(line for name, pair in PAIRS.items() for line in _pair_lines(name, pair)) if key == PAIR_KEY else ()
 
 
-def _pair_lines(name: str, pair: Pair) -> list[str]:
+def _pair_lines(name: str, pair: ImageAndAmi) -> list[str]:
     driver = host_driver(pair.ami_release) or "not known here"
     rows = (
         ("engine", LINE_WORDS[pair.line]),

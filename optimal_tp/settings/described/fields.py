@@ -20,14 +20,14 @@ from optimal_tp.settings.described.choices import notes_of
 from optimal_tp.settings.infra import InfraSettings
 from optimal_tp.settings.models import Workloads
 from optimal_tp.settings.parser import rule_of
-from optimal_tp.settings.spend import LoadTest, Serving, Spend
+from optimal_tp.settings.spend import LoadTestSettings, Serving, Spend
 
 SECTIONS: typing.Final[collections.abc.Mapping[str, type[pydantic.BaseModel]]] = {
     "infra": InfraSettings,
     "workloads": Workloads,
     "spend": Spend,
     "serving": Serving,
-    "loadtest": LoadTest,
+    "loadtest": LoadTestSettings,
 }
 """Sections of a stack file, below ``optimal-tp:``, in the order of Pulumi.dev.yaml."""
 

@@ -14,7 +14,7 @@ from optimal_tp.measurement.run import RunRecord
 from optimal_tp.settings.workload import LimitedMetric
 from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import LatencyRow
-from optimal_tp.verdict.load_steps import Step
+from optimal_tp.verdict.load_steps import LoadStep
 from optimal_tp.verdict.predictors.judgement import Judged, JudgedFigure, JudgedRow, Metric
 from optimal_tp.verdict.predictors.orders import judged_pairs
 from optimal_tp.verdict.predictors.stated import RateName, Stated, StatedRow
@@ -24,16 +24,16 @@ LIKE_LENGTH, LIKE_LOAD = 1.1, 1.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Measured:
+class MeasuredFigures:
     """What a run has measured, as far as predictions are held against it."""
 
     record: RunRecord
     verdict: Verdict
     latencies: tuple[LatencyRow, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[LoadStep, ...]
 
 
-def judged(stated: Stated, measured: Measured) -> Judged:
+def judged(stated: Stated, measured: MeasuredFigures) -> Judged:
     """Return ``stated`` beside what was measured.
 
     Raises SettingsError, with every bad row, where the file is not about this run.
@@ -71,7 +71,7 @@ def judged(stated: Stated, measured: Measured) -> Judged:
     )
 
 
-def _of_run(stated: Stated, measured: Measured) -> tuple[dict[Candidate, list[StatedRow]], list[str]]:
+def _of_run(stated: Stated, measured: MeasuredFigures) -> tuple[dict[Candidate, list[StatedRow]], list[str]]:
     """Return the rows of each candidate of the run, ascending, and notes on the others."""
     settings = measured.record.settings
     candidates = [degree.candidate for degree in measured.verdict.degrees]
@@ -111,11 +111,11 @@ def _title(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2].lower()
 
 
-def _title_of(measured: Measured) -> str:
+def _title_of(measured: MeasuredFigures) -> str:
     return _title(measured.record.settings.model.name)
 
 
-def _lengths(measured: Measured) -> dict[str, float]:
+def _lengths(measured: MeasuredFigures) -> dict[str, float]:
     """Return the mean lengths of the run's requests by the name of a row's field; empty where a trace has them."""
     load = measured.record.settings.load
     if measured.record.trace is not None or load.prompt != "synthetic":
@@ -139,7 +139,7 @@ def _ordered_by(verdict: Verdict, rows: typing.Sequence[StatedRow]) -> RateName 
     return next((name for name in order if all(row.per_core(name) is not None for row in rows)), None)
 
 
-def _figures(candidate: Candidate, row: StatedRow, measured: Measured) -> typing.Iterator[JudgedFigure]:
+def _figures(candidate: Candidate, row: StatedRow, measured: MeasuredFigures) -> typing.Iterator[JudgedFigure]:
     degree = next(one for one in measured.verdict.degrees if one.candidate == candidate)
     is_alone = row.in_flight is not None and row.in_flight <= 1
     unlike = _other_load(row, _in_flight(candidate, measured))
@@ -181,7 +181,7 @@ def _figure(
     )
 
 
-def _median(candidate: Candidate, stage: str, metric: str, measured: Measured) -> Estimate | None:
+def _median(candidate: Candidate, stage: str, metric: str, measured: MeasuredFigures) -> Estimate | None:
     wanted = (candidate, stage, metric)
     rows = (
         row for row in measured.latencies if (Candidate(row.degree, row.max_num_seqs), row.stage, row.metric) == wanted
@@ -189,7 +189,7 @@ def _median(candidate: Candidate, stage: str, metric: str, measured: Measured) -
     return next((row.p50_ms for row in rows), None)
 
 
-def _in_flight(candidate: Candidate, measured: Measured) -> float | None:
+def _in_flight(candidate: Candidate, measured: MeasuredFigures) -> float | None:
     """Return the requests in flight at one server in the blocks; with open arrivals about ``rate * median latency``."""
     step = next((one for one in measured.steps if one.candidate == candidate and one.stage == "block"), None)
     record = next((one for one in measured.record.degrees if one.candidate == candidate), None)

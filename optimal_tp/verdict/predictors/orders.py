@@ -30,7 +30,7 @@ def _pair(preferred: str, other: str, ratio: float | None, verdict: Verdict) -> 
     )
 
 
-class Order(typing.NamedTuple):
+class PairOrder(typing.NamedTuple):
     """What a run says of one candidate before another."""
 
     word: Word
@@ -40,28 +40,28 @@ class Order(typing.NamedTuple):
     """The measured one."""
 
 
-def _order(preferred: str, other: str, verdict: Verdict) -> Order:
+def _order(preferred: str, other: str, verdict: Verdict) -> PairOrder:
     """Return what the run says of ``preferred`` before ``other``."""
     direct = turned_to(verdict.comparisons, preferred, other)
     ratio = None if direct is None else direct.ratio
     if verdict.outcome == "void":
-        return Order("not decided", "the run is void", ratio)
+        return PairOrder("not decided", "the run is void", ratio)
     by = {degree.name: degree for degree in verdict.degrees}
     outs: tuple[tuple[str, str, Word], ...] = ((other, preferred, "right"), (preferred, other, "inverted"))
     for loser, winner, word in outs:
         if _is_out(by[loser]) and by[winner].word in ("chosen", "dominated"):
-            return Order(word, f"{loser} {by[loser].word}", ratio)
+            return PairOrder(word, f"{loser} {by[loser].word}", ratio)
     found = [one for one in (direct, *_through_others(preferred, other, verdict)) if one is not None]
     for one in found:
         if is_ahead(one, verdict.resolution):
-            return Order("right", None, one.ratio)
+            return PairOrder("right", None, one.ratio)
         back = turned_to([one], other, preferred)
         if back is not None and is_ahead(back, verdict.resolution):
-            return Order("inverted", None, one.ratio)
+            return PairOrder("inverted", None, one.ratio)
     if direct is None or direct.ratio is None:
-        return Order("not decided", "the two were not compared", ratio)
+        return PairOrder("not decided", "the two were not compared", ratio)
     why = direct.why_open or "the measured difference is within the resolution or its noise"
-    return Order("not decided", why, ratio)
+    return PairOrder("not decided", why, ratio)
 
 
 def _through_others(first: str, second: str, verdict: Verdict) -> typing.Iterator[Comparison]:

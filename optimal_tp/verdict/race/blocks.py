@@ -44,7 +44,7 @@ class Standing:
     leaves and no choice stands."""
 
 
-class Started(typing.Protocol):
+class StartedReading(typing.Protocol):
     """A reading that knows which start of its candidate's servers it was on."""
 
     @property
@@ -56,7 +56,7 @@ class Started(typing.Protocol):
         """The number of the start."""
 
 
-Scored = typing.TypeVar("Scored", bound=Started)
+Scored = typing.TypeVar("Scored", bound=StartedReading)
 
 
 class Race(typing.Generic[Scored]):

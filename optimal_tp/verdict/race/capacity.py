@@ -47,7 +47,7 @@ class Reading:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Fit:
+class CapacityFit:
     """``logit(share) = logit(asked) - slope * (log_rate - log_capacity)``."""
 
     log_capacity: float
@@ -78,7 +78,7 @@ def _logit(share: float) -> float:
     return math.log(share / (1 - share))
 
 
-def fit(readings: typing.Sequence[Reading], asked: float) -> Fit:
+def fit(readings: typing.Sequence[Reading], asked: float) -> CapacityFit:
     """Return the fit to ``readings``, at least one, of one candidate.
 
     Logistic regression by Newton's method (Wu, "Efficient sequential designs with binary data", Journal of the American
@@ -89,7 +89,7 @@ def fit(readings: typing.Sequence[Reading], asked: float) -> Fit:
     trials = np.array([reading.counted for reading in readings]) / REQUESTS_PER_TRIAL
     middle = float(trials @ rates / trials.sum())
     level, slope = _regression(rates - middle, shares, trials, _logit(asked))
-    return Fit(log_capacity=middle + (level - _logit(asked)) / slope, slope=slope, asked=asked)
+    return CapacityFit(log_capacity=middle + (level - _logit(asked)) / slope, slope=slope, asked=asked)
 
 
 Vector = npt.NDArray[np.float64]
@@ -125,7 +125,7 @@ _LONGEST_STEP = 2.0
 _CLOSE = 1e-6
 
 
-def score(reading: Reading, by: Fit) -> float:
+def score(reading: Reading, by: CapacityFit) -> float:
     """Return the turn's own estimate of log capacity: one step from the fit.
 
     ``log_capacity + (share - expected) / (slope * max(expected (1 - expected), LEAST_VARIANCE asked (1 - asked)))``
@@ -135,7 +135,7 @@ def score(reading: Reading, by: Fit) -> float:
     return by.log_capacity + (reading.share - expected) / (by.slope * variance)
 
 
-def half_score(reading: Reading, by: Fit) -> float | None:
+def half_score(reading: Reading, by: CapacityFit) -> float | None:
     """Return half the difference between the scores of a turn's two halves: its own noise; None where nobody looked."""
     if reading.early_hits is None or reading.counted < 2:  # noqa: PLR2004 - two halves
         return None
@@ -152,7 +152,7 @@ DISTURBED_DEVIATIONS = 4.0
 """Standard deviations below what is expected, at that: as if REQUESTS_PER_TRIAL / 2 requests were one trial."""
 
 
-def is_disturbed(reading: Reading, by: Fit) -> bool:
+def is_disturbed(reading: Reading, by: CapacityFit) -> bool:
     """Whether so much less holds the limits than the fit expects that something else than the rate was at work."""
     expected = by.share(reading.log_rate)
     variance = max(expected * (1 - expected), by.asked * (1 - by.asked))

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from optimal_tp.verdict.race.capacity import Fit, Reading
+from optimal_tp.verdict.race.capacity import CapacityFit, Reading
 
 NARROW = 1.25
 """Ratio of the lowest rate that missed to the highest that held, from which the bracket is narrow enough."""
@@ -60,7 +60,7 @@ class Bracket:
         return None if high - low < math.log(NARROW) else (low + high) / 2
 
 
-def block_rate(by: Fit, block: int, last: float) -> float:
+def block_rate(by: CapacityFit, block: int, last: float) -> float:
     """Return the log rate of a candidate's turn in ``block``, from the fit so far and its ``last`` log rate."""
     sides = TAIL_SIDES if by.asked >= TAIL_SHARE else SIDES
     aim = by.log_capacity + sides[block % 2]

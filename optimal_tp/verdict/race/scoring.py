@@ -8,7 +8,7 @@ import typing
 import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, Fit, Reading, fit, half_score, is_disturbed, score
+from optimal_tp.verdict.race.capacity import DISTURBED_SHARE, CapacityFit, Reading, fit, half_score, is_disturbed, score
 
 WANDERING = 1.3
 """Allowance for the halves of a quiet turn, which resemble each other a little."""
@@ -60,7 +60,7 @@ class ShareScoring:
         ``reach``: turns further than this from the fitted capacity, in logarithms, are not compared: shares saturate.
         """
         self.asked = asked
-        self.fits: dict[Candidate, Fit] = {}
+        self.fits: dict[Candidate, CapacityFit] = {}
         """Of every candidate, to the last block it was in."""
         self._reach = reach
         self._bracket: dict[Candidate, list[Reading]] = {candidate: [] for candidate in candidates}
@@ -94,7 +94,7 @@ class ShareScoring:
                 continue
             self.fits[candidate] = self._undisturbed_fit(used)
 
-    def _undisturbed_fit(self, used: list[Reading]) -> Fit:
+    def _undisturbed_fit(self, used: list[Reading]) -> CapacityFit:
         """Return the fit to ``used`` without what is disturbed, as those say that are beyond suspicion."""
         clear = [one for one in used if one.block is None or one.share >= DISTURBED_SHARE * self.asked]
         by = fit(clear or used, self.asked)
@@ -168,7 +168,7 @@ class GoodputScoring:
         self._by = {share: ShareScoring(self._candidates, share, reach=reach) for share in asked}
 
     @property
-    def fits(self) -> dict[Candidate, Fit]:
+    def fits(self) -> dict[Candidate, CapacityFit]:
         """The fit of every candidate that has one, by the share that it is scored by."""
         own = ((candidate, self._binding(candidate).fits.get(candidate)) for candidate in self._candidates)
         return {candidate: by for candidate, by in own if by is not None}

@@ -15,7 +15,7 @@ from optimal_tp.measurement.turns import Turn, counted, is_within, latency_ms, o
 from optimal_tp.settings.workload import Limit, LimitedMetric
 from optimal_tp.verdict.evidence import Evidence
 from optimal_tp.verdict.findings import Verdict
-from optimal_tp.verdict.load_steps import Step
+from optimal_tp.verdict.load_steps import LoadStep
 from optimal_tp.verdict.readings import limits_by_share
 
 Reach = typing.Literal["measured", "at least", "below", "misses"]
@@ -79,7 +79,7 @@ Turns = typing.Sequence[tuple[Turn, tuple[Sample, ...]]]
 def by_limit(
     evidence: Evidence,
     verdict: Verdict,
-    steps: typing.Sequence[Step],
+    steps: typing.Sequence[LoadStep],
     disturbed: typing.Container[tuple[Candidate, int | None]],
 ) -> tuple[ByLimit, ...]:
     """Return the choice by each limited metric; without limits by the median of the total latency.
@@ -288,7 +288,7 @@ def _trimmed(points: typing.Sequence[LimitPoint], own_ms: float | None) -> tuple
     return tuple(points[start : last + 1])
 
 
-def _saturated(verdict: Verdict, steps: typing.Sequence[Step]) -> ByLimit | None:
+def _saturated(verdict: Verdict, steps: typing.Sequence[LoadStep]) -> ByLimit | None:
     """Return the choice by the median latency, from every number of requests in flight that was measured."""
     names = {one.candidate: one for one in verdict.degrees if one.word != "invalid" and one.blocks}
     own: dict[Candidate, list[tuple[float, float]]] = {}

@@ -11,7 +11,7 @@ from optimal_tp.verdict.race.pairs import Pair
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Look:
+class NarrowingStep:
     """What was known after one block."""
 
     blocks: int
@@ -27,7 +27,7 @@ class Narrowing:
     first: str
     second: str
     resolution: float
-    looks: tuple[Look, ...]
+    looks: tuple[NarrowingStep, ...]
 
 
 def narrowing(verdict: Verdict, standings: typing.Sequence[Standing]) -> Narrowing | None:
@@ -55,7 +55,7 @@ def _pairs(standing: Standing) -> tuple[Pair, ...]:
     return (*standing.pairs, *standing.beaten.values(), *standing.former)
 
 
-def _look(standing: Standing, first: Candidate, second: Candidate) -> Look | None:
+def _look(standing: Standing, first: Candidate, second: Candidate) -> NarrowingStep | None:
     for pair in _pairs(standing):
         turned = pair if (pair.first, pair.second) == (first, second) else pair.turned()
         if (turned.first, turned.second) == (first, second) and turned.log_ratio is not None:
@@ -63,5 +63,7 @@ def _look(standing: Standing, first: Candidate, second: Candidate) -> Look | Non
             ends: Interval = turned.interval.exponentiated()
             ratio = Interval(low=middle, high=middle).exponentiated().low
             low = None if turned.interval.low is None else ends.low
-            return None if ratio is None else Look(blocks=standing.blocks, ratio=ratio, low=low, high=ends.high)
+            return (
+                None if ratio is None else NarrowingStep(blocks=standing.blocks, ratio=ratio, low=low, high=ends.high)
+            )
     return None

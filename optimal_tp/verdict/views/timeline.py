@@ -15,7 +15,7 @@ FATES: dict[Stage, Fate] = {"block": "counted", "rising": "searched", "proof": "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Stretch:
+class TimelineTurn:
     """One turn on the run's time line. Seconds from the run's origin."""
 
     degree: int
@@ -39,7 +39,7 @@ def timeline(
     evidence: Evidence,
     disturbed: typing.Container[tuple[Candidate, int | None]],
     left_out: typing.Sequence[tuple[Turn, str]],
-) -> tuple[Stretch, ...]:
+) -> tuple[TimelineTurn, ...]:
     """Return every turn in the order of its start; ``left_out`` are those that the audit took away, with the reason."""
     unsound = {id(turn): why for turn, why in evidence.soundness.unsound}
     found = [_stretch(turn, "left out", why) for turn, why in left_out]
@@ -53,8 +53,8 @@ def timeline(
     return tuple(sorted(found, key=lambda one: (one.start_seconds, one.degree)))
 
 
-def _stretch(turn: Turn, fate: Fate, why: str | None) -> Stretch:
-    return Stretch(
+def _stretch(turn: Turn, fate: Fate, why: str | None) -> TimelineTurn:
+    return TimelineTurn(
         degree=turn.degree,
         max_num_seqs=turn.max_num_seqs,
         stage=turn.stage,
