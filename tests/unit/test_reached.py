@@ -1,6 +1,7 @@
 """How far a run's candidates are from their roof: shares worked by hand, and the words for them."""
 
 import dataclasses
+import typing
 
 import pytest
 
@@ -191,14 +192,15 @@ def test_only_what_is_near_its_limit_is_called_a_bottleneck() -> None:
     """Or what the roof is too low for; of a share that nobody knows nothing is said."""
     analysis = analysed(two_at_a_time(1))
     (one,) = analysis.reached
+    cases: dict[str, dict[str, typing.Any]] = {
+        "near": {"bandwidth_share": 0.6},
+        "half known": {"compute_share": None},
+        "beyond": {"compute_share": None, "beyond_roof": ("computing",)},
+        "unknown": {"bandwidth_share": None, "compute_share": None},
+    }
     said = {
         name: limit_claim(dataclasses.replace(analysis, reached=(dataclasses.replace(one, **changes),)))
-        for name, changes in {
-            "near": {"bandwidth_share": 0.6},
-            "half known": {"compute_share": None},
-            "beyond": {"compute_share": None, "beyond_roof": ("computing",)},
-            "unknown": {"bandwidth_share": None, "compute_share": None},
-        }.items()
+        for name, changes in cases.items()
     }
 
     assert "Neither" not in str(said)
