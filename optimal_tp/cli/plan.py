@@ -49,13 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", nargs="?", default=NEWEST, metavar="RUN", help="a run's folder, or s3://bucket/prefix (%(default)s)")
     add("--rate", metavar="RATE", help="requests of the whole fleet: 500/s, 30/min or 2e6/h")
-    add(
-        "--limit",
-        action="append",
-        required=True,
-        metavar="LIMIT",
-        help="p99_total_ms=400; also ttft, tpot; may be repeated",
-    )
+    add("--limit", action="append", required=True, metavar="LIMIT", help="p99_total_ms=400; or ttft, tpot; repeatable")
     add("--forecast", type=pathlib.Path, metavar="FILE", help="hourly CSV of time,rate; plan for its highest rate")
     add("--degrees", metavar="D,D,...", help="degrees to plan (default: every one that the run measured)")
     add("--routing", choices=ROUTINGS, default="random", help="how a server is chosen (default %(default)s)")
