@@ -12,6 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.facts.names import PART
 from optimal_tp.plan.lineup import Lineup, ModelPlan
 from optimal_tp.servers import neuron_pod
 from optimal_tp.servers.deployment import closed_spec
@@ -163,7 +164,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
         )
         return Job(
             model.part(f"{self._name}-fetch"),
-            metadata={"name": app, "namespace": args.namespace, "annotations": MADE},
+            metadata={"name": app, "namespace": args.namespace, "labels": {PART: "job"}, "annotations": MADE},
             spec=spec,
             opts=self._suspended(needs),
         )
@@ -192,6 +193,7 @@ class CompiledArtifacts(pulumi.ComponentResource):
             metadata={
                 "name": jobs.compile_name(model, candidate),
                 "namespace": args.namespace,
+                "labels": {PART: "job"},
                 "annotations": MADE,
             },
             spec=jobs.compile_spec(args.sites[model.slug], server, self._parts, run=args.run),

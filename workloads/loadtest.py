@@ -13,6 +13,7 @@ from pulumi_kubernetes.core.v1 import ConfigMap, ServiceAccount
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
+from optimal_tp.facts.names import PART
 from optimal_tp.plan.cost import Forecast
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.servers.deployment import GENERATOR
@@ -21,6 +22,8 @@ from workloads.bucket import ResultsBucket
 from workloads.manifests import generator, python_pods, rights, traffic
 from workloads.manifests.bundle import bundle
 from workloads.namespace import MADE, Identity, config_maps, grant, grant_nodes
+
+_LABELS = {PART: "load-generator"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +106,7 @@ class LoadTest(pulumi.ComponentResource):
             needs += self._shared(meta, pod, order, needs)
         Deployment(
             f"{name}-pods",
-            metadata=meta,
+            metadata=ObjectMetaArgs(name=GENERATOR, namespace=args.namespace, labels=_LABELS),
             spec=generator.deployment_spec(pod, order.metadata.name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
         )
@@ -135,7 +138,7 @@ class LoadTest(pulumi.ComponentResource):
         """Create the Job of several load generators, and protect its pods from eviction."""
         job = Job(
             f"{self._name}-job",
-            metadata=ObjectMetaArgs(name=GENERATOR, namespace=self._args.namespace, annotations=MADE),
+            metadata=ObjectMetaArgs(name=GENERATOR, namespace=self._args.namespace, labels=_LABELS, annotations=MADE),
             spec=generator.job_spec(pod, order.metadata.name),
             # The load generator resumes it when the servers are ready.
             opts=pulumi.ResourceOptions(parent=self, depends_on=needs, ignore_changes=["spec.suspend"]),

@@ -56,9 +56,16 @@ def calls(play: pathlib.Path) -> list[str]:
     ]
 
 
-def deployment(name: str, replicas: int | None) -> dict[str, typing.Any]:
-    """Return a server as Kubernetes lists it; absent replicas are one."""
-    return {"metadata": {"name": name}, "spec": {} if replicas is None else {"replicas": replicas}}
+def deployment(name: str, replicas: int | None, part: str = "server") -> dict[str, typing.Any]:
+    """Return a server as Kubernetes lists it, or another ``part``; absent replicas are one."""
+    meta = {"name": name, "labels": {"optimal-tp/part": part}}
+    return {"metadata": meta, "spec": {} if replicas is None else {"replicas": replicas}}
+
+
+def job(name: str, *, suspended: bool = False, ended: str | None = None) -> dict[str, typing.Any]:
+    """Return a Job as Kubernetes lists it."""
+    conditions = [] if ended is None else [{"type": ended, "status": "True"}]
+    return {"metadata": {"name": name}, "spec": {"suspend": suspended}, "status": {"conditions": conditions}}
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -75,27 +82,54 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
+ASKING = "kubectl --kubeconfig KUBECONFIG --namespace optimal-tp --request-timeout=60s"
+AGAIN = "kubectl --namespace optimal-tp scale --replicas 1 deployment/qwen-vllm-loadgen"
+LOOKING = [
+    "aws eks update-kubeconfig --region ap-southeast-4 --name optimal-tp-dev --kubeconfig KUBECONFIG",
+    f"{ASKING} get deployments --selector optimal-tp/part --output json",
+    f"{ASKING} get jobs --selector optimal-tp/part --output json",
+]
+
+
 def test_running_servers_are_stopped(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the stack's own cluster, whatever kubectl's context is; those that are stopped are left alone."""
     answers(play, "deployments", deployment("tp2", 1), deployment("tp4", 0), deployment("tp1", None))
+    answers(play, "jobs", job("tp1-compile", ended="Complete"), job("tp4-compile", suspended=True))
     text = said(capsys, "stop")
-    asking = "kubectl --kubeconfig KUBECONFIG --namespace optimal-tp --request-timeout=60s"
 
     assert text.startswith("stopped in namespace optimal-tp of cluster optimal-tp-dev: tp1, tp2\n")
     assert text.endswith("until: pulumi destroy --stack dev\n")
+    assert "The run goes on" not in text
+    assert calls(play) == [*LOOKING, f"{ASKING} scale --replicas 0 deployment/tp1 deployment/tp2"]
+
+
+def test_a_run_under_way_is_stopped_before_its_servers(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The load generator would start them again, and Jobs that compile hold nodes; it says how the run goes on."""
+    answers(play, "deployments", deployment("tp1", 1), deployment("qwen-vllm-loadgen", 1, "load-generator"))
+    answers(play, "jobs", job("tp1-compile", ended="Failed"), job("tp2-compile"), job("fetch"))
+    text = said(capsys, "stop")
+
+    assert text.splitlines()[:2] == [
+        "stopped in namespace optimal-tp of cluster optimal-tp-dev: qwen-vllm-loadgen, tp2-compile, fetch, tp1",
+        f"The run goes on where it was, until its deadline, after: {AGAIN}",
+    ]
+    patch = '--type merge --patch {"spec": {"suspend": true}}'
     assert calls(play) == [
-        "aws eks update-kubeconfig --region ap-southeast-4 --name optimal-tp-dev --kubeconfig KUBECONFIG",
-        f"{asking} get deployments --selector optimal-tp/part=server --output json",
-        f"{asking} scale --replicas 0 deployment/tp1 deployment/tp2",
+        *LOOKING,
+        f"{ASKING} scale --replicas 0 deployment/qwen-vllm-loadgen",
+        f"{ASKING} patch job/tp2-compile {patch}",
+        f"{ASKING} patch job/fetch {patch}",
+        f"{ASKING} scale --replicas 0 deployment/tp1",
     ]
 
 
 def test_nothing_runs(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is scaled then; for programs as JSON."""
     answers(play, "deployments", deployment("tp1", 0))
+    answers(play, "jobs")
 
     assert said(capsys, "stop") == (
-        "no server runs in namespace optimal-tp of cluster optimal-tp-dev (1 are stopped already)\n"
+        "nothing runs in namespace optimal-tp of cluster optimal-tp-dev (1 are stopped already)\n"
     )
     assert json.loads(said(capsys, "stop", "--json")) == {
         "stack": "dev",
@@ -104,7 +138,7 @@ def test_nothing_runs(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
         "stopped": [],
         "already_stopped": 1,
     }
-    assert not [call for call in calls(play) if " scale " in call]
+    assert not [call for call in calls(play) if " scale " in call or " patch " in call]
 
 
 def test_another_cluster_is_reached_as_the_stack_says(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +157,7 @@ def test_another_cluster_is_reached_as_the_stack_says(play: pathlib.Path, capsys
 def test_the_clusters_refusal_is_told(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In kubectl's own words."""
     answers(play, "deployments", deployment("tp1", 1))
+    answers(play, "jobs")
     (play / "refusal").write_text("Error from server (Forbidden): you may not\n", encoding="utf-8")
 
     assert refused(capsys, "stop") == "kubectl failed: Error from server (Forbidden): you may not\n"
