@@ -21,8 +21,10 @@ from optimal_tp.report.headline import answer, certainty, otherwise
 from optimal_tp.report.physics.claims_in_words import TOPIC, limit_claim
 from optimal_tp.report.physics.extrapolations import WHAT_IF_TOPIC, what_if_claim
 from optimal_tp.report.predicted import predicted_claim
+from optimal_tp.report.words import holds
 from optimal_tp.verdict.analysis import Analysis, LatencySplit
 from optimal_tp.verdict.comparisons import UNIT, turned_to
+from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.latency import medians_alone
 from optimal_tp.verdict.predictions import PLANNED_WORDS, Prediction
 
@@ -69,6 +71,7 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
     ]
     if analysis.verdict.outcome != "void":
         found += [
+            ("Caveats", _caveats(analysis.verdict)),
             ("By limit", by_limit_claim(analysis)),
             ("Latency", latency_claim(analysis)),
             ("Equal cores", equal_cores_claim(analysis)),
@@ -86,6 +89,13 @@ def claims(analysis: Analysis) -> tuple[Claim, ...]:
         ("Run", run_claim(analysis)),
     ]
     return tuple(Claim(topic=topic, sentence=sentence) for topic, sentence in found if sentence)
+
+
+def _caveats(verdict: Verdict) -> str:
+    """Return what limits the figures of a run that is not settled; a settled one says so beside its certainty."""
+    if verdict.outcome == "settled" or not verdict.caveats:
+        return ""
+    return " ".join(holds(each).replace("It holds ", "The figures hold ", 1) for each in verdict.caveats)
 
 
 def latency_claim(analysis: Analysis) -> str:

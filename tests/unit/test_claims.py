@@ -249,6 +249,14 @@ def test_certainty_of_an_open_run_says_what_may_settle_it() -> None:
     )
 
 
+def test_an_open_run_says_what_limits_its_figures_once() -> None:
+    """On the terminal and in report.md too; a settled run has them in its certainty, a void one claims nothing."""
+    found = {claim.topic: claim.sentence for claim in claims(analysed(blocks=2))}
+
+    assert found["Caveats"].startswith("The figures hold for these server processes: each was started once, ")
+    assert "Caveats" not in topics(claims(analysed()))
+
+
 def test_certainty_does_not_invent_a_number_of_blocks() -> None:
     """A question that no reachable number settles has none."""
     verdict = dataclasses.replace(
