@@ -1,4 +1,4 @@
-"""``python -m bench.costs``: what each step of a request costs the client, in microseconds, without network."""
+"""``python -m bench.client_costs``: what each step of a request costs the client, in microseconds, without network."""
 
 import argparse
 import asyncio

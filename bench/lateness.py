@@ -1,4 +1,4 @@
-"""``python -m bench.timers``: how late a thousand planned moments a second come through, by kind of timer."""
+"""``python -m bench.lateness``: how late a thousand planned moments a second come through, by kind of timer."""
 
 import argparse
 import asyncio
