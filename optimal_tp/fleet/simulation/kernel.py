@@ -4,6 +4,9 @@ Each request draws one rank. While its server has k requests in service, it adva
 among those measured with k in service: ``dt`` seconds complete ``dt / seconds(k, rank)`` of its work. At a constant
 concurrency its service time is therefore the measured one. When the concurrency changes during its service, each
 stretch advances at its own speed.
+
+numba keeps what it compiled beside this file, under each function's name and first line, with the types' classes by
+name: rename a class only together with a function or its line, or the cache of an older version cannot be read.
 """
 
 import typing
