@@ -11,12 +11,12 @@ import argparse
 import json
 import pathlib
 import sys
-import typing
 
 from optimal_tp.cli.stack.kubectl import kubectl_of
 from optimal_tp.cli.stack.results import STACK_HELP
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack
+from optimal_tp.cluster.sightings import job
 from optimal_tp.facts.names import PART
 
 
@@ -33,12 +33,11 @@ def main(options: argparse.Namespace) -> int:
     stack = selected_stack(options.stack, pathlib.Path())
     with kubectl_of(stack) as kubectl:
         parts = kubectl.items("deployments", "--selector", PART)
-        jobs = [_name(each) for each in kubectl.items("jobs", "--selector", PART) if _runs(each)]
-        going = [each for each in parts if each["spec"].get("replicas", 1)]
-        generators, servers = (
-            sorted(_name(each) for each in going if (_part(each) == "server") == is_server)
-            for is_server in (False, True)
-        )
+        seen = [job(each) for each in kubectl.items("jobs", "--selector", PART)]
+        jobs = [each.name for each in seen if each.ending is None and not each.is_suspended]
+        going = [each["metadata"] for each in parts if each["spec"].get("replicas", 1)]
+        servers = sorted(each["name"] for each in going if each["labels"][PART] == "server")
+        generators = sorted({each["name"] for each in going} - {*servers})
         if generators:
             kubectl("scale", "--replicas", "0", *(f"deployment/{name}" for name in generators))
         for name in jobs:
@@ -62,18 +61,3 @@ def main(options: argparse.Namespace) -> int:
     sys.stdout.write("Karpenter removes their nodes after infra.neuron.consolidate_after_minutes; the rest of the\n")
     sys.stdout.write(f"stack bills until: pulumi destroy --stack {stack}\n")
     return 0
-
-
-def _name(found: dict[str, typing.Any]) -> str:
-    return str(found["metadata"]["name"])
-
-
-def _part(found: dict[str, typing.Any]) -> str:
-    return str(found["metadata"].get("labels", {}).get(PART))
-
-
-def _runs(job: dict[str, typing.Any]) -> bool:
-    """Return whether ``job`` has neither ended nor is suspended."""
-    conditions = job.get("status", {}).get("conditions", [])
-    ended = any(each["type"] in {"Complete", "Failed"} and each["status"] == "True" for each in conditions)
-    return not ended and not job["spec"].get("suspend", False)
