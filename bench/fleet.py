@@ -27,9 +27,11 @@ from optimal_tp.fleet.engine.replay import METRICS
 from optimal_tp.fleet.simulation.answers import Metric, Percentile, ServerModel
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Effort, Fleet, simulate
+from optimal_tp.fleet.simulation.times import ServiceTimes
 from optimal_tp.measurement.estimate import Interval, bounds, figure, ranged
 from optimal_tp.measurement.samples import Sample
 from optimal_tp.results.source import read, samples_in
+from optimal_tp.settings.workload import Load
 from optimal_tp.verdict.evidence import examine
 from optimal_tp.verdict.statistics import percentile_point
 from tests.fakes_server import Script, ScriptedServer
@@ -40,6 +42,8 @@ RUNS = 200
 SHARES = (0.4, 0.6, 0.8)
 """Rates, as shares of what the servers complete with every slot taken."""
 ASKED: tuple[Percentile, ...] = tuple((metric, percent) for metric in METRICS for percent in (50.0, 99.0))
+TABLE = 10_000
+"""Lengths in the table that the drives draw from."""
 SCRIPT = Script(model="Qwen/Qwen3-0.6B", ttft_seconds=0.06, spread_seconds=0.08, gap_seconds=0.002, slots=1)
 LIMIT_MS = 10_000
 """More than any answer takes here."""
@@ -76,9 +80,12 @@ def main(arguments: typing.Sequence[str]) -> int:
         if options.settings is None:
             settings.write_text(yaml.safe_dump(SETTINGS))
         load = yaml.safe_load(settings.read_text())["workloads"]["load"]
+        lengths = _lengths(folder, Load.model_validate(load))
         times = _measured(folder, settings, options.degree, urls[0])
         if isinstance(times, EngineModel):
             print(f"Step by step: {times.costs}")
+        elif isinstance(times, ServiceTimes):
+            print(f"From service times, because {times.why}")
         print(
             "| servers | share of capacity | requests/s | | predicted, ms | one run as long | measured, ms "
             "| predicted over measured | requests |"
@@ -89,7 +96,7 @@ def main(arguments: typing.Sequence[str]) -> int:
                 rate = share * servers * times.capacity_per_second
                 fleet = Fleet(replicas=servers, routing="round-robin", arrivals=Arrivals(rate_per_second=rate))
                 seed = 10 * servers + SHARES.index(share)
-                found, valid = _driven(folder, urls[:servers], rate, options.seconds, load, seed)
+                found, valid = _driven(folder, urls[:servers], rate, options.seconds, lengths, seed)
                 _print(times, fleet, share, found, valid=valid)
     return 0
 
@@ -119,17 +126,26 @@ def _measured(folder: pathlib.Path, settings: pathlib.Path, degree: int, url: st
     return times
 
 
+def _lengths(folder: pathlib.Path, load: Load) -> pathlib.Path:
+    """Write a table of lengths as the run draws them: a drive with requests of one length would be another load."""
+    low, high = load.output_range
+    drawn = np.random.default_rng(1).integers(low, high + 1, TABLE)
+    table = folder / "lengths.csv"
+    rows = "".join(f"{load.prompt_tokens},{tokens}\n" for tokens in drawn)
+    table.write_text(f"prompt_tokens,output_tokens\n{rows}")
+    return table
+
+
 def _driven(
     folder: pathlib.Path,
     urls: typing.Sequence[str],
     rate: float,
     seconds: float,
-    load: dict[str, typing.Any],
+    lengths: pathlib.Path,
     seed: int,
 ) -> tuple[list[Sample], bool]:
     """Return the samples of an open load without its first tenth, and whether it passed its audit."""
     output = folder / f"load-{seed}.json"  # a samples file that is there would be added to
-    sizes = ("--prompt-tokens", str(load["prompt_tokens"]), "--max-tokens", str(load["output_tokens"]))
     valid = _run(
         "load",
         *urls,
@@ -139,7 +155,8 @@ def _driven(
         f"{rate:.4f}",
         "--seconds",
         f"{seconds:g}",
-        *sizes,
+        "--trace",
+        str(lengths),
         "--stream",
         "--ignore-eos",
         "--limit-ms",

@@ -25,6 +25,8 @@ class TrueEngine:
     slots: int
     prefill_first: bool = False
     overhead: float = 0.0
+    batching: float = 0.0
+    """What a step with several sequences takes beside."""
     prompts: tuple[int, int] = (8, 24)
     """Tokens, evenly between these."""
     outputs: tuple[int, int] = (8, 24)
@@ -35,7 +37,8 @@ class TrueEngine:
         """Return requests per second of a full engine, by the mean request: for loads, not for comparisons."""
         outputs, prompts = sum(self.outputs) / 2, sum(self.prompts) / 2
         entering = self.slots / outputs
-        seconds = self.base + self.per_sequence * self.slots + self.per_prompt_token * prompts * entering
+        seconds = self.base + self.batching + self.per_sequence * self.slots
+        seconds += self.per_prompt_token * prompts * entering
         if self.prefill_first:
             seconds += self.base * (1 - (1 - 1 / outputs) ** self.slots) + self.per_sequence * entering
         return entering / seconds
@@ -117,6 +120,7 @@ class Bench:
             prompts = sum(one.prompt for one in here)
             active = here if engine.prefill_first and here else running + here
             seconds = engine.base + engine.per_sequence * len(active) + engine.per_prompt_token * prompts
+            seconds += engine.batching if len(active) > 1 else 0.0
             clock += seconds * math.exp(self.random.gauss(0, engine.jitter))
             for one in active:
                 one.tokens.append(clock)
@@ -210,6 +214,7 @@ class Steps(typing.NamedTuple):
     """The engine as the compiled loop reads it."""
 
     base: float
+    batching: float
     per_sequence: float
     per_prompt_token: float
     slots: int
@@ -221,7 +226,7 @@ class Steps(typing.NamedTuple):
 def steps_of(engine: TrueEngine, seed: int = 0) -> Steps:
     """Return the engine for ``stepwise``."""
     factors = np.exp(np.random.default_rng(seed).normal(0.0, engine.jitter, 10_007))
-    costs = engine.base, engine.per_sequence, engine.per_prompt_token
+    costs = engine.base, engine.batching, engine.per_sequence, engine.per_prompt_token
     return Steps(*costs, engine.slots, engine.prefill_first, factors)
 
 
@@ -248,6 +253,7 @@ def stepwise(sent: np.ndarray, prompts: np.ndarray, outputs: np.ndarray, steps: 
         only_new = steps.prefill_first and entered > 0
         sequences = entered if only_new else inside + entered
         seconds = steps.base + steps.per_sequence * sequences + steps.per_prompt_token * prompt
+        seconds += steps.batching if sequences > 1 else 0.0
         clock += seconds * steps.factors[done % len(steps.factors)]
         done += 1
         for one in range(upcoming - entered if only_new else oldest, upcoming):

@@ -33,10 +33,12 @@ def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
     name, costs = one.candidate.name, model.costs
     order = "have a step of their own" if costs.prefill_first else "share it with the tokens of other requests"
     beside = f"; each request takes {_ms(costs.overhead_seconds)} beside its steps" if costs.overhead_seconds else ""
+    several = f", {_ms(costs.batching_seconds)} more if it has several sequences" if costs.batching_seconds else ""
     yield (
-        f"{name} is simulated step by step: a step takes {_ms(costs.base_seconds)}, {_ms(costs.per_sequence_seconds)} "
-        f"for each sequence and {_ms(costs.per_prompt_token_seconds)} for each prompt token that enters; prompts "
-        f"{order}{beside}. Fitted to {model.count:,} requests with up to {model.most_in_flight} in a step."
+        f"{name} is simulated step by step: a step takes {_ms(costs.base_seconds)}{several}, "
+        f"{_ms(costs.per_sequence_seconds)} for each sequence and {_ms(costs.per_prompt_token_seconds)} for each "
+        f"prompt token that enters; prompts {order}{beside}. "
+        f"Fitted to {model.count:,} requests with up to {model.most_in_flight} in a step."
     )
     errors = [
         f"{METRIC_WORDS[metric]} {', '.join(shares)}"

@@ -138,6 +138,8 @@ class _Larger:
             dataclasses.replace(
                 costs,
                 base_seconds=self._grown(costs.base_seconds, *weights),
+                # The floor under the step is in the base already.
+                batching_seconds=self._grown(costs.batching_seconds, *weights[:2], 0.0),
                 per_sequence_seconds=self._grown(costs.per_sequence_seconds, *values),
                 per_prompt_token_seconds=self._grown(costs.per_prompt_token_seconds, *products),
             )

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.measurement  # compiling the simulation and running it 
 TP1 = Candidate(1)
 MIXED = TrueEngine(base=0.01, per_sequence=0.0006, per_prompt_token=0.0002, slots=16, overhead=0.003)
 FIRST = dataclasses.replace(MIXED, prefill_first=True)
+LEAPING = dataclasses.replace(MIXED, batching=0.02)
 BOTH = pytest.mark.parametrize("engine", [MIXED, FIRST], ids=["mixed steps", "prefill first"])
+ALL = pytest.mark.parametrize("engine", [MIXED, FIRST, LEAPING], ids=["mixed steps", "prefill first", "leaping"])
 ASKED: tuple[Percentile, ...] = tuple((metric, share) for metric in replay.METRICS for share in (50.0, 99.0))
 
 
@@ -45,7 +47,8 @@ def _engine(
     prefill_first: bool = False,
     seen: int | None = None,
 ) -> EngineSteps:
-    return EngineSteps(base, per_sequence, per_prompt_token, prefill_first, slots, slots if seen is None else seen)
+    seen = slots if seen is None else seen
+    return EngineSteps(base, 0.0, per_sequence, per_prompt_token, prefill_first, slots, seen)
 
 
 def _model(bench: Bench) -> EngineModel:
@@ -54,7 +57,7 @@ def _model(bench: Bench) -> EngineModel:
     return found
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("load", [0.5, 0.95])
 def test_steps_taken_together_are_the_steps_one_by_one(engine: TrueEngine, load: float) -> None:
     """To rounding, for every request of a stream."""
@@ -71,7 +74,7 @@ def test_steps_taken_together_are_the_steps_one_by_one(engine: TrueEngine, load:
         slots=engine.slots,
         prefill_first=engine.prefill_first,
     )
-    totals, waits, _, _ = run(work, mine, 1)
+    totals, waits, _, _ = run(work, mine._replace(batching=engine.batching), 1)
 
     assert totals == pytest.approx(lasts - arrivals, abs=1e-6)
     assert waits == pytest.approx(firsts - arrivals, abs=1e-6)
@@ -116,7 +119,7 @@ def test_a_closed_loop_sends_when_an_answer_came() -> None:
     assert totals == pytest.approx([1.0, 2.0, 1.5, 1.5])
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("jitter", [0.0, 0.1], ids=["steady", "steps vary by 10 %"])
 def test_a_run_gives_the_costs_back(engine: TrueEngine, jitter: float) -> None:
     """Within a few percent, and the order of work with them."""
@@ -124,6 +127,7 @@ def test_a_run_gives_the_costs_back(engine: TrueEngine, jitter: float) -> None:
 
     assert costs.prefill_first == engine.prefill_first
     assert costs.base_seconds == pytest.approx(0.01, rel=0.03)
+    assert costs.batching_seconds == pytest.approx(engine.batching, rel=0.05)
     assert costs.per_sequence_seconds == pytest.approx(0.0006, rel=0.05)
     assert costs.per_prompt_token_seconds == pytest.approx(0.0002, rel=0.07)
     assert costs.overhead_seconds == pytest.approx(0.003, rel=0.2)

@@ -26,6 +26,7 @@ def engine(candidate: Candidate, base_seconds: float, *, prompt_seconds: float =
     """Return an engine of four slots, fitted to prompts of 100 and outputs of 20 tokens."""
     costs = Costs(
         base_seconds=base_seconds,
+        batching_seconds=0.0,
         per_sequence_seconds=0.0,
         per_prompt_token_seconds=prompt_seconds,
         overhead_seconds=0.0,

@@ -28,13 +28,18 @@ Timed = tuple[Turn, typing.Sequence[Sample]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Equations:
-    """One row each: ``seconds = base * steps + per_sequence * sequences + per_prompt_token * prompts + overhead``."""
+    """One row each.
+
+    ``seconds = base * steps + batching * shared + per_sequence * sequences + per_prompt_token * prompts + overhead``
+    """
 
     seconds: np.ndarray
     steps: np.ndarray
     """Steps in the stretch, if prompts enter beside running sequences."""
     prefills: np.ndarray
     """Further steps in the stretch, if prompts take steps for themselves."""
+    shared: np.ndarray
+    """Those of the steps in which another sequence took part."""
     sequences: np.ndarray
     """Running sequences, summed over the steps: the tokens that all requests at the server received."""
     prompts: np.ndarray
@@ -78,11 +83,12 @@ def equations(timed: typing.Sequence[Timed]) -> Equations | None:
         seconds=table[:, 0],
         steps=table[:, 1],
         prefills=table[:, 2],
-        sequences=table[:, 3],
-        prompts=table[:, 4],
-        overheads=table[:, 5],
-        groups=table[:, 6].astype(np.int64),
-        turns=table[:, 7].astype(np.int64),
+        shared=table[:, 3],
+        sequences=table[:, 4],
+        prompts=table[:, 5],
+        overheads=table[:, 6],
+        groups=table[:, 7].astype(np.int64),
+        turns=table[:, 8].astype(np.int64),
     )
 
 
@@ -120,6 +126,12 @@ class _Timeline:
         prefills = 0 if not len(own) else 1 + int(np.sum(np.diff(own) > apart))
         return float(prefills), float(high - low), float(self.entered[last] - self.entered[first])
 
+    def shared(self, own: np.ndarray, apart: float) -> float:
+        """Return at how many of a request's ``own`` tokens another request was running too."""
+        begun = np.searchsorted(self.firsts, own + apart, side="right")
+        ended = np.searchsorted(self.lasts, own - apart, side="left")
+        return float(np.sum(begun - ended > 1))
+
     def is_idle(self, moment: float) -> bool:
         """Whether every request with a first token by ``moment`` also had its last by then."""
         begun, ended = (np.searchsorted(all_of, moment, side="right") for all_of in (self.firsts, self.lasts))
@@ -149,7 +161,8 @@ def _at_one_server(samples: typing.Sequence[Sample], group: int, turn: int) -> l
         near = SAME_STEP * step
         if count > 1 and last > first and one.status == "ok":
             prefills, tokens, prompts = line.between(first + near, last + near, near)
-            rows.append(np.array([last - first, count - 1, prefills, tokens, prompts, 0.0, group, turn]))
+            shared = line.shared(_moments(one)[1:], near)
+            rows.append(np.array([last - first, count - 1, prefills, shared, tokens, prompts, 0.0, group, turn]))
         sent = one.intended_seconds if one.sent_seconds is None else one.sent_seconds
         begun = line.before(first - near)
         start = max(sent, begun)
@@ -157,5 +170,6 @@ def _at_one_server(samples: typing.Sequence[Sample], group: int, turn: int) -> l
         if first > start and (line.is_exact or (sent > begun and line.is_idle(sent) and line.is_idle(first - near))):
             _, tokens, prompts = line.between(first - near, first + near, near)
             # The step is its own whichever way the engine works: a prompt's step is counted once.
-            rows.append(np.array([first - start, 1, 0.0, tokens, prompts, float(sent > begun), group + 1, turn]))
+            waited, shared = float(sent > begun), float(tokens > 1)
+            rows.append(np.array([first - start, 1, 0.0, shared, tokens, prompts, waited, group + 1, turn]))
     return rows

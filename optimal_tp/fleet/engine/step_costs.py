@@ -8,6 +8,8 @@ import scipy.optimize
 from optimal_tp.fleet.engine.equations import Equations
 from optimal_tp.fleet.engine.stepping import EngineSteps
 
+LEAP = 0.1
+"""Share of the loss that a cost of batching must remove to be part of the model: chance removes some of it too."""
 ROUNDS = 30
 OUTLIER = 1.345
 """Residuals beyond this many standard deviations count less, in proportion (Huber, "Robust Estimation of a Location
@@ -21,9 +23,17 @@ _SINGULAR = 1e-12
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Seconds of one step: ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``."""
+    """Seconds of one step.
+
+    ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``, and ``batching`` with several
+    sequences.
+    """
 
     base_seconds: float
+    batching_seconds: float
+    """0 unless the run shows a leap between one sequence and two. vLLM on CPUs leaps there: its matrix products take
+    another path for a single row (with two layers of Qwen3-0.6B on one core 47 ms for one sequence, 136 for two, 153
+    for three; 2026-11-28)."""
     per_sequence_seconds: float
     per_prompt_token_seconds: float
     overhead_seconds: float
@@ -35,7 +45,13 @@ class Costs:
     def engine(self, slots: int, seen: int) -> EngineSteps:
         """Return the engine as the compiled loop reads it."""
         return EngineSteps(
-            self.base_seconds, self.per_sequence_seconds, self.per_prompt_token_seconds, self.prefill_first, slots, seen
+            self.base_seconds,
+            self.batching_seconds,
+            self.per_sequence_seconds,
+            self.per_prompt_token_seconds,
+            self.prefill_first,
+            slots,
+            seen,
         )
 
 
@@ -51,24 +67,36 @@ class CostFit:
 
 
 def fit(rows: Equations) -> CostFit | None:
-    """Return the better of both orders of work; None where no step costs anything."""
-    fits = [one for first in (False, True) if (one := fit_order(rows, prefill_first=first)) is not None]
+    """Return the better of both orders of work; None where no step costs anything.
+
+    A cost of batching is fitted only if that removes the share LEAP of the loss.
+    """
+    plain, leaping = (_better_order(rows, batching=batching) for batching in (False, True))
+    if plain is None or leaping is None:
+        return plain or leaping
+    return leaping if leaping.loss < (1 - LEAP) * plain.loss else plain
+
+
+def _better_order(rows: Equations, *, batching: bool) -> CostFit | None:
+    orders = (False, True)
+    fits = [one for first in orders if (one := fit_order(rows, prefill_first=first, batching=batching)) is not None]
     # If both fit equally well (no prompt ever entered beside running sequences), prompts share their step.
     return min(fits, key=lambda one: (one.loss, one.costs.prefill_first), default=None)
 
 
-def fit_order(rows: Equations, *, prefill_first: bool) -> CostFit | None:
-    """Return the fit with one order of work.
+def fit_order(rows: Equations, *, prefill_first: bool, batching: bool) -> CostFit | None:
+    """Return the fit with one order of work, with or without a cost of batching.
 
     Least squares of relative residuals with all costs at least zero (Lawson and Hanson, "Solving Least Squares
     Problems", 1974, chapter 23), reweighted until outliers no longer pull. Every load counts alike, whatever the
     number of its requests. Same rows, same answer.
     """
     steps = rows.steps + (rows.prefills if prefill_first else 0.0)
-    columns = np.column_stack([steps, rows.sequences, rows.prompts, rows.overheads]) / rows.seconds[:, None]
+    shared = rows.shared if batching else np.zeros(len(steps))
+    columns = np.column_stack([steps, rows.sequences, rows.prompts, rows.overheads, shared]) / rows.seconds[:, None]
     table = np.column_stack([columns, np.ones(len(columns))])
     even = 1.0 / np.bincount(rows.groups)[rows.groups]
-    weights, found = even, np.zeros(4)
+    weights, found = even, np.zeros(columns.shape[1])
     for _ in range(ROUNDS):
         solved = _solved((table * weights[:, None]).T @ table)
         residuals = np.abs(columns @ solved - 1)
@@ -111,9 +139,10 @@ def _solved(products: np.ndarray) -> np.ndarray:
 
 
 def _costs(found: np.ndarray, *, prefill_first: bool) -> Costs:
-    base, per_sequence, per_prompt_token, overhead = map(float, found)
+    base, per_sequence, per_prompt_token, overhead, batching = map(float, found)
     return Costs(
         base_seconds=base,
+        batching_seconds=batching,
         per_sequence_seconds=per_sequence,
         per_prompt_token_seconds=per_prompt_token,
         overhead_seconds=overhead,

@@ -1,7 +1,8 @@
 """The compiled inner loop of the engine's simulation: servers that work in steps, their queues, and a router.
 
 In every step each sequence of a server gives one token. Waiting requests enter free slots between two steps, first
-come, first served. A step takes ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``.
+come, first served. A step takes ``base + per_sequence * sequences + per_prompt_token * prompt tokens that enter``, and
+``batching`` more if it has several sequences.
 
 Between two arrivals or departures all steps of a server are alike, so they are taken together: the cost is one pass
 over the running sequences for each arrival and departure, whatever the number of tokens.
@@ -36,6 +37,8 @@ class EngineSteps(typing.NamedTuple):
     """The costs of a server's step, in seconds, and its order of work."""
 
     base: float
+    batching: float
+    """What a step with more than one sequence takes beside."""
     per_sequence: float
     per_prompt_token: float
     prefill_first: bool
@@ -178,6 +181,8 @@ def _begin(state: EngineServers, behind: np.ndarray, work: Work, engine: EngineS
         for slot in range(1, busy):
             steps = min(steps, state.rest[server, slot])
     each = engine.base + engine.per_sequence * sequences + engine.per_prompt_token * prompts
+    if sequences > 1:
+        each += engine.batching
     state.fresh[server], state.alone[server] = fresh, alone
     state.begins[server], state.each[server], state.steps[server] = now, each, steps
     state.ends[server] = now + steps * each
