@@ -10,9 +10,9 @@ over the running sequences for each arrival and departure, whatever the number o
 
 import typing
 
-import numba
 import numpy as np
 
+from optimal_tp.fleet.compilation import compiled
 from optimal_tp.fleet.simulation.kernel import least_in_flight
 
 
@@ -78,7 +78,7 @@ class EngineServers(typing.NamedTuple):
 NO_ONE = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def run(work: Work, engine: EngineSteps, servers: int) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Return each request's total latency and time to first token, all slot-seconds, and the unmeasured slot-seconds.
 
@@ -118,7 +118,7 @@ def run(work: Work, engine: EngineSteps, servers: int) -> tuple[np.ndarray, np.n
     return totals, firsts, taken, unseen
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _idle(servers: int, slots: int) -> EngineServers:
     return EngineServers(
         np.full((servers, slots), NO_ONE),
@@ -136,7 +136,7 @@ def _idle(servers: int, slots: int) -> EngineServers:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _arrive(state: EngineServers, behind: np.ndarray, server: int, request: int) -> None:
     """Put a request at the end of a server's queue."""
     state.flight[server] += 1
@@ -147,7 +147,7 @@ def _arrive(state: EngineServers, behind: np.ndarray, server: int, request: int)
     state.tail[server] = request
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cut(state: EngineServers, server: int, now: float) -> None:
     """Make a server look at its queue after its step at ``now``."""
     passed = int((now - state.begins[server]) / state.each[server]) + 1
@@ -156,7 +156,7 @@ def _cut(state: EngineServers, server: int, now: float) -> None:
         state.ends[server] = state.begins[server] + passed * state.each[server]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _begin(state: EngineServers, behind: np.ndarray, work: Work, engine: EngineSteps, server: int, now: float) -> None:
     """Admit waiting requests, and plan the steps until a request leaves if no other arrives."""
     fresh, prompts = 0, 0.0
@@ -188,7 +188,7 @@ def _begin(state: EngineServers, behind: np.ndarray, work: Work, engine: EngineS
     state.ends[server] = now + steps * each
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _end(state: EngineServers, server: int, arrivals: np.ndarray, totals: np.ndarray, firsts: np.ndarray) -> int:
     """Hand out the tokens of the steps that ended; return how many requests left."""
     now, busy = state.ends[server], state.busy[server]

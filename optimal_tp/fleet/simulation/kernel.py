@@ -4,15 +4,13 @@ Each request draws one rank. While its server has k requests in service, it adva
 among those measured with k in service: ``dt`` seconds complete ``dt / seconds(k, rank)`` of its work. At a constant
 concurrency its service time is therefore the measured one. When the concurrency changes during its service, each
 stretch advances at its own speed.
-
-numba keeps what it compiled beside this file, under each function's name and first line, with the types' classes by
-name: rename a class only together with a function or its line, or the cache of an older version cannot be read.
 """
 
 import typing
 
-import numba
 import numpy as np
+
+from optimal_tp.fleet.compilation import compiled
 
 NO_ONE = -1
 
@@ -54,7 +52,7 @@ class SlotServers(typing.NamedTuple):
     """The slot of that request."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return total latency and time to the first token of each request, and the server-seconds at each cell.
 
@@ -108,7 +106,7 @@ def serve(requests: Requests, values: Values, servers: int, slots: int) -> tuple
     return totals, firsts, time_at
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def least_in_flight(flight: np.ndarray, rank: float) -> int:
     """Return the server with the fewest requests; the search starts at a place given by ``rank``, to prefer none."""
     servers = len(flight)
@@ -121,17 +119,17 @@ def least_in_flight(flight: np.ndarray, rank: float) -> int:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _value(requests: Requests, values: Values, request: int, cell: int) -> int:
     return int(values.starts[cell] + int(requests.ranks[request] * values.counts[cell]))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _cell(state: SlotServers, requests: Requests, server: int, request: int) -> int:
     return int(requests.shapes[request] * (state.served.shape[1] + 1) + state.busy[server])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
     state: SlotServers,
     requests: Requests,
@@ -158,7 +156,7 @@ def _advance(  # noqa: PLR0913, PLR0917 - compiled: no keyword-only arguments
     state.last[server] = now
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _release(state: SlotServers, server: int) -> int:
     """Free the slot of the request that leaves, and return the request."""
     slot = state.leaver[server]
@@ -170,7 +168,7 @@ def _release(state: SlotServers, server: int) -> int:
     return int(request)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _look_ahead(state: SlotServers, requests: Requests, values: Values, server: int, now: float) -> None:
     """Note which request of a server leaves next, and when, if no other arrives."""
     state.leaves[server] = np.inf
