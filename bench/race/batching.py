@@ -66,7 +66,7 @@ PROMPT = 32
 Table = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 ARRIVED, LEFT, LENGTH, FIRST, ENDED, DECIDED = range(6)
-"""Columns of the table of requests: moments in seconds, -1 for not yet; tokens left and in all; whether counted."""
+"""Columns of the table of requests: moments in seconds, -1 for not yet; tokens left and in all; 1 once decided."""
 HEAD, TAIL, COUNT, FRESH, HELD = range(5)
 """Columns of the table of servers: ends of its queue, sequences, those of them without a token, tokens in memory."""
 OPEN, MISSED, HIT = range(3)
@@ -118,12 +118,16 @@ def _turn(  # noqa: PLR0913, PLR0917 - the state of a compiled loop
     limits: tuple[float, float, float],
     sizes: tuple[int, int, int, int],
 ) -> float:
-    """Fill in what becomes of ``requests``, until all that count are decided; return when that is."""
+    """Fill in what becomes of ``requests``, until all that count are decided; return when that is.
+
+    Arrivals ascend, so one place says up to which request all are too old for a limit: nobody is looked at twice.
+    """
     prefill_first, memory, oldest, end = sizes
     until = np.full(len(servers), np.inf)
     turn, next_one, now = 0, 0, 0.0
+    late = untold = oldest
     while oldest < end and next_one < len(requests):
-        server = int(np.argmin(until))
+        server = _first_to_end(until)
         if requests[next_one, ARRIVED] <= until[server]:
             now = requests[next_one, ARRIVED]
             server = _least_busy(servers, turn)
@@ -134,19 +138,34 @@ def _turn(  # noqa: PLR0913, PLR0917 - the state of a compiled loop
         else:
             now = until[server]
             until[server] = np.inf
-            _end_step(requests, servers[server], running[server], now, prefill_first)
-        for request in range(oldest, min(next_one, end)):
-            if requests[request, DECIDED] <= OPEN:
-                requests[request, DECIDED] = _fate(requests[request], now, limits)
-        while oldest < min(next_one, end) and requests[oldest, DECIDED] > OPEN:
+            _end_step(requests, servers, running, server, now, prefill_first)
+        known = min(next_one, end)
+        while late < known and now - requests[late, ARRIVED] > limits[0]:
+            requests[late, DECIDED] = 1.0
+            late += 1
+        while untold < known and now - requests[untold, ARRIVED] > limits[1]:
+            if requests[untold, FIRST] < 0:
+                requests[untold, DECIDED] = 1.0
+            untold += 1
+        while oldest < known and requests[oldest, DECIDED] > 0:
             oldest += 1
         if until[server] == np.inf:
-            _admit(requests, servers[server], queue[server], running[server], memory)
+            _admit(requests, servers, queue, running, server, memory)
             if servers[server, COUNT] > 0:
                 fresh = servers[server, FRESH]
                 sequences = fresh if prefill_first and fresh > 0 else servers[server, COUNT]
                 until[server] = now + times[0] + times[1] * sequences + times[2] * fresh
     return now
+
+
+@numba.njit(cache=True)
+def _first_to_end(until: Table) -> int:
+    """Return the server whose step ends first, of several the first."""
+    found = 0
+    for server in range(1, len(until)):
+        if until[server] < until[found]:
+            found = server
+    return found
 
 
 @numba.njit(cache=True)
@@ -162,24 +181,26 @@ def _least_busy(servers: Places, turn: int) -> int:
 
 
 @numba.njit(cache=True)
-def _end_step(requests: Table, server: Places, running: Places, now: float, prefill_first: int) -> None:
+def _end_step(requests: Table, servers: Places, running: Places, server: int, now: float, prefill_first: int) -> None:
     """Give a token to whoever took part in the step that ends."""
-    old = server[COUNT] - server[FRESH] if prefill_first and server[FRESH] > 0 else 0
+    count = servers[server, COUNT]
+    old = count - servers[server, FRESH] if prefill_first and servers[server, FRESH] > 0 else 0
     kept = 0
-    for place in range(server[COUNT]):
-        request = running[place]
+    for place in range(count):
+        request = running[server, place]
         if place >= old:
             requests[request, LEFT] -= 1
             if requests[request, FIRST] < 0:
                 requests[request, FIRST] = now
         if place >= old and requests[request, LEFT] == 0:
             requests[request, ENDED] = now
-            server[HELD] -= _blocks(requests[request, LENGTH])
+            requests[request, DECIDED] = 1.0
+            servers[server, HELD] -= _blocks(requests[request, LENGTH])
         else:
-            running[kept] = request
+            running[server, kept] = request
             kept += 1
-    server[COUNT] = kept
-    server[FRESH] = 0
+    servers[server, COUNT] = kept
+    servers[server, FRESH] = 0
 
 
 @numba.njit(cache=True)
@@ -189,18 +210,18 @@ def _blocks(tokens: float) -> int:
 
 
 @numba.njit(cache=True)
-def _admit(requests: Table, server: Places, queue: Places, running: Places, memory: int) -> None:
+def _admit(requests: Table, servers: Places, queue: Places, running: Places, server: int, memory: int) -> None:
     """Take whoever fits from the queue into the next step."""
-    while server[HEAD] < server[TAIL] and server[COUNT] < len(running):
-        request = queue[server[HEAD]]
+    while servers[server, HEAD] < servers[server, TAIL] and servers[server, COUNT] < running.shape[1]:
+        request = queue[server, servers[server, HEAD]]
         needed = _blocks(requests[request, LENGTH])
-        if memory > 0 and server[HELD] + needed > memory and server[COUNT] > 0:
+        if memory > 0 and servers[server, HELD] + needed > memory and servers[server, COUNT] > 0:
             break
-        server[HELD] += needed
-        server[HEAD] += 1
-        running[server[COUNT]] = request
-        server[COUNT] += 1
-        server[FRESH] += 1
+        servers[server, HELD] += needed
+        servers[server, HEAD] += 1
+        running[server, servers[server, COUNT]] = request
+        servers[server, COUNT] += 1
+        servers[server, FRESH] += 1
 
 
 @numba.njit(cache=True)

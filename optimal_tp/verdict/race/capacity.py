@@ -155,7 +155,8 @@ DISTURBED_DEVIATIONS = 4.0
 def is_disturbed(reading: Reading, by: CapacityFit) -> bool:
     """Whether so much less holds the limits than the fit expects that something else than the rate was at work."""
     expected = by.share(reading.log_rate)
+    if reading.share >= DISTURBED_SHARE * expected:
+        return False
     variance = max(expected * (1 - expected), by.asked * (1 - by.asked))
     spread = math.sqrt(REQUESTS_PER_TRIAL / 2 * variance / reading.counted)
-    below = expected - reading.share
-    return reading.share < DISTURBED_SHARE * expected and below > DISTURBED_DEVIATIONS * spread
+    return expected - reading.share > DISTURBED_DEVIATIONS * spread

@@ -67,6 +67,8 @@ class ShareScoring:
         self._blocks: dict[Candidate, dict[int, Reading]] = {candidate: {} for candidate in self._bracket}
         self._missed: set[Candidate] = set()
         self._held: set[Candidate] = set()
+        self._scored: dict[tuple[Candidate, int], dict[int, float]] = {}
+        """What was asked for since the last reading or fit: a block asks for the same scores several times."""
 
     def open_with(self, reading: Reading) -> None:
         """Take a reading of the bracket: it says where to begin, and is no evidence."""
@@ -81,12 +83,14 @@ class ShareScoring:
             self._note(reading)
 
     def _note(self, reading: Reading) -> None:
+        self._scored.clear()
         (self._missed if reading.share < self.asked else self._held).add(reading.candidate)
 
     def learn(
         self, candidates: collections.abc.Iterable[Candidate], oldest: collections.abc.Mapping[Candidate, int]
     ) -> None:
         """Fit every candidate that has a reading; disturbed turns do not take part."""
+        self._scored.clear()
         for candidate in candidates:
             own = [reading for block, reading in self._blocks[candidate].items() if block >= oldest[candidate]]
             used = own if len(own) >= BRACKET_BLOCKS else [*self._bracket[candidate], *own]
@@ -103,6 +107,12 @@ class ShareScoring:
 
     def scores(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         """Return the scores by block, from ``oldest`` on, of the turns that may be compared."""
+        key = candidate, oldest
+        if key not in self._scored:
+            self._scored[key] = self._score(candidate, oldest)
+        return self._scored[key]
+
+    def _score(self, candidate: Candidate, oldest: int) -> dict[int, float]:
         by = self.fits.get(candidate)
         if by is None or not self.is_bracketed(candidate):
             return {}
