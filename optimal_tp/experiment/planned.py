@@ -10,6 +10,7 @@ from optimal_tp.errors import Interrupted, ServerFailed
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.loadgen.counted import Counted
 from optimal_tp.loadgen.stretch import Stretch
 from optimal_tp.measurement.run import Ending, Part, RunRecord
 from optimal_tp.measurement.samples import Stage
@@ -124,6 +125,7 @@ class PlannedExperiment:
         )
         stretch = dataclasses.replace(
             stretch,
+            counted=_counted(turn, share),
             seconds=turn.seconds,
             requests=turn.requests,
             begin=self.origin + turn.begin_seconds,
@@ -134,6 +136,12 @@ class PlannedExperiment:
         if kept is not None and turn.stage != "warm_up":
             self.watcher.say(self.ledger.figures(kept))
         self.watcher.advance(turn.stage, done=turn.begin_seconds + turn.seconds)
+
+
+def _counted(turn: PlannedTurn, share: Share) -> Counted | None:
+    """Return the requests of all processes that count; None where ``share`` sends none whose end it could wait for."""
+    first, count = turn.counted or (0, 0)
+    return Counted(first=first, count=count) if count and first + count > share.index else None
 
 
 def planned_origin(part: Part) -> float:

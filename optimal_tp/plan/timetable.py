@@ -12,7 +12,7 @@ import typing
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.samples import Stage
-from optimal_tp.plan.schedule import Arrivals, Closed, Poisson
+from optimal_tp.plan.schedule import Arrivals, Closed, Poisson, Rotation, planned
 from optimal_tp.plan.traces import Trace, open_arrivals, recorded_arrivals
 from optimal_tp.settings.workload import Load, WorkloadSettings
 
@@ -37,6 +37,22 @@ class PlannedTurn:
     """Sends are intended within this."""
     requests: int | None = None
     """Most requests; None is no bound."""
+    warm_in_seconds: float = 0
+    """What is sent within this lets the servers reach their usual state, and does not count."""
+
+    @property
+    def counted(self) -> tuple[int, int] | None:
+        """Return the number of the first request that counts, and how many do; None: a closed loop counts all.
+
+        Both follow from the plan, so they are known before the turn, and to every process alike.
+        """
+        if isinstance(self.arrivals, Closed | Rotation):
+            return None
+        first, end = (
+            sum(1 for _ in planned(self.arrivals, seconds=seconds, requests=self.requests))
+            for seconds in (self.warm_in_seconds, self.seconds)
+        )
+        return (first, end - first) if end > first else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,11 +105,8 @@ def timetable(
     order = random.Random(f"{load.seed} order")
     turns = [
         dataclasses.replace(
-            _turn(
-                "block",
-                one,
-                _load(step, cores_used[one], load.seed, block, limited=limited, recorded=recorded),
-                load.block_seconds,
+            _stated(
+                load, "block", one, _load(step, cores_used[one], load.seed, block, limited=limited, recorded=recorded)
             ),
             block=block,
         )
@@ -128,8 +141,8 @@ def _before_blocks(
     turns = [_turn("warm_up", each, one, seconds, load.warm_up_requests) for each in sorted(cores_used)]
     turns += [_turn("idle", each, one, seconds, load.idle_requests) for each in sorted(cores_used)]
     turns += [
-        _turn(
-            "rising", each, _load(step, cores_used[each], load.seed, None, limited=limited, recorded=recorded), seconds
+        _stated(
+            load, "rising", each, _load(step, cores_used[each], load.seed, None, limited=limited, recorded=recorded)
         )
         for each in sorted(cores_used)
         for step in stated
@@ -145,12 +158,7 @@ def _held_out(
         return []
     rate = HELD_OUT_SHARE * min(load.rates_per_second_per_core)
     return [
-        _turn(
-            "held_out",
-            each,
-            _load(rate, cores_used[each], load.seed, None, limited=True, recorded=recorded),
-            load.block_seconds,
-        )
+        _stated(load, "held_out", each, _load(rate, cores_used[each], load.seed, None, limited=True, recorded=recorded))
         for each in sorted(cores_used)
     ]
 
@@ -185,6 +193,13 @@ def _turn(
         seconds=seconds,
         requests=requests,
     )
+
+
+def _stated(load: Load, stage: Stage, candidate: Candidate, arrivals: Arrivals) -> PlannedTurn:
+    """Return a turn at a stated load; an open one has a warm-in, by the same part as a turn of one load generator."""
+    turn = _turn(stage, candidate, arrivals, load.block_seconds)
+    part = load.warm_in / (load.warm_in + load.turn_length)
+    return dataclasses.replace(turn, warm_in_seconds=0 if arrivals.concurrency else part * load.block_seconds)
 
 
 def _placed(load: Load, turns: list[PlannedTurn]) -> tuple[PlannedTurn, ...]:

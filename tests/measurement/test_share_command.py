@@ -154,6 +154,20 @@ def test_every_turn_is_whole(together: Together) -> None:
     assert source.void == ()
 
 
+def test_the_warm_in_of_an_open_turn_does_not_count(together: Together) -> None:
+    """A fifth of the turn, as 5 is of 5 + 20; both pods know from the plan how many requests count after it."""
+    source = read(str(together.folder))
+    grouped = samples_by_turn(source.samples)
+    for turn in source.record.turns:
+        samples = grouped[key(turn)]
+        early = sum(one.intended_seconds - turn.start_seconds < 0.4 / 5 for one in samples)
+        if turn.rate_per_second is None:
+            assert (turn.uncounted, turn.counted) == (0, None)
+        else:
+            assert (turn.uncounted, turn.counted) == (early, turn.requests - early)
+            assert not turn.cut_short
+
+
 def _is_whole(turn: Turn, samples: list[Sample]) -> None:
     """Check that each sample of ``turn`` is there, whichever pod sent it."""
     numbers = [sample.request for sample in samples]

@@ -1,5 +1,6 @@
 """The timetable: the same for everybody, nothing overlaps, and it ends within the budget."""
 
+import dataclasses
 import itertools
 import typing
 
@@ -7,7 +8,7 @@ import pytest
 
 from optimal_tp.errors import SettingsError
 from optimal_tp.facts.candidates import Candidate
-from optimal_tp.plan.schedule import Closed, Poisson
+from optimal_tp.plan.schedule import Closed, Poisson, planned
 from optimal_tp.plan.timetable import Timetable, timetable, turn_seconds
 from optimal_tp.settings.workload import WorkloadSettings, parse_workloads
 from tests.fakes_candidates import TP1, TP2, TP4
@@ -98,6 +99,29 @@ def test_stated_rates_are_per_core_and_fresh_in_each_block() -> None:
     assert {rate for one, _, rate in found if one == TP1} == {1.0, 2.0}
     assert {rate for one, _, rate in found if one == TP2} == {2.0, 4.0}
     assert len({one.seed for one in found.values() if isinstance(one, Poisson)}) == 2 * (table.blocks + 1)
+
+
+def test_an_open_turn_begins_with_a_part_that_does_not_count() -> None:
+    """Of 20 s the first 4, as 5 are of 5 + 20; how many count after them is known from the plan."""
+    table = timetable(settings(LIMITS), CORES)
+    opened = [turn for turn in table.turns if turn.stage in {"rising", "block", "held_out"}]
+    others = [turn for turn in (*table.turns, *timetable(settings(), CORES).turns) if turn not in opened]
+
+    assert {turn.warm_in_seconds for turn in opened} == {pytest.approx(4)}
+    for turn in opened:
+        times = list(planned(turn.arrivals, seconds=20, requests=None)) if isinstance(turn.arrivals, Poisson) else []
+        warm_in = sum(moment < 4 for moment in times)
+        assert turn.counted == (warm_in, len(times) - warm_in)
+    assert {(turn.warm_in_seconds, turn.counted) for turn in others} == {(0, None)}
+
+
+def test_a_turn_with_nothing_after_its_warm_in_has_no_count() -> None:
+    """At so low a rate nothing can be fixed."""
+    turn = dataclasses.replace(
+        timetable(settings(LIMITS), CORES).turns[-1], arrivals=Poisson(rate_per_second=1e-6, seed=1)
+    )
+
+    assert turn.counted is None
 
 
 def test_candidates_share_the_luck_of_a_block() -> None:
