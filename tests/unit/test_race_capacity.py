@@ -66,6 +66,20 @@ def test_a_share_that_rises_with_the_rate_keeps_a_falling_slope() -> None:
     assert fit(rising, ASKED).slope == pytest.approx(LEAST_SLOPE)
 
 
+@pytest.mark.parametrize("steepness", [30.0, 100.0, 300.0, 1000.0])
+def test_a_steep_fall_keeps_its_capacity(steepness: float) -> None:
+    """Between the turns that all hit and those that all miss, wherever the turns lie: the fit does not run off."""
+    draw = random.Random(5)
+    for _ in range(50):
+        rates = sorted(draw.gauss(0, 0.1) for _ in range(draw.randrange(2, 20)))
+        shares = [1 / (1 + math.exp(min(700.0, steepness * rate - 2))) for rate in rates]
+        found = fit([reading(rate, share, counted=400) for rate, share in zip(rates, shares, strict=True)], ASKED)
+        held = [rate for rate, share in zip(rates, shares, strict=True) if share > 0.99]
+        missed = [rate for rate, share in zip(rates, shares, strict=True) if share < 0.01]
+
+        assert max(held, default=-math.inf) - 0.3 < found.log_capacity < min(missed, default=math.inf) + 0.3
+
+
 def test_the_fitted_share_at_the_capacity_is_the_asked_one() -> None:
     """That is what the capacity means."""
     found = fit(drawn(6, 1), ASKED)

@@ -6,6 +6,7 @@ import typing
 
 import numpy as np
 import numpy.typing as npt
+import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
 
@@ -96,10 +97,22 @@ Vector = npt.NDArray[np.float64]
 
 
 def _regression(rates: Vector, shares: Vector, trials: Vector, usual: float) -> tuple[float, float]:
-    """Return the logit at rate 0 and by how much it falls per unit of ``rates``."""
+    """Return the logit at rate 0 and by how much it falls per unit of ``rates``.
+
+    Where shares fall steeply a whole step of Newton's method overshoots, back and forth without end. The posterior
+    density has one top only, so a step is halved until it leads up.
+    """
+
+    def height(level: float, slope: float) -> float:
+        """Return the logarithm of the posterior density, but for a constant."""
+        logits = level - slope * rates
+        likelihood = float(trials @ (shares * logits - np.logaddexp(0.0, logits)))
+        return likelihood - (((level - usual) / USUAL_SHIFT) ** 2 + ((slope - USUAL_SLOPE) / SLOPE_SPREAD) ** 2) / 2
+
     level, slope = usual, USUAL_SLOPE
+    reached = height(level, slope)
     for _ in range(_MOST_STEPS):
-        chances = 1 / (1 + np.exp(-(level - slope * rates)))
+        chances = scipy.special.expit(level - slope * rates)
         misfit = trials * (shares - chances)
         weights = trials * chances * (1 - chances)
         pull = float(misfit.sum()) - (level - usual) / USUAL_SHIFT**2
@@ -113,15 +126,17 @@ def _regression(rates: Vector, shares: Vector, trials: Vector, usual: float) -> 
         if slope + steeper < LEAST_SLOPE:
             steeper = LEAST_SLOPE - slope
             up = (pull - mixed * steeper) / first
-        up = max(-_LONGEST_STEP, min(_LONGEST_STEP, up))
-        level, slope = level + up, slope + steeper
+        part = 1.0
+        while (now := height(level + part * up, slope + part * steeper)) < reached - _CLOSE and part > _LEAST_PART:
+            part /= 2
+        level, slope, reached = level + part * up, slope + part * steeper, now
         if abs(up) + abs(steeper) < _CLOSE:
             break
     return level, slope
 
 
 _MOST_STEPS = 50
-_LONGEST_STEP = 2.0
+_LEAST_PART = 1e-4
 _CLOSE = 1e-6
 
 
