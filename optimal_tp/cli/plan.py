@@ -19,10 +19,9 @@ from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
-from optimal_tp.fleet.agreement import held_out_rows
+from optimal_tp.fleet.agreement import held_out_rows, model_of
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, output_tokens_asked, parse_forecast, parse_limit, parse_rate
-from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
 from optimal_tp.fleet.page import page, pictures
 from optimal_tp.fleet.planning import ROUTINGS, FleetPlan, FleetQuestion, plan
@@ -98,7 +97,7 @@ def main(options: argparse.Namespace) -> int:
         rule = f"must not be void ({again.verdict.reasons[0]})"
         raise SettingsError([Problem(path="RUN", value=source.name, rule=rule, remedy="measure again")])
     settings = again.record.settings
-    measured = _measured(options, again, settings, limits)
+    measured = _measured(options, again, limits)
     chosen = (each.candidate for each in again.verdict.degrees if each.name == again.verdict.chosen)
     question = FleetQuestion(
         arrivals=Arrivals(rate_per_second=rate, burst_factor=options.burst, burst_seconds=options.burst_seconds),
@@ -184,7 +183,7 @@ def _text(path: pathlib.Path) -> str:
 
 
 def _measured(
-    options: argparse.Namespace, again: Retrial, settings: WorkloadSettings, limits: typing.Sequence[LatencyLimit]
+    options: argparse.Namespace, again: Retrial, limits: typing.Sequence[LatencyLimit]
 ) -> dict[Candidate, ServerModel]:
     """Return the models of the requested degrees. Raises SettingsError for a degree without samples."""
     sound = examine(again.record, again.samples).turns
@@ -197,7 +196,7 @@ def _measured(
         candidates = set() if degree in invalid else {of(turn) for turn, _ in sound if turn.degree == degree}
         for one in candidates:
             own = [pair for pair in sound if of(pair[0]) == one]
-            model = server_model(one, own, settings.model.batch_of(one))
+            model = model_of(again.record, one, own)
             if model is not None:
                 measured[one] = model
         if asked is not None and not any(one in measured for one in candidates):

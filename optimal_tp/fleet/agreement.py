@@ -3,6 +3,7 @@
 import typing
 
 from optimal_tp.facts.candidates import Candidate
+from optimal_tp.fleet.demand import lengths_asked
 from optimal_tp.fleet.engine.equations import Timed
 from optimal_tp.fleet.engine.fitting import server_model
 from optimal_tp.fleet.engine.replay import held_out
@@ -52,10 +53,15 @@ def models(
     found: dict[Candidate, tuple[ServerModel, list[Timed]]] = {}
     for candidate in sorted(each.candidate for each in verdict.degrees if each.word != "invalid"):
         own: list[Timed] = [pair for pair in sound if of(pair[0]) == candidate]
-        model = server_model(candidate, own, record.settings.model.batch_of(candidate)) if own else None
+        model = model_of(record, candidate, own) if own else None
         if model is not None:
             found[candidate] = (model, own)
     return found
+
+
+def model_of(record: RunRecord, candidate: Candidate, own: typing.Sequence[Timed]) -> ServerModel | None:
+    """Return the model of one candidate from ``own``, its sound turns; None without a usable request."""
+    return server_model(candidate, own, record.settings.model.batch_of(candidate), lengths_asked(record, own))
 
 
 def held_out_rows(model: ServerModel, own: typing.Sequence[Timed], routing: Routing) -> tuple[HeldOut, ...]:

@@ -3,14 +3,18 @@
 import csv
 import dataclasses
 import datetime as dt
+import itertools
 import math
 import re
 import typing
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.fleet.simulation.answers import Metric, Percentile
-from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, RunRecord
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn, counted
+from optimal_tp.plan.lengths import Shape, output_lengths
+from optimal_tp.plan.timetable import lengths_seed
 
 _RATE = re.compile(r"([0-9.eE+_]+)/(s|min|h)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -162,6 +166,36 @@ def output_tokens_asked(record: RunRecord, samples: typing.Iterable[Sample]) -> 
         return sum(load.output_range) / 2
     counts = [one.output_tokens for one in samples if one.status == "ok" and one.output_tokens is not None]
     return sum(counts) / len(counts) if counts else None
+
+
+def are_lengths_planned(record: RunRecord) -> bool:
+    """Whether requests and answers have the lengths that the settings draw."""
+    pins = {record.pins.get(PROMPT_TOKENS), record.pins.get(OUTPUT_TOKENS)}
+    return record.settings.load.trace is None and pins == {EXACT}
+
+
+def lengths_asked(record: RunRecord, turns: typing.Iterable[tuple[Turn, typing.Sequence[Sample]]]) -> tuple[Shape, ...]:
+    """Return the lengths that the counted requests of ``turns`` asked for, whatever became of them.
+
+    The longest are given up first, so those that succeeded are too short. Lengths are drawn again from the run's seed.
+    Empty where they are not planned, and where an answer has another length.
+    """
+    if not are_lengths_planned(record):
+        return ()
+    load = record.settings.load
+    least, most = load.output_range
+    found: list[Shape] = []
+    for turn, samples in turns:
+        lengths = output_lengths(least, most, seed=lengths_seed(load.seed, turn.stage, turn.block))
+        own = {sample.request: sample for sample in counted(turn, samples)}
+        drawn = itertools.islice(lengths or itertools.repeat(most), max(own, default=-1) + 1)
+        for request, length in enumerate(drawn):
+            if request not in own:
+                continue
+            if own[request].status == "ok" and own[request].output_tokens != length:
+                return ()
+            found.append(Shape(load.prompt_tokens, length))
+    return tuple(found)
 
 
 def _number(text: str) -> float | None:

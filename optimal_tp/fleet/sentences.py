@@ -4,7 +4,7 @@ import dataclasses
 import math
 import typing
 
-from optimal_tp.fleet.demand import METRIC_WORDS
+from optimal_tp.fleet.demand import METRIC_WORDS, are_lengths_planned
 from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
 from optimal_tp.measurement.estimate import degree_list, figure, percent, plural, ranged, usd
@@ -39,7 +39,7 @@ def words(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> Words:
         *(_loss(best, index) for index in range(len(best.losses))),
         _forecast(plan, best),
     ]
-    marks = [_place(plan, record), *model_marks(plan), *_failures(plan, verdict)]
+    marks = [_place(plan, record), *model_marks(plan), *_failures(plan, verdict, record)]
     warnings = (practice(record), _unsettled(verdict))
     return Words(
         headline=_doubt(verdict, record) + _headline(plan, best),
@@ -219,11 +219,11 @@ def _place(plan: FleetPlan, record: RunRecord) -> str:
     return "" if record.pins.get("instance") == kind else f"The plan assumes {kind}; the run does not record that type."
 
 
-def _failures(plan: FleetPlan, verdict: Verdict) -> typing.Iterator[str]:
+def _failures(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> typing.Iterator[str]:
+    what = "the simulation has only those that succeeded, without repeats, so it is too fast where long ones were lost"
+    if are_lengths_planned(record):
+        what = "the simulation has the lengths that all of them asked for, without repeats"
     for degree in verdict.degrees:
         if degree.failures and any(one.degree == degree.degree for one in plan.carried):
             ends = unanswered(degree.failed, degree.given_up)
-            yield (
-                f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; the simulation has only those that "
-                "succeeded, without repeats, so it is too fast where long ones were lost."
-            )
+            yield f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; {what}."

@@ -19,6 +19,7 @@ from optimal_tp.fleet.simulation.answers import Percentile
 from optimal_tp.fleet.simulation.arrivals import Arrivals
 from optimal_tp.fleet.simulation.simulation import Fleet, simulate
 from optimal_tp.fleet.simulation.times import ServiceTimes
+from optimal_tp.plan.lengths import Shape
 from optimal_tp.settings.workload import WorkloadSettings
 from tests.fakes_engine import Bench, TrueEngine, long_run, steps_of, stepwise, whole_run
 
@@ -228,6 +229,20 @@ def test_capacity_is_what_a_full_server_completes(engine: TrueEngine) -> None:
     assert model.least_capacity_per_second <= model.capacity_per_second
     assert below < 200
     assert above > 5_000
+
+
+def test_requests_have_the_lengths_that_were_asked_for() -> None:
+    """Those that ended were short; the plan simulates what was asked, and says how many were measured."""
+    bench = whole_run(MIXED)
+    asked = [Shape(16, 8 + number % 40) for number in range(400)]
+    short, long = engine_model(TP1, bench.timed, 16), engine_model(TP1, bench.timed, 16, asked)
+    assert isinstance(short, EngineModel)
+    assert isinstance(long, EngineModel)
+
+    assert (long.costs, long.count) == (short.costs, short.count)
+    assert long.mean_output_tokens == pytest.approx(27.5)
+    assert long.capacity_per_second < 0.8 * short.capacity_per_second
+    assert len(long.drawn(np.random.default_rng(1)).outputs) == 400
 
 
 def _fallen_back(timed: typing.Sequence[Timed], slots: int) -> str:

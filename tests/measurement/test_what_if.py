@@ -39,6 +39,7 @@ def engine(candidate: Candidate, base_seconds: float, *, prompt_seconds: float =
         resampled=(costs,) * 10,
         prompts=np.full(200, 100.0),
         outputs=np.full(200, 20),
+        count=200,
         most_in_flight=4,
         checks=(),
     )

@@ -1,12 +1,20 @@
 """What a person asks of a fleet, read or refused in one sentence."""
 
+import dataclasses
 import datetime as dt
+import itertools
 
 import pytest
 
 from optimal_tp.errors import SettingsError
-from optimal_tp.fleet.demand import parse_forecast, parse_limit, parse_rate
-from tests.fakes_samples import whole
+from optimal_tp.fleet.demand import lengths_asked, parse_forecast, parse_limit, parse_rate
+from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS, RunRecord
+from optimal_tp.measurement.samples import Sample
+from optimal_tp.measurement.turns import Turn
+from optimal_tp.plan.lengths import output_lengths
+from optimal_tp.plan.timetable import lengths_seed
+from tests.fakes_run import Recorder, settings
+from tests.fakes_samples import make_sample, make_turn, whole
 
 
 @pytest.mark.parametrize(("text", "rate"), [("500/s", 500.0), ("30/min", 0.5), ("2e6/h", 2e6 / 3600)])
@@ -137,3 +145,58 @@ def test_every_bad_line_is_named_at_once() -> None:
         parse_forecast("time,rate\nnoon,1\n2026-07-01T00:00,-1\n", name="f.csv")
 
     assert len(caught.value.problems) == 2
+
+
+SEED = 7
+PLANNED = {PROMPT_TOKENS: EXACT, OUTPUT_TOKENS: EXACT}
+TURN = make_turn(concurrency=None, rate_per_second=5.0, block=3, uncounted=2, counted=20, requests=30)
+
+
+def _drawn() -> list[int]:
+    """Return what the requests of block 3 ask for, 25 to 75 tokens each."""
+    lengths = output_lengths(25, 75, seed=lengths_seed(SEED, "block", 3))
+    assert lengths is not None
+    return list(itertools.islice(lengths, 30))
+
+
+def _given_up(at_least: int) -> tuple[RunRecord, list[tuple[Turn, list[Sample]]]]:
+    """Return a run whose requests of so many tokens and more were given up, so that nobody counted their tokens."""
+    samples = [
+        make_sample(request=request, output_tokens=tokens)
+        if tokens < at_least
+        else make_sample(request=request, output_tokens=None, prompt_tokens=None, status="cancelled")
+        for request, tokens in enumerate(_drawn())
+    ]
+    load = {"output_tokens": 50, "prompt_tokens": 30, "seed": SEED}
+    return Recorder().record([], settings(load=load), pins=PLANNED), [(TURN, samples)]
+
+
+def test_requests_that_were_given_up_keep_the_lengths_that_they_asked_for() -> None:
+    """The longest are lost first; the plan draws from all that count, those of the warm-in apart."""
+    found = lengths_asked(*_given_up(60))
+
+    assert [one.output_tokens for one in found] == _drawn()[2:22]
+    assert max(one.output_tokens for one in found) >= 60
+    assert {one.prompt_tokens for one in found} == {30}
+
+
+def test_one_length_for_all_is_known_without_a_draw() -> None:
+    """Each asks for what the settings say."""
+    load = {"output_tokens": 50, "output_spread": 0, "prompt_tokens": 30}
+    record = Recorder().record([], settings(load=load), pins=PLANNED)
+    lost = [make_sample(request=request, output_tokens=None, status="timeout") for request in range(30)]
+
+    assert lengths_asked(record, [(TURN, lost)]) == ((30, 50),) * 20
+
+
+def test_lengths_that_nobody_planned_are_not_known() -> None:
+    """Servers may end sooner, prompts may be counted otherwise, and an answer of another length says that they were."""
+    record, turns = _given_up(60)
+    early = dataclasses.replace(record, pins={**PLANNED, OUTPUT_TOKENS: "at most"})
+    worded = dataclasses.replace(record, pins={**PLANNED, PROMPT_TOKENS: "as the server counts"})
+    [(turn, samples)] = turns
+    other = [dataclasses.replace(one, output_tokens=3) if one.status == "ok" else one for one in samples]
+
+    assert lengths_asked(early, turns) == ()
+    assert lengths_asked(worded, turns) == ()
+    assert lengths_asked(record, [(turn, other)]) == ()

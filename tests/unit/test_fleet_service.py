@@ -6,6 +6,7 @@ import pytest
 from optimal_tp.fleet.simulation.service import Served, served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.plan.lengths import Shape
 from tests.fakes_samples import make_sample, make_turn
 
 
@@ -130,6 +131,29 @@ def test_lengths_are_kept_apart_and_drawn_by_their_shares() -> None:
     assert found.shares == {(30, 50): 0.75, (30, 200): 0.25}
     assert found.plain.mean_seconds(1) == pytest.approx(1.75)
     assert found.plain.mean_output_tokens == pytest.approx(87.5)
+
+
+def test_lengths_are_drawn_as_often_as_they_were_asked_for() -> None:
+    """Half of the requests were long, and most of them were given up: the few that ended tell how long they take."""
+    served_ones = [_served(1, 1.0)] * 30 + [_served(1, 4.0, tokens=200)] * 10
+    found = service_times(served_ones, 1, [Shape(30, 50)] * 40 + [Shape(30, 200)] * 40)
+
+    assert found is not None
+    assert found.shares == {(30, 50): 0.5, (30, 200): 0.5}
+    assert found.plain.mean_seconds(1) == pytest.approx(2.5)
+    assert found.plain.mean_output_tokens == pytest.approx(125)
+
+
+def test_many_asked_lengths_are_pooled_with_those_that_ended() -> None:
+    """One that never ended has the times of its neighbours."""
+    found = service_times(
+        [_served(1, 1.0, tokens=tokens) for tokens in range(50, 80)],
+        1,
+        [Shape(30, tokens) for tokens in range(50, 90)],
+    )
+
+    assert found is not None
+    assert found.shares == {(32, 64): 1.0}
 
 
 def test_many_lengths_are_pooled_by_powers_of_two() -> None:

@@ -14,6 +14,7 @@ from optimal_tp.fleet.engine.step_costs import fit, resampled
 from optimal_tp.fleet.simulation.service import served
 from optimal_tp.fleet.simulation.times import ServiceTimes, service_times
 from optimal_tp.measurement.estimate import percent
+from optimal_tp.plan.lengths import Shape
 
 BOOTSTRAP = 60
 """Fits to resampled turns."""
@@ -26,20 +27,25 @@ WORST = 0.25
 _SEED = 20260701
 
 
-def server_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int) -> EngineModel | ServiceTimes | None:
+def server_model(
+    candidate: Candidate, timed: typing.Sequence[Timed], slots: int, asked: typing.Sequence[Shape] = ()
+) -> EngineModel | ServiceTimes | None:
     """Return the model of one candidate's servers, ``slots`` requests at a time; None without a usable request.
 
-    ``timed`` are its turns with their samples. Those of the stage ``held_out`` are left out.
+    ``timed`` are its turns with their samples. Those of the stage ``held_out`` are left out. Simulated requests have
+    lengths of ``asked``; without any, of the requests that succeeded.
     """
     own = [(turn, samples) for turn, samples in timed if turn.stage != HELD_OUT]
-    found = engine_model(candidate, own, slots)
+    found = engine_model(candidate, own, slots, asked)
     if isinstance(found, EngineModel):
         return found
-    times = service_times(served(own, slots), slots)
+    times = service_times(served(own, slots), slots, asked)
     return None if times is None else dataclasses.replace(times, why=found)
 
 
-def engine_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int) -> EngineModel | str:
+def engine_model(
+    candidate: Candidate, timed: typing.Sequence[Timed], slots: int, asked: typing.Sequence[Shape] = ()
+) -> EngineModel | str:
     """Return the engine fitted to all of ``timed``, or why there is none: the end of a sentence."""
     why = _untimed(timed, slots)
     rows = None if why else equations(timed)
@@ -51,12 +57,13 @@ def engine_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int
     best = fit(rows)
     if best is None:
         return "no cost of a step could be found"
-    lengths = sorted(
-        (one.output_tokens or 1, one.prompt_tokens or 0)
+    answered = [
+        Shape(one.prompt_tokens or 0, one.output_tokens or 1)
         for turn, samples in timed
         for one in counted(turn, samples)
         if one.status == "ok" and is_timed(one)
-    )
+    ]
+    lengths = sorted((one.output_tokens, one.prompt_tokens) for one in asked or answered)
     model = EngineModel(
         candidate=candidate,
         slots=slots,
@@ -64,6 +71,7 @@ def engine_model(candidate: Candidate, timed: typing.Sequence[Timed], slots: int
         resampled=resampled(best, BOOTSTRAP, _SEED),
         prompts=np.array([float(prompt) for _, prompt in lengths]),
         outputs=np.array([output for output, _ in lengths]),
+        count=len(answered),
         most_in_flight=min(slots, math.ceil(most)),
         checks=checks(timed, best.costs, slots),
     )

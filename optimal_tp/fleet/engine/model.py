@@ -51,7 +51,7 @@ class DrawnEngine:
     def answers(self, arrivals: np.ndarray, servers: int, generator: np.random.Generator) -> Answers:
         """Simulate ``servers`` behind one router with requests at ``arrivals``, in seconds, ascending.
 
-        Each request has the lengths of a measured one.
+        Each request has the lengths of one of the run.
         """
         which = generator.integers(len(self.prompts), size=len(arrivals))
         work = Work(arrivals, self.prompts[which], self.outputs[which], generator.random(len(arrivals)), 0, 0.0)
@@ -87,9 +87,11 @@ class EngineModel:
     resampled: tuple[Costs, ...]
     """Fits to bootstrap samples of the run's turns."""
     prompts: np.ndarray
-    """Prompt tokens of the measured requests, ordered by their output tokens."""
+    """Prompt tokens of the run's requests, ordered by their output tokens."""
     outputs: np.ndarray
     """Output tokens of the same requests."""
+    count: int
+    """Requests measured."""
     most_in_flight: int
     """Most sequences that the run measured in one step of one server."""
     checks: tuple[LoadCheck, ...]
@@ -98,11 +100,6 @@ class EngineModel:
     def has_first_tokens(self) -> bool:
         """An engine is fitted to tokens, so they are known."""
         return True
-
-    @property
-    def count(self) -> int:
-        """Requests measured."""
-        return len(self.outputs)
 
     @property
     def mean_output_tokens(self) -> float:
@@ -115,7 +112,7 @@ class EngineModel:
             return self._with(self.costs, self.prompts, self.outputs)
         costs = self.resampled[int(generator.integers(len(self.resampled)))]
         # Keep the order, so that a simulation with the same arrivals meets about the same requests.
-        which = np.sort(generator.integers(self.count, size=self.count))
+        which = np.sort(generator.integers(len(self.outputs), size=len(self.outputs)))
         return self._with(costs, self.prompts[which], self.outputs[which])
 
     def _with(self, costs: Costs, prompts: np.ndarray, outputs: np.ndarray) -> DrawnEngine:

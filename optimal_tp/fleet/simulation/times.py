@@ -1,5 +1,7 @@
 """The service times of one degree by request lengths and concurrency, from which the simulation draws."""
 
+import collections
+import collections.abc
 import dataclasses
 import functools
 import math
@@ -10,6 +12,7 @@ import numpy as np
 from optimal_tp.fleet.simulation.answers import Answers, Percentile
 from optimal_tp.fleet.simulation.kernel import Requests, Values, serve
 from optimal_tp.fleet.simulation.service import Served
+from optimal_tp.plan.lengths import Shape as Asked
 
 FEWEST = 3
 """Least service times for which a concurrency counts as measured."""
@@ -182,9 +185,14 @@ class ServiceTimes:
         )
 
 
-def service_times(requests: typing.Sequence[Served], slots: int) -> ServiceTimes | None:
-    """Return the service times in ``requests``; None where no lengths have FEWEST values at any concurrency."""
-    shape_of = _shapes(requests)
+def service_times(
+    requests: typing.Sequence[Served], slots: int, asked: typing.Sequence[Asked] = ()
+) -> ServiceTimes | None:
+    """Return the service times in ``requests``; None where no lengths have FEWEST values at any concurrency.
+
+    They are drawn by how often each length was ``asked`` for, without any by how often it was served.
+    """
+    shape_of = _shapes({*((one.prompt_tokens, one.output_tokens) for one in requests), *asked})
     grouped: dict[tuple[Shape, int], dict[str, list[Served]]] = {}
     for one in requests:
         where = (shape_of[one.prompt_tokens, one.output_tokens], one.level)
@@ -193,15 +201,17 @@ def service_times(requests: typing.Sequence[Served], slots: int) -> ServiceTimes
     usable = {shape for (shape, _), turns in cells.items() if _size(turns) >= FEWEST}
     kept = {where: turns for where, turns in cells.items() if where[0] in usable}
     totals = {shape: sum(_size(turns) for (other, _), turns in kept.items() if other == shape) for shape in usable}
+    wanted = collections.Counter(shape_of[one] for one in asked)
+    if any(wanted[shape] for shape in usable):
+        totals = {shape: wanted[shape] for shape in usable}
     if not usable:
         return None
     every = sum(totals.values())
     return ServiceTimes(slots=slots, cells=kept, shares={shape: total / every for shape, total in totals.items()})
 
 
-def _shapes(requests: typing.Sequence[Served]) -> dict[Shape, Shape]:
-    """Return the pair of lengths under which each measured pair is kept."""
-    pairs = sorted({(one.prompt_tokens, one.output_tokens) for one in requests})
+def _shapes(pairs: collections.abc.Set[Shape]) -> dict[Shape, Shape]:
+    """Return the pair of lengths under which each pair is kept."""
     if len(pairs) <= MOST_SHAPES:
         return {pair: pair for pair in pairs}
     return {pair: (_power(pair[0]), _power(pair[1])) for pair in pairs}
