@@ -1,7 +1,10 @@
 """What an answer holds for, in sentences: the conditions that the measurement could not do away with."""
 
+import collections
 import math
 import typing
+
+import scipy.special
 
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.counters.reading import ServerCounts
@@ -19,12 +22,20 @@ ENOUGH_STARTS = 3
 """Server starts of a candidate below which its own accidents of starting are part of the answer."""
 
 
-def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
-    """Return the caveats of a run, the weightiest first; none where nothing was compared."""
+TAIL = 0.98
+"""Asked share of the requests from which a run rarely has the turns for a proof."""
+
+
+def caveats_of(case: "Case", chosen: Candidate | None, *, is_proven: bool) -> tuple[str, ...]:
+    """Return the caveats of a run, the weightiest first; none where nothing was compared.
+
+    ``is_proven``: a rate that ``chosen`` holds.
+    """
     standing = case.contest.standing
     if standing is None:
         return (*_by_client(case), *_by_servers(case))
-    found = [*_too_high(case)]
+    too_high = [*_too_high(case)]
+    found = list(too_high)
     starts = _starts(case)
     if starts and min(starts.values()) < ENOUGH_STARTS:
         few = min(starts.values())
@@ -37,12 +48,7 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
             f"for servers that do not slow each other down: {name_list(narrow)} ran on fewer cores than the widest, so "
             "the figures per core are multiplied, and servers that fill the same cores were not measured together"
         )
-    if case.contest.disturbed:
-        names = name_list(sorted({one.candidate for one in case.contest.disturbed}))
-        found.append(
-            f"in undisturbed operation: {plural(len(case.contest.disturbed), 'turn')} of {names} were far too slow "
-            "for their rate and were left out"
-        )
+    found += _undisturbed(case, None if is_proven else chosen)
     if standing.wandering:
         found.append(
             f"in the hour that was measured: {name_list(standing.wandering)} drifted by more than the noise of single "
@@ -55,11 +61,16 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         )
     forgotten = [candidate for candidate, blocks in standing.forgotten.items() if blocks]
     if forgotten:
-        found.append(f"for a warm machine: the first blocks of {name_list(forgotten)} still changed and were left out")
+        found.append(
+            f"at the machine's state of this hour: the first blocks of {name_list(forgotten)} still changed, as where "
+            "a machine warms up or drifts, and were left out"
+        )
     if case.evidence.trace is not None:
         found.append(f"for the traffic that was sent: {case.evidence.trace.sentence}")
     if case.evidence.settings.decision.fixed_looks is not None:
         found.append("for a warm server: the blocks are too few to show a slow trend")
+        if case.contest.capacities and case.contest.criterion == "goodput" and not too_high:
+            found.append("goodput is about right, up to 20 % too high: few turns hardly show how the share falls")
     together = limits_by_share(case.evidence.settings.limits.asked()).items() if chosen is not None else ()
     found += [
         f"a request counts as within only if it meets all {plural(len(own), 'limit')} of p{100 * asked:g}"
@@ -67,6 +78,24 @@ def caveats_of(case: "Case", chosen: Candidate | None) -> tuple[str, ...]:
         if len(own) > 1
     ]
     return (*found, *_by_client(case), *_by_servers(case))
+
+
+def _undisturbed(case: "Case", unproven: Candidate | None) -> typing.Iterator[str]:
+    """Yield whose turns were disturbed, and how many of all may be; of an unproven tail also where none was.
+
+    The bound is that of Clopper and Pearson, "The use of confidence or fiducial limits", Biometrika 26 (1934).
+    """
+    bad = collections.Counter(one.candidate for one in case.contest.disturbed)
+    asked = max(limits_by_share(case.evidence.settings.limits.asked()), default=0.0)
+    confidence = case.evidence.settings.decision.confidence
+    parts = []
+    for candidate in case.contest.racing:
+        turns, known = len(case.evidence.candidates[candidate].turns), bad[candidate]
+        if known or (candidate == unproven and asked >= TAIL):
+            most = 1.0 if known == turns else scipy.special.betaincinv(known + 1, turns - known, confidence)
+            parts.append(f"{known} of {plural(turns, 'turn')} of {candidate.name} (at most {percent(float(most))})")
+    if parts:
+        yield f"in undisturbed operation: {', '.join(parts)} were far too slow for their rate and were left out"
 
 
 def _too_high(case: "Case") -> typing.Iterator[str]:

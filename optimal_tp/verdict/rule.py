@@ -40,7 +40,7 @@ def decide(
     case = Case(evidence=evidence, contest=found, standpoints=standpoints, comparisons=_comparisons(found.standing))
     outcome = _outcome(case)
     chosen = case.choice if outcome == "settled" else None
-    proofs = {} if chosen is None else {chosen: _proof(evidence, chosen)}
+    proven = None if chosen is None else _proof(evidence, chosen)
     settings = evidence.settings
     return Verdict(
         outcome=outcome,
@@ -49,10 +49,10 @@ def decide(
         chosen_degree=None if chosen is None else chosen.degree,
         provisional=_provisional(case) if outcome == "inconclusive" else None,
         reasons=reasons_of(case, outcome),
-        caveats=caveats_of(case, chosen),
+        caveats=caveats_of(case, chosen, is_proven=proven is not None and proven.held_per_second_per_core is not None),
         notes=(*notes, *evidence.soundness.notes),
         degrees=tuple(
-            degree_verdict(case, outcome, candidate, proofs.get(candidate))
+            degree_verdict(case, outcome, candidate, proven if candidate == chosen else None)
             for candidate in sorted({*evidence.candidates, *evidence.ended, *evidence.unknown})
         ),
         comparisons=case.comparisons,

@@ -74,8 +74,11 @@ def test_disturbed_turns_are_counted() -> None:
             recorder.open_turn(truth, "block", LIMITS, aside=aside, counted=150, block=block, slowdown=slowdown)
     found = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
 
-    assert found == (
-        "in undisturbed operation: 3 turns of TP1 and TP2 were far too slow for their rate and were left out",
+    (said,) = found
+
+    assert said == (
+        "in undisturbed operation: 2 of 24 turns of TP1 (at most 24 %), 1 of 24 turns of TP2 (at most 18.3 %) were far "
+        "too slow for their rate and were left out"
     )
 
 
@@ -109,8 +112,8 @@ def test_a_warm_up_that_was_left_out_is_said() -> None:
             recorder.turn(truth, "block", requests=4, block=block, slowdown=slowdown)
     (found,) = caveats(with_starts(recorder.record(PAIR), 3), recorder.samples)
 
-    assert found.startswith("for a warm machine: the first blocks of TP1")
-    assert found.endswith(" still changed and were left out")
+    assert found.startswith("at the machine's state of this hour: the first blocks of TP1")
+    assert found.endswith(" still changed, as where a machine warms up or drifts, and were left out")
 
 
 def test_a_short_run_cannot_show_a_trend() -> None:
@@ -118,7 +121,34 @@ def test_a_short_run_cannot_show_a_trend() -> None:
     quick = settings(degrees=[1, 2], decision={"minimum_blocks": 4, "fixed_looks": 5})
     record, samples = planted_run(PAIR, quick, blocks=6)
 
-    assert "for a warm server: the blocks are too few to show a slow trend" in caveats(record, samples)
+    assert caveats(record, samples)[-1] == "for a warm server: the blocks are too few to show a slow trend"
+
+
+def test_a_short_run_says_that_its_goodput_is_rough() -> None:
+    """The comparison needs no exact one."""
+    quick = settings(
+        degrees=[1, 2], limits=total_limit(310, 75), decision={"minimum_blocks": 4, "fixed_looks": 5, "resolution": 0.2}
+    )
+    record, samples = planted_run(PAIR, quick, blocks=8)
+
+    assert caveats(with_starts(record, 3), samples)[-1] == (
+        "goodput is about right, up to 20 % too high: few turns hardly show how the share falls"
+    )
+
+
+def test_a_tail_that_was_not_proven_is_that_of_undisturbed_operation() -> None:
+    """None of the turns was disturbed, and so many may be; once a rate is proven nothing is said."""
+    record, samples = planted_run(PAIR, settings(degrees=[1, 2], limits=total_limit(310, 99)))
+    verdict = decide(with_starts(record, 3), samples)
+    chosen = next(one for one in verdict.degrees if one.name == verdict.chosen)
+
+    (said,) = verdict.caveats
+
+    assert chosen.proof is None
+    assert said == (
+        f"in undisturbed operation: 0 of 24 turns of {chosen.name} (at most 11.7 %) were far too slow for their rate "
+        "and were left out"
+    )
 
 
 def test_several_limits_are_held_at_once() -> None:
