@@ -72,9 +72,7 @@ def test_disturbed_turns_are_counted() -> None:
             slowdown = 3.0 if (truth.degree, block) in {(1, 7), (1, 15), (2, 9)} else 1.0
             aside = 0.05 if block % 2 else -0.05
             recorder.open_turn(truth, "block", LIMITS, aside=aside, counted=150, block=block, slowdown=slowdown)
-    found = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
-
-    (said,) = found
+    (said,) = caveats(with_starts(recorder.record(PAIR, SECTION), 3), recorder.samples)
 
     assert said == (
         "in undisturbed operation: 2 of 24 turns of TP1 (at most 24 %), 1 of 24 turns of TP2 (at most 18.3 %) were far "
