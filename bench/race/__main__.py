@@ -9,8 +9,7 @@ import random
 
 import numpy as np
 
-from bench.race import proofs
-from bench.race import saturated as without_limits
+from bench.race import gates, proofs, saturated
 from bench.race.batching import Asked, Limits, Told, capacity, open_turn, seconds_alone
 from bench.race.truths import Truth, truths
 from optimal_tp.experiment.guidance import LEAST_LOAD
@@ -229,26 +228,23 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose name holds this")
     parser.add_argument("--seed", type=int, default=20_000_000)
     options = parser.parse_args()
-    print(HEAD)
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    chosen = [truth for truth in truths() if options.only in truth.name]
+    asked = itertools.repeat(options.experiments), itertools.repeat(options.seed)
+    ends = [each for each in proofs.ROWS if options.only in f"proof, {each[0]}"]
     with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        for line in pool.map(row, chosen, itertools.repeat(options.experiments), itertools.repeat(options.seed)):
-            print(line, flush=True)
-        print("\n| without limits | ratio | false better % | choice too low % | reach the choice % | blocks |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: |")
-        proofs_of = [each for each in proofs.ROWS if options.only in f"proof, {each[0]}"]
-        print(f"\n{proofs.HEAD}\n| --- | ---: | ---: | ---: | ---: |")
-        names, ends = zip(*proofs_of, strict=True) if proofs_of else ((), ())
-        for line in pool.map(
-            proofs.row, names, ends, itertools.repeat(options.experiments), itertools.repeat(options.seed)
-        ):
-            print(line, flush=True)
-        saturated = [each for each in without_limits.ROWS if options.only in each.name]
-        for line in pool.map(
-            without_limits.row, saturated, itertools.repeat(options.experiments), itertools.repeat(options.seed)
-        ):
-            print(line, flush=True)
+        tables = (
+            (HEAD, pool.map(row, [each for each in truths() if options.only in each.name], *asked)),
+            (
+                saturated.HEAD,
+                pool.map(saturated.row, [one for one in saturated.ROWS if options.only in one.name], *asked),
+            ),
+            (proofs.HEAD, pool.map(proofs.row, [name for name, _ in ends], [each for _, each in ends], *asked)),
+            (gates.HEAD, pool.map(gates.row, [one for one in gates.ROWS if options.only in one.name], *asked)),
+        )
+        for head, lines in tables:
+            print(f"{head}\n| --- |{' ---: |' * (head.count('|') - 2)}", flush=True)
+            for line in lines:
+                print(line, flush=True)
+            print()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from optimal_tp.verdict.race.blocks import Race, Standing
 from optimal_tp.verdict.race.scoring import Throughput, ThroughputScoring
 
 MOST_BLOCKS = 120
+HEAD = "| without limits | ratio | false better % | choice too low % | reach the choice % | blocks |"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
