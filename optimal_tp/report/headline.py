@@ -1,5 +1,6 @@
 """The first lines of a report: the headline, the answer, how sure it is, and what choosing otherwise costs or gains."""
 
+from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
     UNBOUNDED,
@@ -8,6 +9,7 @@ from optimal_tp.measurement.estimate import (
     bounds,
     duration,
     figure,
+    name_list,
     percent,
     plural,
     ranged,
@@ -59,7 +61,8 @@ def answer(analysis: Analysis) -> str:
     if verdict.chosen is None:
         return _none_answer(verdict)
     chosen = degree_of(verdict, verdict.chosen)
-    return f"Serve with {verdict.chosen}. {_why_chosen(verdict, chosen)} {_point(analysis, chosen)}".rstrip()
+    why = f"{_why_chosen(verdict, chosen)}{_multiplied(verdict)}"
+    return f"Serve with {verdict.chosen}. {why} {_point(analysis, chosen)}".rstrip()
 
 
 def certainty(verdict: Verdict) -> str:
@@ -134,6 +137,15 @@ def _why_chosen(verdict: Verdict, chosen: DegreeVerdict) -> str:
     if {degree.name for degree in others} <= _shown_below(verdict, chosen.name):
         return f"Of the candidates {which} it delivers the most: {most}."
     return f"It delivers {most}, and no other candidate {which} delivers over {percent(verdict.resolution)} more."
+
+
+def _multiplied(verdict: Verdict) -> str:
+    """Return whose figures per core are those of fewer cores than the widest has, multiplied; empty for nobody's."""
+    compared = [degree for degree in verdict.degrees if degree.word in ("chosen", "dominated")]
+    most = max((degree.cores_used or 0 for degree in compared), default=0)
+    narrow = [Candidate(each.degree, each.max_num_seqs) for each in compared if (each.cores_used or most) < most]
+    whose = "its figure per core is" if len(narrow) == 1 else "their figures per core are"
+    return f" {name_list(narrow)} ran on fewer cores, so {whose} multiplied." if narrow else ""
 
 
 def _most(verdict: Verdict, chosen: DegreeVerdict) -> str:

@@ -52,6 +52,7 @@ def test_the_answer_names_the_candidate_and_the_compared_point() -> None:
     """Settled without limits: throughput, latency and dollars of one point."""
     expected = (
         "Serve with TP1. Of the candidates measured it delivers the most: 172 output tokens/s per core (172 to 173). "
+        "TP1 and TP2 ran on fewer cores, so their figures per core are multiplied. "
         "Saturated: median latency 290 ms (290 to 290), "
         "$1.93 per million output tokens ($1.93 to $1.93)."
     )
@@ -64,7 +65,8 @@ def test_the_answer_with_a_limit_speaks_of_the_limits() -> None:
     line = answer(analysed(limit_ms=270))
 
     assert line.startswith("Serve with TP2. Of the candidates within your limit it delivers the most: about 0.98")
-    assert " requests/s per core. Near that rate: 49." in line
+    assert " requests/s per core. TP2 ran on fewer cores, so its figure per core is multiplied. Near that rate" in line
+    assert "Near that rate: 49." in line
     assert "median latency 255 ms" in line
 
 
@@ -78,7 +80,7 @@ def test_the_answer_says_what_is_proven() -> None:
     )
     proven = dataclasses.replace(analysis, verdict=dataclasses.replace(analysis.verdict, degrees=degrees))
 
-    assert re.search(r": about 0\.98\d requests/s per core \(0\.900 to 1\.10\)\. Near", answer(proven))
+    assert re.search(r": about 0\.98\d requests/s per core \(0\.900 to 1\.10\)\. TP2 ran", answer(proven))
     assert answer(proven).endswith(
         " Proven turn by turn: 0.900 requests/s per core meet the limits and 1.10 do not; "
         "a disturbance rarer than 1 in 20 turns (5 %) cannot be seen."
@@ -101,7 +103,8 @@ def test_the_answer_to_a_tie_is_the_smaller_degree() -> None:
 
     assert line.startswith(
         "Serve with TP1. It delivers 125 output tokens/s per core (124 to 126), "
-        "and no other candidate measured delivers over 5 % more. Saturated: "
+        "and no other candidate measured delivers over 5 % more. "
+        "TP1 ran on fewer cores, so its figure per core is multiplied. Saturated: "
     )
 
 
