@@ -92,6 +92,8 @@ class Contest:
     """Candidates of whose turns the second half held the limits less often than the first, beyond doubt."""
     unlike: str | None
     """Why the disturbed turns forbid an answer, in words; None where they do not."""
+    unbracketed: tuple[Candidate, ...] = ()
+    """Candidates that held the limits in every turn, so that nobody knows how much more they can take."""
 
     @property
     def standing(self) -> Standing | None:
@@ -134,6 +136,7 @@ def _by_goodput(evidence: Evidence) -> Contest:
             candidate for candidate in racing if is_filling([one for one in blocks if one.candidate == candidate])
         ),
         unlike=_unlike(racing, blocks, disturbed),
+        unbracketed=tuple(one for one in racing if one in held and not scoring.is_bracketed(one)),
     )
 
 

@@ -1,9 +1,12 @@
 """What would settle an open question: how many more blocks, minutes and dollars, if what was seen goes on."""
 
 import math
+import typing
 
+from optimal_tp.facts.candidates import Candidate
+from optimal_tp.measurement.estimate import name_list
 from optimal_tp.measurement.run import RunRecord
-from optimal_tp.settings.workload import Price
+from optimal_tp.settings.workload import Load, Price
 from optimal_tp.verdict.findings import Outlook
 from optimal_tp.verdict.race.pairs import Pair
 
@@ -44,6 +47,14 @@ def priced(question: str, blocks: int | None, record: RunRecord, price: Price | 
         seconds=seconds,
         usd=None if seconds is None or hourly is None else hourly * seconds / 3600,
     )
+
+
+def unbracketed(candidates: typing.Sequence[Candidate], load: Load) -> list[str]:
+    """Return that the rates do not show what ``candidates`` can carry, and the remedy where a user chose the rates."""
+    if not candidates:
+        return []
+    remedy = "" if load.rates_per_second_per_core is None else "; state others (load.rates_per_second_per_core)"
+    return [f"the rates tried do not show how much {name_list(candidates)} can carry within the limits{remedy}"]
 
 
 def comparison_question(pair: Pair) -> tuple[str, int | None]:

@@ -13,6 +13,7 @@ from optimal_tp.verdict.contest import Contest
 from optimal_tp.verdict.evidence import CandidateEvidence, Evidence
 from optimal_tp.verdict.findings import Comparison, DegreeVerdict, Ground, Outcome, Proof, Word
 from optimal_tp.verdict.latency import latency_percentile, limit_finding
+from optimal_tp.verdict.outlook import unbracketed
 from optimal_tp.verdict.race.pairs import Pair
 from optimal_tp.verdict.readings import limits_by_share, shares_within
 from optimal_tp.verdict.statistics import geometric_mean
@@ -291,11 +292,12 @@ def _open_points(case: Case) -> list[str]:
     if standing.cycle:
         better = " better than ".join(one.name for one in (*standing.cycle, standing.cycle[0]))
         return [f"the ranking runs in a circle, {better}: the blocks do not measure one thing"]
+    unknown = unbracketed(case.contest.unbracketed, case.evidence.settings.load)
     if not standing.pairs:
-        racing = name_list(case.contest.racing)
-        return [] if case.unmet else [f"the rates tried do not show how much {racing} can carry within the limits"]
-    noisy = [pair for pair in standing.pairs if not pair.is_unsteady or pair.why_open is None]
+        return unknown or ([] if case.unmet else unbracketed(case.contest.racing, case.evidence.settings.load))
+    pairs = [pair for pair in standing.pairs if not {pair.first, pair.second} & {*case.contest.unbracketed}]
+    noisy = [pair for pair in pairs if not pair.is_unsteady or pair.why_open is None]
     together = sorted({one for pair in noisy for one in (pair.first, pair.second)})
     within = [f"the difference between {name_list(together)} is within the noise"] if together else []
-    why = [pair.why_open for pair in standing.pairs if pair.why_open is not None]
-    return [*within, *dict.fromkeys(why)]
+    why = [pair.why_open for pair in pairs if pair.why_open is not None]
+    return [*unknown, *within, *dict.fromkeys(why)]

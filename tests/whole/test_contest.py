@@ -69,6 +69,42 @@ def test_unevenly_disturbed_turns_forbid_an_answer() -> None:
     )
 
 
+@pytest.mark.parametrize("stated", [None, [0.01, 0.02]], ids=["found", "stated"])
+def test_rates_that_do_not_bracket_are_told(stated: list[float] | None) -> None:
+    """Every turn of TP2 held the limit, far below its capacity: the noise is not to blame, and the remedy is said."""
+    recorder = Recorder()
+    recorder.bracket(PAIR[0], LIMITS)
+    for block in range(12):
+        for truth, aside in zip(PAIR, (-0.05 if block % 2 else 0.05, -2.0), strict=True):
+            recorder.open_turn(truth, "block", LIMITS, aside=aside, counted=50, block=block)
+    load = {"output_tokens": 50, "rates_per_second_per_core": stated}
+    section = settings(degrees=[1, 2], limits=total_limit(310, 75), load=load)
+    verdict = decide(recorder.record(PAIR, section), recorder.samples)
+
+    assert verdict.outcome == "inconclusive"
+    assert verdict.reasons == (
+        "the rates tried do not show how much TP2 can carry within the limits"
+        + ("" if stated is None else "; state others (load.rates_per_second_per_core)"),
+    )
+
+
+def test_one_block_without_a_success_throws_nobody_out() -> None:
+    """It has no throughput; the other blocks are compared."""
+    record, samples = planted_run(PAIR, settings(degrees=[1, 2]))
+    failed = [
+        dataclasses.replace(one, status="timeout", output_tokens=None, token_seconds=(), http_status=None)
+        if (one.degree, one.block) == (2, 3)
+        else one
+        for one in samples
+    ]
+    whole, lost = judged(record, samples), judged(record, failed)
+
+    assert lost.racing == whole.racing == (TP1, TP2)
+    assert sorted(lost.scores[TP2]) == [block for block in sorted(whole.scores[TP2]) if block != 3]
+    assert lost.standing is not None
+    assert lost.standing.safe == TP1
+
+
 def test_a_candidate_that_misses_even_alone_does_not_race() -> None:
     """Its blocks had one request at a time, and show beyond doubt that it misses."""
     found = judged(*planted_run(SEED_EXPERIMENT, settings(limits=total_limit(270, 75))))
