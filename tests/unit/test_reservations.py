@@ -64,8 +64,6 @@ def test_a_reservation_without_end_is_fine() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"State": "expired"},
-        {"State": "payment-pending"},
         {"State": "scheduled", "StartDate": NOW + dt.timedelta(days=1), "InstanceType": "trn2.48xlarge"},
         {"InstanceType": "trn2.48xlarge"},
         {"AvailabilityZone": "ap-southeast-4a"},
@@ -75,10 +73,22 @@ def test_a_reservation_without_end_is_fine() -> None:
     ids=str,
 )
 def test_a_reservation_that_does_not_fit_is_wrong(wrong: dict[str, object]) -> None:
-    """State, type, zone, platform and tenancy all count."""
+    """Type, zone, platform and tenancy all count."""
     state, _, remedy = told(({**ENTRY, **wrong},))
 
     assert (state, remedy) == ("wrong", "choose a reservation that matches or change infra.neuron to match it")
+
+
+@pytest.mark.parametrize("state", ["expired", "cancelled", "failed", "payment-failed", "assessing", "delayed"])
+def test_a_reservation_that_is_gone_or_not_granted_is_wrong(state: str) -> None:
+    """Another id helps, no other type or zone does."""
+    answer = ({**ENTRY, "State": state},)
+
+    assert told(answer)[::2] == (
+        "wrong",
+        "put the id of one that is active or scheduled into infra.neuron.reservation_ids",
+    )
+    assert free([answer], (), "ours") == 0
 
 
 SCHEDULED: typing.Final = {
@@ -122,6 +132,41 @@ def test_a_scheduled_block_counts_whole() -> None:
 
     assert available == 2
     assert enough(neuron("cr-1"), experiment(), available).state == "fine"
+
+
+UNPAID: typing.Final = {**SCHEDULED, "State": "payment-pending"}
+"""The same block in the hours after its purchase."""
+
+
+def test_a_block_whose_payment_is_pending_is_a_warning() -> None:
+    """It is bought, so it counts whole and nobody should buy another one; it cannot be used before it is paid."""
+    state, found, remedy = told(until(UNPAID, 48))
+
+    assert (state, remedy) == (
+        "warning",
+        (
+            "it is bought, but AWS has not processed the payment, and releases it after 12 hours without one: "
+            "run `pulumi up` when it is active"
+        ),
+    )
+    assert found.startswith("Capacity Block, payment-pending, from 2026-11-25 00:00 UTC, ")
+    assert free([(UNPAID,)], (), "ours") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "hours"), [({"InstanceType": "trn2.48xlarge"}, 48), ({}, 24 + 2.6)], ids=["type", "too short"]
+)
+def test_a_block_that_would_not_do_is_wrong_before_it_is_paid(change: dict[str, object], hours: float) -> None:
+    """Paying for it would not help."""
+    assert told(until({**UNPAID, **change}, hours))[0] == "wrong"
+
+
+def test_a_reservation_in_its_first_minutes_is_a_warning() -> None:
+    """EC2 calls a new On-Demand reservation pending for up to five minutes."""
+    pending = ({**ENTRY, "State": "pending", "AvailableInstanceCount": 0},)
+
+    assert told(pending)[::2] == ("warning", "run `pulumi up` when it is active, in about 5 minutes")
+    assert free([pending], (), "ours") == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,12 @@ before that (Karpenter 1.14, docs/tasks/odcrs.md)."""
 
 _SCHEDULED: typing.Final = "scheduled"
 """Bought, and not begun yet (EC2 API, CapacityReservation)."""
-_USABLE: typing.Final = ("active", _SCHEDULED)
+_UNPAID: typing.Final = "payment-pending"
+"""A Capacity Block that was bought, and whose payment AWS has not processed yet; after 12 hours it is released."""
+_PENDING: typing.Final = "pending"
+"""An On-Demand reservation in its first minutes (EC2 user guide, "View the state of a Capacity Reservation")."""
+_COMING: typing.Final = (_SCHEDULED, _UNPAID, _PENDING)
+_USABLE: typing.Final = ("active", *_COMING)
 
 
 def reservations(
@@ -35,8 +40,8 @@ def reservations(
 def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -> int | Unknown:
     """Return how many reserved instances are free or in use by ``cluster`` itself; ``own`` are all instances.
 
-    A reservation that is scheduled counts whole, as it has nothing available before its start; of the others only
-    active ones count.
+    A reservation that is bought and not active yet counts whole, as it has nothing available before; of the others
+    only active ones count.
     """
     known: list[typing.Any] = []
     for answer in (*answers, own):
@@ -50,7 +55,7 @@ def free(answers: collections.abc.Iterable[Answer], own: Answer, cluster: str) -
         for entry in typing.cast("tuple[typing.Any, ...]", own)
         if entry.get("CapacityReservationId") in ids and of_cluster(entry, cluster)
     ]
-    sizes = {"active": "AvailableInstanceCount", _SCHEDULED: "TotalInstanceCount"}
+    sizes = {"active": "AvailableInstanceCount", **dict.fromkeys(_COMING, "TotalInstanceCount")}
     return sum(int(entry[sizes[entry["State"]]]) for entry in known) + len(held)
 
 
@@ -75,7 +80,7 @@ def enough(neuron: Neuron, experiment: ExperimentNeeds, available: int | Unknown
     required = f"{needed} nodes for the plan{fleet}"
     if isinstance(available, Unknown):
         return unknown(check, available.reason, required)
-    found = f"{available} free or scheduled"
+    found = f"{available} free or to come"
     if available >= needed:
         return Row(check=check, state="fine", found=found, required=required)
     others = [each for each in neuron.capacity_types if each != "reserved"]
@@ -107,14 +112,17 @@ def _reservation(neuron: Neuron, experiment: ExperimentNeeds, name: str, answer:
     what = "Capacity Block" if is_block else "On-Demand reservation"
     size = f"{entry['TotalInstanceCount']} x {entry['InstanceType']} in {entry['AvailabilityZone']}"
     found = f"{what}, {_state(entry)}, {size}, {until}"
+    if entry["State"] not in _USABLE:
+        remedy = "put the id of one that is active or scheduled into infra.neuron.reservation_ids"
+        return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     if not _fits(neuron, entry):
         remedy = "choose a reservation that matches or change infra.neuron to match it"
         return Row(check=check, state="wrong", found=found, required=required, remedy=remedy)
     row = Row(check=check, state="fine", found=found, required=required)
-    begins = max(now, entry["StartDate"]) if entry["State"] == _SCHEDULED and entry.get("StartDate") else now
+    begins = max(now, entry["StartDate"]) if entry["State"] in _COMING and entry.get("StartDate") else now
     if end is not None:
         row = _lasting(row, experiment, end - begins, is_block=is_block)
-    return _later(row, begins) if entry["State"] == _SCHEDULED else row
+    return row if entry["State"] == "active" else _later(row, entry["State"], begins)
 
 
 def _state(entry: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
@@ -124,19 +132,23 @@ def _state(entry: typing.Any) -> str:  # noqa: ANN401 - as AWS answers
     return f"{entry['State']}, from {starts:%Y-%m-%d %H:%M} UTC"
 
 
-def _later(row: Row, begins: dt.datetime) -> Row:
+def _later(row: Row, state: str, begins: dt.datetime) -> Row:
     """Return ``row`` of a reservation that ``begins`` later: nothing can be launched before, so `up` waits for it."""
     if row.state == "wrong":
         return row
-    wait = f"it starts at {begins:%Y-%m-%d %H:%M} UTC: run `pulumi up` when it starts, not before"
-    remedy = "; ".join(filter(None, [wait, row.remedy]))
+    waits = {
+        _SCHEDULED: f"it starts at {begins:%Y-%m-%d %H:%M} UTC: run `pulumi up` when it starts, not before",
+        _UNPAID: "it is bought, but AWS has not processed the payment, and releases it after 12 hours without one: "
+        "run `pulumi up` when it is active",
+        _PENDING: "run `pulumi up` when it is active, in about 5 minutes",
+    }
+    remedy = "; ".join(filter(None, [waits[state], row.remedy]))
     return dataclasses.replace(row, state="warning", remedy=remedy)
 
 
 def _fits(neuron: Neuron, entry: typing.Any) -> bool:  # noqa: ANN401 - as AWS answers
     return (
-        entry["State"] in _USABLE
-        and entry["InstanceType"] == neuron.instance_type
+        entry["InstanceType"] == neuron.instance_type
         and entry["AvailabilityZone"] in neuron.zones
         and entry.get("InstancePlatform", "Linux/UNIX") == "Linux/UNIX"
         and entry.get("Tenancy", "default") == "default"
