@@ -104,7 +104,7 @@ def experiment(stack: Stack) -> ExperimentNeeds:
     return ExperimentNeeds(
         nodes=stack.plan.nodes,
         up_hours=money.cluster_hours,
-        expected_hours=around_hours + money.setup_hours + money.measuring_hours,
+        expected_hours=money.hours,
         longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
         own_image=loadtest.image,
         bucket=loadtest.results.bucket,

@@ -60,6 +60,13 @@ class Forecast:
     """The longest that set-up and measurement take when nothing hangs: every timeout and budget used up."""
     traffic_usd: float
     """For the images of all Neuron nodes and the weights of all models through the NAT gateway."""
+    block_hours: int | None = None
+    """Length of the shortest Capacity Block that holds the experiment; None if no node may be reserved."""
+
+    @property
+    def hours(self) -> float:
+        """Return how long the experiment is expected to take, from the first AWS call until the nodes are gone."""
+        return self.cluster_hours + self.setup_hours + self.measuring_hours + self.leaving_hours
 
     @property
     def usd(self) -> float:
@@ -91,6 +98,7 @@ class Forecast:
             f"({self.setup_hours:.1f} h to compile and start, {self.measuring_hours:.1f} h to measure at most, "
             f"{self.leaving_hours:.1f} h until nodes are gone{traffic})"
         )
+        block = [] if self.block_hours is None else [self._block_sentence(self.block_hours)]
         if self.spend.keep_running:
             end = (
                 f"keep_running: the servers run on after the verdict. Each hour costs "
@@ -102,7 +110,15 @@ class Forecast:
                 f"stop: servers stop with the verdict, at the latest {self.stop_after_seconds / 3600:.1f} h after the "
                 f"first Neuron node can launch; the nodes cost {leaving_usd:.2f} USD more until they are gone"
             )
-        return [self.cost.sentence(), expected, end]
+        return [self.cost.sentence(), expected, *block, end]
+
+    def _block_sentence(self, hours: int) -> str:
+        usd = hours * self.cost.neuron_usd
+        return (
+            f"a Capacity Block for it costs at least {usd:.2f} USD ({hours} h of {self.cost.nodes} x "
+            f"{self.cost.node_usd:g} USD an hour), paid in full when you buy it; the budget counts only the hours that "
+            "you use"
+        )
 
     def keep_within_budget(self, file: str) -> None:
         """Raise SettingsError where more is expected than the budget has."""

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import pathlib
 
+from optimal_tp.account.preflight import capacity_blocks
 from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError, or_problems
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
@@ -84,6 +85,8 @@ def compose(
         empty_minutes=neuron.consolidate_after_minutes,
         traffic_usd=plan.nodes * sizing.node_traffic_usd(infra) + fetched_usd,
     )
+    if "reserved" in neuron.capacity_types:
+        money = dataclasses.replace(money, block_hours=capacity_blocks.hours(money.hours))
     money.keep_within_budget(file)
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 

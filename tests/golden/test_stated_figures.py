@@ -109,12 +109,15 @@ def test_the_page_lists_where_each_type_is_offered() -> None:
 @pytest.mark.parametrize("page", ["README.md", AWS, "docs/how-to/capacity-block.md", "Pulumi.dev.yaml"])
 def test_a_page_states_what_the_shortest_capacity_block_costs(page: str) -> None:
     """The least outlay is a block that holds the experiment, whatever of it is used."""
-    _, expected, _ = recorded("Pulumi.dev.yaml").outputs["cost"]
+    _, expected, block, _ = recorded("Pulumi.dev.yaml").outputs["cost"]
     hours = capacity_blocks.hours(sum(float(each) for each in re.findall(r"([\d.]+) h ", expected)))
     neuron = stack_config("Pulumi.dev.yaml")["optimal-tp:infra"]["neuron"]
 
+    usd = hours * neuron["price"]["usd_per_hour"] * neuron["maximum_nodes"]
+
     assert hours == 24
-    assert f"{hours * neuron['price']['usd_per_hour'] * neuron['maximum_nodes']:.0f} USD" in plain(page)
+    assert block.startswith(f"a Capacity Block for it costs at least {usd:.2f} USD (24 h of 1 x 2.25 USD an hour)")
+    assert f"{usd:.0f} USD" in plain(page)
 
 
 def test_the_readme_states_what_the_dev_stack_costs() -> None:

@@ -1,5 +1,7 @@
 """What the experiment costs before it starts, and what its budget pays for."""
 
+import dataclasses
+
 import pytest
 
 from optimal_tp.errors import SettingsError
@@ -133,6 +135,26 @@ def test_people_read_what_it_costs_and_when_it_ends() -> None:
             "nodes cost 1.62 USD more until they are gone"
         ),
     ]
+
+
+def test_a_capacity_block_is_priced_beside_what_is_used_of_it() -> None:
+    """Two nodes for a day, whatever the experiment uses; the dollars of the experiment stay what they are."""
+    plain, reserved = foreseen(), dataclasses.replace(foreseen(), block_hours=24)
+
+    assert reserved.lines() == [
+        *plain.lines()[:2],
+        (
+            "a Capacity Block for it costs at least 108.00 USD (24 h of 2 x 2.25 USD an hour), paid in full when you "
+            "buy it; the budget counts only the hours that you use"
+        ),
+        *plain.lines()[2:],
+    ]
+    assert reserved.usd == plain.usd
+
+
+def test_the_hours_are_those_of_all_parts() -> None:
+    """25 min without nodes; 60 to compile and start, 30 to measure, 10 empty and 10 to leave."""
+    assert foreseen().hours == pytest.approx(135 / 60)
 
 
 def test_an_endless_probe_is_said_to_be_one() -> None:
