@@ -27,14 +27,14 @@ try:
     stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
-infra, neuron = stack.infra, stack.infra.neuron
-base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=stack.money.node_life_seconds)
+infra, neuron, life_seconds = stack.infra, stack.infra.neuron, stack.money.node_life_seconds
+base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=life_seconds, ending=stack.ending)
 trial = experiment.build(
     stack.workloads,
     stack.plan,
     stack.money,
     experiment.NeuronCluster(
-        name=base.cluster_name,
+        name=stack.dashboard,
         region=base.place.region,
         identity=Identity(
             provider_arn=base.oidc_provider_arn,
@@ -48,7 +48,7 @@ trial = experiment.build(
         pair=neuron.image_and_ami,
         image_registry=infra.registries.images,
         scheduler=names.SCHEDULER,
-        node_pool=names.NODE_POOL,
+        node_pool=names.NODE_POOL + stack.ending,
         pool=base.pool,
         foundation=base.foundation,
         hub_token=config.get_secret("hub_token"),

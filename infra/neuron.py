@@ -70,6 +70,8 @@ class NeuronPoolArgs:
     tags: collections.abc.Mapping[str, str]
     life_seconds: int | None
     """A node's longest life; None for one without end."""
+    ending: str = ""
+    """What ends the names of pool, class and price, for a cluster that several stacks use."""
     after: collections.abc.Sequence[pulumi.Resource]
     """Everything needed to launch and terminate a node: Karpenter, the Neuron chart, the cluster, the routes."""
 
@@ -85,7 +87,7 @@ class NeuronPool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NeuronPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("optimal-tp:infra:NeuronPool", name, None, opts)
-        self._after: list[pulumi.Resource] = list(args.after)
+        self._after, self._ending = list(args.after), args.ending
         if args.neuron.karpenter_needs_a_price:
             price = nodes.node_overlay_spec(args.neuron)
             # An offer that Karpenter finds without a price stays unavailable for five minutes.
@@ -100,9 +102,11 @@ class NeuronPool(pulumi.ComponentResource):
         # Its finalizer waits until no node refers to it, for which it needs the controller's rights.
         self._after.append(self._object(f"{name}-class", names.NODE_CLASS, "EC2NodeClass", node_class))
         # With foreground deletion, Pulumi's default, the pool goes once EC2 says that its instances are terminated.
-        spec = node_pool.node_pool_spec(args.neuron, life_seconds=args.life_seconds)
+        spec = node_pool.node_pool_spec(
+            args.neuron, life_seconds=args.life_seconds, node_class=names.NODE_CLASS + args.ending
+        )
         pool = self._object(f"{name}-nodes", names.NODE_POOL, "NodePool", spec)
-        self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL)
+        self.node_pool_name = pool.id.apply(lambda _: names.NODE_POOL + args.ending)
         self.register_outputs({"node_pool_name": self.node_pool_name})
 
     def _object(
@@ -117,7 +121,7 @@ class NeuronPool(pulumi.ComponentResource):
             name,
             api_version=versions[kind],
             kind=kind,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=object_name, annotations=_READY),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=object_name + self._ending, annotations=_READY),
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,

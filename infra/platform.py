@@ -16,7 +16,7 @@ from infra.neuron import NeuronPool, NeuronPoolArgs, NeuronScheduling, NeuronSch
 from infra.policies import Place
 from infra.storage import SharedStorage, SharedStorageArgs, access_point
 from optimal_tp.errors import SettingsError
-from optimal_tp.facts.names import SCHEDULER
+from optimal_tp.facts.names import NODE_POOL, SCHEDULER
 from optimal_tp.facts.versions import KARPENTER, NEURON
 from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings import first_up, sizing
@@ -51,8 +51,11 @@ class ClusterOutputs(typing.TypedDict):
     """Every price in use, with its source and date, the Neuron node's first."""
 
 
-def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str]:
-    """Return one sentence for each thing that the program expects on ``existing`` and would create in a new cluster."""
+def expectations(settings: InfraSettings, existing: ExistingCluster, *, ending: str) -> list[str]:
+    """Return one sentence for each thing that the program expects on ``existing`` and would create in a new cluster.
+
+    ``ending`` ends the names of this stack's nodes.
+    """
     zones = ", ".join(settings.neuron.zones)
     karpenter = f"Karpenter {KARPENTER.version} or newer 1.x and its resource definitions"
     chart = f"the Neuron chart {NEURON.version} or newer: device plugin, scheduler extension and {SCHEDULER}, all ready"
@@ -66,6 +69,7 @@ def expectations(settings: InfraSettings, existing: ExistingCluster) -> list[str
         f"expected: file system {existing.file_system_id} with a mount target in {zones} that the nodes may reach",
         f"expected: OIDC provider {existing.oidc_provider_arn} in IAM, with audience sts.amazonaws.com",
         f"expected: instance profile {existing.instance_profile}, whose role may join the cluster as a node",
+        f"expected: no NodePool {NODE_POOL}{ending} of another stack (another serving.namespace gives it another name)",
         "expected: a network plugin that enforces NetworkPolicy (vpc-cni 1.21.2, 1.22.3 or newer: enableNetworkPolicy)",
     ]
 
@@ -115,16 +119,17 @@ class Platform:
         }
 
 
-def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: int | None) -> Platform:
+def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: int | None, ending: str) -> Platform:
     """Create the infrastructure of ``settings`` with the default AWS provider, which uses ``profile``.
 
-    Neuron nodes live for ``node_life_seconds``; None: without limit. Raises RunError for settings that would make the
+    Neuron nodes live for ``node_life_seconds``; None: without limit. ``ending`` ends their names on an existing
+    cluster. Raises RunError for settings that would make the
     first `up` fail when the cluster already exists and bills.
     """
     caller = aws.get_caller_identity()
     place = Place(partition=aws.get_partition().partition, region=settings.region, account_id=caller.account_id)
     if settings.existing is not None:
-        return _on_existing(settings, settings.existing, place, profile, node_life_seconds)
+        return _on_existing(settings, settings.existing, place, profile, node_life_seconds, ending)
     _require_a_way_in(settings, caller.arn)
     return _on_new(settings, place, profile, node_life_seconds)
 
@@ -245,10 +250,15 @@ def _subnets(settings: InfraSettings, place: Place) -> Subnets:
 
 
 def _on_existing(
-    settings: InfraSettings, existing: ExistingCluster, place: Place, profile: str | None, node_life_seconds: int | None
+    settings: InfraSettings,
+    existing: ExistingCluster,
+    place: Place,
+    profile: str | None,
+    node_life_seconds: int | None,
+    ending: str,
 ) -> Platform:
     """Create only the access point and the node pool; everything else is expected to exist."""
-    for sentence in expectations(settings, existing):
+    for sentence in expectations(settings, existing, ending=ending):
         pulumi.log.info(sentence)
     provider = kubernetes.Provider(
         "existing-kubernetes",
@@ -268,6 +278,7 @@ def _on_existing(
             security_group_ids=existing.security_group_ids,
             tags=settings.tags,
             life_seconds=node_life_seconds,
+            ending=ending,
             after=[],
         ),
         pulumi.ResourceOptions(providers=[provider]),

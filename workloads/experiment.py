@@ -33,7 +33,7 @@ class NeuronCluster:
     """The basis of the experiment: a cluster that can launch Neuron nodes."""
 
     name: str
-    """Name of the stack's cluster, unique in the account."""
+    """Name of the dashboard, unique in the account; the alarms' names begin with it."""
     region: str
     identity: Identity
     kubernetes_provider: kubernetes.Provider

@@ -23,7 +23,8 @@ from optimal_tp.cli.preflight import said_source
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
-from optimal_tp.plan.stack import results_of
+from optimal_tp.facts import names
+from optimal_tp.plan.stack import namespace_of, results_of
 from optimal_tp.settings.infra import parse_infra
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 
@@ -62,9 +63,11 @@ def stack_scope(config: StackConfig) -> Scope:
     try:
         results = results_of(config)
         settings = parse_infra(with_outputs(config.sections["infra"], by_command, file=config.file), file=config.file)
+        ending = "" if settings.existing is None else names.ending(namespace_of(config), shares=True)
     except OptimalTpError as error:
         raise config.hidden(error) from None
-    return Scope(settings=settings, bucket=results.bucket, keeps_bucket=results.on_destroy == "keep")
+    kept = results.on_destroy == "keep"
+    return Scope(settings=settings, bucket=results.bucket, keeps_bucket=kept, ending=ending)
 
 
 def _report(

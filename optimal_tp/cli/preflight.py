@@ -108,7 +108,8 @@ def experiment(stack: Stack) -> ExperimentNeeds:
         longest_hours=None if money.spend.keep_running else around_hours + money.stop_after_seconds / 3600,
         own_image=loadtest.image,
         bucket=loadtest.results.bucket,
-        alarms=tuple(names.alarms(stack.infra.physical_name, candidates, for_ever=money.spend.keep_running)),
+        dashboard=stack.dashboard,
+        alarms=tuple(names.alarms(stack.dashboard, candidates, for_ever=money.spend.keep_running)),
     )
 
 

@@ -48,12 +48,28 @@ def alarms(
     return [*void, *silent]
 
 
+NAMESPACE = "optimal-tp"
+"""Namespace of the experiment unless a setting names another."""
 NODE_CLASS = "neuron-al2023"
 NODE_POOL = "neuron-trn-2"
 FLEET_NODE_POOL = "neuron-trn-2-fleet"
 """Node pool of a planned fleet: an experiment's limits and node lifetimes do not apply to it, and nothing is measured
 on its nodes."""
 NODE_OVERLAY = "neuron-trn-2-price"
+_IN = "-in-"
+LONGEST_NAMESPACE = 63 - len(f"{FLEET_NODE_POOL}{_IN}")
+"""Letters of a namespace that ends names: names of node pools are values of labels, which have 63 at most."""
+
+
+def ending(namespace: str, *, shares: bool) -> str:
+    """Return what ends the names of a stack's objects that are in no namespace: nodes, dashboard, alarms.
+
+    Empty unless the stack ``shares`` a cluster that it did not create. There a second stack needs a namespace of its
+    own; the first, in the default one, has plain names.
+    """
+    return f"{_IN}{namespace}" if shares and namespace != NAMESPACE else ""
+
+
 SCHEDULER = "my-scheduler"
 """Name of the scheduler that knows which cores of a chip are free; pods name it in schedulerName."""
 SYSTEM_NAMESPACE = "kube-system"

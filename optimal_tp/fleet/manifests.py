@@ -194,14 +194,14 @@ def ground(
     ]
     if problems:
         raise SettingsError(problems)
-    pair = neuron.image_and_ami
+    pair, ending = neuron.image_and_ami, names.ending(settings.serving.namespace, shares=infra.existing is not None)
     site = Site(
         model=own,
         serving=settings.serving,
         pair=pair,
         image=pair.image(infra.registries.images),
         scheduler=names.SCHEDULER,
-        node_pool=names.FLEET_NODE_POOL,
+        node_pool=names.FLEET_NODE_POOL + ending,
     )
     # A node that is removed must not end its servers before their last answers.
     grace = math.ceil(_grace_seconds(site, measured.load.request_timeout_seconds) / _SECONDS_PER_MINUTE)
@@ -212,8 +212,10 @@ def ground(
     pool: Manifest = {
         "apiVersion": node_pool.NODE_POOL_VERSION,
         "kind": "NodePool",
-        "metadata": {"name": names.FLEET_NODE_POOL},
-        "spec": node_pool.node_pool_spec(neuron.model_copy(update=pools), life_seconds=None),
+        "metadata": {"name": site.node_pool},
+        "spec": node_pool.node_pool_spec(
+            neuron.model_copy(update=pools), life_seconds=None, node_class=names.NODE_CLASS + ending
+        ),
     }
     return FleetGround(
         site=site,

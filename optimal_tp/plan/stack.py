@@ -12,13 +12,15 @@ import pathlib
 from optimal_tp.account.preflight import capacity_blocks
 from optimal_tp.account.stack_outputs import Outputs, by_command, with_outputs
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError, or_problems
+from optimal_tp.facts import names
 from optimal_tp.plan.cost import Forecast, HourlyCost, forecast
 from optimal_tp.plan.feasibility import DTYPE_BYTES, feasible_plan, with_batches
 from optimal_tp.plan.lineup import Lineup
 from optimal_tp.plan.model_sizes import Read, local_file, with_sizes
 from optimal_tp.settings import sizing
 from optimal_tp.settings.infra import InfraSettings, parse_infra, require_region
-from optimal_tp.settings.spend import Results, parse_spend
+from optimal_tp.settings.parser import parse
+from optimal_tp.settings.spend import Results, Serving, parse_spend
 from optimal_tp.settings.stack_config import StackConfig, loose_config
 from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster, parse_loadtest
 from optimal_tp.settings.stack_keys import HUB_TOKEN, PROJECT
@@ -32,6 +34,16 @@ class Stack:
     workloads: ClusterSettings
     plan: Lineup
     money: Forecast
+
+    @property
+    def ending(self) -> str:
+        """What ends the names of this stack's nodes, dashboard and alarms; empty on a cluster of its own."""
+        return names.ending(self.workloads.serving.namespace, shares=self.infra.existing is not None)
+
+    @property
+    def dashboard(self) -> str:
+        """Name of the dashboard; the alarms' names begin with it."""
+        return f"{self.infra.physical_name}{self.ending}"
 
 
 def compose(
@@ -59,6 +71,7 @@ def compose(
         or_problems(functools.partial(require_region, infra, region, file=file), problems)
     if problems or infra is None or spend is None or workloads is None:
         raise SettingsError(problems)
+    _require_short_names(infra, workloads, file)
     neuron = infra.neuron
     workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
@@ -91,6 +104,13 @@ def compose(
     return Stack(infra=infra, workloads=workloads, plan=plan, money=money)
 
 
+def _require_short_names(infra: InfraSettings, workloads: ClusterSettings, file: str) -> None:
+    namespace, longest = workloads.serving.namespace, names.LONGEST_NAMESPACE
+    if infra.existing is not None and len(namespace) > longest:
+        rule = f"must have at most {longest} letters on an existing cluster, where it ends the names of nodes"
+        raise SettingsError([Problem(path="serving.namespace", value=namespace, rule=rule, file=file)])
+
+
 def read_stack(
     name: str, folder: pathlib.Path, reader: collections.abc.Callable[[str | None], Read] = lambda _: local_file
 ) -> tuple[Stack, StackConfig]:
@@ -106,6 +126,11 @@ def read_stack(
         return compose(config.sections, region, file=config.file, read=read, unknown=unknown), config
     except OptimalTpError as error:
         raise config.hidden(error) from None
+
+
+def namespace_of(config: StackConfig) -> str:
+    """Return the experiment's namespace by a stack's ``config``. Raises SettingsError."""
+    return parse(Serving, config.sections["serving"] or {}, where="serving", file=config.file).namespace
 
 
 def results_of(config: StackConfig) -> Results:

@@ -19,7 +19,7 @@ EFS_STARTUP_TAINT: typing.Final = {"key": "efs.csi.aws.com/agent-not-ready", "ef
 """Holds pods back until the EFS driver runs there; the driver removes it (aws-efs-csi-driver, docs/install.md)."""
 
 
-def node_pool_spec(neuron: Neuron, *, life_seconds: int | None) -> Spec:
+def node_pool_spec(neuron: Neuron, *, life_seconds: int | None, node_class: str = NODE_CLASS) -> Spec:
     """Say which nodes may exist, how many, for how long (None: for ever), and what may remove them.
 
     Karpenter gives back an empty node only once it was initialised. One whose startup taint stays, or whose cores are
@@ -30,7 +30,7 @@ def node_pool_spec(neuron: Neuron, *, life_seconds: int | None) -> Spec:
     one trn2.48xlarge for three small pods, at eight times the cost of two trn2.3xlarge.
     """
     template: Spec = {
-        "nodeClassRef": {"group": NODE_CLASS_GROUP, "kind": "EC2NodeClass", "name": NODE_CLASS},
+        "nodeClassRef": {"group": NODE_CLASS_GROUP, "kind": "EC2NodeClass", "name": node_class},
         "requirements": [
             _one_of("node.kubernetes.io/instance-type", [neuron.instance_type]),
             _one_of("karpenter.sh/capacity-type", neuron.capacity_types),

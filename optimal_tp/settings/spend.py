@@ -5,6 +5,7 @@ import typing
 import pydantic
 
 from optimal_tp.facts.known import SHAPES
+from optimal_tp.facts.names import NAMESPACE
 from optimal_tp.settings.parser import Section, broken, parse, shape
 
 Layout = typing.Literal["one-each", "equal-cores"]
@@ -69,8 +70,9 @@ _KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
 class Serving(Section):
     """The servers: layout, placement, patience, and the places of model and compiled artifacts."""
 
-    namespace: str = pydantic.Field(default="optimal-tp", pattern=_DNS_LABEL)
-    """Kubernetes namespace of everything that the experiment runs; created by the program."""
+    namespace: str = pydantic.Field(default=NAMESPACE, pattern=_DNS_LABEL)
+    """Kubernetes namespace of everything that the experiment runs; created by the program. On an existing cluster each
+    stack needs one of its own; any other than the default also ends the names of node pool, dashboard and alarms."""
     layout: Layout = "equal-cores"
     """``equal-cores``: as many servers per degree as fill ``equal_cores``, so that every degree is measured on whole
     chips; ``one-each``: one server per degree, as the AWS sample has."""

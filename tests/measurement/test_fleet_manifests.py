@@ -11,6 +11,7 @@ import yaml
 from optimal_tp.__main__ import main
 from tests.fakes_run import SEED_EXPERIMENT, planted_run, price, settings, store
 from tests.fakes_schemas import problems
+from tests.fakes_stack_files import EXISTING
 
 pytestmark = pytest.mark.measurement  # compiling the simulation and running it take seconds
 
@@ -160,6 +161,28 @@ def test_the_fleet_has_nodes_of_its_own(written: Manifests) -> None:
     assert pool["metadata"]["name"] == "neuron-trn-2-fleet"
     assert pool["spec"]["template"]["spec"]["expireAfter"] == "Never"
     assert pod["nodeSelector"] == {"karpenter.sh/nodepool": "neuron-trn-2-fleet"}
+
+
+def test_on_a_shared_cluster_the_fleet_uses_its_own_stacks_node_class(source: str, tmp_path: pathlib.Path) -> None:
+    """Its pool, too, has the stack's ending: another stack's fleet would be overwritten."""
+    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    infra = stack["config"]["optimal-tp:infra"]
+    kept = {key: infra[key] for key in ("zones", "tags", "neuron", "storage")}
+    stack["config"]["optimal-tp:infra"] = {**kept, "existing": EXISTING}
+    stack["config"]["optimal-tp:serving"]["namespace"] = "second"
+    file = tmp_path / "Pulumi.second.yaml"
+    file.write_text(yaml.safe_dump(stack))
+    asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--stack-file", str(file)]
+
+    assert main([*asked, "--manifests", str(tmp_path / "fleet"), "--output", str(tmp_path)]) == 0
+    found = [each for path in (tmp_path / "fleet").glob("*.yaml") for each in yaml.safe_load_all(path.read_text())]
+    by_kind = {each["kind"]: each for each in found}
+    pod = by_kind["Deployment"]["spec"]["template"]["spec"]
+    reference = by_kind["NodePool"]["spec"]["template"]["spec"]["nodeClassRef"]
+
+    assert by_kind["NodePool"]["metadata"]["name"] == "neuron-trn-2-fleet-in-second"
+    assert pod["nodeSelector"] == {"karpenter.sh/nodepool": "neuron-trn-2-fleet-in-second"}
+    assert reference["name"] == "neuron-al2023-in-second"
 
 
 def test_a_prometheus_outside_the_cluster_is_refused(

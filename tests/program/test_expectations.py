@@ -14,7 +14,7 @@ def test_an_existing_cluster_is_told_what_is_expected_of_it() -> None:
     kept = {key: infra[key] for key in ("zones", "tags", "neuron", "storage")}
     settings = parse_infra({**kept, "existing": EXISTING}, file="f")
     assert settings.existing is not None
-    text = "\n".join(expectations(settings, settings.existing))
+    text = "\n".join(expectations(settings, settings.existing, ending=""))
 
     for word in ("theirs", "Karpenter", "my-scheduler", "EFS CSI driver", "fs-0123456789abcdef0", "their-nodes"):
         assert word in text

@@ -1,5 +1,6 @@
 """What leftovers says of each thing: does it bill, how much, is it kept; and what it says where nobody can tell."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -375,6 +376,42 @@ def test_nodes_of_a_cluster_that_was_there_are_not_ours() -> None:
 
     assert len(asked) == 6
     assert [filters for filters in asked if filters not in (ours, by_tags)] == []
+
+
+def test_of_two_stacks_on_a_cluster_each_finds_its_own() -> None:
+    """`--remove` must not end the nodes of the other one, nor delete its dashboard and alarms."""
+    answers: dict[Question, Answer] = {
+        questions.DASHBOARDS: ({"DashboardName": "theirs"}, {"DashboardName": "theirs-in-second"}),
+        questions.ALARMS: ({"AlarmName": "theirs-void-tp1"}, {"AlarmName": "theirs-in-second-void-tp1"}),
+    }
+    first, second = Planted(answers), Planted(answers)
+    of_first, _ = search(existing(), first)
+    of_second, _ = search(dataclasses.replace(existing(), ending="-in-second"), second)
+    pools = [
+        {
+            words["Values"][0]
+            for _, asked in of.asked
+            for words in asked.get("Filters", ())
+            if words["Name"] == "tag:karpenter.sh/nodepool"
+        }
+        for of in (first, second)
+    ]
+
+    assert [each.name for each in of_first] == ["theirs", "theirs-void-tp1"]
+    assert [each.name for each in of_second] == ["theirs-in-second", "theirs-in-second-void-tp1"]
+    assert pools == [{"neuron-trn-2"}, {"neuron-trn-2-in-second"}]
+
+
+def test_the_namespace_of_a_stack_on_a_shared_cluster_ends_its_names(tmp_path: pathlib.Path) -> None:
+    """As in the program; in a cluster of its own nothing does."""
+    shared = {
+        "zones": ["ap-southeast-4c", "ap-southeast-4a"],
+        "neuron": scope("dev").settings.neuron.model_dump(mode="json"),
+        "existing": EXISTING,
+    }
+
+    assert scope_with(tmp_path, serving={"namespace": "second"}, infra=shared).dashboard == "theirs-in-second"
+    assert scope_with(tmp_path, serving={"namespace": "second"}).dashboard == "optimal-tp-dev"
 
 
 def test_on_a_cluster_that_was_there_the_experiments_own_is_found() -> None:

@@ -305,6 +305,16 @@ def test_an_alarm_of_several_models_is_looked_for_among_composite_ones() -> None
     )
 
 
+@pytest.mark.parametrize("check", ["name of the dashboard", "names of alarms"])
+def test_on_a_cluster_that_is_there_another_namespace_is_the_way_out(check: str) -> None:
+    """Its name is not ours to change; the namespace ends the names of nodes, dashboard and alarms."""
+    row = asked("existing", faults("existing")[check].plan)[check]
+
+    assert row.remedy.endswith(
+        "if somebody uses it: choose another serving.namespace, which gives nodes, dashboard and alarms other names"
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [

@@ -37,7 +37,14 @@ def neuron(*ids: str, kinds: tuple[str, ...] = ("reserved",)) -> Neuron:
 def experiment(*, longest_hours: float | None = 4.5) -> ExperimentNeeds:
     """Return an experiment of two nodes and two hours, of 4.5 at most."""
     return ExperimentNeeds(
-        up_hours=0.4, nodes=2, expected_hours=2.0, longest_hours=longest_hours, own_image=None, bucket=None, alarms=()
+        up_hours=0.4,
+        nodes=2,
+        expected_hours=2.0,
+        longest_hours=longest_hours,
+        own_image=None,
+        bucket=None,
+        dashboard="ours",
+        alarms=(),
     )
 
 

@@ -47,6 +47,8 @@ class Scope:
     """Name of the results bucket; None: a generated name."""
     keeps_bucket: bool
     """Whether the bucket is to stay when the stack is destroyed."""
+    ending: str = ""
+    """What ends the names of the stack's nodes, dashboard and alarms."""
 
     @property
     def region(self) -> str:
@@ -55,8 +57,13 @@ class Scope:
 
     @property
     def cluster_name(self) -> str:
-        """The cluster's physical name, which dashboard and alarms carry too."""
+        """The cluster's physical name."""
         return self.settings.physical_name
+
+    @property
+    def dashboard(self) -> str:
+        """Name of the dashboard; the alarms' names begin with it."""
+        return f"{self.cluster_name}{self.ending}"
 
     @property
     def makes_cluster(self) -> bool:
@@ -90,7 +97,7 @@ class Scope:
         """
         name = self.cluster_name
         if not self.makes_cluster:
-            return [filters({"tag:eks:eks-cluster-name": name, "tag:karpenter.sh/nodepool": NODE_POOL})]
+            return [filters({"tag:eks:eks-cluster-name": name, "tag:karpenter.sh/nodepool": NODE_POOL + self.ending})]
         # Tags of Karpenter; managed node groups; the network plugin; the EBS driver and the controller of Services.
         keys = ("eks:eks-cluster-name", "eks:cluster-name", "aws:eks:cluster-name", "cluster.k8s.amazonaws.com/name")
         searches = [filters({f"tag:{key}": name}) for key in keys]

@@ -28,7 +28,7 @@ RULES: typing.Final = ("health", "spot", "rebalance", "state", "reservation")
 
 def _dashboards(scope: Scope, look: KindSearch) -> list[Leftover]:
     boards = [each["DashboardName"] for each in look(questions.DASHBOARDS)]
-    return [_dashboard(name, len(boards), look) for name in boards if name == scope.cluster_name]
+    return [_dashboard(name, len(boards), look) for name in boards if name == scope.dashboard]
 
 
 def _dashboard(name: str, boards: int, look: KindSearch) -> Leftover:
@@ -61,7 +61,7 @@ def _composite_alarms(scope: Scope, look: KindSearch) -> list[Leftover]:
     return [
         _alarm("composite alarm", each["AlarmName"], bills=True, price=None)
         for each in found
-        if names.is_alarm(scope.cluster_name, each["AlarmName"])
+        if names.is_alarm(scope.dashboard, each["AlarmName"])
     ]
 
 
@@ -77,7 +77,7 @@ def _alarms(scope: Scope, look: KindSearch) -> list[Leftover]:
             price=ALARM_METRIC.times(_watched(each)),
         )
         for each in found
-        if names.is_alarm(scope.cluster_name, each["AlarmName"])
+        if names.is_alarm(scope.dashboard, each["AlarmName"])
     ]
 
 

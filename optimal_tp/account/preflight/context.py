@@ -24,6 +24,8 @@ class ExperimentNeeds:
     """Image of the load generator, if a setting names one."""
     bucket: str | None
     """Bucket of the results, if a setting names one."""
+    dashboard: str
+    """Name of the dashboard; those of the alarms begin with it."""
     alarms: tuple[str, ...]
 
 

@@ -12,7 +12,8 @@ from optimal_tp.facts import names
 from optimal_tp.facts.names import SelfNamed
 from optimal_tp.settings.infra import InfraSettings
 
-_OTHER_CLUSTER = "choose another infra.cluster_name"
+_OTHER_CLUSTER: typing.Final = "choose another infra.cluster_name"
+_OTHER_NAMESPACE: typing.Final = "choose another serving.namespace, which gives nodes, dashboard and alarms other names"
 _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `up` overwrites them"}
 """CloudWatch replaces existing dashboards and alarms without a warning."""
 
@@ -20,7 +21,7 @@ _OVERWRITES: typing.Final = {"dashboard": "; `up` overwrites it", "alarm": "; `u
 def self_named(settings: InfraSettings, experiment: ExperimentNeeds) -> list[SelfNamed]:
     """Return every resource of the account to which the program gives a fixed name."""
     cluster = settings.physical_name
-    found = [SelfNamed(kind="dashboard", name=cluster)]
+    found = [SelfNamed(kind="dashboard", name=experiment.dashboard)]
     if settings.existing is None:
         group = names.control_plane_log_group(cluster)
         found = [SelfNamed(kind="cluster", name=cluster), SelfNamed(kind="log group", name=group), *found]
@@ -50,7 +51,7 @@ def _looked(kind: str, wanted: list[str], scene: Scene) -> Answer:
     if kind == "bucket":
         there = scene.ask(questions.BUCKET, Bucket=name)
         return there if isinstance(there, Unknown) or not there else (name,)
-    prefix = f"{scene.settings.physical_name}-"
+    prefix = f"{scene.experiment.dashboard}-"
     plain = scene.ask(questions.ALARMS, AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
     composite = scene.ask(questions.COMPOSITE_ALARMS, AlarmNamePrefix=prefix, AlarmTypes=["CompositeAlarm"])
     if isinstance(plain, Unknown) or isinstance(composite, Unknown):
@@ -85,5 +86,6 @@ def _row(scene: Scene, kind: str, wanted: list[str], taken: Answer) -> Row:
         remedy = "choose another loadtest.results.bucket or remove it to get a generated name"
     else:
         command = _removal(kind, taken).command(scene.settings.region) + _OVERWRITES.get(kind, "")
-        remedy = f"if it is a leftover: {command}; if somebody uses it: {_OTHER_CLUSTER}"
+        other = _OTHER_CLUSTER if scene.settings.existing is None else _OTHER_NAMESPACE
+        remedy = f"if it is a leftover: {command}; if somebody uses it: {other}"
     return Row(check=check, state="warning", found=f"taken: {', '.join(taken)}", required=required, remedy=remedy)

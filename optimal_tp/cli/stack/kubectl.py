@@ -15,9 +15,8 @@ import typing
 
 from optimal_tp.account.stack_outputs import by_command, with_outputs
 from optimal_tp.errors import CapacityError, OptimalTpError, ServerFailed
+from optimal_tp.plan.stack import namespace_of
 from optimal_tp.settings.infra import InfraSettings, parse_infra
-from optimal_tp.settings.parser import parse
-from optimal_tp.settings.spend import Serving
 from optimal_tp.settings.stack_config import StackConfig, stack_config
 
 _PATIENCE_SECONDS = 60.0
@@ -73,7 +72,7 @@ def _settings(config: StackConfig) -> tuple[InfraSettings, str]:
     try:
         sections, file = config.sections, config.file
         infra = parse_infra(with_outputs(sections["infra"], by_command, file=file), file=file)
-        return infra, parse(Serving, sections["serving"] or {}, where="serving", file=file).namespace
+        return infra, namespace_of(config)
     except OptimalTpError as error:
         raise config.hidden(error) from None
 
