@@ -23,7 +23,7 @@ config = pulumi.Config("optimal-tp")  # so called in every project: docs/decisio
 sections = {"infra": config.require_object("infra"), **{name: config.get_object(name) for name in SECTIONS[1:]}}
 try:
     unknown = unknown_keys({**get_config_env(), **CONFIG.get()}, project=pulumi.get_project(), file=file)
-    read = ModelFiles(token=config.get("hub_token"))
+    read = ModelFiles(token=config.get("hub_token"), profile=aws.get("profile"))
     stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
 except OptimalTpError as error:
     raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback

@@ -1,6 +1,7 @@
 """Read small files of a model at preview: from this machine, a bucket, or a hub."""
 
 import collections.abc
+import functools
 import http.client
 import pathlib
 import typing
@@ -21,11 +22,18 @@ class ModelFiles:
     """Reads ``/path``, ``s3://bucket/key`` and ``https://hub/owner/model/resolve/revision/file``."""
 
     def __init__(
-        self, *, token: str | None = None, store: "collections.abc.Callable[[], S3Client] | None" = None
+        self,
+        *,
+        token: str | None = None,
+        profile: str | None = None,
+        store: "collections.abc.Callable[[], S3Client] | None" = None,
     ) -> None:
-        """Take the hub's ``token``, and ``store``, which creates an S3 client when one is needed."""
+        """Take the hub's ``token``, and the AWS ``profile`` whose account may read buckets; None: the environment's.
+
+        ``store`` creates an S3 client when one is needed.
+        """
         self._token = token
-        self._store = _s3 if store is None else store
+        self._store = functools.partial(_s3, profile) if store is None else store
 
     def __call__(self, address: str) -> bytes:
         """Return the content at ``address``.
@@ -75,7 +83,7 @@ class ModelFiles:
             raise OSError(str(error)) from None
 
 
-def _s3() -> "S3Client":
+def _s3(profile: str | None) -> "S3Client":
     import boto3  # noqa: PLC0415 - likewise
 
-    return boto3.client("s3")
+    return boto3.Session(profile_name=profile).client("s3")

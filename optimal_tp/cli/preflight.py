@@ -91,9 +91,9 @@ def _without_secrets(row: rows.Row, config: StackConfig) -> rows.Row:
     )
 
 
-def _model_files(token: str | None) -> ModelFiles:
+def _model_files(token: str | None, profile: str | None) -> ModelFiles:
     """Return the reader of model files. Without Pulumi the stack's token cannot be read; the environment's is used."""
-    return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token)
+    return ModelFiles(token=os.environ.get("HF_TOKEN") if token is None else token, profile=profile)
 
 
 def experiment(stack: Stack) -> ExperimentNeeds:

@@ -111,16 +111,20 @@ def _require_short_names(infra: InfraSettings, workloads: ClusterSettings, file:
         raise SettingsError([Problem(path="serving.namespace", value=namespace, rule=rule, file=file)])
 
 
+Reader = collections.abc.Callable[[str | None, str | None], Read]
+"""Makes what reads a model's small files, with a hub's token and an AWS profile."""
+
+
 def read_stack(
-    name: str, folder: pathlib.Path, reader: collections.abc.Callable[[str | None], Read] = lambda _: local_file
+    name: str, folder: pathlib.Path, reader: Reader = lambda _token, _profile: local_file
 ) -> tuple[Stack, StackConfig]:
     """Return the stack called ``name`` of the project in ``folder``, and its configuration. Raises as ``compose``.
 
-    ``reader`` makes what reads config.json files, with the stack's token for a hub.
+    ``reader`` makes what reads config.json files, with the stack's token for a hub and its AWS profile for buckets.
     """
     config, unknown = loose_config(name, folder, needed=(f"{PROJECT}:infra", "aws:region"))
     token = config.values.get(f"{PROJECT}:{HUB_TOKEN}")
-    read = reader(token if isinstance(token, str) else None)
+    read = reader(token if isinstance(token, str) else None, config.profile)
     try:
         region = str(config.values["aws:region"])
         return compose(config.sections, region, file=config.file, read=read, unknown=unknown), config

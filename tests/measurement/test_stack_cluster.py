@@ -154,6 +154,17 @@ def test_another_cluster_is_reached_as_the_stack_says(play: pathlib.Path, capsys
     assert {call.split(" --namespace")[0] for call in calls(play)} == {"kubectl --context theirs"}
 
 
+def test_the_stacks_profile_reaches_its_cluster(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The kubeconfig's token is asked of the account that the stack names, whatever the shell's is."""
+    config = stack_config("Pulumi.dev.yaml") | {"aws:profile": "work"}
+    (play / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}), encoding="utf-8")
+    answers(play, "deployments")
+    answers(play, "jobs")
+    said(capsys, "stop")
+
+    assert calls(play)[0] == f"{LOOKING[0]} --profile work"
+
+
 def test_the_clusters_refusal_is_told(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In kubectl's own words."""
     answers(play, "deployments", deployment("tp1", 1))

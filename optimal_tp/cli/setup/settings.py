@@ -80,7 +80,7 @@ def _check(options: argparse.Namespace) -> None:
         said = "the form is right"
     else:
         stack = selected_stack(stack, folder)
-        read, _ = read_stack(stack, folder, lambda _: functools.partial(_read_here, folder))
+        read, _ = read_stack(stack, folder, lambda _token, _profile: functools.partial(_read_here, folder))
         file = str(folder / f"Pulumi.{stack.rsplit('/', maxsplit=1)[-1]}.yaml")
         warnings = [
             *_examples(read.infra),
