@@ -77,7 +77,8 @@ def lived(folder: pathlib.Path, up_fault: Fault, down_fault: Fault) -> Outcome:
 def check(found: Outcome) -> None:
     """Hold one life to what is said of all of them, and print its counts."""
     for name, course in (("up", found.up), ("destroy", found.down)):
-        print(f"{name}: {len(course.struck)} faults, {course.runs} runs, by hand {counted(course.hands)}")  # noqa: T201 - the figures asked for
+        where = dict(collections.Counter(key.split()[0] for key in course.struck))
+        print(f"{name}: {len(course.struck)} faults {where}, {course.runs} runs, by hand {counted(course.hands)}")  # noqa: T201 - the figures asked for
     print(f"left: {counted(found.left)}")  # noqa: T201 - likewise
 
     assert found.up.struck + found.down.struck
