@@ -44,6 +44,14 @@ def test_types_are_offered_where_they_are_asked_for(file: str) -> None:
     assert asked - offered(infra.region) == set()
 
 
+@pytest.mark.parametrize("file", STACK_FILES)
+def test_every_addon_has_its_version(file: str) -> None:
+    """EKS's default of the day may be one that keeps nodes from starting; what is pinned is held against known harm."""
+    pinned = settings(file).addons.by_addon()
+
+    assert [name for name, version in pinned.items() if version is None] == []
+
+
 def test_dev_is_the_cheapest_experiment() -> None:
     """The smallest type, from a reservation only, one NAT gateway, nothing kept for long, destroy unhindered."""
     infra = settings("Pulumi.dev.yaml")

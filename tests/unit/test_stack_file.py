@@ -29,6 +29,14 @@ def test_an_empty_file_compares_the_seeds_degrees_on_whole_chips() -> None:
     assert settings.loadtest.results.on_destroy == "keep"
 
 
+def test_numbers_are_taken_where_text_is_meant() -> None:
+    """`pulumi config set --path optimal-tp:loadtest.run 2` writes a number, and a revision may be of digits alone."""
+    sections = {"loadtest": {"run": 2}, "workloads": {"model": {"revision": 1234567}}}
+    settings = parse_cluster(sections, file="Pulumi.dev.yaml")
+
+    assert (settings.loadtest.run, settings.models[0].model.revision) == ("2", "1234567")
+
+
 @pytest.mark.parametrize(("degrees", "replicas"), [([1, 2, 4], [4, 2, 1]), ([1, 2], [4, 2]), ([1, 8], [8, 1])], ids=str)
 def test_equal_cores_are_whole_chips_unless_said(degrees: list[int], replicas: list[int]) -> None:
     """Every degree fills the chips that the largest one needs, four logical cores each."""
