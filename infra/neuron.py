@@ -89,7 +89,8 @@ class NeuronPool(pulumi.ComponentResource):
         super().__init__("optimal-tp:infra:NeuronPool", name, None, opts)
         self._after, self._ending = list(args.after), args.ending
         if args.neuron.karpenter_needs_a_price:
-            price = nodes.node_overlay_spec(args.neuron)
+            own = (names.NODE_POOL + args.ending, names.FLEET_NODE_POOL + args.ending) if args.ending else ()
+            price = nodes.node_overlay_spec(args.neuron, pools=own)
             # An offer that Karpenter finds without a price stays unavailable for five minutes.
             self._after.append(self._object(f"{name}-price", names.NODE_OVERLAY, "NodeOverlay", price))
         node_class = nodes.node_class_spec(

@@ -10,16 +10,25 @@ from optimal_tp.settings.node_capacity import Neuron
 if typing.TYPE_CHECKING:
     import pulumi
 from optimal_tp.facts.names import SCHEDULER
+from optimal_tp.pods.kubernetes import POOL_LABEL
 from optimal_tp.servers.node_pool import KARPENTER_GROUP, NODE_CLASS_GROUP, Spec
 
 NODE_OVERLAY_VERSION = f"{KARPENTER_GROUP}/v1alpha1"
 NODE_CLASS_VERSION = f"{NODE_CLASS_GROUP}/v1"
 
 
-def node_overlay_spec(neuron: Neuron) -> Spec:
-    """Return the overlay with the type's hourly price, without which Karpenter never launches it on demand."""
+def node_overlay_spec(neuron: Neuron, *, pools: collections.abc.Sequence[str] = ()) -> Spec:
+    """Return the overlay with the type's hourly price, without which Karpenter never launches it on demand.
+
+    With ``pools`` it is for these alone, and comes before another stack's for all pools: of two overlays of the same
+    weight Karpenter refuses one, whatever their prices (1.14.1, pkg/controllers/nodeoverlay/store.go).
+    """
     kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [neuron.instance_type]}
-    return {"requirements": [kind], "price": f"{neuron.price.usd_per_hour:.4f}"}
+    spec: Spec = {"requirements": [kind], "price": f"{neuron.price.usd_per_hour:.4f}"}
+    if pools:
+        spec["requirements"].append({"key": POOL_LABEL, "operator": "In", "values": list(pools)})
+        spec["weight"] = 1
+    return spec
 
 
 def node_class_spec(

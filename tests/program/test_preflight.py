@@ -497,6 +497,20 @@ def test_an_ami_that_aws_took_back_is_wrong(plan: Plan, found: str) -> None:
     assert (row.state, row.found) == ("wrong", found)
 
 
+def test_a_deprecated_ami_is_asked_for_too() -> None:
+    """Karpenter launches it as any other; EC2 leaves it out unless it is asked for."""
+    calls = []
+
+    def images(call: Parsed) -> Parsed:
+        calls.append(call)
+        return {"Images": [{"ImageId": "ami-1", "State": "available", "DeprecationTime": "2026-10-01T00:00:00.000Z"}]}
+
+    row = asked("dev", {"ec2.describe_images": images})["AMI al2023@v20260714"]
+
+    assert row.state == "fine"
+    assert [(each["ImageIds"], each["IncludeDeprecated"]) for each in calls] == [(["ami-1"], True)]
+
+
 def test_eks_default_is_shown_as_such_and_held_against_known_harm() -> None:
     """A pinned version is fine whatever the default is; without a pin a default that is known to fail is wrong."""
     bad: Plan = {

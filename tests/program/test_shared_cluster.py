@@ -50,6 +50,24 @@ def test_the_second_stack_means_its_own_nodes_everywhere() -> None:
     assert re.findall(r"neuron-(?:trn-2|al2023)(?!-in-second)", json.dumps([*said, second.outputs], default=str)) == []
 
 
+def test_the_second_stacks_price_is_of_its_own_pools() -> None:
+    """Karpenter refuses one of two prices for a type that have the same weight; without a weight it is 0."""
+    on_demand = {"infra__neuron__capacity_types": ["on-demand"], "infra__neuron__reservation_ids": []}
+    first, second = (
+        on_existing(**on_demand, serving=serving).one("NodeOverlay pool-price").inputs for serving in ({}, SECOND)
+    )
+
+    assert (first["metadata"]["name"], "weight" in first["spec"]) == ("neuron-trn-2-price", False)
+    assert (second["metadata"]["name"], second["spec"]["weight"]) == ("neuron-trn-2-price-in-second", 1)
+    assert second["spec"]["requirements"][1:] == [
+        {
+            "key": "karpenter.sh/nodepool",
+            "operator": "In",
+            "values": ["neuron-trn-2-in-second", "neuron-trn-2-fleet-in-second"],
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("recording", "dashboard"),
     [(on_existing, "theirs"), (lambda: program(serving=SECOND), "optimal-tp-dev")],

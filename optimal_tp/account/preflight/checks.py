@@ -28,7 +28,8 @@ def _software(scene: Scene) -> list[Row]:
     # Without an id EC2 is not asked; the answer for the parameter says why.
     image = parameter
     if not isinstance(parameter, questions.Unknown) and parameter:
-        image = scene.ask(questions.AMIS, ImageIds=[parameter[0]["Value"]])
+        # Karpenter launches deprecated AMIs too (karpenter-provider-aws pull request 6500).
+        image = scene.ask(questions.AMIS, ImageIds=[parameter[0]["Value"]], IncludeDeprecated=True)
     return [making.pair(neuron, minor), making.support(neuron), making.ami(neuron, minor, parameter, image)]
 
 
