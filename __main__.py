@@ -26,7 +26,7 @@ try:
     read = ModelFiles(token=config.get("hub_token"), profile=aws.get("profile"))
     stack = compose(sections, aws.require("region"), file=file, read=read, outputs=stack_outputs, unknown=unknown)
 except OptimalTpError as error:
-    raise pulumi.RunError(str(placed(error))) from error  # which Pulumi shows without a traceback
+    raise pulumi.RunError(str(placed(error, pulumi.get_root_directory()))) from error  # without a traceback
 infra, neuron, life_seconds = stack.infra, stack.infra.neuron, stack.money.node_life_seconds
 base = platform.build(infra, profile=aws.get("profile"), node_life_seconds=life_seconds, ending=stack.ending)
 trial = experiment.build(

@@ -72,10 +72,13 @@ def test_a_new_project_has_its_own_name_and_the_whole_stack_file(project: Projec
 def test_the_program_runs_in_it_and_tells_a_mistake_without_a_traceback(project: Project) -> None:
     """It reads its settings under its own name; what is wrong with them is one sentence."""
     path = project.folder / "Pulumi.dev.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1"), encoding="utf-8")
+    # One line more than the program's own file, which is not the one that is wrong.
+    text = "# ours\n" + path.read_text(encoding="utf-8").replace("budget_usd: 20", "budget_usd: 1")
+    path.write_text(text, encoding="utf-8")
+    line = text[: text.index("budget_usd: 1")].count("\n") + 1
     project.pulumi("stack", "init", "dev")
     status, said = project.pulumi("preview", "--stack", "dev")
 
     assert status != 0
-    assert "error: spend.budget_usd is 1.0; the experiment is expected to cost 7.41 USD" in said
+    assert f"error: Pulumi.dev.yaml:{line} spend.budget_usd: must cover the expected cost, 14.48 USD" in said
     assert "Traceback" not in said

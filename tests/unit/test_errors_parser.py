@@ -1,9 +1,12 @@
 """The one parser: everything that is wrong is said at once, with path, value, rule and remedy."""
 
+import pathlib
+
 import pydantic
 import pytest
 
-from optimal_tp.errors import SettingsError
+from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.settings.described.line_numbers import placed
 from optimal_tp.settings.parser import Section, broken, parse
 
 
@@ -65,6 +68,14 @@ def test_an_unknown_key_in_an_optional_section_gets_that_sections_keys() -> None
     assert _sentences({"name": "a", "maybe": {"x": 1}}) == [
         "a.yaml top.maybe.x: must be one of size (got 'x')",
     ]
+
+
+def test_a_line_is_that_of_the_file_in_its_folder(tmp_path: pathlib.Path) -> None:
+    """A program may run in another folder than the project's, which has a file of the same name."""
+    (tmp_path / "Pulumi.dev.yaml").write_text("config:\n\n  optimal-tp:spend:\n    budget_usd: 1\n", encoding="utf-8")
+    error = SettingsError([Problem(path="spend.budget_usd", value=1, rule="must be more", file="Pulumi.dev.yaml")])
+
+    assert str(placed(error, str(tmp_path))) == "Pulumi.dev.yaml:4 spend.budget_usd: must be more (got 1)"
 
 
 def test_something_that_is_no_mapping_is_refused() -> None:

@@ -8,8 +8,11 @@ import yaml
 from optimal_tp.errors import OptimalTpError, SettingsError
 
 
-def placed(error: OptimalTpError) -> OptimalTpError:
-    """Return ``error`` with the line of every bad key; a missing key gets the line of its section."""
+def placed(error: OptimalTpError, folder: str | None = None) -> OptimalTpError:
+    """Return ``error`` with the line of every bad key; a missing key gets the line of its section.
+
+    The files are in ``folder``; None: where the process runs.
+    """
     if not isinstance(error, SettingsError):
         return error
     trees: dict[str, yaml.Node | None] = {}
@@ -17,7 +20,7 @@ def placed(error: OptimalTpError) -> OptimalTpError:
     for each in error.problems:
         if each.file and each.line is None:
             if each.file not in trees:
-                trees[each.file] = _tree(pathlib.Path(each.file))
+                trees[each.file] = _tree(pathlib.Path(folder or "", each.file))
             problems.append(dataclasses.replace(each, line=_line(trees[each.file], each.path)))
         else:
             problems.append(each)
