@@ -10,6 +10,7 @@ import typing
 
 import boto3
 import botocore.credentials
+import botocore.session
 
 from optimal_tp.account.preflight.context import Credentials
 from optimal_tp.account.questions import Answer, Unknown
@@ -21,6 +22,8 @@ _EXPIRATION: typing.Final = "AWS_CREDENTIAL_EXPIRATION"
 """Variable in which `aws configure export-credentials --format env` and other tools put the expiry of the keys."""
 _LOGINS: typing.Final = ("sso", "login")
 """Botocore's names of keys that are renewed only while a person's login in a browser lasts."""
+_LOGIN_KEYS: typing.Final = ("sso_session", "sso_start_url", "login_session", "aws_session_token")
+"""Keys of a profile whose credentials end with a login, or, with a session token in the file, by themselves."""
 _OK = 200
 
 
@@ -31,13 +34,31 @@ def credentials(session: boto3.session.Session, environment: collections.abc.Map
         return Credentials(source="nowhere", end=Unknown(reason="there are no credentials"))
     if found.method == "env" and environment.get(_EXPIRATION):
         return Credentials(source="the environment", end=_moment(environment[_EXPIRATION]))
-    if isinstance(found, botocore.credentials.RefreshableCredentials) and found.method in _LOGINS:
-        return Credentials(source=found.method, end=Unknown(reason="the login ends by itself"))
     if isinstance(found, botocore.credentials.RefreshableCredentials):
-        return Credentials(source=found.method, end="renewed")
+        return Credentials(source=found.method, end=_renewal(found.method, session.profile_name))
     if found.token:
         return Credentials(source=found.method, end=Unknown(reason="they are temporary, but their expiry is not known"))
     return Credentials(source=found.method, end="none")
+
+
+def _renewal(method: str, profile: str) -> typing.Literal["renewed"] | Unknown:
+    if method in _LOGINS:
+        return Unknown(reason="the login ends by itself")
+    if _rests_on_a_login(profile):
+        return Unknown(reason="the role is taken with a login or with temporary keys, which end by themselves")
+    return "renewed"
+
+
+def _rests_on_a_login(profile: str) -> bool:
+    """Return whether a role of ``profile`` is taken with keys that a person's login gave, or that end by themselves."""
+    profiles = botocore.session.Session(profile=profile).full_config.get("profiles", {})
+    seen: set[str] = set()
+    while profile in profiles and profile not in seen:
+        if any(key in profiles[profile] for key in _LOGIN_KEYS):
+            return True
+        seen.add(profile)
+        profile = profiles[profile].get("source_profile", "")
+    return False
 
 
 def _moment(text: str) -> dt.datetime | Unknown:

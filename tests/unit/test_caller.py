@@ -77,6 +77,27 @@ def test_keys_of_a_login_last_no_longer_than_it(home: pathlib.Path) -> None:
     assert found == Credentials(source="sso", end=Unknown(reason="the login ends by itself"))
 
 
+@pytest.mark.parametrize(
+    "person",
+    [
+        "sso_session = there\nsso_account_id = 111122223333\nsso_role_name = x\nregion = us-east-2",
+        "aws_access_key_id = x\naws_secret_access_key = x\naws_session_token = x",
+    ],
+    ids=["a login", "temporary keys"],
+)
+def test_a_role_lasts_no_longer_than_the_keys_that_take_it(home: pathlib.Path, person: str) -> None:
+    """The role itself is renewed, as long as there is somebody to take it again."""
+    (home / ".aws").mkdir()
+    role = "role_arn = arn:aws:iam::111122223333:role/x\nsource_profile = person\nregion = us-east-2"
+    there = "sso_start_url = https://there.example.org/start\nsso_region = us-east-2"
+    text = f"[profile work]\n{role}\n[profile person]\n{person}\n[sso-session there]\n{there}\n"
+    (home / ".aws" / "config").write_text(text, encoding="utf-8")
+    found = credentials(boto3.session.Session(profile_name="work"), {})
+
+    reason = "the role is taken with a login or with temporary keys, which end by themselves"
+    assert found == Credentials(source="assume-role", end=Unknown(reason=reason))
+
+
 def test_no_credentials_at_all() -> None:
     """Their end is unknown."""
     assert credentials(boto3.session.Session(), {}).end == Unknown(reason="there are no credentials")
