@@ -7,7 +7,7 @@ import pytest
 
 from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.settings.described.line_numbers import placed
-from optimal_tp.settings.parser import Section, broken, parse
+from optimal_tp.settings.parser import Section, broken, parse, read_yaml
 
 
 class _Inner(Section):
@@ -68,6 +68,13 @@ def test_an_unknown_key_in_an_optional_section_gets_that_sections_keys() -> None
     assert _sentences({"name": "a", "maybe": {"x": 1}}) == [
         "a.yaml top.maybe.x: must be one of size (got 'x')",
     ]
+
+
+def test_a_day_without_quotes_stays_as_it_is_written(tmp_path: pathlib.Path) -> None:
+    """YAML would make a date of it, which no text's rule takes."""
+    (tmp_path / "a.yaml").write_text("date: 2026-10-03\n", encoding="utf-8")
+
+    assert read_yaml(tmp_path / "a.yaml", key="a", value="a", remedy="") == {"date": "2026-10-03"}
 
 
 def test_a_line_is_that_of_the_file_in_its_folder(tmp_path: pathlib.Path) -> None:
