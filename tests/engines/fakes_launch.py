@@ -181,17 +181,7 @@ class Launch:
             aws_command=None,
             now=dt.datetime.now(dt.UTC),
         )
-        kinds = (
-            "trn2",
-            "reserv",
-            "price",
-            "AMI",
-            (
-                "must have a driver that the image accepts, but its driver "
-                "2.30.2.0 wants a runtime of 2.33 or newer, and the image is "
-                "0.9.1-neuronx-py311-sdk2.26.1-ubuntu22.04 (runtime 2.28.23.0)"
-            ),
-        )
+        kinds = ("trn2", "reserv", "price", "AMI", "image and AMI")
         return {row.check: row.state for row in checks(scene) if row.check.startswith(kinds)}
 
     def is_empty(self) -> bool:

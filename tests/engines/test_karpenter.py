@@ -8,12 +8,14 @@ import typing
 
 import pytest
 
+from infra.nodes import node_overlay_spec
 from optimal_tp.facts.hardware import NEURON_RESOURCE
+from optimal_tp.facts.names import NODE_OVERLAY
 from optimal_tp.plan.placement import DAEMONS_CPU_MILLICORES, DAEMONS_MEMORY_MIB
-from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, planned, servers
+from tests.engines.fakes_cluster import Manifest, apply_all, daemon_sets, path_of, planned, servers, until
 from tests.engines.fakes_engines import CONTROL_PLANE, KARPENTER, needs
 from tests.engines.fakes_karpenter import claims
-from tests.engines.fakes_launch import HELD, launching
+from tests.engines.fakes_launch import HELD, Launch, launching
 from tests.engines.fakes_region import Kind
 
 pytestmark = [
@@ -114,6 +116,30 @@ def test_where_prices_of_ours_are_not_looked_at_nothing_is_launched(tmp_path: pa
         assert set(running.gives_up().values()) == {NO_OFFER}
         assert claims(running.plane) == []
         assert not running.is_ready(overlay)
+
+
+def _is_refused(running: Launch, overlay: Manifest) -> bool:
+    """Return whether Karpenter says that ``overlay`` is in conflict with another one."""
+    found = running.plane.ask("GET", path_of(overlay))[1].get("status", {}).get("conditions", [])
+    return any((each["status"], each["reason"]) == ("False", "Conflict") for each in found)
+
+
+def test_two_stacks_on_one_cluster_have_a_price_each(tmp_path: pathlib.Path) -> None:
+    """Both are ready, as the second one's has a weight and pools of its own; of two of one weight one is refused."""
+    with launching(tmp_path, serving={"namespace": "second"}, **ON_DEMAND) as running:
+        [ours] = [each for each in running.pool() if each["kind"] == "NodeOverlay"]
+        spec = node_overlay_spec(running.settings.neuron)
+        theirs = {**ours, "metadata": {**ours["metadata"], "name": NODE_OVERLAY}, "spec": spec}
+        running.give([theirs, *running.pool(), *servers(running.recording)])
+        launched = running.decides(2)
+        are_ready = [running.is_ready(each) for each in (theirs, ours)]
+        rival = {**theirs, "metadata": {**theirs["metadata"], "name": f"{NODE_OVERLAY}-of-a-third"}}
+        apply_all(running.plane, [rival])
+        until(lambda: _is_refused(running, theirs) or _is_refused(running, rival), "one of two prices is refused")
+
+        assert launched == [(SMALL, "on-demand")] * 2
+        assert are_ready == [True, True]
+        assert not _is_refused(running, ours)
 
 
 def _anywhere(objects: list[Manifest]) -> None:
