@@ -7,7 +7,7 @@ import re
 import typing
 
 from optimal_tp.account.stack_outputs import by_command, with_outputs
-from optimal_tp.errors import Problem, SettingsError, shown
+from optimal_tp.errors import Problem, SettingsError, or_problems, shown
 from optimal_tp.facts import names
 from optimal_tp.facts.hardware import INSTANCE_TYPES, chips_of, cores_held
 from optimal_tp.fleet import scaling
@@ -16,11 +16,12 @@ from optimal_tp.plan.feasibility import with_batches
 from optimal_tp.plan.placement import SERVERS, PlannedServer, cpu_millicores_per_core, memory_mib_per_core
 from optimal_tp.servers import deployment, node_pool
 from optimal_tp.servers.neuron_pod import Site
-from optimal_tp.settings.infra import parse_infra
+from optimal_tp.settings.infra import InfraSettings, parse_infra
 from optimal_tp.settings.parser import read_yaml
+from optimal_tp.settings.spend import parse_spend
 from optimal_tp.settings.stack_config import project_name
-from optimal_tp.settings.stack_file import parse_cluster
-from optimal_tp.settings.stack_keys import PROJECT, require_known
+from optimal_tp.settings.stack_file import ClusterSettings, parse_cluster
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS, unknown_keys
 from optimal_tp.settings.workload import WorkloadSettings
 
 Manifest = dict[str, typing.Any]
@@ -161,19 +162,13 @@ def ground(
 ) -> FleetGround:
     """Return where the stack in the file ``path`` deploys a fleet of its own model.
 
-    ``measured`` are the run's settings: its service times do not apply to another model. Raises SettingsError if the
-    file is not a stack's, or if its nodes, model or requests at a time differ from those of the plan.
+    ``measured`` are the run's settings: its service times do not apply to another model. Raises SettingsError with
+    every bad key of the file, or if its nodes, model or requests at a time differ from those of the plan.
     """
-    scaling.prometheus_namespace(prometheus)
-    model = measured.model
-    data = read_yaml(path, key="--stack-file", value=str(path), remedy="name the stack's Pulumi.<stack>.yaml")
-    config = data.get("config", {}) if isinstance(data, dict) else {}
-    file = path.name
-    require_known(config, project=project_name(path.parent), file=file)
-    infra = parse_infra(with_outputs(config.get(f"{PROJECT}:infra"), by_command, file=file), file=file)
-    sections = {name: config.get(f"{PROJECT}:{name}") for name in ("workloads", "serving", "loadtest")}
+    infra, settings = _read(path, prometheus)
+    model, file = measured.model, path.name
     neuron = infra.neuron
-    settings = with_batches(parse_cluster(sections, file=file), neuron.hardware, engine=neuron.image_and_ami.engine)
+    settings = with_batches(settings, neuron.hardware, engine=neuron.image_and_ami.engine)
     # In a sweep, take the measured model; if none was measured, the first, for the error message.
     own = next((each.model for each in settings.models if each.model.name == model.name), settings.models[0].model)
     pairs = (
@@ -223,3 +218,25 @@ def ground(
         longest_request_seconds=measured.load.request_timeout_seconds,
         prometheus=prometheus,
     )
+
+
+def _read(path: pathlib.Path, prometheus: str) -> tuple[InfraSettings, ClusterSettings]:
+    """Return the sections that a fleet needs. Raises SettingsError with every bad key and a bad ``prometheus``."""
+    problems: list[Problem] = []
+    or_problems(lambda: scaling.prometheus_namespace(prometheus), problems)
+    remedy = "name the stack's Pulumi.<stack>.yaml"
+    data = or_problems(lambda: read_yaml(path, key="--stack-file", value=str(path), remedy=remedy), problems)
+    if data is None:
+        raise SettingsError(problems)
+    found = data.get("config") if isinstance(data, dict) else None
+    config = found if isinstance(found, dict) else {}
+    file = path.name
+    problems += unknown_keys(config, project=project_name(path.parent), file=file)
+    own = {name: config.get(f"{PROJECT}:{name}") for name in SECTIONS}
+    infra = or_problems(lambda: parse_infra(with_outputs(own["infra"], by_command, file=file), file=file), problems)
+    if own["spend"] is not None:
+        or_problems(lambda: parse_spend(own["spend"], file=file), problems)
+    settings = or_problems(lambda: parse_cluster(own, file=file), problems)
+    if problems or infra is None or settings is None:
+        raise SettingsError(problems)
+    return infra, settings

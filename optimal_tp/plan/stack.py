@@ -66,14 +66,13 @@ def compose(
     problems = list(unknown)
     infra = or_problems(lambda: parse_infra(with_outputs(sections["infra"], outputs, file=file), file=file), problems)
     spend = or_problems(lambda: parse_spend(sections["spend"], file=file), problems)
-    workloads = or_problems(lambda: parse_cluster(sections, file=file), problems)
+    workloads = or_problems(lambda: with_sizes(parse_cluster(sections, file=file), read, file=file), problems)
     if infra is not None:
         or_problems(functools.partial(require_region, infra, region, file=file), problems)
     if problems or infra is None or spend is None or workloads is None:
         raise SettingsError(problems)
     _require_short_names(infra, workloads, file)
     neuron = infra.neuron
-    workloads = with_sizes(workloads, read, file=file)
     workloads = workloads.priced(neuron.price, billed_cores=neuron.hardware.billed_cores)
     engine = neuron.image_and_ami.engine
     workloads = with_batches(workloads, neuron.hardware, engine=engine)

@@ -3,7 +3,7 @@
 import collections.abc
 import typing
 
-from optimal_tp.errors import Problem, SettingsError, likely
+from optimal_tp.errors import Problem, likely
 
 PROJECT: typing.Final = "optimal-tp"
 SECTIONS: typing.Final = ("infra", "workloads", "serving", "loadtest", "spend")
@@ -18,16 +18,6 @@ _WHO_ASKS: typing.Final = (
     *("accessKey", "secretKey", "token", "sharedConfigFiles", "sharedCredentialsFiles"),
 )
 """Keys of Pulumi's AWS provider that name other credentials, in a way that ``aws eks get-token`` cannot follow."""
-
-
-def require_known(keys: collections.abc.Iterable[str], *, project: str, file: str) -> None:
-    """Raise SettingsError with every key of ours that the program does not read, and every one that it cannot honour.
-
-    The arguments are those of ``unknown_keys``.
-    """
-    problems = unknown_keys(keys, project=project, file=file)
-    if problems:
-        raise SettingsError(problems)
 
 
 def unknown_keys(keys: collections.abc.Iterable[str], *, project: str, file: str) -> list[Problem]:

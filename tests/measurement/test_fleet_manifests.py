@@ -232,3 +232,46 @@ def test_an_unknown_key_of_the_stack_is_refused(
     said = capsys.readouterr().err
     assert said.startswith("Pulumi.other.yaml optimal-tp:servings: must be one of optimal-tp:infra, ")
     assert said.endswith("did you mean optimal-tp:serving?\n")
+
+
+def test_every_bad_key_of_the_stack_is_named_at_once(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No section waits for another, and the address of Prometheus waits for none."""
+    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    config = stack["config"]
+    config["optimal-tp:infra"]["network"]["cidr"] = "ten"
+    config["optimal-tp:infra"]["neuron"]["maximum_nodes"] = 0
+    config["optimal-tp:workloads"]["degrees"] = [3]
+    config["optimal-tp:loadtest"]["pods"] = 0
+    config["optimal-tp:spend"]["budget_usd"] = -1
+    config["optimal-tp:servings"] = {}
+    file = tmp_path / "Pulumi.other.yaml"
+    file.write_text(yaml.safe_dump(stack))
+    asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--stack-file", str(file)]
+    told = [*asked, "--prometheus", "http://metrics.example.org", "--manifests", str(tmp_path)]
+
+    assert main([*told, "--output", str(tmp_path)]) == 2
+    assert [
+        line.removeprefix("Pulumi.other.yaml ").split(": ")[0] for line in capsys.readouterr().err.splitlines()
+    ] == [
+        "--prometheus",
+        "optimal-tp:servings",
+        "infra.network.cidr",
+        "infra.neuron.maximum_nodes",
+        "spend.budget_usd",
+        "workloads.degrees[0]",
+        "loadtest.pods",
+    ]
+
+
+def test_a_stack_file_without_keys_is_refused(
+    source: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty config is no crash."""
+    file = tmp_path / "Pulumi.other.yaml"
+    file.write_text("config:\n")
+    asked = ["plan", source, "--rate", "20/s", "--limit", "p99_total_ms=800", "--stack-file", str(file)]
+
+    assert main([*asked, "--manifests", str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("Pulumi.other.yaml infra: must be ")

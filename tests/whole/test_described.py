@@ -246,6 +246,45 @@ def test_init_refuses_a_bad_model_and_a_bad_limit(tmp_path: pathlib.Path, capsys
     assert list(tmp_path.iterdir()) == []
 
 
+def test_init_names_every_bad_answer_at_once(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of the questions, each at its option and once, whichever rule of the file it breaks."""
+    said = {
+        "--zone": "nowhere: [",
+        "--network": "0.0.0.0/0",
+        "--reservation": "lr-1",
+        "--usd-per-hour": "0",
+        "--budget-usd": "-1",
+        "--model": "Qwen/Qwen3-8B",
+        "--limit": "p95=250ms",
+    }
+    words = [each for pair in said.items() for each in pair]
+
+    assert main(["init", "--stack", "Dev!", *words, "--folder", str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["--stack", *said]
+    assert lines[1] == "--zone: must be an availability zone, for example us-east-2a (got 'nowhere: [')"
+    assert lines[2] == (
+        "--network: must not open the API server to the whole internet (got '0.0.0.0/0'); name the networks you work "
+        "from"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        (("--zone", "us-east-2a"), "--instance-type: must be offered in us-east-2; "),
+        (("--budget-usd", "0.01"), "--budget-usd: must cover the expected cost, "),
+    ],
+)
+def test_init_names_the_option_of_an_answer_that_is_right_in_form(
+    answer: tuple[str, str], rule: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no file yet whose keys a sentence could name."""
+    assert main(["init", *ANSWERS, *answer, "--folder", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(rule)
+
+
 def test_init_refuses_a_branch_for_a_commit(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A branch moves, so the next run would have other weights."""
     assert main(["init", *ANSWERS, "--model", "Qwen/Qwen3-8B@main", "--folder", str(tmp_path)]) == 2

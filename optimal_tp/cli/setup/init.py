@@ -2,7 +2,7 @@
 
 Without a terminal, give every answer as an option. An existing file is never overwritten. The sizes of a model that is
 not known by name are read from its hub, with HF_TOKEN if that is set.
-Exit status: 0 written, 2 an answer that breaks a rule, or the file exists.
+Exit status: 0 written, 2 answers that break a rule, all named at once, or the file exists.
 Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0
   --usd-per-hour 2.25 --budget-usd 20 --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
   --limit p99_total_ms=400
@@ -10,6 +10,7 @@ Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100
 
 import argparse
 import collections.abc
+import dataclasses
 import datetime as dt
 import os
 import pathlib
@@ -21,7 +22,7 @@ import yaml
 
 from optimal_tp.account.model_files import ModelFiles
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
-from optimal_tp.facts.hardware import INSTANCE_TYPES
+from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.demand import parse_limit
 from optimal_tp.plan.model_sizes import Read
 from optimal_tp.plan.stack import compose
@@ -40,6 +41,7 @@ _QUESTIONS: typing.Final = (
     ("limit", "Latency limit", "p99_total_ms=400"),
 )
 """Option, question, and default answer; None if there is no default."""
+_AMOUNTS: typing.Final = ("usd_per_hour", "budget_usd")
 _COMMIT: typing.Final = re.compile("[0-9a-f]{40}")
 _LIMITS = {
     "total_ms": ("total_latency_ms", "from send to last token"),
@@ -47,6 +49,20 @@ _LIMITS = {
     "tpot_ms": ("tpot_ms", "for each token after the first"),
 }
 """Key and meaning of a limit in a stack file, by its metric."""
+_ASKED_FOR: typing.Final = {
+    "aws:region": "zone",
+    "infra.cluster_name": "stack",
+    "infra.zones": "zone",
+    "infra.control_plane.public_access_cidrs": "network",
+    "infra.neuron.instance_type": "instance_type",
+    "infra.neuron.zones": "zone",
+    "infra.neuron.reservation_ids": "reservation",
+    "infra.neuron.price": "usd_per_hour",
+    "workloads.model": "model",
+    "workloads.limits": "limit",
+    "spend.budget_usd": "budget_usd",
+}
+"""The option whose answer a key of the file has, by how the key begins."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,19 +85,22 @@ def main(
 ) -> int:
     """Write the file. ``read`` returns the config.json of a model that is not known by name.
 
-    Raises SettingsError for a bad answer or a file that exists, StorageFailed.
+    Raises SettingsError with every bad answer, or for a file that exists, and StorageFailed.
     """
     path = options.folder / f"Pulumi.{options.stack}.yaml"
     if path.exists():
         rule = "must be a stack without a file: init never overwrites one"
         raise SettingsError([Problem(path="--stack", value=options.stack, rule=rule, remedy=f"{path} exists")])
-    answers = answered(options, ask if sys.stdin.isatty() else None)
+    answers, problems = answered(options, ask if sys.stdin.isatty() else None)
     text = stack_text(answers, options.instance_type, stack=options.stack, schema=_schema_path(options.folder))
     config = yaml.safe_load(text)["config"]
     sections = {key.removeprefix("optimal-tp:"): value for key, value in config.items() if ":" in key}
     absent = dict.fromkeys(SECTIONS)
     reader = read or ModelFiles(token=os.environ.get("HF_TOKEN"))
-    compose({**absent, **sections}, config["aws:region"], file=path.name, read=reader)
+    try:
+        compose({**absent, **sections}, config["aws:region"], file=path.name, read=reader, unknown=problems)
+    except SettingsError as error:
+        raise SettingsError(_by_option(error.problems, {**answers, "stack": options.stack})) from error
     try:
         path.write_text(text, encoding="utf-8")
         if not (options.folder / _SHIPPED).is_file():
@@ -92,8 +111,13 @@ def main(
     return 0
 
 
-def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], str] | None) -> dict[str, str]:
-    """Return every answer, from the options or else from ``ask``. Raises SettingsError for missing or bad answers."""
+def answered(
+    options: argparse.Namespace, ask: collections.abc.Callable[[str], str] | None
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return every answer, from the options or else from ``ask``, and what is wrong with them.
+
+    In place of an answer that is missing or bad stands a sound one, so that the others can still be checked.
+    """
     found: dict[str, str] = {}
     for name, question, default in _QUESTIONS:
         given = getattr(options, name)
@@ -104,20 +128,40 @@ def answered(options: argparse.Namespace, ask: collections.abc.Callable[[str], s
             found[name] = ask(f"{question}{hint}: ").strip() or (default or "")
         elif default is not None:
             found[name] = default
-    problems = [
-        Problem(path=_option(name), value=None, rule="must be set without a terminal")
+    problems = {
+        name: [Problem(path=_option(name), value=None, rule="must be set without a terminal")]
         for name, *_ in _QUESTIONS
         if name not in found
-    ]
-    problems += [
-        Problem(path=_option(name), value=found[name], rule="must be a number above 0")
-        for name in ("usd_per_hour", "budget_usd")
-        if name in found and not _is_amount(found[name])
-    ]
-    problems += _model_problems(found.get("model", "")) + _limit_problems(found.get("limit", ""))
-    if problems:
-        raise SettingsError(problems)
-    return found
+    }
+    for name in _AMOUNTS:
+        if name in found and not _is_amount(found[name]):
+            problems[name] = [Problem(path=_option(name), value=found[name], rule="must be a number above 0")]
+    problems["model"] = _model_problems(found.get("model", ""))
+    problems["limit"] = _limit_problems(found.get("limit", ""))
+    stand_ins = _stand_ins(options.instance_type)
+    sound = {name: stand_ins[name] if problems.get(name) else found[name] for name, *_ in _QUESTIONS}
+    return sound, [each for of_answer in problems.values() for each in of_answer]
+
+
+def _stand_ins(kind: InstanceTypeName) -> dict[str, str]:
+    """Return a sound answer to every question."""
+    given = {name: default for name, _, default in _QUESTIONS if default is not None}
+    zone = next(zones[0] for zones in INSTANCE_TYPES[kind].offered.values())
+    return {**given, "zone": zone, "network": "198.51.100.7/32", "usd_per_hour": "1"}
+
+
+def _by_option(problems: collections.abc.Iterable[Problem], given: collections.abc.Mapping[str, str]) -> list[Problem]:
+    """Return ``problems``, each once, in the order of the questions; of a key that an answer fills, at its option."""
+    found: dict[str, Problem] = {}
+    for each in problems:
+        name = next((name for start, name in _ASKED_FOR.items() if each.path.startswith(start)), None)
+        own = each
+        if name is not None:
+            value = each.value if name in _AMOUNTS else given.get(name, each.value)
+            own = dataclasses.replace(each, path=_option(name), value=value, file="", line=None)
+        found.setdefault(str(own), own)
+    order = [_option(name) for name, *_ in _QUESTIONS]
+    return sorted(found.values(), key=lambda each: order.index(each.path) if each.path in order else -1)
 
 
 def _model_problems(text: str) -> list[Problem]:
@@ -171,17 +215,17 @@ def stack_text(answers: collections.abc.Mapping[str, str], kind: str, *, stack: 
     return f"""# yaml-language-server: $schema={schema}
 # Written by optimal-tp init. Every key, its range and default: optimal-tp settings explain infra
 config:
-  aws:region: {region}
+  aws:region: {_plain(region)}
   optimal-tp:infra:
-    cluster_name: optimal-tp-{stack}
+    cluster_name: {_plain(f"optimal-tp-{stack}")}
     # EKS needs two zones; Trainium2 nodes run in neuron.zones.
-    zones: [{zone}, {other}]
+    zones: [{_plain(zone)}, {_plain(other)}]
     control_plane:
       # Networks that may reach the API server.
       public_access_cidrs: [{_quoted(answers["network"])}]
     neuron:
       instance_type: {kind}
-      zones: [{zone}]
+      zones: [{_plain(zone)}]
       capacity_types: {capacity}
       reservation_ids: [{_quoted(reserved) if reserved else ""}]
       price: {{ usd_per_hour: {answers["usd_per_hour"]}, source: "as told to optimal-tp init", date: "{today}" }}
@@ -208,3 +252,8 @@ def _model_line(answer: str) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "").replace('"', "") + '"'
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` for a list or a key: as it is where YAML reads it as text, else quoted."""
+    return text if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text) else _quoted(text)
