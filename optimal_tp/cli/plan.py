@@ -1,6 +1,7 @@
 """Plan the fleet that carries a rate within a latency limit, from a stored run.
 
-Exit status: 0 planned, 2 bad input, 3 planned from a run that is not settled, or not settled whether any fleet holds.
+Exit status: 0 planned, 2 bad input, 3 planned from a run that is not settled, also where only this plan's model
+contradicts its choice, or not settled whether any fleet holds.
 Example: optimal-tp plan out/last --rate 500/s --limit p99_total_ms=400
 """
 
@@ -19,7 +20,7 @@ from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Exit, Problem, SettingsError
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
-from optimal_tp.fleet.agreement import held_out_rows, model_of
+from optimal_tp.fleet.agreement import held_out_rows, model_of, predicted
 from optimal_tp.fleet.buying import Buying
 from optimal_tp.fleet.demand import Hour, LatencyLimit, output_tokens_asked, parse_forecast, parse_limit, parse_rate
 from optimal_tp.fleet.manifests import ground, manifests, most_nodes
@@ -92,7 +93,7 @@ def main(options: argparse.Namespace) -> int:
     source = stored_run(options.source)
     folder = options.output or folder_of(options.source, source.record.run)
     limits, hours, rate = _asked(options)
-    again = retry(source)
+    again = retry(source, functools.partial(predicted, extrapolates=False))
     if again.verdict.outcome == "void":
         rule = f"must not be void ({again.verdict.reasons[0]})"
         raise SettingsError([Problem(path="RUN", value=source.name, rule=rule, remedy="measure again")])

@@ -7,6 +7,7 @@ Example: optimal-tp report --open
 
 import argparse
 import collections.abc
+import functools
 import json
 import pathlib
 import sys
@@ -110,7 +111,7 @@ def _export(options: argparse.Namespace) -> int:
     """Write the run in another program's format, and return the verdict's exit status."""
     source = stored_run(options.source)
     folder = options.output or folder_of(options.source, source.record.run)
-    again = retry(source)
+    again = retry(source, functools.partial(predicted, extrapolates=False))
     files = llmd_files(again) if options.format == "llmd" else {FILE: sample_table(source.samples).encode()}
     paths = [str(path) for path in write_files(folder, files, what=options.format)]
     said = json.dumps({"format": options.format, "files": paths}) if output.is_json(options) else "\n".join(paths)

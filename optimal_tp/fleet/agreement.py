@@ -20,8 +20,13 @@ from optimal_tp.verdict.findings import Verdict
 from optimal_tp.verdict.predictions import HeldOut, PlannedCapacity, Prediction
 
 
-def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict) -> Prediction:
-    """Return what the models of an audited run predict; candidates without a model are left out."""
+def predicted(
+    record: RunRecord, samples: typing.Sequence[Sample], verdict: Verdict, *, extrapolates: bool = True
+) -> Prediction:
+    """Return what the models of an audited run predict; candidates without a model are left out.
+
+    Without ``extrapolates`` it says nothing of what was not measured, and takes less time.
+    """
     if verdict.outcome == "void":
         return Prediction(capacities=(), held_out=())
     settings = record.settings
@@ -38,11 +43,8 @@ def predicted(record: RunRecord, samples: typing.Sequence[Sample], verdict: Verd
             per_core = Estimate(value=found.value / cores, interval=interval)
             capacities.append(PlannedCapacity(candidate=candidate, per_core=per_core))
         rows += held_out_rows(model, own, settings.load.routing)
-    return Prediction(
-        capacities=tuple(capacities),
-        held_out=tuple(rows),
-        what_if=what_if(record, {candidate: model for candidate, (model, _) in found_models.items()}),
-    )
+    engines = {candidate: model for candidate, (model, _) in found_models.items()} if extrapolates else {}
+    return Prediction(capacities=tuple(capacities), held_out=tuple(rows), what_if=what_if(record, engines))
 
 
 def models(

@@ -11,10 +11,13 @@ import pytest
 
 from optimal_tp.__main__ import main
 from optimal_tp.cli import plan as plan_command
+from optimal_tp.cli import report as report_command
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.fleet.planning import Refused
+from optimal_tp.measurement.estimate import Estimate, Interval
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS
 from optimal_tp.measurement.samples import Sample
+from optimal_tp.verdict.predictions import PlannedCapacity, Prediction
 from tests.fakes_engine import TrueEngine, whole_run
 from tests.fakes_run import SEED_EXPERIMENT, Planted, no_fit, planted_run, price, settings, store
 
@@ -101,6 +104,30 @@ def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
     assert (
         "In whole nodes TP1 cost the same; among equals the one with the lowest p99 of total latency comes first."
     ) in found["sentences"]
+
+
+def test_a_plan_that_contradicts_the_choice_says_so_first(
+    source: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exit status that `report` has for the same run: one of plan and blocks is wrong."""
+
+    def beyond(*_: object, **__: object) -> Prediction:
+        figures = {Candidate(1): (0.9, 1.0, 1.1), Candidate(2): (1.2, 1.3, 1.4)}
+        capacities = (
+            PlannedCapacity(candidate=each, per_core=Estimate(value=value, interval=Interval(low=low, high=high)))
+            for each, (low, value, high) in figures.items()
+        )
+        return Prediction(capacities=tuple(capacities), held_out=())
+
+    monkeypatch.setattr(plan_command, "predicted", beyond)
+    monkeypatch.setattr(report_command, "predicted", beyond)
+
+    asked = ["plan", source, "--rate", "5/s", "--limit", "p99_total_ms=800", "--output", str(tmp_path), "--json"]
+    assert main(asked) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["headline"].startswith("Practice run, not settled: ")
+    assert "the plan contradicts the blocks: its model gives TP2 1.3" in found["sentences"][1]
+    assert main(["report", source, "--format", "csv", "--output", str(tmp_path)]) == 3
 
 
 def test_a_tight_limit_turns_the_order_round(
