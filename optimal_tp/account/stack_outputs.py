@@ -48,9 +48,12 @@ def with_outputs(infra: object, outputs: Outputs, *, file: str) -> object:
         return infra
     name, path = existing["stack"], "infra.existing.stack"
     if not isinstance(name, str) or not re.fullmatch(STACK_NAME, name):
-        raise SettingsError([Problem(path=path, value=name, rule=rule_of(STACK_NAME), remedy=f"edit {file}")])
+        raise SettingsError([Problem(path=path, value=name, rule=rule_of(STACK_NAME), file=file)])
     own = {key: value for key, value in existing.items() if key != "stack"}
-    found = outputs(name)
+    try:
+        found = outputs(name)
+    except SettingsError as error:
+        raise SettingsError([dataclasses.replace(each, file=file) for each in error.problems]) from None
     absent = [key for key in WANTED if own.get(key) is None]
     problems = [_problem(key, name, found, file) for key in absent if found.values.get(key) is None]
     if problems:

@@ -188,7 +188,7 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     if missing:
         raise CompileError(
             f"the server answered but left no {', '.join(missing)} in {draft}, so its artifacts are "
-            "elsewhere; compare optimal_tp/servers/vllm.py with the image of infra.neuron.pair"
+            "elsewhere; choose another infra.neuron.pair, or report this with the image's tag"
         )
     folders.publish(draft, folder, {"command": list(command)})
     cache.drop()

@@ -267,7 +267,7 @@ class InfraSettings(Section):
         offered = neuron.hardware.offered
         if zones is not None and zones[0][:-1] not in offered:
             rule = f"must be offered in {zones[0][:-1]}; on {OFFERINGS_READ_ON} only {', '.join(offered)} offered it"
-            remedy = "choose another region or, if AWS offers it there now, add it to optimal_tp/facts/hardware.py"
+            remedy = "choose one of these regions; docs/get-started/aws.md says how to add another"
             raise broken(rule, remedy, path="instance_type", value=neuron.instance_type)
         return neuron
 

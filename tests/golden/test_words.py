@@ -90,11 +90,23 @@ def test_messages_and_help_read_plainly() -> None:
     assert [f"{path.relative_to(ROOT)}: {fault}" for path in TEXTS for fault in faults(literals(path), ANYWHERE)] == []
 
 
+SOURCES = {r"\boptimal_tp/[\w/]+\.py\b": "name a page of the documents or a command"}
+"""Nobody has to read the program to use it. Pages may name a module, for those who want to."""
+
+
+def test_no_message_sends_a_user_to_the_source() -> None:
+    """An error's remedy is a key, a command or a page."""
+    texts = [path for path in TEXTS if path.name != "reference.py"]  # it writes a page
+
+    assert [f"{path.name}: {fault}" for path in texts for fault in faults(literals(path), SOURCES)] == []
+
+
 def test_stack_files_and_templates_read_plainly() -> None:
     """Nor have comments and values of stack files, profiles and examples."""
     files = [*OTHERS, *ROOT.glob("Pulumi*.yaml")]
 
     assert len(files) > 5
+    assert [f"{path.name}: {fault}" for path in files for fault in faults(path.read_text(), SOURCES)] == []
     assert [f"{path.name}: {fault}" for path in files for fault in faults(path.read_text(), ANYWHERE)] == []
 
 

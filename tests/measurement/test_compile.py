@@ -144,7 +144,7 @@ def test_artifacts_are_complete_once_the_server_has_answered(tmp_path: pathlib.P
             ("neuron_config.json",),
             (
                 "the server answered but left no neuron_config.json in {draft}, so its artifacts are elsewhere; "
-                "compare optimal_tp/servers/vllm.py with the image of infra.neuron.pair"
+                "choose another infra.neuron.pair, or report this with the image's tag"
             ),
         ),
     ],

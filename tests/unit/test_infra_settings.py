@@ -150,8 +150,8 @@ REFUSED: dict[str, tuple[Data, str]] = {
         changed(neuron__instance_type="trn2.48xlarge"),
         (
             "Pulumi.test.yaml infra.neuron.instance_type: must be offered in ap-southeast-4; on 2026-10-03 only "
-            "us-east-2, ap-south-2 offered it (got 'trn2.48xlarge'); choose another region or, if AWS offers it there "
-            "now, add it to optimal_tp/facts/hardware.py"
+            "us-east-2, ap-south-2 offered it (got 'trn2.48xlarge'); choose one of these regions; "
+            "docs/get-started/aws.md says how to add another"
         ),
     ),
     "no price": (

@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from optimal_tp.account.stack_outputs import StackOutputs, by_command, with_outputs
-from optimal_tp.errors import SettingsError
+from optimal_tp.errors import Problem, SettingsError
 from optimal_tp.settings.stack_config import HIDDEN
 from tests.fakes_stack_files import EXISTING
 
@@ -76,6 +76,17 @@ def test_a_name_must_be_a_stacks(name: object) -> None:
     found = told(section(stack=name), StackOutputs(values={}))
 
     assert "must be organization/project/stack, for example acme/platform/prod" in found
+
+
+def test_a_stack_that_cannot_be_read_is_told_with_its_file() -> None:
+    """So that the line of its key can be found."""
+
+    def silent(name: str) -> StackOutputs:
+        raise SettingsError([Problem(path="infra.existing.stack", value=name, rule="must be a stack")])
+
+    with pytest.raises(SettingsError) as refused:
+        with_outputs(section(), silent, file="Pulumi.dev.yaml")
+    assert str(refused.value) == f"Pulumi.dev.yaml infra.existing.stack: must be a stack (got '{STACK}')"
 
 
 def test_pulumi_tells_them(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

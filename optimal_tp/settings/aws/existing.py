@@ -44,7 +44,7 @@ class ExistingCluster(Section):
     """An existing EKS cluster with Karpenter, the Neuron chart and the EFS CSI driver, used in place of a new one.
 
     With ``stack: organization/project/stack`` beside these keys, each required key that is absent comes from that
-    stack's output of the same name (optimal_tp/account/stack_outputs.py).
+    stack's output of the same name.
     """
 
     model_config = pydantic.ConfigDict(json_schema_extra=_or_a_stack)
