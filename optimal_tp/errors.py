@@ -99,6 +99,11 @@ def _yaml(value: object) -> str:
     return f"'{text}'" if "'" not in text else f'"{text}"'
 
 
+def quantity(count: int, one: str, many: str) -> str:
+    """Return ``count`` with its noun, and the verb if there is one: "1 server is", "2 servers are"."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 _LIKE = 0.6
 """Least likeness, as difflib counts it, of a misspelt word."""
 

@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import pathlib
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.metrics import METRICS, TurnFigures
 from optimal_tp.measurement.run import Ending, RunRecord
@@ -162,7 +163,7 @@ class Ledger:
             "" if not limits or not own else f", {100 * (share_within(own, limits) or 0.0):.0f} % within the limits"
         )
         lost = [f"{each} {what}" for each, what in ((failed, "failed"), (given_up, "given up")) if each]
-        count = f"{len(own)} requests" + (f" ({', '.join(lost)})" if lost else "") + within
+        count = quantity(len(own), "request", "requests") + (f" ({', '.join(lost)})" if lost else "") + within
         median = f"median {latencies[len(latencies) // 2]:,.0f} ms" if latencies else "no request succeeded"
         cores = self._cores_used(of(turn))
         speed = "no token count" if rate is None else f"{rate:,.1f} tok/s, {rate / cores:,.1f} per core"

@@ -6,7 +6,7 @@ import itertools
 import time
 import typing
 
-from optimal_tp.errors import Interrupted, ServerFailed
+from optimal_tp.errors import Interrupted, ServerFailed, quantity
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.turns import Halt, Turns
 from optimal_tp.facts.candidates import Candidate
@@ -106,8 +106,8 @@ class PlannedExperiment:
                 how, sentence = self.halt.reasons[0]
                 return ExperimentEnd(ending=how, detail=sentence)
         if table.by_budget:
-            budget = self.settings.decision.budget_seconds
-            return ExperimentEnd(ending="budget", detail=f"the budget of {budget:.0f} s holds {table.blocks} blocks")
+            budget, held = self.settings.decision.budget_seconds, quantity(table.blocks, "block", "blocks")
+            return ExperimentEnd(ending="budget", detail=f"the budget of {budget:.0f} s holds {held}")
         return ExperimentEnd(ending="blocks", detail=f"all {table.blocks} blocks were measured")
 
     async def _take(self, turn: PlannedTurn) -> None:

@@ -6,7 +6,7 @@ import pathlib
 
 import botocore.exceptions
 
-from optimal_tp.errors import StorageFailed
+from optimal_tp.errors import StorageFailed, quantity
 from optimal_tp.telemetry.console import Watcher
 from optimal_tp.telemetry.minutes import Minutes
 from optimal_tp.telemetry.publish import CloudWatch, Outbox, Publisher
@@ -40,7 +40,8 @@ def _finish(publisher: Publisher, outbox: pathlib.Path, watcher: Watcher) -> Non
         watcher.say(str(error))
         return
     if left:
-        watcher.say(f"{left} requests to CloudWatch were not sent; they are kept in {outbox}")
+        unsent = quantity(left, "request to CloudWatch was", "requests to CloudWatch were")
+        watcher.say(f"{unsent} not sent, but kept in {outbox}")
         return
     with contextlib.suppress(OSError):  # it stays if it holds requests that CloudWatch refused
         outbox.rmdir()

@@ -9,7 +9,7 @@ import pathlib
 import time
 import typing
 
-from optimal_tp.errors import Interrupted, ServerFailed, SettingsError
+from optimal_tp.errors import Interrupted, ServerFailed, SettingsError, quantity
 from optimal_tp.experiment.courses import courses_of
 from optimal_tp.experiment.ledger import Ledger
 from optimal_tp.experiment.planned import PlannedExperiment, planned_experiment, planned_origin
@@ -108,7 +108,8 @@ class Session:
         origin = resumed_origin(restored.record, time.time(), time.perf_counter())
         now = time.perf_counter() - origin
         lost = now - last_known_seconds(restored.record)
-        self.watcher.say(f"{self.run} continues after {len(restored.record.turns)} turns, {lost / 60:.1f} min later")
+        done = quantity(len(restored.record.turns), "turn", "turns")
+        self.watcher.say(f"{self.run} continues after {done}, {lost / 60:.1f} min later")
         with self.published(time.time() - now) as minutes:
             ledger = self._ledger(restored.record, minutes, origin, part=restored.parts)
             ledger.close_part()

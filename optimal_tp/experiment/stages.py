@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import random
 
+from optimal_tp.errors import quantity
 from optimal_tp.experiment.courses import Course, NextTurn, block_orders
 from optimal_tp.experiment.guidance import Guidance
 from optimal_tp.experiment.ledger import Kept
@@ -126,12 +127,14 @@ class Experiment:
         longest = {False: 0.0, True: 0.0}  # without a restart, and with one
         while block < most:
             if not self.guidance.remaining:
-                return ExperimentEnd(ending="blocks", detail=f"no candidate was left after {block} blocks")
+                done = quantity(block, "block", "blocks")
+                return ExperimentEnd(ending="blocks", detail=f"no candidate was left after {done}")
             start, restarts = self.taking.now(), self._restarts_before(block)
             left = self._longest * len(self.courses)  # the turns that test the prediction
             if start + max(longest[False], longest[restarts]) + left > deadline:
+                done = quantity(block, "block", "blocks")
                 return ExperimentEnd(
-                    ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {block} blocks"
+                    ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {done}"
                 )
             numbers = range(block, min(block + visit, most))
             if restarts:

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, quantity
 from optimal_tp.facts.families import ASSUMED, Config, is_known, shape_from_config, text_part
 from optimal_tp.facts.known import POSITIONS, SHAPES
 from optimal_tp.facts.packing import bits_per_weight, scheme
@@ -91,8 +91,8 @@ class Sizes:
         grouped = "" if shape.kv_heads == shape.q_heads else f" for {shape.q_heads} query heads"
         return (
             f"{name}: {self._counted()}; the KV cache takes {token / 1024:g} KiB a token (2 x {shape.layers} layers x "
-            f"{shape.kv_heads} heads of {shape.head_dim}{grouped} x {dtype_bytes} bytes){self._windowed()}; its files "
-            f"have {size / 1e9:.2f} GB ({said}); sizes from {self.source}"
+            f"{quantity(shape.kv_heads, 'head', 'heads')} of {shape.head_dim}{grouped} x {dtype_bytes} bytes)"
+            f"{self._windowed()}; its files have {size / 1e9:.2f} GB ({said}); sizes from {self.source}"
         )
 
     def _counted(self) -> str:
@@ -112,9 +112,8 @@ class Sizes:
         shape = self.shape
         if shape.window is None:
             return ""
-        return (
-            f", at full length although {shape.windowed_layers} layers look back no more than {shape.window:,} tokens"
-        )
+        look = quantity(shape.windowed_layers, "layer looks", "layers look")
+        return f", at full length although {look} back no more than {shape.window:,} tokens"
 
 
 def known_sizes(name: str) -> Sizes | None:

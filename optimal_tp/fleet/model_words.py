@@ -3,6 +3,7 @@
 import math
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.fleet.demand import METRIC_WORDS
 from optimal_tp.fleet.engine.model import EngineModel
 from optimal_tp.fleet.engine.replay import CHECKED, METRICS
@@ -34,11 +35,12 @@ def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
     order = "have a step of their own" if costs.prefill_first else "share it with the tokens of other requests"
     beside = f"; each request takes {_ms(costs.overhead_seconds)} beside its steps" if costs.overhead_seconds else ""
     several = f", {_ms(costs.batching_seconds)} more if it has several sequences" if costs.batching_seconds else ""
+    seen = quantity(model.count, "request", "requests")
     yield (
         f"{name} is simulated step by step: a step takes {_ms(costs.base_seconds)}{several}, "
         f"{_ms(costs.per_sequence_seconds)} for each sequence and {_ms(costs.per_prompt_token_seconds)} for each "
         f"prompt token that enters; prompts {order}{beside}. "
-        f"Fitted to {model.count:,} requests with up to {model.most_in_flight} in a step."
+        f"Fitted to {seen} with up to {model.most_in_flight} in a step."
     )
     errors = [
         f"{METRIC_WORDS[metric]} {', '.join(shares)}"
@@ -57,9 +59,10 @@ def _engine(one: Carried, model: EngineModel) -> typing.Iterator[str]:
         yield f"{name}'s model error is not known: no load of the run has 20 requests."
     share = one.sizing.outcome.unmeasured_share
     if share > 0:
+        together = quantity(model.most_in_flight, "sequence", "sequences")
         yield (
-            f"Extrapolated: {percent(share)} of {name}'s service is with more than {model.most_in_flight} sequences in "
-            f"a step, of {model.slots} possible; the run measured none, and the fitted line goes on there."
+            f"Extrapolated: {percent(share)} of {name}'s service is with more than {together} in a step, of "
+            f"{model.slots} possible; the run measured none, and the fitted line goes on there."
         )
 
 
@@ -72,9 +75,9 @@ def _service_times(one: Carried, times: ServiceTimes, share: float) -> typing.It
     enough = math.ceil(math.log(0.05) / math.log(share))
     if times.fewest < enough:
         yield (
-            f"Extrapolated: {name} has {times.fewest:,} service times at its least measured concurrency; below "
-            f"{enough:,} the largest may lie under the true p{100 * share:g} (chance above 5 %), and no resampling "
-            "shows what was never seen."
+            f"Extrapolated: {name} has {quantity(times.fewest, 'service time', 'service times')} at its least measured "
+            f"concurrency; below {enough:,} the largest may lie under the true p{100 * share:g} (chance above 5 %), "
+            "and no resampling shows what was never seen."
         )
     unmeasured = one.sizing.outcome.unmeasured_share
     if unmeasured > 0:

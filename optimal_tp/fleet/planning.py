@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import InstanceTypeName
 from optimal_tp.fleet.buying import (
@@ -161,7 +162,7 @@ def plan(
 def _candidate(question: FleetQuestion, candidate: Candidate, times: ServerModel) -> Carried | Refused:
     buying, degree = question.buying, candidate.degree
     if nodes_for(1, buying.cores(degree), buying.instance_type, None) is None:
-        sentence = f"a {buying.instance_type} holds no server of {degree} logical cores"
+        sentence = f"a {buying.instance_type} holds no server of {quantity(degree, 'logical core', 'logical cores')}"
         return Refused(candidate=candidate, word="does not fit", sentence=sentence)
     asked = question.asked(times)
     impossible = unreachable(times, question.limits, asked)

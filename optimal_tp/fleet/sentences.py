@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.fleet.demand import METRIC_WORDS, are_lengths_planned
 from optimal_tp.fleet.model_words import model_marks
 from optimal_tp.fleet.planning import Carried, FleetPlan, hourly
@@ -68,9 +69,10 @@ def _headline(plan: FleetPlan, best: Carried) -> str:
     cost = "" if best.nodes.usd_per_hour is None else f" for {usd(best.nodes.usd_per_hour)} an hour"
     million = best.usd_per_million_output_tokens
     per_token = "" if million is None else f", {usd(million)} per million output tokens"
+    carry = "carries" if best.sizing.fleet.replicas == 1 else "carry"
     return (
         f"{plural(best.sizing.fleet.replicas, 'server')} of {best.candidate.name} on {best.nodes.count:,} x "
-        f"{best.nodes.instance_type}{cost} carry {figure(plan.question.arrivals.rate_per_second)} requests/s with "
+        f"{best.nodes.instance_type}{cost} {carry} {figure(plan.question.arrivals.rate_per_second)} requests/s with "
         f"{limits}{per_token}."
     )
 
@@ -163,18 +165,17 @@ def _routing(best: Carried) -> str:
         return "The routing makes no difference to the fleet."
     costs = least.nodes.usd_per_hour, most.nodes.usd_per_hour
     dollars = "" if costs[0] is None or costs[1] is None else f", {usd(costs[1] - costs[0])} an hour more"
-    return (
-        f"Routing matters: {least.routing} needs {least.replicas:,} servers, {most.routing} {most.replicas:,}{dollars}."
-    )
+    fewest = plural(least.replicas, "server")
+    return f"Routing matters: {least.routing} needs {fewest}, {most.routing} {most.replicas:,}{dollars}."
 
 
 def _loss(best: Carried, index: int) -> str:
     loss = best.losses[index]
-    what = f"Without one {loss.what} {plural(loss.replicas_left, 'server')} are left"
+    what = f"Without one {loss.what} {quantity(loss.replicas_left, 'server is', 'servers are')} left"
     if loss.still_holds:
-        return f"{what}, and hold the limit."
+        return f"{what}, and {'holds' if loss.replicas_left == 1 else 'hold'} the limit."
     if loss.outcome is None:
-        state = "nothing is served" if loss.replicas_left == 0 else "their queues grow until it is back"
+        state = "nothing is served" if loss.replicas_left == 0 else "queues grow until it is back"
     else:
         first, (metric, share) = next(
             (found, asked)
@@ -186,7 +187,8 @@ def _loss(best: Carried, index: int) -> str:
         )
     if loss.nodes_to_withstand is None:
         return f"{what}: {state}; only a second zone helps."
-    return f"{what}: {state}; {plural(loss.nodes_to_withstand, 'node')} instead of {best.nodes.count:,} withstand it."
+    enough, verb = loss.nodes_to_withstand, "withstands" if loss.nodes_to_withstand == 1 else "withstand"
+    return f"{what}: {state}; {plural(enough, 'node')} instead of {best.nodes.count:,} {verb} it."
 
 
 def _forecast(plan: FleetPlan, best: Carried) -> str:
@@ -226,4 +228,4 @@ def _failures(plan: FleetPlan, verdict: Verdict, record: RunRecord) -> typing.It
     for degree in verdict.degrees:
         if degree.failures and any(one.degree == degree.degree for one in plan.carried):
             ends = unanswered(degree.failed, degree.given_up)
-            yield f"Of TP{degree.degree}'s {degree.requests:,} requests {ends}; {what}."
+            yield f"Of TP{degree.degree}'s {plural(degree.requests, 'request')} {ends}; {what}."

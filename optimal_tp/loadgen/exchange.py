@@ -8,7 +8,7 @@ import typing
 
 import orjson
 
-from optimal_tp.errors import StorageFailed
+from optimal_tp.errors import StorageFailed, quantity
 from optimal_tp.measurement.samples import Sample, Stage, Status
 
 
@@ -105,7 +105,8 @@ def sample(exchange: Exchange, origin: Origin) -> Sample:
             prompt_tokens, output_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
             chunks = len(exchange.tokens)
             if output_tokens is not None and chunks > output_tokens:
-                detail = f"{chunks} chunks brought output where the server counted {output_tokens} tokens"
+                brought = quantity(chunks, "chunk", "chunks")
+                detail = f"{brought} brought output where the server counted {output_tokens} tokens"
     elif status == "http_error" and exchange.body:
         text = b"".join(exchange.body)[:_DETAIL_CHARACTERS].decode(errors="replace")
         detail = f"{detail}: {text}"

@@ -8,6 +8,7 @@ import pathlib
 import platform
 import subprocess
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.local.profile import LocalSettings
@@ -130,7 +131,7 @@ def _place(
 ) -> ServerPlace:
     degree = candidate.degree
     if degree > len(cores):
-        reason = f"TP{degree} needs {degree} CPU cores and this machine has {offer}"
+        reason = f"TP{degree} needs {quantity(degree, 'CPU core', 'CPU cores')} and this machine has {offer}"
         return ServerPlace(candidate=candidate, cores=(), reason=reason, host_gib=None)
     if not arithmetic.fits:
         return ServerPlace(candidate=candidate, cores=(), reason=arithmetic.arithmetic, host_gib=None)

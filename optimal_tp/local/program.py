@@ -15,7 +15,7 @@ import botocore.config
 import botocore.session
 import psutil
 
-from optimal_tp.errors import CapacityError, Problem, SettingsError
+from optimal_tp.errors import CapacityError, Problem, SettingsError, quantity
 from optimal_tp.experiment.legs import SweepKeeper, measure_all, planned
 from optimal_tp.experiment.planned import raise_ending
 from optimal_tp.experiment.resuming import run_name
@@ -164,7 +164,7 @@ def weights(request: LocalRequest) -> str:
     if own is not None:
         return str(own) if has_weights(own) else f"random, by {own / 'config.json'}"
     size = request.profile.local.size_of(request.profile.workloads.model.name)
-    deep = "" if size.layers is None else f" with {size.layers} layers"
+    deep = "" if size.layers is None else f" with {quantity(size.layers, 'layer', 'layers')}"
     return f"random, shape of {size.shape}{deep}"
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import heapq
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.measurement.counters.token_ledger import ANYTHING, Most, counter_reasons
 from optimal_tp.measurement.distribution import percentile_of
 from optimal_tp.measurement.samples import Sample, Status
@@ -106,13 +107,15 @@ def _good(samples: typing.Sequence[Sample | AuditRow]) -> list[Sample | AuditRow
 def _whole(turn: Turn) -> str | None:
     if turn.counted is None or not turn.cut_short:
         return None
-    return f"the turn ended before its {turn.counted} counted requests did; the finished ones do not represent the rest"
+    own = quantity(turn.counted, "counted request", "counted requests")
+    return f"the turn ended before its {own} did; the finished ones do not represent the rest"
 
 
 def _count(turn: Turn, samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     if turn.requests == len(samples) and len({sample.request for sample in samples}) == len(samples):
         return None
-    return f"{turn.requests} requests were made but {len(samples)} samples kept; each request must have one sample"
+    made, kept = quantity(turn.requests, "request was", "requests were"), quantity(len(samples), "sample", "samples")
+    return f"{made} made but {kept} kept; each request must have one sample"
 
 
 def _sockets(samples: typing.Sequence[Sample | AuditRow]) -> str | None:
@@ -120,7 +123,7 @@ def _sockets(samples: typing.Sequence[Sample | AuditRow]) -> str | None:
     if not lacking:
         return None
     return (
-        f"{lacking} requests were not sent because this machine ran out of sockets; "
+        f"{quantity(lacking, 'request was', 'requests were')} not sent because this machine ran out of sockets; "
         "raise its limit of open files (ulimit -n) or send fewer requests at a time"
     )
 

@@ -142,7 +142,8 @@ def _unseen(
     yield f"nodes that ended before {watched_from}"
     left = sum(node.gone is None for node in nodes)
     if left:
-        yield f"the cost of {left} of {len(nodes)} nodes after {watched_until}, when they were still there"
+        were = "it was" if left == 1 else "they were"
+        yield f"the cost of {left} of {len(nodes)} nodes after {watched_until}, when {were} still there"
 
 
 def _unpriced(totals: collections.abc.Sequence[NodeSeconds], tariff: Tariff) -> collections.abc.Iterator[str]:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, TRAINIUM2, InstanceType, cores_held
@@ -144,8 +144,9 @@ def memory_lines(settings: ClusterSettings, plan: Lineup, *, engine: Engine = FO
     return tuple(
         f"{of.model.title} at TP{degree}: {found.weights_gib_per_core:.2f} GiB of weights on each core"
         f"{f' ({found.padding})' if found.padding else ''}; beside them "
-        f"the KV cache holds {found.kv_sequences:,} sequences of {of.model.max_model_len_tokens} tokens "
-        f"({found.kv_tokens:,} tokens); max_num_seqs {', '.join(map(str, batches_of(of.model.max_num_seqs, degree)))}"
+        f"the KV cache holds {quantity(found.kv_sequences, 'sequence', 'sequences')} of "
+        f"{of.model.max_model_len_tokens} tokens ({found.kv_tokens:,} tokens); max_num_seqs "
+        f"{', '.join(map(str, batches_of(of.model.max_num_seqs, degree)))}"
         for model in plan.models
         for of in (model.settings,)
         for degree in sorted({each.degree for each in model.plan.candidates})

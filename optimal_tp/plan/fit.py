@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.engines import FORK, Engine
 from optimal_tp.facts.physics import Room
 from optimal_tp.facts.shapes import ModelShape, parameters, split_weights, whole_weights
@@ -125,8 +126,9 @@ def fit(  # noqa: PLR0913 - nine numbers decide, each is named at the call
     words = (
         f"TP{degree} needs {needed:.2f} GiB of the {gib_per_core:g} GiB of each core{_allowed(engine, gib_per_core)}: "
         f"weights {weights_gib:.2f} GiB (the model has {billions:.2f} billion parameters of {dtype_bytes} bytes"
-        f"{packed}{head}) and KV cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x {kv_heads} heads x "
-        f"{shape.head_dim} x {max_model_len_tokens} tokens x {max_num_seqs} sequences x {dtype_bytes} bytes)"
+        f"{packed}{head}) and KV cache {cache_gib:.2f} GiB (2 x {shape.layers} layers x "
+        f"{quantity(kv_heads, 'head', 'heads')} x {shape.head_dim} x {max_model_len_tokens} tokens x "
+        f"{quantity(max_num_seqs, 'sequence', 'sequences')} x {dtype_bytes} bytes)"
     )
     return MemoryFit(
         fits=cache_gib < room and not refused,

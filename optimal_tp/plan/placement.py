@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from optimal_tp.errors import CapacityError
+from optimal_tp.errors import CapacityError, quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.facts.hardware import LOGICAL_CORES_PER_CHIP, InstanceType, chips_of, cores_held
 from optimal_tp.settings.spend import Layout, Placement, Shortage
@@ -49,7 +49,11 @@ class PlannedServer:
 
     def line(self) -> str:
         """Return what it takes of a node, for people."""
-        cores = f"{self.degree} cores" if self.chips is None else f"{self.degree} of the cores of {_chips(self.chips)}"
+        cores = (
+            quantity(self.degree, "core", "cores")
+            if self.chips is None
+            else f"{self.degree} of the cores of {_chips(self.chips)}"
+        )
         return f"{self.name} ({cores}, {self.cpu_millicores / 1000:g} CPUs, {self.memory_mib / 1024:g} GiB)"
 
 
@@ -94,8 +98,8 @@ class Plan:
         """Return the plan for people, one line per round and node."""
         kind = self.instance_type
         head = (
-            f"{len(self.servers)} servers ({self.layout}, {self.placement}) on {self.nodes} x {kind.name} "
-            f"with {kind.logical_cores} logical cores each"
+            f"{quantity(len(self.servers), 'server', 'servers')} ({self.layout}, {self.placement}) on {self.nodes} x "
+            f"{kind.name} with {kind.logical_cores} logical cores each"
         )
         if self.runs_in_rounds:
             head += f"; all at once would need {self.nodes_for_all}, so they run in rounds"
@@ -111,7 +115,7 @@ class Plan:
             idle = self.instance_type.logical_cores - sum(server.degree for server in here)
             kept = sum(server.cores - server.degree for server in here)
             whose = f", {kept} of them on chips reserved for them" if kept else ""
-            lines.append(f"{which}node {node}: {words}; {idle} cores idle{whose}")
+            lines.append(f"{which}node {node}: {words}; {quantity(idle, 'core', 'cores')} idle{whose}")
         return lines
 
 

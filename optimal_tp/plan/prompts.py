@@ -5,6 +5,7 @@ import itertools
 import random
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.plan.lengths import Shape, recorded_shapes
 
 SEED_PROMPT = (
@@ -106,7 +107,7 @@ def from_lines(lines: typing.Iterable[str]) -> Prompts:
         raise ValueError("the prompt file must have one prompt per line; it has no line with text")
     each = itertools.cycle([Prompt(text, None) for text in texts])
     different = len(texts) if len(set(texts)) == len(texts) else None
-    words = f"{len(texts)} prompts of a file, repeated"
+    words = f"{quantity(len(texts), 'prompt', 'prompts')} of a file, repeated"
     return Prompts(each=each, unique=False, different=different, tokens=None, words=words)
 
 

@@ -16,7 +16,7 @@ import operator
 import pathlib
 import typing
 
-from optimal_tp.errors import Problem, SettingsError
+from optimal_tp.errors import Problem, SettingsError, quantity
 from optimal_tp.plan.lengths import Shape, window
 from optimal_tp.plan.schedule import Replay, Stream
 
@@ -132,7 +132,8 @@ def read_trace(path: pathlib.Path, *, most_requests: int | None = None, unit: Un
     form = _form(path, _first_line(path))
     usable = [row for row in taken if row.prompt and row.output]
     if not usable:
-        raise ValueError(f"{path} must have a request with prompt and output; {len(taken):,} requests were read")
+        read = quantity(len(taken), "request was", "requests were")
+        raise ValueError(f"{path} must have a request with prompt and output; {read} read")
     timed = all(row.seconds is not None for row in usable)
     if timed:
         usable.sort(key=operator.attrgetter("seconds"))

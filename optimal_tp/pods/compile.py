@@ -22,7 +22,7 @@ import typing
 import urllib.error
 import urllib.request
 
-from optimal_tp.errors import Exit
+from optimal_tp.errors import Exit, quantity
 from optimal_tp.pods import folders
 from optimal_tp.pods.container import end_on_sigterm, say
 
@@ -169,7 +169,8 @@ def compile_into(  # noqa: PLR0913 - each is named at the call
     owner = os.environ.get("HOSTNAME", "here")
     draft = folders.open_draft(folder, owner=owner, stale_after_seconds=2 * patience_seconds)
     graphs = cache.seed()
-    say(f"compiling into {draft}{f', from {graphs} graphs of an earlier try' if graphs else ''}: {' '.join(command)}")
+    kept = f", from {quantity(graphs, 'graph', 'graphs')} of an earlier try" if graphs else ""
+    say(f"compiling into {draft}{kept}: {' '.join(command)}")
     server = subprocess.Popen(
         command, env=os.environ if loads_cache else {**os.environ, ARTIFACTS_VARIABLE: str(draft)}
     )

@@ -16,7 +16,7 @@ import threading
 import time
 import typing
 
-from optimal_tp.errors import SettingsError
+from optimal_tp.errors import SettingsError, quantity
 from optimal_tp.facts.families import shape_from_config, text_part
 from optimal_tp.facts.shapes import ModelShape
 from optimal_tp.pods import folders
@@ -38,7 +38,7 @@ def fetch_from_hub(hub: Hub, draft: pathlib.Path, planned: ModelShape) -> None:
     hub.fetch(commit, [file for file in files if file.name == _CONFIG], draft)
     check_shape(draft, planned)
     total = sum(file.size_bytes for file in files)
-    say(f"fetching {len(files)} files, {_gb(total)}")
+    say(f"fetching {quantity(len(files), 'file', 'files')}, {_gb(total)}")
     with progress(draft, total):
         hub.fetch(commit, files, draft)
     shutil.rmtree(draft / CACHE, ignore_errors=True)
@@ -73,7 +73,7 @@ def fetch_from_bucket(source: str, store: "S3Client", draft: pathlib.Path, plann
     if _CONFIG in wanted:
         take(_CONFIG, wanted[_CONFIG])
     check_shape(draft, planned)
-    say(f"fetching {len(wanted)} files, {_gb(sum(wanted.values()))}")
+    say(f"fetching {quantity(len(wanted), 'file', 'files')}, {_gb(sum(wanted.values()))}")
     with progress(draft, sum(wanted.values())):
         for name, size in wanted.items():
             take(name, size)

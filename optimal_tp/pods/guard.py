@@ -17,7 +17,7 @@ import sys
 import time
 import typing
 
-from optimal_tp.errors import Exit, ServerFailed
+from optimal_tp.errors import Exit, ServerFailed, quantity
 from optimal_tp.pods.container import say
 from optimal_tp.pods.kubernetes import NODE_CLAIMS, Namespace, NotThere, own_namespace
 
@@ -126,7 +126,8 @@ def keep(
     """
     left_seconds = (deadline - now()).total_seconds()
     if left_seconds > period_seconds:
-        guard.say(f"{left_seconds / 60:.0f} minutes left until {deadline.isoformat(timespec='seconds')}")
+        left = quantity(round(left_seconds / 60), "minute", "minutes")
+        guard.say(f"{left} left until {deadline.isoformat(timespec='seconds')}")
         return 0
     if left_seconds > 0:
         sleep(left_seconds)

@@ -1,5 +1,6 @@
 """The first lines of a report: the headline, the answer, how sure it is, and what choosing otherwise costs or gains."""
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import (
     METRIC_WORDS,
@@ -205,7 +206,7 @@ def _proven(chosen: DegreeVerdict) -> str:
         return ""
     low, high = proof.held_per_second_per_core, proof.missed_per_second_per_core
     if low is None and high is None:
-        return f" {plural(proof.turns, 'turn')} after the choice prove no rate yet."
+        return f" {quantity(proof.turns, 'turn after the choice proves', 'turns after the choice prove')} no rate yet."
     unit = "requests/s per core"
     parts = [] if low is None else [f"{figure(low)} {unit} meet the limits"]
     parts += [] if high is None else [f"{figure(high)} {'' if parts else unit + ' '}do not".replace("  ", " ")]

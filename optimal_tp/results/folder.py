@@ -6,7 +6,7 @@ import typing
 
 import botocore.exceptions
 
-from optimal_tp.errors import StorageFailed
+from optimal_tp.errors import StorageFailed, quantity
 from optimal_tp.measurement.progress import PROGRESS
 from optimal_tp.measurement.run import RunRecord, encode_run
 from optimal_tp.measurement.whole_file import replace_file
@@ -74,9 +74,8 @@ class Bucket:
             try:
                 self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=file.read_bytes())
             except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-                self.failure = (
-                    f"{len(self._waiting)} files are not in {self.uri} yet ({error}); they are in {file.parent}"
-                )
+                waiting = quantity(len(self._waiting), "file is", "files are")
+                self.failure = f"{waiting} not in {self.uri} yet ({error}), but in {file.parent}"
                 return
             del self._waiting[name]
 

@@ -5,6 +5,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.counters.reading import ServerCounts, of_all
 from optimal_tp.measurement.run import Ending, Part, RunRecord
@@ -54,10 +55,11 @@ def join(parts: typing.Sequence[OfPod]) -> Joined:
     dropped = {key(turn) for turn in turns} - {key(turn) for turn in chosen}
     notes = []
     if unfinished:
-        notes.append(f"{unfinished} turns are left out because not every pod finished them")
+        notes.append(f"{quantity(unfinished, 'turn is', 'turns are')} left out because not every pod finished them")
     if dropped:
+        other = quantity(len(dropped), "block turn", "block turns")
         notes.append(
-            f"{len(dropped)} block turns at other loads than their candidate's best are not judged: pods follow a plan "
+            f"{other} at other loads than the candidate's best: not judged, because pods follow a plan "
             "made before the run, so blocks measure every stated load"
         )
     if first.settings.load.rates_per_second_per_core is None:

@@ -6,7 +6,7 @@ import itertools
 import pathlib
 import re
 
-from optimal_tp.errors import ResumeFailed, SettingsError
+from optimal_tp.errors import ResumeFailed, SettingsError, quantity
 from optimal_tp.measurement.run import Ending, RunRecord, decode_run
 from optimal_tp.measurement.samples import Sample, brief, encode
 from optimal_tp.measurement.turns import Turn, key
@@ -101,9 +101,10 @@ def _whole_turns(
             break
         found = samples[first:end]
         if any(key(sample) != key(turn) for sample in found):
+            has = quantity(turn.requests, "request", "requests")
             raise ResumeFailed(
-                f"turn {index} of {folder / RECORD} ({turn.stage}, TP{turn.degree}) has {turn.requests} requests, but "
-                "its samples belong to another turn, so a file is missing; a new run begins"
+                f"turn {index} of {folder / RECORD} ({turn.stage}, TP{turn.degree}) has {has}, but its samples belong "
+                "to another turn, so a file is missing; a new run begins"
             )
         turns.append(turn)
         own.append(tuple(map(brief, found)))

@@ -162,10 +162,8 @@ def samples_in(text: str, name: str) -> tuple[list[Sample], str | None]:
         return found, None
     if bad == [len(lines)]:
         return found, f"the last line of {name} is cut and left out"
-    return (
-        found,
-        f"{len(bad)} of {len(lines)} lines of {name} are not samples and are left out; the first is line {bad[0]}",
-    )
+    left = "is not a sample and is" if len(bad) == 1 else "are not samples and are"
+    return found, f"{len(bad)} of {len(lines)} lines of {name} {left} left out; the first is line {bad[0]}"
 
 
 def _sample(line: str) -> Sample:

@@ -6,7 +6,7 @@ import pathlib
 import types
 import typing
 
-from optimal_tp.errors import StorageFailed
+from optimal_tp.errors import StorageFailed, quantity
 from optimal_tp.measurement.samples import Sample, encode
 
 _BUFFER_BYTES = 65_536
@@ -98,6 +98,7 @@ class Spool:
 
     def _failed(self, error: OSError) -> StorageFailed:
         return StorageFailed(
-            f"samples cannot be written to {self._path}: {error.strerror}; {self.samples} samples are kept and "
-            f"{self.lost} after them are lost; free space there or name another folder"
+            f"samples cannot be written to {self._path}: {error.strerror}; "
+            f"{quantity(self.samples, 'sample is', 'samples are')} kept, {self.lost} lost after that; free space there "
+            "or name another folder"
         )

@@ -8,7 +8,7 @@ import pydantic
 import pydantic_core
 import yaml
 
-from optimal_tp.errors import Problem, SettingsError, likely, shown
+from optimal_tp.errors import Problem, SettingsError, likely, quantity, shown
 
 M = typing.TypeVar("M", bound=pydantic.BaseModel)
 
@@ -152,7 +152,6 @@ _RULES: typing.Final[collections.abc.Mapping[str, str]] = {
     "tuple_type": "must be a list",
     "list_type": "must be a list",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have at least {min_length} items",
 }
 """The rule in words, by pydantic's type of error."""
 
@@ -164,6 +163,8 @@ def _rule(kind: str, context: collections.abc.Mapping[str, typing.Any]) -> str |
     if kind == "string_too_short":
         least = context["min_length"]
         return "must not be empty" if least == 1 else f"must have at least {least} characters"
+    if kind == "too_short":
+        return f"must have at least {quantity(int(context['min_length']), 'item', 'items')}"
     if kind == "literal_error":
         return f"must be one of {', '.join(_words(str(context['expected'])))}"
     found = _RULES.get(kind)

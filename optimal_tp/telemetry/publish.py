@@ -8,7 +8,7 @@ import threading
 import time
 import typing
 
-from optimal_tp.errors import StorageFailed
+from optimal_tp.errors import StorageFailed, quantity
 from optimal_tp.measurement.metrics import NAMESPACE
 from optimal_tp.measurement.whole_file import replace_file
 from optimal_tp.telemetry.minutes import Datum, Minutes
@@ -77,9 +77,10 @@ class Outbox:
             lost = len(self.read(oldest))
             oldest.unlink()
             self.given_up += lost
+            gone = quantity(lost, "metric value", "metric values")
             self._say(
-                f"{lost} metric values dropped: more than {self._most_bytes} bytes wait in {self._folder}; "
-                "the samples themselves are kept"
+                f"{gone} dropped: more than {self._most_bytes} bytes wait in "
+                f"{self._folder}; the samples themselves are kept"
             )
 
     def read(self, path: pathlib.Path) -> list[Datum]:
@@ -141,7 +142,8 @@ class Publisher:
             self._not_before = 0.0
             self._send()
         if self._minutes.late:
-            self._say(f"{self._minutes.late} requests are missing from OfferedRPS: they ended after it was published")
+            late = quantity(self._minutes.late, "request is", "requests are")
+            self._say(f"{late} missing from OfferedRPS: what ends after it was published is not counted")
         return len(self._outbox.waiting())
 
     def start(self, *, every_seconds: float = 5) -> None:

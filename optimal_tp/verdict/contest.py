@@ -193,7 +193,7 @@ def _unlike(
     for candidate in racing:
         if bad[candidate] > MOST_DISTURBED * total[candidate]:
             return (
-                f"{bad[candidate]} of {total[candidate]} turns of {candidate.name} were disturbed: "
+                f"{bad[candidate]} of {total[candidate]} turns of {candidate.name} {_were(bad[candidate])} disturbed: "
                 "the candidate itself may be the cause"
             )
     pairs = list(itertools.combinations(racing, 2))
@@ -201,10 +201,14 @@ def _unlike(
         chance = _fisher(bad[first], total[first], bad[second], total[second])
         if chance < UNEVEN / len(pairs):
             return (
-                f"{bad[first]} of {total[first]} turns of {first.name} were disturbed and {bad[second]} of "
-                f"{total[second]} of {second.name}: too unequal to be the machine's fault"
+                f"{bad[first]} of {total[first]} turns of {first.name} {_were(bad[first])} disturbed and {bad[second]} "
+                f"of {total[second]} of {second.name}: too unequal to be the machine's fault"
             )
     return None
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _fisher(bad: int, total: int, other_bad: int, other_total: int) -> float:

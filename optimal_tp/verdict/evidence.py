@@ -6,6 +6,7 @@ import math
 import operator
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.run import DegreeRecord, RunRecord, TraceRecord
 from optimal_tp.measurement.samples import Sample
@@ -39,7 +40,9 @@ def examine(record: RunRecord, samples: typing.Sequence[Sample]) -> Soundness:
     distinct = _distinct(samples)
     notes = []
     if len(distinct) < len(samples):
-        notes.append(f"{len(samples) - len(distinct)} of {len(samples)} samples are exact duplicates; each counts once")
+        twice = len(samples) - len(distinct)
+        what = "is an exact duplicate" if twice == 1 else "are exact duplicates"
+        notes.append(f"{twice} of {len(samples)} samples {what}; each counts once")
     grouped = samples_by_turn(distinct)
     repeated = {name for name, count in collections.Counter(map(key, record.turns)).items() if count > 1}
     sound: list[tuple[Turn, tuple[Sample, ...]]] = []
@@ -56,7 +59,7 @@ def examine(record: RunRecord, samples: typing.Sequence[Sample]) -> Soundness:
     known: set[Key] = {key(turn) for turn in record.turns}
     strays = sum(len(group) for name, group in grouped.items() if name not in known)
     if strays:
-        notes.append(f"{strays} samples belong to turns that did not end; they are left out")
+        notes.append(f"{quantity(strays, 'sample belongs', 'samples belong')} to turns that did not end: left out")
     return Soundness(turns=tuple(sound), unsound=tuple(unsound), notes=tuple(notes))
 
 
@@ -84,9 +87,11 @@ def turn_fault(turn: Turn, samples: typing.Sequence[Sample]) -> str | None:
         return f"it ends {turn.start_seconds - turn.end_seconds:.3f} s before it starts: the clock stepped"
     requests = {(sample.replica, sample.request) for sample in samples}
     if len(requests) < len(samples):
-        return f"{len(samples) - len(requests)} requests have two samples that contradict each other"
+        twice = quantity(len(samples) - len(requests), "request has", "requests have")
+        return f"{twice} two samples that contradict each other"
     if len(samples) != turn.requests:
-        return f"it has {len(samples)} samples for {turn.requests} requests"
+        found = quantity(len(samples), "sample", "samples")
+        return f"it has {found} for {quantity(turn.requests, 'request', 'requests')}"
     return next((fault for fault in map(sample_fault, samples) if fault is not None), None)
 
 
@@ -216,5 +221,6 @@ def _candidate(record: DegreeRecord, soundness: Soundness, reasons: typing.Seque
     ]
     faults = list(reasons)
     if unsound and len(turns) < SOUND_SHARE * (len(turns) + len(unsound)):
-        faults.append(f"{len(unsound)} of {len(turns) + len(unsound)} blocks are left out; the first: {unsound[0]}")
+        are = "is" if len(unsound) == 1 else "are"
+        faults.append(f"{len(unsound)} of {len(turns) + len(unsound)} blocks {are} left out; the first: {unsound[0]}")
     return CandidateEvidence(record=record, turns=turns, faults=tuple(faults))

@@ -318,8 +318,8 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_has(tmp_path: pathlib.Pa
 
     assert load.returncode == 5
     told = re.fullmatch(
-        rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; {len(samples)} samples are "
-        r"kept and (\d+) after them are lost; free space there or name another folder\n",
+        rf"samples cannot be written to {tmp_path / 'r.samples.jsonl'}: File too large; {len(samples):,} samples "
+        r"are kept, (\d+) lost after that; free space there or name another folder\n",
         load.stderr,
     )
     assert told is not None

@@ -197,7 +197,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], list[str]], .
                 "(TP1 "
                 "needs 61.06 GiB of the 22.35 GiB of each core: weights 61.02 GiB (the model has 32.76 billion "
                 "parameters "
-                "of 2 bytes) and KV cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 "
+                "of 2 bytes) and KV cache 0.03 GiB (2 x 64 layers x 8 heads x 128 x 128 tokens x 1 sequence x 2 "
                 "bytes); "
                 "TP2 needs 30.53 GiB of the 22.35 GiB of each core: weights 30.51 GiB (the model has 32.76 billion "
                 "parameters of 2 bytes) and KV cache 0.02 GiB (2 x 64 layers x 4 heads x 128 x 128 tokens x 1 "

@@ -488,7 +488,7 @@ REFUSALS: tuple[tuple[str, dict[str, typing.Any], type[Exception], str], ...] = 
             "Pulumi.dev.yaml workloads.degrees: must have at least one candidate that fits; none does (TP1 needs 27.53 "
             "GiB of the 22.35 GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of 2 "
             "bytes) and KV "
-            "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes)) (got [1]); add a "
+            "cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequence x 2 bytes)) (got [1]); add a "
             "degree that fits, lower workloads.model.max_model_len_tokens or max_num_seqs, or choose a larger "
             "infra.neuron.instance_type"
         ),

@@ -74,7 +74,7 @@ def test_a_client_without_sockets_is_named() -> None:
 
     assert audit_turn(turn, samples, PLAN) == (
         (
-            "1 requests were not sent because this machine ran out of sockets; raise its limit of open files (ulimit "
+            "1 request was not sent because this machine ran out of sockets; raise its limit of open files (ulimit "
             "-n) or send fewer requests at a time"
         ),
     )

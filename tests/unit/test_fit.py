@@ -154,7 +154,7 @@ def test_the_arithmetic_in_words() -> None:
     """The sentence has every number that decided."""
     assert on_trainium2(SHAPES["Qwen/Qwen3-14B"], 1).arithmetic == (
         "TP1 needs 27.53 GiB of the 24 GiB of each core: weights 27.51 GiB (the model has 14.77 billion parameters of "
-        "2 bytes) and KV cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequences x 2 bytes)"
+        "2 bytes) and KV cache 0.02 GiB (2 x 40 layers x 8 heads x 128 x 128 tokens x 1 sequence x 2 bytes)"
     )
 
 

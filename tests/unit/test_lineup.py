@@ -81,10 +81,10 @@ def test_models_take_turns_where_nodes_are_few() -> None:
         "me/a: 3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each",
         "me/a: node 0: qwen-vllm-a-tp4 (4 cores, 10.88 CPUs, 112 GiB); 0 cores idle",
         (
-            "me/a: node 1: qwen-vllm-a-tp1 (1 cores, 2.72 CPUs, 28 GiB), qwen-vllm-a-tp2 (2 cores, 5.44 CPUs, 56 GiB); "
-            "1 cores idle"
+            "me/a: node 1: qwen-vllm-a-tp1 (1 core, 2.72 CPUs, 28 GiB), qwen-vllm-a-tp2 (2 cores, 5.44 CPUs, 56 GiB); "
+            "1 core idle"
         ),
-        "me/b: 1 servers (one-each, packed) on 1 x trn2.3xlarge with 4 logical cores each",
+        "me/b: 1 server (one-each, packed) on 1 x trn2.3xlarge with 4 logical cores each",
         "me/b: node 0: qwen-vllm-b-tp4 (4 cores, 10.88 CPUs, 112 GiB); 0 cores idle",
     ]
 

@@ -138,7 +138,7 @@ def test_blocks_at_other_loads_are_not_judged() -> None:
     ]
     assert all(turn.concurrency == best[turn.degree] for turn in blocks)
     assert joined.notes[0] == (
-        "48 block turns at other loads than their candidate's best are not judged: pods follow a plan made before "
+        "48 block turns at other loads than the candidate's best: not judged, because pods follow a plan made before "
         "the run, so blocks measure every stated load"
     )
 

@@ -112,7 +112,7 @@ def test_the_printed_plan_says_who_shares_a_node() -> None:
     assert planned(wish(), nodes=2).lines() == [
         "3 servers (one-each, packed) on 2 x trn2.3xlarge with 4 logical cores each",
         "node 0: qwen-vllm-tp4 (4 cores, 10.88 CPUs, 112 GiB); 0 cores idle",
-        "node 1: qwen-vllm-tp1 (1 cores, 2.72 CPUs, 28 GiB), qwen-vllm-tp2 (2 cores, 5.44 CPUs, 56 GiB); 1 cores idle",
+        "node 1: qwen-vllm-tp1 (1 core, 2.72 CPUs, 28 GiB), qwen-vllm-tp2 (2 cores, 5.44 CPUs, 56 GiB); 1 core idle",
     ]
 
 

@@ -86,8 +86,8 @@ def test_aiconfigurator_is_per_gpu_and_without_the_first_token() -> None:
     assert [row.per_core("output_tokens_per_second") for row in found.rows] == [172.5, 790, 433]
     assert [row.tpot_ms for row in found.rows] == [5.32, 9.1, pytest.approx(4.092, abs=0.001)]
     assert found.notes == (
-        "1 rows are left out because they split the model in other ways than tensor parallelism",
-        "tpot of 1 rows included the first token (--inclusive-tpot), which was subtracted",
+        "1 row is left out: split in other ways than by tensor parallelism",
+        "tpot of 1 row included the first token (--inclusive-tpot), which was subtracted",
         "predicted for h200_sxm vllm 0.12.0",
     )
 
@@ -99,7 +99,7 @@ def test_a_tpot_that_contradicts_the_tokens_per_user_is_left_out(tmp_path: pathl
 
     assert (found.rows[0].tpot_ms, found.notes) == (
         None,
-        ("tpot of 1 rows contradicts tokens/s/user; it is left out",),
+        ("tpot of 1 row contradicts tokens/s/user; it is left out",),
     )
 
 
@@ -122,8 +122,8 @@ def test_vidur_counts_seconds_and_the_whole_cluster() -> None:
     assert [(row.degree, row.cores, row.requests_per_second) for row in found.rows] == [(1, 2, 4), (2, 2, 3)]
     assert [(row.ttft_ms, row.tpot_ms) for row in found.rows] == [(29, 5.3), (25, 4.7)]
     assert found.notes == (
-        "1 rows have pipeline stages; they are left out",
-        "1 rows have queues that grow (scheduling delay above 5 s); they are left out",
+        "1 row has pipeline stages: left out",
+        "1 row has queues that grow (scheduling delay above 5 s): left out",
     )
 
 
@@ -134,7 +134,7 @@ def test_repeated_runs_of_a_sweep_are_averaged() -> None:
     assert [(row.degree, row.batch, row.output_tokens_per_second) for row in found.rows] == [(1, 1, 172), (2, 1, 196)]
     assert [row.ttft_ms for row in found.rows] == [pytest.approx(29.2), 25.5]
     assert [(row.input_tokens, row.output_tokens) for row in found.rows] == [(30, 50), (30, 50)]
-    assert found.notes == ("requests failed in 1 rows",)
+    assert found.notes == ("requests failed in 1 row",)
 
 
 def test_a_file_without_a_degree_is_named_with_it() -> None:

@@ -173,7 +173,7 @@ def test_requests_that_ended_too_late_for_their_minute_are_told_at_the_end(tmp_p
     scene.minutes.add(make_sample(intended_seconds=10, end_seconds=130))
     scene.publisher.finish()
 
-    assert scene.said == ["1 requests are missing from OfferedRPS: they ended after it was published"]
+    assert scene.said == ["1 request is missing from OfferedRPS: what ends after it was published is not counted"]
 
 
 def test_a_full_outbox_gives_up_the_oldest_and_says_so(tmp_path: pathlib.Path) -> None:

@@ -50,7 +50,7 @@ def test_what_an_outage_left_is_stored_with_the_next_call(tmp_path: pathlib.Path
     bucket.store([_file(tmp_path, "3", "three")])
 
     assert str(during).startswith("2 files are not in s3://b/p yet (An error occurred (503)")
-    assert str(during).endswith(f"); they are in {tmp_path}")
+    assert str(during).endswith(f"), but in {tmp_path}")
     assert bucket.failure is None
     assert sorted(store.kept) == ["b/p/1", "b/p/2", "b/p/3"]
 

@@ -40,7 +40,7 @@ def test_samples_of_a_turn_that_did_not_end_are_counted() -> None:
     record, samples = planted_run(SEED_EXPERIMENT[:1], blocks=2)
     found = examine(dataclasses.replace(record, turns=record.turns[:-1]), samples)
 
-    assert found.notes == ("20 samples belong to turns that did not end; they are left out",)
+    assert found.notes == ("20 samples belong to turns that did not end: left out",)
 
 
 @pytest.mark.parametrize(

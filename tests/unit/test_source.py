@@ -86,7 +86,7 @@ def test_a_line_that_is_no_sample_is_left_out(old: str, new: str) -> None:
 
     assert (len(found), note) == (
         1,
-        "1 of 2 lines of samples.jsonl are not samples and are left out; the first is line 1",
+        "1 of 2 lines of samples.jsonl is not a sample and is left out; the first is line 1",
     )
 
 

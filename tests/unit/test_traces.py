@@ -130,7 +130,7 @@ def test_what_is_left_out_is_counted(tmp_path: pathlib.Path) -> None:
             MOONCAKE.replace('"input_length": 6472', '"text_input": "why"'),
             "line 2 must have input_length, as every request of a Mooncake or AIPerf trace",
         ),
-        ("prompt_tokens,output_tokens\n0,3\n", "must have a request with prompt and output; 1 requests were read"),
+        ("prompt_tokens,output_tokens\n0,3\n", "must have a request with prompt and output; 1 request was read"),
         (
             "a,b\n1,2\n",
             (

@@ -168,7 +168,7 @@ def test_of_several_predictions_the_best_within_the_limits_counts() -> None:
         ("TP2", 500, ("total_latency_ms",)),
     ]
     assert pairs(found)["TP1", "TP2"].predicted_ratio is None
-    assert found.predicted.notes == ("1 of 2 predictions of TP1 miss the limits",)
+    assert found.predicted.notes == ("1 of 2 predictions of TP1 misses the limits",)
 
 
 def test_latencies_are_compared_at_the_load_of_the_prediction() -> None:

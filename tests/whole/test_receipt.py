@@ -56,7 +56,7 @@ def test_a_node_that_is_still_there_is_counted_so_far() -> None:
     found = billed(node("a", "10:00", "10:30"), node("b", "10:00"))
 
     assert found.totals[0].seconds == 5400
-    assert found.unknown[1] == f"the cost of 1 of 2 nodes after {UNTIL}, when they were still there"
+    assert found.unknown[1] == f"the cost of 1 of 2 nodes after {UNTIL}, when it was still there"
 
 
 def test_types_are_counted_apart() -> None:

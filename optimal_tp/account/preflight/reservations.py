@@ -9,6 +9,7 @@ from optimal_tp.account.preflight.context import ExperimentNeeds
 from optimal_tp.account.preflight.quotas import of_cluster
 from optimal_tp.account.preflight.rows import Row, unknown
 from optimal_tp.account.questions import Answer, Unknown
+from optimal_tp.errors import quantity
 from optimal_tp.settings.node_capacity import Neuron
 
 EXAMPLE: typing.Final = "cr-0123456789abcdef0"
@@ -77,7 +78,7 @@ def enough(neuron: Neuron, experiment: ExperimentNeeds, available: int | Unknown
     """Compare the reserved instances with the nodes of the plan."""
     check, needed = "reserved instances", experiment.nodes + neuron.fleet_nodes
     fleet = f" and the {neuron.fleet_nodes} of the fleet" if neuron.fleet_nodes else ""
-    required = f"{needed} nodes for the plan{fleet}"
+    required = f"{quantity(needed, 'node', 'nodes')} for the plan{fleet}"
     if isinstance(available, Unknown):
         return unknown(check, available.reason, required)
     found = f"{available} free or to come"

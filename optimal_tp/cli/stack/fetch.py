@@ -18,7 +18,7 @@ import typing
 
 from optimal_tp.cli.stack.results import ResultsPlace, configure_place, place_of, readable
 from optimal_tp.cli.terminal import output
-from optimal_tp.errors import Problem, SettingsError, StorageFailed
+from optimal_tp.errors import Problem, SettingsError, StorageFailed, quantity
 
 if typing.TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -78,8 +78,8 @@ def main(options: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({**told, "copied": len(new), "copied_bytes": size_bytes}, indent=1) + "\n")
         return 0
     sys.stdout.write(
-        f"{options.output}: {len(runs)} runs with {len(found)} files; copied {len(new)} ({size_bytes / _MIB:.1f} MiB), "
-        f"{len(found) - len(new)} were here\n"
+        f"{options.output}: {quantity(len(runs), 'run', 'runs')} with {quantity(len(found), 'file', 'files')}; copied "
+        f"{len(new)} ({size_bytes / _MIB:.1f} MiB), {quantity(len(found) - len(new), 'was', 'were')} here\n"
     )
     if runs:
         sys.stdout.write(f"next: optimal-tp report {options.output / runs[-1]}\n")

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 
+from optimal_tp.errors import quantity
 from optimal_tp.measurement.estimate import METRIC_WORDS, figure
 from optimal_tp.plan.roofline.bounds import Lengths, Limits, LoneRequest, requests
 from optimal_tp.plan.roofline.floors import ModelledServer
@@ -65,10 +66,11 @@ def _sentence(server: ModelledServer, metric: LimitedMetric, limit: Limit, secon
         f"{figure(1000 * one.step.seconds)} ms"
     )
     prefill = f"the prompt takes {figure(1000 * one.prefill.seconds)} ms of {one.prefill.binds}"
+    follow = quantity(one.steps, "such step follows", "such steps follow")
     body = {
         "ttft_ms": prefill,
         "tpot_ms": step,
-        "total_latency_ms": f"{prefill}; then {step}, and {one.steps:,} such steps follow",
+        "total_latency_ms": f"{prefill}; then {step}, and {follow}",
     }[metric]
     return f"{head}{body} ({server.roof.source})"
 

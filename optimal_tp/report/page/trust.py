@@ -4,7 +4,7 @@ import dataclasses
 import typing
 
 from optimal_tp.measurement.audit import LONGEST_PAUSE_FACTOR, lateness_bound_ms
-from optimal_tp.measurement.estimate import percent, plural
+from optimal_tp.measurement.estimate import percent
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS
 from optimal_tp.measurement.run_audit import FOREIGN_CPU_SHARE, throttling
 from optimal_tp.measurement.turns import Turn
@@ -112,7 +112,11 @@ def _skipped(analysis: Analysis) -> Check:
     blocks = sum(one.stage == "block" for one in analysis.timeline)
     title = "The compared turns were undisturbed"
     if not gone:
-        return Check(state="fine", title=title, detail=f"All {plural(blocks, 'turn')} were used.")
+        return Check(
+            state="fine",
+            title=title,
+            detail="Its one turn was used." if blocks == 1 else f"All {blocks:,} turns were used.",
+        )
     first = gone[0]
     more = f", and {len(gone) - 1} more (see the timeline)" if len(gone) > 1 else ""
     return Check(state="note", title=title, detail=f"{len(gone)} of {blocks} were set aside: {first}{more}.")

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.hardware import LINK_BYTES_PER_SECOND, LOGICAL_CORES_PER_CHIP, Roof
 from optimal_tp.facts.physics import Physics
 from optimal_tp.measurement.estimate import MISSING, figure, percent
@@ -143,7 +144,9 @@ def limit_rows(reached: tuple[Reach, ...]) -> tuple[tuple[str, ...], ...]:
             figure(one.bound_per_core),
             one.binds,
             MISSING if one.next_factor is None else f"TP{one.next_degree}: {figure(one.next_factor)} times",
-            MISSING if one.kv_tokens is None else f"{one.kv_tokens:,} tokens, {one.kv_sequences:,} sequences",
+            MISSING
+            if one.kv_tokens is None
+            else f"{one.kv_tokens:,} tokens, {quantity(one.kv_sequences or 0, 'sequence', 'sequences')}",
         )
         for one in reached
     )

@@ -4,6 +4,7 @@ Columns and their meaning: ai-dynamo/aiconfigurator, sdk/common.py and cli/repor
 read 2026-11-27. ``tokens/s/gpu`` counts output tokens; ``concurrency`` is of one replica.
 """
 
+from optimal_tp.errors import quantity
 from optimal_tp.results.predictors.cells import Cells, Sheet
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 
@@ -49,11 +50,14 @@ def stated(sheet: Sheet) -> Stated:
             )
         )
     if others:
-        notes.append(f"{others} rows are left out because they split the model in other ways than tensor parallelism")
+        notes.append(
+            f"{quantity(others, 'row is', 'rows are')} left out: split in other ways than by tensor parallelism"
+        )
     if inclusive:
-        notes.append(f"tpot of {inclusive} rows included the first token (--inclusive-tpot), which was subtracted")
+        rows = quantity(inclusive, "row", "rows")
+        notes.append(f"tpot of {rows} included the first token (--inclusive-tpot), which was subtracted")
     if unclear:
-        notes.append(f"tpot of {unclear} rows contradicts tokens/s/user; it is left out")
+        notes.append(f"tpot of {quantity(unclear, 'row', 'rows')} contradicts tokens/s/user; it is left out")
     notes += [f"predicted for {' '.join(where)}" for where in _systems(sheet)]
     return Stated(predictor="AIConfigurator", version=None, file=sheet.name, rows=tuple(rows), notes=tuple(notes))
 

@@ -4,6 +4,7 @@ Columns and their meaning: microsoft/vidur, vidur/config_optimizer/analyzer/stat
 2026-11-27. ``tbt`` is the time of a step that makes a token for each request, so a time per output token.
 """
 
+from optimal_tp.errors import quantity
 from optimal_tp.results.predictors.cells import Sheet
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 
@@ -42,7 +43,9 @@ def stated(sheet: Sheet) -> Stated:
                 model=cells.text("replica_model_name"),
             )
         )
-    notes = [f"{others} rows have pipeline stages; they are left out"] if others else []
+    notes = [f"{quantity(others, 'row has', 'rows have')} pipeline stages: left out"] if others else []
     if full:
-        notes.append(f"{full} rows have queues that grow (scheduling delay above 5 s); they are left out")
+        notes.append(
+            f"{quantity(full, 'row has', 'rows have')} queues that grow (scheduling delay above 5 s): left out"
+        )
     return Stated(predictor="Vidur", version=None, file=sheet.name, rows=tuple(rows), notes=tuple(notes))

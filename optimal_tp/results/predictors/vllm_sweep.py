@@ -9,6 +9,7 @@ import dataclasses
 import math
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.results.predictors.cells import Cells, Sheet
 from optimal_tp.verdict.predictors.stated import Stated, StatedRow
 
@@ -39,12 +40,12 @@ def stated(sheet: Sheet) -> Stated:
         load = (row.degree, row.batch, row.in_flight, cells.text("request_rate"))
         groups.setdefault(load, []).append(row)
     notes = (
-        [f"{others} rows are left out because they split the model in other ways than tensor parallelism"]
+        [f"{quantity(others, 'row is', 'rows are')} left out: split in other ways than by tensor parallelism"]
         if others
         else []
     )
     if failed:
-        notes.append(f"requests failed in {failed} rows")
+        notes.append(f"requests failed in {quantity(failed, 'row', 'rows')}")
     rows = tuple(_mean(own) for own in groups.values())
     return Stated(predictor="vllm bench", version=None, file=sheet.name, rows=rows, notes=tuple(notes))
 

@@ -47,7 +47,8 @@ def judged(stated: Stated, measured: MeasuredFigures) -> Judged:
         row = max(holding or own, key=lambda one: 0.0 if rate is None else one.per_core(rate) or 0.0)
         best[candidate] = row, row.missed(limits) if not holding else ()
         if holding and len(holding) < len(own):
-            notes.append(f"{len(own) - len(holding)} of {len(own)} predictions of {candidate.name} miss the limits")
+            miss = "misses" if len(own) - len(holding) == 1 else "miss"
+            notes.append(f"{len(own) - len(holding)} of {len(own)} predictions of {candidate.name} {miss} the limits")
     found = [
         JudgedRow(
             degree=candidate.degree,

@@ -7,6 +7,7 @@ import typing
 
 import scipy.special
 
+from optimal_tp.errors import quantity
 from optimal_tp.facts.candidates import Candidate
 from optimal_tp.measurement.estimate import Interval, name_list
 from optimal_tp.verdict.statistics import t_bound
@@ -113,7 +114,8 @@ def lead(first: Candidate, second: Candidate, by_block: collections.abc.Mapping[
     interval, deviation, why = NOTHING, None, None
     effective = surely = float(count)
     if count < rules.least_blocks:
-        why = f"both are near their capacity in {count} blocks, but a claim needs {rules.least_blocks}"
+        done = quantity(count, "block", "blocks")
+        why = f"both are near their capacity in {done}, but a claim needs {rules.least_blocks}"
     if count > 1 and mean is not None:
         widening = 1.0
         if rules.most_looks is None:
