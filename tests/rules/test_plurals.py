@@ -19,7 +19,7 @@ ADJECTIVES = "more|logical|CPU|idle|query|system|block|load|service|metric|count
 COUNTED = re.compile(rf"^ (?:(?:{ADJECTIVES}) )?(?:{NOUNS})\b(?!/)")
 OF_ALL = re.compile(r"\b(?:of|all|of the|of its|of all|x) $", re.IGNORECASE)
 """"1 of 3 turns", "all 3 turns", and the figures of a product, whose form is that of many."""
-INFLECTED = re.compile(r"^ (?:[a-z]+ ){0,3}(?:are|were|have|do|need|hold|carry|withstand|prove|belong|miss)\b")
+INFLECTED = re.compile(r"^ (?:\w+ ){0,3}(?:are|were|have|do|need|hold|carry|withstand|prove|belong|miss)\b")
 RATIOS = ("figure(", "percent(", "ranged(", "usd(", "duration(", "plural(", "quantity(", "_ms(", "_gb(")
 """Calls that bring their own unit, or whose figure is no count."""
 NEVER_ONE = {
