@@ -103,4 +103,4 @@ def _told(name: str) -> dict[str, object] | str:
     with contextlib.suppress(ValueError):
         if isinstance(told := json.loads(done.stdout), dict):
             return told
-    return "what the pulumi command printed is no JSON object"
+    return "the pulumi command did not print a JSON object"

@@ -1,7 +1,8 @@
 """List what a stack left behind after `pulumi destroy`, with its cost and the commands that remove it.
 
 Exit status: 0 nothing left, 1 something that bills, 2 bad input, 3 something is unknown.
-Example: optimal-tp leftovers --stack dev --remove   asks before each kind, removes it, then looks again
+Example: optimal-tp leftovers --stack dev
+  optimal-tp leftovers --stack dev --remove
 """
 
 import argparse
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--policy", action="store_true", help="print the least IAM policy, with --remove also for removing"
     )
-    parser.add_argument("--remove", action="store_true", help="ask before each kind, then remove it")
+    parser.add_argument("--remove", action="store_true", help="ask before each kind, remove it, then look again")
 
 
 def main(options: argparse.Namespace, make: Clients | None = None) -> int:

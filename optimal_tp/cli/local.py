@@ -29,11 +29,15 @@ VLLM_PYTHON: typing.Final = pathlib.Path(".venv-vllm/bin/python")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--profile", default="quick", help="quick, full, or a YAML file (default %(default)s)")
-    parser.add_argument("--model", help="a model directory to serve instead of random weights")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out"), help="folder for runs")
+    parser.add_argument("--profile", default="quick", help="quick, full, sweep, or a YAML file (default %(default)s)")
+    parser.add_argument("--model", metavar="FOLDER", help="a model's folder to serve instead of random weights")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=pathlib.Path("out"), metavar="FOLDER", help="folder for runs (default out)"
+    )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--vllm-python", type=pathlib.Path, help=f"interpreter that has vLLM (default {VLLM_PYTHON})")
+    what.add_argument(
+        "--vllm-python", type=pathlib.Path, metavar="FILE", help=f"interpreter that has vLLM (default {VLLM_PYTHON})"
+    )
     what.add_argument("--check", action="store_true", help="check the profile and the model's folder, and end")
     parser.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 

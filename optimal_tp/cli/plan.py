@@ -1,7 +1,7 @@
 """Plan the fleet that carries a rate within a latency limit, from a stored run.
 
 Exit status: 0 planned, 2 bad input, 3 planned from a run that is not settled, also where only this plan's model
-contradicts its choice, or not settled whether any fleet holds.
+contradicts its choice, or not settled whether any fleet holds; 5 a file cannot be written.
 Example: optimal-tp plan out/last --rate 500/s --limit p99_total_ms=400
 """
 

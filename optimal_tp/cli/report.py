@@ -1,7 +1,7 @@
 """Show the verdict of a stored run or sweep and write its report.
 
-Exit status: 0 settled, 2 there is no run to read, 3 inconclusive, 4 void; of a sweep the gravest of its runs', and 5
-where a model was not measured.
+Exit status: 0 settled, 2 there is no run to read, 3 inconclusive, 4 void, 5 the report cannot be written. Of a sweep
+the gravest of its runs', and 5 where a model was not measured.
 Example: optimal-tp report --open
 """
 
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--open", action="store_true", help="open the report in the browser")
     add("--verbose", "-v", action="store_true", help="print every table of the report too")
-    add("--output", type=pathlib.Path, help="folder for the report (default: the run's)")
+    add("--output", type=pathlib.Path, metavar="FOLDER", help="folder for the report (default: the run's)")
     add(
         "--predicted",
         action="append",

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     configure_place(parser)
     parser.add_argument(
-        "--every-seconds", type=float, default=LOOK_SECONDS, help="seconds between two looks (default 15)"
+        "--every-seconds", type=float, default=LOOK_SECONDS, metavar="S", help="time between two looks (default 15)"
     )
     parser.add_argument("--once", action="store_true", help="look once and end")
 

@@ -361,7 +361,7 @@ def test_a_stacks_outputs_say_where_and_how_dear(tmp_path: pathlib.Path, monkeyp
         (
             "echo nonsense",
             (
-                "--stack: must be a stack whose outputs can be read, but what the pulumi command printed is no JSON "
+                "--stack: must be a stack whose outputs can be read, but the pulumi command did not print a JSON "
                 "object (got 'dev'); run it in the project's folder or name the bucket with --results s3://bucket/prefix"
             ),
         ),

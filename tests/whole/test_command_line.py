@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shlex
 import sys
 
 import pytest
@@ -52,6 +53,7 @@ def test_every_subcommands_help_has_an_example(name: str) -> None:
         said = parser.format_help()
 
         assert f"optimal-tp {name} {below}" in said.partition("Example:")[2]
+        assert "Exit status: " in said
         assert [option for option in ("--json", "--quiet", "--no-color") if option not in said] == []
 
 
@@ -129,6 +131,31 @@ def test_json_stands_before_or_after_the_command(tmp_path: pathlib.Path, capsys:
     assert main(["--json", "runs", str(tmp_path / "out")]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["outcome"], row["model"], row["winner"][:2]) == ("settled", "Qwen/Qwen3-0.6B", "TP")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_an_example_can_be_copied(name: str) -> None:
+    """Each of its lines is a command that the parser takes, as a shell reads it."""
+    examples = parser_of(name).format_help().partition("Example:\n")[2].replace("\\\n", " ")
+    for line in filter(None, map(str.strip, examples.splitlines())):
+        words = shlex.split(line.partition(" > ")[0])
+
+        assert words[:2] == ["optimal-tp", name]
+        parser_of(name).parse_args(words[2:])
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_an_option_takes_has_a_short_name(name: str) -> None:
+    """READ_TIMEOUT_SECONDS is what argparse makes of a name, not what a person would write."""
+    parsers = [parser_of(name), *subparsers_of(parser_of(name)).values()]
+
+    assert [word for each in parsers for word in re.findall(r"\b[A-Z]+_[A-Z_]+\b", each.format_usage())] == []
+
+
+def test_json_of_a_completion_is_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """By command."""
+    assert main(["completion", "bash", "--json"]) == 0
+    assert "--open" in json.loads(capsys.readouterr().out)["report"]
 
 
 def test_quiet_says_nothing(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -217,13 +217,14 @@ def test_each_image_pair_is_explained(capsys: pytest.CaptureFixture[str]) -> Non
 MODEL = "Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218"
 
 
-def test_init_takes_model_and_limit(tmp_path: pathlib.Path) -> None:
+def test_init_takes_model_and_limit(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In place of the questions; what is written is what was asked for."""
     said = ["--model", MODEL, "--limit", "p95_ttft_ms=250"]
 
-    assert main(["init", *ANSWERS, *said, "--folder", str(tmp_path)]) == 0
+    assert main(["init", *ANSWERS, *said, "--folder", str(tmp_path), "--json"]) == 0
     written = yaml.safe_load((tmp_path / "Pulumi.dev.yaml").read_text(encoding="utf-8"))["config"]
     workloads = written["optimal-tp:workloads"]
+    assert json.loads(capsys.readouterr().out)["next"] == "optimal-tp preflight --stack dev"
     assert workloads["model"] == {"name": "Qwen/Qwen3-8B", "revision": MODEL.partition("@")[2]}
     assert workloads["limits"] == {"ttft_ms": {"percentile": 95, "at_most_ms": 250}}
 

@@ -8,10 +8,12 @@ Example: optimal-tp completion bash > ~/.local/share/bash-completion/completions
 
 import argparse
 import collections.abc
+import json
 import sys
 import typing
 
 from optimal_tp.cli import COMMANDS
+from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.argument_parser import PROG, choices_of, options_of, parser_of
 
 SHELLS: typing.Final = ("bash", "zsh", "fish")
@@ -23,7 +25,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the script."""
+    """Print the script; with ``--json`` the words that it completes, by command."""
+    if output.is_json(options):
+        sys.stdout.write(json.dumps(words(), indent=1) + "\n")
+        return 0
     makers = {"bash": bash, "zsh": zsh, "fish": fish}
     sys.stdout.write(makers[options.shell](words()))
     return 0

@@ -1,17 +1,19 @@
-"""Write a stack file for AWS from seven answers: zone, network, reservation, price, budget, model and latency limit.
+r"""Write a stack file for AWS from seven answers: zone, network, reservation, price, budget, model and latency limit.
 
 Without a terminal, give every answer as an option. An existing file is never overwritten. The sizes of a model that is
 not known by name are read from its hub, with HF_TOKEN if that is set.
-Exit status: 0 written, 2 answers that break a rule, all named at once, or the file exists.
-Example: optimal-tp init --stack dev --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0
-  --usd-per-hour 2.25 --budget-usd 20 --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
-  --limit p99_total_ms=400
+Exit status: 0 written, 2 answers that break a rule, all named at once, or the file exists, 5 it cannot be written.
+Example: optimal-tp init
+  optimal-tp init --zone ap-southeast-4c --network 198.51.100.7/32 --reservation cr-0123456789abcdef0 \
+    --usd-per-hour 2.25 --budget-usd 20 --limit p99_total_ms=400 \
+    --model Qwen/Qwen3-8B@b968826d9c46dd6066d109eabc6255188de91218
 """
 
 import argparse
 import collections.abc
 import dataclasses
 import datetime as dt
+import json
 import os
 import pathlib
 import re
@@ -21,6 +23,7 @@ import typing
 import yaml
 
 from optimal_tp.account.model_files import ModelFiles
+from optimal_tp.cli.terminal import output
 from optimal_tp.errors import Problem, SettingsError, StorageFailed
 from optimal_tp.facts.hardware import INSTANCE_TYPES, InstanceTypeName
 from optimal_tp.fleet.demand import parse_limit
@@ -107,7 +110,11 @@ def main(
             (options.folder / STACK_SCHEMA).write_text(as_text(stack_schema()), encoding="utf-8")
     except OSError as error:
         raise StorageFailed(f"{path} was not written: {error.strerror}; name another --folder") from error
-    sys.stdout.write(f"{path} written; next: optimal-tp preflight --stack {options.stack}\n")
+    following = f"optimal-tp preflight --stack {options.stack}"
+    if output.is_json(options):
+        sys.stdout.write(json.dumps({"file": str(path), "next": following}) + "\n")
+    else:
+        sys.stdout.write(f"{path} written; next: {following}\n")
     return 0
 
 

@@ -79,7 +79,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("urls", nargs="+", metavar="URL", help="the server; several URLs for replicas of it")
     add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
-    add("--mode", choices=MODES, default="closed", help="how requests arrive (default %(default)s)")
+    add(
+        "--mode",
+        choices=MODES,
+        default="closed",
+        help="how requests arrive; seed: one to each server in turn, as in the AWS sample (default %(default)s)",
+    )
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
     add("--think-seconds", type=float, metavar="S", help="closed: pause between a slot's requests (default 0)")
     add("--rate", type=rate, metavar="R", help="constant, poisson: 5 (a second), 5/s or 300/min; trace: its new mean")
@@ -110,10 +115,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help=f"tokens to ask for (default {MAX_TOKENS})")
     add("--temperature", type=float, metavar="T", help="sampling temperature (default: the server's)")
     add("--ignore-eos", action="store_true", help="vLLM only: generate exactly --max-tokens")
-    add("--prompt", choices=("synthetic", "seed", "file"), default="synthetic", help="kind (default %(default)s)")
+    add(
+        "--prompt",
+        choices=("synthetic", "seed", "file"),
+        default="synthetic",
+        help="random words, the AWS sample's sentence (seed), or a file's lines (default %(default)s)",
+    )
     add("--prompt-file", type=pathlib.Path, metavar="FILE", help="file with one prompt per line, for --prompt file")
     add("--prompt-tokens", type=int, metavar="N", help=f"length of synthetic prompts (default {PROMPT_TOKENS})")
-    add("--seed", type=int, default=0, metavar="N", help="repeats arrivals and prompts (default %(default)s)")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number that repeats arrivals and prompts (default %(default)s)",
+    )
     add("--request-timeout-seconds", type=float, default=60, metavar="S", help="per request (default %(default)s)")
     add("--grace-seconds", type=float, default=5, metavar="S", help="for requests in flight after a signal (default 5)")
     add("--max-in-flight", type=int, metavar="N", help="further arrivals wait; the wait counts as latency")
