@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--instance-type",
         choices=tuple(INSTANCE_TYPES),
-        help="instance type to buy (default: the run's own, else trn2.3xlarge)",
+        help="instance type to buy (default: the run's own, or trn2.3xlarge)",
     )
     add("--usd-per-hour", type=float, metavar="USD", help="price of a node's hour (default: the run's own)")
     add(

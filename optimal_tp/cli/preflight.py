@@ -35,7 +35,7 @@ from optimal_tp.settings.stack_config import StackConfig
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
+    what.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)")
     what.add_argument("--policy", action="store_true", help="print the least IAM policy that the checks need")
 
 

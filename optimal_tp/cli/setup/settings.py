@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=_example("check --stack dev"),
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="a stack file, Pulumi.<stack>.yaml, or a profile")
-    check.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)")
+    check.add_argument("--stack", help="the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)")
     check.add_argument("--profile", metavar="FILE", help="a profile of optimal-tp local instead")
     schema = commands.add_parser(
         "schema",

@@ -20,7 +20,7 @@ from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.errors import OptimalTpError, Problem, SettingsError
 from optimal_tp.settings.stack_config import stack_config
 
-STACK_HELP: typing.Final = "the stack (default: OPTIMAL_TP_STACK, else the one that Pulumi has selected)"
+STACK_HELP: typing.Final = "the stack (default: OPTIMAL_TP_STACK, or the one that Pulumi has selected)"
 _GONE = {
     "NoSuchBucket": "must be an existing bucket: it was deleted or belongs to another account",
     "AccessDenied": "must be readable with these credentials",
