@@ -6,10 +6,16 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import tomllib
+import typing
 
+import jsonschema
 import pytest
+import yaml
 
+from optimal_tp.settings.described.schema import stack_schema
+from optimal_tp.settings.stack_keys import PROJECT, SECTIONS
 from tests.fakes_pages import PAGES
 from tests.fakes_pulumi import recorded
 from tests.fakes_screenshots import SHOTS
@@ -98,10 +104,49 @@ def test_commands_exist(module: str, verb: str, options: list[str]) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_files_that_are_named_exist(name: str) -> None:
     """A path in code type is one of the repository; `*` stands for any name."""
-    folders = "infra|workloads|tests|docs|policy|bench|requirements|template"
+    folders = "optimal_tp|infra|workloads|tests|docs|policy|bench|requirements|template|examples|component|\\.ci"
     named = re.findall(rf"`((?:{folders})/[\w./*-]+)`", text(name))
 
     assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"CHANGELOG.md"}))
+def test_settings_that_are_named_exist(name: str) -> None:
+    """A dotted key is one of the reference, whose rows have it as their anchor."""
+    known = set(re.findall(r'<a id="([^"]+)"></a>', text("docs/reference/settings.md")))
+    named = re.findall(r"`((?:infra|workloads|serving|loadtest|spend)(?:\.[a-z_]+)+)(?:[`: ])", text(name))
+
+    assert set(named) - known == set()
+
+
+def snippets(name: str) -> list[dict[str, typing.Any]]:
+    """Return the settings in a document's YAML, as the ``config`` of a stack file."""
+    found = []
+    for code in re.findall(r"^( *)```yaml\n(.*?)^\1```", text(name), flags=re.MULTILINE | re.DOTALL):
+        data = yaml.safe_load(textwrap.dedent(code[1]))
+        if isinstance(data, dict):
+            config = data.get("config", data)
+            own = {key: value for key, value in config.items() if ":" in key or key in SECTIONS}
+            found.append({key if ":" in key else f"{PROJECT}:{key}": value for key, value in own.items()})
+    return [each for each in found if each]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_in_snippets_are_known(name: str) -> None:
+    """Each key of a snippet is one that the schema has; what a snippet leaves out is the reader's to add."""
+    checker = jsonschema.Draft7Validator(stack_schema())
+    wrong = [fault for each in snippets(name) for fault in faults(checker, {"config": each})]
+
+    assert [fault.message for fault in wrong if fault.validator == "additionalProperties"] == []
+
+
+def faults(checker: jsonschema.Draft7Validator, data: object) -> typing.Iterator[jsonschema.ValidationError]:
+    """Yield every fault, also those of one form among several."""
+    todo = list(checker.iter_errors(data))
+    while todo:
+        fault = todo.pop()
+        yield fault
+        todo += fault.context
 
 
 def slug(heading: str) -> str:
@@ -168,6 +213,28 @@ def test_every_page_has_its_place_in_the_site() -> None:
     assert {page for page in pages - placed if not page.startswith("decisions/0")} == set()
 
 
+def test_every_page_is_reached_by_links() -> None:
+    """From the overview, as a reader of a git host goes: there is no navigation beside the pages."""
+    seen, todo = set(), ["docs/README.md"]
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            links = re.findall(r"\]\(([^)#\s]+\.md)[^)]*\)", text(name))
+            todo += [
+                str(((ROOT / name).parent / link).resolve().relative_to(ROOT)) for link in links if "://" not in link
+            ]
+
+    assert {name for name in NAMES if not name.startswith(".github/")} - seen - {"README.md"} == set()
+
+
+def test_every_how_to_is_in_the_index() -> None:
+    """By the question that it answers."""
+    pages = {path.name for path in (ROOT / "docs/how-to").glob("*.md")} - {"README.md"}
+
+    assert pages - set(re.findall(r"\]\(([\w-]+\.md)", text("docs/how-to/README.md"))) == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_made_page_is_fresh(page: pathlib.Path) -> None:
     """The page in the repository is the one that the classes give."""
@@ -185,4 +252,5 @@ def test_stack_outputs_exist(name: str) -> None:
 def test_the_documents_were_found() -> None:
     """The checks above have something to check."""
     assert len(commands()) > 10
+    assert sum(len(snippets(name)) for name in NAMES) > 10
     assert {"docs/concepts/verdict.md", "README.md", ".github/PULL_REQUEST_TEMPLATE.md"} <= set(NAMES)
