@@ -21,6 +21,7 @@ from optimal_tp.facts.versions import KARPENTER, NEURON
 from optimal_tp.servers.node_pool import EFS_STARTUP_TAINT
 from optimal_tp.settings import first_up, sizing
 from optimal_tp.settings.aws.existing import ExistingCluster
+from optimal_tp.settings.described.line_numbers import placed
 from optimal_tp.settings.infra import InfraSettings
 
 
@@ -136,10 +137,10 @@ def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: in
 
 def _require_a_way_in(settings: InfraSettings, caller_arn: str) -> None:
     """Refuse to create a cluster that the caller could not reach afterwards; later the same settings may be fine."""
-    problems = first_up.problems(settings, caller_arn=caller_arn)
+    problems = first_up.problems(settings, caller_arn=caller_arn, file=f"Pulumi.{pulumi.get_stack()}.yaml")
     if problems and settings.cluster_name not in aws.eks.get_clusters().names:
         error = SettingsError(problems)
-        raise pulumi.RunError(str(error)) from error
+        raise pulumi.RunError(str(placed(error))) from error
 
 
 def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_life_seconds: int | None) -> Platform:

@@ -27,15 +27,18 @@ ENTERED = "must not be the role that creates the cluster: EKS gives it access an
 ENTERED_REMEDY = "remove it; that role already administers the cluster"
 
 
-def problems(settings: InfraSettings, *, caller_arn: str) -> list[Problem]:
-    """Return the problems that would stop a first `up` by ``caller_arn`` half-way; none of them stops a later one."""
+def problems(settings: InfraSettings, *, caller_arn: str, file: str) -> list[Problem]:
+    """Return the problems that would stop a first `up` by ``caller_arn`` half-way; none of them stops a later one.
+
+    ``file`` is the stack file.
+    """
     where = "infra.control_plane"
     found = []
     if is_closed(settings):
         path = f"{where}.public_access_cidrs"
-        found.append(Problem(path=path, value=[], rule=CLOSED, remedy=CLOSED_REMEDY))
+        found.append(Problem(path=path, value=[], rule=CLOSED, remedy=CLOSED_REMEDY, file=file))
     for index, arn in enumerate(settings.control_plane.admin_role_arns):
         if settings.existing is None and is_role_of(caller_arn, arn):
             path = f"{where}.admin_role_arns[{index}]"
-            found.append(Problem(path=path, value=arn, rule=ENTERED, remedy=ENTERED_REMEDY))
+            found.append(Problem(path=path, value=arn, rule=ENTERED, remedy=ENTERED_REMEDY, file=file))
     return found
