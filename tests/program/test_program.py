@@ -377,14 +377,14 @@ def test_a_misspelt_section_is_refused() -> None:
 
 
 CLOSED = (
-    "Pulumi.dev.yaml infra.control_plane.public_access_cidrs: must name a network at the first `up`: this `up` creates "
-    "the VPC, so nobody is inside it yet (got []); name the networks you work from and remove them once you reach the VPC "
-    "in another way, or use an existing VPC (infra.network.existing)"
+    "Pulumi.dev.yaml infra.control_plane.public_access_cidrs: must name a network at the first `up`: this `up` "
+    "creates the VPC, so nobody is inside it yet (got []); name the networks you work from and remove them once you "
+    "reach the VPC in another way, or use an existing VPC (infra.network.existing)"
 )
 ENTERED = (
-    "Pulumi.dev.yaml infra.control_plane.admin_role_arns[0]: must not be the role that creates the cluster: EKS gives it "
-    "access and refuses a second entry (got 'arn:aws:iam::111122223333:role/team/builder'); remove it; that role already "
-    "administers the cluster"
+    "Pulumi.dev.yaml infra.control_plane.admin_role_arns[0]: must not be the role that creates the cluster: EKS gives "
+    "it access and refuses a second entry (got 'arn:aws:iam::111122223333:role/team/builder'); remove it; that role "
+    "already administers the cluster"
 )
 
 
