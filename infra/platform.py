@@ -137,10 +137,9 @@ def build(settings: InfraSettings, *, profile: str | None, node_life_seconds: in
 
 def _require_a_way_in(settings: InfraSettings, caller_arn: str) -> None:
     """Refuse to create a cluster that the caller could not reach afterwards; later the same settings may be fine."""
-    problems = first_up.problems(settings, caller_arn=caller_arn, file=f"Pulumi.{pulumi.get_stack()}.yaml")
-    if problems and settings.cluster_name not in aws.eks.get_clusters().names:
-        error = SettingsError(problems)
-        raise pulumi.RunError(str(placed(error))) from error
+    refusal = SettingsError(first_up.problems(settings, caller_arn=caller_arn, stack=pulumi.get_stack()))
+    if refusal.problems and settings.cluster_name not in aws.eks.get_clusters().names:
+        raise pulumi.RunError(str(placed(refusal))) from refusal
 
 
 def _on_new(settings: InfraSettings, place: Place, profile: str | None, node_life_seconds: int | None) -> Platform:

@@ -107,8 +107,7 @@ class Session:
         refuse_other_run(restored.record, self.settings, self.rounds, self.pins)
         origin = resumed_origin(restored.record, time.time(), time.perf_counter())
         now = time.perf_counter() - origin
-        lost = now - last_known_seconds(restored.record)
-        done = quantity(len(restored.record.turns), "turn", "turns")
+        lost, done = now - last_known_seconds(restored.record), quantity(len(restored.record.turns), "turn", "turns")
         self.watcher.say(f"{self.run} continues after {done}, {lost / 60:.1f} min later")
         with self.published(time.time() - now) as minutes:
             ledger = self._ledger(restored.record, minutes, origin, part=restored.parts)

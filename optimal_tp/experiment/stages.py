@@ -115,8 +115,7 @@ class Experiment:
             self.guidance.note_rise(candidate, slots, found if isinstance(found, Throughput) else None)
 
     async def _blocks(self, deadline: float) -> ExperimentEnd:
-        decision = self.settings.decision
-        most = decision.maximum_blocks
+        decision, most = self.settings.decision, self.settings.decision.maximum_blocks
         if decision.fixed_looks is not None:
             most = min(most, decision.minimum_blocks + decision.fixed_looks - 1)
         self.watcher.stage("blocks", total=max(0.0, deadline - self.taking.now()))
@@ -126,16 +125,14 @@ class Experiment:
         began, block = self.taking.now(), 0
         longest = {False: 0.0, True: 0.0}  # without a restart, and with one
         while block < most:
+            done = quantity(block, "block", "blocks")
             if not self.guidance.remaining:
-                done = quantity(block, "block", "blocks")
                 return ExperimentEnd(ending="blocks", detail=f"no candidate was left after {done}")
             start, restarts = self.taking.now(), self._restarts_before(block)
             left = self._longest * len(self.courses)  # the turns that test the prediction
             if start + max(longest[False], longest[restarts]) + left > deadline:
-                done = quantity(block, "block", "blocks")
-                return ExperimentEnd(
-                    ending="budget", detail=f"the budget of {decision.budget_seconds:.0f} s ended after {done}"
-                )
+                spent = f"the budget of {decision.budget_seconds:.0f} s ended after {done}"
+                return ExperimentEnd(ending="budget", detail=spent)
             numbers = range(block, min(block + visit, most))
             if restarts:
                 await self._restart()

@@ -27,12 +27,12 @@ ENTERED = "must not be the role that creates the cluster: EKS gives it access an
 ENTERED_REMEDY = "remove it; that role already administers the cluster"
 
 
-def problems(settings: InfraSettings, *, caller_arn: str, file: str) -> list[Problem]:
+def problems(settings: InfraSettings, *, caller_arn: str, stack: str) -> list[Problem]:
     """Return the problems that would stop a first `up` by ``caller_arn`` half-way; none of them stops a later one.
 
-    ``file`` is the stack file.
+    ``stack`` names its file.
     """
-    where = "infra.control_plane"
+    where, file = "infra.control_plane", f"Pulumi.{stack}.yaml"
     found = []
     if is_closed(settings):
         path = f"{where}.public_access_cidrs"

@@ -28,6 +28,7 @@ SECONDS = 30
 """Default length of a load, if nothing else ends it."""
 MAX_TOKENS = 50
 """Default number of tokens to ask for."""
+PROMPTS = ("synthetic", "seed", "file")
 MODES = ("closed", "constant", "poisson", "rising", "trace", "seed")
 
 
@@ -79,12 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("urls", nargs="+", metavar="URL", help="the server; several URLs for replicas of it")
     add("--model", metavar="NAME", help="name that requests carry; the server's first model if absent")
-    add(
-        "--mode",
-        choices=MODES,
-        default="closed",
-        help="how requests arrive; seed: one to each server in turn, as in the AWS sample (default %(default)s)",
-    )
+    add("--mode", choices=MODES, default="closed", help="arrivals; seed: as in the AWS sample (default %(default)s)")
     add("--concurrency", type=int, metavar="N", help="closed: requests in flight (default 1)")
     add("--think-seconds", type=float, metavar="S", help="closed: pause between a slot's requests (default 0)")
     add("--rate", type=rate, metavar="R", help="constant, poisson: 5 (a second), 5/s or 300/min; trace: its new mean")
@@ -115,12 +111,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens", type=int, metavar="N", help=f"tokens to ask for (default {MAX_TOKENS})")
     add("--temperature", type=float, metavar="T", help="sampling temperature (default: the server's)")
     add("--ignore-eos", action="store_true", help="vLLM only: generate exactly --max-tokens")
-    add(
-        "--prompt",
-        choices=("synthetic", "seed", "file"),
-        default="synthetic",
-        help="random words, the AWS sample's sentence (seed), or a file's lines (default %(default)s)",
-    )
+    add("--prompt", choices=PROMPTS, default="synthetic", help="seed: the AWS sample's sentence (default %(default)s)")
     add("--prompt-file", type=pathlib.Path, metavar="FILE", help="file with one prompt per line, for --prompt file")
     add("--prompt-tokens", type=int, metavar="N", help=f"length of synthetic prompts (default {PROMPT_TOKENS})")
     add(
