@@ -38,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
         extra = _EXTRA.get(missing.name or "")
         if extra is None:
             raise
-        sys.stderr.write(f"this command needs {missing.name}: pip install 'optimal-tp[{extra}]'\n")
+        sys.stderr.write(f"this command needs {missing.name}: in the clone, pip install '.[{extra}]'\n")
         return Exit.BAD_INPUT
     return status
 

@@ -83,7 +83,7 @@ def test_without_its_library_the_extra_is_named(
     assert status == 2
     assert capsys.readouterr().err == (
         "--format: must have the library llmd-benchmark-report, which is not installed (got 'llmd'); "
-        "pip install 'optimal-tp[llmd]'\n"
+        "in the clone, pip install '.[llmd]'\n"
     )
     assert not (tmp_path / "out").exists()
 

@@ -107,7 +107,7 @@ def _extra() -> Row:
     return Row(
         check="libraries for local runs", state="warning" if missing else "fine",
         found=f"missing: {', '.join(missing)}" if missing else "installed", required="the extra local",
-        remedy="pip install 'optimal-tp[local]'" if missing else "",
+        remedy="in the clone, pip install '.[local]'" if missing else "",
     )  # fmt: skip
 
 

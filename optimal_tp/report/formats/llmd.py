@@ -69,7 +69,7 @@ def _library() -> types.ModuleType:
         return importlib.import_module("llmd_benchmark_report")
     except ImportError:
         rule = "must have the library llmd-benchmark-report, which is not installed"
-        problem = Problem(path="--format", value="llmd", rule=rule, remedy="pip install 'optimal-tp[llmd]'")
+        problem = Problem(path="--format", value="llmd", rule=rule, remedy="in the clone, pip install '.[llmd]'")
         raise SettingsError([problem]) from None
 
 
