@@ -6,6 +6,8 @@ import typing
 import pydantic
 import pydantic_core
 
+from optimal_tp.errors import shown
+
 R = typing.TypeVar("R")
 
 
@@ -21,8 +23,7 @@ def versioned(text: str, version: int, *, name: str) -> dict[str, typing.Any]:
     data = json.loads(text)
     found = data.get("schema_version") if isinstance(data, dict) else None
     if found != version:
-        shown = "not set" if found is None else repr(found)
-        raise ValueError(f"schema_version must be {version} in a {name}, but it is {shown}")
+        raise ValueError(f"schema_version must be {version} in a {name}, but it is {shown(found)}")
     return typing.cast("dict[str, typing.Any]", data)
 
 
@@ -45,4 +46,4 @@ def _sentence(detail: pydantic_core.ErrorDetails, name: str) -> str:
         return f"{key} must be set in a {name}"
     if detail["type"] == "unexpected_keyword_argument":
         return f"{key} must not be in a {name}"
-    return f"{key} must not be {detail['input']!r} in a {name}"
+    return f"{key} must not be {shown(detail['input'])} in a {name}"
