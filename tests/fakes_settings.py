@@ -50,7 +50,7 @@ def page() -> str:
     """Return the whole page."""
     lines = ["# Settings and outputs", ""]
     lines += ["Written by `python -m tests.fakes_settings` from the classes that hold them; a test holds it fresh."]
-    lines += ["Sections stand below `optimal-tp:`. An unknown key is an error, and all bad keys are told at once."]
+    lines += ["Sections stand below `optimal-tp:`. An unknown key is an error, and all bad keys are named at once."]
     lines += [
         "`optimal-tp settings explain KEY` prints one key with a snippet, `optimal-tp settings check` parses a file.",
         "",
