@@ -111,7 +111,8 @@ def _tie(plan: FleetPlan, best: Carried) -> str:
     if best.candidate != plan.question.choice:
         limit = plan.question.limits[0]
         first = f"the one with the lowest p{limit.percent:g} of {METRIC_WORDS[limit.metric]} comes first"
-    return f"In whole nodes {_listed(equal)} cost the same; among equals {first}."
+    cost = "costs" if len(equal) == 1 else "cost"
+    return f"In whole nodes {_listed(equal)} {cost} the same; among equals {first}."
 
 
 def _listed(names: typing.Sequence[str]) -> str:

@@ -61,7 +61,8 @@ async def running_servers(
     try:
         for plan in plans:
             cores = ", ".join(str(core) for core in plan.cores)
-            watcher.say(f"starting vLLM at {plan.title} on core {cores} (log: {plan.log})")
+            where = "core" if len(plan.cores) == 1 else "cores"
+            watcher.say(f"starting vLLM at {plan.title} on {where} {cores} (log: {plan.log})")
             servers.append(LocalServer(plan))
         ready = await _ready(servers, halt=halt, watcher=watcher)
         by_candidate: dict[Candidate, tuple[LocalServer, ...]] = {}

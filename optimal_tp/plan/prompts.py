@@ -52,7 +52,7 @@ def from_tokens(ids: typing.Sequence[int], lengths: typing.Iterable[int], *, see
     """
     choices = sorted(set(ids))
     if len(choices) < 2:  # noqa: PLR2004
-        raise ValueError(f"{len(choices)} token id(s) to draw from; random prompts need at least 2")
+        raise ValueError(f"random prompts need at least 2 token ids to draw from (got {len(choices)})")
     draw = random.Random(seed).choices
     return (Prompt(tuple(draw(choices, k=length)), length) for length in lengths)
 
@@ -63,7 +63,7 @@ def from_words(words: typing.Sequence[str], lengths: typing.Iterable[int], *, se
     Their length in tokens is not known, so it is None. Raises ValueError if ``words`` has fewer than two.
     """
     if len(set(words)) < 2:  # noqa: PLR2004
-        raise ValueError(f"{len(set(words))} word(s) to draw from; random prompts need at least 2")
+        raise ValueError(f"random prompts need at least 2 words to draw from (got {len(set(words))})")
     draw = random.Random(seed).choices
     return (Prompt(" ".join(draw(words, k=length)), None) for length in lengths)
 

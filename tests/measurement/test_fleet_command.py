@@ -82,7 +82,7 @@ def test_equal_dollars_are_equal_dollars_a_token(tmp_path: pathlib.Path, capsys:
     assert status == 0
     assert [(row["Candidate"], row["USD/hour"]) for row in fleets] == [("TP1", "$2.25"), ("TP2", "$2.25")]
     assert {row["USD/M output tokens"] for row in fleets} == {"$12.50"}
-    assert "In whole nodes TP2 cost the same; among equals the verdict's choice comes first." in found["sentences"]
+    assert "In whole nodes TP2 costs the same; among equals the verdict's choice comes first." in found["sentences"]
 
 
 def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
@@ -102,7 +102,7 @@ def test_a_run_that_is_not_settled_is_planned_and_said_so_first(
         "and the run completed 2."
     )
     assert (
-        "In whole nodes TP1 cost the same; among equals the one with the lowest p99 of total latency comes first."
+        "In whole nodes TP1 costs the same; among equals the one with the lowest p99 of total latency comes first."
     ) in found["sentences"]
 
 
