@@ -102,5 +102,5 @@ def test_an_empty_file_of_prompts_is_refused(lines: list[str], sentence: str) ->
 
 def test_one_token_is_nothing_to_draw_from() -> None:
     """Random prompts need at least two ids."""
-    with pytest.raises(ValueError, match=r"^1 token id\(s\) to draw from; random prompts need at least 2$"):
+    with pytest.raises(ValueError, match=r"^random prompts need at least 2 token ids to draw from \(got 1\)$"):
         prompts.synthetic([4, 4], 3, seed=1)
