@@ -134,7 +134,7 @@ def _sum(found: collections.abc.Sequence[Leftover]) -> list[str]:
         return []
     total = sum(price.usd_per_month for price in known)
     unpriced = len(billing) - len(known)
-    more = f", without {unpriced} of {len(billing)} whose prices are not known here" if unpriced else ""
+    more = f", without {unpriced} of {len(billing)}, for want of a known price" if unpriced else ""
     sources = dict.fromkeys(f"prices from {price.source}, {price.date}" for price in known)
     return [f"in total {total:.2f} USD a month{more}", *sources]
 

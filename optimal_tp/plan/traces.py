@@ -83,7 +83,7 @@ class Trace:
         shapes = tuple(itertools.compress(self.shapes, fit))
         if not shapes:
             rule = f"has no request within {most_tokens:,} tokens, prompt and output together"
-            raise ValueError(f"{self.path} {rule}; {self.read:,} were read")
+            raise ValueError(f"{self.path} {rule}; {quantity(self.read, 'was', 'were')} read")
         times = None if self.times is None else tuple(itertools.compress(self.times, fit))
         first = times[0] if times else 0.0
         return dataclasses.replace(

@@ -129,7 +129,7 @@ def test_nothing_runs(play: pathlib.Path, capsys: pytest.CaptureFixture[str]) ->
     answers(play, "jobs")
 
     assert said(capsys, "stop") == (
-        "nothing runs in namespace optimal-tp of cluster optimal-tp-dev (1 are stopped already)\n"
+        "nothing runs in namespace optimal-tp of cluster optimal-tp-dev (1 is stopped already)\n"
     )
     assert json.loads(said(capsys, "stop", "--json")) == {
         "stack": "dev",

@@ -113,7 +113,7 @@ def test_a_bad_trace_ends_a_run_before_anybody_is_asked(
     path = tmp_path / "t.csv"
     if text is not None:
         path.write_text(text)
-        sentence += "1 were read (got 'PATH'); name another file"
+        sentence += "1 was read (got 'PATH'); name another file"
     with (
         _session(tmp_path, {}, _settings(load={"trace": str(path)})) as session,
         pytest.raises(SettingsError, match=whole(f"workloads.load.trace: {sentence.replace('PATH', str(path))}")),

@@ -17,6 +17,7 @@ from optimal_tp.cli.stack.results import STACK_HELP
 from optimal_tp.cli.terminal import output
 from optimal_tp.cli.terminal.selection import selected_stack
 from optimal_tp.cluster.sightings import job
+from optimal_tp.errors import quantity
 from optimal_tp.facts.names import PART
 
 
@@ -52,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
         return 0
     where = f"in namespace {kubectl.namespace} of cluster {kubectl.name}"
     if not running:
-        sys.stdout.write(f"nothing runs {where} ({rest} are stopped already)\n")
+        sys.stdout.write(f"nothing runs {where} ({quantity(rest, 'is', 'are')} stopped already)\n")
         return 0
     sys.stdout.write(f"stopped {where}: {', '.join(running)}\n")
     if generators:

@@ -3,6 +3,7 @@
 import dataclasses
 import typing
 
+from optimal_tp.errors import quantity
 from optimal_tp.measurement.audit import LONGEST_PAUSE_FACTOR, lateness_bound_ms
 from optimal_tp.measurement.estimate import percent
 from optimal_tp.measurement.run import EXACT, OUTPUT_TOKENS, PROMPT_TOKENS
@@ -85,7 +86,8 @@ def _failed(analysis: Analysis) -> Check:
     failed = sum(degree.failed for degree in analysis.verdict.degrees)
     given_up = sum(degree.given_up for degree in analysis.verdict.degrees)
     title = "No request failed"
-    slow = f" {given_up:,} were given up once they had missed a limit; each counts as a miss." if given_up else ""
+    late = quantity(given_up, "was given up once it had", "were given up once they had")
+    slow = f" {late} missed a limit; each counts as a miss." if given_up else ""
     if not failed:
         detail = f"Of {requests:,} counted requests none failed.{slow}"
         return Check(state="fine", title=title, detail=detail)
@@ -119,7 +121,7 @@ def _skipped(analysis: Analysis) -> Check:
         )
     first = gone[0]
     more = f", and {len(gone) - 1} more (see the timeline)" if len(gone) > 1 else ""
-    return Check(state="note", title=title, detail=f"{len(gone)} of {blocks} were set aside: {first}{more}.")
+    return Check(state="note", title=title, detail=f"{len(gone)} of {blocks} set aside: {first}{more}.")
 
 
 def _steady(analysis: Analysis) -> Check:
